@@ -1,0 +1,53 @@
+# knock-lead-adapter. `make` alone prints this list.
+# Needs Python 3.11+, make and nothing else: .venv is made from the locked versions in requirements/.
+
+PYTHON ?= python3
+BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check bench format lock clean
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
+		|| grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST)
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	@echo "setting up .venv (once; about half a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Set PYTHON=…")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/ready ## show the whole job: three signed senders, the sandbox, what stands in Knock
+	@$(BIN)/adapter demo
+
+run: .venv/ready ## run everything on this machine: PostgreSQL, web, worker, sandbox
+	@$(BIN)/adapter run
+
+test: .venv/ready ## run the tests
+	@$(BIN)/python -m pytest
+
+check: .venv/ready ## all that CI checks besides the tests: format, lint, types, mappings, generated files
+	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/adapter check
+
+bench: .venv/ready ## measure, as ratios side by side
+	@$(BIN)/python -m bench
+
+format: .venv/ready ## format the code and mend what the linter can mend
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+lock: .venv/ready ## compile requirements/ anew from pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(COMPILE) pyproject.toml -o requirements/production.txt
+	$(COMPILE) pyproject.toml --extra embedded -o requirements/embedded.txt
+	$(COMPILE) pyproject.toml --extra embedded --extra dev -o requirements/dev.txt
+
+clean: ## remove .venv and what the tools left (not var/, which holds data)
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,3 @@
+"""Signed lead webhooks in, tour appointments in Knock out."""
+
+__version__ = "0.1.0"

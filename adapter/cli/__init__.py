@@ -1,0 +1,24 @@
+"""The command line: ``adapter …``. Exit codes: 0 done, 1 the answer is no, 2 wrong usage."""
+
+import sys
+
+import click
+
+import adapter
+from adapter.exceptions import AdapterError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(adapter.__version__, prog_name="adapter")
+def commands() -> None:
+    """Signed lead webhooks in, tour appointments in Knock out."""
+
+
+def main() -> None:
+    """Runs one command; an error of ours is one clear line and exit code 1."""
+    try:
+        commands(prog_name="adapter")
+    except AdapterError as exc:
+        for line in str(exc).splitlines():
+            click.echo(f"adapter: {line}", err=True)
+        sys.exit(1)

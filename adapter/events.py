@@ -1,0 +1,159 @@
+"""The nouns: an event, the bookings made of it, the attempts to send each, and their states."""
+
+import dataclasses
+import datetime as dt
+import enum
+from collections.abc import Mapping
+from typing import Any, Self
+
+
+class EventState(enum.StrEnum):
+    """How far one webhook request has come."""
+
+    #: Stored and acknowledged; its task has not run yet.
+    RECEIVED = "received"
+    #: One or more bookings were made of it.
+    MAPPED = "mapped"
+    #: Not a booking, on purpose: the mapping says so.
+    IGNORED = "ignored"
+    #: Nothing could be made of it; a person must look.
+    HELD = "held"
+    #: A person put it aside.
+    DISCARDED = "discarded"
+
+
+class BookingState(enum.StrEnum):
+    """How far one appointment has come on its way into Knock."""
+
+    #: Waiting to be sent, or for its next try.
+    PENDING = "pending"
+    #: A person must decide.
+    HELD = "held"
+    #: The POST may be on the wire. Committed before its first byte leaves.
+    SENDING = "sending"
+    #: Propexo took it and gave a job id.
+    SUBMITTED = "submitted"
+    #: Propexo says that the job succeeded.
+    BOOKED = "booked"
+    #: Propexo or Knock said no.
+    FAILED = "failed"
+    #: Sent, and the outcome is lost. Never sent again by itself.
+    UNKNOWN = "unknown"
+    #: A newer request of the same person for the same community came first.
+    SUPERSEDED = "superseded"
+    #: The same item of the same source, or the same person and instant, as another booking.
+    DUPLICATE = "duplicate"
+    #: The tour's time passed before it could be booked.
+    EXPIRED = "expired"
+    #: A person put it aside.
+    DISCARDED = "discarded"
+
+
+class AttemptOutcome(enum.StrEnum):
+    """What became of one POST to Propexo. ``None`` in its place: it may be on the wire now."""
+
+    #: It never left this machine.
+    NOT_SENT = "not_sent"
+    #: Propexo said to come back later (429, or a 503 that says so).
+    RATE_LIMITED = "rate_limited"
+    #: Propexo does not accept the token (401, 403).
+    NOT_AUTHORISED = "not_authorised"
+    #: Propexo gave a clear no.
+    REFUSED = "refused"
+    #: Propexo took it; the job id is known.
+    ACCEPTED = "accepted"
+    #: The job that it started failed: nothing stands in Knock.
+    JOB_FAILED = "job_failed"
+    #: It left, and no clear answer came.
+    UNKNOWN = "unknown"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """Why a field, a booking or an event could not be taken as it came.
+
+    Holds the renter's data in ``value``: kept in the record, shown to people, never logged.
+    """
+
+    #: The target field (``starts_at``, ``community``, ``email_1``), or ``event`` for the whole.
+    field: str
+    #: A sentence for a person, without the value.
+    reason: str
+    #: ``file:line`` of the mapping line that read it, or None.
+    at: str | None = None
+    #: The path that was looked at (several joined by ", "), or None.
+    path: str | None = None
+    #: What was found there as JSON text, at most 60 characters, ASCII only; None: nothing.
+    value: str | None = None
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The reason as plain data, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The reason that :meth:`as_dict` wrote."""
+        return cls(**data)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One webhook request, stored once, as it came."""
+
+    id: int
+    source: str
+    state: EventState
+    #: Aware, UTC.
+    received_at: dt.datetime
+    content_type: str
+    #: Header names in lower case; credentials are replaced before storing.
+    headers: Mapping[str, str]
+    #: The raw query string.
+    query: str
+    #: The raw bytes that were signed.
+    body: bytes
+    #: Hash of the mapping that read it; None before that.
+    mapping_hash: str | None
+    reasons: tuple[Reason, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Booking:
+    """One appointment to be made."""
+
+    id: int
+    event_id: int
+    source: str
+    state: BookingState
+    #: The community's key in communities.yaml; None where it is not known.
+    community: str | None
+    #: IANA name of the community's zone; None where the community is not known.
+    timezone: str | None
+    #: The tour's start, aware, UTC; None where it could not be read.
+    starts_at: dt.datetime | None
+    #: The fields in Propexo's spelling, as far as they could be read.
+    appointment: Mapping[str, Any]
+    reasons: tuple[Reason, ...]
+    #: Propexo's job, once it took the booking.
+    job_id: str | None
+    #: Not before this instant (aware, UTC) is the row looked at again.
+    due_at: dt.datetime | None
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    #: Why it is in this state: a constant word.
+    reason: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One POST to Propexo, written down before its first byte leaves."""
+
+    id: int
+    booking_id: int
+    #: Exactly what is posted.
+    request: Mapping[str, Any]
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    outcome: AttemptOutcome | None
+    status: int | None
+    answer: Any
