@@ -46,6 +46,8 @@ class Settings:
     database_url: str | None = None
     data_dir: Path = Path("var")
     mappings_dir: Path = Path("mappings")
+    #: The address that the web process listens on.
+    host: str = "127.0.0.1"
     port: int = 8000
     #: Where senders reach us, without a trailing slash; None: as each request says.
     public_url: str | None = None
@@ -158,6 +160,12 @@ VARIABLES = (
     ),
     Variable("PORT", "port", _integer(1, 65535), "Port of the web process."),
     Variable(
+        "ADAPTER_HOST",
+        "host",
+        str,
+        "Address it listens on. Unset: 127.0.0.1, or 0.0.0.0 where the platform sets PORT.",
+    ),
+    Variable(
         "PROPEXO_TOKEN",
         "propexo_token",
         str,
@@ -265,6 +273,8 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
             values[variable.field] = variable.read(text)
         except ValueError as exc:
             faults.append(f"{variable.name} {exc}")
+    if "port" in values:
+        values.setdefault("host", "0.0.0.0")  # noqa: S104 - a platform that sets PORT routes to it
     known = {variable.name for variable in VARIABLES}
     faults += [
         f"{name} is not a setting of the adapter"

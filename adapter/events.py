@@ -3,8 +3,17 @@
 import dataclasses
 import datetime as dt
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
+
+
+#: A clock: returns an aware UTC instant. Everything that needs one is given it.
+Clock = Callable[[], dt.datetime]
+
+
+def utc_now() -> dt.datetime:
+    """The clock on the wall, unless a test passes its own."""
+    return dt.datetime.now(dt.UTC)
 
 
 class EventState(enum.StrEnum):
@@ -47,6 +56,30 @@ class BookingState(enum.StrEnum):
     EXPIRED = "expired"
     #: A person put it aside.
     DISCARDED = "discarded"
+
+
+#: Which states a booking may come from, for each state it may go to.
+MOVES: Mapping[BookingState, frozenset[BookingState]] = {
+    # From unknown only when the very attempt reports late that it never left.
+    BookingState.PENDING: frozenset(
+        {BookingState.SENDING, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
+    ),
+    BookingState.SENDING: frozenset({BookingState.PENDING}),
+    # A late answer mends a booking that was given up as unknown.
+    BookingState.SUBMITTED: frozenset({BookingState.SENDING, BookingState.UNKNOWN}),
+    BookingState.BOOKED: frozenset({BookingState.SUBMITTED, BookingState.UNKNOWN}),
+    BookingState.FAILED: frozenset(
+        {BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN}
+    ),
+    BookingState.UNKNOWN: frozenset({BookingState.SENDING, BookingState.SUBMITTED}),
+    BookingState.SUPERSEDED: frozenset({BookingState.PENDING, BookingState.HELD}),
+    BookingState.DUPLICATE: frozenset({BookingState.PENDING, BookingState.HELD}),
+    BookingState.EXPIRED: frozenset({BookingState.PENDING}),
+    BookingState.DISCARDED: frozenset(
+        {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.UNKNOWN}
+        | {BookingState.EXPIRED}
+    ),
+}
 
 
 class AttemptOutcome(enum.StrEnum):
@@ -156,4 +189,33 @@ class Attempt:
     finished_at: dt.datetime | None
     outcome: AttemptOutcome | None
     status: int | None
-    answer: Any
+    #: What Propexo said, as it said it.
+    answer: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One change of state in the history."""
+
+    #: None: the event's own state.
+    booking_id: int | None
+    at: dt.datetime
+    from_state: str | None
+    to_state: str
+    #: A constant word.
+    why: str
+    #: ``web``, ``worker``, or a person's name.
+    by: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Story:
+    """One lead's whole story."""
+
+    event: Event
+    bookings: tuple[Booking, ...]
+    #: Attempts per booking id.
+    attempts: Mapping[int, tuple[Attempt, ...]]
+    history: tuple[Change, ...]
+    #: How often the same webhook came again.
+    repeats: int

@@ -1,0 +1,121 @@
+"""The sandbox as a Flask app: what happens around each call of Propexo's API."""
+
+import datetime as dt
+import hmac
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException
+
+from adapter.sandbox import answers
+from adapter.sandbox.api import api
+from adapter.sandbox.bodies import body_of, json_from
+from adapter.sandbox.control import control
+from adapter.sandbox.schemas import appointment_schema, checked_enums, prospect_schema
+from adapter.sandbox.state import Clock, State, current_state
+
+
+def utc_now() -> dt.datetime:
+    """The wall clock."""
+    return dt.datetime.now(dt.UTC)
+
+
+def create_app(
+    *,
+    token: str = "sandbox",  # noqa: S107 - not a secret: nothing real is behind it
+    clock: Clock = utc_now,
+    job_seconds: float = 0.5,
+    limit_per_minute: int = 150,
+    slowdown_seconds: float = 0.0,
+    enums: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> Flask:
+    """The sandbox. Its memory is the process's: serve it by one process, with threads.
+
+    ``job_seconds`` is how long a job stays PENDING. ``slowdown_seconds`` is how much later each
+    answer comes in the last fifth of a minute's calls (Propexo: 2). ``enums`` lists the values
+    that each of ``pets``, ``first_contact_type`` and ``tour_type`` may have: Propexo's are in no
+    published page, so that by default every value is refused, as Propexo refuses a wrong one.
+    Raises :class:`~adapter.exceptions.ConfigurationError` for any other name in ``enums``.
+    """
+    enums = checked_enums(enums)
+    app = Flask(__name__, static_folder=None)
+    app.json = answers.Json(app)
+    app.config["SLOWDOWN_SECONDS"] = slowdown_seconds
+    app.config["TOKEN"] = token
+    schemas = {"appointment": appointment_schema(enums), "prospect": prospect_schema(enums)}
+    app.extensions["sandbox"] = State(
+        clock=clock, job_seconds=job_seconds, limit=limit_per_minute, schemas=schemas
+    )
+    app.register_blueprint(api)
+    app.register_blueprint(control)
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.register_error_handler(HTTPException, _refusal)
+    return app
+
+
+def _begin() -> Response | None:
+    """Writes the call down and says no where something stands in its way."""
+    if not request.path.startswith(("/crm/", "/v1/")):
+        return None
+    state = current_state()
+    query = request.query_string.decode("utf-8", "replace")
+    call = g.call = state.receive(_kind(), method=request.method, path=request.path, query=query)
+    g.body = body_of(request)
+    call.body = _shown(g.body)
+    state.wait(call.fault.delay_before)
+    if not call.fault.is_booking and (call.fault.status or call.fault.drop == "before"):
+        return answers.faulty(call.fault) if call.fault.status else answers.hung_up()
+    return _refused(call.remaining)
+
+
+def _refused(remaining: int) -> Response | None:
+    # Compared as bytes: hmac takes no text beyond ASCII.
+    given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+    wanted = f"Bearer {current_app.config['TOKEN']}".encode()
+    if not hmac.compare_digest(given, wanted):
+        return answers.error(401, "the bearer token is missing or wrong")
+    if remaining < 0:
+        return answers.error(429, "the calls of this minute are used up")
+    return None
+
+
+def _end(answer: Response) -> Response:
+    """Puts the rate limit on the answer, lets the fault do what it does, writes it down."""
+    call = g.get("call")
+    if call is None:
+        return answer
+    state, fault = current_state(), call.fault
+    if fault.status:
+        answer = answers.faulty(fault)
+    answer.headers["x-ratelimit-limit"] = str(state.rate.limit)
+    answer.headers["x-ratelimit-remaining"] = str(max(call.remaining, 0))
+    if state.rate.is_slow(call.remaining):
+        state.wait(current_app.config["SLOWDOWN_SECONDS"])
+    state.wait(fault.delay)
+    if fault.drop:
+        return answers.hung_up(answer if fault.drop == "during" else None)
+    state.answer(call, answer.status_code)
+    return answer
+
+
+def _refusal(exc: HTTPException) -> Response:
+    """Flask's own refusals (404, 405, 413 …) in Propexo's error shape."""
+    return answers.error(exc.code or 500, exc.description)
+
+
+def _kind() -> str:
+    """The kind of call that a fault may wait for."""
+    if request.method == "POST":
+        return "create" if request.path.startswith("/crm/") else "retry"
+    return "status" if request.path.startswith("/v1/admin/write-status/") else "list"
+
+
+def _shown(body: bytes) -> Any:
+    """A body for the list of requests."""
+    try:
+        return json_from(body) if body else None
+    except ValueError:
+        return body.decode("utf-8", "replace")

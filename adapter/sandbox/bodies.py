@@ -1,0 +1,56 @@
+"""Request bodies: read within bounds, and JSON as strict as JavaScript's."""
+
+import json
+import math
+from typing import Any, NoReturn
+
+from flask import Request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+MAX_BYTES = 1024 * 1024
+#: Deeper than any body of Propexo's, and far from what Python's parser and writer can take.
+MAX_DEPTH = 50
+
+
+def body_of(request: Request) -> bytes:
+    """The whole body. Raises 413 above :data:`MAX_BYTES`, 400 where it cannot be read."""
+    try:
+        body = request.stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError):  # a chunk that says no length, or a client that fell silent
+        raise BadRequest("the body could not be read") from None
+    if len(body) > MAX_BYTES:
+        raise RequestEntityTooLarge(f"the body is longer than {MAX_BYTES} bytes")
+    return body
+
+
+def json_from(body: bytes) -> Any:
+    """Parsed JSON. Raises :class:`ValueError` with a constant sentence."""
+    try:
+        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, RecursionError):
+        raise ValueError("the body is not JSON") from None
+    if _depth(value) > MAX_DEPTH:
+        raise ValueError(f"the body is nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(word)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
+
+
+def _depth(value: Any) -> int:
+    depth, level = 1, [value]
+    while level := [child for item in level for child in _children(item)]:
+        depth += 1
+    return depth
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

@@ -1,0 +1,161 @@
+"""Knock behind Propexo: people, their appointments, and what a second one does to the first."""
+
+import dataclasses
+import datetime as dt
+import enum
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from adapter.sandbox.schemas import date_from
+
+#: What a later post overwrites on the card of the same person.
+CARD_FIELDS = (
+    "first_name", "last_name", "email_1", "phone_1", "move_in_date", "number_of_occupants",
+    "lease_term_in_months", "rent_minimum_in_cents", "rent_maximum_in_cents",
+    "desired_num_bedrooms", "pets", "address_1", "city", "state", "zip",
+)  # fmt: skip
+
+
+class Status(enum.StrEnum):
+    """Whether a tour will take place."""
+
+    #: It stands.
+    BOOKED = "booked"
+    #: A later one of the same person at the same community took its place.
+    CANCELLED = "cancelled"
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class Prospect:
+    """One person at one community: a guest card."""
+
+    id: str
+    integration_id: str
+    community_id: str
+    #: The tracking source of the first contact; later posts do not move it.
+    attribution_id: str
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    card: dict[str, Any]
+    appointments: list["Appointment"] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class Appointment:
+    """One tour."""
+
+    id: str
+    job_id: str
+    prospect_id: str
+    #: The person's card as it stood after this post.
+    person: Mapping[str, Any]
+    starts_at: dt.datetime
+    status: Status
+    #: One where the person has an e-mail address: Knock mails at once. Texts need a consent that
+    #: Propexo's fields do not carry.
+    confirmations: int
+    request: Mapping[str, Any]
+    created_at: dt.datetime
+    updated_at: dt.datetime
+
+
+class Knock:
+    """All that stands in Knock, in the order in which it came. Not locked: its owner does that."""
+
+    def __init__(self) -> None:
+        self.prospects: list[Prospect] = []
+        self.appointments: list[Appointment] = []
+        #: Integration, community, field and normal address → who had it on the card last.
+        self._holders: dict[tuple[str, str, str, str], Prospect] = {}
+
+    def book(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Appointment:
+        """Books a tour, and cancels the person's other upcoming ones at the community."""
+        prospect = self.meet(request, now)
+        _cancel_upcoming(prospect, now)
+        appointment = Appointment(
+            id=str(uuid.uuid4()),
+            job_id=job_id,
+            prospect_id=prospect.id,
+            person=dict(prospect.card),
+            starts_at=starts_at_from(request),
+            status=Status.BOOKED,
+            confirmations=1 if prospect.card.get("email_1") else 0,
+            request=request,
+            created_at=now,
+            updated_at=now,
+        )
+        self.appointments.append(appointment)
+        prospect.appointments.append(appointment)
+        return appointment
+
+    def meet(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
+        """The person that this is, by e-mail or else by phone, with the card brought up to date."""
+        prospect = self._match(request) or self._add(request, now)
+        prospect.card.update({name: request[name] for name in CARD_FIELDS if name in request})
+        prospect.updated_at = now
+        for key in _addresses(prospect.card, request):
+            self._holders[key] = prospect
+        return prospect
+
+    def _match(self, request: Mapping[str, Any]) -> Prospect | None:
+        for key in _addresses(request, request):
+            holder = self._holders.get(key)
+            # A card that was overwritten is no longer known by its old address.
+            if holder and key in _addresses(holder.card, request):
+                return holder
+        return None
+
+    def _add(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
+        prospect = Prospect(
+            id=str(uuid.uuid4()),
+            integration_id=request["integration_id"],
+            community_id=request["community_id"],
+            attribution_id=request["attribution_id"],
+            created_at=now,
+            updated_at=now,
+            card={},
+        )
+        self.prospects.append(prospect)
+        return prospect
+
+
+def _addresses(
+    card: Mapping[str, Any], place: Mapping[str, Any]
+) -> list[tuple[str, str, str, str]]:
+    """What a card is known by at a place, the e-mail address first."""
+    normal = {
+        "email_1": normal_email(card.get("email_1", "")),
+        "phone_1": normal_phone(card.get("phone_1", "")),
+    }
+    return [
+        (place["integration_id"], place["community_id"], name, text)
+        for name, text in normal.items()
+        if text
+    ]
+
+
+def _cancel_upcoming(prospect: Prospect, now: dt.datetime) -> None:
+    for appointment in prospect.appointments:
+        if appointment.status is Status.BOOKED and appointment.starts_at > now:
+            appointment.status, appointment.updated_at = Status.CANCELLED, now
+
+
+def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:
+    """The instant that a valid request means: its UTC date and its UTC time of day."""
+    day = date_from(request["appointment_date"])
+    assert day is not None, "the schema lets no other date through"  # noqa: S101 - for mypy
+    time = dt.time.fromisoformat(request["appointment_time"])
+    return dt.datetime.combine(day, time, tzinfo=dt.UTC)
+
+
+def normal_email(text: str) -> str:
+    """An e-mail address as Knock compares it."""
+    return text.strip().casefold()
+
+
+def normal_phone(text: str) -> str:
+    """A phone number as Knock compares it: digits, without the country code of North America."""
+    digits = re.sub(r"[^0-9]", "", text)
+    return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits

@@ -1,0 +1,79 @@
+"""The sandbox over HTTP: werkzeug's threaded server on a socket that we bind."""
+
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Self
+
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from adapter.exceptions import ConfigurationError
+
+_STOPPING = {signal.SIGINT, signal.SIGTERM}
+
+
+class _Connection(WSGIRequestHandler):
+    """One connection. The server closes it after each answer: werkzeug cannot keep it open."""
+
+    disable_nagle_algorithm = True
+    #: Seconds until a client that fell silent in mid-request is let go.
+    timeout = 60
+
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
+        """Closes, where werkzeug would wait for the next request."""
+        self.close_connection = True
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+        """Says nothing: what was called is at ``/_sandbox/requests``."""
+
+
+class Server:
+    """A served app; as a context manager it serves in a thread until the block ends.
+
+    Port 0 is any free port. Raises :class:`ConfigurationError` where the address cannot be had.
+    """
+
+    def __init__(self, app: Flask, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # Werkzeug ends the process where it cannot bind; so it gets a socket that is bound.
+        try:
+            with socket.create_server((host, port), family=family, backlog=128) as listening:
+                self._server = make_server(
+                    host, port, app, threaded=True, request_handler=_Connection,
+                    fd=listening.fileno(),
+                )  # fmt: skip
+        except (OSError, OverflowError, UnicodeError) as exc:
+            # Python adds the address in brackets, which the sentence has already.
+            why = str(getattr(exc, "strerror", None) or exc).partition(" (while")[0]
+            raise ConfigurationError(
+                f"the sandbox cannot listen on {host} port {port}: {why}"
+            ) from None
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"http://{name}:{self._server.port}"
+        self._thread = threading.Thread(target=self._serve, name="sandbox", daemon=True)
+
+    def _serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.02)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def serve(app: Flask, *, host: str, port: int, announce: Callable[[str], object]) -> None:
+    """Serves until SIGINT or SIGTERM; ``announce`` gets the address once calls are taken."""
+    # Blocked before the threads start, so that every one of them leaves the signals to sigwait.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        with Server(app, host=host, port=port) as server:
+            announce(server.url)
+            signal.sigwait(_STOPPING)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,136 @@
+"""All that the sandbox remembers, behind one lock."""
+
+import dataclasses
+import datetime as dt
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from flask import current_app
+
+from adapter.sandbox.faults import NONE, Fault, Faults
+from adapter.sandbox.jobs import Job
+from adapter.sandbox.knock import Knock
+from adapter.sandbox.limits import MinuteLimit
+from adapter.sandbox.schemas import Schema
+
+Clock = Callable[[], dt.datetime]
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class Call:
+    """One call of Propexo's API as it came, and what became of it."""
+
+    number: int
+    received_at: dt.datetime
+    method: str
+    path: str
+    query: str
+    fault: Fault
+    #: Calls left in this minute; negative: one too many.
+    remaining: int
+    #: Parsed JSON, or the text where it is none; None: no body.
+    body: Any = None
+    answered_at: dt.datetime | None = None
+    #: None: no answer yet, or none at all.
+    status: int | None = None
+
+
+class State:
+    """Jobs, faults, calls and Knock. Each method takes the lock for as long as it needs."""
+
+    def __init__(
+        self, *, clock: Clock, job_seconds: float, limit: int, schemas: Mapping[str, Schema]
+    ) -> None:
+        self.clock = clock
+        #: The body of each kind of write.
+        self.schemas = schemas
+        self.lock = threading.RLock()
+        self._job_seconds = job_seconds
+        self._limit = limit
+        self._woken = threading.Event()
+        self._empty()
+
+    def _empty(self) -> None:
+        self.knock = Knock()
+        self.faults = Faults()
+        self.jobs: dict[str, Job] = {}
+        self.calls: list[Call] = []
+        self.rate = MinuteLimit(self._limit)
+
+    def reset(self) -> None:
+        """Forgets everything and ends every delay that is under way."""
+        with self.lock:
+            self._empty()
+            self._woken.set()
+            self._woken = threading.Event()
+
+    def wait(self, seconds: float) -> None:
+        """Waits in real time, or until a reset."""
+        if seconds > 0:
+            self._woken.wait(seconds)
+
+    def receive(self, kind: str, *, method: str, path: str, query: str) -> Call:
+        """Writes a call down, counts it and takes the fault that waits for it."""
+        with self.lock:
+            now = self.clock()
+            call = Call(
+                number=len(self.calls) + 1,
+                received_at=now,
+                method=method,
+                path=path,
+                query=query,
+                fault=self.faults.take(kind),
+                remaining=self.rate.use(now),
+            )
+            self.calls.append(call)
+            return call
+
+    def answer(self, call: Call, status: int | None) -> None:
+        """Writes down what a call was answered; None: the connection was closed."""
+        with self.lock:
+            call.status, call.answered_at = status, self.clock()
+
+    def write(self, kind: str, request: Mapping[str, Any], fault: Fault = NONE) -> Job:
+        """Carries a valid request out, as far as the fault lets it, and starts its job.
+
+        The appointment stands in Knock from here on, before the job says so: as at Propexo, where
+        a lost answer or a job that never ends does not mean that nothing was booked.
+        """
+        with self.lock:
+            now, job_id = self.clock(), str(uuid.uuid4())
+            record_id = self._carry_out(kind, request, job_id, now) if fault.is_booking else None
+            seconds = self._job_seconds if fault.job_seconds is None else fault.job_seconds
+            job = Job(
+                id=job_id,
+                kind=kind,
+                request=request,
+                created_at=now,
+                settles_at=now + dt.timedelta(seconds=seconds),
+                outcome=fault.job or "SUCCESS",
+                errors=_errors(fault),
+                record_id=record_id,
+            )
+            self.jobs[job_id] = job
+            return job
+
+    def _carry_out(
+        self, kind: str, request: Mapping[str, Any], job_id: str, now: dt.datetime
+    ) -> str:
+        if kind == "appointment":
+            return self.knock.book(request, job_id=job_id, now=now).id
+        return self.knock.meet(request, now).id
+
+
+def current_state() -> State:
+    """The state of the app that serves this request."""
+    return cast("State", current_app.extensions["sandbox"])
+
+
+def _errors(fault: Fault) -> Sequence[str]:
+    if fault.errors is not None:
+        return fault.errors
+    return (
+        ("Knock did not take the request",) if fault.job in ("FAILURE", "PARTIAL_SUCCESS") else ()
+    )

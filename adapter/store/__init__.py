@@ -1,0 +1,89 @@
+"""The one stateful part: PostgreSQL. Rows hold the truth; tasks only wake a worker to look."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Self
+
+import procrastinate
+import psycopg
+import psycopg_pool
+from psycopg.rows import dict_row
+
+from adapter.exceptions import StoreUnavailable
+from adapter.store.leads import Leads
+from adapter.store.migrate import migrate, pending, reason_of
+from adapter.store.rows import NewBooking
+from adapter.store.statements import STATEMENTS
+from adapter.store.tasks import Task
+
+__all__ = ["Leads", "NewBooking", "Store", "Task", "is_reachable", "migrate"]
+
+#: A statement that takes longer is given up, so that a sender gets its 503 in time.
+STATEMENT_SECONDS = 10
+
+
+class Store:
+    """A pool of connections; :meth:`transaction` is the only way to rows."""
+
+    def __init__(self, url: str, *, size: int = 8, wait_seconds: float = 3.0) -> None:
+        self.url = url
+        self._pool = psycopg_pool.ConnectionPool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=wait_seconds,
+            open=False,
+            kwargs={
+                "row_factory": dict_row,
+                "connect_timeout": 5,
+                "options": f"-c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC",
+            },
+        )
+        self._hash_key: bytes | None = None
+
+    def open(self) -> None:
+        """Begins to connect, in the background; a database that is away now may come back."""
+        self._pool.open(wait=False)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Leads]:
+        """One transaction: committed at the end, rolled back when anything is raised.
+
+        Raises :class:`StoreUnavailable` when PostgreSQL cannot be reached or is lost on the way.
+        """
+        try:
+            with self._pool.connection() as connection:
+                yield Leads(connection)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
+            raise StoreUnavailable(reason_of(exc)) from exc
+        except procrastinate.exceptions.ConnectorException as exc:
+            raise StoreUnavailable("PostgreSQL was lost while a task was put") from exc
+
+    def hash_key(self) -> bytes:
+        """The key of this installation's hashes (32 bytes), made by the first migration."""
+        if self._hash_key is None:
+            with self.transaction() as leads:
+                self._hash_key = leads.hash_key()
+        return self._hash_key
+
+    def lacks(self) -> list[str]:
+        """Names of the migrations that the database still lacks; raises StoreUnavailable."""
+        with self.transaction() as leads:
+            return pending(leads.connection)
+
+
+def is_reachable(url: str, *, seconds: int = 2) -> bool:
+    """Whether PostgreSQL at ``url`` takes connections and answers."""
+    try:
+        with psycopg.connect(url, connect_timeout=seconds) as connection:
+            row: Any = connection.execute(STATEMENTS["ping"]).fetchone()
+            return bool(row[0])
+    except psycopg.Error:
+        return False

@@ -1,0 +1,69 @@
+"""Rows of the database as values of :mod:`adapter.events`, and back."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from adapter.events import (
+    Attempt,
+    AttemptOutcome,
+    Booking,
+    BookingState,
+    Event,
+    EventState,
+    Reason,
+)
+
+#: One row, by column name.
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class NewBooking:
+    """One appointment to be made, as the mapping gave it."""
+
+    item: int
+    state: BookingState
+    reason: str | None
+    community: str | None
+    timezone: str | None
+    starts_at: dt.datetime | None
+    appointment: Mapping[str, Any]
+    reasons: tuple[Reason, ...]
+
+
+def storable(text: str) -> str:
+    """The text as that PostgreSQL can hold: no NUL, no lone surrogate."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "")
+
+
+def json_from_reasons(reasons: Iterable[Reason]) -> Jsonb:
+    """Reasons as the database keeps them."""
+    return Jsonb([reason.as_dict() for reason in reasons])
+
+
+def _reasons(data: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
+    return tuple(Reason.from_dict(reason) for reason in data)
+
+
+def event_from_row(row: Row) -> Event:
+    """A row of events."""
+    return Event(**row | {"state": EventState(row["state"]), "reasons": _reasons(row["reasons"])})
+
+
+def booking_from_row(row: Row) -> Booking:
+    """A row of bookings."""
+    fields = {key: value for key, value in row.items() if key != "item"}
+    return Booking(
+        **fields | {"state": BookingState(row["state"]), "reasons": _reasons(row["reasons"])}
+    )
+
+
+def attempt_from_row(row: Row) -> Attempt:
+    """A row of attempts."""
+    fields = {key: value for key, value in row.items() if key != "lease_until"}
+    outcome = row["outcome"]
+    return Attempt(**fields | {"outcome": AttemptOutcome(outcome) if outcome else None})

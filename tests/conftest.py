@@ -1,0 +1,65 @@
+"""Real parts for the tests: one embedded PostgreSQL for the run, a fresh database for each test."""
+
+import itertools
+import subprocess
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from adapter import embedded, store
+from adapter.embedded import EmbeddedServer
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A server that lives as long as the run."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("data"))
+    process: subprocess.Popen[bytes] = server.spawn()
+    server.wait(process)
+    yield server
+    embedded.stop(process)
+
+
+def url_of(server: EmbeddedServer, database: str) -> str:
+    return server.url.replace("/postgres?", f"/{database}?")
+
+
+def run_sql(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedServer) -> str:
+    """The name of a migrated database that the others are copied from."""
+    run_sql(postgres.url, "CREATE DATABASE migrated")
+    store.migrate(url_of(postgres, "migrated"))
+    return "migrated"
+
+
+@pytest.fixture
+def empty_database(postgres: EmbeddedServer) -> Iterator[str]:
+    """The URL of a database with nothing in it."""
+    name = f"empty_{next(_numbers)}"
+    run_sql(postgres.url, f"CREATE DATABASE {name}")
+    yield url_of(postgres, name)
+    run_sql(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
+    """The URL of a migrated database of this test's own."""
+    name = f"test_{next(_numbers)}"
+    run_sql(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield url_of(postgres, name)
+    run_sql(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def opened(database: str) -> Iterator[store.Store]:
+    """A store over that database."""
+    with store.Store(database, size=4) as opened:
+        yield opened

@@ -1,0 +1,268 @@
+"""The client against the sandbox and against servers that lie: each failure has one meaning."""
+
+import datetime as dt
+import json
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.events import Attempt
+from adapter.exceptions import (
+    NotAuthorised,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    UpstreamError,
+)
+from adapter.propexo import Propexo, WriteStatus, reasons_from
+from tests.upstream import Upstream, says, served_sandbox
+
+NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
+
+REQUEST = {
+    "integration_id": "int_7Qm2",
+    "community_id": "com_maple",
+    "attribution_id": "att_website_m",
+    "appointment_date": "2030-03-14",
+    "appointment_time": "20:30:00",
+    "last_name": "Okafor",
+    "email_1": "dana.okafor@example.com",
+}
+
+
+def attempt(**changes: Any) -> Attempt:
+    return Attempt(
+        id=1,
+        booking_id=1,
+        request=REQUEST | changes,
+        started_at=NOW,
+        finished_at=None,
+        outcome=None,
+        status=None,
+        answer=None,
+    )
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with served_sandbox() as upstream:
+        yield upstream
+
+
+def client(url: str, seconds: float = 5.0, token: str = "sandbox") -> Propexo:
+    return Propexo(url, token, timeout_seconds=seconds)
+
+
+def test_a_booking_is_taken_and_its_job_succeeds(upstream: Upstream) -> None:
+    propexo = client(upstream.url)
+
+    accepted = propexo.create_appointment(attempt())
+
+    assert accepted.status == 200
+    assert propexo.write_status(accepted.job_id).status is WriteStatus.SUCCESS
+    (appointment,) = upstream.appointments()
+    assert appointment["job_id"] == accepted.job_id
+    assert appointment["starts_at"] == "2030-03-14T20:30:00Z"
+
+
+def test_both_documented_shapes_are_read(upstream: Upstream) -> None:
+    upstream.fault({"shape": "generic"})
+
+    accepted = client(upstream.url).create_appointment(attempt())
+
+    assert "job_id" in json.loads(accepted.answer)
+    assert accepted.job_id == upstream.appointments()[0]["job_id"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "booked"),
+    [
+        ({"status": 400}, Refused, 0),
+        ({"status": 404}, Refused, 0),
+        ({"status": 422}, Refused, 0),
+        ({"status": 301, "headers": {"Location": "/elsewhere"}}, Refused, 0),
+        ({"status": 307, "headers": {"Location": "/elsewhere"}}, Refused, 0),
+        ({"status": 401}, NotAuthorised, 0),
+        ({"status": 403}, NotAuthorised, 0),
+        ({"status": 429}, RateLimited, 0),
+        ({"status": 503}, RateLimited, 0),
+        ({"status": 503, "body": "upstream connect error"}, OutcomeUnknown, 0),
+        ({"status": 500}, OutcomeUnknown, 0),
+        ({"status": 502}, OutcomeUnknown, 0),
+        ({"status": 504}, OutcomeUnknown, 0),
+        ({"status": 408}, OutcomeUnknown, 0),
+        ({"drop": "before"}, OutcomeUnknown, 0),
+        ({"drop": "after"}, OutcomeUnknown, 1),
+        ({"delay": 3}, OutcomeUnknown, 1),
+    ],
+    ids=str,
+)
+def test_each_fault_has_one_meaning(
+    upstream: Upstream, fault: dict[str, Any], error: type[UpstreamError], booked: int
+) -> None:
+    upstream.fault(fault)
+
+    with pytest.raises(UpstreamError) as caught:
+        client(upstream.url, seconds=1.0).create_appointment(attempt())
+
+    assert type(caught.value) is error
+    assert len(upstream.appointments()) == booked
+    assert len(upstream.posts()) == 1
+
+
+def test_the_wait_that_propexo_asks_for_is_kept(upstream: Upstream) -> None:
+    upstream.fault({"status": 429, "headers": {"Retry-After": "17"}})
+
+    with pytest.raises(RateLimited) as caught:
+        client(upstream.url).create_appointment(attempt())
+
+    assert caught.value.retry_after_seconds == 17.0
+    assert caught.value.status == 429
+
+
+def test_a_wrong_token_is_not_a_lost_lead(upstream: Upstream) -> None:
+    with pytest.raises(NotAuthorised, match="does not accept the token"):
+        client(upstream.url, token="wrong").create_appointment(attempt())
+
+
+def test_a_netrc_file_does_not_replace_the_token(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    assert client(upstream.url).create_appointment(attempt()).job_id
+
+
+def test_the_issues_of_a_400_are_read_per_field(upstream: Upstream) -> None:
+    with pytest.raises(Refused) as caught:
+        client(upstream.url).create_appointment(attempt(lease_term_in_months=24, colour="red"))
+
+    answer = caught.value.answer
+    assert isinstance(answer, str)
+    fields = {reason.field for reason in reasons_from(answer)}
+    assert "lease_term_in_months" in fields
+    assert all(reason.reason.startswith("Propexo says: ") for reason in reasons_from(answer))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, "", "[]", "null", "<html>", '{"error": 1}', '{"error": {"details": {"issues": 3}}}'],
+)
+def test_a_400_without_issues_is_one_reason(answer: str | None) -> None:
+    (reason,) = reasons_from(answer)
+
+    assert (reason.field, reason.reason) == ("propexo", "Propexo refused the booking")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_issues_are_found_at_either_depth(nested: bool) -> None:
+    details: dict[str, Any] = {"issues": [{"path": ["pets", 0], "message": "Invalid"}, 7]}
+    answer = {"error": {"code": "x", "details": {"details": details} if nested else details}}
+
+    first, second = reasons_from(json.dumps(answer))
+
+    assert (first.field, first.reason) == ("pets.0", "Propexo says: Invalid")
+    assert second.field == "propexo"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:1", "http://no-such-host.invalid", "https://localhost:1"],
+)
+def test_what_never_left_says_so(url: str) -> None:
+    with pytest.raises(NotSent, match="could not be reached"):
+        client(url, seconds=2.0).create_appointment(attempt())
+
+
+def test_a_failed_tls_handshake_has_sent_nothing(upstream: Upstream) -> None:
+    with pytest.raises(NotSent) as caught:
+        client(upstream.url.replace("http:", "https:")).create_appointment(attempt())
+
+    assert isinstance(caught.value.__cause__, Exception)
+    assert ssl.SSLError.__name__ in repr(caught.value.__cause__)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        b"not http at all\r\n\r\n",
+        OK + b"Content-Length: 0\r\n\r\n",
+        OK + b"Content-Length: 100\r\n\r\n{}",
+        OK + b"Content-Length: 2\r\n\r\n{}",
+        OK + b"Content-Length: 4\r\n\r\nnull",
+        OK + b'Content-Length: 13\r\n\r\n{"job_id": 7}',
+        OK + b'Content-Length: 15\r\n\r\n{"meta": "text"}',
+        OK + b'Content-Length: 14\r\n\r\n{"job_id": ""}',
+        OK + b"Content-Length: 4\r\n\r\n\xff\xfe\x00\x00",
+        OK + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        OK + b"Content-Length: 3000000\r\n\r\n" + b"[" * 3_000_000,
+        OK + b"Content-Length: 100000\r\n\r\n" + b"[" * 100_000,
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 2000 + b"\r\n",
+        b"HTTP/1.1 99999 what\r\n\r\n",
+    ],
+    ids=range(17),
+)
+def test_a_broken_answer_is_an_unknown_outcome(answer: bytes) -> None:
+    with says(answer) as url, pytest.raises(OutcomeUnknown):
+        client(url, seconds=2.0).create_appointment(attempt())
+
+
+def test_an_answer_that_drips_is_given_up_in_time() -> None:
+    with says(OK + b"Content-Length: 50\r\n\r\n{", hang=True) as url:
+        began = dt.datetime.now(dt.UTC)
+        with pytest.raises(OutcomeUnknown):
+            client(url, seconds=1.0).create_appointment(attempt())
+
+        assert dt.datetime.now(dt.UTC) - began < dt.timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "errors"),
+    [
+        ({"job": "FAILURE", "errors": ["the slot is taken"]}, "FAILURE", ("the slot is taken",)),
+        ({"job": "PARTIAL_SUCCESS"}, "PARTIAL_SUCCESS", None),
+        ({"job": "PENDING"}, "PENDING", ()),
+    ],
+    ids=str,
+)
+def test_each_write_status_is_read(
+    upstream: Upstream, fault: dict[str, Any], status: str, errors: tuple[str, ...] | None
+) -> None:
+    upstream.fault(fault)
+    propexo = client(upstream.url)
+
+    report = propexo.write_status(propexo.create_appointment(attempt()).job_id)
+
+    assert report.status == status
+    assert errors is None or report.errors == errors
+
+
+def test_a_job_id_cannot_lead_elsewhere(upstream: Upstream) -> None:
+    with pytest.raises(UpstreamError):
+        client(upstream.url).write_status("../../_sandbox/appointments")
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"write_status": "DONE"}', b"[]", b"x"])
+def test_a_status_that_cannot_be_read_is_an_error(body: bytes) -> None:
+    head = OK + b"Content-Length: %d\r\n\r\n" % len(body)
+    with says(head + body) as url, pytest.raises(UpstreamError, match="no write status"):
+        client(url).write_status("job")
+
+
+def test_the_body_is_sent_whole_and_once(upstream: Upstream) -> None:
+    client(upstream.url).create_appointment(attempt(first_name="Zoë", notes="x" * 900))
+
+    (posted,) = upstream.posts()
+    assert posted == REQUEST | {"first_name": "Zoë", "notes": "x" * 900}

@@ -1,0 +1,76 @@
+"""When to try again: a table with the arithmetic beside it."""
+
+import datetime as dt
+
+import pytest
+
+from adapter import retries
+from adapter.events import AttemptOutcome
+from adapter.exceptions import (
+    NotAuthorised,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    UpstreamError,
+)
+
+NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "chance", "seconds"),
+    [
+        (NotSent("x"), 1, 0.0, 2),  # 2 · 2⁰
+        (NotSent("x"), 1, 1.0, 2.5),  # 2 · 1.25
+        (NotSent("x"), 2, 0.0, 4),  # 2 · 2¹
+        (NotSent("x"), 5, 0.0, 32),  # 2 · 2⁴
+        (NotSent("x"), 9, 0.0, 300),  # 2 · 2⁸ = 512, at most 300
+        (NotSent("x"), 10_000, 1.0, 375),  # 300 · 1.25, no overflow
+        (NotSent("x"), 0, 0.0, 2),  # as the first
+        (RateLimited("x", status=429), 1, 0.0, 60),  # the minute's end
+        (RateLimited("x", status=429, retry_after_seconds=7.0), 4, 0.0, 7),
+        (RateLimited("x", status=503), 3, 0.0, 8),  # 2 · 2²
+        (RateLimited("x", status=503, retry_after_seconds=0.0), 1, 1.0, 0),
+        (NotAuthorised("x", status=401), 1, 0.0, 60),
+        (NotAuthorised("x", status=403, retry_after_seconds=1.0), 1, 0.0, 60),
+    ],
+)
+def test_next_try(error: UpstreamError, tries: int, chance: float, seconds: float) -> None:
+    assert retries.next_try(error, tries=tries, now=NOW, chance=chance) - NOW == dt.timedelta(
+        seconds=seconds
+    )
+
+
+@pytest.mark.parametrize(
+    ("waited", "chance", "seconds"),
+    [
+        (0, 0.0, 1),
+        (1, 0.0, 1),
+        (4, 0.0, 2),  # 4 / 2
+        (4, 1.0, 2.5),
+        (60, 0.0, 30),
+        (3600, 0.0, 120),  # at most 120
+        (-5, 0.0, 1),  # a clock that was set back
+    ],
+)
+def test_next_look(waited: float, chance: float, seconds: float) -> None:
+    submitted_at = NOW - dt.timedelta(seconds=waited)
+
+    look = retries.next_look(submitted_at, now=NOW, chance=chance)
+
+    assert look - NOW == dt.timedelta(seconds=seconds)
+
+
+def test_every_upstream_error_means_an_outcome() -> None:
+    assert set(retries.OUTCOMES) == set(UpstreamError.__subclasses__())
+
+
+def test_only_what_booked_nothing_for_certain_is_repeated() -> None:
+    safe = {outcome for outcome in AttemptOutcome if retries.is_safe_to_repeat(outcome)}
+
+    assert safe == {
+        retries.OUTCOMES[error] for error in (NotSent, RateLimited, NotAuthorised)
+    }
+    assert retries.OUTCOMES[OutcomeUnknown] not in safe
+    assert retries.OUTCOMES[Refused] not in safe

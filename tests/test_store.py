@@ -1,0 +1,304 @@
+"""The store keeps its promises in the database itself, not only in the code above it."""
+
+import concurrent.futures
+import datetime as dt
+import secrets
+
+import psycopg
+import pytest
+
+from adapter import store
+from adapter.events import (
+    MOVES,
+    AttemptOutcome,
+    BookingState,
+    EventState,
+    Reason,
+)
+from adapter.exceptions import StoreUnavailable
+from adapter.store import NewBooking, Store
+
+NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
+LATER = NOW + dt.timedelta(minutes=1)
+
+
+def insert_event(opened: Store, digest: bytes = b"one", source: str = "rentfeed") -> int | None:
+    with opened.transaction() as leads:
+        return leads.insert_event(
+            source=source,
+            digest=digest,
+            content_type="application/json",
+            headers={"user-agent": "RentFeed"},
+            query="",
+            body=b'{"a": 1}',
+            now=NOW,
+        )
+
+
+def insert_booking(
+    opened: Store, state: BookingState = BookingState.PENDING, digest: bytes | None = None
+) -> int:
+    event_id = insert_event(opened, digest=secrets.token_bytes(8))
+    assert event_id is not None
+    with opened.transaction() as leads:
+        event = leads.event(event_id)
+        assert event is not None
+        new = NewBooking(
+            item=0,
+            state=state,
+            reason=None,
+            community="maple-court",
+            timezone="America/Denver",
+            starts_at=NOW + dt.timedelta(days=12),
+            appointment={"last_name": "Okafor"},
+            reasons=(Reason(field="email_1", reason="not an e-mail address"),),
+        )
+        return leads.insert_booking(event, new, digest=digest, now=NOW)
+
+
+def tasks(opened: Store) -> list[tuple[str, int]]:
+    with opened.transaction() as leads:
+        rows = leads.connection.execute(
+            "SELECT task_name, (args->>'row_id')::bigint AS row FROM procrastinate_jobs ORDER BY id"
+        ).fetchall()
+    return [(row["task_name"], row["row"]) for row in rows]
+
+
+def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str) -> None:
+    first = store.migrate(empty_database)
+
+    assert first[-1].startswith("0")
+    assert any(name.startswith("procrastinate/") for name in first)
+    assert store.migrate(empty_database) == []
+    with Store(empty_database) as opened:
+        assert opened.lacks() == []
+        assert len(opened.hash_key()) == 32
+
+
+def test_two_that_migrate_at_once_take_turns(empty_database: str) -> None:
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        runs = list(threads.map(store.migrate, [empty_database] * 4))
+
+    assert sum(bool(run) for run in runs) == 1
+
+
+def test_a_database_that_was_never_migrated_says_what_it_lacks(empty_database: str) -> None:
+    with Store(empty_database) as opened:
+        assert "0001_leads.sql" in opened.lacks()
+
+
+def test_a_newer_procrastinate_brings_its_further_files_only(empty_database: str) -> None:
+    store.migrate(empty_database)
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute("DELETE FROM migrations WHERE name LIKE '%00.12.00_01%'")
+
+    assert store.migrate(empty_database) == [
+        "procrastinate/00.12.00_01_add_foreign_key_index.sql"
+    ]
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("SELECT 'procrastinate_periodic_defers_job_id_fkey'::regclass")
+
+
+def test_an_event_comes_with_its_task(opened: Store) -> None:
+    event_id = insert_event(opened)
+
+    assert tasks(opened) == [("map_event", event_id)]
+    with opened.transaction() as leads:
+        event = leads.event(event_id or 0)
+    assert event is not None
+    assert event.state is EventState.RECEIVED
+    assert event.body == b'{"a": 1}'
+
+
+def test_the_same_digest_is_stored_once_and_counted(opened: Store) -> None:
+    first = insert_event(opened)
+    assert insert_event(opened) is None
+    assert insert_event(opened, source="leasebot") is not None
+
+    with opened.transaction() as leads:
+        assert leads.count_repeat(source="rentfeed", digest=b"one", now=NOW) == first
+    with opened.transaction() as leads:
+        story = leads.story(str(first))
+    assert story is not None
+    assert story.repeats == 1
+    assert len(tasks(opened)) == 2
+
+
+def test_fifty_at_once_with_one_digest_make_one_event(opened: Store) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        ids = list(threads.map(lambda _: insert_event(opened), range(50)))
+
+    assert sum(event_id is not None for event_id in ids) == 1
+    assert len(tasks(opened)) == 1
+
+
+def test_nothing_is_left_when_the_transaction_fails(opened: Store) -> None:
+    def store_and_fail() -> None:
+        with opened.transaction() as leads:
+            leads.insert_event(
+                source="rentfeed",
+                digest=b"x",
+                content_type="",
+                headers={},
+                query="",
+                body=b"",
+                now=NOW,
+            )
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        store_and_fail()
+
+    assert tasks(opened) == []
+    assert insert_event(opened, digest=b"x") is not None
+
+
+def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Store) -> None:
+    with opened.transaction() as leads:
+        event_id = leads.insert_event(
+            source="rentfeed",
+            digest=b"x",
+            content_type="a\x00b",
+            headers={"x": "\ud800\x00"},
+            query="\x00",
+            body=b"\x00\xff",
+            now=NOW,
+        )
+        event = leads.event(event_id or 0)
+    assert event is not None
+    assert (event.content_type, event.headers, event.query) == ("ab", {"x": "?"}, "")
+    assert event.body == b"\x00\xff"
+
+
+def test_a_pending_booking_has_its_task_and_a_held_one_has_none(opened: Store) -> None:
+    pending = insert_booking(opened)
+    insert_booking(opened, BookingState.HELD)
+
+    assert [task for task in tasks(opened) if task[0] == "send_booking"] == [
+        ("send_booking", pending)
+    ]
+
+
+def test_an_item_that_was_claimed_before_is_a_duplicate(opened: Store) -> None:
+    insert_booking(opened, digest=b"item")
+    second = insert_booking(opened, digest=b"item")
+
+    with opened.transaction() as leads:
+        booking = leads.booking(second)
+    assert booking is not None
+    assert booking.state is BookingState.DUPLICATE
+    assert booking.due_at is None
+    assert ("send_booking", second) not in tasks(opened)
+
+
+@pytest.mark.parametrize("to", list(MOVES))
+def test_a_booking_moves_only_along_the_table(opened: Store, to: BookingState) -> None:
+    for state in BookingState:
+        booking_id = insert_booking(opened, BookingState.HELD)
+        with opened.transaction() as leads:
+            leads.connection.execute(
+                "UPDATE bookings SET state = %s, job_id = 'j', due_at = %s WHERE id = %s",
+                [state, NOW if state in ("pending", "submitted") else None, booking_id],
+            )
+            due_at = NOW if to in (BookingState.PENDING, BookingState.SUBMITTED) else None
+            moved = leads.move(booking_id, to, why="test", now=LATER, due_at=due_at, job_id="j")
+
+        assert moved == (state in MOVES[to]), f"{state} → {to}"
+
+
+def test_each_move_is_one_line_of_history(opened: Store) -> None:
+    booking_id = insert_booking(opened)
+    with opened.transaction() as leads:
+        leads.move(booking_id, BookingState.SENDING, why="sending", now=LATER, by="worker")
+        leads.move(booking_id, BookingState.BOOKED, why="never", now=LATER)
+    with opened.transaction() as leads:
+        story = leads.story(str(booking_id))
+
+    assert story is not None
+    assert [(line.from_state, line.to_state, line.why, line.by) for line in story.history] == [
+        (None, "received", "webhook_verified", "web"),
+        (None, "pending", "mapped", "worker"),
+        ("pending", "sending", "sending", "worker"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "allowed"),
+    [
+        (None, False),
+        (AttemptOutcome.ACCEPTED, False),
+        (AttemptOutcome.UNKNOWN, False),
+        (AttemptOutcome.NOT_SENT, True),
+        (AttemptOutcome.RATE_LIMITED, True),
+        (AttemptOutcome.NOT_AUTHORISED, True),
+        (AttemptOutcome.REFUSED, True),
+        (AttemptOutcome.JOB_FAILED, True),
+    ],
+)
+def test_the_database_itself_refuses_a_blind_second_post(
+    opened: Store, outcome: AttemptOutcome | None, allowed: bool
+) -> None:
+    booking_id = insert_booking(opened)
+    with opened.transaction() as leads:
+        attempt = leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        if outcome is not None:
+            assert leads.finish_attempt(attempt.id, outcome, now=NOW)
+
+    def again() -> None:
+        with opened.transaction() as leads:
+            leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+
+    if allowed:
+        again()
+    else:
+        with pytest.raises(psycopg.errors.UniqueViolation, match="never_two_that_may_have_booked"):
+            again()
+
+
+def test_a_late_answer_mends_unknown_and_nothing_else(opened: Store) -> None:
+    booking_id = insert_booking(opened)
+    with opened.transaction() as leads:
+        attempt = leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        assert leads.finish_attempt(attempt.id, AttemptOutcome.UNKNOWN, now=NOW)
+        assert leads.finish_attempt(attempt.id, AttemptOutcome.ACCEPTED, now=LATER)
+        assert not leads.finish_attempt(attempt.id, AttemptOutcome.REFUSED, now=LATER)
+
+
+def test_rows_whose_task_is_gone_get_a_new_one(opened: Store) -> None:
+    booking_id = insert_booking(opened)
+    before = tasks(opened)
+    with opened.transaction() as leads:
+        assert leads.wake_forgotten(LATER) == 0
+        leads.connection.execute("DELETE FROM procrastinate_jobs")
+        assert leads.wake_forgotten(NOW - dt.timedelta(hours=1)) == 0
+        assert leads.wake_forgotten(LATER) == 2
+        assert leads.wake_forgotten(LATER) == 0
+
+    assert sorted(tasks(opened)) == sorted(before)
+    assert ("send_booking", booking_id) in before
+
+
+def test_an_abandoned_attempt_is_found_after_its_lease(opened: Store) -> None:
+    booking_id = insert_booking(opened)
+    with opened.transaction() as leads:
+        leads.move(booking_id, BookingState.SENDING, why="sending", now=NOW)
+        attempt = leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+
+        assert leads.abandoned(LATER) == []
+        assert leads.abandoned(LATER + dt.timedelta(seconds=1)) == [attempt]
+
+
+@pytest.mark.parametrize("key", ["", "0", "nobody", "9" * 40, "-1", "1\x00", "\ud800", "²"])
+def test_a_story_of_nothing_is_none(opened: Store, key: str) -> None:
+    with opened.transaction() as leads:
+        assert leads.story(key) is None
+
+
+def test_a_database_that_is_away_is_said_without_its_password() -> None:
+    url = "postgresql://someone:hunter2@127.0.0.1:1/leads"
+    with pytest.raises(StoreUnavailable) as caught:
+        store.migrate(url)
+
+    assert "Connection refused" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert not store.is_reachable(url)

@@ -1,0 +1,70 @@
+"""The sandbox over real HTTP, for tests; and a server that says exactly what it is told to."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+from adapter import sandbox
+
+
+class Upstream:
+    """A served sandbox, with its control routes as methods."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def appointments(self) -> list[dict[str, Any]]:
+        """What stands in Knock, or stood."""
+        found: list[dict[str, Any]] = self._get("appointments")["appointments"]
+        return found
+
+    def posts(self) -> list[dict[str, Any]]:
+        """The bodies of all creates that reached it, in order."""
+        calls = self._get("requests")["requests"]
+        return [call["body"] for call in calls if call["path"] == "/crm/v1/appointments/knock"]
+
+    def fault(self, *faults: dict[str, Any]) -> None:
+        """The next calls meet these."""
+        answer = requests.post(self.url + "/_sandbox/faults", json={"next": faults}, timeout=5)
+        assert answer.ok, answer.text
+
+    def _get(self, what: str) -> Any:
+        answer = requests.get(f"{self.url}/_sandbox/{what}", timeout=5)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@contextlib.contextmanager
+def served_sandbox(**options: Any) -> Iterator[Upstream]:
+    """A sandbox of one's own on a free port."""
+    app = sandbox.create_app(**{"job_seconds": 0.0} | options)
+    with sandbox.Server(app) as server:
+        yield Upstream(server.url)
+
+
+@contextlib.contextmanager
+def says(answer: bytes, *, hang: bool = False) -> Iterator[str]:
+    """A server that reads a request, writes ``answer`` and closes (or hangs); yields its URL."""
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+                    if hang:
+                        ended.wait(30)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        ended.set()
+        with contextlib.suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
