@@ -1,0 +1,40 @@
+"""``allow_ips``: an extra condition on any scheme. It never replaces a signature."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from adapter.exceptions import ConfigurationError, VerificationError
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks_from_block(block: Mapping[str, object]) -> tuple[Network, ...]:
+    """The networks of ``allow_ips``; empty where the key is absent: any address may send."""
+    if "allow_ips" not in block:
+        return ()
+    given = block["allow_ips"]
+    if not isinstance(given, list | tuple) or not given:
+        raise ConfigurationError("'allow_ips' must be a list of networks, such as 192.0.2.0/24")
+    return tuple(_network(text) for text in given)
+
+
+def check_address(client: str | None, networks: Sequence[Network]) -> None:
+    """Raises :class:`VerificationError` unless the client is in one of the networks."""
+    try:
+        address = ipaddress.ip_address(client or "")
+    except ValueError:
+        raise VerificationError("address_unknown") from None
+    # A dual-stack socket shows IPv4 senders as ::ffff:192.0.2.1.
+    address = getattr(address, "ipv4_mapped", None) or address
+    if not any(address in network for network in networks):
+        raise VerificationError("address_not_allowed")
+
+
+def _network(text: object) -> Network:
+    try:
+        return ipaddress.ip_network(text if isinstance(text, str) else "")
+    except ValueError:
+        raise ConfigurationError(
+            f"'allow_ips' holds {text!r}, which is no network: write it as 192.0.2.0/24"
+        ) from None

@@ -1,0 +1,70 @@
+"""What a platform asks before it sends anything: whether this address is ours.
+
+Answers are plain text, and only of characters that no browser reads as markup.
+"""
+
+import dataclasses
+import json
+import re
+
+from adapter.exceptions import ConfigurationError, VerificationError
+from adapter.signatures.primitives import is_equal
+from adapter.signatures.request import bytes_from_text, fields_from_form
+
+HANDSHAKES = ("meta", "slack")
+
+#: Meta describes its challenge as a number.
+_META_CHALLENGE = re.compile(r"[0-9]{1,64}")
+_SLACK_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """The answer to a handshake: a status and a text, sent as ``text/plain``."""
+
+    status: int
+    text: str = ""
+
+
+def meta_answer(query: str, verify_token: str) -> Answer:
+    """The answer to Meta's GET: 200 with the challenge, 403 for a stranger, 400 for an unsafe text.
+
+    ``query`` is the raw query string. Raises :class:`ConfigurationError` for an empty token.
+    """
+    if not verify_token.strip():
+        raise ConfigurationError("the verify token is empty: set its environment variable")
+    try:
+        fields = fields_from_form(bytes_from_text(query))
+    except VerificationError:
+        return Answer(status=400)
+    mode, token, challenge = (
+        _only(fields, name) for name in (b"hub.mode", b"hub.verify_token", b"hub.challenge")
+    )
+    if not is_equal(token, verify_token.encode("utf-8", "surrogateescape")) or mode != b"subscribe":
+        return Answer(status=403)
+    return _challenged(challenge.decode("latin-1"), _META_CHALLENGE)
+
+
+def slack_answer(body: bytes) -> Answer | None:
+    """The answer to Slack's ``url_verification``, or None where the body is anything else.
+
+    Call it after the signature was verified: Slack signs this request like any other.
+    """
+    try:
+        document = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or document.get("type") != "url_verification":
+        return None
+    return _challenged(document.get("challenge"), _SLACK_CHALLENGE)
+
+
+def _only(fields: list[tuple[bytes, bytes]], wanted: bytes) -> bytes:
+    values = [value for name, value in fields if name == wanted]
+    return values[0] if len(values) == 1 else b""
+
+
+def _challenged(challenge: object, safe: re.Pattern[str]) -> Answer:
+    if isinstance(challenge, str) and safe.fullmatch(challenge):
+        return Answer(status=200, text=challenge)
+    return Answer(status=400)

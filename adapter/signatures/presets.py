@@ -1,0 +1,298 @@
+"""The senders we know, as ready blocks: ``preset: typeform``. Any key may be overridden.
+
+A link is the vendor's own page. Where none is known, none is given.
+"""
+
+# ruff: noqa: S106 - "secret_encoding" says how a secret is written; no secret stands here.
+
+import dataclasses
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Preset:
+    """One sender's block, where it is documented, and one sentence for a person."""
+
+    block: Mapping[str, object]
+    link: str | None
+    sentence: str
+
+
+def _hmac(header: str | list[str], **more: object) -> dict[str, object]:
+    return {"scheme": "hmac", "header": header, **more}
+
+
+def _listed(header: str, version: str, **more: object) -> dict[str, object]:
+    """The construction that Stripe began: ``t=…,v1=…`` over ``{timestamp}.{body}``, in hex."""
+    form = f"t={{timestamp}},{version}={{signature}}"
+    return _hmac(header, format=form, separator=",", signed="{timestamp}.{body}", **more)
+
+
+def _standard(family: str) -> dict[str, object]:
+    """Standard Webhooks, whose headers begin with a family's name."""
+    return _hmac(
+        f"{family}-signature",
+        format="v1,{signature}",
+        separator=" ",
+        encoding="base64",
+        signed=f"{{header:{family}-id}}.{{timestamp}}.{{body}}",
+        timestamp={"header": f"{family}-timestamp"},
+        secret_encoding="base64",
+        secret_prefix="whsec_",
+    )
+
+
+def _token(place: str, name: str, prefix: str | None = None) -> dict[str, object]:
+    block: dict[str, object] = {"scheme": "token", "in": place, "name": name}
+    return block | ({"prefix": prefix} if prefix else {})
+
+
+_SPEC = "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"
+_HUBSPOT = "https://developers.hubspot.com/docs/apps/"
+_HUBSPOT_NEW = f"{_HUBSPOT}developer-platform/build-apps/authentication/request-validation"
+_HUBSPOT_OLD = f"{_HUBSPOT}legacy-apps/authentication/validating-requests"
+_VAPI = "https://docs.vapi.ai/server-url/server-authentication"
+_FORMSTACK = "https://developers.formstack.com/docs/webhook-setup"
+
+PRESETS: Mapping[str, Preset] = {
+    "standard-webhooks": Preset(
+        _standard("webhook"), _SPEC, "Any sender that follows the Standard Webhooks specification."
+    ),
+    "svix": Preset(
+        _standard("svix"),
+        "https://docs.svix.com/receiving/verifying-payloads/how-manual",
+        "Senders that deliver through Svix: Standard Webhooks under Svix's header names.",
+    ),
+    "stripe": Preset(
+        _listed("Stripe-Signature", "v1"),
+        "https://docs.stripe.com/webhooks/signature",
+        "Stripe; the secret is used with its whsec_ in front.",
+    ),
+    "calendly": Preset(
+        _listed("Calendly-Webhook-Signature", "v1", timestamp={"tolerance": 180}),
+        "https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
+        "Calendly; signs only where the subscription was made with a signing key.",
+    ),
+    "elevenlabs": Preset(
+        _listed("ElevenLabs-Signature", "v0", timestamp={"tolerance": 1800}),
+        "https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks",
+        "ElevenLabs agents, after a call; half an hour of tolerance, as in their libraries.",
+    ),
+    "retell": Preset(
+        _hmac(
+            "X-Retell-Signature",
+            format="v={timestamp},d={signature}",
+            signed="{body}{timestamp}",
+            timestamp={"unit": "ms"},
+        ),
+        "https://docs.retellai.com/features/secure-webhook",
+        "Retell voice agents; the secret is the API key that carries the webhook badge.",
+    ),
+    "slack": Preset(
+        _hmac(
+            "X-Slack-Signature",
+            format="v0={signature}",
+            signed="v0:{timestamp}:{body}",
+            timestamp={"header": "X-Slack-Request-Timestamp"},
+        ),
+        "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
+        "Slack; add `handshake: slack` so that the address can be registered.",
+    ),
+    "webflow": Preset(
+        _hmac(
+            "x-webflow-signature",
+            signed="{timestamp}:{body}",
+            timestamp={"header": "x-webflow-timestamp", "unit": "ms"},
+        ),
+        "https://developers.webflow.com/data/changelog/webhook-signatures",
+        "Webflow forms; webhooks made in the dashboard come unsigned, make them by the API.",
+    ),
+    "zendesk": Preset(
+        _hmac(
+            "X-Zendesk-Webhook-Signature",
+            encoding="base64",
+            signed="{timestamp}{body}",
+            timestamp={"header": "X-Zendesk-Webhook-Signature-Timestamp", "unit": "iso8601"},
+        ),
+        "https://developer.zendesk.com/documentation/webhooks/verifying/",
+        "Zendesk; the secret looks like base64 and is used as it stands.",
+    ),
+    "hubspot-v3": Preset(
+        _hmac(
+            "X-HubSpot-Signature-v3",
+            encoding="base64",
+            signed="{method}{url}{body}{timestamp}",
+            timestamp={"header": "X-HubSpot-Request-Timestamp", "unit": "ms"},
+        ),
+        _HUBSPOT_NEW,
+        "HubSpot; signs the address, so ADAPTER_PUBLIC_URL must be the one HubSpot calls.",
+    ),
+    "hubspot-v2": Preset(
+        {
+            "scheme": "hash",
+            "header": "X-HubSpot-Signature",
+            "signed": "{secret}{method}{url}{body}",
+        },
+        _HUBSPOT_OLD,
+        "HubSpot's older hash; prefer hubspot-v3, which comes with the same request.",
+    ),
+    "hubspot-v1": Preset(
+        {"scheme": "hash", "header": "X-HubSpot-Signature", "signed": "{secret}{body}"},
+        _HUBSPOT_OLD,
+        "HubSpot's oldest hash, which can be extended by a forger; prefer hubspot-v3.",
+    ),
+    "github": Preset(
+        _hmac("X-Hub-Signature-256", format="sha256={signature}"),
+        "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
+        "GitHub.",
+    ),
+    "meta": Preset(
+        _hmac("X-Hub-Signature-256", format="sha256={signature}"),
+        None,
+        "Meta lead ads; the secret is the app secret; add `handshake: meta`.",
+    ),
+    "formstack": Preset(
+        _hmac("X-FS-Signature", format="sha256={signature}"),
+        _FORMSTACK,
+        "Formstack; unsigned unless the form's webhook has an HMAC key.",
+    ),
+    "intercom": Preset(
+        _hmac("X-Hub-Signature", format="sha1={signature}", algorithm="sha1"),
+        None,
+        "Intercom; SHA-1 with the app's client secret.",
+    ),
+    "typeform": Preset(
+        _hmac("Typeform-Signature", format="sha256={signature}", encoding="base64"),
+        "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
+        "Typeform; base64 after `sha256=`, where others write hex.",
+    ),
+    "shopify": Preset(
+        _hmac(["X-Shopify-Hmac-Sha256", "Shopify-Hmac-Sha256"], encoding="base64"),
+        "https://shopify.dev/docs/apps/build/webhooks/verify-deliveries",
+        "Shopify, under its old and its new header names.",
+    ),
+    "acuity": Preset(
+        _hmac("X-Acuity-Signature", encoding="base64"),
+        "https://developers.acuityscheduling.com/docs/webhooks",
+        "Acuity Scheduling; the secret is the API key.",
+    ),
+    "tally": Preset(
+        _hmac("Tally-Signature", encoding="base64"),
+        "https://developers.tally.so/api-reference/endpoint/webhooks/post",
+        "Tally forms; signs only where the webhook has a signing secret.",
+    ),
+    "cal-com": Preset(
+        _hmac("X-Cal-Signature-256"),
+        "https://cal.com/docs/developing/guides/automation/webhooks",
+        "Cal.com; signs only where the webhook has a secret.",
+    ),
+    "propexo": Preset(
+        _hmac("propexo-signature"),
+        "https://docs.propexo.com/how-it-works/webhooks/signed-payloads",
+        "Propexo's own webhooks about failed writes.",
+    ),
+    "vapi-hmac": Preset(
+        _hmac("x-vapi-signature"),
+        _VAPI,
+        "Vapi with an HMAC credential; header and payload are chosen in Vapi: override to match.",
+    ),
+    "squarespace": Preset(
+        _hmac("Squarespace-Signature", secret_encoding="hex"),
+        "https://developers.squarespace.com/webhooks/verifying-notifications",
+        "Squarespace; the secret is hex and is decoded.",
+    ),
+    "formsort": Preset(
+        _hmac("X-Formsort-Signature", encoding="base64url"),
+        "https://docs.formsort.com/handling-data/getting-data-out/signed-requests",
+        "Formsort; base64url without padding.",
+    ),
+    "convoy-sha512": Preset(
+        _hmac("X-Convoy-Signature", algorithm="sha512", encoding="base64"),
+        "https://www.getconvoy.io/docs/product-manual/signatures",
+        "Convoy with SHA-512 and base64, which its projects may choose.",
+    ),
+    "twilio": Preset(
+        _hmac("X-Twilio-Signature", algorithm="sha1", encoding="base64", signed="{url}{form}"),
+        "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
+        "Twilio; signs the address and the form, or the body's hash in the address.",
+    ),
+    "rfc4231-sha256": Preset(
+        _hmac("X-Sig", secret_encoding="hex"),
+        "https://www.rfc-editor.org/rfc/rfc4231",
+        "Plain HMAC-SHA256 in hex, with a secret in hex.",
+    ),
+    "rfc4231-sha512": Preset(
+        _hmac("X-Sig", algorithm="sha512", secret_encoding="hex"),
+        "https://www.rfc-editor.org/rfc/rfc4231",
+        "Plain HMAC-SHA512 in hex, with a secret in hex.",
+    ),
+    "rfc2202-sha1": Preset(
+        _hmac("X-Sig", algorithm="sha1", secret_encoding="hex"),
+        "https://www.rfc-editor.org/rfc/rfc2202",
+        "Plain HMAC-SHA1 in hex, with a secret in hex.",
+    ),
+    "wufoo": Preset(
+        _token("form", "HandshakeKey"),
+        "http://help.wufoo.com/articles/en_US/SurveyMonkeyArticleType/Webhooks",
+        "Wufoo; the handshake key comes as a form field.",
+    ),
+    "formstack-handshake": Preset(
+        _token("form", "HandshakeKey"),
+        _FORMSTACK,
+        "Formstack without an HMAC key: the shared key comes as a form field.",
+    ),
+    "jotform": Preset(
+        _token("query", "token"),
+        None,
+        "Jotform signs nothing: put ?token=… into the webhook's address.",
+    ),
+    "zillow": Preset(
+        _token("query", "token"),
+        None,
+        "Zillow Rentals documents no signature: put ?token=… into the address.",
+    ),
+    "elementor": Preset(
+        _token("query", "token"),
+        None,
+        "Elementor forms sign nothing: put ?token=… into the webhook's address.",
+    ),
+    "google-forms": Preset(
+        _token("header", "Authorization", "Bearer "),
+        None,
+        "Google Forms by Apps Script: let the script send `Authorization: Bearer …`.",
+    ),
+    "gravity-forms": Preset(
+        _token("header", "Authorization", "Bearer "),
+        "https://docs.gravityforms.com/webhooks-feed-meta",
+        "Gravity Forms: add the request header `Authorization: Bearer …` to the feed.",
+    ),
+    "zoopla": Preset(
+        _token("header", "Authorization"), None, "Zoopla's push: the bare key in Authorization."
+    ),
+    "fillout": Preset(
+        _token("header", "X-Webhook-Token"),
+        None,
+        "Fillout signs nothing: add the custom header X-Webhook-Token.",
+    ),
+    "botpress": Preset(
+        _token("header", "x-bp-secret"),
+        "https://botpress.com/docs/integrations/integration-guides/webhook/",
+        "Botpress's webhook integration.",
+    ),
+    "vapi": Preset(_token("header", "X-Vapi-Secret"), _VAPI, "Vapi with a plain secret."),
+    "livechat": Preset(
+        _token("json", "secret_key"),
+        "https://platform.text.com/docs/management/webhooks",
+        "LiveChat; the secret comes inside the JSON body.",
+    ),
+    "dialogflow": Preset(
+        {"scheme": "basic", "username": "test"},
+        "https://docs.cloud.google.com/dialogflow/docs/fulfillment-how",
+        "Dialogflow fulfilment with a login: override `username`.",
+    ),
+    "dialogflow-aladdin": Preset(
+        {"scheme": "basic", "username": "Aladdin"},
+        "https://www.rfc-editor.org/rfc/rfc7617",
+        "The example of the Basic scheme's specification.",
+    ),
+}

@@ -1,0 +1,155 @@
+"""``format`` and ``signed``: what the header looks like, and what is signed."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+
+from adapter.exceptions import ConfigurationError, VerificationError
+from adapter.signatures import twilio
+from adapter.signatures.request import HEADER_NAME, Request, bytes_from_text
+from adapter.signatures.timestamps import PATTERNS
+
+#: More signatures than this in one header are refused, not tried. Rotation needs two.
+MAX_SIGNATURES = 16
+#: More items of any kind than this are not even looked at.
+MAX_ITEMS = 64
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+#: The alphabet of each encoding. Anything else is not a signature, and never reaches a comparison.
+_ALPHABETS = {"hex": "[0-9a-f]+", "base64": "[A-Za-z0-9+/=]+", "base64url": "[A-Za-z0-9_-]+"}
+_CONTENT = ("body", "timestamp", "method", "url", "form")
+
+
+def pieces_of(template: str, key: str) -> list[tuple[str, str | None]]:
+    """A template as (literal, placeholder) pairs; the last literal has None."""
+    parts: list[str | None] = [*_PLACEHOLDER.split(template), None]
+    pieces = [(parts[n] or "", parts[n + 1]) for n in range(0, len(parts), 2)]
+    if any("{" in literal or "}" in literal for literal, _ in pieces):
+        raise ConfigurationError(f"'{key}' has a brace without its partner")
+    return pieces
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class HeaderFormat:
+    """How signatures, and perhaps the time, stand in the header."""
+
+    template: str
+    separator: str | None
+    items: tuple[re.Pattern[str], ...]
+
+    @property
+    def has_timestamp(self) -> bool:
+        """Whether the header carries the time of signing."""
+        return "{timestamp}" in self.template
+
+    def read(self, value: str) -> tuple[list[str], str | None]:
+        """Signatures and the time in a header's text. Items of an unknown form are passed over."""
+        texts = value.split(self.separator) if self.separator else [value]
+        if len(texts) > MAX_ITEMS:
+            raise VerificationError("too_many_signatures")
+        matches = [match for text in texts for match in self._matches(text)]
+        signatures = [found["signature"] for found in matches if "signature" in found]
+        stamps = [found["timestamp"] for found in matches if "timestamp" in found]
+        if not signatures:
+            raise VerificationError("header_malformed")
+        if len(signatures) > MAX_SIGNATURES:
+            raise VerificationError("too_many_signatures")
+        return signatures, self._one(stamps)
+
+    def write(self, signature: str, timestamp: str) -> str:
+        """The header's text that :meth:`read` reads."""
+        return self.template.replace("{signature}", signature).replace("{timestamp}", timestamp)
+
+    def _matches(self, text: str) -> Iterator[dict[str, str]]:
+        for item in self.items:
+            if match := item.fullmatch(text):
+                yield match.groupdict()
+
+    def _one(self, stamps: list[str]) -> str | None:
+        if len(stamps) > 1:
+            raise VerificationError("timestamp_repeated")
+        if self.has_timestamp and not stamps:
+            raise VerificationError("timestamp_missing")
+        return stamps[0] if stamps else None
+
+
+def header_format(
+    template: str, *, separator: str | None, encoding: str, unit: str
+) -> HeaderFormat:
+    """A checked ``format``. Raises :class:`ConfigurationError`."""
+    names = [name for _, name in pieces_of(template, "format") if name is not None]
+    if names.count("signature") != 1:
+        raise ConfigurationError("'format' must hold {signature} exactly once")
+    if names.count("timestamp") > 1 or set(names) - {"signature", "timestamp"}:
+        raise ConfigurationError(
+            "'format' may hold {signature} and, at most once, {timestamp}; nothing else in braces"
+        )
+    texts = template.split(separator) if separator else [template]
+    items = tuple(_pattern(text, encoding, unit) for text in texts)
+    return HeaderFormat(template=template, separator=separator, items=items)
+
+
+def _pattern(template: str, encoding: str, unit: str) -> re.Pattern[str]:
+    classes = {"signature": _ALPHABETS[encoding], "timestamp": PATTERNS[unit]}
+    return re.compile(
+        "".join(
+            re.escape(literal) + (f"(?P<{name}>{classes[name]})" if name else "")
+            for literal, name in pieces_of(template, "format")
+        )
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SignedContent:
+    """What is signed: literal text and parts of the request, end to end."""
+
+    pieces: tuple[tuple[bytes, str | None], ...]
+    #: The placeholders.
+    names: frozenset[str]
+    #: Headers that the signature covers, in lower case.
+    headers: frozenset[str]
+
+    def spelled(self, request: Request, timestamp: str | None, key: bytes) -> Iterator[bytes]:
+        """The signed bytes. Twilio's may be spelled in two ways; all others in one."""
+        parts = {"body": request.body, "method": bytes_from_text(request.method), "secret": key}
+        parts["timestamp"] = (timestamp or "").encode()
+        urls: tuple[str, ...] = (request.url,)
+        if "form" in self.names:
+            parts["form"], urls = twilio.form_of(request), twilio.urls_of(request.url)
+        for name in self.headers:
+            parts[f"header:{name}"] = _header_bytes(request, name)
+        for url in urls:
+            parts["url"] = bytes_from_text(url)
+            yield b"".join(text + (parts[name] if name else b"") for text, name in self.pieces)
+
+
+def signed_content(template: str, *, is_hash: bool = False) -> SignedContent:
+    """A checked ``signed``. Raises :class:`ConfigurationError`."""
+    pieces = tuple(
+        (literal.encode(), _lowered(name)) for literal, name in pieces_of(template, "signed")
+    )
+    names = frozenset(name for _, name in pieces if name is not None)
+    headers = frozenset(name.removeprefix("header:") for name in names if ":" in name)
+    allowed = {*_CONTENT, *(f"header:{name}" for name in headers if HEADER_NAME.fullmatch(name))}
+    if is_hash:
+        allowed.add("secret")
+    if unknown := names - allowed:
+        raise ConfigurationError(f"'signed' has an unknown placeholder {{{min(unknown)}}}")
+    if not {"body", "form"} & names:
+        raise ConfigurationError("'signed' must hold {body} (or {form}): else any body would do")
+    if "form" in names and "url" not in names:
+        raise ConfigurationError("'signed' must hold {url} where it holds {form}, as Twilio does")
+    if is_hash and pieces[0] != (b"", "secret"):
+        raise ConfigurationError("'signed' must start with {secret} in scheme hash")
+    return SignedContent(pieces=pieces, names=names, headers=headers)
+
+
+def _lowered(name: str | None) -> str | None:
+    return name.lower() if name and name.startswith("header:") else name
+
+
+def _header_bytes(request: Request, name: str) -> bytes:
+    value = request.header(name)
+    if value is None:
+        raise VerificationError("signed_header_missing")
+    return bytes_from_text(value)

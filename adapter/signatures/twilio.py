@@ -1,0 +1,69 @@
+"""What Twilio signs: the address and the sorted form. The one scheme that YAML cannot describe.
+
+Three things need code. Twilio may sign the address with or without its port. Repeated values of a
+field are signed once. A body that is not a form is covered by its hash in the address.
+https://www.twilio.com/docs/usage/webhooks/webhooks-security
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+
+from adapter.exceptions import VerificationError
+from adapter.signatures.primitives import is_equal, plain_sha256
+from adapter.signatures.request import Request, bytes_from_text, fields_from_form
+
+_HASH_FIELD = b"bodySHA256"
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?P<host>(?:[^/?#@]*@)?(?:\[[^\]/?#]*\]|[^/?#:\[\]]*))"
+    r"(?P<port>:[0-9]+)?(?P<rest>(?:[/?#].*)?)",
+    re.DOTALL,
+)
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def urls_of(url: str) -> tuple[str, ...]:
+    """The spellings of an address that may have been signed: without a port, and with one."""
+    match = _ADDRESS.fullmatch(url)
+    if match is None:
+        return (url,)
+    start, rest = f"{match['scheme']}://{match['host']}", match["rest"]
+    return start + rest, start + (match["port"] or _DEFAULT_PORTS[match["scheme"]]) + rest
+
+
+def form_of(request: Request) -> bytes:
+    """The signed text of the body: empty where the address holds the body's hash.
+
+    A body that neither way covers is refused, or anyone could swap it under a good signature.
+    """
+    if hashes := _hashes(request):
+        _check_hash(request.body, hashes)
+        return b""
+    if request.body and not request.is_form:
+        raise VerificationError("body_not_signed")
+    return _sorted_text(fields_from_form(request.body))
+
+
+def with_body_hash(request: Request) -> Request:
+    """The request with its body's hash in the address, unless the body is a form or empty."""
+    if not request.body or request.is_form or _hashes(request):
+        return request
+    mark = "&" if "?" in request.url else "?"
+    field = f"{_HASH_FIELD.decode()}={plain_sha256(request.body).hex()}"
+    return dataclasses.replace(request, url=f"{request.url}{mark}{field}")
+
+
+def _hashes(request: Request) -> list[bytes]:
+    fields = fields_from_form(bytes_from_text(request.query))
+    return [value for name, value in fields if name == _HASH_FIELD]
+
+
+def _check_hash(body: bytes, hashes: list[bytes]) -> None:
+    expected = plain_sha256(body).hex().encode()
+    if len(hashes) != 1 or not is_equal(hashes[0], expected):
+        raise VerificationError("body_hash_mismatch")
+
+
+def _sorted_text(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Each name followed by its value, sorted; a repeated pair counts once."""
+    return b"".join(name + value for name, value in sorted(set(fields)))
