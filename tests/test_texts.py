@@ -1,0 +1,142 @@
+"""What becomes of human text, and what counts as empty."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter.exceptions import Unreadable
+from adapter.texts import is_empty, items, one, words
+
+
+def shown(value: object) -> str:
+    """A short id that tells 5 from "5"."""
+    text = ascii(value)
+    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Dana", "Dana"),
+        ("  Dana \t\n Okafor ", "Dana Okafor"),
+        ("", ""),
+        (" \u00a0\u2028", ""),
+        (302, "302"),
+        (-1, "-1"),
+        (2.0, "2.0"),
+        (1234.56, "1234.56"),
+        (1e22, "10000000000000000000000"),
+        (2**65, "36893488147419103232"),
+        ("e\u0301", "é"),
+        ("a\x00b", "ab"),
+        ("a\x00 \x07b", "a b"),
+        ("a\ud800b", "ab"),
+        ("safe\u202egnp.exe", "safegnp.exe"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("\ufeffDana", "Dana"),
+        ("\ue000private", "private"),
+        ("line\r\nbreak\x85here", "line break here"),
+        ("王小明", "王小明"),
+    ],
+    ids=shown,
+)
+def test_words_are_one_clean_line(value: object, text: str) -> None:
+    assert words(value, 100) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (True, "expected text, and this is true or false"),
+        ([], "expected text, and this is a list"),
+        (["a"], "expected text, and this is a list"),
+        ({"a": 1}, "expected text, and this is an object"),
+        ({}, "expected text"),
+        (None, "expected text"),
+        (float("nan"), "not a number"),
+        (float("1e400"), "not a number"),
+        (1e300, "longer than 100 characters"),
+        ("x" * 101, "longer than 100 characters"),
+        ("x" * 1_000_000, "longer than 100 characters"),
+        (" " * 1001, "longer than 100 characters"),
+        ("\u0315\u0300" * 500_000, "longer than 100 characters"),
+    ],
+    ids=shown,
+)
+def test_words_of_anything_else_are_unreadable(value: object, reason: str) -> None:
+    with pytest.raises(Unreadable, match=f"^{reason}$"):
+        words(value, 100)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_integer_of_five_thousand_digits_is_unreadable(sign: int) -> None:
+    with pytest.raises(Unreadable, match="longer than 100 characters"):
+        words(sign * 10**5000, 100)
+
+
+def test_the_cap_counts_what_is_left_after_cleaning() -> None:
+    assert words("x" * 100 + " " * 800, 100) == "x" * 100
+    assert words("e\u0301" * 100, 100) == "é" * 100
+
+
+def test_accents_piled_on_one_letter_are_cut() -> None:
+    # Unbounded, this takes more than a minute: normalizing is quadratic in the accents.
+    assert len(words("a" + "\u0315\u0300" * 150_000, 300_000)) == 30
+
+
+def test_words_never_quote_the_value() -> None:
+    with pytest.raises(Unreadable) as caught:
+        words("dana@example.com" * 20, 100)
+    assert "dana" not in str(caught.value)
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.text(max_size=300))
+def test_words_can_be_stored_anywhere(text: str) -> None:
+    clean = words(text, 3000)
+    clean.encode()
+    assert "\x00" not in clean
+    assert clean == words(clean, 3000), "cleaning twice changes nothing"
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", " \n", "\x00\u200b", [], [""], [None, " "], [[]], "\u3000"]
+)
+def test_what_says_nothing_is_empty(value: object) -> None:
+    assert is_empty(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, 0.0, False, "0", "false", "x", [0], [False], ["", "x"], {}, {"a": None}, "x" * 10_000],
+    ids=shown,
+)
+def test_zero_and_false_are_values(value: object) -> None:
+    assert not is_empty(value)
+
+
+def test_a_senders_fillers_are_empty() -> None:
+    blanks = {"- / -", "(not provided)", "0001-01-01", "0"}
+    assert is_empty(" - / - ", blanks)
+    assert is_empty(["(not provided)"], blanks)
+    assert is_empty(0, blanks), "a filler may be a number"
+    assert not is_empty("2026-05-01", blanks)
+    assert not is_empty(False, blanks), "false is not the number 0"
+
+
+def test_a_long_list_is_not_searched_for_a_value() -> None:
+    assert not is_empty([""] * 100_000)
+
+
+def test_items_are_the_first_fifty_that_say_something() -> None:
+    assert items("a") == ["a"]
+    assert items(["a", "", None, 0]) == ["a", 0]
+    assert items([]) == items(None) == []
+    assert items(list(range(1000))) == list(range(50))
+
+
+def test_a_list_of_one_is_its_item() -> None:
+    assert one(["a"]) == "a"
+    assert one(["a", "b"]) == ["a", "b"]
+    assert one([]) == []
+    assert one("a") == "a"

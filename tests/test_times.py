@@ -1,0 +1,440 @@
+# ruff: noqa: DTZ001, DTZ901 - local times are naive here, by intent
+"""Formats, zones, and the way from local time to UTC."""
+
+import contextlib
+import datetime as dt
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter.exceptions import Unreadable
+from adapter.times import (
+    compile_format,
+    read_date,
+    read_instant,
+    utc_from_local,
+    zone_from_name,
+)
+from adapter.times.formats import TOKENS
+from adapter.times.zones import RAILS, WINDOWS
+
+DENVER = zone_from_name("America/Denver")
+LOS_ANGELES = zone_from_name("America/Los_Angeles")
+
+
+def utc(*parts: int) -> dt.datetime:
+    return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[misc,arg-type]
+
+
+def reading(text: object, *formats: str, **options: Any) -> dt.datetime:
+    compiled = [compile_format(form) for form in formats]
+    return read_instant(text, formats=compiled, **{"zone": DENVER, **options}).at
+
+
+def shown(value: object) -> str:
+    """A short id that tells 5 from "5"."""
+    text = ascii(value)
+    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
+
+
+# Formats
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "said"),
+    [
+        ("MM/DD/YYYY h:mm A", "03/14/2026 2:30 PM", (2026, 3, 14, 14, 30)),
+        ("MM/DD/YYYY h:mm A", "3/4/2026 2:30 pm", (2026, 3, 4, 14, 30)),
+        ("MM/DD/YYYY h:mm A", "03/14/2026  02:30  PM", (2026, 3, 14, 14, 30)),
+        ("MM/DD/YYYY h:mm A", "03/14/2026 12:42 AM", (2026, 3, 14, 0, 42)),
+        ("MM/DD/YYYY h:mm A", "03/14/2026 12:00 PM", (2026, 3, 14, 12, 0)),
+        ("MM/DD/YYYY h:mmA", "03/14/2026 2:30PM", (2026, 3, 14, 14, 30)),
+        ("M/D/YY H:mm", "3/4/26 9:05", (2026, 3, 4, 9, 5)),
+        ("DD.MM.YYYY HH:mm:ss", "14.03.2026 09:05:59", (2026, 3, 14, 9, 5, 59)),
+        ("YYYYMMDD", "20160926", (2016, 9, 26)),
+        ("YYYYMMDDHHmmss", "20260314143059", (2026, 3, 14, 14, 30, 59)),
+        ("YYYYMMDDHHmmss", "20260314143059.123", (2026, 3, 14, 14, 30, 59)),
+        ("HH.mm.ss DD.MM.YYYY", "10.30.45 14.03.2026", (2026, 3, 14, 10, 30, 45)),
+        ("MMM D YYYY", "may 1 2026", (2026, 5, 1)),
+        ("MMMM D, YYYY", "May 1, 2026", (2026, 5, 1)),
+        ("h:mmA - dddd, MMMM D, YYYY", "12:00pm - Wednesday, March 14, 2018", (2018, 3, 14, 12)),
+        ("ddd D MMM YYYY hh A", "Sat 14 Mar 2026 02 PM", (2026, 3, 14, 14)),
+        ("DD % MM % YYYY", "01 % 05 % 2026", (2026, 5, 1)),
+    ],
+    ids=shown,
+)
+def test_a_format_reads(form: str, text: str, said: tuple[int, ...]) -> None:
+    assert compile_format(form).parse(text) == dt.datetime(*said)  # type: ignore[arg-type,misc]
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("h:mm A MM/DD/YYYY", "2:30PM 03/14/2026"),
+        ("h:mm A MM/DD/YYYY", "2:30 p.m. 03/14/2026"),
+        ("MMM D YYYY", "March 1 2026"),
+        ("MM/DD/YYYY", "14/03/2026"),
+        ("MM/DD/YYYY", "03/14/26"),
+        ("MM/DD/YYYY", "02/30/2026"),
+        ("MM/DD/YYYY", "03/14/2026 2:30 PM"),
+        ("MM/DD/YYYY", "ASAP"),
+        ("MM/DD/YYYY", ""),
+        ("YYYYMMDD", "2026111"),  # January 11, or November 1
+        ("YYYY-MM-DD HH:mm", "2026-03-14 24:00"),
+        ("YYYY-MM-DD HH:mm:ss", "2026-03-14 10:30:60"),
+        ("YYYY-MM-DD HH:mm", "2026-03-14 10:30.5"),
+        ("epoch", "1.7e9"),
+        ("epoch", "now"),
+        ("epoch", "999999999999999"),
+        ("epoch_ms", "1773520200000000"),
+    ],
+    ids=shown,
+)
+def test_a_format_does_not_guess(form: str, text: str) -> None:
+    with pytest.raises(Unreadable, match=f"^not written as {form}$"):
+        compile_format(form).parse(text)
+
+
+def test_a_weekday_must_fit_the_date() -> None:
+    form = compile_format("dddd MM/DD/YYYY")
+    assert form.parse("Saturday 03/14/2026").day == 14
+    with pytest.raises(Unreadable, match="the weekday does not fit the date"):
+        form.parse("Friday 03/14/2026")
+
+
+@pytest.mark.parametrize(
+    ("form", "reason"),
+    [
+        (
+            "mm-dd-yy",
+            f"'dd' in 'mm-dd-yy' is not one of {' '.join(TOKENS)}",
+        ),
+        ("MM/DD/YYYYY", "'YYYYY' in"),
+        ("YYYY-MM-DDTHH:mm", "'T' in"),
+        ("YYYY-MM-DD é", "'é' in"),
+        ("%Y-%m-%d", "'Y' in"),
+        ("2026-MM-DD", "'2' in"),
+        ("MM/DD\x00", "is not one of"),
+        ("", "is no date format"),
+        ("//", "is no date format"),
+        ("h:mm", "h, which needs A"),
+        ("HH:mm A", "A, which goes with h and not with H"),
+        ("mm/DD/YYYY", "minutes, without an hour"),
+        ("HH ss", "ss without mm"),
+        ("YYYY YY", "says the year twice"),
+        ("HH h A", "says the hour twice"),
+        ("YYYYMD", "needs a fixed width"),
+    ],
+    ids=shown,
+)
+def test_a_wrong_format_is_refused_when_the_mapping_loads(form: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        compile_format(form)
+
+
+def test_a_format_knows_what_it_says() -> None:
+    whole = compile_format("MM/DD/YYYY h:mm A")
+    assert (whole.has_date, whole.has_time, whole.has_offset) == (True, True, False)
+    assert not compile_format("MM/YYYY").has_date
+    assert not compile_format("MM/DD/YYYY").has_time
+    assert compile_format("MM/DD/YYYY HH:mm Z").has_offset
+    assert compile_format("epoch").has_offset
+
+
+def test_there_are_eighteen_tokens() -> None:
+    assert len(TOKENS) == 18
+
+
+# Instants
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-03-14T14:30:00", utc(2026, 3, 14, 20, 30)),  # MDT is UTC-6
+        ("2026-01-14T14:30:00", utc(2026, 1, 14, 21, 30)),  # MST is UTC-7
+        ("2026-03-14T14:30:00Z", utc(2026, 3, 14, 14, 30)),
+        ("2026-03-14T14:30:00-07:00", utc(2026, 3, 14, 21, 30)),
+        ("2026-03-14T14:30:00+0530", utc(2026, 3, 14, 9, 0)),
+        ("2026-03-14T14:30-07", utc(2026, 3, 14, 21, 30)),
+        ("2026-03-14 14:30:00 -0700", utc(2026, 3, 14, 21, 30)),
+        ("2026-03-14 14:30:00 UTC", utc(2026, 3, 14, 14, 30)),
+        ("20260314T143000Z", utc(2026, 3, 14, 14, 30)),
+        ("2026-03-14T14:30", utc(2026, 3, 14, 20, 30)),
+        *[
+            (f"2026-03-14T14:30:00.{'123456789'[:digits]}Z", utc(2026, 3, 14, 14, 30))
+            for digits in range(1, 10)
+        ],
+        (" 2026-03-14T14:30:00.0 ", utc(2026, 3, 14, 20, 30)),
+    ],
+    ids=shown,
+)
+def test_iso_8601_is_read(text: str, at: dt.datetime) -> None:
+    assert reading(text) == at
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("2026-03-14", "a date without a time of day"),
+        ("20260314", "a date without a time of day"),
+        (20260314, "a date without a time of day"),
+        ("2026-03-14T", "not a date and time in ISO 8601"),
+        ("2026-03-14T14", "not a date and time in ISO 8601"),
+        ("2026-03-14x14:30", "not a date and time in ISO 8601"),
+        ("2026-W11-6T14:30", "not a date and time in ISO 8601"),
+        ("2026-03-14T14:30.5", "not a date and time in ISO 8601"),
+        ("2026-03-14T14:30:00.1234567890", "not a date and time in ISO 8601"),
+        ("2:30 PM", "not a date and time in ISO 8601"),
+        ("May", "not a date and time in ISO 8601"),
+        ("10", "not a date and time in ISO 8601"),
+        ("٢٠٢٦-03-14T14:30", "not a date and time in ISO 8601"),
+        ("2026-02-30T14:30", "no such date or time"),
+        ("2026-03-14T24:00:00", "no such date or time"),
+        ("2026-03-14T14:30:60Z", "no such date or time"),
+        ("0001-01-01T00:00:00", "the year is not between 2000 and 2100"),
+        ("0001-01-01T00:00:00+14:00", "the year is not between 2000 and 2100"),
+        ("9999-12-31T23:59:59-10:00", "the year is not between 2000 and 2100"),
+        ("1999-12-31T23:59:59", "the year is not between 2000 and 2100"),
+        ("2026-03-14T14:30+23:59", "no place has such an offset from UTC"),
+        (True, "expected text, and this is true or false"),
+        (["2026-03-14T14:30"], "expected text, and this is a list"),
+        (None, "expected text"),
+        (float("inf"), "not a number"),
+        ("2" * 1_000_000, "longer than 100 characters"),
+    ],
+    ids=shown,
+)
+def test_anything_else_is_no_instant(text: object, reason: str) -> None:
+    with pytest.raises(Unreadable, match=f"^{reason}$"):
+        reading(text)
+
+
+def test_a_date_without_a_time_is_never_midnight_by_a_format_either() -> None:
+    with pytest.raises(Unreadable, match="not written as MM/DD/YYYY h:mm A"):
+        reading("03/14/2026", "MM/DD/YYYY h:mm A")
+
+
+@pytest.mark.parametrize("form", ["MM/DD/YYYY", "YYYY-MM-DD", "HH:mm"])
+def test_a_format_without_a_date_or_a_time_makes_no_instant(form: str) -> None:
+    with pytest.raises(Unreadable, match="does not say both a date and a time"):
+        reading("03/14/2026", form)
+
+
+def test_the_gap_is_refused() -> None:
+    with pytest.raises(Unreadable, match=r"does not exist in America/Denver \(the clocks change\)"):
+        reading("03/08/2026 2:30 AM", "MM/DD/YYYY h:mm A")
+
+
+def test_the_overlap_is_refused() -> None:
+    with pytest.raises(Unreadable, match=r"happens twice in America/Denver \(the clocks change\)"):
+        reading("2026-11-01T01:30:00")
+
+
+@pytest.mark.parametrize(
+    ("local", "dst", "at"),
+    [
+        # Twice: 01:30 MDT (-6) is 07:30 UTC, 01:30 MST (-7) is 08:30 UTC.
+        ((2026, 11, 1, 1, 30), "earlier", utc(2026, 11, 1, 7, 30)),
+        ((2026, 11, 1, 1, 30), "later", utc(2026, 11, 1, 8, 30)),
+        # Never: 02:30 with -6 is 08:30 UTC (01:30 MST), with -7 it is 09:30 UTC (03:30 MDT).
+        ((2026, 3, 8, 2, 30), "earlier", utc(2026, 3, 8, 8, 30)),
+        ((2026, 3, 8, 2, 30), "later", utc(2026, 3, 8, 9, 30)),
+        # Ordinary hours are not touched.
+        ((2026, 3, 8, 3, 0), "earlier", utc(2026, 3, 8, 9, 0)),
+        ((2026, 11, 1, 2, 0), "later", utc(2026, 11, 1, 9, 0)),
+    ],
+    ids=shown,
+)
+def test_dst_opts_out(local: tuple[int, ...], dst: str, at: dt.datetime) -> None:
+    naive = dt.datetime(*local)  # type: ignore[arg-type,misc]
+    assert utc_from_local(naive, DENVER, dst=dst) == at
+
+
+@pytest.mark.parametrize(("hour", "minute"), [(1, 59), (3, 0)])
+def test_the_hours_around_the_gap_are_fine(hour: int, minute: int) -> None:
+    assert utc_from_local(dt.datetime(2026, 3, 8, hour, minute), DENVER)
+
+
+@pytest.mark.parametrize(
+    ("edge", "zone"), [(dt.datetime.min, "Asia/Tokyo"), (dt.datetime.max, "America/Denver")]
+)
+def test_the_edges_of_the_calendar_do_not_overflow(edge: dt.datetime, zone: str) -> None:
+    with pytest.raises(Unreadable, match="the year is not between 2000 and 2100"):
+        utc_from_local(edge, zone_from_name(zone))
+
+
+def test_an_evening_in_los_angeles_is_the_next_day_in_utc() -> None:
+    at = reading("06/15/2026 5:30 PM", "MM/DD/YYYY h:mm A", zone=LOS_ANGELES)
+    assert at == utc(2026, 6, 16, 0, 30)
+
+
+def test_an_offset_is_told_and_may_be_ignored() -> None:
+    trusted = read_instant("2026-03-14T14:30:00Z", zone=DENVER)
+    assert trusted.at == utc(2026, 3, 14, 14, 30)
+    assert trusted.offset == dt.timedelta(0)
+    assert trusted.local == dt.datetime(2026, 3, 14, 14, 30)
+    ignored = read_instant("2026-03-14T14:30:00Z", zone=DENVER, ignore_offset=True)
+    assert ignored.at == utc(2026, 3, 14, 20, 30)
+    assert ignored.offset is None
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "at"),
+    [
+        (1773520200, "epoch", utc(2026, 3, 14, 20, 30)),
+        ("1773520200", "epoch", utc(2026, 3, 14, 20, 30)),
+        ("1773520200.937", "epoch", utc(2026, 3, 14, 20, 30)),
+        (1773520200.5, "epoch", utc(2026, 3, 14, 20, 30)),
+        (1773520200123, "epoch_ms", utc(2026, 3, 14, 20, 30)),
+        ("1773520200123", "epoch_ms", utc(2026, 3, 14, 20, 30)),
+    ],
+    ids=shown,
+)
+def test_epochs_are_read(value: object, form: str, at: dt.datetime) -> None:
+    assert reading(value, form) == at
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [(1773520200123, "epoch"), (1773520200, "epoch_ms"), (0, "epoch"), (-5, "epoch")],
+)
+def test_epochs_in_the_wrong_unit_are_refused(value: object, form: str) -> None:
+    with pytest.raises(Unreadable, match=f"not written as {form}|the year is not between"):
+        reading(value, form)
+
+
+def test_the_first_format_that_fits_is_taken() -> None:
+    forms = ("MM/DD/YYYY h:mm A", "MM/DD/YYYY h:mmA")
+    assert reading("03/14/2026 2:30PM", *forms) == utc(2026, 3, 14, 20, 30)
+    with pytest.raises(Unreadable, match="not written as MM/DD/YYYY h:mm A or MM/DD/YYYY h:mmA"):
+        reading("soon", *forms)
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(
+    st.datetimes(dt.datetime(2000, 1, 2), dt.datetime(2100, 12, 30)),
+    st.sampled_from(["America/Denver", "America/New_York", "Europe/London", "Australia/Lord_Howe"]),
+)
+def test_a_local_time_comes_back_from_utc(local: dt.datetime, name: str) -> None:
+    zone = zone_from_name(name)
+    try:
+        at = utc_from_local(local, zone)
+    except Unreadable:
+        early, late = (utc_from_local(local, zone, dst=dst) for dst in ("earlier", "later"))
+        assert dt.timedelta(0) < late - early <= dt.timedelta(hours=1)
+    else:
+        assert at.astimezone(zone).replace(tzinfo=None) == local
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.text(max_size=40), st.sampled_from(["MM/DD/YYYY h:mm A", "epoch", "epoch_ms", ""]))
+def test_any_text_is_an_instant_or_unreadable(text: str, form: str) -> None:
+    try:
+        at = reading(text, *filter(None, [form]))
+    except Unreadable:
+        return
+    assert at.tzinfo is dt.UTC
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.text(alphabet="YMDdHhmsAZ/:-. %T1é", max_size=20))
+def test_any_text_is_a_format_or_a_value_error(text: str) -> None:
+    try:
+        form = compile_format(text)
+    except ValueError:
+        return
+    with contextlib.suppress(Unreadable):
+        form.parse("03/14/2026 2:30 PM")
+
+
+# Dates
+
+
+@pytest.mark.parametrize(
+    ("text", "forms", "date"),
+    [
+        ("2026-05-01", [], (2026, 5, 1)),
+        ("20260501", [], (2026, 5, 1)),
+        (20260501, [], (2026, 5, 1)),
+        ("2026-05-01T00:00:00.0", [], (2026, 5, 1)),
+        ("2026-05-01T00:00:00.000Z", [], (2026, 5, 1)),
+        ("2026-05-01T23:30:00-06:00", [], (2026, 5, 1)),
+        ("5/1/2026", ["MM/DD/YYYY"], (2026, 5, 1)),
+        ("May 1 2026", ["YYYY-MM-DD", "MMM D YYYY"], (2026, 5, 1)),
+        (1777593600000, ["epoch_ms"], (2026, 5, 1)),
+    ],
+    ids=shown,
+)
+def test_a_date_is_taken_as_written(
+    text: object, forms: list[str], date: tuple[int, int, int]
+) -> None:
+    assert read_date(text, [compile_format(form) for form in forms]) == dt.date(*date)
+
+
+@pytest.mark.parametrize(
+    ("text", "forms", "reason"),
+    [
+        ("2026-05-01T17:30:00Z", [], "an instant in UTC, whose date depends on the time zone"),
+        (1777612345, ["epoch"], "an instant in UTC, whose date depends on the time zone"),
+        ("05/01/2026", [], "not a date in ISO 8601"),
+        ("ASAP", [], "not a date in ISO 8601"),
+        ("this Saturday", ["MM/DD/YYYY"], "not written as MM/DD/YYYY"),
+        ("2026-02-29", [], "no such date or time"),
+        ("0001-01-01", [], "the year is not between 2000 and 2100"),
+        ("01/01/70", ["MM/DD/YY"], "the year is not between 2000 and 2100"),
+    ],
+    ids=shown,
+)
+def test_anything_else_is_no_date(text: object, forms: list[str], reason: str) -> None:
+    with pytest.raises(Unreadable, match=f"^{reason}$"):
+        read_date(text, [compile_format(form) for form in forms])
+
+
+# Zones
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("America/Denver", "America/Denver"),
+        (" America/Denver ", "America/Denver"),
+        ("UTC", "UTC"),
+        ("US/Eastern", "US/Eastern"),
+        ("Central Time (US & Canada)", "America/Chicago"),
+        ("Eastern Time (ET)", "America/New_York"),
+        ("Arizona", "America/Phoenix"),
+        ("Eastern Standard Time", "America/New_York"),
+        ("US Mountain Standard Time", "America/Phoenix"),
+    ],
+    ids=shown,
+)
+def test_zones_have_several_names(name: str, key: str) -> None:
+    assert zone_from_name(name).key == key
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["", "Denver", "america/denver", "MDT", "EST", "MST", "GMT-7", "-07:00", "-5", -5, 5.0],
+        *["../..", "../../etc/passwd", "/etc/localtime", "America", "America/", "tzdata.zi"],
+        *["America/Denver\x00/../x/y", "x" * 1_000_000, None, True, [], ["America/Denver"], {}],
+    ],
+    ids=shown,
+)
+def test_no_other_name_is_a_zone(name: object) -> None:
+    with pytest.raises(Unreadable):
+        zone_from_name(name)
+
+
+@pytest.mark.parametrize("key", sorted({*WINDOWS.values(), *RAILS.values()}))
+def test_the_tables_name_real_zones(key: str) -> None:
+    assert zone_from_name(key).key == key
+
+
+def test_a_zone_that_is_a_list_is_unreadable() -> None:
+    with pytest.raises(Unreadable, match="expected text, and this is a list"):
+        zone_from_name(["America/Denver"])
