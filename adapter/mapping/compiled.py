@@ -1,0 +1,244 @@
+"""A mapping, compiled: what one delivery becomes. Pure, and it raises for no input."""
+
+import dataclasses
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from adapter import notes
+from adapter.config import Policy
+from adapter.events import Reason
+from adapter.exceptions import Unreadable
+from adapter.mapping.conditions import Gate, Verdict, judge_all
+from adapter.mapping.draft import Draft
+from adapter.mapping.fields import Fills, Look
+from adapter.mapping.outcomes import Item, Mapped, Outcome
+from adapter.mapping.reads import Read
+from adapter.mapping.scope import Scope, reason_for
+from adapter.paths import Path, only
+from adapter.transforms import words
+
+#: One delivery makes no more appointments than this.
+MOST_ITEMS: Final = 50
+#: Longer keys are stored as their hash.
+LONGEST_KEY: Final = 200
+CAP_KEY_PART: Final = 500
+NO_CONTACT: Final = "neither an e-mail address nor a phone number was found"
+THIN: Final = "needs_enrichment: it holds ids only, and none of the fields of an appointment"
+#: The first of these that an item has is the outcome of the whole.
+RANKS: Final = (Outcome.BOOK, Outcome.HELD, Outcome.CANCELLATION, Outcome.IGNORED)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """One name under ``read:``."""
+
+    name: str
+    at: str
+    read: Read
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Each:
+    """``for_each``: the name of one item, and where the items are."""
+
+    name: str
+    at: str
+    path: Path
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CompiledMapping:
+    """All sections of one mapping file, ready to be applied."""
+
+    #: Judged once for the delivery, and for each item.
+    gate: Gate
+    item_gate: Gate
+    readings: Sequence[Reading]
+    item_readings: Sequence[Reading]
+    for_each: Each | None
+    dedupe: Look
+    #: In order: the community before the time, for the time is on the community's clock.
+    fills: Sequence[Fills]
+    #: What the target refuses, per field: the last look before anything is booked.
+    refused: Callable[[Mapping[str, Any]], Mapping[str, Sequence[str]]]
+    #: Whether a lead without a tour time is set aside instead of held.
+    ignores_without_time: bool
+    policy: Policy
+
+    def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
+        """What the delivery becomes. Without ``now`` past and future are not judged."""
+        scope, said = self._read(scope, self.readings)
+        outcome, reasons = _judge(self.gate, scope)
+        if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
+            return Mapped(outcome=outcome, reasons=reasons)
+        scopes, problem = self._item_scopes(scope)
+        if problem:
+            return Mapped(outcome=Outcome.HELD, reasons=(problem,))
+        items = tuple(self._item(one, [said, more], outcome, now) for one, more in scopes)
+        return Mapped(
+            outcome=next(rank for rank in RANKS if any(item.outcome is rank for item in items)),
+            items=items,
+            dedupe_key=self._key(outcome, [one for one, _ in scopes]),
+        )
+
+    def dedupe_key(self, scope: Scope) -> str | None:
+        """What two deliveries share that make the same booking; None where nothing says so.
+
+        A cancellation often carries the booking's own id: its key is another one. What is no
+        booking has none, so that it never stands in the way of a booking with the same id.
+        """
+        scope, _ = self._read(scope, self.readings)
+        outcome, _ = _judge(self.gate, scope)
+        if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
+            return None
+        scopes, problem = self._item_scopes(scope)
+        return None if problem else self._key(outcome, [one for one, _ in scopes])
+
+    def item_scopes(self, scope: Scope) -> list[Scope]:
+        """The scopes that fields are read in, whatever the delivery is: for checks and tools."""
+        scope, _ = self._read(scope, self.readings)
+        scopes, _ = self._item_scopes(scope)
+        return [one for one, _ in scopes] or [scope]
+
+    def _read(self, scope: Scope, readings: Iterable[Reading]) -> tuple[Scope, Draft]:
+        """The scope with the names that ``read:`` makes; the draft holds what must be said."""
+        said = Draft()
+        for reading in readings:
+            made = reading.read.make(scope)
+            scope = scope.with_names({reading.name: made.value})
+            if made.problem:
+                path = reading.read.path.text
+                said.note(
+                    reason_for(reading.name, made.problem, at=reading.at, path=path),
+                    f"{reading.name.capitalize()}: {made.fact}" if made.fact else None,
+                )
+        return scope, said
+
+    def _item_scopes(self, scope: Scope) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
+        """A scope for each item with what must be said of it, or why there are none."""
+        if self.for_each is None:
+            return [(scope, Draft())], None
+        each = self.for_each
+        try:
+            items = _items(scope.read(each.path))
+            problem = _wrong_number(len(items))
+        except Unreadable as exc:
+            items, problem = [], str(exc)
+        if problem:
+            return [], reason_for("for_each", problem, at=each.at, path=each.path.text)
+        scopes = (scope.with_names({each.name: item}) for item in items)
+        return [self._read(one, self.item_readings) for one in scopes], None
+
+    def _item(
+        self, scope: Scope, said: Sequence[Draft], outcome: Outcome, now: dt.datetime | None
+    ) -> Item:
+        key = self._item_key(scope)
+        if outcome is Outcome.BOOK:
+            outcome, reasons = _judge(self.item_gate, scope)
+            if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
+                return Item(outcome=outcome, reasons=reasons, dedupe_key=key)
+        draft = Draft(
+            now=now,
+            policy=self.policy,
+            reasons=[reason for one in said for reason in one.reasons],
+            facts=[fact for one in said for fact in one.facts],
+        )
+        for fill in self.fills:
+            fill.fill(scope, draft)
+        _complete(draft)
+        return self._finished(draft, outcome, key)
+
+    def _finished(self, draft: Draft, outcome: Outcome, key: str | None) -> Item:
+        if outcome is Outcome.BOOK and not draft.holds:
+            for field, texts in self.refused(draft.appointment).items():
+                draft.hold(reason_for(field, "; ".join(texts)))
+        if outcome is Outcome.BOOK and draft.holds:
+            aside = draft.lacks_time and self.ignores_without_time
+            outcome = Outcome.IGNORED if aside else Outcome.HELD
+        return Item(
+            outcome=outcome,
+            community=draft.community,
+            starts_at=draft.starts_at,
+            appointment=draft.appointment,
+            reasons=tuple(draft.reasons),
+            notes_added=tuple(draft.facts),
+            dedupe_key=key,
+        )
+
+    def _key_parts(self, scope: Scope) -> list[str] | None:
+        """The dedupe paths' values as texts; None when one of them has nothing to say."""
+        parts = []
+        for path in self.dedupe.paths:
+            try:
+                value = scope.read(path)
+                parts.append("" if scope.is_empty(value) else _key_part(only(value)))
+            except Unreadable:
+                return None
+        return parts if all(parts) else None
+
+    def _item_key(self, scope: Scope) -> str | None:
+        parts = self._key_parts(scope)
+        return _key_from_parts(parts) if parts else None
+
+    def _key(self, outcome: Outcome, scopes: Sequence[Scope]) -> str | None:
+        """The key of the whole: its item's, or those of all of its items."""
+        if len(scopes) == 1:
+            key = self._item_key(scopes[0])
+        else:
+            parts = [self._key_parts(scope) for scope in scopes]
+            key = _key_from_parts(parts) if all(parts) else None
+        return key if key is None or outcome is Outcome.BOOK else f"{outcome} {key}"
+
+
+def _complete(draft: Draft) -> None:
+    """What takes more than one field to see."""
+    if not draft.found and not draft.text:
+        draft.hold(reason_for("event", THIN))
+    elif not {"email_1", "phone_1"} & draft.appointment.keys():
+        draft.hold(reason_for("email_1", NO_CONTACT))
+    text = notes.compose(draft.text, draft.facts)
+    draft.appointment |= {"notes": text} if text else {}
+
+
+def _judge(gate: Gate, scope: Scope) -> tuple[Outcome, tuple[Reason, ...]]:
+    if gate.is_ignored(scope):
+        return Outcome.IGNORED, ()
+    if gate.is_cancellation(scope):
+        return Outcome.CANCELLATION, ()
+    verdict, reasons = judge_all(gate.accept, scope)
+    if verdict is Verdict.FAILS:
+        return Outcome.IGNORED, reasons
+    return (Outcome.HELD if verdict is Verdict.UNKNOWN else Outcome.BOOK), reasons
+
+
+def _items(found: Any) -> list[Any]:
+    """The items of a list, of a list of lists, or the one that is given bare."""
+    if not isinstance(found, list):
+        return [found] if isinstance(found, Mapping | str) and found else []
+    items: list[Any] = []
+    for item in found:
+        items += item if isinstance(item, list) else [item]
+    return [item for item in items if item is not None]
+
+
+def _wrong_number(count: int) -> str | None:
+    if not count:
+        return "there is no item"
+    return f"there are {count} items, more than {MOST_ITEMS}" if count > MOST_ITEMS else None
+
+
+def _key_part(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return words(value, CAP_KEY_PART)
+
+
+def _key_from_parts(parts: Sequence[Any]) -> str:
+    """One text by itself, several as a JSON list: no two lists give the same text."""
+    key = parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
+    if len(key) <= LONGEST_KEY:
+        return key
+    return "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

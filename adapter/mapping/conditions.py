@@ -1,0 +1,102 @@
+"""Which deliveries are bookings: ``accept``, ``ignore`` and ``cancellation``."""
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Sequence
+
+from adapter.events import Reason
+from adapter.exceptions import Unreadable
+from adapter.mapping.scope import Scope, reason_for
+from adapter.mapping.tables import key_from_value
+from adapter.paths import ABSENT, Path
+
+
+class Verdict(enum.Enum):
+    """What one condition says of one delivery."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    #: There is nothing to judge. A sender that renames a field must not make leads vanish.
+    UNKNOWN = "unknown"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """One line of a section: a path and what may stand there."""
+
+    section: str
+    path: Path
+    #: ``file:line``.
+    at: str
+    #: Any of these, or with ``negated`` none of these.
+    values: frozenset[str] = frozenset()
+    negated: bool = False
+    #: Whether there must be nothing; None: ``values`` decide.
+    empty: bool | None = None
+
+    def judge(self, scope: Scope) -> tuple[Verdict, Reason | None]:
+        """The verdict, and the reason where there is none to give."""
+        try:
+            found = scope.read(self.path)
+        except Unreadable as exc:
+            return Verdict.UNKNOWN, self._reason(str(exc), None)
+        items = found if isinstance(found, list) else [found]
+        items = [item for item in items if not scope.is_empty(item)]
+        if self.empty is not None:
+            return _verdict(holds=self.empty is not bool(items)), None
+        if not items and not self.negated:
+            return Verdict.UNKNOWN, self._reason(_nothing(scope, self.path, found), found)
+        hit = any(key_from_value(item) in self.values for item in items)
+        return _verdict(holds=hit is not self.negated), None
+
+    def _reason(self, text: str, value: object) -> Reason:
+        return reason_for(self.section, text, at=self.at, path=self.path.text, value=value)
+
+
+def _verdict(*, holds: bool) -> Verdict:
+    return Verdict.HOLDS if holds else Verdict.FAILS
+
+
+def _nothing(scope: Scope, path: Path, found: object) -> str:
+    return absence(scope, path) if found is ABSENT else f"{path.text} is empty"
+
+
+def absence(scope: Scope, path: Path) -> str:
+    """The sentence for a path that is not there, with the name that was perhaps meant."""
+    near = scope.near(path)
+    return f"{path.text} is not in the payload" + (f" (there is {near[:40]!a})" if near else "")
+
+
+def judge_all(conditions: Iterable[Condition], scope: Scope) -> tuple[Verdict, tuple[Reason, ...]]:
+    """Whether every line holds. One that fails decides, whatever cannot be judged."""
+    verdict, reasons = Verdict.HOLDS, []
+    for condition in conditions:
+        one, reason = condition.judge(scope)
+        if one is Verdict.FAILS:
+            return Verdict.FAILS, ()
+        if one is Verdict.UNKNOWN:
+            verdict = Verdict.UNKNOWN
+            reasons += [reason] if reason else []
+    return verdict, tuple(reasons)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """The three sections together, for the delivery or for one item of it."""
+
+    #: Each group is enough by itself.
+    ignore: tuple[Sequence[Condition], ...] = ()
+    cancellation: tuple[Sequence[Condition], ...] = ()
+    accept: Sequence[Condition] = ()
+
+    def is_ignored(self, scope: Scope) -> bool:
+        """Whether it is known not to be a booking."""
+        return _any_group(self.ignore, scope)
+
+    def is_cancellation(self, scope: Scope) -> bool:
+        """Whether it calls off an earlier booking."""
+        return _any_group(self.cancellation, scope)
+
+
+def _any_group(groups: Iterable[Sequence[Condition]], scope: Scope) -> bool:
+    return any(judge_all(group, scope)[0] is Verdict.HOLDS for group in groups if group)

@@ -1,0 +1,42 @@
+"""One appointment in the making: what was read so far, and what stands in its way."""
+
+import dataclasses
+import datetime as dt
+from typing import Any
+
+from adapter.config import Policy
+from adapter.events import Reason
+from adapter.mapping.outcomes import Community
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class Draft:
+    """Filled by one target after the other."""
+
+    #: When it is received (aware); None: past and future are not judged.
+    now: dt.datetime | None = None
+    policy: Policy = dataclasses.field(default_factory=Policy)
+    community: Community | None = None
+    starts_at: dt.datetime | None = None
+    appointment: dict[str, Any] = dataclasses.field(default_factory=dict)
+    #: The first part of the notes: what the mapping's lines gave.
+    text: str = ""
+    reasons: list[Reason] = dataclasses.field(default_factory=list)
+    #: For the notes: what fits no field.
+    facts: list[str] = dataclasses.field(default_factory=list)
+    #: Whether a person must look.
+    holds: bool = False
+    #: Whether a tour time was looked for and nothing was there.
+    lacks_time: bool = False
+    #: How many places of the appointment held anything at all.
+    found: int = 0
+
+    def hold(self, *reasons: Reason) -> None:
+        """A doubt about who, where or when: a person decides."""
+        self.reasons += reasons
+        self.holds = self.holds or bool(reasons)
+
+    def note(self, reason: Reason | None = None, fact: str | None = None) -> None:
+        """A nicety that could not be taken: told, and kept in the notes."""
+        self.reasons += [reason] if reason else []
+        self.facts += [fact] if fact and fact not in self.facts else []

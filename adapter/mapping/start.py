@@ -1,0 +1,163 @@
+"""``starts_at``: the tour's start out of one place or two, as one UTC instant."""
+
+import dataclasses
+import datetime as dt
+import zoneinfo
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from adapter.events import Reason
+from adapter.exceptions import Unreadable
+from adapter.mapping.draft import Draft
+from adapter.mapping.fields import Look
+from adapter.mapping.outcomes import Community
+from adapter.mapping.parts import text_from_parts
+from adapter.mapping.scope import Scope, reason_for
+from adapter.paths import only
+from adapter.times import Format, Instant, read_instant, zone_from_name
+from adapter.transforms import words
+
+UTC: Final = zoneinfo.ZoneInfo("UTC")
+CAP_PART: Final = 100
+NO_TIME: Final = "this sender gives no tour time"
+NO_TIME_OF_DAY: Final = "there is a date and no time of day"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """Where the tour's start stands and how it is read."""
+
+    at: str
+    #: One place for the whole, or one for the date and one for the time of day.
+    looks: tuple[Look, ...]
+    formats: Sequence[Format] = ()
+    zone: zoneinfo.ZoneInfo | None = None
+    zone_from: Look | None = None
+    dst: str | None = None
+    ignore_offset: bool = False
+    #: Hold where the offset contradicts the community's zone; else it is only told.
+    must_agree: bool = False
+
+    @property
+    def name(self) -> str:
+        """The field's name in reasons."""
+        return "starts_at"
+
+    @property
+    def path(self) -> str:
+        """The paths, for people."""
+        return ", ".join(look.text for look in self.looks)
+
+    def fill(self, scope: Scope, draft: Draft) -> None:
+        """Reads the instant; every failure holds, for the time is never guessed."""
+        value: object = None
+        try:
+            parts = [self._part(look, scope) for look in self.looks]
+            draft.found += any(part is not None for part in parts)
+            if parts[0] is None:
+                self._lacks(scope, draft)
+                return
+            value = _joined(parts)
+            self._read(value, scope, draft)
+        except Unreadable as exc:
+            draft.hold(self._reason(str(exc), value))
+
+    def _part(self, look: Look, scope: Scope) -> Any:
+        for _, value in look.found(scope):
+            return text_from_parts(only(value))
+        return None
+
+    def _lacks(self, scope: Scope, draft: Draft) -> None:
+        draft.lacks_time = True
+        draft.hold(self._reason(self.looks[0].missing(scope), None))
+
+    def _read(self, value: object, scope: Scope, draft: Draft) -> None:
+        zone, named = self._zone(scope, draft.community)
+        instant = read_instant(
+            value,
+            formats=self.formats,
+            zone=zone or UTC,
+            dst=self.dst,
+            ignore_offset=self.ignore_offset,
+        )
+        if zone is None and instant.offset is None:
+            if named:
+                raise Unreadable(named)
+            return  # the community is unknown, which is said already
+        draft.starts_at = instant.at
+        draft.appointment |= fields_from_instant(instant.at)
+        self._compare(instant, value, draft)
+        draft.hold(*(self._reason(why, value) for why in _implausible(instant.at, draft)))
+
+    def _zone(
+        self, scope: Scope, community: Community | None
+    ) -> tuple[zoneinfo.ZoneInfo | None, str]:
+        """The zone for a time without an offset; None with the reason why there is none."""
+        if self.zone:
+            return self.zone, ""
+        if self.zone_from:
+            for _, value in self.zone_from.found(scope):
+                return zone_from_name(only(value)), ""
+            return None, f"there is no time zone: {self.zone_from.missing(scope)}"
+        return (community.timezone if community else None), ""
+
+    def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
+        """An offset that the community's clock does not have. Z claims no clock at all."""
+        if not instant.offset or not draft.community:
+            return
+        own = instant.at.astimezone(draft.community.timezone).utcoffset()
+        if own == instant.offset:
+            return
+        reason = self._reason(
+            f"the offset is not that of {draft.community.timezone.key} at that time", value
+        )
+        if self.must_agree:
+            draft.hold(reason)
+        else:
+            draft.note(reason)
+
+    def _reason(self, text: str, value: object) -> Reason:
+        return reason_for(self.name, text, at=self.at, path=self.path, value=value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class NoStart:
+    """For a sender that gives no tour time: every lead waits for a person, or is set aside."""
+
+    at: str
+
+    def fill(self, scope: Scope, draft: Draft) -> None:  # noqa: ARG002 - the protocol's
+        """Holds."""
+        draft.lacks_time = True
+        draft.hold(reason_for("starts_at", NO_TIME, at=self.at))
+
+
+def _joined(parts: Sequence[Any]) -> object:
+    """One text out of a date and a time. Raises :class:`Unreadable`."""
+    if len(parts) == 1:
+        return parts[0]
+    if parts[1] is None:
+        raise Unreadable(NO_TIME_OF_DAY)
+    return " ".join(words(part, CAP_PART) for part in parts)
+
+
+def fields_from_instant(at: dt.datetime) -> dict[str, str]:
+    """Date and time of day, both from the one UTC instant."""
+    return {"appointment_date": f"{at:%Y-%m-%d}", "appointment_time": f"{at:%H:%M:%S}"}
+
+
+def _implausible(at: dt.datetime, draft: Draft) -> Iterator[str]:
+    """Why a tour would not start then: past, far ahead, or outside tour hours."""
+    policy, now = draft.policy, draft.now
+    if now is not None and at <= now:
+        yield "is in the past"
+    if now is not None and at > now + dt.timedelta(days=policy.horizon_days):
+        yield f"is more than {policy.horizon_days} days ahead"
+    if draft.community is None:
+        return
+    local = at.astimezone(draft.community.timezone)
+    if not policy.earliest_tour <= local.time() <= policy.latest_tour:
+        yield (
+            f"is at {local:%H:%M} in {draft.community.timezone.key}, and tours start from "
+            f"{policy.earliest_tour:%H:%M} to {policy.latest_tour:%H:%M}"
+        )

@@ -1,0 +1,73 @@
+"""The lead sources: ``mappings/*.yaml`` and ``communities.yaml``, loaded and checked."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from adapter.config import Policy
+from adapter.sources.communities import FILE
+from adapter.sources.loading import Loaded, load_files
+from adapter.sources.problems import MappingErrors, Problem
+from adapter.sources.source import Source
+
+__all__ = ["MappingErrors", "Problem", "Source", "Sources", "check", "load", "load_one"]
+
+
+class Sources(Mapping[str, Source]):
+    """All sources of one folder, by name."""
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._sources = dict(sources)
+
+    def __getitem__(self, name: str) -> Source:
+        return self._sources[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+
+def load(folder: Path, policy: Policy) -> Sources:
+    """The sources of a folder. Raises :class:`MappingErrors` with all that is wrong."""
+    return Sources(_without_mistakes(_loaded(folder, policy)))
+
+
+def load_one(folder: Path, name: str, policy: Policy) -> Source:
+    """One source of a folder, whatever is wrong with the others. Raises :class:`MappingErrors`."""
+    file = folder / f"{name}.yaml"
+    if name == Path(FILE).stem or not file.is_file():
+        raise MappingErrors([_no_mappings(folder, f"holds no mapping {name[:60]}.yaml")])
+    return _without_mistakes(load_files(folder, [file], policy))[name]
+
+
+def _without_mistakes(loaded: Loaded) -> Mapping[str, Source]:
+    mistakes = [problem for problem in loaded.problems if not problem.warning]
+    if mistakes:
+        raise MappingErrors(mistakes)
+    return loaded.sources
+
+
+def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
+    """All problems of folders and single files, warnings too, in the order of the files."""
+    folders = [path for path in paths if path.is_dir()]
+    files = [path for path in paths if not path.is_dir()]
+    found = [_loaded(folder, policy).problems for folder in folders]
+    for folder, group in itertools.groupby(sorted(files), key=lambda path: path.parent):
+        found.append(load_files(folder, group, policy).problems)
+    return list(dict.fromkeys(itertools.chain.from_iterable(found)))
+
+
+def _loaded(folder: Path, policy: Policy) -> Loaded:
+    if not folder.is_dir():
+        raise MappingErrors([_no_mappings(folder, "is not a folder")])
+    files = sorted(path for path in folder.glob("*.yaml") if path.name != FILE)
+    loaded = load_files(folder, files, policy)
+    if files:
+        return loaded
+    return Loaded({}, (*loaded.problems, _no_mappings(folder, "holds no mappings")))
+
+
+def _no_mappings(folder: Path, message: str) -> Problem:
+    return Problem(file=str(folder), line=1, column=1, field="file", message=message)

@@ -1,0 +1,210 @@
+"""Mapping files to sources: read, checked in ten ways, compiled."""
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from adapter import signatures
+from adapter.appointment import problems as refusals
+from adapter.config import Policy
+from adapter.exceptions import ConfigurationError
+from adapter.mapping import CompiledMapping
+from adapter.mapping.compiled import Reading
+from adapter.mapping.reads import ListRead
+from adapter.sources.communities import FILE, Communities, communities_from_document
+from adapter.sources.document import Document, document_from_file
+from adapter.sources.fields import FieldCompiler
+from adapter.sources.places import Places
+from adapter.sources.problems import Problem
+from adapter.sources.sections import SectionCompiler, split_gate
+from adapter.sources.source import Source
+from adapter.sources.structure import Sections, load_into
+from adapter.sources.trials import try_out
+from adapter.transforms import words
+
+#: A source's name is part of its address.
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+CAP_BLANK: Final = 500
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Loaded:
+    """What loading gave: sources, and every problem in the order of the files."""
+
+    sources: Mapping[str, Source]
+    problems: tuple[Problem, ...]
+
+
+def load_files(
+    folder: Path, files: Iterable[Path], policy: Policy, *, runs_tests: bool = True
+) -> Loaded:
+    """The sources of some files of one folder, with that folder's communities."""
+    document, raw = document_from_file(folder / FILE)
+    communities = communities_from_document(document)
+    sources, problems = {}, []
+    for file in files:
+        mapping, source = _load(file, raw, communities, policy, runs_tests=runs_tests)
+        problems += mapping.problems
+        if source and not mapping.is_wrong:
+            sources[source.name] = source
+    return Loaded(sources, tuple(sorted([*document.problems, *problems])))
+
+
+def _load(
+    file: Path,
+    communities_raw: bytes,
+    communities: Communities,
+    policy: Policy,
+    *,
+    runs_tests: bool,
+) -> tuple[Document, Source | None]:
+    document, raw = document_from_file(file)
+    if not NAME.match(file.stem):
+        document.add((), f"{file.stem!r} cannot be an address: use a to z, 0 to 9, - and _")
+    if not isinstance(document.data, Mapping) and not document.problems:
+        document.add((), "must be sections such as 'signature:' and 'appointment:'")
+    if document.problems:
+        return document, None
+    digest = hashlib.sha256(raw + b"\0" + communities_raw).hexdigest()
+    source = _compile(document, file, digest, communities, policy)
+    try_out(source, runs_tests=runs_tests and not communities.document.is_wrong)
+    return document, source
+
+
+def _compile(
+    document: Document, file: Path, digest: str, communities: Communities, policy: Policy
+) -> Source:
+    """The source as far as the file allows; what is wrong is left out, with a problem each."""
+    loaded = _sections(document)
+    places = Places(document)
+    sections = SectionCompiler(document, places, file.stem)
+    appointment = loaded.get("appointment")
+    fields = FieldCompiler(document, places, policy).fills(appointment) if appointment else []
+    _refuse_no_time(document, loaded)
+    compiled = _with_keys(_compiled(sections, fields, loaded, communities, policy), places)
+    secrets = _check_signature(document, loaded.get("signature", {}))
+    return Source(
+        name=file.stem,
+        path=file,
+        hash=digest,
+        description=loaded.get("description", ""),
+        docs=loaded.get("docs", ""),
+        signature=loaded.get("signature", {}),
+        secrets=secrets,
+        handshake=loaded.get("handshake"),
+        respond=loaded.get("respond"),
+        kind=loaded.get("body"),
+        blanks=frozenset(words(text, CAP_BLANK) for text in loaded.get("blank", ())),
+        compiled=compiled,
+        document=document,
+        places=tuple(places.used),
+        sections=loaded,
+    )
+
+
+def _sections(document: Document) -> Mapping[str, Any]:
+    """The sections; those that are wrong are left out, with a problem each."""
+    loaded = load_into(document, Sections(), document.data, ())
+    if loaded is not None:
+        return dict(loaded)
+    wrong = {problem.field.split(".")[0] for problem in document.problems}
+    rest = {name: value for name, value in document.data.items() if name not in wrong}
+    return dict(Sections(partial=True).load(rest))
+
+
+def _compiled(
+    sections: SectionCompiler,
+    fields: list[Any],
+    loaded: Mapping[str, Any],
+    communities: Communities,
+    policy: Policy,
+) -> CompiledMapping:
+    groups = {
+        name: sections.groups(name, loaded[name])
+        for name in ("ignore", "cancellation")
+        if name in loaded
+    }
+    groups["accept"] = [sections.conditions("accept", loaded.get("accept", {}), ("accept",))]
+    each = sections.each(loaded.get("for_each"))
+    made = (sections.reading(name, data) for name, data in loaded.get("read", {}).items())
+    outer, inner = _split_readings([one for one in made if one], each.name if each else None)
+    names = {one.name for one in inner} | ({each.name} if each else set())
+    gate, item_gate = split_gate(groups, names)
+    dedupe = sections.places.look(loaded.get("dedupe", ()), ("dedupe",))
+    if each and dedupe.paths and not any(path.parts[0] in names for path in dedupe.paths):
+        said = f"with for_each one of the paths must be inside the item: {each.name}.…"
+        sections.document.add(("dedupe",), said)
+    community = sections.community(loaded.get("community", {}), communities)
+    attribution = sections.attribution(loaded.get("attribution"), community)
+    return CompiledMapping(
+        gate=gate,
+        item_gate=item_gate,
+        readings=outer,
+        item_readings=inner,
+        for_each=each,
+        dedupe=dedupe,
+        fills=[community, attribution, *fields],
+        refused=refusals,
+        ignores_without_time=loaded.get("without_time") == "ignore",
+        policy=policy,
+    )
+
+
+def _with_keys(compiled: CompiledMapping, places: Places) -> CompiledMapping:
+    """Tells each list by key which of its keys the mapping reads."""
+
+    def told(reading: Reading) -> Reading:
+        if not isinstance(reading.read, ListRead):
+            return reading
+        parts = (place.path.parts for place in places.used)
+        keys = frozenset(part[1] for part in parts if part[0] == reading.name and len(part) > 1)
+        return dataclasses.replace(reading, read=dataclasses.replace(reading.read, keys=keys))
+
+    return dataclasses.replace(
+        compiled,
+        readings=[told(one) for one in compiled.readings],
+        item_readings=[told(one) for one in compiled.item_readings],
+    )
+
+
+def _split_readings(
+    readings: list[Reading], item: str | None
+) -> tuple[list[Reading], list[Reading]]:
+    """Those that read the item, or what was read from it, are made anew for each item."""
+    names = {item} if item else set()
+    outer, inner = [], []
+    for reading in readings:
+        if reading.read.path.parts[0] in names:
+            names.add(reading.name)
+            inner.append(reading)
+        else:
+            outer.append(reading)
+    return outer, inner
+
+
+def _refuse_no_time(document: Document, loaded: Mapping[str, Any]) -> None:
+    appointment = loaded.get("appointment")
+    if appointment and "starts_at" not in appointment and "without_time" not in loaded:
+        document.add(
+            ("appointment",),
+            "nothing fills starts_at, which is required "
+            "(or say 'without_time: hold' for a sender that has no tour times)",
+        )
+
+
+def _check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the secrets; a problem where the block is wrong."""
+    if not block:
+        return ()
+    try:
+        signatures.check_block(block)
+    except ConfigurationError as exc:
+        key = next((key for key in block if f"'{key}'" in str(exc)), None)
+        where = ("signature", key) if key else ("signature",)
+        document.add(where, str(exc))
+        return ()
+    secrets = block.get("secrets", [])
+    return tuple(secrets) if isinstance(secrets, list) else ()

@@ -1,0 +1,78 @@
+"""One lead source: its mapping, compiled, and what the rest of the program asks of it."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adapter import payloads
+from adapter.exceptions import PayloadError
+from adapter.mapping import CompiledMapping, Delivery, Mapped, Outcome, Scope
+from adapter.mapping.scope import reason_for
+from adapter.sources.document import Document
+from adapter.sources.places import Place
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One mapping file, loaded and checked."""
+
+    name: str
+    path: Path
+    #: SHA-256 of the mapping and of communities.yaml, in hex.
+    hash: str
+    description: str
+    docs: str
+    #: The block as the file has it; :mod:`adapter.signatures` reads it.
+    signature: Mapping[str, Any]
+    #: Names of the environment variables that hold the secrets, newest last.
+    secrets: tuple[str, ...]
+    handshake: Any
+    respond: Mapping[str, Any] | None
+    #: As ``body:`` says; None: the content type decides.
+    kind: str | None
+    blanks: frozenset[str]
+    compiled: CompiledMapping
+    document: Document = dataclasses.field(repr=False)
+    #: All paths, with where the file writes them.
+    places: tuple[Place, ...] = dataclasses.field(repr=False)
+    #: The sections as loaded: for tools.
+    sections: Mapping[str, Any] = dataclasses.field(repr=False)
+
+    def dedupe_key(self, delivery: Delivery) -> str | None:
+        """What two deliveries of one booking share; None where nothing readable says so.
+
+        The caller then uses the hash of the signed bytes. Never raises.
+        """
+        try:
+            return self.compiled.dedupe_key(self.scope(delivery))
+        except PayloadError:
+            return None
+
+    def map(self, delivery: Delivery, *, now: dt.datetime) -> Mapped:
+        """What the delivery becomes at ``now`` (aware). Never raises."""
+        try:
+            scope = self.scope(delivery)
+        except PayloadError as exc:
+            reason = reason_for("event", str(exc), at=self.document.at(("body",)))
+            return Mapped(outcome=Outcome.UNREADABLE, reasons=(reason,))
+        return self.compiled.apply(scope, now)
+
+    def scope(self, delivery: Delivery) -> Scope:
+        """What paths are read in. Raises :class:`PayloadError`."""
+        payload = payloads.parse(
+            delivery.body, delivery.content_type, kind=self.kind, query=delivery.query
+        )
+        return self.scope_of(payload, delivery.headers, delivery.query)
+
+    def scope_of(
+        self, payload: Any, headers: Mapping[str, str] | None = None, query: str = ""
+    ) -> Scope:
+        """The same for a payload that is parsed already."""
+        return Scope(
+            payload=payload,
+            headers=headers or {},
+            query=payloads.query_values(query),
+            blanks=self.blanks,
+        )

@@ -1,0 +1,202 @@
+"""Running a mapping's own tests, and looking for each of its paths in their samples."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from adapter.events import Reason
+from adapter.exceptions import Unreadable
+from adapter.mapping import Item, Mapped, Outcome, Scope
+from adapter.mapping.reads import ListRead
+from adapter.paths import ABSENT
+from adapter.sources.document import Where
+from adapter.sources.places import Place
+from adapter.sources.samples import Sample, sample_from_test
+from adapter.sources.source import Source
+
+#: What a test may expect; exactly one of them.
+EXPECTATIONS: Final = ("expect", "expect_some", "held", "ignored", "cancellation")
+#: A field of the appointment and the line of the mapping that fills it.
+FILLED_WITH: Final = {
+    "first_name": "name",
+    "last_name": "name",
+    "appointment_date": "starts_at",
+    "appointment_time": "starts_at",
+}
+
+
+def try_out(source: Source, *, runs_tests: bool) -> None:
+    """Looks for the paths, then runs the tests; what fails goes to the document's problems.
+
+    The tests run only where nothing else is wrong: their failures would tell it twice.
+    """
+    tests = source.sections.get("tests", [])
+    samples = {number: _sample(source, test, number) for number, test in enumerate(tests)}
+    found = {number: sample for number, sample in samples.items() if sample}
+    if found:
+        _find_paths(source, list(found.values()))
+    _warn_of_unsigned_keys(source, list(found.values()))
+    _refuse_no_expectation(source)
+    if runs_tests and not source.document.is_wrong:
+        for number, sample in found.items():
+            _try(source, tests[number], sample, ("tests", str(number)))
+
+
+def _sample(source: Source, test: Mapping[str, Any], number: int) -> Sample | None:
+    try:
+        return sample_from_test(test, source.path.parent, source.kind)
+    except ValueError as exc:
+        source.document.add(("tests", str(number), "payload"), str(exc))
+        return None
+
+
+def _refuse_no_expectation(source: Source) -> None:
+    tests = source.sections.get("tests", [])
+    shows_one = any({"expect", "expect_some"} & test.keys() for test in tests)
+    if tests and not shows_one and "without_time" not in source.sections:
+        source.document.add(("tests",), "no test has 'expect': show one whole appointment")
+
+
+def _try(source: Source, test: Mapping[str, Any], sample: Sample, where: Where) -> None:
+    said = [word for word in EXPECTATIONS if word in test]
+    if len(said) != 1:
+        source.document.add(where, f"needs one of {', '.join(EXPECTATIONS)}")
+        return
+    try:
+        now = _received(test)
+        sample = sample.changed(test.get("change", {}))
+    except (ValueError, Unreadable) as exc:
+        source.document.add(where, str(exc))
+        return
+    scope = source.scope_of(sample.payload, sample.headers, sample.query)
+    mapped = source.compiled.apply(scope, now)
+    for difference in _differences(said[0], test[said[0]], mapped):
+        source.document.add((*where, said[0]), f"{test['name']}: {difference}")
+
+
+def _received(test: Mapping[str, Any]) -> dt.datetime | None:
+    if "received" not in test:
+        return None
+    try:
+        now = dt.datetime.fromisoformat(test["received"])
+    except ValueError:
+        now = None
+    if now is None or now.tzinfo is None:
+        raise ValueError("'received' must be an instant such as 2026-03-01T12:00:00Z")
+    return now
+
+
+def _differences(kind: str, wanted: Any, mapped: Mapped) -> Iterator[str]:
+    if kind in ("expect", "expect_some"):
+        yield from _differing_items(wanted, mapped, whole=kind == "expect")
+    elif kind == "held":
+        yield from _missing_reasons(wanted, mapped)
+    else:
+        outcome = Outcome.IGNORED if kind == "ignored" else Outcome.CANCELLATION
+        if wanted and mapped.outcome is not outcome:
+            yield f"want {outcome}, got {_told(mapped)}"
+
+
+def _differing_items(wanted: Any, mapped: Mapped, *, whole: bool) -> Iterator[str]:
+    listed = wanted if isinstance(wanted, list) else [wanted]
+    if not all(isinstance(one, Mapping) for one in listed):
+        yield "must be the fields of an appointment, or a list of such"
+        return
+    booked = [item for item in mapped.items if item.outcome is Outcome.BOOK]
+    if len(booked) != len(listed):
+        yield f"want {len(listed)} booked, got {_told(mapped)}"
+        return
+    for number, (want, item) in enumerate(zip(listed, booked, strict=True)):
+        prefix = f"[{number}] " if isinstance(wanted, list) else ""
+        yield from (prefix + line for line in _differing_fields(want, item, whole=whole))
+
+
+def _differing_fields(want: Mapping[str, Any], item: Item, *, whole: bool) -> Iterator[str]:
+    names = [*want, *(item.appointment if whole else ())]
+    for name in dict.fromkeys(names):
+        wanted, got = want.get(name, ABSENT), item.appointment.get(name, ABSENT)
+        if wanted is ABSENT or got is ABSENT or wanted != got or type(wanted) is not type(got):
+            yield f"{name}: want {_shown(wanted)}, got {_shown(got)}"
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False)
+
+
+def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
+    if mapped.outcome not in (Outcome.HELD, Outcome.UNREADABLE):
+        yield f"want held, got {_told(mapped)}"
+        return
+    reasons = all_reasons(mapped)
+    for field, text in wanted.items():
+        fields = {field, FILLED_WITH.get(field)}
+        if not any(r.field in fields and text in told(r) for r in reasons):
+            yield f"{field}: want a reason with {text!r}, got {_told(mapped)}"
+
+
+def all_reasons(mapped: Mapped) -> list[Reason]:
+    """Of the delivery and of its items."""
+    return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
+
+
+def told(reason: Reason) -> str:
+    """A reason in one line, without its field and place: value, path, sentence."""
+    head = " from ".join(part for part in (reason.value, reason.path) if part)
+    return f"{head}: {reason.reason}" if head else reason.reason
+
+
+def _told(mapped: Mapped) -> str:
+    reasons = "; ".join(f"{reason.field}: {told(reason)}" for reason in all_reasons(mapped))
+    outcomes = ", ".join(item.outcome for item in mapped.items) or mapped.outcome
+    return f"{outcomes} ({reasons})" if reasons else outcomes
+
+
+def _find_paths(source: Source, samples: Sequence[Sample]) -> None:
+    """A path that no sample has is most likely misspelt."""
+    scopes = [source.scope_of(sample.payload, sample.headers, sample.query) for sample in samples]
+    inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
+    for place in source.places:
+        if not any(_is_there(place, scope) or _is_unknown(place, scope) for scope in inner):
+            text = place.path.text
+            message = f"{text!r} is found in none of the sample payloads"
+            source.document.add(place.where, message, field=place.field)
+    _find_answers(source, inner)
+
+
+def _is_there(place: Place, scope: Scope) -> bool:
+    try:
+        found = scope.read(place.path)
+    except Unreadable:
+        return True
+    return found is not ABSENT and not ("*" in place.path.parts and found == [])
+
+
+def _is_unknown(place: Place, scope: Scope) -> bool:
+    """Whether a path reads headers or the query, and the test gives none."""
+    first = place.path.parts[0]
+    return (first == "headers" and not scope.headers) or (first == "query" and not scope.query)
+
+
+def _find_answers(source: Source, scopes: Sequence[Scope]) -> None:
+    """A list by key from which no sample has an answer: 'by' or 'value' is most likely wrong."""
+    readings = [*source.compiled.readings, *source.compiled.item_readings]
+    for reading in readings:
+        if not isinstance(reading.read, ListRead):
+            continue
+        made = [reading.read.make(scope).value for scope in scopes]
+        if not any(value is not None for one in made for value in one.values()):
+            source.document.add(("read", reading.name), "no sample gives it a single value")
+
+
+def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
+    """A key out of a header that the signature does not cover: anybody could change it."""
+    block = source.signature
+    signed = str(block.get("signed", "")).lower()
+    for path in source.compiled.dedupe.paths:
+        if path.parts[0] != "headers" or "preset" in block:
+            continue
+        in_body = any(path.read(sample.payload) is not ABSENT for sample in samples)
+        if not in_body and f"{{header:{path.parts[-1].lower()}}}" not in signed:
+            said = f"{path.text} is not covered by the signature: anybody could change it"
+            source.document.add(("dedupe",), said, warning=True)

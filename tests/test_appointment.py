@@ -1,0 +1,101 @@
+"""The target: Propexo's limits, and exactly the JSON that is posted."""
+
+from typing import Any
+
+import pytest
+
+from adapter.appointment import TARGETS, problems, request_from
+from adapter.exceptions import Unreadable
+
+RIGHT: dict[str, Any] = {
+    "integration_id": "int_1",
+    "community_id": "com_1",
+    "attribution_id": "att_1",
+    "last_name": "Okafor",
+    "email_1": "dana.okafor@example.com",
+    "appointment_date": "2026-03-14",
+    "appointment_time": "20:30:00",
+}
+
+
+def test_the_least_appointment_is_right() -> None:
+    assert problems(RIGHT) == {}
+
+
+@pytest.mark.parametrize("name", sorted(RIGHT))
+def test_each_required_field_is_missed(name: str) -> None:
+    found = problems({key: value for key, value in RIGHT.items() if key != name})
+    assert list(found) == [name], f"without {name} the problem is there and nowhere else"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("appointment_time", "9:30:00", "HH:MM:SS"),
+        ("appointment_time", "24:00:00", "HH:MM:SS"),
+        ("appointment_time", "10:30:00Z", "HH:MM:SS"),
+        ("appointment_time", "10:30:00\n", "HH:MM:SS"),
+        ("appointment_date", "2026-3-14", "not a date"),
+        ("appointment_date", "20260314", "not a date"),
+        ("appointment_date", "2026-02-30", "not a date"),
+        ("appointment_date", "1999-12-31", "2000 to 2100"),
+        ("phone_1", "(303) 555-0142", "digits"),
+        ("phone_1", "13035550142\n", "digits"),
+        ("phone_1", "١٢٣", "digits"),
+        ("phone_1", "1" * 51, "digits"),
+        ("email_1", "dana at example.com", "valid email"),
+        ("last_name", "", "Length"),
+        ("last_name", "dana@example.com", "not a name"),
+        ("last_name", "05/01/2026", "not a name"),
+        ("lease_term_in_months", 0, "greater than or equal to 1"),
+        ("lease_term_in_months", 19, "less than or equal to 18"),
+        ("rent_minimum_in_cents", 0, "greater than or equal to 1"),
+        ("number_of_occupants", True, "Not a valid integer"),
+        ("desired_num_bedrooms", [4], "less than or equal to 3"),
+        ("desired_num_bedrooms", [], "minimum length"),
+        ("desired_num_bedrooms", [1, 1], "twice"),
+        ("pets", ["parrot"], "Must be one of: cat, small_dog, large_dog"),
+        ("tour_type", "IN_PERSON", "Must be one of"),
+        ("notes", "x" * 1001, "1 to 1000"),
+        ("notes", "🏠" * 501, "1 to 1000"),
+        ("first_name", None, "null"),
+        ("agent_id", "x", "Unknown field"),
+    ],
+)
+def test_what_propexo_would_refuse(name: str, value: object, words: str) -> None:
+    found = problems(RIGHT | {name: value})
+    assert list(found) == [name]
+    assert words in " ".join(found[name])
+
+
+def test_a_target_says_why_it_refuses() -> None:
+    with pytest.raises(Unreadable, match="Must be one of: in_person, self_guided, video"):
+        TARGETS["tour_type"].check("self-guided")
+
+
+def test_words_without_a_spelling_go_to_the_notes() -> None:
+    appointment = RIGHT | {"tour_type": "self_guided", "pets": ["cat", "small_dog"], "notes": "Hi"}
+    request = request_from(appointment, {"pets": {"cat": "CATS"}})
+    assert request == RIGHT | {
+        "pets": ["CATS"],
+        "notes": "Hi\nPets: small dog\nTour type: self guided",
+    }
+
+
+def test_words_with_a_spelling_are_sent() -> None:
+    appointment = RIGHT | {"tour_type": "video", "first_contact_type": "chat"}
+    spellings = {"tour_type": {"video": "LIVE_VIDEO"}, "first_contact_type": {"chat": "chat"}}
+    request = request_from(appointment, spellings)
+    assert request == RIGHT | {"tour_type": "LIVE_VIDEO", "first_contact_type": "chat"}
+
+
+def test_no_nulls_and_nothing_empty_is_sent() -> None:
+    appointment = RIGHT | {"first_name": None, "notes": "", "pets": []}
+    assert request_from(appointment, {}) == RIGHT
+
+
+def test_full_notes_give_way_to_what_cannot_be_sent() -> None:
+    request = request_from(RIGHT | {"tour_type": "video", "notes": "word " * 200}, {})
+    assert len(request["notes"]) <= 1000
+    assert request["notes"].endswith("…\nTour type: video")
+    assert problems(request) == {}

@@ -1,0 +1,179 @@
+"""The commands for mappings, as a shell sees them: output and exit code."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import pytest
+
+from adapter.cli import commands
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = "mappings/samples/rentfeed-tour.json"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the mappings, as the current folder."""
+    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str, stdin: bytes | None = None) -> click.testing.Result:
+    result = click.testing.CliRunner().invoke(commands, arguments, input=stdin)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_check_is_content_with_the_bundled_mappings() -> None:
+    result = run("check")
+    assert (result.exit_code, result.output) == (0, "mappings: no mistakes\n")
+
+
+def test_check_tells_mistakes_and_says_no(project: Path) -> None:
+    file = project / "mappings/rentfeed.yaml"
+    file.write_text(file.read_text().replace("contact.email", "contact.emial"))
+    line = (
+        "mappings/rentfeed.yaml:20:3: appointment.email_1.from: "
+        "'contact.emial' is found in none of the sample payloads"
+    )
+    assert (run("check").exit_code, run("check").output) == (1, line + "\n")
+    assert run("check", "mappings/rentfeed.yaml").output == line + "\n"
+    assert run("check", "mappings/website.yaml").exit_code == 0
+    told = json.loads(run("check", "--json").output)["problems"]
+    assert [(one["line"], one["column"], one["field"]) for one in told] == [
+        (20, 3, "appointment.email_1.from")
+    ]
+
+
+def map_json(*arguments: str, stdin: bytes | None = None) -> tuple[int, dict[str, Any]]:
+    result = run("map", *arguments, "--json", stdin=stdin)
+    return result.exit_code, json.loads(result.output)
+
+
+def test_map_shows_a_booking_as_data() -> None:
+    code, mapped = map_json("rentfeed", SAMPLE, "--now", "2026-03-01T00:00:00Z")
+    assert code == 0
+    assert list(mapped) == ["outcome", "items", "dedupe_key"]
+    assert (mapped["outcome"], mapped["dedupe_key"]) == ("book", "RF-88213047")
+    (item,) = mapped["items"]
+    assert list(item) == ["outcome", "appointment", "reasons"]
+    assert item["appointment"]["appointment_time"] == "20:30:00"
+    assert item["reasons"] == []
+
+
+def test_map_reads_stdin_and_says_why_not() -> None:
+    body = (ROOT / SAMPLE).read_bytes().replace(b"2:30 PM", b"2:30 AM")
+    code, mapped = map_json("rentfeed", "-", "--now", "2026-03-01T00:00:00Z", stdin=body)
+    assert (code, mapped["outcome"]) == (1, "held")
+    assert mapped["items"][0]["reasons"] == [
+        {
+            "field": "starts_at",
+            "reason": "is at 02:30 in America/Denver, and tours start from 07:00 to 21:00",
+            "at": "mappings/rentfeed.yaml:22",
+            "path": "tour.date, tour.time",
+            "value": '"03/14/2026 2:30 AM"',
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "field"),
+    [
+        (b"{", "unreadable", "event"),
+        (b"{}", "held", "accept"),
+    ],
+)
+def test_map_tells_what_concerns_the_whole(body: bytes, outcome: str, field: str) -> None:
+    code, mapped = map_json("rentfeed", "-", stdin=body)
+    assert (code, mapped["outcome"], mapped["dedupe_key"]) == (1, outcome, None)
+    assert mapped["items"][0]["reasons"][0]["field"] == field
+
+
+def test_map_shows_people_what_happens() -> None:
+    body = (ROOT / SAMPLE).read_bytes().replace(b"05/01/2026", b"ASAP")
+    result = run("map", "rentfeed", "-", "--now", "2026-03-01T00:00:00Z", stdin=body)
+    assert result.exit_code == 0
+    assert "rentfeed RF-88213047: book" in result.output
+    assert "  starts at: 2026-03-14 14:30 America/Denver\n" in result.output
+    assert "  added to the notes: Move in date: ASAP\n" in result.output
+    assert '  move_in_date (mappings/rentfeed.yaml:30) "ASAP" from preferences.moveIn: ' in (
+        result.output
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("map", "rentfeed", "absent.json"),
+        ("map", "rentfeed", SAMPLE, "--now", "soon"),
+        ("map", "rentfeed"),
+        ("new", "No Name", "--sample", SAMPLE),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_explain_tells_where_and_how() -> None:
+    output = run("explain", "leasebot").output
+    for words in ("conversation.id and tour.id", "take: high", "timezone: from conversation"):
+        assert words in output
+    rows = json.loads(run("explain", "rentfeed", "--json").output)
+    assert {"what": "accept", "where": "isTest", "how": "is not true"} in rows
+
+
+def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
+    lead = {
+        "lead_id": "L1",
+        "event": "tour_booked",
+        "property_id": 20417,
+        "agent": {"name": "Staff", "email": "staff@example.com"},
+        "guest": {"full_name": "Dana Okafor", "email": "dana.okafor@example.com"},
+        "tour": {"date": "03/14/2026", "time": "2:30 PM", "type": "onsite"},
+        "min_rent": 1500,
+        "move_in": "2026-05-01",
+        "comments": "Parking?",
+    }
+    (project / "lead.json").write_text(json.dumps(lead))
+    assert run("new", "acme", "--sample", "lead.json").exit_code == 0
+    file = project / "mappings/acme.yaml"
+    text = file.read_text()
+    assert run("check").exit_code == 1, "what nobody has confirmed does not pass"
+    assert "staff" not in text.lower()
+
+    text = text.replace("scheme: TODO", "scheme: none").replace(
+        "TODO: in_person", "onsite: in_person"
+    )
+    text = text.replace("email_1: TODO", "email_1: dana.okafor@example.com")
+    text = text.replace("expect:", "expect_some:")
+    file.write_text(text)
+    known = project / "mappings/communities.yaml"
+    known.write_text(
+        known.read_text()
+        .replace("rentfeed: att_rentfeed_m,", "rentfeed: att_rentfeed_m, acme: att_acme,")
+        .replace("    rentfeed: [20417", "    acme: 20417\n    rentfeed: [20417")
+    )
+    assert run("check").output == "mappings: no mistakes\n", text
+    code, mapped = map_json("acme", "lead.json", "--now", "2026-03-01T00:00:00Z")
+    assert code == 0
+    appointment = mapped["items"][0]["appointment"]
+    assert appointment["last_name"] == "Okafor"
+    assert appointment["appointment_time"] == "20:30:00"
+    assert appointment["rent_minimum_in_cents"] == 150000
+    assert appointment["move_in_date"] == "2026-05-01"
+
+
+def test_new_overwrites_nothing(project: Path) -> None:
+    from adapter.exceptions import ConfigurationError
+
+    with pytest.raises(ConfigurationError, match="exists already"):
+        run("new", "rentfeed", "--sample", SAMPLE)
+
+
+def test_schema_prints_the_committed_schema() -> None:
+    assert run("schema").output == (ROOT / "docs/mapping.schema.json").read_text()

@@ -1,0 +1,51 @@
+"""Notes: Propexo's limit in UTF-16 units, cuts at spaces, and facts before comments."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.notes import LIMIT, append, compose, cut, units
+
+
+def test_units_count_as_javascript_does() -> None:
+    assert units("aé…") == 3
+    assert units("🏠") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "result"),
+    [
+        ("short", 10, "short"),
+        ("exactly te", 10, "exactly te"),
+        ("one two three", 10, "one two…"),
+        ("one two three", 8, "one two…"),
+        ("one two three", 7, "one…"),
+        ("unbreakable", 6, "unbre…"),
+        ("🏠🏠🏠", 4, "🏠…"),
+        ("ab\u0301cdef", 3, "a…"),
+        ("a👩\u200d👧bcdef", 6, "a…"),
+        ("first\nsecond", 9, "first…"),
+        ("x", 0, ""),
+    ],
+)
+def test_cut(text: str, limit: int, result: str) -> None:
+    assert cut(text, limit) == result
+
+
+def test_facts_are_kept_in_preference_to_a_long_comment() -> None:
+    notes = compose("word " * 400, ["Move in date: ASAP"])
+    assert units(notes) <= LIMIT
+    assert notes.endswith("word…\nMove in date: ASAP")
+
+
+def test_notes_that_stand_already_give_way_in_their_longest_line() -> None:
+    notes = append("word " * 199 + "\nUnit asked about: 2B", ["Tour type: video"])
+    assert units(notes) <= LIMIT
+    assert notes.endswith("…\nUnit asked about: 2B\nTour type: video")
+
+
+@given(st.text(max_size=3000), st.lists(st.text(max_size=600), max_size=4))
+def test_notes_always_fit(text: str, facts: list[str]) -> None:
+    assert units(compose(text, facts)) <= LIMIT
+    assert units(append(compose(text, []), facts)) <= LIMIT
+    compose(text, facts).encode("utf-16-le", "surrogatepass")

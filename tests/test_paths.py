@@ -1,0 +1,123 @@
+"""Dotted paths: what they find, what they refuse, and that hostile data costs nothing."""
+
+import contextlib
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.exceptions import Unreadable
+from adapter.paths import ABSENT, change, near, only, path_from_text
+
+DATA = {
+    "contact": {"email": "a@example.com", "second": None},
+    "slots": {"move in": "May", "a-b": 1, "Move.in": 2, "0": "zero", "*": "star"},
+    "tours": [{"id": "t1", "tags": ["x"]}, {"id": "t2", "tags": ["y", "z"]}],
+    "one": [{"id": "only"}],
+    "deep": [[{"id": "wrapped"}]],
+    "bare": {"id": "alone"},
+    "empty": [],
+    "false": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("contact.email", "a@example.com"),
+        ("contact.second", None),
+        ("contact.phone", ABSENT),
+        ("contact.email.more", ABSENT),
+        ("slots.move in", "May"),
+        ("slots.a-b", 1),
+        ('slots."Move.in"', 2),
+        ("slots.0", "zero"),
+        ('slots."0"', "zero"),
+        ('slots."*"', "star"),
+        ("tours.0.id", "t1"),
+        ("tours.1.id", "t2"),
+        ("tours.2.id", ABSENT),
+        ("tours.*.id", ["t1", "t2"]),
+        ("tours.*.tags.*", ["x", "y", "z"]),
+        ("tours.*.nothing", []),
+        ("one.id", "only"),
+        ("deep.id", "wrapped"),
+        ("bare.0.id", "alone"),
+        ("bare.*.id", ["alone"]),
+        ("empty.id", ABSENT),
+        ("empty.*.id", []),
+        ("false", False),
+    ],
+)
+def test_a_path_finds(text: str, found: object) -> None:
+    assert path_from_text(text).read(DATA) == found
+
+
+def test_a_name_that_meets_several_says_what_to_write() -> None:
+    with pytest.raises(Unreadable, match=r"several here: use \.0 or \.\*"):
+        path_from_text("tours.id").read(DATA)
+
+
+@pytest.mark.parametrize("text", ["", ".", "a..b", "a.", ".a", 'a."b', "a\nb", '"a"b.c'])
+def test_what_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a path"):
+        path_from_text(text)
+
+
+def test_a_resembling_name_is_found() -> None:
+    data = {"contact": {"e_mail": 1, "phone": 2}}
+    assert near(data, path_from_text("contact.email")) == "e_mail"
+    assert near(data, path_from_text("kontact.email")) == "contact"
+    assert near(data, path_from_text("contact.zzz")) is None
+
+
+def test_five_thousand_hostile_keys_cost_nothing() -> None:
+    data = {f"{'email' * 10}{number}": 1 for number in range(5000)}
+    start = time.perf_counter()
+    near(data, path_from_text("email"))
+    assert time.perf_counter() - start < 0.5, "comparing names must be bounded"
+
+
+def test_only_unwraps_lists_of_one() -> None:
+    assert only([["x"]]) == "x"
+    assert only("x") == "x"
+    assert only([]) is None
+    with pytest.raises(Unreadable, match="several here"):
+        only(["x", "y"])
+
+
+def test_change_puts_values_and_makes_the_way() -> None:
+    data = {"a": {"b": 1}, "list": [{"c": 1}, {"c": 2}], "one": [{"d": 1}]}
+    for text, value in (("a.b", 2), ("a.new.deep", 3), ("list.1.c", 4), ("one.d", 5)):
+        change(data, path_from_text(text), value)
+    assert data == {
+        "a": {"b": 2, "new": {"deep": 3}},
+        "list": [{"c": 1}, {"c": 4}],
+        "one": [{"d": 5}],
+    }
+    with pytest.raises(Unreadable, match="no object"):
+        change({"a": "text"}, path_from_text("a.b.c"), 1)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab0*"), inner),
+    max_leaves=10,
+)
+
+
+@given(JSON, st.lists(st.sampled_from(["a", "b", "0", "*", '"*"']), min_size=1, max_size=5))
+def test_any_data_and_any_path_find_or_refuse(data: object, parts: list[str]) -> None:
+    path = path_from_text(".".join(parts))
+    with contextlib.suppress(Unreadable):
+        path.read(data)
+    near(data, path)
+
+
+def test_deep_data_is_walked_without_recursion() -> None:
+    data: object = "end"
+    for _ in range(100_000):
+        data = [data]
+    assert path_from_text("a.b").read({"a": data}) is ABSENT
+    assert len(path_from_text("*.*").read(data)) == 1
