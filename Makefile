@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench format lock clean
+.PHONY: help demo run test check bench format docs lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -35,6 +35,7 @@ check: .venv/ready ## all that CI checks besides the tests: format, lint, types,
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/adapter check
+	@$(BIN)/python -m pytest -q -p no:randomly tests/test_docs.py tests/test_mapping_docs.py tests/test_architecture.py
 
 bench: .venv/ready ## measure, as ratios side by side
 	@$(BIN)/python -m bench
@@ -42,6 +43,10 @@ bench: .venv/ready ## measure, as ratios side by side
 format: .venv/ready ## format the code and mend what the linter can mend
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
+
+docs: .venv/ready ## write the generated parts of README.md and docs/ anew
+	@$(BIN)/python -m tests.documents
+	@$(BIN)/python -m adapter.sources.reference
 
 lock: .venv/ready ## compile requirements/ anew from pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -22,3 +22,12 @@ def main() -> None:
         for line in str(exc).splitlines():
             click.echo(f"adapter: {line}", err=True)
         sys.exit(1)
+
+
+# Each module adds its commands to the group above, which therefore stands before them.
+import adapter.cli.demo  # noqa: E402
+import adapter.cli.leads  # noqa: E402
+import adapter.cli.mappings  # noqa: E402
+import adapter.cli.processes  # noqa: E402
+import adapter.cli.sandbox  # noqa: E402
+import adapter.cli.webhooks  # noqa: E402

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Self
 
 import procrastinate
 import psycopg
@@ -16,7 +16,7 @@ from adapter.store.rows import NewBooking
 from adapter.store.statements import STATEMENTS
 from adapter.store.tasks import Task
 
-__all__ = ["Leads", "NewBooking", "Store", "Task", "is_reachable", "migrate"]
+__all__ = ["Leads", "NewBooking", "Store", "Task", "check_reachable", "is_reachable", "migrate"]
 
 #: A statement that takes longer is given up, so that a sender gets its 503 in time.
 STATEMENT_SECONDS = 10
@@ -79,11 +79,19 @@ class Store:
             return pending(leads.connection)
 
 
-def is_reachable(url: str, *, seconds: int = 2) -> bool:
-    """Whether PostgreSQL at ``url`` takes connections and answers."""
+def check_reachable(url: str, *, seconds: int = 5) -> None:
+    """Raises :class:`StoreUnavailable`, with the reason, unless PostgreSQL at ``url`` answers."""
     try:
         with psycopg.connect(url, connect_timeout=seconds) as connection:
-            row: Any = connection.execute(STATEMENTS["ping"]).fetchone()
-            return bool(row[0])
-    except psycopg.Error:
+            connection.execute(STATEMENTS["ping"])
+    except psycopg.Error as exc:
+        raise StoreUnavailable(f"cannot reach PostgreSQL: {reason_of(exc)}") from exc
+
+
+def is_reachable(url: str) -> bool:
+    """Whether PostgreSQL at ``url`` takes connections and answers."""
+    try:
+        check_reachable(url, seconds=2)
+    except StoreUnavailable:
         return False
+    return True

@@ -1,0 +1,97 @@
+"""What became of the leads: ``bookings``, ``events`` and one lead's whole story, ``show``."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from adapter import stories
+from adapter.cli import commands
+from adapter.config import Settings, settings_from
+from adapter.embedded import EmbeddedServer
+from adapter.events import BookingState, EventState
+from adapter.exceptions import ConfigurationError
+from adapter.store import Store
+
+
+@contextlib.contextmanager
+def opened_store(settings: Settings) -> Iterator[Store]:
+    """The store, with the embedded server started for the time of the block where it is not."""
+    with contextlib.ExitStack() as stack:
+        url = settings.database_url
+        if url is None:
+            server = EmbeddedServer(settings.data_dir)
+            if not server.folder.exists():
+                raise ConfigurationError(
+                    "there is no database yet: set DATABASE_URL, or start `adapter run` once"
+                )
+            url = stack.enter_context(server.running())
+        yield stack.enter_context(Store(url, size=2))
+
+
+def _states(kind: type[BookingState] | type[EventState]) -> click.Choice[str]:
+    return click.Choice([str(state) for state in kind])
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="At most so many.",
+)
+source_option = click.option("--source", help="Only of this source.")
+
+
+@commands.command()
+@click.option("--state", "states", multiple=True, type=_states(BookingState), help="Only in this.")
+@source_option
+@limit_option
+@as_json
+def bookings(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
+    """List bookings, newest first."""
+    with opened_store(settings_from()) as store, store.transaction() as leads:
+        found = leads.bookings(states=states, source=source, limit=limit)
+    if as_json:
+        _print_json({"bookings": [stories.booking_as_dict(booking) for booking in found]})
+    else:
+        click.echo(stories.bookings_table(found))
+
+
+@commands.command()
+@click.option("--state", "states", multiple=True, type=_states(EventState), help="Only in this.")
+@source_option
+@limit_option
+@as_json
+def events(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
+    """List events (webhooks that were stored), newest first."""
+    with opened_store(settings_from()) as store, store.transaction() as leads:
+        found = leads.events(states=states, source=source, limit=limit)
+    if as_json:
+        _print_json({"events": [stories.event_as_dict(event) for event in found]})
+    else:
+        click.echo(stories.events_table(found))
+
+
+@commands.command()
+@click.argument("id")
+@as_json
+def show(id: str, as_json: bool) -> None:
+    """Tell one lead's whole story. ID: of an event or a booking, or Propexo's job id."""
+    with opened_store(settings_from()) as store, store.transaction() as leads:
+        story = leads.story(id)
+    if story is None:
+        click.echo(f"adapter: nothing is known by {id!r}", err=True)
+        sys.exit(1)
+    if as_json:
+        _print_json(stories.story_as_dict(story))
+    else:
+        click.echo(stories.story_text(story))
+
+
+def _print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))

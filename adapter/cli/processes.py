@@ -1,0 +1,78 @@
+"""``adapter run``, and each of its parts alone: ``web``, ``worker``, ``migrate``."""
+
+import os
+
+import click
+
+from adapter import app, logs, store, worker
+from adapter.cli import commands
+from adapter.config import settings_from
+from adapter.embedded import EmbeddedServer
+from adapter.processes import Supervisor, become_web, stop_signals
+
+
+@commands.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the web process (or PORT).")
+def run(port: int | None) -> None:
+    """Run everything on this machine: PostgreSQL, web, worker, and the sandbox without a token.
+
+    PostgreSQL is the embedded one unless DATABASE_URL is set. What dies is started again.
+    Ctrl-C stops all of it.
+    """
+    environ = dict(os.environ)
+    if port is not None:
+        environ |= {"PORT": str(port)}
+        environ.setdefault("ADAPTER_HOST", "127.0.0.1")
+    supervisor = Supervisor(environ, say=lambda text: click.echo(text, err=True))
+    with stop_signals() as stopped, supervisor.running():
+        _announce(supervisor)
+        supervisor.watch(until=stopped)
+        click.echo("stopping", err=True)
+
+
+def _announce(supervisor: Supervisor) -> None:
+    click.echo(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>", err=True)
+    if supervisor.sandbox_url is not None:
+        click.echo(
+            f"PROPEXO_TOKEN is not set: tours are booked in the sandbox at "
+            f"{supervisor.sandbox_url}, not in Knock",
+            err=True,
+        )
+    if supervisor.settings.database_url is None:
+        folder = supervisor.settings.data_dir / "postgres"
+        click.echo(f"DATABASE_URL is not set: the data lies in {folder}", err=True)
+
+
+@commands.command()
+def web() -> None:
+    """Run the web process alone (gunicorn). Needs DATABASE_URL, or a running `adapter run`."""
+    settings = settings_from()
+    app.check(settings)
+    become_web(settings)
+
+
+@commands.command("worker")
+def run_worker() -> None:
+    """Run one worker. Needs DATABASE_URL, or a running `adapter run`."""
+    settings = settings_from()
+    logs.configure(settings.log_level)
+    # A connection for each task that runs at a time, and some for what looks after them.
+    size = settings.worker_concurrency + 2
+    worker.run(app.pipeline_from(settings, store.Store(app.database_url(settings), size=size)))
+
+
+@commands.command()
+def migrate() -> None:
+    """Bring the database up to date. Safe to run again, and by two at once."""
+    settings = settings_from()
+    if settings.database_url is not None:
+        done = store.migrate(settings.database_url)
+    else:
+        with EmbeddedServer(settings.data_dir).running() as url:
+            done = store.migrate(url)
+    own = [name for name in done if not name.startswith("procrastinate/")]
+    click.echo(
+        f"migrated: {len(done)} steps" if done else "nothing to do: the database is up to date"
+    )
+    for name in own:
+        click.echo(f"  {name}")

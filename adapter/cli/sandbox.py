@@ -1,0 +1,88 @@
+"""``adapter sandbox``: Propexo's stand-in on this machine."""
+
+import click
+
+from adapter.cli import commands
+from adapter.sandbox import create_app, serve
+from adapter.sandbox.schemas import ENUMS
+
+
+def _enums_from(pairs: tuple[str, ...]) -> dict[str, list[str]]:
+    """``("pets=CATS,NONE",)`` → ``{"pets": ["CATS", "NONE"]}``."""
+    enums = {}
+    for pair in pairs:
+        name, equals, values = pair.partition("=")
+        if not equals or name not in ENUMS:
+            raise click.BadParameter(f"must be FIELD=VALUE,… with FIELD one of {', '.join(ENUMS)}")
+        enums[name] = [value.strip() for value in values.split(",") if value.strip()]
+    return enums
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8001,
+    show_default=True,
+    help="Port; 0 is any free one.",
+)
+@click.option("--token", default="sandbox", show_default=True, help="The bearer token to accept.")
+@click.option(
+    "--job-seconds",
+    type=click.FloatRange(0, 86400),
+    default=0.5,
+    show_default=True,
+    help="How long a job stays PENDING.",
+)
+@click.option(
+    "--rate-limit",
+    type=click.IntRange(min=1),
+    default=150,
+    show_default=True,
+    help="Calls in each minute.",
+)
+@click.option(
+    "--slowdown-seconds",
+    type=click.FloatRange(0, 600),
+    default=0.0,
+    show_default=True,
+    help="Delay of each answer in the last fifth of a minute's calls (Propexo: 2).",
+)
+@click.option(
+    "--enum",
+    "enums",
+    multiple=True,
+    metavar="FIELD=VALUE,…",
+    callback=lambda _context, _option, pairs: _enums_from(pairs),
+    help="Values to take for pets, first_contact_type or tour_type; else all are refused.",
+)
+@click.option("--quiet", is_flag=True, help="Print nothing.")
+def sandbox(
+    *,
+    host: str,
+    port: int,
+    token: str,
+    job_seconds: float,
+    rate_limit: int,
+    slowdown_seconds: float,
+    enums: dict[str, list[str]],
+    quiet: bool,
+) -> None:
+    """Stand in for Propexo's API, and for Knock behind it, until Ctrl-C."""
+    app = create_app(
+        token=token,
+        job_seconds=job_seconds,
+        limit_per_minute=rate_limit,
+        slowdown_seconds=slowdown_seconds,
+        enums=enums,
+    )
+
+    def announce(url: str) -> None:
+        if not quiet:
+            click.echo(
+                f"sandbox at {url} (set PROPEXO_BASE_URL={url} PROPEXO_TOKEN={token}); "
+                "Ctrl-C stops it"
+            )
+
+    serve(app, host=host, port=port, announce=announce)

@@ -1,0 +1,249 @@
+"""The whole job shown once: PostgreSQL, web, worker and sandbox are started, three senders send.
+
+Every part is the real one. Only the senders are played, and Propexo is the sandbox. All data is
+thrown away when the demo starts again.
+"""
+
+import dataclasses
+import datetime as dt
+import json
+import os
+import secrets
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from adapter import senders, stories
+from adapter.config import settings_from
+from adapter.events import Booking, BookingState, Event
+from adapter.exceptions import ConfigurationError
+from adapter.processes import Supervisor, free_port
+from adapter.sources import Source, load
+from adapter.store import Store
+
+#: How long the bookings may take.
+PATIENCE_SECONDS = 60.0
+
+#: States that a booking of the demo may end in.
+_ENDS = frozenset(BookingState) - {
+    BookingState.PENDING,
+    BookingState.SENDING,
+    BookingState.SUBMITTED,
+}
+
+DENVER, LOS_ANGELES = ZoneInfo("America/Denver"), ZoneInfo("America/Los_Angeles")
+
+Say = Callable[[str], object]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """One webhook that was sent, and what the adapter answered."""
+
+    what: str
+    source: str
+    status: int
+    answer: Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What the demo saw in the end."""
+
+    sent: Sequence[Sent]
+    events: Sequence[Event]
+    bookings: Sequence[Booking]
+    #: As the sandbox has them.
+    appointments: Sequence[Mapping[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "sent": [dataclasses.asdict(sent) for sent in self.sent],
+            "events": [stories.event_as_dict(event) for event in self.events],
+            "bookings": [stories.booking_as_dict(booking) for booking in self.bookings],
+            "appointments": list(self.appointments),
+        }
+
+    def faults(self) -> list[str]:
+        """What is not as it should be: nothing, when every lead stands once or is held."""
+        standing = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
+        booked = [one.job_id for one in self.bookings if one.state is BookingState.BOOKED]
+        faults = []
+        if sorted(standing) != sorted(map(str, booked)):
+            faults.append("what stands in Knock is not what the adapter calls booked")
+        if len(booked) != 4 or len(self.bookings) != 5:
+            faults.append(f"{len(booked)} of {len(self.bookings)} bookings are booked, not 4 of 5")
+        if [sent.status for sent in self.sent] != [202, 202, 202, 200, 202, 401]:
+            faults.append("the answers to the senders are not 202, 202, 202, 200, 202 and 401")
+        return faults
+
+
+def environment() -> dict[str, str]:
+    """An environment of the demo's own: free ports, made-up secrets, no way to a real Propexo."""
+    base = settings_from()
+    folder = base.data_dir / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PROPEXO_") and name not in ("DATABASE_URL", "WEB_CONCURRENCY")
+    }
+    made_up = {
+        name: secrets.token_hex(16)
+        for source in load(base.mappings_dir, base.policy).values()
+        for name in source.secrets
+    }
+    return (
+        kept
+        | made_up
+        | {
+            "ADAPTER_DATA_DIR": str(folder),
+            "ADAPTER_HOST": "127.0.0.1",
+            "PORT": str(free_port()),
+            "ADAPTER_SANDBOX_PORT": str(free_port()),
+            "ADAPTER_LOG_LEVEL": "ERROR",
+        }
+    )
+
+
+def show(say: Say) -> Shown:
+    """Runs the demo; ``say`` gets a line for each thing that happens."""
+    say("starting PostgreSQL, the sandbox, a worker and the web process …")
+    supervisor = Supervisor(environment(), say)
+    with supervisor.running(), Store(supervisor.database_url, size=2) as store:
+        say(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>\n")
+        sent = _send_all(supervisor, say)
+        events, bookings = _settled(supervisor, store)
+        return Shown(
+            sent=sent, events=events, bookings=bookings, appointments=_appointments(supervisor)
+        )
+
+
+def _send_all(supervisor: Supervisor, say: Say) -> list[Sent]:
+    settings = supervisor.settings
+    sources = load(settings.mappings_dir, settings.policy)
+    sent = []
+    for what, name, payload in webhooks(settings.mappings_dir, dt.datetime.now(dt.UTC)):
+        if name not in sources:
+            raise ConfigurationError(f"the demo needs the bundled mapping {name}.yaml")
+        answer = _send(supervisor, sources[name], payload, forged=what.startswith("a forged"))
+        say(f"  {answer.status}  {what}")
+        sent.append(Sent(what=what, source=name, status=answer.status, answer=answer.body))
+    return sent
+
+
+def _send(supervisor: Supervisor, source: Source, payload: Any, *, forged: bool) -> senders.Answer:
+    secret = supervisor.settings.environ[source.secrets[-1]]
+    request = senders.signed(
+        source,
+        secret + "?" if forged else secret,
+        body=json.dumps(payload).encode(),
+        content_type="application/json",
+        adapter_url=supervisor.web_url,
+    )
+    return senders.send(request)
+
+
+def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
+    """What is sent, from which source: the bundled samples, with tours in the days to come."""
+    day = (now.astimezone(DENVER) + dt.timedelta(days=9)).date()
+    portal, form, bot = (
+        json.loads((folder / "samples" / name).read_text())
+        for name in ("rentfeed-tour.json", "website-response.json", "leasebot-handoff.json")
+    )
+    portal["tour"] |= {"date": day.strftime("%m/%d/%Y"), "time": "2:30 PM"}
+    yield "a listing portal's lead: local date and time", "rentfeed", portal
+
+    answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
+    answers["first_name"]["text"], answers["last_name"]["text"] = "Imani", "Farouk"
+    answers["email"]["email"] = "imani.farouk@example.com"
+    answers["phone"]["phone_number"] = "+13035550177"
+    answers["tour_date"]["date"] = (day + dt.timedelta(days=1)).isoformat()
+    yield "a form's response: answers in a list", "website", form
+
+    naive = dt.datetime.combine(day + dt.timedelta(days=2), dt.time(14, 30))
+    bot["handoff"]["tours"][0]["startsAt"] = naive.isoformat()
+    evening = dt.datetime.combine(day + dt.timedelta(days=3), dt.time(17, 30), LOS_ANGELES)
+    bot["handoff"]["tours"][1]["startsAt"] = evening.isoformat()
+    yield "a chatbot's handoff: JSON in a string, tours at two communities", "leasebot", bot
+
+    yield "the portal's lead again, as a sender that saw no answer would", "rentfeed", portal
+
+    skipped = spring_forward(day, DENVER)
+    changed = portal | {"leadId": "RF-88213048"}
+    changed["tour"] = portal["tour"] | {"date": skipped.strftime("%m/%d/%Y"), "time": "2:30 AM"}
+    changed["contact"] = portal["contact"] | {"name": "Ida Whitfield", "email": "ida@example.com"}
+    yield "a lead whose tour time the clocks skip", "rentfeed", changed
+
+    yield "a forged lead, signed with another secret", "rentfeed", portal | {"leadId": "RF-0"}
+
+
+def spring_forward(after: dt.date, zone: ZoneInfo) -> dt.date:
+    """The next day on which the clocks of ``zone`` go forward."""
+    for days in range(1, 400):
+        day = dt.datetime.combine(after + dt.timedelta(days=days), dt.time(0, 0), zone)
+        before, behind = day.utcoffset(), (day + dt.timedelta(days=1)).utcoffset()
+        if before is not None and behind is not None and behind > before:
+            return day.date()
+    raise LookupError(f"the clocks of {zone} never go forward")
+
+
+def _settled(supervisor: Supervisor, store: Store) -> tuple[list[Event], list[Booking]]:
+    """Events and bookings, oldest first, when nothing moves any more."""
+    deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=PATIENCE_SECONDS)
+    events: list[Event] = []
+    bookings: list[Booking] = []
+
+    def done() -> bool:
+        nonlocal events, bookings
+        with store.transaction() as leads:
+            events, bookings = leads.events()[::-1], leads.bookings()[::-1]
+        waiting = [one for one in events if one.state == "received"]
+        waiting += [one for one in bookings if one.state not in _ENDS]  # type: ignore[misc]
+        return not waiting or dt.datetime.now(dt.UTC) > deadline
+
+    supervisor.watch(until=done)
+    return events, bookings
+
+
+def _appointments(supervisor: Supervisor) -> list[Mapping[str, Any]]:
+    url = f"{supervisor.sandbox_url}/_sandbox/appointments"
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own loopback address
+        found: list[Mapping[str, Any]] = json.load(answer)["appointments"]
+    return found
+
+
+def as_text(shown: Shown) -> str:
+    """The tables at the end."""
+    by_job = {booking.job_id: booking for booking in shown.bookings if booking.job_id}
+    standing = [one for one in shown.appointments if one["status"] == "booked"]
+    held = [one for one in shown.bookings if one.state is BookingState.HELD]
+    repeats = sum(sent.status == 200 for sent in shown.sent)
+    lines = ["", "In Knock (the sandbox) now stand:", "", _standing_table(standing, by_job), ""]
+    lines += ["Held for a person:", ""]
+    for booking in held:
+        lines += [f"  {booking.source} {booking.id}: {stories.person(booking.appointment)}"]
+        lines += [f"    {stories.reason_line(reason)}" for reason in booking.reasons]
+    lines += ["", f"{repeats} webhook came twice: it was stored once and booked once."]
+    return "\n".join(lines)
+
+
+def _standing_table(standing: Sequence[Mapping[str, Any]], by_job: Mapping[str, Booking]) -> str:
+    rows = []
+    for one in standing:
+        booking = by_job.get(one["job_id"])
+        rows.append(
+            (
+                stories.local(booking.starts_at, booking.timezone) if booking else None,
+                one["starts_at"],
+                booking.community if booking else one["community_id"],
+                stories.person(one["person"]),
+                booking.source if booking else None,
+                one["job_id"],
+            )
+        )
+    return stories.table(("local time", "UTC", "community", "person", "source", "job"), rows)

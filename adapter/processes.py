@@ -1,0 +1,255 @@
+"""``adapter run``: every part on this machine, watched. What dies comes back; one Ctrl-C stops all.
+
+The order of the start is the order of need: PostgreSQL, migrations, sandbox, worker, web. The stop
+goes the other way round, so that nothing loses what it stands on.
+"""
+
+import ctypes
+import dataclasses
+import functools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from adapter import app, store
+from adapter.config import Settings, settings_from
+from adapter.embedded import EmbeddedServer
+from adapter.exceptions import ConfigurationError, StoreUnavailable
+
+#: Longest pause before a part that keeps dying is started again.
+LONGEST_PAUSE_SECONDS = 10.0
+#: A stop waits this long for a part to finish what is in flight.
+GRACE_SECONDS = 30.0
+#: How often the parts are looked at.
+WATCH_SECONDS = 0.2
+#: How long the start may take.
+START_SECONDS = 60.0
+
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+
+Say = Callable[[str], object]
+
+
+def web_command(settings: Settings) -> list[str]:
+    """Gunicorn with threads: a request waits for one commit, so threads are enough."""
+    return [
+        *(sys.executable, "-m", "gunicorn"),
+        *("--bind", f"{settings.host}:{settings.port}"),
+        *("--workers", str(settings.web_workers)),
+        *("--worker-class", "gthread"),
+        *("--threads", str(settings.web_threads)),
+        *("--timeout", "60", "--graceful-timeout", "25", "--keep-alive", "5"),
+        *("--log-level", "warning", "--no-control-socket"),
+        "adapter.app:create_app()",
+    ]
+
+
+@dataclasses.dataclass
+class Part:
+    """One process that is kept alive."""
+
+    name: str
+    start: Callable[[], "subprocess.Popen[bytes]"]
+    stop_signal: int = signal.SIGTERM
+    process: "subprocess.Popen[bytes] | None" = None
+    started_at: float = 0.0
+    pause_seconds: float = 0.0
+
+    def keep_alive(self, say: Say) -> None:
+        """Starts it where it does not run; one that keeps dying is given growing pauses."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        now = time.monotonic()
+        if self.process is not None:
+            if now - self.started_at < self.pause_seconds:
+                return
+            say(f"{self.name} ended with {self.process.returncode}; starting it again")
+            lived_long = now - self.started_at > LONGEST_PAUSE_SECONDS
+            longer = max(self.pause_seconds * 2, 0.5)
+            self.pause_seconds = 0.5 if lived_long else min(longer, LONGEST_PAUSE_SECONDS)
+        self.started_at = now
+        self.process = self.start()
+
+    def stop(self) -> None:
+        """Asks it to end, and ends it when it does not."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(self.stop_signal)
+        try:
+            self.process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Supervisor:
+    """Runs the parts that one environment describes."""
+
+    def __init__(self, environ: Mapping[str, str], say: Say) -> None:
+        self.settings = settings_from(environ)
+        self._say = say
+        self._environ = dict(environ)
+        self._parts: list[Part] = []
+        self._postgres: EmbeddedServer | None = None
+        if self.settings.database_url is None:
+            self._postgres = EmbeddedServer(self.settings.data_dir)
+        self.database_url = app.database_url(self.settings)
+
+    @property
+    def web_url(self) -> str:
+        """Where the web process answers on this machine."""
+        return f"http://127.0.0.1:{self.settings.port}"
+
+    @property
+    def sandbox_url(self) -> str | None:
+        """Where the sandbox answers; None when there is a token for Propexo."""
+        if self.settings.propexo_token is not None:
+            return None
+        return f"http://127.0.0.1:{self.settings.sandbox_port}"
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """All parts, ready to take webhooks, for the time of the block.
+
+        Raises ConfigurationError or StoreUnavailable, with nothing left running, where the start
+        cannot succeed.
+        """
+        self._check()
+        try:
+            self._start()
+            yield
+        finally:
+            for part in reversed(self._parts):
+                part.stop()
+
+    def watch(self, until: Callable[[], bool]) -> None:
+        """Keeps the parts alive until ``until()`` says so."""
+        while not until():
+            for part in self._parts:
+                try:
+                    part.keep_alive(self._say)
+                except (StoreUnavailable, OSError) as exc:
+                    self._say(f"{part.name} cannot be started: {exc}")
+            time.sleep(WATCH_SECONDS)
+
+    def _check(self) -> None:
+        """Everything that can be found wrong before anything is started."""
+        app.check(self.settings)
+        _check_port(self.settings.host, self.settings.port, "PORT")
+        if self.sandbox_url is not None:
+            _check_port("127.0.0.1", self.settings.sandbox_port, "ADAPTER_SANDBOX_PORT")
+
+    def _start(self) -> None:
+        if self._postgres is not None:
+            postgres = Part("postgres", self._start_postgres, stop_signal=signal.SIGINT)
+            self._parts.append(postgres)
+            postgres.keep_alive(self._say)
+        for name in store.migrate(self.database_url):
+            if not name.startswith("procrastinate/"):
+                self._say(f"migrated: {name}")
+        if self.sandbox_url is not None:
+            port = str(self.settings.sandbox_port)
+            self._add("sandbox", [*_ADAPTER, "sandbox", "--quiet", "--port", port])
+        self._add("worker", [*_ADAPTER, "worker"])
+        self._add("web", web_command(self.settings))
+        self._wait(self.web_url + "/readyz", "web")
+        if self.sandbox_url is not None:
+            self._wait(self.sandbox_url + "/_sandbox/requests", "sandbox")
+
+    def _start_postgres(self) -> "subprocess.Popen[bytes]":
+        assert self._postgres is not None  # noqa: S101 - the part exists only with it
+        process = self._postgres.spawn(functools.partial(_die_with_parent, signal.SIGINT))
+        self._postgres.wait(process)
+        return process
+
+    def _add(self, name: str, command: list[str]) -> None:
+        environ = self._environ | {"DATABASE_URL": self.database_url}
+        if self.sandbox_url is not None:
+            environ |= {"PROPEXO_TOKEN": app.SANDBOX_TOKEN, "PROPEXO_BASE_URL": self.sandbox_url}
+
+        def start() -> "subprocess.Popen[bytes]":
+            return subprocess.Popen(
+                command,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
+            )
+
+        part = Part(name, start)
+        self._parts.append(part)
+        part.keep_alive(self._say)
+
+    def _wait(self, url: str, name: str) -> None:
+        """Returns when a part answers; raises when it ends or takes too long."""
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(url):
+            ended = [part for part in self._parts if part.process and part.process.poll()]
+            if ended or time.monotonic() > deadline:
+                culprit = ended[0].name if ended else name
+                raise ConfigurationError(f"{culprit} did not start; what it said stands above")
+            time.sleep(0.05)
+
+
+_ADAPTER = (sys.executable, "-m", "adapter")
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """A function that tells whether Ctrl-C or SIGTERM came, for the time of the block."""
+    came = []
+
+    def note(number: int, _frame: object) -> None:
+        came.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def _check_port(host: str, port: int, variable: str) -> None:
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as exc:
+        raise ConfigurationError(
+            f"port {port} cannot be had: {exc.strerror}; choose another with {variable}"
+        ) from exc
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _die_with_parent(death_signal: int = signal.SIGTERM) -> None:
+    """In the child, before its program: when the parent is killed, it is told to stop (Linux)."""
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH_SIGNAL, death_signal)
+    except (OSError, AttributeError):
+        return
+
+
+def become_web(settings: Settings) -> None:
+    """Turns this process into the web server."""
+    command = web_command(settings)
+    os.execv(command[0], command)  # noqa: S606 - a list of arguments, no shell

@@ -1,0 +1,229 @@
+"""Leads as text for people and as plain data for programs: tables, and one lead's whole story."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from adapter.events import Attempt, Booking, Change, Event, Reason, Story
+
+
+def utc(at: dt.datetime | None) -> str | None:
+    """An instant as ISO 8601 in UTC: ``2026-03-14T20:30:00Z``."""
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
+
+
+def local(at: dt.datetime | None, timezone: str | None) -> str | None:
+    """The same on the community's clock: ``Sat 2026-03-14 14:30 MDT``."""
+    if at is None or timezone is None:
+        return None
+    return at.astimezone(ZoneInfo(timezone)).strftime("%a %Y-%m-%d %H:%M %Z")
+
+
+def person(appointment: dict[str, Any] | Any) -> str:
+    """The name on an appointment, as far as there is one."""
+    names = (appointment.get("first_name"), appointment.get("last_name"))
+    return " ".join(filter(None, names)) or "-"
+
+
+def event_as_dict(event: Event) -> dict[str, Any]:
+    """An event as plain data, without its body."""
+    return {
+        "id": event.id,
+        "source": event.source,
+        "state": event.state,
+        "received_at": utc(event.received_at),
+        "content_type": event.content_type,
+        "bytes": len(event.body),
+        "mapping_hash": event.mapping_hash,
+        "reasons": [reason.as_dict() for reason in event.reasons],
+    }
+
+
+def booking_as_dict(booking: Booking) -> dict[str, Any]:
+    """A booking as plain data."""
+    return {
+        "id": booking.id,
+        "event": booking.event_id,
+        "source": booking.source,
+        "state": booking.state,
+        "reason": booking.reason,
+        "community": booking.community,
+        "starts_at": utc(booking.starts_at),
+        "starts_at_local": local(booking.starts_at, booking.timezone),
+        "timezone": booking.timezone,
+        "appointment": dict(booking.appointment),
+        "reasons": [reason.as_dict() for reason in booking.reasons],
+        "job_id": booking.job_id,
+        "due_at": utc(booking.due_at),
+        "created_at": utc(booking.created_at),
+        "updated_at": utc(booking.updated_at),
+    }
+
+
+def attempt_as_dict(attempt: Attempt) -> dict[str, Any]:
+    """An attempt as plain data."""
+    return {
+        "id": attempt.id,
+        "booking": attempt.booking_id,
+        "started_at": utc(attempt.started_at),
+        "finished_at": utc(attempt.finished_at),
+        "outcome": attempt.outcome,
+        "status": attempt.status,
+        "request": dict(attempt.request),
+        "answer": attempt.answer,
+    }
+
+
+def change_as_dict(change: Change) -> dict[str, Any]:
+    """A change of state as plain data."""
+    return {
+        "at": utc(change.at),
+        "booking": change.booking_id,
+        "from": change.from_state,
+        "to": change.to_state,
+        "why": change.why,
+        "by": change.by,
+    }
+
+
+def story_as_dict(story: Story) -> dict[str, Any]:
+    """One lead's whole story as plain data."""
+    attempts = [attempt for booking in story.bookings for attempt in story.attempts[booking.id]]
+    return {
+        "event": event_as_dict(story.event) | {"body": _body_text(story.event)},
+        "repeats": story.repeats,
+        "bookings": [booking_as_dict(booking) for booking in story.bookings],
+        "attempts": [attempt_as_dict(attempt) for attempt in attempts],
+        "history": [change_as_dict(change) for change in story.history],
+    }
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns as wide as their widest cell, parted by two spaces."""
+    cells = [list(titles), *[[_cell(value) for value in row] for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
+    lines = (
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        for row in cells
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def bookings_table(bookings: Iterable[Booking]) -> str:
+    """Bookings, a line each."""
+    return table(
+        (
+            "id",
+            "event",
+            "source",
+            "state",
+            "why",
+            "community",
+            "tour (local)",
+            "UTC",
+            "person",
+            "job",
+        ),
+        (
+            (
+                booking.id,
+                booking.event_id,
+                booking.source,
+                booking.state,
+                booking.reason,
+                booking.community,
+                local(booking.starts_at, booking.timezone),
+                utc(booking.starts_at),
+                person(booking.appointment),
+                booking.job_id,
+            )
+            for booking in bookings
+        ),
+    )
+
+
+def events_table(events: Iterable[Event]) -> str:
+    """Events, a line each."""
+    return table(
+        ("id", "source", "state", "received", "bytes", "content type"),
+        (
+            (
+                event.id,
+                event.source,
+                event.state,
+                utc(event.received_at),
+                len(event.body),
+                event.content_type,
+            )
+            for event in events
+        ),
+    )
+
+
+def reason_line(reason: Reason) -> str:
+    """One reason as a sentence: field (place) value from path: why."""
+    place = f" ({reason.at})" if reason.at else ""
+    value = f" {reason.value}" if reason.value is not None else ""
+    path = f" from {reason.path}" if reason.path else ""
+    return f"{reason.field}{place}{value}{path}: {reason.reason}"
+
+
+def story_text(story: Story) -> str:
+    """One lead's whole story, for a terminal."""
+    event = story.event
+    kind = event.content_type or "unnamed type"
+    lines = [
+        f"event {event.id} from {event.source}: {event.state}",
+        f"  received {utc(event.received_at)}, {len(event.body)} bytes of {kind}",
+    ]
+    if story.repeats:
+        lines.append(f"  came again {story.repeats} times; counted, not booked again")
+    lines += [f"  {reason_line(reason)}" for reason in event.reasons]
+    for booking in story.bookings:
+        lines += ["", *_booking_lines(booking, story.attempts[booking.id])]
+    lines += ["", "history"]
+    lines += [f"  {_change_line(change)}" for change in story.history]
+    return "\n".join(lines)
+
+
+def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
+    why = f" ({booking.reason})" if booking.reason else ""
+    tour = local(booking.starts_at, booking.timezone) or "no time"
+    place = booking.community or "an unknown community"
+    lines = [
+        f"booking {booking.id}: {booking.state}{why}",
+        f"  {person(booking.appointment)} at {place}, {tour} = {utc(booking.starts_at) or '-'}",
+    ]
+    if booking.job_id:
+        lines.append(f"  Propexo's job {booking.job_id}")
+    lines += [f"  {reason_line(reason)}" for reason in booking.reasons]
+    lines += [f"  {_attempt_line(attempt)}" for attempt in attempts]
+    return lines
+
+
+def _attempt_line(attempt: Attempt) -> str:
+    status = f" with {attempt.status}" if attempt.status else ""
+    outcome = attempt.outcome or "no outcome yet"
+    return f"posted {utc(attempt.started_at)}: {outcome}{status}"
+
+
+def _change_line(change: Change) -> str:
+    what = f"booking {change.booking_id}" if change.booking_id else "event"
+    way = f"{change.from_state} → {change.to_state}" if change.from_state else change.to_state
+    return f"{utc(change.at)}  {what}: {way} ({change.why}, by {change.by})"
+
+
+def _cell(value: object) -> str:
+    text = "-" if value is None or value == "" else str(value)
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _body_text(event: Event) -> Any:
+    """The body as JSON where it is, else as text; bytes that are no text are replaced."""
+    text = event.body.decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,148 @@
+"""The worker: Procrastinate runs the pipeline's steps, one task for each look at a row."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import signal
+
+import procrastinate
+
+from adapter.exceptions import StoreUnavailable
+from adapter.pipeline import Pipeline
+from adapter.store import Task, check_reachable
+
+log = logging.getLogger(__name__)
+
+#: How often dead workers' rows and tasks are looked for, in cron's six fields (the last: seconds).
+RECOVERY_CRON = "* * * * * */5"
+#: How often a worker looks for tasks that became due; new ones are announced at once.
+POLL_SECONDS = 0.5
+HEARTBEAT_SECONDS = 5.0
+#: A worker that has been silent this long is taken for dead, and its tasks are run again.
+STALLED_SECONDS = 20.0
+#: How long a stop waits for what is in flight.
+GRACE_SECONDS = 25.0
+#: Longest pause before the worker tries PostgreSQL again.
+LONGEST_PAUSE_SECONDS = 10.0
+
+
+def run(pipeline: Pipeline) -> None:
+    """Runs tasks until SIGTERM or SIGINT; what is in flight is finished first.
+
+    Raises :class:`StoreUnavailable` when PostgreSQL cannot be reached at the start. Later it is
+    waited for: the worker comes back by itself.
+    """
+    check_reachable(pipeline.store.url)
+    with pipeline.store:
+        asyncio.run(_Worker(pipeline).run())
+
+
+class _Worker:
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._concurrency = pipeline.settings.worker_concurrency
+        self._stopping = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "task")
+        loop.set_default_executor(threads)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        pause = 0.5
+        while not self._stopping.is_set():
+            began = loop.time()
+            await self._run_once()
+            pause = 0.5 if loop.time() - began > LONGEST_PAUSE_SECONDS else pause * 2
+            pause = min(pause, LONGEST_PAUSE_SECONDS)
+            await self._pause(pause)
+
+    def _stop(self) -> None:
+        """Asks once; a second signal changes nothing, so that the first can finish its work."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            if self._running is not None:
+                self._running.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _run_once(self) -> None:
+        """One life of Procrastinate's worker: until a stop, or until PostgreSQL is lost."""
+        queue = queue_for(self._pipeline)
+        try:
+            async with queue.open_async():
+                self._running = asyncio.create_task(self._work(queue))
+                await self._running
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+        except (procrastinate.exceptions.ConnectorException, OSError) as exc:
+            log.warning("worker_lost_postgresql", exc_info=exc)
+        else:
+            log.warning("worker_ended_by_itself")
+        finally:
+            self._running = None
+
+    async def _work(self, queue: procrastinate.App) -> None:
+        log.info("worker_started", extra={"concurrency": self._concurrency})
+        await queue.run_worker_async(
+            concurrency=self._concurrency,
+            install_signal_handlers=False,
+            shutdown_graceful_timeout=GRACE_SECONDS,
+            fetch_job_polling_interval=POLL_SECONDS,
+            update_heartbeat_interval=HEARTBEAT_SECONDS,
+            stalled_worker_timeout=STALLED_SECONDS,
+            delete_jobs="successful",
+        )
+
+
+def queue_for(pipeline: Pipeline) -> procrastinate.App:
+    """Procrastinate's app with a task for each step of the pipeline."""
+    connector = procrastinate.PsycopgConnector(
+        conninfo=pipeline.store.url, min_size=1, max_size=4, timeout=5.0
+    )
+    queue = procrastinate.App(connector=connector)
+
+    @queue.task(name=Task.MAP_EVENT.value)
+    def map_event(row_id: int) -> None:
+        pipeline.map_event(row_id)
+
+    @queue.task(name=Task.SEND_BOOKING.value)
+    def send_booking(row_id: int) -> None:
+        pipeline.send_booking(row_id)
+
+    @queue.task(name=Task.FOLLOW_UP.value)
+    def follow_up(row_id: int) -> None:
+        pipeline.follow_up(row_id)
+
+    @queue.periodic(cron=RECOVERY_CRON)
+    @queue.task(name="recover", queueing_lock="recover")
+    async def recover(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
+        await release_stalled(queue)
+        try:
+            await asyncio.to_thread(pipeline.recover)
+        except StoreUnavailable:
+            log.warning("recovery_put_off")
+
+    return queue
+
+
+async def release_stalled(queue: procrastinate.App) -> None:
+    """Gives the tasks of dead workers back to the queue.
+
+    Without this they would stay "doing" for ever. The rows they name may have moved on: each task
+    looks at its row again, so running one twice does no harm.
+    """
+    jobs = queue.job_manager
+    for job in await jobs.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+        try:
+            await jobs.retry_job(job)
+        except procrastinate.exceptions.UniqueViolation:
+            # Its row has another waiting task: this one is not needed.
+            await jobs.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
+        log.warning("stalled_task_released", extra={"task": job.task_name})
+    await jobs.prune_stalled_workers(STALLED_SECONDS)

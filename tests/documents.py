@@ -1,0 +1,79 @@
+"""The parts of README.md that are made from the code: ``python -m tests.documents`` writes them."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from adapter.cli import commands
+from adapter.config import VARIABLES, Policy, Settings
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+#: The sample's tour is of March 2026.
+NOW = "2026-03-02T18:00:00Z"
+
+
+def settings_table() -> str:
+    """Every environment variable with its default and its meaning."""
+    rows = [
+        f"| `{variable.name}` | {_default(variable.field)} | {variable.meaning} |"
+        for variable in VARIABLES
+    ]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
+
+
+def _default(field: str) -> str:
+    owner = Policy() if field.startswith("policy.") else Settings()
+    if field.startswith("policy.spellings."):
+        return "–"
+    value = getattr(owner, field.rpartition(".")[2])
+    if isinstance(value, frozenset):
+        return ", ".join(f"`{item}`" for item in sorted(value))
+    return "–" if value is None else f"`{value}`"
+
+
+def mapping_block(name: str) -> str:
+    """A bundled mapping, without the editor's line and without its tests."""
+    text = (ROOT / "mappings" / f"{name}.yaml").read_text()
+    lines = text.partition("\ntests:")[0].splitlines()
+    return "```yaml\n" + "\n".join(lines[1:]).strip() + "\n```"
+
+
+def sample_block(file: str) -> str:
+    """A sample payload."""
+    return "```json\n" + (ROOT / "mappings" / "samples" / file).read_text().strip() + "\n```"
+
+
+def map_block(arguments: str) -> str:
+    """What `adapter map` prints for a sample."""
+    name, file = arguments.split()
+    sample = str(ROOT / "mappings" / "samples" / file)
+    folder = str(ROOT / "mappings")
+    ended = CliRunner().invoke(commands, ["map", name, sample, "--mappings", folder, "--now", NOW])
+    assert ended.exit_code == 0, ended.output
+    return "```text\n" + ended.output.strip() + "\n```"
+
+
+BLOCKS: dict[str, Callable[[str], str]] = {
+    "settings": lambda _: settings_table(),
+    "mapping": mapping_block,
+    "sample": sample_block,
+    "map": map_block,
+}
+
+
+def regenerated(text: str) -> str:
+    """The page with every block between ``<!-- name: arguments -->`` and ``<!-- end -->`` anew."""
+
+    def block(found: re.Match[str]) -> str:
+        made = BLOCKS[found["name"]](found["arguments"] or "")
+        return f"{found['head']}\n{made}\n<!-- end -->"
+
+    pattern = r"(?P<head><!-- (?P<name>\w+)(?:: (?P<arguments>[^>]*?))? -->)\n.*?<!-- end -->"
+    return re.sub(pattern, block, text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    README.write_text(regenerated(README.read_text()))

@@ -1,0 +1,68 @@
+"""The documents say what the program does."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from adapter.cli import commands
+from tests.documents import README, ROOT, regenerated
+
+TEXT = README.read_text()
+PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_readme_is_fresh() -> None:
+    assert regenerated(TEXT) == TEXT, "write it anew: make docs"
+
+
+def test_the_two_commands_stand_on_top() -> None:
+    top = "\n".join(TEXT.splitlines()[:20])
+
+    assert "make demo" in top
+    assert "make test" in top
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"`make ([a-z]+)", page.read_text())}
+
+    assert named <= targets
+    assert {"demo", "run", "test", "check", "bench"} <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"`(?:\.venv/bin/)?adapter ([a-z]+)", page.read_text()))
+
+    assert named <= set(commands.commands)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", sorted(commands.commands))
+def test_every_command_has_help(name: str) -> None:
+    shown = CliRunner().invoke(commands, [name, "--help"])
+
+    assert shown.exit_code == 0
+    assert commands.commands[name].help
+
+
+def test_the_procfile_names_commands_that_exist() -> None:
+    text = (ROOT / "Procfile").read_text()
+
+    assert [line.partition(":")[0] for line in text.splitlines()] == ["release", "web", "worker"]
+    assert set(re.findall(r"adapter ([a-z]+)", text)) <= set(commands.commands)
+
+
+def test_the_versions_that_are_named_agree() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+
+    assert 'requires-python = ">=3.11"' in project
+    assert "Python 3.11 or newer" in TEXT

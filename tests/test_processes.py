@@ -1,0 +1,281 @@
+"""`adapter run` as real processes: what dies comes back, and nothing is lost or booked twice."""
+
+import dataclasses
+import datetime as dt
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from adapter.demo import webhooks
+from adapter.processes import free_port
+from tests.upstream import Upstream
+from tests.waiting import wait_until
+
+MAPPINGS = Path(__file__).parent.parent / "mappings"
+SECRETS = {"RENTFEED_SECRET": "one", "LEASEBOT_SECRET": "two", "TYPEFORM_SECRET": "three"}
+ADAPTER = (sys.executable, "-m", "adapter")
+
+pytestmark = pytest.mark.processes
+
+
+@dataclasses.dataclass
+class Running:
+    """One `adapter run`, and the commands one would type beside it."""
+
+    environ: dict[str, str]
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.environ['PORT']}"
+
+    @property
+    def upstream(self) -> Upstream:
+        return Upstream(f"http://127.0.0.1:{self.environ['ADAPTER_SANDBOX_PORT']}")
+
+    def adapter(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return adapter(self.environ, *arguments)
+
+    def bookings(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.adapter("bookings", "--json").stdout)[
+            "bookings"
+        ]
+        return found
+
+    def states(self) -> list[str]:
+        return [booking["state"] for booking in self.bookings()]
+
+    def send(self, file: Path, name: str = "rentfeed") -> str:
+        return self.adapter("send", name, str(file)).stdout
+
+    def part(self, word: str) -> psutil.Process:
+        """The child whose command line holds ``word``."""
+        for child in psutil.Process(self.process.pid).children():
+            if any(Path(part).name == word for part in child.cmdline()):
+                return child
+        raise LookupError(f"no child runs {word}")
+
+
+def adapter(environ: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*ADAPTER, *arguments], env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def environment(folder: Path, **changes: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return (
+        kept
+        | SECRETS
+        | {
+            "ADAPTER_DATA_DIR": str(folder),
+            "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
+            "ADAPTER_HOST": "127.0.0.1",
+            "PORT": str(free_port()),
+            "ADAPTER_SANDBOX_PORT": str(free_port()),
+            "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "8",
+        }
+        | changes
+    )
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return requests.get(url + "/readyz", timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    started: list[Running] = []
+
+    def begin(**changes: str) -> Running:
+        environ = environment(tmp_path / "data", **changes)
+        process = subprocess.Popen([*ADAPTER, "run"], env=environ)
+        running = Running(environ, process)
+        started.append(running)
+        wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
+        return running
+
+    yield begin
+    for running in started:
+        running.process.send_signal(signal.SIGINT)
+        running.process.wait(60)
+
+
+@pytest.fixture
+def lead(tmp_path: Path) -> Path:
+    """A portal's lead with a tour in the days to come."""
+    _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC)))
+    file = tmp_path / "lead.json"
+    file.write_text(json.dumps(payload))
+    return file
+
+
+def test_a_worker_that_is_killed_in_the_post_leaves_unknown_posted_once(
+    start: Callable[..., Running], lead: Path
+) -> None:
+    running = start()
+    running.upstream.fault({"delay": 60})
+    assert running.send(lead).startswith("202 ")
+    wait_until(lambda: running.upstream.posts(), "the sandbox holds the POST open")
+    assert running.states() == ["sending"]
+
+    worker = running.part("worker")
+    worker.send_signal(signal.SIGKILL)
+    worker.wait(10)
+
+    wait_until(lambda: running.states() == ["unknown"], "the booking is unknown", 60)
+    assert running.part("worker").pid != worker.pid
+    assert len(running.upstream.posts()) == 1
+    (booking,) = running.bookings()
+    story = running.adapter("show", str(booking["id"])).stdout
+    assert "pending → sending" in story
+    assert "sending → unknown (sender_lost, by worker)" in story
+    assert "posted" in story
+
+
+def test_every_part_that_is_killed_comes_back_and_the_next_lead_is_booked(
+    start: Callable[..., Running], lead: Path
+) -> None:
+    running = start()
+    killed = [running.part(word) for word in ("gunicorn", "worker", "postgres")]
+    for process in killed:
+        process.send_signal(signal.SIGKILL)
+    for process in killed:
+        process.wait(10)
+
+    wait_until(lambda: is_ready(running.url), "the web process is back", 60)
+    wait_until(lambda: running.send(lead).startswith(("202 ", "200 ")), "a lead is taken", 60)
+    wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
+    assert len(running.upstream.posts()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_everything(start: Callable[..., Running], number: int) -> None:
+    running = start()
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    assert len(family) >= 4
+
+    running.process.send_signal(number)
+
+    assert running.process.wait(60) == 0
+    assert not [process for process in family if process.is_running()]
+
+
+def test_when_the_supervisor_is_killed_its_parts_stop_and_the_next_start_works(
+    start: Callable[..., Running],
+) -> None:
+    running = start()
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.kill()
+    running.process.wait(10)
+
+    psutil.wait_procs(family, timeout=40)
+    assert not [process for process in family if process.is_running()]
+    again = start()
+    assert is_ready(again.url)
+
+
+def broken_mappings(folder: Path) -> Path:
+    copy = folder / "broken"
+    copy.mkdir()
+    for file in MAPPINGS.glob("*.yaml"):
+        text = file.read_text()
+        (copy / file.name).write_text(
+            text.replace("email_1: contact.email", "e_mail: contact.email")
+        )
+    (copy / "samples").symlink_to(MAPPINGS / "samples")
+    return copy
+
+
+@pytest.mark.parametrize("command", ["run", "worker", "migrate"])
+def test_a_wrong_database_url_is_one_clear_line(tmp_path: Path, command: str) -> None:
+    url = "postgresql://someone:hunter2@127.0.0.1:1/leads"
+
+    ended = adapter(environment(tmp_path, DATABASE_URL=url), command)
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.strip().splitlines()
+    assert "Connection refused" in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("command", ["run", "web", "worker"])
+def test_a_wrong_mapping_is_named_with_its_place(tmp_path: Path, command: str) -> None:
+    folder = broken_mappings(tmp_path)
+
+    ended = adapter(environment(tmp_path, ADAPTER_MAPPINGS_DIR=str(folder)), command)
+
+    assert ended.returncode == 1
+    first = ended.stderr.strip().splitlines()[0]
+    assert first.startswith("adapter: ")
+    assert "rentfeed.yaml:" in first
+    assert "'e_mail'" in first
+
+
+@pytest.mark.parametrize("command", ["run", "web"])
+def test_a_missing_secret_is_named(tmp_path: Path, command: str) -> None:
+    ended = adapter(environment(tmp_path, RENTFEED_SECRET=""), command)
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.strip().splitlines()
+    assert "rentfeed.yaml" in line
+    assert "RENTFEED_SECRET is not set" in line
+
+
+@pytest.mark.parametrize("variable", ["PORT", "ADAPTER_SANDBOX_PORT"])
+def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = adapter(environment(tmp_path, **{variable: port}), "run")
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.strip().splitlines()
+    assert f"port {port}" in line
+    assert variable in line
+
+
+def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
+    ended = adapter(
+        environment(tmp_path, PORT="many", ADAPTER_LATEST_TOUR="9pm", ADAPTER_COLOUR="red"), "run"
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines() == [
+        "adapter: PORT must be a whole number from 1 to 65535",
+        "adapter: ADAPTER_LATEST_TOUR must be a time of day such as 07:00",
+        "adapter: ADAPTER_COLOUR is not a setting of the adapter",
+    ]
+
+
+def test_commands_that_read_leads_say_so_when_there_is_no_database(tmp_path: Path) -> None:
+    ended = adapter(environment(tmp_path), "bookings")
+
+    assert ended.returncode == 1
+    assert "there is no database yet" in ended.stderr
+
+
+def test_leads_can_be_read_while_nothing_runs(start: Callable[..., Running], lead: Path) -> None:
+    running = start()
+    running.send(lead)
+    wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
+    running.process.send_signal(signal.SIGINT)
+    running.process.wait(60)
+
+    assert running.states() == ["booked"]
+    assert "Dana Okafor" in running.adapter("bookings").stdout
+    shown = json.loads(running.adapter("show", running.bookings()[0]["job_id"], "--json").stdout)
+    assert [change["to"] for change in shown["history"]][-1] == "booked"
+    assert running.adapter("show", "999999").returncode == 1

@@ -1,0 +1,305 @@
+"""The front door over real gunicorn: what each request is answered, and what nobody can break."""
+
+import dataclasses
+import http.client
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from adapter import embedded, senders, signatures, store
+from adapter.config import Settings
+from adapter.embedded import EmbeddedServer
+from adapter.processes import free_port, web_command
+from adapter.sources import Source, load
+from tests.waiting import wait_until
+
+MAPPINGS = Path(__file__).parent.parent / "mappings"
+SECRETS = {"RENTFEED_SECRET": "one", "LEASEBOT_SECRET": "two", "TYPEFORM_SECRET": "three"}
+LIMIT = 64 * 1024
+
+pytestmark = pytest.mark.processes
+
+
+@dataclasses.dataclass
+class Web:
+    """A running gunicorn."""
+
+    port: int
+    database: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def signed(self, name: str = "rentfeed", body: bytes = b"{}") -> signatures.Request:
+        return senders.signed(
+            source(name),
+            SECRETS[source(name).secrets[-1]],
+            body=body,
+            content_type="application/json",
+            adapter_url=self.url,
+        )
+
+    def post(self, body: bytes, **headers: str) -> requests.Response:
+        request = self.signed(body=body)
+        return requests.post(
+            request.url, data=body, headers=dict(request.headers) | headers, timeout=10
+        )
+
+    def events(self) -> int:
+        with store.Store(self.database) as opened, opened.transaction() as leads:
+            return len(leads.events(limit=10_000))
+
+
+def source(name: str) -> Source:
+    return load(MAPPINGS, Settings().policy)[name]
+
+
+def start_web(database: str, port: int, **environ: str) -> "subprocess.Popen[bytes]":
+    settings = Settings(port=port, web_workers=2, web_threads=4)
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.Popen(
+        web_command(settings),
+        env=kept
+        | SECRETS
+        | {
+            "DATABASE_URL": database,
+            "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
+            "ADAPTER_MAX_BODY_BYTES": str(LIMIT),
+        }
+        | environ,
+    )
+
+
+def is_up(url: str) -> bool:
+    try:
+        return requests.get(url + "/healthz", timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+@pytest.fixture(scope="module")
+def web(postgres: EmbeddedServer, template: str) -> Iterator[Web]:
+    from tests.conftest import run_sql, url_of
+
+    run_sql(postgres.url, f"CREATE DATABASE web TEMPLATE {template}")
+    running = Web(free_port(), url_of(postgres, "web"))
+    process = start_web(running.database, running.port)
+    wait_until(lambda: is_up(running.url), "gunicorn answers")
+    yield running
+    process.terminate()
+    process.wait(30)
+    run_sql(postgres.url, "DROP DATABASE web WITH (FORCE)")
+
+
+def test_a_signed_webhook_is_accepted_and_its_repeat_is_told(web: Web) -> None:
+    body = b'{"leadId": "RF-1"}'
+    first, second = web.post(body), web.post(body)
+
+    assert (first.status_code, first.json()["status"]) == (202, "accepted")
+    assert (second.status_code, second.json()["status"]) == (200, "duplicate")
+    assert second.json()["event"] == first.json()["event"]
+    assert isinstance(first.json()["event"], int)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-RentFeed-Signature": "0" * 64},
+        {"X-RentFeed-Signature": ""},
+        {"X-RentFeed-Signature": "é" * 64},
+        {"X-RentFeed-Timestamp": "0"},
+        {"X-RentFeed-Timestamp": "soon"},
+        {"X-RentFeed-Timestamp": "9" * 400},
+    ],
+    ids=str,
+)
+def test_a_bad_signature_is_one_opaque_401(web: Web, headers: dict[str, str]) -> None:
+    request = web.signed(body=b'{"leadId": "forged"}')
+    sent = {name: value.encode() for name, value in (dict(request.headers) | headers).items()}
+    before = web.events()
+
+    answer = requests.post(request.url, data=request.body, headers=sent, timeout=10)
+
+    assert answer.status_code == 401
+    assert answer.json() == {"error": "signature not accepted"}
+    assert web.events() == before
+
+
+def test_no_signature_at_all_is_the_same_401(web: Web) -> None:
+    answer = requests.post(web.url + "/hooks/rentfeed", data=b"{}", timeout=10)
+
+    assert (answer.status_code, answer.json()) == (401, {"error": "signature not accepted"})
+
+
+@pytest.mark.parametrize("name", ["nobody", "communities", "..", "%00", "%F0%9F%92%A9", "a" * 3000])
+def test_an_unknown_source_is_404(web: Web, name: str) -> None:
+    answer = requests.post(f"{web.url}/hooks/{name}", data=b"{}", timeout=10)
+
+    assert answer.status_code == 404
+
+
+def test_get_is_405_and_never_404(web: Web) -> None:
+    answer = requests.get(web.url + "/hooks/rentfeed", timeout=10)
+
+    assert answer.status_code == 405
+
+
+def test_a_long_body_is_413_before_it_is_read(web: Web) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)
+    connection.putrequest("POST", "/hooks/rentfeed")
+    connection.putheader("Content-Length", str(10**9))
+    connection.endheaders(b"{")
+
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_a_chunked_body_has_the_same_limit(web: Web) -> None:
+    def chunks(count: int) -> Iterator[bytes]:
+        yield from (b"x" * 1024 for _ in range(count))
+
+    long = requests.post(web.url + "/hooks/rentfeed", data=chunks(200), timeout=10)
+    short = requests.post(web.url + "/hooks/rentfeed", data=chunks(2), timeout=10)
+
+    assert long.status_code == 413
+    assert short.status_code == 401
+
+
+def test_a_chunked_body_is_verified_like_any_other(web: Web) -> None:
+    body = b'{"leadId": "RF-chunked"}'
+    request = web.signed(body=body)
+    headers = dict(request.headers)
+
+    answer = requests.post(
+        request.url, data=iter([body[:5], body[5:]]), headers=headers, timeout=10
+    )
+
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x00\xff\xfe",
+        b"[" * 60_000,
+        b'{"leadId": ' + b"9" * 5000 + b"}",
+        b'{"leadId": {"a": []}}',
+        b'{"leadId": "\\ud800\\u0000"}',
+        b'{"leadId": NaN}',
+        json.dumps({"leadId": "x" * 60_000}).encode(),
+    ],
+    ids=range(8),
+)
+@pytest.mark.parametrize(
+    "kind", ["application/json", "multipart/form-data", "text/xml", ";;=;charset=no-such"]
+)
+def test_any_signed_bytes_are_stored_for_a_person(web: Web, body: bytes, kind: str) -> None:
+    answer = web.post(body, **{"Content-Type": kind})
+
+    assert answer.status_code in (200, 202)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\nContent-Length: 1e3\r\n\r\n",
+        b"POST //hooks//rentfeed HTTP/1.1\r\nHost: \xff\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST http://evil.example/hooks/rentfeed HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST * HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+        b"BREW /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ],
+    ids=range(8),
+)
+def test_hostile_requests_are_never_a_500(web: Web, request_bytes: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
+        connection.sendall(request_bytes)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(65536)
+
+    assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5")), answer[:200]
+    assert is_up(web.url)
+
+
+def test_alive_and_ready(web: Web) -> None:
+    assert requests.get(web.url + "/healthz", timeout=10).json() == {"status": "alive"}
+    assert requests.get(web.url + "/readyz", timeout=10).json() == {"status": "ready"}
+
+
+def test_errors_are_json_everywhere(web: Web) -> None:
+    answer = requests.get(web.url + "/nothing/here", timeout=10)
+
+    assert (answer.status_code, answer.json()) == (404, {"error": "not found"})
+
+
+def test_without_a_database_senders_are_asked_to_come_back(tmp_path: Path) -> None:
+    """503 with Retry-After while PostgreSQL is away; 202 as soon as it is back."""
+    server = EmbeddedServer(tmp_path)
+    process = server.spawn()
+    server.wait(process)
+    store.migrate(server.url)
+    web = Web(free_port(), server.url)
+    gunicorn = start_web(server.url, web.port)
+    try:
+        wait_until(lambda: is_up(web.url), "gunicorn answers")
+        assert web.post(b'{"leadId": "before"}').status_code == 202
+        embedded.stop(process)
+
+        away = web.post(b'{"leadId": "while"}')
+        assert away.status_code == 503
+        assert int(away.headers["Retry-After"]) > 0
+        assert requests.get(web.url + "/readyz", timeout=10).status_code == 503
+
+        process = server.spawn()
+        server.wait(process)
+        wait_until(
+            lambda: web.post(b'{"leadId": "while"}').status_code == 202, "webhooks are taken again"
+        )
+    finally:
+        gunicorn.terminate()
+        gunicorn.wait(30)
+        embedded.stop(process)
+
+
+def test_a_database_that_was_not_migrated_is_503(empty_database: str) -> None:
+    web = Web(free_port(), empty_database)
+    gunicorn = start_web(empty_database, web.port)
+    try:
+        wait_until(lambda: is_up(web.url), "gunicorn answers")
+        assert web.post(b"{}").status_code == 503
+        ready = requests.get(web.url + "/readyz", timeout=10)
+        assert (ready.status_code, ready.json()["reason"]) == (503, "run adapter migrate")
+    finally:
+        gunicorn.terminate()
+        gunicorn.wait(30)
+
+
+def test_nothing_of_a_payload_reaches_the_log(
+    database: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    web = Web(free_port(), database)
+    gunicorn = start_web(database, web.port, ADAPTER_LOG_LEVEL="DEBUG")
+    try:
+        wait_until(lambda: is_up(web.url), "gunicorn answers")
+        body = b'{"leadId": "RF-log", "contact": {"email": "secret.person@example.com"}}'
+        assert web.post(body).status_code == 202
+        assert web.post(body, **{"X-RentFeed-Signature": "bad-signature"}).status_code == 401
+    finally:
+        gunicorn.terminate()
+        gunicorn.wait(30)
+
+    log = capfd.readouterr().err
+    assert "webhook_stored" in log
+    assert "webhook_rejected" in log
+    for secret in ("secret.person", "RF-log", "bad-signature", *SECRETS.values()):
+        assert f'"{secret}' not in log
