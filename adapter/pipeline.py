@@ -115,6 +115,7 @@ class Pipeline:
 
     def map_event(self, event_id: int) -> None:
         """Makes the bookings of a received event, or says why there are none."""
+        self.store.hash_key()  # read once, here: inside the transaction it would want a second one
         with self.store.transaction() as leads:
             event = leads.event(event_id, lock=True)
             if event is None or event.state is not EventState.RECEIVED:

@@ -2,7 +2,9 @@
 
 import itertools
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,13 +16,14 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """A server that lives as long as the run."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("data"))
-    process: subprocess.Popen[bytes] = server.spawn()
-    server.wait(process)
-    yield server
-    embedded.stop(process)
+def postgres() -> Iterator[EmbeddedServer]:
+    """A server that lives as long as the run, in a folder that no other run cleans up."""
+    with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
+        server = EmbeddedServer(Path(folder))
+        process: subprocess.Popen[bytes] = server.spawn()
+        server.wait(process)
+        yield server
+        embedded.stop(process)
 
 
 def url_of(server: EmbeddedServer, database: str) -> str:
