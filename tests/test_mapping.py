@@ -682,3 +682,47 @@ def test_parts_that_make_no_date_are_held(tmp_path: Path, day: dict[str, Any]) -
     right = LEAD | {"day": {"year": 2026, "month": 3, "day": 14}, "hour": "10:00"}
     source = source_of(tmp_path, right, {"starts_at": {"date": "day", "time": "hour"}})
     assert map_json(source, right | {"day": day}).outcome is Outcome.HELD
+
+
+def test_a_key_with_a_missing_part_is_no_key(tmp_path: Path) -> None:
+    lead = LEAD | {"part": "P"}
+    source = source_of(tmp_path, lead, dedupe=["id", "part"])
+    assert map_json(source, lead).dedupe_key == '["L1", "P"]'
+    for part in ({}, {"part": " "}, {"part": ["a", "b"]}, {"part": {"a": 1}}):
+        mapped = map_json(source, LEAD | part)
+        assert mapped.dedupe_key is None
+        assert mapped.outcome is Outcome.BOOK, "the caller takes the hash of the bytes"
+
+
+def test_a_repeated_answer_that_nobody_reads_is_not_noted(tmp_path: Path) -> None:
+    answers = [{"k": "who", "v": "Dana Okafor"}, {"k": "x", "v": "1"}, {"k": "x", "v": "2"}]
+    lead = LEAD | {"answers": answers}
+    read = {"given": {"list": "answers", "by": "k", "value": "v"}}
+    item = only_item(map_json(source_of(tmp_path, lead, {"name": "given.who"}, read=read), lead))
+    assert (item.reasons, item.notes_added) == ((), ())
+
+
+def test_a_row_that_says_nothing_takes_no_default(tmp_path: Path) -> None:
+    table = {"video": "video", "unsure": []}
+    fields = {"tour_type": {"from": "mode", "table": table, "default": "in_person"}}
+    source = source_of(tmp_path, LEAD | {"mode": "video"}, fields)
+    item = only_item(map_json(source, LEAD | {"mode": "Unsure"}))
+    assert "tour_type" not in item.appointment
+    assert (item.outcome, item.reasons, item.notes_added) == (Outcome.BOOK, (), ())
+    assert only_item(map_json(source, LEAD)).appointment["tour_type"] == "in_person"
+
+
+def test_what_is_set_aside_says_why(tmp_path: Path) -> None:
+    source = source_of(tmp_path, LEAD | {"kind": "tour"}, accept={"kind": "tour"})
+    (reason,) = map_json(source, LEAD | {"kind": "ping"}).reasons
+    assert (reason.field, reason.path, reason.value) == ("accept", "kind", '"ping"')
+
+
+def test_unreadable_notes_and_objects_in_templates_leave_the_line_out(tmp_path: Path) -> None:
+    fields = {"notes": ["Asked: {questions.*.text}", "Unit: {unit}"]}
+    lead = LEAD | {"questions": [{"text": "a"}, {"text": "b"}], "unit": "2B"}
+    source = source_of(tmp_path, lead, fields)
+    for strange in ([{"text": {"x": 1}}], [{}], "x", None, []):
+        item = only_item(map_json(source, lead | {"questions": strange}))
+        assert item.appointment["notes"] == "Unit: 2B"
+    assert only_item(map_json(source, lead)).appointment["notes"] == "Asked: a, b\nUnit: 2B"

@@ -1,5 +1,6 @@
 """Mapping files: what loads, and what each mistake is told as, with its place."""
 
+import datetime as dt
 import hashlib
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 from adapter import sources
 from adapter.config import Policy
 from adapter.exceptions import ConfigurationError
+from adapter.mapping import Delivery, Outcome
 from adapter.sources.document import LARGEST_FILE, document_from_file
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
@@ -331,3 +333,67 @@ def test_an_unsigned_header_as_a_key_is_warned_of(folder: Path) -> None:
     assert any(
         "warning: headers.X-Delivery is not covered by the signature" in line for line in found
     )
+
+
+def test_delivery_id_stands_in_for_dedupe(folder: Path) -> None:
+    text = (folder / "rentfeed.yaml").read_text()
+    text = text.replace("dedupe: leadId", "delivery_id: json:$.leadId")
+    (folder / "rentfeed.yaml").write_text(text)
+    source = sources.load_one(folder, "rentfeed", POLICY)
+    body = (MAPPINGS / "samples/rentfeed-tour.json").read_bytes()
+    assert source.dedupe_key(Delivery(body=body)) == "RF-88213047"
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ("scheme: hmca", "did you mean 'hmac'?"),
+        ("scheme: hmac\n  secrets: []\n  header: X", "secrets"),
+        ("header: X-Sig", "scheme"),
+    ],
+)
+def test_a_wrong_signature_block_is_told(folder: Path, block: str, words: str) -> None:
+    text = (folder / "leasebot.yaml").read_text()
+    start, end = text.index("signature:"), text.index("accept:")
+    (folder / "leasebot.yaml").write_text(f"{text[:start]}signature:\n  {block}\n\n{text[end:]}")
+    found = [str(problem) for problem in sources.check([folder], POLICY)]
+    assert len(found) == 1
+    assert ": signature" in found[0]
+    assert words in found[0]
+
+
+def test_a_deployments_own_hours_do_not_fail_the_tests_of_a_mapping(folder: Path) -> None:
+    policy = Policy(earliest_tour=dt.time(9), latest_tour=dt.time(12))
+    source = sources.load(folder, policy)["rentfeed"]
+    body = (MAPPINGS / "samples/rentfeed-tour.json").read_bytes()
+    mapped = source.map(Delivery(body=body), now=dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
+    assert mapped.outcome is Outcome.HELD
+    assert "tours start from 09:00 to 12:00" in mapped.items[0].reasons[0].reason
+
+
+def test_received_fixes_the_clock_of_a_test(folder: Path) -> None:
+    found = problems_after(
+        folder, ("    expect:\n", "    received: 2026-04-01T00:00:00Z\n    expect:\n")
+    )
+    assert len(found) == 1
+    assert "want 1 booked, got held (starts_at: " in found[0]
+    assert "is in the past" in found[0]
+
+
+def test_missing_sections_are_told_once_each(folder: Path) -> None:
+    (folder / "bare.yaml").write_text("docs: https://example.com\n")
+    found = [str(problem) for problem in sources.check([folder / "bare.yaml"], POLICY)]
+    names = ("appointment", "community", "dedupe", "signature", "tests")
+    assert found == [f"m/bare.yaml:1:1: file: the section {name!r} is missing" for name in names]
+
+
+def test_the_communities_may_be_checked_alone(folder: Path) -> None:
+    assert sources.check([folder / "communities.yaml"], POLICY) == []
+    (folder / "communities.yaml").write_text("a: {}\n")
+    found = [str(problem) for problem in sources.check([folder / "communities.yaml"], POLICY)]
+    assert found[0] == "m/communities.yaml:1:1: a: the option 'community_id' is missing"
+
+
+def test_a_file_that_is_not_there_is_told(folder: Path) -> None:
+    found = [str(problem) for problem in sources.check([folder / "none.yaml"], POLICY)]
+    assert found == ["m/none.yaml:1:1: file: cannot be read: No such file or directory"]

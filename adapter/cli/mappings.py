@@ -41,9 +41,10 @@ mappings_option = click.option(
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Checks mappings: folders with their communities.yaml, or single files.
+    """Check mappings, and print each mistake with its place.
 
-    Prints every problem as file:line:column: field: message. Needs no database and no secrets.
+    PATH is a folder with its communities.yaml, or a single mapping; default: mappings. Mistakes
+    are printed as file:line:column: field: message. Needs no database and no secrets.
     """
     settings = settings_from()
     found = sources.check(paths or [settings.mappings_dir], settings.policy)
@@ -73,7 +74,10 @@ def map_(
     now: str | None,
     as_json: bool,
 ) -> None:
-    """Shows what a body becomes: no network, no database. FILE - is stdin. Exit 0: book."""
+    """Show what a body becomes, without network and database.
+
+    FILE may be - for stdin. The exit code is 0 only for an appointment that would be booked.
+    """
     at = _instant(now)
     source = sources.load_one(_folder(folder), name, settings_from().policy)
     body = _read(file)
@@ -160,7 +164,7 @@ def _reason_line(reason: Reason) -> str:
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
-    """Tells, per field, where a mapping looks and how it reads."""
+    """Tell, per field, where a mapping looks and how it reads."""
     source = sources.load_one(_folder(folder), name, settings_from().policy)
     rows = rows_from_source(source)
     if as_json:
@@ -180,7 +184,10 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
 @mappings_option
 @click.option("--content-type", help="Of the sample; default: by the file's ending.")
 def new(name: str, sample: Path, folder: Path | None, content_type: str | None) -> None:
-    """Writes a first mapping from a sample; every guess in it is for a person to confirm."""
+    """Write a first mapping from a sample.
+
+    Every guess in it is for a person to confirm.
+    """
     folder = _folder(folder)
     file = folder / f"{name}.yaml"
     if not NAME.match(name):
@@ -200,5 +207,5 @@ def new(name: str, sample: Path, folder: Path | None, content_type: str | None) 
 
 @commands.command()
 def schema() -> None:
-    """Prints the JSON Schema of mapping files, for editors."""
+    """Print the JSON Schema of mapping files, for editors."""
     click.echo(json.dumps(mapping_schema(), indent=2, ensure_ascii=False))

@@ -35,7 +35,7 @@ class Condition:
     empty: bool | None = None
 
     def judge(self, scope: Scope) -> tuple[Verdict, Reason | None]:
-        """The verdict, and the reason where there is none to give."""
+        """The verdict, and the reason unless it holds."""
         try:
             found = scope.read(self.path)
         except Unreadable as exc:
@@ -43,18 +43,19 @@ class Condition:
         items = found if isinstance(found, list) else [found]
         items = [item for item in items if not scope.is_empty(item)]
         if self.empty is not None:
-            return _verdict(holds=self.empty is not bool(items)), None
+            return self._verdict(found, holds=self.empty is not bool(items))
         if not items and not self.negated:
             return Verdict.UNKNOWN, self._reason(_nothing(scope, self.path, found), found)
         hit = any(key_from_value(item) in self.values for item in items)
-        return _verdict(holds=hit is not self.negated), None
+        return self._verdict(found, holds=hit is not self.negated)
+
+    def _verdict(self, found: object, *, holds: bool) -> tuple[Verdict, Reason | None]:
+        if holds:
+            return Verdict.HOLDS, None
+        return Verdict.FAILS, self._reason("is another value than those that are taken", found)
 
     def _reason(self, text: str, value: object) -> Reason:
         return reason_for(self.section, text, at=self.at, path=self.path.text, value=value)
-
-
-def _verdict(*, holds: bool) -> Verdict:
-    return Verdict.HOLDS if holds else Verdict.FAILS
 
 
 def _nothing(scope: Scope, path: Path, found: object) -> str:
@@ -73,7 +74,7 @@ def judge_all(conditions: Iterable[Condition], scope: Scope) -> tuple[Verdict, t
     for condition in conditions:
         one, reason = condition.judge(scope)
         if one is Verdict.FAILS:
-            return Verdict.FAILS, ()
+            return Verdict.FAILS, (reason,) if reason else ()
         if one is Verdict.UNKNOWN:
             verdict = Verdict.UNKNOWN
             reasons += [reason] if reason else []

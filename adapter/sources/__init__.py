@@ -55,7 +55,8 @@ def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
     files = [path for path in paths if not path.is_dir()]
     found = [_loaded(folder, policy).problems for folder in folders]
     for folder, group in itertools.groupby(sorted(files), key=lambda path: path.parent):
-        found.append(load_files(folder, group, policy).problems)
+        mappings = (file for file in group if file.name != FILE)
+        found.append(load_files(folder, mappings, policy).problems)
     return list(dict.fromkeys(itertools.chain.from_iterable(found)))
 
 

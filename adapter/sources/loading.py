@@ -107,12 +107,23 @@ def _compile(
 
 def _sections(document: Document) -> Mapping[str, Any]:
     """The sections; those that are wrong are left out, with a problem each."""
+    _use_delivery_id(document)
     loaded = load_into(document, Sections(), document.data, ())
     if loaded is not None:
         return dict(loaded)
     wrong = {problem.field.split(".")[0] for problem in document.problems}
     rest = {name: value for name, value in document.data.items() if name not in wrong}
     return dict(Sections(partial=True).load(rest))
+
+
+def _use_delivery_id(document: Document) -> None:
+    """``delivery_id`` is the signature vocabulary's word for ``dedupe``, where that is missing."""
+    said = document.data.get("delivery_id")
+    if "dedupe" in document.data or not isinstance(said, str):
+        return
+    kind, _, place = said.partition(":")
+    dedupe = f"headers.{place}" if kind == "header" else place.removeprefix("$.")
+    document.data = {**document.data, "dedupe": dedupe}
 
 
 def _compiled(
@@ -137,7 +148,7 @@ def _compiled(
     if each and dedupe.paths and not any(path.parts[0] in names for path in dedupe.paths):
         said = f"with for_each one of the paths must be inside the item: {each.name}.…"
         sections.document.add(("dedupe",), said)
-    community = sections.community(loaded.get("community", {}), communities)
+    community = sections.community(loaded.get("community"), communities)
     attribution = sections.attribution(loaded.get("attribution"), community)
     return CompiledMapping(
         gate=gate,

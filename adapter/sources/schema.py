@@ -38,7 +38,8 @@ def mapping_schema() -> dict[str, Any]:
         "title": "A mapping of knock-lead-adapter",
         **_object(
             _sections(),
-            required=["signature", "dedupe", "community", "appointment", "tests"],
+            required=["signature", "community", "appointment", "tests"],
+            anyOf=[{"required": ["dedupe"]}, {"required": ["delivery_id"]}],
         ),
     }
 
@@ -168,5 +169,5 @@ def _test() -> dict[str, Any]:
             "query": TEXT,
             "content_type": TEXT,
         },
-        required=["name", "payload"],
+        required=["payload"],
     )

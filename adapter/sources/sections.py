@@ -125,16 +125,17 @@ class SectionCompiler:
         path = self.places.path(text, where)
         return Each(name=name, at=self.document.at(where), path=path) if path else None
 
-    def community(self, data: Mapping[str, Any], known: Communities) -> CommunityLook:
-        """``community``, against communities.yaml."""
+    def community(self, said: Mapping[str, Any] | None, known: Communities) -> CommunityLook:
+        """``community``, against communities.yaml; None where the section is missing."""
+        data = said or {}
         where: Where = ("community",)
         at = self.document.at(where)
-        if ("always" in data) == ("from_" in data):
+        if said is not None and ("always" in data) == ("from_" in data):
             self.document.add(where, "needs a place in the payload, or { always: … }")
         always = known.by_key.get(data.get("always", ""))
         if "always" in data and always is None:
-            said = unknown("community", data["always"], list(known.by_key))
-            self.document.add((*where, "always"), f"{said} in {FILE}")
+            text = unknown("community", data["always"], list(known.by_key))
+            self.document.add((*where, "always"), f"{text} in {FILE}")
         self._refuse_uncredited([always] if always else known.serving(self.source), known)
         look = self.places.look(data.get("from_", ()), where)
         aliases = known.known_to(self.source)

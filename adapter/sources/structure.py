@@ -141,7 +141,7 @@ class ReadSection(Strict):
 class TestSection(Strict):
     """One test."""
 
-    name = fields.String(required=True)
+    name = fields.String(load_default="a sample")
     payload = fields.Raw(required=True)
     change = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True))
     expect = fields.Raw()
@@ -184,7 +184,12 @@ class Sections(Strict):
     body = fields.String(validate=validate.OneOf(KINDS))
     signature = fields.Dict(required=True, keys=fields.String())
     handshake = fields.Raw()
-    delivery_id = fields.String()
+    delivery_id = fields.String(
+        validate=validate.Regexp(
+            r"(?:header:[\w-]+|json:\$\.\S.*)\Z",
+            error="must be header:NAME or json:$.place; 'dedupe' says the same",
+        )
+    )
     respond = fields.Dict(keys=fields.String())
     blank = Texts()
     ignore = fields.Raw()

@@ -1,10 +1,12 @@
 """Running a mapping's own tests, and looking for each of its paths in their samples."""
 
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from adapter.config import Policy
 from adapter.events import Reason
 from adapter.exceptions import Unreadable
 from adapter.mapping import Item, Mapped, Outcome, Scope
@@ -70,7 +72,9 @@ def _try(source: Source, test: Mapping[str, Any], sample: Sample, where: Where) 
         source.document.add(where, str(exc))
         return
     scope = source.scope_of(sample.payload, sample.headers, sample.query)
-    mapped = source.compiled.apply(scope, now)
+    # By the hours of every deployment: a shorter day here must not fail a mapping's tests.
+    compiled = dataclasses.replace(source.compiled, policy=Policy())
+    mapped = compiled.apply(scope, now)
     for difference in _differences(said[0], test[said[0]], mapped):
         source.document.add((*where, said[0]), f"{test['name']}: {difference}")
 
@@ -116,7 +120,7 @@ def _differing_fields(want: Mapping[str, Any], item: Item, *, whole: bool) -> It
     names = [*want, *(item.appointment if whole else ())]
     for name in dict.fromkeys(names):
         wanted, got = want.get(name, ABSENT), item.appointment.get(name, ABSENT)
-        if wanted is ABSENT or got is ABSENT or wanted != got or type(wanted) is not type(got):
+        if wanted is ABSENT or got is ABSENT or wanted != got:
             yield f"{name}: want {_shown(wanted)}, got {_shown(got)}"
 
 
