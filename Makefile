@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench format docs lock clean
+.PHONY: help demo run test chaos check bench format docs lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -29,6 +29,12 @@ run: .venv/ready ## run everything on this machine: PostgreSQL, web, worker, san
 
 test: .venv/ready ## run the tests
 	@$(BIN)/python -m pytest
+
+ROUNDS ?= 3
+SEED ?= 1
+
+chaos: .venv/ready ## break everything at random and look for lost or doubled leads (ROUNDS=50 SEED=1)
+	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 check: .venv/ready ## all that CI checks besides the tests: format, lint, types, mappings, generated files
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the format"; exit 1; }

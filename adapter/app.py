@@ -1,5 +1,6 @@
 """The web process: ``adapter.app:create_app()`` for gunicorn."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,44 +9,68 @@ import flask
 from adapter import logs, receiver, signatures, sources
 from adapter.config import Settings, settings_from
 from adapter.embedded import EmbeddedServer
+from adapter.events import Clock, utc_now
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.pipeline import Pipeline
 from adapter.propexo import Propexo
+from adapter.signatures import handshakes
 from adapter.sources import Source
 from adapter.store import Store
+
+log = logging.getLogger(__name__)
 
 #: The token that the sandbox takes when no other is set.
 SANDBOX_TOKEN = "sandbox"  # noqa: S105 - it opens nothing
 
 
-def create_app(settings: Settings | None = None) -> flask.Flask:
-    """The WSGI application. Refuses to start (ConfigurationError) on a wrong mapping or secret."""
+def create_app(
+    settings: Settings | None = None,
+    clock: Clock = utc_now,
+    all_sources: Mapping[str, Source] | None = None,
+) -> flask.Flask:
+    """The WSGI application. Refuses to start (ConfigurationError) on a wrong mapping or secret.
+
+    Without ``all_sources`` they are loaded from the mappings folder.
+    """
     if settings is None:
         settings = settings_from()
         logs.configure(settings.log_level)
     app = flask.Flask("adapter", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # receiver says why
-    pipeline = pipeline_from(settings, Store(database_url(settings), size=settings.web_threads))
+    # A connection for each thread that answers, and one for the journal.
+    store = Store(database_url(settings), size=settings.web_threads + 1)
+    pipeline = pipeline_from(settings, store, clock, all_sources)
+    entrances = entrances_from(pipeline.sources, settings)
     pipeline.store.open()
     app.extensions["pipeline"] = pipeline
     receiver.answer_errors(app)
-    app.register_blueprint(receiver.blueprint(pipeline, verifiers_from(pipeline.sources, settings)))
+    app.register_blueprint(receiver.blueprint(pipeline, entrances))
+    for name in open_sources(pipeline.sources):
+        log.warning("source_is_open", extra={"source": name})
     _add_health(app, pipeline.store)
     return app
 
 
 def check(settings: Settings) -> None:
     """Raises ConfigurationError for a wrong mapping or a missing secret. Starts nothing."""
-    verifiers_from(sources.load(settings.mappings_dir, settings.policy), settings)
+    entrances_from(sources.load(settings.mappings_dir, settings.policy), settings)
 
 
-def pipeline_from(settings: Settings, store: Store) -> Pipeline:
+def pipeline_from(
+    settings: Settings,
+    store: Store,
+    clock: Clock = utc_now,
+    all_sources: Mapping[str, Source] | None = None,
+) -> Pipeline:
     """The pipeline that these settings describe, over ``store``."""
+    if all_sources is None:
+        all_sources = sources.load(settings.mappings_dir, settings.policy)
     return Pipeline(
         settings,
         store,
-        sources.load(settings.mappings_dir, settings.policy),
+        all_sources,
         propexo_from(settings),
+        clock,
     )
 
 
@@ -63,19 +88,52 @@ def database_url(settings: Settings) -> str:
     return settings.database_url or EmbeddedServer(settings.data_dir).url
 
 
-def verifiers_from(
+def open_sources(all_sources: Mapping[str, Source]) -> list[str]:
+    """Names of the sources that prove nothing: anybody who knows their address may send."""
+    return [
+        source.name
+        for source in all_sources.values()
+        if signatures.scheme_of(source.signature) == "none"
+    ]
+
+
+def entrances_from(
     all_sources: Mapping[str, Source], settings: Settings
-) -> dict[str, signatures.Verifier]:
-    """A verifier for each source. Raises ConfigurationError that names every missing secret."""
-    faults, verifiers = [], {}
+) -> dict[str, receiver.Entrance]:
+    """What each source comes in by. Raises ConfigurationError that names all that is missing."""
+    faults, entrances = [], {}
     for source in all_sources.values():
-        missing = [name for name in source.secrets if not settings.environ.get(name)]
-        faults += [f"{source.path}: {name} is not set; it holds a secret" for name in missing]
-        if not missing:
-            verifiers[source.name] = verifier_of(source, settings)
+        try:
+            entrances[source.name] = entrance_of(source, settings)
+        except ConfigurationError as exc:
+            faults.append(str(exc))
     if faults:
         raise ConfigurationError("\n".join(faults))
-    return verifiers
+    return entrances
+
+
+def entrance_of(source: Source, settings: Settings) -> receiver.Entrance:
+    """What one source comes in by: its verifier and its handshake, with their secrets."""
+    handshake = _handshake_of(source)
+    variable = handshake.variable if handshake else None
+    secrets = [*source.secrets, *([variable] if variable else [])]
+    missing = [name for name in secrets if not settings.environ.get(name, "").strip()]
+    if missing:
+        raise ConfigurationError(
+            "\n".join(f"{source.path}: {name} is not set; it holds a secret" for name in missing)
+        )
+    verifier = verifier_of(source, settings)
+    if verifier.signs_url and settings.public_url is None:
+        raise ConfigurationError(
+            f"{source.path}: its signature covers the address that the sender calls: "
+            "set ADAPTER_PUBLIC_URL to its beginning, such as https://leads.example.com"
+        )
+    return receiver.Entrance(
+        source=source,
+        verifier=verifier,
+        handshake=handshake.kind if handshake else None,
+        verify_token=settings.environ[variable] if variable else "",
+    )
 
 
 def verifier_of(source: Source, settings: Settings) -> signatures.Verifier:
@@ -85,6 +143,13 @@ def verifier_of(source: Source, settings: Settings) -> signatures.Verifier:
         return signatures.verifier(source.signature, secrets)
     except ConfigurationError as exc:
         raise ConfigurationError(f"{source.path}: signature: {exc}") from exc
+
+
+def _handshake_of(source: Source) -> handshakes.Handshake | None:
+    try:
+        return handshakes.handshake_from(source.handshake)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"{source.path}: {exc}") from exc
 
 
 def _add_health(app: flask.Flask, store: Store) -> None:

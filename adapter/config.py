@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from adapter import environment
+from adapter.environment import Proxies
 from adapter.exceptions import ConfigurationError
 
 PROPEXO_URL = "https://api.propexo.com"
@@ -34,6 +36,9 @@ class Policy:
     placeholder_emails: frozenset[str] = frozenset(
         {"none@none.com", "noemail@noemail.com", "na@na.com", "test@test.com", "no@email.com"}
     )
+    #: E-mail addresses and phones that many people share (a community's own, say): they tell
+    #: nobody apart.
+    shared_contacts: frozenset[str] = frozenset()
     #: Neutral word → Propexo's spelling, per field. A word without a spelling is not sent.
     spellings: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
@@ -43,7 +48,7 @@ class Settings:
     """Everything the environment decides. Durations are in seconds, sizes in bytes."""
 
     #: PostgreSQL's address; None: the embedded server under ``data_dir``.
-    database_url: str | None = None
+    database_url: str | None = dataclasses.field(default=None, repr=False)
     data_dir: Path = Path("var")
     mappings_dir: Path = Path("mappings")
     #: The address that the web process listens on.
@@ -52,15 +57,35 @@ class Settings:
     #: Where senders reach us, without a trailing slash; None: as each request says.
     public_url: str | None = None
     #: None: the adapter runs against the sandbox.
-    propexo_token: str | None = None
+    propexo_token: str | None = dataclasses.field(default=None, repr=False)
     propexo_base_url: str = PROPEXO_URL
     sandbox_port: int = 8001
     max_body_bytes: int = 1024 * 1024
+    #: Whose word about the sender's address is taken; 0: nobody's.
+    trusted_proxies: Proxies = 0
+    #: Of one web process, for each address: requests that did not prove themselves.
+    address_limit_per_minute: int = 300
+    #: Of one web process, for each source: requests that did.
+    source_limit_per_minute: int = 6000
+    #: What is kept of refused requests, for each source.
+    rejections_per_source: int = 200
+    rejection_bytes_per_source: int = 4 * 1024 * 1024
     #: Longest wait for one answer of Propexo's, from the first byte sent to the last received.
     propexo_timeout_seconds: float = 20.0
     #: How long a job may stay PENDING before its booking is given to a person.
     job_deadline_seconds: float = 3600.0
-    worker_concurrency: int = 8
+    #: Calls to Propexo in any 60 seconds, of all workers together. Propexo allows 150, and slows
+    #: down above 80 % of them.
+    rate_per_minute: int = 120
+    #: Tours that start within this go out before all others.
+    soon_hours: int = 24
+    #: A tour is not booked later than this before its start: it is expired, and a person calls.
+    notice_minutes: int = 5
+    #: How far the lists that Propexo serves may be behind Knock.
+    sync_lag_hours: int = 13
+    #: How much more often one source's bookings go out than another's; 1 where it is not named.
+    source_weights: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    worker_concurrency: int = 12
     web_workers: int = 2
     web_threads: int = 8
     log_level: str = "INFO"
@@ -80,85 +105,14 @@ class Variable:
     meaning: str
 
 
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    return text.rstrip("/")
-
-
-def _database_url(text: str) -> str:
-    if not text.startswith(("postgres://", "postgresql://")):
-        raise ValueError("must start with postgresql://")
-    return text
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return read
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not low <= value <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
-        return value
-
-    return read
-
-
-def _clock(text: str) -> dt.time:
-    try:
-        return dt.datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time of day has no zone
-    except ValueError:
-        raise ValueError("must be a time of day such as 07:00") from None
-
-
-def _level(text: str) -> str:
-    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
-    if text.upper() not in levels:
-        raise ValueError("must be one of " + ", ".join(levels))
-    return text.upper()
-
-
-def _emails(text: str) -> frozenset[str]:
-    return frozenset(word.strip().lower() for word in text.split(",") if word.strip())
-
-
-def _spelling(field: str) -> Callable[[str], Mapping[str, str]]:
-    """Reads ``in_person=IN_PERSON,video=LIVE_VIDEO``."""
-    words = NEUTRAL_WORDS[field]
-
-    def read(text: str) -> Mapping[str, str]:
-        table = {}
-        for pair in filter(None, map(str.strip, text.split(","))):
-            word, equals, spelling = map(str.strip, pair.partition("="))
-            if not equals or not spelling or word not in words:
-                raise ValueError(
-                    f"must be pairs such as {words[0]}={words[0].upper()}, "
-                    f"with words out of {', '.join(words)}"
-                )
-            table[word] = spelling
-        return table
-
-    return read
-
-
 VARIABLES = (
     Variable(
         "DATABASE_URL",
         "database_url",
-        _database_url,
+        environment.database_url,
         "PostgreSQL 13 or newer. Unset: an embedded server under the data folder.",
     ),
-    Variable("PORT", "port", _integer(1, 65535), "Port of the web process."),
+    Variable("PORT", "port", environment.integer(1, 65535), "Port of the web process."),
     Variable(
         "ADAPTER_HOST",
         "host",
@@ -168,10 +122,10 @@ VARIABLES = (
     Variable(
         "PROPEXO_TOKEN",
         "propexo_token",
-        str,
+        environment.token,
         "Bearer token of Propexo. Unset: `adapter run` books in the sandbox, and says so.",
     ),
-    Variable("PROPEXO_BASE_URL", "propexo_base_url", _url, "Where Propexo is."),
+    Variable("PROPEXO_BASE_URL", "propexo_base_url", environment.url, "Where Propexo is."),
     Variable(
         "ADAPTER_DATA_DIR", "data_dir", Path, "Folder of the embedded server and of the demo."
     ),
@@ -181,77 +135,154 @@ VARIABLES = (
     Variable(
         "ADAPTER_PUBLIC_URL",
         "public_url",
-        _url,
+        environment.url,
         "Where senders reach the adapter. Needed by signatures that sign the address.",
     ),
-    Variable("ADAPTER_SANDBOX_PORT", "sandbox_port", _integer(1, 65535), "Port of the sandbox."),
+    Variable(
+        "ADAPTER_SANDBOX_PORT",
+        "sandbox_port",
+        environment.integer(1, 65535),
+        "Port of the sandbox.",
+    ),
     Variable(
         "ADAPTER_MAX_BODY_BYTES",
         "max_body_bytes",
-        _integer(1024, 64 * 1024 * 1024),
+        environment.integer(1024, 64 * 1024 * 1024),
         "A longer webhook is refused with 413.",
+    ),
+    Variable(
+        "ADAPTER_TRUSTED_PROXIES",
+        "trusted_proxies",
+        environment.proxies,
+        "Number of proxies before the adapter, or their networks parted by commas. Heroku: 1.",
+    ),
+    Variable(
+        "ADAPTER_ADDRESS_LIMIT_PER_MINUTE",
+        "address_limit_per_minute",
+        environment.integer(1, 1_000_000),
+        "Refused requests of one address before it gets 429, in each web process.",
+    ),
+    Variable(
+        "ADAPTER_SOURCE_LIMIT_PER_MINUTE",
+        "source_limit_per_minute",
+        environment.integer(1, 10_000_000),
+        "Verified webhooks of one source before it gets 429, in each web process.",
+    ),
+    Variable(
+        "ADAPTER_REJECTIONS_PER_SOURCE",
+        "rejections_per_source",
+        environment.integer(1, 100_000),
+        "Refused requests that are kept of each source. The oldest go first.",
+    ),
+    Variable(
+        "ADAPTER_REJECTION_BYTES_PER_SOURCE",
+        "rejection_bytes_per_source",
+        environment.integer(64 * 1024, 1024 * 1024 * 1024),
+        "The same in bytes.",
     ),
     Variable(
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS",
         "propexo_timeout_seconds",
-        _seconds(1, 120),
+        environment.seconds(1, 120),
         "Longest wait for one answer of Propexo's. Later than that the outcome is unknown.",
     ),
     Variable(
         "ADAPTER_JOB_DEADLINE_SECONDS",
         "job_deadline_seconds",
-        _seconds(1, 86400),
+        environment.seconds(1, 86400),
         "How long Propexo's job may stay PENDING before the booking is given to a person.",
+    ),
+    Variable(
+        "ADAPTER_RATE_PER_MINUTE",
+        "rate_per_minute",
+        environment.integer(1, 100_000),
+        "Calls to Propexo in any 60 seconds, of all workers together.",
+    ),
+    Variable(
+        "ADAPTER_SOON_HOURS",
+        "soon_hours",
+        environment.integer(0, 8760),
+        "Tours that start within so many hours go out before all others.",
+    ),
+    Variable(
+        "ADAPTER_NOTICE_MINUTES",
+        "notice_minutes",
+        environment.integer(0, 1440),
+        "A tour that starts in fewer minutes is not booked any more: it is `expired`.",
+    ),
+    Variable(
+        "ADAPTER_SYNC_LAG_HOURS",
+        "sync_lag_hours",
+        environment.integer(1, 240),
+        "How far Propexo's lists may be behind Knock; so long an `unknown` booking is looked for.",
+    ),
+    Variable(
+        "ADAPTER_SOURCE_WEIGHTS",
+        "source_weights",
+        environment.weights,
+        "How much more often a source's bookings go out when many wait: rentfeed=3,website=1.",
+    ),
+    Variable(
+        "ADAPTER_SHARED_CONTACTS",
+        "policy.shared_contacts",
+        environment.emails,
+        "E-mail addresses and phones (+13035550100), parted by commas, that many people share.",
     ),
     Variable(
         "ADAPTER_WORKER_CONCURRENCY",
         "worker_concurrency",
-        _integer(1, 64),
+        environment.integer(1, 64),
         "Tasks that one worker runs at a time.",
     ),
-    Variable("WEB_CONCURRENCY", "web_workers", _integer(1, 64), "Processes of the web server."),
-    Variable("ADAPTER_WEB_THREADS", "web_threads", _integer(1, 64), "Threads of each of them."),
-    Variable("ADAPTER_LOG_LEVEL", "log_level", _level, "DEBUG, INFO, WARNING or ERROR."),
+    Variable(
+        "WEB_CONCURRENCY", "web_workers", environment.integer(1, 64), "Processes of the web server."
+    ),
+    Variable(
+        "ADAPTER_WEB_THREADS", "web_threads", environment.integer(1, 64), "Threads of each of them."
+    ),
+    Variable(
+        "ADAPTER_LOG_LEVEL", "log_level", environment.log_level, "DEBUG, INFO, WARNING or ERROR."
+    ),
     Variable(
         "ADAPTER_EARLIEST_TOUR",
         "policy.earliest_tour",
-        _clock,
+        environment.time_of_day,
         "A tour that starts earlier on the community's clock is held.",
     ),
     Variable(
         "ADAPTER_LATEST_TOUR",
         "policy.latest_tour",
-        _clock,
+        environment.time_of_day,
         "A tour that starts later on the community's clock is held.",
     ),
     Variable(
         "ADAPTER_HORIZON_DAYS",
         "policy.horizon_days",
-        _integer(1, 3660),
+        environment.integer(1, 3660),
         "A tour further ahead is held.",
     ),
     Variable(
         "ADAPTER_PLACEHOLDER_EMAILS",
         "policy.placeholder_emails",
-        _emails,
+        environment.emails,
         "E-mail addresses, parted by commas, that stand for none.",
     ),
     Variable(
         "ADAPTER_TOUR_TYPES",
         "policy.spellings.tour_type",
-        _spelling("tour_type"),
+        environment.spelling(NEUTRAL_WORDS["tour_type"]),
         "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. Unset: not sent.",
     ),
     Variable(
         "ADAPTER_FIRST_CONTACT_TYPES",
         "policy.spellings.first_contact_type",
-        _spelling("first_contact_type"),
+        environment.spelling(NEUTRAL_WORDS["first_contact_type"]),
         "The same for the first contact: internet=…,chat=…,call=…,email=…,sms=….",
     ),
     Variable(
         "ADAPTER_PETS",
         "policy.spellings.pets",
-        _spelling("pets"),
+        environment.spelling(NEUTRAL_WORDS["pets"]),
         "The same for pets: cat=…,small_dog=…,large_dog=….",
     ),
 )
@@ -281,6 +312,9 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
         for name in environ
         if name.startswith("ADAPTER_") and name not in known
     ]
+    earliest = values.get("policy.earliest_tour", Policy().earliest_tour)
+    if earliest >= values.get("policy.latest_tour", Policy().latest_tour):
+        faults.append("ADAPTER_EARLIEST_TOUR must be before ADAPTER_LATEST_TOUR")
     if faults:
         raise ConfigurationError("\n".join(faults))
     return _assembled(values, environ)

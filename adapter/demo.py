@@ -1,7 +1,7 @@
 """The whole job shown once: PostgreSQL, web, worker and sandbox are started, three senders send.
 
 Every part is the real one. Only the senders are played, and Propexo is the sandbox. All data is
-thrown away when the demo starts again.
+thrown away at the end.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import os
 import secrets
-import shutil
+import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -82,15 +82,14 @@ class Shown:
         return faults
 
 
-def environment() -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """An environment of the demo's own: free ports, made-up secrets, no way to a real Propexo."""
     base = settings_from()
-    folder = base.data_dir / "demo"
-    shutil.rmtree(folder, ignore_errors=True)
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PROPEXO_") and name not in ("DATABASE_URL", "WEB_CONCURRENCY")
+        if not name.startswith(("PROPEXO_", "ADAPTER_"))
+        and name not in ("DATABASE_URL", "PORT", "WEB_CONCURRENCY")
     }
     made_up = {
         name: secrets.token_hex(16)
@@ -102,6 +101,7 @@ def environment() -> dict[str, str]:
         | made_up
         | {
             "ADAPTER_DATA_DIR": str(folder),
+            "ADAPTER_MAPPINGS_DIR": str(base.mappings_dir),
             "ADAPTER_HOST": "127.0.0.1",
             "PORT": str(free_port()),
             "ADAPTER_SANDBOX_PORT": str(free_port()),
@@ -113,7 +113,11 @@ def environment() -> dict[str, str]:
 def show(say: Say) -> Shown:
     """Runs the demo; ``say`` gets a line for each thing that happens."""
     say("starting PostgreSQL, the sandbox, a worker and the web process …")
-    supervisor = Supervisor(environment(), say)
+    with tempfile.TemporaryDirectory(prefix="adapter-demo-") as folder:
+        return _show(Supervisor(environment(Path(folder)), say), say)
+
+
+def _show(supervisor: Supervisor, say: Say) -> Shown:
     with supervisor.running(), Store(supervisor.database_url, size=2) as store:
         say(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>\n")
         sent = _send_all(supervisor, say)
@@ -221,14 +225,17 @@ def as_text(shown: Shown) -> str:
     """The tables at the end."""
     by_job = {booking.job_id: booking for booking in shown.bookings if booking.job_id}
     standing = [one for one in shown.appointments if one["status"] == "booked"]
+    standing.sort(key=lambda one: one["starts_at"])
     held = [one for one in shown.bookings if one.state is BookingState.HELD]
     repeats = sum(sent.status == 200 for sent in shown.sent)
     lines = ["", "In Knock (the sandbox) now stand:", "", _standing_table(standing, by_job), ""]
     lines += ["Held for a person:", ""]
     for booking in held:
-        lines += [f"  {booking.source} {booking.id}: {stories.person(booking.appointment)}"]
+        who = stories.person(booking.appointment)
+        lines += [f"  booking {booking.id} from {booking.source}: {who}"]
         lines += [f"    {stories.reason_line(reason)}" for reason in booking.reasons]
     lines += ["", f"{repeats} webhook came twice: it was stored once and booked once."]
+    lines += ["1 forged webhook was refused.", "", "Next: `make run`, and README.md."]
     return "\n".join(lines)
 
 

@@ -6,7 +6,6 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-
 #: A clock: returns an aware UTC instant. Everything that needs one is given it.
 Clock = Callable[[], dt.datetime]
 
@@ -175,6 +174,10 @@ class Booking:
     updated_at: dt.datetime
     #: Why it is in this state: a constant word.
     reason: str | None
+    #: When the renter asked: the sender's own time where it has one, else the webhook's arrival.
+    asked_at: dt.datetime
+    #: Who asks for which community: keyed hashes, one for the e-mail and one for the phone.
+    person_keys: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 AdapterError
 ├── ConfigurationError     the deployment or a mapping is wrong: do not start, name what to fix
 ├── VerificationError      the request did not prove itself: 401, kept as a rejection
+├── LimitReached           one address or source sends too much: 429, the sender waits
 ├── PayloadError           the bytes are not what they claim to be: the event is held for a person
 ├── Unreadable             one value cannot be read: noted when optional, held when required
 ├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender tries again
@@ -35,6 +36,16 @@ class VerificationError(AdapterError):
         self.reason = reason
 
 
+class LimitReached(AdapterError):
+    """One address sends too much that proves nothing, or one source too much at all."""
+
+    retry_after_seconds: float
+
+    def __init__(self, *, retry_after_seconds: float) -> None:
+        super().__init__("too many requests")
+        self.retry_after_seconds = retry_after_seconds
+
+
 class PayloadError(AdapterError):
     """The bytes are not what their content type claims. The message quotes no content."""
 
@@ -61,8 +72,10 @@ class UpstreamError(AdapterError):
     status: int | None
     #: Seconds that Propexo asked us to wait, or None.
     retry_after_seconds: float | None
-    #: What Propexo said, as parsed JSON. May quote personal data: for the record, never for logs.
-    answer: object
+    #: What Propexo said. May quote personal data: for the record, never for logs.
+    answer: str | None
+    #: What its headers said of its rate limit: calls allowed and calls left, or None.
+    rate: tuple[int, int] | None
 
     def __init__(
         self,
@@ -70,12 +83,14 @@ class UpstreamError(AdapterError):
         *,
         status: int | None = None,
         retry_after_seconds: float | None = None,
-        answer: object = None,
+        answer: str | None = None,
+        rate: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after_seconds = retry_after_seconds
         self.answer = answer
+        self.rate = rate
 
 
 class NotSent(UpstreamError):

@@ -21,6 +21,10 @@ _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 _UNSEEN = _PLAIN | {"job", "jobs", "kwargs", "worker", "result", "exception", "queues"}
 
 
+#: Loggers of packages that speak of data.
+_FOREIGN = frozenset({"psycopg", "procrastinate", "urllib3", "py"})
+
+
 class JsonLines(logging.Formatter):
     """One record as one line of JSON."""
 
@@ -32,12 +36,22 @@ class JsonLines(logging.Formatter):
             ),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": _event_of(record),
         }
         line |= {key: value for key, value in vars(record).items() if key not in _UNSEEN}
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = error_summary(record.exc_info[1])
         return json.dumps(line, default=str)
+
+
+def _event_of(record: logging.LogRecord) -> str:
+    """The record's own words, where they are ours; of others only which place speaks.
+
+    A driver's sentence may hold an address with its password, or a row.
+    """
+    if record.name.partition(".")[0] in _FOREIGN:
+        return f"{record.name}:{record.funcName}:{record.lineno}"
+    return record.getMessage()
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:

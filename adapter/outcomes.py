@@ -5,21 +5,31 @@ alone: the first word counts, except that an attempt may itself mend an outcome 
 as unknown while it was still waiting.
 """
 
+import dataclasses
 import datetime as dt
 import logging
 import random
 
 from adapter import retries
 from adapter.events import Attempt, AttemptOutcome, Booking, BookingState, Reason
-from adapter.exceptions import Refused, UpstreamError
+from adapter.exceptions import NotAuthorised, RateLimited, Refused, UpstreamError
 from adapter.propexo import Accepted, JobReport, WriteStatus, reasons_from
-from adapter.store import Leads
+from adapter.store import GateRow, Leads
 
 log = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """An unknown booking was found in Propexo's lists."""
+
+    #: Its job, to be followed; None: the tour itself was seen in Knock.
+    job_id: str | None
+
+
 def taken(leads: Leads, attempt: Attempt, accepted: Accepted, now: dt.datetime) -> None:
     """Propexo took it: submitted, and its job is looked at soon."""
+    GateRow(leads.connection).note(accepted.rate, now)
     if leads.finish_attempt(
         attempt.id, AttemptOutcome.ACCEPTED, now=now, status=accepted.status, answer=accepted.answer
     ):
@@ -37,34 +47,59 @@ def taken(leads: Leads, attempt: Attempt, accepted: Accepted, now: dt.datetime) 
 def not_booked(leads: Leads, attempt: Attempt, error: UpstreamError, now: dt.datetime) -> None:
     """Propexo did not take it, or nobody knows: pending again, failed or unknown."""
     outcome = retries.OUTCOMES[type(error)]
-    answer = error.answer if isinstance(error.answer, str) else None
-    if not leads.finish_attempt(attempt.id, outcome, now=now, status=error.status, answer=answer):
+    if not leads.finish_attempt(
+        attempt.id, outcome, now=now, status=error.status, answer=error.answer
+    ):
         return
     if retries.is_safe_to_repeat(outcome):
-        tries = len(leads.attempts_of(attempt.booking_id))
-        due_at = retries.next_try(error, tries=tries, now=now, chance=_chance())
-        leads.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
-        log.warning("booking_put_off", extra=_facts(attempt, outcome=outcome))
+        _put_off(leads, attempt, error, now)
     elif isinstance(error, Refused):
-        reasons = reasons_from(answer)
+        reasons = reasons_from(error.answer)
         leads.move(attempt.booking_id, BookingState.FAILED, why=outcome, now=now, reasons=reasons)
         log.error("booking_refused", extra=_facts(attempt, status=error.status))
     else:
-        leads.move(attempt.booking_id, BookingState.UNKNOWN, why="no_answer", now=now)
-        log.error("booking_unknown", extra=_facts(attempt, status=error.status))
+        _unknown(leads, attempt, "no_answer", now)
+    leads.wake_siblings(attempt.booking_id)
+
+
+def _put_off(leads: Leads, attempt: Attempt, error: UpstreamError, now: dt.datetime) -> None:
+    """Nothing was booked: the booking waits for its next try, and the others with it if need be."""
+    outcome, gate = retries.OUTCOMES[type(error)], GateRow(leads.connection)
+    gate.note(error.rate, now)
+    tries = sum(
+        one.outcome is AttemptOutcome.NOT_SENT for one in leads.attempts_of(attempt.booking_id)
+    )
+    due_at = retries.next_try(error, tries=tries, now=now, chance=_chance())
+    if isinstance(error, NotAuthorised):
+        # Every other booking would meet the same answer. None of them loses its place.
+        if gate.stop("not_authorised", now):
+            log.error("sending_stopped", extra=_facts(attempt, status=error.status))
+        due_at = now
+    elif isinstance(error, RateLimited):
+        gate.pause(due_at)
+    leads.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
+    log.warning("booking_put_off", extra=_facts(attempt, outcome=outcome))
+
+
+def _unknown(leads: Leads, attempt: Attempt, why: str, now: dt.datetime) -> None:
+    """It may stand in Knock. It is looked for, and never sent again by itself."""
+    due_at = retries.next_search(now, now=now, chance=_chance())
+    leads.move(attempt.booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at)
+    log.error("booking_unknown", extra=_facts(attempt))
 
 
 def lost(leads: Leads, attempt: Attempt, now: dt.datetime) -> None:
     """The process that sent it did not live to say what became of it: unknown."""
     if leads.finish_attempt(attempt.id, AttemptOutcome.UNKNOWN, now=now):
-        leads.move(attempt.booking_id, BookingState.UNKNOWN, why="sender_lost", now=now)
-        log.error("booking_unknown", extra=_facts(attempt))
+        _unknown(leads, attempt, "sender_lost", now)
+        leads.wake_siblings(attempt.booking_id)
 
 
 def reported(
     leads: Leads, booking: Booking, report: JobReport, now: dt.datetime, deadline: dt.timedelta
 ) -> None:
     """Propexo said how the job stands: booked, failed, unknown, or looked at again later."""
+    GateRow(leads.connection).note(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
     if report.status is WriteStatus.SUCCESS:
         leads.move(booking.id, BookingState.BOOKED, why="job_succeeded", now=now)
@@ -81,12 +116,58 @@ def reported(
         # A submitted booking was last changed when it was submitted.
         due_at = retries.next_look(booking.updated_at, now=now, chance=_chance())
         leads.look_again(booking, due_at)
+        return
+    leads.wake_siblings(booking.id)
+
+
+def unread(leads: Leads, booking: Booking, error: UpstreamError, now: dt.datetime) -> None:
+    """The job's status could not be read, which says nothing of the job: it is asked again."""
+    gate = GateRow(leads.connection)
+    gate.note(error.rate, now)
+    due_at = retries.next_look(booking.updated_at, now=now, chance=_chance())
+    if isinstance(error, RateLimited):
+        due_at = max(due_at, retries.next_try(error, tries=1, now=now, chance=_chance()))
+        gate.pause(due_at)
+    leads.look_again(booking, due_at)
+
+
+def searched(
+    leads: Leads,
+    booking: Booking,
+    attempt: Attempt,
+    found: Finding | None,
+    now: dt.datetime,
+    until: dt.datetime,
+) -> None:
+    """Propexo's lists were read for an unknown booking; ``until`` then they may be behind Knock."""
+    if found is not None:
+        leads.finish_attempt(attempt.id, AttemptOutcome.ACCEPTED, now=now, status=attempt.status)
+    if found is not None and found.job_id is not None:
+        leads.move(
+            booking.id,
+            BookingState.SUBMITTED,
+            why="found_in_write_log",
+            now=now,
+            due_at=now,
+            job_id=found.job_id,
+        )
+        log.info("booking_found", extra={"booking_id": booking.id, "job_id": found.job_id})
+    elif found is not None:
+        leads.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
+        log.info("booking_found", extra={"booking_id": booking.id})
+    elif now >= until:
+        leads.stop_looking(booking, why="not_found", now=now)
+        log.error("booking_not_found", extra={"booking_id": booking.id})
+    else:
+        due_at = retries.next_search(booking.updated_at, now=now, chance=_chance())
+        leads.look_again(booking, due_at)
 
 
 def _give_up(
     leads: Leads, booking: Booking, why: str, now: dt.datetime, reasons: list[Reason]
 ) -> None:
-    leads.move(booking.id, BookingState.UNKNOWN, why=why, now=now, reasons=reasons)
+    due_at = retries.next_search(now, now=now, chance=_chance())
+    leads.move(booking.id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons)
     log.error("booking_unknown", extra={"booking_id": booking.id})
 
 

@@ -6,9 +6,9 @@
 worker: a task names a row, the row says what is to be done, and each of them is safe to run
 twice, late, or on two workers at once.
 
-Around the POST stand two commits. The first writes the attempt and the state ``sending`` before
-any byte leaves; the second writes what became of it. Whatever happens between them, the booking
-is never sent again by itself: it is ``unknown``.
+Around the POST stand two commits (:mod:`adapter.sending`). The first writes the attempt and the
+state ``sending`` before any byte leaves; the second writes what became of it. Whatever happens
+between them, the booking is never sent again by itself: it is ``unknown``.
 """
 
 import dataclasses
@@ -19,36 +19,27 @@ import time
 from collections.abc import Callable, Mapping
 
 from adapter import outcomes, signatures
-from adapter.appointment import request_from
 from adapter.config import Settings
-from adapter.events import (
-    Attempt,
-    Booking,
-    BookingState,
-    Clock,
-    Event,
-    EventState,
-    Reason,
-    utc_now,
-)
-from adapter.exceptions import NotSent, StoreUnavailable, UpstreamError
-from adapter.mapping import Delivery, Item, Mapped, Outcome
-from adapter.propexo import JobReport, Propexo, WriteStatus
+from adapter.events import Clock, Event, EventState, Reason, utc_now
+from adapter.exceptions import StoreUnavailable, VerificationError
+from adapter.following import Follower
+from adapter.intake import Intake
+from adapter.journal import CREDENTIAL_HEADERS, Journal, rejection_from
+from adapter.mapping import Delivery, Mapped, Outcome
+from adapter.propexo import Propexo
+from adapter.seen import Seen
+from adapter.sending import Sender
 from adapter.sources import Source
-from adapter.store import Leads, NewBooking, Store
+from adapter.store import Leads, Store, Task
 
 log = logging.getLogger(__name__)
 
-#: A sender that has not written its outcome this long after Propexo's time-out is taken for dead.
-LEASE_MARGIN_SECONDS = 10.0
-#: A process that slept this long between its intent and its POST does not send any more.
-FROZEN_SECONDS = 5.0
 #: A row that has been due this long without a task gets a new one.
 FORGOTTEN_SECONDS = 30.0
-#: Headers that are never stored, whatever the scheme.
-CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
-#: How long an outcome is written again while PostgreSQL is away.
-OUTCOME_SECONDS = 120.0
+#: A row on which a step failed for no known reason is looked at again after this.
+GIVEN_UP_SECONDS = 3600.0
+#: So long an event waits for a worker that knows its mapping.
+NEW_MAPPING_PATIENCE = dt.timedelta(minutes=15)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +48,27 @@ class Receipt:
 
     event_id: int
     is_repeat: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Verified:
+    """A request that proved who sent it. Nothing else is ever stored as an event."""
+
+    delivery: Delivery
+    #: Aware, UTC.
+    received_at: dt.datetime
+    #: What of it is the sender's word for certain: two that have it in common are the same.
+    content: bytes
+
+
+def verified_from(
+    verifier: signatures.Verifier, request: signatures.Request, received_at: dt.datetime
+) -> Verified:
+    """What is kept of a request that ``verifier`` has accepted: everything but the secrets."""
+    delivery = delivery_from(verifier.without_secret(request))
+    query = delivery.query.encode() if verifier.covers_query else b""
+    content = hashlib.sha256(delivery.body + b"\x00" + query).digest()
+    return Verified(delivery=delivery, received_at=received_at, content=content)
 
 
 class Pipeline:
@@ -69,160 +81,149 @@ class Pipeline:
         sources: Mapping[str, Source],
         propexo: Propexo,
         clock: Clock = utc_now,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
         self.settings = settings
         self.store = store
         self.sources = sources
         self.propexo = propexo
         self.clock = clock
+        self.journal = Journal(store, settings)
+        self.sender = Sender(settings, store, propexo, clock, pause)
+        self.follower = Follower(settings, store, propexo, clock)
 
     # --- receive, verify, store
 
-    def receive(
+    def verify(
         self, source: Source, verifier: signatures.Verifier, request: signatures.Request
-    ) -> Receipt:
-        """Verifies one request and stores it with its task, in one transaction.
+    ) -> Verified:
+        """The request without its secrets, once it has proved who sent it.
 
-        Raises VerificationError (nothing is stored) or StoreUnavailable (nothing is stored, or
-        it is and the sender's repeat will find it).
+        Raises VerificationError; the request is then kept as a rejection.
         """
         now = self.clock()
-        verifier.verify(request, now.timestamp())
-        delivery = delivery_from(verifier.without_secret(request))
-        digest = self._digest(
-            source, "delivery", source.dedupe_key(delivery) or _bytes_key(delivery)
+        try:
+            secret = verifier.verified_by(request, now.timestamp())
+        except VerificationError as exc:
+            rejection = rejection_from(source, verifier, request, exc.reason, now)
+            self.journal.note_rejection(rejection, request.client)
+            raise
+        self.journal.note_use(source, secret, now)
+        return verified_from(verifier, request, now)
+
+    def receive(self, source: Source, verified: Verified) -> Receipt:
+        """Stores a verified request with its task, in one transaction.
+
+        Raises StoreUnavailable: nothing is stored, or it is and the sender's repeat will find it.
+        """
+        try:
+            receipt = self._store(source, verified)
+        except StoreUnavailable:
+            # A restart of PostgreSQL leaves broken connections in the pool: once more on a new one.
+            self.store.refresh()
+            receipt = self._store(source, verified)
+        log.info(
+            "webhook_repeated" if receipt.is_repeat else "webhook_stored",
+            extra={"source": source.name, "event_id": receipt.event_id},
         )
+        return receipt
+
+    def _store(self, source: Source, verified: Verified) -> Receipt:
+        """One event for each key, and one more for each time its content changed.
+
+        A sender that changes a lead sends it again under the same key. That is answered as a
+        repeat, and its bytes are kept: what they change is decided when they are mapped.
+        """
+        seen = self._seen()
+        key = source.dedupe_key(verified.delivery) or "content:" + verified.content.hex()
+        digest = seen.delivery(source.name, key)
         with self.store.transaction() as leads:
-            event_id = leads.insert_event(
+            event_id = self._insert(leads, source, verified, digest)
+            if event_id is not None:
+                return Receipt(event_id=event_id, is_repeat=False)
+            first, is_same = leads.count_repeat(
                 source=source.name,
                 digest=digest,
-                content_type=delivery.content_type,
-                headers=delivery.headers,
-                query=delivery.query,
-                body=delivery.body,
-                now=now,
+                content=verified.content,
+                now=verified.received_at,
             )
-            is_repeat = event_id is None
-            if event_id is None:
-                event_id = leads.count_repeat(source=source.name, digest=digest, now=now)
-        log.info(
-            "webhook_repeated" if is_repeat else "webhook_stored",
-            extra={"source": source.name, "event_id": event_id},
+            if not is_same:
+                changed = seen.changed_delivery(source.name, key, verified.content)
+                self._insert(leads, source, verified, changed)
+            return Receipt(event_id=first, is_repeat=True)
+
+    def _insert(
+        self, leads: Leads, source: Source, verified: Verified, digest: bytes
+    ) -> int | None:
+        delivery = verified.delivery
+        return leads.insert_event(
+            source=source.name,
+            digest=digest,
+            content=verified.content,
+            content_type=delivery.content_type,
+            headers=delivery.headers,
+            query=delivery.query,
+            body=delivery.body,
+            now=verified.received_at,
         )
-        return Receipt(event_id=event_id, is_repeat=is_repeat)
 
     # --- map, validate
 
     def map_event(self, event_id: int) -> None:
         """Makes the bookings of a received event, or says why there are none."""
-        self.store.hash_key()  # read once, here: inside the transaction it would want a second one
+        intake = Intake(self._seen(), self.settings.policy.shared_contacts)
         with self.store.transaction() as leads:
             event = leads.event(event_id, lock=True)
             if event is None or event.state is not EventState.RECEIVED:
                 return
-            source = self.sources.get(event.source)
-            if source is None:
-                mapped = _no_mapping(event)
-            else:
-                mapped = source.map(_delivery_of(event), now=self.clock())
-            self._keep(leads, event, source, mapped)
-
-    def _keep(self, leads: Leads, event: Event, source: Source | None, mapped: Mapped) -> None:
-        """Writes the event's outcome and its bookings."""
-        now = self.clock()
-        for number, item in enumerate(mapped.items):
-            if item.outcome is not Outcome.IGNORED:
-                digest = self._item_digest(source, item)
-                leads.insert_booking(event, new_booking(number, item), digest=digest, now=now)
-        state = _event_state(mapped)
-        leads.settle_event(
-            event.id,
-            state,
-            why=str(mapped.outcome),
-            reasons=mapped.reasons,
-            mapping_hash=source.hash if source else None,
-            now=now,
-        )
-        log.info("event_settled", extra={"event_id": event.id, "state": state})
-
-    # --- create
-
-    def send_booking(self, booking_id: int) -> None:
-        """Posts a pending booking to Propexo, once."""
-        attempt = self._begin(booking_id)
-        if attempt is None:
-            return
-        try:
-            if self.clock() - attempt.started_at > dt.timedelta(seconds=FROZEN_SECONDS):
-                raise NotSent("this process slept between its intent and the request")
-            accepted = self.propexo.create_appointment(attempt)
-        except UpstreamError as exc:
-            error = exc
-            self._write_down(lambda leads: outcomes.not_booked(leads, attempt, error, self.clock()))
-        else:
-            self._write_down(lambda leads: outcomes.taken(leads, attempt, accepted, self.clock()))
-
-    def _begin(self, booking_id: int) -> Attempt | None:
-        """The first commit: the attempt is written and the booking is ``sending``."""
-        with self.store.transaction() as leads:
-            now = self.clock()
-            booking = leads.booking(booking_id, lock=True)
-            if booking is None or not _is_due(booking, BookingState.PENDING, now):
-                return None
-            if booking.starts_at is not None and booking.starts_at <= now:
-                leads.move(booking_id, BookingState.EXPIRED, why="tour_time_passed", now=now)
-                log.error("booking_expired", extra={"booking_id": booking_id})
-                return None
-            leads.move(booking_id, BookingState.SENDING, why="sending", now=now)
-            lease = self.propexo.timeout_seconds + LEASE_MARGIN_SECONDS
-            return leads.begin_attempt(
-                booking_id,
-                request_from(booking.appointment, self.settings.policy.spellings),
-                now=now,
-                lease_until=now + dt.timedelta(seconds=lease),
-            )
-
-    def _write_down(self, write: Callable[[Leads], None]) -> None:
-        """Commits an outcome, trying again while PostgreSQL is away.
-
-        When it stays away, recovery finds the attempt unfinished and the booking is unknown.
-        """
-        deadline = time.monotonic() + OUTCOME_SECONDS
-        pause = 0.1
-        while True:
-            try:
-                with self.store.transaction() as leads:
-                    write(leads)
-            except StoreUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(pause)
-                pause = min(pause * 2, 5.0)
-            else:
+            source, now = self.sources.get(event.source), self.clock()
+            if source is None and now - event.received_at < NEW_MAPPING_PATIENCE:
+                # The web process may know a mapping that this worker has yet to load.
+                leads.map_later(event_id, now + dt.timedelta(seconds=FORGOTTEN_SECONDS))
                 return
+            mapped = source.map(_delivery_of(event), now=now) if source else _no_mapping(event)
+            intake.keep(leads, event, mapped, source.hash if source else None, now)
 
-    # --- follow up
+    # --- create, follow up
+
+    def send_due(self, lane: int) -> None:
+        """Sends waiting bookings, the most urgent first, as fast as the rate allows."""
+        self.sender.send_due(lane)
+
+    def wake(self, booking_id: int) -> None:
+        """Starts a lane when a booking that was put off is due."""
+        self.sender.wake(booking_id)
 
     def follow_up(self, booking_id: int) -> None:
-        """Asks Propexo what became of a submitted booking's job."""
-        with self.store.transaction() as leads:
-            booking = leads.booking(booking_id)
-        if booking is None or booking.job_id is None:
-            return
-        if not _is_due(booking, BookingState.SUBMITTED, self.clock()):
-            return
-        try:
-            report = self.propexo.write_status(booking.job_id)
-        except UpstreamError as exc:
-            log.warning("status_not_read", extra={"booking_id": booking_id, "status": exc.status})
-            report = JobReport(status=WriteStatus.PENDING, errors=())
-        with self.store.transaction() as leads:
-            current = leads.booking(booking_id, lock=True)
-            if current is not None and current.state is BookingState.SUBMITTED:
-                deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
-                outcomes.reported(leads, current, report, self.clock(), deadline)
+        """Asks Propexo what became of a submitted booking's job, until its end."""
+        self.follower.follow_up(booking_id)
 
-    # --- recovery
+    def look_for(self, booking_id: int) -> None:
+        """Looks in Propexo's lists for a booking whose outcome is unknown."""
+        self.follower.look_for(booking_id)
+
+    def give_up(self, task: Task, row_id: int) -> None:
+        """A step failed again and again for a reason nobody foresaw: the row waits for a person.
+
+        What may stand in Knock keeps its state and is looked at again later.
+        """
+        now = self.clock()
+        later = now + dt.timedelta(seconds=GIVEN_UP_SECONDS)
+        with self.store.transaction() as leads:
+            if task is Task.MAP_EVENT:
+                why = Reason(field="event", reason="the adapter failed on it; see the log")
+                leads.settle_event(
+                    row_id,
+                    EventState.HELD,
+                    why="internal_error",
+                    reasons=(why,),
+                    mapping_hash=None,
+                    now=now,
+                )
+            elif task in (Task.FOLLOW_UP, Task.LOOK_FOR):
+                booking = leads.booking(row_id, lock=True)
+                if booking is not None and booking.due_at is not None:
+                    leads.look_again(booking, later)
 
     def recover(self) -> None:
         """Finds what a dead process left: unfinished POSTs become unknown, lost tasks come back."""
@@ -233,18 +234,12 @@ class Pipeline:
             woken = leads.wake_forgotten(now - dt.timedelta(seconds=FORGOTTEN_SECONDS))
         if woken:
             log.warning("tasks_put_again", extra={"count": woken})
+        self.sender.expire_late()
+        self.sender.open_gate()
 
-    # --- what has been seen
-
-    def _digest(self, source: Source, kind: str, key: str) -> bytes:
-        """What a claim keeps of a key: a keyed hash, so that it outlives the person's data."""
-        value = "\x00".join((source.name, kind, key)).encode("utf-8", "surrogatepass")
-        return signatures.keyed_hash(self.store.hash_key(), value)
-
-    def _item_digest(self, source: Source | None, item: Item) -> bytes | None:
-        if source is None or item.dedupe_key is None:
-            return None
-        return self._digest(source, "item", item.dedupe_key)
+    def _seen(self) -> Seen:
+        # Its key is read before any transaction that needs it, which else would want another one.
+        return Seen(self.store.hash_key())
 
 
 def delivery_from(request: signatures.Request) -> Delivery:
@@ -260,34 +255,6 @@ def delivery_from(request: signatures.Request) -> Delivery:
         headers=headers,
         query=request.url.partition("?")[2],
     )
-
-
-def new_booking(number: int, item: Item) -> NewBooking:
-    """The booking that an item of a mapped event becomes."""
-    state, reason = {
-        Outcome.BOOK: (BookingState.PENDING, None),
-        Outcome.CANCELLATION: (BookingState.HELD, "cancellation"),
-    }.get(item.outcome, (BookingState.HELD, "held_by_mapping"))
-    return NewBooking(
-        item=number,
-        state=state,
-        reason=reason,
-        community=item.community.key if item.community else None,
-        timezone=item.community.timezone.key if item.community else None,
-        starts_at=item.starts_at,
-        appointment=item.appointment,
-        reasons=item.reasons,
-    )
-
-
-def _is_due(booking: Booking, state: BookingState, now: dt.datetime) -> bool:
-    return booking.state is state and booking.due_at is not None and booking.due_at <= now
-
-
-def _event_state(mapped: Mapped) -> EventState:
-    if any(item.outcome is not Outcome.IGNORED for item in mapped.items):
-        return EventState.MAPPED
-    return EventState.IGNORED if mapped.outcome is Outcome.IGNORED else EventState.HELD
 
 
 def _no_mapping(event: Event) -> Mapped:
@@ -307,8 +274,3 @@ def _delivery_of(event: Event) -> Delivery:
         headers=event.headers,
         query=event.query,
     )
-
-
-def _bytes_key(delivery: Delivery) -> str:
-    """The key of a delivery that names none: the hash of what was signed."""
-    return "bytes:" + hashlib.sha256(delivery.body + b"\x00" + delivery.query.encode()).hexdigest()

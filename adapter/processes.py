@@ -5,7 +5,7 @@ goes the other way round, so that nothing loses what it stands on.
 """
 
 import ctypes
-import dataclasses
+import fcntl
 import functools
 import os
 import signal
@@ -18,23 +18,20 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from adapter import app, store
+from adapter import app, renewal, store
 from adapter.config import Settings, settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.exceptions import ConfigurationError, StoreUnavailable
+from adapter.parts import Part, Say
 
-#: Longest pause before a part that keeps dying is started again.
-LONGEST_PAUSE_SECONDS = 10.0
-#: A stop waits this long for a part to finish what is in flight.
-GRACE_SECONDS = 30.0
 #: How often the parts are looked at.
 WATCH_SECONDS = 0.2
+#: How often the mappings are looked at.
+LOOK_SECONDS = 1.0
 #: How long the start may take.
 START_SECONDS = 60.0
 
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-
-Say = Callable[[str], object]
 
 
 def web_command(settings: Settings) -> list[str]:
@@ -47,46 +44,10 @@ def web_command(settings: Settings) -> list[str]:
         *("--threads", str(settings.web_threads)),
         *("--timeout", "60", "--graceful-timeout", "25", "--keep-alive", "5"),
         *("--log-level", "warning", "--no-control-socket"),
-        "adapter.app:create_app()",
+        "--config",
+        "python:adapter.serving",
+        "adapter.serving:create_app()",
     ]
-
-
-@dataclasses.dataclass
-class Part:
-    """One process that is kept alive."""
-
-    name: str
-    start: Callable[[], "subprocess.Popen[bytes]"]
-    stop_signal: int = signal.SIGTERM
-    process: "subprocess.Popen[bytes] | None" = None
-    started_at: float = 0.0
-    pause_seconds: float = 0.0
-
-    def keep_alive(self, say: Say) -> None:
-        """Starts it where it does not run; one that keeps dying is given growing pauses."""
-        if self.process is not None and self.process.poll() is None:
-            return
-        now = time.monotonic()
-        if self.process is not None:
-            if now - self.started_at < self.pause_seconds:
-                return
-            say(f"{self.name} ended with {self.process.returncode}; starting it again")
-            lived_long = now - self.started_at > LONGEST_PAUSE_SECONDS
-            longer = max(self.pause_seconds * 2, 0.5)
-            self.pause_seconds = 0.5 if lived_long else min(longer, LONGEST_PAUSE_SECONDS)
-        self.started_at = now
-        self.process = self.start()
-
-    def stop(self) -> None:
-        """Asks it to end, and ends it when it does not."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.send_signal(self.stop_signal)
-        try:
-            self.process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class Supervisor:
@@ -95,6 +56,8 @@ class Supervisor:
     def __init__(self, environ: Mapping[str, str], say: Say) -> None:
         self.settings = settings_from(environ)
         self._say = say
+        # As they are before anything reads them: what changes later is seen.
+        self._mappings = renewal.Folder(self.settings.mappings_dir)
         self._environ = dict(environ)
         self._parts: list[Part] = []
         self._postgres: EmbeddedServer | None = None
@@ -122,22 +85,65 @@ class Supervisor:
         cannot succeed.
         """
         self._check()
-        try:
-            self._start()
-            yield
-        finally:
-            for part in reversed(self._parts):
-                part.stop()
+        with self._alone():
+            try:
+                self._start()
+                yield
+            finally:
+                for part in reversed(self._parts):
+                    part.stop()
 
-    def watch(self, until: Callable[[], bool]) -> None:
-        """Keeps the parts alive until ``until()`` says so."""
+    def watch(self, until: Callable[[], bool], asked: Callable[[], bool] = lambda: False) -> None:
+        """Keeps the parts alive until ``until()`` says so.
+
+        When ``asked()`` says so, or a file of the mappings changed, the mappings are taken up anew.
+        """
+        looked_at = time.monotonic()
         while not until():
             for part in self._parts:
                 try:
                     part.keep_alive(self._say)
                 except (StoreUnavailable, OSError) as exc:
                     self._say(f"{part.name} cannot be started: {exc}")
+            wanted = asked()
+            if time.monotonic() - looked_at > LOOK_SECONDS:
+                looked_at = time.monotonic()
+                wanted = self._mappings.has_changed() or wanted
+            if wanted:
+                self._renew()
             time.sleep(WATCH_SECONDS)
+
+    def _renew(self) -> None:
+        """Passes a right set on to those who map; of a wrong one it says all that is wrong."""
+        try:
+            app.check(self.settings)
+        except ConfigurationError as exc:
+            self._say("the changed mappings are not taken up; the old ones stay:")
+            for line in str(exc).splitlines():
+                self._say(f"  {line}")
+            return
+        for part in self._parts:
+            if part.name in ("web", "worker"):
+                part.send(signal.SIGHUP)
+        self._say("the changed mappings are taken up")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps a second one away from the same data folder for the time of the block."""
+        folder = self.settings.data_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"another adapter runs on {folder}: stop it, or set ADAPTER_DATA_DIR"
+            ) from None
+        except OSError as exc:
+            raise ConfigurationError(
+                f"the data folder {folder} cannot be used: {exc.strerror}"
+            ) from exc
 
     def _check(self) -> None:
         """Everything that can be found wrong before anything is started."""
@@ -156,7 +162,8 @@ class Supervisor:
                 self._say(f"migrated: {name}")
         if self.sandbox_url is not None:
             port = str(self.settings.sandbox_port)
-            self._add("sandbox", [*_ADAPTER, "sandbox", "--quiet", "--port", port])
+            enums = _sandbox_enums(self.settings.policy.spellings)
+            self._add("sandbox", [*_ADAPTER, "sandbox", "--quiet", "--port", port, *enums])
         self._add("worker", [*_ADAPTER, "worker"])
         self._add("web", web_command(self.settings))
         self._wait(self.web_url + "/readyz", "web")
@@ -215,6 +222,34 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _sandbox_enums(spellings: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The sandbox takes the words that this deployment spells."""
+    pairs = (f"{field}={','.join(table.values())}" for field, table in spellings.items() if table)
+    return [word for pair in pairs for word in ("--enum", pair)]
+
+
+@contextmanager
+def renewal_signal() -> Iterator[Callable[[], bool]]:
+    """A function that tells whether SIGHUP came since it was last called.
+
+    SIGHUP because the terminal was closed is a wish to stop.
+    """
+    came = []
+    at_terminal = os.isatty(0)
+
+    def note(_number: int, _frame: object) -> None:
+        if at_terminal and not os.isatty(0):
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            came.append(True)
+
+    before = signal.signal(signal.SIGHUP, note)
+    try:
+        yield lambda: bool(came) and came.pop()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def free_port() -> int:

@@ -1,16 +1,28 @@
-"""The front door: ``POST /hooks/<source>``. Each failure becomes the answer that senders act on."""
+"""The front door: ``/hooks/<source>``. Each failure becomes the answer that senders act on."""
 
+import dataclasses
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import flask
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    MethodNotAllowed,
+    RequestEntityTooLarge,
+)
+from werkzeug.wrappers import Response
 
 from adapter import signatures
+from adapter.clients import client_of, limited_as
 from adapter.config import Settings
-from adapter.exceptions import StoreUnavailable, VerificationError
+from adapter.exceptions import LimitReached, StoreUnavailable, VerificationError
+from adapter.limits import Limit
 from adapter.pipeline import Pipeline
+from adapter.signatures import handshakes
+from adapter.sources import Source
 
 log = logging.getLogger(__name__)
 
@@ -20,31 +32,74 @@ RETRY_AFTER_SECONDS = 30
 Answer = tuple[dict[str, Any], int] | tuple[dict[str, Any], int, dict[str, str]]
 
 
-def blueprint(pipeline: Pipeline, verifiers: Mapping[str, signatures.Verifier]) -> flask.Blueprint:
-    """The routes for senders, over one pipeline and a verifier for each of its sources."""
-    routes = flask.Blueprint("receiver", __name__)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Entrance:
+    """What one source comes in by."""
 
-    @routes.post("/hooks/<source>")
-    def receive(source: str) -> Answer:
-        """202 when stored, 200 when it had come before; 401, 404, 413 and 503 as they say."""
-        if source not in verifiers:
-            log.warning("webhook_to_unknown_source")
-            return {"error": "unknown source"}, 404
-        request = signed_request(flask.request, pipeline.settings)
-        receipt = pipeline.receive(pipeline.sources[source], verifiers[source], request)
+    source: Source
+    verifier: signatures.Verifier
+    #: ``meta``, ``slack`` or None.
+    handshake: str | None
+    #: What Meta's handshake must name; empty for all others.
+    verify_token: str = dataclasses.field(default="", repr=False)
+
+
+def blueprint(pipeline: Pipeline, entrances: Mapping[str, Entrance]) -> flask.Blueprint:
+    """The routes for senders, over one pipeline.
+
+    The order is that of what it costs and whom it may harm: the limit by address first, then the
+    signature, and the limit by source only for those who proved to be that source.
+    """
+    routes = flask.Blueprint("receiver", __name__)
+    settings = pipeline.settings
+    addresses = Limit(settings.address_limit_per_minute)
+    senders = Limit(settings.source_limit_per_minute)
+
+    @routes.post("/hooks/<name>")
+    def receive(name: str) -> Answer | Response:
+        """202 when stored, 200 when it had come before; 401, 404, 413, 429, 503 as they say."""
+        client = client_of_request(flask.request, settings)
+        addresses.take(limited_as(client))
+        if name not in entrances:
+            return unknown_source()
+        entrance = entrances[name]
+        request = signed_request(flask.request, settings, client)
+        verified = pipeline.verify(entrance.source, entrance.verifier, request)
+        if not entrance.verifier.is_open:  # there, nothing was proved
+            addresses.give_back(limited_as(client))
+        senders.take(name)
+        if entrance.handshake == "slack" and (asked := handshakes.slack_answer(request.body)):
+            return answered(name, asked)
+        receipt = pipeline.receive(entrance.source, verified)
         status, word = (200, "duplicate") if receipt.is_repeat else (202, "accepted")
         return {"event": receipt.event_id, "status": word}, status
 
-    @routes.errorhandler(VerificationError)
-    def not_verified(error: VerificationError) -> Answer:
-        """One opaque body, whatever was wrong: nothing to learn for whoever tries."""
-        log.warning(
-            "webhook_rejected",
-            extra={"source": (flask.request.view_args or {}).get("source"), "reason": error.reason},
-        )
-        return {"error": "signature not accepted"}, 401
+    @routes.get("/hooks/<name>")
+    def shake_hands(name: str) -> Answer | Response:
+        """Meta's question whether this address is ours; 405 where a source asks none."""
+        addresses.take(limited_as(client_of_request(flask.request, settings)))
+        if name not in entrances:
+            return unknown_source()
+        if entrances[name].handshake != "meta":
+            raise MethodNotAllowed(["POST", "OPTIONS"])
+        query = raw_target(flask.request).partition("?")[2]
+        return answered(name, handshakes.meta_answer(query, entrances[name].verify_token))
 
     return routes
+
+
+def unknown_source() -> Answer:
+    """No mapping has this name."""
+    log.warning("webhook_to_unknown_source")
+    return {"error": "unknown source"}, 404
+
+
+def answered(name: str, answer: handshakes.Answer) -> Response:
+    """The answer to a handshake: plain text, whatever a browser would like to make of it."""
+    log.info("handshake_answered", extra={"source": name, "status": answer.status})
+    response = Response(answer.text, answer.status, mimetype="text/plain")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 def answer_errors(app: flask.Flask) -> None:
@@ -52,7 +107,22 @@ def answer_errors(app: flask.Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Answer:
-        return {"error": (error.name or "error").lower()}, error.code or 500
+        allowed = getattr(error, "valid_methods", None)
+        headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
+        return {"error": (error.name or "error").lower()}, error.code or 500, headers
+
+    @app.errorhandler(VerificationError)
+    def not_verified(error: VerificationError) -> Answer:
+        """One opaque body, whatever was wrong: nothing to learn for whoever tries."""
+        name = (flask.request.view_args or {}).get("name")
+        log.warning("webhook_rejected", extra={"source": name, "reason": error.reason})
+        return {"error": "signature not accepted"}, 401
+
+    @app.errorhandler(LimitReached)
+    def limit_reached(error: LimitReached) -> Answer:
+        log.warning("limit_reached", extra={"source": (flask.request.view_args or {}).get("name")})
+        after = {"Retry-After": str(math.ceil(error.retry_after_seconds))}
+        return {"error": "too many requests"}, 429, after
 
     @app.errorhandler(StoreUnavailable)
     def store_unavailable(error: StoreUnavailable) -> Answer:
@@ -69,30 +139,51 @@ def _try_later(text: str) -> Answer:
     return {"error": text}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
-def signed_request(request: flask.Request, settings: Settings) -> signatures.Request:
+def client_of_request(request: flask.Request, settings: Settings) -> str | None:
+    """The sender's address, as far as it can be trusted."""
+    forwarded_for = request.headers.get("X-Forwarded-For", "")
+    return client_of(request.remote_addr, forwarded_for, settings.trusted_proxies)
+
+
+def raw_target(request: flask.Request) -> str:
+    """Path and query as the sender wrote them: a decoder's version is not what was signed."""
+    raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI")
+    target = raw or request.full_path.rstrip("?")
+    return target if target.startswith("/") else "/" + target.partition("://")[2].partition("/")[2]
+
+
+def signed_request(
+    request: flask.Request, settings: Settings, client: str | None
+) -> signatures.Request:
     """What a signature covers: the method, the address as the sender wrote it, headers, raw bytes.
 
-    The address is the public one of the settings where there is one, with the raw path and query:
-    what a proxy or a decoder made of them is not what was signed.
+    The address is the public one of the settings where there is one: a proxy in front of us may
+    have changed scheme, host and port.
     """
-    raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or request.full_path
-    target = raw if raw.startswith("/") else "/" + raw.partition("://")[2].partition("/")[2]
     return signatures.Request(
         method=request.method,
-        url=(settings.public_url or request.host_url.rstrip("/")) + target.rstrip("?"),
+        url=(settings.public_url or request.host_url.rstrip("/")) + raw_target(request),
         headers=dict(request.headers.items()),
         body=_body(request, settings.max_body_bytes),
-        client=request.remote_addr,
+        client=client,
     )
 
 
 def _body(request: flask.Request, limit: int) -> bytes:
-    """The raw bytes; 413 when they are more than ``limit``.
+    """The raw bytes; 413 when they are more than ``limit``, 400 when they are not all of them.
 
     Werkzeug cuts a chunked body silently at its own limit, which is therefore set one byte
-    higher: whoever reaches that one has sent too much.
+    higher: whoever reaches that one has sent too much. And it takes a body that was cut off on
+    the way for a whole one, which only a signature would tell.
     """
-    body = request.get_data(cache=False)
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as exc:
+        raise BadRequest from exc
     if len(body) > limit:
         raise RequestEntityTooLarge
+    if request.content_length is not None and len(body) != request.content_length:
+        raise BadRequest
     return body

@@ -22,6 +22,9 @@ NOT_AUTHORISED_SECONDS = 60.0
 #: First and longest gap between two looks at a job.
 FIRST_LOOK_SECONDS = 1.0
 LONGEST_LOOK_SECONDS = 120.0
+#: First and longest gap between two searches for an unknown booking.
+FIRST_SEARCH_SECONDS = 20.0
+LONGEST_SEARCH_SECONDS = 3600.0
 
 #: What each failure means for the attempt that met it.
 OUTCOMES: dict[type[UpstreamError], AttemptOutcome] = {
@@ -63,4 +66,11 @@ def next_look(submitted_at: dt.datetime, *, now: dt.datetime, chance: float) -> 
     """When to ask for a job's status again: gaps grow by half of the time already waited."""
     waited = max((now - submitted_at).total_seconds(), 0.0)
     gap = min(max(waited / 2.0, FIRST_LOOK_SECONDS), LONGEST_LOOK_SECONDS)
+    return now + dt.timedelta(seconds=gap * (1.0 + 0.25 * chance))
+
+
+def next_search(unknown_since: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
+    """When to look for an unknown booking again: gaps grow as long as the time already waited."""
+    waited = max((now - unknown_since).total_seconds(), 0.0)
+    gap = min(max(waited, FIRST_SEARCH_SECONDS), LONGEST_SEARCH_SECONDS)
     return now + dt.timedelta(seconds=gap * (1.0 + 0.25 * chance))

@@ -3,19 +3,26 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import logging
 import signal
+from collections.abc import Callable
 
 import procrastinate
 
+from adapter import renewal, sources
 from adapter.exceptions import StoreUnavailable
 from adapter.pipeline import Pipeline
 from adapter.store import Task, check_reachable
 
 log = logging.getLogger(__name__)
 
-#: How often dead workers' rows and tasks are looked for, in cron's six fields (the last: seconds).
-RECOVERY_CRON = "* * * * * */5"
+#: How often dead workers' rows and tasks are looked for.
+RECOVERY_SECONDS = 5.0
+#: A step that failed is tried again after 1, 3, 9 seconds …; the sweep finds what is left over.
+RETRIES = procrastinate.RetryStrategy(max_attempts=6, exponential_wait=3)
+#: A step that failed for a reason nobody foresaw is given up at this attempt (the first is 0).
+LAST_ATTEMPT = 3
 #: How often a worker looks for tasks that became due; new ones are announced at once.
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 5.0
@@ -51,6 +58,7 @@ class _Worker:
         loop.set_default_executor(threads)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._renew)
         pause = 0.5
         while not self._stopping.is_set():
             began = loop.time()
@@ -66,6 +74,13 @@ class _Worker:
             if self._running is not None:
                 self._running.cancel()
 
+    def _renew(self) -> None:
+        """Takes up new mappings; a wrong set is told, and the old one stays."""
+        settings = self._pipeline.settings
+        found = renewal.renewed(lambda: sources.load(settings.mappings_dir, settings.policy))
+        if found is not None:
+            self._pipeline.sources = found  # in one step: no task sees half of a set
+
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
@@ -73,10 +88,9 @@ class _Worker:
     async def _run_once(self) -> None:
         """One life of Procrastinate's worker: until a stop, or until PostgreSQL is lost."""
         queue = queue_for(self._pipeline)
+        self._running = asyncio.create_task(self._live(queue))
         try:
-            async with queue.open_async():
-                self._running = asyncio.create_task(self._work(queue))
-                await self._running
+            await self._running
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise
@@ -87,6 +101,29 @@ class _Worker:
         finally:
             self._running = None
 
+    async def _live(self, queue: procrastinate.App) -> None:
+        """The work, and beside it the recovery: it must not wait behind what it is to rescue."""
+        async with queue.open_async():
+            recovery = asyncio.create_task(self._recover(queue))
+            try:
+                await self._work(queue)
+            finally:
+                recovery.cancel()
+                await asyncio.wait([recovery])
+
+    async def _recover(self, queue: procrastinate.App) -> None:
+        loop = asyncio.get_running_loop()
+        with concurrent.futures.ThreadPoolExecutor(1, "recovery") as thread:
+            while True:
+                try:
+                    await release_stalled(queue)
+                    await loop.run_in_executor(thread, self._pipeline.recover)
+                except (StoreUnavailable, procrastinate.exceptions.ConnectorException):
+                    log.warning("recovery_put_off")
+                except Exception:
+                    log.exception("recovery_failed")
+                await asyncio.sleep(RECOVERY_SECONDS)
+
     async def _work(self, queue: procrastinate.App) -> None:
         log.info("worker_started", extra={"concurrency": self._concurrency})
         await queue.run_worker_async(
@@ -96,7 +133,7 @@ class _Worker:
             fetch_job_polling_interval=POLL_SECONDS,
             update_heartbeat_interval=HEARTBEAT_SECONDS,
             stalled_worker_timeout=STALLED_SECONDS,
-            delete_jobs="successful",
+            delete_jobs="always",
         )
 
 
@@ -107,28 +144,37 @@ def queue_for(pipeline: Pipeline) -> procrastinate.App:
     )
     queue = procrastinate.App(connector=connector)
 
-    @queue.task(name=Task.MAP_EVENT.value)
-    def map_event(row_id: int) -> None:
-        pipeline.map_event(row_id)
-
-    @queue.task(name=Task.SEND_BOOKING.value)
-    def send_booking(row_id: int) -> None:
-        pipeline.send_booking(row_id)
-
-    @queue.task(name=Task.FOLLOW_UP.value)
-    def follow_up(row_id: int) -> None:
-        pipeline.follow_up(row_id)
-
-    @queue.periodic(cron=RECOVERY_CRON)
-    @queue.task(name="recover", queueing_lock="recover")
-    async def recover(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it
-        await release_stalled(queue)
-        try:
-            await asyncio.to_thread(pipeline.recover)
-        except StoreUnavailable:
-            log.warning("recovery_put_off")
-
+    steps: dict[Task, Callable[[int], object]] = {
+        Task.MAP_EVENT: pipeline.map_event,
+        Task.SEND: pipeline.send_due,
+        Task.WAKE: pipeline.wake,
+        Task.FOLLOW_UP: pipeline.follow_up,
+        Task.LOOK_FOR: pipeline.look_for,
+    }
+    for task, step in steps.items():
+        queue.task(name=task.value, pass_context=True, retry=RETRIES)(
+            functools.partial(_run_step, pipeline, task, step)
+        )
     return queue
+
+
+def _run_step(
+    pipeline: Pipeline,
+    task: Task,
+    step: Callable[[int], object],
+    context: procrastinate.JobContext,
+    row_id: int,
+) -> None:
+    """One look at one row. A fault that nobody foresaw is tried again, and then given up."""
+    try:
+        step(row_id)
+    except StoreUnavailable:
+        raise
+    except Exception as exc:
+        log.exception("step_failed", extra={"task": task, "row_id": row_id}, exc_info=exc)
+        if context.job.attempts < LAST_ATTEMPT:
+            raise
+        pipeline.give_up(task, row_id)
 
 
 async def release_stalled(queue: procrastinate.App) -> None:

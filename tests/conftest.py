@@ -11,6 +11,8 @@ import pytest
 
 from adapter import embedded, store
 from adapter.embedded import EmbeddedServer
+from tests.house import START, House
+from tests.upstream import Upstream, served_sandbox
 
 _numbers = itertools.count(1)
 
@@ -24,6 +26,17 @@ def postgres() -> Iterator[EmbeddedServer]:
         server.wait(process)
         yield server
         embedded.stop(process)
+
+
+@pytest.fixture
+def data_folder() -> Iterator[Path]:
+    """A folder for a PostgreSQL of a test's own.
+
+    Not pytest's: under root the server runs as another user, and each start of pytest closes the
+    folder of all its runs to others for a moment.
+    """
+    with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
+        yield Path(folder)
 
 
 def url_of(server: EmbeddedServer, database: str) -> str:
@@ -66,3 +79,16 @@ def opened(database: str) -> Iterator[store.Store]:
     """A store over that database."""
     with store.Store(database, size=4) as opened:
         yield opened
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """A sandbox that lives by the tests' clock: a tour in March 2026 is upcoming there."""
+    with served_sandbox(clock=lambda: START) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def house(opened: store.Store, upstream: Upstream) -> House:
+    """A pipeline over that store and that sandbox."""
+    return House(opened, upstream)

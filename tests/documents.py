@@ -27,11 +27,11 @@ def settings_table() -> str:
 def _default(field: str) -> str:
     owner = Policy() if field.startswith("policy.") else Settings()
     if field.startswith("policy.spellings."):
-        return "–"
+        return "none"
     value = getattr(owner, field.rpartition(".")[2])
     if isinstance(value, frozenset):
         return ", ".join(f"`{item}`" for item in sorted(value))
-    return "–" if value is None else f"`{value}`"
+    return "none" if value is None else f"`{value}`"
 
 
 def mapping_block(name: str) -> str:
@@ -53,7 +53,8 @@ def map_block(arguments: str) -> str:
     folder = str(ROOT / "mappings")
     ended = CliRunner().invoke(commands, ["map", name, sample, "--mappings", folder, "--now", NOW])
     assert ended.exit_code == 0, ended.output
-    return "```text\n" + ended.output.strip() + "\n```"
+    command = f"$ adapter map {name} mappings/samples/{file} --now {NOW}"
+    return f"```console\n{command}\n{ended.output.strip()}\n```"
 
 
 BLOCKS: dict[str, Callable[[str], str]] = {

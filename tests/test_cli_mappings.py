@@ -9,6 +9,7 @@ import click.testing
 import pytest
 
 from adapter.cli import commands
+from adapter.exceptions import ConfigurationError
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = "mappings/samples/rentfeed-tour.json"
@@ -39,7 +40,7 @@ def test_check_tells_mistakes_and_says_no(project: Path) -> None:
     file.write_text(file.read_text().replace("contact.email", "contact.emial"))
     line = (
         "mappings/rentfeed.yaml:20:3: appointment.email_1.from: "
-        "'contact.emial' is found in none of the sample payloads"
+        "'contact.emial' is found in none of the sample payloads; did you mean 'contact.email'?"
     )
     assert (run("check").exit_code, run("check").output) == (1, line + "\n")
     assert run("check", "mappings/rentfeed.yaml").output == line + "\n"
@@ -101,7 +102,7 @@ def test_map_shows_people_what_happens() -> None:
     assert "rentfeed RF-88213047: book" in result.output
     assert "  starts at: 2026-03-14 14:30 America/Denver\n" in result.output
     assert "  added to the notes: Move in date: ASAP\n" in result.output
-    assert '  move_in_date (mappings/rentfeed.yaml:30) "ASAP" from preferences.moveIn: ' in (
+    assert '    move_in_date (mappings/rentfeed.yaml:30) "ASAP" from preferences.moveIn: ' in (
         result.output
     )
 
@@ -121,10 +122,146 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
 
 def test_explain_tells_where_and_how() -> None:
     output = run("explain", "leasebot").output
-    for words in ("conversation.id and tour.id", "take: high", "timezone: from conversation"):
+    for words in ("conversation.id and tour.id", "take: high", "timezone: from"):
         assert words in output
     rows = json.loads(run("explain", "rentfeed", "--json").output)
     assert {"what": "accept", "where": "isTest", "how": "is not true"} in rows
+
+
+def test_explain_keeps_to_the_width_of_a_screen() -> None:
+    for name in ("leasebot", "rentfeed", "website"):
+        lines = run("explain", name).output.splitlines()
+        assert max(map(len, lines[1:])) <= 100
+
+
+@pytest.mark.parametrize(
+    "command", [("map", "acme", SAMPLE), ("explain", "acme"), ("check", "acme")]
+)
+def test_an_unknown_source_lists_those_there_are(command: tuple[str, ...]) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"acme\.yaml; there is leasebot, rentfeed, website"
+    ):
+        run(*command)
+
+
+def test_check_and_map_understand_names_and_files() -> None:
+    assert run("check", "rentfeed").output == "mappings/rentfeed.yaml: no mistakes\n"
+    now = ("--now", "2026-03-01T00:00:00Z")
+    assert run("map", "mappings/rentfeed.yaml", SAMPLE, *now).exit_code == 0
+    assert "contact.email" in run("explain", "mappings/rentfeed.yaml").output
+
+
+def test_check_says_what_is_no_mapping() -> None:
+    said = "mappings/communities.yaml (the communities, no mapping): no mistakes\n"
+    assert run("check", "mappings/communities.yaml").output == said
+    result = run("check", SAMPLE)
+    assert result.exit_code == 1
+    assert result.output.endswith(
+        "file: is no mapping; a sample is looked at by: adapter map SOURCE FILE\n"
+    )
+
+
+def change(project: Path, old: str, new: str) -> None:
+    file = project / "mappings/rentfeed.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("last_name: Okafor", "last_name: Okafer"),
+        ("last_name: Okafor", "last_name: TODO"),
+        ("contact.mobile", "contact.cell"),
+        ("tests:", 'description: "none yet"\n#'),
+    ],
+)
+def test_map_works_while_the_tests_of_the_mapping_fail(project: Path, old: str, new: str) -> None:
+    if new.endswith("#"):
+        text = (project / "mappings/rentfeed.yaml").read_text()
+        (project / "mappings/rentfeed.yaml").write_text(text.partition("tests:")[0])
+    else:
+        change(project, old, new)
+    result = run("map", "rentfeed", SAMPLE, "--now", "2026-03-01T00:00:00Z")
+    assert result.exit_code == 0
+    assert result.stderr == "adapter check finds a mistake in mappings/rentfeed.yaml\n"
+
+
+def test_what_holds_stands_apart_from_what_is_only_noticed() -> None:
+    body = (ROOT / SAMPLE).read_bytes().replace(b"2:30 PM", b"2:30 AM")
+    body = body.replace(b"05/01/2026", b"ASAP")
+    lines = run("map", "rentfeed", "-", "--now", "2026-03-01T00:00:00Z", stdin=body).output
+    held, noticed = lines.partition("  held because:\n")[2].split("  also noticed:\n")
+    assert held.startswith("    starts_at (mappings/rentfeed.yaml:22)")
+    assert noticed.startswith("    move_in_date (mappings/rentfeed.yaml:30)")
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("", 'accept (mappings/rentfeed.yaml:12) "spam" from eventType: is another value'),
+        (
+            "ignore: { eventType: spam }\n\n",
+            """ignore (mappings/rentfeed.yaml:11) "spam" from eventType: this is what 'ignore' says""",
+        ),
+    ],
+)
+def test_what_is_ignored_says_by_which_line(project: Path, section: str, line: str) -> None:
+    change(project, "accept: ", f"{section}accept: ")
+    body = (ROOT / SAMPLE).read_bytes().replace(b"tour_request", b"spam")
+    output = run("map", "rentfeed", "-", stdin=body).output
+    assert f"  ignored because:\n    {line}" in output
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("03/14/2026 2:30 PM", "add format: MM/DD/YYYY h:mm A"),
+        ("14/03/2026 14:30", "add format: DD/MM/YYYY H:mm"),
+        ("Mar 14, 2026", "add format: MMM D, YYYY"),
+        ("1773520200", "add format: epoch"),
+        ("next week", None),
+    ],
+)
+def test_a_missing_format_is_named(project: Path, given: str, said: str | None) -> None:
+    change(
+        project,
+        "    date: tour.date\n    time: tour.time\n    format: MM/DD/YYYY h:mm A\n",
+        "    from: tour.date\n",
+    )
+    body = (ROOT / SAMPLE).read_bytes().replace(b"03/14/2026", given.encode())
+    output = run("map", "rentfeed", "-", stdin=body).output
+    assert "in ISO 8601" in output
+    assert (said in output) if said else ("add format" not in output)
+
+
+@pytest.mark.parametrize(
+    ("name", "change_of"),
+    [
+        ("rentfeed", None),
+        ("leasebot", None),
+        ("rentfeed", (b"2:30 PM", b"2:30 AM")),
+        ("rentfeed", (b"tour_request", b"other")),
+    ],
+)
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_a_printed_test_passes_as_it_is(
+    project: Path, name: str, change_of: tuple[bytes, bytes] | None, source: str
+) -> None:
+    sample = next((project / "mappings/samples").glob(f"{name}-*"))
+    body = sample.read_bytes().replace(*(change_of or (b"", b"")))
+    sample.write_bytes(body)
+    file = project / f"mappings/{name}.yaml"
+    entry = run(
+        "map", name, str(sample) if source == "file" else "-", "--as-test", stdin=body
+    ).stdout
+    assert ("payload: samples/" in entry) == (source == "file")
+
+    head = file.read_text().partition("tests:\n")[0]
+    indented = "".join(f"  {line}\n" for line in entry.splitlines())
+    file.write_text(f"{head}without_time: hold\n\ntests:\n{indented}")
+    assert run("check", name).output == f"mappings/{name}.yaml: no mistakes\n", entry
 
 
 def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
@@ -169,8 +306,6 @@ def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
 
 
 def test_new_overwrites_nothing(project: Path) -> None:
-    from adapter.exceptions import ConfigurationError
-
     with pytest.raises(ConfigurationError, match="exists already"):
         run("new", "rentfeed", "--sample", SAMPLE)
 

@@ -5,7 +5,13 @@ import json
 import pytest
 
 from adapter.exceptions import ConfigurationError
-from adapter.signatures.handshakes import Answer, meta_answer, slack_answer
+from adapter.signatures.handshakes import (
+    Answer,
+    Handshake,
+    handshake_from,
+    meta_answer,
+    slack_answer,
+)
 
 ASKED = "hub.mode=subscribe&hub.verify_token=vt-1&hub.challenge=1158201444"
 
@@ -63,3 +69,30 @@ def test_slack(document: object, expected: Answer | None) -> None:
 @pytest.mark.parametrize("body", [b"", b"\xff", b"{", b"[" * 100_000, b"null"])
 def test_slack_passes_over_what_is_no_handshake(body: bytes) -> None:
     assert slack_answer(body) is None
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (None, None),
+        ("slack", Handshake(kind="slack", variable=None)),
+        ("meta", Handshake(kind="meta", variable="META_VERIFY_TOKEN")),
+        ({"meta": "FORM_TOKEN"}, Handshake(kind="meta", variable="FORM_TOKEN")),
+    ],
+)
+def test_a_mapping_says_which(block: object, expected: Handshake | None) -> None:
+    assert handshake_from(block) == expected
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        *("", "Slack", True, 5, [], {}),
+        *({"slack": "X"}, {"meta": ""}, {"meta": None}, {"meta": "a token!"}),
+        {"meta": "A", "slack": "B"},
+    ],
+)
+def test_anything_else_is_refused_without_being_quoted(block: object) -> None:
+    with pytest.raises(ConfigurationError, match="'handshake' must be slack, or") as refused:
+        handshake_from(block)
+    assert "a token!" not in str(refused.value)

@@ -59,7 +59,7 @@ def source_of(folder: Path, lead: Any = None, fields: Any = None, **sections: An
     } | sections
     (folder / "feed.yaml").write_text(json.dumps(mapping))
     (folder / "communities.yaml").write_text(COMMUNITIES)
-    loaded = load_files(folder, [folder / "feed.yaml"], POLICY, runs_tests=False)
+    loaded = load_files(folder, [folder / "feed.yaml"], POLICY, tries_out=False)
     assert loaded.problems == ()
     return loaded.sources["feed"]
 

@@ -96,16 +96,24 @@ def is_ready(url: str) -> bool:
         return False
 
 
+def is_up(url: str) -> bool:
+    try:
+        return requests.get(url + "/_sandbox/requests", timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+def start(data_folder: Path) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
     def begin(**changes: str) -> Running:
-        environ = environment(tmp_path / "data", **changes)
+        environ = environment(data_folder / "data", **changes)
         process = subprocess.Popen([*ADAPTER, "run"], env=environ)
         running = Running(environ, process)
         started.append(running)
         wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
+        wait_until(lambda: is_up(running.upstream.url), "the sandbox is ready", 60)
         return running
 
     yield begin
@@ -200,11 +208,11 @@ def broken_mappings(folder: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("command", ["run", "worker", "migrate"])
+@pytest.mark.parametrize("command", ["run", "web", "worker", "migrate", "bookings"])
 def test_a_wrong_database_url_is_one_clear_line(tmp_path: Path, command: str) -> None:
     url = "postgresql://someone:hunter2@127.0.0.1:1/leads"
 
-    ended = adapter(environment(tmp_path, DATABASE_URL=url), command)
+    ended = adapter(environment(tmp_path, DATABASE_URL=url, PROPEXO_TOKEN="any"), command)
 
     assert ended.returncode == 1
     (line,) = ended.stderr.strip().splitlines()
@@ -258,6 +266,24 @@ def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
         "adapter: ADAPTER_LATEST_TOUR must be a time of day such as 07:00",
         "adapter: ADAPTER_COLOUR is not a setting of the adapter",
     ]
+
+
+def test_a_second_run_on_the_same_data_is_refused(start: Callable[..., Running]) -> None:
+    running = start()
+    changes = {"PORT": str(free_port()), "ADAPTER_SANDBOX_PORT": str(free_port())}
+
+    ended = adapter(running.environ | changes, "run")
+
+    assert ended.returncode == 1
+    assert "another adapter runs on" in ended.stderr
+    assert is_ready(running.url)
+
+
+def test_a_worker_without_a_token_does_not_send_leads_nowhere(tmp_path: Path) -> None:
+    ended = adapter(environment(tmp_path, DATABASE_URL="postgresql://127.0.0.1:1/x"), "worker")
+
+    assert ended.returncode == 1
+    assert "PROPEXO_TOKEN is not set" in ended.stderr
 
 
 def test_commands_that_read_leads_say_so_when_there_is_no_database(tmp_path: Path) -> None:

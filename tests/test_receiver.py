@@ -218,8 +218,11 @@ def test_any_signed_bytes_are_stored_for_a_person(web: Web, body: bytes, kind: s
         b"POST * HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
         b"BREW /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00",
+        b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{}",
     ],
-    ids=range(8),
+    ids=range(11),
 )
 def test_hostile_requests_are_never_a_500(web: Web, request_bytes: bytes) -> None:
     with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
@@ -242,9 +245,9 @@ def test_errors_are_json_everywhere(web: Web) -> None:
     assert (answer.status_code, answer.json()) == (404, {"error": "not found"})
 
 
-def test_without_a_database_senders_are_asked_to_come_back(tmp_path: Path) -> None:
+def test_without_a_database_senders_are_asked_to_come_back(data_folder: Path) -> None:
     """503 with Retry-After while PostgreSQL is away; 202 as soon as it is back."""
-    server = EmbeddedServer(tmp_path)
+    server = EmbeddedServer(data_folder)
     process = server.spawn()
     server.wait(process)
     store.migrate(server.url)

@@ -62,6 +62,16 @@ def test_next_look(waited: float, chance: float, seconds: float) -> None:
     assert look - NOW == dt.timedelta(seconds=seconds)
 
 
+@pytest.mark.parametrize(
+    ("waited", "chance", "seconds"),
+    [(0, 0.0, 20), (20, 1.0, 25), (600, 0.0, 600), (90_000, 0.0, 3600), (-5, 0.0, 20)],
+)
+def test_next_search(waited: float, chance: float, seconds: float) -> None:
+    since = NOW - dt.timedelta(seconds=waited)
+
+    assert retries.next_search(since, now=NOW, chance=chance) - NOW == dt.timedelta(seconds=seconds)
+
+
 def test_every_upstream_error_means_an_outcome() -> None:
     assert set(retries.OUTCOMES) == set(UpstreamError.__subclasses__())
 
@@ -69,8 +79,6 @@ def test_every_upstream_error_means_an_outcome() -> None:
 def test_only_what_booked_nothing_for_certain_is_repeated() -> None:
     safe = {outcome for outcome in AttemptOutcome if retries.is_safe_to_repeat(outcome)}
 
-    assert safe == {
-        retries.OUTCOMES[error] for error in (NotSent, RateLimited, NotAuthorised)
-    }
+    assert safe == {retries.OUTCOMES[error] for error in (NotSent, RateLimited, NotAuthorised)}
     assert retries.OUTCOMES[OutcomeUnknown] not in safe
     assert retries.OUTCOMES[Refused] not in safe

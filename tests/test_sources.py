@@ -124,14 +124,14 @@ MISTAKES = {
         [("contact.email", "contact.emial")],
         (
             "m/rentfeed.yaml:20:3: appointment.email_1.from: "
-            "'contact.emial' is found in none of the sample payloads"
+            "'contact.emial' is found in none of the sample payloads; did you mean 'contact.email'?"
         ),
     ),
     "a path in the notes that no sample has": (
         [("{listing.unit}", "{listing.unti}")],
         (
             "m/rentfeed.yaml:41:7: appointment.notes: "
-            "'listing.unti' is found in none of the sample payloads"
+            "'listing.unti' is found in none of the sample payloads; did you mean 'listing.unit'?"
         ),
     ),
     "a template that calls": (

@@ -2,7 +2,10 @@
 
 import concurrent.futures
 import datetime as dt
+import itertools
 import secrets
+import sys
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -17,6 +20,10 @@ from adapter.events import (
 )
 from adapter.exceptions import StoreUnavailable
 from adapter.store import NewBooking, Store
+from adapter.store.tasks import SEND_LANES
+
+#: The module: the package shows its function of the same name.
+migrate = sys.modules["adapter.store.migrate"]
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(minutes=1)
@@ -27,6 +34,7 @@ def insert_event(opened: Store, digest: bytes = b"one", source: str = "rentfeed"
         return leads.insert_event(
             source=source,
             digest=digest,
+            content=b"content of " + digest,
             content_type="application/json",
             headers={"user-agent": "RentFeed"},
             query="",
@@ -36,7 +44,7 @@ def insert_event(opened: Store, digest: bytes = b"one", source: str = "rentfeed"
 
 
 def insert_booking(
-    opened: Store, state: BookingState = BookingState.PENDING, digest: bytes | None = None
+    opened: Store, state: BookingState = BookingState.PENDING, keys: tuple[int, ...] = ()
 ) -> int:
     event_id = insert_event(opened, digest=secrets.token_bytes(8))
     assert event_id is not None
@@ -52,8 +60,12 @@ def insert_booking(
             starts_at=NOW + dt.timedelta(days=12),
             appointment={"last_name": "Okafor"},
             reasons=(Reason(field="email_1", reason="not an e-mail address"),),
+            asked_at=NOW,
+            person_keys=keys,
         )
-        return leads.insert_booking(event, new, digest=digest, now=NOW)
+        booking_id = leads.next_id()
+        leads.insert_booking(event, new, booking_id, now=NOW)
+    return booking_id
 
 
 def tasks(opened: Store) -> list[tuple[str, int]]:
@@ -87,14 +99,34 @@ def test_a_database_that_was_never_migrated_says_what_it_lacks(empty_database: s
         assert "0001_leads.sql" in opened.lacks()
 
 
+@pytest.mark.parametrize("steps", range(1, 5))
+def test_a_migration_that_is_cut_off_goes_on_the_next_time(
+    empty_database: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill -9 would leave it: so many steps are committed, the next one is not."""
+    applied = migrate._steps
+
+    def cut_off(done: set[str]) -> Iterator[object]:
+        yield from itertools.islice(applied(done), steps - 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(migrate, "_steps", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        store.migrate(empty_database)
+    monkeypatch.undo()
+    store.migrate(empty_database)
+
+    with Store(empty_database) as opened:
+        assert opened.lacks() == []
+        assert len(opened.hash_key()) == 32
+
+
 def test_a_newer_procrastinate_brings_its_further_files_only(empty_database: str) -> None:
     store.migrate(empty_database)
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("DELETE FROM migrations WHERE name LIKE '%00.12.00_01%'")
 
-    assert store.migrate(empty_database) == [
-        "procrastinate/00.12.00_01_add_foreign_key_index.sql"
-    ]
+    assert store.migrate(empty_database) == ["procrastinate/00.12.00_01_add_foreign_key_index.sql"]
     with psycopg.connect(empty_database) as connection:
         connection.execute("SELECT 'procrastinate_periodic_defers_job_id_fkey'::regclass")
 
@@ -116,11 +148,13 @@ def test_the_same_digest_is_stored_once_and_counted(opened: Store) -> None:
     assert insert_event(opened, source="leasebot") is not None
 
     with opened.transaction() as leads:
-        assert leads.count_repeat(source="rentfeed", digest=b"one", now=NOW) == first
+        facts = {"source": "rentfeed", "digest": b"one", "now": NOW}
+        assert leads.count_repeat(**facts, content=b"content of one") == (first, True)
+        assert leads.count_repeat(**facts, content=b"other") == (first, False)
     with opened.transaction() as leads:
         story = leads.story(str(first))
     assert story is not None
-    assert story.repeats == 1
+    assert story.repeats == 2
     assert len(tasks(opened)) == 2
 
 
@@ -138,6 +172,7 @@ def test_nothing_is_left_when_the_transaction_fails(opened: Store) -> None:
             leads.insert_event(
                 source="rentfeed",
                 digest=b"x",
+                content=b"x",
                 content_type="",
                 headers={},
                 query="",
@@ -158,6 +193,7 @@ def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Store) -> None:
         event_id = leads.insert_event(
             source="rentfeed",
             digest=b"x",
+            content=b"x",
             content_type="a\x00b",
             headers={"x": "\ud800\x00"},
             query="\x00",
@@ -170,25 +206,13 @@ def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Store) -> None:
     assert event.body == b"\x00\xff"
 
 
-def test_a_pending_booking_has_its_task_and_a_held_one_has_none(opened: Store) -> None:
-    pending = insert_booking(opened)
-    insert_booking(opened, BookingState.HELD)
-
-    assert [task for task in tasks(opened) if task[0] == "send_booking"] == [
-        ("send_booking", pending)
-    ]
-
-
-def test_an_item_that_was_claimed_before_is_a_duplicate(opened: Store) -> None:
-    insert_booking(opened, digest=b"item")
-    second = insert_booking(opened, digest=b"item")
-
+def test_a_digest_is_claimed_once(opened: Store) -> None:
     with opened.transaction() as leads:
-        booking = leads.booking(second)
-    assert booking is not None
-    assert booking.state is BookingState.DUPLICATE
-    assert booking.due_at is None
-    assert ("send_booking", second) not in tasks(opened)
+        assert leads.claim("rentfeed", b"item", 7, now=NOW)
+        assert not leads.claim("rentfeed", b"item", 8, now=NOW)
+        assert leads.claim("leasebot", b"item", 9, now=NOW)
+        assert leads.lead_of_claim("rentfeed", b"item") == 7
+        assert leads.lead_of_claim("rentfeed", b"other") is None
 
 
 @pytest.mark.parametrize("to", list(MOVES))
@@ -265,17 +289,31 @@ def test_a_late_answer_mends_unknown_and_nothing_else(opened: Store) -> None:
 
 
 def test_rows_whose_task_is_gone_get_a_new_one(opened: Store) -> None:
-    booking_id = insert_booking(opened)
+    booking_id = insert_booking(opened, BookingState.HELD)
     before = tasks(opened)
     with opened.transaction() as leads:
-        assert leads.wake_forgotten(LATER) == 0
+        leads.connection.execute(
+            "UPDATE bookings SET state = 'submitted', job_id = 'j', due_at = %s", [NOW]
+        )
+        assert leads.wake_forgotten(LATER) == 1
         leads.connection.execute("DELETE FROM procrastinate_jobs")
         assert leads.wake_forgotten(NOW - dt.timedelta(hours=1)) == 0
         assert leads.wake_forgotten(LATER) == 2
         assert leads.wake_forgotten(LATER) == 0
 
-    assert sorted(tasks(opened)) == sorted(before)
-    assert ("send_booking", booking_id) in before
+    assert sorted(tasks(opened)) == sorted([*before, ("follow_up", booking_id)])
+
+
+def test_waiting_bookings_without_a_lane_wake_all_lanes(opened: Store) -> None:
+    insert_booking(opened)
+    with opened.transaction() as leads:
+        leads.wake_forgotten(NOW)
+        assert [task for task in tasks(opened) if task[0] == "send"] == []
+        leads.wake_forgotten(LATER)
+        leads.wake_forgotten(LATER)
+
+    lanes = [row for name, row in tasks(opened) if name == "send"]
+    assert lanes == list(range(SEND_LANES))
 
 
 def test_an_abandoned_attempt_is_found_after_its_lease(opened: Store) -> None:

@@ -26,8 +26,11 @@ def main() -> None:
 
 # Each module adds its commands to the group above, which therefore stands before them.
 import adapter.cli.demo  # noqa: E402
+import adapter.cli.dry_runs  # noqa: E402
 import adapter.cli.leads  # noqa: E402
 import adapter.cli.mappings  # noqa: E402
 import adapter.cli.processes  # noqa: E402
+import adapter.cli.rejections  # noqa: E402
 import adapter.cli.sandbox  # noqa: E402
+import adapter.cli.sources  # noqa: E402
 import adapter.cli.webhooks  # noqa: E402

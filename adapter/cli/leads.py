@@ -14,7 +14,7 @@ from adapter.config import Settings, settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.events import BookingState, EventState
 from adapter.exceptions import ConfigurationError
-from adapter.store import Store
+from adapter.store import Store, check_reachable
 
 
 @contextlib.contextmanager
@@ -29,6 +29,7 @@ def opened_store(settings: Settings) -> Iterator[Store]:
                     "there is no database yet: set DATABASE_URL, or start `adapter run` once"
                 )
             url = stack.enter_context(server.running())
+        check_reachable(url)
         yield stack.enter_context(Store(url, size=2))
 
 

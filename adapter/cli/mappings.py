@@ -1,26 +1,22 @@
-"""Working on mappings: ``check``, ``map``, ``explain``, ``new`` and ``schema``."""
+"""Working on mappings: ``check``, ``explain``, ``new`` and ``schema``."""
 
-import datetime as dt
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
 from adapter import payloads, sources
 from adapter.cli import commands
 from adapter.config import settings_from
-from adapter.events import Reason
 from adapter.exceptions import ConfigurationError
-from adapter.mapping import Delivery, Item, Mapped, Outcome
+from adapter.sources import Source
+from adapter.sources.communities import FILE
 from adapter.sources.drafting import mapping_from_sample
-from adapter.sources.explanation import rows_from_source
+from adapter.sources.explanation import rows_from_source, text_from_rows
 from adapter.sources.loading import NAME
 from adapter.sources.samples import content_type_of
 from adapter.sources.schema import mapping_schema
-from adapter.sources.trials import told
 
 STDIN = Path("-")
 
@@ -43,11 +39,14 @@ mappings_option = click.option(
 def check(paths: tuple[Path, ...], as_json: bool) -> None:
     """Check mappings, and print each mistake with its place.
 
-    PATH is a folder with its communities.yaml, or a single mapping; default: mappings. Mistakes
-    are printed as file:line:column: field: message. Needs no database and no secrets.
+    PATH is a folder with its communities.yaml, a single mapping, or a source's name; default:
+    mappings. Mistakes are printed as file:line:column: field: message. Needs no database and no
+    secrets.
     """
     settings = settings_from()
-    found = sources.check(paths or [settings.mappings_dir], settings.policy)
+    folder = settings.mappings_dir
+    checked = [_mapping_path(path, folder) for path in paths] or [folder]
+    found = sources.check(checked, settings.policy)
     if as_json:
         click.echo(json.dumps({"problems": [problem.as_dict() for problem in found]}, indent=2))
     else:
@@ -56,56 +55,31 @@ def check(paths: tuple[Path, ...], as_json: bool) -> None:
     if any(not problem.warning for problem in found):
         sys.exit(1)
     if not as_json:
-        click.echo(f"{', '.join(map(str, paths or [settings.mappings_dir]))}: no mistakes")
+        click.echo(f"{', '.join(map(_described, checked))}: no mistakes")
 
 
-@commands.command("map")
-@click.argument("name", metavar="SOURCE")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@mappings_option
-@click.option("--content-type", help="Of the body; default: by the file's ending.")
-@click.option("--now", help="When it is received, as an ISO 8601 instant; default: now.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def map_(
-    name: str,
-    file: Path,
-    folder: Path | None,
-    content_type: str | None,
-    now: str | None,
-    as_json: bool,
-) -> None:
-    """Show what a body becomes, without network and database.
-
-    FILE may be - for stdin. The exit code is 0 only for an appointment that would be booked.
-    """
-    at = _instant(now)
-    source = sources.load_one(_folder(folder), name, settings_from().policy)
-    body = _read(file)
-    if content_type is None:
-        content_type = content_type_of(file, body)
-    delivery = Delivery(body=body, content_type=content_type)
-    if source.kind == "query":
-        delivery = Delivery(body=b"", query=body.decode("utf-8", "replace").strip())
-    mapped = source.map(delivery, now=at)
-    if as_json:
-        click.echo(json.dumps(mapped_as_dict(mapped), indent=2))
-    else:
-        for line in mapped_as_text(name, mapped):
-            click.echo(line)
-    sys.exit(0 if mapped.outcome is Outcome.BOOK else 1)
+def _mapping_path(path: Path, folder: Path) -> Path:
+    """The path as given, or the mapping of the source that has this name."""
+    if path.exists() or not NAME.match(str(path)):
+        return path
+    return sources.file_of(folder, str(path))
 
 
-def _instant(text: str | None) -> dt.datetime:
-    if text is None:
-        return dt.datetime.now(dt.UTC)
-    try:
-        at = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter("must be an instant such as 2026-03-01T12:00:00Z") from None
-    return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
+def _described(path: Path) -> str:
+    return f"{path} (the communities, no mapping)" if path.name == FILE else str(path)
 
 
-def _read(file: Path) -> bytes:
+def source_named(name: str, folder: Path | None) -> Source:
+    """The source that a person means by its name or its file; its own tests may fail."""
+    file = Path(name)
+    if file.suffix == ".yaml":
+        folder, name = file.parent, file.stem
+    policy = settings_from().policy
+    return sources.load_one(_folder(folder), name, policy, tries_out=False)
+
+
+def read_file(file: Path) -> bytes:
+    """The bytes of a file that was named on the command line; ``-`` is stdin."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
@@ -114,66 +88,20 @@ def _read(file: Path) -> bytes:
         raise click.BadParameter(f"{file}: {exc.strerror}") from None
 
 
-def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
-    """The dry run as data. Reasons that concern the whole stand in an item of their own."""
-    items = [_item_as_dict(item) for item in mapped.items]
-    if mapped.reasons or not items:
-        whole = Item(outcome=mapped.outcome, reasons=mapped.reasons)
-        items += [_item_as_dict(whole)] if mapped.reasons else []
-    return {"outcome": mapped.outcome, "items": items, "dedupe_key": mapped.dedupe_key}
-
-
-def _item_as_dict(item: Item) -> dict[str, Any]:
-    return {
-        "outcome": item.outcome,
-        "appointment": dict(item.appointment),
-        "reasons": [reason.as_dict() for reason in item.reasons],
-    }
-
-
-def mapped_as_text(name: str, mapped: Mapped) -> Iterator[str]:
-    """The dry run for people."""
-    yield f"{name} {mapped.dedupe_key or '(no dedupe key)'}: {mapped.outcome}"
-    yield from map(_reason_line, mapped.reasons)
-    for number, item in enumerate(mapped.items):
-        if len(mapped.items) > 1:
-            yield f"item {number + 1}: {item.outcome}"
-        yield from _item_lines(item)
-
-
-def _item_lines(item: Item) -> Iterator[str]:
-    if item.community:
-        yield f"  community: {item.community.key}"
-    if item.community and item.starts_at:
-        local = item.starts_at.astimezone(item.community.timezone)
-        yield f"  starts at: {local:%Y-%m-%d %H:%M} {item.community.timezone.key}"
-    for field, value in item.appointment.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        yield f"  {field}: " + text.replace("\n", "\n" + " " * (len(field) + 4))
-    yield from (f"  added to the notes: {fact}" for fact in item.notes_added)
-    yield from map(_reason_line, item.reasons)
-
-
-def _reason_line(reason: Reason) -> str:
-    place = f" ({reason.at})" if reason.at else ""
-    return f"  {reason.field}{place} {told(reason)}"
-
-
 @commands.command()
 @click.argument("name", metavar="SOURCE")
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
     """Tell, per field, where a mapping looks and how it reads."""
-    source = sources.load_one(_folder(folder), name, settings_from().policy)
+    source = source_named(name, folder)
     rows = rows_from_source(source)
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows], indent=2, ensure_ascii=False))
         return
     click.echo(f"{source.name} ({source.path}) {source.description}".rstrip())
-    widths = [max(len(row.what) for row in rows), min(40, max(len(row.where) for row in rows))]
-    for row in rows:
-        click.echo(f"  {row.what:<{widths[0]}}  {row.where:<{widths[1]}}  {row.how}".rstrip())
+    for line in text_from_rows(rows):
+        click.echo(line)
 
 
 @commands.command()
@@ -194,7 +122,7 @@ def new(name: str, sample: Path, folder: Path | None, content_type: str | None) 
         raise click.BadParameter("use a to z, 0 to 9, - and _")
     if file.exists():
         raise ConfigurationError(f"{file} exists already")
-    body = _read(sample)
+    body = read_file(sample)
     data = payloads.parse(body, content_type or content_type_of(sample, body))
     beside = folder / "samples" / f"{name}{sample.suffix or '.json'}"
     beside.parent.mkdir(parents=True, exist_ok=True)

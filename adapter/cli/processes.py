@@ -8,7 +8,9 @@ from adapter import app, logs, store, worker
 from adapter.cli import commands
 from adapter.config import settings_from
 from adapter.embedded import EmbeddedServer
-from adapter.processes import Supervisor, become_web, stop_signals
+from adapter.exceptions import ConfigurationError
+from adapter.processes import Supervisor, become_web, renewal_signal, stop_signals
+from adapter.sources import load
 
 
 @commands.command()
@@ -17,21 +19,27 @@ def run(port: int | None) -> None:
     """Run everything on this machine: PostgreSQL, web, worker, and the sandbox without a token.
 
     PostgreSQL is the embedded one unless DATABASE_URL is set. What dies is started again.
-    Ctrl-C stops all of it.
+    A changed mapping is taken up by itself; Ctrl-C stops all of it.
     """
     environ = dict(os.environ)
     if port is not None:
         environ |= {"PORT": str(port)}
         environ.setdefault("ADAPTER_HOST", "127.0.0.1")
     supervisor = Supervisor(environ, say=lambda text: click.echo(text, err=True))
-    with stop_signals() as stopped, supervisor.running():
+    with stop_signals() as stopped, renewal_signal() as asked, supervisor.running():
         _announce(supervisor)
-        supervisor.watch(until=stopped)
+        supervisor.watch(until=stopped, asked=asked)
         click.echo("stopping", err=True)
 
 
 def _announce(supervisor: Supervisor) -> None:
     click.echo(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>", err=True)
+    for name in app.open_sources(
+        load(supervisor.settings.mappings_dir, supervisor.settings.policy)
+    ):
+        click.echo(
+            f"{name} is OPEN (scheme: none): anybody who knows its address may send", err=True
+        )
     if supervisor.sandbox_url is not None:
         click.echo(
             f"PROPEXO_TOKEN is not set: tours are booked in the sandbox at "
@@ -48,6 +56,7 @@ def web() -> None:
     """Run the web process alone (gunicorn). Needs DATABASE_URL, or a running `adapter run`."""
     settings = settings_from()
     app.check(settings)
+    store.check_reachable(app.database_url(settings))
     become_web(settings)
 
 
@@ -56,6 +65,11 @@ def run_worker() -> None:
     """Run one worker. Needs DATABASE_URL, or a running `adapter run`."""
     settings = settings_from()
     logs.configure(settings.log_level)
+    if settings.propexo_token is None and settings.database_url is not None:
+        raise ConfigurationError(
+            "PROPEXO_TOKEN is not set; to book in a sandbox set PROPEXO_TOKEN=sandbox and "
+            "PROPEXO_BASE_URL to its address"
+        )
     # A connection for each task that runs at a time, and some for what looks after them.
     size = settings.worker_concurrency + 2
     worker.run(app.pipeline_from(settings, store.Store(app.database_url(settings), size=size)))

@@ -139,7 +139,7 @@ class CompiledMapping:
         if outcome is Outcome.BOOK:
             outcome, reasons = _judge(self.item_gate, scope)
             if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
-                return Item(outcome=outcome, reasons=reasons, dedupe_key=key)
+                return Item(outcome=outcome, reasons=reasons, because=reasons, dedupe_key=key)
         draft = Draft(
             now=now,
             policy=self.policy,
@@ -152,10 +152,10 @@ class CompiledMapping:
         return self._finished(draft, outcome, key)
 
     def _finished(self, draft: Draft, outcome: Outcome, key: str | None) -> Item:
-        if outcome is Outcome.BOOK and not draft.holds:
+        if outcome is Outcome.BOOK and not draft.because:
             for field, texts in self.refused(draft.appointment).items():
                 draft.hold(reason_for(field, "; ".join(texts)))
-        if outcome is Outcome.BOOK and draft.holds:
+        if outcome is Outcome.BOOK and draft.because:
             aside = draft.lacks_time and self.ignores_without_time
             outcome = Outcome.IGNORED if aside else Outcome.HELD
         return Item(
@@ -164,6 +164,7 @@ class CompiledMapping:
             starts_at=draft.starts_at,
             appointment=draft.appointment,
             reasons=tuple(draft.reasons),
+            because=tuple(draft.because),
             notes_added=tuple(draft.facts),
             dedupe_key=key,
         )
@@ -204,8 +205,9 @@ def _complete(draft: Draft) -> None:
 
 
 def _judge(gate: Gate, scope: Scope) -> tuple[Outcome, tuple[Reason, ...]]:
-    if gate.is_ignored(scope):
-        return Outcome.IGNORED, ()
+    ignored = gate.ignored_by(scope)
+    if ignored:
+        return Outcome.IGNORED, ignored
     if gate.is_cancellation(scope):
         return Outcome.CANCELLATION, ()
     verdict, reasons = judge_all(gate.accept, scope)

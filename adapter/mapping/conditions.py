@@ -49,6 +49,10 @@ class Condition:
         hit = any(key_from_value(item) in self.values for item in items)
         return self._verdict(found, holds=hit is not self.negated)
 
+    def said(self, scope: Scope) -> Reason:
+        """The reason for a line that holds, with what was found there."""
+        return self._reason(f"this is what '{self.section}' says", scope.read(self.path))
+
     def _verdict(self, found: object, *, holds: bool) -> tuple[Verdict, Reason | None]:
         if holds:
             return Verdict.HOLDS, None
@@ -90,9 +94,12 @@ class Gate:
     cancellation: tuple[Sequence[Condition], ...] = ()
     accept: Sequence[Condition] = ()
 
-    def is_ignored(self, scope: Scope) -> bool:
-        """Whether it is known not to be a booking."""
-        return _any_group(self.ignore, scope)
+    def ignored_by(self, scope: Scope) -> tuple[Reason, ...]:
+        """The lines by which it is known not to be a booking; empty where it is not."""
+        for group in self.ignore:
+            if group and judge_all(group, scope)[0] is Verdict.HOLDS:
+                return tuple(line.said(scope) for line in group)
+        return ()
 
     def is_cancellation(self, scope: Scope) -> bool:
         """Whether it calls off an earlier booking."""

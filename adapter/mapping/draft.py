@@ -24,8 +24,8 @@ class Draft:
     reasons: list[Reason] = dataclasses.field(default_factory=list)
     #: For the notes: what fits no field.
     facts: list[str] = dataclasses.field(default_factory=list)
-    #: Whether a person must look.
-    holds: bool = False
+    #: Those of the reasons for which a person must look.
+    because: list[Reason] = dataclasses.field(default_factory=list)
     #: Whether a tour time was looked for and nothing was there.
     lacks_time: bool = False
     #: How many places of the appointment held anything at all.
@@ -34,7 +34,7 @@ class Draft:
     def hold(self, *reasons: Reason) -> None:
         """A doubt about who, where or when: a person decides."""
         self.reasons += reasons
-        self.holds = self.holds or bool(reasons)
+        self.because += reasons
 
     def note(self, reason: Reason | None = None, fact: str | None = None) -> None:
         """A nicety that could not be taken: told, and kept in the notes."""

@@ -63,6 +63,8 @@ class Item:
     #: Propexo's field names, enums in neutral words.
     appointment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
+    #: Those of the reasons that stand in the way; the others are only told.
+    because: tuple[Reason, ...] = ()
     #: What was put into the notes because it fits no field.
     notes_added: tuple[str, ...] = ()
     #: The same for two items that make the same booking; None where the paths give nothing.

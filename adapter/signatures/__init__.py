@@ -26,6 +26,7 @@ __all__ = [
     "Verifier",
     "check_block",
     "keyed_hash",
+    "scheme_of",
     "sign",
     "signed_headers",
     "verifier",
@@ -64,11 +65,45 @@ class Verifier:
         """Whether the request's address is signed: it must be the one the sender wrote."""
         return isinstance(self.scheme, DigestScheme) and "url" in self.scheme.content.names
 
+    @property
+    def covers_query(self) -> bool:
+        """Whether the query is the sender's word: signed, or sent by whoever knows the secret."""
+        return self.signs_url or not isinstance(self.scheme, DigestScheme)
+
+    @property
+    def proves_again(self) -> bool:
+        """Whether a request can be verified once more after it was stored.
+
+        A digest can. Where the proof is the secret itself it was not stored.
+        """
+        return isinstance(self.scheme, DigestScheme)
+
+    @property
+    def proof_headers(self) -> frozenset[str]:
+        """Headers that a digest stands in or covers, in lower case."""
+        if not isinstance(self.scheme, DigestScheme):
+            return frozenset()
+        clock = self.scheme.clock
+        names = [*self.scheme.headers, *self.scheme.content.headers]
+        names += [clock.header] if clock and clock.header else []
+        return frozenset(name.lower() for name in names)
+
     def without_secret(self, request: Request) -> Request:
         """The request as it may be stored: a token or password that travels in it is taken out."""
         if isinstance(self.scheme, TokenScheme | BasicScheme):
             return self.scheme.without_secret(request)
         return request
+
+    def rejected(self, request: Request, reason: str) -> Request:
+        """A refused request as it may be stored.
+
+        A token that was found wrong may be the right one of tomorrow, so it is taken out like
+        a right one. Where it was not found, it may stand anywhere in the body: the body is not
+        kept, and nothing that holds a secret of ours.
+        """
+        if not isinstance(self.scheme, TokenScheme):
+            return self.without_secret(request)
+        return self.scheme.rejected(self.keys, request, reason)
 
 
 def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
@@ -91,6 +126,11 @@ def check_block(block: Mapping[str, object]) -> None:
     block = expanded(block)
     scheme_from_block(block)
     networks_from_block(block)
+
+
+def scheme_of(block: Mapping[str, object]) -> str:
+    """The name of a block's scheme; ``none``: anybody may send."""
+    return str(expanded(block)["scheme"])
 
 
 def signed_headers(block: Mapping[str, object]) -> frozenset[str]:

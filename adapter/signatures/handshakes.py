@@ -6,16 +6,50 @@ Answers are plain text, and only of characters that no browser reads as markup.
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 
 from adapter.exceptions import ConfigurationError, VerificationError
 from adapter.signatures.primitives import is_equal
 from adapter.signatures.request import bytes_from_text, fields_from_form
 
-HANDSHAKES = ("meta", "slack")
+#: Where Meta's verify token is looked for when the mapping names no variable.
+META_TOKEN = "META_VERIFY_TOKEN"  # noqa: S105 - a name, not a token
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 #: Meta describes its challenge as a number.
 _META_CHALLENGE = re.compile(r"[0-9]{1,64}")
 _SLACK_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Handshake:
+    """The ``handshake:`` of a mapping."""
+
+    #: ``meta`` or ``slack``.
+    kind: str
+    #: The environment variable that holds Meta's verify token; None: Slack signs instead.
+    variable: str | None
+
+
+def handshake_from(block: object) -> Handshake | None:
+    """What ``handshake: slack``, ``meta`` or ``{ meta: VARIABLE }`` says; None: there is none.
+
+    Raises :class:`ConfigurationError` for anything else.
+    """
+    if block is None:
+        return None
+    if block == "slack":
+        return Handshake(kind="slack", variable=None)
+    if block == "meta":
+        return Handshake(kind="meta", variable=META_TOKEN)
+    if isinstance(block, Mapping) and list(block) == ["meta"]:
+        variable = block["meta"]
+        if isinstance(variable, str) and _VARIABLE.fullmatch(variable):
+            return Handshake(kind="meta", variable=variable)
+    raise ConfigurationError(
+        "'handshake' must be slack, or { meta: VARIABLE } with the environment variable "
+        "that holds the verify token"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

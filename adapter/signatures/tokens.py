@@ -13,6 +13,8 @@ from adapter.signatures.primitives import is_equal, key_from_secret
 from adapter.signatures.request import FORM_TYPE, Request, bytes_from_text, fields_from_form
 
 PLACES = ("header", "query", "form", "json")
+#: Stands in a refused request where a secret of ours stood.
+REMOVED = "[removed]"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +63,15 @@ class TokenScheme:
         start, mark, _ = request.url.partition("#")[0].partition("?")
         query = _form_without(bytes_from_text(request.query), self.name).decode("latin-1")
         return dataclasses.replace(request, url=start + (mark and query and mark) + query)
+
+    def rejected(self, keys: Sequence[bytes], request: Request, reason: str) -> Request:
+        """The refused request without any token that can be found in it."""
+        stripped = self.without_secret(request)
+        if self.place in ("form", "json") and reason != "token_mismatch":
+            stripped = dataclasses.replace(stripped, body=b"")
+        for key in keys:
+            stripped = _without_text(stripped, key.removeprefix(self.prefix.encode()))
+        return stripped
 
     def _token(self, request: Request) -> bytes:
         if self.place == "header":
@@ -156,6 +167,23 @@ def _json_without(body: bytes, name: str) -> bytes:
         if isinstance(document, dict) and document.pop(name, None) is not None:
             return json.dumps(document).encode()
     return body
+
+
+def _without_text(request: Request, secret: bytes) -> Request:
+    """The request with a secret blotted out wherever it stands as it is."""
+    texts = [secret.decode(encoding, "replace") for encoding in ("utf-8", "latin-1")]
+
+    def blotted(text: str) -> str:
+        for seen in texts:
+            text = text.replace(seen, REMOVED)
+        return text
+
+    return dataclasses.replace(
+        request,
+        url=blotted(request.url),
+        headers={name: blotted(value) for name, value in request.headers.items()},
+        body=request.body.replace(secret, REMOVED.encode()),
+    )
 
 
 def _form_without(form: bytes, name: str) -> bytes:

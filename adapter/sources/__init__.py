@@ -1,7 +1,8 @@
 """The lead sources: ``mappings/*.yaml`` and ``communities.yaml``, loaded and checked."""
 
+import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from adapter.config import Policy
@@ -34,12 +35,23 @@ def load(folder: Path, policy: Policy) -> Sources:
     return Sources(_without_mistakes(_loaded(folder, policy)))
 
 
-def load_one(folder: Path, name: str, policy: Policy) -> Source:
-    """One source of a folder, whatever is wrong with the others. Raises :class:`MappingErrors`."""
+def load_one(folder: Path, name: str, policy: Policy, *, tries_out: bool = True) -> Source:
+    """One source of a folder, whatever is wrong with the others. Raises :class:`MappingErrors`.
+
+    Without ``tries_out`` its tests may fail, or not be written yet.
+    """
+    file = file_of(folder, name)
+    return _without_mistakes(load_files(folder, [file], policy, tries_out=tries_out))[name]
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """The mapping of one source. Raises :class:`MappingErrors` that names those there are."""
     file = folder / f"{name}.yaml"
-    if name == Path(FILE).stem or not file.is_file():
-        raise MappingErrors([_no_mappings(folder, f"holds no mapping {name[:60]}.yaml")])
-    return _without_mistakes(load_files(folder, [file], policy))[name]
+    if name != Path(FILE).stem and file.is_file():
+        return file
+    known = ", ".join(sorted(one.stem for one in folder.glob("*.yaml") if one.name != FILE))
+    there = f"; there is {known}" if known else ""
+    raise MappingErrors([_no_mappings(folder, f"holds no mapping {name[:60]}.yaml{there}")])
 
 
 def _without_mistakes(loaded: Loaded) -> Mapping[str, Source]:
@@ -52,8 +64,10 @@ def _without_mistakes(loaded: Loaded) -> Mapping[str, Source]:
 def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
     """All problems of folders and single files, warnings too, in the order of the files."""
     folders = [path for path in paths if path.is_dir()]
-    files = [path for path in paths if not path.is_dir()]
-    found = [_loaded(folder, policy).problems for folder in folders]
+    others = [path for path in paths if path.suffix != ".yaml" and path.is_file()]
+    files = [path for path in paths if path not in (*folders, *others)]
+    found: list[Iterable[Problem]] = [map(_no_mapping, others)]
+    found += [_loaded(folder, policy).problems for folder in folders]
     for folder, group in itertools.groupby(sorted(files), key=lambda path: path.parent):
         mappings = (file for file in group if file.name != FILE)
         found.append(load_files(folder, mappings, policy).problems)
@@ -65,9 +79,23 @@ def _loaded(folder: Path, policy: Policy) -> Loaded:
         raise MappingErrors([_no_mappings(folder, "is not a folder")])
     files = sorted(path for path in folder.glob("*.yaml") if path.name != FILE)
     loaded = load_files(folder, files, policy)
+    misnamed = map(_misnamed, sorted(folder.glob("*.yml")))
+    loaded = dataclasses.replace(loaded, problems=tuple(sorted([*loaded.problems, *misnamed])))
     if files:
         return loaded
     return Loaded({}, (*loaded.problems, _no_mappings(folder, "holds no mappings")))
+
+
+def _no_mapping(file: Path) -> Problem:
+    if file.suffix == ".yml":
+        return _misnamed(file)
+    text = "is no mapping; a sample is looked at by: adapter map SOURCE FILE"
+    return Problem(file=str(file), line=1, column=1, field="file", message=text)
+
+
+def _misnamed(file: Path) -> Problem:
+    text = f"is not read: call it {file.stem}.yaml, with the ending .yaml"
+    return Problem(file=str(file), line=1, column=1, field="file", message=text)
 
 
 def _no_mappings(folder: Path, message: str) -> Problem:

@@ -36,6 +36,29 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what the loader would not read as text, and nothing else."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        """Indents lists below their key, as people do."""
+        super().increase_indent(flow, indentless=False)
+
+
+def _lines(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _lines)
+
+
+def text_from_data(data: Any) -> str:
+    """Plain data as YAML that reads back as the same."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
+
+
 @dataclasses.dataclass(slots=True)
 class Document:
     """One file, and the problems found in it so far."""

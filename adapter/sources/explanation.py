@@ -1,7 +1,9 @@
 """A mapping in plain sentences: per field where it looks and how it reads."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import itertools
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.appointment import TARGETS
@@ -10,6 +12,10 @@ from adapter.transforms import TRANSFORMS
 
 #: Options of a field that are told in the middle column.
 TOLD: Final = frozenset({"from", "all", "always", "date", "time", "as", "table", "default"})
+
+#: Columns of the text, and of its middle part.
+WIDTH: Final = 100
+WIDEST: Final = 34
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,6 +35,18 @@ def rows_from_source(source: Source) -> list[Row]:
     """Everything that the mapping says, in the order a webhook meets it."""
     data = source.document.data
     return [*_gate_rows(data), *_shape_rows(data), *map(_field_row, data["appointment"].items())]
+
+
+def text_from_rows(rows: Sequence[Row]) -> Iterator[str]:
+    """The rows in three columns, each broken between words."""
+    what = max(len(row.what) for row in rows)
+    where = min(WIDEST, max(len(row.where) for row in rows))
+    for row in rows:
+        left = textwrap.wrap(row.where, where, break_on_hyphens=False) or [""]
+        right = textwrap.wrap(row.how, max(WIDTH - what - where - 6, 30)) or [""]
+        names = [row.what]
+        for parts in itertools.zip_longest(names, left, right, fillvalue=""):
+            yield f"  {parts[0]:<{what}}  {parts[1]:<{where}}  {parts[2]}".rstrip()
 
 
 def _gate_rows(data: Mapping[str, Any]) -> Iterator[Row]:
@@ -109,7 +127,7 @@ def _readings(name: str, said: Mapping[str, Any]) -> Iterator[str]:
     if "table" in said:
         yield "table: " + ", ".join(f"{word} → {_row(to)}" for word, to in said["table"].items())
     elif transform in TRANSFORMS:
-        yield f"{transform}: {TRANSFORMS[transform].description}"
+        yield f"{transform}: {TRANSFORMS[transform].description.partition('. ')[0]}"
     elif name == "starts_at":
         yield "instant: local time is on the community's clock unless it says otherwise"
     for option, value in said.items():

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from adapter import signatures
 from adapter.appointment import problems as refusals
 from adapter.config import Policy
-from adapter.exceptions import ConfigurationError
 from adapter.mapping import CompiledMapping
 from adapter.mapping.compiled import Reading
 from adapter.mapping.reads import ListRead
+from adapter.sources.blanks import refuse_blanks
 from adapter.sources.communities import FILE, Communities, communities_from_document
 from adapter.sources.document import Document, document_from_file
+from adapter.sources.entrance import check_handshake, check_respond, check_signature
 from adapter.sources.fields import FieldCompiler
 from adapter.sources.places import Places
 from adapter.sources.problems import Problem
@@ -39,14 +39,17 @@ class Loaded:
 
 
 def load_files(
-    folder: Path, files: Iterable[Path], policy: Policy, *, runs_tests: bool = True
+    folder: Path, files: Iterable[Path], policy: Policy, *, tries_out: bool = True
 ) -> Loaded:
-    """The sources of some files of one folder, with that folder's communities."""
+    """The sources of some files of one folder, with that folder's communities.
+
+    Without ``tries_out`` their tests and samples are not looked at.
+    """
     document, raw = document_from_file(folder / FILE)
     communities = communities_from_document(document)
     sources, problems = {}, []
     for file in files:
-        mapping, source = _load(file, raw, communities, policy, runs_tests=runs_tests)
+        mapping, source = _load(file, raw, communities, policy, tries_out=tries_out)
         problems += mapping.problems
         if source and not mapping.is_wrong:
             sources[source.name] = source
@@ -59,7 +62,7 @@ def _load(
     communities: Communities,
     policy: Policy,
     *,
-    runs_tests: bool,
+    tries_out: bool,
 ) -> tuple[Document, Source | None]:
     document, raw = document_from_file(file)
     if not NAME.match(file.stem):
@@ -69,23 +72,33 @@ def _load(
     if document.problems:
         return document, None
     digest = hashlib.sha256(raw + b"\0" + communities_raw).hexdigest()
-    source = _compile(document, file, digest, communities, policy)
-    try_out(source, runs_tests=runs_tests and not communities.document.is_wrong)
+    source = _compile(document, file, digest, communities, policy, tries_out=tries_out)
+    refuse_blanks(document, but=() if tries_out else ("tests",))
+    if tries_out:
+        try_out(source, runs_tests=not communities.document.is_wrong)
     return document, source
 
 
 def _compile(
-    document: Document, file: Path, digest: str, communities: Communities, policy: Policy
+    document: Document,
+    file: Path,
+    digest: str,
+    communities: Communities,
+    policy: Policy,
+    *,
+    tries_out: bool,
 ) -> Source:
     """The source as far as the file allows; what is wrong is left out, with a problem each."""
-    loaded = _sections(document)
+    loaded = _sections(document, needs_tests=tries_out)
     places = Places(document)
     sections = SectionCompiler(document, places, file.stem)
     appointment = loaded.get("appointment")
     fields = FieldCompiler(document, places, policy).fills(appointment) if appointment else []
     _refuse_no_time(document, loaded)
     compiled = _with_keys(_compiled(sections, fields, loaded, communities, policy), places)
-    secrets = _check_signature(document, loaded.get("signature", {}))
+    secrets = check_signature(document, loaded.get("signature", {}))
+    check_handshake(document, loaded.get("handshake"))
+    check_respond(document, loaded.get("respond", {}))
     return Source(
         name=file.stem,
         path=file,
@@ -105,10 +118,11 @@ def _compile(
     )
 
 
-def _sections(document: Document) -> Mapping[str, Any]:
+def _sections(document: Document, *, needs_tests: bool) -> Mapping[str, Any]:
     """The sections; those that are wrong are left out, with a problem each."""
     _use_delivery_id(document)
-    loaded = load_into(document, Sections(), document.data, ())
+    missing = () if needs_tests else ("tests",)
+    loaded = load_into(document, Sections(partial=missing), document.data, ())
     if loaded is not None:
         return dict(loaded)
     wrong = {problem.field.split(".")[0] for problem in document.problems}
@@ -204,18 +218,3 @@ def _refuse_no_time(document: Document, loaded: Mapping[str, Any]) -> None:
             "nothing fills starts_at, which is required "
             "(or say 'without_time: hold' for a sender that has no tour times)",
         )
-
-
-def _check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the secrets; a problem where the block is wrong."""
-    if not block:
-        return ()
-    try:
-        signatures.check_block(block)
-    except ConfigurationError as exc:
-        key = next((key for key in block if f"'{key}'" in str(exc)), None)
-        where = ("signature", key) if key else ("signature",)
-        document.add(where, str(exc))
-        return ()
-    secrets = block.get("secrets", [])
-    return tuple(secrets) if isinstance(secrets, list) else ()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -13,12 +14,17 @@ from adapter.mapping import Item, Mapped, Outcome, Scope
 from adapter.mapping.reads import ListRead
 from adapter.paths import ABSENT
 from adapter.sources.document import Where
+from adapter.sources.drafting import places_of
 from adapter.sources.places import Place
 from adapter.sources.samples import Sample, sample_from_test
+from adapter.sources.shapes import hint
 from adapter.sources.source import Source
 
 #: What a test may expect; exactly one of them.
 EXPECTATIONS: Final = ("expect", "expect_some", "held", "ignored", "cancellation")
+#: How many samples, and paths of which length, are asked what was meant.
+MOST_SCOPES: Final = 10
+LONGEST: Final = 100
 #: A field of the appointment and the line of the mapping that fills it.
 FILLED_WITH: Final = {
     "first_name": "name",
@@ -147,7 +153,17 @@ def all_reasons(mapped: Mapped) -> list[Reason]:
 def told(reason: Reason) -> str:
     """A reason in one line, without its field and place: value, path, sentence."""
     head = " from ".join(part for part in (reason.value, reason.path) if part)
-    return f"{head}: {reason.reason}" if head else reason.reason
+    text = reason.reason + hint(_text(reason.value), reason.reason)
+    return f"{head}: {text}" if head else text
+
+
+def _text(shown: str | None) -> str:
+    """The text that a reason shows, where it is one and shown whole."""
+    try:
+        value = json.loads(shown or "null")
+    except ValueError:
+        return ""
+    return str(value) if isinstance(value, str | int) else ""
 
 
 def _told(mapped: Mapped) -> str:
@@ -160,12 +176,26 @@ def _find_paths(source: Source, samples: Sequence[Sample]) -> None:
     """A path that no sample has is most likely misspelt."""
     scopes = [source.scope_of(sample.payload, sample.headers, sample.query) for sample in samples]
     inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
+    document = source.document
+    told = {(problem.line, problem.column) for problem in document.problems}
     for place in source.places:
+        if document.position(place.where) in told:
+            continue
         if not any(_is_there(place, scope) or _is_unknown(place, scope) for scope in inner):
             text = place.path.text
-            message = f"{text!r} is found in none of the sample payloads"
-            source.document.add(place.where, message, field=place.field)
+            message = f"{text!r} is found in none of the sample payloads{_meant(text, inner)}"
+            document.add(place.where, message, field=place.field)
     _find_answers(source, inner)
+
+
+def _meant(text: str, scopes: Sequence[Scope]) -> str:
+    """The path of a sample that was perhaps meant. Bounded, and never on a webhook's way."""
+    known: dict[str, None] = {}
+    for scope in scopes[:MOST_SCOPES]:
+        whole = scope.payload if isinstance(scope.payload, Mapping) else {}
+        known |= dict.fromkeys(path for path, _ in places_of({**whole, **scope.names}))
+    near = difflib.get_close_matches(text[:LONGEST], [one for one in known if len(one) <= LONGEST])
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _is_there(place: Place, scope: Scope) -> bool:

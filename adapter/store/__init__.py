@@ -10,22 +10,50 @@ import psycopg_pool
 from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
+from adapter.store.gate import GateRow
 from adapter.store.leads import Leads
 from adapter.store.migrate import migrate, pending, reason_of
+from adapter.store.rejections import NewRejection, Rejection, Rejections
 from adapter.store.rows import NewBooking
+from adapter.store.senders import Senders, Traffic
 from adapter.store.statements import STATEMENTS
 from adapter.store.tasks import Task
 
-__all__ = ["Leads", "NewBooking", "Store", "Task", "check_reachable", "is_reachable", "migrate"]
+__all__ = [
+    "GateRow",
+    "Leads",
+    "NewBooking",
+    "NewRejection",
+    "Rejection",
+    "Rejections",
+    "Senders",
+    "Store",
+    "Task",
+    "Traffic",
+    "check_reachable",
+    "is_reachable",
+    "migrate",
+]
 
 #: A statement that takes longer is given up, so that a sender gets its 503 in time.
 STATEMENT_SECONDS = 10
 
 
+#: What says that a statement or its values are wrong, not that PostgreSQL is away.
+_FAULTS_OF_OURS = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
+
+
 class Store:
     """A pool of connections; :meth:`transaction` is the only way to rows."""
 
-    def __init__(self, url: str, *, size: int = 8, wait_seconds: float = 3.0) -> None:
+    def __init__(
+        self, url: str, *, size: int = 8, wait_seconds: float = 3.0, is_checked: bool = True
+    ) -> None:
+        """A pool for PostgreSQL at ``url``, with at most ``size`` connections.
+
+        With ``is_checked`` each connection is tried before it is used, which costs a round trip
+        and finds those that a restart of PostgreSQL has broken; without it, :meth:`refresh` does.
+        """
         self.url = url
         self._pool = psycopg_pool.ConnectionPool(
             url,
@@ -33,7 +61,13 @@ class Store:
             max_size=size,
             timeout=wait_seconds,
             open=False,
+            check=psycopg_pool.ConnectionPool.check_connection if is_checked else None,
             kwargs={
+                # A host that is gone without a word is found out within these seconds.
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 10_000,
                 "row_factory": dict_row,
                 "connect_timeout": 5,
                 "options": f"-c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC",
@@ -52,6 +86,10 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._pool.close()
 
+    def refresh(self) -> None:
+        """Replaces the idle connections that PostgreSQL has closed."""
+        self._pool.check()
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Leads]:
         """One transaction: committed at the end, rolled back when anything is raised.
@@ -61,7 +99,10 @@ class Store:
         try:
             with self._pool.connection() as connection:
                 yield Leads(connection)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
+        except _FAULTS_OF_OURS:
+            raise
+        except psycopg.Error as exc:
+            # Among them a server that has become read-only: a failover has left us behind.
             raise StoreUnavailable(reason_of(exc)) from exc
         except procrastinate.exceptions.ConnectorException as exc:
             raise StoreUnavailable("PostgreSQL was lost while a task was put") from exc

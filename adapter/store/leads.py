@@ -48,6 +48,7 @@ class Leads:
         *,
         source: str,
         digest: bytes,
+        content: bytes,
         content_type: str,
         headers: Mapping[str, str],
         query: str,
@@ -59,6 +60,7 @@ class Leads:
             "insert_event",
             source=source,
             digest=digest,
+            content=content,
             received_at=now,
             content_type=storable(content_type),
             headers=Jsonb({storable(name): storable(value) for name, value in headers.items()}),
@@ -70,17 +72,23 @@ class Leads:
         tasks.put(self.connection, tasks.Task.MAP_EVENT, row["id"])
         return int(row["id"])
 
-    def count_repeat(self, *, source: str, digest: bytes, now: dt.datetime) -> int:
-        """Counts one more delivery; returns the id of the event that came first."""
-        row = self._one("count_repeat", source=source, digest=digest, at=now)
+    def count_repeat(
+        self, *, source: str, digest: bytes, content: bytes, now: dt.datetime
+    ) -> tuple[int, bool]:
+        """Counts one more delivery; the event that came first, and whether this is the same."""
+        row = self._one("count_repeat", source=source, digest=digest, content=content, at=now)
         if row is None:
             raise LookupError("a claim vanished between two statements")
-        return int(row["lead_id"])
+        return int(row["lead_id"]), bool(row["is_same"])
 
     def event(self, event_id: int, *, lock: bool = False) -> Event | None:
         """One event; with ``lock``, locked until the transaction ends."""
         row = self._one("lock_event" if lock else "event", id=event_id)
         return event_from_row(row) if row else None
+
+    def map_later(self, event_id: int, at: dt.datetime) -> None:
+        """Puts the task of a received event again, to run at ``at``."""
+        tasks.put(self.connection, tasks.Task.MAP_EVENT, event_id, at=at)
 
     def settle_event(
         self,
@@ -106,39 +114,45 @@ class Leads:
 
     # --- bookings
 
-    def insert_booking(
-        self, event: Event, new: NewBooking, *, digest: bytes | None, now: dt.datetime
-    ) -> int:
-        """Stores a booking, with its task where it is pending.
+    def next_id(self) -> int:
+        """A number that no event and no booking has had."""
+        row = self._one("next_id")
+        assert row is not None  # noqa: S101 - a sequence does not end
+        return int(row["id"])
 
-        Where ``digest`` was claimed before, the booking is stored as a duplicate.
-        """
-        booking_id = int(self._one("next_id")["id"])  # type: ignore[index] # a sequence never ends
-        state, reason = new.state, new.reason
-        if digest is not None and not self._claims(event.source, digest, booking_id, now):
-            state, reason = BookingState.DUPLICATE, "item_seen_before"
-        pending = state is BookingState.PENDING
+    def claim(self, source: str, digest: bytes, booking_id: int, *, now: dt.datetime) -> bool:
+        """Claims ``digest`` for a booking; False when it was claimed before."""
+        row = self._one("claim_item", source=source, digest=digest, booking_id=booking_id, at=now)
+        return row is not None
+
+    def pass_claim_on(self, source: str, digest: bytes, booking_id: int) -> None:
+        """Lets a claim point to the booking that took the first one's place."""
+        self._run("pass_claim_on", source=source, digest=digest, booking_id=booking_id)
+
+    def insert_booking(
+        self, event: Event, new: NewBooking, booking_id: int, *, now: dt.datetime
+    ) -> None:
+        """Stores a booking. A pending one goes out when a lane is woken."""
         self._run(
             "insert_booking",
             id=booking_id,
             event_id=event.id,
             item=new.item,
             source=event.source,
-            state=state,
+            state=new.state,
             community=new.community,
             timezone=new.timezone,
             starts_at=new.starts_at,
             appointment=Jsonb(dict(new.appointment)),
             reasons=json_from_reasons(new.reasons),
-            due_at=now if pending else None,
-            reason=reason,
-            why=reason or "mapped",
+            due_at=now if new.state is BookingState.PENDING else None,
+            reason=new.reason,
+            why=new.reason or "mapped",
             by="worker",
             at=now,
+            asked_at=new.asked_at,
+            person_keys=list(new.person_keys),
         )
-        if pending:
-            tasks.put(self.connection, tasks.Task.SEND_BOOKING, booking_id)
-        return booking_id
 
     def booking(self, booking_id: int, *, lock: bool = False) -> Booking | None:
         """One booking; with ``lock``, locked until the transaction ends."""
@@ -183,6 +197,10 @@ class Leads:
         self._run("look_again", id=booking.id, state=booking.state, due_at=due_at)
         self._wake(booking.id, booking.state, due_at)
 
+    def stop_looking(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
+        """Gives an unknown booking to a person: it is not looked for any more."""
+        self._run("stop_looking", id=booking.id, state=booking.state, why=why, at=now)
+
     def bookings(
         self, *, states: Sequence[str] = (), source: str | None = None, limit: int = 100
     ) -> list[Booking]:
@@ -196,6 +214,67 @@ class Leads:
         """Events, newest first."""
         rows = self._all("events", states=list(states) or None, source=source, limit=limit)
         return [event_from_row(row) for row in rows]
+
+    def wake_lane(self, number: int, at: dt.datetime | None = None) -> None:
+        """Puts the task of a lane, to run at ``at`` or now. Any number names one."""
+        tasks.put(self.connection, tasks.Task.SEND, number % tasks.SEND_LANES, at=at)
+
+    def wake_all_lanes(self) -> None:
+        """Puts the task of every lane."""
+        for lane in range(tasks.SEND_LANES):
+            self.wake_lane(lane)
+
+    def wake_siblings(self, booking_id: int) -> None:
+        """Wakes a lane where another booking of the same person waited for this one."""
+        if self._one("has_waiting_sibling", id=booking_id):
+            self.wake_lane(booking_id)
+
+    # --- order
+
+    def lock_keys(self, keys: Iterable[int]) -> None:
+        """Keeps everybody else from deciding about these keys until the transaction ends.
+
+        Keys are of people at a community and of items. All that a transaction needs are locked
+        at once, in one order, so that two transactions cannot wait for each other.
+        """
+        self._all("lock_keys", keys=list(keys))
+
+    def live_bookings_of(
+        self, keys: Iterable[int], states: Iterable[BookingState], *, except_id: int = 0
+    ) -> list[Booking]:
+        """Bookings in ``states`` of whoever has one of ``keys``."""
+        rows = self._all(
+            "bookings_of_people", keys=list(keys), states=list(states), except_id=except_id
+        )
+        return [booking_from_row(row) for row in rows]
+
+    def most_urgent(self, now: dt.datetime, soon: dt.datetime) -> Booking | None:
+        """The booking to send next, locked: a soon tour, else by turns among the sources."""
+        row = self._one("most_urgent_soon", now=now, soon=soon)
+        row = row or self._one("most_urgent_in_turn", now=now)
+        return booking_from_row(row) if row else None
+
+    def take_turn(self, source: str, weight: int) -> None:
+        """Puts a source behind the others after one of its bookings was taken."""
+        self._run("take_turn", source=source, weight=weight)
+
+    def too_late(self, before: dt.datetime) -> list[int]:
+        """Ids of waiting bookings whose tour starts by ``before``, locked."""
+        return [row["id"] for row in self._all("expire", before=before)]
+
+    def is_awaited(self, before: dt.datetime) -> bool:
+        """Whether a booking has been due to be sent since ``before``."""
+        row = self._one("is_awaited", before=before)
+        return bool(row and row["awaited"])
+
+    def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
+        """Those of the jobs that belong to a booking already."""
+        return [row["job_id"] for row in self._all("known_jobs", job_ids=list(job_ids))]
+
+    def lead_of_claim(self, source: str, digest: bytes) -> int | None:
+        """The event or booking that claimed ``digest`` first."""
+        row = self._one("lead_of_claim", source=source, digest=digest)
+        return int(row["lead_id"]) if row else None
 
     # --- attempts
 
@@ -259,6 +338,8 @@ class Leads:
 
     def wake_forgotten(self, before: dt.datetime) -> int:
         """Puts a task for each row that has been due since ``before`` and has none."""
+        if self.is_awaited(before):
+            self.wake_all_lanes()
         events = self._all("events_without_task", before=before)
         for row in events:
             tasks.put(self.connection, tasks.Task.MAP_EVENT, row["id"])
@@ -306,13 +387,8 @@ class Leads:
             row = self._one("event", id=owner["id"])
         return event_from_row(row) if row else None
 
-    def _claims(self, source: str, digest: bytes, booking_id: int, now: dt.datetime) -> bool:
-        row = self._one("claim_item", source=source, digest=digest, booking_id=booking_id, at=now)
-        return row is not None
-
     def _wake(self, booking_id: int, state: BookingState, at: dt.datetime | None) -> None:
-        task = tasks.Task.SEND_BOOKING if state is BookingState.PENDING else tasks.Task.FOLLOW_UP
-        tasks.put(self.connection, task, booking_id, at=at)
+        tasks.put(self.connection, tasks.TASK_OF[state], booking_id, at=at)
 
     def _run(self, name: str, **values: Any) -> None:
         self.connection.execute(STATEMENTS[name], values)

@@ -5,7 +5,6 @@ its migration files are noted as done; a newer Procrastinate brings further file
 once.
 """
 
-import secrets
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -16,7 +15,6 @@ from procrastinate.schema import SchemaManager
 from psycopg.rows import scalar_row
 
 from adapter.exceptions import StoreUnavailable
-from adapter.store.statements import STATEMENTS
 
 #: Two processes that migrate at once take turns by this number; it has no meaning of its own.
 LOCK = 7_206_114_935
@@ -30,9 +28,9 @@ CREATE TABLE IF NOT EXISTS migrations (
 
 
 class Migration(NamedTuple):
-    """One step: its name in the ledger, and the SQL it runs."""
+    """One step, run in one transaction: its names in the ledger, and the SQL it runs."""
 
-    name: str
+    names: tuple[str, ...]
     sql: str
 
 
@@ -48,6 +46,8 @@ def migrate(url: str) -> list[str]:
             return list(_apply(connection))
     except psycopg.OperationalError as exc:
         raise StoreUnavailable(f"cannot reach PostgreSQL: {reason_of(exc)}") from exc
+    except psycopg.Error as exc:
+        raise StoreUnavailable(f"cannot migrate: {type(exc).__name__}") from exc
 
 
 def pending(connection: psycopg.Connection[Any]) -> list[str]:
@@ -55,7 +55,7 @@ def pending(connection: psycopg.Connection[Any]) -> list[str]:
     with connection.cursor(row_factory=scalar_row) as cursor:
         exists = cursor.execute("SELECT to_regclass('migrations') IS NOT NULL").fetchone()
     done = _done(connection) if exists else set()
-    return [step.name for step in _steps(done) if step.name not in done]
+    return [name for step in _steps(done) for name in step.names]
 
 
 def reason_of(exc: psycopg.Error) -> str:
@@ -65,15 +65,12 @@ def reason_of(exc: psycopg.Error) -> str:
 
 
 def _apply(connection: psycopg.Connection[Any]) -> Iterator[str]:
-    done = _done(connection)
-    for step in _steps(done):
-        if step.name in done:
-            continue
+    for step in _steps(_done(connection)):
         with connection.transaction():
             connection.execute(step.sql.encode())
-            connection.execute("INSERT INTO migrations (name) VALUES (%s)", [step.name])
-        yield step.name
-    connection.execute(STATEMENTS["keep_hash_key"], {"hash_key": secrets.token_bytes(32)})
+            for name in step.names:
+                connection.execute("INSERT INTO migrations (name) VALUES (%s)", [name])
+        yield from step.names
 
 
 def _done(connection: psycopg.Connection[Any]) -> set[str]:
@@ -82,19 +79,21 @@ def _done(connection: psycopg.Connection[Any]) -> set[str]:
 
 
 def _steps(done: set[str]) -> Iterator[Migration]:
-    yield from _queue_steps(fresh=not any(name.startswith("procrastinate/") for name in done))
+    """The steps that are not done, in their order."""
+    yield from _queue_steps(done)
     own = resources.files("adapter.store") / "migrations"
     for file in sorted(own.iterdir(), key=lambda file: file.name):
-        yield Migration(file.name, file.read_text())
+        if file.name not in done:
+            yield Migration((file.name,), file.read_text())
 
 
-def _queue_steps(*, fresh: bool) -> Iterator[Migration]:
-    """Procrastinate's files; on a fresh database its schema stands for all of them."""
+def _queue_steps(done: set[str]) -> Iterator[Migration]:
+    """Procrastinate's files; on a database without any of them, its schema stands for them all."""
     folder = Path(SchemaManager.get_migrations_path())
-    files = sorted(folder.glob("*.sql"), key=lambda file: file.name)
-    for number, file in enumerate(files):
-        if not fresh:
-            sql = file.read_text()
-        else:
-            sql = SchemaManager.get_schema() if number == 0 else "SELECT 1"
-        yield Migration(f"procrastinate/{file.name}", sql)
+    files = {f"procrastinate/{file.name}": file for file in sorted(folder.glob("*.sql"))}
+    if done.isdisjoint(files):
+        yield Migration(tuple(files), SchemaManager.get_schema())
+        return
+    for name, file in files.items():
+        if name not in done:
+            yield Migration((name,), file.read_text())

@@ -4,15 +4,11 @@
 -- The key of this installation's hashes.
 SELECT hash_key FROM installation
 
--- name: keep_hash_key
--- Keeps a new key unless there is one.
-INSERT INTO installation (hash_key) VALUES (%(hash_key)s) ON CONFLICT DO NOTHING
-
 -- name: insert_event
 -- Claims the digest and stores the event; no row comes back when the digest was claimed before.
 WITH claim AS (
-    INSERT INTO claims (source, digest, lead_id, claimed_at)
-    VALUES (%(source)s, %(digest)s, nextval('lead_ids'), %(received_at)s)
+    INSERT INTO claims (source, digest, content, lead_id, claimed_at)
+    VALUES (%(source)s, %(digest)s, %(content)s, nextval('lead_ids'), %(received_at)s)
     ON CONFLICT ON CONSTRAINT claims_once DO NOTHING
     RETURNING lead_id
 ), event AS (
@@ -27,10 +23,10 @@ WITH claim AS (
 SELECT id FROM event
 
 -- name: count_repeat
--- Counts one more delivery of a claimed digest and says which event it was.
+-- Counts one more delivery of a claimed digest; says which event came first, and if it is the same.
 UPDATE claims SET repeats = repeats + 1, repeated_at = %(at)s
 WHERE source = %(source)s AND digest = %(digest)s
-RETURNING lead_id
+RETURNING lead_id, content IS NOT DISTINCT FROM %(content)s AS is_same
 
 -- name: claim_item
 -- Claims one item of an event for a booking; no row comes back when it was claimed before.
@@ -38,6 +34,10 @@ INSERT INTO claims (source, digest, lead_id, claimed_at)
 VALUES (%(source)s, %(digest)s, %(booking_id)s, %(at)s)
 ON CONFLICT ON CONSTRAINT claims_once DO NOTHING
 RETURNING lead_id
+
+-- name: pass_claim_on
+-- Lets a claim point to the booking that took the first one's place.
+UPDATE claims SET lead_id = %(booking_id)s WHERE source = %(source)s AND digest = %(digest)s
 
 -- name: next_id
 -- The next number for an event or a booking.
@@ -68,11 +68,14 @@ RETURNING event_id
 WITH booking AS (
     INSERT INTO bookings (
         id, event_id, item, source, state, community, timezone, starts_at, appointment, reasons,
-        due_at, created_at, updated_at, reason)
+        due_at, created_at, updated_at, reason, asked_at, person_keys)
     VALUES (
         %(id)s, %(event_id)s, %(item)s, %(source)s, %(state)s, %(community)s, %(timezone)s,
-        %(starts_at)s, %(appointment)s, %(reasons)s, %(due_at)s, %(at)s, %(at)s, %(reason)s)
-    RETURNING id, event_id, state
+        %(starts_at)s, %(appointment)s, %(reasons)s, %(due_at)s, %(at)s, %(at)s, %(reason)s,
+        %(asked_at)s, %(person_keys)s)
+    RETURNING id, event_id, state, source
+), turn AS (
+    INSERT INTO turns (source) SELECT source FROM booking ON CONFLICT DO NOTHING
 )
 INSERT INTO history (event_id, booking_id, at, to_state, why, by)
 SELECT event_id, id, %(at)s, state, %(why)s, %(by)s FROM booking
@@ -103,6 +106,16 @@ RETURNING booking_id
 -- name: look_again
 -- Puts off the next look at a booking whose state does not change.
 UPDATE bookings SET due_at = %(due_at)s WHERE id = %(id)s AND state = %(state)s
+
+-- name: stop_looking
+-- Ends the looks at a booking whose state does not change, and writes that down.
+WITH left_alone AS (
+    UPDATE bookings SET due_at = NULL, reason = %(why)s, updated_at = %(at)s
+    WHERE id = %(id)s AND state = %(state)s
+    RETURNING id, event_id, state
+)
+INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
+SELECT event_id, id, %(at)s, state, state, %(why)s, 'worker' FROM left_alone
 
 -- name: insert_attempt
 -- Writes down that a POST is about to leave.
@@ -141,13 +154,121 @@ WHERE state = 'received' AND received_at < %(before)s AND NOT EXISTS (
 ORDER BY received_at LIMIT 100
 
 -- name: bookings_without_task
--- Bookings that are due and wait for a task which is not there.
+-- Bookings that are due to be looked at and wait for a task which is not there.
 SELECT id, state FROM bookings b
-WHERE due_at < %(before)s AND NOT EXISTS (
+WHERE state IN ('submitted', 'unknown') AND due_at < %(before)s AND NOT EXISTS (
     SELECT FROM procrastinate_jobs j
     WHERE j.status = 'todo' AND j.queueing_lock =
-        CASE state WHEN 'pending' THEN 'send_booking:' ELSE 'follow_up:' END || b.id)
+        CASE state WHEN 'submitted' THEN 'follow_up:' ELSE 'look_for:' END || b.id)
 ORDER BY due_at LIMIT 100
+
+-- name: is_awaited
+-- Whether a booking has been due to be sent since then.
+SELECT EXISTS (SELECT FROM bookings WHERE state = 'pending' AND due_at < %(before)s) AS awaited
+
+-- name: lock_keys
+-- A lock for each key (a person at a community, an item), until the transaction ends; in one order.
+SELECT pg_advisory_xact_lock(key) FROM (
+    SELECT DISTINCT key FROM unnest(%(keys)s::bigint[]) AS key ORDER BY key) AS keys
+
+-- name: bookings_of_people
+-- Bookings in these states of whoever has one of these keys.
+SELECT * FROM bookings
+WHERE person_keys && %(keys)s::bigint[] AND state = ANY(%(states)s) AND id <> %(except_id)s
+ORDER BY id
+
+-- name: has_waiting_sibling
+-- Whether another booking of the same person waits to be sent.
+SELECT o.id FROM bookings b JOIN bookings o ON o.person_keys && b.person_keys AND o.id <> b.id
+WHERE b.id = %(id)s AND o.state = 'pending' LIMIT 1
+
+-- name: known_jobs
+-- Those of these jobs that belong to a booking.
+SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
+
+-- name: most_urgent_soon
+-- The soonest tour among those that start before then, of nobody who has one on the wire.
+SELECT b.* FROM bookings b
+WHERE state = 'pending' AND due_at <= %(now)s AND starts_at < %(soon)s AND NOT EXISTS (
+    SELECT FROM bookings o
+    WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
+ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+
+-- name: most_urgent_in_turn
+-- The soonest tour of the source whose turn it is, of nobody who has one on the wire.
+WITH first AS (
+    SELECT b.id, GREATEST(t.turn, g.turn) AS turn
+    FROM turns t, gate g, LATERAL (
+        SELECT id FROM bookings b
+        WHERE state = 'pending' AND source = t.source AND due_at <= %(now)s AND NOT EXISTS (
+            SELECT FROM bookings o
+            WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
+        ORDER BY starts_at, id LIMIT 1) b
+    ORDER BY 2, t.source LIMIT 1
+)
+SELECT bookings.* FROM bookings JOIN first USING (id) FOR UPDATE OF bookings SKIP LOCKED
+
+-- name: take_turn
+-- Puts a source behind the others, by its weight.
+WITH served AS (
+    UPDATE turns t SET turn = GREATEST(t.turn, g.turn) + 1.0 / %(weight)s
+    FROM gate g WHERE t.source = %(source)s
+    RETURNING GREATEST(t.turn, g.turn) - 1.0 / %(weight)s AS began
+)
+UPDATE gate SET turn = GREATEST(gate.turn, served.began) FROM served
+
+-- name: expire
+-- Waiting bookings whose tour starts too soon to be booked.
+SELECT id FROM bookings WHERE state = 'pending' AND starts_at <= %(before)s
+ORDER BY starts_at LIMIT 100 FOR UPDATE SKIP LOCKED
+
+-- name: lead_of_claim
+-- The event or booking that claimed a digest first.
+SELECT lead_id FROM claims WHERE source = %(source)s AND digest = %(digest)s
+
+-- name: lock_gate
+-- Locks the gate until the transaction ends.
+SELECT FROM gate FOR UPDATE
+
+-- name: forget_calls
+-- Drops calls that are out of the window.
+DELETE FROM calls WHERE at <= %(before)s
+
+-- name: gate
+-- What the gate holds, with the calls of the window.
+SELECT even_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
+    EXISTS (SELECT FROM bookings WHERE state = 'pending' AND due_at <= %(now)s) AS is_awaited
+FROM gate, (
+    SELECT count(*) AS calls, count(*) FILTER (WHERE is_read) AS reads, min(at) AS oldest_at
+    FROM calls) c
+
+-- name: pass_gate
+-- Counts one call.
+WITH call AS (INSERT INTO calls (at, is_read) VALUES (%(at)s, %(is_read)s))
+UPDATE gate SET even_at = %(even_at)s
+
+-- name: note_rate
+-- Keeps what Propexo says of its limit.
+UPDATE gate SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
+
+-- name: pause_gate
+-- Lets nothing pass before then.
+UPDATE gate SET paused_until = GREATEST(paused_until, %(until)s)
+
+-- name: stop_gate
+-- Stops sending; no row comes back when it was stopped already.
+UPDATE gate SET stopped_for = %(reason)s, checked_at = %(now)s WHERE stopped_for IS NULL
+RETURNING stopped_for
+
+-- name: take_check
+-- Takes the next check of a stopped gate; no row comes back when it is not due or not stopped.
+UPDATE gate SET checked_at = %(now)s
+WHERE stopped_for IS NOT NULL AND checked_at <= %(before)s
+RETURNING stopped_for
+
+-- name: open_gate
+-- Starts sending again.
+UPDATE gate SET stopped_for = NULL
 
 -- name: bookings
 -- Bookings, newest first, by state and source where these are given.
@@ -187,3 +308,64 @@ SELECT repeats, repeated_at FROM claims WHERE lead_id = %(event_id)s
 -- name: ping
 -- Whether the database answers and can be written to.
 SELECT NOT pg_is_in_recovery() AS writable
+
+-- name: be_patient_for
+-- Gives up each further statement of this transaction after so long.
+SELECT set_config('statement_timeout', %(limit)s, true)
+
+-- name: rejections_in_turn
+-- Lets one transaction at a time add to a source's rejections, so that the bound holds.
+SELECT pg_advisory_xact_lock(hashtextextended('rejections:' || %(source)s, 0))
+
+-- name: insert_rejection
+-- One refused request.
+INSERT INTO rejections (
+    source, received_at, reason, method, url, headers, body, bytes, sender, can_retry)
+VALUES (
+    %(source)s, %(received_at)s, %(reason)s, %(method)s, %(url)s, %(headers)s, %(body)s, %(bytes)s,
+    %(sender)s, %(can_retry)s)
+
+-- name: trim_rejections
+-- Removes the oldest of a source's rejections, down to so many rows and bytes.
+DELETE FROM rejections USING (
+    SELECT id, row_number() OVER newest AS place, sum(bytes) OVER newest AS total
+    FROM rejections WHERE source = %(source)s
+    WINDOW newest AS (ORDER BY id DESC)
+) ranked
+WHERE rejections.id = ranked.id AND (place > %(rows)s OR total > %(bytes)s)
+
+-- name: rejections
+-- Rejections, newest first, of one source where it is given.
+SELECT * FROM rejections
+WHERE (%(source)s::text IS NULL OR source = %(source)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: rejection
+-- One rejection.
+SELECT * FROM rejections WHERE id = %(id)s
+
+-- name: rejections_of_source
+-- All rejections of one source, oldest first.
+SELECT * FROM rejections WHERE source = %(source)s ORDER BY id
+
+-- name: remove_rejection
+-- Removes a rejection that was let in.
+DELETE FROM rejections WHERE id = %(id)s
+
+-- name: rejection_counts
+-- How many rejections each source has.
+SELECT source, count(*) AS rejections FROM rejections GROUP BY source
+
+-- name: note_secret_use
+-- Notes when a secret last verified a request.
+INSERT INTO secret_uses (source, name, used_at) VALUES (%(source)s, %(name)s, %(at)s)
+ON CONFLICT (source, name) DO UPDATE SET used_at = GREATEST(secret_uses.used_at, EXCLUDED.used_at)
+
+-- name: secret_uses
+-- When each secret last verified a request.
+SELECT source, name, used_at FROM secret_uses
+
+-- name: event_counts
+-- How many events of each source are in each state, and when the last one came.
+SELECT source, state, count(*) AS events, max(received_at) AS last_at FROM events
+GROUP BY source, state

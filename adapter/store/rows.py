@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from psycopg.types.json import Jsonb
 
@@ -33,6 +33,13 @@ class NewBooking:
     starts_at: dt.datetime | None
     appointment: Mapping[str, Any]
     reasons: tuple[Reason, ...]
+    asked_at: dt.datetime
+    person_keys: tuple[int, ...] = ()
+
+    def but(self, state: BookingState, reason: str, *more: Reason) -> Self:
+        """The same in another state, with the word and the sentences that say why."""
+        reasons = (*self.reasons, *more)
+        return dataclasses.replace(self, state=state, reason=reason, reasons=reasons)
 
 
 def storable(text: str) -> str:
@@ -42,7 +49,12 @@ def storable(text: str) -> str:
 
 def json_from_reasons(reasons: Iterable[Reason]) -> Jsonb:
     """Reasons as the database keeps them."""
-    return Jsonb([reason.as_dict() for reason in reasons])
+    return Jsonb(
+        [
+            {name: storable(text) if text else text for name, text in reason.as_dict().items()}
+            for reason in reasons
+        ]
+    )
 
 
 def _reasons(data: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
@@ -58,7 +70,12 @@ def booking_from_row(row: Row) -> Booking:
     """A row of bookings."""
     fields = {key: value for key, value in row.items() if key != "item"}
     return Booking(
-        **fields | {"state": BookingState(row["state"]), "reasons": _reasons(row["reasons"])}
+        **fields
+        | {
+            "state": BookingState(row["state"]),
+            "reasons": _reasons(row["reasons"]),
+            "person_keys": tuple(row["person_keys"]),
+        }
     )
 
 

@@ -27,6 +27,8 @@ CREATE TABLE claims (
     digest bytea NOT NULL,
     lead_id bigint NOT NULL,
     claimed_at timestamptz NOT NULL,
+    -- Hash of what came under this digest first: the same again, or something else?
+    content bytea,
     repeats integer NOT NULL DEFAULT 0,
     repeated_at timestamptz,
     CONSTRAINT claims_once PRIMARY KEY (source, digest)
@@ -37,6 +39,8 @@ CREATE TABLE installation (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     hash_key bytea NOT NULL
 );
+INSERT INTO installation (hash_key)
+    VALUES (sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea));
 
 -- One appointment to be made.
 CREATE TABLE bookings (

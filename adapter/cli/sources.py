@@ -1,0 +1,63 @@
+"""``sources``: each lead source, how it proves itself, and what it has sent."""
+
+import json
+from typing import Any
+
+import click
+
+from adapter import listings, signatures, stories
+from adapter.cli import commands
+from adapter.cli.leads import as_json, opened_store
+from adapter.config import Settings, settings_from
+from adapter.sources import Source, load
+from adapter.store import Rejections, Senders, Store, Traffic
+
+
+@commands.command("sources")
+@as_json
+def sources(as_json: bool) -> None:
+    """List the sources: address, signature, secrets with their last use, events, rejections.
+
+    The oldest secret of a source can be taken out once it is no longer used.
+    """
+    settings = settings_from()
+    with opened_store(settings) as store:
+        found = _described(settings, store)
+    if as_json:
+        click.echo(json.dumps({"sources": found}, indent=2, ensure_ascii=False))
+        return
+    click.echo(listings.sources_text(found))
+
+
+def _described(settings: Settings, store: Store) -> list[dict[str, Any]]:
+    known = load(settings.mappings_dir, settings.policy)
+    with store.transaction() as leads:
+        senders = Senders(leads.connection)
+        traffic, uses = senders.traffic(), senders.uses()
+        rejections = Rejections(leads.connection).counts()
+    none = Traffic(events={}, last_event_at=None)
+    start = settings.public_url or f"http://127.0.0.1:{settings.port}"
+    return [
+        {
+            "source": name,
+            "address": f"{start}/hooks/{name}",
+            **_signature(source),
+            "secrets": [
+                {"name": secret, "last_used_at": stories.utc(uses.get((name, secret)))}
+                for secret in source.secrets
+            ],
+            "last_event_at": stories.utc(traffic.get(name, none).last_event_at),
+            "events": dict(traffic.get(name, none).events),
+            "rejections": rejections.get(name, 0),
+        }
+        for name, source in sorted(known.items())
+    ]
+
+
+def _signature(source: Source) -> dict[str, Any]:
+    scheme = signatures.scheme_of(source.signature)
+    return {
+        "preset": source.signature.get("preset"),
+        "scheme": scheme,
+        "is_open": scheme == "none",
+    }

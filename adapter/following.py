@@ -1,0 +1,107 @@
+"""Follow up: a job until its end, and an unknown booking until it is found or a person's."""
+
+import datetime as dt
+import logging
+
+from adapter import outcomes, search
+from adapter.config import Settings
+from adapter.events import Attempt, Booking, BookingState, Clock
+from adapter.exceptions import UpstreamError
+from adapter.outcomes import Finding
+from adapter.propexo import JobReport, Propexo, WriteStatus
+from adapter.store import GateRow, Store
+
+log = logging.getLogger(__name__)
+
+#: A worker's clock may be this far behind PostgreSQL's, which wakes the tasks.
+CLOCK_SLACK = dt.timedelta(seconds=2)
+
+
+class Follower:
+    """Reads from Propexo what became of bookings."""
+
+    def __init__(self, settings: Settings, store: Store, propexo: Propexo, clock: Clock) -> None:
+        self.settings = settings
+        self.store = store
+        self.propexo = propexo
+        self.clock = clock
+
+    def follow_up(self, booking_id: int) -> None:
+        """Asks Propexo what became of a submitted booking's job."""
+        booking = self._due(booking_id, BookingState.SUBMITTED)
+        if booking is None or booking.job_id is None or not self._may_read(booking):
+            return
+        report = self._report(booking)
+        deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
+        with self.store.transaction() as leads:
+            current = leads.booking(booking_id, lock=True)
+            if current is None or current.state is not BookingState.SUBMITTED:
+                return
+            if isinstance(report, UpstreamError):
+                outcomes.unread(leads, current, report, self.clock())
+            else:
+                outcomes.reported(leads, current, report, self.clock(), deadline)
+
+    def _report(self, booking: Booking) -> JobReport | UpstreamError:
+        """What Propexo says of the booking's job, or why it could not be read."""
+        try:
+            return self.propexo.write_status(booking.job_id or "")
+        except UpstreamError as exc:
+            log.warning("status_not_read", extra={"booking_id": booking.id, "status": exc.status})
+            return exc
+
+    def look_for(self, booking_id: int) -> None:
+        """Looks in Propexo's lists for a booking whose outcome is unknown."""
+        booking = self._due(booking_id, BookingState.UNKNOWN)
+        if booking is None or not self._may_read(booking):
+            return
+        with self.store.transaction() as leads:
+            attempt = leads.attempts_of(booking_id)[-1]
+        found: Finding | None = None
+        try:
+            found = self._search(booking, attempt)
+        except UpstreamError as exc:
+            log.warning("lists_not_read", extra={"booking_id": booking_id, "status": exc.status})
+        until = attempt.started_at + dt.timedelta(hours=self.settings.sync_lag_hours)
+        with self.store.transaction() as leads:
+            current = leads.booking(booking_id, lock=True)
+            if current is not None and current.state is BookingState.UNKNOWN:
+                outcomes.searched(leads, current, attempt, found, self.clock(), until)
+
+    def _search(self, booking: Booking, attempt: Attempt) -> Finding | None:
+        """The job or the tour of an unknown booking, where one of Propexo's lists has it."""
+        read = self.propexo.records
+        if booking.job_id is not None:
+            ended = self.propexo.write_status(booking.job_id).status
+            if ended in (WriteStatus.SUCCESS, WriteStatus.FAILURE):
+                return Finding(job_id=booking.job_id)
+        else:
+            log_records = read(search.WRITE_LOG, search.write_log_query(attempt, self.clock()))
+            with self.store.transaction() as leads:
+                known = leads.known_jobs(search.jobs_of(log_records))
+            job_id = search.job_in(log_records, attempt, known)
+            if job_id is not None:
+                return Finding(job_id=job_id)
+        prospects = read(search.PROSPECTS, search.prospects_query(attempt))
+        for prospect_id in search.prospects_in(prospects, attempt)[:3]:
+            tours = read(search.EVENTS, search.events_query(attempt, prospect_id))
+            if search.tour_in(tours, booking):
+                return Finding(job_id=None)
+        return None
+
+    def _due(self, booking_id: int, state: BookingState) -> Booking | None:
+        """The booking, where it is in ``state`` and due to be looked at."""
+        with self.store.transaction() as leads:
+            booking = leads.booking(booking_id)
+        if booking is None or booking.state is not state or booking.due_at is None:
+            return None
+        return booking if booking.due_at <= self.clock() + CLOCK_SLACK else None
+
+    def _may_read(self, booking: Booking) -> bool:
+        """Takes a place in the rate for a read; where there is none, the look is put off."""
+        with self.store.transaction() as leads:
+            now = self.clock()
+            at = GateRow(leads.connection).try_read(now, self.settings.rate_per_minute)
+            if at is not None:
+                leads.look_again(booking, at)
+        return at is None

@@ -1,0 +1,191 @@
+"""What a mapped event becomes: its bookings, each in its place among those of the same person.
+
+Everything here is written in the transaction that settles the event, under a lock for each person
+and community that it names.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Collection, Sequence
+
+from adapter import order
+from adapter.events import Booking, BookingState, Event, EventState, Reason
+from adapter.mapping import Item, Mapped, Outcome
+from adapter.seen import Seen, key_of
+from adapter.store import Leads, NewBooking
+
+log = logging.getLogger(__name__)
+
+#: What a person is told of each verdict; the number is the other booking's.
+SENTENCES = {
+    "same_person_and_time": "the same person has this tour already: booking {}",
+    "newer_request_came_first": "a newer request of the same person came first: booking {}",
+    "two_tours_at_once": "the same webhook asks for another tour of this person here: booking {}; "
+    "Knock keeps one",
+    "changed_after_first": "the sender changed the contact after booking {} had gone out",
+    "replaced": "a newer request of the same person took its place: booking {}",
+}
+
+
+class Intake:
+    """Makes the bookings of events."""
+
+    def __init__(self, seen: Seen, shared_contacts: Collection[str]) -> None:
+        self._seen = seen
+        self._shared = shared_contacts
+
+    def keep(
+        self, leads: Leads, event: Event, mapped: Mapped, mapping_hash: str | None, now: dt.datetime
+    ) -> None:
+        """Writes an event's outcome and its bookings; a lane is woken for each that may go out."""
+        items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
+        drafts = [self._draft(number, item, event) for number, item in enumerate(items)]
+        leads.lock_keys(self._keys_of(event, items, drafts))
+        for item, draft in zip(items, drafts, strict=True):
+            if item.outcome is Outcome.CANCELLATION:
+                self._cancel(leads, event, item, draft, now)
+            else:
+                self._place(leads, event, item, draft, now)
+        state = event_state(mapped)
+        leads.settle_event(
+            event.id,
+            state,
+            why=str(mapped.outcome),
+            reasons=mapped.reasons,
+            mapping_hash=mapping_hash,
+            now=now,
+        )
+        log.info("event_settled", extra={"event_id": event.id, "state": state})
+
+    def _keys_of(
+        self, event: Event, items: Sequence[Item], drafts: Sequence[NewBooking]
+    ) -> set[int]:
+        """Everything that is decided about here: the items and the people."""
+        keys = {key for draft in drafts for key in draft.person_keys}
+        named = (item.dedupe_key for item in items)
+        return keys | {key_of(self._seen.item(event.source, key)) for key in named if key}
+
+    def _draft(self, number: int, item: Item, event: Event) -> NewBooking:
+        community = item.community
+        is_ready = item.outcome is Outcome.BOOK
+        return NewBooking(
+            item=number,
+            state=BookingState.PENDING if is_ready else BookingState.HELD,
+            reason=None if is_ready else "held_by_mapping",
+            community=community.key if community else None,
+            timezone=community.timezone.key if community else None,
+            starts_at=item.starts_at,
+            appointment=item.appointment,
+            reasons=item.reasons,
+            asked_at=event.received_at,
+            person_keys=self._seen.person_keys(
+                community.key if community else None, item.appointment, self._shared
+            ),
+        )
+
+    def _place(
+        self, leads: Leads, event: Event, item: Item, draft: NewBooking, now: dt.datetime
+    ) -> None:
+        """Stores a booking: pending, held, a duplicate, or superseded by a newer one."""
+        booking_id = leads.next_id()
+        draft = self._beside_itself(leads, event, item, draft, booking_id, now)
+        replaces: tuple[int, ...] = ()
+        if draft.state is BookingState.PENDING and draft.starts_at is not None:
+            verdict = order.judge(
+                event_id=event.id,
+                starts_at=draft.starts_at,
+                asked_at=draft.asked_at,
+                others=leads.live_bookings_of(draft.person_keys, order.LIVE),
+                now=now,
+            )
+            replaces = verdict.replaces
+            if verdict.reason is not None:
+                why = _sentence(verdict.reason, verdict.because_of)
+                draft = draft.but(verdict.state, verdict.reason, why)
+        leads.insert_booking(event, draft, booking_id, now=now)
+        for other in replaces:
+            _replace(leads, other, booking_id, now)
+        if draft.state is BookingState.PENDING:
+            leads.wake_lane(booking_id)
+
+    def _beside_itself(
+        self,
+        leads: Leads,
+        event: Event,
+        item: Item,
+        draft: NewBooking,
+        booking_id: int,
+        now: dt.datetime,
+    ) -> NewBooking:
+        """The draft beside what came under the same key before.
+
+        The very same again is a duplicate. A changed one takes the place of one that still waits;
+        where that has gone out for another person, somebody must look.
+        """
+        if item.dedupe_key is None:
+            return draft
+        key = self._seen.item(event.source, item.dedupe_key)
+        content = self._seen.item_content(event.source, item.dedupe_key, item.appointment)
+        is_new_content = leads.claim(event.source, content, booking_id, now=now)
+        if leads.claim(event.source, key, booking_id, now=now):
+            return draft
+        earlier = self._earlier(leads, event, item)
+        if earlier is None or not is_new_content:
+            return draft.but(BookingState.DUPLICATE, "item_seen_before")
+        if draft.state is BookingState.PENDING:
+            is_same_person = not {*draft.person_keys}.isdisjoint(earlier.person_keys)
+            if earlier.state is BookingState.HELD or not is_same_person:
+                _replace(leads, earlier.id, booking_id, now)
+            if earlier.state in order.GONE_OUT and not is_same_person:
+                why = _sentence("changed_after_first", earlier.id)
+                return draft.but(BookingState.HELD, "changed_after_first", why)
+            leads.pass_claim_on(event.source, key, booking_id)
+        return draft
+
+    def _cancel(
+        self, leads: Leads, event: Event, item: Item, draft: NewBooking, now: dt.datetime
+    ) -> None:
+        """Stops the booking that is called off where it is still ours; else a person must.
+
+        Propexo has no call that cancels a tour in Knock.
+        """
+        earlier = self._earlier(leads, event, item)
+        if earlier is not None and leads.move(
+            earlier.id, BookingState.DISCARDED, why="cancelled_by_sender", now=now, by=event.source
+        ):
+            done = _reason(f"booking {earlier.id} was still waiting and is discarded")
+            draft = draft.but(BookingState.DISCARDED, "cancellation_done", done)
+        elif earlier is not None:
+            todo = _reason(f"booking {earlier.id} is {earlier.state}: cancel the tour in Knock")
+            draft = draft.but(BookingState.HELD, "cancellation", todo)
+        else:
+            todo = _reason("the booking that it calls off is not known here: look in Knock")
+            draft = draft.but(BookingState.HELD, "cancellation", todo)
+        leads.insert_booking(event, draft, leads.next_id(), now=now)
+
+    def _earlier(self, leads: Leads, event: Event, item: Item) -> Booking | None:
+        if item.dedupe_key is None:
+            return None
+        digest = self._seen.item(event.source, item.dedupe_key)
+        booking_id = leads.lead_of_claim(event.source, digest)
+        return leads.booking(booking_id, lock=True) if booking_id is not None else None
+
+
+def event_state(mapped: Mapped) -> EventState:
+    """What a mapped event is called."""
+    if any(item.outcome is not Outcome.IGNORED for item in mapped.items):
+        return EventState.MAPPED
+    return EventState.IGNORED if mapped.outcome is Outcome.IGNORED else EventState.HELD
+
+
+def _replace(leads: Leads, other: int, by: int, now: dt.datetime) -> None:
+    reasons = [_sentence("replaced", by)]
+    leads.move(other, BookingState.SUPERSEDED, why="newer_request", now=now, reasons=reasons)
+
+
+def _sentence(word: str, other: int | None) -> Reason:
+    return _reason(SENTENCES[word].format(other))
+
+
+def _reason(text: str) -> Reason:
+    return Reason(field="event", reason=text)

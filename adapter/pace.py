@@ -1,0 +1,73 @@
+"""How fast Propexo may be called. Pure decisions over what the gate holds.
+
+Two rules together. No window of 60 seconds ever holds more calls than the limit: the calls of the
+last minute are counted. And calls come evenly, with a small burst, so that a soon tour never waits
+for a minute that a backlog has filled at its start: GCRA, the generic cell rate algorithm.
+"""
+
+import dataclasses
+import datetime as dt
+
+WINDOW = dt.timedelta(seconds=60)
+#: So many calls may come at once after a quiet time.
+BURST = 3
+#: While bookings wait, reads take at most this share of the window.
+READ_SHARE = 0.25
+#: Under this share of what Propexo still allows in its minute, calls are spread over the minute.
+LOW_SHARE = 0.2
+#: Share of Propexo's own limit that we use: above 80 % it slows every answer down.
+USED_SHARE = 0.8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """What the gate holds, read under its lock."""
+
+    even_at: dt.datetime
+    paused_until: dt.datetime
+    #: Why nothing is sent until somebody mends it; None: all is well.
+    stopped_for: str | None
+    #: Calls a minute that Propexo last said it allows.
+    allowed: int | None
+    #: Calls of the last 60 seconds, and how many of them were reads.
+    calls: int
+    reads: int
+    #: When the first of them was; None: there were none.
+    oldest_at: dt.datetime | None
+    #: Whether a booking waits to be sent.
+    is_awaited: bool
+
+
+def limit_of(gate: Gate, setting: int) -> int:
+    """Calls allowed in any 60 seconds: the setting, or less where Propexo allows less."""
+    if gate.allowed is None:
+        return setting
+    return max(min(setting, int(gate.allowed * USED_SHARE)), 1)
+
+
+def next_call(gate: Gate, now: dt.datetime, setting: int, *, is_read: bool) -> dt.datetime:
+    """When the next call may go: ``now``, or later."""
+    limit = limit_of(gate, setting)
+    burst = BURST * WINDOW / limit
+    earliest = max(now, gate.paused_until, gate.even_at - burst)
+    if gate.calls >= limit and gate.oldest_at is not None:
+        earliest = max(earliest, gate.oldest_at + WINDOW)
+    if is_read and gate.is_awaited and gate.reads >= max(limit * READ_SHARE, 1):
+        earliest = max(earliest, now + WINDOW / limit * 4)
+    return earliest
+
+
+def even_after(gate: Gate, now: dt.datetime, setting: int) -> dt.datetime:
+    """When the call after one that goes ``now`` would come if all came evenly."""
+    return max(gate.even_at, now) + WINDOW / limit_of(gate, setting)
+
+
+def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime:
+    """Until when to wait after an answer that says how many calls a minute are allowed and left.
+
+    Others may use the same token. When little is left of Propexo's minute, each call waits for
+    its share of what is left.
+    """
+    if left > allowed * LOW_SHARE:
+        return now
+    return now + WINDOW / (left + 1)

@@ -1,0 +1,57 @@
+"""One process that is kept alive by another."""
+
+import dataclasses
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+#: Longest pause before a part that keeps dying is started again.
+LONGEST_PAUSE_SECONDS = 10.0
+#: A stop waits this long for a part to finish what is in flight.
+GRACE_SECONDS = 30.0
+
+Say = Callable[[str], object]
+
+
+@dataclasses.dataclass
+class Part:
+    """One process that is kept alive."""
+
+    name: str
+    start: Callable[[], "subprocess.Popen[bytes]"]
+    stop_signal: int = signal.SIGTERM
+    process: "subprocess.Popen[bytes] | None" = None
+    started_at: float = 0.0
+    pause_seconds: float = 0.0
+
+    def keep_alive(self, say: Say) -> None:
+        """Starts it where it does not run; one that keeps dying is given growing pauses."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        now = time.monotonic()
+        if self.process is not None:
+            if now - self.started_at < self.pause_seconds:
+                return
+            say(f"{self.name} ended with {self.process.returncode}; starting it again")
+            lived_long = now - self.started_at > LONGEST_PAUSE_SECONDS
+            longer = max(self.pause_seconds * 2, 0.5)
+            self.pause_seconds = 0.5 if lived_long else min(longer, LONGEST_PAUSE_SECONDS)
+        self.started_at = now
+        self.process = self.start()
+
+    def send(self, number: int) -> None:
+        """Sends it a signal, where it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def stop(self) -> None:
+        """Asks it to end, and ends it when it does not."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(self.stop_signal)
+        try:
+            self.process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

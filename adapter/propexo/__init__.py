@@ -1,0 +1,86 @@
+"""The client of Propexo's API: four calls, one border where its errors become ours.
+
+``create_appointment`` is the only place that can book a tour. It takes an
+:class:`~adapter.events.Attempt`, which only a committed row gives, and it says of every failure
+whether the request left this machine. It can tell because it hands over the body itself: as long
+as nobody has read that, no byte of it is on the wire, and a request without its body books nothing.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from adapter.events import Attempt
+from adapter.exceptions import NotSent, OutcomeUnknown
+from adapter.propexo import answers
+from adapter.propexo.answers import Accepted, JobReport, Rate, WriteStatus, reasons_from
+from adapter.propexo.exchange import Answer, Body, exchange
+
+__all__ = ["Accepted", "JobReport", "Propexo", "Rate", "WriteStatus", "reasons_from"]
+
+CREATE_PATH = "/crm/v1/appointments/knock"
+STATUS_PATH = "/v1/admin/write-status/"
+INTEGRATIONS_PATH = "/v1/admin/integrations/"
+
+
+class Propexo:
+    """A client for one token. Safe to share between threads."""
+
+    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 20.0) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._token = token
+        #: Longest time for one exchange, from its begin to the last byte of the answer.
+        self.timeout_seconds = timeout_seconds
+
+    def create_appointment(self, attempt: Attempt) -> Accepted:
+        """Posts one appointment, once.
+
+        Raises :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorised` or :class:`Refused`
+        when nothing was booked for certain, :class:`OutcomeUnknown` otherwise.
+        """
+        body = Body(json.dumps(dict(attempt.request)).encode())
+        try:
+            answer = exchange(
+                "POST",
+                self.base_url + CREATE_PATH,
+                token=self._token,
+                body=body,
+                timeout_seconds=self.timeout_seconds,
+            )
+        except Exception as exc:
+            # Of whatever type: what counts is whether anything was on the wire.
+            if body.has_left:
+                raise OutcomeUnknown("the request left and no answer came back") from exc
+            raise NotSent("Propexo could not be reached") from exc
+        return answers.accepted(answer)
+
+    def write_status(self, job_id: str) -> JobReport:
+        """Asks what became of a job.
+
+        Raises :class:`UpstreamError` when there is no usable answer; asking again is always safe.
+        """
+        return answers.report(self._get(STATUS_PATH + quote(job_id, safe="")))
+
+    def records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        """One page of a list; whatever is no object in it is left out.
+
+        Raises :class:`UpstreamError` when there is no usable answer.
+        """
+        return answers.records(self._get(f"{path}?{urlencode(query)}"))
+
+    def check_token(self) -> None:
+        """Makes a cheap call; raises :class:`UpstreamError` unless it is answered with success."""
+        self.records(INTEGRATIONS_PATH, {"limit": "1"})
+
+    def _get(self, path: str) -> Answer:
+        try:
+            return exchange(
+                "GET",
+                self.base_url + path,
+                token=self._token,
+                body=None,
+                timeout_seconds=self.timeout_seconds,
+            )
+        except Exception as exc:
+            raise NotSent("Propexo could not be reached") from exc

@@ -1,0 +1,56 @@
+"""The web process under gunicorn, and how it takes up new mappings.
+
+Gunicorn's main process holds the sources, and its workers are forked with them: a worker that has
+to be started again serves the last set that was right, whatever lies on the disk by then. SIGHUP to
+the main process loads the set anew. A right one is given to new workers, and the old workers finish
+what they have; a wrong one is told in the log and changes nothing.
+
+Gunicorn reads this module as its configuration too: it calls :func:`on_starting`.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import flask
+
+from adapter import app, logs, renewal, sources
+from adapter.config import Settings, settings_from
+from adapter.sources import Source
+
+_held: Mapping[str, Source] | None = None
+
+
+def create_app() -> flask.Flask:
+    """The WSGI application of a worker, over the sources that the main process holds."""
+    settings = settings_from()
+    logs.configure(settings.log_level)
+    return app.create_app(settings, all_sources=_held)
+
+
+def on_starting(server: Any) -> None:
+    """Gunicorn's hook, in the main process before anything else."""
+    settings = settings_from()
+    logs.configure(settings.log_level)
+    _hold(_loaded(settings))
+    # Its own answer to SIGHUP ends everything when the new workers do not start.
+    server.handle_hup = functools.partial(_renew, server)
+
+
+def _renew(server: Any) -> None:
+    found = renewal.renewed(lambda: _loaded(settings_from()))
+    if found is not None:
+        _hold(found)
+        server.reload()
+
+
+def _loaded(settings: Settings) -> Mapping[str, Source]:
+    """All sources, each with its secrets at hand. Raises ConfigurationError."""
+    found = sources.load(settings.mappings_dir, settings.policy)
+    app.entrances_from(found, settings)
+    return found
+
+
+def _hold(found: Mapping[str, Source]) -> None:
+    global _held  # noqa: PLW0603 - one main process, and forks of it
+    _held = found

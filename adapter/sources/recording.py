@@ -1,0 +1,47 @@
+"""What a body became, as an entry for the tests of its mapping."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+from adapter.mapping import Mapped, Outcome, Scope
+from adapter.sources.document import text_from_data
+from adapter.sources.source import Source
+
+
+def payload_of(source: Source, file: Path, scope: Scope) -> Any:
+    """How a test names the body: a file beside the mapping, or else the payload itself."""
+    folder = source.path.parent.resolve()
+    if source.kind != "query" and file.resolve().is_relative_to(folder):
+        return str(file.resolve().relative_to(folder))
+    return scope.payload
+
+
+def entry_from_mapped(
+    payload: Any, mapped: Mapped, *, now: dt.datetime | None, content_type: str | None = None
+) -> str:
+    """The lines of one test, to be put under ``tests:``."""
+    entry: dict[str, Any] = {"name": _name(mapped), "payload": payload}
+    if content_type and isinstance(payload, str):
+        entry["content_type"] = content_type
+    if now is not None:
+        entry["received"] = now.isoformat()
+    return text_from_data([{**entry, **_expected(mapped)}])
+
+
+def _name(mapped: Mapped) -> str:
+    booked = sum(item.outcome is Outcome.BOOK for item in mapped.items)
+    if mapped.outcome is Outcome.BOOK:
+        return "a tour that is booked" if booked == 1 else f"{booked} tours that are booked"
+    return f"a lead with the outcome {mapped.outcome}"
+
+
+def _expected(mapped: Mapped) -> dict[str, Any]:
+    if mapped.outcome is Outcome.BOOK:
+        booked = [item for item in mapped.items if item.outcome is Outcome.BOOK]
+        appointments = [dict(item.appointment) for item in booked]
+        return {"expect": appointments[0] if len(appointments) == 1 else appointments}
+    if mapped.outcome is Outcome.HELD:
+        reasons = [*mapped.reasons, *(one for item in mapped.items for one in item.because)]
+        return {"held": {reason.field: reason.reason for reason in reasons}}
+    return {str(mapped.outcome): True}

@@ -1,0 +1,47 @@
+"""What the acknowledgement stands beside, for the same gunicorn: nothing done, and one INSERT."""
+
+import flask
+
+from adapter.config import settings_from
+from adapter.store import Store
+
+
+def empty() -> flask.Flask:
+    """The ceiling of this server and framework: a 204, the body not even read."""
+    app = _app()
+
+    @app.post("/hooks/<source>")
+    def answer(source: str) -> tuple[str, int]:  # noqa: ARG001 - the route's
+        return "", 204
+
+    return app
+
+
+def insert() -> flask.Flask:
+    """The floor of "stored before acknowledged": the bytes, in one committed INSERT."""
+    app = _app()
+    settings = settings_from()
+    assert settings.database_url is not None
+    store = Store(settings.database_url, size=settings.web_threads)
+    store.open()
+
+    @app.post("/hooks/<source>")
+    def answer(source: str) -> tuple[dict[str, str], int]:
+        body = flask.request.get_data(cache=False)
+        with store.transaction() as leads:
+            leads.connection.execute(
+                "INSERT INTO bench_bodies (source, body) VALUES (%s, %s)", (source, body)
+            )
+        return {"status": "accepted"}, 202
+
+    return app
+
+
+def _app() -> flask.Flask:
+    app = flask.Flask("bench", static_folder=None)
+
+    @app.get("/readyz")
+    def ready() -> dict[str, str]:
+        return {"status": "ready"}
+
+    return app

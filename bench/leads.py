@@ -1,0 +1,52 @@
+"""Signed webhooks of one sender, each another lead, all of the same length."""
+
+import json
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from adapter import senders, signatures
+from adapter.sources import Source
+from bench.load import Requests
+
+#: Length of a webhook's body.
+BODY_BYTES = 3000
+
+
+def write(file: Path, source: Source, secret: str, sample: bytes, count: int) -> Requests:
+    """Writes that many requests of ``source``, signed now: they are good for five minutes."""
+    run = secrets.token_hex(4)
+    length = 0
+    with file.open("wb") as out:
+        for number in range(count):
+            request = _bytes_of(_request(source, secret, sample, f"{run}-{number:07d}"))
+            length = length or len(request)
+            out.write(request)
+    return Requests(file=file, length=length, count=count)
+
+
+def _request(source: Source, secret: str, sample: bytes, lead: str) -> signatures.Request:
+    return senders.signed(
+        source,
+        secret,
+        body=_body(sample, lead),
+        content_type="application/json",
+        adapter_url="http://127.0.0.1",
+    )
+
+
+def _body(sample: bytes, lead: str) -> bytes:
+    payload = json.loads(sample) | {"leadId": lead, "comments": ""}
+    short = len(json.dumps(payload))
+    return json.dumps(payload | {"comments": "x" * (BODY_BYTES - short)}).encode()
+
+
+def _bytes_of(request: signatures.Request) -> bytes:
+    address = urlsplit(request.url)
+    lines = [
+        f"POST {address.path} HTTP/1.1",
+        f"Host: {address.netloc}",
+        *(f"{name}: {value}" for name, value in request.headers.items()),
+        f"Content-Length: {len(request.body)}",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + request.body

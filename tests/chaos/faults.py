@@ -1,0 +1,151 @@
+"""What goes wrong: killed and frozen processes, cut connections, an upstream that misbehaves."""
+
+import contextlib
+import random
+import signal
+import threading
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import psutil
+import psycopg
+import requests
+
+from tests.chaos.stage import Stage
+from tests.waiting import wait_until
+
+#: What the sandbox does to one of the next calls. None of them says no to what it books, so that
+#: an answer without a booking is always a clear one.
+UPSTREAM: Mapping[str, Mapping[str, Any]] = {
+    "503": {"status": 503, "headers": {"Retry-After": "1"}},
+    "429": {"status": 429, "headers": {"Retry-After": "2"}},
+    "401": {"status": 401},
+    # A no that comes so late that a newer request of the same person may have come meanwhile.
+    "late 503": {"status": 503, "headers": {"Retry-After": "2"}, "delay": 1.5},
+    "late 429": {"status": 429, "headers": {"Retry-After": "2"}, "delay": 1.5},
+    "late 401": {"status": 401, "delay": 1.5},
+    "time-out": {"delay": 4.0},
+    "drop before": {"drop": "before"},
+    "drop after": {"drop": "after"},
+    "drop during": {"drop": "during"},
+    "PARTIAL_SUCCESS": {"job": "PARTIAL_SUCCESS"},
+    "FAILURE": {"job": "FAILURE"},
+    "stuck PENDING": {"job": "PENDING"},
+    "slow": {"delay": 1.2},
+    "slow job": {"job_seconds": 4.0},
+    "status 500": {"on": "status", "status": 500},
+    "status time-out": {"on": "status", "delay": 4.0},
+    "status 429": {"on": "status", "status": 429, "headers": {"Retry-After": "2"}},
+}
+#: Long enough for a process to be killed meanwhile.
+HELD_OPEN = {"delay": 1.51}
+#: How many of each sort one round meets.
+PROCESS_FAULTS = 4
+UPSTREAM_FAULTS = 8
+#: A frozen worker may sleep past its lease, and past what Procrastinate takes for dead.
+LONGEST_FREEZE_SECONDS = 25.0
+
+
+class Storm:
+    """The faults of one round, drawn from ``rng``; as a context manager it ends what it began."""
+
+    def __init__(self, stage: Stage, rng: random.Random, without: Collection[str]) -> None:
+        self._stage = stage
+        self._rng = rng
+        self._stopping = threading.Event()
+        self._thawing: list[tuple[threading.Timer, psutil.Process]] = []
+        self.injected: list[str] = []
+        self._deeds: dict[str, Callable[[], None]] = {
+            "stop a worker": lambda: rng.choice(stage.workers()).terminate(),
+            "kill a worker": lambda: rng.choice(stage.workers()).kill(),
+            "kill the workers in a POST": self._kill_the_workers_in_a_post,
+            "kill a web worker": self._kill_a_web_worker,
+            "kill gunicorn": lambda: stage.part("gunicorn").kill(),
+            "kill PostgreSQL": lambda: stage.part("postgres").kill(),
+            "kill PostgreSQL in a POST": self._kill_postgres_in_a_post,
+            "cut the database's connections": self._cut_the_database,
+            "freeze a worker": self._freeze_a_worker,
+        }
+        upstream = [name for name in UPSTREAM if name not in without]
+        deeds = [name for name in self._deeds if name not in without]
+        self.drawn = [
+            *rng.sample(upstream, min(UPSTREAM_FAULTS, len(upstream))),
+            *rng.sample(deeds, min(PROCESS_FAULTS, len(deeds))),
+        ]
+        rng.shuffle(self.drawn)
+
+    def __enter__(self) -> "Storm":
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        """The sandbox forgets the faults that nobody met; whoever is frozen wakes at its time."""
+        self._stopping.set()
+        for timer, process in self._thawing:
+            if failure is None:
+                timer.join()
+            timer.cancel()
+            _thaw(process)
+        with contextlib.suppress(requests.RequestException):
+            self._stage.upstream.forget_faults()
+
+    def rage(self) -> None:
+        """Injects everything that was drawn, in its order."""
+        for name in self.drawn:
+            self._stopping.wait(self._rng.uniform(0.2, 1.3))
+            if name in UPSTREAM:
+                self.misbehave(name)
+            else:
+                # What is to be killed may be dead at this moment already.
+                with contextlib.suppress(LookupError, psutil.Error, psycopg.Error):
+                    self._deeds[name]()
+            self.injected.append(name)
+
+    def misbehave(self, name: str) -> None:
+        """One of the sandbox's next calls meets this fault."""
+        self._stage.upstream.fault(dict(UPSTREAM[name]))
+
+    def _kill_the_workers_in_a_post(self) -> None:
+        self._wait_for_a_post()
+        for worker in self._stage.workers():
+            worker.kill()
+
+    def _kill_a_web_worker(self) -> None:
+        self._rng.choice(self._stage.part("gunicorn").children()).kill()
+
+    def _kill_postgres_in_a_post(self) -> None:
+        self._wait_for_a_post()
+        self._stage.part("postgres").kill()
+
+    def _cut_the_database(self) -> None:
+        with psycopg.connect(self._stage.database_url, connect_timeout=2) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+
+    def _freeze_a_worker(self) -> None:
+        if self._rng.random() < 0.5:
+            self._wait_for_a_post()
+        worker = self._rng.choice(self._stage.workers())
+        worker.send_signal(signal.SIGSTOP)
+        timer = threading.Timer(self._rng.uniform(0.5, LONGEST_FREEZE_SECONDS), _thaw, [worker])
+        timer.daemon = True
+        self._thawing.append((timer, worker))
+        timer.start()
+
+    def _wait_for_a_post(self) -> None:
+        """Returns while the sandbox holds a POST open, or after a while in which none came."""
+        self._stage.upstream.fault(dict(HELD_OPEN))
+        with contextlib.suppress(AssertionError):
+            wait_until(self._is_posting, "a POST", seconds=4)
+
+    def _is_posting(self) -> bool:
+        return any(
+            call["fault"] == HELD_OPEN and call["answered_at"] is None
+            for call in self._stage.upstream.calls()
+        )
+
+
+def _thaw(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.send_signal(signal.SIGCONT)

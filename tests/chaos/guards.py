@@ -1,0 +1,185 @@
+"""``python -m tests.chaos.guards``: breaks one guard at a time and shows that the harness fails.
+
+Each is broken in a copy of the project, by code that is added to the end of a module.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from tests.chaos.stage import ROOT
+
+#: One harness may take so long.
+RUN_SECONDS = 600.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Guard:
+    """One thing that keeps leads from being lost or booked twice, and how it is broken."""
+
+    name: str
+    #: File → what is added to its end.
+    breaks: Mapping[str, str]
+    #: What the harness is told beside the seed and the rounds.
+    options: tuple[str, ...] = ()
+
+
+GUARDS = (
+    Guard(name="(nothing is broken)", breaks={}),
+    Guard(
+        name="a delivery is claimed once",
+        breaks={
+            "adapter/store/statements.py": """
+_before = STATEMENTS["insert_event"]
+STATEMENTS["insert_event"] = _before.replace(
+    b"%(digest)s", b"decode(md5(random()::text), 'hex')", 1
+)
+assert STATEMENTS["insert_event"] != _before
+"""
+        },
+    ),
+    Guard(
+        name="`sending` is committed before the POST",
+        breaks={
+            "adapter/sending.py": """
+import contextlib
+import copy
+
+LANE_BOOKINGS = 1
+
+class _OneTransaction:
+    def __init__(self, leads):
+        self._leads = leads
+
+    @contextlib.contextmanager
+    def transaction(self):
+        yield self._leads
+
+_send_due = Sender.send_due
+
+def _send_in_one_transaction(self, lane):
+    with self.store.transaction() as leads:
+        one = copy.copy(self)
+        one.store = _OneTransaction(leads)
+        _send_due(one, lane)
+
+Sender.send_due = _send_in_one_transaction
+"""
+        },
+    ),
+    Guard(
+        name="a lost answer makes unknown",
+        breaks={
+            "adapter/retries.py": """
+OUTCOMES[OutcomeUnknown] = AttemptOutcome.NOT_SENT
+"""
+        },
+    ),
+    Guard(
+        name="recovery",
+        breaks={
+            "adapter/pipeline.py": """
+Pipeline.recover = lambda self: None
+""",
+            "adapter/worker.py": """
+async def release_stalled(queue):
+    return None
+""",
+        },
+    ),
+    Guard(
+        name="unknown is never sent again (and no index forbids it)",
+        breaks={
+            "adapter/store/migrations/9999_guard.sql": """
+DROP INDEX attempts_never_two_that_may_have_booked;
+""",
+            "adapter/pipeline.py": """
+_recover = Pipeline.recover
+
+def _recover_and_send_again(self):
+    _recover(self)
+    with self.store.transaction() as leads:
+        leads.connection.execute(
+            "UPDATE bookings SET state = 'pending', due_at = now() - interval '1 minute' "
+            "WHERE state = 'unknown'"
+        )
+
+Pipeline.recover = _recover_and_send_again
+""",
+        },
+    ),
+    Guard(
+        name="a lock for each person",
+        breaks={
+            "adapter/store/statements.py": """
+assert "lock_keys" in STATEMENTS
+STATEMENTS["lock_keys"] = b"SELECT %(keys)s::bigint[]"
+"""
+        },
+        options=("--people", "24"),
+    ),
+    Guard(
+        name="the rate",
+        breaks={
+            "adapter/pace.py": """
+def next_call(gate, now, setting, *, is_read):
+    return now
+"""
+        },
+        options=("--people", "48"),
+    ),
+)
+
+
+def caught(guard: Guard, *arguments: str) -> dict[str, int] | None:
+    """The numbers that are not zero without the guard; None where the harness did not run."""
+    with tempfile.TemporaryDirectory(prefix="adapter-guard-") as name:
+        folder = Path(name)
+        unwanted = shutil.ignore_patterns("__pycache__")
+        for part in ("adapter", "tests"):
+            shutil.copytree(ROOT / part, folder / part, ignore=unwanted)
+        for file, code in guard.breaks.items():
+            with (folder / file).open("a") as target:
+                target.write(code)
+        ended = subprocess.run(
+            [sys.executable, "-m", "tests.chaos", "--fail-fast", "--json", *arguments],
+            cwd=folder,
+            env=os.environ | {"TMPDIR": name},
+            stdout=subprocess.PIPE,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+    try:
+        numbers: dict[str, int] = json.loads(ended.stdout)["must_be_zero"]
+    except ValueError:
+        return None
+    return {kind: number for kind, number in numbers.items() if number}
+
+
+@click.command(help=__doc__)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--rounds", type=int, default=4, show_default=True, help="At most so many for each.")
+@click.option("--only", default="", metavar="TEXT", help="Guards whose names hold this text.")
+@click.option("--without", default="", metavar="WORD,…", help="As for the harness.")
+def main(*, seed: int, rounds: int, only: str, without: str) -> None:
+    options = ("--seed", str(seed), "--rounds", str(rounds), "--without", without)
+    failed = False
+    for guard in (guard for guard in GUARDS if only in guard.name):
+        found = caught(guard, *options, *guard.options, "--patience", "75")
+        failed = failed or found is None or bool(found) != bool(guard.breaks)
+        words = ", ".join(f"{kind} {number}" for kind, number in (found or {}).items())
+        told = "the harness did not run" if found is None else words or "nothing found"
+        click.echo(f"{guard.name:56} {told}")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""What everybody says when nothing moves any more: the senders, the database, the sandbox."""
+
+import dataclasses
+import datetime as dt
+import json
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from adapter.events import Booking, Event
+from adapter.propexo import CREATE_PATH
+from adapter.store import Store
+from tests.chaos.leads import Lead
+from tests.chaos.senders import Told
+from tests.chaos.stage import Stage
+
+#: Answers to a create after which nothing can have been booked. The sandbox's 503 says so.
+CLEAR_NO = frozenset({400, 401, 403, 404, 429, 503})
+#: More rows than any run makes.
+ALL = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Post:
+    """One create that reached the sandbox, in the order in which they came."""
+
+    lead_id: str
+    #: Not a clear no: for all that the adapter can know, it was booked.
+    may_have_booked: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Tour:
+    """One appointment that Knock took."""
+
+    lead_id: str
+    starts_at: dt.datetime
+    community_id: str
+    #: It was not cancelled by a later one of the same person.
+    stands: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One call of any kind that the sandbox received."""
+
+    at: dt.datetime
+    status: int | None
+    #: A fault that was asked for gave this status.
+    is_injected: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One round, from all sides."""
+
+    leads: Mapping[str, Lead]
+    told: Sequence[Told]
+    #: The stored events of each lead: one, unless something is wrong.
+    events: Mapping[str, Sequence[Event]]
+    bookings: Mapping[str, Sequence[Booking]]
+    posts: Sequence[Post]
+    tours: Sequence[Tour]
+    #: All calls since the start of the minute before the round.
+    calls: Sequence[Call]
+    #: Rows that still move after all patience.
+    moving: Sequence[str]
+    worst_seconds: float
+    worst_row: str
+
+
+def read_rows(
+    url: str, leads: Mapping[str, Lead]
+) -> tuple[dict[str, list[Event]], dict[str, list[Booking]]]:
+    """The events and the bookings of these leads."""
+    events: dict[str, list[Event]] = {}
+    bookings: dict[str, list[Booking]] = {}
+    with Store(url, size=1) as store, store.transaction() as found:
+        lead_of = {}
+        for event in found.events(limit=ALL):
+            lead_id = json.loads(event.body)["id"]
+            if lead_id in leads:
+                lead_of[event.id] = lead_id
+                events.setdefault(lead_id, []).append(event)
+        for booking in found.bookings(limit=ALL):
+            if booking.event_id in lead_of:
+                bookings.setdefault(lead_of[booking.event_id], []).append(booking)
+    return events, bookings
+
+
+def posts_from(calls: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Post]:
+    """The creates of these leads among the sandbox's calls."""
+    posts = []
+    for call in calls:
+        lead_id = _lead_id(call["body"]) if call["path"] == CREATE_PATH else ""
+        if lead_id in leads:
+            posts.append(Post(lead_id=lead_id, may_have_booked=call["status"] not in CLEAR_NO))
+    return posts
+
+
+def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Tour]:
+    """The appointments of these leads, in the order in which they were booked."""
+    return [
+        Tour(
+            lead_id=lead_id,
+            starts_at=dt.datetime.fromisoformat(one["starts_at"]),
+            community_id=one["community_id"],
+            stands=one["status"] == "booked",
+        )
+        for one in appointments
+        if (lead_id := _lead_id(one["request"])) in leads
+    ]
+
+
+def calls_from(calls: Sequence[Mapping[str, Any]], since: dt.datetime) -> list[Call]:
+    """Every call since then."""
+    found = [
+        Call(
+            at=dt.datetime.fromisoformat(call["received_at"]),
+            status=call["status"],
+            is_injected=(call["fault"] or {}).get("status") == call["status"],
+        )
+        for call in calls
+    ]
+    return [call for call in found if call.at >= since]
+
+
+def is_limit(call: Call) -> bool:
+    """Whether the sandbox said by itself that there were too many calls."""
+    return call.status == HTTPStatus.TOO_MANY_REQUESTS and not call.is_injected
+
+
+def read(
+    stage: Stage,
+    *,
+    leads: Mapping[str, Lead],
+    told: Sequence[Told],
+    began_at: dt.datetime,
+    moving: Sequence[str],
+    worst: tuple[float, str],
+) -> Record:
+    """Asks the database and the sandbox."""
+    events, bookings = read_rows(stage.database_url, leads)
+    calls = stage.upstream.calls()
+    return Record(
+        leads=leads,
+        told=told,
+        events=events,
+        bookings=bookings,
+        posts=posts_from(calls, leads),
+        tours=tours_from(stage.upstream.appointments(), leads),
+        calls=calls_from(calls, began_at - dt.timedelta(seconds=60)),
+        moving=moving,
+        worst_seconds=worst[0],
+        worst_row=worst[1],
+    )
+
+
+def _lead_id(body: Any) -> str:
+    """The lead that a create was made for; each one names it in its notes."""
+    notes = body.get("notes", "") if isinstance(body, dict) else ""
+    found = re.search(r"lead (\S+)", notes)
+    return found[1] if found else ""

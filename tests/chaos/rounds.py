@@ -1,0 +1,132 @@
+"""One round after another over the same processes."""
+
+import dataclasses
+import datetime as dt
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+from tests.chaos.audit import Findings, findings_from
+from tests.chaos.faults import Storm
+from tests.chaos.leads import Journey, journeys
+from tests.chaos.record import read
+from tests.chaos.senders import Senders
+from tests.chaos.stage import Stage
+from tests.chaos.watch import Watch, moving
+
+#: Nothing may have moved for this long: longer than one call of the adapter's takes.
+STILL_SECONDS = 2.5
+#: Each tenth round is a flood: so many times the people, more than the rate lets pass at once.
+FLOOD_EVERY, FLOOD = 10, 6
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What to run."""
+
+    rounds: int
+    #: Round n of a seed is round 1 of the seed n - 1 higher (a flood, with more people).
+    seed: int
+    people: int = 8
+    #: How long a round is waited for after its last fault.
+    patience_seconds: float = 150.0
+    #: Audits, faults and habits of senders that are left out.
+    without: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """How one round went."""
+
+    number: int
+    seed: int
+    injected: tuple[str, ...]
+    findings: Findings
+    seconds: float
+    folder: Path
+
+
+def run(plan: Plan) -> Generator[Round, None, None]:
+    """Runs the rounds. Where one finds a fault, logs and data are kept in its ``folder``."""
+    folder = Path(tempfile.mkdtemp(prefix="adapter-chaos-"))
+    has_fault = False
+    try:
+        with Stage(folder) as stage, Watch(stage) as watch:
+            for number in range(1, plan.rounds + 1):
+                one = play(stage, watch, plan, number)
+                has_fault = has_fault or bool(one.findings.faults)
+                yield one
+    finally:
+        if not has_fault:
+            shutil.rmtree(folder)
+
+
+def play(stage: Stage, watch: Watch, plan: Plan, number: int) -> Round:
+    """One round: leads and faults at the same time, then quiet, then the audit."""
+    seed, size = plan.seed + number - 1, size_of(number)
+    rng = random.Random(seed)
+    began, began_at = time.monotonic(), dt.datetime.now(dt.UTC)
+    plans = _plans(plan, number, rng)
+    watch.begin()
+    storm = Storm(stage, rng, plan.without)
+    senders = Senders(stage, storm.misbehave)
+    try:
+        with storm:
+            senders.start(plans)
+            storm.rage()
+        rest = _settle(stage, senders, plan.patience_seconds * size)
+    finally:
+        senders.stop()
+    record = read(
+        stage,
+        leads={lead.id: lead for journey in plans for step in journey for lead in step.leads},
+        told=senders.told,
+        began_at=began_at,
+        moving=rest,
+        worst=(watch.worst_seconds, watch.worst_row),
+    )
+    return Round(
+        number=number,
+        seed=seed,
+        injected=tuple(storm.injected),
+        findings=findings_from(record, plan.without),
+        seconds=time.monotonic() - began,
+        folder=stage.folder,
+    )
+
+
+def size_of(number: int) -> int:
+    """How many times the people come in this round."""
+    return FLOOD if number % FLOOD_EVERY == 0 else 1
+
+
+def _plans(plan: Plan, number: int, rng: random.Random) -> list[Journey]:
+    return journeys(
+        rng,
+        name=f"r{number}",
+        people=plan.people * size_of(number),
+        first_number=plan.people * sum(map(size_of, range(1, number))),
+        without=plan.without,
+    )
+
+
+def _settle(stage: Stage, senders: Senders, seconds: float) -> list[str]:
+    """Waits until nothing moves; what still moves when patience ends."""
+    deadline = time.monotonic() + seconds
+    still_since: float | None = None
+    rest: list[str] | None = None
+    senders.wait(seconds)
+    while time.monotonic() < deadline:
+        rest = moving(stage.database_url)
+        now = time.monotonic()
+        if rest != []:
+            still_since = None
+        elif still_since is None:
+            still_since = now
+        elif now - still_since > STILL_SECONDS:
+            return []
+        time.sleep(0.25)
+    return ["PostgreSQL does not answer"] if rest is None else rest

@@ -1,0 +1,129 @@
+"""Senders that behave as lead sources do: they repeat a webhook until somebody says 2xx."""
+
+import contextlib
+import dataclasses
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from adapter import senders, signatures
+from tests.chaos.leads import Journey, Lead, Step
+from tests.chaos.stage import Stage
+
+#: A sender gives one try up after this, and the whole webhook after that.
+ANSWER_SECONDS = 5.0
+PATIENCE_SECONDS = 120.0
+PAUSE_SECONDS = 0.3
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class Told:
+    """What one copy of a webhook was told."""
+
+    lead: Lead
+    #: The answer that ended it; None: no clear answer in all the time.
+    status: int | None = None
+    event_id: int | None = None
+    #: From the first try to that answer.
+    waited_seconds: float = 0.0
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the sender was told that it need not come again."""
+        return self.status in (200, 202)
+
+
+class Senders:
+    """One thread for each journey, another for each further copy of a webhook."""
+
+    def __init__(self, stage: Stage, inject: Callable[[str], object]) -> None:
+        self._stage = stage
+        self._inject = inject
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.told: list[Told] = []
+
+    def start(self, journeys: Sequence[Journey]) -> None:
+        """Sends all of them; returns at once."""
+        for journey in journeys:
+            thread = threading.Thread(target=self._go, args=[journey], daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """Ends all of them, wherever they are."""
+        self._stopping.set()
+        self.wait(ANSWER_SECONDS * 2)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether all of them came to their end within the time."""
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _go(self, journey: Journey) -> None:
+        for step in journey:
+            self._stopping.wait(step.pause_seconds)
+            if step.fault is not None:
+                self._inject(step.fault)
+            told = [Told(lead=lead) for lead in step.leads]
+            self.told += told
+            together = threading.Barrier(len(told))
+            threads = [
+                threading.Thread(target=self._deliver, args=[one, step, together], daemon=True)
+                for one in told
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    def _deliver(self, told: Told, step: Step, together: threading.Barrier) -> None:
+        """Sends one copy until it gets an answer that a sender does not repeat after."""
+        together.wait()
+        began = time.monotonic()
+        cut = step.cut
+        while not self._stopping.is_set() and time.monotonic() - began < PATIENCE_SECONDS:
+            status, event_id = self._try(told.lead, cut)
+            if status is not None and status != http.HTTPStatus.SERVICE_UNAVAILABLE:
+                told.status, told.event_id = status, event_id
+                break
+            cut = None
+            self._stopping.wait(PAUSE_SECONDS)
+        told.waited_seconds = time.monotonic() - began
+
+    def _try(self, lead: Lead, cut: str | None) -> tuple[int | None, int | None]:
+        """One request; the status and the event's id, as far as they came back."""
+        source = self._stage.sources[lead.source]
+        request = senders.signed(
+            source,
+            self._stage.secrets[source.secrets[-1]],
+            body=lead.body(),
+            content_type="application/json",
+            adapter_url=self._stage.web_url,
+        )
+        try:
+            return _post(request, cut)
+        except (OSError, http.client.HTTPException, ValueError):
+            return None, None
+
+
+def _post(request: signatures.Request, cut: str | None) -> tuple[int | None, int | None]:
+    url = urlsplit(request.url)
+    connection = http.client.HTTPConnection(url.netloc, timeout=ANSWER_SECONDS)
+    with contextlib.closing(connection):
+        connection.putrequest(request.method, url.path)
+        for name, value in request.headers.items():
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", str(len(request.body)))
+        connection.endheaders()
+        connection.send(request.body if cut != "early" else request.body[:40])
+        if cut is not None:
+            return None, None
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+        return answer.status, body.get("event")

@@ -1,0 +1,156 @@
+"""The processes: `adapter run` with PostgreSQL, web and a worker; a second worker; the sandbox."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import requests
+
+from adapter.config import Policy
+from adapter.embedded import EmbeddedServer
+from adapter.parts import Part
+from adapter.processes import free_port
+from adapter.sources import Source, load
+from tests.upstream import Upstream
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+MAPPINGS = Path(__file__).parent / "mappings"
+SECRETS = {"PORTAL_SECRET": "made-up-1", "FORM_SECRET": "made-up-2"}
+START_SECONDS = 60.0
+STOP_SECONDS = 45.0
+
+#: Short, so that recovery fits into a round. The lease is the time-out plus ten seconds.
+SETTINGS = {
+    "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "2",
+    "ADAPTER_JOB_DEADLINE_SECONDS": "8",
+    "ADAPTER_LOG_LEVEL": "WARNING",
+    "WEB_CONCURRENCY": "2",
+}
+
+
+class Sandbox(Upstream):
+    """The sandbox, with all that it remembers."""
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Every call of Propexo's API, in the order in which it came."""
+        found: list[dict[str, Any]] = self._get("requests")["requests"]
+        return found
+
+    def forget_faults(self) -> None:
+        """No call meets a fault any more."""
+        requests.delete(self.url + "/_sandbox/faults", timeout=5).raise_for_status()
+
+
+class Stage:
+    """All processes, for the time of a ``with`` block; whatever happens, they are ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.secrets = SECRETS
+        self.sources: dict[str, Source] = dict(load(MAPPINGS, Policy()))
+        self.database_url = EmbeddedServer(folder / "data").url
+        self.upstream = Sandbox(f"http://127.0.0.1:{free_port()}")
+        port = free_port()
+        self.web_url = f"http://127.0.0.1:{port}"
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        self._environ = {
+            **kept,
+            **SECRETS,
+            **SETTINGS,
+            "ADAPTER_DATA_DIR": str(folder / "data"),
+            "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
+            "ADAPTER_HOST": "127.0.0.1",
+            "PORT": str(port),
+            "PROPEXO_TOKEN": "sandbox",
+            "PROPEXO_BASE_URL": self.upstream.url,
+        }
+        self._running: list[subprocess.Popen[bytes]] = []
+        self.second_worker = Part("second worker", self._start_second_worker)
+
+    def __enter__(self) -> Self:
+        try:
+            port = self.upstream.url.rpartition(":")[2]
+            self._sandbox = self._start("sandbox", "--quiet", "--port", port)
+            self._run = self._start("run")
+            wait_until(lambda: _is_ready(self.web_url), "adapter run is ready", START_SECONDS)
+            self.second_worker.keep_alive(lambda _: None)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def part(self, word: str) -> psutil.Process:
+        """The child of `adapter run` whose command line holds ``word``."""
+        for child in psutil.Process(self._run.pid).children():
+            with contextlib.suppress(psutil.Error):
+                if any(Path(argument).name == word for argument in child.cmdline()):
+                    return child
+        raise LookupError(f"no child runs {word} now")
+
+    def workers(self) -> list[psutil.Process]:
+        """Both workers, as far as they live."""
+        found = []
+        with contextlib.suppress(LookupError, psutil.Error):
+            found.append(self.part("worker"))
+        with contextlib.suppress(psutil.Error):
+            if self.second_worker.process is not None:
+                found.append(psutil.Process(self.second_worker.process.pid))
+        return found
+
+    def _start_second_worker(self) -> "subprocess.Popen[bytes]":
+        return self._start("worker", DATABASE_URL=self.database_url)
+
+    def _start(self, *arguments: str, **changes: str) -> "subprocess.Popen[bytes]":
+        """One command of the adapter's, in a session of its own: Ctrl-C is for us alone."""
+        with (self.folder / "adapter.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "adapter", *arguments],
+                cwd=ROOT,
+                env=self._environ | changes,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._running.append(process)
+        return process
+
+    def _end(self) -> None:
+        """Ends every process that was started, kindly first, and all that they started."""
+        family = list(self._family())
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGCONT)
+        for started in self._running:
+            started.send_signal(signal.SIGINT)
+        for started in self._running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                started.wait(STOP_SECONDS)
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        for started in self._running:
+            started.wait()
+
+    def _family(self) -> Iterator[psutil.Process]:
+        for started in self._running:
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(started.pid)
+                yield from (process, *process.children(recursive=True))
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return requests.get(url + "/readyz", timeout=2).ok
+    except requests.RequestException:
+        return False

@@ -1,0 +1,191 @@
+"""The harness's audits on made-up records, and its short form over real processes."""
+
+import dataclasses
+import datetime as dt
+import json
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from adapter.events import Booking, BookingState, Event, EventState
+from tests.chaos.audit import AUDITS, CALLS_PER_MINUTE, findings_from, most_calls
+from tests.chaos.leads import Lead, journeys
+from tests.chaos.record import Call, Post, Record, Tour
+from tests.chaos.senders import Told
+from tests.chaos.stage import ROOT
+
+NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
+BOOKED, FAILED = BookingState.BOOKED, BookingState.FAILED
+SUPERSEDED, DUPLICATE = BookingState.SUPERSEDED, BookingState.DUPLICATE
+
+
+def lead(number: int) -> Lead:
+    return Lead(
+        id=f"a-{number}",
+        source="portal",
+        person="a@example.com",
+        phone="",
+        community="elm-row",
+        starts_at=NOW + dt.timedelta(days=number + 1),
+        number=number,
+    )
+
+
+OLDER, NEWER = lead(0), lead(1)
+
+
+def event(event_id: int) -> Event:
+    known: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(Event))
+    return Event(**known | {"id": event_id, "state": EventState.MAPPED})
+
+
+def booking(state: BookingState) -> Booking:
+    known: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(Booking))
+    return Booking(**known | {"state": state})
+
+
+def told(one: Lead, event_id: int, status: int | None = 202) -> Told:
+    return Told(lead=one, status=status, event_id=event_id, waited_seconds=0.1)
+
+
+def post(one: Lead, *, may_have_booked: bool = True) -> Post:
+    return Post(lead_id=one.id, may_have_booked=may_have_booked)
+
+
+def tour(one: Lead, *, stands: bool, starts_at: dt.datetime | None = None) -> Tour:
+    return Tour(
+        lead_id=one.id,
+        starts_at=starts_at or one.starts_at,
+        community_id="com_elm",
+        stands=stands,
+    )
+
+
+#: A person asked twice; both were booked, and the newer one stands.
+SOUND = Record(
+    leads={OLDER.id: OLDER, NEWER.id: NEWER},
+    told=(told(OLDER, 1), told(NEWER, 2), told(OLDER, 1, 200)),
+    events={OLDER.id: [event(1)], NEWER.id: [event(2)]},
+    bookings={OLDER.id: [booking(BOOKED)], NEWER.id: [booking(BOOKED)]},
+    posts=(post(OLDER), post(NEWER)),
+    tours=(tour(OLDER, stands=False), tour(NEWER, stands=True)),
+    calls=(),
+    moving=(),
+    worst_seconds=1.0,
+    worst_row="",
+)
+
+
+def found(**changes: Any) -> set[str]:
+    """The audits that complain when the sound record is changed so."""
+    findings = findings_from(dataclasses.replace(SOUND, **changes))
+    return {kind for kind, number in findings.faults_by_kind().items() if number}
+
+
+def states(older: BookingState, newer: BookingState) -> dict[str, list[Booking]]:
+    return {OLDER.id: [booking(older)], NEWER.id: [booking(newer)]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        # A clear no may be followed by another POST.
+        {"posts": (post(OLDER, may_have_booked=False), post(OLDER), post(NEWER))},
+        # The older one was replaced before it went out.
+        {
+            "bookings": states(SUPERSEDED, BOOKED),
+            "posts": (post(NEWER),),
+            "tours": (tour(NEWER, stands=True),),
+        },
+        # The newer one failed, which a person is told; the older one stands meanwhile.
+        {"bookings": states(BOOKED, FAILED), "tours": (tour(OLDER, stands=True),)},
+        {"calls": tuple(Call(at=NOW, status=429, is_injected=True) for _ in range(3))},
+    ],
+)
+def test_a_sound_record_has_no_faults(changes: dict[str, Any]) -> None:
+    assert found(**changes) == set()
+
+
+UNSOUND: dict[str, dict[str, Any]] = {
+    "absent": {"told": (told(OLDER, 1), told(NEWER, 7))},
+    "lost": {
+        "bookings": states(SUPERSEDED, DUPLICATE),
+        "posts": (),
+        "tours": (),
+    },
+    "stored twice": {"events": {OLDER.id: [event(1), event(3)], NEWER.id: [event(2)]}},
+    "posted twice": {"posts": (post(OLDER), post(OLDER), post(NEWER))},
+    "older after newer": {"posts": (post(NEWER), post(OLDER))},
+    "older stands": {"tours": (tour(NEWER, stands=False), tour(OLDER, stands=True))},
+    "wrong hour": {
+        "tours": (tour(NEWER, stands=True, starts_at=NEWER.starts_at + dt.timedelta(hours=1)),)
+    },
+    "denied": {"bookings": states(BOOKED, FAILED)},
+    "stuck": {"moving": ("booking 7 (sending)",)},
+    "refused": {"told": (told(OLDER, 1), told(NEWER, 2), told(OLDER, 1, 401))},
+    "slow": {"worst_seconds": 61.0},
+    "over rate": {
+        "calls": tuple(
+            Call(at=NOW, status=200, is_injected=False) for _ in range(CALLS_PER_MINUTE + 1)
+        )
+    },
+    "429": {"calls": (Call(at=NOW, status=429, is_injected=False),)},
+}
+
+
+@pytest.mark.parametrize("kind", AUDITS)
+def test_each_audit_finds_its_fault_and_no_other(kind: str) -> None:
+    assert found(**UNSOUND[kind]) == {kind}
+
+
+def test_a_booking_that_calls_itself_booked_and_stands_nowhere_is_lost() -> None:
+    assert found(tours=()) == {"lost"}
+
+
+def test_a_twin_from_another_source_is_the_same_tour() -> None:
+    twin = dataclasses.replace(NEWER, id="a-1-twin", source="form")
+    leads = {**SOUND.leads, twin.id: twin}
+    assert found(leads=leads, posts=(post(OLDER), post(NEWER), post(twin))) == {"posted twice"}
+
+
+def test_calls_are_counted_over_every_window_of_60_seconds() -> None:
+    # 0 s, 59 s, 59.9 s and 60 s: the window that begins at 59 s holds three, as the first one does.
+    at = [NOW + dt.timedelta(seconds=seconds) for seconds in (0, 59, 59.9, 60)]
+    calls = tuple(Call(at=one, status=200, is_injected=False) for one in at)
+    assert most_calls(dataclasses.replace(SOUND, calls=calls)) == 3
+    assert most_calls(dataclasses.replace(SOUND, calls=())) == 0
+
+
+def test_a_seed_gives_the_same_leads_again() -> None:
+    first, again = (
+        journeys(random.Random(5), name="r", people=6, first_number=0, without=()) for _ in range(2)
+    )
+    assert first == again
+    ids = [one.id for journey in first for step in journey for one in step.leads]
+    assert len(set(ids)) > 6
+
+
+@pytest.mark.processes
+def test_nothing_is_lost_or_booked_twice_while_everything_breaks() -> None:
+    """The short form. Faults that cost half a minute each are left to the long one."""
+    slow = "401,late 401,stuck PENDING,freeze a worker"
+    options = ("--rounds", "2", "--seed", "12", "--without", f"order,{slow}", "--json")
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.chaos", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.stdout, ended.stderr
+    data = json.loads(ended.stdout)
+    faults = [fault for one in data["each"] for fault in one["faults"]]
+    assert not faults, ended.stdout
+    assert ended.returncode == 0
+    assert data["counts"]["acknowledged"] == data["counts"]["sent"] > 8
+    assert data["counts"]["booked"] > 0

@@ -1,0 +1,96 @@
+"""A pipeline on real parts with a clock that a test moves: the house most tests live in."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+from adapter import signatures
+from adapter.app import verifier_of
+from adapter.config import Policy, Settings
+from adapter.events import Booking, BookingState, Story
+from adapter.pipeline import Pipeline, Receipt
+from adapter.propexo import Propexo
+from adapter.sources import load
+from adapter.store import Store
+from tests.upstream import Upstream
+
+MAPPINGS = Path(__file__).parent.parent / "mappings"
+SECRETS = {"RENTFEED_SECRET": "one", "LEASEBOT_SECRET": "two", "TYPEFORM_SECRET": "three"}
+START = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
+TIMEOUT_SECONDS = 1.0
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, at: dt.datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> dt.datetime:
+        return self.at
+
+    def advance(self, seconds: float) -> None:
+        self.at += dt.timedelta(seconds=seconds)
+
+
+class House:
+    """A pipeline with a clock, and what a test asks of it."""
+
+    def __init__(self, opened: Store, upstream: Upstream, policy: Policy | None = None) -> None:
+        self.clock = Clock(START)
+        self.settings = Settings(mappings_dir=MAPPINGS, environ=SECRETS, policy=policy or Policy())
+        self.pipeline = Pipeline(
+            self.settings,
+            opened,
+            load(MAPPINGS, self.settings.policy),
+            Propexo(upstream.url, "sandbox", timeout_seconds=TIMEOUT_SECONDS),
+            self.clock,
+            pause=self.clock.advance,
+        )
+
+    def receive(self, name: str, payload: Any, **headers: str) -> Receipt:
+        source = self.pipeline.sources[name]
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        request = signatures.Request(
+            method="POST",
+            url=f"https://adapter.example.com/hooks/{name}",
+            headers={"Content-Type": "application/json"} | headers,
+            body=body,
+        )
+        secret = SECRETS[source.secrets[-1]]
+        signed = signatures.sign(source.signature, secret, request, self.clock().timestamp())
+        verified = self.pipeline.verify(source, verifier_of(source, self.settings), signed)
+        return self.pipeline.receive(source, verified)
+
+    def mapped(self, name: str, payload: Any) -> list[Booking]:
+        event_id = self.receive(name, payload).event_id
+        self.pipeline.map_event(event_id)
+        return list(self.story(event_id).bookings)
+
+    def story(self, key: int) -> Story:
+        with self.pipeline.store.transaction() as leads:
+            story = leads.story(str(key))
+        assert story is not None
+        return story
+
+    def send(self) -> None:
+        """Sends everything that is due, in one lane."""
+        self.pipeline.send_due(0)
+
+    def state(self, booking_id: int) -> BookingState:
+        return self.booking(booking_id).state
+
+    def booking(self, booking_id: int) -> Booking:
+        with self.pipeline.store.transaction() as leads:
+            booking = leads.booking(booking_id)
+        assert booking is not None
+        return booking
+
+
+def sample(name: str) -> Any:
+    return json.loads((MAPPINGS / "samples" / name).read_text())
+
+
+def tour(**changes: Any) -> Any:
+    return sample("rentfeed-tour.json") | changes

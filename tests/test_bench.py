@@ -1,0 +1,156 @@
+"""The bench in its tiny form: every row is there, and each is a figure beside another.
+
+Nothing here looks at how fast anything is.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from adapter import signatures, sources
+from adapter.config import Policy
+from adapter.events import utc_now
+from bench import BenchError, acknowledging, client, hostile, leads, load, mapping, servers
+from bench.__main__ import main
+from bench.load import Answers, Requests
+from bench.rounds import TINY, microseconds, turned
+from bench.tables import Goal, Row, text_from_rows
+
+MAPPINGS = Path(__file__).parent.parent / "mappings"
+SAMPLE = (MAPPINGS / "samples" / "rentfeed-tour.json").read_bytes()
+
+
+def row(**changes: Any) -> Row:
+    values = {"section": "map", "what": "rentfeed", "figure": 120.0, "unit": "µs"}
+    return Row(**{**values, "beside": "reads", "other": 2.0, **changes})
+
+
+def bench(*arguments: str) -> list[dict[str, Any]]:
+    """The rows of one section in its tiny form."""
+    ended = CliRunner().invoke(main, [*arguments, "--tiny", "--json"], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    (rows,) = json.loads(ended.stdout)["sections"].values()
+    return rows
+
+
+def assert_measured(rows: list[dict[str, Any]]) -> None:
+    for one in rows:
+        assert one["figure"] > 0, one
+        assert one["other"] > 0, one
+        assert one["ratio"] == pytest.approx(one["figure"] / one["other"]), one
+
+
+def test_map_has_a_row_for_each_mapping_and_its_slowest_hostile_body() -> None:
+    rows = bench("map")
+    assert_measured(rows)
+    names = [one["what"].split(",")[0] for one in rows]
+    assert names[:3] == names[-3:] == ["rentfeed", "leasebot", "website"]
+    assert len(names) == 6 + mapping.PAYLOADS.is_dir(), "the corpus has a row where it is here"
+
+
+def test_verify_has_a_row_for_each_scheme() -> None:
+    rows = bench("verify")
+    assert_measured(rows)
+    assert len({one["what"] for one in rows}) == len(rows) == 12
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("has_wrk", [True, False], ids=["wrk", "own client"])
+def test_acknowledge_stands_beside_both_servers(
+    has_wrk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADAPTER_DATA_DIR", str(tmp_path))
+    if has_wrk and load.client() != "wrk":
+        pytest.skip("wrk is not installed")
+    if not has_wrk:
+        monkeypatch.setattr("bench.load.client", lambda: "bench.client")
+    rows = bench("acknowledge")
+    assert_measured(rows)
+    assert [(one["what"], one["beside"]) for one in rows] == [
+        ("2 conn., rate", "one INSERT"),
+        ("2 conn., rate", "empty 204"),
+        ("2 conn., p50", "one INSERT"),
+        ("2 conn., p99", "one INSERT"),
+    ]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Requests:
+    source = sources.load(MAPPINGS, Policy())["rentfeed"]
+    return leads.write(tmp_path / "requests", source, "secret", SAMPLE, 3)
+
+
+def test_the_requests_are_distinct_and_each_is_signed(written: Requests) -> None:
+    source = sources.load(MAPPINGS, Policy())["rentfeed"]
+    verifier = signatures.verifier(source.signature, ["secret"])
+    again = client.requests(written.file, written.length)
+    keys = set()
+    for _ in range(written.count):
+        head, _, body = next(again).partition(b"\r\n\r\n")
+        lines = head.decode().splitlines()[1:]
+        headers = dict(line.split(": ", 1) for line in lines)
+        request = signatures.Request(
+            method="POST", url="http://127.0.0.1/hooks/rentfeed", headers=headers, body=body
+        )
+        verifier.verify(request, utc_now().timestamp())
+        assert len(body) == leads.BODY_BYTES == int(headers["Content-Length"])
+        keys.add(json.loads(body)["leadId"])
+    assert len(keys) == written.count
+
+
+@pytest.mark.parametrize(
+    ("count", "stored", "why"),
+    [(3, 2, "3 were acknowledged and 2 are stored"), (4, 4, "some repeated")],
+)
+def test_there_is_no_figure_where_something_was_not_stored(
+    written: Requests, count: int, stored: int, why: str
+) -> None:
+    answers = Answers(count=count, rate=1.0, p50_ms=1.0, p99_ms=1.0)
+    with pytest.raises(BenchError, match=why):
+        acknowledging.check(answers, written, stored)
+
+
+def test_an_answer_that_is_not_a_good_one_is_no_figure(written: Requests) -> None:
+    answers = [(202, 0.001), (503, 0.001)]
+    assert client.summary(answers, 1.0)["refused"] == 1
+    with pytest.raises(BenchError, match="failed"):
+        load.run(servers.free_port(), written, connections=1, seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("goals", "verdict"),
+    [
+        ((), ""),
+        ((Goal(bound=60),), "met"),
+        ((Goal(bound=59),), "missed"),
+        ((Goal(bound=60), Goal(bound=119, of="figure")), "missed"),
+        ((Goal(bound=60, sense="≥"),), "met"),
+        ((Goal(bound=61, sense="≥"),), "missed"),
+    ],
+)
+def test_a_goal_bounds_the_ratio_or_the_figure(goals: tuple[Goal, ...], verdict: str) -> None:
+    assert row(goals=goals).verdict == verdict
+
+
+def test_the_table_has_goal_and_ratio_side_by_side() -> None:
+    text = text_from_rows([row(goals=(Goal(bound=60), Goal(bound=500, of="figure")))])
+    assert re.split(" {2,}", text.splitlines()[1]) == [
+        *("rentfeed", "120 µs", "reads", "2.00 µs", "60.00", "≤ 60, ≤ 500 µs", "met")
+    ]
+
+
+def test_candidates_take_turns() -> None:
+    assert turned(["a", "b", "c"], 4) == ["b", "c", "a"]
+    times = microseconds({"nothing": lambda: None, "much": lambda: sum(range(5000))}, TINY)
+    assert times["much"] > times["nothing"]
+
+
+def test_hostile_bodies_are_as_long_as_is_said() -> None:
+    made = dict(hostile.deliveries(json.loads(SAMPLE), 64 * 1024))
+    assert len(made) > 200
+    assert max(len(delivery.body) for delivery in made.values()) <= 64 * 1024
+    assert "contact.phone is digits" in made

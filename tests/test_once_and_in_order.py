@@ -1,0 +1,552 @@
+"""Once, in order, by urgency and within the rate: real PostgreSQL, real HTTP to the sandbox."""
+
+import concurrent.futures
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from adapter.app import verifier_of
+from adapter.config import Settings
+from adapter.events import BookingState
+from adapter.pace import WINDOW
+from adapter.pipeline import Pipeline
+from adapter.propexo import Propexo
+from adapter.store import GateRow, Store
+from tests.house import START, House, sample, tour
+from tests.upstream import Upstream, served_sandbox
+
+PENDING, BOOKED = BookingState.PENDING, BookingState.BOOKED
+
+
+def surname(number: int) -> str:
+    """A made-up surname for each number; a digit is in no name."""
+    return "Roe" + chr(ord("a") + number // 26) + chr(ord("a") + number % 26)
+
+
+def lead(number: int, day: int = 14, time: str = "2:30 PM", **contact: Any) -> Any:
+    """A portal's lead with a number, a day in March 2026 and a person of its own."""
+    person = {
+        "name": f"Dana {surname(number)}",
+        "email": f"person{number}@example.com",
+        "mobile": "",
+        "phone": "",
+    }
+    return tour(
+        leadId=f"RF-{number}",
+        contact=person | contact,
+        tour={"date": f"03/{day:02}/2026", "time": time, "type": "IN_PERSON"},
+    )
+
+
+def same_person(number: int, day: int = 14, time: str = "2:30 PM") -> Any:
+    return lead(number, day, time, email="dana@example.com")
+
+
+def settle(house: House) -> None:
+    """Sends what is due and follows every job to its end."""
+    house.send()
+    house.clock.advance(10)
+    with house.pipeline.store.transaction() as leads:
+        submitted = leads.bookings(states=["submitted"], limit=1000)
+    for booking in submitted:
+        house.pipeline.follow_up(booking.id)
+
+
+def test_the_same_tour_by_two_roads_is_booked_once(house: House, upstream: Upstream) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1))
+    form = sample("website-response.json")
+    answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
+    answers["email"]["email"] = "Dana@Example.com"
+    (second,) = house.mapped("website", form)
+    settle(house)
+
+    assert house.state(first.id) is BOOKED
+    assert (second.state, second.reason) == (BookingState.DUPLICATE, "same_person_and_time")
+    assert str(first.id) in second.reasons[-1].reason
+    assert len(upstream.posts()) == 1
+
+
+def test_a_newer_request_takes_the_place_of_one_that_waits(
+    house: House, upstream: Upstream
+) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1))
+    house.clock.advance(60)
+    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    settle(house)
+
+    replaced = house.booking(first.id)
+    assert (replaced.state, replaced.reason) == (BookingState.SUPERSEDED, "newer_request")
+    assert house.state(second.id) is BOOKED
+    assert [post["appointment_time"] for post in upstream.posts()] == ["22:00:00"]
+
+
+def test_a_reschedule_goes_out_after_the_first_has_ended(house: House, upstream: Upstream) -> None:
+    upstream.fault({"job": "PENDING", "job_seconds": 600})
+    (first,) = house.mapped("rentfeed", same_person(1))
+    house.send()
+    house.clock.advance(60)
+    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    house.send()
+    assert house.state(second.id) is PENDING, "the first job is not finished"
+
+    with house.pipeline.store.transaction() as leads:
+        leads.move(first.id, BookingState.BOOKED, why="job_succeeded", now=house.clock())
+    house.send()
+    assert house.state(second.id) is BookingState.SUBMITTED
+    standing = [one for one in upstream.appointments() if one["status"] == "booked"]
+    assert [one["starts_at"] for one in standing] == ["2026-03-14T22:00:00Z"]
+
+
+def test_an_older_request_that_is_mapped_late_never_goes_out(
+    house: House, upstream: Upstream
+) -> None:
+    older = house.receive("rentfeed", same_person(1))
+    house.clock.advance(60)
+    (newer,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    house.pipeline.map_event(older.event_id)
+    settle(house)
+
+    (late,) = house.story(older.event_id).bookings
+    assert (late.state, late.reason) == (BookingState.SUPERSEDED, "newer_request_came_first")
+    assert house.state(newer.id) is BOOKED
+    assert len(upstream.posts()) == 1
+
+
+def test_one_person_at_two_communities_is_two_tours(house: House, upstream: Upstream) -> None:
+    there = same_person(2)
+    there["listing"] |= {"propertyId": "20555", "propertyName": "Harbor Flats"}
+    house.mapped("rentfeed", same_person(1))
+    house.mapped("rentfeed", there)
+    settle(house)
+
+    assert len([one for one in upstream.appointments() if one["status"] == "booked"]) == 2
+
+
+def test_two_tours_here_in_one_webhook_wait_for_a_person(house: House) -> None:
+    handoff = sample("leasebot-handoff.json")
+    handoff["handoff"]["tours"][1] |= {"property": "Maple Court", "startsAt": "2026-03-15T10:00:00"}
+    first, second = house.mapped("leasebot", handoff)
+
+    assert first.state is PENDING
+    assert (second.state, second.reason) == (BookingState.HELD, "two_tours_at_once")
+
+
+def test_shared_contacts_tell_nobody_apart(opened: Store, upstream: Upstream) -> None:
+    from adapter.config import Policy
+
+    house = House(opened, upstream, Policy(shared_contacts=frozenset({"office@example.com"})))
+    for number in (1, 2):
+        (booking,) = house.mapped("rentfeed", lead(number, email="office@example.com"))
+        assert booking.state is PENDING
+        assert booking.person_keys == ()
+
+
+def test_simultaneous_senders_of_one_tour_make_one_booking(house: House) -> None:
+    events = [house.receive("rentfeed", same_person(number)).event_id for number in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        list(threads.map(house.pipeline.map_event, events))
+
+    with house.pipeline.store.transaction() as leads:
+        states = sorted(booking.state for booking in leads.bookings())
+    assert states == sorted([PENDING, *[BookingState.DUPLICATE] * 7])
+
+
+def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(house: House) -> None:
+    events = []
+    for number in range(20):
+        handoff = sample("leasebot-handoff.json")
+        handoff["visitor"]["firstName"] = surname(number)
+        if number % 2:
+            handoff["handoff"]["tours"].reverse()
+        events.append(house.receive("leasebot", handoff).event_id)
+    with house.pipeline.store.transaction() as leads:
+        events = [event.id for event in leads.events()]
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        list(threads.map(house.pipeline.map_event, events))
+
+    with house.pipeline.store.transaction() as leads:
+        assert {event.state for event in leads.events()} == {"mapped"}
+
+
+def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
+    house: House, upstream: Upstream
+) -> None:
+    (first,) = house.mapped("rentfeed", lead(1))
+    settle(house)
+    changed = house.receive("rentfeed", lead(1, time="4:00 PM"))
+    assert changed.is_repeat
+    with house.pipeline.store.transaction() as leads:
+        newest = leads.events(limit=1)[0]
+    house.pipeline.map_event(newest.id)
+    settle(house)
+
+    (second,) = house.story(newest.id).bookings
+    assert (house.state(first.id), second.state) == (BOOKED, BOOKED)
+    standing = [one for one in upstream.appointments() if one["status"] == "booked"]
+    assert [one["starts_at"] for one in standing] == ["2026-03-14T22:00:00Z"]
+
+
+def test_the_same_lead_with_other_bytes_is_a_duplicate(house: House, upstream: Upstream) -> None:
+    house.mapped("rentfeed", lead(1))
+    assert house.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_repeat
+    with house.pipeline.store.transaction() as leads:
+        newest = leads.events(limit=1)[0]
+    house.pipeline.map_event(newest.id)
+    settle(house)
+
+    (again,) = house.story(newest.id).bookings
+    assert (again.state, again.reason) == (BookingState.DUPLICATE, "item_seen_before")
+    assert len(upstream.posts()) == 1
+
+
+def test_a_corrected_lead_takes_the_place_of_the_held_one(house: House) -> None:
+    (held,) = house.mapped("rentfeed", lead(1, time=""))
+    assert held.state is BookingState.HELD
+    house.receive("rentfeed", lead(1))
+    with house.pipeline.store.transaction() as leads:
+        newest = leads.events(limit=1)[0]
+    house.pipeline.map_event(newest.id)
+
+    (corrected,) = house.story(newest.id).bookings
+    assert corrected.state is PENDING
+    assert house.state(held.id) is BookingState.SUPERSEDED
+
+
+def test_another_contact_under_a_booked_key_waits_for_a_person(
+    house: House, upstream: Upstream
+) -> None:
+    house.mapped("rentfeed", lead(1))
+    settle(house)
+    house.receive("rentfeed", lead(1, email="somebody.else@example.com"))
+    with house.pipeline.store.transaction() as leads:
+        newest = leads.events(limit=1)[0]
+    house.pipeline.map_event(newest.id)
+    settle(house)
+
+    (changed,) = house.story(newest.id).bookings
+    assert (changed.state, changed.reason) == (BookingState.HELD, "changed_after_first")
+    assert len(upstream.posts()) == 1
+
+
+def test_a_query_that_nobody_signed_makes_no_new_event(house: House) -> None:
+    source = house.pipeline.sources["rentfeed"]
+    from adapter import signatures
+    from tests.house import SECRETS
+
+    ids = set()
+    for query in ("", "?n=1", "?n=2"):
+        request = signatures.Request(
+            method="POST",
+            url="https://a.example.com/hooks/rentfeed" + query,
+            headers={"Content-Type": "application/json"},
+            body=b'{"no": "key"}',
+        )
+        signed = signatures.sign(
+            source.signature, SECRETS["RENTFEED_SECRET"], request, house.clock().timestamp()
+        )
+        verified = house.pipeline.verify(source, verifier_of(source, house.settings), signed)
+        ids.add(house.pipeline.receive(source, verified).event_id)
+    assert len(ids) == 1
+
+
+# --- urgency and turns
+
+
+def order_of_posts(upstream: Upstream) -> list[str]:
+    return [post["last_name"] for post in upstream.posts()]
+
+
+def test_soon_tours_go_first_then_the_sources_take_turns(house: House, upstream: Upstream) -> None:
+    for number in range(1, 5):
+        house.mapped("rentfeed", lead(number, day=20))
+    form = sample("website-response.json")
+    house.mapped("website", form)
+    house.mapped("rentfeed", lead(9, day=3, time="10:00 AM"))
+    house.send()
+
+    first, second, third, fourth, soon = map(surname, (1, 2, 3, 4, 9))
+    assert order_of_posts(upstream) == [soon, "Okafor-Lindqvist", first, second, third, fourth]
+
+
+def test_weights_give_a_source_more_turns(opened: Store, upstream: Upstream) -> None:
+    house = House(opened, upstream)
+    house.pipeline.sender.settings = Settings(source_weights={"rentfeed": 2})
+    for number in range(1, 6):
+        house.mapped("rentfeed", lead(number, day=20))
+    for number in range(2):
+        form = sample("website-response.json")
+        answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
+        answers["email"]["email"] = f"form{number}@example.com"
+        answers["phone"]["phone_number"] = ""
+        answers["last_name"]["text"] = ("Forma", "Formb")[number]
+        form["form_response"]["token"] = f"token-{number}"
+        house.mapped("website", form)
+    house.send()
+
+    posts = order_of_posts(upstream)
+    assert posts[:6].count("Forma") + posts[:6].count("Formb") == 2
+    assert posts.index("Forma") < 3
+    assert len(posts) == 7
+
+
+# --- the rate
+
+
+def test_no_minute_holds_more_calls_than_allowed(opened: Store) -> None:
+    with served_sandbox(clock=lambda: START, limit_per_minute=10_000) as upstream:
+        house = House(opened, upstream)
+        house.pipeline.sender.settings = Settings(rate_per_minute=20)
+        for number in range(45):
+            house.mapped("rentfeed", lead(number, day=20))
+        while len(upstream.posts()) < 45:
+            house.send()
+            house.clock.advance(0.7)
+
+    with house.pipeline.store.transaction() as leads:
+        rows = leads.connection.execute("SELECT started_at FROM attempts ORDER BY id").fetchall()
+    calls = [row["started_at"] for row in rows]
+    assert len(calls) == 45
+    for at in calls:
+        assert len([other for other in calls if at <= other < at + WINDOW]) <= 20
+    assert calls[-1] - calls[0] <= dt.timedelta(seconds=135), "what is allowed is used"
+
+
+def test_reads_give_way_to_bookings(house: House, upstream: Upstream) -> None:
+    (first,) = house.mapped("rentfeed", lead(1))
+    house.send()
+    house.mapped("rentfeed", lead(2))
+    with house.pipeline.store.transaction() as leads:
+        gate = GateRow(leads.connection)
+        for _ in range(30):
+            gate.pass_through(gate.lock(house.clock()), house.clock(), 120, is_read=True)
+        leads.connection.execute("UPDATE gate SET even_at = 'epoch'")
+    house.clock.advance(2)
+    house.pipeline.follow_up(first.id)
+    assert house.state(first.id) is BookingState.SUBMITTED, "the read was put off"
+    house.send()
+    assert len(upstream.posts()) == 2, "the booking was not"
+
+
+def test_what_propexo_says_of_its_limit_is_kept(opened: Store) -> None:
+    with served_sandbox(clock=lambda: START, limit_per_minute=10) as upstream:
+        house = House(opened, upstream)
+        for number in range(9):
+            house.mapped("rentfeed", lead(number, day=20))
+        for _ in range(40):
+            house.send()
+            if len(upstream.posts()) == 9:
+                break
+            house.clock.advance(5)
+        with house.pipeline.store.transaction() as leads:
+            gate = GateRow(leads.connection).lock(house.clock())
+
+        assert gate.allowed == 10
+        assert house.clock() - START >= dt.timedelta(seconds=60), "eight of ten in a minute"
+
+
+def test_a_token_that_is_not_accepted_stops_sending_until_it_is(
+    house: House, upstream: Upstream
+) -> None:
+    for number in range(5):
+        house.mapped("rentfeed", lead(number))
+    upstream.fault({"status": 401}, {"on": "list", "status": 401})
+    house.send()
+    assert len(upstream.posts()) == 1
+    for _ in range(3):
+        house.clock.advance(5)
+        house.send()
+    assert len(upstream.posts()) == 1, "nobody else's lead is burnt"
+
+    house.clock.advance(60)
+    house.pipeline.recover()
+    house.send()
+    assert len(upstream.posts()) == 1, "the token is still refused"
+    house.clock.advance(60)
+    house.pipeline.recover()
+    house.send()
+    assert len(upstream.posts()) == 6
+    with house.pipeline.store.transaction() as leads:
+        assert {booking.state for booking in leads.bookings()} == {BookingState.SUBMITTED}
+
+
+# --- unknown bookings are found again
+
+
+def lose_the_answer(house: House, upstream: Upstream, fault: dict[str, Any]) -> int:
+    upstream.fault(fault)
+    (booking,) = house.mapped("rentfeed", lead(1))
+    house.send()
+    assert house.state(booking.id) is BookingState.UNKNOWN
+    return booking.id
+
+
+def look(house: House, booking_id: int) -> None:
+    due_at = house.booking(booking_id).due_at
+    assert due_at is not None
+    house.clock.at = due_at
+    house.pipeline.look_for(booking_id)
+
+
+def test_a_lost_answer_is_found_in_the_write_log(house: House, upstream: Upstream) -> None:
+    booking_id = lose_the_answer(house, upstream, {"drop": "after"})
+    look(house, booking_id)
+    found = house.booking(booking_id)
+    assert (found.state, found.reason) == (BookingState.SUBMITTED, "found_in_write_log")
+
+    house.clock.advance(5)
+    house.pipeline.follow_up(booking_id)
+    assert house.state(booking_id) is BOOKED
+    assert found.job_id == upstream.appointments()[0]["job_id"]
+    assert len(upstream.posts()) == 1
+
+
+def test_a_tour_is_seen_in_knock_where_no_job_is_known(house: House, upstream: Upstream) -> None:
+    booking_id = lose_the_answer(house, upstream, {"drop": "after", "job": "PENDING"})
+    look(house, booking_id)
+
+    seen = house.booking(booking_id)
+    assert (seen.state, seen.reason) == (BOOKED, "seen_in_knock")
+
+
+def test_what_is_not_found_is_given_to_a_person_after_the_lag(
+    house: House, upstream: Upstream
+) -> None:
+    booking_id = lose_the_answer(house, upstream, {"drop": "before"})
+    looks = 0
+    while house.booking(booking_id).due_at is not None:
+        look(house, booking_id)
+        looks += 1
+
+    given_up = house.booking(booking_id)
+    assert (given_up.state, given_up.reason) == (BookingState.UNKNOWN, "not_found")
+    waited = house.clock() - START
+    assert dt.timedelta(hours=13) <= waited <= dt.timedelta(hours=15)
+    assert looks < 40
+    assert len(upstream.posts()) == 1
+
+
+def test_another_persons_job_is_not_taken_for_ours(house: House, upstream: Upstream) -> None:
+    other = Propexo(upstream.url, "sandbox")
+    booking_id = lose_the_answer(house, upstream, {"drop": "before"})
+    attempt = house.story(booking_id).attempts[booking_id][-1]
+    import dataclasses
+
+    request = dict(attempt.request) | {"last_name": "Other", "email_1": "other@example.com"}
+    other.create_appointment(dataclasses.replace(attempt, request=request))
+    look(house, booking_id)
+
+    assert house.state(booking_id) is BookingState.UNKNOWN
+
+
+# --- cancellations
+
+
+CANCELLED = """
+signature: {scheme: none}
+accept: {type: booked}
+cancellation: {type: cancelled}
+dedupe: id
+community: {always: maple-court}
+appointment:
+  last_name: name
+  email_1: email
+  starts_at: start
+tests:
+  - name: booked
+    payload:
+      {type: booked, id: a, name: Roe, email: roe@example.com, start: "2026-03-14T20:30:00Z"}
+    expect_some: {last_name: Roe}
+"""
+
+
+def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
+    opened: Store, upstream: Upstream, tmp_path: Any
+) -> None:
+    from adapter.sources import load
+    from tests.house import MAPPINGS
+
+    communities = (MAPPINGS / "communities.yaml").read_text()
+    (tmp_path / "communities.yaml").write_text(
+        communities.replace(
+            "rentfeed: att_rentfeed_m", "rentfeed: att_rentfeed_m, simple: att_s", 1
+        )
+    )
+    (tmp_path / "simple.yaml").write_text(CANCELLED)
+    house = House(opened, upstream)
+    house.pipeline.sources = load(tmp_path, house.settings.policy)
+
+    def deliver(kind: str, number: str) -> Any:
+        from adapter import signatures
+        from adapter.pipeline import verified_from
+
+        source = house.pipeline.sources["simple"]
+        verifier = signatures.verifier(source.signature, [])
+        body = (
+            f'{{"type": "{kind}", "id": "{number}", "name": "Roe", '
+            f'"email": "roe{number}@example.com", "start": "2026-03-14T20:30:00Z"}}'
+        ).encode()
+        request = signatures.Request(
+            method="POST",
+            url="https://a.example.com/hooks/simple",
+            headers={"Content-Type": "application/json"},
+            body=body,
+        )
+        verified = verified_from(verifier, request, house.clock())
+        event_id = house.pipeline.receive(source, verified).event_id
+        house.pipeline.map_event(event_id)
+        return house.story(event_id).bookings[0]
+
+    waiting = deliver("booked", "1")
+    stopped = deliver("cancelled", "1")
+    assert house.state(waiting.id) is BookingState.DISCARDED
+    assert (stopped.state, stopped.reason) == (BookingState.DISCARDED, "cancellation_done")
+
+    gone = deliver("booked", "2")
+    settle(house)
+    asked = deliver("cancelled", "2")
+    assert house.state(gone.id) is BOOKED
+    assert (asked.state, asked.reason) == (BookingState.HELD, "cancellation")
+    assert str(gone.id) in asked.reasons[-1].reason
+
+    unknown = deliver("cancelled", "3")
+    assert (unknown.state, unknown.reason) == (BookingState.HELD, "cancellation")
+
+
+def test_the_lanes_of_two_workers_share_one_gate(opened: Store, upstream: Upstream) -> None:
+    house = House(opened, upstream)
+    for number in range(20):
+        house.mapped("rentfeed", lead(number, day=20))
+    pipelines = [
+        Pipeline(
+            house.settings,
+            opened,
+            house.pipeline.sources,
+            Propexo(upstream.url, "sandbox"),
+            house.clock,
+            pause=house.clock.advance,
+        )
+        for _ in range(3)
+    ]
+    with concurrent.futures.ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda pipeline: pipeline.send_due(0), pipelines))
+
+    names = [post["last_name"] for post in upstream.posts()]
+    assert sorted(names) == sorted(surname(number) for number in range(20))
+
+
+@pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 5000])
+def test_nothing_that_propexo_says_can_stick_a_booking(
+    house: House, upstream: Upstream, text: str
+) -> None:
+    upstream.fault({"job": "FAILURE", "errors": [f"bad {text}"]})
+    (first,) = house.mapped("rentfeed", lead(1))
+    settle(house)
+    issue = {"code": "custom", "path": ["notes"], "message": f"bad {text}"}
+    body = {"error": {"code": "invalid_request", "message": text, "details": {"issues": [issue]}}}
+    upstream.fault({"status": 400, "body": body})
+    (second,) = house.mapped("rentfeed", lead(2))
+    settle(house)
+
+    assert house.state(first.id) is BookingState.FAILED
+    assert house.state(second.id) is BookingState.FAILED

@@ -1,0 +1,92 @@
+"""How fast Propexo may be called: tables with the arithmetic, and every window of a long run."""
+
+import dataclasses
+import datetime as dt
+import random
+
+import pytest
+
+from adapter import pace
+from adapter.pace import Gate
+
+NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def seconds(number: float) -> dt.timedelta:
+    return dt.timedelta(seconds=number)
+
+
+OPEN = Gate(
+    even_at=EPOCH,
+    paused_until=EPOCH,
+    stopped_for=None,
+    allowed=None,
+    calls=0,
+    reads=0,
+    oldest_at=None,
+    is_awaited=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_read", "waits"),
+    [
+        ({}, False, 0),
+        # At 120 a minute a call comes every 0.5 s; three of them may come early: 1.5 s.
+        ({"even_at": NOW + seconds(1.5)}, False, 0),
+        ({"even_at": NOW + seconds(2.0)}, False, 0.5),
+        ({"even_at": NOW + seconds(60)}, False, 58.5),
+        ({"paused_until": NOW + seconds(7)}, False, 7),
+        ({"paused_until": NOW + seconds(7)}, True, 7),
+        ({"calls": 119, "oldest_at": NOW - seconds(59)}, False, 0),
+        ({"calls": 120, "oldest_at": NOW - seconds(59)}, False, 1),
+        ({"calls": 120, "oldest_at": NOW - seconds(20)}, False, 40),
+        # Propexo allows 100: 80 of them are used.
+        ({"allowed": 100, "calls": 80, "oldest_at": NOW - seconds(50)}, False, 10),
+        ({"allowed": 100, "calls": 79, "oldest_at": NOW - seconds(50)}, False, 0),
+        ({"allowed": 1, "calls": 1, "oldest_at": NOW - seconds(50)}, False, 10),
+        # While bookings wait, reads take a quarter: 30 of 120; then they wait for 4 · 0.5 s.
+        ({"calls": 60, "reads": 29, "oldest_at": NOW - seconds(50)}, True, 0),
+        ({"calls": 60, "reads": 30, "oldest_at": NOW - seconds(50)}, True, 2),
+        ({"calls": 60, "reads": 30, "oldest_at": NOW, "is_awaited": False}, True, 0),
+        ({"calls": 60, "reads": 30, "oldest_at": NOW}, False, 0),
+    ],
+    ids=str,
+)
+def test_next_call(change: dict[str, object], is_read: bool, waits: float) -> None:
+    gate = dataclasses.replace(OPEN, **change)  # type: ignore[arg-type]
+
+    assert pace.next_call(gate, NOW, 120, is_read=is_read) - NOW == seconds(waits)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "left", "waits"),
+    [(150, 150, 0), (150, 31, 0), (150, 30, 60 / 31), (150, 5, 10), (150, 0, 60)],
+)
+def test_pause_after(allowed: int, left: int, waits: float) -> None:
+    pause = pace.pause_after(allowed, left, NOW) - NOW
+
+    assert pause.total_seconds() == pytest.approx(waits, abs=1e-5)
+
+
+@pytest.mark.parametrize("limit", [1, 7, 120, 1000])
+def test_no_window_of_a_minute_holds_more_than_the_limit(limit: int) -> None:
+    """Ten minutes of callers that come at random, often, and always take what they can get."""
+    chance, now, calls = random.Random(limit), NOW, list[dt.datetime]()
+    gate = OPEN
+    while now < NOW + seconds(600):
+        window = [at for at in calls[-limit:] if at > now - pace.WINDOW]
+        oldest = window[0] if window else None
+        gate = dataclasses.replace(gate, calls=len(window), oldest_at=oldest)
+        at = pace.next_call(gate, now, limit, is_read=False)
+        if at <= now:
+            gate = dataclasses.replace(gate, even_at=pace.even_after(gate, now, limit))
+            calls.append(now)
+        now = max(now + seconds(chance.expovariate(limit / 10)), min(at, now + seconds(30)))
+
+    for number, at in enumerate(calls):
+        inside = [other for other in calls[number : number + limit + 1] if other < at + pace.WINDOW]
+        assert len(inside) <= limit
+    used = len(calls) / (limit * 10)
+    assert used >= 0.9, "what is allowed is used"

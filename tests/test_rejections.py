@@ -1,0 +1,447 @@
+"""Refused requests: what is kept of them, how much, and how they are let in after all."""
+
+import base64
+import dataclasses
+import datetime as dt
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from adapter import rejections
+from adapter.app import entrance_of, pipeline_from
+from adapter.cli import commands
+from adapter.config import Settings
+from adapter.exceptions import VerificationError
+from adapter.journal import USE_SECONDS, Journal, rejection_from
+from adapter.pipeline import Pipeline
+from adapter.signatures import Request, sign
+from adapter.signatures.request import FORM_TYPE
+from adapter.store import NewRejection, Rejection, Rejections, Senders, Store
+from tests.serving import LEAD, write_mappings
+
+START = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
+RIGHT, WRONG = "the-right-secret", "another-secret"
+HMAC = {
+    "scheme": "hmac",
+    "header": "X-Signature",
+    "signed": "{timestamp}.{body}",
+    "timestamp": {"header": "X-Time"},
+    "secrets": ["OLD_SECRET", "NEW_SECRET"],
+}
+ONE = {"secrets": ["NEW_SECRET"]}
+MAPPINGS: dict[str, dict[str, Any]] = {
+    "signed": {"signature": HMAC},
+    "in-authorization": {"signature": {"scheme": "hmac", "header": "Authorization"} | ONE},
+    "from-there": {"signature": HMAC | {"allow_ips": ["192.0.2.0/24"]}},
+    "by-address": {"signature": {"preset": "hubspot-v3"} | ONE},
+    "header-token": {"signature": {"scheme": "token", "in": "header", "name": "X-Token"} | ONE},
+    "query-token": {"signature": {"scheme": "token", "in": "query", "name": "token"} | ONE},
+    "form-token": {"signature": {"scheme": "token", "in": "form", "name": "key"} | ONE},
+    "json-token": {"signature": {"scheme": "token", "in": "json", "name": "key"} | ONE},
+    "login": {"signature": {"scheme": "basic", "username": "portal"} | ONE},
+}
+TOKENS = ["header-token", "query-token", "form-token", "json-token", "login"]
+
+
+class Desk:
+    """A pipeline over a folder of mappings, with a clock and secrets that a test changes."""
+
+    def __init__(self, folder: Path, store: Store, **changes: Any) -> None:
+        self.now = START
+        self.store = store
+        self.settings = Settings(
+            mappings_dir=folder, public_url="https://leads.example.com", **changes
+        )
+        self.use(OLD_SECRET="the-old-secret", NEW_SECRET=RIGHT)
+
+    def use(self, **secrets: str) -> None:
+        """Starts anew with these secrets."""
+        self.settings = dataclasses.replace(self.settings, environ=secrets)
+        self.pipeline: Pipeline = pipeline_from(self.settings, self.store, lambda: self.now)
+
+    def request(self, name: str, secret: str, body: bytes | None = None, **more: Any) -> Request:
+        kind = FORM_TYPE if name == "form-token" else "application/json"
+        body = body if body is not None else json.dumps(LEAD).encode()
+        body = b"id=L-1&kind=tour" if name == "form-token" else body
+        url = f"https://leads.example.com/hooks/{name}?unit=2"
+        headers = {"Content-Type": kind, "Cookie": "session=1"}
+        client = more.pop("client", "192.0.2.7")
+        bare = Request("POST", url, headers | more, body, client=client)
+        source = self.pipeline.sources[name]
+        return sign(source.signature, secret, bare, self.now.timestamp())
+
+    def send(self, name: str, request: Request) -> str | None:
+        """Receives it, or says why it was refused."""
+        source = self.pipeline.sources[name]
+        try:
+            verified = self.pipeline.verify(
+                source, entrance_of(source, self.settings).verifier, request
+            )
+        except VerificationError as exc:
+            return exc.reason
+        finally:
+            self.pipeline.journal.flush()
+        self.pipeline.receive(source, verified)
+        return None
+
+    def kept(self, name: str | None = None) -> list[Rejection]:
+        with self.store.transaction() as leads:
+            return Rejections(leads.connection).newest(source=name, limit=10_000)
+
+    def events(self) -> int:
+        with self.store.transaction() as leads:
+            return len(leads.events(limit=10_000))
+
+    def retry(self, name: str, *, dry_run: bool = False) -> rejections.Retried:
+        source = self.pipeline.sources[name]
+        verifier = entrance_of(source, self.settings).verifier
+        return rejections.retry(self.pipeline, source, verifier, dry_run=dry_run)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("mappings")
+    write_mappings(made, MAPPINGS)
+    return made
+
+
+@pytest.fixture
+def desk(folder: Path, opened: Store) -> Iterator[Desk]:
+    desk = Desk(folder, opened)
+    yield desk
+    desk.pipeline.journal.flush()
+
+
+def everything_in(url: str) -> str:
+    """The text of every row of events and rejections, bodies as text and as base64 too."""
+    with psycopg.connect(url) as connection:
+        rows = [
+            repr(row)
+            for table in ("events", "rejections", "secret_uses", "history", "procrastinate_jobs")
+            for row in connection.execute(f"SELECT * FROM {table}")
+        ]
+    return "\n".join(rows)
+
+
+def test_a_refused_request_is_kept_apart_from_events(desk: Desk) -> None:
+    assert desk.send("signed", desk.request("signed", WRONG)) == "signature_mismatch"
+
+    (rejection,) = desk.kept()
+    assert desk.events() == 0
+    assert (rejection.source, rejection.reason) == ("signed", "signature_mismatch")
+    assert rejection.received_at == START
+    assert rejection.body == json.dumps(LEAD).encode()
+    assert rejection.url == "https://leads.example.com/hooks/signed?unit=2"
+    assert {"x-signature", "x-time", "content-type"} <= rejection.headers.keys()
+    assert "cookie" not in rejection.headers
+    assert rejection.can_retry
+
+
+def test_a_senders_address_is_a_short_hash(desk: Desk, database: str) -> None:
+    for client in ("192.0.2.7", "192.0.2.7", "192.0.2.8", None):
+        desk.send("signed", dataclasses.replace(desk.request("signed", WRONG), client=client))
+
+    unknown, other, same, first = [rejection.sender for rejection in desk.kept()]
+    assert first is not None
+    assert len(first) == 8
+    assert (first == same, first == other, unknown) == (True, False, None)
+    assert "192.0.2" not in everything_in(database)
+
+
+@pytest.mark.parametrize("name", TOKENS)
+@pytest.mark.parametrize("secret", [RIGHT, WRONG], ids=["accepted", "refused"])
+def test_no_credential_reaches_the_database(
+    desk: Desk, database: str, name: str, secret: str
+) -> None:
+    reason = desk.send(name, desk.request(name, secret))
+
+    assert (reason is None) == (secret == RIGHT)
+    assert (desk.events(), len(desk.kept())) == ((1, 0) if secret == RIGHT else (0, 1))
+    rows = everything_in(database)
+    assert "L-1" in rows, "the lead itself is there"
+    for text in (secret, base64.b64encode(f"portal:{secret}".encode()).decode()):
+        assert text not in rows
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("json-token", b'{"key": "%s",}'),  # unreadable
+        ("json-token", b'{"data": {"key": "%s"}}'),  # elsewhere
+        ("json-token", b'{"key": "%s", "key": "%s"}'),
+        ("json-token", b"key=%s"),
+        ("header-token", b'{"token": "%s"}'),
+        ("query-token", b'{"token": "%s"}'),
+    ],
+)
+@pytest.mark.parametrize("secret", [RIGHT, "the-secret-of-tomorrow"])
+def test_a_token_in_the_wrong_place_is_not_kept_either(
+    desk: Desk, database: str, name: str, body: bytes, secret: str
+) -> None:
+    body = body.replace(b"%s", secret.encode())
+    url = f"https://leads.example.com/hooks/{name}"
+    request = Request("POST", url, {"Authorization": f"Bearer {secret}"}, body)
+    assert desk.send(name, request) is not None
+
+    (rejection,) = desk.kept()
+    if name == "json-token":
+        assert rejection.body is None
+    if name == "json-token" or secret == RIGHT:
+        assert secret not in everything_in(database)
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_where_the_proof_was_the_secret_nothing_can_be_verified_again(
+    desk: Desk, name: str
+) -> None:
+    desk.send(name, desk.request(name, WRONG))
+    desk.use(OLD_SECRET="unused", NEW_SECRET=WRONG)
+
+    assert desk.retry(name).not_verifiable == 1
+    assert len(desk.kept(name)) == 1
+    assert desk.events() == 0
+
+
+@pytest.mark.parametrize("name", ["signed", "in-authorization", "from-there", "by-address"])
+def test_a_mended_secret_lets_the_lead_in(desk: Desk, name: str) -> None:
+    desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
+    request = desk.request(name, RIGHT)
+    assert desk.send(name, request) == "signature_mismatch"
+    desk.now += dt.timedelta(days=3)  # the time of signing is judged by when it came
+    assert desk.retry(name).refused == {"signature_mismatch": 1}
+    desk.use(OLD_SECRET="old", NEW_SECRET=RIGHT)
+
+    assert desk.retry(name, dry_run=True).accepted == 1
+    assert (desk.events(), len(desk.kept())) == (0, 1), "a dry run changes nothing"
+    assert desk.retry(name).accepted == 1
+    assert (desk.events(), len(desk.kept())) == (1, 0)
+    with desk.store.transaction() as leads:
+        (event,) = leads.events()
+    assert (event.received_at, event.query) == (START, "unit=2")
+    assert "authorization" not in event.headers
+    assert desk.retry(name).accepted == 0
+
+
+def test_a_mended_public_url_lets_the_lead_in(desk: Desk) -> None:
+    request = desk.request("by-address", RIGHT)
+    url = request.url.replace("leads.example.com", "wrong.example.com")
+    assert desk.send("by-address", dataclasses.replace(request, url=url)) == "signature_mismatch"
+
+    assert desk.retry("by-address").accepted == 1
+
+
+def test_what_came_in_meanwhile_is_not_booked_again(desk: Desk) -> None:
+    desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
+    request = desk.request("signed", RIGHT)
+    desk.send("signed", request)
+    desk.use(OLD_SECRET="old", NEW_SECRET=RIGHT)
+    assert desk.send("signed", request) is None
+
+    retried = desk.retry("signed")
+
+    assert (retried.accepted, retried.repeated) == (0, 1)
+    assert (desk.events(), len(desk.kept())) == (1, 0)
+
+
+def test_a_replayed_old_request_stays_refused(desk: Desk) -> None:
+    request = desk.request("signed", RIGHT)
+    desk.now += dt.timedelta(hours=1)
+    assert desk.send("signed", request) == "timestamp_outside_tolerance"
+
+    assert desk.retry("signed").refused == {"timestamp_outside_tolerance": 1}
+
+
+def test_an_address_that_was_refused_is_never_let_in(desk: Desk) -> None:
+    request = desk.request("from-there", RIGHT, client="198.51.100.1")
+    assert desk.send("from-there", request) == "address_not_allowed"
+
+    assert desk.retry("from-there").not_verifiable == 1
+    assert desk.events() == 0
+
+
+def new_rejection(source: str = "signed", **changes: Any) -> NewRejection:
+    values = {
+        "source": source,
+        "received_at": START,
+        "reason": "signature_mismatch",
+        "method": "POST",
+        "url": "https://leads.example.com/hooks/signed",
+        "headers": {},
+        "body": b"x" * 1000,
+        "sender": None,
+        "can_retry": True,
+    }
+    return NewRejection(**values | changes)
+
+
+def test_the_bound_holds_under_concurrent_floods(database: str) -> None:
+    def flood(source: str) -> None:
+        with Store(database, size=2) as store:
+            for number in range(30):
+                new = new_rejection(source, body=b"%d" % number)
+                with store.transaction() as leads:
+                    Rejections(leads.connection).add(new, max_rows=10, max_bytes=10**6)
+                with store.transaction() as leads:
+                    counts.append(Rejections(leads.connection).counts()[source])
+
+    counts: list[int] = []
+    threads = [threading.Thread(target=flood, args=[name]) for name in ("a", "a", "a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(counts) == 120
+    assert max(counts) == 10
+    with Store(database) as store, store.transaction() as leads:
+        rows = Rejections(leads.connection)
+        assert rows.counts() == {"a": 10, "b": 10}
+        assert [row.body for row in rows.newest(source="b")][:2] == [b"29", b"28"]
+
+
+def test_bytes_are_bounded_too(folder: Path, opened: Store) -> None:
+    desk = Desk(folder, opened, rejection_bytes_per_source=64 * 1024)
+    for _ in range(10):
+        desk.send("signed", desk.request("signed", WRONG, body=b"y" * 20_000))
+
+    kept = desk.kept()
+    assert len(kept) == 3  # 3 x (20,000 + some headers) are below 65,536
+    assert sum(row.size for row in kept) <= 64 * 1024
+
+
+def test_one_that_is_larger_than_the_bound_leaves_the_others(folder: Path, opened: Store) -> None:
+    desk = Desk(folder, opened, rejection_bytes_per_source=64 * 1024)
+    desk.send("signed", desk.request("signed", WRONG))
+    desk.send("signed", desk.request("signed", WRONG, body=b"y" * 70_000))
+
+    large, small = desk.kept()
+    assert (large.body, large.can_retry) == (None, False)
+    assert small.can_retry
+
+
+def test_without_a_database_a_request_is_refused_all_the_same(folder: Path) -> None:
+    """Many at once, and none of them waits for the database that does not answer."""
+    with Store("postgresql://nobody@127.0.0.1:9/none", wait_seconds=0.2) as away:
+        desk = Desk(folder, away)
+        verifier = entrance_of(desk.pipeline.sources["signed"], desk.settings).verifier
+        request = desk.request("signed", WRONG)
+        started = dt.datetime.now(dt.UTC)
+        for _ in range(1000):
+            with pytest.raises(VerificationError):
+                desk.pipeline.verify(desk.pipeline.sources["signed"], verifier, request)
+        took = dt.datetime.now(dt.UTC) - started
+        journal = desk.pipeline.journal
+        assert journal._waiting <= 200, "what waits is bounded"
+        journal._writer.shutdown(cancel_futures=True)  # type: ignore[union-attr]
+
+    assert took < dt.timedelta(seconds=5)
+
+
+def test_the_use_of_a_secret_is_noted_once_a_minute(desk: Desk) -> None:
+    def uses() -> dict[str, dt.datetime]:
+        desk.pipeline.journal.flush()
+        with desk.store.transaction() as leads:
+            return {name: at for (_, name), at in Senders(leads.connection).uses().items()}
+
+    desk.send("signed", desk.request("signed", "the-old-secret"))
+    assert uses() == {"OLD_SECRET": START}
+    desk.now += dt.timedelta(seconds=USE_SECONDS - 1)
+    desk.send("signed", desk.request("signed", "the-old-secret"))
+    assert uses() == {"OLD_SECRET": START}, "not yet a minute"
+    desk.now += dt.timedelta(seconds=1)
+    desk.send("signed", desk.request("signed", "the-old-secret"))
+    desk.send("signed", desk.request("signed", RIGHT))
+    assert uses() == {"OLD_SECRET": desk.now, "NEW_SECRET": desk.now}
+    desk.send("signed", desk.request("signed", WRONG))
+    assert uses() == {"OLD_SECRET": desk.now, "NEW_SECRET": desk.now}
+
+
+def test_a_journal_whose_process_ends_writes_what_waits(opened: Store, desk: Desk) -> None:
+    journal = Journal(opened, desk.settings)
+    source = desk.pipeline.sources["signed"]
+    verifier = entrance_of(source, desk.settings).verifier
+    request = desk.request("signed", WRONG)
+    for _ in range(50):
+        new = rejection_from(source, verifier, request, "signature_mismatch", START)
+        journal.note_rejection(new, "192.0.2.7")
+    journal._writer.shutdown(wait=True)  # type: ignore[union-attr] # as the interpreter does
+    journal.note_rejection(new, "192.0.2.7")  # and this is no error
+
+    assert len(desk.kept()) == 50
+
+
+# the commands ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(desk: Desk, database: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(folder))
+    monkeypatch.setenv("ADAPTER_PUBLIC_URL", "https://leads.example.com")
+    monkeypatch.setenv("OLD_SECRET", "the-old-secret")
+    monkeypatch.setenv("NEW_SECRET", RIGHT)
+
+    def run(*arguments: str) -> Any:
+        ended = CliRunner().invoke(commands, arguments, catch_exceptions=False)
+        assert ended.exit_code == 0, ended.output
+        return json.loads(ended.output) if "--json" in arguments else ended.output
+
+    return run
+
+
+def test_the_commands_list_and_retry(desk: Desk, run: Any) -> None:
+    desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
+    desk.send("signed", desk.request("signed", RIGHT))
+    desk.send("json-token", desk.request("json-token", RIGHT))
+
+    listed = run("rejections", "--json")["rejections"]
+    assert [(row["source"], row["can_retry"]) for row in listed] == [
+        ("json-token", False),
+        ("signed", True),
+    ]
+    assert "signature_mismatch" in run("rejections", "--source", "signed")
+    shown = json.loads(run("rejections", "show", str(listed[1]["id"])))
+    assert json.loads(shown["body"]) == LEAD
+    assert "would be accepted: 1" in run("rejections", "retry", "signed", "--dry-run")
+    assert run("rejections", "retry", "signed", "--json") == {
+        "accepted": 1,
+        "repeated": 0,
+        "refused": {},
+        "not_verifiable": 0,
+        "dry_run": False,
+    }
+    assert "cannot be verified again: 1" in run("rejections", "retry", "json-token")
+    assert len(run("rejections", "--json")["rejections"]) == 1
+
+
+def test_sources_tells_what_each_one_sent(desk: Desk, run: Any) -> None:
+    desk.send("signed", desk.request("signed", "the-old-secret"))
+    desk.send("signed", desk.request("signed", WRONG))
+
+    found = {row["source"]: row for row in run("sources", "--json")["sources"]}
+
+    assert found["signed"] == {
+        "source": "signed",
+        "address": "https://leads.example.com/hooks/signed",
+        "preset": None,
+        "scheme": "hmac",
+        "is_open": False,
+        "secrets": [
+            {"name": "OLD_SECRET", "last_used_at": "2026-03-02T18:00:00Z"},
+            {"name": "NEW_SECRET", "last_used_at": None},
+        ],
+        "last_event_at": "2026-03-02T18:00:00Z",
+        "events": {"received": 1},
+        "rejections": 1,
+    }
+    assert found["by-address"]["preset"] == "hubspot-v3"
+    text = run("sources")
+    assert "secret OLD_SECRET: last used 2026-03-02T18:00:00Z" in text
+    assert "secret NEW_SECRET: last used never" in text
+    assert RIGHT not in text
