@@ -59,9 +59,11 @@ class BookingState(enum.StrEnum):
 
 #: Which states a booking may come from, for each state it may go to.
 MOVES: Mapping[BookingState, frozenset[BookingState]] = {
-    # From unknown only when the very attempt reports late that it never left.
+    # From unknown only when the very attempt reports late that it never left, or a person says
+    # that nothing stands in Knock.
     BookingState.PENDING: frozenset(
         {BookingState.SENDING, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
+        | {BookingState.EXPIRED}
     ),
     BookingState.SENDING: frozenset({BookingState.PENDING}),
     # A late answer mends a booking that was given up as unknown.

@@ -39,7 +39,8 @@ class Intake:
     ) -> None:
         """Writes an event's outcome and its bookings; a lane is woken for each that may go out."""
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
-        drafts = [self._draft(number, item, event) for number, item in enumerate(items)]
+        first = len(leads.bookings_of(event.id))  # those of an earlier look, when it is replayed
+        drafts = [self._draft(number, item, event) for number, item in enumerate(items, first)]
         leads.lock_keys(self._keys_of(event, items, drafts))
         for item, draft in zip(items, drafts, strict=True):
             if item.outcome is Outcome.CANCELLATION:
@@ -130,6 +131,10 @@ class Intake:
         if leads.claim(event.source, key, booking_id, now=now):
             return draft
         earlier = self._earlier(leads, event, item)
+        if earlier is not None and earlier.event_id == event.id:
+            # The same event is looked at again, with another mapping.
+            leads.pass_claim_on(event.source, key, booking_id)
+            return draft
         if earlier is None or not is_new_content:
             return draft.but(BookingState.DUPLICATE, "item_seen_before")
         if draft.state is BookingState.PENDING:

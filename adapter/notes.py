@@ -13,7 +13,8 @@ LEAST_ROOM: Final = 20
 
 def units(text: str) -> int:
     """The length in UTF-16 units."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    beyond = 0 if text.isascii() else sum(character > "\uffff" for character in text)
+    return len(text) + beyond
 
 
 def cut(text: str, limit: int = LIMIT) -> str:

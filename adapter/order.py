@@ -64,3 +64,13 @@ def judge(
         )
     waiting = [other.id for other in upcoming if other.state is BookingState.PENDING]
     return Verdict(state=BookingState.PENDING, replaces=tuple(waiting))
+
+
+def has_newer(booking: Booking, others: Sequence[Booking], now: dt.datetime) -> bool:
+    """Whether one of ``others`` was asked for later and is still to come."""
+    return any(
+        other.starts_at is not None
+        and other.starts_at > now
+        and (other.asked_at, other.id) > (booking.asked_at, booking.id)
+        for other in others
+    )

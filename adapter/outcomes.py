@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import random
 
-from adapter import retries
+from adapter import order, retries
 from adapter.events import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.exceptions import NotAuthorised, RateLimited, Refused, UpstreamError
 from adapter.propexo import Accepted, JobReport, WriteStatus, reasons_from
@@ -65,6 +65,9 @@ def not_booked(leads: Leads, attempt: Attempt, error: UpstreamError, now: dt.dat
 def _put_off(leads: Leads, attempt: Attempt, error: UpstreamError, now: dt.datetime) -> None:
     """Nothing was booked: the booking waits for its next try, and the others with it if need be."""
     outcome, gate = retries.OUTCOMES[type(error)], GateRow(leads.connection)
+    booking = leads.booking(attempt.booking_id)
+    # A newer request of the same person may be placed at this moment: one after the other.
+    leads.lock_keys(booking.person_keys if booking else ())
     gate.note(error.rate, now)
     tries = sum(
         one.outcome is AttemptOutcome.NOT_SENT for one in leads.attempts_of(attempt.booking_id)
@@ -79,6 +82,14 @@ def _put_off(leads: Leads, attempt: Attempt, error: UpstreamError, now: dt.datet
         gate.pause(due_at)
     leads.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
     log.warning("booking_put_off", extra=_facts(attempt, outcome=outcome))
+    if booking is not None and _is_outdated(leads, booking, now):
+        leads.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=now)
+
+
+def _is_outdated(leads: Leads, booking: Booking, now: dt.datetime) -> bool:
+    """Whether a newer request of the same person came while this one was on the wire."""
+    others = leads.live_bookings_of(booking.person_keys, order.LIVE, except_id=booking.id)
+    return order.has_newer(booking, others, now)
 
 
 def _unknown(leads: Leads, attempt: Attempt, why: str, now: dt.datetime) -> None:

@@ -30,7 +30,7 @@ LANE_WAIT_SECONDS = 2.0
 #: How long an outcome is written again while PostgreSQL is away.
 OUTCOME_SECONDS = 120.0
 #: How often it is tried whether Propexo takes the token again.
-TOKEN_CHECK_SECONDS = 30.0
+TOKEN_CHECK_SECONDS = 10.0
 
 
 class Sender:

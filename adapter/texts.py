@@ -73,6 +73,8 @@ def _is_blank(value: object, blanks: Container[str]) -> bool:
         return True
     if isinstance(value, bool | list | dict):
         return False
+    if type(value) is str and not blanks and value.isprintable():
+        return not value.strip()  # what words() comes to, ten times as fast; most values are this
     try:
         text = words(value, CAP_TEXT)
     except Unreadable:

@@ -20,6 +20,7 @@ LAYERS = [
     {"sources"},
     {"seen", "search", "outcomes", "journal", "renewal"},
     {"intake", "sending", "following"},
+    {"repairs"},
     {"pipeline"},
     {"embedded", "parts", "receiver", "rejections", "sandbox", "senders", "stories", "worker"},
     {"app", "listings"},

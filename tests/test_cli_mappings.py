@@ -203,7 +203,7 @@ def test_what_holds_stands_apart_from_what_is_only_noticed() -> None:
         ("", 'accept (mappings/rentfeed.yaml:12) "spam" from eventType: is another value'),
         (
             "ignore: { eventType: spam }\n\n",
-            """ignore (mappings/rentfeed.yaml:11) "spam" from eventType: this is what 'ignore' says""",
+            "ignore (mappings/rentfeed.yaml:11) \"spam\" from eventType: this is what 'ignore'",
         ),
     ],
 )
@@ -283,11 +283,9 @@ def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
     assert run("check").exit_code == 1, "what nobody has confirmed does not pass"
     assert "staff" not in text.lower()
 
-    text = text.replace("scheme: TODO", "scheme: none").replace(
+    text = text.replace("scheme: TODO", "scheme: hmac, header: X-S").replace(
         "TODO: in_person", "onsite: in_person"
     )
-    text = text.replace("email_1: TODO", "email_1: dana.okafor@example.com")
-    text = text.replace("expect:", "expect_some:")
     file.write_text(text)
     known = project / "mappings/communities.yaml"
     known.write_text(

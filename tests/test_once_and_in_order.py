@@ -8,7 +8,7 @@ import pytest
 
 from adapter.app import verifier_of
 from adapter.config import Settings
-from adapter.events import BookingState
+from adapter.events import Attempt, BookingState
 from adapter.pace import WINDOW
 from adapter.pipeline import Pipeline
 from adapter.propexo import Propexo
@@ -111,6 +111,29 @@ def test_an_older_request_that_is_mapped_late_never_goes_out(
     assert (late.state, late.reason) == (BookingState.SUPERSEDED, "newer_request_came_first")
     assert house.state(newer.id) is BOOKED
     assert len(upstream.posts()) == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 503, "headers": {"Retry-After": "3"}}, {"status": 401}], ids=str
+)
+def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
+    house: House, upstream: Upstream, fault: dict[str, Any]
+) -> None:
+    (older,) = house.mapped("rentfeed", same_person(1))
+    sender = house.pipeline.sender
+    attempt = sender._next()
+    assert isinstance(attempt, Attempt)
+    house.clock.advance(1)
+    (newer,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    upstream.fault(fault)
+    sender._send(attempt)
+
+    assert house.state(older.id) is BookingState.SUPERSEDED
+    house.clock.advance(60)
+    house.pipeline.recover()
+    house.send()
+    assert house.state(newer.id) is BookingState.SUBMITTED
+    assert [post["appointment_time"] for post in upstream.posts()] == ["20:30:00", "22:00:00"]
 
 
 def test_one_person_at_two_communities_is_two_tours(house: House, upstream: Upstream) -> None:

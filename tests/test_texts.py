@@ -115,6 +115,11 @@ def test_zero_and_false_are_values(value: object) -> None:
     assert not is_empty(value)
 
 
+@given(st.text(max_size=50))
+def test_a_text_is_empty_where_its_words_are(text: str) -> None:
+    assert is_empty(text) == (words(text, 200) == "")
+
+
 def test_a_senders_fillers_are_empty() -> None:
     blanks = {"- / -", "(not provided)", "0001-01-01", "0"}
     assert is_empty(" - / - ", blanks)

@@ -31,6 +31,7 @@ import adapter.cli.leads  # noqa: E402
 import adapter.cli.mappings  # noqa: E402
 import adapter.cli.processes  # noqa: E402
 import adapter.cli.rejections  # noqa: E402
+import adapter.cli.repairs  # noqa: E402
 import adapter.cli.sandbox  # noqa: E402
 import adapter.cli.sources  # noqa: E402
 import adapter.cli.webhooks  # noqa: E402

@@ -143,7 +143,10 @@ def _joined(parts: Sequence[Any]) -> object:
 
 def fields_from_instant(at: dt.datetime) -> dict[str, str]:
     """Date and time of day, both from the one UTC instant."""
-    return {"appointment_date": f"{at:%Y-%m-%d}", "appointment_time": f"{at:%H:%M:%S}"}
+    return {
+        "appointment_date": at.date().isoformat(),
+        "appointment_time": at.time().isoformat("seconds"),
+    }
 
 
 def _implausible(at: dt.datetime, draft: Draft) -> Iterator[str]:

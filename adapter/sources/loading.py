@@ -111,6 +111,7 @@ def _compile(
         respond=loaded.get("respond"),
         kind=loaded.get("body"),
         blanks=frozenset(words(text, CAP_BLANK) for text in loaded.get("blank", ())),
+        communities=communities.by_key,
         compiled=compiled,
         document=document,
         places=tuple(places.used),

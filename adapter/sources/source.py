@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter import payloads
 from adapter.exceptions import PayloadError
-from adapter.mapping import CompiledMapping, Delivery, Mapped, Outcome, Scope
+from adapter.mapping import Community, CompiledMapping, Delivery, Mapped, Outcome, Scope
 from adapter.mapping.scope import reason_for
 from adapter.sources.document import Document
 from adapter.sources.places import Place
@@ -33,6 +33,8 @@ class Source:
     #: As ``body:`` says; None: the content type decides.
     kind: str | None
     blanks: frozenset[str]
+    #: All communities, by their keys.
+    communities: Mapping[str, Community]
     compiled: CompiledMapping
     document: Document = dataclasses.field(repr=False)
     #: All paths, with where the file writes them.

@@ -14,7 +14,7 @@ from adapter.mapping import Item, Mapped, Outcome, Scope
 from adapter.mapping.reads import ListRead
 from adapter.paths import ABSENT
 from adapter.sources.document import Where
-from adapter.sources.drafting import places_of
+from adapter.sources.guesses import places_of
 from adapter.sources.places import Place
 from adapter.sources.samples import Sample, sample_from_test
 from adapter.sources.shapes import hint

@@ -103,6 +103,52 @@ INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
 SELECT event_id, id, %(at)s, state, %(to_state)s, %(why)s, %(by)s FROM before
 RETURNING booking_id
 
+-- name: edit_booking
+-- What a person made of a booking.
+UPDATE bookings SET
+    appointment = %(appointment)s, community = %(community)s, timezone = %(timezone)s,
+    starts_at = %(starts_at)s, person_keys = %(person_keys)s, asked_at = %(asked_at)s
+WHERE id = %(id)s
+
+-- name: deny_attempts
+-- A person says that none of these attempts booked anything.
+UPDATE attempts SET outcome = 'job_failed', finished_at = COALESCE(finished_at, %(at)s)
+WHERE booking_id = %(booking_id)s AND outcome IN ('accepted', 'unknown')
+
+-- name: discard_event
+-- Puts an event aside.
+WITH moved AS (
+    UPDATE events e SET state = 'discarded' FROM events before
+    WHERE e.id = %(id)s AND before.id = e.id AND before.state IN ('held', 'received')
+    RETURNING e.id, before.state AS from_state
+)
+INSERT INTO history (event_id, at, from_state, to_state, why, by)
+SELECT id, %(at)s, from_state, 'discarded', %(why)s, %(by)s FROM moved
+RETURNING event_id
+
+-- name: reopen_event
+-- Lets an event be mapped again.
+WITH moved AS (
+    UPDATE events e SET state = 'received' FROM events before
+    WHERE e.id = %(id)s AND before.id = e.id AND before.state IN ('held', 'ignored', 'mapped')
+    RETURNING e.id, before.state AS from_state
+)
+INSERT INTO history (event_id, at, from_state, to_state, why, by)
+SELECT id, %(at)s, from_state, 'received', %(why)s, %(by)s FROM moved
+RETURNING event_id
+
+-- name: events_to_replay
+-- Ids of events by source, state of the event or of one of its bookings, and time; oldest first.
+SELECT e.id FROM events e
+WHERE (%(ids)s::bigint[] IS NULL OR e.id = ANY(%(ids)s)
+        OR e.id IN (SELECT event_id FROM bookings WHERE id = ANY(%(ids)s)))
+    AND (%(source)s::text IS NULL OR e.source = %(source)s)
+    AND (%(since)s::timestamptz IS NULL OR e.received_at >= %(since)s)
+    AND (%(until)s::timestamptz IS NULL OR e.received_at < %(until)s)
+    AND (%(states)s::text[] IS NULL OR e.state = ANY(%(states)s) OR EXISTS (
+        SELECT FROM bookings b WHERE b.event_id = e.id AND b.state = ANY(%(states)s)))
+ORDER BY e.id LIMIT %(limit)s
+
 -- name: look_again
 -- Puts off the next look at a booking whose state does not change.
 UPDATE bookings SET due_at = %(due_at)s WHERE id = %(id)s AND state = %(state)s

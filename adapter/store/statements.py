@@ -1,6 +1,9 @@
-"""The statements of queries.sql, by name."""
+"""The statements of queries.sql, by name, and how they are run."""
 
 from importlib import resources
+from typing import Any
+
+import psycopg
 
 
 def _statements(text: str) -> dict[str, bytes]:
@@ -11,3 +14,19 @@ def _statements(text: str) -> dict[str, bytes]:
 
 
 STATEMENTS = _statements((resources.files("adapter.store") / "queries.sql").read_text())
+
+
+class Statements:
+    """Runs statements by name, over one connection and within its transaction."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+
+    def _run(self, name: str, **values: Any) -> None:
+        self.connection.execute(STATEMENTS[name], values)
+
+    def _one(self, name: str, **values: Any) -> dict[str, Any] | None:
+        return self.connection.execute(STATEMENTS[name], values).fetchone()
+
+    def _all(self, name: str, **values: Any) -> list[dict[str, Any]]:
+        return self.connection.execute(STATEMENTS[name], values).fetchall()

@@ -1,5 +1,6 @@
 """Who it is and how to reach them: text, names, e-mail addresses, phone numbers."""
 
+import functools
 import re
 from typing import Final
 
@@ -101,8 +102,8 @@ def name_from(value: object) -> object:
 @transform(
     "email",
     description=(
-        "An e-mail address, in lower case; `mailto:` is taken off. Addresses on the "
-        "deployment's list of placeholders count as empty: they would merge strangers."
+        "An e-mail address, in lower case; `mailto:` is taken off. The addresses of "
+        "ADAPTER_PLACEHOLDER_EMAILS count as empty: they would merge strangers."
     ),
     examples=[
         Example(given=" Dana.Okafor@Example.com", gives="dana.okafor@example.com"),
@@ -143,7 +144,7 @@ def _region(value: object) -> str:
             name="region",
             read=_region,
             takes="two letters, such as `CA`",
-            meaning="Where a number without a country code is at home; else the deployment's.",
+            meaning="Where a number without a country code is at home; else the US.",
         )
     ],
     examples=[
@@ -167,10 +168,7 @@ def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
-    matches = phonenumbers.PhoneNumberMatcher(
-        text, region or policy.phone_region, phonenumbers.Leniency.VALID
-    )
-    numbers = [match.number for match in matches]
+    numbers = _numbers_in(text, region or policy.phone_region)
     if not numbers:
         raise Unreadable("not a valid phone number")
     first, *others = dict.fromkeys(map(_e164, numbers))
@@ -178,6 +176,13 @@ def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
     if numbers[0].extension:
         notes.insert(0, f"Phone extension: {numbers[0].extension}")
     return Noted(first, "; ".join(notes)) if notes else first
+
+
+@functools.lru_cache(maxsize=16)
+def _numbers_in(text: str, region: str) -> tuple[phonenumbers.PhoneNumber, ...]:
+    """All valid numbers. Remembered for a moment: the tours of one webhook share their renter."""
+    matcher = phonenumbers.PhoneNumberMatcher(text, region, phonenumbers.Leniency.VALID)
+    return tuple(match.number for match in matcher)
 
 
 def _e164(number: phonenumbers.PhoneNumber) -> str:

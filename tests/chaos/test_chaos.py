@@ -173,7 +173,7 @@ def test_a_seed_gives_the_same_leads_again() -> None:
 def test_nothing_is_lost_or_booked_twice_while_everything_breaks() -> None:
     """The short form. Faults that cost half a minute each are left to the long one."""
     slow = "401,late 401,stuck PENDING,freeze a worker"
-    options = ("--rounds", "2", "--seed", "12", "--without", f"order,{slow}", "--json")
+    options = ("--rounds", "2", "--seed", "12", "--without", slow, "--json")
     ended = subprocess.run(
         [sys.executable, "-m", "tests.chaos", *options],
         cwd=ROOT,

@@ -1,0 +1,148 @@
+"""What people do with leads that wait: ``release``, ``discard``, ``replay``."""
+
+import datetime as dt
+import getpass
+import json
+import sys
+from typing import Any
+
+import click
+
+from adapter import sources
+from adapter.cli import commands
+from adapter.cli.leads import as_json, opened_store, source_option
+from adapter.config import settings_from
+from adapter.events import BookingState, EventState, utc_now
+from adapter.repairs import Difference, Repairs
+from adapter.store import Store
+
+STATES = sorted({*map(str, BookingState), *map(str, EventState)})
+
+by_option = click.option(
+    "--by", default=getpass.getuser, show_default="your name here", help="Who does it."
+)
+
+
+def _repairs(store: Store) -> Repairs:
+    settings = settings_from()
+    known = sources.load(settings.mappings_dir, settings.policy)
+    return Repairs(settings, store, known, utc_now)
+
+
+def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """``("last_name=Roe", "desired_num_bedrooms=[1, 2]")`` → fields; JSON where it is JSON."""
+    changes = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise click.BadParameter("write --set field=value", param_hint="--set")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        is_plain = isinstance(value, int | list) and not isinstance(value, bool)
+        changes[name] = value if is_plain and not name.startswith("phone") else text
+    return changes
+
+
+@commands.command()
+@click.argument("id", type=int)
+@click.option(
+    "--set", "pairs", multiple=True, metavar="FIELD=VALUE", help="Change this first; many times."
+)
+@click.option(
+    "--not-in-knock",
+    is_flag=True,
+    help="For an unknown booking: you have looked in Knock, and it is not there.",
+)
+@by_option
+def release(id: int, pairs: tuple[str, ...], not_in_knock: bool, by: str) -> None:
+    r"""Send a held, failed, expired or unknown booking on its way, changed where need be.
+
+    \b
+    adapter release 1010 --set starts_at=2026-03-14T14:30 --set community=maple-court
+    """
+    with opened_store(settings_from()) as store:
+        booking = _repairs(store).release(id, _changes(pairs), by=by, is_not_in_knock=not_in_knock)
+    click.echo(f"booking {booking.id} is released: adapter show {booking.id}")
+
+
+@commands.command()
+@click.argument("id", type=int)
+@click.option("--reason", required=True, help="Why; it stays in the history.")
+@by_option
+def discard(id: int, reason: str, by: str) -> None:
+    """Put a booking or a held event aside: done by hand, a test, not a lead."""
+    with opened_store(settings_from()) as store:
+        _repairs(store).discard(id, reason, by=by)
+    click.echo(f"{id} is discarded")
+
+
+@commands.command()
+@click.argument("ids", nargs=-1, type=int, metavar="[ID]…")
+@source_option
+@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="In this state.")
+@click.option("--since", type=click.DateTime(), help="Received since then (UTC).")
+@click.option("--until", type=click.DateTime(), help="Received before then (UTC).")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@by_option
+@as_json
+def replay(
+    ids: tuple[int, ...],
+    source: str | None,
+    states: tuple[str, ...],
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    limit: int,
+    dry_run: bool,
+    by: str,
+    as_json: bool,
+) -> None:
+    """Map stored webhooks again, after a mapping was mended.
+
+    What is on its way, booked, or may be, is left alone; past tours are held again.
+    """
+    if not (ids or source or states or since):
+        raise click.UsageError("name IDs, or choose by --source, --state, --since")
+    with opened_store(settings_from()) as store:
+        with store.transaction() as leads:
+            chosen = leads.events_to_replay(
+                ids=ids,
+                source=source,
+                states=states,
+                since=since.replace(tzinfo=dt.UTC) if since else None,
+                until=until.replace(tzinfo=dt.UTC) if until else None,
+                limit=limit,
+            )
+        repairs = _repairs(store)
+        found = [repairs.replay(event_id, by=by, dry_run=dry_run) for event_id in chosen]
+    if as_json:
+        click.echo(json.dumps({"events": [_as_dict(one) for one in found]}, indent=2))
+    else:
+        _print(found, dry_run=dry_run)
+    if not found:
+        sys.exit(1)
+
+
+def _as_dict(one: Difference) -> dict[str, Any]:
+    return {
+        "event": one.event_id,
+        "source": one.source,
+        "outcome": one.outcome,
+        "refusal": one.refusal,
+        "changes": {name: list(pair) for name, pair in one.fields.items()},
+    }
+
+
+def _print(found: list[Difference], *, dry_run: bool) -> None:
+    for one in found:
+        if one.refusal is not None:
+            click.echo(f"event {one.event_id} ({one.source}) is left alone: {one.refusal}")
+            continue
+        click.echo(f"event {one.event_id} ({one.source}): {one.outcome}")
+        for name, (old, new) in one.fields.items():
+            click.echo(f"  {name}: {json.dumps(old)} → {json.dumps(new)}")
+    count = sum(one.refusal is None for one in found)
+    word = "would be replayed" if dry_run else "replayed"
+    click.echo(f"{count} of {len(found)} events {word}")
