@@ -23,7 +23,7 @@ NOT_AUTHORISED_SECONDS = 60.0
 FIRST_LOOK_SECONDS = 1.0
 LONGEST_LOOK_SECONDS = 120.0
 #: First and longest gap between two searches for an unknown booking.
-FIRST_SEARCH_SECONDS = 20.0
+FIRST_SEARCH_SECONDS = 60.0
 LONGEST_SEARCH_SECONDS = 3600.0
 
 #: What each failure means for the attempt that met it.

@@ -1,9 +1,10 @@
 """Real parts for the tests: one embedded PostgreSQL for the run, a fresh database for each test."""
 
 import itertools
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -12,7 +13,9 @@ import pytest
 from adapter import embedded, store
 from adapter.embedded import EmbeddedServer
 from tests.house import START, House
+from tests.running import ADAPTER, Running, environment, is_ready, is_up
 from tests.upstream import Upstream, served_sandbox
+from tests.waiting import wait_until
 
 _numbers = itertools.count(1)
 
@@ -92,3 +95,24 @@ def upstream() -> Iterator[Upstream]:
 def house(opened: store.Store, upstream: Upstream) -> House:
     """A pipeline over that store and that sandbox."""
     return House(opened, upstream)
+
+
+@pytest.fixture
+def start(data_folder: Path) -> Iterator[Callable[..., Running]]:
+    """Starts `adapter run` in a folder of its own; stops it at the end."""
+    started: list[Running] = []
+
+    def begin(**changes: str) -> Running:
+        environ = environment(data_folder / "data", **changes)
+        process = subprocess.Popen([*ADAPTER, "run"], env=environ)
+        running = Running(environ, process)
+        started.append(running)
+        wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
+        if "PROPEXO_TOKEN" not in changes:
+            wait_until(lambda: is_up(running.upstream.url), "the sandbox is ready", 60)
+        return running
+
+    yield begin
+    for running in started:
+        running.process.send_signal(signal.SIGINT)
+        running.process.wait(60)

@@ -1,125 +1,21 @@
 """`adapter run` as real processes: what dies comes back, and nothing is lost or booked twice."""
 
-import dataclasses
 import datetime as dt
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-import requests
 
 from adapter.demo import webhooks
 from adapter.processes import free_port
-from tests.upstream import Upstream
+from tests.running import MAPPINGS, Running, adapter, environment, is_ready
 from tests.waiting import wait_until
 
-MAPPINGS = Path(__file__).parent.parent / "mappings"
-SECRETS = {"RENTFEED_SECRET": "one", "LEASEBOT_SECRET": "two", "TYPEFORM_SECRET": "three"}
-ADAPTER = (sys.executable, "-m", "adapter")
-
 pytestmark = pytest.mark.processes
-
-
-@dataclasses.dataclass
-class Running:
-    """One `adapter run`, and the commands one would type beside it."""
-
-    environ: dict[str, str]
-    process: "subprocess.Popen[bytes]"
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.environ['PORT']}"
-
-    @property
-    def upstream(self) -> Upstream:
-        return Upstream(f"http://127.0.0.1:{self.environ['ADAPTER_SANDBOX_PORT']}")
-
-    def adapter(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return adapter(self.environ, *arguments)
-
-    def bookings(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.adapter("bookings", "--json").stdout)[
-            "bookings"
-        ]
-        return found
-
-    def states(self) -> list[str]:
-        return [booking["state"] for booking in self.bookings()]
-
-    def send(self, file: Path, name: str = "rentfeed") -> str:
-        return self.adapter("send", name, str(file)).stdout
-
-    def part(self, word: str) -> psutil.Process:
-        """The child whose command line holds ``word``."""
-        for child in psutil.Process(self.process.pid).children():
-            if any(Path(part).name == word for part in child.cmdline()):
-                return child
-        raise LookupError(f"no child runs {word}")
-
-
-def adapter(environ: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*ADAPTER, *arguments], env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def environment(folder: Path, **changes: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return (
-        kept
-        | SECRETS
-        | {
-            "ADAPTER_DATA_DIR": str(folder),
-            "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
-            "ADAPTER_HOST": "127.0.0.1",
-            "PORT": str(free_port()),
-            "ADAPTER_SANDBOX_PORT": str(free_port()),
-            "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "8",
-        }
-        | changes
-    )
-
-
-def is_ready(url: str) -> bool:
-    try:
-        return requests.get(url + "/readyz", timeout=2).ok
-    except requests.RequestException:
-        return False
-
-
-def is_up(url: str) -> bool:
-    try:
-        return requests.get(url + "/_sandbox/requests", timeout=2).ok
-    except requests.RequestException:
-        return False
-
-
-@pytest.fixture
-def start(data_folder: Path) -> Iterator[Callable[..., Running]]:
-    started: list[Running] = []
-
-    def begin(**changes: str) -> Running:
-        environ = environment(data_folder / "data", **changes)
-        process = subprocess.Popen([*ADAPTER, "run"], env=environ)
-        running = Running(environ, process)
-        started.append(running)
-        wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
-        wait_until(lambda: is_up(running.upstream.url), "the sandbox is ready", 60)
-        return running
-
-    yield begin
-    for running in started:
-        running.process.send_signal(signal.SIGINT)
-        running.process.wait(60)
 
 
 @pytest.fixture

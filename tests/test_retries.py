@@ -64,7 +64,7 @@ def test_next_look(waited: float, chance: float, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("waited", "chance", "seconds"),
-    [(0, 0.0, 20), (20, 1.0, 25), (600, 0.0, 600), (90_000, 0.0, 3600), (-5, 0.0, 20)],
+    [(0, 0.0, 60), (60, 1.0, 75), (600, 0.0, 600), (90_000, 0.0, 3600), (-5, 0.0, 60)],
 )
 def test_next_search(waited: float, chance: float, seconds: float) -> None:
     since = NOW - dt.timedelta(seconds=waited)
