@@ -2,11 +2,13 @@
 
 import datetime as dt
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from adapter import outcomes, search
 from adapter.config import Settings
 from adapter.events import Attempt, Booking, BookingState, Clock
-from adapter.exceptions import UpstreamError
+from adapter.exceptions import NotSent, UpstreamError
 from adapter.outcomes import Finding
 from adapter.propexo import JobReport, Propexo, WriteStatus
 from adapter.store import GateRow, Store
@@ -69,14 +71,18 @@ class Follower:
                 outcomes.searched(leads, current, attempt, found, self.clock(), until)
 
     def _search(self, booking: Booking, attempt: Attempt) -> Finding | None:
-        """The job or the tour of an unknown booking, where one of Propexo's lists has it."""
-        read = self.propexo.records
+        """The job or the tour of an unknown booking, where one of Propexo's lists has it.
+
+        The first call's place in the rate is taken before; each further one takes its own.
+        """
+        read = self._records
         if booking.job_id is not None:
             ended = self.propexo.write_status(booking.job_id).status
             if ended in (WriteStatus.SUCCESS, WriteStatus.FAILURE):
                 return Finding(job_id=booking.job_id)
         else:
-            log_records = read(search.WRITE_LOG, search.write_log_query(attempt, self.clock()))
+            log_query = search.write_log_query(attempt, self.clock())
+            log_records = self.propexo.records(search.WRITE_LOG, log_query)
             with self.store.transaction() as leads:
                 known = leads.known_jobs(search.jobs_of(log_records))
             job_id = search.job_in(log_records, attempt, known)
@@ -88,6 +94,14 @@ class Follower:
             if search.tour_in(tours, booking):
                 return Finding(job_id=None)
         return None
+
+    def _records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        """One page of a list, with a place in the rate of its own. Raises UpstreamError."""
+        with self.store.transaction() as leads:
+            limit = self.settings.rate_per_minute
+            if GateRow(leads.connection).try_read(self.clock(), limit) is not None:
+                raise NotSent("the rate leaves no place for it")
+        return self.propexo.records(path, query)
 
     def _due(self, booking_id: int, state: BookingState) -> Booking | None:
         """The booking, where it is in ``state`` and due to be looked at."""

@@ -9,6 +9,9 @@ import dataclasses
 import datetime as dt
 
 WINDOW = dt.timedelta(seconds=60)
+#: A call may reach Propexo so much later than another one that passed the gate at the same time:
+#: calls are counted so much longer, and one that is held up for longer is not sent.
+LAG = dt.timedelta(seconds=1)
 #: So many calls may come at once after a quiet time.
 BURST = 3
 #: While bookings wait, reads take at most this share of the window.
@@ -29,7 +32,7 @@ class Gate:
     stopped_for: str | None
     #: Calls a minute that Propexo last said it allows.
     allowed: int | None
-    #: Calls of the last 60 seconds, and how many of them were reads.
+    #: Calls of the last 60 seconds and the lag, and how many of them were reads.
     calls: int
     reads: int
     #: When the first of them was; None: there were none.
@@ -51,7 +54,7 @@ def next_call(gate: Gate, now: dt.datetime, setting: int, *, is_read: bool) -> d
     burst = BURST * WINDOW / limit
     earliest = max(now, gate.paused_until, gate.even_at - burst)
     if gate.calls >= limit and gate.oldest_at is not None:
-        earliest = max(earliest, gate.oldest_at + WINDOW)
+        earliest = max(earliest, gate.oldest_at + WINDOW + LAG)
     if is_read and gate.is_awaited and gate.reads >= max(limit * READ_SHARE, 1):
         earliest = max(earliest, now + WINDOW / limit * 4)
     return earliest

@@ -19,6 +19,9 @@ SEVERAL: Final = "several here: use .0 or .*"
 #: Comparing a name with an attacker's 5,000 keys took 17 seconds once.
 MOST_KEYS_COMPARED: Final = 50
 MOST_PARTS: Final = 50
+#: As many items are read one by one, of all lists at a ``*`` together.
+MOST_EACH: Final = 10_000
+TOO_MANY: Final = f"more than {MOST_EACH:,} items"
 
 
 class Absent(enum.Enum):
@@ -87,8 +90,12 @@ def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset(
     """What stands below ``data`` at ``parts``; see :meth:`Path.read`."""
     depth = 0
     for part in parts:  # most paths are names in objects; the loop below is ten times slower
-        if type(data) is not dict or part not in data or part == EACH:
+        if type(data) is not dict or part == EACH:
             break
+        if part not in data:
+            if part.isdigit() or EACH in parts:
+                break
+            return ABSENT
         data = data[part]
         depth += 1
     else:
@@ -100,7 +107,7 @@ def _read(data: object, parts: Iterable[tuple[int, str]], quoted: frozenset[int]
     found, many = [data], False
     for number, part in parts:
         if part == EACH and number not in quoted:
-            found, many = [item for value in found for item in _each(value)], True
+            found, many = _all_of(found), True
         else:
             index = int(part) if number not in quoted and _is_index(part) else None
             steps = (_step(value, part, index) for value in found)
@@ -108,6 +115,15 @@ def _read(data: object, parts: Iterable[tuple[int, str]], quoted: frozenset[int]
     if many:
         return found
     return found[0] if found else ABSENT
+
+
+def _all_of(values: Iterable[object]) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        found += _each(value)
+        if len(found) > MOST_EACH:
+            raise Unreadable(TOO_MANY)
+    return found
 
 
 def _is_index(part: str) -> bool:

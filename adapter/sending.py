@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 
 #: A sender that has not written its outcome this long after Propexo's time-out is taken for dead.
 LEASE_MARGIN_SECONDS = 10.0
-#: A process that slept this long between its intent and its POST does not send any more.
-FROZEN_SECONDS = 5.0
 #: So many bookings a lane sends before it lets other tasks have its thread.
 LANE_BOOKINGS = 25
 #: A lane waits this long for its place in the rate; for longer it goes and comes back.
@@ -107,7 +105,8 @@ class Sender:
     def _send(self, attempt: Attempt) -> None:
         """The POST, and the second commit: what became of it."""
         try:
-            if self.clock() - attempt.started_at > dt.timedelta(seconds=FROZEN_SECONDS):
+            if self.clock() - attempt.started_at > pace.LAG:
+                # Its place in the rate is gone, and so, after a long sleep, is its lease.
                 raise NotSent("this process slept between its intent and the request")
             accepted = self.propexo.create_appointment(attempt)
         except UpstreamError as exc:
@@ -158,8 +157,11 @@ class Sender:
         """Starts sending again when Propexo takes the token again, which a cheap read tells."""
         gap = dt.timedelta(seconds=TOKEN_CHECK_SECONDS)
         with self.store.transaction() as leads:
-            if not GateRow(leads.connection).take_check(self.clock(), gap):
+            now, gate_row = self.clock(), GateRow(leads.connection)
+            if not gate_row.take_check(now, gap):
                 return
+            gate = gate_row.lock(now)
+            gate_row.pass_through(gate, now, self.settings.rate_per_minute, is_read=True)
         try:
             self.propexo.check_token()
         except UpstreamError as exc:

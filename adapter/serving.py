@@ -9,6 +9,8 @@ Gunicorn reads this module as its configuration too: it calls :func:`on_starting
 """
 
 import functools
+import socket
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +19,9 @@ import flask
 from adapter import app, logs, renewal, sources
 from adapter.config import Settings, settings_from
 from adapter.sources import Source
+
+#: A sender that says nothing for so long in the middle of a request is hung up on.
+SILENCE_SECONDS = 10
 
 _held: Mapping[str, Source] | None = None
 
@@ -35,6 +40,18 @@ def on_starting(server: Any) -> None:
     _hold(_loaded(settings))
     # Its own answer to SIGHUP ends everything when the new workers do not start.
     server.handle_hup = functools.partial(_renew, server)
+
+
+def when_ready(server: Any) -> None:
+    """Gunicorn's hook, when its sockets listen: what they accept may not fall silent for long.
+
+    Without this a few connections that stop in the middle of a request hold all threads. Accepted
+    sockets inherit the option (Linux). It bounds each silence, not the whole request: a proxy that
+    reads requests whole before it passes them on is still wanted in front.
+    """
+    silence = struct.pack("ll", SILENCE_SECONDS, 0)
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
 
 
 def _renew(server: Any) -> None:

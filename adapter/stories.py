@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -132,7 +132,7 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
                 booking.event_id,
                 booking.source,
                 booking.state,
-                booking.reason,
+                _why(booking),
                 booking.community,
                 local(booking.starts_at, booking.timezone),
                 utc(booking.starts_at),
@@ -144,10 +144,18 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
     )
 
 
+def _why(booking: Booking) -> str | None:
+    """Why it is in its state: what the mapping found, or the word for it."""
+    if booking.reason == "held_by_mapping" and booking.reasons:
+        first = booking.reasons[0]
+        return f"{first.field}: {first.reason}"
+    return booking.reason
+
+
 def events_table(events: Iterable[Event]) -> str:
     """Events, a line each."""
     return table(
-        ("id", "source", "state", "received", "bytes", "content type"),
+        ("id", "source", "state", "received", "bytes", "content type", "why"),
         (
             (
                 event.id,
@@ -156,6 +164,7 @@ def events_table(events: Iterable[Event]) -> str:
                 utc(event.received_at),
                 len(event.body),
                 event.content_type,
+                event.reasons[0].reason if event.reasons else None,
             )
             for event in events
         ),
@@ -173,13 +182,14 @@ def reason_line(reason: Reason) -> str:
 def story_text(story: Story) -> str:
     """One lead's whole story, for a terminal."""
     event = story.event
-    kind = event.content_type or "unnamed type"
+    kind = _cell(event.content_type or "unnamed type")
     lines = [
         f"event {event.id} from {event.source}: {event.state}",
         f"  received {utc(event.received_at)}, {len(event.body)} bytes of {kind}",
     ]
     if story.repeats:
-        lines.append(f"  came again {story.repeats} times; counted, not booked again")
+        times = "once" if story.repeats == 1 else f"{story.repeats} times"
+        lines.append(f"  came again {times}; counted, not booked again")
     lines += [f"  {reason_line(reason)}" for reason in event.reasons]
     for booking in story.bookings:
         lines += ["", *_booking_lines(booking, story.attempts[booking.id])]
@@ -196,11 +206,19 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
         f"booking {booking.id}: {booking.state}{why}",
         f"  {person(booking.appointment)} at {place}, {tour} = {utc(booking.starts_at) or '-'}",
     ]
+    lines += [f"  {line}" for line in _contact_lines(booking.appointment)]
     if booking.job_id:
         lines.append(f"  Propexo's job {booking.job_id}")
     lines += [f"  {reason_line(reason)}" for reason in booking.reasons]
     lines += [f"  {_attempt_line(attempt)}" for attempt in attempts]
     return lines
+
+
+def _contact_lines(appointment: Mapping[str, Any]) -> list[str]:
+    """How to reach the renter, and what they wrote: what an agent needs to call."""
+    contact = filter(None, (appointment.get("email_1"), appointment.get("phone_1")))
+    notes = str(appointment.get("notes", "")).splitlines()
+    return [_cell(line) for line in (", ".join(map(str, contact)), *notes) if line]
 
 
 def _attempt_line(attempt: Attempt) -> str:

@@ -3,7 +3,7 @@
 import decimal
 import math
 import unicodedata
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from adapter.exceptions import Unreadable
@@ -31,7 +31,9 @@ def words(value: object, cap: int) -> str:
     Raises :class:`Unreadable` for anything else, for a number that is not finite, and for more
     than ``cap`` characters.
     """
-    text = _text_from(value, cap)
+    text = value if isinstance(value, str) else _text_from(value, cap)
+    if len(text) <= cap and text.isascii() and text.isprintable():
+        return " ".join(text.split())
     # Looked at before any work: what is ten times too long does not shrink to fit.
     if len(text) > 10 * cap:
         raise Unreadable(f"longer than {cap} characters")
@@ -45,7 +47,7 @@ def words(value: object, cap: int) -> str:
     return text
 
 
-def is_empty(value: object, blanks: Container[str] = ()) -> bool:
+def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
     """Whether a value says nothing: absent, null, blank text, an empty list, a sender's filler.
 
     A list of nothing but empty items is empty. ``blanks`` holds the fillers as :func:`words`
@@ -68,7 +70,7 @@ def one(value: object) -> object:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _is_blank(value: object, blanks: Container[str]) -> bool:
+def _is_blank(value: object, blanks: Collection[str]) -> bool:
     if value is None or value == []:
         return True
     if isinstance(value, bool | list | dict):
@@ -83,8 +85,6 @@ def _is_blank(value: object, blanks: Container[str]) -> bool:
 
 
 def _text_from(value: object, cap: int) -> str:
-    if isinstance(value, str):
-        return value
     if isinstance(value, bool):
         raise Unreadable("expected text, and this is true or false")
     if isinstance(value, int):

@@ -1,6 +1,8 @@
 """Real parts for the tests: one embedded PostgreSQL for the run, a fresh database for each test."""
 
+import datetime as dt
 import itertools
+import json
 import signal
 import subprocess
 import tempfile
@@ -11,9 +13,10 @@ import psycopg
 import pytest
 
 from adapter import embedded, store
+from adapter.demo import webhooks
 from adapter.embedded import EmbeddedServer
 from tests.house import START, House
-from tests.running import ADAPTER, Running, environment, is_ready, is_up
+from tests.running import ADAPTER, MAPPINGS, Running, environment, is_ready, is_up
 from tests.upstream import Upstream, served_sandbox
 from tests.waiting import wait_until
 
@@ -116,3 +119,12 @@ def start(data_folder: Path) -> Iterator[Callable[..., Running]]:
     for running in started:
         running.process.send_signal(signal.SIGINT)
         running.process.wait(60)
+
+
+@pytest.fixture
+def lead(tmp_path: Path) -> Path:
+    """A portal's lead with a tour in the days to come."""
+    _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC)))
+    file = tmp_path / "lead.json"
+    file.write_text(json.dumps(payload))
+    return file

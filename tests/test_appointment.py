@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adapter.appointment import TARGETS, problems, request_from
+from adapter.appointment import TARGETS, AppointmentSchema, problems, request_from
 from adapter.exceptions import Unreadable
 
 RIGHT: dict[str, Any] = {
@@ -66,6 +68,26 @@ def test_what_propexo_would_refuse(name: str, value: object, words: str) -> None
     found = problems(RIGHT | {name: value})
     assert list(found) == [name]
     assert words in " ".join(found[name])
+
+
+VALUES = st.sampled_from(
+    ["", "x", "Dana", "dana@example.com", "+13035550142", "2026-03-14", "20:30:00", "chat"]
+) | st.sampled_from([None, True, 0, 2, [], [1], [1, 1], ["cat"], "x" * 1001])
+
+
+@given(
+    st.dictionaries(st.sampled_from([*TARGETS, *RIGHT, "unknown"]), VALUES, max_size=3), st.data()
+)
+def test_the_quick_look_finds_wrong_what_the_schema_finds_wrong(
+    changes: dict[str, Any], data: st.DataObject
+) -> None:
+    appointment = RIGHT | changes
+    for name in data.draw(st.lists(st.sampled_from(sorted(appointment)), max_size=2, unique=True)):
+        del appointment[name]
+    said = AppointmentSchema().validate(appointment)
+    assert problems(appointment).keys() == said.keys()
+    right = set(appointment) - {*said, "unknown"}
+    assert problems(appointment, right).keys() == said.keys(), "what is checked changes nothing"
 
 
 def test_a_target_says_why_it_refuses() -> None:

@@ -173,6 +173,7 @@ def change(project: Path, old: str, new: str) -> None:
     [
         ("last_name: Okafor", "last_name: Okafer"),
         ("last_name: Okafor", "last_name: TODO"),
+        ("scheme: hmac ", "scheme: TODO "),
         ("contact.mobile", "contact.cell"),
         ("tests:", 'description: "none yet"\n#'),
     ],

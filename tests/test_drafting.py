@@ -21,6 +21,7 @@ from adapter.times import compile_format
         ({"a": {"submission_id": "1"}}, "a.submission_id"),
         ({"portalLeadId": "1"}, "portalLeadId"),
         ({"call": {"call_id": "1"}}, "call.call_id"),
+        ({"calendar": {"appointmentId": "1"}}, "calendar.appointmentId"),
         ({"event": {"uuid": "1"}}, "event.uuid"),
         ({"bookings": {"0": 1}, "booking": [{"uid": "1"}]}, "booking.0.uid"),
         ({"location": {"id": "1"}}, None),

@@ -1,5 +1,6 @@
 """The language itself: small mappings, one trap each, and any input at all."""
 
+import dataclasses
 import datetime as dt
 import json
 import time
@@ -14,6 +15,8 @@ from adapter import sources
 from adapter.appointment import problems
 from adapter.config import Policy
 from adapter.mapping import Delivery, Item, Mapped, Outcome
+from adapter.mapping.fields import Field
+from adapter.paths import path_from_text
 from adapter.sources import Source
 from adapter.sources.loading import load_files
 
@@ -433,6 +436,61 @@ def test_a_batch_is_judged_item_by_item(tmp_path: Path) -> None:
     assert [item.outcome for item in mapped.items] == ["book", "held", "ignored", "cancellation"]
     assert [item.dedupe_key for item in mapped.items] == ["A", "B", "C", "D"]
     assert mapped.dedupe_key == '[["A"], ["B"], ["C"], ["D"]]'
+
+
+def test_what_no_item_changes_is_read_once_and_is_the_same(tmp_path: Path) -> None:
+    lead = {**SAMPLES["leasebot"], "visitor": {"firstName": "Dana", "phone": "303-555-0142 x12"}}
+    lead["handoff"] = lead["handoff"] | {"slots": '{"move in": "soon", "pets": ["cat", "emu"]}'}
+    tours = [*lead["handoff"]["tours"], {"id": "t9", "property": "nowhere", "startsAt": "soon"}]
+    items = map_json(bundled["leasebot"], _with_tours(lead, tours)).items
+    alone = [map_json(bundled["leasebot"], _with_tours(lead, [tour])).items[0] for tour in tours]
+    assert list(items) == alone, "an item is what it would be by itself"
+    assert [item.outcome for item in items] == ["book", "book", "held"]
+    assert items[0].notes_added == ("Phone extension: 12", "Move in date: soon", "Pets: emu")
+
+
+def _with_tours(lead: Any, tours: list[Any]) -> Any:
+    return lead | {"handoff": lead["handoff"] | {"tours": tours}}
+
+
+def test_a_field_outside_the_items_is_read_once(tmp_path: Path) -> None:
+    source = batch_source(tmp_path)
+    read: list[object] = []
+    fills = [
+        dataclasses.replace(
+            fill, look=dataclasses.replace(fill.look, paths=paths), read=read.append
+        )
+        for fill, paths in [(source.compiled.fills[2], (path_from_text("place"),))]
+        if isinstance(fill, Field)
+    ]
+    compiled = dataclasses.replace(source.compiled, fills=fills)
+    compiled.apply(source.scope_of(BATCH), NOW)
+    assert read == ["D"], "four items, and one look"
+
+
+@pytest.mark.parametrize("section", ["accept", "ignore", "cancellation"])
+def test_a_condition_on_too_many_values_is_not_judged(tmp_path: Path, section: str) -> None:
+    source = source_of(tmp_path, LEAD | {"kind": ["x"]}, **{section: {"kind": "new"}})
+    mapped = map_json(source, LEAD | {"kind": ["new"] * 10_001})
+    if section == "accept":
+        assert mapped.outcome is Outcome.HELD
+        assert reasons(mapped) == {"accept": "more than 10,000 items"}
+    else:
+        assert mapped.outcome is Outcome.BOOK, "what cannot be judged sets nothing aside"
+
+
+def test_a_list_of_too_many_answers_is_not_read(tmp_path: Path) -> None:
+    lead = LEAD | {"answers": [{"q": "unit", "a": "2B"}]}
+    source = source_of(
+        tmp_path,
+        lead,
+        {"notes": "Unit: {answers.unit}"},
+        read={"answers": {"list": "answers", "by": "q", "value": "a"}},
+    )
+    answers = source.compiled.readings[0].name
+    mapped = map_json(source, lead | {"answers": lead["answers"] * 10_001})
+    assert reasons(mapped)[answers] == "more than 10,000 items"
+    assert only_item(map_json(source, lead)).appointment["notes"] == "Unit: 2B"
 
 
 @pytest.mark.parametrize(

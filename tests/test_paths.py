@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
-from adapter.paths import ABSENT, change, near, only, path_from_text
+from adapter.paths import ABSENT, Path, change, near, only, path_from_text
 
 DATA = {
     "contact": {"email": "a@example.com", "second": None},
@@ -113,6 +113,31 @@ def test_any_data_and_any_path_find_or_refuse(data: object, parts: list[str]) ->
     with contextlib.suppress(Unreadable):
         path.read(data)
     near(data, path)
+
+
+@given(JSON, st.lists(st.sampled_from(["a", "b", "0", "²", "*", '"*"', '"0"']), min_size=1))
+def test_the_quick_way_finds_what_the_slow_one_finds(data: object, parts: list[str]) -> None:
+    path = path_from_text(".".join(parts))
+    slow = path_from_text(".".join(["*", *parts]))
+    try:
+        found = path.read(data)
+    except Unreadable:
+        with pytest.raises(Unreadable):
+            slow.read([data])
+        return
+    # A * at the beginning makes a list of what is found, and takes the slow way.
+    assert slow.read([data]) == ([] if found is ABSENT else found if is_each(path) else [found])
+
+
+def is_each(path: Path) -> bool:
+    return any(part == "*" for n, part in enumerate(path.parts) if n not in path.quoted)
+
+
+def test_too_many_items_are_not_read() -> None:
+    path = path_from_text("*.*")
+    assert len(path.read([["x"] * 5000] * 2)) == 10_000
+    with pytest.raises(Unreadable, match="more than 10,000 items"):
+        path.read([["x"] * 5000, ["x"] * 5001])
 
 
 def test_deep_data_is_walked_without_recursion() -> None:

@@ -1,15 +1,18 @@
 """The whole way of a webhook, step by step: real PostgreSQL, real HTTP to the sandbox."""
 
 import datetime as dt
+import logging
 from typing import Any
 
+import psycopg
 import pytest
 
 from adapter import outcomes, signatures
 from adapter.app import verifier_of
 from adapter.config import Policy
 from adapter.events import Attempt, AttemptOutcome, BookingState, EventState
-from adapter.exceptions import VerificationError
+from adapter.exceptions import StoreUnavailable, VerificationError
+from adapter.logs import JsonLines
 from adapter.pipeline import Receipt
 from adapter.propexo import Propexo
 from adapter.sending import LEASE_MARGIN_SECONDS
@@ -337,3 +340,48 @@ def test_an_event_whose_mapping_is_gone_is_held(house: House) -> None:
     story = house.story(receipt.event_id)
     assert story.event.state is EventState.HELD
     assert story.event.reasons[0].reason == "there is no mapping called rentfeed any more"
+
+
+def test_nothing_of_a_lead_reaches_the_workers_log(
+    house: House, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not while it is mapped, not when Propexo quotes it in an error, not in an exception."""
+    caplog.set_level("DEBUG")
+    echo = {"error": {"code": "x", "message": "Dana Okafor, dana.okafor@example.com"}}
+    upstream.fault({"status": 400, "body": echo})
+    house.mapped("rentfeed", tour())
+    house.send()
+    house.mapped("rentfeed", tour(leadId="RF-2", tour={"date": "03/08/2026", "time": "2:30 AM"}))
+    try:
+        with house.pipeline.store.transaction() as leads:
+            leads.connection.execute("SELECT 'dana.okafor@example.com'::integer")
+    except psycopg.DataError as exc:
+        logging.getLogger("adapter.test").warning("step_failed", exc_info=exc)
+
+    lines = "\n".join(map(JsonLines().format, caplog.records))
+    assert "booking_refused" in lines
+    assert "InvalidTextRepresentation" in lines
+    for personal in ("okafor", "Okafor", "Dana", "3035550142", "RF-2"):
+        assert personal not in lines
+
+
+def test_an_outcome_is_written_again_while_postgresql_is_away(
+    house: House, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (booking,) = house.mapped("rentfeed", tour())
+    sender = house.pipeline.sender
+    attempt = sender._next()
+    assert isinstance(attempt, Attempt)
+    real, failures = house.pipeline.store.transaction, iter(range(3))
+
+    def away() -> Any:
+        if next(failures, None) is not None:
+            raise StoreUnavailable("away")
+        return real()
+
+    monkeypatch.setattr(house.pipeline.store, "transaction", away)
+    sender._send(attempt)
+    monkeypatch.undo()
+
+    assert house.booking(booking.id).state is BookingState.SUBMITTED
+    assert len(upstream.posts()) == 1

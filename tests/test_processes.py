@@ -1,6 +1,5 @@
 """`adapter run` as real processes: what dies comes back, and nothing is lost or booked twice."""
 
-import datetime as dt
 import json
 import signal
 import socket
@@ -10,21 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adapter.demo import webhooks
 from adapter.processes import free_port
 from tests.running import MAPPINGS, Running, adapter, environment, is_ready
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.processes
-
-
-@pytest.fixture
-def lead(tmp_path: Path) -> Path:
-    """A portal's lead with a tour in the days to come."""
-    _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC)))
-    file = tmp_path / "lead.json"
-    file.write_text(json.dumps(payload))
-    return file
 
 
 def test_a_worker_that_is_killed_in_the_post_leaves_unknown_posted_once(

@@ -19,7 +19,7 @@ import pytest
 from adapter import renewal
 from adapter.demo import webhooks
 from adapter.exceptions import ConfigurationError
-from tests.test_processes import ADAPTER, MAPPINGS, adapter, environment, is_ready
+from tests.running import ADAPTER, MAPPINGS, adapter, environment, is_ready
 from tests.upstream import Upstream
 from tests.waiting import wait_until
 

@@ -1,17 +1,31 @@
 """The named transforms: their examples, their traps, and any value at all."""
 
 import datetime as dt
+import itertools
 import json
+import random
 import re
+from collections.abc import Iterator
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nameparser import Lexicon
 
 from adapter.config import Policy
 from adapter.exceptions import Unreadable
-from adapter.transforms import EMPTY, TRANSFORMS, Example, Noted, Transform, is_no_name, reference
+from adapter.transforms import (
+    EMPTY,
+    TRANSFORMS,
+    Example,
+    Noted,
+    Transform,
+    is_no_name,
+    people,
+    reference,
+)
 
 EXAMPLES = [
     pytest.param(entry, example, id=f"{entry.name}-{number}")
@@ -166,6 +180,27 @@ def test_a_list_of_one_is_read_through(name: str, value: object, gives: object) 
 )
 def test_a_whole_name_is_taken_apart(text: str, first: str, last: str) -> None:
     assert reading("name", text) == {"first_name": first, "last_name": last}
+
+
+def two_words() -> Iterator[str]:
+    """Each word that means something to the parser, and made-up ones, before and after a name."""
+    known, chance = Lexicon.default(), random.Random(1)
+    words = set(known.titles | known.given_name_titles | known.after_given_titles)
+    words |= known.particles | known.conjunctions | known.bound_given_names | known.maiden_markers
+    words |= known.suffix_acronyms | known.suffix_words | known.suffix_acronyms_ambiguous
+    words |= {"".join(letters) for letters in itertools.product("ivx", repeat=3)}
+    words |= {"".join(chance.choices(ascii_lowercase, k=2 + n % 8)) for n in range(1000)}
+    for word, turn in itertools.product(sorted(words), (str.lower, str.upper, str.title)):
+        yield from (f"{turn(word)} Okafor", f"Dana {turn(word)}")
+
+
+def test_two_plain_words_are_read_as_the_parser_reads_them() -> None:
+    plain = 0
+    for text in two_words():
+        quick = people._plain_name(text)
+        plain += quick is not None
+        assert quick in (None, people._parsed_name(text)), text
+    assert plain > 4000, "most names are plain"
 
 
 @pytest.mark.parametrize(

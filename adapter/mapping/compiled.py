@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from adapter import notes
@@ -13,7 +13,7 @@ from adapter.events import Reason
 from adapter.exceptions import Unreadable
 from adapter.mapping.conditions import Gate, Verdict, judge_all
 from adapter.mapping.draft import Draft
-from adapter.mapping.fields import Fills, Look
+from adapter.mapping.fields import Field, Fills, Lines, Look
 from adapter.mapping.outcomes import Item, Mapped, Outcome
 from adapter.mapping.reads import Read
 from adapter.mapping.scope import Scope, reason_for
@@ -62,8 +62,9 @@ class CompiledMapping:
     dedupe: Look
     #: In order: the community before the time, for the time is on the community's clock.
     fills: Sequence[Fills]
-    #: What the target refuses, per field: the last look before anything is booked.
-    refused: Callable[[Mapping[str, Any]], Mapping[str, Sequence[str]]]
+    #: What the target refuses, per field: the last look before anything is booked. The second
+    #: argument names the fields that it has checked already.
+    refused: Callable[[Mapping[str, Any], Container[str]], Mapping[str, Sequence[str]]]
     #: Whether a lead without a tour time is set aside instead of held.
     ignores_without_time: bool
     policy: Policy
@@ -77,11 +78,16 @@ class CompiledMapping:
         scopes, problem = self._item_scopes(scope)
         if problem:
             return Mapped(outcome=Outcome.HELD, reasons=(problem,))
-        items = tuple(self._item(one, [said, more], outcome, now) for one, more in scopes)
+        keys = [self._key_parts(one) for one, _ in scopes]
+        same = self._same_for_all([one for one, _ in scopes])
+        items = tuple(
+            self._item(one, self._draft([said, more], key, now), outcome, same)
+            for (one, more), key in zip(scopes, keys, strict=True)
+        )
         return Mapped(
             outcome=next(rank for rank in RANKS if any(item.outcome is rank for item in items)),
             items=items,
-            dedupe_key=self._key(outcome, [one for one, _ in scopes]),
+            dedupe_key=_whole_key(outcome, keys),
         )
 
     def dedupe_key(self, scope: Scope) -> str | None:
@@ -95,7 +101,7 @@ class CompiledMapping:
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
             return None
         scopes, problem = self._item_scopes(scope)
-        return None if problem else self._key(outcome, [one for one, _ in scopes])
+        return None if problem else _whole_key(outcome, [self._key_parts(one) for one, _ in scopes])
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
         """The scopes that fields are read in, whatever the delivery is: for checks and tools."""
@@ -132,28 +138,50 @@ class CompiledMapping:
         scopes = (scope.with_names({each.name: item}) for item in items)
         return [self._read(one, self.item_readings) for one in scopes], None
 
+    def _same_for_all(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
+        """What the lines give that read nothing of the item, by number: they are read once."""
+        if self.for_each is None or len(scopes) == 1:
+            return {}
+        names = {self.for_each.name, *(reading.name for reading in self.item_readings)}
+        same = {}
+        for number, fill in enumerate(self.fills):
+            if isinstance(fill, Field | Lines) and not any(
+                path.parts[0] in names for path in fill.paths
+            ):
+                same[number] = Draft()
+                fill.fill(scopes[0], same[number])
+        return same
+
+    def _draft(
+        self, said: Sequence[Draft], key: Sequence[str] | None, now: dt.datetime | None
+    ) -> Draft:
+        return Draft(
+            now=now,
+            policy=self.policy,
+            dedupe_key=_key_from_parts(key) if key else None,
+            reasons=[reason for one in said for reason in one.reasons],
+            facts=[fact for one in said for fact in one.facts],
+        )
+
     def _item(
-        self, scope: Scope, said: Sequence[Draft], outcome: Outcome, now: dt.datetime | None
+        self, scope: Scope, draft: Draft, outcome: Outcome, same: Mapping[int, Draft]
     ) -> Item:
-        key = self._item_key(scope)
+        key = draft.dedupe_key
         if outcome is Outcome.BOOK:
             outcome, reasons = _judge(self.item_gate, scope)
             if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
                 return Item(outcome=outcome, reasons=reasons, because=reasons, dedupe_key=key)
-        draft = Draft(
-            now=now,
-            policy=self.policy,
-            reasons=[reason for one in said for reason in one.reasons],
-            facts=[fact for one in said for fact in one.facts],
-        )
-        for fill in self.fills:
-            fill.fill(scope, draft)
+        for number, fill in enumerate(self.fills):
+            if number in same:
+                draft.add(same[number])
+            else:
+                fill.fill(scope, draft)
         _complete(draft)
-        return self._finished(draft, outcome, key)
+        return self._finished(draft, outcome)
 
-    def _finished(self, draft: Draft, outcome: Outcome, key: str | None) -> Item:
+    def _finished(self, draft: Draft, outcome: Outcome) -> Item:
         if outcome is Outcome.BOOK and not draft.because:
-            for field, texts in self.refused(draft.appointment).items():
+            for field, texts in self.refused(draft.appointment, draft.checked).items():
                 draft.hold(reason_for(field, "; ".join(texts)))
         if outcome is Outcome.BOOK and draft.because:
             aside = draft.lacks_time and self.ignores_without_time
@@ -166,7 +194,7 @@ class CompiledMapping:
             reasons=tuple(draft.reasons),
             because=tuple(draft.because),
             notes_added=tuple(draft.facts),
-            dedupe_key=key,
+            dedupe_key=draft.dedupe_key,
         )
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
@@ -179,19 +207,6 @@ class CompiledMapping:
             except Unreadable:
                 return None
         return parts if all(parts) else None
-
-    def _item_key(self, scope: Scope) -> str | None:
-        parts = self._key_parts(scope)
-        return _key_from_parts(parts) if parts else None
-
-    def _key(self, outcome: Outcome, scopes: Sequence[Scope]) -> str | None:
-        """The key of the whole: its item's, or those of all of its items."""
-        if len(scopes) == 1:
-            key = self._item_key(scopes[0])
-        else:
-            parts = [self._key_parts(scope) for scope in scopes]
-            key = _key_from_parts(parts) if all(parts) else None
-        return key if key is None or outcome is Outcome.BOOK else f"{outcome} {key}"
 
 
 def _complete(draft: Draft) -> None:
@@ -236,6 +251,15 @@ def _key_part(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return words(value, CAP_KEY_PART)
+
+
+def _whole_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
+    """The key of a delivery: its item's, or those of all of its items."""
+    parts = keys[0] if len(keys) == 1 else keys
+    if not parts or not all(parts):
+        return None
+    key = _key_from_parts(parts)
+    return key if outcome is Outcome.BOOK else f"{outcome} {key}"
 
 
 def _key_from_parts(parts: Sequence[Any]) -> str:

@@ -8,7 +8,7 @@ from adapter.events import Reason
 from adapter.exceptions import Unreadable
 from adapter.mapping.scope import Scope, reason_for
 from adapter.mapping.tables import key_from_value
-from adapter.paths import ABSENT, Path
+from adapter.paths import ABSENT, MOST_EACH, TOO_MANY, Path
 
 
 class Verdict(enum.Enum):
@@ -41,6 +41,8 @@ class Condition:
         except Unreadable as exc:
             return Verdict.UNKNOWN, self._reason(str(exc), None)
         items = found if isinstance(found, list) else [found]
+        if len(items) > MOST_EACH:
+            return Verdict.UNKNOWN, self._reason(TOO_MANY, None)
         items = [item for item in items if not scope.is_empty(item)]
         if self.empty is not None:
             return self._verdict(found, holds=self.empty is not bool(items))

@@ -16,9 +16,13 @@ class Draft:
     #: When it is received (aware); None: past and future are not judged.
     now: dt.datetime | None = None
     policy: Policy = dataclasses.field(default_factory=Policy)
+    #: What two items share that make the same booking.
+    dedupe_key: str | None = None
     community: Community | None = None
     starts_at: dt.datetime | None = None
     appointment: dict[str, Any] = dataclasses.field(default_factory=dict)
+    #: Those of its fields that the target has checked already.
+    checked: set[str] = dataclasses.field(default_factory=set)
     #: The first part of the notes: what the mapping's lines gave.
     text: str = ""
     reasons: list[Reason] = dataclasses.field(default_factory=list)
@@ -35,6 +39,16 @@ class Draft:
         """A doubt about who, where or when: a person decides."""
         self.reasons += reasons
         self.because += reasons
+
+    def add(self, other: "Draft") -> None:
+        """Puts in what one line of the mapping gave to a draft of its own."""
+        self.appointment |= other.appointment
+        self.checked |= other.checked
+        self.text = other.text or self.text
+        self.reasons += other.reasons
+        self.because += other.because
+        self.facts += [fact for fact in other.facts if fact not in self.facts]
+        self.found += other.found
 
     def note(self, reason: Reason | None = None, fact: str | None = None) -> None:
         """A nicety that could not be taken: told, and kept in the notes."""

@@ -71,6 +71,7 @@ class Constant:
     def fill(self, scope: Scope, draft: Draft) -> None:  # noqa: ARG002 - the protocol's
         """Puts the constant."""
         draft.appointment[self.name] = self.value
+        draft.checked.add(self.name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +92,11 @@ class Field:
     #: Whether the reader takes a list as it is.
     takes_lists: bool = False
     unreadable: OnUnreadable = OnUnreadable.NOTE
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """All that it reads."""
+        return self.look.paths
 
     def fill(self, scope: Scope, draft: Draft) -> None:
         """Reads the first place that is not empty."""
@@ -120,7 +126,9 @@ class Field:
     def _put(self, read: object, draft: Draft) -> None:
         value = read.value if isinstance(read, Noted) else read
         if value is not SILENT:
-            draft.appointment |= self._checked(value)
+            checked = self._checked(value)
+            draft.appointment |= checked
+            draft.checked |= checked.keys()
         if isinstance(read, Noted):
             draft.note(fact=read.note)
 
@@ -130,6 +138,7 @@ class Field:
     def _put_default(self, scope: Scope, draft: Draft) -> None:
         if self.default is not None:
             draft.appointment |= self.default
+            draft.checked |= self.default.keys()
         elif self.required:
             reason = self.look.missing(scope)
             draft.hold(reason_for(self.name, reason, at=self.at, path=self.look.text))
@@ -199,6 +208,11 @@ class Lines:
     """``notes``."""
 
     lines: Sequence[Line]
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """All that it reads."""
+        return [path for line in self.lines for _, path in line.pieces if path]
 
     def fill(self, scope: Scope, draft: Draft) -> None:
         """Joins the lines that say something."""

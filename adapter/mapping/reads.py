@@ -10,7 +10,7 @@ from adapter import payloads
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.scope import Scope
 from adapter.mapping.tables import key_from_value, text_from_value
-from adapter.paths import ABSENT, Path, only
+from adapter.paths import ABSENT, MOST_EACH, TOO_MANY, Path, only
 from adapter.transforms import is_empty, words
 
 #: Longest key of an answer.
@@ -100,7 +100,10 @@ class ListRead:
         """Value by key; the first of a repeated key wins and the others are noted."""
         try:
             found = scope.read(self.path)
-            return self._collected(_items(found), scope)
+            items = _items(found)
+            if len(items) > MOST_EACH:
+                raise Unreadable(TOO_MANY)
+            return self._collected(items, scope)
         except Unreadable as exc:
             return Made({}, str(exc))
 

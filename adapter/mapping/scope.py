@@ -4,7 +4,7 @@
 
 import dataclasses
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from adapter import paths
@@ -26,7 +26,7 @@ class Scope:
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     query: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: This sender's fillers, as cleaned texts.
-    blanks: Container[str] = ()
+    blanks: Collection[str] = ()
 
     def read(self, path: Path) -> Any:
         """What stands at the path, or :data:`~adapter.paths.ABSENT`.

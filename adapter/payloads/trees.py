@@ -14,6 +14,8 @@ from adapter.payloads.fields import add
 
 #: Deeper XML is refused, so that nothing behind this module meets a deep tree.
 MAX_DEPTH: Final = 100
+#: More elements are refused: each costs a call from the parser.
+MAX_ELEMENTS: Final = 50_000
 
 
 def data_from_json(body: bytes, parameters: Mapping[str, str]) -> object:
@@ -67,10 +69,14 @@ class _Tree:
     def __init__(self) -> None:
         self._open: list[dict[str, object]] = [{}]
         self._texts: list[list[str]] = [[]]
+        self._elements = 0
 
     def start(self, _tag: str, attributes: Mapping[str, str]) -> None:
         if len(self._open) > MAX_DEPTH:
             raise PayloadError("XML: nested too deeply")
+        self._elements += 1
+        if self._elements > MAX_ELEMENTS:
+            raise PayloadError(f"XML: more than {MAX_ELEMENTS:,} elements")
         self._open.append({f"@{_local(name)}": value for name, value in attributes.items()})
         self._texts.append([])
 

@@ -38,7 +38,7 @@ def load(folder: Path, policy: Policy) -> Sources:
 def load_one(folder: Path, name: str, policy: Policy, *, tries_out: bool = True) -> Source:
     """One source of a folder, whatever is wrong with the others. Raises :class:`MappingErrors`.
 
-    Without ``tries_out`` its tests may fail, or not be written yet.
+    Without ``tries_out`` it may be a draft, for tools.
     """
     file = file_of(folder, name)
     return _without_mistakes(load_files(folder, [file], policy, tries_out=tries_out))[name]

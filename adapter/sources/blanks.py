@@ -1,7 +1,7 @@
 """What a person was to fill in and did not: each ``TODO`` of a mapping."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from adapter.sources.document import Document, Where
@@ -11,11 +11,9 @@ BLANK: Final = re.compile(r"\bTODO\b")
 SAMPLES: Final = frozenset({"payload", "change"})
 
 
-def refuse_blanks(document: Document, but: Collection[str] = ()) -> None:
+def refuse_blanks(document: Document) -> None:
     """A mistake for each; what else is wrong at the same place is so because of it."""
-    found = [
-        where for where in _blanks(document.data, ()) if where[:1] != () and where[0] not in but
-    ]
+    found = list(_blanks(document.data, ()))
     places = {document.position(where) for where in found}
     document.problems = [one for one in document.problems if (one.line, one.column) not in places]
     for where in found:

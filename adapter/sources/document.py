@@ -41,6 +41,10 @@ class _Dumper(yaml.SafeDumper):
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        """Writes the same list twice where it stands twice: mappings know no aliases."""
+        return True
+
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         """Indents lists below their key, as people do."""
         super().increase_indent(flow, indentless=False)

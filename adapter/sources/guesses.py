@@ -180,8 +180,11 @@ def _is_plausible(target: str, path: str, value: Any) -> bool:
 
 def is_id(path: str) -> bool:
     """Whether it is called an id, and not one that many leads share."""
-    words = words_of(path.split(".")[-1])
-    return bool(words) and words[-1] in IDS and not SHARED & {*words_of(path)}
+    names = [words_of(name) for name in path.split(".") if not name.isdigit()]
+    if not names or not names[-1] or names[-1][-1] not in IDS:
+        return False
+    whose = names[-1][:-1] or (names[-2] if len(names) > 1 else [])
+    return not SHARED & {*whose}
 
 
 def is_of_a_request(path: str) -> bool:

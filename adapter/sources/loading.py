@@ -43,7 +43,8 @@ def load_files(
 ) -> Loaded:
     """The sources of some files of one folder, with that folder's communities.
 
-    Without ``tries_out`` their tests and samples are not looked at.
+    Without ``tries_out`` they may be drafts: their signatures, tests and samples are not looked
+    at, nor whether everything is filled in.
     """
     document, raw = document_from_file(folder / FILE)
     communities = communities_from_document(document)
@@ -73,8 +74,8 @@ def _load(
         return document, None
     digest = hashlib.sha256(raw + b"\0" + communities_raw).hexdigest()
     source = _compile(document, file, digest, communities, policy, tries_out=tries_out)
-    refuse_blanks(document, but=() if tries_out else ("tests",))
     if tries_out:
+        refuse_blanks(document)
         try_out(source, runs_tests=not communities.document.is_wrong)
     return document, source
 
@@ -96,7 +97,8 @@ def _compile(
     fields = FieldCompiler(document, places, policy).fills(appointment) if appointment else []
     _refuse_no_time(document, loaded)
     compiled = _with_keys(_compiled(sections, fields, loaded, communities, policy), places)
-    secrets = check_signature(document, loaded.get("signature", {}))
+    signature = loaded.get("signature", {})
+    secrets = check_signature(document, signature) if tries_out else ()
     check_handshake(document, loaded.get("handshake"))
     check_respond(document, loaded.get("respond", {}))
     return Source(
@@ -105,7 +107,7 @@ def _compile(
         hash=digest,
         description=loaded.get("description", ""),
         docs=loaded.get("docs", ""),
-        signature=loaded.get("signature", {}),
+        signature=signature,
         secrets=secrets,
         handshake=loaded.get("handshake"),
         respond=loaded.get("respond"),

@@ -19,7 +19,9 @@ class GateRow:
     def lock(self, now: dt.datetime) -> Gate:
         """What the gate holds at ``now``; others wait until this transaction ends."""
         self._connection.execute(STATEMENTS["lock_gate"])
-        self._connection.execute(STATEMENTS["forget_calls"], {"before": now - pace.WINDOW})
+        self._connection.execute(
+            STATEMENTS["forget_calls"], {"before": now - pace.WINDOW - pace.LAG}
+        )
         row = self._connection.execute(STATEMENTS["gate"], {"now": now}).fetchone()
         if row is None:
             raise LookupError("the gate has no row; run adapter migrate")

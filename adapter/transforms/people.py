@@ -1,13 +1,14 @@
 """Who it is and how to reach them: text, names, e-mail addresses, phone numbers."""
 
-import functools
+import dataclasses
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import phonenumbers
 from marshmallow import ValidationError
 from marshmallow.validate import Email
-from nameparser import HumanName
+from nameparser import HumanName, Lexicon
 
 from adapter.config import Policy
 from adapter.exceptions import Unreadable
@@ -29,6 +30,19 @@ _COURTESIES: Final = frozenset(
 )
 #: What a date or a phone number is made of: numbers, and nothing with letters but months.
 _NUMERIC: Final = re.compile(r"[0-9][0-9\s./:,()+-]*|[+(][0-9(][0-9\s./()-]*")
+
+#: Most names are two words like these; the second must be no Roman numeral.
+_TWO_WORDS: Final = re.compile(r"([A-Za-z]{3,}) (?![IVXivx]+\Z)([A-Za-z]{3,})")
+
+
+def _words_of(lexicon: Lexicon) -> Iterator[str]:
+    """All that the parser gives a meaning of its own: titles, particles, suffixes."""
+    for field in dataclasses.fields(lexicon):
+        for entry in getattr(lexicon, field.name):
+            yield from entry.lower().split() if isinstance(entry, str) else ()
+
+
+_MEANINGFUL: Final = frozenset(_words_of(Lexicon.default()))
 
 _is_email: Final = Email()
 
@@ -89,6 +103,18 @@ def name_from(value: object) -> object:
         return EMPTY
     if is_no_name(text):
         raise Unreadable("not a name")
+    return _plain_name(text) or _parsed_name(text)
+
+
+def _plain_name(text: str) -> dict[str, str] | None:
+    """What the parser gives for two plain words, twenty times as fast; None for all else."""
+    match = _TWO_WORDS.fullmatch(text)
+    if not match or not _MEANINGFUL.isdisjoint(text.lower().split()):
+        return None
+    return {"first_name": match[1], "last_name": match[2]}
+
+
+def _parsed_name(text: str) -> dict[str, str]:
     name = HumanName(text)
     given = " ".join(filter(None, [_uncommon_title(name), name.first, name.middle])).split()
     family = " ".join(filter(None, [name.last, name.maiden, name.suffix]))
@@ -168,7 +194,10 @@ def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
-    numbers = _numbers_in(text, region or policy.phone_region)
+    matches = phonenumbers.PhoneNumberMatcher(
+        text, region or policy.phone_region, phonenumbers.Leniency.VALID
+    )
+    numbers = [match.number for match in matches]
     if not numbers:
         raise Unreadable("not a valid phone number")
     first, *others = dict.fromkeys(map(_e164, numbers))
@@ -176,13 +205,6 @@ def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
     if numbers[0].extension:
         notes.insert(0, f"Phone extension: {numbers[0].extension}")
     return Noted(first, "; ".join(notes)) if notes else first
-
-
-@functools.lru_cache(maxsize=16)
-def _numbers_in(text: str, region: str) -> tuple[phonenumbers.PhoneNumber, ...]:
-    """All valid numbers. Remembered for a moment: the tours of one webhook share their renter."""
-    matcher = phonenumbers.PhoneNumberMatcher(text, region, phonenumbers.Leniency.VALID)
-    return tuple(match.number for match in matcher)
 
 
 def _e164(number: phonenumbers.PhoneNumber) -> str:
