@@ -12,8 +12,8 @@ from typing import Any, Final
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
 from adapter import notes
-from adapter.config import NEUTRAL_WORDS
 from adapter.exceptions import Unreadable
+from adapter.variables import NEUTRAL_WORDS
 
 NO_CONTACT: Final = "neither an e-mail address nor a phone number was found"
 #: The largest amount and count that fit a 32-bit integer somewhere on the way.

@@ -7,7 +7,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from adapter.cli import commands
-from adapter.config import VARIABLES, Policy, Settings
+from adapter.config import Policy, Settings
+from adapter.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

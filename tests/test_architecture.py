@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "adapter"
 # From the ground up. A module imports from lines above its own, never from its own or below.
 LAYERS = [
     {"environment", "exceptions"},
+    {"variables"},
     {"clients", "config", "events", "limits", "logs"},
     {"texts"},
     {"notes", "paths", "times", "payloads"},

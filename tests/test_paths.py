@@ -126,7 +126,8 @@ def test_the_quick_way_finds_what_the_slow_one_finds(data: object, parts: list[s
             slow.read([data])
         return
     # A * at the beginning makes a list of what is found, and takes the slow way.
-    assert slow.read([data]) == ([] if found is ABSENT else found if is_each(path) else [found])
+    listed = [] if found is ABSENT else [found]
+    assert slow.read([data]) == (found if is_each(path) else listed)
 
 
 def is_each(path: Path) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from adapter.appointment import FILLED_BY, TARGETS, Target
-from adapter.config import NEUTRAL_WORDS, Policy
+from adapter.config import Policy
 from adapter.exceptions import Unreadable
 from adapter.mapping.fields import Constant, Field, Fills, FullName, Lines, OnUnreadable
 from adapter.mapping.fields import line_from_text as line_from_template
@@ -18,6 +18,7 @@ from adapter.sources.problems import unknown
 from adapter.sources.structure import FieldOptions, StartSection, field_schema, load_into
 from adapter.times import Format, compile_format, zone_from_name
 from adapter.transforms import TRANSFORMS, Reader
+from adapter.variables import NEUTRAL_WORDS
 
 SECTION: Final = "appointment"
 #: Keys of a field that are not options of its transform.

@@ -7,8 +7,8 @@ from typing import Final
 
 from adapter import transforms
 from adapter.appointment import TARGETS, Target
-from adapter.config import NEUTRAL_WORDS
 from adapter.sources import schema
+from adapter.variables import NEUTRAL_WORDS
 
 PAGE: Final = "docs/mapping.md"
 

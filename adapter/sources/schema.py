@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 from adapter.appointment import TARGETS
-from adapter.config import NEUTRAL_WORDS
 from adapter.mapping.fields import OnUnreadable
 from adapter.payloads import KINDS
 from adapter.signatures import PRESETS
 from adapter.transforms import TRANSFORMS
+from adapter.variables import NEUTRAL_WORDS
 
 #: Where the schema is committed, seen from the project's root.
 FILE: Final = "docs/mapping.schema.json"

@@ -31,8 +31,8 @@ _COURTESIES: Final = frozenset(
 #: What a date or a phone number is made of: numbers, and nothing with letters but months.
 _NUMERIC: Final = re.compile(r"[0-9][0-9\s./:,()+-]*|[+(][0-9(][0-9\s./()-]*")
 
-#: Most names are two words like these; the second must be no Roman numeral.
-_TWO_WORDS: Final = re.compile(r"([A-Za-z]{3,}) (?![IVXivx]+\Z)([A-Za-z]{3,})")
+#: Most names are two words like these.
+_TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
 
 
 def _words_of(lexicon: Lexicon) -> Iterator[str]:
