@@ -21,7 +21,7 @@ LAYERS = [
     {"sources"},
     {"seen", "search", "outcomes", "journal", "renewal"},
     {"intake", "sending", "following"},
-    {"repairs"},
+    {"repairs", "replays"},
     {"pipeline"},
     {"embedded", "parts", "receiver", "rejections", "sandbox", "senders", "stories", "worker"},
     {"app", "listings"},

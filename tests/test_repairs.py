@@ -9,6 +9,7 @@ import pytest
 from adapter.events import BookingState, EventState
 from adapter.exceptions import NotPossible
 from adapter.repairs import Repairs
+from adapter.replays import Replays
 from adapter.sources import load
 from tests.house import MAPPINGS, House
 from tests.test_once_and_in_order import lead, same_person, settle
@@ -19,6 +20,10 @@ PENDING, HELD, BOOKED = BookingState.PENDING, BookingState.HELD, BookingState.BO
 
 def repairs(house: House) -> Repairs:
     return Repairs(house.settings, house.pipeline.store, house.pipeline.sources, house.clock)
+
+
+def replays(house: House) -> Replays:
+    return Replays(house.settings, house.pipeline.store, house.pipeline.sources, house.clock)
 
 
 def held_for_its_time(house: House) -> int:
@@ -148,13 +153,13 @@ def test_after_a_mapping_is_mended_a_group_is_replayed(
     (mended / "samples").symlink_to(MAPPINGS / "samples")
     house.pipeline.sources = load(mended, house.settings.policy)
 
-    planned = [repairs(house).replay(event, by="ana", dry_run=True) for event in events]
+    planned = [replays(house).replay(event, by="ana", dry_run=True) for event in events]
     assert {one.outcome for one in planned} == {"book"}
     assert planned[0].fields["0.community_id"] == (None, "com_maple")
     assert {house.story(event).bookings[0].state for event in events} == {HELD}
 
     for event in events:
-        repairs(house).replay(event, by="ana", dry_run=False)
+        replays(house).replay(event, by="ana", dry_run=False)
     settle(house)
     for event in events:
         assert [booking.state for booking in house.story(event).bookings] == [
@@ -162,7 +167,7 @@ def test_after_a_mapping_is_mended_a_group_is_replayed(
             BOOKED,
         ]
     assert len(upstream.posts()) == 3
-    again = repairs(house).replay(events[0], by="ana", dry_run=False)
+    again = replays(house).replay(events[0], by="ana", dry_run=False)
     assert again.refusal is not None
     assert "is booked" in again.refusal
 
@@ -174,7 +179,7 @@ def test_a_held_event_is_replayed(house: House) -> None:
     house.pipeline.map_event(event.event_id)
     assert house.story(event.event_id).event.state is EventState.HELD
     house.pipeline.sources = sources
-    repairs(house).replay(event.event_id, by="ana", dry_run=False)
+    replays(house).replay(event.event_id, by="ana", dry_run=False)
 
     (booking,) = house.story(event.event_id).bookings
     assert booking.state is PENDING

@@ -13,7 +13,8 @@ from adapter.cli import commands
 from adapter.cli.leads import as_json, opened_store, source_option
 from adapter.config import settings_from
 from adapter.events import BookingState, EventState, utc_now
-from adapter.repairs import Difference, Repairs
+from adapter.repairs import Repairs
+from adapter.replays import Difference, Replays
 from adapter.store import Store
 
 STATES = sorted({*map(str, BookingState), *map(str, EventState)})
@@ -27,6 +28,12 @@ def _repairs(store: Store) -> Repairs:
     settings = settings_from()
     known = sources.load(settings.mappings_dir, settings.policy)
     return Repairs(settings, store, known, utc_now)
+
+
+def _replays(store: Store) -> Replays:
+    settings = settings_from()
+    known = sources.load(settings.mappings_dir, settings.policy)
+    return Replays(settings, store, known, utc_now)
 
 
 def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -115,8 +122,8 @@ def replay(
                 until=until.replace(tzinfo=dt.UTC) if until else None,
                 limit=limit,
             )
-        repairs = _repairs(store)
-        found = [repairs.replay(event_id, by=by, dry_run=dry_run) for event_id in chosen]
+        replays = _replays(store)
+        found = [replays.replay(event_id, by=by, dry_run=dry_run) for event_id in chosen]
     if as_json:
         click.echo(json.dumps({"events": [_as_dict(one) for one in found]}, indent=2))
     else:
