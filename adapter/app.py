@@ -6,7 +6,7 @@ from typing import Any
 
 import flask
 
-from adapter import logs, receiver, signatures, sources
+from adapter import logs, notices, receiver, signatures, sources
 from adapter.config import Settings, settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.events import Clock, utc_now
@@ -45,6 +45,8 @@ def create_app(
     app.extensions["pipeline"] = pipeline
     receiver.answer_errors(app)
     app.register_blueprint(receiver.blueprint(pipeline, entrances))
+    if settings.propexo_webhook_secret is not None:
+        app.register_blueprint(notices.blueprint(pipeline, settings.propexo_webhook_secret))
     for name in open_sources(pipeline.sources):
         log.warning("source_is_open", extra={"source": name})
     _add_health(app, pipeline.store)

@@ -6,7 +6,7 @@ Propexo's patterns lack anchors and count other alphabets' digits; ours do neith
 
 import dataclasses
 import datetime as dt
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
@@ -254,6 +254,27 @@ def request_from(
     if facts:
         request["notes"] = notes.append(request.get("notes", ""), sorted(facts))
     return {name: request[name] for name in _SCHEMA.fields if name in request}
+
+
+#: What a booking can do without: neither who, nor where, nor when.
+OPTIONAL: Final = frozenset(_SCHEMA.fields) - REQUIRED - {"email_1", "phone_1"}
+
+
+def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The appointment without these optional fields; what they said goes into the notes."""
+    left_out = [name for name in names if name in appointment]
+    kept = {name: value for name, value in appointment.items() if name not in left_out}
+    facts = [
+        f"{label_of(name)}: {_said(appointment[name])}" for name in left_out if name != "notes"
+    ]
+    if facts:
+        kept["notes"] = notes.append(str(kept.get("notes", "")), sorted(facts))
+    return kept
+
+
+def _said(value: Any) -> str:
+    words = value if isinstance(value, list) else [value]
+    return ", ".join(str(word).replace("_", " ") for word in words)
 
 
 def _spelled(value: Any, table: Mapping[str, str]) -> tuple[Any, list[str]]:

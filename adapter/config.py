@@ -52,6 +52,8 @@ class Settings:
     #: None: the adapter runs against the sandbox.
     propexo_token: str | None = dataclasses.field(default=None, repr=False)
     propexo_base_url: str = PROPEXO_URL
+    #: Of the webhooks that Propexo sends us; None: none are taken.
+    propexo_webhook_secret: str | None = dataclasses.field(default=None, repr=False)
     sandbox_port: int = 8001
     max_body_bytes: int = 1024 * 1024
     #: Whose word about the sender's address is taken; 0: nobody's.

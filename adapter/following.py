@@ -52,6 +52,15 @@ class Follower:
             log.warning("status_not_read", extra={"booking_id": booking.id, "status": exc.status})
             return exc
 
+    def hear(self, job_id: str, status: str, errors: tuple[str, ...]) -> None:
+        """Settles the submitted booking of a job that Propexo says has failed."""
+        report = JobReport(status=WriteStatus(status), errors=errors)
+        deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
+        with self.store.transaction() as leads:
+            booking = leads.booking_of_job(job_id)
+            if booking is not None and booking.state is BookingState.SUBMITTED:
+                outcomes.reported(leads, booking, report, self.clock(), deadline)
+
     def look_for(self, booking_id: int) -> None:
         """Looks in Propexo's lists for a booking whose outcome is unknown."""
         booking = self._due(booking_id, BookingState.UNKNOWN)

@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import random
 
-from adapter import order, retries
+from adapter import appointment, order, retries
 from adapter.events import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.exceptions import NotAuthorised, RateLimited, Refused, UpstreamError
 from adapter.propexo import Accepted, JobReport, WriteStatus, reasons_from
@@ -54,12 +54,33 @@ def not_booked(leads: Leads, attempt: Attempt, error: UpstreamError, now: dt.dat
     if retries.is_safe_to_repeat(outcome):
         _put_off(leads, attempt, error, now)
     elif isinstance(error, Refused):
-        reasons = reasons_from(error.answer)
-        leads.move(attempt.booking_id, BookingState.FAILED, why=outcome, now=now, reasons=reasons)
-        log.error("booking_refused", extra=_facts(attempt, status=error.status))
+        _refused(leads, attempt, error, now)
     else:
         _unknown(leads, attempt, "no_answer", now)
     leads.wake_siblings(attempt.booking_id)
+
+
+def _refused(leads: Leads, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
+    """A clear no. Where it is only about niceties, they go into the notes and it is sent once more.
+
+    That is safe: a 400 comes before any job exists.
+    """
+    reasons = reasons_from(error.answer)
+    names = {reason.field.partition(".")[0] for reason in reasons}
+    booking = leads.booking(attempt.booking_id)
+    refusals = sum(
+        one.outcome is AttemptOutcome.REFUSED for one in leads.attempts_of(attempt.booking_id)
+    )
+    if booking and error.status == 400 and refusals == 1 and names <= appointment.OPTIONAL:
+        lighter = appointment.without(booking.appointment, names)
+        leads.edit_booking(dataclasses.replace(booking, appointment=lighter))
+        why, to, due_at = "optional_fields_refused", BookingState.PENDING, now
+    else:
+        why, to, due_at = "refused", BookingState.FAILED, None
+        log.error("booking_refused", extra=_facts(attempt, status=error.status))
+    leads.move(attempt.booking_id, to, why=why, now=now, due_at=due_at, reasons=reasons)
+    if to is BookingState.PENDING:
+        leads.wake_lane(attempt.booking_id)
 
 
 def _put_off(leads: Leads, attempt: Attempt, error: UpstreamError, now: dt.datetime) -> None:

@@ -198,6 +198,10 @@ class Pipeline:
         """Asks Propexo what became of a submitted booking's job, until its end."""
         self.follower.follow_up(booking_id)
 
+    def hear(self, job_id: str, status: str, errors: tuple[str, ...]) -> None:
+        """Propexo told by itself that a job failed, wholly or in part."""
+        self.follower.hear(job_id, status, errors)
+
     def look_for(self, booking_id: int) -> None:
         """Looks in Propexo's lists for a booking whose outcome is unknown."""
         self.follower.look_for(booking_id)

@@ -49,6 +49,12 @@ VARIABLES = (
         environment.token,
         "Bearer token of Propexo. Unset: `adapter run` books in the sandbox, and says so.",
     ),
+    Variable(
+        "PROPEXO_WEBHOOK_SECRET",
+        "propexo_webhook_secret",
+        str,
+        "Secret of Propexo's own webhooks, taken at /propexo/webhooks. Unset: none are taken.",
+    ),
     Variable("PROPEXO_BASE_URL", "propexo_base_url", environment.url, "Where Propexo is."),
     Variable(
         "ADAPTER_DATA_DIR", "data_dir", Path, "Folder of the embedded server and of the demo."

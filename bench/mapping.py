@@ -59,7 +59,8 @@ def rows(effort: Effort) -> Iterator[Row]:
     if PAYLOADS.is_dir():
         source, body = _largest()
         bare = Bare("json.loads alone", partial(json.loads, body))
-        yield _mapped(source, body, bare, (TIME_GOAL,), effort)
+        # It holds several leads: the goals are for the bundled sources, which send one or two.
+        yield _mapped(source, body, bare, (), effort)
     for name, body in samples.items():
         yield _slowest(loaded[name], json.loads(body), effort)
 

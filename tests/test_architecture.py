@@ -24,6 +24,7 @@ LAYERS = [
     {"repairs", "replays"},
     {"pipeline"},
     {"embedded", "parts", "receiver", "rejections", "sandbox", "senders", "stories", "worker"},
+    {"notices"},
     {"app", "listings"},
     {"serving"},
     {"processes"},

@@ -565,7 +565,7 @@ def test_nothing_that_propexo_says_can_stick_a_booking(
     upstream.fault({"job": "FAILURE", "errors": [f"bad {text}"]})
     (first,) = house.mapped("rentfeed", lead(1))
     settle(house)
-    issue = {"code": "custom", "path": ["notes"], "message": f"bad {text}"}
+    issue = {"code": "custom", "path": ["last_name"], "message": f"bad {text}"}
     body = {"error": {"code": "invalid_request", "message": text, "details": {"issues": [issue]}}}
     upstream.fault({"status": 400, "body": body})
     (second,) = house.mapped("rentfeed", lead(2))

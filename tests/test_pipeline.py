@@ -238,6 +238,48 @@ def test_a_400_fails_with_propexos_issues_per_field(house: House, upstream: Upst
     assert failed.reasons[-1].reason == "Propexo says: Unknown attribution"
 
 
+def issues(*names: str) -> dict[str, Any]:
+    found = [{"code": "custom", "path": [name], "message": "Invalid"} for name in names]
+    details = {"issues": found}
+    return {"error": {"code": "invalid_request", "message": "x", "details": details}}
+
+
+def test_a_400_about_niceties_costs_the_niceties(house: House, upstream: Upstream) -> None:
+    upstream.fault({"status": 400, "body": issues("lease_term_in_months", "move_in_date")})
+    (booking,) = house.mapped("rentfeed", tour())
+    house.send()
+
+    assert house.booking(booking.id).state is BookingState.SUBMITTED
+    first, second = upstream.posts()
+    assert first.keys() - second.keys() == {"lease_term_in_months", "move_in_date"}
+    assert "Lease term: 12" in second["notes"]
+    assert "Move in date: 2026-05-01" in second["notes"]
+
+
+@pytest.mark.parametrize(
+    "names", [("lease_term_in_months", "last_name"), ("email_1",), ("colour",)], ids=str
+)
+def test_a_400_about_anything_else_is_a_persons(
+    house: House, upstream: Upstream, names: tuple[str, ...]
+) -> None:
+    upstream.fault({"status": 400, "body": issues(*names)})
+    (booking,) = house.mapped("rentfeed", tour())
+    house.send()
+
+    assert house.booking(booking.id).state is BookingState.FAILED
+    assert len(upstream.posts()) == 1
+
+
+def test_niceties_are_left_out_once(house: House, upstream: Upstream) -> None:
+    refusal = {"status": 400, "body": issues("notes")}
+    upstream.fault(refusal, refusal)
+    (booking,) = house.mapped("rentfeed", tour())
+    house.send()
+
+    assert house.booking(booking.id).state is BookingState.FAILED
+    assert len(upstream.posts()) == 2
+
+
 @pytest.mark.parametrize(
     ("fault", "state", "why"),
     [

@@ -153,6 +153,11 @@ class Leads(Line, Stories):
         row = self._one("lock_booking" if lock else "booking", id=booking_id)
         return booking_from_row(row) if row else None
 
+    def booking_of_job(self, job_id: str) -> Booking | None:
+        """The booking that Propexo gave this job id, locked."""
+        row = self._one("booking_of_job", job_id=storable(job_id))
+        return booking_from_row(row) if row else None
+
     def move(
         self,
         booking_id: int,

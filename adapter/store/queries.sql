@@ -88,6 +88,10 @@ SELECT * FROM bookings WHERE id = %(id)s
 -- One booking, locked until the transaction ends.
 SELECT * FROM bookings WHERE id = %(id)s FOR UPDATE
 
+-- name: booking_of_job
+-- The booking of one of Propexo's jobs, locked until the transaction ends.
+SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1 FOR UPDATE
+
 -- name: move_booking
 -- Changes a booking's state and writes the change down; no row comes back when it was elsewhere.
 WITH before AS (
