@@ -78,7 +78,8 @@ class Intake:
             starts_at=item.starts_at,
             appointment=item.appointment,
             reasons=item.reasons,
-            asked_at=event.received_at,
+            # A sender's clock that runs ahead counts for nothing.
+            asked_at=min(item.sent_at or event.received_at, event.received_at),
             person_keys=self._seen.person_keys(
                 community.key if community else None, item.appointment, self._shared
             ),

@@ -136,6 +136,27 @@ def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
     assert [post["appointment_time"] for post in upstream.posts()] == ["20:30:00", "22:00:00"]
 
 
+def test_the_senders_own_time_decides_who_is_newer(house: House, upstream: Upstream) -> None:
+    """The sender tries an old webhook again after it has delivered a newer one."""
+    newer, older = same_person(2, time="4:00 PM"), same_person(1)
+    newer["createdAt"], older["createdAt"] = "2026-03-02T10:50:00-07:00", "2026-03-02T17:40:00Z"
+    (first,) = house.mapped("rentfeed", newer)
+    house.clock.advance(60)
+    (late,) = house.mapped("rentfeed", older)
+
+    assert (late.state, late.reason) == (BookingState.SUPERSEDED, "newer_request_came_first")
+    assert house.state(first.id) is PENDING
+
+
+@pytest.mark.parametrize(
+    "said", ["2031-01-01T00:00:00Z", "yesterday", "", None, 7, [], "2026-03-02"]
+)
+def test_a_senders_time_that_cannot_be_believed_is_the_arrival(house: House, said: Any) -> None:
+    (booking,) = house.mapped("rentfeed", lead(1) | {"createdAt": said})
+
+    assert booking.asked_at == START
+
+
 def test_one_person_at_two_communities_is_two_tours(house: House, upstream: Upstream) -> None:
     there = same_person(2)
     there["listing"] |= {"propertyId": "20555", "propertyName": "Harbor Flats"}

@@ -18,6 +18,7 @@ from adapter.mapping.outcomes import Item, Mapped, Outcome
 from adapter.mapping.reads import Read
 from adapter.mapping.scope import Scope, reason_for
 from adapter.paths import Path, only
+from adapter.times import certain_instant
 from adapter.transforms import words
 
 #: One delivery makes no more appointments than this.
@@ -60,6 +61,8 @@ class CompiledMapping:
     item_readings: Sequence[Reading]
     for_each: Each | None
     dedupe: Look
+    #: Where the sender says when the renter asked.
+    sent_at: Look
     #: In order: the community before the time, for the time is on the community's clock.
     fills: Sequence[Fills]
     #: What the target refuses, per field: the last look before anything is booked. The second
@@ -177,7 +180,9 @@ class CompiledMapping:
             else:
                 fill.fill(scope, draft)
         _complete(draft)
-        return self._finished(draft, outcome)
+        finished = self._finished(draft, outcome)
+        sent_at = self._sent_at(scope)
+        return dataclasses.replace(finished, sent_at=sent_at) if sent_at else finished
 
     def _finished(self, draft: Draft, outcome: Outcome) -> Item:
         if outcome is Outcome.BOOK and not draft.because:
@@ -196,6 +201,15 @@ class CompiledMapping:
             notes_added=tuple(draft.facts),
             dedupe_key=draft.dedupe_key,
         )
+
+    def _sent_at(self, scope: Scope) -> dt.datetime | None:
+        """When the renter asked. What is no certain instant is left out: arrival counts then."""
+        try:
+            for _, value in self.sent_at.found(scope):
+                return certain_instant(only(value))
+        except Unreadable:
+            return None
+        return None
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
         """The dedupe paths' values as texts; None when one of them has nothing to say."""

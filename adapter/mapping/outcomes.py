@@ -67,6 +67,8 @@ class Item:
     because: tuple[Reason, ...] = ()
     #: What was put into the notes because it fits no field.
     notes_added: tuple[str, ...] = ()
+    #: When the renter asked, by the sender's word: aware, UTC; None where it does not say.
+    sent_at: dt.datetime | None = None
     #: The same for two items that make the same booking; None where the paths give nothing.
     dedupe_key: str | None = None
 

@@ -15,7 +15,7 @@ from adapter.payloads.fields import add
 #: Deeper XML is refused, so that nothing behind this module meets a deep tree.
 MAX_DEPTH: Final = 100
 #: More elements are refused: each costs a call from the parser.
-MAX_ELEMENTS: Final = 50_000
+MAX_ELEMENTS: Final = 30_000
 
 
 def data_from_json(body: bytes, parameters: Mapping[str, str]) -> object:

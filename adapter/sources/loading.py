@@ -174,6 +174,7 @@ def _compiled(
         item_readings=inner,
         for_each=each,
         dedupe=dedupe,
+        sent_at=sections.places.look(loaded.get("sent_at", ()), ("sent_at",)),
         fills=[community, attribution, *fields],
         refused=refusals,
         ignores_without_time=loaded.get("without_time") == "ignore",

@@ -62,6 +62,7 @@ def _sections() -> dict[str, Any]:
         "read": _map(_reading()),
         "for_each": {**_map(TEXT), "maxProperties": 1, "minProperties": 1},
         "dedupe": {**TEXTS, "description": "What makes two webhooks the same booking."},
+        "sent_at": {**TEXTS, "description": "When the renter asked, by the sender's clock."},
         "community": {"anyOf": [*TEXTS["anyOf"], _object({"from": TEXTS, "always": TEXT})]},
         "attribution": TEXTS,
         "without_time": {"enum": ["hold", "ignore"]},

@@ -200,6 +200,7 @@ class Sections(Strict):
         keys=fields.String(), values=fields.String(), validate=validate.Length(equal=1)
     )
     dedupe = Places(required=True)
+    sent_at = Places()
     community = Short(CommunitySection, "from", required=True)
     attribution = Places()
     without_time = fields.String(validate=validate.OneOf(["hold", "ignore"]))

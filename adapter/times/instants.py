@@ -9,7 +9,7 @@ from typing import Final
 
 from adapter.exceptions import Unreadable
 from adapter.texts import CAP_NUMBER, words
-from adapter.times.formats import Format
+from adapter.times.formats import Format, compile_format
 
 #: A year outside is a typing error or a filler.
 YEARS: Final = range(2000, 2101)
@@ -60,6 +60,20 @@ def utc_from_local(
     if before.astimezone(zone).replace(tzinfo=None) != local:
         raise Unreadable(f"the time does not exist in {zone.key} (the clocks change)")
     raise Unreadable(f"the time happens twice in {zone.key} (the clocks change)")
+
+
+def certain_instant(value: object) -> dt.datetime:
+    """The moment that a value names without any zone: ISO 8601 with an offset, or an epoch.
+
+    Raises :class:`Unreadable` for all others.
+    """
+    text = words(value, CAP_NUMBER)
+    if text.isascii() and text.isdigit():
+        form = compile_format("epoch" if len(text) <= 10 else "epoch_ms")
+        return read_instant(value, formats=[form], zone=zoneinfo.ZoneInfo("UTC")).at
+    if _datetime_from_iso(text).utcoffset() is None:
+        raise Unreadable("it has no offset")
+    return read_instant(value, zone=zoneinfo.ZoneInfo("UTC")).at
 
 
 def read_instant(
