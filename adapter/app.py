@@ -7,15 +7,17 @@ from typing import Any
 import flask
 
 from adapter import logs, notices, receiver, signatures, sources
+from adapter.answers import Respond
 from adapter.config import Settings, settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.events import Clock, utc_now
 from adapter.exceptions import ConfigurationError, StoreUnavailable
+from adapter.lobby import Lobby
 from adapter.pipeline import Pipeline
 from adapter.propexo import Propexo
 from adapter.signatures import handshakes
 from adapter.sources import Source
-from adapter.store import Store
+from adapter.store import Store, settlements
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +46,18 @@ def create_app(
     pipeline.store.open()
     app.extensions["pipeline"] = pipeline
     receiver.answer_errors(app)
-    app.register_blueprint(receiver.blueprint(pipeline, entrances))
+    app.register_blueprint(receiver.blueprint(pipeline, entrances, lobby_for(store, settings)))
     if settings.propexo_webhook_secret is not None:
         app.register_blueprint(notices.blueprint(pipeline, settings.propexo_webhook_secret))
     for name in open_sources(pipeline.sources):
         log.warning("source_is_open", extra={"source": name})
     _add_health(app, pipeline.store)
     return app
+
+
+def lobby_for(store: Store, settings: Settings) -> Lobby:
+    """Half of the threads may wait; the others take webhooks in all the same."""
+    return Lobby(lambda: settlements(store.url), seats=max(1, settings.web_threads // 2))
 
 
 def check(settings: Settings) -> None:
@@ -135,6 +142,7 @@ def entrance_of(source: Source, settings: Settings) -> receiver.Entrance:
         verifier=verifier,
         handshake=handshake.kind if handshake else None,
         verify_token=settings.environ[variable] if variable else "",
+        respond=Respond.from_section(source.respond) if source.respond is not None else None,
     )
 
 

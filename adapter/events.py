@@ -66,6 +66,8 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
         | {BookingState.EXPIRED}
     ),
     BookingState.SENDING: frozenset({BookingState.PENDING}),
+    # A fault that would stop all others, or a token that is refused for this one only.
+    BookingState.HELD: frozenset({BookingState.PENDING, BookingState.SENDING}),
     # A late answer mends a booking that was given up as unknown.
     BookingState.SUBMITTED: frozenset({BookingState.SENDING, BookingState.UNKNOWN}),
     BookingState.BOOKED: frozenset({BookingState.SUBMITTED, BookingState.UNKNOWN}),
@@ -73,13 +75,23 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
         {BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN}
     ),
     BookingState.UNKNOWN: frozenset({BookingState.SENDING, BookingState.SUBMITTED}),
-    BookingState.SUPERSEDED: frozenset({BookingState.PENDING, BookingState.HELD}),
+    BookingState.SUPERSEDED: frozenset(
+        {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED}
+    ),
     BookingState.DUPLICATE: frozenset({BookingState.PENDING, BookingState.HELD}),
     BookingState.EXPIRED: frozenset({BookingState.PENDING}),
     BookingState.DISCARDED: frozenset(
         {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.UNKNOWN}
         | {BookingState.EXPIRED}
     ),
+}
+
+
+#: States in which nothing more happens by itself, or nobody knows when.
+SETTLED = frozenset(BookingState) - {
+    BookingState.PENDING,
+    BookingState.SENDING,
+    BookingState.SUBMITTED,
 }
 
 
@@ -180,6 +192,8 @@ class Booking:
     asked_at: dt.datetime
     #: Who asks for which community: keyed hashes, one for the e-mail and one for the phone.
     person_keys: tuple[int, ...]
+    #: When the sender called it off; None: it did not.
+    cancelled_at: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 #: A worker's clock may be this far behind PostgreSQL's, which wakes the tasks.
 CLOCK_SLACK = dt.timedelta(seconds=2)
+#: Reads for which there is no place now are tried again within so many seconds.
+SPREAD_SECONDS = 10.0
 
 
 class Follower:
@@ -40,7 +43,8 @@ class Follower:
             if current is None or current.state is not BookingState.SUBMITTED:
                 return
             if isinstance(report, UpstreamError):
-                outcomes.unread(leads, current, report, self.clock())
+                lag = dt.timedelta(hours=self.settings.sync_lag_hours)
+                outcomes.unread(leads, current, report, self.clock(), deadline, lag)
             else:
                 outcomes.reported(leads, current, report, self.clock(), deadline)
 
@@ -68,15 +72,19 @@ class Follower:
             return
         with self.store.transaction() as leads:
             attempt = leads.attempts_of(booking_id)[-1]
-        found: Finding | None = None
         try:
-            found = self._search(booking, attempt)
+            found: Finding | UpstreamError | None = self._search(booking, attempt)
         except UpstreamError as exc:
             log.warning("lists_not_read", extra={"booking_id": booking_id, "status": exc.status})
+            found = exc
         until = attempt.started_at + dt.timedelta(hours=self.settings.sync_lag_hours)
         with self.store.transaction() as leads:
             current = leads.booking(booking_id, lock=True)
-            if current is not None and current.state is BookingState.UNKNOWN:
+            if current is None or current.state is not BookingState.UNKNOWN:
+                return
+            if isinstance(found, UpstreamError):
+                outcomes.not_searched(leads, current, found, self.clock())
+            else:
                 outcomes.searched(leads, current, attempt, found, self.clock(), until)
 
     def _search(self, booking: Booking, attempt: Attempt) -> Finding | None:
@@ -125,6 +133,10 @@ class Follower:
         with self.store.transaction() as leads:
             now = self.clock()
             at = GateRow(leads.connection).try_read(now, self.settings.rate_per_minute)
-            if at is not None:
-                leads.look_again(booking, at)
-        return at is None
+        if at is None:
+            return True
+        # Those that are put off come back one after the other.
+        spread = dt.timedelta(seconds=SPREAD_SECONDS * random.random())  # noqa: S311
+        with self.store.transaction() as leads:
+            leads.look_again(booking, at + spread)
+        return False

@@ -22,9 +22,19 @@ SENTENCES = {
     "newer_request_came_first": "a newer request of the same person came first: booking {}",
     "two_tours_at_once": "the same webhook asks for another tour of this person here: booking {}; "
     "Knock keeps one",
+    "called_off_before": "the sender has called it off already: booking {}",
     "changed_after_first": "the sender changed the contact after booking {} had gone out",
     "replaced": "a newer request of the same person took its place: booking {}",
 }
+
+
+#: States of a booking that can be called off here: it is not in Knock for certain.
+STILL_OURS = (
+    BookingState.PENDING,
+    BookingState.HELD,
+    BookingState.FAILED,
+    BookingState.EXPIRED,
+)
 
 
 class Intake:
@@ -42,11 +52,17 @@ class Intake:
         first = len(leads.bookings_of(event.id))  # those of an earlier look, when it is replayed
         drafts = [self._draft(number, item, event) for number, item in enumerate(items, first)]
         leads.lock_keys(self._keys_of(event, items, drafts))
+        woken, seen_here = set[int](), set[str | None]()
         for item, draft in zip(items, drafts, strict=True):
             if item.outcome is Outcome.CANCELLATION:
                 self._cancel(leads, event, item, draft, now)
+            elif item.dedupe_key is not None and item.dedupe_key in seen_here:
+                twice = draft.but(BookingState.DUPLICATE, "item_seen_before")
+                leads.insert_booking(event, twice, leads.next_id(), now=now)
             else:
-                self._place(leads, event, item, draft, now)
+                woken.add(self._place(leads, event, item, draft, now))
+            seen_here.add(item.dedupe_key)
+        leads.wake_lanes(woken - {0})
         state = event_state(mapped)
         leads.settle_event(
             event.id,
@@ -87,8 +103,11 @@ class Intake:
 
     def _place(
         self, leads: Leads, event: Event, item: Item, draft: NewBooking, now: dt.datetime
-    ) -> None:
-        """Stores a booking: pending, held, a duplicate, or superseded by a newer one."""
+    ) -> int:
+        """Stores a booking: pending, held, a duplicate, or superseded by a newer one.
+
+        Returns its id where it may go out, else 0.
+        """
         booking_id = leads.next_id()
         draft = self._beside_itself(leads, event, item, draft, booking_id, now)
         replaces: tuple[int, ...] = ()
@@ -107,8 +126,12 @@ class Intake:
         leads.insert_booking(event, draft, booking_id, now=now)
         for other in replaces:
             _replace(leads, other, booking_id, now)
-        if draft.state is BookingState.PENDING:
-            leads.wake_lane(booking_id)
+        if draft.state is not BookingState.PENDING:
+            return 0
+        if item.dedupe_key is not None:
+            key = self._seen.item(event.source, item.dedupe_key)
+            leads.pass_claim_on(event.source, key, booking_id)
+        return booking_id
 
     def _beside_itself(
         self,
@@ -127,25 +150,30 @@ class Intake:
         if item.dedupe_key is None:
             return draft
         key = self._seen.item(event.source, item.dedupe_key)
+        off = self._seen.cancellation(event.source, item.dedupe_key)
+        called_off = leads.lead_of_claim(event.source, off)
+        if called_off is not None and leads.lead_of_claim(event.source, key) is None:
+            why = _sentence("called_off_before", called_off)
+            draft = draft.but(BookingState.HELD, "called_off_before", why)
         content = self._seen.item_content(event.source, item.dedupe_key, item.appointment)
         is_new_content = leads.claim(event.source, content, booking_id, now=now)
         if leads.claim(event.source, key, booking_id, now=now):
             return draft
         earlier = self._earlier(leads, event, item)
         if earlier is not None and earlier.event_id == event.id:
-            # The same event is looked at again, with another mapping.
-            leads.pass_claim_on(event.source, key, booking_id)
-            return draft
+            return draft  # the same event is looked at again, with another mapping
         if earlier is None or not is_new_content:
             return draft.but(BookingState.DUPLICATE, "item_seen_before")
+        if earlier.asked_at > draft.asked_at:
+            why = _sentence("newer_request_came_first", earlier.id)
+            return draft.but(BookingState.SUPERSEDED, "newer_request_came_first", why)
         if draft.state is BookingState.PENDING:
             is_same_person = not {*draft.person_keys}.isdisjoint(earlier.person_keys)
-            if earlier.state is BookingState.HELD or not is_same_person:
+            if earlier.state in (BookingState.HELD, BookingState.PENDING):
                 _replace(leads, earlier.id, booking_id, now)
             if earlier.state in order.GONE_OUT and not is_same_person:
                 why = _sentence("changed_after_first", earlier.id)
                 return draft.but(BookingState.HELD, "changed_after_first", why)
-            leads.pass_claim_on(event.source, key, booking_id)
         return draft
 
     def _cancel(
@@ -155,19 +183,30 @@ class Intake:
 
         Propexo has no call that cancels a tour in Knock.
         """
+        booking_id = leads.next_id()
+        if item.dedupe_key is not None:
+            off = self._seen.cancellation(event.source, item.dedupe_key)
+            leads.claim(event.source, off, booking_id, now=now)
         earlier = self._earlier(leads, event, item)
-        if earlier is not None and leads.move(
-            earlier.id, BookingState.DISCARDED, why="cancelled_by_sender", now=now, by=event.source
-        ):
+        is_ours = earlier is not None and earlier.state in STILL_OURS
+        if earlier is not None and is_ours:
+            leads.move(
+                earlier.id,
+                BookingState.DISCARDED,
+                why="cancelled_by_sender",
+                now=now,
+                by=event.source,
+            )
             done = _reason(f"booking {earlier.id} was still waiting and is discarded")
             draft = draft.but(BookingState.DISCARDED, "cancellation_done", done)
         elif earlier is not None:
+            leads.note_cancellation(earlier.id, now=now)
             todo = _reason(f"booking {earlier.id} is {earlier.state}: cancel the tour in Knock")
             draft = draft.but(BookingState.HELD, "cancellation", todo)
         else:
             todo = _reason("the booking that it calls off is not known here: look in Knock")
             draft = draft.but(BookingState.HELD, "cancellation", todo)
-        leads.insert_booking(event, draft, leads.next_id(), now=now)
+        leads.insert_booking(event, draft, booking_id, now=now)
 
     def _earlier(self, leads: Leads, event: Event, item: Item) -> Booking | None:
         if item.dedupe_key is None:

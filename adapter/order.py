@@ -62,8 +62,18 @@ def judge(
         return Verdict(
             state=BookingState.SUPERSEDED, reason="newer_request_came_first", because_of=newest.id
         )
-    waiting = [other.id for other in upcoming if other.state is BookingState.PENDING]
-    return Verdict(state=BookingState.PENDING, replaces=tuple(waiting))
+    waiting = tuple(other.id for other in upcoming if other.state is BookingState.PENDING)
+    gone = [other for other in upcoming if other.state in GONE_OUT]
+    latest = max(gone, key=lambda other: (other.asked_at, other.id), default=None)
+    if latest is not None and latest.starts_at == starts_at:
+        # There and back again, and what lay between has not gone out.
+        return Verdict(
+            state=BookingState.DUPLICATE,
+            reason="same_person_and_time",
+            because_of=latest.id,
+            replaces=waiting,
+        )
+    return Verdict(state=BookingState.PENDING, replaces=waiting)
 
 
 def has_newer(booking: Booking, others: Sequence[Booking], now: dt.datetime) -> bool:

@@ -90,21 +90,31 @@ def _put_off(leads: Leads, attempt: Attempt, error: UpstreamError, now: dt.datet
     # A newer request of the same person may be placed at this moment: one after the other.
     leads.lock_keys(booking.person_keys if booking else ())
     gate.note(error.rate, now)
-    tries = sum(
-        one.outcome is AttemptOutcome.NOT_SENT for one in leads.attempts_of(attempt.booking_id)
-    )
+    before = [one.outcome for one in leads.attempts_of(attempt.booking_id) if one.outcome]
+    tries = sum(map(retries.is_safe_to_repeat, before))
     due_at = retries.next_try(error, tries=tries, now=now, chance=_chance())
     if isinstance(error, NotAuthorised):
         # Every other booking would meet the same answer. None of them loses its place.
         if gate.stop("not_authorised", now):
             log.error("sending_stopped", extra=_facts(attempt, status=error.status))
-        due_at = now
+        if before.count(AttemptOutcome.NOT_AUTHORISED) > 1:
+            # Others were accepted in between: it is this booking that the token may not make.
+            _hold_as_refused(leads, attempt, now)
+            return
     elif isinstance(error, RateLimited):
         gate.pause(due_at)
     leads.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
     log.warning("booking_put_off", extra=_facts(attempt, outcome=outcome))
-    if booking is not None and _is_outdated(leads, booking, now):
+    if booking is not None and booking.cancelled_at is not None:
+        leads.move(booking.id, BookingState.DISCARDED, why="cancelled_by_sender", now=now)
+    elif booking is not None and _is_outdated(leads, booking, now):
         leads.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=now)
+
+
+def _hold_as_refused(leads: Leads, attempt: Attempt, now: dt.datetime) -> None:
+    why = Reason(field="propexo", reason="Propexo accepts the token, but not for this booking")
+    leads.move(attempt.booking_id, BookingState.HELD, why="not_authorised", now=now, reasons=[why])
+    log.error("booking_held", extra=_facts(attempt))
 
 
 def _is_outdated(leads: Leads, booking: Booking, now: dt.datetime) -> bool:
@@ -152,15 +162,41 @@ def reported(
     leads.wake_siblings(booking.id)
 
 
-def unread(leads: Leads, booking: Booking, error: UpstreamError, now: dt.datetime) -> None:
-    """The job's status could not be read, which says nothing of the job: it is asked again."""
+def unread(
+    leads: Leads,
+    booking: Booking,
+    error: UpstreamError,
+    now: dt.datetime,
+    deadline: dt.timedelta,
+    lag: dt.timedelta,
+) -> None:
+    """The job's status could not be read, which says nothing of the job: it is asked again.
+
+    A job that Propexo does not know is given up at the deadline, one that nobody could ask about
+    after the lag; both are then looked for.
+    """
+    _heed(leads, error, now)
+    if now - booking.updated_at > (deadline if isinstance(error, Refused) else lag):
+        _give_up(leads, booking, "no_final_status", now, [])
+        leads.wake_siblings(booking.id)
+        return
+    leads.look_again(booking, retries.next_look(booking.updated_at, now=now, chance=_chance()))
+
+
+def not_searched(leads: Leads, booking: Booking, error: UpstreamError, now: dt.datetime) -> None:
+    """Propexo's lists could not be read, which says nothing of the booking."""
+    _heed(leads, error, now)
+    leads.look_again(booking, retries.next_search(booking.updated_at, now=now, chance=_chance()))
+
+
+def _heed(leads: Leads, error: UpstreamError, now: dt.datetime) -> None:
+    """What an error to a read says for all calls."""
     gate = GateRow(leads.connection)
     gate.note(error.rate, now)
-    due_at = retries.next_look(booking.updated_at, now=now, chance=_chance())
     if isinstance(error, RateLimited):
-        due_at = max(due_at, retries.next_try(error, tries=1, now=now, chance=_chance()))
-        gate.pause(due_at)
-    leads.look_again(booking, due_at)
+        gate.pause(retries.next_try(error, tries=1, now=now, chance=_chance()))
+    elif isinstance(error, NotAuthorised) and gate.stop("not_authorised", now):
+        log.error("sending_stopped", extra={"status": error.status})
 
 
 def searched(

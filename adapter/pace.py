@@ -16,6 +16,10 @@ LAG = dt.timedelta(seconds=1)
 BURST = 3
 #: While bookings wait, reads take at most this share of the window.
 READ_SHARE = 0.25
+#: So much of the window is theirs whatever waits: jobs that end let others of a person go.
+LEAST_READ_SHARE = 0.1
+#: Nothing pauses all calls for longer.
+LONGEST_PAUSE = dt.timedelta(hours=1)
 #: Under this share of what Propexo still allows in its minute, calls are spread over the minute.
 LOW_SHARE = 0.2
 #: Share of Propexo's own limit that we use: above 80 % it slows every answer down.
@@ -52,9 +56,13 @@ def next_call(gate: Gate, now: dt.datetime, setting: int, *, is_read: bool) -> d
     """When the next call may go: ``now``, or later."""
     limit = limit_of(gate, setting)
     burst = BURST * WINDOW / limit
-    earliest = max(now, gate.paused_until, gate.even_at - burst)
+    # A clock that ran ahead may have written what lies far off: nobody waits for that.
+    earliest = max(now, min(gate.paused_until, now + LONGEST_PAUSE))
+    is_starved = is_read and gate.reads < limit * LEAST_READ_SHARE
+    if not is_starved:
+        earliest = max(earliest, min(gate.even_at, now + WINDOW) - burst)
     if gate.calls >= limit and gate.oldest_at is not None:
-        earliest = max(earliest, gate.oldest_at + WINDOW + LAG)
+        earliest = max(earliest, min(gate.oldest_at, now) + WINDOW + LAG)
     if is_read and gate.is_awaited and gate.reads >= max(limit * READ_SHARE, 1):
         earliest = max(earliest, now + WINDOW / limit * 4)
     return earliest
@@ -62,7 +70,7 @@ def next_call(gate: Gate, now: dt.datetime, setting: int, *, is_read: bool) -> d
 
 def even_after(gate: Gate, now: dt.datetime, setting: int) -> dt.datetime:
     """When the call after one that goes ``now`` would come if all came evenly."""
-    return max(gate.even_at, now) + WINDOW / limit_of(gate, setting)
+    return max(min(gate.even_at, now + WINDOW), now) + WINDOW / limit_of(gate, setting)
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime:

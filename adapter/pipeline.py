@@ -27,6 +27,7 @@ from adapter.intake import Intake
 from adapter.journal import CREDENTIAL_HEADERS, Journal, rejection_from
 from adapter.mapping import Delivery, Mapped, Outcome
 from adapter.propexo import Propexo
+from adapter.replays import delivery_of
 from adapter.seen import Seen
 from adapter.sending import Sender
 from adapter.sources import Source
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 #: A row that has been due this long without a task gets a new one.
 FORGOTTEN_SECONDS = 30.0
+#: When a row is looked at again after PostgreSQL was away.
+LATER_SECONDS = 5.0
 #: A row on which a step failed for no known reason is looked at again after this.
 GIVEN_UP_SECONDS = 3600.0
 #: So long an event waits for a worker that knows its mapping.
@@ -48,6 +51,8 @@ class Receipt:
 
     event_id: int
     is_repeat: bool
+    #: The event that holds what was sent, where a repeat brought something else; else None.
+    changed_id: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,10 +152,13 @@ class Pipeline:
                 content=verified.content,
                 now=verified.received_at,
             )
-            if not is_same:
-                changed = seen.changed_delivery(source.name, key, verified.content)
-                self._insert(leads, source, verified, changed)
-            return Receipt(event_id=first, is_repeat=True)
+            if is_same:
+                return Receipt(event_id=first, is_repeat=True)
+            changed = seen.changed_delivery(source.name, key, verified.content)
+            changed_id = self._insert(leads, source, verified, changed)
+            if changed_id is None:
+                changed_id = leads.lead_of_claim(source.name, changed)
+            return Receipt(event_id=first, is_repeat=True, changed_id=changed_id)
 
     def _insert(
         self, leads: Leads, source: Source, verified: Verified, digest: bytes
@@ -181,7 +189,7 @@ class Pipeline:
                 # The web process may know a mapping that this worker has yet to load.
                 leads.map_later(event_id, now + dt.timedelta(seconds=FORGOTTEN_SECONDS))
                 return
-            mapped = source.map(_delivery_of(event), now=now) if source else _no_mapping(event)
+            mapped = source.map(delivery_of(event), now=now) if source else _no_mapping(event)
             intake.keep(leads, event, mapped, source.hash if source else None, now)
 
     # --- create, follow up
@@ -205,6 +213,11 @@ class Pipeline:
     def look_for(self, booking_id: int) -> None:
         """Looks in Propexo's lists for a booking whose outcome is unknown."""
         self.follower.look_for(booking_id)
+
+    def look_later(self, task: Task, row_id: int) -> None:
+        """PostgreSQL was away in the middle of a step: the row is looked at again soon."""
+        with self.store.transaction() as leads:
+            leads.put_task(task, row_id, self.clock() + dt.timedelta(seconds=LATER_SECONDS))
 
     def give_up(self, task: Task, row_id: int) -> None:
         """A step failed again and again for a reason nobody foresaw: the row waits for a person.
@@ -268,13 +281,4 @@ def _no_mapping(event: Event) -> Mapped:
         items=(),
         reasons=(Reason(field="event", reason=text),),
         dedupe_key=None,
-    )
-
-
-def _delivery_of(event: Event) -> Delivery:
-    return Delivery(
-        body=event.body,
-        content_type=event.content_type,
-        headers=event.headers,
-        query=event.query,
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,11 +17,13 @@ from werkzeug.exceptions import (
 from werkzeug.wrappers import Response
 
 from adapter import signatures
+from adapter.answers import Finding, Outcome, Respond, finding_from
 from adapter.clients import client_of, limited_as
 from adapter.config import Settings
 from adapter.exceptions import LimitReached, StoreUnavailable, VerificationError
 from adapter.limits import Limit
-from adapter.pipeline import Pipeline
+from adapter.lobby import Lobby
+from adapter.pipeline import Pipeline, Receipt
 from adapter.signatures import handshakes
 from adapter.sources import Source
 
@@ -42,9 +45,13 @@ class Entrance:
     handshake: str | None
     #: What Meta's handshake must name; empty for all others.
     verify_token: str = dataclasses.field(default="", repr=False)
+    #: None: the plain answer, at once.
+    respond: Respond | None = None
 
 
-def blueprint(pipeline: Pipeline, entrances: Mapping[str, Entrance]) -> flask.Blueprint:
+def blueprint(
+    pipeline: Pipeline, entrances: Mapping[str, Entrance], lobby: Lobby
+) -> flask.Blueprint:
     """The routes for senders, over one pipeline.
 
     The order is that of what it costs and whom it may harm: the limit by address first, then the
@@ -57,7 +64,11 @@ def blueprint(pipeline: Pipeline, entrances: Mapping[str, Entrance]) -> flask.Bl
 
     @routes.post("/hooks/<name>")
     def receive(name: str) -> Answer | Response:
-        """202 when stored, 200 when it had come before; 401, 404, 413, 429, 503 as they say."""
+        """202 when stored, 200 when it had come before; 401, 404, 413, 429, 503 as they say.
+
+        A source with ``respond`` gets its own answer, always with 200.
+        """
+        arrived_at = time.monotonic()
         client = client_of_request(flask.request, settings)
         addresses.take(limited_as(client))
         if name not in entrances:
@@ -71,6 +82,9 @@ def blueprint(pipeline: Pipeline, entrances: Mapping[str, Entrance]) -> flask.Bl
         if entrance.handshake == "slack" and (asked := handshakes.slack_answer(request.body)):
             return answered(name, asked)
         receipt = pipeline.receive(entrance.source, verified)
+        if entrance.respond is not None:
+            deadline = arrived_at + entrance.respond.wait_seconds
+            return replied(entrance, outcome_of(receipt, entrance, pipeline, lobby, deadline))
         status, word = (200, "duplicate") if receipt.is_repeat else (202, "accepted")
         return {"event": receipt.event_id, "status": word}, status
 
@@ -86,6 +100,49 @@ def blueprint(pipeline: Pipeline, entrances: Mapping[str, Entrance]) -> flask.Bl
         return answered(name, handshakes.meta_answer(query, entrances[name].verify_token))
 
     return routes
+
+
+def outcome_of(
+    receipt: Receipt, entrance: Entrance, pipeline: Pipeline, lobby: Lobby, deadline: float
+) -> Finding:
+    """What became of a stored webhook by ``deadline`` (monotonic), where its source waits for it.
+
+    What came again with other bytes and turns out to be nothing new is answered as the first was;
+    not to somebody who proved nothing, who would read of it what another one had sent.
+    """
+    assert entrance.respond is not None  # noqa: S101 - the caller looked
+    if entrance.respond.wait_seconds == 0:
+        word = Outcome.DUPLICATE if receipt.is_repeat else Outcome.ACCEPTED
+        return Finding(event_id=receipt.event_id, outcome=word)
+
+    def wait_for(event_id: int) -> Finding:
+        return lobby.wait(event_id, lambda: look(pipeline, event_id), deadline)
+
+    if receipt.changed_id is None:
+        return wait_for(receipt.event_id)
+    found = wait_for(receipt.changed_id)
+    is_known = found.outcome is Outcome.DUPLICATE and not entrance.verifier.is_open
+    return wait_for(receipt.event_id) if is_known else found
+
+
+def look(pipeline: Pipeline, event_id: int) -> Finding:
+    """What is known of an event now. Raises StoreUnavailable."""
+    with pipeline.store.transaction() as leads:
+        known = leads.state_of(event_id)
+        if known is None:
+            return Finding(event_id=event_id)
+        state, reasons = known
+        return finding_from(event_id, state, leads.bookings_of(event_id), reasons)
+
+
+def replied(entrance: Entrance, found: Finding) -> Response:
+    """The answer in the words of the source's mapping: 200, as bots take all else for a fault."""
+    assert entrance.respond is not None  # noqa: S101 - the caller looked
+    log.info("outcome_answered", extra={"event_id": found.event_id, "outcome": found.outcome})
+    reply = entrance.respond.reply(found)
+    response = Response(reply.body.encode("utf-8", "replace"), 200, mimetype=reply.mimetype)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 def unknown_source() -> Answer:

@@ -54,6 +54,7 @@ class Repairs:
         *,
         by: str,
         is_not_in_knock: bool = False,
+        is_wanted_anyway: bool = False,
     ) -> Booking:
         """Sends a held, failed, expired or unknown booking on its way, edited by ``changes``.
 
@@ -63,7 +64,7 @@ class Repairs:
         """
         seen, now = Seen(self._store.hash_key()), self._clock()
         with self._store.transaction() as leads:
-            booking = leads.booking(booking_id, lock=True)
+            booking = leads.booking(booking_id)
             if booking is None:
                 raise NotPossible(f"there is no booking {booking_id}")
             _check_state(booking, is_not_in_knock=is_not_in_knock)
@@ -71,9 +72,13 @@ class Repairs:
             keys = seen.person_keys(
                 edited.community, edited.appointment, self._settings.policy.shared_contacts
             )
-            edited = dataclasses.replace(edited, person_keys=keys, asked_at=now)
+            asked_at = now if is_wanted_anyway else booking.asked_at
+            edited = dataclasses.replace(edited, person_keys=keys, asked_at=asked_at)
             self._check(edited, now)
-            leads.lock_keys(keys)
+            # Keys before rows, as everywhere: two that need both cannot wait for each other.
+            leads.lock_keys({*keys, *booking.person_keys})
+            if leads.booking(booking_id, lock=True) != booking:
+                raise NotPossible(f"booking {booking_id} has changed just now: look at it again")
             self._check_order(leads, edited, now)
             leads.edit_booking(edited)
             if booking.state is BookingState.UNKNOWN:
@@ -151,6 +156,11 @@ class Repairs:
             others=others,
             now=now,
         )
+        if verdict.state is BookingState.SUPERSEDED:
+            raise NotPossible(
+                f"a newer request of the same person stands, and Knock would cancel it: booking "
+                f"{verdict.because_of}; release this one with --anyway if it is the right one"
+            )
         if verdict.state is not BookingState.PENDING:
             raise NotPossible(
                 f"the same person has this tour already: booking {verdict.because_of}"
@@ -176,6 +186,8 @@ class Repairs:
 def _check_state(booking: Booking, *, is_not_in_knock: bool) -> None:
     if booking.state not in RELEASABLE:
         raise NotPossible(f"booking {booking.id} is {booking.state}: there is nothing to release")
+    if booking.reason == "cancellation":
+        raise NotPossible(f"booking {booking.id} is a cancellation: discard it when it is done")
     if booking.state is BookingState.UNKNOWN and not is_not_in_knock:
         raise NotPossible(
             f"booking {booking.id} is unknown: it may stand in Knock, and another POST would mail "

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from adapter import order
 from adapter.config import Settings
 from adapter.events import Booking, BookingState, Clock, Event, EventState
 from adapter.exceptions import NotPossible
@@ -84,9 +83,13 @@ def _refusal(event: Event, source: Source | None, bookings: tuple[Booking, ...])
         return "it waits to be mapped"
     if event.state is EventState.DISCARDED:
         return "it was discarded"
-    gone = [booking for booking in bookings if booking.state in order.GONE_OUT]
-    if gone:
-        return f"booking {gone[0].id} of it is {gone[0].state}"
+    settled = [
+        booking
+        for booking in bookings
+        if booking.state not in REPLAYED and booking.reason != "replayed"
+    ]
+    if settled:
+        return f"booking {settled[0].id} of it is {settled[0].state}"
     return None
 
 

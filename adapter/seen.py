@@ -29,6 +29,10 @@ class Seen:
         """The digest by which one item of a delivery is known: one appointment to be made."""
         return self._digest(source, "item", key)
 
+    def cancellation(self, source: str, key: str) -> bytes:
+        """The digest by which it is known that an item was called off."""
+        return self._digest(source, "cancellation", key)
+
     def item_content(self, source: str, key: str, appointment: Mapping[str, Any]) -> bytes:
         """The digest of an item together with all that it says."""
         said = json.dumps(dict(appointment), sort_keys=True)

@@ -6,6 +6,7 @@ state ``sending``; only then the first byte leaves. The second commit writes wha
 
 import datetime as dt
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -47,6 +48,8 @@ class Sender:
         self.propexo = propexo
         self.clock = clock
         self.pause = pause
+        #: Set when this process is to stop: no lane begins anything new.
+        self.stopping = threading.Event()
 
     def send_due(self, lane: int) -> None:
         """Sends waiting bookings, the most urgent first, as fast as the rate allows.
@@ -55,6 +58,8 @@ class Sender:
         be sent.
         """
         for _ in range(LANE_BOOKINGS):
+            if self.stopping.is_set():
+                break
             found = self._next()
             if found is None:
                 return
@@ -84,16 +89,35 @@ class Sender:
             if at > now:
                 return at
             self._expire(leads, now)
-            soon = now + dt.timedelta(hours=self.settings.soon_hours)
-            booking = leads.most_urgent(now, soon)
+            booking = leads.most_urgent(
+                now,
+                soon=now + dt.timedelta(hours=self.settings.soon_hours),
+                late=now + dt.timedelta(minutes=self.settings.notice_minutes),
+            )
             if booking is None:
                 return None
             gate_row.pass_through(gate, now, limit, is_read=False)
             leads.take_turn(booking.source, self.settings.source_weights.get(booking.source, 1))
-            return self._begin(leads, booking, now)
+            return self._begin_or_hold(leads, booking, now) or now
+
+    def _begin_or_hold(self, leads: Leads, booking: Booking, now: dt.datetime) -> Attempt | None:
+        """The attempt; or None, and the booking is held, where it cannot be begun.
+
+        It is the most urgent one: were it left in the line, it would stop all the others.
+        """
+        try:
+            with leads.savepoint():
+                return self._begin(leads, booking, now)
+        except StoreUnavailable:
+            raise
+        except Exception as exc:
+            log.exception("booking_not_begun", extra={"booking_id": booking.id}, exc_info=exc)
+            leads.move(booking.id, BookingState.HELD, why="internal_error", now=now)
+            return None
 
     def _begin(self, leads: Leads, booking: Booking, now: dt.datetime) -> Attempt:
-        leads.move(booking.id, BookingState.SENDING, why="sending", now=now)
+        if not leads.move(booking.id, BookingState.SENDING, why="sending", now=now):
+            raise LookupError("a locked booking has moved")
         lease = self.propexo.timeout_seconds + LEASE_MARGIN_SECONDS
         return leads.begin_attempt(
             booking.id,
@@ -160,8 +184,10 @@ class Sender:
             now, gate_row = self.clock(), GateRow(leads.connection)
             if not gate_row.take_check(now, gap):
                 return
-            gate = gate_row.lock(now)
-            gate_row.pass_through(gate, now, self.settings.rate_per_minute, is_read=True)
+            limit, gate = self.settings.rate_per_minute, gate_row.lock(now)
+            if pace.next_call(gate, now, limit, is_read=True) > now:
+                return
+            gate_row.pass_through(gate, now, limit, is_read=True)
         try:
             self.propexo.check_token()
         except UpstreamError as exc:

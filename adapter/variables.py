@@ -161,7 +161,7 @@ VARIABLES = (
     Variable(
         "ADAPTER_WORKER_CONCURRENCY",
         "worker_concurrency",
-        environment.integer(1, 64),
+        environment.integer(8, 64),
         "Tasks that one worker runs at a time.",
     ),
     Variable(

@@ -19,10 +19,6 @@ log = logging.getLogger(__name__)
 
 #: How often dead workers' rows and tasks are looked for.
 RECOVERY_SECONDS = 5.0
-#: A step that failed is tried again after 1, 3, 9 seconds …; the sweep finds what is left over.
-RETRIES = procrastinate.RetryStrategy(max_attempts=6, exponential_wait=3)
-#: A step that failed for a reason nobody foresaw is given up at this attempt (the first is 0).
-LAST_ATTEMPT = 3
 #: How often a worker looks for tasks that became due; new ones are announced at once.
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 5.0
@@ -71,6 +67,7 @@ class _Worker:
         """Asks once; a second signal changes nothing, so that the first can finish its work."""
         if not self._stopping.is_set():
             self._stopping.set()
+            self._pipeline.sender.stopping.set()
             if self._running is not None:
                 self._running.cancel()
 
@@ -152,9 +149,7 @@ def queue_for(pipeline: Pipeline) -> procrastinate.App:
         Task.LOOK_FOR: pipeline.look_for,
     }
     for task, step in steps.items():
-        queue.task(name=task.value, pass_context=True, retry=RETRIES)(
-            functools.partial(_run_step, pipeline, task, step)
-        )
+        queue.task(name=task.value)(functools.partial(_run_step, pipeline, task, step))
     return queue
 
 
@@ -162,19 +157,27 @@ def _run_step(
     pipeline: Pipeline,
     task: Task,
     step: Callable[[int], object],
-    context: procrastinate.JobContext,
     row_id: int,
 ) -> None:
-    """One look at one row. A fault that nobody foresaw is tried again, and then given up."""
+    """One look at one row. Nothing is raised into Procrastinate.
+
+    Its own retry fails where another task for the row waits already, and then leaves the task
+    "doing" with its lock, for as long as this worker lives.
+    """
     try:
         step(row_id)
     except StoreUnavailable:
-        raise
+        log.warning("step_put_off", extra={"task": task, "row_id": row_id})
+        _despite_the_store(lambda: pipeline.look_later(task, row_id))
     except Exception as exc:
         log.exception("step_failed", extra={"task": task, "row_id": row_id}, exc_info=exc)
-        if context.job.attempts < LAST_ATTEMPT:
-            raise
-        pipeline.give_up(task, row_id)
+        _despite_the_store(lambda: pipeline.give_up(task, row_id))
+
+
+def _despite_the_store(write: Callable[[], object]) -> None:
+    """Writes if PostgreSQL lets us; if not, the sweep finds the row later."""
+    with contextlib.suppress(StoreUnavailable):
+        write()
 
 
 async def release_stalled(queue: procrastinate.App) -> None:

@@ -96,6 +96,12 @@ def test_a_right_handshake_is_taken(tmp_path: Path, said: str) -> None:
         ("{ text: '{evnt}' }", "respond.text: {evnt} is none of {event}, {status}"),
         ("{ json: { a: [ '{booking.}' ] } }", "respond.json: {booking.} is none of"),
         ("{ text: '{event' }", "respond.text: '{event': expected '}'"),
+        ("{ text: '{event!r}' }", "respond.text: {event!r} is none of"),
+        ("{ text: '{event:>9}' }", "respond.text: {event:>9} is none of"),
+        (
+            "{ text: '{booking.frist_name}' }",
+            "respond.text: unknown field 'frist_name'; did you mean 'first_name'?",
+        ),
         ("{ booked: hello }", "respond.booked: must be one of { json"),
         ("{ booked: { text: [] } }", "respond.booked.text: must be a text"),
     ],

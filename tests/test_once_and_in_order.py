@@ -5,16 +5,21 @@ import datetime as dt
 from typing import Any
 
 import pytest
+import requests
 
 from adapter.app import verifier_of
 from adapter.config import Settings
 from adapter.events import Attempt, BookingState
+from adapter.exceptions import NotPossible
 from adapter.pace import WINDOW
 from adapter.pipeline import Pipeline
 from adapter.propexo import Propexo
+from adapter.repairs import Repairs
 from adapter.store import GateRow, Store
+from adapter.store.statements import STATEMENTS
 from tests.house import START, House, sample, tour
 from tests.upstream import Upstream, served_sandbox
+from tests.waiting import wait_until
 
 PENDING, BOOKED = BookingState.PENDING, BookingState.BOOKED
 
@@ -555,6 +560,27 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
 
     unknown = deliver("cancelled", "3")
     assert (unknown.state, unknown.reason) == (BookingState.HELD, "cancellation")
+    late = deliver("booked", "3")
+    assert (late.state, late.reason) == (BookingState.HELD, "called_off_before")
+
+    upstream.fault({"drop": "after"})
+    lost = deliver("booked", "4")
+    house.send()
+    deliver("cancelled", "4")
+    assert house.state(lost.id) is BookingState.UNKNOWN, "it stands in Knock: a person must"
+
+    on_the_wire = deliver("booked", "5")
+    attempt = house.pipeline.sender._next()
+    assert isinstance(attempt, Attempt)
+    deliver("cancelled", "5")
+    upstream.fault({"status": 503})
+    house.pipeline.sender._send(attempt)
+    assert house.state(on_the_wire.id) is BookingState.DISCARDED
+
+    with pytest.raises(NotPossible, match="is a cancellation"):
+        Repairs(house.settings, opened, house.pipeline.sources, house.clock).release(
+            asked.id, {}, by="ana"
+        )
 
 
 def test_the_lanes_of_two_workers_share_one_gate(opened: Store, upstream: Upstream) -> None:
@@ -594,3 +620,178 @@ def test_nothing_that_propexo_says_can_stick_a_booking(
 
     assert house.state(first.id) is BookingState.FAILED
     assert house.state(second.id) is BookingState.FAILED
+
+
+# --- what must not stop the others, and what must not be sent
+
+
+def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
+    house: House, upstream: Upstream
+) -> None:
+    house.mapped("rentfeed", lead(0, day=4))
+    for number in range(1, 5):
+        house.mapped("rentfeed", lead(number))
+    upstream.fault({"status": 403})
+    house.send()
+    for _ in range(3):
+        if any(post["last_name"] == surname(1) for post in upstream.posts()):
+            break
+        house.clock.advance(15)
+        house.pipeline.recover()
+        house.send()
+    assert {surname(number) for number in range(1, 5)} <= {
+        post["last_name"] for post in upstream.posts()
+    }
+
+    upstream.fault({"status": 403})
+    house.clock.advance(120)
+    house.pipeline.recover()
+    house.send()
+    with house.pipeline.store.transaction() as leads:
+        (held,) = leads.bookings(states=["held"])
+    assert held.reason == "not_authorised"
+
+
+def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(
+    house: House, upstream: Upstream
+) -> None:
+    (bad,) = house.mapped("rentfeed", lead(0, day=4))
+    (good,) = house.mapped("rentfeed", lead(1))
+    with house.pipeline.store.transaction() as leads:
+        leads.begin_attempt(bad.id, {}, now=house.clock(), lease_until=house.clock())
+    for _ in range(3):
+        house.send()
+
+    assert (house.state(bad.id), house.booking(bad.id).reason) == (
+        BookingState.HELD,
+        "internal_error",
+    )
+    assert house.state(good.id) is BookingState.SUBMITTED
+
+
+def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
+    house: House, upstream: Upstream
+) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1))
+    house.send()
+    house.clock.advance(60)
+    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    for _ in range(200):
+        if house.state(first.id) is not BookingState.SUBMITTED:
+            break
+        upstream.fault({"on": "status", "status": 404})
+        due_at = house.booking(first.id).due_at
+        assert due_at is not None
+        house.clock.at = due_at
+        house.pipeline.follow_up(first.id)
+    assert house.booking(first.id).reason == "no_final_status"
+    house.send()
+    assert house.state(second.id) is BookingState.SUBMITTED
+
+
+def test_lists_that_cannot_be_read_are_not_proof_of_absence(
+    house: House, upstream: Upstream
+) -> None:
+    booking_id = lose_the_answer(house, upstream, {"drop": "after"})
+    for _ in range(60):
+        upstream.fault({"on": "list", "status": 500})
+        look(house, booking_id)
+    waited = house.clock() - START
+    assert waited > dt.timedelta(hours=14)
+    assert house.booking(booking_id).reason == "no_answer"
+    requests.delete(upstream.url + "/_sandbox/faults", timeout=5)
+
+    look(house, booking_id)
+    assert house.state(booking_id) is not BookingState.UNKNOWN
+
+
+def test_of_many_past_tours_none_is_posted(house: House, upstream: Upstream) -> None:
+    for number in range(3):
+        house.mapped("rentfeed", lead(number, day=3, time="11:30 AM"))
+    house.clock.at = dt.datetime(2026, 3, 3, 18, 26, tzinfo=dt.UTC)
+    with house.pipeline.store.transaction() as leads:
+        assert (
+            leads.most_urgent(
+                house.clock(),
+                soon=house.clock() + dt.timedelta(days=9),
+                late=house.clock() + dt.timedelta(minutes=5),
+            )
+            is None
+        )
+    house.send()
+
+    assert upstream.posts() == []
+    with house.pipeline.store.transaction() as leads:
+        assert {booking.state for booking in leads.bookings()} == {BookingState.EXPIRED}
+
+
+def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
+    house: House, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another transaction replaces it after the choice has begun and before the lock."""
+    (booking,) = house.mapped("rentfeed", lead(1, day=20))
+    before = STATEMENTS["most_urgent_in_turn"]
+    slow = before.replace(b"FROM turns t,", b"FROM (SELECT pg_sleep(1)) s, turns t,")
+    assert slow != before
+    monkeypatch.setitem(STATEMENTS, "most_urgent_in_turn", slow)
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        sending = thread.submit(house.send)
+        wait_until(lambda: _sleeps(house), "the choice has begun")
+        with house.pipeline.store.transaction() as leads:
+            leads.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=START)
+        sending.result(30)
+
+    assert upstream.posts() == []
+    assert house.state(booking.id) is BookingState.SUPERSEDED
+
+
+def _sleeps(house: House) -> bool:
+    with house.pipeline.store.transaction() as leads:
+        row = leads.connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        ).fetchone()
+    return bool(row and row["count"])
+
+
+def test_the_same_item_twice_in_one_webhook_is_one_booking(house: House) -> None:
+    handoff = sample("leasebot-handoff.json")
+    handoff["handoff"]["tours"] = [handoff["handoff"]["tours"][0]] * 2
+    states = [booking.state for booking in house.mapped("leasebot", handoff)]
+
+    assert states == [PENDING, BookingState.DUPLICATE]
+
+
+def test_a_corrected_name_takes_the_place_of_what_waits(house: House) -> None:
+    (first,) = house.mapped("rentfeed", lead(1))
+    house.clock.advance(5)
+    house.receive("rentfeed", lead(1, name="Dana Corrected"))
+    with house.pipeline.store.transaction() as leads:
+        newest = leads.events(limit=1)[0]
+    house.pipeline.map_event(newest.id)
+
+    (second,) = house.story(newest.id).bookings
+    assert second.state is PENDING
+    assert house.state(first.id) is BookingState.SUPERSEDED
+
+
+def test_an_older_version_under_the_same_key_changes_nothing(house: House) -> None:
+    house.receive("rentfeed", lead(1, email="wrong@example.com"))
+    house.clock.advance(5)
+    house.receive("rentfeed", lead(1))
+    with house.pipeline.store.transaction() as leads:
+        newer, older = leads.events()
+    house.pipeline.map_event(newer.id)
+    house.pipeline.map_event(older.id)
+
+    (kept,), (late,) = house.story(newer.id).bookings, house.story(older.id).bookings
+    assert kept.state is PENDING
+    assert late.state is BookingState.SUPERSEDED
+
+
+def test_a_stop_leaves_the_rest_in_the_line(house: House, upstream: Upstream) -> None:
+    for number in range(5):
+        house.mapped("rentfeed", lead(number))
+    house.pipeline.sender.stopping.set()
+    house.send()
+
+    assert upstream.posts() == []

@@ -82,6 +82,18 @@ def other(
         ),
         # There and back again: the first time is asked for once more, after another one.
         ([other(7, TWO, EARLY), other(8, FOUR, LATE)], TWO, NOW, Verdict(state=PENDING)),
+        # The same, and what lay between has not gone out: the first still stands.
+        (
+            [other(7, TWO, EARLY), other(8, FOUR, LATE, PENDING)],
+            TWO,
+            NOW,
+            Verdict(
+                state=BookingState.DUPLICATE,
+                reason="same_person_and_time",
+                because_of=7,
+                replaces=(8,),
+            ),
+        ),
         # A tour that is over does not count.
         ([other(7, NOW, LATE)], TWO, EARLY, Verdict(state=PENDING)),
         # Two tours of one person here in one webhook: a person must choose.

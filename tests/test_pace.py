@@ -47,6 +47,13 @@ OPEN = Gate(
         ({"allowed": 100, "calls": 80, "oldest_at": NOW - seconds(50)}, False, 11),
         ({"allowed": 100, "calls": 79, "oldest_at": NOW - seconds(50)}, False, 0),
         ({"allowed": 1, "calls": 1, "oldest_at": NOW - seconds(50)}, False, 11),
+        # What lies far off was written by a clock that ran ahead: 60 - 1.5 s at the most.
+        ({"even_at": NOW + seconds(3600)}, False, 58.5),
+        ({"paused_until": NOW + seconds(7200)}, False, 3600),
+        ({"calls": 120, "oldest_at": NOW + seconds(3600)}, False, 61),
+        # A tenth of the window is the reads' own: they do not queue behind bookings.
+        ({"even_at": NOW + seconds(10), "reads": 11}, True, 0),
+        ({"even_at": NOW + seconds(10), "reads": 12}, True, 8.5),
         # While bookings wait, reads take a quarter: 30 of 120; then they wait for 4 · 0.5 s.
         ({"calls": 60, "reads": 29, "oldest_at": NOW - seconds(50)}, True, 0),
         ({"calls": 60, "reads": 30, "oldest_at": NOW - seconds(50)}, True, 2),

@@ -185,6 +185,28 @@ def test_a_held_event_is_replayed(house: House) -> None:
     assert booking.state is PENDING
 
 
+def test_what_was_put_aside_is_not_replayed(house: House) -> None:
+    booking_id = held_for_its_time(house)
+    repairs(house).discard(booking_id, "booked by hand", by="ana")
+    event_id = house.story(booking_id).event.id
+
+    replayed = replays(house).replay(event_id, by="ana", dry_run=False)
+    assert replayed.refusal == f"booking {booking_id} of it is discarded"
+    assert len(house.story(booking_id).bookings) == 1
+
+
+def test_an_older_lead_is_not_released_over_a_newer_one(house: House) -> None:
+    (older,) = house.mapped("rentfeed", same_person(1, time="2:30 AM"))
+    house.clock.advance(3600)
+    (newer,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    change = {"starts_at": "2026-03-14T14:30"}
+    with pytest.raises(NotPossible, match=f"booking {newer.id}; release this one with --anyway"):
+        repairs(house).release(older.id, change, by="ana")
+
+    repairs(house).release(older.id, change, by="ana", is_wanted_anyway=True)
+    assert house.state(newer.id) is BookingState.SUPERSEDED
+
+
 def test_replays_are_chosen_by_source_state_and_time(house: House) -> None:
     held = house.story(held_for_its_time(house)).event.id
     (waiting,) = house.mapped("rentfeed", lead(2))

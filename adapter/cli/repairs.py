@@ -62,15 +62,18 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     is_flag=True,
     help="For an unknown booking: you have looked in Knock, and it is not there.",
 )
+@click.option("--anyway", is_flag=True, help="Although a newer request of the same person stands.")
 @by_option
-def release(id: int, pairs: tuple[str, ...], not_in_knock: bool, by: str) -> None:
+def release(id: int, pairs: tuple[str, ...], not_in_knock: bool, anyway: bool, by: str) -> None:
     r"""Send a held, failed, expired or unknown booking on its way, changed where need be.
 
     \b
     adapter release 1010 --set starts_at=2026-03-14T14:30 --set community=maple-court
     """
     with opened_store(settings_from()) as store:
-        booking = _repairs(store).release(id, _changes(pairs), by=by, is_not_in_knock=not_in_knock)
+        booking = _repairs(store).release(
+            id, _changes(pairs), by=by, is_not_in_knock=not_in_knock, is_wanted_anyway=anyway
+        )
     click.echo(f"booking {booking.id} is released: adapter show {booking.id}")
 
 

@@ -35,12 +35,16 @@ class Body(io.BytesIO):
     """A request body that knows whether anybody has begun to send it."""
 
     has_left = False
+    #: Set when the time is over: nothing of it may leave any more.
+    is_late = False
 
     def __len__(self) -> int:
         return len(self.getvalue())
 
     def read(self, size: int | None = -1) -> bytes:
         """Bytes for the wire; from now on some may be on it."""
+        if self.is_late and not self.has_left:
+            raise TimeoutError("the time for this request is over")
         self.has_left = True
         return super().read(size)
 
@@ -59,7 +63,7 @@ def exchange(
         request.headers["Authorization"] = f"Bearer {token}"
         return request
 
-    with _cut_after(timeout_seconds) as adapter, requests.Session() as session:
+    with _cut_after(timeout_seconds, body) as adapter, requests.Session() as session:
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         response = session.request(
@@ -86,9 +90,9 @@ def _text(response: requests.Response) -> str:
 
 
 @contextlib.contextmanager
-def _cut_after(seconds: float) -> Iterator["_Adapter"]:
-    """An adapter whose connections are cut when the time is over."""
-    adapter = _Adapter()
+def _cut_after(seconds: float, body: Body | None) -> Iterator["_Adapter"]:
+    """An adapter whose connections are cut when the time is over; a late body does not leave."""
+    adapter = _Adapter(body)
     timer = threading.Timer(seconds, adapter.cut)
     timer.daemon = True
     timer.start()
@@ -102,7 +106,8 @@ def _cut_after(seconds: float) -> Iterator["_Adapter"]:
 class _Adapter(requests.adapters.HTTPAdapter):
     """Keeps a second handle on each socket, by which it can be cut from another thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, body: Body | None) -> None:
+        self._body = body
         self._handles: list[socket.socket] = []
         self._is_cut = False
         super().__init__()
@@ -118,6 +123,8 @@ class _Adapter(requests.adapters.HTTPAdapter):
                     raise TimeoutError("the time for this request is over")
                 made: socket.socket = super()._new_conn()
                 handles.append(made.dup())
+                if adapter._is_cut:
+                    adapter.cut()
                 return made
 
         pool.ConnectionCls = Known
@@ -126,6 +133,8 @@ class _Adapter(requests.adapters.HTTPAdapter):
     def cut(self) -> None:
         """Ends every connection; whoever reads from one gets an error."""
         self._is_cut = True
+        if self._body is not None:
+            self._body.is_late = True
         for handle in self._handles:
             with contextlib.suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)

@@ -1,11 +1,10 @@
 """How a sender is let in and answered: ``signature``, ``handshake`` and ``respond``, checked."""
 
 import re
-import string
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from adapter import signatures
+from adapter import answers, signatures
 from adapter.exceptions import ConfigurationError
 from adapter.signatures import handshakes
 from adapter.sources.document import Document, Where
@@ -23,11 +22,9 @@ NO_SECRETS: Final = (
     "that hold them, newest last, such as [ACME_SECRET]"
 )
 #: What a webhook may have become when its sender is answered.
-OUTCOMES: Final = ("accepted", "duplicate", "ignored", "held", "booked", "failed", "unknown")
-TEMPLATES: Final = ("json", "xml", "text")
+OUTCOMES: Final = tuple(map(str, answers.Outcome))
+TEMPLATES: Final = tuple(answers.KINDS)
 WAIT: Final = re.compile(r"(?:[1-9]|1[0-9]|2[0-5])s\Z")
-#: Names that a template may hold.
-NAME: Final = re.compile(r"(?:event|status|booking\.[a-z][a-z0-9_]*)\Z")
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
@@ -100,14 +97,19 @@ def _check_template(document: Document, kind: str, template: Any, where: Where) 
         return
     for text in _texts(template):
         try:
-            names = [piece[1] for piece in string.Formatter().parse(text) if piece[1] is not None]
+            names = answers.names_in(text)
         except ValueError as exc:
             document.add(where, f"{text[:60]!r}: {exc}")
             continue
         for name in names:
-            if not NAME.match(name):
-                said = f"{{{name[:60]}}} is none of {{event}}, {{status}}, {{booking.<field>}}"
-                document.add(where, said)
+            if name not in answers.NAMES:
+                document.add(where, _no_such_name(name))
+
+
+def _no_such_name(name: str) -> str:
+    if name.startswith("booking.") and name != "booking.":
+        return unknown("field", name.removeprefix("booking."), list(answers.BOOKING_FIELDS))
+    return f"{{{name[:60]}}} is none of {{event}}, {{status}}, {{booking.<field>}}"
 
 
 def _texts(value: Any) -> Iterator[str]:

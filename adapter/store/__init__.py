@@ -16,6 +16,7 @@ from adapter.store.migrate import migrate, pending, reason_of
 from adapter.store.rejections import NewRejection, Rejection, Rejections
 from adapter.store.rows import NewBooking
 from adapter.store.senders import Senders, Traffic
+from adapter.store.settlements import settlements
 from adapter.store.statements import STATEMENTS
 from adapter.store.tasks import Task
 
@@ -33,6 +34,7 @@ __all__ = [
     "check_reachable",
     "is_reachable",
     "migrate",
+    "settlements",
 ]
 
 #: A statement that takes longer is given up, so that a sender gets its 503 in time.

@@ -9,6 +9,9 @@ from adapter import pace
 from adapter.pace import Gate
 from adapter.store.statements import STATEMENTS
 
+#: While nothing is accepted from us, reads are tried this much later.
+STOPPED_GAP = dt.timedelta(seconds=30)
+
 
 class GateRow:
     """The gate's row, over one connection and within its transaction."""
@@ -37,6 +40,8 @@ class GateRow:
     def try_read(self, now: dt.datetime, limit: int) -> dt.datetime | None:
         """Counts a read that goes now; or says when to come back."""
         gate = self.lock(now)
+        if gate.stopped_for is not None:
+            return now + STOPPED_GAP
         at = pace.next_call(gate, now, limit, is_read=True)
         if at > now:
             return at

@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 
 from adapter.events import (
     MOVES,
+    SETTLED,
     Attempt,
     AttemptOutcome,
     Booking,
@@ -180,6 +181,7 @@ class Leads(Line, Stories):
             id=booking_id,
             from_states=[str(state) for state in MOVES[to]],
             to_state=to,
+            is_settled=to in SETTLED,
             why=why,
             due_at=due_at,
             job_id=job_id,
@@ -190,6 +192,10 @@ class Leads(Line, Stories):
         if row is not None and due_at is not None:
             self._wake(booking_id, to, due_at)
         return row is not None
+
+    def note_cancellation(self, booking_id: int, *, now: dt.datetime) -> None:
+        """The sender called it off while it may be on the wire."""
+        self._run("note_cancellation", id=booking_id, at=now)
 
     def edit_booking(self, booking: Booking) -> None:
         """Writes what a person made of a booking: its appointment, place, time and person."""

@@ -16,6 +16,11 @@ class Line(Statements):
         """Puts the task of a lane, to run at ``at`` or now. Any number names one."""
         tasks.put(self.connection, tasks.Task.SEND, number % tasks.SEND_LANES, at=at)
 
+    def wake_lanes(self, numbers: Iterable[int]) -> None:
+        """Puts the task of the lanes that these numbers name, always in the same order."""
+        for lane in sorted({number % tasks.SEND_LANES for number in numbers}):
+            self.wake_lane(lane)
+
     def wake_all_lanes(self) -> None:
         """Puts the task of every lane."""
         for lane in range(tasks.SEND_LANES):
@@ -43,10 +48,15 @@ class Line(Statements):
         )
         return [booking_from_row(row) for row in rows]
 
-    def most_urgent(self, now: dt.datetime, soon: dt.datetime) -> Booking | None:
-        """The booking to send next, locked: a soon tour, else by turns among the sources."""
-        row = self._one("most_urgent_soon", now=now, soon=soon)
-        row = row or self._one("most_urgent_in_turn", now=now)
+    def most_urgent(
+        self, now: dt.datetime, *, soon: dt.datetime, late: dt.datetime
+    ) -> Booking | None:
+        """The booking to send next, locked: a soon tour, else by turns among the sources.
+
+        Tours that start by ``late`` are over, or too near.
+        """
+        row = self._one("most_urgent_soon", now=now, soon=soon, late=late)
+        row = row or self._one("most_urgent_in_turn", now=now, late=late)
         return booking_from_row(row) if row else None
 
     def take_turn(self, source: str, weight: int) -> None:
@@ -86,6 +96,10 @@ class Line(Statements):
         for row in bookings:
             self._wake(row["id"], BookingState(row["state"]), None)
         return len(events) + len(bookings)
+
+    def put_task(self, task: tasks.Task, row_id: int, at: dt.datetime) -> None:
+        """Puts any task, to run at ``at``."""
+        tasks.put(self.connection, task, row_id, at=at)
 
     def _wake(self, booking_id: int, state: BookingState, at: dt.datetime | None) -> None:
         tasks.put(self.connection, tasks.TASK_OF[state], booking_id, at=at)

@@ -47,12 +47,20 @@ SELECT nextval('lead_ids') AS id
 -- One event.
 SELECT * FROM events WHERE id = %(id)s
 
+-- name: listen
+-- Hears of events that are settled.
+LISTEN settled
+
+-- name: state_of_event
+-- How far one event has come, without its body.
+SELECT state, reasons FROM events WHERE id = %(id)s
+
 -- name: lock_event
 -- One event, locked until the transaction ends.
 SELECT * FROM events WHERE id = %(id)s FOR UPDATE
 
 -- name: settle_event
--- Says what became of an event that was still received.
+-- Says what became of an event that was still received, and tells whoever waits for it.
 WITH moved AS (
     UPDATE events
     SET state = %(state)s, mapping_hash = %(mapping_hash)s, reasons = %(reasons)s
@@ -61,7 +69,7 @@ WITH moved AS (
 )
 INSERT INTO history (event_id, at, from_state, to_state, why, by)
 SELECT id, %(at)s, 'received', %(state)s, %(why)s, %(by)s FROM moved
-RETURNING event_id
+RETURNING event_id, pg_notify('settled', event_id::text)
 
 -- name: insert_booking
 -- One appointment to be made.
@@ -94,6 +102,7 @@ SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1 FOR UPDATE
 
 -- name: move_booking
 -- Changes a booking's state and writes the change down; no row comes back when it was elsewhere.
+-- A settled one is told to whoever waits for its event.
 WITH before AS (
     SELECT id, event_id, state FROM bookings
     WHERE id = %(id)s AND state = ANY(%(from_states)s) FOR UPDATE
@@ -105,7 +114,11 @@ WITH before AS (
 )
 INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
 SELECT event_id, id, %(at)s, state, %(to_state)s, %(why)s, %(by)s FROM before
-RETURNING booking_id
+RETURNING booking_id, CASE WHEN %(is_settled)s THEN pg_notify('settled', event_id::text) END
+
+-- name: note_cancellation
+-- The sender called a booking off that may be on the wire: it is not sent again.
+UPDATE bookings SET cancelled_at = %(at)s WHERE id = %(id)s
 
 -- name: edit_booking
 -- What a person made of a booking.
@@ -239,7 +252,8 @@ SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
 -- name: most_urgent_soon
 -- The soonest tour among those that start before then, of nobody who has one on the wire.
 SELECT b.* FROM bookings b
-WHERE state = 'pending' AND due_at <= %(now)s AND starts_at < %(soon)s AND NOT EXISTS (
+WHERE state = 'pending' AND due_at <= %(now)s
+    AND starts_at > %(late)s AND starts_at < %(soon)s AND NOT EXISTS (
     SELECT FROM bookings o
     WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
 ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -250,13 +264,17 @@ WITH first AS (
     SELECT b.id, GREATEST(t.turn, g.turn) AS turn
     FROM turns t, gate g, LATERAL (
         SELECT id FROM bookings b
-        WHERE state = 'pending' AND source = t.source AND due_at <= %(now)s AND NOT EXISTS (
+        WHERE state = 'pending' AND source = t.source AND due_at <= %(now)s
+            AND starts_at > %(late)s AND NOT EXISTS (
             SELECT FROM bookings o
             WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
         ORDER BY starts_at, id LIMIT 1) b
     ORDER BY 2, t.source LIMIT 1
 )
-SELECT bookings.* FROM bookings JOIN first USING (id) FOR UPDATE OF bookings SKIP LOCKED
+SELECT bookings.* FROM bookings JOIN first USING (id)
+-- It may have moved on since the row above was chosen: what is locked is looked at again.
+WHERE bookings.state = 'pending' AND bookings.due_at <= %(now)s
+FOR UPDATE OF bookings SKIP LOCKED
 
 -- name: take_turn
 -- Puts a source behind the others, by its weight.

@@ -1,5 +1,6 @@
 """The statements of queries.sql, by name, and how they are run."""
 
+import contextlib
 from importlib import resources
 from typing import Any
 
@@ -21,6 +22,10 @@ class Statements:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
+
+    def savepoint(self) -> contextlib.AbstractContextManager[Any]:
+        """A part of the transaction that may fail alone."""
+        return self.connection.transaction()
 
     def _run(self, name: str, **values: Any) -> None:
         self.connection.execute(STATEMENTS[name], values)

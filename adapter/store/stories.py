@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 
-from adapter.events import Attempt, Booking, Change, Event, Story
+from adapter.events import Attempt, Booking, Change, Event, EventState, Reason, Story
 from adapter.store.rows import attempt_from_row, booking_from_row, event_from_row, storable
 from adapter.store.statements import Statements
 
@@ -28,6 +28,13 @@ class Stories(Statements):
     def bookings_of(self, event_id: int) -> tuple[Booking, ...]:
         """The bookings of one event, in the order of its items."""
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
+
+    def state_of(self, event_id: int) -> tuple[EventState, tuple[Reason, ...]] | None:
+        """How far an event has come and why, without its body."""
+        row = self._one("state_of_event", id=event_id)
+        if row is None:
+            return None
+        return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))
 
     def story(self, key: str) -> Story | None:
         """One lead's whole story, by the id of an event or a booking, or by Propexo's job id."""

@@ -3,7 +3,9 @@
 -- Who asks for which community, as keyed hashes of e-mail and phone; and when they asked.
 ALTER TABLE bookings
     ADD COLUMN person_keys bigint[] NOT NULL DEFAULT '{}',
-    ADD COLUMN asked_at timestamptz;
+    ADD COLUMN asked_at timestamptz,
+    -- When the sender called it off; it is then not sent again.
+    ADD COLUMN cancelled_at timestamptz;
 UPDATE bookings SET asked_at = events.received_at FROM events WHERE events.id = bookings.event_id;
 ALTER TABLE bookings ALTER COLUMN asked_at SET NOT NULL;
 CREATE INDEX bookings_by_person ON bookings USING gin (person_keys);

@@ -1,0 +1,232 @@
+"""What a sender that waits is told: the outcome of its webhook, in the words of its mapping."""
+
+import dataclasses
+import datetime as dt
+import enum
+import json
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self
+from xml.sax.saxutils import escape
+from zoneinfo import ZoneInfo
+
+from adapter.appointment import AppointmentSchema
+from adapter.events import Booking, BookingState, EventState, Reason
+
+KINDS: Final = {"json": "application/json", "xml": "application/xml", "text": "text/plain"}
+
+
+class Outcome(enum.StrEnum):
+    """What became of a webhook, as far as its sender is concerned."""
+
+    #: Stored; what becomes of it is not known yet.
+    ACCEPTED = "accepted"
+    #: Nothing was to be booked.
+    IGNORED = "ignored"
+    #: The tour stands already, or a newer request of the same person counts.
+    DUPLICATE = "duplicate"
+    BOOKED = "booked"
+    #: A person looks at it first.
+    HELD = "held"
+    #: It may stand in Knock, or not; a person finds out.
+    UNKNOWN = "unknown"
+    #: No tour was booked.
+    FAILED = "failed"
+
+
+#: What a booking's state means to its sender.
+OUTCOME_OF: Final[Mapping[BookingState, Outcome]] = {
+    BookingState.PENDING: Outcome.ACCEPTED,
+    BookingState.SENDING: Outcome.ACCEPTED,
+    BookingState.SUBMITTED: Outcome.ACCEPTED,
+    BookingState.BOOKED: Outcome.BOOKED,
+    BookingState.HELD: Outcome.HELD,
+    BookingState.FAILED: Outcome.FAILED,
+    BookingState.EXPIRED: Outcome.FAILED,
+    BookingState.UNKNOWN: Outcome.UNKNOWN,
+    BookingState.SUPERSEDED: Outcome.DUPLICATE,
+    BookingState.DUPLICATE: Outcome.DUPLICATE,
+    BookingState.DISCARDED: Outcome.IGNORED,
+}
+#: Of several bookings the first of these is told: nothing while one is open, then the worst.
+WORST_FIRST: Final = (
+    Outcome.ACCEPTED,
+    Outcome.FAILED,
+    Outcome.UNKNOWN,
+    Outcome.HELD,
+    Outcome.BOOKED,
+    Outcome.DUPLICATE,
+    Outcome.IGNORED,
+)
+
+#: What an event is that no booking was made of.
+_OUTCOME_WITHOUT_BOOKING: Final = {
+    EventState.RECEIVED: Outcome.ACCEPTED,
+    EventState.MAPPED: Outcome.IGNORED,
+    EventState.IGNORED: Outcome.IGNORED,
+    EventState.HELD: Outcome.HELD,
+    EventState.DISCARDED: Outcome.IGNORED,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What is known of an event at one moment."""
+
+    event_id: int
+    outcome: Outcome = Outcome.ACCEPTED
+    #: The first booking that ended so; None where there is none.
+    booking: Booking | None = None
+    #: Why it ended so.
+    reasons: Sequence[Reason] = ()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the sender has nothing more to wait for."""
+        return self.outcome is not Outcome.ACCEPTED
+
+
+def finding_from(
+    event_id: int, state: EventState, bookings: Sequence[Booking], reasons: Sequence[Reason] = ()
+) -> Finding:
+    """What an event in ``state`` with these bookings is to its sender."""
+    if state is EventState.RECEIVED or not bookings:
+        outcome = _OUTCOME_WITHOUT_BOOKING[state]
+        return Finding(event_id=event_id, outcome=outcome, reasons=reasons)
+    booking = min(bookings, key=lambda one: WORST_FIRST.index(OUTCOME_OF[one.state]))
+    outcome = OUTCOME_OF[booking.state]
+    return Finding(event_id=event_id, outcome=outcome, booking=booking, reasons=booking.reasons)
+
+
+# --- placeholders
+
+#: What ``{booking.…}`` may name besides the fields of the appointment.
+BOOKING_FIELDS: Final = (
+    *("state", "community", "starts_at", "starts_at_utc", "reason"),
+    *AppointmentSchema().fields,
+)
+NAMES: Final = frozenset({"event", "status", *(f"booking.{field}" for field in BOOKING_FIELDS)})
+
+
+def names_in(text: str) -> list[str]:
+    """The placeholders of a template's text. ValueError where its braces make no sense.
+
+    Python's own ``format`` would follow attributes and items; this reads names, and no more.
+    """
+    names = []
+    for _, name, spec, conversion in string.Formatter().parse(text):
+        if name is not None:
+            names.append(
+                name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            )
+    return names
+
+
+def values_from(finding: Finding) -> dict[str, str]:
+    """The text of every placeholder; one of which nothing is known is empty."""
+    values = dict.fromkeys(NAMES, "")
+    values |= {"event": str(finding.event_id), "status": str(finding.outcome)}
+    booking, said = finding.booking, {}
+    if booking is not None:
+        said = {name: _text(value) for name, value in booking.appointment.items()}
+        said |= {
+            "state": str(booking.state),
+            "community": booking.community or "",
+            "starts_at": in_words(booking.starts_at, booking.timezone),
+            "starts_at_utc": f"{booking.starts_at:%Y-%m-%dT%H:%M:%SZ}" if booking.starts_at else "",
+        }
+    if finding.outcome not in (Outcome.ACCEPTED, Outcome.BOOKED):
+        said["reason"] = "; ".join(dict.fromkeys(reason.reason for reason in finding.reasons))
+    return values | {f"booking.{name}": text for name, text in said.items()}
+
+
+def in_words(at: dt.datetime | None, timezone: str | None) -> str:
+    """An instant on the community's clock: ``Saturday 14 March at 2:30 PM``."""
+    if at is None or timezone is None:
+        return ""
+    local = at.astimezone(ZoneInfo(timezone))
+    return f"{local:%A} {local.day} {local:%B} at {local.hour % 12 or 12}:{local:%M %p}"
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+# --- templates
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Template:
+    """One answer with placeholders: data for JSON, a text for the others."""
+
+    kind: str
+    content: Any
+
+    def filled(self, values: Mapping[str, str]) -> str:
+        """The body of the answer, each value written so that it cannot break out of its place."""
+        if self.kind == "json":
+            return json.dumps(_filled(self.content, lambda name: values[name]))
+        if self.kind == "xml":
+            return str(_filled(self.content, lambda name: xml_from_text(values[name])))
+        return str(_filled(self.content, lambda name: values[name]))
+
+
+def _filled(content: Any, value_of: Callable[[str], str]) -> Any:
+    if isinstance(content, Mapping):
+        return {name: _filled(item, value_of) for name, item in content.items()}
+    if isinstance(content, list):
+        return [_filled(item, value_of) for item in content]
+    if not isinstance(content, str):
+        return content
+    pieces = string.Formatter().parse(content)
+    return "".join(words + (value_of(name) if name else "") for words, name, _, _ in pieces)
+
+
+def xml_from_text(text: str) -> str:
+    """Text for between tags and for attributes; characters that XML forbids are left out."""
+    kept = "".join(filter(_is_xml, text))
+    return escape(kept, {'"': "&quot;", "'": "&apos;"})
+
+
+def _is_xml(character: str) -> bool:
+    """Whether XML 1.0 knows the character (section 2.2)."""
+    code = ord(character)
+    return character in "\t\n\r" or 0x20 <= code <= 0xD7FF or 0xE000 <= code not in (0xFFFE, 0xFFFF)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """A body and its content type."""
+
+    body: str
+    mimetype: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Respond:
+    """The section ``respond`` of a mapping."""
+
+    #: How long the sender waits for the outcome; 0: not at all.
+    wait_seconds: int
+    #: One for each outcome that has its own, and None for all others.
+    templates: Mapping[str | None, Template]
+
+    @classmethod
+    def from_section(cls, said: Mapping[str, Any]) -> Self:
+        """The section as its mapping has it, which is checked when the mapping is loaded."""
+        templates: dict[str | None, Template] = {}
+        for name, value in said.items():
+            if name in KINDS:
+                templates[None] = Template(kind=name, content=value)
+            elif name != "wait":
+                ((kind, content),) = value.items()
+                templates[name] = Template(kind=kind, content=content)
+        return cls(wait_seconds=int(said.get("wait", "0s").removesuffix("s")), templates=templates)
+
+    def reply(self, finding: Finding) -> Reply:
+        """The answer; the plain JSON of all senders where the mapping has none for the outcome."""
+        template = self.templates.get(finding.outcome) or self.templates.get(None)
+        if template is None:
+            plain = {"event": finding.event_id, "status": finding.outcome}
+            return Reply(body=json.dumps(plain), mimetype=KINDS["json"])
+        return Reply(body=template.filled(values_from(finding)), mimetype=KINDS[template.kind])
