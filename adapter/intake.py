@@ -188,8 +188,7 @@ class Intake:
             off = self._seen.cancellation(event.source, item.dedupe_key)
             leads.claim(event.source, off, booking_id, now=now)
         earlier = self._earlier(leads, event, item)
-        is_ours = earlier is not None and earlier.state in STILL_OURS
-        if earlier is not None and is_ours:
+        if earlier is not None and earlier.state in STILL_OURS:
             leads.move(
                 earlier.id,
                 BookingState.DISCARDED,

@@ -54,11 +54,6 @@ class Path:
         """
         return read(data, self.parts, self.quoted)
 
-    def without_first(self) -> "Path":
-        """The rest of the path, below its first name."""
-        quoted = frozenset(number - 1 for number in self.quoted if number)
-        return Path(self.text, self.parts[1:], quoted)
-
 
 def path_from_text(text: str) -> Path:
     """A path out of what a mapping writes. Raises ValueError when it is none."""

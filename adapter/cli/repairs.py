@@ -4,7 +4,7 @@ import datetime as dt
 import getpass
 import json
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -24,16 +24,14 @@ by_option = click.option(
 )
 
 
-def _repairs(store: Store) -> Repairs:
-    settings = settings_from()
-    known = sources.load(settings.mappings_dir, settings.policy)
-    return Repairs(settings, store, known, utc_now)
+Acts = TypeVar("Acts", Repairs, Replays)
 
 
-def _replays(store: Store) -> Replays:
+def _acting(acts: type[Acts], store: Store) -> Acts:
+    """Repairs or replays, over the store and the mappings of now."""
     settings = settings_from()
     known = sources.load(settings.mappings_dir, settings.policy)
-    return Replays(settings, store, known, utc_now)
+    return acts(settings, store, known, utc_now)
 
 
 def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -71,7 +69,7 @@ def release(id: int, pairs: tuple[str, ...], not_in_knock: bool, anyway: bool, b
     adapter release 1010 --set starts_at=2026-03-14T14:30 --set community=maple-court
     """
     with opened_store(settings_from()) as store:
-        booking = _repairs(store).release(
+        booking = _acting(Repairs, store).release(
             id, _changes(pairs), by=by, is_not_in_knock=not_in_knock, is_wanted_anyway=anyway
         )
     click.echo(f"booking {booking.id} is released: adapter show {booking.id}")
@@ -84,7 +82,7 @@ def release(id: int, pairs: tuple[str, ...], not_in_knock: bool, anyway: bool, b
 def discard(id: int, reason: str, by: str) -> None:
     """Put a booking or a held event aside: done by hand, a test, not a lead."""
     with opened_store(settings_from()) as store:
-        _repairs(store).discard(id, reason, by=by)
+        _acting(Repairs, store).discard(id, reason, by=by)
     click.echo(f"{id} is discarded")
 
 
@@ -125,7 +123,7 @@ def replay(
                 until=until.replace(tzinfo=dt.UTC) if until else None,
                 limit=limit,
             )
-        replays = _replays(store)
+        replays = _acting(Replays, store)
         found = [replays.replay(event_id, by=by, dry_run=dry_run) for event_id in chosen]
     if as_json:
         click.echo(json.dumps({"events": [_as_dict(one) for one in found]}, indent=2))

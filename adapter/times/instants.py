@@ -14,9 +14,6 @@ from adapter.times.formats import Format, compile_format
 #: A year outside is a typing error or a filler.
 YEARS: Final = range(2000, 2101)
 
-#: What ``dst:`` in a mapping may say.
-DST_CHOICES: Final = ("earlier", "later")
-
 # The shape is checked here, the numbers by fromisoformat, which alone would take a date for
 # midnight and any character between the two.
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
