@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-annotate --no-header
+	--no-emit-index-url --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test chaos check bench format docs lock clean
@@ -54,7 +54,8 @@ docs: .venv/ready ## write the generated parts of README.md and docs/ anew
 	@$(BIN)/python -m tests.documents
 	@$(BIN)/python -m adapter.sources.reference
 
-lock: .venv/ready ## compile requirements/ anew from pyproject.toml
+lock: ## compile requirements/ anew from pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) pyproject.toml -o requirements/production.txt
 	$(COMPILE) pyproject.toml --extra embedded -o requirements/embedded.txt
