@@ -4,9 +4,10 @@ Everything here is written in the transaction that settles the event, under a lo
 and community that it names.
 """
 
+import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from adapter import order
 from adapter.events import Booking, BookingState, Event, EventState, Reason
@@ -45,9 +46,20 @@ class Intake:
         self._shared = shared_contacts
 
     def keep(
-        self, leads: Leads, event: Event, mapped: Mapped, mapping_hash: str | None, now: dt.datetime
+        self,
+        leads: Leads,
+        event: Event,
+        mapped: Mapped,
+        mapping_hash: str | None,
+        now: dt.datetime,
+        *,
+        is_forced: bool = False,
     ) -> None:
-        """Writes an event's outcome and its bookings; a lane is woken for each that may go out."""
+        """Writes an event's outcome and its bookings; a lane is woken for each that may go out.
+
+        With ``is_forced`` a person wants them whatever came before: they are asked for now, and
+        neither an earlier item nor an earlier tour of the same person makes them duplicates.
+        """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
         first = len(leads.bookings_of(event.id))  # those of an earlier look, when it is replayed
         drafts = [self._draft(number, item, event) for number, item in enumerate(items, first)]
@@ -59,6 +71,8 @@ class Intake:
             elif item.dedupe_key is not None and item.dedupe_key in seen_here:
                 twice = draft.but(BookingState.DUPLICATE, "item_seen_before")
                 leads.insert_booking(event, twice, leads.next_id(), now=now)
+            elif is_forced:
+                woken.add(self._force(leads, event, item, draft, now))
             else:
                 woken.add(self._place(leads, event, item, draft, now))
             seen_here.add(item.dedupe_key)
@@ -123,6 +137,40 @@ class Intake:
             if verdict.reason is not None:
                 why = _sentence(verdict.reason, verdict.because_of)
                 draft = draft.but(verdict.state, verdict.reason, why)
+        return self._insert(leads, event, item, draft, booking_id, replaces, now)
+
+    def _force(
+        self, leads: Leads, event: Event, item: Item, draft: NewBooking, now: dt.datetime
+    ) -> int:
+        """Stores a booking that a person wants whatever came before; what waits gives way to it.
+
+        Two tours of one person here in one webhook still wait: Knock would keep the last only.
+        """
+        booking_id, draft = leads.next_id(), dataclasses.replace(draft, asked_at=now)
+        waiting = leads.live_bookings_of(draft.person_keys, (BookingState.PENDING,))
+        twin = next((other for other in waiting if other.event_id == event.id), None)
+        if draft.state is BookingState.PENDING:
+            draft = dataclasses.replace(draft, reason="forced")
+            if twin is not None:
+                why = _sentence("two_tours_at_once", twin.id)
+                draft = draft.but(BookingState.HELD, "two_tours_at_once", why)
+        if item.dedupe_key is not None:
+            key = self._seen.item(event.source, item.dedupe_key)
+            leads.claim(event.source, key, booking_id, now=now)
+        replaces = [other.id for other in waiting] if draft.state is BookingState.PENDING else []
+        return self._insert(leads, event, item, draft, booking_id, replaces, now)
+
+    def _insert(
+        self,
+        leads: Leads,
+        event: Event,
+        item: Item,
+        draft: NewBooking,
+        booking_id: int,
+        replaces: Iterable[int],
+        now: dt.datetime,
+    ) -> int:
+        """Writes a booking in its place; its id where it may go out, else 0."""
         leads.insert_booking(event, draft, booking_id, now=now)
         for other in replaces:
             _replace(leads, other, booking_id, now)

@@ -1,6 +1,7 @@
 """Replay: a stored event is mapped again, after a mapping was mended, with the difference shown."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from adapter.store import Store
 
 #: Bookings of an event that a replay puts aside for what the mapping makes of it now.
 REPLAYED = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
+#: What nobody can force: it is on its way, or nobody knows whether it stands in Knock.
+ON_ITS_WAY = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,10 +44,14 @@ class Replays:
         self._sources = sources
         self._clock = clock
 
-    def replay(self, event_id: int, *, by: str, dry_run: bool) -> Difference:
+    def replay(
+        self, event_id: int, *, by: str, dry_run: bool, forced_because: str | None = None
+    ) -> Difference:
         """Maps an event again with the mapping of now; ``dry_run`` only says what would change.
 
-        What is on its way, booked, or may be, is left alone.
+        What is on its way, booked, put aside, or past is left alone. With ``forced_because``, the
+        reason that the history keeps, only what is on its way is: what was booked is booked once
+        more, and a past tour is held with what the mapping makes of it now.
         """
         intake = Intake(Seen(self._store.hash_key()), self._settings.policy.shared_contacts)
         now = self._clock()
@@ -53,16 +60,19 @@ class Replays:
             if event is None:
                 raise NotPossible(f"there is no event {event_id}")
             source, bookings = self._sources.get(event.source), leads.bookings_of(event_id)
-            refusal = _refusal(event, source, bookings)
             mapped = Mapped(outcome=Outcome.HELD)
             if source is not None:
                 mapped = source.map(delivery_of(event), now=now)
-            difference = _difference(event, refusal, bookings, mapped)
+            is_forced = forced_because is not None
+            refusal = _refusal(event, source, bookings, is_forced=is_forced)
+            if refusal is None and not is_forced and _is_past(mapped, now):
+                refusal = "its tour has passed"
+            difference = _difference(event, refusal, bookings, mapped, is_forced=is_forced)
             if refusal is None and source is not None and not dry_run:
                 for booking in bookings:
                     leads.move(booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by)
-                leads.reopen_event(event_id, why="replayed", by=by, now=now)
-                intake.keep(leads, event, mapped, source.hash, now)
+                leads.reopen_event(event_id, why=forced_because or "replayed", by=by, now=now)
+                intake.keep(leads, event, mapped, source.hash, now, is_forced=is_forced)
         return difference
 
 
@@ -76,28 +86,45 @@ def delivery_of(event: Event) -> Delivery:
     )
 
 
-def _refusal(event: Event, source: Source | None, bookings: tuple[Booking, ...]) -> str | None:
+def _refusal(
+    event: Event, source: Source | None, bookings: tuple[Booking, ...], *, is_forced: bool
+) -> str | None:
     if source is None:
         return f"there is no mapping called {event.source}"
     if event.state is EventState.RECEIVED:
         return "it waits to be mapped"
-    if event.state is EventState.DISCARDED:
+    if event.state is EventState.DISCARDED and not is_forced:
         return "it was discarded"
-    settled = [
-        booking
-        for booking in bookings
-        if booking.state not in REPLAYED and booking.reason != "replayed"
-    ]
-    if settled:
-        return f"booking {settled[0].id} of it is {settled[0].state}"
+    for booking in bookings:
+        if booking.state in ON_ITS_WAY if is_forced else _is_settled(booking):
+            return f"booking {booking.id} of it is {booking.state}"
     return None
 
 
+def _is_settled(booking: Booking) -> bool:
+    return booking.state not in REPLAYED and booking.reason != "replayed"
+
+
+def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
+    """Whether every tour of it has begun."""
+    starts = [item.starts_at for item in mapped.items if item.outcome is not Outcome.IGNORED]
+    return bool(starts) and all(start is not None and start <= now for start in starts)
+
+
 def _difference(
-    event: Event, refusal: str | None, bookings: tuple[Booking, ...], mapped: Mapped
+    event: Event,
+    refusal: str | None,
+    bookings: tuple[Booking, ...],
+    mapped: Mapped,
+    *,
+    is_forced: bool,
 ) -> Difference:
     items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
-    before = [booking for booking in bookings if booking.state in REPLAYED]
+    before = [
+        booking
+        for booking in bookings
+        if booking.state in REPLAYED or (is_forced and booking.reason != "replayed")
+    ]
     changed: dict[str, tuple[Any, Any]] = {}
     for number in range(max(len(items), len(before))):
         old = _facts_of_booking(before[number]) if number < len(before) else {}
@@ -117,7 +144,7 @@ def _difference(
 
 
 def _facts_of_booking(booking: Booking) -> dict[str, Any]:
-    ready = booking.state is BookingState.PENDING
+    ready = booking.state in (BookingState.PENDING, BookingState.BOOKED)
     return {**booking.appointment, "outcome": "book" if ready else "held"}
 
 

@@ -1,11 +1,14 @@
 """What people do with leads that wait, on real parts."""
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from adapter.cli import commands
 from adapter.events import BookingState, EventState
 from adapter.exceptions import NotPossible
 from adapter.repairs import Repairs
@@ -216,3 +219,106 @@ def test_replays_are_chosen_by_source_state_and_time(house: House) -> None:
         assert leads.events_to_replay(source="website") == []
         assert leads.events_to_replay(since=house.clock() + dt.timedelta(days=1)) == []
         assert len(leads.events_to_replay(source="rentfeed", limit=1)) == 1
+
+
+def test_a_past_tour_is_replayed_only_by_force_and_then_waits_for_a_person(house: House) -> None:
+    booking_id = held_for_its_time(house)
+    event_id = house.story(booking_id).event.id
+    house.clock.advance(30 * 86400)
+    refused = replays(house).replay(event_id, by="ana", dry_run=False)
+    assert refused.refusal == "its tour has passed"
+    assert house.state(booking_id) is HELD
+
+    forced = replays(house).replay(event_id, by="ana", dry_run=False, forced_because="asked again")
+    assert forced.refusal is None
+    _, again = house.story(event_id).bookings
+    assert again.state is HELD
+    assert any(reason.reason == "is in the past" for reason in again.reasons)
+
+
+def test_a_forced_replay_books_again_past_every_protection_and_says_who_and_why(
+    house: House, upstream: Upstream
+) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1))
+    settle(house)
+    house.clock.advance(3600)
+    assert replays(house).replay(first.event_id, by="ana", dry_run=False).refusal is not None
+
+    reason = "deleted in Knock by mistake"
+    planned = replays(house).replay(first.event_id, by="ana", dry_run=True, forced_because=reason)
+    assert (planned.refusal, planned.fields) == (None, {})
+    assert len(house.story(first.id).bookings) == 1
+    replays(house).replay(first.event_id, by="ana", dry_run=False, forced_because=reason)
+    settle(house)
+
+    story = house.story(first.id)
+    assert [booking.state for booking in story.bookings] == [BOOKED, BOOKED]
+    assert len(upstream.posts()) == 2
+    assert [line.by for line in story.history if line.why == reason] == ["ana"]
+    # What comes now is judged beside the newer booking.
+    (repeat,) = house.mapped("rentfeed", same_person(2))
+    assert repeat.state is BookingState.DUPLICATE
+
+
+def test_a_forced_replay_takes_the_place_of_what_waits_and_is_the_newest(
+    house: House, upstream: Upstream
+) -> None:
+    (older,) = house.mapped("rentfeed", same_person(1))
+    repairs(house).discard(older.id, "not ours", by="ana")
+    house.clock.advance(3600)
+    (newer,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    replays(house).replay(older.event_id, by="ana", dry_run=False, forced_because="it is ours")
+
+    assert house.state(newer.id) is BookingState.SUPERSEDED
+    settle(house)
+    assert house.story(older.id).bookings[-1].state is BOOKED
+    (posted,) = upstream.posts()
+    assert posted["appointment_time"] == "20:30:00"
+
+
+def test_a_forced_replay_that_is_put_off_does_not_give_way_to_what_was_booked_before(
+    house: House, upstream: Upstream
+) -> None:
+    (older,) = house.mapped("rentfeed", same_person(1))
+    house.clock.advance(3600)
+    house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    settle(house)
+    replays(house).replay(older.event_id, by="ana", dry_run=False, forced_because="she rang")
+    upstream.fault({"status": 429})
+    house.send()
+    house.clock.advance(600)
+    settle(house)
+
+    assert house.story(older.id).bookings[-1].state is BOOKED
+
+
+def test_two_tours_here_in_a_forced_webhook_still_wait_for_a_person(house: House) -> None:
+    payload = json.loads((MAPPINGS / "samples/leasebot-handoff.json").read_text())
+    for tour in payload["handoff"]["tours"]:
+        tour["property"] = "Maple Court"
+    event_id = house.mapped("leasebot", payload)[0].event_id
+    replays(house).replay(event_id, by="ana", dry_run=False, forced_because="both")
+
+    assert [booking.state for booking in house.story(event_id).bookings[2:]] == [PENDING, HELD]
+    assert house.story(event_id).bookings[3].reason == "two_tours_at_once"
+
+
+@pytest.mark.parametrize("fault", [{"drop": "after"}, {"job": "PENDING"}], ids=str)
+def test_what_may_be_on_its_way_is_not_replayed_by_force(
+    house: House, upstream: Upstream, fault: dict[str, str]
+) -> None:
+    upstream.fault(fault)
+    (booking,) = house.mapped("rentfeed", lead(1))
+    house.send()
+    forced = replays(house).replay(
+        booking.event_id, by="ana", dry_run=False, forced_because="now, please"
+    )
+    assert forced.refusal is not None
+    assert f"booking {booking.id} of it is" in forced.refusal
+    assert len(house.story(booking.id).bookings) == 1
+
+
+def test_a_forced_replay_needs_a_reason() -> None:
+    asked = CliRunner().invoke(commands, ["replay", "1001", "--force"])
+    assert asked.exit_code == 2
+    assert "--force needs --reason" in asked.output

@@ -94,6 +94,12 @@ def discard(id: int, reason: str, by: str) -> None:
 @click.option("--until", type=click.DateTime(), help="Received before then (UTC).")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also what is booked, put aside or past: a renter may get a second mail.",
+)
+@click.option("--reason", help="Why it is forced; it stays in the history.")
 @by_option
 @as_json
 def replay(
@@ -104,15 +110,21 @@ def replay(
     until: dt.datetime | None,
     limit: int,
     dry_run: bool,
+    force: bool,
+    reason: str | None,
     by: str,
     as_json: bool,
 ) -> None:
     """Map stored webhooks again, after a mapping was mended.
 
-    What is on its way, booked, or may be, is left alone; past tours are held again.
+    What is on its way, booked, put aside or past is left alone. --force with a --reason books once
+    more what was booked, whatever came before it, and holds a past tour for a person who picks
+    another time; what is on its way or unknown is left alone even then.
     """
     if not (ids or source or states or since):
         raise click.UsageError("name IDs, or choose by --source, --state, --since")
+    if force and not reason:
+        raise click.UsageError("--force needs --reason: it stays in the history")
     with opened_store(settings_from()) as store:
         with store.transaction() as leads:
             chosen = leads.events_to_replay(
@@ -124,7 +136,12 @@ def replay(
                 limit=limit,
             )
         replays = _acting(Replays, store)
-        found = [replays.replay(event_id, by=by, dry_run=dry_run) for event_id in chosen]
+        found = [
+            replays.replay(
+                event_id, by=by, dry_run=dry_run, forced_because=reason if force else None
+            )
+            for event_id in chosen
+        ]
     if as_json:
         click.echo(json.dumps({"events": [_as_dict(one) for one in found]}, indent=2))
     else:

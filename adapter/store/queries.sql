@@ -147,7 +147,7 @@ RETURNING event_id
 -- Lets an event be mapped again.
 WITH moved AS (
     UPDATE events e SET state = 'received' FROM events before
-    WHERE e.id = %(id)s AND before.id = e.id AND before.state IN ('held', 'ignored', 'mapped')
+    WHERE e.id = %(id)s AND before.id = e.id AND before.state <> 'received'
     RETURNING e.id, before.state AS from_state
 )
 INSERT INTO history (event_id, at, from_state, to_state, why, by)
