@@ -78,6 +78,10 @@ class Settings:
     notice_minutes: int = 5
     #: How far the lists that Propexo serves may be behind Knock.
     sync_lag_hours: int = 13
+    #: What was sent to us and by us is erased so long after it came, once its tours are over.
+    payload_days: int = 90
+    #: The same for whom it was about: then only ids, states and times are left.
+    lead_days: int = 730
     #: How much more often one source's bookings go out than another's; 1 where it is not named.
     source_weights: Mapping[str, int] = dataclasses.field(default_factory=dict)
     worker_concurrency: int = 12

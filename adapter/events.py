@@ -161,6 +161,8 @@ class Event:
     #: Hash of the mapping that read it; None before that.
     mapping_hash: str | None
     reasons: tuple[Reason, ...]
+    #: ``all``; ``lead``: what was sent is erased; ``nothing``: so is who it was about.
+    kept: str = "all"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

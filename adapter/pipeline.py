@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 
 from adapter import outcomes, signatures
 from adapter.config import Settings
+from adapter.erasure import Erasure
 from adapter.events import Clock, Event, EventState, Reason, utc_now
 from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.following import Follower
@@ -96,6 +97,7 @@ class Pipeline:
         self.journal = Journal(store, settings)
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
+        self.erasure = Erasure(settings, store, clock)
 
     # --- receive, verify, store
 
@@ -243,7 +245,10 @@ class Pipeline:
                     leads.look_again(booking, later)
 
     def recover(self) -> None:
-        """Finds what a dead process left: unfinished POSTs become unknown, lost tasks come back."""
+        """Finds what a dead process left: unfinished POSTs become unknown, lost tasks come back.
+
+        And forgets, a little at a time, what is older than the settings keep.
+        """
         now = self.clock()
         with self.store.transaction() as leads:
             for attempt in leads.abandoned(now):
@@ -253,6 +258,7 @@ class Pipeline:
             log.warning("tasks_put_again", extra={"count": woken})
         self.sender.expire_late()
         self.sender.open_gate()
+        self.erasure.forget_old()
 
     def _seen(self) -> Seen:
         # Its key is read before any transaction that needs it, which else would want another one.

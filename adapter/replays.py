@@ -93,6 +93,8 @@ def _refusal(
         return f"there is no mapping called {event.source}"
     if event.state is EventState.RECEIVED:
         return "it waits to be mapped"
+    if event.kept != "all":
+        return "what was sent is erased"
     if event.state is EventState.DISCARDED and not is_forced:
         return "it was discarded"
     for booking in bookings:

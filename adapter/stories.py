@@ -37,6 +37,7 @@ def event_as_dict(event: Event) -> dict[str, Any]:
         "content_type": event.content_type,
         "bytes": len(event.body),
         "mapping_hash": event.mapping_hash,
+        "kept": event.kept,
         "reasons": [reason.as_dict() for reason in event.reasons],
     }
 
@@ -187,6 +188,11 @@ def story_text(story: Story) -> str:
         f"event {event.id} from {event.source}: {event.state}",
         f"  received {utc(event.received_at)}, {len(event.body)} bytes of {kind}",
     ]
+    if event.kept != "all":
+        lines.append(
+            "  what was sent is erased"
+            + (", and whom it was about" if event.kept == "nothing" else "")
+        )
     if story.repeats:
         times = "once" if story.repeats == 1 else f"{story.repeats} times"
         lines.append(f"  came again {times}; counted, not booked again")

@@ -147,6 +147,18 @@ VARIABLES = (
         "How far Propexo's lists may be behind Knock; so long an `unknown` booking is looked for.",
     ),
     Variable(
+        "ADAPTER_PAYLOAD_DAYS",
+        "payload_days",
+        environment.integer(1, 36500),
+        "What was sent is erased so many days after it came, once its tours are over.",
+    ),
+    Variable(
+        "ADAPTER_LEAD_DAYS",
+        "lead_days",
+        environment.integer(1, 36500),
+        "So is the renter's name, contact and notes; ids, states and times stay.",
+    ),
+    Variable(
         "ADAPTER_SOURCE_WEIGHTS",
         "source_weights",
         environment.weights,

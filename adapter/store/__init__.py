@@ -10,6 +10,7 @@ import psycopg_pool
 from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
+from adapter.store.erasures import Erasures
 from adapter.store.gate import GateRow
 from adapter.store.leads import Leads
 from adapter.store.migrate import migrate, pending, reason_of
@@ -21,6 +22,7 @@ from adapter.store.statements import STATEMENTS
 from adapter.store.tasks import Task
 
 __all__ = [
+    "Erasures",
     "GateRow",
     "Leads",
     "NewBooking",

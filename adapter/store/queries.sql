@@ -437,3 +437,70 @@ SELECT source, name, used_at FROM secret_uses
 -- How many events of each source are in each state, and when the last one came.
 SELECT source, state, count(*) AS events, max(received_at) AS last_at FROM events
 GROUP BY source, state
+
+-- name: erasable_events
+-- Events of which something is kept, received before then, with no tour to come and none on its way.
+SELECT e.id FROM events e
+WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
+    AND e.received_at < %(before)s
+    AND NOT EXISTS (
+    SELECT FROM bookings b WHERE b.event_id = e.id
+        AND (b.state IN ('pending', 'sending', 'submitted') OR b.due_at IS NOT NULL
+            OR b.starts_at > %(now)s))
+ORDER BY e.received_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+
+-- name: erase_payloads
+-- Erases what was sent to us and by us. What became of it stays.
+WITH stripped AS (
+    UPDATE events SET
+        kept = 'lead', body = '', headers = '{}', query = '',
+        reasons = (SELECT COALESCE(jsonb_agg(one - 'value'), '[]')
+            FROM jsonb_array_elements(reasons) AS one)
+    WHERE id = ANY(%(ids)s)
+), silenced AS (
+    UPDATE bookings SET reasons = (SELECT COALESCE(jsonb_agg(one - 'value'), '[]')
+        FROM jsonb_array_elements(reasons) AS one)
+    WHERE event_id = ANY(%(ids)s)
+)
+UPDATE attempts SET request = '{}', answer = NULL
+WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
+
+-- name: erase_people
+-- Erases who it was about: only these fields of an appointment stay, and constant words of history.
+WITH forgotten AS (
+    UPDATE events SET kept = 'nothing' WHERE id = ANY(%(ids)s)
+), nameless AS (
+    UPDATE bookings SET appointment = (SELECT COALESCE(jsonb_object_agg(key, value), '{}')
+        FROM jsonb_each(appointment) WHERE key = ANY(%(fields)s))
+    WHERE event_id = ANY(%(ids)s)
+)
+UPDATE history SET why = 'erased' WHERE event_id = ANY(%(ids)s) AND why !~ '^[a-z_]+$'
+
+-- name: erase_booking_words
+-- The reason of a booking that a person wrote by hand.
+UPDATE bookings SET reason = 'erased' WHERE event_id = ANY(%(ids)s) AND reason !~ '^[a-z_]+$'
+
+-- name: erase_rejections
+-- Removes refused requests that came before then.
+DELETE FROM rejections WHERE id IN (
+    SELECT id FROM rejections WHERE received_at < %(before)s ORDER BY received_at LIMIT %(limit)s)
+RETURNING id
+
+-- name: last_event_id
+-- The newest event's id.
+SELECT max(id) AS id FROM events
+
+-- name: events_that_name
+-- Of the events after one id and up to another: those that hold a text that matches.
+SELECT e.id FROM events e
+WHERE e.id > %(after)s AND e.id <= %(until)s AND e.kept <> 'nothing' AND (
+    lower(encode(e.body, 'escape')) ~ %(pattern)s OR lower(e.query) ~ %(pattern)s
+    OR lower(e.headers::text) ~ %(pattern)s OR EXISTS (
+    SELECT FROM bookings b WHERE b.event_id = e.id AND lower(b.appointment::text) ~ %(pattern)s))
+ORDER BY e.id
+
+-- name: rejections_that_name
+-- Refused requests that hold a text that matches.
+SELECT id FROM rejections
+WHERE lower(encode(body, 'escape')) ~ %(pattern)s OR lower(url) ~ %(pattern)s
+    OR lower(headers::text) ~ %(pattern)s
