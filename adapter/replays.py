@@ -12,7 +12,7 @@ from adapter.intake import Intake
 from adapter.mapping import Delivery, Item, Mapped, Outcome
 from adapter.seen import Seen
 from adapter.sources import Source
-from adapter.store import Store
+from adapter.store import Leads, Store
 
 #: Bookings of an event that a replay puts aside for what the mapping makes of it now.
 REPLAYED = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
@@ -49,12 +49,13 @@ class Replays:
     ) -> Difference:
         """Maps an event again with the mapping of now; ``dry_run`` only says what would change.
 
-        What is on its way, booked, put aside, or past is left alone. With ``forced_because``, the
-        reason that the history keeps, only what is on its way is: what was booked is booked once
-        more, and a past tour is held with what the mapping makes of it now.
+        What is on its way, booked, put aside, or past is left alone; of several tours in one
+        webhook, each by itself where the mapping gives it a key of its own. With
+        ``forced_because``, the reason that the history keeps, only what is on its way is: what
+        was booked is booked once more, and a past tour is held with what the mapping makes of it.
         """
-        intake = Intake(Seen(self._store.hash_key()), self._settings.policy.shared_contacts)
-        now = self._clock()
+        seen, now = Seen(self._store.hash_key()), self._clock()
+        intake = Intake(seen, self._settings.policy.shared_contacts)
         with self._store.transaction() as leads:
             event = leads.event(event_id, lock=True)
             if event is None:
@@ -64,7 +65,9 @@ class Replays:
             if source is not None:
                 mapped = source.map(delivery_of(event), now=now)
             is_forced = forced_because is not None
-            refusal = _refusal(event, source, bookings, is_forced=is_forced)
+            if not is_forced:
+                mapped = _without_settled(leads, seen, event, bookings, mapped)
+            refusal = _refusal(event, source, bookings, mapped, is_forced=is_forced)
             if refusal is None and not is_forced and _is_past(mapped, now):
                 refusal = "its tour has passed"
             difference = _difference(event, refusal, bookings, mapped, is_forced=is_forced)
@@ -86,8 +89,30 @@ def delivery_of(event: Event) -> Delivery:
     )
 
 
+def _without_settled(
+    leads: Leads, seen: Seen, event: Event, bookings: tuple[Booking, ...], mapped: Mapped
+) -> Mapped:
+    """The items whose bookings still wait, where others of the same webhook are settled."""
+    if not any(map(_is_settled, bookings)):
+        return mapped
+    waiting = {booking.id for booking in bookings if booking.state in REPLAYED}
+
+    def waits(item: Item) -> bool:
+        if item.dedupe_key is None:
+            return False
+        digest = seen.item(event.source, item.dedupe_key)
+        return leads.lead_of_claim(event.source, digest) in waiting
+
+    return dataclasses.replace(mapped, items=tuple(filter(waits, mapped.items)))
+
+
 def _refusal(
-    event: Event, source: Source | None, bookings: tuple[Booking, ...], *, is_forced: bool
+    event: Event,
+    source: Source | None,
+    bookings: tuple[Booking, ...],
+    mapped: Mapped,
+    *,
+    is_forced: bool,
 ) -> str | None:
     if source is None:
         return f"there is no mapping called {event.source}"
@@ -97,6 +122,8 @@ def _refusal(
         return "what was sent is erased"
     if event.state is EventState.DISCARDED and not is_forced:
         return "it was discarded"
+    if mapped.items and not is_forced:
+        return None  # the others of it are left out
     for booking in bookings:
         if booking.state in ON_ITS_WAY if is_forced else _is_settled(booking):
             return f"booking {booking.id} of it is {booking.state}"

@@ -1,7 +1,6 @@
 """What people do with leads that wait, on real parts."""
 
 import datetime as dt
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from adapter.exceptions import NotPossible
 from adapter.repairs import Repairs
 from adapter.replays import Replays
 from adapter.sources import load
-from tests.house import MAPPINGS, House
+from tests.house import MAPPINGS, House, sample
 from tests.test_once_and_in_order import lead, same_person, settle
 from tests.upstream import Upstream
 
@@ -140,6 +139,16 @@ def test_a_lead_is_put_aside_with_a_reason(house: House) -> None:
         repairs(house).discard(event.event_id, "again", by="ana")
 
 
+def mend(house: House, folder: Path, old: str, new: str) -> None:
+    """The mappings with one text replaced, as the sources of now."""
+    mended = folder / "mappings"
+    mended.mkdir()
+    for file in MAPPINGS.glob("*.yaml"):
+        (mended / file.name).write_text(file.read_text().replace(old, new))
+    (mended / "samples").symlink_to(MAPPINGS / "samples")
+    house.pipeline.sources = load(mended, house.settings.policy)
+
+
 def test_after_a_mapping_is_mended_a_group_is_replayed(
     house: House, upstream: Upstream, tmp_path: Path
 ) -> None:
@@ -148,13 +157,7 @@ def test_after_a_mapping_is_mended_a_group_is_replayed(
         payload = lead(number)
         payload["listing"] |= {"propertyId": "777", "propertyName": "Maple Ct"}
         events.append(house.mapped("rentfeed", payload)[0].event_id)
-    mended = tmp_path / "mappings"
-    mended.mkdir()
-    for file in MAPPINGS.glob("*.yaml"):
-        text = file.read_text().replace("[20417, Maple Court]", "[20417, Maple Court, 777]")
-        (mended / file.name).write_text(text)
-    (mended / "samples").symlink_to(MAPPINGS / "samples")
-    house.pipeline.sources = load(mended, house.settings.policy)
+    mend(house, tmp_path, "[20417, Maple Court]", "[20417, Maple Court, 777]")
 
     planned = [replays(house).replay(event, by="ana", dry_run=True) for event in events]
     assert {one.outcome for one in planned} == {"book"}
@@ -293,7 +296,7 @@ def test_a_forced_replay_that_is_put_off_does_not_give_way_to_what_was_booked_be
 
 
 def test_two_tours_here_in_a_forced_webhook_still_wait_for_a_person(house: House) -> None:
-    payload = json.loads((MAPPINGS / "samples/leasebot-handoff.json").read_text())
+    payload = sample("leasebot-handoff.json")
     for tour in payload["handoff"]["tours"]:
         tour["property"] = "Maple Court"
     event_id = house.mapped("leasebot", payload)[0].event_id
@@ -322,3 +325,23 @@ def test_a_forced_replay_needs_a_reason() -> None:
     asked = CliRunner().invoke(commands, ["replay", "1001", "--force"])
     assert asked.exit_code == 2
     assert "--force needs --reason" in asked.output
+
+
+def test_of_two_tours_in_one_webhook_the_one_that_waits_is_replayed(
+    house: House, upstream: Upstream, tmp_path: Path
+) -> None:
+    payload = sample("leasebot-handoff.json")
+    payload["handoff"]["tours"][1]["property"] = "Elm Row"
+    booked, held = house.mapped("leasebot", payload)
+    settle(house)
+    assert [house.state(booked.id), house.state(held.id)] == [BOOKED, HELD]
+    mend(house, tmp_path, "leasebot: [Harbor Flats]", "leasebot: [Harbor Flats, Elm Row]")
+
+    planned = replays(house).replay(booked.event_id, by="ana", dry_run=True)
+    assert planned.fields["0.outcome"] == ("held", "book")
+    replays(house).replay(booked.event_id, by="ana", dry_run=False)
+    settle(house)
+
+    states = [booking.state for booking in house.story(booked.event_id).bookings]
+    assert states == [BOOKED, BookingState.SUPERSEDED, BOOKED]
+    assert len(upstream.posts()) == 2
