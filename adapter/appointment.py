@@ -144,6 +144,23 @@ def _flat(messages: Any) -> list[str]:
     return [str(message) for message in messages]
 
 
+def value_from_text(name: str, text: str) -> Any:
+    """What a person typed for a field, as the field's own kind: ``2`` and ``1, 2`` are numbers.
+
+    What cannot be taken so stays text, and is refused by :func:`problems`.
+    """
+    field = _SCHEMA.fields.get(name)
+    if isinstance(field, fields.List):
+        parts = [part.strip(" \"'") for part in text.strip(" []").split(",") if part.strip()]
+        return [_plain(field.inner, part) for part in parts]
+    return _plain(field, text.strip()) if field is not None else text
+
+
+def _plain(field: fields.Field[Any], text: str) -> Any:
+    is_number = text.isascii() and text.isdigit() and len(text) < 12
+    return int(text) if isinstance(field, fields.Integer) and is_number else text
+
+
 #: How each field is read where the mapping says no more. None: it has to be named.
 TRANSFORM_OF: Final[Mapping[str, str | None]] = {
     "first_name": "text",

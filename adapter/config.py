@@ -12,6 +12,8 @@ from adapter.exceptions import ConfigurationError
 from adapter.variables import VARIABLES
 
 PROPEXO_URL = "https://api.propexo.com"
+#: The token that the sandbox takes when no other is set.
+SANDBOX_TOKEN = "sandbox"  # noqa: S105 - it opens nothing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,10 +89,17 @@ class Settings:
     worker_concurrency: int = 12
     web_workers: int = 2
     web_threads: int = 8
+    #: People of the console: name → (role, hash of the password). Others are in the database.
+    users: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict, repr=False)
     log_level: str = "INFO"
     policy: Policy = Policy()
     #: The environment, for the secrets that mappings name.
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether tours are booked in the sandbox, not in Knock."""
+        return self.propexo_token in (None, SANDBOX_TOKEN)
 
 
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:

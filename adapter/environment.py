@@ -121,3 +121,24 @@ def proxies(text: str) -> Proxies:
         return tuple(ipaddress.ip_network(word.strip()) for word in text.split(","))
     except ValueError:
         raise ValueError("must be a number up to 9, or networks such as 10.0.0.0/8") from None
+
+
+def users(text: str) -> Mapping[str, tuple[str, str]]:
+    """Reads ``anna:operate:HASH,bob:read:HASH``, as ``adapter users add --print`` writes them."""
+    table = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, _, rest = entry.partition(":")
+        role, _, password = rest.partition(":")
+        if not is_user_name(name) or role not in ROLES or not password.startswith("scrypt:"):
+            raise ValueError("must be entries that `adapter users add --print` writes")
+        table[name] = (role, password)
+    return table
+
+
+#: What people of the console may do: look, or also release, discard, replay and confirm.
+ROLES = ("read", "operate")
+
+
+def is_user_name(text: str) -> bool:
+    """Whether somebody can be called so: letters, digits, ``.``, ``_`` and ``-``."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", text))

@@ -70,7 +70,11 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
     BookingState.HELD: frozenset({BookingState.PENDING, BookingState.SENDING}),
     # A late answer mends a booking that was given up as unknown.
     BookingState.SUBMITTED: frozenset({BookingState.SENDING, BookingState.UNKNOWN}),
-    BookingState.BOOKED: frozenset({BookingState.SUBMITTED, BookingState.UNKNOWN}),
+    # Where it waited for a person: somebody has seen it in Knock.
+    BookingState.BOOKED: frozenset(
+        {BookingState.SUBMITTED, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
+        | {BookingState.EXPIRED}
+    ),
     BookingState.FAILED: frozenset(
         {BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN}
     ),

@@ -8,6 +8,7 @@ AdapterError
 ├── Unreadable             one value cannot be read: noted when optional, held when required
 ├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender tries again
 ├── NotPossible            a person asked for what this booking's state does not allow: said, exit 1
+├── SignInRefused          a person did not prove who they are: said, and counted
 └── UpstreamError          Propexo did not take the booking
     ├── NotSent            the request never left: try again later, safe
     ├── RateLimited        429 or a 503 that says so: try again when told, safe
@@ -15,6 +16,8 @@ AdapterError
     ├── Refused            400 and other clear answers: failed, a person must look
     └── OutcomeUnknown     it left, and no clear answer came: never sent again by itself
 """
+
+from collections.abc import Mapping
 
 
 class AdapterError(Exception):
@@ -60,6 +63,17 @@ class StoreUnavailable(AdapterError):
 
 class NotPossible(AdapterError):
     """What was asked for is not allowed in this state. The message says why and what is."""
+
+    #: What is wrong with single fields: field → sentence. Empty where it is the whole.
+    faults: Mapping[str, str]
+
+    def __init__(self, message: str, faults: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.faults = faults or {}
+
+
+class SignInRefused(AdapterError):
+    """Nobody signs in with this name and password, or nobody does for a while."""
 
 
 class UpstreamError(AdapterError):

@@ -107,7 +107,8 @@ class Intake:
             timezone=community.timezone.key if community else None,
             starts_at=item.starts_at,
             appointment=item.appointment,
-            reasons=item.reasons,
+            # What stands in the way first: it is what a person has to mend.
+            reasons=tuple(dict.fromkeys((*item.because, *item.reasons))),
             # A sender's clock that runs ahead counts for nothing.
             asked_at=min(item.sent_at or event.received_at, event.received_at),
             person_keys=self._seen.person_keys(

@@ -1,9 +1,11 @@
-"""Refused requests and sources as plain data and as text for people."""
+"""Refused requests, sources, what waits and how things stand: as plain data and as text."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adapter.store import Rejection
+from adapter.advice import Advice
+from adapter.overview import OUTCOMES, Overview, SourceState
+from adapter.store import Group, Rejection
 from adapter.stories import table, utc
 
 
@@ -65,3 +67,87 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
         for secret in source["secrets"]
     ]
     return [*lines, f"  events: {counts or 'none'}{last}", f"  rejections: {source['rejections']}"]
+
+
+def group_text(group: Group, advice: Advice) -> str:
+    """What waits for the same thing, for a terminal."""
+    trouble = group.trouble
+    count = "1 lead" if group.leads == 1 else f"{group.leads} leads"
+    soonest = f", soonest tour {utc(group.soonest_at)}" if group.soonest_at else ""
+    state = f"{trouble.state} ({trouble.word})" if trouble.word else trouble.state
+    lines = [
+        f"{trouble.key}  {count} of {trouble.source}: {state}{soonest}",
+        f"  {advice.wrong}",
+        f"  {advice.todo}",
+    ]
+    return "\n".join([*lines, f"  see {group.at}"] if group.at else lines)
+
+
+def overview_as_dict(overview: Overview) -> dict[str, Any]:
+    """The overview as plain data."""
+    sending = overview.sending
+    return {
+        "at": utc(overview.at),
+        "is_sandbox": overview.is_sandbox,
+        "waiting": overview.waiting,
+        "oldest_waiting_at": utc(overview.oldest_waiting_at),
+        "soonest_waiting_at": utc(overview.soonest_waiting_at),
+        "sending": {
+            "is_paused": overview.is_paused,
+            "stopped_for": sending.stopped_for,
+            "paused_until": utc(sending.paused_until) if overview.is_paused else None,
+            "calls_in_60_seconds": sending.calls,
+            "limit": overview.rate_per_minute,
+            "pending": sending.pending,
+        },
+        "sources": [
+            {
+                "source": one.name,
+                "last_event_at": utc(one.last_event_at),
+                "events_in_24_hours": one.events,
+                "usual": one.usual,
+                "is_quiet": one.is_quiet,
+                "states": dict(one.states),
+                "rejections": one.rejections,
+                "booked_within_seconds": {"p50": one.p50_seconds, "p95": one.p95_seconds},
+            }
+            for one in overview.sources
+        ],
+    }
+
+
+def overview_text(overview: Overview) -> str:
+    """The overview for a terminal."""
+    sending = overview.sending
+    lines = ["tours are booked in the sandbox, not in Knock"] if overview.is_sandbox else []
+    since = f", the oldest since {utc(overview.oldest_waiting_at)}"
+    calls = f"{sending.calls} of {overview.rate_per_minute} calls in the last minute"
+    lines += [
+        f"{overview.waiting} waiting for a person" + (since if overview.waiting else ""),
+        f"sending: {_sending_words(overview)}; {sending.pending} waiting to be sent, {calls}",
+    ]
+    titles = ("source", "last event", "24 h", "usual", *OUTCOMES, "refused", "p50", "p95")
+    return "\n".join([*lines, "", table(titles, map(_source_row, overview.sources))])
+
+
+def _sending_words(overview: Overview) -> str:
+    if overview.sending.stopped_for:
+        return f"stopped ({overview.sending.stopped_for})"
+    if overview.is_paused:
+        return f"paused until {utc(overview.sending.paused_until)}"
+    return "on"
+
+
+def _source_row(one: SourceState) -> Sequence[object]:
+    return (
+        one.name,
+        utc(one.last_event_at),
+        f"{one.events} QUIET" if one.is_quiet else one.events,
+        None if one.usual is None else round(one.usual),
+        *(one.outcomes.get(name, 0) for name in OUTCOMES),
+        one.rejections,
+        *(
+            None if value is None else f"{value:.1f} s"
+            for value in (one.p50_seconds, one.p95_seconds)
+        ),
+    )

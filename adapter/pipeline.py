@@ -32,7 +32,7 @@ from adapter.replays import delivery_of
 from adapter.seen import Seen
 from adapter.sending import Sender
 from adapter.sources import Source
-from adapter.store import Leads, Store, Task
+from adapter.store import Figures, Leads, Store, Task
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ FORGOTTEN_SECONDS = 30.0
 LATER_SECONDS = 5.0
 #: A row on which a step failed for no known reason is looked at again after this.
 GIVEN_UP_SECONDS = 3600.0
+#: An hour's events are counted so long after its end: those that are being stored are seen.
+COUNTED_AFTER = dt.timedelta(minutes=2)
 #: So long an event waits for a worker that knows its mapping.
 NEW_MAPPING_PATIENCE = dt.timedelta(minutes=15)
 
@@ -254,6 +256,7 @@ class Pipeline:
             for attempt in leads.abandoned(now):
                 outcomes.lost(leads, attempt, now)
             woken = leads.wake_forgotten(now - dt.timedelta(seconds=FORGOTTEN_SECONDS))
+            Figures(leads.connection).count_hours(now - COUNTED_AFTER)
         if woken:
             log.warning("tasks_put_again", extra={"count": woken})
         self.sender.expire_late()

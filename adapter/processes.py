@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from adapter import app, renewal, store
-from adapter.config import Settings, settings_from
+from adapter.config import SANDBOX_TOKEN, Settings, settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.parts import Part, Say
@@ -179,7 +179,7 @@ class Supervisor:
     def _add(self, name: str, command: list[str]) -> None:
         environ = self._environ | {"DATABASE_URL": self.database_url}
         if self.sandbox_url is not None:
-            environ |= {"PROPEXO_TOKEN": app.SANDBOX_TOKEN, "PROPEXO_BASE_URL": self.sandbox_url}
+            environ |= {"PROPEXO_TOKEN": SANDBOX_TOKEN, "PROPEXO_BASE_URL": self.sandbox_url}
 
         def start() -> "subprocess.Popen[bytes]":
             return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What people do with leads that wait: release, discard. Every act is in the history.
+"""What people do with leads that wait: release, confirm, discard. Every act is in the history.
 
 Nothing here is sent: a released booking waits in the line like any other, and meets the same
 checks. What may stand in Knock already cannot be released, unless a person says that it does not.
@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 from adapter import appointment as fields
 from adapter import order
 from adapter.config import Settings
-from adapter.events import Booking, BookingState, Clock
+from adapter.events import MOVES, AttemptOutcome, Booking, BookingState, Clock
 from adapter.exceptions import NotPossible, Unreadable
 from adapter.mapping import Community
 from adapter.seen import Seen
 from adapter.sources import Source
-from adapter.store import Leads, Store
+from adapter.store import Leads, People, Store
 from adapter.times import utc_from_local
 
 #: States from which a person may send a booking on its way again.
@@ -85,6 +85,9 @@ class Repairs:
                 leads.deny_attempts(booking_id, now=now)
             leads.move(booking_id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
             leads.wake_lane(booking_id)
+            act = "edited_and_released" if changes else "released"
+            detail = ", ".join(sorted(changes))
+            People(leads.connection).note(act, by=by, at=now, lead_id=booking_id, detail=detail)
         return edited
 
     def _edited(self, booking: Booking, changes: Mapping[str, Any]) -> Booking:
@@ -107,7 +110,8 @@ class Repairs:
             appointment |= _ids(place, booking.source)
         starts_at = booking.starts_at
         if "starts_at" in changes:
-            starts_at = _instant(str(changes["starts_at"]), timezone)
+            text = str(changes["starts_at"]).strip()
+            starts_at = _instant(text, timezone) if text else None
         if starts_at is not None:
             appointment |= {
                 "appointment_date": starts_at.strftime("%Y-%m-%d"),
@@ -126,25 +130,23 @@ class Repairs:
         if source in self._sources:
             known = self._sources[source].communities
         if key not in known:
-            raise NotPossible(
-                f"there is no community {key}; there is {', '.join(sorted(known)) or 'none'}"
-            )
+            text = f"there is no community {key}; there is {', '.join(sorted(known)) or 'none'}"
+            raise NotPossible(text, {"community": text})
         return known[key]
 
     def _check(self, booking: Booking, now: dt.datetime) -> None:
-        faults = [
-            f"{name}: {text}"
-            for name, texts in fields.problems(booking.appointment).items()
-            for text in texts
-        ]
+        faults = {
+            name: "; ".join(texts) for name, texts in fields.problems(booking.appointment).items()
+        }
         if booking.starts_at is None:
-            faults.append("starts_at: not known; --set starts_at=2026-03-14T14:30")
+            faults["starts_at"] = "not known; --set starts_at=2026-03-14T14:30"
         elif booking.starts_at <= now + dt.timedelta(minutes=self._settings.notice_minutes):
-            faults.append("starts_at: has passed, or is too soon")
+            faults["starts_at"] = "has passed, or is too soon"
         if booking.community is None:
-            faults.append("community: not known; --set community=KEY")
+            faults["community"] = "not known; --set community=KEY"
         if faults:
-            raise NotPossible("\n".join(faults))
+            lines = (f"{name}: {text}" for name, text in faults.items())
+            raise NotPossible("\n".join(lines), faults)
 
     def _check_order(self, leads: Leads, booking: Booking, now: dt.datetime) -> None:
         others = leads.live_bookings_of(booking.person_keys, order.LIVE, except_id=booking.id)
@@ -168,7 +170,28 @@ class Repairs:
         for other in verdict.replaces:
             leads.move(other, BookingState.SUPERSEDED, why="newer_request", now=now)
 
-    # --- discard
+    # --- confirm, discard
+
+    def confirm(self, booking_id: int, *, by: str) -> None:
+        """A person has seen the tour in Knock, or has booked it there by hand: it is booked.
+
+        Raises :class:`NotPossible` where it is on its way, or no tour that could stand there.
+        """
+        now = self._clock()
+        with self._store.transaction() as leads:
+            booking = leads.booking(booking_id, lock=True)
+            if booking is None:
+                raise NotPossible(f"there is no booking {booking_id}")
+            if booking.state not in RELEASABLE:
+                raise NotPossible(f"booking {booking_id} is {booking.state}: nothing to confirm")
+            if not may_confirm(booking):
+                raise NotPossible(f"booking {booking_id} is no tour: discard it when it is done")
+            if booking.state is BookingState.UNKNOWN:
+                last = leads.attempts_of(booking_id)[-1]
+                leads.finish_attempt(last.id, AttemptOutcome.ACCEPTED, now=now, status=last.status)
+            leads.move(booking_id, BookingState.BOOKED, why="seen_in_knock", now=now, by=by)
+            leads.wake_siblings(booking_id)
+            People(leads.connection).note("confirmed", by=by, at=now, lead_id=booking_id)
 
     def discard(self, lead_id: int, reason: str, *, by: str) -> None:
         """Puts a booking or a held event aside. Raises :class:`NotPossible` where it cannot be."""
@@ -178,9 +201,37 @@ class Repairs:
             if booking is None:
                 if not leads.discard_event(lead_id, why=reason, by=by, now=now):
                     raise NotPossible(f"{lead_id} is no booking, and no event that is held")
-                return
-            if not leads.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
+            elif not leads.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
                 raise NotPossible(f"booking {lead_id} is {booking.state} and cannot be discarded")
+            People(leads.connection).note("discarded", by=by, at=now, lead_id=lead_id)
+
+
+def why_not_release(booking: Booking) -> str | None:
+    """Why a booking cannot be sent on its way again; None: it can, an unknown one after a look."""
+    if booking.state in (BookingState.SENDING, BookingState.SUBMITTED):
+        return "It is on its way."
+    if booking.state is BookingState.PENDING:
+        return "It waits to be sent, and goes out by itself."
+    if booking.state is BookingState.BOOKED:
+        return (
+            "It is booked. Sending it again would mail the renter again and cancel the first tour."
+        )
+    if booking.state not in RELEASABLE:
+        return f"It is {booking.state}: another one counts, or nobody wants it."
+    if booking.reason == "cancellation":
+        return "It is a cancellation: cancel the tour in Knock by hand."
+    return None
+
+
+def may_confirm(booking: Booking) -> bool:
+    """Whether a person may say that the tour stands in Knock."""
+    is_tour = booking.reason != "cancellation" and booking.starts_at is not None
+    return booking.state in RELEASABLE and is_tour
+
+
+def may_discard(booking: Booking) -> bool:
+    """Whether a person may put it aside."""
+    return booking.state in MOVES[BookingState.DISCARDED]
 
 
 def _check_state(booking: Booking, *, is_not_in_knock: bool) -> None:
@@ -213,12 +264,16 @@ def _instant(text: str, timezone: str | None) -> dt.datetime:
     try:
         at = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise NotPossible("starts_at: write it as 2026-03-14T14:30") from None
+        raise _fault("starts_at", "write it as 2026-03-14T14:30") from None
     if at.tzinfo is None:
         if timezone is None:
-            raise NotPossible("starts_at: set the community too, or write an offset")
+            raise _fault("starts_at", "set the community too, or write an offset")
         try:
             return utc_from_local(at, ZoneInfo(timezone))
         except Unreadable as exc:
-            raise NotPossible(f"starts_at: {exc}") from None
+            raise _fault("starts_at", str(exc)) from None
     return at.astimezone(dt.UTC)
+
+
+def _fault(field: str, text: str) -> NotPossible:
+    return NotPossible(f"{field}: {text}", {field: text})

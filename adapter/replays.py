@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapter.config import Settings
+from adapter.differences import changed_fields, facts_of_item
 from adapter.events import Booking, BookingState, Clock, Event, EventState
 from adapter.exceptions import NotPossible
 from adapter.intake import Intake
 from adapter.mapping import Delivery, Item, Mapped, Outcome
 from adapter.seen import Seen
 from adapter.sources import Source
-from adapter.store import Leads, Store
+from adapter.store import Leads, People, Store
 
 #: Bookings of an event that a replay puts aside for what the mapping makes of it now.
 REPLAYED = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
@@ -76,6 +77,8 @@ class Replays:
                     leads.move(booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by)
                 leads.reopen_event(event_id, why=forced_because or "replayed", by=by, now=now)
                 intake.keep(leads, event, mapped, source.hash, now, is_forced=is_forced)
+                act = "replayed_by_force" if is_forced else "replayed"
+                People(leads.connection).note(act, by=by, at=now, lead_id=event_id)
         return difference
 
 
@@ -154,15 +157,9 @@ def _difference(
         for booking in bookings
         if booking.state in REPLAYED or (is_forced and booking.reason != "replayed")
     ]
-    changed: dict[str, tuple[Any, Any]] = {}
-    for number in range(max(len(items), len(before))):
-        old = _facts_of_booking(before[number]) if number < len(before) else {}
-        new = _facts_of_item(items[number]) if number < len(items) else {}
-        changed |= {
-            f"{number}.{name}": (old.get(name), new.get(name))
-            for name in sorted({*old, *new})
-            if old.get(name) != new.get(name)
-        }
+    changed = changed_fields(
+        [_facts_of_booking(booking) for booking in before], [facts_of_item(item) for item in items]
+    )
     return Difference(
         event_id=event.id,
         source=event.source,
@@ -175,7 +172,3 @@ def _difference(
 def _facts_of_booking(booking: Booking) -> dict[str, Any]:
     ready = booking.state in (BookingState.PENDING, BookingState.BOOKED)
     return {**booking.appointment, "outcome": "book" if ready else "held"}
-
-
-def _facts_of_item(item: Item) -> dict[str, Any]:
-    return {**item.appointment, "outcome": str(item.outcome)}

@@ -183,6 +183,13 @@ VARIABLES = (
         "ADAPTER_WEB_THREADS", "web_threads", environment.integer(1, 64), "Threads of each of them."
     ),
     Variable(
+        "ADAPTER_USERS",
+        "users",
+        environment.users,
+        "Who may sign in to the console, as `adapter users add NAME --print` writes them, parted "
+        "by commas.",
+    ),
+    Variable(
         "ADAPTER_LOG_LEVEL", "log_level", environment.log_level, "DEBUG, INFO, WARNING or ERROR."
     ),
     Variable(

@@ -15,7 +15,7 @@ from adapter.pace import WINDOW
 from adapter.pipeline import Pipeline
 from adapter.propexo import Propexo
 from adapter.repairs import Repairs
-from adapter.store import GateRow, Store
+from adapter.store import Filter, GateRow, Store
 from adapter.store.statements import STATEMENTS
 from tests.house import START, House, sample, tour
 from tests.upstream import Upstream, served_sandbox
@@ -53,7 +53,7 @@ def settle(house: House) -> None:
     house.send()
     house.clock.advance(10)
     with house.pipeline.store.transaction() as leads:
-        submitted = leads.bookings(states=["submitted"], limit=1000)
+        submitted = leads.bookings(Filter(states=["submitted"]), limit=1000)
     for booking in submitted:
         house.pipeline.follow_up(booking.id)
 
@@ -648,7 +648,7 @@ def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
     house.pipeline.recover()
     house.send()
     with house.pipeline.store.transaction() as leads:
-        (held,) = leads.bookings(states=["held"])
+        (held,) = leads.bookings(Filter(states=["held"]))
     assert held.reason == "not_authorised"
 
 

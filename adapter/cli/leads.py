@@ -1,9 +1,11 @@
 """What became of the leads: ``bookings``, ``events`` and one lead's whole story, ``show``."""
 
 import contextlib
+import datetime as dt
+import getpass
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -12,9 +14,9 @@ from adapter import stories
 from adapter.cli import commands
 from adapter.config import Settings, settings_from
 from adapter.embedded import EmbeddedServer
-from adapter.events import BookingState, EventState
+from adapter.events import BookingState, EventState, utc_now
 from adapter.exceptions import ConfigurationError
-from adapter.store import Store, check_reachable
+from adapter.store import Filter, People, Store, check_reachable
 
 
 @contextlib.contextmanager
@@ -48,17 +50,56 @@ limit_option = click.option(
 source_option = click.option("--source", help="Only of this source.")
 
 
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that choose bookings."""
+    for option in (
+        click.option("--search", default="", help="E-mail, phone, name, number, or Propexo's job."),
+        click.option("--until", type=click.DateTime(), help="Came before then (UTC)."),
+        click.option("--since", type=click.DateTime(), help="Came since then (UTC)."),
+        click.option("--community", help="Only for this community (its key)."),
+        source_option,
+        click.option(
+            "--state", "states", multiple=True, type=_states(BookingState), help="Only in this."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def filter_from(
+    states: tuple[str, ...],
+    source: str | None,
+    community: str | None,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    search: str,
+) -> Filter:
+    """The filter that these options describe."""
+    return Filter(
+        states=states,
+        source=source,
+        community=community,
+        since=since.replace(tzinfo=dt.UTC) if since else None,
+        until=until.replace(tzinfo=dt.UTC) if until else None,
+        text=search,
+    )
+
+
 @commands.command()
-@click.option("--state", "states", multiple=True, type=_states(BookingState), help="Only in this.")
-@source_option
+@filter_options
 @limit_option
 @as_json
-def bookings(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
-    """List bookings, newest first."""
+def bookings(limit: int, as_json: bool, **chosen: Any) -> None:
+    r"""List bookings, newest first.
+
+    \b
+    adapter bookings --search dana@example.com
+    adapter bookings --state held --community maple-court
+    """
     with opened_store(settings_from()) as store, store.transaction() as leads:
-        found = leads.bookings(states=states, source=source, limit=limit)
+        found = leads.bookings(filter_from(**chosen), limit=limit)
     if as_json:
-        _print_json({"bookings": [stories.booking_as_dict(booking) for booking in found]})
+        print_json({"bookings": [stories.booking_as_dict(booking) for booking in found]})
     else:
         click.echo(stories.bookings_table(found))
 
@@ -71,9 +112,9 @@ def bookings(states: tuple[str, ...], source: str | None, limit: int, as_json: b
 def events(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
     """List events (webhooks that were stored), newest first."""
     with opened_store(settings_from()) as store, store.transaction() as leads:
-        found = leads.events(states=states, source=source, limit=limit)
+        found = leads.events(Filter(states=states, source=source), limit=limit)
     if as_json:
-        _print_json({"events": [stories.event_as_dict(event) for event in found]})
+        print_json({"events": [stories.event_as_dict(event) for event in found]})
     else:
         click.echo(stories.events_table(found))
 
@@ -85,14 +126,18 @@ def show(id: str, as_json: bool) -> None:
     """Tell one lead's whole story. ID: of an event or a booking, or Propexo's job id."""
     with opened_store(settings_from()) as store, store.transaction() as leads:
         story = leads.story(id)
+        if story is not None:
+            people = People(leads.connection)
+            people.note("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
     if story is None:
         click.echo(f"adapter: nothing is known by {id!r}", err=True)
         sys.exit(1)
     if as_json:
-        _print_json(stories.story_as_dict(story))
+        print_json(stories.story_as_dict(story))
     else:
         click.echo(stories.story_text(story))
 
 
-def _print_json(data: Any) -> None:
+def print_json(data: Any) -> None:
+    """Prints data for a program to read."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))

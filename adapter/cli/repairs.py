@@ -1,4 +1,4 @@
-"""What people do with leads that wait: ``release``, ``discard``, ``replay``."""
+"""What people do with leads that wait: ``release``, ``confirm``, ``discard``, ``replay``."""
 
 import datetime as dt
 import getpass
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from adapter import sources
+from adapter.appointment import value_from_text
 from adapter.cli import commands
 from adapter.cli.leads import as_json, opened_store, source_option
 from adapter.config import settings_from
@@ -35,18 +36,13 @@ def _acting(acts: type[Acts], store: Store) -> Acts:
 
 
 def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """``("last_name=Roe", "desired_num_bedrooms=[1, 2]")`` → fields; JSON where it is JSON."""
+    """``("last_name=Roe", "desired_num_bedrooms=1, 2")`` → fields."""
     changes = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
             raise click.BadParameter("write --set field=value", param_hint="--set")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        is_plain = isinstance(value, int | list) and not isinstance(value, bool)
-        changes[name] = value if is_plain and not name.startswith("phone") else text
+        changes[name] = value_from_text(name, text)
     return changes
 
 
@@ -84,6 +80,19 @@ def discard(id: int, reason: str, by: str) -> None:
     with opened_store(settings_from()) as store:
         _acting(Repairs, store).discard(id, reason, by=by)
     click.echo(f"{id} is discarded")
+
+
+@commands.command()
+@click.argument("id", type=int)
+@by_option
+def confirm(id: int, by: str) -> None:
+    """Say that a tour stands in Knock: you have seen it there, or have booked it by hand.
+
+    The booking counts as booked, so that the same tour from elsewhere is a duplicate.
+    """
+    with opened_store(settings_from()) as store:
+        _acting(Repairs, store).confirm(id, by=by)
+    click.echo(f"{id} is booked: you have seen it in Knock")
 
 
 @commands.command()

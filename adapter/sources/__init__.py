@@ -6,12 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from adapter.config import Policy
+from adapter.sources import loading
 from adapter.sources.communities import FILE
 from adapter.sources.loading import Loaded, load_files
 from adapter.sources.problems import MappingErrors, Problem
 from adapter.sources.source import Source
 
-__all__ = ["MappingErrors", "Problem", "Source", "Sources", "check", "load", "load_one"]
+__all__ = [
+    "MappingErrors",
+    "Problem",
+    "Source",
+    "Sources",
+    "check",
+    "load",
+    "load_one",
+    "load_text",
+]
 
 
 class Sources(Mapping[str, Source]):
@@ -42,6 +52,18 @@ def load_one(folder: Path, name: str, policy: Policy, *, tries_out: bool = True)
     """
     file = file_of(folder, name)
     return _without_mistakes(load_files(folder, [file], policy, tries_out=tries_out))[name]
+
+
+def load_text(folder: Path, name: str, text: str, policy: Policy) -> Source:
+    """One source as it would be if its file held ``text``. Raises :class:`MappingErrors`.
+
+    It may be a draft: its signature and its tests are not looked at. Nothing is written.
+    """
+    loaded = loading.load_text(folder, name, text, policy)
+    known = _without_mistakes(loaded)
+    if name not in known:
+        raise MappingErrors([_no_mappings(folder, f"{name[:60]!r} is not a mapping")])
+    return known[name]
 
 
 def file_of(folder: Path, name: str) -> Path:

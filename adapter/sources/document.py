@@ -112,15 +112,21 @@ class Document:
 
 def document_from_file(path: Path) -> tuple[Document, bytes]:
     """The file's data and its bytes; what is wrong with it is in its problems."""
-    document = Document(str(path))
     try:
         raw = path.read_bytes()
     except OSError as exc:
+        document = Document(str(path))
         document.add((), f"cannot be read: {exc.strerror}")
         return document, b""
+    return document_from_bytes(str(path), raw), raw
+
+
+def document_from_bytes(file: str, raw: bytes) -> Document:
+    """The data of a file that is called ``file``; what is wrong with it is in its problems."""
+    document = Document(file)
     if len(raw) > LARGEST_FILE:
         document.add((), f"larger than {LARGEST_FILE // 1024} kB")
-        return document, raw
+        return document
     try:
         _fill(document, raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -131,7 +137,7 @@ def document_from_file(path: Path) -> tuple[Document, bytes]:
         document._add(line, column, "file", exc.problem or "not YAML")  # noqa: SLF001
     except yaml.YAMLError as exc:
         document.add((), str(getattr(exc, "reason", None) or "not YAML"))
-    return document, raw
+    return document
 
 
 def _fill(document: Document, text: str) -> None:

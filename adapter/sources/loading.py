@@ -14,7 +14,7 @@ from adapter.mapping.compiled import Reading
 from adapter.mapping.reads import ListRead
 from adapter.sources.blanks import refuse_blanks
 from adapter.sources.communities import FILE, Communities, communities_from_document
-from adapter.sources.document import Document, document_from_file
+from adapter.sources.document import Document, document_from_bytes, document_from_file
 from adapter.sources.entrance import check_handshake, check_respond, check_signature
 from adapter.sources.fields import FieldCompiler
 from adapter.sources.places import Places
@@ -50,22 +50,36 @@ def load_files(
     communities = communities_from_document(document)
     sources, problems = {}, []
     for file in files:
-        mapping, source = _load(file, raw, communities, policy, tries_out=tries_out)
+        read = document_from_file(file)
+        mapping, source = _load(file, read, raw, communities, policy, tries_out=tries_out)
         problems += mapping.problems
         if source and not mapping.is_wrong:
             sources[source.name] = source
     return Loaded(sources, tuple(sorted([*document.problems, *problems])))
 
 
+def load_text(folder: Path, name: str, text: str, policy: Policy) -> Loaded:
+    """One source as it would be if its file in ``folder`` held ``text``. Writes nothing."""
+    document, communities_raw = document_from_file(folder / FILE)
+    communities = communities_from_document(document)
+    file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
+    read = (document_from_bytes(str(file), raw), raw)
+    mapping, source = _load(file, read, communities_raw, communities, policy, tries_out=False)
+    is_right = source is not None and not mapping.is_wrong
+    problems = tuple(sorted([*document.problems, *mapping.problems]))
+    return Loaded({name: source} if source is not None and is_right else {}, problems)
+
+
 def _load(
     file: Path,
+    read: tuple[Document, bytes],
     communities_raw: bytes,
     communities: Communities,
     policy: Policy,
     *,
     tries_out: bool,
 ) -> tuple[Document, Source | None]:
-    document, raw = document_from_file(file)
+    document, raw = read
     if not NAME.match(file.stem):
         document.add((), f"{file.stem!r} cannot be an address: use a to z, 0 to 9, - and _")
     if not isinstance(document.data, Mapping) and not document.problems:

@@ -11,28 +11,41 @@ from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
 from adapter.store.erasures import Erasures
+from adapter.store.figures import Figures, Sending
 from adapter.store.gate import GateRow
 from adapter.store.leads import Leads
+from adapter.store.lists import Filter
 from adapter.store.migrate import migrate, pending, reason_of
+from adapter.store.people import Act, People, User
 from adapter.store.rejections import NewRejection, Rejection, Rejections
 from adapter.store.rows import NewBooking
 from adapter.store.senders import Senders, Traffic
 from adapter.store.settlements import settlements
 from adapter.store.statements import STATEMENTS
 from adapter.store.tasks import Task
+from adapter.store.waiting import Group, Trouble, Waiting
 
 __all__ = [
+    "Act",
     "Erasures",
+    "Figures",
+    "Filter",
     "GateRow",
+    "Group",
     "Leads",
     "NewBooking",
     "NewRejection",
+    "People",
     "Rejection",
     "Rejections",
     "Senders",
+    "Sending",
     "Store",
     "Task",
     "Traffic",
+    "Trouble",
+    "User",
+    "Waiting",
     "check_reachable",
     "is_reachable",
     "migrate",

@@ -338,20 +338,6 @@ RETURNING stopped_for
 -- Starts sending again.
 UPDATE gate SET stopped_for = NULL
 
--- name: bookings
--- Bookings, newest first, by state and source where these are given.
-SELECT * FROM bookings
-WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
-    AND (%(source)s::text IS NULL OR source = %(source)s)
-ORDER BY id DESC LIMIT %(limit)s
-
--- name: events
--- Events, newest first, by state and source where these are given.
-SELECT * FROM events
-WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
-    AND (%(source)s::text IS NULL OR source = %(source)s)
-ORDER BY id DESC LIMIT %(limit)s
-
 -- name: event_of_booking
 -- The event that a booking was made of.
 SELECT event_id AS id FROM bookings WHERE id = %(id)s

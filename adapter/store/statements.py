@@ -1,4 +1,4 @@
-"""The statements of queries.sql, by name, and how they are run."""
+"""The statements of the .sql files, by name, and how they are run."""
 
 import contextlib
 from importlib import resources
@@ -14,7 +14,12 @@ def _statements(text: str) -> dict[str, bytes]:
     return {name.strip(): sql.strip().encode() for name, sql in named}
 
 
-STATEMENTS = _statements((resources.files("adapter.store") / "queries.sql").read_text())
+#: ``queries.sql`` is the program's way, ``looks.sql`` what people look at.
+STATEMENTS = {
+    name: sql
+    for file in ("queries.sql", "looks.sql")
+    for name, sql in _statements((resources.files("adapter.store") / file).read_text()).items()
+}
 
 
 class Statements:
@@ -27,11 +32,11 @@ class Statements:
         """A part of the transaction that may fail alone."""
         return self.connection.transaction()
 
-    def _run(self, name: str, **values: Any) -> None:
+    def _run(self, name: str, /, **values: Any) -> None:
         self.connection.execute(STATEMENTS[name], values)
 
-    def _one(self, name: str, **values: Any) -> dict[str, Any] | None:
+    def _one(self, name: str, /, **values: Any) -> dict[str, Any] | None:
         return self.connection.execute(STATEMENTS[name], values).fetchone()
 
-    def _all(self, name: str, **values: Any) -> list[dict[str, Any]]:
+    def _all(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         return self.connection.execute(STATEMENTS[name], values).fetchall()

@@ -1,29 +1,15 @@
-"""What is read for people: lists, and one lead's whole story."""
+"""What is read for people: one lead's whole story."""
 
 import datetime as dt
 from collections.abc import Sequence
 
 from adapter.events import Attempt, Booking, Change, Event, EventState, Reason, Story
+from adapter.store.lists import Lists
 from adapter.store.rows import attempt_from_row, booking_from_row, event_from_row, storable
-from adapter.store.statements import Statements
 
 
-class Stories(Statements):
+class Stories(Lists):
     """Lists and stories, over one connection and within its transaction."""
-
-    def bookings(
-        self, *, states: Sequence[str] = (), source: str | None = None, limit: int = 100
-    ) -> list[Booking]:
-        """Bookings, newest first."""
-        rows = self._all("bookings", states=list(states) or None, source=source, limit=limit)
-        return [booking_from_row(row) for row in rows]
-
-    def events(
-        self, *, states: Sequence[str] = (), source: str | None = None, limit: int = 100
-    ) -> list[Event]:
-        """Events, newest first."""
-        rows = self._all("events", states=list(states) or None, source=source, limit=limit)
-        return [event_from_row(row) for row in rows]
 
     def bookings_of(self, event_id: int) -> tuple[Booking, ...]:
         """The bookings of one event, in the order of its items."""

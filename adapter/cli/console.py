@@ -1,0 +1,261 @@
+"""What the console shows, as commands: ``queue``, ``stats``, ``export``, ``backtest``, ``audit``;
+and who may sign in there: ``users``.
+"""
+
+import dataclasses
+import getpass
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adapter import exports, listings, sources, stories
+from adapter.advice import advice_for
+from adapter.backtest import MOST_EVENTS, Compared, backtest
+from adapter.cli import commands
+from adapter.cli.leads import (
+    as_json,
+    filter_from,
+    filter_options,
+    limit_option,
+    opened_store,
+    print_json,
+)
+from adapter.config import Settings, settings_from
+from adapter.environment import ROLES
+from adapter.events import Booking, Event, utc_now
+from adapter.overview import overview_of
+from adapter.signin import SignIn, new_user
+from adapter.store import Group, People, Store, Waiting
+
+
+@commands.command()
+@click.argument("group", required=False)
+@limit_option
+@as_json
+def queue(group: str | None, limit: int, as_json: bool) -> None:
+    """List what waits for a person, by what is wrong; or the leads of one GROUP.
+
+    Each group says what is wrong and what to do. A mended mapping is applied to a group by
+    `adapter replay`, a lead goes on by `release`, `confirm` or `discard`.
+    """
+    with opened_store(settings_from()) as store, store.transaction() as leads:
+        waiting = Waiting(leads.connection)
+        groups = waiting.groups(utc_now())
+        if group is not None:
+            _print_group(_group_named(group, groups), waiting, limit, as_json=as_json)
+            return
+    if as_json:
+        print_json({"groups": [group_as_dict(one) for one in groups]})
+    elif groups:
+        click.echo("\n\n".join(listings.group_text(one, advice_for(one.trouble)) for one in groups))
+    else:
+        click.echo("nothing waits")
+
+
+def _group_named(key: str, groups: list[Group]) -> Group:
+    for one in groups:
+        if one.trouble.key == key:
+            return one
+    click.echo(f"adapter: no group {key} waits any more; adapter queue lists them", err=True)
+    sys.exit(1)
+
+
+def _print_group(group: Group, waiting: Waiting, limit: int, *, as_json: bool) -> None:
+    found: list[Booking] | list[Event]
+    if group.trouble.kind == "event":
+        found = waiting.events_of(group.trouble, limit=limit)
+        shown = [stories.event_as_dict(one) for one in found]
+        text = stories.events_table(found)
+    else:
+        found = waiting.bookings_of(group.trouble, limit=limit)
+        shown = [stories.booking_as_dict(one) for one in found]
+        text = stories.bookings_table(found)
+    if as_json:
+        print_json(group_as_dict(group) | {"waiting": shown})
+    else:
+        click.echo(listings.group_text(group, advice_for(group.trouble)) + "\n\n" + text)
+
+
+def group_as_dict(group: Group) -> dict[str, Any]:
+    """A group as plain data."""
+    return {
+        "group": group.trouble.key,
+        **dataclasses.asdict(group.trouble),
+        "leads": group.leads,
+        "soonest_tour_at": stories.utc(group.soonest_at),
+        "oldest_at": stories.utc(group.oldest_at),
+        **dataclasses.asdict(advice_for(group.trouble)),
+    }
+
+
+@commands.command()
+@as_json
+def stats(as_json: bool) -> None:
+    """Tell whether all is well: sources against their usual, the queue, sending, speed."""
+    settings = settings_from()
+    known = sources.load(settings.mappings_dir, settings.policy)
+    with opened_store(settings) as store:
+        found = overview_of(store, known, settings, utc_now())
+    if as_json:
+        print_json(listings.overview_as_dict(found))
+    else:
+        click.echo(listings.overview_text(found))
+
+
+@commands.command()
+@filter_options
+@click.option("--sums", is_flag=True, help="Counts for each source and community instead.")
+@as_json
+def export(sums: bool, as_json: bool, **chosen: Any) -> None:
+    r"""Print bookings as CSV, or with --sums what to compare a portal's invoice with.
+
+    \b
+    adapter export --since 2026-03-01 --until 2026-04-01 --sums > march.csv
+    """
+    which = filter_from(**chosen)
+    with opened_store(settings_from()) as store:
+        with store.transaction() as leads:
+            people = People(leads.connection)
+            people.note("exported", by=getpass.getuser(), at=utc_now())
+        if sums:
+            lines = exports.sums(store, which)
+            click.echo(_sums_text(lines, as_json=as_json), nl=False)
+            return
+        for piece in exports.bookings_csv(store, which):
+            click.echo(piece, nl=False)
+
+
+def _sums_text(lines: list[dict[str, Any]], *, as_json: bool) -> str:
+    return json.dumps({"sums": lines}, indent=2) + "\n" if as_json else exports.sums_csv(lines)
+
+
+@commands.command("backtest")
+@click.argument("name", metavar="SOURCE")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--last", type=click.IntRange(1, MOST_EVENTS), default=100, show_default=True, help="Webhooks."
+)
+@as_json
+def backtest_(name: str, file: Path, last: int, as_json: bool) -> None:
+    """Show what an edited mapping would change over the last stored webhooks of SOURCE.
+
+    FILE is the edited mapping. Nothing is sent and nothing is stored. The exit code is 1 where
+    something would change.
+    """
+    settings = settings_from()
+    edited = sources.load_text(
+        settings.mappings_dir, name, file.read_text("utf-8"), settings.policy
+    )
+    present = sources.load(settings.mappings_dir, settings.policy).get(name)
+    with opened_store(settings) as store:
+        with store.transaction() as leads:
+            events = leads.recent_events(name, limit=last)
+        found = list(backtest(present, edited, events))
+    if as_json:
+        print_json({"events": [_compared_as_dict(one) for one in found]})
+    else:
+        _print_compared(found)
+    sys.exit(any(one.fields for one in found))
+
+
+def _compared_as_dict(one: Compared) -> dict[str, Any]:
+    return dataclasses.asdict(one) | {
+        "received_at": stories.utc(one.received_at),
+        "fields": {name: list(pair) for name, pair in one.fields.items()},
+    }
+
+
+def _print_compared(found: list[Compared]) -> None:
+    for one in found:
+        if not one.fields:
+            continue
+        click.echo(f"event {one.event_id}: {one.before or '-'} → {one.after}")
+        for name, (old, new) in one.fields.items():
+            click.echo(f"  {name}: {json.dumps(old)} → {json.dumps(new)}")
+        for reason in one.reasons:
+            click.echo(f"  {reason}")
+    changed = sum(bool(one.fields) for one in found)
+    click.echo(f"{changed} of {len(found)} webhooks would change")
+
+
+@commands.command()
+@click.option("--by", help="Only what this person did.")
+@click.option("--lead", type=int, help="Only what was done with this event or booking.")
+@limit_option
+@as_json
+def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
+    """List who looked at, released, edited, discarded, confirmed, replayed and exported what."""
+    with opened_store(settings_from()) as store, store.transaction() as leads:
+        found = People(leads.connection).acts(by=by, lead_id=lead, limit=limit)
+    if as_json:
+        shown = [dataclasses.asdict(act) | {"at": stories.utc(act.at)} for act in found]
+        print_json({"acts": shown})
+        return
+    rows = ((stories.utc(act.at), act.by, act.act, act.lead_id, act.detail) for act in found)
+    click.echo(stories.table(("at", "by", "act", "lead", "detail"), rows))
+
+
+@commands.group("users", invoke_without_command=True)
+@as_json
+@click.pass_context
+def users(context: click.Context, as_json: bool) -> None:
+    """List who may sign in to the console; `add` and `remove` change that.
+
+    Without anybody, the console answers on this machine only.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = settings_from()
+    with opened_store(settings) as store:
+        found = sorted(_sign_in(settings, store).users().values(), key=lambda user: user.name)
+    if as_json:
+        shown = [{"name": user.name, "role": user.role} for user in found]
+        print_json({"users": shown})
+        return
+    rows = (
+        (user.name, user.role, "adapter users add" if user.added_at else "ADAPTER_USERS")
+        for user in found
+    )
+    click.echo(stories.table(("name", "role", "given by"), rows))
+
+
+@users.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    default="operate",
+    show_default=True,
+    help="read: look at leads; operate: also release, discard, confirm, map again.",
+)
+@click.option("--print", "only_print", is_flag=True, help="Print an entry for ADAPTER_USERS.")
+@click.password_option(help="Asked for where it is not given.")
+def add(name: str, role: str, only_print: bool, password: str) -> None:
+    """Let NAME sign in, or give NAME another password or role."""
+    user = new_user(name, password, role)
+    if only_print:
+        click.echo(f"{user.name}:{user.role}:{user.password}")
+        return
+    settings = settings_from()
+    with opened_store(settings) as store:
+        _sign_in(settings, store).add(name, password, role)
+    click.echo(f"{name} may sign in ({role})")
+
+
+@users.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Let NAME sign in no more; whoever is signed in as NAME is signed out."""
+    with opened_store(settings_from()) as store, store.transaction() as leads:
+        was_there = People(leads.connection).remove_user(name)
+    if not was_there:
+        click.echo(f"adapter: there is no {name}; those of ADAPTER_USERS leave there", err=True)
+        sys.exit(1)
+    click.echo(f"{name} may sign in no more")
+
+
+def _sign_in(settings: Settings, store: Store) -> SignIn:
+    return SignIn(settings, store, utc_now)

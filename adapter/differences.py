@@ -1,0 +1,34 @@
+"""What differs between two readings of the same webhook, field by field. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapter.mapping import Item, Mapped, Outcome
+
+#: What is told of one appointment: its fields, and ``outcome``.
+Facts = Mapping[str, Any]
+
+
+def facts_of_item(item: Item) -> Facts:
+    """One item of a mapped webhook."""
+    return {**item.appointment, "outcome": str(item.outcome)}
+
+
+def facts_of(mapped: Mapped) -> list[Facts]:
+    """The items that would become bookings; where there are none, what became of the whole."""
+    items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
+    return [facts_of_item(item) for item in items] or [{"outcome": str(mapped.outcome)}]
+
+
+def changed_fields(before: Sequence[Facts], after: Sequence[Facts]) -> dict[str, tuple[Any, Any]]:
+    """``item.field`` → (as it was, as it is); None stands for nothing."""
+    changed: dict[str, tuple[Any, Any]] = {}
+    for number in range(max(len(before), len(after))):
+        old = before[number] if number < len(before) else {}
+        new = after[number] if number < len(after) else {}
+        changed |= {
+            f"{number}.{name}": (old.get(name), new.get(name))
+            for name in sorted({*old, *new})
+            if old.get(name) != new.get(name)
+        }
+    return changed

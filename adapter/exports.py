@@ -1,0 +1,110 @@
+"""Leads as CSV: a line each, or the sums that an invoice of a listing portal is compared with."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from adapter import stories
+from adapter.events import Booking
+from adapter.store import Filter, Store
+
+#: Bookings that are read at a time.
+PAGE: Final = 500
+
+COLUMNS: Final = (
+    "booking",
+    "event",
+    "source",
+    "community",
+    "received_at",
+    "state",
+    "why",
+    "tour_at",
+    "tour_at_local",
+    "first_name",
+    "last_name",
+    "email",
+    "phone",
+    "attribution_id",
+    "job_id",
+)
+SUMS: Final = ("booked", "duplicate", "held", "failed", "unknown", "expired")
+
+
+def bookings_csv(store: Store, which: Filter) -> Iterator[str]:
+    """Every booking that the filter lets through, newest first: CSV in pieces, titles first.
+
+    Each page is a transaction of its own, so that a long export holds none open.
+    """
+    yield _line(COLUMNS)
+    before: int | None = None
+    while True:
+        with store.transaction() as leads:
+            found = leads.bookings(which, before=before, limit=PAGE)
+        yield "".join(_line(_row(booking)) for booking in found)
+        if len(found) < PAGE:
+            return
+        before = found[-1].id
+
+
+def _row(booking: Booking) -> Iterable[object]:
+    fields = booking.appointment
+    return (
+        booking.id,
+        booking.event_id,
+        booking.source,
+        booking.community,
+        stories.utc(booking.created_at),
+        booking.state,
+        booking.reason,
+        stories.utc(booking.starts_at),
+        stories.local(booking.starts_at, booking.timezone),
+        fields.get("first_name"),
+        fields.get("last_name"),
+        fields.get("email_1"),
+        fields.get("phone_1"),
+        fields.get("attribution_id"),
+        booking.job_id,
+    )
+
+
+def sums(store: Store, which: Filter) -> list[dict[str, Any]]:
+    """For each source and community: leads received, and how many of them are in which state.
+
+    By the time at which the webhook came. Webhooks that are no lead (ignored) do not count.
+    """
+    with store.transaction() as leads:
+        rows = leads.leads_of_period(which)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        if row["state"] == "ignored":
+            continue
+        key = (row["source"], row["community"] or "")
+        line = found.setdefault(
+            key,
+            {"source": key[0], "community": key[1], "received": 0}
+            | dict.fromkeys((*SUMS, "others"), 0),
+        )
+        line["received"] += row["leads"]
+        line[row["state"] if row["state"] in SUMS else "others"] += row["leads"]
+    return [found[key] for key in sorted(found)]
+
+
+def sums_csv(lines: Iterable[Mapping[str, Any]]) -> str:
+    """The sums as CSV."""
+    names = ("source", "community", "received", *SUMS, "others")
+    return _line(names) + "".join(_line([line[name] for name in names]) for line in lines)
+
+
+def _line(cells: Iterable[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow([_cell(cell) for cell in cells])
+    return text.getvalue()
+
+
+def _cell(value: object) -> str:
+    """The text of a cell. A spreadsheet must not take a renter's name for a formula."""
+    text = "" if value is None else str(value)
+    is_phone = text[:1] == "+" and text[1:].isdigit()
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_phone else text

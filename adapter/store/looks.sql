@@ -1,0 +1,210 @@
+-- Statements for what people look at. `-- name:` opens one; the next line says its purpose.
+
+-- name: waiting_groups
+-- What waits for a person, by what is wrong: bookings, then events of which nothing was made.
+-- Of more than the limit the soonest tours are counted, so that the cost has a bound.
+WITH bookings AS (
+    SELECT 'booking' AS kind, source, state, COALESCE(reason, '') AS word, starts_at, created_at, id,
+        due_at IS NOT NULL AS is_looked_for, reasons -> 0 AS first
+    FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
+    ORDER BY starts_at, id LIMIT %(limit)s
+), events AS (
+    SELECT 'event' AS kind, source, state, '' AS word, NULL::timestamptz AS starts_at,
+        received_at AS created_at, id, false AS is_looked_for, reasons -> 0 AS first
+    FROM events WHERE state = 'held' ORDER BY id LIMIT %(limit)s
+), waiting AS (SELECT * FROM bookings UNION ALL SELECT * FROM events)
+SELECT kind, source, state, word, is_looked_for,
+    COALESCE(first ->> 'field', '') AS field,
+    -- Times and numbers of bookings differ where the trouble is the same.
+    regexp_replace(COALESCE(first ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g') AS sentence,
+    COALESCE(CASE WHEN first ->> 'field' IN ('community', 'attribution_id') THEN first ->> 'value' END, '')
+        AS value,
+    max(first ->> 'at') AS at, count(*) AS leads,
+    min(starts_at) FILTER (WHERE starts_at > %(now)s) AS soonest_at, min(created_at) AS oldest_at
+FROM waiting GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+ORDER BY soonest_at NULLS LAST, oldest_at
+
+-- name: waiting_bookings
+-- The bookings of one group, soonest tour first, after one of them.
+SELECT * FROM bookings
+WHERE state IN ('held', 'failed', 'unknown', 'expired') AND state = %(state)s
+    AND source = %(source)s AND COALESCE(reason, '') = %(word)s
+    AND (due_at IS NOT NULL) = %(is_looked_for)s
+    AND COALESCE(reasons -> 0 ->> 'field', '') = %(field)s
+    AND regexp_replace(COALESCE(reasons -> 0 ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g')
+        = %(sentence)s
+    AND (%(value)s = '' OR reasons -> 0 ->> 'value' = %(value)s)
+    AND (COALESCE(starts_at, 'infinity'), id) > (%(after_at)s, %(after_id)s)
+ORDER BY COALESCE(starts_at, 'infinity'), id LIMIT %(limit)s
+
+-- name: waiting_events
+-- The events of one group, oldest first, after one of them.
+SELECT * FROM events
+WHERE state = 'held' AND source = %(source)s
+    AND COALESCE(reasons -> 0 ->> 'field', '') = %(field)s
+    AND regexp_replace(COALESCE(reasons -> 0 ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g')
+        = %(sentence)s
+    AND id > %(after_id)s
+ORDER BY id LIMIT %(limit)s
+
+-- name: bookings
+-- Bookings, newest first, as far as the filters say.
+SELECT * FROM bookings
+WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+    AND (%(source)s::text IS NULL OR source = %(source)s)
+    AND (%(community)s::text IS NULL OR community = %(community)s)
+    AND (%(since)s::timestamptz IS NULL OR (created_at >= %(since)s AND id >= %(first_id)s))
+    AND (%(until)s::timestamptz IS NULL OR (created_at < %(until)s AND id <= %(last_id)s))
+    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
+    AND (%(before)s::bigint IS NULL OR id < %(before)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: events
+-- Events, newest first, as far as the filters say.
+SELECT * FROM events
+WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+    AND (%(source)s::text IS NULL OR source = %(source)s)
+    AND (%(since)s::timestamptz IS NULL OR (received_at >= %(since)s AND id >= %(first_id)s))
+    AND (%(until)s::timestamptz IS NULL OR (received_at < %(until)s AND id <= %(last_id)s))
+    AND (%(before)s::bigint IS NULL OR id < %(before)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: booking_ids_at
+-- Numbers of the first booking from then on and of the last one before, to bound a list by time.
+SELECT (SELECT id FROM bookings WHERE created_at >= %(since)s ORDER BY created_at LIMIT 1) AS first_id,
+    (SELECT id FROM bookings WHERE created_at < %(until)s ORDER BY created_at DESC LIMIT 1) AS last_id
+
+-- name: event_ids_at
+-- The same for events.
+SELECT (SELECT id FROM events WHERE received_at >= %(since)s ORDER BY received_at LIMIT 1) AS first_id,
+    (SELECT id FROM events WHERE received_at < %(until)s ORDER BY received_at DESC LIMIT 1) AS last_id
+
+-- name: ids_of_email
+-- Bookings whose e-mail address begins so.
+SELECT id FROM bookings
+WHERE appointment ? 'email_1' AND appointment ->> 'email_1' LIKE %(text)s LIMIT %(limit)s
+
+-- name: ids_of_phone
+-- Bookings whose phone number begins so.
+SELECT id FROM bookings
+WHERE appointment ? 'phone_1' AND appointment ->> 'phone_1' LIKE %(text)s LIMIT %(limit)s
+
+-- name: ids_of_name
+-- Bookings in whose name words begin so.
+SELECT id FROM bookings
+WHERE appointment ? 'last_name' AND to_tsvector('simple',
+    COALESCE(appointment ->> 'first_name', '') || ' ' || COALESCE(appointment ->> 'last_name', ''))
+    @@ to_tsquery('simple', %(text)s) LIMIT %(limit)s
+
+-- name: ids_of_number
+-- Bookings by their own number, their event's, or Propexo's job.
+SELECT id FROM bookings WHERE id = %(number)s OR event_id = %(number)s OR job_id = %(text)s
+
+-- name: outcomes
+-- How many leads came in each hour since then and where they stand: bookings, and events without.
+SELECT 'booking' AS kind, source, date_trunc('hour', created_at, 'UTC') AS hour, state,
+    count(*) AS leads
+FROM bookings WHERE created_at >= %(since)s GROUP BY 2, 3, 4
+UNION ALL
+SELECT 'event', source, date_trunc('hour', received_at, 'UTC'), state, count(*)
+FROM events WHERE received_at >= %(since)s AND state <> 'mapped' GROUP BY 2, 3, 4
+
+-- name: arrivals
+-- How many events came since then, of each source.
+SELECT source, count(*) AS events FROM events WHERE received_at >= %(since)s GROUP BY source
+
+-- name: last_arrivals
+-- When each of these sources sent its last event, found by its newest number.
+SELECT name AS source, e.received_at AS last_at
+FROM unnest(%(sources)s::text[]) AS name, LATERAL (
+    SELECT received_at FROM events WHERE source = name ORDER BY id DESC LIMIT 1) e
+
+-- name: usual
+-- How many events each source sent in the same 24 hours of each of the last four weeks, in all.
+SELECT source, sum(events) AS events FROM hours, generate_series(1, 4) AS week
+WHERE hour >= %(since)s - week * interval '7 days' AND hour < %(until)s - week * interval '7 days'
+GROUP BY source
+
+-- name: first_hour
+-- The first hour that was counted.
+SELECT min(hour) AS hour FROM hours
+
+-- name: booked_within
+-- How many seconds lay between a webhook and its tour's standing in Knock, for tours booked since.
+SELECT b.source, count(*) AS booked,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY s.seconds) AS p50,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY s.seconds) AS p95
+FROM bookings b JOIN events e ON e.id = b.event_id,
+    LATERAL (SELECT extract(epoch FROM b.updated_at - e.received_at)::float8 AS seconds) s
+WHERE b.created_at >= %(since)s AND b.state = 'booked' GROUP BY b.source
+
+-- name: calls_since
+-- Calls to Propexo since then.
+SELECT count(*) AS calls FROM calls WHERE at > %(since)s
+
+-- name: gate_state
+-- Whether calls to Propexo may pass, without waiting for the gate.
+SELECT stopped_for, paused_until, allowed FROM gate
+
+-- name: pending_count
+-- How many bookings wait to be sent, up to a limit.
+SELECT count(*) AS bookings FROM (SELECT FROM bookings WHERE state = 'pending' LIMIT %(limit)s) b
+
+-- name: count_hours
+-- Counts the events of the hours that are over and were not counted yet.
+INSERT INTO hours (source, hour, events)
+SELECT source, date_trunc('hour', received_at, 'UTC'), count(*) FROM events
+WHERE received_at >= COALESCE((SELECT max(hour) + interval '1 hour' FROM hours), '-infinity')
+    AND received_at < %(until)s
+GROUP BY 1, 2 ON CONFLICT DO NOTHING
+
+-- name: leads_of_period
+-- How many leads of each source and community came in a time, by what became of them.
+SELECT e.source, b.community, COALESCE(b.state, e.state) AS state, count(*) AS leads
+FROM events e LEFT JOIN bookings b ON b.event_id = e.id
+WHERE e.received_at >= %(since)s AND e.received_at < %(until)s
+    AND (%(source)s::text IS NULL OR e.source = %(source)s)
+    AND (%(community)s::text IS NULL OR b.community = %(community)s)
+GROUP BY 1, 2, 3
+
+-- name: recent_events
+-- The newest events of one source whose payload is still kept.
+SELECT * FROM events WHERE source = %(source)s AND kept = 'all' ORDER BY id DESC LIMIT %(limit)s
+
+-- name: add_user
+-- Lets somebody sign in, or gives them another password or role.
+INSERT INTO users (name, role, password, added_at) VALUES (%(name)s, %(role)s, %(password)s, %(at)s)
+ON CONFLICT (name) DO UPDATE SET role = EXCLUDED.role, password = EXCLUDED.password
+
+-- name: remove_user
+-- Lets somebody sign in no more.
+DELETE FROM users WHERE name = %(name)s RETURNING name
+
+-- name: users
+-- Everybody who may sign in.
+SELECT name, role, password, added_at FROM users ORDER BY name
+
+-- name: note_failed_sign_in
+-- A sign-in failed.
+INSERT INTO failed_sign_ins (who, at) SELECT who, %(at)s FROM unnest(%(whos)s::text[]) AS who
+
+-- name: failed_sign_ins
+-- How many sign-ins of each of these failed since then.
+SELECT who, count(*) AS failures FROM failed_sign_ins
+WHERE who = ANY(%(whos)s) AND at > %(since)s GROUP BY who
+
+-- name: forget_failed_sign_ins
+-- Drops those that no longer count, and those of somebody who has signed in.
+DELETE FROM failed_sign_ins WHERE at <= %(since)s OR who = ANY(%(whos)s)
+
+-- name: note_act
+-- Writes down what somebody did.
+INSERT INTO acts (at, by, act, lead_id, detail)
+VALUES (%(at)s, %(by)s, %(act)s, %(lead_id)s, %(detail)s)
+
+-- name: acts
+-- What people did, newest first.
+SELECT * FROM acts
+WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR lead_id = %(lead_id)s)
+    AND (%(before)s::bigint IS NULL OR id < %(before)s)
+ORDER BY id DESC LIMIT %(limit)s
