@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test chaos check bench format docs lock clean
+.PHONY: help demo run test chaos check bench format docs pictures lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -53,6 +53,9 @@ format: .venv/ready ## format the code and mend what the linter can mend
 docs: .venv/ready ## write the generated parts of README.md and docs/ anew
 	@$(BIN)/python -m tests.documents
 	@$(BIN)/python -m adapter.sources.reference
+
+pictures: .venv/ready ## take the pictures of the console in docs/ anew (needs Chromium)
+	@PICTURES=docs $(BIN)/python -m pytest -q -p no:randomly tests/browser -k pictures
 
 lock: ## compile requirements/ anew from pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

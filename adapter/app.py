@@ -6,9 +6,9 @@ from typing import Any
 
 import flask
 
-from adapter import logs, notices, receiver, signatures, sources
+from adapter import console, logs, notices, receiver, signatures, sources
 from adapter.answers import Respond
-from adapter.config import Settings, settings_from
+from adapter.config import SANDBOX_TOKEN, Settings, settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.events import Clock, utc_now
 from adapter.exceptions import ConfigurationError, StoreUnavailable
@@ -20,9 +20,6 @@ from adapter.sources import Source
 from adapter.store import Store, settlements
 
 log = logging.getLogger(__name__)
-
-#: The token that the sandbox takes when no other is set.
-SANDBOX_TOKEN = "sandbox"  # noqa: S105 - it opens nothing
 
 
 def create_app(
@@ -52,6 +49,8 @@ def create_app(
     for name in open_sources(pipeline.sources):
         log.warning("source_is_open", extra={"source": name})
     _add_health(app, pipeline.store)
+    verifiers = {name: entrance.verifier for name, entrance in entrances.items()}
+    console.add_console(app, pipeline, verifiers)
     return app
 
 

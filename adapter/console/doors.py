@@ -1,0 +1,238 @@
+"""Who comes in: sessions, forms that are ours, roles, and what a browser may do with a page."""
+
+import ipaddress
+import logging
+import secrets
+from typing import Any, Final
+
+import flask
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
+from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
+from werkzeug.wrappers import Response
+
+from adapter.clients import client_of
+from adapter.console.rooms import Rooms
+from adapter.exceptions import NotPossible, SignInRefused, StoreUnavailable
+from adapter.signin import LOCAL
+from adapter.store import User
+
+log = logging.getLogger(__name__)
+
+#: A session ends so long after signing in.
+SESSION_HOURS: Final = 12
+#: Headers that tell of a proxy on the way.
+FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+#: Pages that need nobody.
+OPEN: Final = frozenset({"console.static", "console.sign_in"})
+#: Forms that change nothing: whoever may read may send them.
+READING: Final = frozenset(
+    {"console.sign_in", "console.sign_out", "console.tried", "console.backtested", "console.file"}
+)
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's signed cookies, for the console only: no webhook pays for them."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    def open_session(  # type: ignore[override]
+        self, app: flask.Flask, request: flask.Request
+    ) -> SessionMixin | None:
+        """The session; an empty one that cannot be kept while PostgreSQL is away."""
+        if not request.path.startswith("/console"):
+            return self.make_null_session(app)
+        try:
+            app.secret_key = app.secret_key or self._rooms.sign_in.session_key()
+        except StoreUnavailable:
+            return self.make_null_session(app)
+        return super().open_session(app, request)
+
+    def get_cookie_secure(self, app: flask.Flask) -> bool:  # noqa: ARG002 - Flask's
+        """Over TLS only, but on this machine, where there is none."""
+        return not _is_loopback(flask.request.host.rpartition(":")[0] or flask.request.host)
+
+
+def guard(app: flask.Flask, routes: flask.Blueprint, rooms: Rooms) -> None:
+    """Puts the doors before every page of ``routes``."""
+    app.session_interface = Sessions(rooms)
+    app.config.update(
+        SESSION_COOKIE_NAME="console",
+        SESSION_COOKIE_PATH="/console",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=SESSION_HOURS * 3600,
+        SESSION_REFRESH_EACH_REQUEST=False,
+    )
+
+    @routes.before_request
+    def look() -> Response | None:
+        request, session = flask.request, flask.session
+        if request.endpoint == "console.static":
+            return None
+        users = rooms.sign_in.users()
+        flask.g.user = _user_of(session, users, rooms)
+        if flask.g.user is None and not users:
+            if not _is_here(request, rooms):
+                raise Forbidden(
+                    "Nobody may sign in yet, so the console answers on its own machine only. "
+                    "Add somebody there: adapter users add NAME"
+                )
+            flask.g.user = LOCAL
+        if request.method == "POST":
+            _check_form(request, session)
+        if flask.g.user is None and request.endpoint not in OPEN:
+            return to_sign_in()
+        if request.method == "POST" and request.endpoint not in READING:
+            require_operate()
+        return None
+
+    @routes.after_request
+    def seal(response: Response) -> Response:
+        response.headers.update(HEADERS)
+        is_static = flask.request.endpoint == "console.static"
+        response.headers["Cache-Control"] = "private, max-age=3600" if is_static else "no-store"
+        return response
+
+    @routes.app_context_processor
+    def known() -> dict[str, Any]:
+        return {"user": flask.g.get("user"), "csrf": form_token, "local": LOCAL}
+
+    _add_sign_in(routes, rooms)
+
+
+def _add_sign_in(routes: flask.Blueprint, rooms: Rooms) -> None:
+    @routes.route("/sign-in", methods=["GET", "POST"])
+    def sign_in() -> Any:
+        """Asks who it is; a wrong answer is told and counted."""
+        if flask.request.method == "GET":
+            return flask.render_template("console/sign_in.html", fault=None)
+        request = flask.request
+        try:
+            user = rooms.sign_in.sign_in(
+                request.form.get("name", "").strip(),
+                request.form.get("password", ""),
+                _client(request, rooms),
+            )
+        except SignInRefused as exc:
+            log.warning("sign_in_refused")
+            return flask.render_template("console/sign_in.html", fault=str(exc)), 401
+        flask.session.clear()  # what was known before signing in opens nothing after it
+        flask.session.permanent = True
+        flask.session.update(user=user.name, mark=rooms.sign_in.mark_of(user))
+        return flask.redirect(flask.url_for("console.overview"))
+
+    @routes.post("/sign-out")
+    def sign_out() -> Any:
+        """Forgets the session."""
+        flask.session.clear()
+        return flask.redirect(flask.url_for("console.sign_in"))
+
+
+def answer_errors(routes: flask.Blueprint, rooms: Rooms) -> None:  # noqa: ARG001 - as the others
+    """Every error of the console as a page that says what to do."""
+
+    @routes.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> tuple[str, int]:
+        return _page(error.name or "Error", error.description or "", error.code or 500)
+
+    @routes.errorhandler(NotPossible)
+    def not_possible(error: NotPossible) -> tuple[str, int]:
+        return _page("That cannot be done", str(error), 409)
+
+    @routes.errorhandler(StoreUnavailable)
+    def store_unavailable(error: StoreUnavailable) -> tuple[str, int]:
+        log.error("store_unavailable", extra={"reason": str(error)})
+        text = "The database cannot be reached. Webhooks are answered with 503 and come again."
+        return _page("Not now", text, 503)
+
+    @routes.errorhandler(Exception)
+    def unforeseen(error: Exception) -> tuple[str, int]:
+        log.error("console_failed", exc_info=error)
+        text = "The page could not be made. The engineer finds the reason in the log."
+        return _page("Not now", text, 503)
+
+    @routes.route("/<path:rest>", methods=["GET", "POST"])
+    def nowhere(rest: str) -> Any:  # noqa: ARG001 - Flask's
+        """Whatever is under /console and is no page."""
+        flask.abort(404, "There is no such page.")
+
+
+def _page(title: str, text: str, status: int) -> tuple[str, int]:
+    return flask.render_template("console/error.html", title=title, text=text), status
+
+
+def require_operate() -> None:
+    """Raises Forbidden for whoever may only read."""
+    if flask.g.user is None or flask.g.user.role != "operate":
+        raise Forbidden("Your role may look, and not change. Ask for the role operate.")
+
+
+def to_sign_in() -> Response:
+    """Sends the reader to sign in; a part of a page is told to send the whole one there."""
+    address = flask.url_for("console.sign_in")
+    if "HX-Request" in flask.request.headers:
+        error = Unauthorized("Sign in again.").get_response()
+        error.headers["HX-Redirect"] = address
+        return Response(error.get_data(), 401, headers={"HX-Redirect": address})
+    return flask.redirect(address)
+
+
+def form_token() -> str:
+    """What every form of ours carries."""
+    if "form" not in flask.session:
+        flask.session["form"] = secrets.token_urlsafe(24)
+    return str(flask.session["form"])
+
+
+def _check_form(request: flask.Request, session: SessionMixin) -> None:
+    sent = request.form.get("csrf") or request.headers.get("X-CSRF", "")
+    known = session.get("form", "")
+    if not known or not secrets.compare_digest(sent.encode(), str(known).encode()):
+        raise Forbidden("This form is too old, or not ours. Load the page anew and try again.")
+
+
+def _user_of(session: SessionMixin, users: dict[str, User], rooms: Rooms) -> User | None:
+    user = users.get(str(session.get("user", "")))
+    if user is None:
+        return None
+    is_same = secrets.compare_digest(str(session.get("mark", "")), rooms.sign_in.mark_of(user))
+    return user if is_same else None
+
+
+def _client(request: flask.Request, rooms: Rooms) -> str | None:
+    forwarded_for = request.headers.get("X-Forwarded-For", "")
+    return client_of(request.remote_addr, forwarded_for, rooms.pipeline.settings.trusted_proxies)
+
+
+def _is_here(request: flask.Request, rooms: Rooms) -> bool:
+    """Whether the reader sits at this machine, with nothing between.
+
+    The name that was called must be this machine's too: a page elsewhere may point its own name
+    at 127.0.0.1. Behind a proxy every reader would seem to be here.
+    """
+    settings = rooms.pipeline.settings
+    has_proxy = any(name in request.headers for name in FORWARDED) or settings.trusted_proxies
+    if has_proxy or settings.public_url is not None:
+        return False
+    host = request.host if request.host.endswith("]") else request.host.rpartition(":")[0]
+    return _is_loopback(request.remote_addr or "") and _is_loopback(host or request.host)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,178 @@
+"""The mapping try-out: what a webhook would become, as one types. Nothing is sent or stored."""
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import flask
+from werkzeug.exceptions import NotFound
+
+from adapter import sources
+from adapter.backtest import MOST_EVENTS, backtest
+from adapter.console.pages import download
+from adapter.console.rooms import Rooms
+from adapter.differences import changed_fields, facts_of
+from adapter.exceptions import NotPossible
+from adapter.mapping import Delivery, Mapped
+from adapter.replays import delivery_of
+from adapter.sources import MappingErrors, Problem, Source
+
+#: Stored webhooks to choose from.
+RECENT: Final = 30
+#: What a new mapping begins with, where nobody has chosen one.
+DRAFT: Final = "draft"
+JSON: Final = "application/json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Try:
+    """What the form holds."""
+
+    name: str
+    mapping: str
+    #: The number of a stored webhook; None: the body that was pasted.
+    event_id: int | None
+    body: str
+    content_type: str
+    last: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """What came of it."""
+
+    problems: tuple[Problem, ...] = ()
+    mapped: Mapped | None = None
+    #: ``item.field`` → (by the present mapping, by the one in the form).
+    changed: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
+    text: str = ""
+
+
+def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
+    """Adds the try-out."""
+
+    @routes.get("/try")
+    def try_out() -> str:
+        """The form, with the mapping of a source and its newest webhook."""
+        args = flask.request.args
+        name = args.get("source") or next(iter(sorted(rooms.sources)), DRAFT)
+        asked = Try(
+            name=name,
+            mapping=_text_of(rooms.sources.get(name)),
+            event_id=args.get("event", type=int) or _newest(rooms, name),
+            body="",
+            content_type=JSON,
+            last=100,
+        )
+        return _page(rooms, asked, tried=_tried(rooms, asked))
+
+    @routes.post("/try/result")
+    def tried() -> str:
+        """What the webhook becomes: the part of the page, or without a script the whole."""
+        asked = _asked()
+        found = _tried(rooms, asked)
+        if "HX-Request" in flask.request.headers:
+            return flask.render_template("console/tried.html", tried=found)
+        return _page(rooms, asked, tried=found)
+
+    @routes.post("/try/backtest")
+    def backtested() -> str:
+        """What the mapping would change over the last stored webhooks."""
+        asked = _asked()
+        with rooms.pipeline.store.transaction() as leads:
+            events = leads.recent_events(asked.name, limit=asked.last)
+        try:
+            edited = _edited(rooms, asked)
+        except MappingErrors as exc:
+            return _page(rooms, asked, tried=Tried(problems=tuple(exc.problems)))
+        compared = list(backtest(rooms.sources.get(asked.name), edited, events))
+        return _page(rooms, asked, tried=_tried(rooms, asked), compared=compared)
+
+    @routes.post("/try/file")
+    def file() -> Any:
+        """The mapping in the form, as a file."""
+        asked = _asked()
+        return download(f"{asked.name}.yaml", [asked.mapping], "application/yaml")
+
+
+def _asked() -> Try:
+    form = flask.request.form
+    name = form.get("source", "").strip() or DRAFT
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
+        raise NotPossible("A source is called by a to z, 0 to 9, - and _.")
+    number = form.get("event", "").strip()
+    last = form.get("last", "")
+    return Try(
+        name=name,
+        mapping=form.get("mapping", "").replace("\r\n", "\n"),
+        event_id=int(number)
+        if number.isascii() and number.isdigit() and len(number) < 18
+        else None,
+        body=form.get("body", ""),
+        content_type=form.get("content_type", "").strip() or JSON,
+        last=min(max(_number(last) or 100, 1), MOST_EVENTS),
+    )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
+
+
+def _page(rooms: Rooms, asked: Try, **more: Any) -> str:
+    with rooms.pipeline.store.transaction() as leads:
+        recent = leads.recent_events(asked.name, limit=RECENT)
+    return flask.render_template(
+        "console/try.html", asked=asked, sources=sorted(rooms.sources), recent=recent, **more
+    )
+
+
+def _tried(rooms: Rooms, asked: Try) -> Tried:
+    """What the chosen webhook becomes. Never raises for what was typed."""
+    try:
+        edited = _edited(rooms, asked)
+    except MappingErrors as exc:
+        return Tried(problems=tuple(exc.problems))
+    try:
+        delivery, now = _delivery(rooms, asked)
+    except NotFound as exc:
+        return Tried(text=exc.description or "")
+    if not delivery.body and not delivery.query:
+        return Tried(text="The mapping is right. Choose a stored webhook, or paste a body.")
+    mapped = edited.map(delivery, now=now)
+    present = rooms.sources.get(asked.name)
+    before = facts_of(present.map(delivery, now=now)) if present is not None else facts_of(mapped)
+    return Tried(mapped=mapped, changed=changed_fields(before, facts_of(mapped)))
+
+
+def _edited(rooms: Rooms, asked: Try) -> Source:
+    settings = rooms.pipeline.settings
+    return sources.load_text(settings.mappings_dir, asked.name, asked.mapping, settings.policy)
+
+
+def _delivery(rooms: Rooms, asked: Try) -> tuple[Delivery, dt.datetime]:
+    """The webhook that is tried, and when it came."""
+    if asked.event_id is None:
+        body = asked.body.encode("utf-8", "replace")
+        return Delivery(body=body, content_type=asked.content_type), rooms.pipeline.clock()
+    with rooms.pipeline.store.transaction() as leads:
+        event = leads.event(asked.event_id)
+    if event is None or event.kept != "all":
+        raise NotFound(f"There is no stored webhook {asked.event_id}, or what was sent is erased.")
+    return delivery_of(event), event.received_at
+
+
+def _newest(rooms: Rooms, name: str) -> int | None:
+    with rooms.pipeline.store.transaction() as leads:
+        found = leads.recent_events(name, limit=1)
+    return found[0].id if found else None
+
+
+def _text_of(source: Source | None) -> str:
+    if source is None:
+        return ""
+    try:
+        return source.path.read_text("utf-8", "replace")
+    except OSError:
+        return ""

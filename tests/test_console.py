@@ -1,0 +1,562 @@
+"""The console's pages over real PostgreSQL: doors, forms, roles, and what the pages say."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flask.testing
+import pytest
+
+from adapter.advice import BY_WORD, advice_for
+from adapter.app import create_app
+from adapter.config import Settings
+from adapter.console.charts import hours_chart
+from adapter.console.shown import MOST_LINES, anchor_of, harmless, lines_of
+from adapter.events import BookingState
+from adapter.signin import WINDOW, new_user
+from adapter.sources import load
+from adapter.store import Erasures, People, Trouble
+from tests.house import MAPPINGS, SECRETS, House, sample
+from tests.test_once_and_in_order import lead, settle
+from tests.upstream import Upstream
+
+PASSWORD = "correct horse battery"
+HELD, BOOKED, DISCARDED = BookingState.HELD, BookingState.BOOKED, BookingState.DISCARDED
+
+
+@dataclasses.dataclass
+class Reader:
+    """Somebody with a browser that keeps cookies, and no eyes."""
+
+    client: flask.testing.FlaskClient
+    house: House
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.client.get("/console" + path, **options)
+
+    def text(self, path: str, status: int = 200) -> str:
+        answer = self.get(path)
+        assert answer.status_code == status, answer.text
+        return str(answer.text)
+
+    def token(self) -> str:
+        found = re.search(r'name="csrf" value="([^"]+)"', self.text("/sign-in"))
+        assert found is not None
+        return found.group(1)
+
+    def post(self, path: str, **form: str) -> Any:
+        return self.client.post("/console" + path, data={"csrf": self.token()} | form)
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> Any:
+        return self.post("/sign-in", name=name, password=password)
+
+
+Opener = Callable[..., Reader]
+
+
+@pytest.fixture
+def open_console(house: House) -> Iterator[Opener]:
+    """Opens the console over the house's store and clock, with these settings."""
+    stores = []
+
+    def begin(*names: str, **changes: Any) -> Reader:
+        users = {
+            user.name: (user.role, user.password)
+            for name in names
+            for user in [new_user(name, PASSWORD, "read" if name == "rob" else "operate")]
+        }
+        settings = Settings(
+            database_url=house.pipeline.store.url,
+            mappings_dir=MAPPINGS,
+            environ=SECRETS,
+            users=users,
+            **changes,
+        )
+        app = create_app(settings, house.clock, load(MAPPINGS, settings.policy))
+        app.testing = False
+        stores.append(app.extensions["pipeline"].store)
+        return Reader(app.test_client(), house)
+
+    yield begin
+    for store in stores:
+        store.__exit__()
+
+
+@pytest.fixture
+def ana(open_console: Opener) -> Reader:
+    """Somebody who may operate and has signed in."""
+    reader = open_console("ana", "rob")
+    assert reader.sign_in("ana").status_code == 302
+    return reader
+
+
+def held(house: House, number: int = 1) -> int:
+    (booking,) = house.mapped("rentfeed", lead(number, time="2:30 AM"))
+    assert booking.state is HELD
+    return booking.id
+
+
+# --- doors
+
+
+def test_without_users_it_answers_on_this_machine_only(open_console: Opener) -> None:
+    reader = open_console()
+    assert "Nothing waits for a person" in reader.text("/")
+    for environ in (
+        {"environ_overrides": {"REMOTE_ADDR": "203.0.113.9"}},
+        {"headers": {"Host": "leads.example.com"}},
+        {"headers": {"X-Forwarded-For": "127.0.0.1"}},
+        {"headers": {"Forwarded": "for=127.0.0.1"}},
+        {"headers": {"Via": "1.1 somewhere"}},
+    ):
+        answer = reader.get("/", **environ)
+        assert answer.status_code == 403
+        assert "adapter users add NAME" in answer.text
+
+
+def test_behind_a_proxy_or_with_a_public_address_somebody_must_sign_in(
+    open_console: Opener,
+) -> None:
+    assert open_console(public_url="https://leads.example.com").get("/").status_code == 403
+    assert open_console(trusted_proxies=1).get("/").status_code == 403
+
+
+def test_nobody_gets_in_without_a_name_and_a_password(open_console: Opener) -> None:
+    reader = open_console("ana")
+    for path in ("/", "/queue", "/leads", "/leads/1", "/try", "/rejections", "/audit"):
+        answer = reader.get(path)
+        assert (answer.status_code, answer.location) == (302, "/console/sign-in")
+    part = reader.get("/", headers={"HX-Request": "true"})
+    assert (part.status_code, part.headers["HX-Redirect"]) == (401, "/console/sign-in")
+    for name, password in (("ana", "wrong"), ("nobody", PASSWORD), ("ana\0", PASSWORD), ("", "")):
+        answer = reader.sign_in(name, password)
+        assert answer.status_code == 401
+        assert "do not belong together" in answer.text
+    assert reader.sign_in("ana").status_code == 302
+    assert reader.get("/").status_code == 200
+    reader.post("/sign-out")
+    assert reader.get("/").status_code == 302
+
+
+def test_repeated_failures_lock_for_a_while(open_console: Opener, house: House) -> None:
+    reader = open_console("ana")
+    for _ in range(5):
+        assert "do not belong together" in reader.sign_in("ana", "wrong password").text
+    assert "Too many tries" in reader.sign_in("ana").text
+    elsewhere = reader.client.post(
+        "/console/sign-in",
+        data={"csrf": reader.token(), "name": "ana", "password": PASSWORD},
+        environ_overrides={"REMOTE_ADDR": "203.0.113.9"},
+    )
+    assert elsewhere.status_code == 302, "nobody can lock a person out from another address"
+    reader.post("/sign-out")
+    house.clock.advance(WINDOW.total_seconds() + 1)
+    assert reader.sign_in("ana").status_code == 302
+
+
+def test_a_session_ends_with_its_user_and_its_password(ana: Reader) -> None:
+    with ana.house.pipeline.store.transaction() as leads:
+        People(leads.connection).add_user(
+            new_user("lou", PASSWORD, "operate"), now=ana.house.clock()
+        )
+    ana.post("/sign-out")
+    assert ana.sign_in("lou").status_code == 302
+    with ana.house.pipeline.store.transaction() as leads:
+        People(leads.connection).add_user(
+            new_user("lou", "another password", "operate"), now=ana.house.clock()
+        )
+    assert ana.get("/").status_code == 302
+    assert ana.sign_in("lou", "another password").status_code == 302
+    with ana.house.pipeline.store.transaction() as leads:
+        assert People(leads.connection).remove_user("lou")
+    assert ana.get("/").status_code == 302
+
+
+def test_a_form_that_is_not_ours_changes_nothing(ana: Reader) -> None:
+    number = held(ana.house)
+    for form in ({}, {"csrf": ""}, {"csrf": "x" * 40}, {"csrf": "ä"}):
+        answer = ana.client.post(f"/console/leads/{number}/discard", data={"reason": "spam"} | form)
+        assert answer.status_code == 403
+        assert "too old, or not ours" in answer.text
+    assert ana.house.state(number) is HELD
+
+
+def test_the_cookie_and_the_pages_are_sealed(open_console: Opener) -> None:
+    answer = open_console("ana").get("/sign-in", headers={"Host": "leads.example.com"})
+    cookie = answer.headers["Set-Cookie"]
+    assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/console"))
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert not re.search(r"https?://", answer.text), "no page fetches anything from elsewhere"
+
+
+def test_a_webhook_gets_no_session(ana: Reader) -> None:
+    answer = ana.client.post("/hooks/rentfeed", data=b"{}")
+    assert answer.status_code == 401
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("act", ["release", "confirm", "discard", "replay"])
+def test_whoever_may_read_changes_nothing(ana: Reader, act: str) -> None:
+    number = held(ana.house)
+    ana.post("/sign-out")
+    ana.sign_in("rob")
+    assert "What goes to Knock" in ana.text(f"/leads/{number}")
+    answer = ana.post(f"/leads/{number}/{act}", reason="spam")
+    assert answer.status_code == 403
+    assert ana.house.state(number) is HELD
+
+
+@pytest.mark.parametrize("path", ["/nope", "/leads/77", "/leads/job_x", "/leads/%00", "/static/x"])
+def test_what_is_not_there_is_said_on_a_page(ana: Reader, path: str) -> None:
+    answer = ana.get(path)
+    assert answer.status_code == 404
+    assert "<h1>Not Found</h1>" in answer.text or path.startswith("/static")
+
+
+def test_a_database_that_is_away_is_said_on_a_page(house: House) -> None:
+    settings = Settings(
+        database_url="postgresql://127.0.0.1:1/nowhere", mappings_dir=MAPPINGS, environ=SECRETS
+    )
+    app = create_app(settings, house.clock)
+    with app.extensions["pipeline"].store:
+        answer = app.test_client().get("/console/")
+    assert answer.status_code == 503
+    assert "database cannot be reached" in answer.text
+
+
+# --- a lead
+
+
+def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: Upstream) -> None:
+    number = held(ana.house)
+    page = ana.text(f"/leads/{number}")
+    assert "is at 02:30 in America/Denver" in page
+    assert "Call or write to the renter" in page
+
+    refused = ana.post(f"/leads/{number}/release", starts_at="", last_name="", phone_1="call me")
+    assert refused.status_code == 409
+    assert 'value="call me"' in refused.text
+    assert refused.text.count('class="fault"') >= 3
+    assert ana.house.state(number) is HELD
+
+    done = ana.post(
+        f"/leads/{number}/release", starts_at="2026-03-14T14:30", number_of_occupants="3"
+    )
+    assert done.status_code == 302
+    settle(ana.house)
+    assert ana.house.state(number) is BOOKED
+    (posted,) = upstream.posts()
+    assert (posted["appointment_time"], posted["number_of_occupants"]) == ("20:30:00", 3)
+    told = ana.text(f"/leads/{number}")
+    assert "is released and goes out by itself" in told
+    assert "Sending it again would mail the renter again" in told
+    assert "edited_and_released number_of_occupants, starts_at" in told
+
+
+def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
+    """Browsers send line feeds as pairs, and every field of the form."""
+    payload = lead(1, time="11:30 PM")
+    payload["comments"] = "one\ntwo"
+    (booking,) = ana.house.mapped("rentfeed", payload)
+    page = ana.text(f"/leads/{booking.id}")
+    inputs = r'<input id="f[^"]+" name="([^"]+)" type="[^"]*" value="([^"]*)"'
+    fields = dict(re.findall(inputs, page))
+    notes = booking.appointment["notes"].replace("\n", "\r\n")
+    assert "first_name" in fields
+    done = ana.post(f"/leads/{booking.id}/release", **fields | {"notes": notes})
+    assert done.status_code == 302
+    after = ana.house.booking(booking.id)
+    assert (after.appointment, after.starts_at) == (booking.appointment, booking.starts_at)
+    assert "released" in [line.why for line in ana.house.story(booking.id).history]
+
+
+def test_each_field_is_linked_to_its_place_and_its_line(ana: Reader) -> None:
+    (booking,) = ana.house.mapped("rentfeed", lead(1))
+    page = ana.text(f"/leads/{booking.id}")
+    place = anchor_of(("contact", "name"))
+    assert f'<a href="#{place}">contact.name</a>' in page
+    assert f'<div id="{place}"' in page
+    assert "<code>name: contact.name" in page
+
+
+def test_two_tours_of_one_webhook_are_linked_each_to_its_own(ana: Reader) -> None:
+    bookings = ana.house.mapped("leasebot", sample("leasebot-handoff.json"))
+    assert len(bookings) == 2
+    page = ana.text(f"/leads/{bookings[0].event_id}")
+    for number in (0, 1):
+        assert f'href="#{anchor_of(("handoff", "tours", number, "startsAt"))}"' in page
+
+
+def test_a_tour_that_was_seen_in_knock_counts_as_booked(ana: Reader, upstream: Upstream) -> None:
+    (booking,) = ana.house.mapped("rentfeed", lead(1, time="11:30 PM"))
+    assert ana.post(f"/leads/{booking.id}/confirm").status_code == 302
+    assert ana.house.state(booking.id) is BOOKED
+    assert ana.post(f"/leads/{booking.id}/confirm").status_code == 409
+    assert upstream.posts() == []
+
+
+def test_a_lead_is_put_aside_only_with_a_reason(ana: Reader) -> None:
+    number = held(ana.house)
+    assert ana.post(f"/leads/{number}/discard", reason="  ").status_code == 409
+    assert ana.house.state(number) is HELD
+    assert ana.post(f"/leads/{number}/discard", reason="a test").status_code == 302
+    assert ana.house.state(number) is DISCARDED
+
+
+def test_who_looked_and_changed_is_written_down(ana: Reader) -> None:
+    number = held(ana.house)
+    ana.text(f"/leads/{number}")
+    ana.post(f"/leads/{number}/discard", reason="a test of dana@example.com")
+    ana.text("/export.csv")
+    page = ana.text("/audit")
+    for act in ("signed_in", "looked", "discarded", "exported"):
+        assert f">{act}<" in page
+    assert "dana@example.com" not in page
+
+
+def test_an_erased_lead_says_so(ana: Reader) -> None:
+    number = held(ana.house)
+    event_id = ana.house.booking(number).event_id
+    with ana.house.pipeline.store.transaction() as leads:
+        Erasures(leads.connection).erase_people([event_id])
+    page = ana.text(f"/leads/{number}")
+    assert "What was sent is erased" in page
+    assert "Okafor" not in page
+
+
+# --- the queue
+
+
+def test_what_waits_is_told_in_groups(ana: Reader) -> None:
+    for number in (1, 2):
+        held(ana.house, number)
+    elm = lead(3)
+    elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
+    ana.house.mapped("rentfeed", elm)
+    ana.house.pipeline.map_event(ana.house.receive("rentfeed", b"{").event_id)
+    page = ana.text("/queue")
+    assert "2 leads of rentfeed" in page
+    assert "no community is known by: &#34;30999&#34;" in page
+    assert "not JSON" in page or "is not" in page
+    for key in re.findall(r'href="(/console/queue/[0-9a-f]+)"', page):
+        assert ana.client.get(key).status_code == 200
+
+
+def test_a_group_is_released_or_put_aside_as_one(ana: Reader, upstream: Upstream) -> None:
+    numbers = [ana.house.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    assert ana.post(f"/queue/{key}/release").status_code == 302
+    assert "3 were released" in ana.text("/queue")
+    settle(ana.house)
+    assert [ana.house.state(number) for number in numbers] == [BOOKED] * 3
+    assert len(upstream.posts()) == 3
+
+    number = held(ana.house, 9)
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    ana.post(f"/queue/{key}/discard", reason="a test")
+    assert ana.house.state(number) is DISCARDED
+    assert ana.text(f"/queue/{key}").count("Nothing of this group waits any more") == 1
+
+
+def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> None:
+    number = held(ana.house)
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    preview = ana.post(f"/queue/{key}/replay").text
+    assert "With the mapping of now, 0 of 1 would be booked" in preview
+    assert ana.house.state(number) is HELD
+    assert ana.post(f"/queue/{key}/replay", now="1").status_code == 302
+    assert ana.house.booking(number).reason == "replayed"
+
+
+def test_every_word_that_can_wait_has_its_advice() -> None:
+    """Whatever word a booking waits under, one is told more than the word."""
+    for word in BY_WORD:
+        trouble = Trouble(
+            kind="booking",
+            source="rentfeed",
+            state="held",
+            word=word,
+            is_looked_for=False,
+            field="event",
+            sentence="{strange} braces",
+            value="",
+        )
+        advice = advice_for(trouble)
+        assert len(advice.wrong) > 20
+        assert len(advice.todo) > 20
+        plain = advice_for(dataclasses.replace(trouble, word="new_word"))
+        assert plain.wrong == "{strange} braces."
+
+
+# --- try-out, lists, overview
+
+
+def test_nothing_that_is_typed_breaks_the_try_out(ana: Reader) -> None:
+    (booking,) = ana.house.mapped("rentfeed", lead(1))
+    text = (MAPPINGS / "rentfeed.yaml").read_text()
+    event = str(booking.event_id)
+    for mapping, body, told in (
+        (text, "", "It would be booked"),
+        ("", "", "The mapping is not right"),
+        ("a: *b", "", "anchors, aliases and tags"),
+        ("\0", "", "The mapping is not right"),
+        ("x: " + "[" * 500, "", "The mapping is not right"),
+        (text.replace("leadId", "lead id"), "", "It would be booked"),
+    ):
+        page = ana.post("/try/result", source="rentfeed", mapping=mapping, event=event, body=body)
+        assert page.status_code == 200
+        assert told in page.text
+    pasted = ana.post("/try/result", source="rentfeed", mapping=text, event="", body="{")
+    assert "It cannot be read" in pasted.text
+    missing = ana.post("/try/result", source="rentfeed", mapping=text, event="999999")
+    assert "There is no stored webhook 999999" in missing.text
+    assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409
+    assert len(ana.house.story(booking.event_id).bookings) == 1
+
+
+def test_a_back_test_shows_what_would_change(ana: Reader) -> None:
+    for number in (1, 2):
+        ana.house.mapped("rentfeed", lead(number))
+    text = (MAPPINGS / "rentfeed.yaml").read_text()
+    same = ana.post("/try/backtest", source="rentfeed", mapping=text, last="20").text
+    assert "0 of the last 2 webhooks would change" in same
+    edited = text.replace("email_1: contact.email", "email_1: contact.mail")
+    other = ana.post("/try/backtest", source="rentfeed", mapping=edited, last="20").text
+    assert "2 of the last 2 webhooks would change" in other
+    assert "0.email_1" in other
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dana.okafor1@example.com",
+        "dana.okafor1@",
+        "(303) 555-0101",
+        "+1303555",
+        "okaf",
+        "da ok",
+        "JOB",
+        "ID",
+    ],
+)
+def test_a_lead_is_found_by(ana: Reader, text: str) -> None:
+    payload = lead(1)
+    payload["contact"] |= {
+        "name": "Dana Okafor",
+        "email": "dana.okafor1@example.com",
+        "phone": "(303) 555-0101",
+    }
+    (booking,) = ana.house.mapped("rentfeed", payload)
+    other = lead(2)
+    other["contact"] |= {
+        "name": "Luis Herrera",
+        "email": "luis@example.com",
+        "phone": "(720) 555-0199",
+    }
+    ana.house.mapped("rentfeed", other)
+    settle(ana.house)
+    names = {"JOB": ana.house.booking(booking.id).job_id or "", "ID": str(booking.event_id)}
+    answer = ana.get("/leads", query_string={"q": names.get(text, text)})
+    assert f"/console/leads/{booking.id}" in answer.text
+    assert "Herrera" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "text", ["%", "_", "'", "\\", "\0", "&|!:*", "x" * 500, "9" * 30, "@", "  "]
+)
+def test_no_text_breaks_the_search(ana: Reader, text: str) -> None:
+    ana.house.mapped("rentfeed", lead(1))
+    answer = ana.get("/leads", query_string={"q": text})
+    assert answer.status_code == 200
+    assert ("Dana" in answer.text) == (not text.strip())
+
+
+def test_lists_are_paged_and_filtered(ana: Reader) -> None:
+    for number in range(1, 56):
+        ana.house.mapped("rentfeed", lead(number))
+    first = ana.text("/leads?source=rentfeed&since=2026-03-01&until=2026-03-03")
+    (before,) = re.findall(r"before=(\d+)", first)
+    second = ana.text(f"/leads?source=rentfeed&before={before}")
+    shown = [re.findall(r"/console/leads/(\d+)\"", page) for page in (first, second)]
+    assert [len(page) for page in shown] == [50, 5]
+    assert not {*shown[0]} & {*shown[1]}
+    for nothing in ("source=website", "state=booked", "community=harbor-flats", "since=2026-03-03"):
+        assert "Nothing is found" in ana.text(f"/leads?{nothing}")
+    assert "Nothing is found" not in ana.text("/leads?since=yesterday")
+
+
+def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
+    bad = lead(1)
+    bad["contact"] |= {"name": "=HYPERLINK(1) Okafor", "phone": "(303) 555-0142"}
+    ana.house.mapped("rentfeed", bad)
+    held(ana.house, 2)
+    rows = ana.text("/export.csv").splitlines()
+    assert len(rows) == 3
+    assert rows[0].startswith("booking,event,source,community,received_at,state")
+    assert not any(cell.startswith("=") for row in rows for cell in row.split(","))
+    assert "+13035550142" in rows[2], "a phone number is no formula"
+    sums = ana.text("/sums.csv").splitlines()
+    assert (
+        sums[0] == "source,community,received,booked,duplicate,held,failed,unknown,expired,others"
+    )
+    assert sums[1] == "rentfeed,maple-court,2,0,0,1,0,0,0,1"
+
+
+def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: Upstream) -> None:
+    ana.house.mapped("rentfeed", lead(1))
+    upstream.fault({"status": 401})
+    ana.house.send()
+    page = ana.text("/")
+    assert "Propexo does not accept our token" in page
+    assert "Nothing is sent." in page
+
+
+def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:
+    """Four leads a day for five weeks, then a day of none."""
+    house = ana.house
+    for day in range(36):
+        for number in range(4):
+            house.receive("rentfeed", lead(day * 10 + number))
+        house.clock.advance(86400)
+        house.pipeline.recover()
+    assert "quiet</strong>" not in ana.text("/")
+    house.clock.advance(86400)
+    house.pipeline.recover()
+    assert "quiet</strong>" in ana.text("/")
+
+
+# --- what is shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain\ttext\n", "plain\ttext\n"),
+        ("a\x00b\x1bc\x7f", "a⟨U+0000⟩b⟨U+001B⟩c⟨U+007F⟩"),
+        ("\u202egnp.exe", "⟨U+202E⟩gnp.exe"),
+        ("\ud800", "⟨U+D800⟩"),
+        ("شهلا", "شهلا"),
+        ("abcdef", "abc … (6 characters)"),
+    ],
+)
+def test_what_no_eye_sees_is_written_out(text: str, shown: str) -> None:
+    assert harmless(text, 3 if text == "abcdef" else 100) == shown
+
+
+def test_any_payload_is_shown_in_bounded_lines() -> None:
+    deep: Any = "end"
+    for _ in range(5000):
+        deep = [deep]
+    assert len(lines_of(deep)) <= MOST_LINES + 1
+    assert len(lines_of([1] * 100_000)) <= MOST_LINES + 1
+    assert lines_of({"a": {}, "b": [], "c": None, "d": 10**5000})[-1].text == "a very long number"
+    assert [line.key for line in lines_of({"x": {"y": 1}})] == ["x", "y"]
+    assert lines_of("text")[0].text == "text"
+
+
+def test_a_chart_of_nothing_is_a_chart() -> None:
+    assert hours_chart([]).total == 0
