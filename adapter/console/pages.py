@@ -15,7 +15,7 @@ from adapter.console.rooms import Rooms
 from adapter.events import Booking, BookingState, EventState
 from adapter.overview import OUTCOMES, overview_of
 from adapter.repairs import why_not_release
-from adapter.store import Filter, Group, People, Rejections, Waiting
+from adapter.store import MOST_COUNTED, Filter, Group, People, Rejections, Waiting
 
 #: Leads on one page of a list.
 PAGE: Final = 50
@@ -34,6 +34,7 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
             "person": stories.person,
             "ago": lambda at: ago(at, clock()),
             "place": lambda at: at.rpartition("/")[2],
+            "most_counted": MOST_COUNTED,
             "is_sandbox": rooms.pipeline.settings.is_sandbox,
         }
 

@@ -23,9 +23,10 @@ from adapter.store.senders import Senders, Traffic
 from adapter.store.settlements import settlements
 from adapter.store.statements import STATEMENTS
 from adapter.store.tasks import Task
-from adapter.store.waiting import Group, Trouble, Waiting
+from adapter.store.waiting import MOST_COUNTED, Group, Trouble, Waiting
 
 __all__ = [
+    "MOST_COUNTED",
     "Act",
     "Erasures",
     "Figures",

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from adapter.store.rows import Row
 from adapter.store.statements import Statements
 
+#: So many bookings are timed.
+MOST_TIMED = 2_000
 #: So many bookings that wait to be sent are counted.
 MOST_PENDING = 10_000
 
@@ -58,8 +60,11 @@ class Figures(Statements):
         return {row["source"]: row["events"] / weeks for row in rows}
 
     def booked_within(self, since: dt.datetime) -> list[Row]:
-        """``source``, ``booked``, ``p50`` and ``p95``: seconds from a webhook to its tour."""
-        return self._all("booked_within", since=since)
+        """``source``, ``booked``, ``p50`` and ``p95``: seconds from a webhook to its tour.
+
+        Of the newest :data:`MOST_TIMED` that were booked since then.
+        """
+        return self._all("booked_within", since=since, limit=MOST_TIMED)
 
     def sending(self, now: dt.datetime) -> Sending:
         """How sending stands; never waits for the gate."""

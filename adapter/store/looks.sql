@@ -130,13 +130,16 @@ GROUP BY source
 SELECT min(hour) AS hour FROM hours
 
 -- name: booked_within
--- How many seconds lay between a webhook and its tour's standing in Knock, for tours booked since.
+-- How many seconds lay between a webhook and its tour's standing in Knock, for the newest booked.
 SELECT b.source, count(*) AS booked,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY s.seconds) AS p50,
     percentile_cont(0.95) WITHIN GROUP (ORDER BY s.seconds) AS p95
-FROM bookings b JOIN events e ON e.id = b.event_id,
+FROM (
+    SELECT source, event_id, updated_at FROM bookings
+    WHERE created_at >= %(since)s AND state = 'booked' ORDER BY created_at DESC LIMIT %(limit)s
+) b JOIN events e ON e.id = b.event_id,
     LATERAL (SELECT extract(epoch FROM b.updated_at - e.received_at)::float8 AS seconds) s
-WHERE b.created_at >= %(since)s AND b.state = 'booked' GROUP BY b.source
+GROUP BY b.source
 
 -- name: calls_since
 -- Calls to Propexo since then.

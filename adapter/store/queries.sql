@@ -357,7 +357,7 @@ WHERE event_id = %(event_id)s ORDER BY id
 
 -- name: repeats_of_event
 -- How often the event was delivered again, and when last.
-SELECT repeats, repeated_at FROM claims WHERE lead_id = %(event_id)s
+SELECT repeats, repeated_at FROM claims WHERE lead_id = %(event_id)s AND repeats > 0
 
 -- name: ping
 -- Whether the database answers and can be written to.

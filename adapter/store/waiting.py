@@ -11,7 +11,7 @@ from adapter.store.rows import booking_from_row, event_from_row
 from adapter.store.statements import Statements
 
 #: At most so many that wait are counted: the soonest.
-MOST_COUNTED = 10_000
+MOST_COUNTED = 5_000
 
 _NEVER = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 _FOR_EVER = "infinity"

@@ -20,6 +20,9 @@ CREATE INDEX bookings_by_name ON bookings USING gin (to_tsvector('simple',
     COALESCE(appointment ->> 'first_name', '') || ' ' || COALESCE(appointment ->> 'last_name', '')))
     WHERE appointment ? 'last_name';
 
+-- How often a webhook came again is asked by its event; most never do.
+CREATE INDEX claims_repeated ON claims (lead_id) WHERE repeats > 0;
+
 -- How many webhooks each source sent in each hour that is over. They tell what is usual.
 CREATE TABLE hours (
     source text NOT NULL,
