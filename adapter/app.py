@@ -6,7 +6,7 @@ from typing import Any
 
 import flask
 
-from adapter import console, logs, notices, receiver, signatures, sources
+from adapter import console, logs, metrics, notices, receiver, signatures, sources
 from adapter.answers import Respond
 from adapter.config import SANDBOX_TOKEN, Settings, settings_from
 from adapter.embedded import EmbeddedServer
@@ -51,6 +51,7 @@ def create_app(
     _add_health(app, pipeline.store)
     verifiers = {name: entrance.verifier for name, entrance in entrances.items()}
     console.add_console(app, pipeline, verifiers)
+    app.register_blueprint(metrics.blueprint(pipeline))
     return app
 
 

@@ -31,6 +31,17 @@ def limited_as(client: str | None) -> str:
     return str(address)
 
 
+def host_of(called: str) -> str:
+    """The name or address in ``localhost:8000``, ``[::1]:8000`` or ``leads.example.com``."""
+    return called if called.endswith("]") else called.rpartition(":")[0] or called
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own."""
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
 def _is_proxy(hop: str, proxies: Proxies) -> bool:
     address = _address(hop)
     return address is not None and any(address in network for network in proxies)  # type: ignore[union-attr]

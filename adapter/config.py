@@ -91,6 +91,8 @@ class Settings:
     web_threads: int = 8
     #: People of the console: name → (role, hash of the password). Others are in the database.
     users: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict, repr=False)
+    #: What Prometheus shows to read /metrics; None: they are read on this machine only.
+    metrics_token: str | None = dataclasses.field(default=None, repr=False)
     log_level: str = "INFO"
     policy: Policy = Policy()
     #: The environment, for the secrets that mappings name.

@@ -190,6 +190,12 @@ VARIABLES = (
         "by commas.",
     ),
     Variable(
+        "ADAPTER_METRICS_TOKEN",
+        "metrics_token",
+        str,
+        "Bearer token that opens /metrics. Unset: /metrics answers on its own machine only.",
+    ),
+    Variable(
         "ADAPTER_LOG_LEVEL", "log_level", environment.log_level, "DEBUG, INFO, WARNING or ERROR."
     ),
     Variable(

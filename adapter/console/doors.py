@@ -1,6 +1,5 @@
 """Who comes in: sessions, forms that are ours, roles, and what a browser may do with a page."""
 
-import ipaddress
 import logging
 import secrets
 from typing import Any, Final
@@ -10,9 +9,10 @@ from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
 from werkzeug.wrappers import Response
 
-from adapter.clients import client_of
+from adapter.clients import client_of, host_of, is_loopback
 from adapter.console.rooms import Rooms
 from adapter.exceptions import NotPossible, SignInRefused, StoreUnavailable
+from adapter.here import is_here
 from adapter.signin import LOCAL
 from adapter.store import User
 
@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 
 #: A session ends so long after signing in.
 SESSION_HOURS: Final = 12
-#: Headers that tell of a proxy on the way.
-FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 #: Pages that need nobody.
 OPEN: Final = frozenset({"console.static", "console.sign_in"})
 #: Forms that change nothing: whoever may read may send them.
@@ -60,7 +58,7 @@ class Sessions(SecureCookieSessionInterface):
 
     def get_cookie_secure(self, app: flask.Flask) -> bool:  # noqa: ARG002 - Flask's
         """Over TLS only, but on this machine, where there is none."""
-        return not _is_loopback(flask.request.host.rpartition(":")[0] or flask.request.host)
+        return not is_loopback(host_of(flask.request.host))
 
 
 def guard(app: flask.Flask, routes: flask.Blueprint, rooms: Rooms) -> None:
@@ -83,7 +81,7 @@ def guard(app: flask.Flask, routes: flask.Blueprint, rooms: Rooms) -> None:
         users = rooms.sign_in.users()
         flask.g.user = _user_of(session, users, rooms)
         if flask.g.user is None and not users:
-            if not _is_here(request, rooms):
+            if not is_here(request, rooms.pipeline.settings):
                 raise Forbidden(
                     "Nobody may sign in yet, so the console answers on its own machine only. "
                     "Add somebody there: adapter users add NAME"
@@ -213,26 +211,3 @@ def _user_of(session: SessionMixin, users: dict[str, User], rooms: Rooms) -> Use
 def _client(request: flask.Request, rooms: Rooms) -> str | None:
     forwarded_for = request.headers.get("X-Forwarded-For", "")
     return client_of(request.remote_addr, forwarded_for, rooms.pipeline.settings.trusted_proxies)
-
-
-def _is_here(request: flask.Request, rooms: Rooms) -> bool:
-    """Whether the reader sits at this machine, with nothing between.
-
-    The name that was called must be this machine's too: a page elsewhere may point its own name
-    at 127.0.0.1. Behind a proxy every reader would seem to be here.
-    """
-    settings = rooms.pipeline.settings
-    has_proxy = any(name in request.headers for name in FORWARDED) or settings.trusted_proxies
-    if has_proxy or settings.public_url is not None:
-        return False
-    host = request.host if request.host.endswith("]") else request.host.rpartition(":")[0]
-    return _is_loopback(request.remote_addr or "") and _is_loopback(host or request.host)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -1,0 +1,96 @@
+"""``GET /metrics``: how things stand, for Prometheus. The figures of ``adapter stats``.
+
+They are read from PostgreSQL when they are asked for, so that they are the same from every web
+process, and hold neither names nor contacts.
+"""
+
+import datetime as dt
+import secrets
+from collections.abc import Iterable, Iterator
+
+import flask
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
+from prometheus_client.registry import Collector
+from werkzeug.wrappers import Response
+
+from adapter.here import is_here
+from adapter.overview import Overview, SourceState, overview_of
+from adapter.pipeline import Pipeline
+
+
+def blueprint(pipeline: Pipeline) -> flask.Blueprint:
+    """The route, for whoever has the token, or without one for this machine."""
+    routes = flask.Blueprint("metrics", __name__)
+    settings = pipeline.settings
+
+    @routes.get("/metrics")
+    def metrics() -> Response:
+        if not _may_read(flask.request, settings.metrics_token, is_here(flask.request, settings)):
+            flask.abort(401)
+        found = overview_of(pipeline.store, pipeline.sources, settings, pipeline.clock())
+        registry = CollectorRegistry()
+        registry.register(_Figures(found))
+        return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
+
+    return routes
+
+
+def _may_read(request: flask.Request, token: str | None, is_local: bool) -> bool:  # noqa: FBT001
+    if token is None:
+        return is_local
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return secrets.compare_digest(given.encode(), token.encode())
+
+
+class _Figures(Collector):
+    """One overview as gauges."""
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+
+    def collect(self) -> Iterator[Metric]:
+        """Every gauge, each with what it says."""
+        one = self._overview
+        yield _gauge("waiting", "Leads that wait for a person.", one.waiting)
+        yield _gauge(
+            "oldest_waiting_seconds",
+            "How long the oldest of them has waited.",
+            _seconds(one.oldest_waiting_at, one.at),
+        )
+        yield _gauge("pending", "Bookings that wait to be sent.", one.sending.pending)
+        yield _gauge("sending_stopped", "1: Propexo takes no token.", bool(one.sending.stopped_for))
+        yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
+        yield _gauge("calls_allowed", "Calls that the setting allows.", one.rate_per_minute)
+        yield from _source_gauges(one.sources, one.at)
+
+
+def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
+    """What is told of each source."""
+    events = _family("events_24h", "Webhooks of the last 24 hours.", ["source"])
+    quiet = _family("source_quiet", "1: far fewer webhooks than usual.", ["source"])
+    last = _family("last_event_seconds", "How long ago the last webhook came.", ["source"])
+    refused = _family("refused", "Refused requests that are kept.", ["source"])
+    leads = _family("leads_24h", "Leads of the last 24 hours by state.", ["source", "state"])
+    for one in sources:
+        events.add_metric([one.name], one.events)
+        quiet.add_metric([one.name], one.is_quiet)
+        refused.add_metric([one.name], one.rejections)
+        if one.last_event_at is not None:
+            last.add_metric([one.name], _seconds(one.last_event_at, now))
+        for state, count in one.states.items():
+            leads.add_metric([one.name, state], count)
+    yield from (events, quiet, last, refused, leads)
+
+
+def _family(name: str, meaning: str, labels: list[str]) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"adapter_{name}", meaning, labels=labels)
+
+
+def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"adapter_{name}", meaning, value=value)
+
+
+def _seconds(since: dt.datetime | None, now: dt.datetime) -> float:
+    return (now - since).total_seconds() if since is not None else 0.0
