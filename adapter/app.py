@@ -21,6 +21,9 @@ from adapter.store import Store, settlements
 
 log = logging.getLogger(__name__)
 
+#: A sender is told 503 when a statement takes longer: most give up after ten seconds.
+PATIENCE_SECONDS = 5.0
+
 
 def create_app(
     settings: Settings | None = None,
@@ -37,7 +40,9 @@ def create_app(
     app = flask.Flask("adapter", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # receiver says why
     # A connection for each thread that answers, and one for the journal.
-    store = Store(database_url(settings), size=settings.web_threads + 1)
+    store = Store(
+        database_url(settings), size=settings.web_threads + 1, statement_seconds=PATIENCE_SECONDS
+    )
     pipeline = pipeline_from(settings, store, clock, all_sources)
     entrances = entrances_from(pipeline.sources, settings)
     pipeline.store.open()

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 #: A row that has been due this long without a task gets a new one.
 FORGOTTEN_SECONDS = 30.0
+#: What could not be stored is tried once more where that was known in this time.
+AT_ONCE_SECONDS = 1.0
 #: When a row is looked at again after PostgreSQL was away.
 LATER_SECONDS = 5.0
 #: A row on which a step failed for no known reason is looked at again after this.
@@ -125,11 +127,13 @@ class Pipeline:
 
         Raises StoreUnavailable: nothing is stored, or it is and the sender's repeat will find it.
         """
+        began = time.monotonic()
         try:
             receipt = self._store(source, verified)
         except StoreUnavailable:
-            # A restart of PostgreSQL leaves broken connections in the pool: once more on a new one.
-            self.store.refresh()
+            if time.monotonic() - began > AT_ONCE_SECONDS:
+                raise
+            # A connection was cut in the middle: once more on a new one.
             receipt = self._store(source, verified)
         log.info(
             "webhook_repeated" if receipt.is_repeat else "webhook_stored",

@@ -1,6 +1,7 @@
 """The one stateful part: PostgreSQL. Rows hold the truth; tasks only wake a worker to look."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Self
 
@@ -10,6 +11,7 @@ import psycopg_pool
 from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
+from adapter.store.connections import Connection, connection_class
 from adapter.store.erasures import Erasures
 from adapter.store.figures import Figures, Sending
 from adapter.store.gate import GateRow
@@ -28,6 +30,7 @@ from adapter.store.waiting import MOST_COUNTED, Group, Trouble, Waiting
 __all__ = [
     "MOST_COUNTED",
     "Act",
+    "RECONNECT_SECONDS",
     "Erasures",
     "Figures",
     "Filter",
@@ -53,8 +56,13 @@ __all__ = [
     "settlements",
 ]
 
-#: A statement that takes longer is given up, so that a sender gets its 503 in time.
-STATEMENT_SECONDS = 10
+#: A statement that takes longer is given up.
+STATEMENT_SECONDS = 10.0
+#: So much later it is given up by us, when PostgreSQL does not do so: it hangs, or is frozen.
+SILENCE_SECONDS = 1.0
+#: So long the pool tries to connect by itself. Its pauses double, and would outlast the outage:
+#: whoever needs a connection after this begins anew.
+RECONNECT_SECONDS = 2.0
 
 
 #: What says that a statement or its values are wrong, not that PostgreSQL is away.
@@ -65,21 +73,24 @@ class Store:
     """A pool of connections; :meth:`transaction` is the only way to rows."""
 
     def __init__(
-        self, url: str, *, size: int = 8, wait_seconds: float = 3.0, is_checked: bool = True
+        self,
+        url: str,
+        *,
+        size: int = 8,
+        wait_seconds: float = 2.5,
+        statement_seconds: float = STATEMENT_SECONDS,
     ) -> None:
-        """A pool for PostgreSQL at ``url``, with at most ``size`` connections.
-
-        With ``is_checked`` each connection is tried before it is used, which costs a round trip
-        and finds those that a restart of PostgreSQL has broken; without it, :meth:`refresh` does.
-        """
+        """A pool for PostgreSQL at ``url``, with at most ``size`` connections."""
         self.url = url
+        self._wait_seconds = wait_seconds
         self._pool = psycopg_pool.ConnectionPool(
             url,
+            connection_class=connection_class(statement_seconds + SILENCE_SECONDS),
             min_size=1,
             max_size=size,
             timeout=wait_seconds,
+            reconnect_timeout=RECONNECT_SECONDS,
             open=False,
-            check=psycopg_pool.ConnectionPool.check_connection if is_checked else None,
             kwargs={
                 # A host that is gone without a word is found out within these seconds.
                 "keepalives_idle": 5,
@@ -88,7 +99,7 @@ class Store:
                 "tcp_user_timeout": 10_000,
                 "row_factory": dict_row,
                 "connect_timeout": 5,
-                "options": f"-c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC",
+                "options": f"-c statement_timeout={statement_seconds:g}s -c timezone=UTC",
             },
         )
         self._hash_key: bytes | None = None
@@ -104,10 +115,6 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._pool.close()
 
-    def refresh(self) -> None:
-        """Replaces the idle connections that PostgreSQL has closed."""
-        self._pool.check()
-
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Leads]:
         """One transaction: committed at the end, rolled back when anything is raised.
@@ -115,7 +122,7 @@ class Store:
         Raises :class:`StoreUnavailable` when PostgreSQL cannot be reached or is lost on the way.
         """
         try:
-            with self._pool.connection() as connection:
+            with self._connection() as connection:
                 yield Leads(connection)
         except _FAULTS_OF_OURS:
             raise
@@ -124,6 +131,25 @@ class Store:
             raise StoreUnavailable(reason_of(exc)) from exc
         except procrastinate.exceptions.ConnectorException as exc:
             raise StoreUnavailable("PostgreSQL was lost while a task was put") from exc
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        connection = self._unbroken()
+        try:
+            with connection:
+                yield connection
+        finally:
+            self._pool.putconn(connection)
+
+    def _unbroken(self) -> Connection:
+        """A connection that PostgreSQL has left open; those that a restart has cut are replaced."""
+        deadline = time.monotonic() + self._wait_seconds
+        while True:
+            connection = self._pool.getconn(max(deadline - time.monotonic(), 0.0))
+            if connection.is_usable():
+                return connection
+            connection.close()
+            self._pool.putconn(connection)
 
     def hash_key(self) -> bytes:
         """The key of this installation's hashes (32 bytes), made by the first migration."""

@@ -1,0 +1,56 @@
+"""A connection that neither waits for ever nor is used after PostgreSQL has closed it."""
+
+import contextlib
+import select
+from typing import TypeVar
+
+import psycopg
+import psycopg_pool
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
+from psycopg.rows import DictRow
+
+T = TypeVar("T")
+
+
+class Connection(psycopg.Connection[DictRow]):
+    """Gives up on a server that says nothing: one that is frozen keeps its sockets open."""
+
+    #: Longest wait for one answer, in seconds.
+    answer_seconds: float
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """What PostgreSQL answers; raises OperationalError, with the connection closed, in time."""
+        limit = self.answer_seconds if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, limit)
+        except psycopg.OperationalError:
+            if timeout is None and self.pgconn.transaction_status is TransactionStatus.ACTIVE:
+                self.close()
+            raise
+
+    def is_usable(self) -> bool:
+        """Whether PostgreSQL has left it open, as far as this machine knows.
+
+        Nothing comes by itself over an idle connection but its end. So only one on which something
+        waits to be read is asked, and the others cost no round trip.
+        """
+        if not self._has_unread():
+            return True
+        with contextlib.suppress(psycopg.Error):
+            psycopg_pool.ConnectionPool.check_connection(self)
+            return True
+        return False
+
+    def _has_unread(self) -> bool:
+        try:
+            socket = select.poll()
+            socket.register(self.pgconn.socket, select.POLLIN)
+            return bool(socket.poll(0))
+        except psycopg.Error:  # it has no socket any more
+            return True
+
+
+def connection_class(answer_seconds: float) -> type[Connection]:
+    """The class of connections that wait so long for one answer."""
+    return type("Connection", (Connection,), {"answer_seconds": answer_seconds})
