@@ -40,7 +40,7 @@ def web_command(settings: Settings) -> list[str]:
         *(sys.executable, "-m", "gunicorn"),
         *("--bind", f"{settings.host}:{settings.port}"),
         *("--workers", str(settings.web_workers)),
-        *("--worker-class", "gthread"),
+        *("--worker-class", "adapter.serving.Worker"),
         *("--threads", str(settings.web_threads)),
         *("--timeout", "60", "--graceful-timeout", "25", "--keep-alive", "5"),
         *("--log-level", "warning", "--no-control-socket"),

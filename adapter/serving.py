@@ -8,13 +8,16 @@ what they have; a wrong one is told in the log and changes nothing.
 Gunicorn reads this module as its configuration too: it calls :func:`on_starting`.
 """
 
+import contextlib
 import functools
 import socket
 import struct
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import flask
+from gunicorn.workers.gthread import ThreadWorker
 
 from adapter import app, logs, renewal, sources
 from adapter.config import Settings, settings_from
@@ -23,7 +26,35 @@ from adapter.sources import Source
 #: A sender that says nothing for so long in the middle of a request is hung up on.
 SILENCE_SECONDS = 10
 
+#: A request that is not read and answered in this time is hung up on: one that drips takes for
+#: ever otherwise. Senders may wait 25 seconds for their outcome, and storing takes a few more.
+REQUEST_SECONDS = 40.0
+
 _held: Mapping[str, Source] | None = None
+
+
+class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """Gunicorn's worker with threads, and an end for every request."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._began: dict[Any, float] = {}
+
+    def handle(self, conn: Any) -> Any:
+        """One request, in a thread."""
+        self._began[conn] = time.monotonic()
+        try:
+            return super().handle(conn)
+        finally:
+            self._began.pop(conn, None)
+
+    def notify(self) -> None:
+        """Gunicorn's sign of life, about once a second: whoever takes too long is cut off."""
+        super().notify()
+        for conn, began in self._began.copy().items():
+            if time.monotonic() - began > REQUEST_SECONDS:
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)
 
 
 def create_app() -> flask.Flask:
@@ -46,8 +77,8 @@ def when_ready(server: Any) -> None:
     """Gunicorn's hook, when its sockets listen: what they accept may not fall silent for long.
 
     Without this a few connections that stop in the middle of a request hold all threads. Accepted
-    sockets inherit the option (Linux). It bounds each silence, not the whole request: a proxy that
-    reads requests whole before it passes them on is still wanted in front.
+    sockets inherit the option (Linux). It bounds each silence; :class:`Worker` bounds the whole. A
+    proxy that reads requests whole before it passes them on is still wanted in front.
     """
     silence = struct.pack("ll", SILENCE_SECONDS, 0)
     for listener in server.LISTENERS:

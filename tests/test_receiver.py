@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,11 +67,16 @@ def source(name: str) -> Source:
     return load(MAPPINGS, Settings().policy)[name]
 
 
-def start_web(database: str, port: int, **environ: str) -> "subprocess.Popen[bytes]":
-    settings = Settings(port=port, web_workers=2, web_threads=4)
+def start_web(
+    database: str, port: int, *, workers: int = 2, is_hasty: bool = False, **environ: str
+) -> "subprocess.Popen[bytes]":
+    settings = Settings(port=port, web_workers=workers, web_threads=4)
+    command = web_command(settings)
+    if is_hasty:
+        command[command.index("adapter.serving.Worker")] = "tests.hasty_web.Worker"
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.Popen(
-        web_command(settings),
+        command,
         env=kept
         | SECRETS
         | {
@@ -327,5 +333,35 @@ def test_connections_that_fall_silent_do_not_hold_the_door(database: str) -> Non
                 silent.sendall(b"".join(halves[: 1 + number % 2]))
             wait_until(lambda: is_up(web.url), "the door is free again", 40)
         finally:
+            gunicorn.terminate()
+            gunicorn.wait(60)
+
+
+def test_a_request_that_drips_is_cut_off_and_frees_its_thread(database: str) -> None:
+    """One byte at a time, in the headers and in the body, and never silent for long."""
+    web = Web(free_port(), database)
+    gunicorn = start_web(database, web.port, workers=1, is_hasty=True)
+    head = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n"
+    drips = (head + b"X-Drip: ", head + b"Content-Length: 60000\r\n\r\n")
+    ended = threading.Event()
+
+    def drip(sender: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while not ended.wait(1.0):
+                sender.sendall(b"x")
+
+    with contextlib.ExitStack() as stack:
+        try:
+            wait_until(lambda: is_up(web.url), "gunicorn answers")
+            for number in range(5):  # one more than there are threads
+                sender = socket.create_connection(("127.0.0.1", web.port), timeout=10)
+                stack.enter_context(sender)
+                sender.sendall(drips[number % 2])
+                threading.Thread(target=drip, args=[sender], daemon=True).start()
+            wait_until(lambda: not is_up(web.url), "all threads read")
+            wait_until(lambda: is_up(web.url), "the door is free again")
+            assert web.post(b"{}").status_code == 202
+        finally:
+            ended.set()
             gunicorn.terminate()
             gunicorn.wait(60)
