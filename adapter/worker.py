@@ -13,7 +13,8 @@ import procrastinate
 from adapter import renewal, sources
 from adapter.exceptions import StoreUnavailable
 from adapter.pipeline import Pipeline
-from adapter.store import Task, check_reachable
+from adapter.pulse import Pulse
+from adapter.store import RECONNECT_SECONDS, Task, check_reachable
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,15 @@ POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 5.0
 #: A worker that has been silent this long is taken for dead, and its tasks are run again.
 STALLED_SECONDS = 20.0
-#: How long a stop waits for what is in flight.
-GRACE_SECONDS = 25.0
+#: How long a stop waits for what is in flight; so much later it no longer waits for anything.
+GRACE_SECONDS = 23.0
+FORCE_SECONDS = 2.0
+#: A part of a worker that has shown no life for so long is dead. One task may last two minutes.
+DEAD_SECONDS = 240.0
+#: What says that PostgreSQL is away.
+AWAY = (StoreUnavailable, procrastinate.exceptions.ConnectorException)
+#: How long the queue may take to say which tasks are stalled.
+QUEUE_SECONDS = 15.0
 #: Longest pause before the worker tries PostgreSQL again.
 LONGEST_PAUSE_SECONDS = 10.0
 
@@ -47,6 +55,9 @@ class _Worker:
         self._concurrency = pipeline.settings.worker_concurrency
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
+        self._pulse = Pulse(("recovery", "tasks"), DEAD_SECONDS)
+        #: What shows that the threads of the tasks live, until one of them takes it up.
+        self._feeler: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -55,10 +66,12 @@ class _Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._renew)
+        self._pulse.watch()
         pause = 0.5
         while not self._stopping.is_set():
             began = loop.time()
             await self._run_once()
+            self._show_life(loop)  # also while PostgreSQL is away
             pause = 0.5 if loop.time() - began > LONGEST_PAUSE_SECONDS else pause * 2
             pause = min(pause, LONGEST_PAUSE_SECONDS)
             await self._pause(pause)
@@ -67,6 +80,7 @@ class _Worker:
         """Asks once; a second signal changes nothing, so that the first can finish its work."""
         if not self._stopping.is_set():
             self._stopping.set()
+            self._pulse.stop_within(GRACE_SECONDS + FORCE_SECONDS)
             self._pipeline.sender.stopping.set()
             if self._running is not None:
                 self._running.cancel()
@@ -113,13 +127,24 @@ class _Worker:
         with concurrent.futures.ThreadPoolExecutor(1, "recovery") as thread:
             while True:
                 try:
-                    await release_stalled(queue)
+                    await asyncio.wait_for(release_stalled(queue), QUEUE_SECONDS)
                     await loop.run_in_executor(thread, self._pipeline.recover)
-                except (StoreUnavailable, procrastinate.exceptions.ConnectorException):
+                except (
+                    StoreUnavailable,
+                    TimeoutError,
+                    procrastinate.exceptions.ConnectorException,
+                ):
                     log.warning("recovery_put_off")
                 except Exception:
                     log.exception("recovery_failed")
+                self._show_life(loop)
                 await asyncio.sleep(RECOVERY_SECONDS)
+
+    def _show_life(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Recovery came round; and one of the threads that run tasks is asked to show its life."""
+        self._pulse.beat("recovery")
+        if self._feeler is None or self._feeler.done():
+            self._feeler = loop.run_in_executor(None, self._pulse.beat, "tasks")
 
     async def _work(self, queue: procrastinate.App) -> None:
         log.info("worker_started", extra={"concurrency": self._concurrency})
@@ -137,7 +162,11 @@ class _Worker:
 def queue_for(pipeline: Pipeline) -> procrastinate.App:
     """Procrastinate's app with a task for each step of the pipeline."""
     connector = procrastinate.PsycopgConnector(
-        conninfo=pipeline.store.url, min_size=1, max_size=4, timeout=5.0
+        conninfo=pipeline.store.url,
+        min_size=1,
+        max_size=4,
+        timeout=5.0,
+        reconnect_timeout=RECONNECT_SECONDS,
     )
     queue = procrastinate.App(connector=connector)
 

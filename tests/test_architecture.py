@@ -21,7 +21,7 @@ LAYERS = [
     {"appointment", "mapping", "propexo", "retries", "signatures", "store"},
     {"answers"},
     {"lobby", "sources"},
-    {"erasure", "seen", "search", "outcomes", "journal", "renewal"},
+    {"erasure", "seen", "search", "outcomes", "journal", "pulse", "renewal"},
     {"differences", "intake", "sending", "following"},
     {"repairs", "replays"},
     {"advice", "backtest", "overview", "signin"},
