@@ -1,8 +1,10 @@
 """`adapter run` as real processes: what dies comes back, and nothing is lost or booked twice."""
 
+import contextlib
 import json
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import psutil
 import pytest
 
 from adapter.processes import free_port
-from tests.running import MAPPINGS, Running, adapter, environment, is_ready
+from tests.running import ADAPTER, MAPPINGS, Running, adapter, environment, is_ready
+from tests.upstream import Clogged
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.processes
@@ -37,6 +40,49 @@ def test_a_worker_that_is_killed_in_the_post_leaves_unknown_posted_once(
     assert "pending → sending" in story
     assert "sending → unknown (sender_lost, by worker)" in story
     assert "posted" in story
+
+
+def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
+    start: Callable[..., Running], lead: Path
+) -> None:
+    """It stands between what it has written down and the first byte; another one takes over."""
+    with Clogged() as upstream, contextlib.ExitStack() as stack:
+        running = start(
+            PROPEXO_TOKEN="sandbox",
+            PROPEXO_BASE_URL=upstream.url,
+            ADAPTER_PROPEXO_TIMEOUT_SECONDS="5",
+        )
+        assert running.send(lead).startswith("202 ")
+        frozen = running.part("worker")
+        wait_until(lambda: is_connecting(frozen, upstream.port), "the worker is connecting")
+        frozen.suspend()
+        stack.callback(frozen.resume)
+        upstream.open()
+        other = subprocess.Popen([*ADAPTER, "worker"], env=running.environ)
+        stack.callback(other.wait, 40)
+        stack.callback(other.terminate)
+        wait_until(lambda: running.states() == ["unknown"], "its lease is over", 60)
+        assert not [request for request in upstream.heard if b"last_name" in request]
+
+        frozen.resume()
+        wait_until(lambda: outcomes_of(running)[0] == "not_sent", "it says that it did not send")
+
+        late = [request for request in upstream.heard if b"last_name" in request]
+        assert len(late) == len(outcomes_of(running)) - 1, "only what was begun anew"
+
+
+def is_connecting(process: psutil.Process, port: int) -> bool:
+    return any(
+        one.status == psutil.CONN_SYN_SENT and one.raddr and one.raddr.port == port
+        for one in process.net_connections("tcp")
+    )
+
+
+def outcomes_of(running: Running) -> list[str | None]:
+    """The outcomes of the one booking's attempts, in their order."""
+    (booking,) = running.bookings()
+    shown = json.loads(running.adapter("show", str(booking["id"]), "--json").stdout)
+    return [attempt["outcome"] for attempt in shown["attempts"]]
 
 
 def test_every_part_that_is_killed_comes_back_and_the_next_lead_is_booked(

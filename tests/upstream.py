@@ -68,3 +68,58 @@ def says(answer: bytes, *, hang: bool = False) -> Iterator[str]:
         with contextlib.suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)
     thread.join()
+
+
+class Clogged:
+    """A server to which nobody can connect until it is opened; it says no to whatever then comes.
+
+    The queue of its socket is full. So a client waits in the middle of its own call, between what
+    it has decided and what it sends.
+    """
+
+    NO = b"HTTP/1.1 503 No\r\nRetry-After: 600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.port: int = self._listening.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._plugs = [socket.socket() for _ in range(4)]
+        for plug in self._plugs:
+            plug.setblocking(False)
+            plug.connect_ex(("127.0.0.1", self.port))
+        #: What came over each connection that said anything, and has ended.
+        self.heard: list[bytes] = []
+
+    def __enter__(self) -> "Clogged":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def open(self) -> None:
+        """Takes whoever waits in the queue, and all who come."""
+        for plug in self._plugs:
+            plug.close()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                threading.Thread(target=self._answer, args=[connection], daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        data = b""
+        with connection, contextlib.suppress(OSError):
+            while not _is_whole(data) and (chunk := connection.recv(65536)):
+                data += chunk
+            connection.sendall(self.NO)
+        if data:
+            self.heard.append(data)
+
+
+def _is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    return bool(end) and (b"POST" not in head or body.endswith(b"}"))

@@ -7,8 +7,10 @@ and the lease that guards a booking relies on an end. So a timer cuts the connec
 import contextlib
 import dataclasses
 import io
+import math
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,15 +37,16 @@ class Body(io.BytesIO):
     """A request body that knows whether anybody has begun to send it."""
 
     has_left = False
-    #: Set when the time is over: nothing of it may leave any more.
-    is_late = False
+    #: After this (monotonic seconds) nothing of it may begin to leave. Not left to the timer that
+    #: cuts the exchange: in a process that was frozen both threads wake at the same moment.
+    leaves_by = math.inf
 
     def __len__(self) -> int:
         return len(self.getvalue())
 
     def read(self, size: int | None = -1) -> bytes:
         """Bytes for the wire; from now on some may be on it."""
-        if self.is_late and not self.has_left:
+        if time.monotonic() > self.leaves_by and not self.has_left:
             raise TimeoutError("the time for this request is over")
         self.has_left = True
         return super().read(size)
@@ -63,7 +66,9 @@ def exchange(
         request.headers["Authorization"] = f"Bearer {token}"
         return request
 
-    with _cut_after(timeout_seconds, body) as adapter, requests.Session() as session:
+    if body is not None:
+        body.leaves_by = time.monotonic() + timeout_seconds
+    with _cut_after(timeout_seconds) as adapter, requests.Session() as session:
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         response = session.request(
@@ -90,9 +95,9 @@ def _text(response: requests.Response) -> str:
 
 
 @contextlib.contextmanager
-def _cut_after(seconds: float, body: Body | None) -> Iterator["_Adapter"]:
-    """An adapter whose connections are cut when the time is over; a late body does not leave."""
-    adapter = _Adapter(body)
+def _cut_after(seconds: float) -> Iterator["_Adapter"]:
+    """An adapter whose connections are cut when the time is over."""
+    adapter = _Adapter()
     timer = threading.Timer(seconds, adapter.cut)
     timer.daemon = True
     timer.start()
@@ -106,8 +111,7 @@ def _cut_after(seconds: float, body: Body | None) -> Iterator["_Adapter"]:
 class _Adapter(requests.adapters.HTTPAdapter):
     """Keeps a second handle on each socket, by which it can be cut from another thread."""
 
-    def __init__(self, body: Body | None) -> None:
-        self._body = body
+    def __init__(self) -> None:
         self._handles: list[socket.socket] = []
         self._is_cut = False
         super().__init__()
@@ -133,8 +137,6 @@ class _Adapter(requests.adapters.HTTPAdapter):
     def cut(self) -> None:
         """Ends every connection; whoever reads from one gets an error."""
         self._is_cut = True
-        if self._body is not None:
-            self._body.is_late = True
         for handle in self._handles:
             with contextlib.suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
