@@ -6,13 +6,13 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from adapter import outcomes, search
+from adapter import outcomes, retries, search
 from adapter.config import Settings
 from adapter.events import Attempt, Booking, BookingState, Clock
 from adapter.exceptions import NotSent, UpstreamError
 from adapter.outcomes import Finding
 from adapter.propexo import JobReport, Propexo, WriteStatus
-from adapter.store import GateRow, Store
+from adapter.store import GateRow, Leads, Store
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +37,15 @@ class Follower:
         if booking is None or booking.job_id is None or not self._may_read(booking):
             return
         report = self._report(booking)
-        deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
         with self.store.transaction() as leads:
             current = leads.booking(booking_id, lock=True)
             if current is None or current.state is not BookingState.SUBMITTED:
                 return
+            longest = dt.timedelta(seconds=self.settings.job_deadline_seconds)
+            deadline = self._patience(leads, current, longest)
             if isinstance(report, UpstreamError):
-                lag = dt.timedelta(hours=self.settings.sync_lag_hours)
+                longest = dt.timedelta(hours=self.settings.sync_lag_hours)
+                lag = self._patience(leads, current, longest)
                 outcomes.unread(leads, current, report, self.clock(), deadline, lag)
             else:
                 outcomes.reported(leads, current, report, self.clock(), deadline)
@@ -55,6 +57,15 @@ class Follower:
         except UpstreamError as exc:
             log.warning("status_not_read", extra={"booking_id": booking.id, "status": exc.status})
             return exc
+
+    def _patience(self, leads: Leads, booking: Booking, longest: dt.timedelta) -> dt.timedelta:
+        """How long the booking's job is waited for; what waits for it may have less time."""
+        waiting = leads.live_bookings_of(booking.person_keys, [BookingState.PENDING])
+        notice = dt.timedelta(minutes=self.settings.notice_minutes)
+        times = [other.starts_at - notice for other in waiting if other.starts_at is not None]
+        return retries.patience(
+            longest, submitted_at=booking.updated_at, sendable_until=min(times, default=None)
+        )
 
     def hear(self, job_id: str, status: str, errors: tuple[str, ...]) -> None:
         """Settles the submitted booking of a job that Propexo says has failed."""

@@ -127,7 +127,7 @@ def _unknown(leads: Leads, attempt: Attempt, why: str, now: dt.datetime) -> None
     """It may stand in Knock. It is looked for, and never sent again by itself."""
     due_at = retries.next_search(now, now=now, chance=_chance())
     leads.move(attempt.booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at)
-    log.error("booking_unknown", extra=_facts(attempt))
+    log.error("booking_unknown", extra=_facts(attempt, why=why))
 
 
 def lost(leads: Leads, attempt: Attempt, now: dt.datetime) -> None:
@@ -236,7 +236,7 @@ def _give_up(
 ) -> None:
     due_at = retries.next_search(now, now=now, chance=_chance())
     leads.move(booking.id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons)
-    log.error("booking_unknown", extra={"booking_id": booking.id})
+    log.error("booking_unknown", extra={"booking_id": booking.id, "why": why})
 
 
 def _facts(attempt: Attempt, **more: object) -> dict[str, object]:

@@ -22,6 +22,8 @@ NOT_AUTHORISED_SECONDS = 60.0
 #: First and longest gap between two looks at a job.
 FIRST_LOOK_SECONDS = 1.0
 LONGEST_LOOK_SECONDS = 120.0
+#: No job is given up sooner.
+LEAST_PATIENCE = dt.timedelta(minutes=1)
 #: First and longest gap between two searches for an unknown booking.
 FIRST_SEARCH_SECONDS = 60.0
 LONGEST_SEARCH_SECONDS = 3600.0
@@ -67,6 +69,19 @@ def next_look(submitted_at: dt.datetime, *, now: dt.datetime, chance: float) -> 
     waited = max((now - submitted_at).total_seconds(), 0.0)
     gap = min(max(waited / 2.0, FIRST_LOOK_SECONDS), LONGEST_LOOK_SECONDS)
     return now + dt.timedelta(seconds=gap * (1.0 + 0.25 * chance))
+
+
+def patience(
+    longest: dt.timedelta, *, submitted_at: dt.datetime, sendable_until: dt.datetime | None
+) -> dt.timedelta:
+    """How long a job is waited for: ``longest``, or less where it holds back a newer request.
+
+    That one may be sent ``sendable_until``. Half of the time till then is the job's: a renter whose
+    tour is soon would else have none.
+    """
+    if sendable_until is None:
+        return longest
+    return max(min(longest, (sendable_until - submitted_at) / 2), LEAST_PATIENCE)
 
 
 def next_search(unknown_since: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:

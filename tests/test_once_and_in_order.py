@@ -689,6 +689,31 @@ def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
     assert house.state(second.id) is BookingState.SUBMITTED
 
 
+@pytest.mark.parametrize("fault", [{"job": "PENDING"}, {"on": "status", "status": 500}], ids=str)
+def test_a_stuck_job_leaves_a_renter_whose_tour_is_soon_half_of_the_time(
+    house: House, upstream: Upstream, fault: dict[str, Any]
+) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1))
+    upstream.fault({"job": "PENDING"})
+    house.send()
+    house.clock.advance(60)
+    (second,) = house.mapped("rentfeed", same_person(2, day=2, time="11:45 AM"))
+    for _ in range(200):
+        if house.state(first.id) is not BookingState.SUBMITTED:
+            break
+        if "on" in fault:
+            upstream.fault(fault)
+        due_at = house.booking(first.id).due_at
+        assert due_at is not None
+        house.clock.at = due_at
+        house.pipeline.follow_up(first.id)
+        house.send()
+    assert house.booking(first.id).reason == "no_final_status"
+    assert house.state(second.id) is BookingState.SUBMITTED
+    # It starts 45 minutes after the first was sent, and may be sent until 5 minutes before.
+    assert 20 * 60 <= (house.clock() - START).total_seconds() < 24 * 60
+
+
 def test_lists_that_cannot_be_read_are_not_proof_of_absence(
     house: House, upstream: Upstream
 ) -> None:

@@ -352,6 +352,26 @@ def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(house: H
     assert house.booking(booking.id).state is BookingState.SUBMITTED
 
 
+def test_a_booking_that_is_parked_by_a_crash_is_told_loudly(
+    house: House, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the crash came before the first byte: nobody can know, and a person must look."""
+    (booking,) = house.mapped("rentfeed", tour())
+    assert isinstance(house.pipeline.sender._next(), Attempt)
+    house.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1)
+    house.pipeline.recover()
+
+    assert upstream.posts() == []
+    (line,) = [record for record in caplog.records if record.message == "booking_unknown"]
+    facts = vars(line)
+    assert (line.levelname, facts["booking_id"], facts["why"]) == (
+        "ERROR",
+        booking.id,
+        "sender_lost",
+    )
+    assert house.booking(booking.id).due_at is not None, "it is looked for"
+
+
 def test_a_process_that_slept_before_the_post_does_not_send(
     house: House, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:

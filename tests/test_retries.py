@@ -82,3 +82,15 @@ def test_only_what_booked_nothing_for_certain_is_repeated() -> None:
     assert safe == {retries.OUTCOMES[error] for error in (NotSent, RateLimited, NotAuthorised)}
     assert retries.OUTCOMES[OutcomeUnknown] not in safe
     assert retries.OUTCOMES[Refused] not in safe
+
+
+@pytest.mark.parametrize(
+    ("minutes", "waits"),
+    [(None, 60), (3 * 24 * 60, 60), (120, 60), (90, 45), (40, 20), (1, 1), (-5, 1)],
+)
+def test_patience(minutes: int | None, waits: int) -> None:
+    until = None if minutes is None else NOW + dt.timedelta(minutes=minutes)
+
+    found = retries.patience(dt.timedelta(hours=1), submitted_at=NOW, sendable_until=until)
+
+    assert found == dt.timedelta(minutes=waits)
