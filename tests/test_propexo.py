@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from adapter.exceptions import (
     UpstreamError,
 )
 from adapter.propexo import Propexo, WriteStatus, reasons_from
+from adapter.propexo.exchange import Body
 from tests.upstream import Upstream, says, served_sandbox
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
@@ -219,13 +221,32 @@ def test_a_broken_answer_is_an_unknown_outcome(answer: bytes) -> None:
         client(url, seconds=2.0).create_appointment(attempt())
 
 
-def test_an_answer_that_drips_is_given_up_in_time() -> None:
-    with says(OK + b"Content-Length: 50\r\n\r\n{", hang=True) as url:
-        began = dt.datetime.now(dt.UTC)
+@pytest.mark.parametrize(
+    ("answer", "drip"),
+    [(OK + b"Content-Length: 5000\r\n\r\n{", b" "), (OK + b"X-Drip: ", b"x")],
+    ids=["body", "headers"],
+)
+def test_an_answer_that_drips_is_given_up_in_time(answer: bytes, drip: bytes) -> None:
+    """No single read takes long; the exchange as a whole would."""
+    with says(answer, drip=drip) as url:
+        began = time.monotonic()
         with pytest.raises(OutcomeUnknown):
             client(url, seconds=1.0).create_appointment(attempt())
 
-        assert dt.datetime.now(dt.UTC) - began < dt.timedelta(seconds=5)
+        assert time.monotonic() - began < 5.0
+
+
+def test_a_body_whose_time_is_over_does_not_leave() -> None:
+    late = Body(b"{}")
+    late.leaves_by = time.monotonic()
+    with pytest.raises(TimeoutError):
+        late.read()
+    assert not late.has_left
+
+    begun = Body(b"{}")
+    assert begun.read(1) == b"{"
+    begun.leaves_by = time.monotonic()
+    assert begun.read() == b"}", "half of it is on the wire"
 
 
 @pytest.mark.parametrize(

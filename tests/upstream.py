@@ -47,8 +47,11 @@ def served_sandbox(**options: Any) -> Iterator[Upstream]:
 
 
 @contextlib.contextmanager
-def says(answer: bytes, *, hang: bool = False) -> Iterator[str]:
-    """A server that reads a request, writes ``answer`` and closes (or hangs); yields its URL."""
+def says(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[str]:
+    """A server that reads a request, writes ``answer`` and closes (or hangs); yields its URL.
+
+    With ``drip`` it writes that again and again, five times a second.
+    """
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -58,6 +61,8 @@ def says(answer: bytes, *, hang: bool = False) -> Iterator[str]:
                 with connection:
                     connection.recv(65536)
                     connection.sendall(answer)
+                    while drip and not ended.wait(0.2):
+                        connection.sendall(drip)
                     if hang:
                         ended.wait(30)
 
