@@ -50,7 +50,7 @@ def served_sandbox(**options: Any) -> Iterator[Upstream]:
 def says(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[str]:
     """A server that reads a request, writes ``answer`` and closes (or hangs); yields its URL.
 
-    With ``drip`` it writes that again and again, five times a second.
+    With ``drip`` it writes that again and again, five times a second for ten seconds.
     """
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -61,7 +61,8 @@ def says(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[st
                 with connection:
                     connection.recv(65536)
                     connection.sendall(answer)
-                    while drip and not ended.wait(0.2):
+                    for _ in range(50 if drip else 0):
+                        ended.wait(0.2)
                         connection.sendall(drip)
                     if hang:
                         ended.wait(30)
