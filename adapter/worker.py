@@ -28,8 +28,10 @@ STALLED_SECONDS = 20.0
 #: How long a stop waits for what is in flight; so much later it no longer waits for anything.
 GRACE_SECONDS = 23.0
 FORCE_SECONDS = 2.0
-#: A part of a worker that has shown no life for so long is dead. One task may last two minutes.
+#: A part of a worker that has shown no life for so long is dead, or for as long as so many
+#: exchanges with Propexo may take: one search makes five.
 DEAD_SECONDS = 240.0
+DEAD_EXCHANGES = 8
 #: What says that PostgreSQL is away.
 AWAY = (StoreUnavailable, procrastinate.exceptions.ConnectorException)
 #: How long the queue may take to say which tasks are stalled.
@@ -55,7 +57,8 @@ class _Worker:
         self._concurrency = pipeline.settings.worker_concurrency
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
-        self._pulse = Pulse(("recovery", "tasks"), DEAD_SECONDS)
+        slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
+        self._pulse = Pulse(("recovery", "tasks"), max(DEAD_SECONDS, slowest))
         #: What shows that the threads of the tasks live, until one of them takes it up.
         self._feeler: asyncio.Future[None] | None = None
 

@@ -99,6 +99,7 @@ def broken_worker(
         "PROPEXO_TOKEN": "sandbox",
         "PROPEXO_BASE_URL": upstream.url,
         "ADAPTER_WORKER_CONCURRENCY": "8",
+        "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "1",
     }
     process = subprocess.Popen(
         [sys.executable, "-c", BROKEN.format(part=part, fault=fault, limits=limits)],
