@@ -29,8 +29,8 @@ from adapter.store.waiting import MOST_COUNTED, Group, Trouble, Waiting
 
 __all__ = [
     "MOST_COUNTED",
-    "Act",
     "RECONNECT_SECONDS",
+    "Act",
     "Erasures",
     "Figures",
     "Filter",
