@@ -41,7 +41,8 @@ check: .venv/ready ## all that CI checks besides the tests: format, lint, types,
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/adapter check
-	@$(BIN)/python -m pytest -q -p no:randomly tests/test_docs.py tests/test_mapping_docs.py tests/test_architecture.py
+	@$(BIN)/adapter check mappings/gallery
+	@$(BIN)/python -m pytest -q -p no:randomly tests/test_docs.py tests/test_gallery.py tests/test_mapping_docs.py tests/test_architecture.py
 
 bench: .venv/ready ## measure, as ratios side by side
 	@$(BIN)/python -m bench

@@ -1,4 +1,7 @@
-"""The parts of README.md that are made from the code: ``python -m tests.documents`` writes them."""
+"""The parts of README.md and docs/sources.md that are made from the code.
+
+``python -m tests.documents`` writes them.
+"""
 
 import re
 from collections.abc import Callable
@@ -8,10 +11,13 @@ from click.testing import CliRunner
 
 from adapter.cli import commands
 from adapter.config import Policy, Settings
+from adapter.sources.gallery import Entry, entries
 from adapter.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+SOURCES = ROOT / "docs" / "sources.md"
+GALLERY = ROOT / "mappings" / "gallery"
 #: The sample's tour is of March 2026.
 NOW = "2026-03-02T18:00:00Z"
 
@@ -58,11 +64,66 @@ def map_block(arguments: str) -> str:
     return f"```console\n{command}\n{ended.output.strip()}\n```"
 
 
+def gallery_table() -> str:
+    """Every sender of the gallery in one row."""
+    head = [
+        "sender",
+        "family",
+        "signature",
+        "event id",
+        "bookable",
+        "shape seen in",
+        "documentation",
+    ]
+    rows = [[_cell(cell) for cell in _row(entry)] for entry in entries(GALLERY, Policy())]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def _row(entry: Entry) -> list[str]:
+    return [
+        f"[`{entry.name}`](#{entry.name})",
+        entry.family,
+        f"`{entry.signature}`",
+        " + ".join(f"`{path}`" for path in entry.event_id),
+        "bookable" if entry.is_bookable else "lead only",
+        entry.shape,
+        f"[docs]({entry.docs})",
+    ]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def gallery_senders() -> str:
+    """What a person must know of each sender, a section each."""
+    return "\n\n".join(map(_sender, sorted(entries(GALLERY, Policy()), key=lambda one: one.name)))
+
+
+def _sender(entry: Entry) -> str:
+    about = {name: " ".join(text.split()) for name, text in entry.about.items()}
+    file = f"{entry.name}.yaml"
+    return "\n".join(
+        [
+            f"### {entry.name}",
+            "",
+            f"{entry.description} Mapping: [{file}](../mappings/gallery/{file}).",
+            "",
+            f"- Switch on: {about['switch_on']}",
+            f"- Signature: {about['signs']}",
+            f"- Tries again: {about['retries']}",
+            f"- Cannot: {about['cannot']}",
+        ]
+    )
+
+
 BLOCKS: dict[str, Callable[[str], str]] = {
     "settings": lambda _: settings_table(),
     "mapping": mapping_block,
     "sample": sample_block,
     "map": map_block,
+    "gallery": lambda _: gallery_table(),
+    "senders": lambda _: gallery_senders(),
 }
 
 
@@ -78,4 +139,5 @@ def regenerated(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(regenerated(README.read_text()))
+    for page in (README, SOURCES):
+        page.write_text(regenerated(page.read_text()))

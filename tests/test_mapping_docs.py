@@ -79,7 +79,7 @@ def _is_a(value: Any, kind: str) -> bool:
     return isinstance(value, types[kind])
 
 
-FILES = [*(ROOT / "mappings").glob("*.yaml"), *(ROOT / "tests/corpus").glob("*.yaml")]
+FILES = [*(ROOT / "mappings").rglob("*.yaml"), *(ROOT / "tests/corpus").glob("*.yaml")]
 MAPPINGS = sorted(file for file in FILES if file.name != "communities.yaml")
 
 

@@ -6,6 +6,7 @@ from adapter.appointment import TARGETS
 from adapter.mapping.fields import OnUnreadable
 from adapter.payloads import KINDS
 from adapter.signatures import PRESETS
+from adapter.sources.structure import FAMILIES, SHAPES
 from adapter.transforms import TRANSFORMS
 from adapter.variables import NEUTRAL_WORDS
 
@@ -50,6 +51,7 @@ def _sections() -> dict[str, Any]:
     return {
         "description": {**TEXT, "description": "One sentence for people."},
         "docs": {**TEXT, "format": "uri", "description": "The sender's own documentation."},
+        "about": _about(),
         "body": {"enum": list(KINDS), "description": "Only where the content type is wrong."},
         "signature": _signature(),
         "handshake": {},
@@ -69,6 +71,20 @@ def _sections() -> dict[str, Any]:
         "appointment": _object({name: _field(name) for name in TARGETS}),
         "tests": {"type": "array", "items": _test(), "minItems": 1},
     }
+
+
+def _about() -> dict[str, Any]:
+    return _object(
+        {
+            "family": {"enum": list(FAMILIES)},
+            "switch_on": {**TEXT, "description": "How its webhook is switched on."},
+            "signs": {**TEXT, "description": "What its signature is, in words."},
+            "retries": {**TEXT, "description": "How it tries again."},
+            "cannot": {**TEXT, "description": "What it cannot do."},
+            "shape": {"enum": list(SHAPES), "description": "Where its shape was seen."},
+        },
+        description="What a person must know about the sender.",
+    )
 
 
 def _signature() -> dict[str, Any]:

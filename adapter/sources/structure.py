@@ -175,12 +175,30 @@ def field_schema(transform: str | None) -> type[Strict]:
     return FieldOptions.from_dict(extra, name="FieldOptions")  # type: ignore[return-value]
 
 
+#: What kind of sender a source is, for people.
+FAMILIES: Final = ("portal", "mail", "chatbot", "voice", "form", "ads", "crm", "scheduler")
+#: Where the shape of what a sender sends was seen.
+SHAPES: Final = ("traffic", "documentation")
+
+
+class AboutSection(Strict):
+    """What a person must know about the sender; the program reads none of it."""
+
+    family = fields.String(validate=validate.OneOf(FAMILIES))
+    switch_on = fields.String(validate=validate.Length(1, 1000))
+    signs = fields.String(validate=validate.Length(1, 1000))
+    retries = fields.String(validate=validate.Length(1, 1000))
+    cannot = fields.String(validate=validate.Length(1, 1000))
+    shape = fields.String(validate=validate.OneOf(SHAPES))
+
+
 class Sections(Strict):
     """The sections of a mapping file, in the order a webhook meets them."""
 
     noun = "section"
     description = fields.String()
     docs = fields.Url(schemes={"http", "https"})
+    about = fields.Nested(AboutSection)
     body = fields.String(validate=validate.OneOf(KINDS))
     signature = fields.Dict(required=True, keys=fields.String())
     handshake = fields.Raw()

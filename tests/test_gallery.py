@@ -1,0 +1,49 @@
+"""The gallery of real senders: every mapping is whole, passes its tests and says what to know."""
+
+from pathlib import Path
+
+import pytest
+
+from adapter import sources
+from adapter.config import Policy
+from adapter.sources.document import document_from_file
+from adapter.sources.gallery import entries
+from adapter.sources.structure import AboutSection
+
+GALLERY = Path(__file__).parents[1] / "mappings" / "gallery"
+FILES = sorted(file for file in GALLERY.glob("*.yaml") if file.name != "communities.yaml")
+
+
+def test_every_mapping_passes_its_tests() -> None:
+    assert [str(problem) for problem in sources.check([GALLERY], Policy())] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_mapping_says_what_to_know(file: Path) -> None:
+    data = document_from_file(file)[0].data
+    first = file.read_text().splitlines()[0]
+
+    assert first == "# yaml-language-server: $schema=../../docs/mapping.schema.json"
+    assert data["about"].keys() == AboutSection().fields.keys()
+    assert data["description"].endswith(".")
+    assert data["docs"].startswith("https://")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_mapping_finds_its_community_in_the_webhook(file: Path) -> None:
+    """So that its tests hold wherever it is copied to, and one address serves many communities."""
+    said = document_from_file(file)[0].data["community"]
+
+    assert "always" not in said
+
+
+def test_every_sample_belongs_to_a_mapping() -> None:
+    said = "".join(file.read_text() for file in FILES)
+
+    assert [one.name for one in (GALLERY / "samples").iterdir() if one.name not in said] == []
+
+
+def test_the_gallery_is_not_in_use() -> None:
+    in_use = sources.load(GALLERY.parent, Policy())
+
+    assert {entry.name for entry in entries(GALLERY, Policy())}.isdisjoint(in_use)
