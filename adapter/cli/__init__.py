@@ -29,6 +29,7 @@ import adapter.cli.console  # noqa: E402
 import adapter.cli.demo  # noqa: E402
 import adapter.cli.dry_runs  # noqa: E402
 import adapter.cli.erasure  # noqa: E402
+import adapter.cli.gallery  # noqa: E402
 import adapter.cli.leads  # noqa: E402
 import adapter.cli.mappings  # noqa: E402
 import adapter.cli.processes  # noqa: E402

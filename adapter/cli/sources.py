@@ -13,13 +13,17 @@ from adapter.sources import Source, load
 from adapter.store import Rejections, Senders, Store, Traffic
 
 
-@commands.command("sources")
+@commands.group("sources", invoke_without_command=True)
 @as_json
-def sources(as_json: bool) -> None:
+@click.pass_context
+def sources(context: click.Context, as_json: bool) -> None:
     """List the sources: address, signature, secrets with their last use, events, rejections.
 
-    The oldest secret of a source can be taken out once it is no longer used.
+    The oldest secret of a source can be taken out once it is no longer used. With a command:
+    take a real sender's mapping out of the gallery.
     """
+    if context.invoked_subcommand is not None:
+        return
     settings = settings_from()
     with opened_store(settings) as store:
         found = _described(settings, store)
@@ -36,11 +40,10 @@ def _described(settings: Settings, store: Store) -> list[dict[str, Any]]:
         traffic, uses = senders.traffic(), senders.uses()
         rejections = Rejections(leads.connection).counts()
     none = Traffic(events={}, last_event_at=None)
-    start = settings.public_url or f"http://127.0.0.1:{settings.port}"
     return [
         {
             "source": name,
-            "address": f"{start}/hooks/{name}",
+            "address": address_of(settings, name),
             **_signature(source),
             "secrets": [
                 {"name": secret, "last_used_at": stories.utc(uses.get((name, secret)))}
@@ -52,6 +55,12 @@ def _described(settings: Settings, store: Store) -> list[dict[str, Any]]:
         }
         for name, source in sorted(known.items())
     ]
+
+
+def address_of(settings: Settings, name: str) -> str:
+    """Where a source's webhooks are sent to."""
+    start = settings.public_url or f"http://127.0.0.1:{settings.port}"
+    return f"{start}/hooks/{name}"
 
 
 def _signature(source: Source) -> dict[str, Any]:

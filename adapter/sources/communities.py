@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from marshmallow import fields, validate
@@ -46,6 +47,11 @@ class Communities:
     def serving(self, source: str) -> list[Community]:
         """The communities that a source knows."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
+
+
+def examples_file(mapping: Path) -> Path:
+    """Where the made-up communities stand that a mapping's samples speak of, if they do."""
+    return mapping.parent / "samples" / f"{mapping.stem}.communities.yaml"
 
 
 def communities_from_document(document: Document) -> Communities:

@@ -63,6 +63,25 @@ def text_from_data(data: Any) -> str:
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
 
+def flow_from_data(data: Any) -> str:
+    """The same in one line, as people write it: ``{ a: [b, c] }``."""
+    if isinstance(data, dict):
+        inner = ", ".join(f"{flow_from_data(key)}: {flow_from_data(data[key])}" for key in data)
+        return f"{{ {inner} }}" if data else "{}"
+    if isinstance(data, list):
+        return f"[{', '.join(map(flow_from_data, data))}]"
+    # Within brackets a comma needs quotes too.
+    made = yaml.dump(
+        [data], Dumper=_Dumper, allow_unicode=True, width=10**6, default_flow_style=True
+    )
+    return str(made).strip()[1:-1]
+
+
+def nodes_from_text(text: str) -> yaml.Node | None:
+    """The nodes of a text that was loaded before, with their places; None where there are none."""
+    return yaml.compose(text, _Loader)
+
+
 @dataclasses.dataclass(slots=True)
 class Document:
     """One file, and the problems found in it so far."""

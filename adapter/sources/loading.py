@@ -9,11 +9,16 @@ from typing import Any, Final
 
 from adapter.appointment import problems as refusals
 from adapter.config import Policy
-from adapter.mapping import CompiledMapping
+from adapter.mapping import Community, CompiledMapping
 from adapter.mapping.compiled import Reading
 from adapter.mapping.reads import ListRead
 from adapter.sources.blanks import refuse_blanks
-from adapter.sources.communities import FILE, Communities, communities_from_document
+from adapter.sources.communities import (
+    FILE,
+    Communities,
+    communities_from_document,
+    examples_file,
+)
 from adapter.sources.document import Document, document_from_bytes, document_from_file
 from adapter.sources.entrance import check_handshake, check_respond, check_signature
 from adapter.sources.fields import FieldCompiler
@@ -90,8 +95,20 @@ def _load(
     source = _compile(document, file, digest, communities, policy, tries_out=tries_out)
     if tries_out:
         refuse_blanks(document)
-        try_out(source, runs_tests=not communities.document.is_wrong)
+        examples = _examples(document, file)
+        runs_tests = not communities.document.is_wrong and not document.is_wrong
+        try_out(source, runs_tests=runs_tests, examples=examples)
     return document, source
+
+
+def _examples(document: Document, file: Path) -> Mapping[str, Community]:
+    """The communities that only the tests know; what is wrong there is wrong with the mapping."""
+    beside = examples_file(file)
+    if not beside.exists():
+        return {}
+    communities = communities_from_document(document_from_file(beside)[0])
+    document.problems += communities.document.problems
+    return communities.known_to(file.stem)
 
 
 def _compile(
