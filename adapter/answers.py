@@ -5,7 +5,7 @@ import datetime as dt
 import enum
 import json
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Final, Self
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
@@ -14,6 +14,8 @@ from adapter.appointment import AppointmentSchema
 from adapter.events import Booking, BookingState, EventState, Reason
 
 KINDS: Final = {"json": "application/json", "xml": "application/xml", "text": "text/plain"}
+#: What ``respond`` says besides templates.
+OPTIONS: Final = ("wait", "deadline", "say")
 
 
 class Outcome(enum.StrEnum):
@@ -79,11 +81,19 @@ class Finding:
     booking: Booking | None = None
     #: Why it ended so.
     reasons: Sequence[Reason] = ()
+    #: All bookings of the event, in the order of its items.
+    bookings: Sequence[Booking] = ()
 
     @property
     def is_final(self) -> bool:
         """Whether the sender has nothing more to wait for."""
         return self.outcome is not Outcome.ACCEPTED
+
+    def of_each(self, count: int) -> "list[Finding]":
+        """What is known of each of ``count`` bookings; of each the worst, where they are others."""
+        if len(self.bookings) != count:
+            return [self] * count
+        return [_finding_of(self.event_id, booking) for booking in self.bookings]
 
 
 def finding_from(
@@ -94,8 +104,39 @@ def finding_from(
         outcome = _OUTCOME_WITHOUT_BOOKING[state]
         return Finding(event_id=event_id, outcome=outcome, reasons=reasons)
     booking = min(bookings, key=lambda one: WORST_FIRST.index(OUTCOME_OF[one.state]))
-    outcome = OUTCOME_OF[booking.state]
-    return Finding(event_id=event_id, outcome=outcome, booking=booking, reasons=booking.reasons)
+    return _finding_of(event_id, booking, bookings)
+
+
+def _finding_of(event_id: int, booking: Booking, bookings: Sequence[Booking] = ()) -> Finding:
+    return Finding(
+        event_id=event_id,
+        outcome=OUTCOME_OF[booking.state],
+        booking=booking,
+        reasons=booking.reasons,
+        bookings=bookings,
+    )
+
+
+# --- sentences
+
+#: What a renter can be told of each outcome. Nothing is promised that is not so.
+SENTENCES: Final[Mapping[str, str]] = {
+    Outcome.ACCEPTED: "We have your request and will confirm shortly.",
+    Outcome.BOOKED: "You are booked for {booking.starts_at}.",
+    Outcome.HELD: "We have your request. Our team will look at it; nothing is booked yet.",
+    Outcome.UNKNOWN: "We have your request and will confirm shortly.",
+    Outcome.FAILED: "We could not book that tour. Our team will look into it.",
+    Outcome.DUPLICATE: "We have this request of yours already. There is no need to send it again.",
+    Outcome.IGNORED: "No tour was booked.",
+    BookingState.EXPIRED: "That time is too soon to book, or has passed. Please choose another.",
+    BookingState.SUPERSEDED: "You have asked for another tour since, and that one counts.",
+}
+
+
+def sentence_name(finding: Finding, said: Container[str] = SENTENCES) -> str:
+    """The booking's own state where ``said`` has words for it, else the outcome."""
+    state = finding.booking.state if finding.booking else None
+    return str(state) if state in said else str(finding.outcome)
 
 
 # --- placeholders
@@ -106,6 +147,28 @@ BOOKING_FIELDS: Final = (
     *AppointmentSchema().fields,
 )
 NAMES: Final = frozenset({"event", "status", *(f"booking.{field}" for field in BOOKING_FIELDS)})
+#: The sentence for the outcome.
+SAY: Final = "say"
+#: Before a place of the webhook that is answered: ``{request.message.id}``.
+REQUEST: Final = "request."
+#: In a list of a JSON template: once for each item of the webhook.
+EACH: Final = "each"
+
+#: Gives the text at a place of the webhook; empty where there is none.
+Reader = Callable[[str], str]
+
+
+def _nothing(_: str) -> str:
+    return ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What the webhook says that is answered."""
+
+    read: Reader = _nothing
+    #: For each of its items how that one is read, and whether a booking was made of it.
+    items: Sequence[tuple[Reader, bool]] = ()
 
 
 def names_in(text: str) -> list[str]:
@@ -156,30 +219,78 @@ def _text(value: object) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """The values of one answer, or of one item in it."""
+
+    finding: Finding
+    asked: Asked
+    #: The sentence of each outcome, with placeholders.
+    sentences: Mapping[str, str] = dataclasses.field(default_factory=lambda: SENTENCES)
+
+    def reader(self) -> Reader:
+        """The text of a placeholder by its name."""
+        values = values_from(self.finding)
+
+        def read(name: str) -> str:
+            if name == SAY:
+                sentence = self.sentences[sentence_name(self.finding, self.sentences)]
+                return " ".join(_filled(sentence, read).split())
+            if name.startswith(REQUEST):
+                return self.asked.read(name.removeprefix(REQUEST))
+            return values[name]
+
+        return read
+
+    def each(self) -> "list[Told]":
+        """The same for each item of the webhook."""
+        findings = iter(self.finding.of_each(sum(booked for _, booked in self.asked.items)))
+        ignored = Finding(event_id=self.finding.event_id, outcome=Outcome.IGNORED)
+        return [
+            dataclasses.replace(
+                self, asked=Asked(read=read), finding=next(findings) if booked else ignored
+            )
+            for read, booked in self.asked.items
+        ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
     """One answer with placeholders: data for JSON, a text for the others."""
 
     kind: str
     content: Any
 
-    def filled(self, values: Mapping[str, str]) -> str:
+    def filled(self, told: Told) -> str:
         """The body of the answer, each value written so that it cannot break out of its place."""
         if self.kind == "json":
-            return json.dumps(_filled(self.content, lambda name: values[name]))
+            return json.dumps(_data(self.content, told))
+        read = told.reader()
         if self.kind == "xml":
-            return str(_filled(self.content, lambda name: xml_from_text(values[name])))
-        return str(_filled(self.content, lambda name: values[name]))
+            return _filled(self.content, lambda name: xml_from_text(read(name)))
+        return _filled(self.content, read)
 
 
-def _filled(content: Any, value_of: Callable[[str], str]) -> Any:
-    if isinstance(content, Mapping):
-        return {name: _filled(item, value_of) for name, item in content.items()}
-    if isinstance(content, list):
-        return [_filled(item, value_of) for item in content]
-    if not isinstance(content, str):
-        return content
-    pieces = string.Formatter().parse(content)
-    return "".join(words + (value_of(name) if name else "") for words, name, _, _ in pieces)
+def _data(content: Any, told: Told) -> Any:
+    read = told.reader()
+
+    def made(part: Any) -> Any:
+        if isinstance(part, Mapping):
+            return {name: made(item) for name, item in part.items()}
+        if isinstance(part, list):
+            return [item for one in part for item in items(one)]
+        return _filled(part, read) if isinstance(part, str) else part
+
+    def items(part: Any) -> list[Any]:
+        if isinstance(part, Mapping) and list(part) == [EACH]:
+            return [_data(part[EACH], one) for one in told.each()]
+        return [made(part)]
+
+    return made(content)
+
+
+def _filled(text: str, read: Reader) -> str:
+    pieces = string.Formatter().parse(text)
+    return "".join(words + (read(name) if name else "") for words, name, _, _ in pieces)
 
 
 def xml_from_text(text: str) -> str:
@@ -210,6 +321,8 @@ class Respond:
     wait_seconds: int
     #: One for each outcome that has its own, and None for all others.
     templates: Mapping[str | None, Template]
+    #: What ``{say}`` stands for.
+    sentences: Mapping[str, str]
 
     @classmethod
     def from_section(cls, said: Mapping[str, Any]) -> Self:
@@ -218,15 +331,25 @@ class Respond:
         for name, value in said.items():
             if name in KINDS:
                 templates[None] = Template(kind=name, content=value)
-            elif name != "wait":
+            elif name not in OPTIONS:
                 ((kind, content),) = value.items()
                 templates[name] = Template(kind=kind, content=content)
-        return cls(wait_seconds=int(said.get("wait", "0s").removesuffix("s")), templates=templates)
+        return cls(
+            wait_seconds=seconds_from(said.get("wait", "0s")),
+            templates=templates,
+            sentences={**SENTENCES, **said.get("say", {})},
+        )
 
-    def reply(self, finding: Finding) -> Reply:
+    def reply(self, finding: Finding, asked: Asked) -> Reply:
         """The answer; the plain JSON of all senders where the mapping has none for the outcome."""
         template = self.templates.get(finding.outcome) or self.templates.get(None)
         if template is None:
             plain = {"event": finding.event_id, "status": finding.outcome}
             return Reply(body=json.dumps(plain), mimetype=KINDS["json"])
-        return Reply(body=template.filled(values_from(finding)), mimetype=KINDS[template.kind])
+        told = Told(finding=finding, asked=asked, sentences=self.sentences)
+        return Reply(body=template.filled(told), mimetype=KINDS[template.kind])
+
+
+def seconds_from(text: str) -> int:
+    """``8s`` as 8."""
+    return int(text.removesuffix("s"))

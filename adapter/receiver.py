@@ -23,6 +23,7 @@ from adapter.config import Settings
 from adapter.exceptions import LimitReached, StoreUnavailable, VerificationError
 from adapter.limits import Limit
 from adapter.lobby import Lobby
+from adapter.mapping import Delivery
 from adapter.pipeline import Pipeline, Receipt
 from adapter.signatures import handshakes
 from adapter.sources import Source
@@ -84,7 +85,8 @@ def blueprint(
         receipt = pipeline.receive(entrance.source, verified)
         if entrance.respond is not None:
             deadline = arrived_at + entrance.respond.wait_seconds
-            return replied(entrance, outcome_of(receipt, entrance, pipeline, lobby, deadline))
+            found = outcome_of(receipt, entrance, pipeline, lobby, deadline)
+            return replied(entrance, found, verified.delivery)
         status, word = (200, "duplicate") if receipt.is_repeat else (202, "accepted")
         return {"event": receipt.event_id, "status": word}, status
 
@@ -135,11 +137,11 @@ def look(pipeline: Pipeline, event_id: int) -> Finding:
         return finding_from(event_id, state, leads.bookings_of(event_id), reasons)
 
 
-def replied(entrance: Entrance, found: Finding) -> Response:
+def replied(entrance: Entrance, found: Finding, delivery: Delivery) -> Response:
     """The answer in the words of the source's mapping: 200, as bots take all else for a fault."""
     assert entrance.respond is not None  # noqa: S101 - the caller looked
     log.info("outcome_answered", extra={"event_id": found.event_id, "outcome": found.outcome})
-    reply = entrance.respond.reply(found)
+    reply = entrance.respond.reply(found, entrance.source.asked(delivery))
     response = Response(reply.body.encode("utf-8", "replace"), 200, mimetype=reply.mimetype)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

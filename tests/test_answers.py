@@ -9,8 +9,10 @@ import pytest
 
 from adapter.answers import (
     OUTCOME_OF,
+    Asked,
     Finding,
     Outcome,
+    Reader,
     Respond,
     finding_from,
     in_words,
@@ -160,8 +162,8 @@ def nasty() -> Finding:
     return finding_from(5, EventState.MAPPED, [one])
 
 
-def reply(said: dict[str, Any], found: Finding) -> tuple[str, str]:
-    made = Respond.from_section(said).reply(found)
+def reply(said: dict[str, Any], found: Finding, asked: Asked | None = None) -> tuple[str, str]:
+    made = Respond.from_section(said).reply(found, asked or Asked())
     return made.body, made.mimetype
 
 
@@ -197,6 +199,107 @@ def test_each_outcome_may_have_its_own_answer_and_the_rest_share_one() -> None:
     assert reply(said, of("booked")) == ('{"ok": "5"}', "application/json")
     assert reply(said, of("held")) == ("<wait/>", "application/xml")
     assert reply(said, of("failed")) == ("thanks", "text/plain")
+
+
+SAY = {"text": "{say}"}
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("booked", "You are booked for Saturday 14 March at 2:30 PM."),
+        ("pending", "We have your request and will confirm shortly."),
+        ("sending", "We have your request and will confirm shortly."),
+        ("submitted", "We have your request and will confirm shortly."),
+        ("unknown", "We have your request and will confirm shortly."),
+        ("held", "We have your request. Our team will look at it; nothing is booked yet."),
+        ("failed", "We could not book that tour. Our team will look into it."),
+        ("expired", "That time is too soon to book, or has passed. Please choose another."),
+        ("superseded", "You have asked for another tour since, and that one counts."),
+        ("discarded", "No tour was booked."),
+    ],
+)
+def test_each_state_has_a_sentence_for_the_renter(state: str, sentence: str) -> None:
+    assert reply(SAY, of(state))[0] == sentence
+
+
+def test_only_what_is_booked_is_called_booked() -> None:
+    for state in set(BookingState) - {BookingState.BOOKED}:
+        said = reply(SAY, of(state))[0]
+        assert said
+        assert not said.startswith("You are booked")
+
+
+def test_a_mapping_has_sentences_of_its_own_and_keeps_the_others() -> None:
+    said = {"say": {"booked": "See you {booking.starts_at},\n  {booking.first_name}!"}, **SAY}
+
+    assert reply(said, of("booked"))[0] == "See you Saturday 14 March at 2:30 PM, Dana!"
+    assert (
+        reply(said, of("failed"))[0] == "We could not book that tour. Our team will look into it."
+    )
+
+
+def test_a_sentence_is_one_line_and_safe_wherever_it_stands() -> None:
+    nasty_one = {"say": {"booked": "{booking.first_name}\nnew line"}}
+    body, _ = reply(nasty_one | {"json": {"result": "{say}"}}, nasty())
+    assert json.loads(body) == {"result": " ".join(f"{NASTY} new line".split())}
+
+    body, _ = reply(nasty_one | {"xml": "<Message>{say}</Message>"}, nasty())
+    assert ET.fromstring(body).text == '"}<Say>&amp; {event}  new line'
+
+
+# --- what the webhook itself says
+
+
+def reader(**texts: str) -> Reader:
+    return lambda place: texts.get(place, "")
+
+
+CALLS = {"json": {"results": [{"each": {"id": "{request.call.id}", "said": "{say}"}}, "{status}"]}}
+
+
+def test_a_value_of_the_webhook_is_told_and_cannot_break_out() -> None:
+    asked = Asked(read=reader(id=NASTY))
+
+    assert json.loads(reply({"json": {"id": "{request.id}"}}, of("held"), asked)[0]) == {
+        "id": NASTY
+    }
+    assert ET.fromstring(reply({"xml": "<a>{request.id}</a>"}, of("held"), asked)[0]).tag == "a"
+    assert reply({"text": "[{request.other}]"}, of("held"), asked)[0] == "[]"
+
+
+def test_each_item_is_told_its_own_outcome() -> None:
+    bookings = [booking(BookingState("booked"), id=1), booking(BookingState("failed"), id=2)]
+    found = finding_from(5, EventState.MAPPED, bookings)
+    calls = [(reader(**{"call.id": "a"}), True), (reader(**{"call.id": "b"}), False)]
+    calls += [(reader(**{"call.id": "c"}), True)]
+    told = json.loads(reply(CALLS, found, Asked(items=calls))[0])["results"]
+
+    assert [one["id"] for one in told[:3]] == ["a", "b", "c"]
+    assert [one["said"].split()[0:4] for one in told[:3]] == [
+        ["You", "are", "booked", "for"],
+        ["No", "tour", "was", "booked."],
+        ["We", "could", "not", "book"],
+    ]
+    assert told[3] == "failed"
+
+
+def test_items_that_do_not_fit_the_bookings_are_all_told_the_worst() -> None:
+    bookings = [booking(BookingState("booked"), id=1), booking(BookingState("failed"), id=2)]
+    found = finding_from(5, EventState.MAPPED, bookings)
+    told = json.loads(reply(CALLS, found, Asked(items=[(reader(), True)] * 3))[0])["results"]
+
+    assert {one["said"] for one in told[:3]} == {
+        "We could not book that tour. Our team will look into it."
+    }
+
+
+def test_an_event_that_nothing_was_made_of_is_told_the_same_for_each_item() -> None:
+    held = finding_from(5, EventState.HELD, [])
+    told = json.loads(reply(CALLS, held, Asked(items=[(reader(), True)]))[0])["results"]
+
+    assert told[0]["said"].startswith("We have your request. Our team")
+    assert json.loads(reply(CALLS, held)[0]) == {"results": ["held"]}
 
 
 def test_without_a_template_the_answer_is_the_plain_one() -> None:

@@ -72,6 +72,12 @@ class CompiledMapping:
     ignores_without_time: bool
     policy: Policy
 
+    @property
+    def inner_names(self) -> frozenset[str]:
+        """The names that only an item of ``for_each`` has."""
+        readings = frozenset(reading.name for reading in self.item_readings)
+        return readings | {self.for_each.name} if self.for_each else readings
+
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
         """What the delivery becomes. Without ``now`` past and future are not judged."""
         scope, said = self._read(scope, self.readings)
@@ -108,9 +114,14 @@ class CompiledMapping:
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
         """The scopes that fields are read in, whatever the delivery is: for checks and tools."""
+        whole, each = self.scopes(scope)
+        return each or [whole]
+
+    def scopes(self, scope: Scope) -> tuple[Scope, list[Scope]]:
+        """What the delivery is read in, and each of its items; none where there are none."""
         scope, _ = self._read(scope, self.readings)
         scopes, _ = self._item_scopes(scope)
-        return [one for one, _ in scopes] or [scope]
+        return scope, [one for one, _ in scopes]
 
     def _read(self, scope: Scope, readings: Iterable[Reading]) -> tuple[Scope, Draft]:
         """The scope with the names that ``read:`` makes; the draft holds what must be said."""
@@ -145,8 +156,7 @@ class CompiledMapping:
         """What the lines give that read nothing of the item, by number: they are read once."""
         if self.for_each is None or len(scopes) == 1:
             return {}
-        names = {self.for_each.name, *(reading.name for reading in self.item_readings)}
-        same = {}
+        names, same = self.inner_names, {}
         for number, fill in enumerate(self.fills):
             if isinstance(fill, Field | Lines) and not any(
                 path.parts[0] in names for path in fill.paths

@@ -1,13 +1,14 @@
 """How a sender is let in and answered: ``signature``, ``handshake`` and ``respond``, checked."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from adapter import answers, signatures
 from adapter.exceptions import ConfigurationError
 from adapter.signatures import handshakes
 from adapter.sources.document import Document, Where
+from adapter.sources.places import Places
 from adapter.sources.problems import unknown
 
 #: What an environment variable is called. A value that does not fit may be the secret itself,
@@ -25,6 +26,12 @@ NO_SECRETS: Final = (
 OUTCOMES: Final = tuple(map(str, answers.Outcome))
 TEMPLATES: Final = tuple(answers.KINDS)
 WAIT: Final = re.compile(r"(?:[1-9]|1[0-9]|2[0-5])s\Z")
+DEADLINE: Final = re.compile(r"[1-9][0-9]{0,2}s\Z")
+SECONDS: Final = {
+    "wait": (WAIT, "must be seconds from 1s to 25s, such as 8s"),
+    "deadline": (DEADLINE, "must be seconds, such as 10s"),
+}
+NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<place>}"
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
@@ -71,51 +78,120 @@ def check_handshake(document: Document, said: Any) -> None:
         document.add(("handshake",), str(exc))
 
 
-def check_respond(document: Document, said: Mapping[str, Any]) -> None:
-    """A problem for each word of ``respond`` that has no meaning there."""
-    for name, value in said.items():
-        where: Where = ("respond", name)
-        if name == "wait":
-            if not (isinstance(value, str) and WAIT.match(value)):
-                document.add(where, "must be seconds from 1s to 25s, such as 8s")
+class RespondChecker:
+    """Finds each word of ``respond`` that has no meaning there."""
+
+    def __init__(self, document: Document, places: Places, inner: Collection[str]) -> None:
+        """``inner`` are the names that only an item of ``for_each`` has."""
+        self.document = document
+        self.places = places
+        self.inner = inner
+
+    def check(self, said: Mapping[str, Any]) -> None:
+        """A problem for each."""
+        for name, value in said.items():
+            self._check_option(name, value, ("respond", name))
+        if len(said.keys() & {*TEMPLATES}) > 1:
+            self.document.add(("respond",), f"takes one of {', '.join(TEMPLATES)} for all outcomes")
+        if _is_late(said):
+            self.document.add(("respond", "wait"), "must be shorter than 'deadline'")
+
+    def _check_option(self, name: str, value: Any, where: Where) -> None:
+        if name in SECONDS:
+            pattern, words = SECONDS[name]
+            if not (isinstance(value, str) and pattern.match(value)):
+                self.document.add(where, words)
+        elif name == "say":
+            self._check_sentences(value, where)
         elif name in TEMPLATES:
-            _check_template(document, name, value, where)
+            self._check_template(name, value, where)
         elif name not in OUTCOMES:
-            document.add(where, unknown("option", name, ["wait", *TEMPLATES, *OUTCOMES]))
+            known = [*answers.OPTIONS, *TEMPLATES, *OUTCOMES]
+            self.document.add(where, unknown("option", name, known))
         elif not isinstance(value, Mapping) or len(value) != 1 or not value.keys() <= {*TEMPLATES}:
-            document.add(where, "must be one of { json: … }, { xml: … }, { text: … }")
+            self.document.add(where, "must be one of { json: … }, { xml: … }, { text: … }")
         else:
             for kind, template in value.items():
-                _check_template(document, kind, template, (*where, kind))
-    if len(said.keys() & {*TEMPLATES}) > 1:
-        document.add(("respond",), f"takes one of {', '.join(TEMPLATES)} for all outcomes")
+                self._check_template(kind, template, (*where, kind))
 
+    def _check_sentences(self, said: Any, where: Where) -> None:
+        if not isinstance(said, Mapping):
+            self.document.add(where, "must be sentences by their outcomes")
+            return
+        for name, text in said.items():
+            if name not in answers.SENTENCES:
+                words = unknown("outcome", name, list(answers.SENTENCES))
+                self.document.add((*where, name), words)
+            elif not isinstance(text, str):
+                self.document.add((*where, name), "must be a text")
+            else:
+                self._check_text(text, (*where, name), {*answers.NAMES})
 
-def _check_template(document: Document, kind: str, template: Any, where: Where) -> None:
-    if not isinstance(template, Mapping | list if kind == "json" else str):
-        document.add(where, "must be an object" if kind == "json" else "must be a text")
-        return
-    for text in _texts(template):
+    def _check_template(self, kind: str, template: Any, where: Where) -> None:
+        if not isinstance(template, Mapping | list if kind == "json" else str):
+            self.document.add(where, "must be an object" if kind == "json" else "must be a text")
+            return
+        if not _is_each_right(template):
+            self.document.add(where, "'each' stands alone in an item of a list")
+        for text, in_each in _texts(template):
+            inner = () if in_each else self.inner
+            self._check_text(text, where, {*answers.NAMES, answers.SAY}, inner)
+
+    def _check_text(
+        self, text: str, where: Where, known: Collection[str], inner: Collection[str] = ()
+    ) -> None:
         try:
             names = answers.names_in(text)
         except ValueError as exc:
-            document.add(where, f"{text[:60]!r}: {exc}")
-            continue
+            self.document.add(where, f"{text[:60]!r}: {exc}")
+            return
         for name in names:
-            if name not in answers.NAMES:
-                document.add(where, _no_such_name(name))
+            if name.startswith(answers.REQUEST):
+                self._check_place(name.removeprefix(answers.REQUEST), where, inner)
+            elif name not in known:
+                self.document.add(where, _no_such_name(name))
+
+    def _check_place(self, text: str, where: Where, inner: Collection[str]) -> None:
+        path = self.places.path(text, where)
+        if path is not None and path.parts[0] in inner:
+            self.document.add(where, f"{path.parts[0]!r} is one of several: use it under 'each'")
+
+
+def _is_late(said: Mapping[str, Any]) -> bool:
+    """Whether the sender has gone before it is answered."""
+    texts = [said.get(name) for name in ("wait", "deadline")]
+    if not all(isinstance(text, str) and DEADLINE.match(text) for text in texts):
+        return False
+    wait, deadline = map(answers.seconds_from, map(str, texts))
+    return wait >= deadline
 
 
 def _no_such_name(name: str) -> str:
     if name.startswith("booking.") and name != "booking.":
         return unknown("field", name.removeprefix("booking."), list(answers.BOOKING_FIELDS))
-    return f"{{{name[:60]}}} is none of {{event}}, {{status}}, {{booking.<field>}}"
+    return f"{{{name[:60]}}} is none of {NAMES}"
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """All texts of a template; a file is not nested deeper than its reader allows."""
+def _is_each_right(value: Any, *, is_item: bool = False) -> bool:
+    if isinstance(value, list):
+        return all(_is_each_right(item, is_item=True) for item in value)
+    if not isinstance(value, Mapping):
+        return True
+    if answers.EACH in value and not (is_item and len(value) == 1):
+        return False
+    return all(map(_is_each_right, value.values()))
+
+
+def _texts(value: Any, *, in_each: bool = False) -> Iterator[tuple[str, bool]]:
+    """All texts of a template, each with whether it is written once for each item.
+
+    A file is not nested deeper than its reader allows.
+    """
     if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
+        yield value, in_each
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, in_each=in_each)
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _texts(item, in_each=in_each or name == answers.EACH)

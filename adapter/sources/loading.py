@@ -20,7 +20,7 @@ from adapter.sources.communities import (
     examples_file,
 )
 from adapter.sources.document import Document, document_from_bytes, document_from_file
-from adapter.sources.entrance import check_handshake, check_respond, check_signature
+from adapter.sources.entrance import RespondChecker, check_handshake, check_signature
 from adapter.sources.fields import FieldCompiler
 from adapter.sources.places import Places
 from adapter.sources.problems import Problem
@@ -131,7 +131,7 @@ def _compile(
     signature = loaded.get("signature", {})
     secrets = check_signature(document, signature) if tries_out else ()
     check_handshake(document, loaded.get("handshake"))
-    check_respond(document, loaded.get("respond", {}))
+    RespondChecker(document, places, compiled.inner_names).check(loaded.get("respond", {}))
     return Source(
         name=file.stem,
         path=file,

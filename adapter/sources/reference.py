@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from adapter import transforms
+from adapter import answers, transforms
 from adapter.appointment import TARGETS, Target
 from adapter.sources import schema
 from adapter.variables import NEUTRAL_WORDS
@@ -50,8 +50,16 @@ def _takes(target: Target) -> str:
     return TAKES.get(target.name, "")
 
 
+def sentences_table() -> str:
+    """What ``{say}`` stands for."""
+    rows = ["| outcome | sentence |", "|---|---|"]
+    rows += [f"| `{outcome}` | {sentence} |" for outcome, sentence in answers.SENTENCES.items()]
+    return "\n".join(rows)
+
+
 BLOCKS: Final[Mapping[str, Callable[[], str]]] = {
     "fields": fields_table,
+    "sentences": sentences_table,
     "transforms": transforms.reference,
 }
 

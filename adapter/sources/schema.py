@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from adapter.answers import SENTENCES, Outcome
 from adapter.appointment import TARGETS
 from adapter.mapping.fields import OnUnreadable
 from adapter.payloads import KINDS
@@ -56,7 +57,7 @@ def _sections() -> dict[str, Any]:
         "signature": _signature(),
         "handshake": {},
         "delivery_id": TEXT,
-        "respond": {"type": "object"},
+        "respond": _respond(),
         "blank": {**SCALARS, "description": "This sender's words for nothing."},
         "ignore": {**groups, "description": "Known not to be a booking."},
         "cancellation": {**groups, "description": "Calls off an earlier booking."},
@@ -101,6 +102,23 @@ def _signature() -> dict[str, Any]:
         },
         "anyOf": [{"required": ["scheme"]}, {"required": ["preset"]}],
     }
+
+
+def _respond() -> dict[str, Any]:
+    templates: dict[str, Any] = {"json": {"type": ["object", "array"]}, "xml": TEXT, "text": TEXT}
+    one = _object(templates, minProperties=1, maxProperties=1)
+    return _object(
+        {
+            "deadline": {**TEXT, "description": "So long the sender waits, such as 10s."},
+            "wait": {**TEXT, "description": "So long we do: 1s to 25s, and less than that."},
+            "say": {
+                **_object(dict.fromkeys(map(str, SENTENCES), TEXT)),
+                "description": "Sentences for the renter, by outcome: what {say} stands for.",
+            },
+            **templates,
+            **dict.fromkeys(map(str, Outcome), one),
+        }
+    )
 
 
 def _conditions() -> dict[str, Any]:

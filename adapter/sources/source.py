@@ -2,16 +2,20 @@
 
 import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from adapter import payloads
-from adapter.exceptions import PayloadError
+from adapter.answers import Asked
+from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping import Community, CompiledMapping, Delivery, Mapped, Outcome, Scope
 from adapter.mapping.scope import reason_for
+from adapter.paths import only, path_from_text
 from adapter.sources.document import Document
 from adapter.sources.places import Place
+from adapter.texts import CAP_TEXT, words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +65,20 @@ class Source:
             return Mapped(outcome=Outcome.UNREADABLE, reasons=(reason,))
         return self.compiled.apply(scope, now)
 
+    def asked(self, delivery: Delivery) -> Asked:
+        """What an answer may say of the delivery itself. Never raises."""
+        try:
+            scope = self.scope(delivery)
+        except PayloadError:
+            return Asked()
+        whole, each = self.compiled.scopes(scope)
+        items = self.compiled.apply(scope, None).items
+        booked = [item.outcome is not Outcome.IGNORED for item in items] or [True] * len(each)
+        readers = [functools.partial(_text_at, one) for one in each]
+        return Asked(
+            read=functools.partial(_text_at, whole), items=tuple(zip(readers, booked, strict=True))
+        )
+
     def scope(self, delivery: Delivery) -> Scope:
         """What paths are read in. Raises :class:`PayloadError`."""
         payload = payloads.parse(
@@ -78,3 +96,12 @@ class Source:
             query=payloads.query_values(query),
             blanks=self.blanks,
         )
+
+
+def _text_at(scope: Scope, place: str) -> str:
+    """What stands at a place, as one line of text; empty where it is none."""
+    try:
+        value = only(scope.read(path_from_text(place)))
+        return words(value, CAP_TEXT) if isinstance(value, str | int | float) else ""
+    except Unreadable:
+        return ""
