@@ -345,6 +345,16 @@ def test_an_offset_that_is_not_the_communitys(
     assert reasons(map_json(source, LEAD | {"at": "2026-03-14T20:30:00Z"})) == {}
 
 
+def test_a_z_is_held_where_a_model_may_have_put_it_on_local_time(tmp_path: Path) -> None:
+    source = source_of(tmp_path, fields={"starts_at": {"from": "at", "offset": "own_clock"}})
+    for at in ("2026-03-14T14:30:00Z", "2026-03-14T20:30:00Z", "2026-03-14T14:30:00-04:00"):
+        mapped = map_json(source, LEAD | {"at": at})
+        assert mapped.outcome is Outcome.HELD
+        assert "the offset is not that of America/Denver" in reasons(mapped)["starts_at"]
+    for at in ("2026-03-14T14:30:00", "2026-03-14T14:30:00-06:00"):
+        assert map_json(source, LEAD | {"at": at}).outcome is Outcome.BOOK
+
+
 def test_answers_by_key_with_option_labels(tmp_path: Path) -> None:
     answers = [
         {"key": {"ref": "who"}, "value": "Dana Okafor"},
@@ -396,6 +406,7 @@ def test_json_inside_a_text(tmp_path: Path, text: Any, beds: Any, notes: str | N
             "<table><tr><td>name:</td><td>Dana Okafor</td></tr><tr><td>E-Mail:"
             "</td><td>dana.okafor@example.com</td></tr></table><style>Name: x</style>"
         ),
+        "From: <a@example.com>\nName: Dana Okafor\nE-mail: dana.okafor@example.com\nA < B",
     ],
 )
 def test_what_follows_a_label_in_a_mail(tmp_path: Path, mail: str) -> None:

@@ -17,6 +17,10 @@ from adapter.transforms import is_empty, words
 CAP_KEY: Final = 500
 #: As much of a mail is searched for labels.
 CAP_MAIL: Final = 100_000
+#: What plain text never has: ``<dana@example.com>`` alone makes no HTML.
+_MARKUP: Final = re.compile(
+    r"</[a-z]|<(?:!doctype|html|body|p|div|br|table|tr|td)\b", re.IGNORECASE
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -184,7 +188,7 @@ class TextRead:
 
 def lines_from_text(text: str) -> list[str]:
     """The lines of a plain text, or of an HTML text as a browser would break them."""
-    if "<" in text and ">" in text:
+    if _MARKUP.search(text):
         reader = _TextFromHtml()
         reader.feed(text)
         reader.close()

@@ -37,6 +37,8 @@ class Start:
     ignore_offset: bool = False
     #: Hold where the offset contradicts the community's zone; else it is only told.
     must_agree: bool = False
+    #: Hold a Z as well: whoever wrote it may have meant the wall clock.
+    doubts_z: bool = False
 
     @property
     def name(self) -> str:
@@ -102,8 +104,9 @@ class Start:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """An offset that the community's clock does not have. Z claims no clock at all."""
-        if not instant.offset or not draft.community:
+        """An offset that the community's clock does not have. Z claims no clock, unless doubted."""
+        is_silent = instant.offset is None if self.doubts_z else not instant.offset
+        if is_silent or not draft.community:
             return
         own = instant.at.astimezone(draft.community.timezone).utcoffset()
         if own == instant.offset:

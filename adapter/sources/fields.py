@@ -87,7 +87,8 @@ class FieldCompiler:
             zone_from=zone_from,
             dst=loaded.get("dst"),
             ignore_offset=loaded.get("ignore_offset", False),
-            must_agree=loaded.get("offset") == "must_agree",
+            must_agree=loaded.get("offset") in ("must_agree", "own_clock"),
+            doubts_z=loaded.get("offset") == "own_clock",
         )
 
     def _look(self, texts: list[str], where: Where) -> Any:

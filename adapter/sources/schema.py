@@ -180,7 +180,7 @@ def _start() -> dict[str, Any]:
             "timezone": {"anyOf": [TEXT, _object({"from": TEXTS}, required=["from"])]},
             "dst": {"enum": ["earlier", "later"]},
             "ignore_offset": {"type": "boolean"},
-            "offset": {"enum": ["trust", "must_agree"]},
+            "offset": {"enum": ["trust", "must_agree", "own_clock"]},
             "as": {"const": "instant"},
         }
     )

@@ -114,7 +114,7 @@ class StartSection(Strict):
     timezone = ZoneSection()
     dst = fields.String(validate=validate.OneOf(["earlier", "later"]))
     ignore_offset = fields.Boolean(truthy={True}, falsy={False})
-    offset = fields.String(validate=validate.OneOf(["trust", "must_agree"]))
+    offset = fields.String(validate=validate.OneOf(["trust", "must_agree", "own_clock"]))
     as_ = fields.String(data_key="as", validate=validate.Equal("instant"))
 
 
