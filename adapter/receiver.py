@@ -42,7 +42,7 @@ class Entrance:
 
     source: Source
     verifier: signatures.Verifier
-    #: ``meta``, ``slack`` or None.
+    #: ``meta``, ``slack``, ``zoom`` or None.
     handshake: str | None
     #: What Meta's handshake must name; empty for all others.
     verify_token: str = dataclasses.field(default="", repr=False)
@@ -80,7 +80,7 @@ def blueprint(
         if not entrance.verifier.is_open:  # there, nothing was proved
             addresses.give_back(limited_as(client))
         senders.take(name)
-        if entrance.handshake == "slack" and (asked := handshakes.slack_answer(request.body)):
+        if asked := question_answered(entrance, request, pipeline):
             return answered(name, asked)
         receipt = pipeline.receive(entrance.source, verified)
         if entrance.respond is not None:
@@ -153,10 +153,23 @@ def unknown_source() -> Answer:
     return {"error": "unknown source"}, 404
 
 
+def question_answered(
+    entrance: Entrance, request: signatures.Request, pipeline: Pipeline
+) -> handshakes.Answer | None:
+    """The answer to a signed question whether this address is ours; None: it is a webhook."""
+    if entrance.handshake == "slack":
+        return handshakes.slack_answer(request.body)
+    if entrance.handshake == "zoom":
+        verifier = entrance.verifier
+        used = verifier.verified_by(request, pipeline.clock().timestamp())
+        return None if used is None else handshakes.zoom_answer(request.body, verifier.keys[used])
+    return None
+
+
 def answered(name: str, answer: handshakes.Answer) -> Response:
-    """The answer to a handshake: plain text, whatever a browser would like to make of it."""
+    """The answer to a handshake: no markup, whatever a browser would like to make of it."""
     log.info("handshake_answered", extra={"source": name, "status": answer.status})
-    response = Response(answer.text, answer.status, mimetype="text/plain")
+    response = Response(answer.text, answer.status, mimetype=answer.media_type)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 

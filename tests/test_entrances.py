@@ -69,8 +69,8 @@ def test_what_may_be_a_secret_is_never_shown(tmp_path: Path, block: str) -> None
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("slak", "'handshake' must be slack, or { meta: VARIABLE }"),
-        ("{ slack: A }", "'handshake' must be slack, or { meta: VARIABLE }"),
+        ("slak", "'handshake' must be slack, zoom, or { meta: VARIABLE }"),
+        ("{ slack: A }", "'handshake' must be slack, zoom, or { meta: VARIABLE }"),
         ("{ meta: a-b }", f"handshake.meta: {NO_NAME}"),
     ],
 )
@@ -79,7 +79,12 @@ def test_a_wrong_handshake_is_told(tmp_path: Path, said: str, words: str) -> Non
     assert words in found
 
 
-@pytest.mark.parametrize("said", ["slack", "meta", "{ meta: META_TOKEN }"])
+def test_zoom_needs_a_secret_to_prove_the_address_by(tmp_path: Path) -> None:
+    (found,) = checked(tmp_path, "signature: { scheme: none }\nhandshake: zoom")
+    assert "handshake: zoom proves the address by the secret" in found
+
+
+@pytest.mark.parametrize("said", ["slack", "zoom", "meta", "{ meta: META_TOKEN }"])
 def test_a_right_handshake_is_taken(tmp_path: Path, said: str) -> None:
     assert checked(tmp_path, SIGNED, f"handshake: {said}") == []
 

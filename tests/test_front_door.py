@@ -36,6 +36,7 @@ MAPPINGS: dict[str, dict[str, Any]] = {
         "handshake": {"meta": "VERIFY_TOKEN"},
     },
     "slack": {"signature": {"preset": "slack", "secrets": ["SECRET"]}, "handshake": "slack"},
+    "zoom": {"signature": {"preset": "zoom", "secrets": ["SECRET"]}, "handshake": "zoom"},
     "hubspot": {"signature": {"preset": "hubspot-v3", "secrets": ["SECRET"]}},
     "twilio": {"signature": {"preset": "twilio", "secrets": ["SECRET"]}},
 }
@@ -124,6 +125,21 @@ def test_slacks_question_is_answered_only_when_it_is_signed(web: Served) -> None
     assert send(web, request, **{"X-Slack-Signature": "v0=" + "0" * 64}).status == 401
     with Store(web.database) as store, store.transaction() as leads:
         assert leads.events(source="slack") == [], "a question is no lead"
+
+
+@pytest.mark.processes
+def test_zooms_question_is_answered_only_when_it_is_signed(web: Served) -> None:
+    asked = b'{"event": "endpoint.url_validation", "payload": {"plainToken": "qgg8vlvZRS6UY"}}'
+    request = signed("zoom", asked)
+    answer = send(web, request)
+
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert json.loads(answer.body)["plainToken"] == "qgg8vlvZRS6UY"
+    assert send(web, request, **{"x-zm-signature": "v0=" + "0" * 64}).status == 401
+    assert send(web, signed("zoom")).status == 202, "a webhook is one"
+    with Store(web.database) as store, store.transaction() as leads:
+        assert len(leads.events(source="zoom")) == 1, "a question is no lead"
 
 
 # limits ----------------------------------------------------------------------------------------

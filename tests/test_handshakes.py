@@ -11,6 +11,7 @@ from adapter.signatures.handshakes import (
     handshake_from,
     meta_answer,
     slack_answer,
+    zoom_answer,
 )
 
 ASKED = "hub.mode=subscribe&hub.verify_token=vt-1&hub.challenge=1158201444"
@@ -66,9 +67,34 @@ def test_slack(document: object, expected: Answer | None) -> None:
     assert slack_answer(json.dumps(document).encode()) == expected
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff", b"{", b"[" * 100_000, b"null"])
-def test_slack_passes_over_what_is_no_handshake(body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"", b"\xff", b"{", b"[" * 100_000, b"null", b"[]", b"{}"])
+def test_what_is_no_handshake_is_passed_over(body: bytes) -> None:
     assert slack_answer(body) is None
+    assert zoom_answer(body, b"key") is None
+
+
+def test_zoom_is_given_the_hash_of_its_token() -> None:
+    """The hash is that of: printf %s qgg8vlvZRS6UYooatFL8Aw | openssl dgst -sha256 -hmac s3cret."""
+    asked = {
+        "event": "endpoint.url_validation",
+        "payload": {"plainToken": "qgg8vlvZRS6UYooatFL8Aw"},
+    }
+    answer = zoom_answer(json.dumps(asked).encode(), b"s3cret")
+
+    assert answer is not None
+    assert (answer.status, answer.media_type) == (200, "application/json")
+    assert json.loads(answer.text) == {
+        "plainToken": "qgg8vlvZRS6UYooatFL8Aw",
+        "encryptedToken": "f54f2d5fee8f181aab8371bada7fed9bb675eae464f18ed4fb91715244b58ef4",
+    }
+
+
+@pytest.mark.parametrize("payload", [None, [], {}, {"plainToken": 5}, {"plainToken": "v0:1:{}"}])
+def test_zoom_gets_nothing_signed_that_is_no_token(payload: object) -> None:
+    """Else a question could have a whole webhook signed."""
+    asked = {"event": "endpoint.url_validation", "payload": payload}
+
+    assert zoom_answer(json.dumps(asked).encode(), b"s3cret") == Answer(status=400)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +102,7 @@ def test_slack_passes_over_what_is_no_handshake(body: bytes) -> None:
     [
         (None, None),
         ("slack", Handshake(kind="slack", variable=None)),
+        ("zoom", Handshake(kind="zoom", variable=None)),
         ("meta", Handshake(kind="meta", variable="META_VERIFY_TOKEN")),
         ({"meta": "FORM_TOKEN"}, Handshake(kind="meta", variable="FORM_TOKEN")),
     ],
@@ -93,6 +120,6 @@ def test_a_mapping_says_which(block: object, expected: Handshake | None) -> None
     ],
 )
 def test_anything_else_is_refused_without_being_quoted(block: object) -> None:
-    with pytest.raises(ConfigurationError, match="'handshake' must be slack, or") as refused:
+    with pytest.raises(ConfigurationError, match="'handshake' must be slack, zoom, or") as refused:
         handshake_from(block)
     assert "a token!" not in str(refused.value)

@@ -206,6 +206,25 @@ def test_a_cancellation_never_has_the_key_of_the_booking(tmp_path: Path) -> None
     assert keys == {"tour": "L1", "off": "cancellation L1", "ping": None}
 
 
+@pytest.mark.parametrize("without_time", ["hold", "ignore"])
+def test_a_time_that_can_be_fetched_is_not_lacking(tmp_path: Path, without_time: str) -> None:
+    start = {"starts_at": {"from": "at", "fetch_by": "event"}}
+    source = source_of(tmp_path, fields=start, without_time=without_time)
+    thin = {name: LEAD[name] for name in LEAD if name != "at"}
+
+    mapped = map_json(source, thin | {"event": "https://api.example.com/e/1"})
+    assert mapped.outcome is Outcome.HELD
+    assert reasons(mapped)["starts_at"].startswith("needs_enrichment: ")
+    assert mapped.items[0].reasons[0].path == "event"
+
+    outcome = Outcome.HELD if without_time == "hold" else Outcome.IGNORED
+    for lead in (thin, thin | {"event": ""}):
+        mapped = map_json(source, lead)
+        assert mapped.outcome is outcome
+        assert "needs_enrichment" not in reasons(mapped)["starts_at"]
+    assert map_json(source, LEAD | {"event": "e1"}).outcome is Outcome.BOOK
+
+
 def test_a_lead_without_a_time_may_be_set_aside(tmp_path: Path) -> None:
     source = source_of(tmp_path, without_time="ignore")
     assert map_json(source, LEAD | {"at": None}).outcome is Outcome.IGNORED

@@ -20,6 +20,7 @@ from adapter.transforms import words
 UTC: Final = zoneinfo.ZoneInfo("UTC")
 CAP_PART: Final = 100
 NO_TIME: Final = "this sender gives no tour time"
+TO_FETCH: Final = "needs_enrichment: the time is not in the webhook, it must be fetched by this"
 NO_TIME_OF_DAY: Final = "there is a date and no time of day"
 
 
@@ -39,6 +40,8 @@ class Start:
     must_agree: bool = False
     #: Hold a Z as well: whoever wrote it may have meant the wall clock.
     doubts_z: bool = False
+    #: Where the sender's own id or address stands by which the time can be fetched.
+    fetch_by: Look | None = None
 
     @property
     def name(self) -> str:
@@ -70,6 +73,10 @@ class Start:
         return None
 
     def _lacks(self, scope: Scope, draft: Draft) -> None:
+        """Holds. A time that can be fetched is not lacking: ``without_time`` is not for it."""
+        for place, value in self.fetch_by.found(scope) if self.fetch_by else ():
+            draft.hold(reason_for(self.name, TO_FETCH, at=self.at, path=place.text, value=value))
+            return
         draft.lacks_time = True
         draft.hold(self._reason(self.looks[0].missing(scope), None))
 

@@ -1,15 +1,16 @@
 """What a platform asks before it sends anything: whether this address is ours.
 
-Answers are plain text, and only of characters that no browser reads as markup.
+Answers hold only characters that no browser reads as markup.
 """
 
 import dataclasses
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from adapter.exceptions import ConfigurationError, VerificationError
-from adapter.signatures.primitives import is_equal
+from adapter.signatures.primitives import is_equal, keyed_hash
 from adapter.signatures.request import bytes_from_text, fields_from_form
 
 #: Where Meta's verify token is looked for when the mapping names no variable.
@@ -19,27 +20,28 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Meta describes its challenge as a number.
 _META_CHALLENGE = re.compile(r"[0-9]{1,64}")
 _SLACK_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_ZOOM_TOKEN = _SLACK_CHALLENGE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Handshake:
     """The ``handshake:`` of a mapping."""
 
-    #: ``meta`` or ``slack``.
+    #: ``meta``, ``slack`` or ``zoom``.
     kind: str
-    #: The environment variable that holds Meta's verify token; None: Slack signs instead.
+    #: The environment variable that holds Meta's verify token; None: the others sign instead.
     variable: str | None
 
 
 def handshake_from(block: object) -> Handshake | None:
-    """What ``handshake: slack``, ``meta`` or ``{ meta: VARIABLE }`` says; None: there is none.
+    """What ``handshake: slack``, ``zoom`` or ``{ meta: VARIABLE }`` says; None: there is none.
 
     Raises :class:`ConfigurationError` for anything else.
     """
     if block is None:
         return None
-    if block == "slack":
-        return Handshake(kind="slack", variable=None)
+    if block in ("slack", "zoom"):
+        return Handshake(kind=str(block), variable=None)
     if block == "meta":
         return Handshake(kind="meta", variable=META_TOKEN)
     if isinstance(block, Mapping) and list(block) == ["meta"]:
@@ -47,17 +49,18 @@ def handshake_from(block: object) -> Handshake | None:
         if isinstance(variable, str) and _VARIABLE.fullmatch(variable):
             return Handshake(kind="meta", variable=variable)
     raise ConfigurationError(
-        "'handshake' must be slack, or { meta: VARIABLE } with the environment variable "
+        "'handshake' must be slack, zoom, or { meta: VARIABLE } with the environment variable "
         "that holds the verify token"
     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """The answer to a handshake: a status and a text, sent as ``text/plain``."""
+    """The answer to a handshake: a status and a text."""
 
     status: int
     text: str = ""
+    media_type: str = "text/plain"
 
 
 def meta_answer(query: str, verify_token: str) -> Answer:
@@ -84,13 +87,38 @@ def slack_answer(body: bytes) -> Answer | None:
 
     Call it after the signature was verified: Slack signs this request like any other.
     """
+    document = _document(body)
+    if document.get("type") != "url_verification":
+        return None
+    return _challenged(document.get("challenge"), _SLACK_CHALLENGE)
+
+
+def zoom_answer(body: bytes, key: bytes) -> Answer | None:
+    """The answer to Zoom's ``endpoint.url_validation``, or None where the body is anything else.
+
+    Zoom asks at the start and every 72 hours for its token's HMAC, by the secret that signs its
+    webhooks. Call it after the signature was verified, with the key that matched: who cannot sign
+    gets nothing signed. https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint
+    """
+    document = _document(body)
+    if document.get("event") != "endpoint.url_validation":
+        return None
+    payload = document.get("payload")
+    token = payload.get("plainToken") if isinstance(payload, dict) else None
+    if not isinstance(token, str) or not _ZOOM_TOKEN.fullmatch(token):
+        return Answer(status=400)
+    proof = keyed_hash(key, token.encode()).hex()
+    text = json.dumps({"plainToken": token, "encryptedToken": proof})
+    return Answer(status=200, text=text, media_type="application/json")
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """The object that a body holds; an empty one where it holds none."""
     try:
         document = json.loads(body.decode())
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(document, dict) or document.get("type") != "url_verification":
-        return None
-    return _challenged(document.get("challenge"), _SLACK_CHALLENGE)
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _only(fields: list[tuple[bytes, bytes]], wanted: bytes) -> bytes:

@@ -98,6 +98,16 @@ PRESETS: Mapping[str, Preset] = {
         "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
         "Slack; add `handshake: slack` so that the address can be registered.",
     ),
+    "zoom": Preset(
+        _hmac(
+            "x-zm-signature",
+            format="v0={signature}",
+            signed="v0:{timestamp}:{body}",
+            timestamp={"header": "x-zm-request-timestamp"},
+        ),
+        "https://developers.zoom.us/docs/api/webhooks/",
+        "Zoom; the secret is the app's secret token; add `handshake: zoom`.",
+    ),
     "webflow": Preset(
         _hmac(
             "x-webflow-signature",

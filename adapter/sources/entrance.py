@@ -76,6 +76,8 @@ def check_handshake(document: Document, said: Any) -> None:
         handshakes.handshake_from(said)
     except ConfigurationError as exc:
         document.add(("handshake",), str(exc))
+    if said == "zoom" and "secrets" not in document.data.get("signature", {}):
+        document.add(("handshake",), "zoom proves the address by the secret: name it in 'secrets'")
 
 
 class RespondChecker:

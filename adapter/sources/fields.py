@@ -89,6 +89,9 @@ class FieldCompiler:
             ignore_offset=loaded.get("ignore_offset", False),
             must_agree=loaded.get("offset") in ("must_agree", "own_clock"),
             doubts_z=loaded.get("offset") == "own_clock",
+            fetch_by=self._look(loaded["fetch_by"], (*where, "fetch_by"))
+            if "fetch_by" in loaded
+            else None,
         )
 
     def _look(self, texts: list[str], where: Where) -> Any:

@@ -181,6 +181,7 @@ def _start() -> dict[str, Any]:
             "dst": {"enum": ["earlier", "later"]},
             "ignore_offset": {"type": "boolean"},
             "offset": {"enum": ["trust", "must_agree", "own_clock"]},
+            "fetch_by": TEXTS,
             "as": {"const": "instant"},
         }
     )

@@ -115,6 +115,7 @@ class StartSection(Strict):
     dst = fields.String(validate=validate.OneOf(["earlier", "later"]))
     ignore_offset = fields.Boolean(truthy={True}, falsy={False})
     offset = fields.String(validate=validate.OneOf(["trust", "must_agree", "own_clock"]))
+    fetch_by = Places()
     as_ = fields.String(data_key="as", validate=validate.Equal("instant"))
 
 
