@@ -37,13 +37,23 @@ class Clock:
 class House:
     """A pipeline with a clock, and what a test asks of it."""
 
-    def __init__(self, opened: Store, upstream: Upstream, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        opened: Store,
+        upstream: Upstream,
+        policy: Policy | None = None,
+        mappings: Path = MAPPINGS,
+    ) -> None:
         self.clock = Clock(START)
-        self.settings = Settings(mappings_dir=MAPPINGS, environ=SECRETS, policy=policy or Policy())
+        sources = load(mappings, policy or Policy())
+        named = {secret: "four" for source in sources.values() for secret in source.secrets}
+        self.settings = Settings(
+            mappings_dir=mappings, environ=named | SECRETS, policy=policy or Policy()
+        )
         self.pipeline = Pipeline(
             self.settings,
             opened,
-            load(MAPPINGS, self.settings.policy),
+            sources,
             Propexo(upstream.url, "sandbox", timeout_seconds=TIMEOUT_SECONDS),
             self.clock,
             pause=self.clock.advance,
@@ -58,7 +68,7 @@ class House:
             headers={"Content-Type": "application/json"} | headers,
             body=body,
         )
-        secret = SECRETS[source.secrets[-1]]
+        secret = self.settings.environ[source.secrets[-1]]
         signed = signatures.sign(source.signature, secret, request, self.clock().timestamp())
         verified = self.pipeline.verify(source, verifier_of(source, self.settings), signed)
         return self.pipeline.receive(source, verified)
