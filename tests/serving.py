@@ -5,8 +5,9 @@ import dataclasses
 import http.client
 import os
 import subprocess
+import time
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import yaml
 
 from adapter.config import Settings
 from adapter.processes import free_port, web_command
+from tests.running import ADAPTER
+from tests.upstream import Upstream
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -110,14 +113,14 @@ def _mapping() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def served(
-    folder: Path, database: str, *, entry: str | None = None, **environ: str
+    folder: Path, database: str, *, entry: str | None = None, threads: int = 4, **environ: str
 ) -> Iterator[Served]:
     """Gunicorn over the mappings in ``folder``, for the time of the block.
 
     With ``entry`` that application instead of the adapter's own.
     """
     port = free_port()
-    command = web_command(Settings(port=port, web_workers=1, web_threads=4))
+    command = web_command(Settings(port=port, web_workers=1, web_threads=threads))
     if entry is not None:
         command = [*command[: command.index("--config")], entry]
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -152,3 +155,29 @@ def target_of(url: str) -> tuple[str, str]:
 def query_of(**fields: str) -> str:
     """``?name=value``, encoded."""
     return "?" + urllib.parse.urlencode(fields)
+
+
+@contextlib.contextmanager
+def working(
+    folder: Path, database: str, upstream: Upstream, environ: dict[str, str]
+) -> Iterator[None]:
+    """A worker, for the time of the block."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    given = {
+        "DATABASE_URL": database,
+        "ADAPTER_MAPPINGS_DIR": str(folder),
+        "PROPEXO_TOKEN": "sandbox",
+        "PROPEXO_BASE_URL": upstream.url,
+    }
+    process = subprocess.Popen([*ADAPTER, "worker"], env=kept | given | environ)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(40)
+
+
+def timed(call: Callable[[], Answer]) -> tuple[Answer, float]:
+    """What a call gave, and the seconds that it took."""
+    began = time.monotonic()
+    return call(), time.monotonic() - began

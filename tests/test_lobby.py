@@ -6,11 +6,9 @@ import dataclasses
 import datetime as dt
 import itertools
 import json
-import os
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,7 @@ from adapter.lobby import Lobby
 from adapter.receiver import look
 from adapter.store import settlements
 from tests.house import House, tour
-from tests.running import ADAPTER
-from tests.serving import LEAD, Answer, Served, served, write_mappings
+from tests.serving import LEAD, Answer, Served, served, timed, working, write_mappings
 from tests.upstream import Upstream, served_sandbox
 from tests.waiting import wait_until
 
@@ -255,31 +252,6 @@ def stage(postgres: Any, template: str, tmp_path_factory: Any) -> Iterator[Stage
     ):
         yield Stage(web, upstream, dt.datetime.combine(day, dt.time(18), dt.UTC))
     run_sql(postgres.url, "DROP DATABASE lobby WITH (FORCE)")
-
-
-@contextlib.contextmanager
-def working(
-    folder: Path, database: str, upstream: Upstream, environ: dict[str, str]
-) -> Iterator[None]:
-    """A worker, for the time of the block."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    given = {
-        "DATABASE_URL": database,
-        "ADAPTER_MAPPINGS_DIR": str(folder),
-        "PROPEXO_TOKEN": "sandbox",
-        "PROPEXO_BASE_URL": upstream.url,
-    }
-    process = subprocess.Popen([*ADAPTER, "worker"], env=kept | given | environ)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(40)
-
-
-def timed(call: Callable[[], Answer]) -> tuple[Answer, float]:
-    began = time.monotonic()
-    return call(), time.monotonic() - began
 
 
 @pytest.mark.processes

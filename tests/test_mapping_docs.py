@@ -13,6 +13,7 @@ from adapter.sources import reference, schema
 from adapter.sources.document import document_from_file
 from adapter.sources.structure import Sections
 from adapter.transforms import TRANSFORMS
+from tests.schemas import fits
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / reference.PAGE).read_text()
@@ -41,51 +42,13 @@ def test_the_bundled_mappings_name_the_schema(name: str) -> None:
     assert first == f"# yaml-language-server: $schema=../{schema.FILE}"
 
 
-def _fits(value: Any, rule: dict[str, Any]) -> bool:
-    """The small part of JSON Schema that the mapping schema uses."""
-    if "anyOf" in rule and not any(_fits(value, one) for one in rule["anyOf"]):
-        return False
-    if "enum" in rule and value not in rule["enum"]:
-        return False
-    if "const" in rule and value != rule["const"]:
-        return False
-    kinds = rule.get("type", [])
-    if kinds and not any(
-        _is_a(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)
-    ):
-        return False
-    if isinstance(value, list) and "items" in rule:
-        return all(_fits(item, rule["items"]) for item in value)
-    if isinstance(value, dict):
-        return _object_fits(value, rule)
-    return True
-
-
-def _object_fits(value: dict[str, Any], rule: dict[str, Any]) -> bool:
-    if not set(rule.get("required", [])) <= value.keys():
-        return False
-    known, rest = rule.get("properties", {}), rule.get("additionalProperties", {})
-    for key, item in value.items():
-        inner = known.get(key, rest)
-        if inner is False or not _fits(item, inner):
-            return False
-    return True
-
-
-def _is_a(value: Any, kind: str) -> bool:
-    types: dict[str, Any] = {"string": str, "object": dict, "array": list, "boolean": bool}
-    if kind == "number":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, types[kind])
-
-
 FILES = [*(ROOT / "mappings").rglob("*.yaml"), *(ROOT / "tests/corpus").glob("*.yaml")]
 MAPPINGS = sorted(file for file in FILES if file.name != "communities.yaml")
 
 
 @pytest.mark.parametrize("file", MAPPINGS, ids=lambda file: file.stem)
 def test_the_schema_takes_what_check_takes(file: Path) -> None:
-    assert _fits(document_from_file(file)[0].data, schema.mapping_schema())
+    assert fits(document_from_file(file)[0].data, schema.mapping_schema())
 
 
 @pytest.mark.parametrize(
@@ -99,7 +62,7 @@ def test_the_schema_takes_what_check_takes(file: Path) -> None:
 )
 def test_the_schema_underlines_mistakes(change: dict[str, Any]) -> None:
     right = document_from_file(ROOT / "mappings/rentfeed.yaml")[0].data
-    assert not _fits(right | change, schema.mapping_schema())
+    assert not fits(right | change, schema.mapping_schema())
 
 
 def test_the_mapping_on_the_page_passes_check(tmp_path: Path) -> None:
