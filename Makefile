@@ -21,7 +21,7 @@ help: ## print this list
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: .venv/ready ## show the whole job: three signed senders, the sandbox, what stands in Knock
+demo: .venv/ready ## show the whole job: four senders, one that waits, the sandbox, what stands in Knock
 	@$(BIN)/adapter demo
 
 run: .venv/ready ## run everything on this machine: PostgreSQL, web, worker, sandbox

@@ -1,4 +1,4 @@
-"""The whole job shown once: PostgreSQL, web, worker and sandbox are started, three senders send.
+"""The whole job shown once: PostgreSQL, web, worker and sandbox are started, four senders send.
 
 Every part is the real one. Only the senders are played, and Propexo is the sandbox. All data is
 thrown away at the end.
@@ -9,19 +9,22 @@ import datetime as dt
 import json
 import os
 import secrets
+import shutil
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from adapter import senders, stories
-from adapter.config import settings_from
+from adapter.config import Settings, settings_from
 from adapter.events import Booking, BookingState, Event
 from adapter.exceptions import ConfigurationError
 from adapter.processes import Supervisor, free_port
-from adapter.sources import Source, load
+from adapter.sources import Source, load, load_one
+from adapter.sources.adoption import Served, adopt
+from adapter.sources.gallery import gallery_of
 from adapter.store import Store
 
 #: How long the bookings may take.
@@ -33,6 +36,10 @@ _ENDS = frozenset(BookingState) - {
     BookingState.SENDING,
     BookingState.SUBMITTED,
 }
+
+#: The sender of the gallery that waits for the outcome, and what its copy is called.
+GALLERY_CHATBOT: Final = "manychat"
+CHATBOT: Final = "manychat-demo"
 
 DENVER, LOS_ANGELES = ZoneInfo("America/Denver"), ZoneInfo("America/Los_Angeles")
 
@@ -47,6 +54,8 @@ class Sent:
     source: str
     status: int
     answer: Any
+    #: What a chatbot would say to the renter; None of a sender that does not wait.
+    sentence: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +67,8 @@ class Shown:
     bookings: Sequence[Booking]
     #: As the sandbox has them.
     appointments: Sequence[Mapping[str, Any]]
+    #: Where the demo ran; it is gone afterwards.
+    folder: Path
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -75,16 +86,17 @@ class Shown:
         faults = []
         if sorted(standing) != sorted(map(str, booked)):
             faults.append("what stands in Knock is not what the adapter calls booked")
-        if len(booked) != 4 or len(self.bookings) != 5:
-            faults.append(f"{len(booked)} of {len(self.bookings)} bookings are booked, not 4 of 5")
-        if [sent.status for sent in self.sent] != [202, 202, 202, 200, 202, 401]:
-            faults.append("the answers to the senders are not 202, 202, 202, 200, 202 and 401")
+        if len(booked) != 5 or len(self.bookings) != 6:
+            faults.append(f"{len(booked)} of {len(self.bookings)} bookings are booked, not 5 of 6")
+        if [sent.status for sent in self.sent] != [202, 202, 202, 200, 202, 401, 200]:
+            faults.append("the answers to the senders are not 202, 202, 202, 200, 202, 401 and 200")
         return faults
 
 
 def environment(folder: Path) -> dict[str, str]:
     """An environment of the demo's own: free ports, made-up secrets, no way to a real Propexo."""
     base = settings_from()
+    mappings = _mappings_in(folder, base)
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -93,7 +105,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
     made_up = {
         name: secrets.token_hex(16)
-        for source in load(base.mappings_dir, base.policy).values()
+        for source in load(mappings, base.policy).values()
         for name in source.secrets
     }
     return (
@@ -101,7 +113,7 @@ def environment(folder: Path) -> dict[str, str]:
         | made_up
         | {
             "ADAPTER_DATA_DIR": str(folder),
-            "ADAPTER_MAPPINGS_DIR": str(base.mappings_dir),
+            "ADAPTER_MAPPINGS_DIR": str(mappings),
             "ADAPTER_HOST": "127.0.0.1",
             "PORT": str(free_port()),
             "ADAPTER_SANDBOX_PORT": str(free_port()),
@@ -110,34 +122,63 @@ def environment(folder: Path) -> dict[str, str]:
     )
 
 
+def _mappings_in(folder: Path, base: Settings) -> Path:
+    """A copy of the mappings, and a chatbot of the gallery added to it."""
+    mappings, gallery = folder / "mappings", gallery_of(base.mappings_dir)
+    shutil.copytree(base.mappings_dir, mappings, ignore=shutil.ignore_patterns(gallery.name))
+    served = Served(
+        key="maple-court", known_as=["maple-court"], attribution_id="att_chatbot_demo", ids={}
+    )
+    chosen = load_one(gallery, GALLERY_CHATBOT, base.policy)
+    adopt(chosen, CHATBOT, mappings, [served], None, base.policy)
+    return mappings
+
+
 def show(say: Say) -> Shown:
     """Runs the demo; ``say`` gets a line for each thing that happens."""
     say("starting PostgreSQL, the sandbox, a worker and the web process …")
     with tempfile.TemporaryDirectory(prefix="adapter-demo-") as folder:
-        return _show(Supervisor(environment(Path(folder)), say), say)
+        return _show(Supervisor(environment(Path(folder)), say), Path(folder), say)
 
 
-def _show(supervisor: Supervisor, say: Say) -> Shown:
+def _show(supervisor: Supervisor, folder: Path, say: Say) -> Shown:
     with supervisor.running(), Store(supervisor.database_url, size=2) as store:
         say(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>\n")
-        sent = _send_all(supervisor, say)
+        sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
+        now = dt.datetime.now(dt.UTC)
+        sent = [*_send_all(supervisor, sources, now, say), _ask(supervisor, sources, now, say)]
         events, bookings = _settled(supervisor, store)
         return Shown(
-            sent=sent, events=events, bookings=bookings, appointments=_appointments(supervisor)
+            sent=sent,
+            events=events,
+            bookings=bookings,
+            appointments=_appointments(supervisor),
+            folder=folder,
         )
 
 
-def _send_all(supervisor: Supervisor, say: Say) -> list[Sent]:
-    settings = supervisor.settings
-    sources = load(settings.mappings_dir, settings.policy)
+def _send_all(
+    supervisor: Supervisor, sources: Mapping[str, Source], now: dt.datetime, say: Say
+) -> list[Sent]:
     sent = []
-    for what, name, payload in webhooks(settings.mappings_dir, dt.datetime.now(dt.UTC)):
+    for what, name, payload in webhooks(supervisor.settings.mappings_dir, now):
         if name not in sources:
             raise ConfigurationError(f"the demo needs the bundled mapping {name}.yaml")
         answer = _send(supervisor, sources[name], payload, forged=what.startswith("a forged"))
         say(f"  {answer.status}  {what}")
         sent.append(Sent(what=what, source=name, status=answer.status, answer=answer.body))
     return sent
+
+
+def _ask(supervisor: Supervisor, sources: Mapping[str, Source], now: dt.datetime, say: Say) -> Sent:
+    what = "a chatbot that waits until it is known what became of the tour"
+    payload = question(supervisor.settings.mappings_dir, now)
+    answer = _send(supervisor, sources[CHATBOT], payload, forged=False)
+    sentence = str(answer.body["content"]["messages"][0]["text"])
+    say(f"  {answer.status}  {what}\n       and says to the renter: {sentence}")
+    return Sent(
+        what=what, source=CHATBOT, status=answer.status, answer=answer.body, sentence=sentence
+    )
 
 
 def _send(supervisor: Supervisor, source: Source, payload: Any, *, forged: bool) -> senders.Answer:
@@ -186,6 +227,19 @@ def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
     yield "a forged lead, signed with another secret", "rentfeed", portal | {"leadId": "RF-0"}
 
 
+def question(folder: Path, now: dt.datetime) -> dict[str, Any]:
+    """What the chatbot sends: the gallery's sample, with a tour in the days to come."""
+    day = (now.astimezone(DENVER) + dt.timedelta(days=13)).date()
+    asked: dict[str, Any] = json.loads((folder / "samples" / "manychat-book.json").read_text())
+    return asked | {
+        "first_name": "Noor",
+        "last_name": "Haddad",
+        "email": "noor.haddad@example.com",
+        "phone": "303-555-0188",
+        "tour_time": f"{day} 14:30",
+    }
+
+
 def spring_forward(after: dt.date, zone: ZoneInfo) -> dt.date:
     """The next day on which the clocks of ``zone`` go forward."""
     for days in range(1, 400):
@@ -227,13 +281,14 @@ def as_text(shown: Shown) -> str:
     standing = [one for one in shown.appointments if one["status"] == "booked"]
     standing.sort(key=lambda one: one["starts_at"])
     held = [one for one in shown.bookings if one.state is BookingState.HELD]
-    repeats = sum(sent.status == 200 for sent in shown.sent)
+    repeats = sum(sent.status == 200 and sent.sentence is None for sent in shown.sent)
     lines = ["", "In Knock (the sandbox) now stand:", "", _standing_table(standing, by_job), ""]
     lines += ["Held for a person:", ""]
     for booking in held:
         who = stories.person(booking.appointment)
         lines += [f"  booking {booking.id} from {booking.source}: {who}"]
-        lines += [f"    {stories.reason_line(reason)}" for reason in booking.reasons]
+        said = (stories.reason_line(reason) for reason in booking.reasons)
+        lines += ["    " + line.replace(f"{shown.folder}/", "") for line in said]
     lines += ["", f"{repeats} webhook came twice: it was stored once and booked once."]
     lines += ["1 forged webhook was refused.", "", "Next: `make run`, and README.md."]
     return "\n".join(lines)
