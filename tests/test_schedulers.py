@@ -235,6 +235,16 @@ def test_a_notification_with_ids_only_waits_and_can_be_called_off(house: House) 
     assert house.state(thin.id) is BookingState.DISCARDED
 
 
+def test_a_cancellation_with_ids_only_of_what_nobody_knows_goes_to_a_person(house: House) -> None:
+    thin = put(sample("calendly-thin.json"), event="invitee.canceled")
+    (off,) = told(house, "calendly", thin)
+    said = [reason.reason for reason in off.reasons]
+
+    assert (off.state, off.reason) == (BookingState.HELD, "cancellation")
+    assert any(one.startswith("needs_enrichment") for one in said)
+    assert "the booking that it calls off is not known here: look in Knock" in said
+
+
 def test_the_appointment_that_a_relay_fetched_takes_the_place_of_its_notification(
     house: House, upstream: Upstream
 ) -> None:

@@ -96,7 +96,8 @@ def test_a_person_is_asked_for_what_only_they_know(folder: Path) -> None:
     )
     assert "'Elm Street': not the name of a time zone" in result.output
     assert "Give the sender this address: http://127.0.0.1:8000/hooks/typeform" in result.output
-    assert "Put the secret into TOUR_FORM_SECRET" in result.output
+    assert "ADAPTER_PUBLIC_URL is not set" in result.output
+    assert "Fill TOUR_FORM_SECRET in the environment" in result.output
     assert added(folder) == [
         "  attributions: { typeform: att_7 }",
         "  known_as: { typeform: [harbor] }",
@@ -128,7 +129,7 @@ def test_a_script_says_it_by_options(folder: Path) -> None:
             str(folder / "samples/tours.communities.yaml"),
         ],
         "communities": ["maple-court", "elm-row"],
-        "secret": "TOURS",
+        "variables": ["TOURS"],
         "address": "http://127.0.0.1:8000/hooks/tours",
         "switch_on": "",
     }
@@ -140,6 +141,16 @@ def test_a_script_says_it_by_options(folder: Path) -> None:
         (folder / "communities.yaml").read_text()
     )
     assert problems(folder) == []
+
+
+def test_everything_that_must_be_filled_in_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTER_PUBLIC_URL", "https://leads.example.com")
+    told = run("add", "jotform", "--community", MAPLE).output
+    assert "Give the sender this address: https://leads.example.com/hooks/jotform?token=…\n" in told
+    assert "Fill JOTFORM_TOKEN in the environment" in told
+
+    told = run("add", "facebook-leadgen", "--community", MAPLE, "--json").output
+    assert json.loads(told)["variables"] == ["META_APP_SECRET", "META_VERIFY_TOKEN"]
 
 
 def test_the_same_sender_twice_under_two_names(folder: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import click
 
+from adapter import signatures
 from adapter.cli.leads import as_json
 from adapter.cli.mappings import mappings_option
 from adapter.cli.sources import address_of, sources
 from adapter.config import Settings, settings_from
 from adapter.exceptions import ConfigurationError, Unreadable
 from adapter.mapping import Community
+from adapter.signatures.handshakes import handshake_from
 from adapter.sources import Source, load_one
 from adapter.sources.adoption import IDS, Adopted, Served, adopt, listed
 from adapter.sources.entrance import VARIABLE
@@ -247,15 +249,14 @@ def _variable(text: str) -> str:
 def _tell(
     settings: Settings, chosen: Source, adopted: Adopted, secret: str | None, *, as_json: bool
 ) -> None:
-    address = address_of(settings, adopted.name)
     told: dict[str, Any] = {
         "source": adopted.name,
         "mapping": str(adopted.mapping),
         "beside": [str(file) for file in adopted.beside],
         "communities": list(adopted.served),
-        "secret": secret,
-        "address": address,
-        "switch_on": chosen.sections.get("about", {}).get("switch_on"),
+        "variables": _variables(chosen, secret),
+        "address": _address(settings, chosen, adopted.name),
+        "switch_on": " ".join(chosen.sections.get("about", {}).get("switch_on", "").split()),
     }
     if as_json:
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
@@ -265,17 +266,33 @@ def _tell(
         click.echo(f"wrote {file}")
     click.echo(f"added {', '.join(adopted.served)} to {adopted.communities}")
     click.echo("what is left to do:")
-    for number, step in enumerate(_steps(told), 1):
+    for number, step in enumerate(_steps(told, is_public=settings.public_url is not None), 1):
         click.echo(f"  {number}. {step}")
 
 
-def _steps(told: Mapping[str, Any]) -> Iterable[str]:
-    name = told["source"]
+def _variables(chosen: Source, secret: str | None) -> list[str]:
+    """The environment variables that must hold something before web starts anew."""
+    handshake = handshake_from(chosen.handshake)
+    verify_token = handshake.variable if handshake else None
+    return [name for name in (secret, verify_token) if name]
+
+
+def _address(settings: Settings, chosen: Source, name: str) -> str:
+    """What the sender is to call; a token that travels in the address is left for a person."""
+    token = signatures.query_token(chosen.signature)
+    return address_of(settings, name) + (f"?{token}=…" if token else "")
+
+
+def _steps(told: Mapping[str, Any], *, is_public: bool) -> Iterable[str]:
+    name, address = told["source"], told["address"]
     yield f"Compare {told['mapping']} with a real body of yours: adapter map {name} FILE"
     yield f"adapter check {name}"
-    if told["secret"]:
-        yield f"Put the secret into {told['secret']}, and start web and worker anew."
-    yield f"Give the sender this address: {told['address']}"
+    if told["variables"]:
+        yield f"Fill {', '.join(told['variables'])} in the environment; start web and worker anew."
+    unknown = "" if is_public else " (ADAPTER_PUBLIC_URL is not set: put your own name in front)"
+    yield f"Give the sender this address: {address}{unknown}"
+    if "=…" in address:
+        yield "Put the value of the secret where the address says …"
     if told["switch_on"]:
-        yield " ".join(told["switch_on"].split())
+        yield told["switch_on"]
     yield f"Try it out: adapter send {name} FILE, then adapter events"

@@ -26,6 +26,7 @@ __all__ = [
     "Verifier",
     "check_block",
     "keyed_hash",
+    "query_token",
     "scheme_of",
     "sign",
     "signed_headers",
@@ -141,6 +142,12 @@ def signed_headers(block: Mapping[str, object]) -> frozenset[str]:
     clock = scheme.clock
     own = {clock.header.lower()} if clock and clock.header else set()
     return scheme.content.headers | own
+
+
+def query_token(block: Mapping[str, object]) -> str | None:
+    """The field of the address that carries a source's token; None where the token is elsewhere."""
+    scheme = scheme_from_block(expanded(block))
+    return scheme.name if isinstance(scheme, TokenScheme) and scheme.place == "query" else None
 
 
 def sign(block: Mapping[str, object], secret: str, request: Request, now: float) -> Request:
