@@ -71,7 +71,7 @@ def gallery_table() -> str:
         "family",
         "signature",
         "event id",
-        "bookable",
+        "holds",
         "shape seen in",
         "documentation",
     ]
@@ -85,7 +85,7 @@ def _row(entry: Entry) -> list[str]:
         entry.family,
         f"`{entry.signature}`",
         " + ".join(f"`{path}`" for path in entry.event_id),
-        "bookable" if entry.is_bookable else "lead only",
+        entry.holds,
         entry.shape,
         f"[docs]({entry.docs})",
     ]

@@ -43,6 +43,13 @@ def test_every_sample_belongs_to_a_mapping() -> None:
     assert [one.name for one in (GALLERY / "samples").iterdir() if one.name not in said] == []
 
 
+def test_what_a_sender_holds_is_told() -> None:
+    holds = {entry.name: entry.holds for entry in entries(GALLERY, Policy())}
+
+    assert {name for name in holds if holds[name] == "ids only"} == {"acuity", "facebook-leadgen"}
+    assert (holds["google-ads"], holds["calendly"]) == ("lead only", "bookable")
+
+
 def test_the_gallery_is_not_in_use() -> None:
     in_use = sources.load(GALLERY.parent, Policy())
 

@@ -47,12 +47,11 @@ def _list(settings: Settings, folder: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"gallery": [one.as_dict() for one in found]}, indent=2))
         return
-    click.echo(table(("sender", "family", "signature", "bookable", "what"), map(_row, found)))
+    click.echo(table(("sender", "family", "signature", "holds", "what"), map(_row, found)))
 
 
 def _row(entry: Entry) -> list[str]:
-    bookable = "bookable" if entry.is_bookable else "lead only"
-    return [entry.name, entry.family, entry.signature, bookable, entry.description]
+    return [entry.name, entry.family, entry.signature, entry.holds, entry.description]
 
 
 @sources.command("add")

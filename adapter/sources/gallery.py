@@ -27,8 +27,8 @@ class Entry:
     signature: str
     #: The paths that tell a repeat.
     event_id: tuple[str, ...]
-    #: Whether its webhooks can hold a tour time.
-    is_bookable: bool
+    #: What its webhooks can hold: ``bookable``, ``lead only`` or ``ids only``.
+    holds: str
     #: Where its shape was seen.
     shape: str
     docs: str
@@ -72,8 +72,18 @@ def entry_from_source(source: Source) -> Entry:
         family=about.get("family", ""),
         signature=source.signature.get("preset") or signatures.scheme_of(source.signature),
         event_id=tuple(path.text for path in source.compiled.dedupe.paths),
-        is_bookable="starts_at" in source.sections["appointment"],
+        holds=_held_by(source.sections),
         shape=about.get("shape", ""),
         docs=source.docs,
         about=about,
     )
+
+
+def _held_by(sections: Mapping[str, Any]) -> str:
+    """Whether there is a place for a tour time, and whether a sample shows that all is to fetch."""
+    start = sections["appointment"].get("starts_at")
+    if start is None:
+        return "lead only"
+    reasons = (test.get("held", {}).get("event", "") for test in sections["tests"])
+    is_thin = any(reason.startswith("needs_enrichment") for reason in reasons)
+    return "ids only" if is_thin and "fetch_by" in start else "bookable"
