@@ -182,6 +182,15 @@ def test_the_tests_of_a_copy_find_a_mistake_made_in_it(folder: Path) -> None:
     assert any("starts_at" in line for line in problems(folder))
 
 
+def test_a_mistake_among_the_communities_of_the_samples_is_told(folder: Path) -> None:
+    run("add", "typeform", "--community", MAPLE)
+    file = folder / "samples/typeform.communities.yaml"
+    file.write_text(file.read_text().replace("America/Denver", "Denver"))
+    (told,) = problems(folder)
+    assert told.startswith(f"{file}:")
+    assert "maple-court.timezone: 'Denver': not the name of a time zone" in told
+
+
 def test_a_real_body_may_be_a_test_of_the_copy_too(folder: Path) -> None:
     run("add", "typeform", "--community", MAPLE)
     file = folder / "typeform.yaml"
