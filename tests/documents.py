@@ -101,7 +101,7 @@ def gallery_senders() -> str:
 
 
 def _sender(entry: Entry) -> str:
-    about = {name: " ".join(text.split()) for name, text in entry.about.items()}
+    about = {name: _sentence(text) for name, text in entry.about.items()}
     file = f"{entry.name}.yaml"
     return "\n".join(
         [
@@ -115,6 +115,11 @@ def _sender(entry: Entry) -> str:
             f"- Cannot: {about['cannot']}",
         ]
     )
+
+
+def _sentence(text: str) -> str:
+    line = " ".join(text.split())
+    return line[0].upper() + line[1:]
 
 
 BLOCKS: dict[str, Callable[[str], str]] = {

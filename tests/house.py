@@ -12,7 +12,7 @@ from adapter.events import Booking, BookingState, Story
 from adapter.pipeline import Pipeline, Receipt
 from adapter.propexo import Propexo
 from adapter.sources import load
-from adapter.store import Store
+from adapter.store import Filter, Store
 from tests.upstream import Upstream
 
 MAPPINGS = Path(__file__).parent.parent / "mappings"
@@ -96,6 +96,16 @@ class House:
             booking = leads.booking(booking_id)
         assert booking is not None
         return booking
+
+
+def settle(house: House) -> None:
+    """Sends what is due and follows every job to its end."""
+    house.send()
+    house.clock.advance(10)
+    with house.pipeline.store.transaction() as leads:
+        submitted = leads.bookings(Filter(states=["submitted"]), limit=1000)
+    for booking in submitted:
+        house.pipeline.follow_up(booking.id)
 
 
 def sample(name: str) -> Any:

@@ -17,7 +17,7 @@ from adapter.propexo import Propexo
 from adapter.repairs import Repairs
 from adapter.store import Filter, GateRow, Store
 from adapter.store.statements import STATEMENTS
-from tests.house import START, House, sample, tour
+from tests.house import START, House, sample, settle, tour
 from tests.upstream import Upstream, served_sandbox
 from tests.waiting import wait_until
 
@@ -46,16 +46,6 @@ def lead(number: int, day: int = 14, time: str = "2:30 PM", **contact: Any) -> A
 
 def same_person(number: int, day: int = 14, time: str = "2:30 PM") -> Any:
     return lead(number, day, time, email="dana@example.com")
-
-
-def settle(house: House) -> None:
-    """Sends what is due and follows every job to its end."""
-    house.send()
-    house.clock.advance(10)
-    with house.pipeline.store.transaction() as leads:
-        submitted = leads.bookings(Filter(states=["submitted"]), limit=1000)
-    for booking in submitted:
-        house.pipeline.follow_up(booking.id)
 
 
 def test_the_same_tour_by_two_roads_is_booked_once(house: House, upstream: Upstream) -> None:

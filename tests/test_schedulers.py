@@ -10,7 +10,7 @@ import pytest
 
 from adapter import store
 from adapter.events import Booking, BookingState
-from tests.house import House
+from tests.house import House, settle
 from tests.upstream import Upstream
 
 GALLERY = Path(__file__).parents[1] / "mappings" / "gallery"
@@ -121,16 +121,6 @@ def told(house: House, name: str, payload: Any, **headers: str) -> list[Booking]
     event_id = receipt.changed_id or receipt.event_id
     house.pipeline.map_event(event_id)
     return list(house.story(event_id).bookings)
-
-
-def settle(house: House) -> None:
-    """Sends what is due and follows every job to its end."""
-    house.send()
-    house.clock.advance(10)
-    with house.pipeline.store.transaction() as leads:
-        submitted = leads.bookings(states=["submitted"], limit=100)
-    for booking in submitted:
-        house.pipeline.follow_up(booking.id)
 
 
 def starts(upstream: Upstream) -> list[tuple[str, str]]:
