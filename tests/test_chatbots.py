@@ -277,7 +277,8 @@ def staged(database: str, folder: Path, **propexo: Any) -> Iterator[Stage]:
     shutil.copytree(GALLERY, folder)
     threads = 2 * len(BOTS) + 4
     secrets = {secret for source in SOURCES.values() for secret in source.secrets}
-    secrets |= {source.handshake["meta"] for source in SOURCES.values() if source.handshake}
+    shaken = (source.handshake for source in SOURCES.values())
+    secrets |= {said["meta"] for said in shaken if isinstance(said, Mapping)}
     environ = dict.fromkeys(secrets, SECRET)
     environ |= {"ADAPTER_LOG_LEVEL": "ERROR", "ADAPTER_WEB_THREADS": str(threads)}
     environ |= {"ADAPTER_PUBLIC_URL": PUBLIC}
