@@ -9,6 +9,7 @@ import pytest
 
 from adapter.answers import (
     OUTCOME_OF,
+    SENTENCES,
     Asked,
     Finding,
     Outcome,
@@ -221,6 +222,10 @@ SAY = {"text": "{say}"}
 )
 def test_each_state_has_a_sentence_for_the_renter(state: str, sentence: str) -> None:
     assert reply(SAY, of(state))[0] == sentence
+
+
+def test_every_outcome_has_a_sentence_for_the_renter() -> None:
+    assert set(Outcome) <= SENTENCES.keys()
 
 
 def test_only_what_is_booked_is_called_booked() -> None:

@@ -55,6 +55,7 @@ GALLERY = {
     "knock-syndication-prospect": "knock-syndication",
     "lex-v1-fulfillment": "lex-v1",
     "retell-call-analyzed": "retell-calls",
+    "retell-data-envelope": "retell-calls",
     "tally-option-ids": "tally",
     "twilio-sms-inbound": "twilio-sms",
     "typeform-date-answer": "typeform",
@@ -62,6 +63,7 @@ GALLERY = {
     "unbounce-data-json": "unbounce",
     "vapi-tool-calls-arguments-string": "vapi",
     "webflow-form-submission": "webflow",
+    "whatsapp-flow-nfm-reply": "whatsapp-flow",
     "yardi-mits-leadmanagement": "yardi-mits",
     "zillow-rentals-lead-full": "zillow",
     "zoopla-applicant-push": "zoopla",
@@ -79,6 +81,7 @@ CHANGED = {
         "answers.q7_tourTime": "answers.q4_workshopTime",
         "answers.q10_comments": "answers.q9_workshopNotes",
     },
+    "retell-data-envelope": {" call.": " data.", "[call.": "[data.", "{call.": "{data."},
     "tally-option-ids": {
         "answers.First name": "answers.Prénom",
         "community: answers.community": "community: data.formId",
@@ -96,6 +99,11 @@ CHANGED = {
     },
     "unbounce-data-json": {
         "community: [lead.community, page_id]": "community: { always: elm-row }"
+    },
+    # Meta's page prints the messages alone.
+    "whatsapp-flow-nfm-reply": {
+        "entry.*.changes.*.value.messages": "messages",
+        "community: entry.changes.value.metadata.phone_number_id": "community: { always: elm-row }",
     },
 }
 
