@@ -225,7 +225,7 @@ class Told:
     finding: Finding
     asked: Asked
     #: The sentence of each outcome, with placeholders.
-    sentences: Mapping[str, str] = dataclasses.field(default_factory=lambda: SENTENCES)
+    sentences: Mapping[str, str]
 
     def reader(self) -> Reader:
         """The text of a placeholder by its name."""
