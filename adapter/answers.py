@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 from adapter.appointment import AppointmentSchema
-from adapter.events import Booking, BookingState, EventState, Reason
+from adapter.events import Booking, BookingState, EventState, Kind, Reason
 
 KINDS: Final = {"json": "application/json", "xml": "application/xml", "text": "text/plain"}
 #: What ``respond`` says besides templates.
@@ -28,6 +28,8 @@ class Outcome(enum.StrEnum):
     #: The tour stands already, or a newer request of the same person counts.
     DUPLICATE = "duplicate"
     BOOKED = "booked"
+    #: No tour was asked for: the renter's guest card stands in Knock.
+    PROSPECT = "prospect"
     #: A person looks at it first.
     HELD = "held"
     #: It may stand in Knock, or not; a person finds out.
@@ -56,6 +58,7 @@ WORST_FIRST: Final = (
     Outcome.FAILED,
     Outcome.UNKNOWN,
     Outcome.HELD,
+    Outcome.PROSPECT,
     Outcome.BOOKED,
     Outcome.DUPLICATE,
     Outcome.IGNORED,
@@ -103,18 +106,24 @@ def finding_from(
     if state is EventState.RECEIVED or not bookings:
         outcome = _OUTCOME_WITHOUT_BOOKING[state]
         return Finding(event_id=event_id, outcome=outcome, reasons=reasons)
-    booking = min(bookings, key=lambda one: WORST_FIRST.index(OUTCOME_OF[one.state]))
+    booking = min(bookings, key=lambda one: WORST_FIRST.index(_outcome_of(one)))
     return _finding_of(event_id, booking, bookings)
 
 
 def _finding_of(event_id: int, booking: Booking, bookings: Sequence[Booking] = ()) -> Finding:
     return Finding(
         event_id=event_id,
-        outcome=OUTCOME_OF[booking.state],
+        outcome=_outcome_of(booking),
         booking=booking,
         reasons=booking.reasons,
         bookings=bookings,
     )
+
+
+def _outcome_of(booking: Booking) -> Outcome:
+    outcome = OUTCOME_OF[booking.state]
+    is_card = booking.kind is Kind.PROSPECT
+    return Outcome.PROSPECT if is_card and outcome is Outcome.BOOKED else outcome
 
 
 # --- sentences
@@ -123,6 +132,7 @@ def _finding_of(event_id: int, booking: Booking, bookings: Sequence[Booking] = (
 SENTENCES: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "We have your request and will confirm shortly.",
     Outcome.BOOKED: "You are booked for {booking.starts_at}.",
+    Outcome.PROSPECT: "Thank you. Our team has your details and will be in touch.",
     Outcome.HELD: "We have your request. Our team will look at it; nothing is booked yet.",
     Outcome.UNKNOWN: "We have your request and will confirm shortly.",
     Outcome.FAILED: "We could not book that tour. Our team will look into it.",
@@ -143,7 +153,7 @@ def sentence_name(finding: Finding, said: Container[str] = SENTENCES) -> str:
 
 #: What ``{booking.…}`` may name besides the fields of the appointment.
 BOOKING_FIELDS: Final = (
-    *("state", "community", "starts_at", "starts_at_utc", "reason"),
+    *("state", "kind", "community", "starts_at", "starts_at_utc", "reason"),
     *AppointmentSchema().fields,
 )
 NAMES: Final = frozenset({"event", "status", *(f"booking.{field}" for field in BOOKING_FIELDS)})
@@ -194,11 +204,12 @@ def values_from(finding: Finding) -> dict[str, str]:
         said = {name: _text(value) for name, value in booking.appointment.items()}
         said |= {
             "state": str(booking.state),
+            "kind": str(booking.kind),
             "community": booking.community or "",
             "starts_at": in_words(booking.starts_at, booking.timezone),
             "starts_at_utc": f"{booking.starts_at:%Y-%m-%dT%H:%M:%SZ}" if booking.starts_at else "",
         }
-    if finding.outcome not in (Outcome.ACCEPTED, Outcome.BOOKED):
+    if finding.outcome not in (Outcome.ACCEPTED, Outcome.BOOKED, Outcome.PROSPECT):
         said["reason"] = "; ".join(dict.fromkeys(reason.reason for reason in finding.reasons))
     return values | {f"booking.{name}": text for name, text in said.items()}
 

@@ -1,6 +1,8 @@
 """The target: the fields of Propexo's "Create Appointment: Knock", with its limits.
 
-Enums are in our neutral words; :func:`request_from` turns them into Propexo's spelling.
+"Create Prospect: Knock", the guest card alone, takes most of them and needs fewer; what it does not
+take is told in its notes. Enums are in our neutral words; :func:`request_from` turns them into
+Propexo's spelling.
 Propexo's patterns lack anchors and count other alphabets' digits; ours do neither.
 """
 
@@ -12,6 +14,7 @@ from typing import Any, Final
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
 from adapter import notes
+from adapter.events import Kind
 from adapter.exceptions import Unreadable
 from adapter.variables import NEUTRAL_WORDS
 
@@ -113,6 +116,20 @@ class AppointmentSchema(Schema):
 
 _SCHEMA: Final = AppointmentSchema()
 REQUIRED: Final = frozenset(name for name, field in _SCHEMA.fields.items() if field.required)
+#: What a guest card can do without.
+_NOT_FOR_A_PROSPECT: Final = frozenset({"last_name", "appointment_date", "appointment_time"})
+#: What each kind must have, beside a contact.
+REQUIRED_BY: Final[Mapping[Kind, frozenset[str]]] = {
+    Kind.APPOINTMENT: REQUIRED,
+    Kind.PROSPECT: REQUIRED - _NOT_FOR_A_PROSPECT,
+}
+#: What "Create Prospect" does not take.
+_ONLY_OF_APPOINTMENTS: Final = frozenset(
+    {"appointment_date", "appointment_time", "tour_type", "first_contact_type"}
+)
+#: Sent with every guest card: Propexo's default subscribes the renter to Knock's own messages, and
+#: no sender has told us of a consent to them.
+NO_MESSAGES: Final[Mapping[str, Any]] = {"subscribe": False}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,21 +240,23 @@ TARGETS: Final[Mapping[str, Target]] = _targets()
 
 
 def problems(
-    appointment: Mapping[str, object], checked: Container[str] = ()
+    appointment: Mapping[str, object],
+    checked: Container[str] = (),
+    kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
     """What Propexo would refuse, per field; empty: nothing.
 
     ``checked`` are fields that :meth:`Target.check` gave: they are not looked at again.
     """
-    if _is_right(appointment, checked):
+    if _is_right(appointment, checked, kind):
         return {}
-    errors = _SCHEMA.validate(appointment)
+    errors = _SCHEMA.validate(appointment, partial=tuple(REQUIRED - REQUIRED_BY[kind]))
     return {name: _flat(messages) for name, messages in errors.items()}
 
 
-def _is_right(appointment: Mapping[str, object], checked: Container[str]) -> bool:
+def _is_right(appointment: Mapping[str, object], checked: Container[str], kind: Kind) -> bool:
     """Whether nothing is wrong. The schema says what is, and takes four times as long."""
-    if not appointment.keys() >= REQUIRED:
+    if not appointment.keys() >= REQUIRED_BY[kind]:
         return False
     if not (appointment.get("email_1") or appointment.get("phone_1")):
         return False
@@ -253,28 +272,35 @@ def _is_taken(name: str, value: object) -> bool:
 
 
 def request_from(
-    appointment: Mapping[str, Any], spellings: Mapping[str, Mapping[str, str]]
+    appointment: Mapping[str, Any],
+    spellings: Mapping[str, Mapping[str, str]],
+    kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, Any]:
     """Exactly the JSON to post: no nulls, enums in Propexo's spelling.
 
     A word without a spelling is not sent, for one wrong word makes Propexo refuse the whole
-    booking; its fact goes into the notes.
+    booking; its fact goes into the notes. So does a word for which a guest card has no field.
     """
+    left_out = _ONLY_OF_APPOINTMENTS if kind is Kind.PROSPECT else frozenset()
     request = {name: value for name, value in appointment.items() if value not in (None, "", [])}
     facts = []
     for name in NEUTRAL_WORDS.keys() & request.keys():
-        sent, rest = _spelled(request.pop(name), spellings.get(name, {}))
+        table = {} if name in left_out else spellings.get(name, {})
+        sent, rest = _spelled(request.pop(name), table)
         if sent:
             request[name] = sent
         if rest:
             facts.append(f"{label_of(name)}: {', '.join(rest)}")
     if facts:
         request["notes"] = notes.append(request.get("notes", ""), sorted(facts))
-    return {name: request[name] for name in _SCHEMA.fields if name in request}
+    names = (name for name in _SCHEMA.fields if name in request and name not in left_out)
+    fixed = NO_MESSAGES if kind is Kind.PROSPECT else {}
+    return {name: request[name] for name in names} | dict(fixed)
 
 
-#: What a booking can do without: neither who, nor where, nor when.
-OPTIONAL: Final = frozenset(_SCHEMA.fields) - REQUIRED - {"email_1", "phone_1"}
+def optional(kind: Kind) -> frozenset[str]:
+    """What one of a kind can do without: neither where, nor when, nor how to reach the renter."""
+    return frozenset(_SCHEMA.fields) - REQUIRED_BY[kind] - {"email_1", "phone_1"}
 
 
 def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -78,6 +78,8 @@ class Settings:
     soon_hours: int = 24
     #: A tour is not booked later than this before its start: it is expired, and a person calls.
     notice_minutes: int = 5
+    #: A guest card that could not be made for so long is expired, and a person calls.
+    prospect_hours: int = 72
     #: How far the lists that Propexo serves may be behind Knock.
     sync_lag_hours: int = 13
     #: What was sent to us and by us is erased so long after it came, once its tours are over.

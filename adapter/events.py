@@ -30,8 +30,17 @@ class EventState(enum.StrEnum):
     DISCARDED = "discarded"
 
 
+class Kind(enum.StrEnum):
+    """What is to be made in Knock."""
+
+    #: A tour. It makes the guest card of the renter too, where there is none.
+    APPOINTMENT = "appointment"
+    #: The guest card alone, for a lead without a tour time.
+    PROSPECT = "prospect"
+
+
 class BookingState(enum.StrEnum):
-    """How far one appointment has come on its way into Knock."""
+    """How far one appointment, or one guest card, has come on its way into Knock."""
 
     #: Waiting to be sent, or for its next try.
     PENDING = "pending"
@@ -51,7 +60,7 @@ class BookingState(enum.StrEnum):
     SUPERSEDED = "superseded"
     #: The same item of the same source, or the same person and instant, as another booking.
     DUPLICATE = "duplicate"
-    #: The tour's time passed before it could be booked.
+    #: The tour's time passed before it could be booked, or a lead without one waited too long.
     EXPIRED = "expired"
     #: A person put it aside.
     DISCARDED = "discarded"
@@ -171,7 +180,7 @@ class Event:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Booking:
-    """One appointment to be made."""
+    """One appointment or one guest card to be made."""
 
     id: int
     event_id: int
@@ -200,6 +209,7 @@ class Booking:
     person_keys: tuple[int, ...]
     #: When the sender called it off; None: it did not.
     cancelled_at: dt.datetime | None = None
+    kind: Kind = Kind.APPOINTMENT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,6 +226,8 @@ class Attempt:
     status: int | None
     #: What Propexo said, as it said it.
     answer: str | None
+    #: What it is to make.
+    kind: Kind = Kind.APPOINTMENT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter import outcomes, retries, search
 from adapter.config import Settings
-from adapter.events import Attempt, Booking, BookingState, Clock
+from adapter.events import Attempt, Booking, BookingState, Clock, Kind
 from adapter.exceptions import NotSent, UpstreamError
 from adapter.outcomes import Finding
 from adapter.propexo import JobReport, Propexo, WriteStatus
@@ -99,7 +99,7 @@ class Follower:
                 outcomes.searched(leads, current, attempt, found, self.clock(), until)
 
     def _search(self, booking: Booking, attempt: Attempt) -> Finding | None:
-        """The job or the tour of an unknown booking, where one of Propexo's lists has it.
+        """The job, the tour or the guest card of an unknown booking, where one of the lists has it.
 
         The first call's place in the rate is taken before; each further one takes its own.
         """
@@ -117,7 +117,10 @@ class Follower:
             if job_id is not None:
                 return Finding(job_id=job_id)
         prospects = read(search.PROSPECTS, search.prospects_query(attempt))
-        for prospect_id in search.prospects_in(prospects, attempt)[:3]:
+        found = search.prospects_in(prospects, attempt)
+        if attempt.kind is Kind.PROSPECT:
+            return Finding(job_id=None) if found else None
+        for prospect_id in found[:3]:
             tours = read(search.EVENTS, search.events_query(attempt, prospect_id))
             if search.tour_in(tours, booking):
                 return Finding(job_id=None)

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 
 from adapter import order
-from adapter.events import Booking, BookingState, Event, EventState, Reason
-from adapter.mapping import Item, Mapped, Outcome
+from adapter.events import Booking, BookingState, Event, EventState, Kind, Reason
+from adapter.mapping import GOES_OUT, Item, Mapped, Outcome
 from adapter.seen import Seen, key_of
 from adapter.store import Leads, NewBooking
 
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 #: What a person is told of each verdict; the number is the other booking's.
 SENTENCES = {
     "same_person_and_time": "the same person has this tour already: booking {}",
+    "same_person_has_a_tour": "the same person has a tour, which makes the guest card: booking {}",
+    "same_person_asked_before": "the same person has a guest card already: booking {}",
     "newer_request_came_first": "a newer request of the same person came first: booking {}",
     "two_tours_at_once": "the same webhook asks for another tour of this person here: booking {}; "
     "Knock keeps one",
@@ -98,9 +100,10 @@ class Intake:
 
     def _draft(self, number: int, item: Item, event: Event) -> NewBooking:
         community = item.community
-        is_ready = item.outcome is Outcome.BOOK
+        is_ready = item.outcome in GOES_OUT
         return NewBooking(
             item=number,
+            kind=item.kind,
             state=BookingState.PENDING if is_ready else BookingState.HELD,
             reason=None if is_ready else "held_by_mapping",
             community=community.key if community else None,
@@ -126,7 +129,7 @@ class Intake:
         booking_id = leads.next_id()
         draft = self._beside_itself(leads, event, item, draft, booking_id, now)
         replaces: tuple[int, ...] = ()
-        if draft.state is BookingState.PENDING and draft.starts_at is not None:
+        if draft.state is BookingState.PENDING:
             verdict = order.judge(
                 event_id=event.id,
                 starts_at=draft.starts_at,
@@ -148,8 +151,12 @@ class Intake:
         Two tours of one person here in one webhook still wait: Knock would keep the last only.
         """
         booking_id, draft = leads.next_id(), dataclasses.replace(draft, asked_at=now)
-        waiting = leads.live_bookings_of(draft.person_keys, (BookingState.PENDING,))
-        twin = next((other for other in waiting if other.event_id == event.id), None)
+        waiting = [
+            other
+            for other in leads.live_bookings_of(draft.person_keys, (BookingState.PENDING,))
+            if order.may_replace(draft.kind, other.kind)
+        ]
+        twin = next((one for one in waiting if _are_twins(one, draft, event)), None)
         if draft.state is BookingState.PENDING:
             draft = dataclasses.replace(draft, reason="forced")
             if twin is not None:
@@ -213,17 +220,7 @@ class Intake:
             return draft  # the same event is looked at again, with another mapping
         if earlier is None or not is_new_content:
             return draft.but(BookingState.DUPLICATE, "item_seen_before")
-        if earlier.asked_at > draft.asked_at:
-            why = _sentence("newer_request_came_first", earlier.id)
-            return draft.but(BookingState.SUPERSEDED, "newer_request_came_first", why)
-        if draft.state is BookingState.PENDING:
-            is_same_person = not {*draft.person_keys}.isdisjoint(earlier.person_keys)
-            if earlier.state in (BookingState.HELD, BookingState.PENDING):
-                _replace(leads, earlier.id, booking_id, now)
-            if earlier.state in order.GONE_OUT and not is_same_person:
-                why = _sentence("changed_after_first", earlier.id)
-                return draft.but(BookingState.HELD, "changed_after_first", why)
-        return draft
+        return _beside_earlier(leads, earlier, draft, booking_id, now)
 
     def _cancel(
         self, leads: Leads, event: Event, item: Item, draft: NewBooking, now: dt.datetime
@@ -249,7 +246,8 @@ class Intake:
             draft = draft.but(BookingState.DISCARDED, "cancellation_done", done)
         elif earlier is not None:
             leads.note_cancellation(earlier.id, now=now)
-            todo = _reason(f"booking {earlier.id} is {earlier.state}: cancel the tour in Knock")
+            what = "the tour" if earlier.kind is Kind.APPOINTMENT else "what came of the lead"
+            todo = _reason(f"booking {earlier.id} is {earlier.state}: cancel {what} in Knock")
             draft = draft.but(BookingState.HELD, "cancellation", todo)
         else:
             todo = _reason("the booking that it calls off is not known here: look in Knock")
@@ -269,6 +267,30 @@ def event_state(mapped: Mapped) -> EventState:
     if any(item.outcome is not Outcome.IGNORED for item in mapped.items):
         return EventState.MAPPED
     return EventState.IGNORED if mapped.outcome is Outcome.IGNORED else EventState.HELD
+
+
+def _beside_earlier(
+    leads: Leads, earlier: Booking, draft: NewBooking, booking_id: int, now: dt.datetime
+) -> NewBooking:
+    """The draft beside what came under the same key with other content."""
+    if earlier.asked_at > draft.asked_at and draft.kind is earlier.kind:
+        why = _sentence("newer_request_came_first", earlier.id)
+        return draft.but(BookingState.SUPERSEDED, "newer_request_came_first", why)
+    if draft.state is BookingState.PENDING:
+        is_same_person = not {*draft.person_keys}.isdisjoint(earlier.person_keys)
+        still_waits = earlier.state in (BookingState.HELD, BookingState.PENDING)
+        if still_waits and order.may_replace(draft.kind, earlier.kind):
+            _replace(leads, earlier.id, booking_id, now)
+        if earlier.state in order.GONE_OUT and not is_same_person:
+            why = _sentence("changed_after_first", earlier.id)
+            return draft.but(BookingState.HELD, "changed_after_first", why)
+    return draft
+
+
+def _are_twins(other: Booking, draft: NewBooking, event: Event) -> bool:
+    """Whether one webhook asks for two tours of one person here."""
+    are_tours = other.kind is draft.kind is Kind.APPOINTMENT
+    return are_tours and other.event_id == event.id
 
 
 def _replace(leads: Leads, other: int, by: int, now: dt.datetime) -> None:

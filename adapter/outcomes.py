@@ -71,7 +71,8 @@ def _refused(leads: Leads, attempt: Attempt, error: Refused, now: dt.datetime) -
     refusals = sum(
         one.outcome is AttemptOutcome.REFUSED for one in leads.attempts_of(attempt.booking_id)
     )
-    if booking and error.status == 400 and refusals == 1 and names <= appointment.OPTIONAL:
+    is_light = booking is not None and names <= appointment.optional(booking.kind)
+    if booking and error.status == 400 and refusals == 1 and is_light:
         lighter = appointment.without(booking.appointment, names)
         leads.edit_booking(dataclasses.replace(booking, appointment=lighter))
         why, to, due_at = "optional_fields_refused", BookingState.PENDING, now

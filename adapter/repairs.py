@@ -6,6 +6,7 @@ checks. What may stand in Knock already cannot be released, unless a person says
 
 import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,12 +14,13 @@ from zoneinfo import ZoneInfo
 from adapter import appointment as fields
 from adapter import order
 from adapter.config import Settings
-from adapter.events import MOVES, AttemptOutcome, Booking, BookingState, Clock
+from adapter.events import MOVES, AttemptOutcome, Booking, BookingState, Clock, Kind
 from adapter.exceptions import NotPossible, Unreadable
+from adapter.intake import SENTENCES
 from adapter.mapping import Community
 from adapter.seen import Seen
 from adapter.sources import Source
-from adapter.store import Leads, People, Store
+from adapter.store import Leads, NewBooking, People, Store
 from adapter.times import utc_from_local
 
 #: States from which a person may send a booking on its way again.
@@ -59,36 +61,71 @@ class Repairs:
         """Sends a held, failed, expired or unknown booking on its way, edited by ``changes``.
 
         ``changes`` are fields of the appointment, ``community`` (its key) and ``starts_at`` (ISO
-        8601; without an offset on the community's clock). Raises :class:`NotPossible` with every
-        reason, and then nothing is changed.
+        8601; without an offset on the community's clock). A guest card that is made already stays,
+        and its ``starts_at`` books a tour beside it: then that is what is returned. Raises
+        :class:`NotPossible` with every reason, and then nothing is changed.
         """
         seen, now = Seen(self._store.hash_key()), self._clock()
         with self._store.transaction() as leads:
             booking = leads.booking(booking_id)
             if booking is None:
                 raise NotPossible(f"there is no booking {booking_id}")
-            _check_state(booking, is_not_in_knock=is_not_in_knock)
+            is_beside = _is_beside(booking, changes)
+            if not is_beside:
+                _check_state(booking, is_not_in_knock=is_not_in_knock)
             edited = self._edited(booking, changes)
             keys = seen.person_keys(
                 edited.community, edited.appointment, self._settings.policy.shared_contacts
             )
-            asked_at = now if is_wanted_anyway else booking.asked_at
+            # A guest card is tried for some time from when it was asked for: that is now.
+            is_new_wish = is_wanted_anyway or is_beside or edited.kind is Kind.PROSPECT
+            asked_at = now if is_new_wish else booking.asked_at
             edited = dataclasses.replace(edited, person_keys=keys, asked_at=asked_at)
             self._check(edited, now)
             # Keys before rows, as everywhere: two that need both cannot wait for each other.
             leads.lock_keys({*keys, *booking.person_keys})
             if leads.booking(booking_id, lock=True) != booking:
                 raise NotPossible(f"booking {booking_id} has changed just now: look at it again")
+            note = functools.partial(
+                People(leads.connection).note, by=by, at=now, detail=", ".join(sorted(changes))
+            )
+            if is_beside:
+                tour = self._book_beside(leads, edited, by, now)
+                note("time_given", lead_id=tour.id)
+                return tour
             self._check_order(leads, edited, now)
             leads.edit_booking(edited)
             if booking.state is BookingState.UNKNOWN:
                 leads.deny_attempts(booking_id, now=now)
             leads.move(booking_id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
             leads.wake_lane(booking_id)
-            act = "edited_and_released" if changes else "released"
-            detail = ", ".join(sorted(changes))
-            People(leads.connection).note(act, by=by, at=now, lead_id=booking_id, detail=detail)
+            note("edited_and_released" if changes else "released", lead_id=booking_id)
         return edited
+
+    def _book_beside(self, leads: Leads, edited: Booking, by: str, now: dt.datetime) -> Booking:
+        """A tour for a lead whose guest card stays what it is: one that waits gives way to it."""
+        event = leads.event(edited.event_id)
+        assert event is not None  # noqa: S101 - a booking has its event
+        booking_id = leads.next_id()
+        self._check_order(leads, dataclasses.replace(edited, id=booking_id), now)
+        tour = NewBooking(
+            item=len(leads.bookings_of(event.id)),
+            kind=edited.kind,
+            state=BookingState.PENDING,
+            reason="time_given",
+            community=edited.community,
+            timezone=edited.timezone,
+            starts_at=edited.starts_at,
+            appointment=edited.appointment,
+            reasons=(),
+            asked_at=edited.asked_at,
+            person_keys=edited.person_keys,
+        )
+        leads.insert_booking(event, tour, booking_id, now=now, by=by)
+        leads.wake_lane(booking_id)
+        made = leads.booking(booking_id)
+        assert made is not None  # noqa: S101 - it was stored just now
+        return made
 
     def _edited(self, booking: Booking, changes: Mapping[str, Any]) -> Booking:
         """The booking with a person's changes. Raises NotPossible for what cannot be read."""
@@ -119,6 +156,7 @@ class Repairs:
             }
         return dataclasses.replace(
             booking,
+            kind=booking.kind if starts_at is None else Kind.APPOINTMENT,
             appointment=appointment,
             community=community,
             timezone=timezone,
@@ -136,9 +174,12 @@ class Repairs:
 
     def _check(self, booking: Booking, now: dt.datetime) -> None:
         faults = {
-            name: "; ".join(texts) for name, texts in fields.problems(booking.appointment).items()
+            name: "; ".join(texts)
+            for name, texts in fields.problems(booking.appointment, kind=booking.kind).items()
         }
-        if booking.starts_at is None:
+        if booking.kind is Kind.PROSPECT:
+            pass
+        elif booking.starts_at is None:
             faults["starts_at"] = "not known; --set starts_at=2026-03-14T14:30"
         elif booking.starts_at <= now + dt.timedelta(minutes=self._settings.notice_minutes):
             faults["starts_at"] = "has passed, or is too soon"
@@ -150,7 +191,6 @@ class Repairs:
 
     def _check_order(self, leads: Leads, booking: Booking, now: dt.datetime) -> None:
         others = leads.live_bookings_of(booking.person_keys, order.LIVE, except_id=booking.id)
-        assert booking.starts_at is not None  # noqa: S101 - checked before
         verdict = order.judge(
             event_id=0,
             starts_at=booking.starts_at,
@@ -163,10 +203,8 @@ class Repairs:
                 f"a newer request of the same person stands, and Knock would cancel it: booking "
                 f"{verdict.because_of}; release this one with --anyway if it is the right one"
             )
-        if verdict.state is not BookingState.PENDING:
-            raise NotPossible(
-                f"the same person has this tour already: booking {verdict.because_of}"
-            )
+        if verdict.reason is not None:
+            raise NotPossible(SENTENCES[verdict.reason].format(verdict.because_of))
         for other in verdict.replaces:
             leads.move(other, BookingState.SUPERSEDED, why="newer_request", now=now)
 
@@ -232,6 +270,13 @@ def may_confirm(booking: Booking) -> bool:
 def may_discard(booking: Booking) -> bool:
     """Whether a person may put it aside."""
     return booking.state in MOVES[BookingState.DISCARDED]
+
+
+def _is_beside(booking: Booking, changes: Mapping[str, Any]) -> bool:
+    """Whether a guest card that is made, or will be, gets a time: then a tour is booked beside."""
+    is_card = booking.kind is Kind.PROSPECT and booking.state in order.LIVE
+    has_time = bool(str(changes.get("starts_at") or "").strip())
+    return is_card and booking.state is not BookingState.UNKNOWN and has_time
 
 
 def _check_state(booking: Booking, *, is_not_in_knock: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter.config import Settings
 from adapter.differences import changed_fields, facts_of_item
-from adapter.events import Booking, BookingState, Clock, Event, EventState
+from adapter.events import Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.exceptions import NotPossible
 from adapter.intake import Intake
 from adapter.mapping import Delivery, Item, Mapped, Outcome
@@ -171,4 +171,5 @@ def _difference(
 
 def _facts_of_booking(booking: Booking) -> dict[str, Any]:
     ready = booking.state in (BookingState.PENDING, BookingState.BOOKED)
-    return {**booking.appointment, "outcome": "book" if ready else "held"}
+    outcome = Outcome.BOOK if booking.kind is Kind.APPOINTMENT else Outcome.PROSPECT
+    return {**booking.appointment, "outcome": str(outcome if ready else Outcome.HELD)}

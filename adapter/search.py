@@ -18,7 +18,7 @@ EVENTS = "/crm/v1/events/"
 #: Clocks of two machines may differ by so much.
 SKEW = dt.timedelta(seconds=30)
 
-#: What of a request tells one booking from another.
+#: What of a request tells one booking from another. A guest card has neither date nor time.
 TELLING = ("community_id", "appointment_date", "appointment_time", "last_name")
 CONTACTS = ("email_1", "phone_1")
 

@@ -121,9 +121,10 @@ class Sender:
         lease = self.propexo.timeout_seconds + LEASE_MARGIN_SECONDS
         return leads.begin_attempt(
             booking.id,
-            request_from(booking.appointment, self.settings.policy.spellings),
+            request_from(booking.appointment, self.settings.policy.spellings, booking.kind),
             now=now,
             lease_until=now + dt.timedelta(seconds=lease),
+            kind=booking.kind,
         )
 
     def _send(self, attempt: Attempt) -> None:
@@ -132,7 +133,7 @@ class Sender:
             if self.clock() - attempt.started_at > pace.LAG:
                 # Its place in the rate is gone, and so, after a long sleep, is its lease.
                 raise NotSent("this process slept between its intent and the request")
-            accepted = self.propexo.create_appointment(attempt)
+            accepted = self.propexo.create(attempt)
         except UpstreamError as exc:
             error = exc
             self._write_down(lambda leads: outcomes.not_booked(leads, attempt, error, self.clock()))
@@ -150,9 +151,17 @@ class Sender:
         self._wake_lane(booking_id, None)
 
     def expire_late(self) -> None:
-        """Expires what waits too long, also while nothing is sent."""
+        """Expires what waits too long, also while nothing is sent.
+
+        A guest card has no time to be late for; it is tried for as long as the settings say.
+        """
         with self.store.transaction() as leads:
-            self._expire(leads, self.clock())
+            now = self.clock()
+            self._expire(leads, now)
+            patience = dt.timedelta(hours=self.settings.prospect_hours)
+            for booking_id in leads.waited_too_long(now - patience):
+                leads.move(booking_id, BookingState.EXPIRED, why="waited_too_long", now=now)
+                log.error("booking_expired", extra={"booking_id": booking_id})
 
     def _wake_lane(self, lane: int, at: dt.datetime | None) -> None:
         with self.store.transaction() as leads:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from adapter.events import Attempt, Booking, Change, Event, Reason, Story
+from adapter.events import Attempt, Booking, Change, Event, Kind, Reason, Story
 
 
 def utc(at: dt.datetime | None) -> str | None:
@@ -48,6 +48,7 @@ def booking_as_dict(booking: Booking) -> dict[str, Any]:
         "id": booking.id,
         "event": booking.event_id,
         "source": booking.source,
+        "kind": booking.kind,
         "state": booking.state,
         "reason": booking.reason,
         "community": booking.community,
@@ -68,6 +69,7 @@ def attempt_as_dict(attempt: Attempt) -> dict[str, Any]:
     return {
         "id": attempt.id,
         "booking": attempt.booking_id,
+        "kind": attempt.kind,
         "started_at": utc(attempt.started_at),
         "finished_at": utc(attempt.finished_at),
         "outcome": attempt.outcome,
@@ -135,7 +137,7 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
                 booking.state,
                 _why(booking),
                 booking.community,
-                local(booking.starts_at, booking.timezone),
+                _tour(booking),
                 utc(booking.starts_at),
                 person(booking.appointment),
                 booking.job_id,
@@ -143,6 +145,12 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
             for booking in bookings
         ),
     )
+
+
+def _tour(booking: Booking) -> str | None:
+    if booking.kind is Kind.PROSPECT:
+        return "no time: prospect"
+    return local(booking.starts_at, booking.timezone)
 
 
 def _why(booking: Booking) -> str | None:
@@ -206,7 +214,7 @@ def story_text(story: Story) -> str:
 
 def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     why = f" ({booking.reason})" if booking.reason else ""
-    tour = local(booking.starts_at, booking.timezone) or "no time"
+    tour = _tour(booking) or "no time"
     place = booking.community or "an unknown community"
     lines = [
         f"booking {booking.id}: {booking.state}{why}",

@@ -141,6 +141,12 @@ VARIABLES = (
         "A tour that starts in fewer minutes is not booked any more: it is `expired`.",
     ),
     Variable(
+        "ADAPTER_PROSPECT_HOURS",
+        "prospect_hours",
+        environment.integer(1, 8760),
+        "A lead without a tour time is tried for so long; then it is `expired`.",
+    ),
+    Variable(
         "ADAPTER_SYNC_LAG_HOURS",
         "sync_lag_hours",
         environment.integer(1, 240),

@@ -82,6 +82,47 @@ def test_map_reads_stdin_and_says_why_not() -> None:
     ]
 
 
+def without_a_time(project: Path) -> None:
+    """The bundled mapping makes prospects, and its sample has no time."""
+    file = project / "mappings/rentfeed.yaml"
+    file.write_text(file.read_text().replace("\ntests:\n", "\nwithout_time: prospect\n\ntests:\n"))
+    lead = json.loads((ROOT / SAMPLE).read_text())
+    lead["tour"] |= {"date": "", "time": ""}
+    (project / "mappings/samples/lead.json").write_text(json.dumps(lead))
+
+
+def test_map_shows_a_prospect_and_writes_its_test(project: Path) -> None:
+    without_a_time(project)
+    shown = run("map", "rentfeed", "mappings/samples/lead.json")
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.startswith("rentfeed RF-88213047: prospect\n")
+    assert "  also noticed:\n    starts_at (mappings/rentfeed.yaml:" in shown.output
+
+    entry = run("map", "rentfeed", "mappings/samples/lead.json", "--as-test").stdout
+    assert "    prospect:\n" in "".join(f"  {line}\n" for line in entry.splitlines())
+    file = project / "mappings/rentfeed.yaml"
+    text = file.read_text() + "".join(f"  {line}\n" for line in entry.splitlines())
+    file.write_text(text)
+    assert run("check").output == "mappings: no mistakes\n", entry
+
+    for wrong, said in (
+        (("    prospect:", "    expect:"), "want 1 booked, got prospect"),
+        (("prospect:\n      integration_id: int_7Qm2", "prospect_some:\n      integration_id: x"),
+         'integration_id: want "x", got "int_7Qm2"'),
+        (("without_time: prospect", "without_time: hold"), "want 1 made a prospect, got held"),
+        (("without_time: prospect", "without_time: guess"), "hold, ignore, prospect"),
+    ):  # fmt: skip
+        file.write_text(text.replace(*wrong))
+        assert said in run("check").output
+
+
+def test_explain_tells_what_becomes_of_a_lead_without_a_time(project: Path) -> None:
+    for change, said in (("", "held: a person"), ("prospect", "a guest card (prospect)")):
+        if change:
+            without_a_time(project)
+        assert said in " ".join(run("explain", "rentfeed").output.split())
+
+
 @pytest.mark.parametrize(
     ("body", "outcome", "field"),
     [

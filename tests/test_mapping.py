@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from adapter import sources
 from adapter.appointment import problems
 from adapter.config import Policy
+from adapter.events import Kind
 from adapter.mapping import Delivery, Item, Mapped, Outcome
 from adapter.mapping.fields import Field
 from adapter.paths import path_from_text
@@ -230,6 +231,53 @@ def test_a_lead_without_a_time_may_be_set_aside(tmp_path: Path) -> None:
     assert map_json(source, LEAD | {"at": None}).outcome is Outcome.IGNORED
     assert map_json(source, LEAD | {"at": "soon"}).outcome is Outcome.HELD
     assert map_json(source, LEAD).outcome is Outcome.BOOK
+
+
+def test_a_lead_without_a_time_may_become_a_prospect(tmp_path: Path) -> None:
+    source = source_of(tmp_path, without_time="prospect")
+    item = only_item(map_json(source, LEAD | {"at": None}))
+    assert (item.outcome, item.kind, item.because) == (Outcome.PROSPECT, Kind.PROSPECT, ())
+    assert [reason.field for reason in item.reasons] == ["starts_at"], "it is told all the same"
+    assert not {"appointment_date", "appointment_time"} & item.appointment.keys()
+    assert map_json(source, LEAD).outcome is Outcome.BOOK
+    for change in ({"at": "soon"}, {"place": "X", "at": ""}, {"email": "", "at": ""}):
+        held = map_json(source, LEAD | change)
+        assert held.outcome is Outcome.HELD, change
+
+
+def test_a_time_of_day_without_a_date_is_no_lead_without_a_time(tmp_path: Path) -> None:
+    start = {"date": "day", "time": "hour", "format": "YYYY-MM-DD h:mm A"}
+    whole = LEAD | {"day": "2026-03-14", "hour": "2:30 PM"}
+    for word in ("prospect", "ignore"):
+        source = source_of(tmp_path, whole, {"starts_at": start}, without_time=word)
+        assert map_json(source, whole).outcome is Outcome.BOOK
+        assert map_json(source, whole | {"day": ""}).outcome is Outcome.HELD
+        neither = map_json(source, whole | {"day": "", "hour": ""})
+        wanted = Outcome.PROSPECT if word == "prospect" else Outcome.IGNORED
+        assert neither.outcome is wanted
+
+
+def test_a_prospect_needs_no_name_and_loses_nothing_that_was_written(tmp_path: Path) -> None:
+    source = source_of(tmp_path, without_time="prospect")
+    item = only_item(map_json(source, LEAD | {"at": "", "name": "12 / 4"}))
+    assert item.outcome is Outcome.PROSPECT
+    assert item.appointment["notes"] == "Name: 12 / 4"
+    assert "last_name" not in item.appointment
+    held = only_item(map_json(source, LEAD | {"name": "12 / 4"}))
+    assert held.outcome is Outcome.HELD, "a tour does"
+    assert "notes" not in held.appointment
+
+
+def test_a_sender_of_prospects_alone_may_have_no_names(tmp_path: Path) -> None:
+    """An SMS, say."""
+    source_of(tmp_path, without_time="prospect")
+    mapping = json.loads((tmp_path / "feed.yaml").read_text())
+    mapping["appointment"] = {"email_1": "email"}
+    for word, count in (("prospect", 0), ("hold", 1)):
+        (tmp_path / "feed.yaml").write_text(json.dumps(mapping | {"without_time": word}))
+        loaded = load_files(tmp_path, [tmp_path / "feed.yaml"], POLICY, tries_out=False)
+        assert len(loaded.problems) == count, loaded.problems
+    assert "last_name" in loaded.problems[0].message
 
 
 @pytest.mark.parametrize(

@@ -472,7 +472,7 @@ def test_another_persons_job_is_not_taken_for_ours(house: House, upstream: Upstr
     import dataclasses
 
     request = dict(attempt.request) | {"last_name": "Other", "email_1": "other@example.com"}
-    other.create_appointment(dataclasses.replace(attempt, request=request))
+    other.create(dataclasses.replace(attempt, request=request))
     look(house, booking_id)
 
     assert house.state(booking_id) is BookingState.UNKNOWN

@@ -1,11 +1,12 @@
 """One tour for one person at one community: every case of the verdict, as a table."""
 
+import dataclasses
 import datetime as dt
 
 import pytest
 
 from adapter import order
-from adapter.events import Booking, BookingState
+from adapter.events import Booking, BookingState, Kind
 from adapter.order import Verdict, judge
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
@@ -41,6 +42,14 @@ def other(
     )
 
 
+def card(id_: int, asked_at: dt.datetime, state: BookingState = BOOKED) -> Booking:
+    return dataclasses.replace(other(id_, None, asked_at, state), kind=Kind.PROSPECT)
+
+
+def dup(reason: str) -> Verdict:
+    return Verdict(state=BookingState.DUPLICATE, reason=reason, because_of=7)
+
+
 @pytest.mark.parametrize(
     ("others", "starts_at", "asked_at", "verdict"),
     [
@@ -67,6 +76,25 @@ def other(
             LATE,
             Verdict(state=PENDING, replaces=(7,)),
         ),
+        # A guest card stands in no tour's way, and one that waits gives way to it, newer or not.
+        ([card(7, EARLY)], TWO, LATE, Verdict(state=PENDING)),
+        ([card(7, LATE, PENDING)], TWO, EARLY, Verdict(state=PENDING, replaces=(7,))),
+        (
+            [other(6, FOUR, EARLY, PENDING), card(7, LATE, PENDING)],
+            TWO,
+            LATE,
+            Verdict(state=PENDING, replaces=(6, 7)),
+        ),
+        # A guest card beside a tour to come, newer or not; beside one that is over.
+        ([other(7, TWO, LATE)], None, EARLY, dup("same_person_has_a_tour")),
+        ([other(7, TWO, EARLY, PENDING)], None, LATE, dup("same_person_has_a_tour")),
+        ([other(7, TWO, EARLY), card(8, LATE)], None, LATE, dup("same_person_has_a_tour")),
+        ([other(7, NOW, EARLY)], None, LATE, Verdict(state=PENDING)),
+        # Beside another guest card, of these days and of long ago.
+        ([], None, LATE, Verdict(state=PENDING)),
+        ([card(7, EARLY, PENDING)], None, LATE, dup("same_person_asked_before")),
+        ([card(7, EARLY, UNKNOWN)], None, LATE, dup("same_person_asked_before")),
+        ([card(7, NOW - dt.timedelta(days=30))], None, LATE, Verdict(state=PENDING)),
         # An older request that comes late never goes out after a newer one.
         (
             [other(7, FOUR, LATE)],
@@ -106,11 +134,29 @@ def other(
     ],
 )
 def test_verdicts(
-    others: list[Booking], starts_at: dt.datetime, asked_at: dt.datetime, verdict: Verdict
+    others: list[Booking], starts_at: dt.datetime | None, asked_at: dt.datetime, verdict: Verdict
 ) -> None:
     found = judge(event_id=2, starts_at=starts_at, asked_at=asked_at, others=others, now=NOW)
 
     assert found == verdict
+
+
+@pytest.mark.parametrize(
+    ("booking", "among", "is_outdated"),
+    [
+        (other(7, TWO, EARLY), [other(8, FOUR, LATE)], True),
+        (other(7, TWO, LATE), [other(8, FOUR, EARLY)], False),
+        (other(7, TWO, EARLY), [card(8, LATE)], False),
+        (card(7, LATE), [other(8, FOUR, EARLY)], True),
+        (card(7, LATE), [other(8, NOW, EARLY)], False),
+        (card(7, EARLY), [card(8, LATE)], True),
+        (card(7, LATE), [card(8, EARLY)], False),
+    ],
+)
+def test_who_gives_way_after_a_no(
+    booking: Booking, among: list[Booking], is_outdated: bool
+) -> None:
+    assert order.has_newer(booking, among, NOW) is is_outdated
 
 
 def test_only_what_stands_or_may_stand_is_live() -> None:

@@ -346,7 +346,7 @@ def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(house: H
     lost = house.booking(booking.id)
     assert (lost.state, lost.reason) == (BookingState.UNKNOWN, "sender_lost")
 
-    accepted = house.pipeline.propexo.create_appointment(attempt)
+    accepted = house.pipeline.propexo.create(attempt)
     with house.pipeline.store.transaction() as leads:
         outcomes.taken(leads, attempt, accepted, house.clock())
     assert house.booking(booking.id).state is BookingState.SUBMITTED

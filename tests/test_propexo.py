@@ -62,7 +62,7 @@ def client(url: str, seconds: float = 5.0, token: str = "sandbox") -> Propexo:
 def test_a_booking_is_taken_and_its_job_succeeds(upstream: Upstream) -> None:
     propexo = client(upstream.url)
 
-    accepted = propexo.create_appointment(attempt())
+    accepted = propexo.create(attempt())
 
     assert accepted.status == 200
     assert propexo.write_status(accepted.job_id).status is WriteStatus.SUCCESS
@@ -74,7 +74,7 @@ def test_a_booking_is_taken_and_its_job_succeeds(upstream: Upstream) -> None:
 def test_both_documented_shapes_are_read(upstream: Upstream) -> None:
     upstream.fault({"shape": "generic"})
 
-    accepted = client(upstream.url).create_appointment(attempt())
+    accepted = client(upstream.url).create(attempt())
 
     assert "job_id" in json.loads(accepted.answer)
     assert accepted.job_id == upstream.appointments()[0]["job_id"]
@@ -109,7 +109,7 @@ def test_each_fault_has_one_meaning(
     upstream.fault(fault)
 
     with pytest.raises(UpstreamError) as caught:
-        client(upstream.url, seconds=1.0).create_appointment(attempt())
+        client(upstream.url, seconds=1.0).create(attempt())
 
     assert type(caught.value) is error
     assert len(upstream.appointments()) == booked
@@ -120,7 +120,7 @@ def test_the_wait_that_propexo_asks_for_is_kept(upstream: Upstream) -> None:
     upstream.fault({"status": 429, "headers": {"Retry-After": "17"}})
 
     with pytest.raises(RateLimited) as caught:
-        client(upstream.url).create_appointment(attempt())
+        client(upstream.url).create(attempt())
 
     assert caught.value.retry_after_seconds == 17.0
     assert caught.value.status == 429
@@ -128,7 +128,7 @@ def test_the_wait_that_propexo_asks_for_is_kept(upstream: Upstream) -> None:
 
 def test_a_wrong_token_is_not_a_lost_lead(upstream: Upstream) -> None:
     with pytest.raises(NotAuthorised, match="does not accept the token"):
-        client(upstream.url, token="wrong").create_appointment(attempt())
+        client(upstream.url, token="wrong").create(attempt())
 
 
 def test_a_netrc_file_does_not_replace_the_token(
@@ -138,12 +138,12 @@ def test_a_netrc_file_does_not_replace_the_token(
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
 
-    assert client(upstream.url).create_appointment(attempt()).job_id
+    assert client(upstream.url).create(attempt()).job_id
 
 
 def test_the_issues_of_a_400_are_read_per_field(upstream: Upstream) -> None:
     with pytest.raises(Refused) as caught:
-        client(upstream.url).create_appointment(attempt(lease_term_in_months=24, colour="red"))
+        client(upstream.url).create(attempt(lease_term_in_months=24, colour="red"))
 
     answer = caught.value.answer
     assert isinstance(answer, str)
@@ -179,12 +179,12 @@ def test_issues_are_found_at_either_depth(nested: bool) -> None:
 )
 def test_what_never_left_says_so(url: str) -> None:
     with pytest.raises(NotSent, match="could not be reached"):
-        client(url, seconds=2.0).create_appointment(attempt())
+        client(url, seconds=2.0).create(attempt())
 
 
 def test_a_failed_tls_handshake_has_sent_nothing(upstream: Upstream) -> None:
     with pytest.raises(NotSent) as caught:
-        client(upstream.url.replace("http:", "https:")).create_appointment(attempt())
+        client(upstream.url.replace("http:", "https:")).create(attempt())
 
     assert isinstance(caught.value.__cause__, Exception)
     assert ssl.SSLError.__name__ in repr(caught.value.__cause__)
@@ -218,7 +218,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 )
 def test_a_broken_answer_is_an_unknown_outcome(answer: bytes) -> None:
     with says(answer) as url, pytest.raises(OutcomeUnknown):
-        client(url, seconds=2.0).create_appointment(attempt())
+        client(url, seconds=2.0).create(attempt())
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_an_answer_that_drips_is_given_up_in_time(answer: bytes, drip: bytes) ->
     with says(answer, drip=drip) as url:
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown):
-            client(url, seconds=1.0).create_appointment(attempt())
+            client(url, seconds=1.0).create(attempt())
 
         assert time.monotonic() - began < 5.0
 
@@ -264,7 +264,7 @@ def test_each_write_status_is_read(
     upstream.fault(fault)
     propexo = client(upstream.url)
 
-    report = propexo.write_status(propexo.create_appointment(attempt()).job_id)
+    report = propexo.write_status(propexo.create(attempt()).job_id)
 
     assert report.status == status
     assert errors is None or report.errors == errors
@@ -283,7 +283,7 @@ def test_a_status_that_cannot_be_read_is_an_error(body: bytes) -> None:
 
 
 def test_the_body_is_sent_whole_and_once(upstream: Upstream) -> None:
-    client(upstream.url).create_appointment(attempt(first_name="Zoë", notes="x" * 900))
+    client(upstream.url).create(attempt(first_name="Zoë", notes="x" * 900))
 
     (posted,) = upstream.posts()
     assert posted == REQUEST | {"first_name": "Zoë", "notes": "x" * 900}

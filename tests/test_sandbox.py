@@ -20,6 +20,7 @@ import yaml
 
 from adapter.exceptions import ConfigurationError
 from adapter.sandbox import Server, create_app
+from adapter.sandbox.catalog import catalog_from
 
 OPENAPI = Path(__file__).parents[1] / "../shared/domain/propexo-knock.openapi.yaml"
 APPOINTMENTS = "/crm/v1/appointments/knock"
@@ -545,6 +546,29 @@ def test_a_guest_card_makes_no_appointment(client: Client, clock: HandClock) -> 
     status = client.status(answer.json()["meta"]["job_id"])
     assert status["created_record_id"] == prospect["id"]
     assert client.appointments() == []
+    [card] = client.get("/_sandbox/prospects")["prospects"]
+    assert card["card"] == {name: CARD[name] for name in card["card"]}
+    assert [one["request"] for one in card["inquiries"]] == [CARD | {"subscribe": False}]
+
+
+def test_a_guest_card_leaves_the_tours_of_its_person_alone(client: Client) -> None:
+    client.job()
+    client.call("POST", PROSPECTS, json=CARD | {"last_name": "Roe"})
+    [tour] = client.appointments()
+    [card] = client.get("/_sandbox/prospects")["prospects"]
+    assert tour["status"] == "booked"
+    assert card["appointments"] == [tour["id"]], "the same card, brought up to date"
+    assert card["card"]["last_name"] == "Roe"
+
+
+def test_a_guest_card_meets_faults(client: Client) -> None:
+    client.fault({"drop": "after"}, {"status": 503}, {"job": "FAILURE"})
+    with pytest.raises(requests.ConnectionError):
+        client.call("POST", PROSPECTS, json=CARD)
+    assert client.call("POST", PROSPECTS, json=CARD).status_code == 503
+    assert client.call("POST", PROSPECTS, json=CARD).status_code == 200
+    [card] = client.get("/_sandbox/prospects")["prospects"]
+    assert len(card["inquiries"]) == 1
 
 
 # Lists
@@ -576,16 +600,37 @@ def test_events_are_found_by_their_prospect(client: Client) -> None:
     assert (event["id"], event["event_datetime"]) == (bob["id"], "2026-12-01T18:30:00Z")
 
 
-def test_ids_that_were_used_are_listed(client: Client) -> None:
-    client.job()
-    client.job(community_id="com-2", attribution_id="att-2")
+#: Two integrations with a community each.
+CATALOG = {
+    one: {
+        "name": f"Operator {one}",
+        "communities": {f"com-{one}": {"name": "Elm Row", "attributions": {f"att-{one}": "Chat"}}},
+    }
+    for one in ("int-1", "int-2")
+}
+
+
+def test_the_catalog_is_listed(serve: Callable[..., Client]) -> None:
+    client = serve(catalog=catalog_from(CATALOG))
     integrations = client.get("/v1/admin/integrations/")["results"]
-    assert [(one["id"], one["vendor"]) for one in integrations] == [("int-1", "KNOCK")]
-    assert {one["id"] for one in client.get("/crm/v1/communities/")["results"]} == {
-        "com-1", "com-2",
+    assert {(one["id"], one["vendor"]) for one in integrations} == {
+        ("int-1", "KNOCK"), ("int-2", "KNOCK"),
     }  # fmt: skip
-    found = client.get("/crm/v1/attributions/", community_id="com-2")["results"]
-    assert [one["id"] for one in found] == ["att-2"]
+    everywhere = client.get("/crm/v1/communities/", limit=1)
+    assert (everywhere["meta"]["total"], everywhere["meta"]["hasMore"]) == (2, True)
+    [community] = client.get("/crm/v1/communities/", integration_id="int-2")["results"]
+    assert (community["id"], community["name"]) == ("com-int-2", "Elm Row")
+    [found] = client.get("/crm/v1/attributions/", community_id="com-int-2")["results"]
+    assert (found["id"], found["integration_id"]) == ("att-int-2", "int-2")
+    assert client.get("/crm/v1/attributions/", community_id="com-3")["results"] == []
+
+
+@pytest.mark.parametrize(
+    "data", [[], None, {"int-1": {}}, {"int-1": {"name": "x", "communities": {"c": {}}}}], ids=repr
+)
+def test_a_catalog_of_another_shape_is_refused(data: Any) -> None:
+    with pytest.raises(ConfigurationError, match="a catalog must be"):
+        catalog_from(data)
 
 
 # Faults
@@ -764,6 +809,11 @@ def test_the_page_for_people_escapes_what_it_shows(client: Client) -> None:
     assert page.status_code == 200
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
     assert "<script>" not in page.text
+    card = CARD | {"notes": "</table><b>x</b>", "last_name": "Roe"}
+    client.call("POST", PROSPECTS, json=card)
+    cards = requests.get(client.url, timeout=10).text.partition("Guest cards")[2]
+    assert "Roe" in cards
+    assert "&lt;/table&gt;&lt;b&gt;x&lt;/b&gt;" in cards
 
 
 def test_many_callers_at_once_are_all_booked(client: Client) -> None:

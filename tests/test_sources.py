@@ -150,7 +150,7 @@ MISTAKES = {
         ],
         (
             "m/rentfeed.yaml:18:1: appointment: nothing fills starts_at, which is required "
-            "(or say 'without_time: hold' for a sender that has no tour times)"
+            "(or say 'without_time: hold', or prospect, for a sender that has no tour times)"
         ),
     ),
     "rent without a unit": (

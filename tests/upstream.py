@@ -9,6 +9,8 @@ from typing import Any
 import requests
 
 from adapter import sandbox
+from adapter.events import Kind
+from adapter.propexo import CREATE_PATHS
 
 
 class Upstream:
@@ -22,10 +24,36 @@ class Upstream:
         found: list[dict[str, Any]] = self._get("appointments")["appointments"]
         return found
 
+    def prospects(self) -> list[dict[str, Any]]:
+        """The guest cards in Knock."""
+        found: list[dict[str, Any]] = self._get("prospects")["prospects"]
+        return found
+
     def posts(self) -> list[dict[str, Any]]:
-        """The bodies of all creates that reached it, in order."""
+        """The bodies of all tours that reached it, in order."""
+        return self._bodies(CREATE_PATHS[Kind.APPOINTMENT])
+
+    def cards(self) -> list[dict[str, Any]]:
+        """The bodies of all guest cards that reached it, in order."""
+        return self._bodies(CREATE_PATHS[Kind.PROSPECT])
+
+    def creates(self) -> list[dict[str, Any]]:
+        """Both, in order."""
+        return self._bodies(*CREATE_PATHS.values())
+
+    def _bodies(self, *paths: str) -> list[dict[str, Any]]:
         calls = self._get("requests")["requests"]
-        return [call["body"] for call in calls if call["path"] == "/crm/v1/appointments/knock"]
+        return [call["body"] for call in calls if call["path"] in paths]
+
+    def book(self, body: dict[str, Any]) -> None:
+        """Posts a tour as somebody else would."""
+        answer = requests.post(
+            self.url + CREATE_PATHS[Kind.APPOINTMENT],
+            json=body,
+            headers={"Authorization": "Bearer sandbox"},
+            timeout=5,
+        )
+        assert answer.ok, answer.text
 
     def fault(self, *faults: dict[str, Any]) -> None:
         """The next calls meet these."""

@@ -14,7 +14,7 @@ from adapter.cli import commands
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
 from adapter.config import settings_from
 from adapter.events import Reason
-from adapter.mapping import Delivery, Item, Mapped, Outcome
+from adapter.mapping import GOES_OUT, Delivery, Item, Mapped, Outcome
 from adapter.sources import Source
 from adapter.sources.recording import entry_from_mapped, payload_of
 from adapter.sources.samples import content_type_of
@@ -48,7 +48,8 @@ def map_(
     """Show what a body becomes, without network and database.
 
     SOURCE is a mapping's name or its file; FILE is a body, or - for stdin. Works while the
-    mapping's own tests fail. The exit code is 0 only for an appointment that would be booked.
+    mapping's own tests fail. The exit code is 0 only for an appointment that would be booked, or a
+    guest card (prospect) that would be made.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
@@ -59,7 +60,7 @@ def map_(
         mapped = source.map(delivery, now=at or dt.datetime.now(dt.UTC))
         _print(source.name, mapped, as_json=as_json)
     _warn(source)
-    sys.exit(0 if mapped.outcome is Outcome.BOOK else 1)
+    sys.exit(0 if mapped.outcome in GOES_OUT else 1)
 
 
 def _instant(text: str) -> dt.datetime:

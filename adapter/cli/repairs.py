@@ -63,6 +63,9 @@ def release(id: int, pairs: tuple[str, ...], not_in_knock: bool, anyway: bool, b
 
     \b
     adapter release 1010 --set starts_at=2026-03-14T14:30 --set community=maple-court
+
+    A lead without a time becomes a tour by starts_at. Where its guest card is made already, a tour
+    is booked beside it.
     """
     with opened_store(settings_from()) as store:
         booking = _acting(Repairs, store).release(

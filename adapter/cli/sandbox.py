@@ -1,9 +1,14 @@
 """``adapter sandbox``: Propexo's stand-in on this machine."""
 
+import json
+from pathlib import Path
+
 import click
 
 from adapter.cli import commands
+from adapter.exceptions import ConfigurationError
 from adapter.sandbox import create_app, serve
+from adapter.sandbox.catalog import DEFAULT, Catalog, catalog_from
 from adapter.sandbox.schemas import ENUMS
 
 
@@ -16,6 +21,15 @@ def _enums_from(pairs: tuple[str, ...]) -> dict[str, list[str]]:
             raise click.BadParameter(f"must be FIELD=VALUE,… with FIELD one of {', '.join(ENUMS)}")
         enums[name] = [value.strip() for value in values.split(",") if value.strip()]
     return enums
+
+
+def _catalog(file: Path | None) -> Catalog:
+    if file is None:
+        return DEFAULT
+    try:
+        return catalog_from(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, ConfigurationError) as exc:
+        raise click.BadParameter(f"{file}: {exc}", param_hint="--catalog") from None
 
 
 @commands.command()
@@ -57,6 +71,12 @@ def _enums_from(pairs: tuple[str, ...]) -> dict[str, list[str]]:
     callback=lambda _context, _option, pairs: _enums_from(pairs),
     help="Values to take for pets, first_contact_type or tour_type; else all are refused.",
 )
+@click.option(
+    "--catalog",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON file with the communities to list; default: those of the mappings that come with "
+    "the adapter.",
+)
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def sandbox(
     *,
@@ -67,6 +87,7 @@ def sandbox(
     rate_limit: int,
     slowdown_seconds: float,
     enums: dict[str, list[str]],
+    catalog: Path | None,
     quiet: bool,
 ) -> None:
     """Stand in for Propexo's API, and for Knock behind it, until Ctrl-C."""
@@ -76,6 +97,7 @@ def sandbox(
         limit_per_minute=rate_limit,
         slowdown_seconds=slowdown_seconds,
         enums=enums,
+        catalog=_catalog(catalog),
     )
 
     def announce(url: str) -> None:

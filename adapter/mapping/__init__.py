@@ -1,7 +1,25 @@
 """One webhook's payload to the appointment it asks for: a compiled mapping, purely applied."""
 
 from adapter.mapping.compiled import CompiledMapping
-from adapter.mapping.outcomes import Community, Delivery, Item, Mapped, Outcome
+from adapter.mapping.outcomes import (
+    GOES_OUT,
+    Community,
+    Delivery,
+    Item,
+    Mapped,
+    Outcome,
+    WithoutTime,
+)
 from adapter.mapping.scope import Scope
 
-__all__ = ["Community", "CompiledMapping", "Delivery", "Item", "Mapped", "Outcome", "Scope"]
+__all__ = [
+    "GOES_OUT",
+    "Community",
+    "CompiledMapping",
+    "Delivery",
+    "Item",
+    "Mapped",
+    "Outcome",
+    "Scope",
+    "WithoutTime",
+]

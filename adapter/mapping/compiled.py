@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from adapter import notes
 from adapter.config import Policy
-from adapter.events import Reason
+from adapter.events import Kind, Reason
 from adapter.exceptions import Unreadable
 from adapter.mapping.conditions import Gate, Verdict, judge_all
 from adapter.mapping.draft import Draft
 from adapter.mapping.fields import Field, Fills, Lines, Look
-from adapter.mapping.outcomes import Item, Mapped, Outcome
+from adapter.mapping.outcomes import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.reads import Read
 from adapter.mapping.scope import Scope, reason_for
 from adapter.paths import Path, only
@@ -29,7 +29,15 @@ CAP_KEY_PART: Final = 500
 NO_CONTACT: Final = "neither an e-mail address nor a phone number was found"
 THIN: Final = "needs_enrichment: it holds ids only, and none of the fields of an appointment"
 #: The first of these that an item has is the outcome of the whole.
-RANKS: Final = (Outcome.BOOK, Outcome.HELD, Outcome.CANCELLATION, Outcome.IGNORED)
+RANKS: Final = (
+    Outcome.BOOK,
+    Outcome.PROSPECT,
+    Outcome.HELD,
+    Outcome.CANCELLATION,
+    Outcome.IGNORED,
+)
+#: What a guest card can do without; where and how to reach the renter it cannot.
+NOT_FOR_A_PROSPECT: Final = frozenset({"starts_at", "name", "last_name"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +75,8 @@ class CompiledMapping:
     fills: Sequence[Fills]
     #: What the target refuses, per field: the last look before anything is booked. The second
     #: argument names the fields that it has checked already.
-    refused: Callable[[Mapping[str, Any], Container[str]], Mapping[str, Sequence[str]]]
-    #: Whether a lead without a tour time is set aside instead of held.
-    ignores_without_time: bool
+    refused: Callable[[Mapping[str, Any], Container[str], Kind], Mapping[str, Sequence[str]]]
+    without_time: WithoutTime
     policy: Policy
 
     @property
@@ -189,20 +196,31 @@ class CompiledMapping:
                 draft.add(same[number])
             else:
                 fill.fill(scope, draft)
+        kind = self._kind(draft, outcome)
+        if kind is Kind.PROSPECT:
+            draft.do_without(NOT_FOR_A_PROSPECT)
         _complete(draft)
-        finished = self._finished(draft, outcome)
+        finished = self._finished(draft, outcome, kind)
         sent_at = self._sent_at(scope)
         return dataclasses.replace(finished, sent_at=sent_at) if sent_at else finished
 
-    def _finished(self, draft: Draft, outcome: Outcome) -> Item:
+    def _kind(self, draft: Draft, outcome: Outcome) -> Kind:
+        is_lead = outcome is Outcome.BOOK and draft.lacks_time
+        is_prospect = is_lead and self.without_time is WithoutTime.PROSPECT
+        return Kind.PROSPECT if is_prospect else Kind.APPOINTMENT
+
+    def _finished(self, draft: Draft, outcome: Outcome, kind: Kind) -> Item:
         if outcome is Outcome.BOOK and not draft.because:
-            for field, texts in self.refused(draft.appointment, draft.checked).items():
+            for field, texts in self.refused(draft.appointment, draft.checked, kind).items():
                 draft.hold(reason_for(field, "; ".join(texts)))
         if outcome is Outcome.BOOK and draft.because:
-            aside = draft.lacks_time and self.ignores_without_time
+            aside = draft.lacks_time and self.without_time is WithoutTime.IGNORE
             outcome = Outcome.IGNORED if aside else Outcome.HELD
+        elif outcome is Outcome.BOOK and kind is Kind.PROSPECT:
+            outcome = Outcome.PROSPECT
         return Item(
             outcome=outcome,
+            kind=kind,
             community=draft.community,
             starts_at=draft.starts_at,
             appointment=draft.appointment,

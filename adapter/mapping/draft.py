@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+from collections.abc import Container
 from typing import Any
 
 from adapter.config import Policy
@@ -32,6 +33,8 @@ class Draft:
     because: list[Reason] = dataclasses.field(default_factory=list)
     #: Whether a tour time was looked for and nothing was there.
     lacks_time: bool = False
+    #: For the notes where a doubt does not hold it after all: what could not be read.
+    unread: list[str] = dataclasses.field(default_factory=list)
     #: How many places of the appointment held anything at all.
     found: int = 0
 
@@ -47,8 +50,14 @@ class Draft:
         self.text = other.text or self.text
         self.reasons += other.reasons
         self.because += other.because
+        self.unread += other.unread
         self.facts += [fact for fact in other.facts if fact not in self.facts]
         self.found += other.found
+
+    def do_without(self, fields: Container[str]) -> None:
+        """These are not needed after all: what was unclear about them goes into the notes."""
+        self.because = [reason for reason in self.because if reason.field not in fields]
+        self.facts += self.unread
 
     def note(self, reason: Reason | None = None, fact: str | None = None) -> None:
         """A nicety that could not be taken: told, and kept in the notes."""

@@ -145,11 +145,13 @@ class Field:
 
     def _refuse(self, why: str, path: str, value: object, draft: Draft) -> None:
         reason = reason_for(self.name, why, at=self.at, path=path, value=value)
+        said = text_from_value(value) if self.unreadable is OnUnreadable.NOTE else ""
+        fact = f"{self.label}: {said}" if said else None
         if self.required or self.unreadable is OnUnreadable.HOLD:
             draft.hold(reason)
+            draft.unread += [fact] if fact else []
             return
-        said = text_from_value(value) if self.unreadable is OnUnreadable.NOTE else ""
-        draft.note(reason, f"{self.label}: {said}" if said else None)
+        draft.note(reason, fact)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
-from adapter.events import Reason
+from adapter.events import Kind, Reason
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +42,8 @@ class Outcome(enum.StrEnum):
 
     #: An appointment, complete and plausible.
     BOOK = "book"
+    #: No tour time: a guest card, complete.
+    PROSPECT = "prospect"
     #: Known not to be a booking.
     IGNORED = "ignored"
     #: A person must look; the reasons say why.
@@ -52,11 +54,28 @@ class Outcome(enum.StrEnum):
     CANCELLATION = "cancellation"
 
 
+class WithoutTime(enum.StrEnum):
+    """What becomes of a lead without a tour time, by its mapping."""
+
+    #: A person picks a time, or calls.
+    HOLD = "hold"
+    #: It is set aside.
+    IGNORE = "ignore"
+    #: A guest card is made in Knock.
+    PROSPECT = "prospect"
+
+
+#: Outcomes that go out to Knock.
+GOES_OUT = (Outcome.BOOK, Outcome.PROSPECT)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
     """One appointment, as far as it could be read."""
 
     outcome: Outcome
+    #: What it is, or would be if nothing stood in its way.
+    kind: Kind = Kind.APPOINTMENT
     community: Community | None = None
     #: Aware, UTC.
     starts_at: dt.datetime | None = None
@@ -77,7 +96,7 @@ class Item:
 class Mapped:
     """What a mapping made of one delivery."""
 
-    #: Of the items: book before held before cancellation before ignored.
+    #: Of the items: book before prospect before held before cancellation before ignored.
     outcome: Outcome
     items: tuple[Item, ...] = ()
     #: What concerns the delivery as a whole.

@@ -60,7 +60,7 @@ class Start:
             parts = [self._part(look, scope) for look in self.looks]
             draft.found += any(part is not None for part in parts)
             if parts[0] is None:
-                self._lacks(scope, draft)
+                self._lacks(parts, scope, draft)
                 return
             value = _joined(parts)
             self._read(value, scope, draft)
@@ -72,12 +72,13 @@ class Start:
             return text_from_parts(only(value))
         return None
 
-    def _lacks(self, scope: Scope, draft: Draft) -> None:
+    def _lacks(self, parts: Sequence[Any], scope: Scope, draft: Draft) -> None:
         """Holds. A time that can be fetched is not lacking: ``without_time`` is not for it."""
         for place, value in self.fetch_by.found(scope) if self.fetch_by else ():
             draft.hold(reason_for(self.name, TO_FETCH, at=self.at, path=place.text, value=value))
             return
-        draft.lacks_time = True
+        # A time of day without a date says something: that is for a person.
+        draft.lacks_time = not any(part is not None for part in parts)
         draft.hold(self._reason(self.looks[0].missing(scope), None))
 
     def _read(self, value: object, scope: Scope, draft: Draft) -> None:
@@ -132,7 +133,7 @@ class Start:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NoStart:
-    """For a sender that gives no tour time: every lead waits for a person, or is set aside."""
+    """For a sender that gives no tour time: ``without_time`` says what becomes of its leads."""
 
     at: str
 

@@ -1,6 +1,6 @@
 """The client of Propexo's API: four calls, one border where its errors become ours.
 
-``create_appointment`` is the only place that can book a tour. It takes an
+``create`` is the only place that can book a tour or make a guest card. It takes an
 :class:`~adapter.events.Attempt`, which only a committed row gives, and it says of every failure
 whether the request left this machine. It can tell because it hands over the body itself: as long
 as nobody has read that, no byte of it is on the wire, and a request without its body books nothing.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from adapter.events import Attempt
+from adapter.events import Attempt, Kind
 from adapter.exceptions import NotSent, OutcomeUnknown
 from adapter.propexo import answers
 from adapter.propexo.answers import Accepted, JobReport, Rate, WriteStatus, reasons_from
@@ -19,7 +19,10 @@ from adapter.propexo.exchange import Answer, Body, exchange
 
 __all__ = ["Accepted", "JobReport", "Propexo", "Rate", "WriteStatus", "reasons_from"]
 
-CREATE_PATH = "/crm/v1/appointments/knock"
+CREATE_PATHS: Mapping[Kind, str] = {
+    Kind.APPOINTMENT: "/crm/v1/appointments/knock",
+    Kind.PROSPECT: "/crm/v1/prospects/knock",
+}
 STATUS_PATH = "/v1/admin/write-status/"
 INTEGRATIONS_PATH = "/v1/admin/integrations/"
 
@@ -33,8 +36,8 @@ class Propexo:
         #: Longest time for one exchange, from its begin to the last byte of the answer.
         self.timeout_seconds = timeout_seconds
 
-    def create_appointment(self, attempt: Attempt) -> Accepted:
-        """Posts one appointment, once.
+    def create(self, attempt: Attempt) -> Accepted:
+        """Posts one appointment or one guest card, once.
 
         Raises :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorised` or :class:`Refused`
         when nothing was booked for certain, :class:`OutcomeUnknown` otherwise.
@@ -43,7 +46,7 @@ class Propexo:
         try:
             answer = exchange(
                 "POST",
-                self.base_url + CREATE_PATH,
+                self.base_url + CREATE_PATHS[attempt.kind],
                 token=self._token,
                 body=body,
                 timeout_seconds=self.timeout_seconds,

@@ -109,21 +109,21 @@ def list_events() -> Response:
 
 @api.get("/v1/admin/integrations/")
 def list_integrations() -> Response:
-    """One integration for each ``integration_id`` that was written to."""
-    more = {"vendor": "KNOCK", "active": True, "system": "SANDBOX", "can_authenticate": True}
-    return _page([{**record, **more} for record in _seen("integration_id")])
+    """The integrations of the catalog."""
+    return _page(_kept(current_state().catalog.integration_records()))
 
 
 @api.get("/crm/v1/communities/")
 def list_communities() -> Response:
-    """One community for each ``community_id`` that was written to."""
-    return _page(_matching(_seen("community_id"), "integration_id"))
+    """The communities of the catalog."""
+    return _page(_matching(_kept(current_state().catalog.community_records()), "integration_id"))
 
 
 @api.get("/crm/v1/attributions/")
 def list_attributions() -> Response:
-    """One attribution for each ``attribution_id`` that was written with."""
-    return _page(_matching(_seen("attribution_id"), "integration_id", "community_id"))
+    """The attributions of the catalog, each with its community."""
+    records = _kept(current_state().catalog.attribution_records())
+    return _page(_matching(records, "integration_id", "community_id"))
 
 
 def _page(records: Iterable[Mapping[str, Any]]) -> Response:
@@ -217,14 +217,7 @@ def _event_record(appointment: Appointment) -> dict[str, Any]:
     }
 
 
-def _seen(name: str) -> list[dict[str, Any]]:
-    """One record for each value of an id among all writes."""
-    state = current_state()
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    with state.lock:
-        for job in state.jobs.values():
-            value, integration_id = job.request[name], job.request["integration_id"]
-            record = _record(value, integration_id, job.created_at, job.created_at)
-            record |= {"name": value, "community_id": job.request["community_id"]}
-            found.setdefault((value, integration_id), record)
-    return list(found.values())
+def _kept(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Records of the catalog with the fields that each record has; nothing in it ever changes."""
+    at = current_state().began_at
+    return [{**_record(one["id"], one["integration_id"], at, at), **one} for one in records]

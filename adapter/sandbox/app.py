@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from adapter.sandbox import answers
 from adapter.sandbox.api import api
 from adapter.sandbox.bodies import body_of, json_from
+from adapter.sandbox.catalog import NOTHING, Catalog
 from adapter.sandbox.control import control
 from adapter.sandbox.schemas import appointment_schema, checked_enums, prospect_schema
 from adapter.sandbox.state import Clock, State, current_state
@@ -30,6 +31,7 @@ def create_app(
     limit_per_minute: int = 150,
     slowdown_seconds: float = 0.0,
     enums: Mapping[str, Collection[str]] = MappingProxyType({}),
+    catalog: Catalog = NOTHING,
 ) -> Flask:
     """The sandbox. Its memory is the process's: serve it by one process, with threads.
 
@@ -37,6 +39,7 @@ def create_app(
     answer comes in the last fifth of a minute's calls (Propexo: 2). ``enums`` lists the values
     that each of ``pets``, ``first_contact_type`` and ``tour_type`` may have: Propexo's are in no
     published page, so that by default every value is refused, as Propexo refuses a wrong one.
+    ``catalog`` is what the lists of integrations, communities and attributions show.
     Raises :class:`~adapter.exceptions.ConfigurationError` for any other name in ``enums``.
     """
     enums = checked_enums(enums)
@@ -46,7 +49,11 @@ def create_app(
     app.config["TOKEN"] = token
     schemas = {"appointment": appointment_schema(enums), "prospect": prospect_schema(enums)}
     app.extensions["sandbox"] = State(
-        clock=clock, job_seconds=job_seconds, limit=limit_per_minute, schemas=schemas
+        clock=clock,
+        job_seconds=job_seconds,
+        limit=limit_per_minute,
+        schemas=schemas,
+        catalog=catalog,
     )
     app.register_blueprint(api)
     app.register_blueprint(control)

@@ -1,12 +1,13 @@
 """What the sandbox tells of itself, and how it is told what to do. Without a token."""
 
+import dataclasses
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
 from adapter.sandbox.bodies import body_of, json_from
 from adapter.sandbox.faults import BadFault, faults_from
-from adapter.sandbox.knock import Appointment
+from adapter.sandbox.knock import Appointment, Prospect
 from adapter.sandbox.state import Call, current_state
 
 control = Blueprint("control", __name__)
@@ -14,11 +15,13 @@ control = Blueprint("control", __name__)
 
 @control.get("/")
 def show_page() -> Response:
-    """The appointments, for people."""
+    """The appointments and the guest cards, for people."""
     state = current_state()
     with state.lock:
         # JSON can carry half of a surrogate pair, which no encoding can.
-        text = render_template("appointments.html", appointments=state.knock.appointments)
+        text = render_template(
+            "knock.html", appointments=state.knock.appointments, prospects=state.knock.prospects
+        )
     return Response(text.encode("utf-8", "replace"), mimetype="text/html")
 
 
@@ -28,6 +31,14 @@ def list_appointments() -> Response:
     state = current_state()
     with state.lock:
         return jsonify({"appointments": [_appointment(one) for one in state.knock.appointments]})
+
+
+@control.get("/_sandbox/prospects")
+def list_prospects() -> Response:
+    """All guest cards in Knock, each with the posts that asked for no tour."""
+    state = current_state()
+    with state.lock:
+        return jsonify({"prospects": [_prospect(one) for one in state.knock.prospects]})
 
 
 @control.get("/_sandbox/requests")
@@ -91,6 +102,19 @@ def _appointment(one: Appointment) -> dict[str, Any]:
         "status": one.status,
         "confirmations": one.confirmations,
         "request": one.request,
+        "created_at": one.created_at,
+    }
+
+
+def _prospect(one: Prospect) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "integration_id": one.integration_id,
+        "community_id": one.community_id,
+        "attribution_id": one.attribution_id,
+        "card": one.card,
+        "appointments": [tour.id for tour in one.appointments],
+        "inquiries": [dataclasses.asdict(inquiry) for inquiry in one.inquiries],
         "created_at": one.created_at,
     }
 

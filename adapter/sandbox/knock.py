@@ -27,6 +27,15 @@ class Status(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Inquiry:
+    """One post of a guest card, without a tour."""
+
+    job_id: str
+    request: Mapping[str, Any]
+    created_at: dt.datetime
+
+
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Prospect:
     """One person at one community: a guest card."""
@@ -40,6 +49,7 @@ class Prospect:
     updated_at: dt.datetime
     card: dict[str, Any]
     appointments: list["Appointment"] = dataclasses.field(default_factory=list)
+    inquiries: list[Inquiry] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -89,6 +99,12 @@ class Knock:
         self.appointments.append(appointment)
         prospect.appointments.append(appointment)
         return appointment
+
+    def inquire(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Prospect:
+        """Makes a guest card without a tour, or brings one up to date; tours stay as they are."""
+        prospect = self.meet(request, now)
+        prospect.inquiries.append(Inquiry(job_id=job_id, request=request, created_at=now))
+        return prospect
 
     def meet(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
         """The person that this is, by e-mail or else by phone, with the card brought up to date."""

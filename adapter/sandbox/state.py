@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from flask import current_app
 
+from adapter.sandbox.catalog import Catalog
 from adapter.sandbox.faults import NONE, Fault, Faults
 from adapter.sandbox.jobs import Job
 from adapter.sandbox.knock import Knock
@@ -41,9 +42,18 @@ class State:
     """Jobs, faults, calls and Knock. Each method takes the lock for as long as it needs."""
 
     def __init__(
-        self, *, clock: Clock, job_seconds: float, limit: int, schemas: Mapping[str, Schema]
+        self,
+        *,
+        clock: Clock,
+        job_seconds: float,
+        limit: int,
+        schemas: Mapping[str, Schema],
+        catalog: Catalog,
     ) -> None:
         self.clock = clock
+        #: What is there before anything is written.
+        self.catalog = catalog
+        self.began_at = clock()
         #: The body of each kind of write.
         self.schemas = schemas
         self.lock = threading.RLock()
@@ -120,7 +130,7 @@ class State:
     ) -> str:
         if kind == "appointment":
             return self.knock.book(request, job_id=job_id, now=now).id
-        return self.knock.meet(request, now).id
+        return self.knock.inquire(request, job_id=job_id, now=now).id
 
 
 def current_state() -> State:

@@ -153,7 +153,7 @@ def _start_lines(guesses: Mapping[str, str], data: Any) -> Iterator[str]:
         made = " ".join(parts)
         yield f"  starts_at: {{ date: {date}, time: {time}, format: {_said(made)} }}   {GUESS}"
     else:
-        yield f"  starts_at: {TODO}   # or remove it and say 'without_time: hold' at the top"
+        yield f"  starts_at: {TODO}   # or remove it and say 'without_time: prospect' at the top"
 
 
 def _said(made: str) -> str:

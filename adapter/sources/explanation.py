@@ -7,11 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.appointment import TARGETS
+from adapter.mapping import WithoutTime
 from adapter.sources.source import Source
 from adapter.transforms import TRANSFORMS
 
 #: Options of a field that are told in the middle column.
 TOLD: Final = frozenset({"from", "all", "always", "date", "time", "as", "table", "default"})
+
+#: What ``without_time`` says.
+WITHOUT_TIME: Final = {
+    WithoutTime.HOLD: "held: a person picks a time",
+    WithoutTime.IGNORE: "set aside",
+    WithoutTime.PROSPECT: "a guest card (prospect) is made in Knock; no name is needed",
+}
 
 #: Columns of the text, and of its middle part.
 WIDTH: Final = 100
@@ -34,7 +42,10 @@ class Row:
 def rows_from_source(source: Source) -> list[Row]:
     """Everything that the mapping says, in the order a webhook meets it."""
     data = source.document.data
-    return [*_gate_rows(data), *_shape_rows(data), *map(_field_row, data["appointment"].items())]
+    fields = map(_field_row, data["appointment"].items())
+    without_time = WithoutTime(data.get("without_time", WithoutTime.HOLD))
+    last = Row("without a time", "-", WITHOUT_TIME[without_time])
+    return [*_gate_rows(data), *_shape_rows(data), *fields, last]
 
 
 def text_from_rows(rows: Sequence[Row]) -> Iterator[str]:

@@ -34,10 +34,13 @@ class FieldCompiler:
         self.places = places
         self.policy = policy
 
-    def fills(self, section: Mapping[str, Any]) -> list[Fills]:
-        """Everything that fills, and a problem for everything that is wrong."""
+    def fills(self, section: Mapping[str, Any], *, needs_name: bool = True) -> list[Fills]:
+        """Everything that fills, and a problem for everything that is wrong.
+
+        A sender of guest cards only needs no name.
+        """
         found = [self._one(name, value) for name, value in section.items()]
-        self._refuse_gaps(section)
+        self._refuse_gaps(section, needs_name=needs_name)
         if "starts_at" not in section:
             found.append(NoStart(at=self.document.at((SECTION,))))
         return [fill for fill in found if fill is not None]
@@ -56,12 +59,12 @@ class FieldCompiler:
             return self._field(TARGETS[name], value, where)
         return None
 
-    def _refuse_gaps(self, section: Mapping[str, Any]) -> None:
+    def _refuse_gaps(self, section: Mapping[str, Any], *, needs_name: bool) -> None:
         if "name" in section:
             for name in ("first_name", "last_name"):
                 if name in section:
                     self.document.add((SECTION, name), f"{name} is filled by 'name' already")
-        elif "last_name" not in section:
+        elif needs_name and "last_name" not in section:
             self.document.add((SECTION,), "nothing fills last_name, which is required")
         if not {"email_1", "phone_1"} & section.keys():
             self.document.add(

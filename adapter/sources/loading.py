@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from adapter.appointment import problems as refusals
 from adapter.config import Policy
-from adapter.mapping import Community, CompiledMapping
+from adapter.mapping import Community, CompiledMapping, WithoutTime
 from adapter.mapping.compiled import Reading
 from adapter.mapping.reads import ListRead
 from adapter.sources.blanks import refuse_blanks
@@ -125,7 +125,10 @@ def _compile(
     places = Places(document)
     sections = SectionCompiler(document, places, file.stem)
     appointment = loaded.get("appointment")
-    fields = FieldCompiler(document, places, policy).fills(appointment) if appointment else []
+    fields = []
+    if appointment:
+        compiler = FieldCompiler(document, places, policy)
+        fields = compiler.fills(appointment, needs_name=not _is_for_prospects_only(loaded))
     _refuse_no_time(document, loaded)
     compiled = _with_keys(_compiled(sections, fields, loaded, communities, policy), places)
     signature = loaded.get("signature", {})
@@ -208,7 +211,7 @@ def _compiled(
         sent_at=sections.places.look(loaded.get("sent_at", ()), ("sent_at",)),
         fills=[community, attribution, *fields],
         refused=refusals,
-        ignores_without_time=loaded.get("without_time") == "ignore",
+        without_time=WithoutTime(loaded.get("without_time", WithoutTime.HOLD)),
         policy=policy,
     )
 
@@ -251,5 +254,10 @@ def _refuse_no_time(document: Document, loaded: Mapping[str, Any]) -> None:
         document.add(
             ("appointment",),
             "nothing fills starts_at, which is required "
-            "(or say 'without_time: hold' for a sender that has no tour times)",
+            "(or say 'without_time: hold', or prospect, for a sender that has no tour times)",
         )
+
+
+def _is_for_prospects_only(loaded: Mapping[str, Any]) -> bool:
+    has_time = "starts_at" in loaded["appointment"]
+    return not has_time and loaded.get("without_time") == WithoutTime.PROSPECT

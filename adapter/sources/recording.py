@@ -4,7 +4,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from adapter.mapping import Mapped, Outcome, Scope
+from adapter.mapping import GOES_OUT, Mapped, Outcome, Scope
 from adapter.sources.document import text_from_data
 from adapter.sources.source import Source
 
@@ -30,6 +30,8 @@ def entry_from_mapped(
 
 
 def _name(mapped: Mapped) -> str:
+    if mapped.outcome is Outcome.PROSPECT:
+        return "a lead without a time that becomes a prospect"
     booked = sum(item.outcome is Outcome.BOOK for item in mapped.items)
     if mapped.outcome is Outcome.BOOK:
         return "a tour that is booked" if booked == 1 else f"{booked} tours that are booked"
@@ -37,10 +39,10 @@ def _name(mapped: Mapped) -> str:
 
 
 def _expected(mapped: Mapped) -> dict[str, Any]:
-    if mapped.outcome is Outcome.BOOK:
-        booked = [item for item in mapped.items if item.outcome is Outcome.BOOK]
-        appointments = [dict(item.appointment) for item in booked]
-        return {"expect": appointments[0] if len(appointments) == 1 else appointments}
+    if mapped.outcome in GOES_OUT:
+        word = "expect" if mapped.outcome is Outcome.BOOK else "prospect"
+        shown = [dict(item.appointment) for item in mapped.items if item.outcome is mapped.outcome]
+        return {word: shown[0] if len(shown) == 1 else shown}
     if mapped.outcome is Outcome.HELD:
         reasons = [*mapped.reasons, *(one for item in mapped.items for one in item.because)]
         return {"held": {reason.field: reason.reason for reason in reasons}}

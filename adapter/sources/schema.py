@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from adapter.answers import SENTENCES, Outcome
 from adapter.appointment import TARGETS
+from adapter.mapping import WithoutTime
 from adapter.mapping.fields import OnUnreadable
 from adapter.payloads import KINDS
 from adapter.signatures import PRESETS
@@ -68,7 +69,7 @@ def _sections() -> dict[str, Any]:
         "sent_at": {**TEXTS, "description": "When the renter asked, by the sender's clock."},
         "community": {"anyOf": [*TEXTS["anyOf"], _object({"from": TEXTS, "always": TEXT})]},
         "attribution": TEXTS,
-        "without_time": {"enum": ["hold", "ignore"]},
+        "without_time": {"enum": [*WithoutTime]},
         "appointment": _object({name: _field(name) for name in TARGETS}),
         "tests": {"type": "array", "items": _test(), "minItems": 1},
     }
@@ -197,6 +198,8 @@ def _test() -> dict[str, Any]:
             "change": {"type": "object", "description": "Path to new value."},
             "expect": {**appointments, "description": "The whole appointment, exactly."},
             "expect_some": appointments,
+            "prospect": {**appointments, "description": "The whole guest card, exactly."},
+            "prospect_some": appointments,
             "held": _map(TEXT),
             "ignored": {"const": True},
             "cancellation": {"const": True},

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
+from adapter.mapping import WithoutTime
 from adapter.mapping.fields import OnUnreadable
 from adapter.payloads import KINDS
 from adapter.sources.document import Document, Where
@@ -147,6 +148,8 @@ class TestSection(Strict):
     change = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True))
     expect = fields.Raw()
     expect_some = fields.Raw()
+    prospect = fields.Raw()
+    prospect_some = fields.Raw()
     held = fields.Dict(keys=fields.String(), values=fields.String())
     ignored = fields.Boolean(truthy={True}, falsy={False})
     cancellation = fields.Boolean(truthy={True}, falsy={False})
@@ -222,7 +225,7 @@ class Sections(Strict):
     sent_at = Places()
     community = Short(CommunitySection, "from", required=True)
     attribution = Places()
-    without_time = fields.String(validate=validate.OneOf(["hold", "ignore"]))
+    without_time = fields.String(validate=validate.OneOf([*WithoutTime]))
     appointment = fields.Dict(required=True, keys=fields.String())
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))
 

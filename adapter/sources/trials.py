@@ -22,7 +22,19 @@ from adapter.sources.shapes import hint
 from adapter.sources.source import Source
 
 #: What a test may expect; exactly one of them.
-EXPECTATIONS: Final = ("expect", "expect_some", "held", "ignored", "cancellation")
+EXPECTATIONS: Final = (
+    *("expect", "expect_some", "prospect", "prospect_some"),
+    *("held", "ignored", "cancellation"),
+)
+#: What goes out to Knock, by the words that show it.
+SHOWN_BY: Final = {
+    "expect": Outcome.BOOK,
+    "expect_some": Outcome.BOOK,
+    "prospect": Outcome.PROSPECT,
+    "prospect_some": Outcome.PROSPECT,
+}
+#: How many of them there are, for people.
+COUNTED: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
 #: How many samples, and paths of which length, are asked what was meant.
 MOST_SCOPES: Final = 10
 LONGEST: Final = 100
@@ -115,8 +127,9 @@ def _received(test: Mapping[str, Any]) -> dt.datetime | None:
 
 
 def _differences(kind: str, wanted: Any, mapped: Mapped) -> Iterator[str]:
-    if kind in ("expect", "expect_some"):
-        yield from _differing_items(wanted, mapped, whole=kind == "expect")
+    if kind in SHOWN_BY:
+        is_whole = not kind.endswith("_some")
+        yield from _differing_items(wanted, mapped, SHOWN_BY[kind], whole=is_whole)
     elif kind == "held":
         yield from _missing_reasons(wanted, mapped)
     else:
@@ -125,16 +138,18 @@ def _differences(kind: str, wanted: Any, mapped: Mapped) -> Iterator[str]:
             yield f"want {outcome}, got {_told(mapped)}"
 
 
-def _differing_items(wanted: Any, mapped: Mapped, *, whole: bool) -> Iterator[str]:
+def _differing_items(
+    wanted: Any, mapped: Mapped, outcome: Outcome, *, whole: bool
+) -> Iterator[str]:
     listed = wanted if isinstance(wanted, list) else [wanted]
     if not all(isinstance(one, Mapping) for one in listed):
         yield "must be the fields of an appointment, or a list of such"
         return
-    booked = [item for item in mapped.items if item.outcome is Outcome.BOOK]
-    if len(booked) != len(listed):
-        yield f"want {len(listed)} booked, got {_told(mapped)}"
+    found = [item for item in mapped.items if item.outcome is outcome]
+    if len(found) != len(listed):
+        yield f"want {len(listed)} {COUNTED[outcome]}, got {_told(mapped)}"
         return
-    for number, (want, item) in enumerate(zip(listed, booked, strict=True)):
+    for number, (want, item) in enumerate(zip(listed, found, strict=True)):
         prefix = f"[{number}] " if isinstance(wanted, list) else ""
         yield from (prefix + line for line in _differing_fields(want, item, whole=whole))
 

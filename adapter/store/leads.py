@@ -15,6 +15,7 @@ from adapter.events import (
     BookingState,
     Event,
     EventState,
+    Kind,
     Reason,
 )
 from adapter.store import tasks
@@ -125,7 +126,13 @@ class Leads(Line, Stories):
         self._run("pass_claim_on", source=source, digest=digest, booking_id=booking_id)
 
     def insert_booking(
-        self, event: Event, new: NewBooking, booking_id: int, *, now: dt.datetime
+        self,
+        event: Event,
+        new: NewBooking,
+        booking_id: int,
+        *,
+        now: dt.datetime,
+        by: str = "worker",
     ) -> None:
         """Stores a booking. A pending one goes out when a lane is woken."""
         self._run(
@@ -134,6 +141,7 @@ class Leads(Line, Stories):
             event_id=event.id,
             item=new.item,
             source=event.source,
+            kind=new.kind,
             state=new.state,
             community=new.community,
             timezone=new.timezone,
@@ -143,7 +151,7 @@ class Leads(Line, Stories):
             due_at=now if new.state is BookingState.PENDING else None,
             reason=new.reason,
             why=new.reason or "mapped",
-            by="worker",
+            by=by,
             at=now,
             asked_at=new.asked_at,
             person_keys=list(new.person_keys),
@@ -198,10 +206,11 @@ class Leads(Line, Stories):
         self._run("note_cancellation", id=booking_id, at=now)
 
     def edit_booking(self, booking: Booking) -> None:
-        """Writes what a person made of a booking: its appointment, place, time and person."""
+        """Writes what a person made of a booking: its kind, appointment, place, time and person."""
         self._run(
             "edit_booking",
             id=booking.id,
+            kind=booking.kind,
             appointment=Jsonb(dict(booking.appointment)),
             community=booking.community,
             timezone=booking.timezone,
@@ -240,6 +249,7 @@ class Leads(Line, Stories):
         *,
         now: dt.datetime,
         lease_until: dt.datetime,
+        kind: Kind = Kind.APPOINTMENT,
     ) -> Attempt:
         """Writes down that a POST is about to leave.
 
@@ -248,6 +258,7 @@ class Leads(Line, Stories):
         row = self._one(
             "insert_attempt",
             booking_id=booking_id,
+            kind=kind,
             request=Jsonb(dict(request)),
             started_at=now,
             lease_until=lease_until,

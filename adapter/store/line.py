@@ -53,7 +53,7 @@ class Line(Statements):
     ) -> Booking | None:
         """The booking to send next, locked: a soon tour, else by turns among the sources.
 
-        Tours that start by ``late`` are over, or too near.
+        Tours that start by ``late`` are over, or too near. Guest cards follow after all tours.
         """
         row = self._one("most_urgent_soon", now=now, soon=soon, late=late)
         row = row or self._one("most_urgent_in_turn", now=now, late=late)
@@ -66,6 +66,10 @@ class Line(Statements):
     def too_late(self, before: dt.datetime) -> list[int]:
         """Ids of waiting bookings whose tour starts by ``before``, locked."""
         return [row["id"] for row in self._all("expire", before=before)]
+
+    def waited_too_long(self, before: dt.datetime) -> list[int]:
+        """Ids of guest cards that have waited since ``before``, locked."""
+        return [row["id"] for row in self._all("expire_prospects", before=before)]
 
     def is_awaited(self, before: dt.datetime) -> bool:
         """Whether a booking has been due to be sent since ``before``."""

@@ -72,14 +72,14 @@ SELECT id, %(at)s, 'received', %(state)s, %(why)s, %(by)s FROM moved
 RETURNING event_id, pg_notify('settled', event_id::text)
 
 -- name: insert_booking
--- One appointment to be made.
+-- One appointment or guest card to be made.
 WITH booking AS (
     INSERT INTO bookings (
-        id, event_id, item, source, state, community, timezone, starts_at, appointment, reasons,
+        id, event_id, item, source, kind, state, community, timezone, starts_at, appointment, reasons,
         due_at, created_at, updated_at, reason, asked_at, person_keys)
     VALUES (
-        %(id)s, %(event_id)s, %(item)s, %(source)s, %(state)s, %(community)s, %(timezone)s,
-        %(starts_at)s, %(appointment)s, %(reasons)s, %(due_at)s, %(at)s, %(at)s, %(reason)s,
+        %(id)s, %(event_id)s, %(item)s, %(source)s, %(kind)s, %(state)s, %(community)s,
+        %(timezone)s, %(starts_at)s, %(appointment)s, %(reasons)s, %(due_at)s, %(at)s, %(at)s, %(reason)s,
         %(asked_at)s, %(person_keys)s)
     RETURNING id, event_id, state, source
 ), turn AS (
@@ -123,7 +123,7 @@ UPDATE bookings SET cancelled_at = %(at)s WHERE id = %(id)s
 -- name: edit_booking
 -- What a person made of a booking.
 UPDATE bookings SET
-    appointment = %(appointment)s, community = %(community)s, timezone = %(timezone)s,
+    kind = %(kind)s, appointment = %(appointment)s, community = %(community)s, timezone = %(timezone)s,
     starts_at = %(starts_at)s, person_keys = %(person_keys)s, asked_at = %(asked_at)s
 WHERE id = %(id)s
 
@@ -182,8 +182,8 @@ SELECT event_id, id, %(at)s, state, state, %(why)s, 'worker' FROM left_alone
 
 -- name: insert_attempt
 -- Writes down that a POST is about to leave.
-INSERT INTO attempts (booking_id, request, started_at, lease_until)
-VALUES (%(booking_id)s, %(request)s, %(started_at)s, %(lease_until)s)
+INSERT INTO attempts (booking_id, kind, request, started_at, lease_until)
+VALUES (%(booking_id)s, %(kind)s, %(request)s, %(started_at)s, %(lease_until)s)
 RETURNING *
 
 -- name: finish_attempt
@@ -260,16 +260,17 @@ ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: most_urgent_in_turn
 -- The soonest tour of the source whose turn it is, of nobody who has one on the wire.
+-- Guest cards have no time: they stand behind all tours, and go out by turns as well.
 WITH first AS (
-    SELECT b.id, GREATEST(t.turn, g.turn) AS turn
+    SELECT b.id
     FROM turns t, gate g, LATERAL (
-        SELECT id FROM bookings b
+        SELECT id, starts_at IS NULL AS can_wait FROM bookings b
         WHERE state = 'pending' AND source = t.source AND due_at <= %(now)s
-            AND starts_at > %(late)s AND NOT EXISTS (
+            AND (starts_at > %(late)s OR starts_at IS NULL) AND NOT EXISTS (
             SELECT FROM bookings o
             WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
         ORDER BY starts_at, id LIMIT 1) b
-    ORDER BY 2, t.source LIMIT 1
+    ORDER BY b.can_wait, GREATEST(t.turn, g.turn), t.source LIMIT 1
 )
 SELECT bookings.* FROM bookings JOIN first USING (id)
 -- It may have moved on since the row above was chosen: what is locked is looked at again.
@@ -289,6 +290,12 @@ UPDATE gate SET turn = GREATEST(gate.turn, served.began) FROM served
 -- Waiting bookings whose tour starts too soon to be booked.
 SELECT id FROM bookings WHERE state = 'pending' AND starts_at <= %(before)s
 ORDER BY starts_at LIMIT 100 FOR UPDATE SKIP LOCKED
+
+-- name: expire_prospects
+-- Waiting guest cards that nobody has got into Knock since then.
+SELECT id FROM bookings
+WHERE state = 'pending' AND starts_at IS NULL AND GREATEST(created_at, asked_at) <= %(before)s
+ORDER BY GREATEST(created_at, asked_at) LIMIT 100 FOR UPDATE SKIP LOCKED
 
 -- name: lead_of_claim
 -- The event or booking that claimed a digest first.

@@ -14,6 +14,7 @@ from adapter.events import (
     BookingState,
     Event,
     EventState,
+    Kind,
     Reason,
 )
 
@@ -23,7 +24,7 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewBooking:
-    """One appointment to be made, as the mapping gave it."""
+    """One appointment or guest card to be made, as the mapping gave it."""
 
     item: int
     state: BookingState
@@ -35,6 +36,7 @@ class NewBooking:
     reasons: tuple[Reason, ...]
     asked_at: dt.datetime
     person_keys: tuple[int, ...] = ()
+    kind: Kind = Kind.APPOINTMENT
 
     def but(self, state: BookingState, reason: str, *more: Reason) -> Self:
         """The same in another state, with the word and the sentences that say why."""
@@ -73,6 +75,7 @@ def booking_from_row(row: Row) -> Booking:
         **fields
         | {
             "state": BookingState(row["state"]),
+            "kind": Kind(row["kind"]),
             "reasons": _reasons(row["reasons"]),
             "person_keys": tuple(row["person_keys"]),
         }
@@ -83,4 +86,5 @@ def attempt_from_row(row: Row) -> Attempt:
     """A row of attempts."""
     fields = {key: value for key, value in row.items() if key != "lease_until"}
     outcome = row["outcome"]
-    return Attempt(**fields | {"outcome": AttemptOutcome(outcome) if outcome else None})
+    kept = {"outcome": AttemptOutcome(outcome) if outcome else None, "kind": Kind(row["kind"])}
+    return Attempt(**fields | kept)
