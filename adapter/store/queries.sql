@@ -252,7 +252,7 @@ SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
 -- name: most_urgent_soon
 -- The soonest tour among those that start before then, of nobody who has one on the wire.
 SELECT b.* FROM bookings b
-WHERE state = 'pending' AND due_at <= %(now)s
+WHERE state = 'pending' AND kind = 'appointment' AND due_at <= %(now)s
     AND starts_at > %(late)s AND starts_at < %(soon)s AND NOT EXISTS (
     SELECT FROM bookings o
     WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
@@ -288,13 +288,14 @@ UPDATE gate SET turn = GREATEST(gate.turn, served.began) FROM served
 
 -- name: expire
 -- Waiting bookings whose tour starts too soon to be booked.
-SELECT id FROM bookings WHERE state = 'pending' AND starts_at <= %(before)s
+SELECT id FROM bookings
+WHERE state = 'pending' AND kind = 'appointment' AND starts_at <= %(before)s
 ORDER BY starts_at LIMIT 100 FOR UPDATE SKIP LOCKED
 
 -- name: expire_prospects
 -- Waiting guest cards that nobody has got into Knock since then.
 SELECT id FROM bookings
-WHERE state = 'pending' AND starts_at IS NULL AND GREATEST(created_at, asked_at) <= %(before)s
+WHERE state = 'pending' AND kind = 'prospect' AND GREATEST(created_at, asked_at) <= %(before)s
 ORDER BY GREATEST(created_at, asked_at) LIMIT 100 FOR UPDATE SKIP LOCKED
 
 -- name: lead_of_claim

@@ -13,9 +13,15 @@ ALTER TABLE attempts
     ADD COLUMN kind text NOT NULL DEFAULT 'appointment'
         CONSTRAINT attempts_kind CHECK (kind IN ('appointment', 'prospect'));
 
--- Those that have waited too long are found without reading the others.
+-- The soonest tour of all is found without the guest cards; the soonest of a source by its own
+-- index, which has both: this one must not tempt the planner to read all sources' tours.
+DROP INDEX bookings_pending_by_tour;
+CREATE INDEX bookings_pending_by_tour ON bookings (starts_at, id)
+    WHERE state = 'pending' AND kind = 'appointment';
+
+-- Guest cards that have waited too long are found without reading the others.
 CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_at))
-    WHERE state = 'pending' AND starts_at IS NULL;
+    WHERE state = 'pending' AND kind = 'prospect';
 
 -- Places that no community is known by are counted among the leads that wait for one.
 CREATE INDEX bookings_without_community ON bookings (source)
