@@ -1,11 +1,12 @@
 """Refused requests, sources, what waits and how things stand: as plain data and as text."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adapter.advice import Advice
 from adapter.overview import OUTCOMES, Overview, SourceState
-from adapter.store import Group, Rejection
+from adapter.store import Group, Rejection, UnknownCommunity
 from adapter.stories import table, utc
 
 
@@ -66,7 +67,37 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
         f"  secret {secret['name']}: last used {secret['last_used_at'] or 'never'}"
         for secret in source["secrets"]
     ]
-    return [*lines, f"  events: {counts or 'none'}{last}", f"  rejections: {source['rejections']}"]
+    lines += [f"  events: {counts or 'none'}{last}", f"  rejections: {source['rejections']}"]
+    return lines + _unknown_lines(source["source"], source["unknown_communities"])
+
+
+def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Places that no community is known by, and what to do about them."""
+    lines = [
+        f"  no community is known by {_value(one['value'])} ({one['path'] or 'no place'}): "
+        f"{one['waiting']} held, the last {one['last_at']}"
+        for one in unknown
+    ]
+    hint = "  add them to communities.yaml under known_as, then: "
+    return [*lines, f"{hint}adapter replay --source {source} --state held"] if lines else []
+
+
+def _value(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def unknown_community_as_dict(one: UnknownCommunity) -> dict[str, Any]:
+    """One line of the routing report as plain data, the sender's value as it came where it fits."""
+    try:
+        value = json.loads(one.value or "null")
+    except ValueError:  # it was shortened
+        value = one.value
+    return {
+        "value": value,
+        "path": one.path,
+        "waiting": one.waiting,
+        "last_at": utc(one.last_at),
+    }
 
 
 def group_text(group: Group, advice: Advice) -> str:

@@ -29,6 +29,11 @@ class Upstream:
         found: list[dict[str, Any]] = self._get("prospects")["prospects"]
         return found
 
+    def calls(self) -> list[dict[str, Any]]:
+        """Everything that was called, in order."""
+        found: list[dict[str, Any]] = self._get("requests")["requests"]
+        return found
+
     def posts(self) -> list[dict[str, Any]]:
         """The bodies of all tours that reached it, in order."""
         return self._bodies(CREATE_PATHS[Kind.APPOINTMENT])
@@ -42,8 +47,7 @@ class Upstream:
         return self._bodies(*CREATE_PATHS.values())
 
     def _bodies(self, *paths: str) -> list[dict[str, Any]]:
-        calls = self._get("requests")["requests"]
-        return [call["body"] for call in calls if call["path"] in paths]
+        return [call["body"] for call in self.calls() if call["path"] in paths]
 
     def book(self, body: dict[str, Any]) -> None:
         """Posts a tour as somebody else would."""

@@ -25,6 +25,7 @@ def main() -> None:
 
 
 # Each module adds its commands to the group above, which therefore stands before them.
+import adapter.cli.communities  # noqa: E402
 import adapter.cli.console  # noqa: E402
 import adapter.cli.demo  # noqa: E402
 import adapter.cli.dry_runs  # noqa: E402

@@ -19,8 +19,9 @@ from adapter.store import Rejections, Senders, Store, Traffic
 def sources(context: click.Context, as_json: bool) -> None:
     """List the sources: address, signature, secrets with their last use, events, rejections.
 
-    The oldest secret of a source can be taken out once it is no longer used. With a command:
-    take a real sender's mapping out of the gallery.
+    The oldest secret of a source can be taken out once it is no longer used. Places that no
+    community is known by are told with the number of leads that wait because of them. With a
+    command: take a real sender's mapping out of the gallery.
     """
     if context.invoked_subcommand is not None:
         return
@@ -38,6 +39,7 @@ def _described(settings: Settings, store: Store) -> list[dict[str, Any]]:
     with store.transaction() as leads:
         senders = Senders(leads.connection)
         traffic, uses = senders.traffic(), senders.uses()
+        unknown = senders.unknown_communities()
         rejections = Rejections(leads.connection).counts()
     none = Traffic(events={}, last_event_at=None)
     return [
@@ -52,6 +54,9 @@ def _described(settings: Settings, store: Store) -> list[dict[str, Any]]:
             "last_event_at": stories.utc(traffic.get(name, none).last_event_at),
             "events": dict(traffic.get(name, none).events),
             "rejections": rejections.get(name, 0),
+            "unknown_communities": [
+                listings.unknown_community_as_dict(one) for one in unknown if one.source == name
+            ],
         }
         for name, source in sorted(known.items())
     ]

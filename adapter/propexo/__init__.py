@@ -14,10 +14,10 @@ from urllib.parse import quote, urlencode
 from adapter.events import Attempt, Kind
 from adapter.exceptions import NotSent, OutcomeUnknown
 from adapter.propexo import answers
-from adapter.propexo.answers import Accepted, JobReport, Rate, WriteStatus, reasons_from
+from adapter.propexo.answers import Accepted, JobReport, Page, Rate, WriteStatus, reasons_from
 from adapter.propexo.exchange import Answer, Body, exchange
 
-__all__ = ["Accepted", "JobReport", "Propexo", "Rate", "WriteStatus", "reasons_from"]
+__all__ = ["Accepted", "JobReport", "Page", "Propexo", "Rate", "WriteStatus", "reasons_from"]
 
 CREATE_PATHS: Mapping[Kind, str] = {
     Kind.APPOINTMENT: "/crm/v1/appointments/knock",
@@ -66,11 +66,15 @@ class Propexo:
         return answers.report(self._get(STATUS_PATH + quote(job_id, safe="")))
 
     def records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        """The records of one page of a list. Raises :class:`UpstreamError`, as :meth:`page`."""
+        return self.page(path, query).records
+
+    def page(self, path: str, query: Mapping[str, str]) -> Page:
         """One page of a list; whatever is no object in it is left out.
 
         Raises :class:`UpstreamError` when there is no usable answer.
         """
-        return answers.records(self._get(f"{path}?{urlencode(query)}"))
+        return answers.page(self._get(f"{path}?{urlencode(query)}"))
 
     def check_token(self) -> None:
         """Makes a cheap call; raises :class:`UpstreamError` unless it is answered with success."""

@@ -55,6 +55,15 @@ class JobReport:
     rate: Rate | None = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One page of a list."""
+
+    records: list[Mapping[str, Any]]
+    #: Whether another page follows, as far as the answer says so.
+    has_more: bool
+
+
 def accepted(answer: Answer) -> Accepted:
     """The job of a write that was taken. Raises what any other answer stands for."""
     if not 200 <= answer.status < 300:
@@ -82,15 +91,19 @@ def report(answer: Answer) -> JobReport:
     return JobReport(status=WriteStatus(status), errors=tuple(texts), rate=rate)
 
 
-def records(answer: Answer) -> list[Mapping[str, Any]]:
-    """The objects of one page of a list. Raises :class:`UpstreamError` when there is no list."""
+def page(answer: Answer) -> Page:
+    """One page of a list. Raises :class:`UpstreamError` when there is no list."""
     if answer.status != http.HTTPStatus.OK:
         raise refusal(answer)
-    results = _member(_json(answer.text), "results")
+    data = _json(answer.text)
+    results = _member(data, "results")
     found = _member(results, "logs") if isinstance(results, dict) else results
     if not isinstance(found, list):
         raise UpstreamError("Propexo's answer holds no list", rate=rate_of(answer.headers))
-    return [record for record in found if isinstance(record, dict)]
+    return Page(
+        records=[record for record in found if isinstance(record, dict)],
+        has_more=_member(_member(data, "meta"), "hasMore") is True,
+    )
 
 
 def refusal(answer: Answer) -> UpstreamError:

@@ -10,7 +10,8 @@ from marshmallow import fields, validate
 from adapter.exceptions import Unreadable
 from adapter.mapping import Community
 from adapter.mapping.tables import key_from_value
-from adapter.sources.document import Document
+from adapter.sources.document import Document, document_from_file
+from adapter.sources.problems import MappingErrors
 from adapter.sources.structure import Strict, Texts, load_into
 from adapter.times import zone_from_name
 
@@ -52,6 +53,15 @@ class Communities:
 def examples_file(mapping: Path) -> Path:
     """Where the made-up communities stand that a mapping's samples speak of, if they do."""
     return mapping.parent / "samples" / f"{mapping.stem}.communities.yaml"
+
+
+def communities_from_folder(folder: Path) -> Communities:
+    """The communities of a folder of mappings. Raises :class:`MappingErrors`."""
+    document, _ = document_from_file(folder / FILE)
+    communities = communities_from_document(document)
+    if document.is_wrong:
+        raise MappingErrors(document.problems)
+    return communities
 
 
 def communities_from_document(document: Document) -> Communities:

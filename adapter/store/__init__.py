@@ -21,7 +21,7 @@ from adapter.store.migrate import migrate, pending, reason_of
 from adapter.store.people import Act, People, User
 from adapter.store.rejections import NewRejection, Rejection, Rejections
 from adapter.store.rows import NewBooking
-from adapter.store.senders import Senders, Traffic
+from adapter.store.senders import Senders, Traffic, UnknownCommunity
 from adapter.store.settlements import settlements
 from adapter.store.statements import STATEMENTS
 from adapter.store.tasks import Task
@@ -48,6 +48,7 @@ __all__ = [
     "Task",
     "Traffic",
     "Trouble",
+    "UnknownCommunity",
     "User",
     "Waiting",
     "check_reachable",

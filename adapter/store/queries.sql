@@ -427,6 +427,14 @@ ON CONFLICT (source, name) DO UPDATE SET used_at = GREATEST(secret_uses.used_at,
 -- When each secret last verified a request.
 SELECT source, name, used_at FROM secret_uses
 
+-- name: unknown_communities
+-- What sources call the places of held leads that no community is known by, the most frequent first.
+SELECT b.source, why ->> 'value' AS value, why ->> 'path' AS path, count(*) AS waiting,
+    max(b.created_at) AS last_at
+FROM bookings b, jsonb_array_elements(b.reasons) AS why
+WHERE b.state = 'held' AND b.community IS NULL AND why ->> 'field' = 'community'
+GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2
+
 -- name: event_counts
 -- How many events of each source are in each state, and when the last one came.
 SELECT source, state, count(*) AS events, max(received_at) AS last_at FROM events

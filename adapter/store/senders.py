@@ -20,6 +20,20 @@ class Traffic:
     last_event_at: dt.datetime | None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class UnknownCommunity:
+    """What a source calls a place that no community is known by, and who waits because of it."""
+
+    source: str
+    #: As JSON text, shortened; None: the webhook names none, or what it named is erased.
+    value: str | None
+    #: Where the mapping looked.
+    path: str | None
+    #: Leads that wait for a person because of it.
+    waiting: int
+    last_at: dt.datetime
+
+
 class Senders:
     """The rows, over one connection and within its transaction."""
 
@@ -35,6 +49,14 @@ class Senders:
         """When each secret last verified a request, by source and variable."""
         rows = self._connection.execute(STATEMENTS["secret_uses"]).fetchall()
         return {(row["source"], row["name"]): row["used_at"] for row in rows}
+
+    def unknown_communities(self) -> list[UnknownCommunity]:
+        """The routing report: what leads wait for because no community is known by it.
+
+        Read from the leads that wait, by an index of their own: it gets shorter as they are mended.
+        """
+        rows = self._connection.execute(STATEMENTS["unknown_communities"]).fetchall()
+        return [UnknownCommunity(**row) for row in rows]
 
     def traffic(self) -> dict[str, Traffic]:
         """The events of each source that ever sent one."""
