@@ -30,6 +30,11 @@ SENTENCES = {
     "replaced": "a newer request of the same person took its place: booking {}",
 }
 
+#: What is to be done where a tour is called off that stood for a guest card too.
+GAVE_WAY = (
+    "; it stood for booking {0} too, the same person's lead without a time, which is in Knock by "
+    "neither: adapter replay {0} --force --reason …"
+)
 
 #: States of a booking that can be called off here: it is not in Knock for certain.
 STILL_OURS = (
@@ -242,8 +247,13 @@ class Intake:
                 now=now,
                 by=event.source,
             )
-            done = _reason(f"booking {earlier.id} was still waiting and is discarded")
-            draft = draft.but(BookingState.DISCARDED, "cancellation_done", done)
+            done = f"booking {earlier.id} was still waiting and is discarded"
+            card = _card_that_gave_way(leads, earlier, now)
+            if card is None:
+                draft = draft.but(BookingState.DISCARDED, "cancellation_done", _reason(done))
+            else:
+                todo = _reason(done + GAVE_WAY.format(card.id))
+                draft = draft.but(BookingState.HELD, "cancellation", todo)
         elif earlier is not None:
             leads.note_cancellation(earlier.id, now=now)
             what = "the tour" if earlier.kind is Kind.APPOINTMENT else "what came of the lead"
@@ -285,6 +295,20 @@ def _beside_earlier(
             why = _sentence("changed_after_first", earlier.id)
             return draft.but(BookingState.HELD, "changed_after_first", why)
     return draft
+
+
+def _card_that_gave_way(leads: Leads, tour: Booking, now: dt.datetime) -> Booking | None:
+    """The newest guest card that was not made because of a tour, where that person has nothing."""
+    standing = leads.live_bookings_of(tour.person_keys, order.LIVE)
+    if order.judge(event_id=0, starts_at=None, asked_at=now, others=standing, now=now).reason:
+        return None
+    states = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
+    cards = [
+        other
+        for other in leads.live_bookings_of(tour.person_keys, states)
+        if other.kind is Kind.PROSPECT and other.asked_at > now - order.CARD_LASTS
+    ]
+    return cards[-1] if cards else None
 
 
 def _are_twins(other: Booking, draft: NewBooking, event: Event) -> bool:

@@ -619,6 +619,28 @@ def test_a_cancelled_lead_is_told_as_what_it_is(home: House, tmp_path: Path) -> 
     assert str(card.id) in call_off.reasons[-1].reason
 
 
+@pytest.mark.parametrize("card_first", [True, False])
+def test_a_tour_that_is_called_off_before_it_went_out_takes_no_lead_along(
+    home: House, upstream: Upstream, tmp_path: Path, card_first: bool
+) -> None:
+    off = SECTIONS | {"cancellation": {"kind": "off"}}
+    off["tests"] = [*SECTIONS["tests"], {"payload": SAMPLE | {"kind": "off"}, "cancellation": True}]
+    learn(home, tmp_path, portal=off)
+    if card_first:
+        (card,) = home.mapped("form", lead(2, email="dana@example.com"))
+    home.mapped("portal", tour(1, email="dana@example.com"))
+    if not card_first:
+        (card,) = home.mapped("form", lead(2, email="dana@example.com"))
+    (call_off,) = home.mapped("portal", tour(1, email="dana@example.com", kind="off"))
+
+    assert (call_off.state, call_off.reason) == (HELD, "cancellation")
+    assert f"adapter replay {card.id} --force" in call_off.reasons[-1].reason
+    replays = Replays(home.settings, home.pipeline.store, home.pipeline.sources, home.clock)
+    replays.replay(card.event_id, by="ana", dry_run=False, forced_because="called off")
+    settle(home)
+    assert (len(upstream.posts()), len(upstream.cards())) == (0, 1)
+
+
 def test_ages_count_from_the_arrival_not_from_the_senders_clock(home: House) -> None:
     (booking,) = home.mapped("portal", lead(1))
     assert booking.asked_at == booking.created_at == START

@@ -83,14 +83,17 @@ def lost(record: Record) -> Iterator[str]:
     """An acknowledged lead that neither stands in Knock nor waits for a person.
 
     One that was replaced, or is a repeat, is not lost while another of its person stands or waits.
+    To a lead without a time the guest card is enough, and that of a tour is one.
     """
-    standing = {record.leads[tour.lead_id].place for tour in record.tours if tour.stands}
+    toured = {record.leads[tour.lead_id].place for tour in record.tours if tour.stands}
+    known = toured | {record.leads[card.lead_id].place for card in record.cards}
     waiting = {record.leads[lead_id].place for lead_id in record.leads if _waits(record, lead_id)}
     for lead in _acknowledged(record):
         states = {booking.state for booking in record.bookings.get(lead.id, ())}
         if _waits(record, lead.id) or _moves(record, lead.id):
             continue
         replaced = states <= {BookingState.DUPLICATE, BookingState.SUPERSEDED} and states
+        standing = known if lead.starts_at is None else toured
         if lead.place not in standing and not (replaced and lead.place in waiting):
             yield f"{lead.id} is {_words(states)}, and nothing stands or waits for a person"
 
@@ -103,7 +106,7 @@ def stored_twice(record: Record) -> Iterator[str]:
 
 
 def posted_twice(record: Record) -> Iterator[str]:
-    """A second POST for one tour of one person, after one that may have booked it."""
+    """A second POST for one tour or guest card of one person, after one that may have made it."""
     seen: dict[tuple[object, ...], str] = {}
     for post in record.posts:
         lead = record.leads[post.lead_id]
@@ -119,6 +122,8 @@ def older_after_newer(record: Record) -> Iterator[str]:
     newest: dict[tuple[str, str], Lead] = {}
     for post in record.posts:
         lead = record.leads[post.lead_id]
+        if lead.starts_at is None:
+            continue  # a guest card changes no tour
         before = newest.get(lead.place)
         if before is not None and lead.number < before.number:
             yield f"{lead.id} was posted after {before.id}"
@@ -130,26 +135,31 @@ def older_stands(record: Record) -> Iterator[str]:
     """A person's newest request was booked in Knock, and an older one of theirs stands."""
     newest: dict[tuple[str, str], Lead] = {}
     for lead in sorted(record.leads.values(), key=lambda lead: lead.number):
-        newest[lead.place] = lead
+        if lead.starts_at is not None:
+            newest[lead.place] = lead
     booked = {record.leads[tour.lead_id].number_at_place for tour in record.tours}
     for tour in record.tours:
         lead = record.leads[tour.lead_id]
-        last = newest[lead.place]
+        last = newest.get(lead.place, lead)
         if tour.stands and lead.number < last.number and last.number_at_place in booked:
             yield f"{lead.id} stands, though {last.id} was booked"
 
 
 def wrong_hour(record: Record) -> Iterator[str]:
-    """A tour at another instant, or at another community, than the lead said."""
+    """A tour at another instant, or at another community, than the lead said; or a guest card."""
     for tour in record.tours:
         lead = record.leads[tour.lead_id]
         if (tour.starts_at, tour.community_id) != (lead.starts_at, COMMUNITIES[lead.community][1]):
             yield f"{lead.id} stands at {tour.starts_at:%Y-%m-%dT%H:%MZ} in {tour.community_id}"
+    for card in record.cards:
+        lead = record.leads[card.lead_id]
+        if lead.starts_at is not None or card.community_id != COMMUNITIES[lead.community][1]:
+            yield f"{lead.id} has a guest card in {card.community_id}"
 
 
 def denied(record: Record) -> Iterator[str]:
-    """A tour in Knock whose booking says that it is not there."""
-    for lead_id in {tour.lead_id for tour in record.tours}:
+    """A tour or a guest card in Knock whose booking says that it is not there."""
+    for lead_id in {one.lead_id for one in (*record.tours, *record.cards)}:
         states = {booking.state for booking in record.bookings.get(lead_id, ())}
         if not states & SENT:
             yield f"{lead_id} is in Knock, and its booking is {_words(states)}"
@@ -222,6 +232,8 @@ def _counts(record: Record) -> dict[str, int]:
         "acknowledged": sum(told.is_acknowledged for told in record.told),
         "events": sum(map(len, record.events.values())),
         **{state: states[state] for state in COUNTED},
+        "without a time": sum(lead.starts_at is None for lead in record.leads.values()),
+        "guest cards": len(record.cards),
         "unknown and never posted": len(_unsent(record)),
     }
 

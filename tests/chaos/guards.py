@@ -127,6 +127,16 @@ STATEMENTS["lock_keys"] = b"SELECT %(keys)s::bigint[]"
         options=("--people", "24"),
     ),
     Guard(
+        name="one guest card for a person",
+        breaks={
+            "adapter/order.py": """
+def _card_beside(known):
+    return Verdict(state=BookingState.PENDING)
+"""
+        },
+        options=("--people", "24"),
+    ),
+    Guard(
         name="the rate",
         breaks={
             "adapter/pace.py": """

@@ -1,4 +1,4 @@
-"""The leads of one round: made-up people who ask for tours, and how their webhooks come."""
+"""The leads of one round: made-up people who ask, mostly for tours, and how their webhooks come."""
 
 import dataclasses
 import datetime as dt
@@ -21,7 +21,7 @@ _AREAS = ("303", "720", "970", "213", "310", "415", "503", "602", "702", "801")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Lead:
-    """One request for a tour: one webhook, however often it is sent."""
+    """One request, for a tour or without a time: one webhook, however often it is sent."""
 
     id: str
     source: str
@@ -30,7 +30,8 @@ class Lead:
     #: Empty where the person gave none.
     phone: str
     community: str
-    starts_at: dt.datetime
+    #: None: it asks for no time.
+    starts_at: dt.datetime | None
     #: Its place among the requests of the person, the oldest first.
     number: int
 
@@ -46,14 +47,18 @@ class Lead:
 
     def body(self) -> bytes:
         """The webhook's body, in the words of its source."""
+        name = f"Robin {self.person.partition('@')[0].title()}"
+        contact = {"name": name, "email": self.person, "phone": self.phone}
+        fields = {"id": self.id, "property": self.community, **contact, "tour": self._tour()}
+        return json.dumps(fields).encode()
+
+    def _tour(self) -> dict[str, str]:
+        if self.starts_at is None:
+            return {"day": "", "time": ""} if self.source == "portal" else {}
         local = self.starts_at.astimezone(COMMUNITIES[self.community][0])
         if self.source == "portal":
-            tour = {"day": f"{local:%m/%d/%Y}", "time": f"{local:%I:%M %p}".lstrip("0")}
-        else:
-            tour = {"starts_at": local.isoformat()}
-        name = f"Robin {self.person.partition('@')[0].title()}"
-        fields = {"name": name, "email": self.person, "phone": self.phone, "tour": tour}
-        return json.dumps({"id": self.id, "property": self.community, **fields}).encode()
+            return {"day": f"{local:%m/%d/%Y}", "time": f"{local:%I:%M %p}".lstrip("0")}
+        return {"starts_at": local.isoformat()}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,25 +110,34 @@ def _steps(rng: random.Random, name: str, number: int, without: Collection[str])
 
 
 def _leads(rng: random.Random, name: str, number: int) -> Iterator[Lead]:
-    """One to three requests of one person for one community, each for another day."""
+    """One to three requests of one person for one community, each for another day.
+
+    Some ask without a time, before, between or after them; some do nothing else, once or twice.
+    """
     community = rng.choice(sorted(COMMUNITIES))
     area, line = divmod(number, 100)
     phone = f"({_AREAS[area]}) 555-01{line:02}" if area < len(_AREAS) else ""
-    today = dt.datetime.now(COMMUNITIES[community][0]).date()
     # A newer request may be for an earlier day: the order of the tours says nothing.
-    for place, days in enumerate(rng.sample(range(9, 60), rng.choice((1, 1, 2, 3)))):
-        day = today + dt.timedelta(days=days)
-        time = dt.time(rng.randint(9, 18), rng.choice((0, 15, 30, 45)))
-        local = dt.datetime.combine(day, time, COMMUNITIES[community][0])
+    wishes: list[int | None] = [*rng.sample(range(9, 60), rng.choice((0, 1, 1, 2, 3)))]
+    for _ in range(rng.choice((0, 0, 1, 2)) if wishes else rng.choice((1, 2))):
+        wishes.insert(rng.randint(0, len(wishes)), None)
+    for place, days in enumerate(wishes):
         yield Lead(
             id=f"{name}-{place}",
             source=rng.choice(SOURCES),
             person=f"{name}@example.com",
             phone=phone,
             community=community,
-            starts_at=local.astimezone(dt.UTC),
+            starts_at=None if days is None else _start(rng, community, days),
             number=place,
         )
+
+
+def _start(rng: random.Random, community: str, days: int) -> dt.datetime:
+    zone = COMMUNITIES[community][0]
+    day = dt.datetime.now(zone).date() + dt.timedelta(days=days)
+    time = dt.time(rng.randint(9, 18), rng.choice((0, 15, 30, 45)))
+    return dt.datetime.combine(day, time, zone).astimezone(dt.UTC)
 
 
 def _twin(lead: Lead) -> Lead:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from adapter.events import Booking, Event
-from adapter.propexo import CREATE_PATH
+from adapter.propexo import CREATE_PATHS
 from adapter.store import Store
 from tests.chaos.leads import Lead
 from tests.chaos.senders import Told
@@ -42,6 +42,14 @@ class Tour:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """One post of a guest card that Knock took."""
+
+    lead_id: str
+    community_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
     """One call of any kind that the sandbox received."""
 
@@ -62,6 +70,7 @@ class Record:
     bookings: Mapping[str, Sequence[Booking]]
     posts: Sequence[Post]
     tours: Sequence[Tour]
+    cards: Sequence[Card]
     #: All calls since the start of the minute before the round.
     calls: Sequence[Call]
     #: Rows that still move after all patience.
@@ -93,9 +102,13 @@ def posts_from(calls: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) ->
     """The creates of these leads among the sandbox's calls."""
     posts = []
     for call in calls:
-        lead_id = _lead_id(call["body"]) if call["path"] == CREATE_PATH else ""
+        lead_id = _lead_id(call["body"]) if call["path"] in CREATE_PATHS.values() else ""
         if lead_id in leads:
-            posts.append(Post(lead_id=lead_id, may_have_booked=call["status"] not in CLEAR_NO))
+            # Who asks again without a time after the first guest card has failed gets another one.
+            has_failed = (call["fault"] or {}).get("job") == "FAILURE"
+            is_no = has_failed and leads[lead_id].starts_at is None
+            may_have_booked = call["status"] not in CLEAR_NO and not is_no
+            posts.append(Post(lead_id=lead_id, may_have_booked=may_have_booked))
     return posts
 
 
@@ -110,6 +123,16 @@ def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Le
         )
         for one in appointments
         if (lead_id := _lead_id(one["request"])) in leads
+    ]
+
+
+def cards_from(prospects: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Card]:
+    """The guest cards that were made for these leads."""
+    return [
+        Card(lead_id=lead_id, community_id=one["community_id"])
+        for one in prospects
+        for inquiry in one["inquiries"]
+        if (lead_id := _lead_id(inquiry["request"])) in leads
     ]
 
 
@@ -150,6 +173,7 @@ def read(
         bookings=bookings,
         posts=posts_from(calls, leads),
         tours=tours_from(stage.upstream.appointments(), leads),
+        cards=cards_from(stage.upstream.prospects(), leads),
         calls=calls_from(calls, began_at - dt.timedelta(seconds=60)),
         moving=moving,
         worst_seconds=worst[0],

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import psutil
 import requests
@@ -37,11 +37,6 @@ SETTINGS = {
 
 class Sandbox(Upstream):
     """The sandbox, with all that it remembers."""
-
-    def calls(self) -> list[dict[str, Any]]:
-        """Every call of Propexo's API, in the order in which it came."""
-        found: list[dict[str, Any]] = self._get("requests")["requests"]
-        return found
 
     def forget_faults(self) -> None:
         """No call meets a fault any more."""

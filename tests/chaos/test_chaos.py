@@ -13,7 +13,7 @@ import pytest
 from adapter.events import Booking, BookingState, Event, EventState
 from tests.chaos.audit import AUDITS, CALLS_PER_MINUTE, findings_from, most_calls
 from tests.chaos.leads import Lead, journeys
-from tests.chaos.record import Call, Post, Record, Tour
+from tests.chaos.record import Call, Card, Post, Record, Tour
 from tests.chaos.senders import Told
 from tests.chaos.stage import ROOT
 
@@ -72,6 +72,7 @@ SOUND = Record(
     bookings={OLDER.id: [booking(BOOKED)], NEWER.id: [booking(BOOKED)]},
     posts=(post(OLDER), post(NEWER)),
     tours=(tour(OLDER, stands=False), tour(NEWER, stands=True)),
+    cards=(),
     calls=(),
     moving=(),
     worst_seconds=1.0,
@@ -135,6 +136,50 @@ UNSOUND: dict[str, dict[str, Any]] = {
     },
     "429": {"calls": (Call(at=NOW, status=429, is_injected=False),)},
 }
+
+
+#: The same person asked twice without a time, first of all, and again later.
+ASKED = dataclasses.replace(OLDER, id="a-q", starts_at=None)
+AGAIN = dataclasses.replace(NEWER, id="a-q2", starts_at=None)
+CARD = Card(lead_id=ASKED.id, community_id="com_elm")
+
+
+def without_times(**changes: Any) -> set[str]:
+    """The audits that complain when only these two were sent, one card was made, and so on."""
+    record = {
+        "leads": {ASKED.id: ASKED, AGAIN.id: AGAIN},
+        "told": (told(ASKED, 1), told(AGAIN, 2)),
+        "events": {ASKED.id: [event(1)], AGAIN.id: [event(2)]},
+        "bookings": {ASKED.id: [booking(BOOKED)], AGAIN.id: [booking(DUPLICATE)]},
+        "posts": (post(ASKED),),
+        "tours": (),
+        "cards": (CARD,),
+    }
+    return found(**record | changes)
+
+
+def test_guest_cards_are_audited() -> None:
+    assert without_times() == set()
+    assert without_times(cards=(), posts=()) == {"lost"}
+    assert without_times(posts=(post(ASKED), post(AGAIN))) == {"posted twice"}
+    denied = {ASKED.id: [booking(SUPERSEDED)], AGAIN.id: [booking(DUPLICATE)]}
+    assert without_times(bookings=denied) == {"denied"}
+    elsewhere = dataclasses.replace(CARD, community_id="com_oak")
+    assert without_times(cards=(elsewhere,)) == {"wrong hour"}
+    assert without_times(tours=(tour(ASKED, stands=True, starts_at=NOW),)) == {"wrong hour"}
+
+
+def test_a_tour_is_a_guest_card_and_a_guest_card_is_no_tour() -> None:
+    leads = {ASKED.id: ASKED, NEWER.id: NEWER}
+    events = {ASKED.id: [event(1)], NEWER.id: [event(2)]}
+    sent = {"leads": leads, "told": (told(ASKED, 1), told(NEWER, 2)), "events": events}
+    bookings = {ASKED.id: [booking(SUPERSEDED)], NEWER.id: [booking(BOOKED)]}
+    tours = (tour(NEWER, stands=True),)
+    assert found(**sent, bookings=bookings, tours=tours, posts=(post(NEWER),)) == set()
+    bookings = {ASKED.id: [booking(BOOKED)], NEWER.id: [booking(DUPLICATE)]}
+    assert found(**sent, bookings=bookings, tours=(), cards=(CARD,), posts=(post(ASKED),)) == {
+        "lost"
+    }
 
 
 @pytest.mark.parametrize("kind", AUDITS)
