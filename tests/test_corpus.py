@@ -1,5 +1,6 @@
 """Real payloads of many senders, through the gallery's mappings, or else through tests/corpus."""
 
+import dataclasses
 import datetime as dt
 import json
 import tempfile
@@ -9,8 +10,11 @@ from typing import Any
 import pytest
 
 from adapter import sources
+from adapter.appointment import request_from
 from adapter.config import Policy
-from adapter.mapping import Delivery, Item, Mapped, Outcome
+from adapter.events import Kind
+from adapter.mapping import Delivery, Item, Mapped, Outcome, WithoutTime
+from adapter.sandbox.schemas import prospect_schema
 from adapter.sources import Source
 from adapter.sources.loading import load_files
 
@@ -135,7 +139,9 @@ def test_the_mappings_pass_their_own_tests() -> None:
     assert [str(problem) for problem in sources.check([FOLDER], Policy())] == []
 
 
-def _deliver(name: str, meta: dict[str, Any]) -> Mapped:
+def _deliver(
+    name: str, meta: dict[str, Any], without_time: WithoutTime = WithoutTime.HOLD
+) -> Mapped:
     body = (PAYLOADS / meta["raw_file"]).read_bytes()
     content_type = meta["content_type"].split(" (")[0]
     expect = meta.get("expect", {})
@@ -144,9 +150,12 @@ def _deliver(name: str, meta: dict[str, Any]) -> Mapped:
     else:
         day = dt.date(2018, 8, 1)
     now = dt.datetime.combine(day, dt.time(), dt.UTC) - dt.timedelta(days=2)
+    source = loaded[name]
+    compiled = dataclasses.replace(source.compiled, without_time=without_time)
+    source = dataclasses.replace(source, compiled=compiled)
     # Some senders say the community in the address only.
     delivery = Delivery(body=body, content_type=content_type, query="community=corpus")
-    return loaded[name].map(delivery, now=now)
+    return source.map(delivery, now=now)
 
 
 def _meta(name: str) -> dict[str, Any]:
@@ -202,6 +211,22 @@ def test_what_is_read_of_a_lead_that_waits(name: str, fields: dict[str, str]) ->
     (item,) = _deliver(name, _meta(name)).items
     assert item.outcome is Outcome.HELD
     assert dict(item.appointment) | fields == dict(item.appointment)
+
+
+@pytest.mark.corpus
+def test_real_leads_without_a_time_become_guest_cards_that_propexo_takes() -> None:
+    made, held = [], {}
+    for name in sorted(loaded):
+        meta = _meta(name)
+        for item in _deliver(name, meta, WithoutTime.PROSPECT).items:
+            if item.outcome is Outcome.PROSPECT:
+                made.append(name)
+                request = request_from(item.appointment, {}, item.kind)
+                assert prospect_schema({}).issues(request) == [], name
+            elif item.kind is Kind.PROSPECT:
+                held[name] = {reason.field for reason in item.because}
+    assert len(set(made)) > 15, "most of those that are only leads"
+    assert all(fields <= {"email_1", "event"} for fields in held.values()), held
 
 
 def _differences(expect: dict[str, Any], item: Item) -> dict[str, tuple[Any, Any]]:
