@@ -215,10 +215,11 @@ def story_text(story: Story) -> str:
 def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     why = f" ({booking.reason})" if booking.reason else ""
     tour = _tour(booking) or "no time"
+    instant = f" = {utc(booking.starts_at)}" if booking.starts_at else ""
     place = booking.community or "an unknown community"
     lines = [
         f"booking {booking.id}: {booking.state}{why}",
-        f"  {person(booking.appointment)} at {place}, {tour} = {utc(booking.starts_at) or '-'}",
+        f"  {person(booking.appointment)} at {place}, {tour}{instant}",
     ]
     lines += [f"  {line}" for line in _contact_lines(booking.appointment)]
     if booking.job_id:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapter import answers
+from adapter import answers, stories
 from adapter.events import Attempt, BookingState, EventState, Kind
 from adapter.exceptions import NotPossible
 from adapter.repairs import Repairs
@@ -579,6 +579,19 @@ def test_held_leads_become_cards_when_the_mapping_says_so(
     again = replays.replay(held.event_id, by="ana", dry_run=False)
     assert again.refusal is not None
     assert "is booked" in again.refusal
+
+
+def test_people_are_shown_what_it_is(home: House) -> None:
+    (card,) = home.mapped("portal", lead(1))
+    settle(home)
+    booked = home.booking(card.id)
+    row = stories.bookings_table([booked]).splitlines()[1]
+    assert "no time: prospect" in row
+    data = stories.booking_as_dict(booked)
+    assert (data["kind"], data["state"], data["starts_at"]) == ("prospect", "booked", None)
+    text = stories.story_text(home.story(card.id))
+    assert f"booking {card.id}: booked (job_succeeded)\n" in text
+    assert "  Dana Okafor at maple-court, no time: prospect\n" in text
 
 
 def test_a_sender_that_waits_is_not_told_of_a_tour(home: House) -> None:
