@@ -306,7 +306,7 @@ def _card_that_gave_way(leads: Leads, tour: Booking, now: dt.datetime) -> Bookin
     cards = [
         other
         for other in leads.live_bookings_of(tour.person_keys, states)
-        if other.kind is Kind.PROSPECT and other.asked_at > now - order.CARD_LASTS
+        if other.kind is Kind.PROSPECT and order.stands(other, now)
     ]
     return cards[-1] if cards else None
 

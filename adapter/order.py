@@ -55,7 +55,7 @@ def judge(
 
     Without ``starts_at`` it is a guest card.
     """
-    standing = [other for other in others if _stands(other, now)]
+    standing = [other for other in others if stands(other, now)]
     tours = [other for other in standing if other.kind is Kind.APPOINTMENT]
     if starts_at is None:
         return _card_beside(max(tours or standing, key=_age, default=None))
@@ -68,10 +68,10 @@ def judge(
     return dataclasses.replace(verdict, replaces=verdict.replaces + cards)
 
 
-def _stands(other: Booking, now: dt.datetime) -> bool:
+def stands(other: Booking, now: dt.datetime) -> bool:
     """Whether it still counts: a tour to come, a guest card of these days."""
     if other.kind is Kind.PROSPECT:
-        return other.asked_at > now - CARD_LASTS
+        return max(other.created_at, other.asked_at) > now - CARD_LASTS
     return other.starts_at is not None and other.starts_at > now
 
 
@@ -125,7 +125,7 @@ def _tour_beside(
 def has_newer(booking: Booking, others: Sequence[Booking], now: dt.datetime) -> bool:
     """Whether one of ``others`` was asked for later and still counts; to a card any tour does."""
     return any(
-        _stands(other, now)
+        stands(other, now)
         and may_replace(other.kind, booking.kind)
         and (other.kind is not booking.kind or _age(other) > _age(booking))
         for other in others

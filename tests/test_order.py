@@ -12,6 +12,7 @@ from adapter.order import Verdict, judge
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 TWO, FOUR = NOW + dt.timedelta(days=2, hours=2), NOW + dt.timedelta(days=2, hours=4)
 EARLY, LATE = NOW - dt.timedelta(minutes=9), NOW - dt.timedelta(minutes=1)
+LONG_AGO = NOW - dt.timedelta(days=30)
 PENDING, BOOKED, UNKNOWN = BookingState.PENDING, BookingState.BOOKED, BookingState.UNKNOWN
 
 
@@ -44,6 +45,11 @@ def other(
 
 def card(id_: int, asked_at: dt.datetime, state: BookingState = BOOKED) -> Booking:
     return dataclasses.replace(other(id_, None, asked_at, state), kind=Kind.PROSPECT)
+
+
+def old(booking: Booking) -> Booking:
+    """The same, stored a month ago."""
+    return dataclasses.replace(booking, created_at=LONG_AGO)
 
 
 def dup(reason: str) -> Verdict:
@@ -94,7 +100,9 @@ def dup(reason: str) -> Verdict:
         ([], None, LATE, Verdict(state=PENDING)),
         ([card(7, EARLY, PENDING)], None, LATE, dup("same_person_asked_before")),
         ([card(7, EARLY, UNKNOWN)], None, LATE, dup("same_person_asked_before")),
-        ([card(7, NOW - dt.timedelta(days=30))], None, LATE, Verdict(state=PENDING)),
+        ([card(7, LONG_AGO)], None, LATE, dup("same_person_asked_before")),
+        ([old(card(7, LONG_AGO))], None, LATE, Verdict(state=PENDING)),
+        ([old(card(7, EARLY))], None, LATE, dup("same_person_asked_before")),
         # An older request that comes late never goes out after a newer one.
         (
             [other(7, FOUR, LATE)],
