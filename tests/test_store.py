@@ -131,6 +131,19 @@ def test_a_newer_procrastinate_brings_its_further_files_only(empty_database: str
         connection.execute("SELECT 'procrastinate_periodic_defers_job_id_fkey'::regclass")
 
 
+def test_a_newer_versions_columns_do_not_stop_an_older_one(opened: Store) -> None:
+    """As when the release phase migrates while the old workers still run."""
+    booking_id = insert_booking(opened)
+    with opened.transaction() as leads:
+        leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        for table in ("events", "bookings", "attempts"):
+            leads.connection.execute(f"ALTER TABLE {table} ADD COLUMN later int".encode())
+    with opened.transaction() as leads:
+        story = leads.story(str(booking_id))
+    assert story is not None
+    assert len(story.attempts[booking_id]) == 1
+
+
 def test_an_event_comes_with_its_task(opened: Store) -> None:
     event_id = insert_event(opened)
 

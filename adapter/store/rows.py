@@ -63,28 +63,30 @@ def _reasons(data: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
     return tuple(Reason.from_dict(reason) for reason in data)
 
 
+def _known(kind: type[Event | Booking | Attempt], row: Row) -> Row:
+    """The columns that this version knows: a newer one may have added some while we still run."""
+    return {field.name: row[field.name] for field in dataclasses.fields(kind)}
+
+
 def event_from_row(row: Row) -> Event:
     """A row of events."""
-    return Event(**row | {"state": EventState(row["state"]), "reasons": _reasons(row["reasons"])})
+    read = {"state": EventState(row["state"]), "reasons": _reasons(row["reasons"])}
+    return Event(**_known(Event, row) | read)
 
 
 def booking_from_row(row: Row) -> Booking:
     """A row of bookings."""
-    fields = {key: value for key, value in row.items() if key != "item"}
-    return Booking(
-        **fields
-        | {
-            "state": BookingState(row["state"]),
-            "kind": Kind(row["kind"]),
-            "reasons": _reasons(row["reasons"]),
-            "person_keys": tuple(row["person_keys"]),
-        }
-    )
+    read = {
+        "state": BookingState(row["state"]),
+        "kind": Kind(row["kind"]),
+        "reasons": _reasons(row["reasons"]),
+        "person_keys": tuple(row["person_keys"]),
+    }
+    return Booking(**_known(Booking, row) | read)
 
 
 def attempt_from_row(row: Row) -> Attempt:
     """A row of attempts."""
-    fields = {key: value for key, value in row.items() if key != "lease_until"}
     outcome = row["outcome"]
-    kept = {"outcome": AttemptOutcome(outcome) if outcome else None, "kind": Kind(row["kind"])}
-    return Attempt(**fields | kept)
+    read = {"outcome": AttemptOutcome(outcome) if outcome else None, "kind": Kind(row["kind"])}
+    return Attempt(**_known(Attempt, row) | read)
