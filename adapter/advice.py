@@ -78,6 +78,10 @@ BY_WORD: Final[Mapping[str, tuple[str, str]]] = {
         "It was sent, the answer was lost, and it is in none of Propexo's lists.",
         "Look in Knock. Confirm it if the tour is there; if not, release it.",
     ),
+    "waited_too_long": (
+        "It asks for no time, and could not be put into Knock for days.",
+        "Call or write to the renter. Release it when Propexo answers again, or discard it.",
+    ),
     "tour_time_passed": (
         "Its time came before it could be booked.",
         "Call the renter. Release it with another time, or discard it.",

@@ -250,6 +250,10 @@ def why_not_release(booking: Booking) -> str | None:
         return "It is on its way."
     if booking.state is BookingState.PENDING:
         return "It waits to be sent, and goes out by itself."
+    if booking.state is BookingState.BOOKED and booking.kind is Kind.PROSPECT:
+        return (
+            "Its guest card stands in Knock. With a time, adapter release books a tour beside it."
+        )
     if booking.state is BookingState.BOOKED:
         return (
             "It is booked. Sending it again would mail the renter again and cancel the first tour."
@@ -262,9 +266,10 @@ def why_not_release(booking: Booking) -> str | None:
 
 
 def may_confirm(booking: Booking) -> bool:
-    """Whether a person may say that the tour stands in Knock."""
-    is_tour = booking.reason != "cancellation" and booking.starts_at is not None
-    return booking.state in RELEASABLE and is_tour
+    """Whether a person may say that the tour, or the guest card, stands in Knock."""
+    is_card = booking.kind is Kind.PROSPECT
+    can_stand = booking.reason != "cancellation" and (is_card or booking.starts_at is not None)
+    return booking.state in RELEASABLE and can_stand
 
 
 def may_discard(booking: Booking) -> bool:

@@ -9,11 +9,13 @@ import psycopg
 import pytest
 
 from adapter import answers, stories
+from adapter.advice import advice_for
 from adapter.events import Attempt, BookingState, EventState, Kind
 from adapter.exceptions import NotPossible
-from adapter.repairs import Repairs
+from adapter.repairs import Repairs, may_confirm, why_not_release
 from adapter.replays import Replays
 from adapter.sources import load
+from adapter.store import Trouble
 from tests.house import START, House
 from tests.serving import LEAD, write_mappings
 from tests.test_once_and_in_order import look, settle
@@ -354,6 +356,7 @@ def test_a_guest_card_is_tried_for_some_days_and_then_a_person_calls(
     home.pipeline.recover()
     expired = home.booking(booking.id)
     assert (expired.state, expired.reason) == (EXPIRED, "waited_too_long")
+    assert "asks for no time" in advice_for(Trouble.of(expired)).wrong
 
     repairs(home).release(booking.id, {}, by="ana")
     home.pipeline.recover()
@@ -502,6 +505,22 @@ def test_a_held_card_is_released_as_one(home: House, upstream: Upstream) -> None
     assert home.state(held.id) is BOOKED
     assert len(upstream.cards()) == 1
     assert upstream.posts() == []
+
+
+def test_a_card_that_somebody_has_seen_in_knock_is_confirmed(
+    home: House, upstream: Upstream
+) -> None:
+    upstream.fault({"drop": "before"})
+    (card,) = home.mapped("portal", lead(1))
+    home.send()
+    assert may_confirm(home.booking(card.id))
+    repairs(home).confirm(card.id, by="ana")
+    settle(home)
+
+    booked = home.booking(card.id)
+    assert (booked.state, booked.reason) == (BOOKED, "seen_in_knock")
+    assert "guest card stands in Knock" in (why_not_release(booked) or "")
+    assert len(upstream.cards()) == 1
 
 
 def test_a_held_card_with_a_time_is_a_tour(home: House, upstream: Upstream) -> None:

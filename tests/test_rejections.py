@@ -439,6 +439,7 @@ def test_sources_tells_what_each_one_sent(desk: Desk, run: Any) -> None:
         "last_event_at": "2026-03-02T18:00:00Z",
         "events": {"received": 1},
         "rejections": 1,
+        "unknown_communities": [],
     }
     assert found["by-address"]["preset"] == "hubspot-v3"
     text = run("sources")
