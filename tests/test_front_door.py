@@ -17,7 +17,7 @@ from adapter.exceptions import ConfigurationError
 from adapter.processes import Supervisor
 from adapter.signatures import Request, sign
 from adapter.signatures.request import FORM_TYPE
-from adapter.store import Rejections, Store
+from adapter.store import Filter, Rejections, Store
 from tests.conftest import run_sql, url_of
 from tests.serving import LEAD, Answer, Served, served, target_of, write_mappings
 from tests.waiting import wait_until
@@ -124,7 +124,7 @@ def test_slacks_question_is_answered_only_when_it_is_signed(web: Served) -> None
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert send(web, request, **{"X-Slack-Signature": "v0=" + "0" * 64}).status == 401
     with Store(web.database) as store, store.transaction() as leads:
-        assert leads.events(source="slack") == [], "a question is no lead"
+        assert leads.events(Filter(source="slack")) == [], "a question is no lead"
 
 
 @pytest.mark.processes
@@ -139,7 +139,7 @@ def test_zooms_question_is_answered_only_when_it_is_signed(web: Served) -> None:
     assert send(web, request, **{"x-zm-signature": "v0=" + "0" * 64}).status == 401
     assert send(web, signed("zoom")).status == 202, "a webhook is one"
     with Store(web.database) as store, store.transaction() as leads:
-        assert len(leads.events(source="zoom")) == 1, "a question is no lead"
+        assert len(leads.events(Filter(source="zoom"))) == 1, "a question is no lead"
 
 
 # limits ----------------------------------------------------------------------------------------
