@@ -146,7 +146,10 @@ SENTENCES: Final[Mapping[str, str]] = {
 def sentence_name(finding: Finding, said: Container[str] = SENTENCES) -> str:
     """The booking's own state where ``said`` has words for it, else the outcome."""
     state = finding.booking.state if finding.booking else None
-    return str(state) if state in said else str(finding.outcome)
+    is_card = finding.booking is not None and finding.booking.kind is Kind.PROSPECT
+    if state not in said or (is_card and state is BookingState.EXPIRED):
+        return str(finding.outcome)  # a guest card has no time that could be too soon
+    return str(state)
 
 
 # --- placeholders

@@ -1,5 +1,6 @@
 """Leads without a tour time: one guest card in Knock for each, on real parts."""
 
+import dataclasses
 import datetime as dt
 import threading
 from pathlib import Path
@@ -623,6 +624,9 @@ def test_a_sender_that_waits_is_not_told_of_a_tour(home: House) -> None:
     values = answers.values_from(found)
     assert (values["booking.kind"], values["booking.starts_at"]) == ("prospect", "")
     assert values["booking.reason"] == ""
+    expired = dataclasses.replace(home.booking(card.id), state=EXPIRED)
+    late = answers.finding_from(1, EventState.MAPPED, [expired])
+    assert answers.sentence_name(late) == "failed", "no time of it is too soon"
 
 
 def test_a_forced_card_leaves_a_waiting_tour_alone(home: House, upstream: Upstream) -> None:
