@@ -125,7 +125,7 @@ class Clogged:
         for plug in self._plugs:
             plug.setblocking(False)
             plug.connect_ex(("127.0.0.1", self.port))
-        #: What came over each connection that said anything, and has ended.
+        #: What came over each connection that said anything: a whole request, or one that was cut.
         self.heard: list[bytes] = []
 
     def __enter__(self) -> "Clogged":
@@ -153,9 +153,9 @@ class Clogged:
         with connection, contextlib.suppress(OSError):
             while not _is_whole(data) and (chunk := connection.recv(65536)):
                 data += chunk
+            if data:
+                self.heard.append(data)
             connection.sendall(self.NO)
-        if data:
-            self.heard.append(data)
 
 
 def _is_whole(request: bytes) -> bool:
