@@ -9,9 +9,12 @@ from adapter.differences import changed_fields, facts_of
 from adapter.events import Event
 from adapter.replays import delivery_of
 from adapter.sources import Source
+from adapter.store import LARGEST_NUMBER, Store
 
 #: So many stored webhooks are tried at the most.
 MOST_EVENTS = 1000
+#: Webhooks that are read at a time: each may hold a megabyte.
+PAGE = 25
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +30,18 @@ class Compared:
     fields: Mapping[str, tuple[Any, Any]]
     #: The sentences of what the edited one holds or notes.
     reasons: tuple[str, ...]
+
+
+def recent(store: Store, source: str, last: int) -> Iterator[Event]:
+    """The newest ``last`` webhooks of a source whose payload is still kept, newest first."""
+    before = LARGEST_NUMBER
+    while last > 0:
+        with store.transaction() as leads:
+            found = leads.recent_events(source, limit=min(PAGE, last), before=before)
+        yield from found
+        if len(found) < PAGE:
+            return
+        last, before = last - len(found), found[-1].id
 
 
 def backtest(present: Source | None, edited: Source, events: Iterable[Event]) -> Iterator[Compared]:

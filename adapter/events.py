@@ -176,6 +176,8 @@ class Event:
     reasons: tuple[Reason, ...]
     #: ``all``; ``lead``: what was sent is erased; ``nothing``: so is who it was about.
     kept: str = "all"
+    #: Bytes of the body, also where a list left the body out.
+    size: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

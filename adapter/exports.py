@@ -15,6 +15,7 @@ PAGE: Final = 500
 COLUMNS: Final = (
     "booking",
     "event",
+    "kind",
     "source",
     "community",
     "received_at",
@@ -32,20 +33,22 @@ COLUMNS: Final = (
 SUMS: Final = ("booked", "duplicate", "held", "failed", "unknown", "expired")
 
 
-def bookings_csv(store: Store, which: Filter) -> Iterator[str]:
+def bookings_csv(store: Store, which: Filter, *, most: int | None = None) -> Iterator[str]:
     """Every booking that the filter lets through, newest first: CSV in pieces, titles first.
 
-    Each page is a transaction of its own, so that a long export holds none open.
+    Each page is a transaction of its own, so that a long export holds none open. Of more than
+    ``most`` the last line says that there are more.
     """
     yield _line(COLUMNS)
     before: int | None = None
-    while True:
+    while most is None or most > 0:
         with store.transaction() as leads:
             found = leads.bookings(which, before=before, limit=PAGE)
         yield "".join(_line(_row(booking)) for booking in found)
         if len(found) < PAGE:
             return
-        before = found[-1].id
+        before, most = found[-1].id, most - PAGE if most is not None else None
+    yield _line(["there are more: ask for a shorter time, or use adapter export"])
 
 
 def _row(booking: Booking) -> Iterable[object]:
@@ -53,6 +56,7 @@ def _row(booking: Booking) -> Iterable[object]:
     return (
         booking.id,
         booking.event_id,
+        booking.kind,
         booking.source,
         booking.community,
         stories.utc(booking.created_at),

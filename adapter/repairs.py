@@ -22,6 +22,7 @@ from adapter.seen import Seen
 from adapter.sources import Source
 from adapter.store import Leads, NewBooking, People, Store
 from adapter.times import utc_from_local
+from adapter.transforms import TRANSFORMS, Noted
 
 #: States from which a person may send a booking on its way again.
 RELEASABLE = (
@@ -30,6 +31,14 @@ RELEASABLE = (
     BookingState.EXPIRED,
     BookingState.UNKNOWN,
 )
+
+#: How what a person types is read, as a mapping reads it.
+TYPED: Mapping[str, str] = {
+    "first_name": "text",
+    "last_name": "text",
+    "email_1": "email",
+    "phone_1": "phone",
+}
 
 #: What a person may set: the fields of an appointment, and what stands for several of them.
 SETTABLE = frozenset(fields.TARGETS) - {"name", "starts_at"}
@@ -135,10 +144,12 @@ class Repairs:
                 f"unknown field {', '.join(sorted(unknown))}; there are "
                 + ", ".join(sorted(SETTABLE | ALSO_SETTABLE))
             )
-        appointment = dict(booking.appointment)
         plain = {name: value for name, value in changes.items() if name in SETTABLE}
+        typed = {name: self._read(name, value) for name, value in plain.items()}
         appointment = {
-            name: value for name, value in (appointment | plain).items() if value not in (None, "")
+            name: value
+            for name, value in {**booking.appointment, **typed}.items()
+            if value not in (None, "", [])
         }
         community, timezone = booking.community, booking.timezone
         if "community" in changes:
@@ -149,6 +160,8 @@ class Repairs:
         if "starts_at" in changes:
             text = str(changes["starts_at"]).strip()
             starts_at = _instant(text, timezone) if text else None
+        elif starts_at is not None and booking.timezone not in (None, timezone):
+            raise _fault("starts_at", f"write the hour on the other community's clock: {timezone}")
         if starts_at is not None:
             appointment |= {
                 "appointment_date": starts_at.strftime("%Y-%m-%d"),
@@ -162,6 +175,17 @@ class Repairs:
             timezone=timezone,
             starts_at=starts_at,
         )
+
+    def _read(self, name: str, value: Any) -> Any:
+        """What was typed, read as a mapping reads it: a contact tells who it is by its one form."""
+        reader = TYPED.get(name)
+        if reader is None or not isinstance(value, str) or not value.strip():
+            return value
+        try:
+            read = TRANSFORMS[reader].bind({}, self._settings.policy)(value)
+        except Unreadable as exc:
+            raise _fault(name, str(exc)) from None
+        return read.value if isinstance(read, Noted) else read
 
     def _community(self, source: str, key: str) -> Community:
         known: Mapping[str, Community] = {}
@@ -180,11 +204,11 @@ class Repairs:
         if booking.kind is Kind.PROSPECT:
             pass
         elif booking.starts_at is None:
-            faults["starts_at"] = "not known; --set starts_at=2026-03-14T14:30"
+            faults["starts_at"] = "not known: set it, as in 2026-03-14T14:30"
         elif booking.starts_at <= now + dt.timedelta(minutes=self._settings.notice_minutes):
             faults["starts_at"] = "has passed, or is too soon"
         if booking.community is None:
-            faults["community"] = "not known; --set community=KEY"
+            faults["community"] = "not known: set it"
         if faults:
             lines = (f"{name}: {text}" for name, text in faults.items())
             raise NotPossible("\n".join(lines), faults)
@@ -201,7 +225,7 @@ class Repairs:
         if verdict.state is BookingState.SUPERSEDED:
             raise NotPossible(
                 f"a newer request of the same person stands, and Knock would cancel it: booking "
-                f"{verdict.because_of}; release this one with --anyway if it is the right one"
+                f"{verdict.because_of}. If this one is right, say so (command: --anyway)"
             )
         if verdict.reason is not None:
             raise NotPossible(SENTENCES[verdict.reason].format(verdict.because_of))
@@ -272,6 +296,18 @@ def may_confirm(booking: Booking) -> bool:
     return booking.state in RELEASABLE and can_stand
 
 
+#: Why leads wait that may go on as they are, all at once: nobody has to look in Knock or ask.
+RELEASED_TOGETHER: Mapping[BookingState, frozenset[str]] = {
+    BookingState.HELD: frozenset({"held_by_mapping", "not_authorised", "internal_error"}),
+    BookingState.FAILED: frozenset({"refused"}),
+}
+
+
+def may_release_together(state: str, word: str) -> bool:
+    """Whether leads that wait for this reason may be released, or mapped again, as a group."""
+    return word in RELEASED_TOGETHER.get(BookingState(state), ())
+
+
 def may_discard(booking: Booking) -> bool:
     """Whether a person may put it aside."""
     return booking.state in MOVES[BookingState.DISCARDED]
@@ -292,7 +328,7 @@ def _check_state(booking: Booking, *, is_not_in_knock: bool) -> None:
     if booking.state is BookingState.UNKNOWN and not is_not_in_knock:
         raise NotPossible(
             f"booking {booking.id} is unknown: it may stand in Knock, and another POST would mail "
-            "the renter again. Look in Knock; if it is not there, release it with --not-in-knock"
+            "the renter again. Look in Knock; if it is not there, say so (command: --not-in-knock)"
         )
 
 

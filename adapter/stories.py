@@ -35,7 +35,7 @@ def event_as_dict(event: Event) -> dict[str, Any]:
         "state": event.state,
         "received_at": utc(event.received_at),
         "content_type": event.content_type,
-        "bytes": len(event.body),
+        "bytes": event.size,
         "mapping_hash": event.mapping_hash,
         "kept": event.kept,
         "reasons": [reason.as_dict() for reason in event.reasons],
@@ -171,7 +171,7 @@ def events_table(events: Iterable[Event]) -> str:
                 event.source,
                 event.state,
                 utc(event.received_at),
-                len(event.body),
+                event.size,
                 event.content_type,
                 event.reasons[0].reason if event.reasons else None,
             )
@@ -194,7 +194,7 @@ def story_text(story: Story) -> str:
     kind = _cell(event.content_type or "unnamed type")
     lines = [
         f"event {event.id} from {event.source}: {event.state}",
-        f"  received {utc(event.received_at)}, {len(event.body)} bytes of {kind}",
+        f"  received {utc(event.received_at)}, {event.size} bytes of {kind}",
     ]
     if event.kept != "all":
         lines.append(

@@ -1,6 +1,7 @@
 """What the console shows and does, as commands."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def test_an_edited_mapping_is_tried_over_stored_webhooks(
     wrong.write_text(text.replace("dedupe: leadId", "dedup: leadId"))
     assert "0 of 1 webhooks would change" in shell("backtest", "rentfeed", str(same))
     told = shell("backtest", "rentfeed", str(edited), exit_code=1)
-    assert '0.email_1: "dana.okafor1@example.com" → null' in told or "0.email_1" in told
+    assert re.search(r'0\.email_1: "[^"]+@example\.com" → null', told)
     (one,) = shell.json("backtest", "rentfeed", str(edited), exit_code=1)["events"]
     assert one["fields"]["0.email_1"][1] is None
     with pytest.raises(Exception, match="dedup"):

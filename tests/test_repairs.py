@@ -206,7 +206,7 @@ def test_an_older_lead_is_not_released_over_a_newer_one(house: House) -> None:
     house.clock.advance(3600)
     (newer,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
     change = {"starts_at": "2026-03-14T14:30"}
-    with pytest.raises(NotPossible, match=f"booking {newer.id}; release this one with --anyway"):
+    with pytest.raises(NotPossible, match=f"booking {newer.id}. If this one is right, say so"):
         repairs(house).release(older.id, change, by="ana")
 
     repairs(house).release(older.id, change, by="ana", is_wanted_anyway=True)

@@ -13,7 +13,7 @@ import click
 
 from adapter import exports, listings, sources, stories
 from adapter.advice import advice_for
-from adapter.backtest import MOST_EVENTS, Compared, backtest
+from adapter.backtest import MOST_EVENTS, Compared, backtest, recent
 from adapter.cli import commands
 from adapter.cli.leads import (
     as_json,
@@ -115,6 +115,10 @@ def export(sums: bool, as_json: bool, **chosen: Any) -> None:
     \b
     adapter export --since 2026-03-01 --until 2026-04-01 --sums > march.csv
     """
+    if as_json and not sums:
+        raise click.UsageError(
+            "--json goes with --sums; the bookings as JSON: adapter bookings --json"
+        )
     which = filter_from(**chosen)
     with opened_store(settings_from()) as store:
         with store.transaction() as leads:
@@ -151,9 +155,7 @@ def backtest_(name: str, file: Path, last: int, as_json: bool) -> None:
     )
     present = sources.load(settings.mappings_dir, settings.policy).get(name)
     with opened_store(settings) as store:
-        with store.transaction() as leads:
-            events = leads.recent_events(name, limit=last)
-        found = list(backtest(present, edited, events))
+        found = list(backtest(present, edited, recent(store, name, last)))
     if as_json:
         print_json({"events": [_compared_as_dict(one) for one in found]})
     else:

@@ -10,7 +10,7 @@ import flask
 
 from adapter.console import acts, doors, pages, trying
 from adapter.console.rooms import Rooms
-from adapter.console.shown import finalize
+from adapter.console.shown import finalize, typed
 from adapter.pipeline import Pipeline
 from adapter.signatures import Verifier
 
@@ -21,6 +21,7 @@ def add_console(app: flask.Flask, pipeline: Pipeline, verifiers: Mapping[str, Ve
     """Puts the console under ``/console``. ``verifiers``: of each source, for its rejections."""
     rooms = Rooms.of(pipeline, verifiers)
     app.jinja_options = {**app.jinja_options, "finalize": finalize}
+    app.add_template_filter(typed)
     routes = flask.Blueprint(
         "console",
         __name__,

@@ -1,6 +1,6 @@
 """The forms that change something: release, discard, confirm, map again, let in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import flask
@@ -8,15 +8,18 @@ from werkzeug.exceptions import NotFound
 
 from adapter import rejections
 from adapter.appointment import value_from_text
-from adapter.console.lead import lead_page, values_of
+from adapter.console.lead import lead_page, values_of, version_of, zone_named
 from adapter.console.pages import group_named, group_page
 from adapter.console.rooms import Rooms
-from adapter.events import Booking
+from adapter.events import Booking, Event
 from adapter.exceptions import NotPossible
+from adapter.repairs import may_release_together
+from adapter.replays import Difference
 from adapter.store import Group, Waiting
 
-#: So many leads of a group one click does.
+#: So many leads of a group one click does, and so many it looks at to find them.
 AT_ONCE: Final = 200
+MOST_LOOKED_AT: Final = 1000
 
 
 def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
@@ -37,7 +40,7 @@ def _add_to_lead(routes: flask.Blueprint, rooms: Rooms) -> None:
         try:
             rooms.repairs.release(
                 number,
-                _changes(booking),
+                _changes(booking, rooms),
                 by=flask.g.user.name,
                 is_not_in_knock="not_in_knock" in form,
                 is_wanted_anyway="anyway" in form,
@@ -74,24 +77,22 @@ def _add_to_group(routes: flask.Blueprint, rooms: Rooms) -> None:
     def replay_group(key: str) -> Any:
         """Maps the webhooks of a group again; first only what would change."""
         group = _group(rooms, key)
-        dry_run = "now" not in flask.request.form
-        found = [
-            rooms.replays.replay(event_id, by=flask.g.user.name, dry_run=dry_run)
-            for event_id in _event_ids(rooms, group)
-        ]
-        if dry_run:
+        _check_together(group)
+        found = list(_would_change(rooms, group))
+        if "now" not in flask.request.form:
             return group_page(rooms, key, preview=found)
-        done = sum(one.refusal is None for one in found)
-        flask.flash(f"{done} of {len(found)} webhooks were mapped again.")
+        doable = [one for one in found if one.refusal is None and one.fields]
+        for one in doable:
+            rooms.replays.replay(one.event_id, by=flask.g.user.name, dry_run=False)
+        flask.flash(f"{len(doable)} of {len(found)} webhooks were mapped again.")
         return flask.redirect(flask.url_for("console.group", key=key))
 
     @routes.post("/queue/<key>/release")
     def release_group(key: str) -> Any:
         """Sends the bookings of a group on their way as they are."""
-        by = flask.g.user.name
-        done, faults = _each(
-            _group(rooms, key), rooms, lambda one: rooms.repairs.release(one, {}, by=by)
-        )
+        by, group = flask.g.user.name, _group(rooms, key)
+        _check_together(group)
+        done, faults = _each(group, rooms, lambda one: rooms.repairs.release(one, {}, by=by))
         return _told_group(key, f"{done} were released.", faults)
 
     @routes.post("/queue/<key>/discard")
@@ -122,9 +123,48 @@ def _add_to_rejections(routes: flask.Blueprint, rooms: Rooms) -> None:
         return flask.redirect(flask.url_for("console.rejections", source=source))
 
 
-def _changes(booking: Booking) -> dict[str, Any]:
-    """What the reader changed in the form. A field that is as it was is not set anew."""
+def _would_change(rooms: Rooms, group: Group) -> Iterator[Difference]:
+    """What mapping each webhook of a group again would change: all that one click looks at.
+
+    Each webhook once, however many of its tours wait; after so many that change it ends, and what
+    is left is for another click.
+    """
+    by, seen, changed = flask.g.user.name, set[int](), 0
+    for one in _leads(rooms, group):
+        event_id = one.event_id if isinstance(one, Booking) else one.id
+        if event_id in seen:
+            continue
+        seen.add(event_id)
+        found = rooms.replays.replay(event_id, by=by, dry_run=True)
+        yield found
+        changed += bool(found.refusal is None and found.fields)
+        if changed == AT_ONCE:
+            return
+
+
+def _check_together(group: Group) -> None:
+    """Raises NotPossible where each lead of a group wants a look of its own."""
+    trouble = group.trouble
+    if trouble.kind == "booking" and not may_release_together(trouble.state, trouble.word):
+        raise NotPossible("Somebody has to look at each of these: open them one by one.")
+
+
+def _changes(booking: Booking, rooms: Rooms) -> dict[str, Any]:
+    """What the reader changed in the form. A field that is as it was is not set anew.
+
+    Raises NotPossible where somebody else changed the booking meanwhile, and where the hour was
+    typed on another clock than that of the community.
+    """
+    form = flask.request.form
+    if form.get("version", "") != version_of(booking):
+        raise NotPossible("It has changed since this page was made. Look at it again.")
     before = values_of(booking)
+    zone, meant = form.get("zone", ""), zone_named(rooms, booking, form.get("community", ""))
+    if zone and meant and zone != meant:
+        text = f"On which hour of the clock of {meant}? It was read on that of {zone}."
+        raise NotPossible(text, {"starts_at": text})
+    if meant != (booking.timezone or "") and booking.timezone is not None:
+        before["starts_at"] = ""  # the same digits on another clock are another hour
     typed = {name: text for name, text in flask.request.form.items() if name in before}
     plain = {name: text.replace("\r\n", "\n") for name, text in typed.items()}
     return {
@@ -168,31 +208,24 @@ def _group(rooms: Rooms, key: str) -> Group:
     return group
 
 
-def _ids(rooms: Rooms, group: Group) -> list[int]:
-    return [one.id for one in _leads(rooms, group)]
-
-
-def _event_ids(rooms: Rooms, group: Group) -> list[int]:
-    """Each webhook once, however many of its tours wait."""
-    return list(dict.fromkeys(getattr(one, "event_id", one.id) for one in _leads(rooms, group)))
-
-
-def _leads(rooms: Rooms, group: Group) -> Iterator[Any]:
+def _leads(rooms: Rooms, group: Group) -> Sequence[Booking | Event]:
+    """The leads of a group that the reader saw: what came since is not among them."""
+    seen = flask.request.form.get("seen", "")
+    last_id = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 18 else 0
     with rooms.pipeline.store.transaction() as leads:
         waiting = Waiting(leads.connection)
         if group.trouble.kind == "event":
-            yield from waiting.events_of(group.trouble, limit=AT_ONCE)
-        else:
-            yield from waiting.bookings_of(group.trouble, limit=AT_ONCE)
+            return waiting.events_of(group.trouble, last_id=last_id, limit=MOST_LOOKED_AT)
+        return waiting.bookings_of(group.trouble, last_id=last_id, limit=MOST_LOOKED_AT)
 
 
 def _each(group: Group, rooms: Rooms, act: Callable[[int], object]) -> tuple[int, list[str]]:
     """Does it with each lead by itself; how many it was done with, and why not with the others."""
     faults = []
-    numbers = _ids(rooms, group)
-    for number in numbers:
+    found = _leads(rooms, group)[:AT_ONCE]
+    for one in found:
         try:
-            act(number)
+            act(one.id)
         except NotPossible as exc:
-            faults.append(f"{number}: {exc}")
-    return len(numbers) - len(faults), faults
+            faults.append(f"{one.id}: {exc}")
+    return len(found) - len(faults), faults

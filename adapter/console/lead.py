@@ -87,6 +87,11 @@ class BookingView:
     fields: Sequence[Shown]
     inputs: Sequence[Input]
     attempts: Sequence[Attempt]
+    #: The clock that the form's hour is read on, and the version of the booking that it shows.
+    zone: str
+    version: str
+    #: The group that it waits in, or None.
+    group: str | None
     why_not_release: str | None
     may_confirm: bool
     may_discard: bool
@@ -158,10 +163,14 @@ def _view(
     edited: int | None,
 ) -> BookingView:
     is_edited = booking.id == edited
+    trouble = Trouble.of(booking) if booking.state in RELEASABLE else None
     faults = error.faults if error is not None and is_edited else {}
     return BookingView(
         booking=booking,
-        advice=advice_for(Trouble.of(booking)) if booking.state in RELEASABLE else None,
+        advice=advice_for(trouble) if trouble else None,
+        group=trouble.key if trouble else None,
+        zone=zone_named(rooms, booking, (typed or {}).get("community", "") if is_edited else ""),
+        version=version_of(booking),
         fields=list(_fields(source, story, booking)),
         inputs=inputs_of(rooms, booking, (typed or {}) if is_edited else {}, faults),
         attempts=story.attempts[booking.id],
@@ -178,15 +187,16 @@ def _fields(source: Source | None, story: Story, booking: Booking) -> Iterator[S
     pairs = sorted(booking.appointment.items(), key=lambda pair: order.get(pair[0], len(order)))
     for name, value in pairs:
         origin = origins.get(name)
-        spots = [anchor_of(spot) for spot in origin.spots] if origin else []
-        paths = origin.paths if origin else ()
         at = origin.at if origin else None
         number = int(at.rpartition(":")[2]) if at else 0
         yield Shown(
             name=name,
             label=label_of(name),
             value=text_of(value),
-            places=[(path, spots[n] if n < len(spots) else None) for n, path in enumerate(paths)],
+            places=[
+                (path, anchor_of(spots[0]) if spots else None)
+                for path, spots in (origin.places if origin else ())
+            ],
             at=at,
             line=texts[number - 1].strip() if 0 < number <= len(texts) else "",
         )
@@ -198,7 +208,7 @@ def text_of(value: Any) -> str:
 
 
 def _origins(source: Source | None, story: Story, booking: Booking) -> Mapping[str, Origin]:
-    """Where each field of a booking came from, by the mapping of now."""
+    """Where each field of a booking came from, by the mapping of now; not what a person set."""
     if source is None or story.event.kept != "all":
         return {}
     delivery = delivery_of(story.event)
@@ -206,7 +216,13 @@ def _origins(source: Source | None, story: Story, booking: Booking) -> Mapping[s
     number = _number_of(booking, items)
     found = origins_of(source, delivery)
     lines = found[number] if number < len(found) else []
-    return {field: origin for origin in lines for field in origin.fields}
+    mapped = items[number].appointment if number < len(items) else {}
+    return {
+        field: origin
+        for origin in lines
+        for field in origin.fields
+        if booking.appointment.get(field) == mapped.get(field)
+    }
 
 
 def _number_of(booking: Booking, items: Sequence[Item]) -> int:
@@ -250,7 +266,7 @@ def inputs_of(
             is_first=name in first or name in faults,
         )
 
-    zone = booking.timezone or "the community's clock"
+    zone = zone_named(rooms, booking, typed.get("community", "")) or "the community's clock"
     return [
         field("starts_at", f"Tour starts at ({zone})", kind="datetime-local"),
         field("community", "Community", ["", *communities_of(rooms)]),
@@ -269,6 +285,18 @@ def _choices(name: str) -> Sequence[str]:
 
 def _kind(name: str) -> str:
     return {"move_in_date": "date", "notes": "area"}.get(name, "text")
+
+
+def zone_named(rooms: Rooms, booking: Booking, community: str) -> str:
+    """The zone of the community that is chosen in the form, or of the booking's; empty: none."""
+    source = rooms.sources.get(booking.source)
+    place = source.communities.get(community) if source is not None else None
+    return place.timezone.key if place is not None else booking.timezone or ""
+
+
+def version_of(booking: Booking) -> str:
+    """What a form carries, so that it does not undo what somebody else did meanwhile."""
+    return f"{booking.state} {booking.updated_at.isoformat()}"
 
 
 def values_of(booking: Booking) -> dict[str, str]:

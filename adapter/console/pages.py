@@ -1,5 +1,6 @@
 """The pages that show: overview, queue, lists, refused requests, audit, export."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -12,11 +13,16 @@ from adapter.advice import advice_for, label_of
 from adapter.console import charts
 from adapter.console.lead import communities_of, lead_page
 from adapter.console.rooms import Rooms
-from adapter.events import Booking, BookingState, EventState
+from adapter.events import BookingState, EventState
 from adapter.overview import OUTCOMES, overview_of
-from adapter.repairs import why_not_release
+from adapter.repairs import may_release_together
 from adapter.store import MOST_COUNTED, Filter, Group, People, Rejections, Waiting
 
+#: Groups on the page of the queue, and bookings in one export.
+MOST_GROUPS: Final = 100
+MOST_EXPORTED: Final = 100_000
+#: Sums are of so many days where nobody says from when.
+SUM_DAYS: Final = 31
 #: Leads on one page of a list.
 PAGE: Final = 50
 
@@ -57,8 +63,10 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
         with store.transaction() as leads:
             groups = Waiting(leads.connection).groups(clock())
             refused = Rejections(leads.connection).counts()
-        shown = [(group, advice_for(group.trouble)) for group in groups]
-        return flask.render_template("console/queue.html", groups=shown, refused=refused)
+        shown = [(group, advice_for(group.trouble)) for group in groups[:MOST_GROUPS]]
+        return flask.render_template(
+            "console/queue.html", groups=shown, more=len(groups) - len(shown), refused=refused
+        )
 
     @routes.get("/queue/<key>")
     def group(key: str) -> Any:
@@ -128,12 +136,18 @@ def _add_reports(routes: flask.Blueprint, rooms: Rooms) -> None:
         """The bookings of the filter as CSV."""
         which = filter_from(flask.request.args)
         note(rooms, "exported")
-        return download("leads.csv", exports.bookings_csv(store, which), "text/csv")
+        return download(
+            "leads.csv", exports.bookings_csv(store, which, most=MOST_EXPORTED), "text/csv"
+        )
 
     @routes.get("/sums.csv")
     def sums() -> Response:
         """Counts for each source and community, in the time of the filter."""
-        lines = exports.sums(store, filter_from(flask.request.args))
+        which = filter_from(flask.request.args)
+        if which.since is None:
+            begin = rooms.pipeline.clock() - dt.timedelta(days=SUM_DAYS)
+            which = dataclasses.replace(which, since=begin)
+        lines = exports.sums(store, which)
         note(rooms, "exported")
         return download("sums.csv", [exports.sums_csv(lines)], "text/csv")
 
@@ -213,13 +227,7 @@ def group_page(rooms: Rooms, key: str, **more: Any) -> Any:
         group=group,
         advice=advice_for(trouble),
         found=found,
-        may_release=trouble.kind == "booking" and _may_release(found),
+        is_together=trouble.kind == "event" or may_release_together(trouble.state, trouble.word),
         next_after=found[-1].id if len(found) == PAGE else None,
         **more,
     )
-
-
-def _may_release(found: Sequence[Booking]) -> bool:
-    """Whether the group can be released as it is: nothing of it may stand in Knock."""
-    safe = (BookingState.HELD, BookingState.FAILED)
-    return all(one.state in safe and why_not_release(one) is None for one in found)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from adapter.paths import Spot
 
@@ -45,6 +45,11 @@ def finalize(value: object) -> object:
     if value is None:
         return ""
     return harmless(value, LONGEST_RAW) if isinstance(value, str) else value
+
+
+def typed(value: str) -> Markup:
+    """A value in a form: exactly what it is, for what a form shows it sends back."""
+    return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,10 +100,8 @@ def _empty(value: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return harmless(value)
-    return {None: "null", True: "true", False: "false"}.get(value, "") or _number(value)
-
-
-def _number(value: Any) -> str:
-    """Python refuses to write very long numbers out."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    # Python refuses to write very long numbers out.
     is_long = isinstance(value, int) and value.bit_length() > 4000
     return "a very long number" if is_long else str(value)

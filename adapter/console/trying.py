@@ -10,7 +10,7 @@ import flask
 from werkzeug.exceptions import NotFound
 
 from adapter import sources
-from adapter.backtest import MOST_EVENTS, backtest
+from adapter.backtest import MOST_EVENTS, backtest, recent
 from adapter.console.pages import download
 from adapter.console.rooms import Rooms
 from adapter.differences import changed_fields, facts_of
@@ -81,12 +81,11 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
     def backtested() -> str:
         """What the mapping would change over the last stored webhooks."""
         asked = _asked()
-        with rooms.pipeline.store.transaction() as leads:
-            events = leads.recent_events(asked.name, limit=asked.last)
         try:
             edited = _edited(rooms, asked)
         except MappingErrors as exc:
             return _page(rooms, asked, tried=Tried(problems=tuple(exc.problems)))
+        events = recent(rooms.pipeline.store, asked.name, asked.last)
         compared = list(backtest(rooms.sources.get(asked.name), edited, events))
         return _page(rooms, asked, tried=_tried(rooms, asked), compared=compared)
 

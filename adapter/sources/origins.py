@@ -35,10 +35,9 @@ class Origin:
     fields: tuple[str, ...]
     #: ``file:line``.
     at: str
-    #: The paths that had something to say, as the mapping writes them.
-    paths: tuple[str, ...]
-    #: Where that stands in the payload: keys and indexes from the top.
-    spots: tuple[Spot, ...]
+    #: The paths that had something to say, as the mapping writes them, each with where that
+    #: stands in the payload: keys and indexes from the top.
+    places: tuple[tuple[str, tuple[Spot, ...]], ...]
 
 
 def origins_of(source: Source, delivery: Delivery) -> list[list[Origin]]:
@@ -56,15 +55,14 @@ def origins_of(source: Source, delivery: Delivery) -> list[list[Origin]]:
 
 def _origin(source: Source, payload: Any, scope: Scope, number: int, fill: Fills) -> Origin:
     line = _line_of(fill)
-    found = list(_found(fill, scope))
     where = (line,) if line in ("community", "attribution") else ("appointment", line)
     return Origin(
         line=line,
         fields=FILLS.get(line, (line,)),
         at=source.document.at(where),
-        paths=tuple(path.text for path in found),
-        spots=tuple(
-            spot for path in found for spot in _spots(source.compiled, payload, number, path)
+        places=tuple(
+            (path.text, tuple(_spots(source.compiled, payload, number, path)))
+            for path in _found(fill, scope)
         ),
     )
 

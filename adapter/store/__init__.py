@@ -16,7 +16,7 @@ from adapter.store.erasures import Erasures
 from adapter.store.figures import Figures, Sending
 from adapter.store.gate import GateRow
 from adapter.store.leads import Leads
-from adapter.store.lists import Filter
+from adapter.store.lists import LARGEST_NUMBER, Filter
 from adapter.store.migrate import migrate, pending, reason_of
 from adapter.store.people import Act, People, User
 from adapter.store.rejections import NewRejection, Rejection, Rejections
@@ -28,6 +28,7 @@ from adapter.store.tasks import Task
 from adapter.store.waiting import MOST_COUNTED, Group, Trouble, Waiting
 
 __all__ = [
+    "LARGEST_NUMBER",
     "MOST_COUNTED",
     "RECONNECT_SECONDS",
     "Act",

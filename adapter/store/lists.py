@@ -10,10 +10,13 @@ from adapter.events import Booking, Event
 from adapter.store.rows import Row, booking_from_row, event_from_row, storable
 from adapter.store.statements import Statements
 
-#: So many bookings that a text names are looked at. More of them ask for more of the text.
+#: So many bookings that an e-mail address or a phone number names are looked at.
 MOST_FOUND = 1000
-#: Numbers are given nearly in the order of time: this much out of order is allowed for.
+#: Numbers are given nearly in the order of time: this much out of order is allowed for, and so
+#: many that were let in late at each end.
 NUMBER_SLACK = 1000
+#: So many of a source's newest events are looked at for those whose payload is still kept.
+MOST_LOOKED_AT = 5000
 #: The largest number that a row can have.
 LARGEST_NUMBER = 2**63 - 1
 
@@ -44,12 +47,15 @@ class Lists(Statements):
         self, which: Filter = Filter(), *, before: int | None = None, limit: int = 100
     ) -> list[Booking]:
         """Bookings, newest first; the next page has those ``before`` the last one's id."""
-        ids = self._ids_of(which.text) if which.text.strip() else None
-        rows = self._all(
+        text = storable(which.text).strip()
+        ids = self._ids_of(text) if which.text.strip() else None
+        words = None if ids else _words(text)
+        rows = self._fresh(
             "bookings",
             **self._bounds("booking_ids_at", which),
             community=which.community,
-            ids=ids,
+            ids=None if words else ids,
+            words=words or None,
             before=before,
             limit=limit,
         )
@@ -60,12 +66,16 @@ class Lists(Statements):
     ) -> list[Event]:
         """Events, newest first; a text and a community are not looked for in them."""
         bounds = self._bounds("event_ids_at", which)
-        rows = self._all("events", **bounds, before=before, limit=limit)
+        rows = self._fresh("events", **bounds, before=before, limit=limit)
         return [event_from_row(row) for row in rows]
 
-    def recent_events(self, source: str, *, limit: int) -> list[Event]:
-        """The newest events of a source whose payload is still kept."""
-        rows = self._all("recent_events", source=source, limit=limit)
+    def recent_events(
+        self, source: str, *, limit: int, before: int = LARGEST_NUMBER
+    ) -> list[Event]:
+        """The newest events of a source whose payload is still kept, ``before`` a number."""
+        rows = self._all(
+            "recent_events", source=source, before=before, limit=limit, looked_at=MOST_LOOKED_AT
+        )
         return [event_from_row(row) for row in rows]
 
     def leads_of_period(self, which: Filter) -> list[Row]:
@@ -83,7 +93,7 @@ class Lists(Statements):
         first, last = 0, LARGEST_NUMBER
         if which.since or which.until:
             since, until = which.since or _EARLIEST, which.until or _LATEST
-            row = self._one(name, since=since, until=until) or {}
+            row = self._one(name, since=since, until=until, limit=NUMBER_SLACK) or {}
             first = (row["first_id"] or LARGEST_NUMBER) - NUMBER_SLACK
             last = (row["last_id"] or 0) + NUMBER_SLACK
         return {
@@ -96,18 +106,21 @@ class Lists(Statements):
         }
 
     def _ids_of(self, text: str) -> list[int]:
-        """Numbers of the bookings that a text names."""
-        text = storable(text).strip()
+        """Numbers of the bookings that a number, an address, a phone number or a job names."""
         found = self._all("ids_of_number", number=_number(text), text=text)
         if "@" in text:
             found += self._all("ids_of_email", text=_beginning(text.lower()), limit=MOST_FOUND)
         elif digits := _phone(text):
             for start in (f"+{digits}", f"+1{digits}"):
                 found += self._all("ids_of_phone", text=_beginning(start), limit=MOST_FOUND)
-        elif words := re.findall(r"\w+", text):
-            query = " & ".join(f"'{word}':*" for word in words[:10])
-            found += self._all("ids_of_name", text=query, limit=MOST_FOUND)
         return [row["id"] for row in found]
+
+
+def _words(text: str) -> str:
+    """What PostgreSQL looks for in names: each word's beginning. Empty where it is no name."""
+    if "@" in text or not any(character.isalpha() for character in text):
+        return ""
+    return " & ".join(f"'{word}':*" for word in re.findall(r"\w+", text)[:10])
 
 
 def _number(text: str) -> int | None:

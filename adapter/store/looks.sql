@@ -2,24 +2,35 @@
 
 -- name: waiting_groups
 -- What waits for a person, by what is wrong: bookings, then events of which nothing was made.
--- Of more than the limit the soonest tours are counted, so that the cost has a bound.
-WITH bookings AS (
-    SELECT 'booking' AS kind, source, state, COALESCE(reason, '') AS word, starts_at, created_at, id,
-        due_at IS NOT NULL AS is_looked_for, reasons -> 0 AS first
-    FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
+-- At most so many of each kind are counted: tours to come first, none hides behind what is past.
+WITH upcoming AS (
+    SELECT * FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
+        AND starts_at > %(now)s
     ORDER BY starts_at, id LIMIT %(limit)s
+), timeless AS (
+    SELECT * FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
+        AND starts_at IS NULL
+    ORDER BY id DESC LIMIT %(limit)s
+), past AS (
+    SELECT * FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
+        AND starts_at <= %(now)s
+    ORDER BY starts_at DESC, id DESC LIMIT %(limit)s
 ), events AS (
-    SELECT 'event' AS kind, source, state, '' AS word, NULL::timestamptz AS starts_at,
-        received_at AS created_at, id, false AS is_looked_for, reasons -> 0 AS first
-    FROM events WHERE state = 'held' ORDER BY id LIMIT %(limit)s
-), waiting AS (SELECT * FROM bookings UNION ALL SELECT * FROM events)
+    SELECT * FROM events WHERE state = 'held' ORDER BY id DESC LIMIT %(limit)s
+), waiting AS (
+    SELECT 'booking' AS kind, source, state, COALESCE(reason, '') AS word, starts_at, created_at,
+        id, due_at IS NOT NULL AS is_looked_for, reasons -> 0 AS first
+    FROM (TABLE upcoming UNION ALL TABLE timeless UNION ALL TABLE past) b
+    UNION ALL
+    SELECT 'event', source, state, '', NULL, received_at, id, false, reasons -> 0 FROM events
+)
 SELECT kind, source, state, word, is_looked_for,
     COALESCE(first ->> 'field', '') AS field,
     -- Times and numbers of bookings differ where the trouble is the same.
     regexp_replace(COALESCE(first ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g') AS sentence,
     COALESCE(CASE WHEN first ->> 'field' IN ('community', 'attribution_id') THEN first ->> 'value' END, '')
         AS value,
-    max(first ->> 'at') AS at, count(*) AS leads,
+    max(first ->> 'at') AS at, count(*) AS leads, max(id) AS last_id,
     min(starts_at) FILTER (WHERE starts_at > %(now)s) AS soonest_at, min(created_at) AS oldest_at
 FROM waiting GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ORDER BY soonest_at NULLS LAST, oldest_at
@@ -34,6 +45,7 @@ WHERE state IN ('held', 'failed', 'unknown', 'expired') AND state = %(state)s
     AND regexp_replace(COALESCE(reasons -> 0 ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g')
         = %(sentence)s
     AND (%(value)s = '' OR reasons -> 0 ->> 'value' = %(value)s)
+    AND id <= %(last_id)s
     AND (COALESCE(starts_at, 'infinity'), id) > (%(after_at)s, %(after_id)s)
 ORDER BY COALESCE(starts_at, 'infinity'), id LIMIT %(limit)s
 
@@ -44,7 +56,7 @@ WHERE state = 'held' AND source = %(source)s
     AND COALESCE(reasons -> 0 ->> 'field', '') = %(field)s
     AND regexp_replace(COALESCE(reasons -> 0 ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g')
         = %(sentence)s
-    AND id > %(after_id)s
+    AND id > %(after_id)s AND id <= %(last_id)s
 ORDER BY id LIMIT %(limit)s
 
 -- name: bookings
@@ -56,12 +68,17 @@ WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     AND (%(since)s::timestamptz IS NULL OR (created_at >= %(since)s AND id >= %(first_id)s))
     AND (%(until)s::timestamptz IS NULL OR (created_at < %(until)s AND id <= %(last_id)s))
     AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
+    AND (%(words)s::text IS NULL OR (appointment ? 'last_name' AND to_tsvector('simple',
+        COALESCE(appointment ->> 'first_name', '') || ' '
+        || COALESCE(appointment ->> 'last_name', '')) @@ to_tsquery('simple', %(words)s)))
     AND (%(before)s::bigint IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: events
--- Events, newest first, as far as the filters say.
-SELECT * FROM events
+-- Events, newest first, as far as the filters say; without what was sent.
+SELECT id, source, state, received_at, content_type, '{}'::jsonb AS headers, '' AS query,
+    ''::bytea AS body, octet_length(body) AS size, mapping_hash, reasons, kept
+FROM events
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     AND (%(source)s::text IS NULL OR source = %(source)s)
     AND (%(since)s::timestamptz IS NULL OR (received_at >= %(since)s AND id >= %(first_id)s))
@@ -71,13 +88,22 @@ ORDER BY id DESC LIMIT %(limit)s
 
 -- name: booking_ids_at
 -- Numbers of the first booking from then on and of the last one before, to bound a list by time.
-SELECT (SELECT id FROM bookings WHERE created_at >= %(since)s ORDER BY created_at LIMIT 1) AS first_id,
-    (SELECT id FROM bookings WHERE created_at < %(until)s ORDER BY created_at DESC LIMIT 1) AS last_id
+-- A few of both ends are looked at: what was let in late has a newer number than its time.
+SELECT (SELECT min(id) FROM (
+        SELECT id FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
+        ORDER BY created_at LIMIT %(limit)s) a) AS first_id,
+    (SELECT max(id) FROM (
+        SELECT id FROM bookings WHERE created_at < %(until)s AND reason IS DISTINCT FROM 'replayed'
+        ORDER BY created_at DESC LIMIT %(limit)s) b) AS last_id
 
 -- name: event_ids_at
 -- The same for events.
-SELECT (SELECT id FROM events WHERE received_at >= %(since)s ORDER BY received_at LIMIT 1) AS first_id,
-    (SELECT id FROM events WHERE received_at < %(until)s ORDER BY received_at DESC LIMIT 1) AS last_id
+SELECT (SELECT min(id) FROM (
+        SELECT id FROM events WHERE received_at >= %(since)s
+        ORDER BY received_at LIMIT %(limit)s) a) AS first_id,
+    (SELECT max(id) FROM (
+        SELECT id FROM events WHERE received_at < %(until)s
+        ORDER BY received_at DESC LIMIT %(limit)s) b) AS last_id
 
 -- name: ids_of_email
 -- Bookings whose e-mail address begins so.
@@ -89,13 +115,6 @@ WHERE appointment ? 'email_1' AND appointment ->> 'email_1' LIKE %(text)s LIMIT 
 SELECT id FROM bookings
 WHERE appointment ? 'phone_1' AND appointment ->> 'phone_1' LIKE %(text)s LIMIT %(limit)s
 
--- name: ids_of_name
--- Bookings in whose name words begin so.
-SELECT id FROM bookings
-WHERE appointment ? 'last_name' AND to_tsvector('simple',
-    COALESCE(appointment ->> 'first_name', '') || ' ' || COALESCE(appointment ->> 'last_name', ''))
-    @@ to_tsquery('simple', %(text)s) LIMIT %(limit)s
-
 -- name: ids_of_number
 -- Bookings by their own number, their event's, or Propexo's job.
 SELECT id FROM bookings WHERE id = %(number)s OR event_id = %(number)s OR job_id = %(text)s
@@ -104,7 +123,8 @@ SELECT id FROM bookings WHERE id = %(number)s OR event_id = %(number)s OR job_id
 -- How many leads came in each hour since then and where they stand: bookings, and events without.
 SELECT 'booking' AS kind, source, date_trunc('hour', created_at, 'UTC') AS hour, state,
     count(*) AS leads
-FROM bookings WHERE created_at >= %(since)s GROUP BY 2, 3, 4
+FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
+GROUP BY 2, 3, 4
 UNION ALL
 SELECT 'event', source, date_trunc('hour', received_at, 'UTC'), state, count(*)
 FROM events WHERE received_at >= %(since)s AND state <> 'mapped' GROUP BY 2, 3, 4
@@ -136,7 +156,8 @@ SELECT b.source, count(*) AS booked,
     percentile_cont(0.95) WITHIN GROUP (ORDER BY s.seconds) AS p95
 FROM (
     SELECT source, event_id, updated_at FROM bookings
-    WHERE created_at >= %(since)s AND state = 'booked' ORDER BY created_at DESC LIMIT %(limit)s
+    WHERE created_at >= %(since)s AND state = 'booked' AND reason IS DISTINCT FROM 'replayed'
+    ORDER BY created_at DESC LIMIT %(limit)s
 ) b JOIN events e ON e.id = b.event_id,
     LATERAL (SELECT extract(epoch FROM b.updated_at - e.received_at)::float8 AS seconds) s
 GROUP BY b.source
@@ -164,15 +185,20 @@ GROUP BY 1, 2 ON CONFLICT DO NOTHING
 -- name: leads_of_period
 -- How many leads of each source and community came in a time, by what became of them.
 SELECT e.source, b.community, COALESCE(b.state, e.state) AS state, count(*) AS leads
-FROM events e LEFT JOIN bookings b ON b.event_id = e.id
+FROM events e
+    LEFT JOIN bookings b ON b.event_id = e.id AND b.reason IS DISTINCT FROM 'replayed'
 WHERE e.received_at >= %(since)s AND e.received_at < %(until)s
     AND (%(source)s::text IS NULL OR e.source = %(source)s)
     AND (%(community)s::text IS NULL OR b.community = %(community)s)
 GROUP BY 1, 2, 3
 
 -- name: recent_events
--- The newest events of one source whose payload is still kept.
-SELECT * FROM events WHERE source = %(source)s AND kept = 'all' ORDER BY id DESC LIMIT %(limit)s
+-- The newest events of one source before a number, whose payload is still kept.
+-- So many are looked at that there is an end where most are erased.
+SELECT * FROM (
+    SELECT * FROM events WHERE source = %(source)s AND id < %(before)s
+    ORDER BY id DESC LIMIT %(looked_at)s) newest
+WHERE kept = 'all' ORDER BY id DESC LIMIT %(limit)s
 
 -- name: add_user
 -- Lets somebody sign in, or gives them another password or role.

@@ -35,6 +35,10 @@ class Statements:
     def _run(self, name: str, /, **values: Any) -> None:
         self.connection.execute(STATEMENTS[name], values)
 
+    def _fresh(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
+        """As :meth:`_all`, but planned for these very values: most filters are empty."""
+        return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()
+
     def _one(self, name: str, /, **values: Any) -> dict[str, Any] | None:
         return self.connection.execute(STATEMENTS[name], values).fetchone()
 

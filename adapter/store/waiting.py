@@ -7,11 +7,13 @@ import re
 from typing import Any, Self
 
 from adapter.events import Booking, Event
+from adapter.store.lists import LARGEST_NUMBER
 from adapter.store.rows import booking_from_row, event_from_row
 from adapter.store.statements import Statements
 
-#: At most so many that wait are counted: the soonest.
-MOST_COUNTED = 5_000
+#: At most so many are counted of each kind: tours to come, leads without a time, tours that are
+#: past, webhooks of which nothing was made.
+MOST_COUNTED = 2_000
 
 _NEVER = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 _FOR_EVER = "infinity"
@@ -63,6 +65,8 @@ class Group:
 
     trouble: Trouble
     leads: int
+    #: The largest number among them: what comes later has a larger one.
+    last_id: int
     #: The soonest tour that is still to come; None: none is known.
     soonest_at: dt.datetime | None
     #: When the one came that waits longest.
@@ -79,15 +83,23 @@ class Waiting(Statements):
         return [
             Group(
                 trouble=Trouble(**{name: row[name] for name in Trouble.__slots__}),
-                **{name: row[name] for name in ("leads", "soonest_at", "oldest_at", "at")},
+                **{
+                    name: row[name]
+                    for name in ("leads", "last_id", "soonest_at", "oldest_at", "at")
+                },
             )
             for row in self._all("waiting_groups", limit=MOST_COUNTED, now=now)
         ]
 
     def bookings_of(
-        self, trouble: Trouble, *, after: Booking | None = None, limit: int = 50
+        self,
+        trouble: Trouble,
+        *,
+        after: Booking | None = None,
+        last_id: int = LARGEST_NUMBER,
+        limit: int = 50,
     ) -> list[Booking]:
-        """A group's bookings, soonest tour first; the next page has those ``after`` the last."""
+        """A group's bookings up to ``last_id``, soonest tour first; the next page ``after`` one."""
         at: Any = _NEVER if after is None else (after.starts_at or _FOR_EVER)
         rows = self._all(
             "waiting_bookings",
@@ -98,13 +110,23 @@ class Waiting(Statements):
             is_looked_for=trouble.is_looked_for,
             after_at=at,
             after_id=after.id if after else 0,
+            last_id=last_id,
             limit=limit,
         )
         return [booking_from_row(row) for row in rows]
 
-    def events_of(self, trouble: Trouble, *, after: int = 0, limit: int = 50) -> list[Event]:
-        """A group's events, oldest first; the next page has those ``after`` the last one's id."""
-        rows = self._all("waiting_events", **_values(trouble), after_id=after, limit=limit)
+    def events_of(
+        self,
+        trouble: Trouble,
+        *,
+        after: int = 0,
+        last_id: int = LARGEST_NUMBER,
+        limit: int = 50,
+    ) -> list[Event]:
+        """A group's events up to ``last_id``, oldest first; the next page ``after`` a number."""
+        rows = self._all(
+            "waiting_events", **_values(trouble), after_id=after, last_id=last_id, limit=limit
+        )
         return [event_from_row(row) for row in rows]
 
 

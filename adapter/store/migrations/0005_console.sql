@@ -8,8 +8,9 @@ CREATE INDEX events_aside ON events (state, id) WHERE state IN ('held', 'ignored
 -- Lists: by source and state, by community, by time.
 CREATE INDEX bookings_by_source_and_state ON bookings (source, state, id);
 CREATE INDEX bookings_by_community ON bookings (community, id);
-CREATE INDEX bookings_by_time ON bookings (created_at) INCLUDE (source, state);
-CREATE INDEX events_by_time ON events (received_at) INCLUDE (source, state);
+CREATE INDEX bookings_by_time ON bookings (created_at) INCLUDE (id, source, state)
+    WHERE reason IS DISTINCT FROM 'replayed';
+CREATE INDEX events_by_time ON events (received_at) INCLUDE (id, source, state);
 
 -- Searches: the beginning of an e-mail address or a phone number, or of words of a name.
 CREATE INDEX bookings_by_email ON bookings ((appointment ->> 'email_1') text_pattern_ops)
