@@ -39,9 +39,9 @@ def create_app(
         logs.configure(settings.log_level)
     app = flask.Flask("adapter", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # receiver says why
-    # A connection for each thread that answers, and one for the journal.
+    # A connection for each thread that answers, one for the journal and one for the herald.
     store = Store(
-        database_url(settings), size=settings.web_threads + 1, statement_seconds=PATIENCE_SECONDS
+        database_url(settings), size=settings.web_threads + 2, statement_seconds=PATIENCE_SECONDS
     )
     pipeline = pipeline_from(settings, store, clock, all_sources)
     entrances = entrances_from(pipeline.sources, settings)

@@ -32,7 +32,7 @@ from adapter.replays import delivery_of
 from adapter.seen import Seen
 from adapter.sending import Sender
 from adapter.sources import Source
-from adapter.store import Figures, Leads, Store, Task
+from adapter.store import Figures, NewEvent, Store, Task
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,21 @@ def verified_from(
     query = delivery.query.encode() if verifier.covers_query else b""
     content = hashlib.sha256(delivery.body + b"\x00" + query).digest()
     return Verified(delivery=delivery, received_at=received_at, content=content)
+
+
+def new_event_from(source: Source, verified: Verified, digest: bytes) -> NewEvent:
+    """What is stored of a verified request, under the digest that tells it from others."""
+    delivery = verified.delivery
+    return NewEvent(
+        source=source.name,
+        digest=digest,
+        content=verified.content,
+        received_at=verified.received_at,
+        content_type=delivery.content_type,
+        headers=delivery.headers,
+        query=delivery.query,
+        body=delivery.body,
+    )
 
 
 class Pipeline:
@@ -135,6 +150,8 @@ class Pipeline:
                 raise
             # A connection was cut in the middle: once more on a new one.
             receipt = self._store(source, verified)
+        if not receipt.is_repeat or receipt.changed_id is not None:
+            self.store.announce()
         log.info(
             "webhook_repeated" if receipt.is_repeat else "webhook_stored",
             extra={"source": source.name, "event_id": receipt.event_id},
@@ -149,39 +166,24 @@ class Pipeline:
         """
         seen = self._seen()
         key = source.dedupe_key(verified.delivery) or "content:" + verified.content.hex()
-        digest = seen.delivery(source.name, key)
+        event = new_event_from(source, verified, seen.delivery(source.name, key))
+        event_id = self.store.insert_event(event)
+        if event_id is not None:
+            return Receipt(event_id=event_id, is_repeat=False)
+        changed = seen.changed_delivery(source.name, key, verified.content)
         with self.store.transaction() as leads:
-            event_id = self._insert(leads, source, verified, digest)
-            if event_id is not None:
-                return Receipt(event_id=event_id, is_repeat=False)
             first, is_same = leads.count_repeat(
                 source=source.name,
-                digest=digest,
+                digest=event.digest,
                 content=verified.content,
                 now=verified.received_at,
             )
             if is_same:
                 return Receipt(event_id=first, is_repeat=True)
-            changed = seen.changed_delivery(source.name, key, verified.content)
-            changed_id = self._insert(leads, source, verified, changed)
+            changed_id = leads.insert_event(dataclasses.replace(event, digest=changed))
             if changed_id is None:
                 changed_id = leads.lead_of_claim(source.name, changed)
             return Receipt(event_id=first, is_repeat=True, changed_id=changed_id)
-
-    def _insert(
-        self, leads: Leads, source: Source, verified: Verified, digest: bytes
-    ) -> int | None:
-        delivery = verified.delivery
-        return leads.insert_event(
-            source=source.name,
-            digest=digest,
-            content=verified.content,
-            content_type=delivery.content_type,
-            headers=delivery.headers,
-            query=delivery.query,
-            body=delivery.body,
-            now=verified.received_at,
-        )
 
     # --- map, validate
 

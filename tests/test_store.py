@@ -1,6 +1,7 @@
 """The store keeps its promises in the database itself, not only in the code above it."""
 
 import concurrent.futures
+import dataclasses
 import datetime as dt
 import itertools
 import secrets
@@ -19,7 +20,7 @@ from adapter.events import (
     Reason,
 )
 from adapter.exceptions import StoreUnavailable
-from adapter.store import NewBooking, Store
+from adapter.store import NewBooking, NewEvent, Store
 from adapter.store.tasks import SEND_LANES
 
 #: The module: the package shows its function of the same name.
@@ -29,18 +30,22 @@ NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(minutes=1)
 
 
+def new_event(digest: bytes = b"one", source: str = "rentfeed") -> NewEvent:
+    return NewEvent(
+        source=source,
+        digest=digest,
+        content=b"content of " + digest,
+        received_at=NOW,
+        content_type="application/json",
+        headers={"user-agent": "RentFeed"},
+        query="",
+        body=b'{"a": 1}',
+    )
+
+
 def insert_event(opened: Store, digest: bytes = b"one", source: str = "rentfeed") -> int | None:
     with opened.transaction() as leads:
-        return leads.insert_event(
-            source=source,
-            digest=digest,
-            content=b"content of " + digest,
-            content_type="application/json",
-            headers={"user-agent": "RentFeed"},
-            query="",
-            body=b'{"a": 1}',
-            now=NOW,
-        )
+        return leads.insert_event(new_event(digest, source))
 
 
 def insert_booking(
@@ -182,16 +187,7 @@ def test_fifty_at_once_with_one_digest_make_one_event(opened: Store) -> None:
 def test_nothing_is_left_when_the_transaction_fails(opened: Store) -> None:
     def store_and_fail() -> None:
         with opened.transaction() as leads:
-            leads.insert_event(
-                source="rentfeed",
-                digest=b"x",
-                content=b"x",
-                content_type="",
-                headers={},
-                query="",
-                body=b"",
-                now=NOW,
-            )
+            leads.insert_event(new_event(b"x"))
             raise RuntimeError("on purpose")
 
     with pytest.raises(RuntimeError, match="on purpose"):
@@ -204,14 +200,13 @@ def test_nothing_is_left_when_the_transaction_fails(opened: Store) -> None:
 def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Store) -> None:
     with opened.transaction() as leads:
         event_id = leads.insert_event(
-            source="rentfeed",
-            digest=b"x",
-            content=b"x",
-            content_type="a\x00b",
-            headers={"x": "\ud800\x00"},
-            query="\x00",
-            body=b"\x00\xff",
-            now=NOW,
+            dataclasses.replace(
+                new_event(),
+                content_type="a\x00b",
+                headers={"x": "\ud800\x00"},
+                query="\x00",
+                body=b"\x00\xff",
+            )
         )
         event = leads.event(event_id or 0)
     assert event is not None

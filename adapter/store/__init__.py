@@ -2,10 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Self
 
-import procrastinate
 import psycopg
 import psycopg_pool
 from psycopg.rows import dict_row
@@ -13,14 +12,16 @@ from psycopg.rows import dict_row
 from adapter.exceptions import StoreUnavailable
 from adapter.store.connections import Connection, connection_class
 from adapter.store.erasures import Erasures
+from adapter.store.ferry import Ferry
 from adapter.store.figures import Figures, Sending
 from adapter.store.gate import GateRow
+from adapter.store.herald import Herald
 from adapter.store.leads import Leads
 from adapter.store.lists import LARGEST_NUMBER, Filter
 from adapter.store.migrate import migrate, pending, reason_of
 from adapter.store.people import Act, People, User
 from adapter.store.rejections import NewRejection, Rejection, Rejections
-from adapter.store.rows import NewBooking
+from adapter.store.rows import NewBooking, NewEvent
 from adapter.store.senders import Senders, Traffic, UnknownCommunity
 from adapter.store.settlements import settlements
 from adapter.store.statements import STATEMENTS
@@ -39,6 +40,7 @@ __all__ = [
     "Group",
     "Leads",
     "NewBooking",
+    "NewEvent",
     "NewRejection",
     "People",
     "Rejection",
@@ -94,6 +96,8 @@ class Store:
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             kwargs={
+                # A statement outside of a transaction is one of its own, in one round trip.
+                "autocommit": True,
                 # A host that is gone without a word is found out within these seconds.
                 "keepalives_idle": 5,
                 "keepalives_interval": 2,
@@ -105,6 +109,8 @@ class Store:
             },
         )
         self._hash_key: bytes | None = None
+        self._ferry = Ferry(self._insert_events)
+        self._herald = Herald(self._wake_workers)
 
     def open(self) -> None:
         """Begins to connect, in the background; a database that is away now may come back."""
@@ -115,6 +121,7 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._herald.close()
         self._pool.close()
 
     @contextlib.contextmanager
@@ -122,6 +129,15 @@ class Store:
         """One transaction: committed at the end, rolled back when anything is raised.
 
         Raises :class:`StoreUnavailable` when PostgreSQL cannot be reached or is lost on the way.
+        """
+        with self.statement() as leads, leads.savepoint():
+            yield leads
+
+    @contextlib.contextmanager
+    def statement(self) -> Iterator[Leads]:
+        """For one statement that is a transaction of its own: one round trip instead of three.
+
+        Raises :class:`StoreUnavailable` as :meth:`transaction` does.
         """
         try:
             with self._connection() as connection:
@@ -131,8 +147,26 @@ class Store:
         except psycopg.Error as exc:
             # Among them a server that has become read-only: a failover has left us behind.
             raise StoreUnavailable(reason_of(exc)) from exc
-        except procrastinate.exceptions.ConnectorException as exc:
-            raise StoreUnavailable("PostgreSQL was lost while a task was put") from exc
+
+    def insert_event(self, new: NewEvent) -> int | None:
+        """Claims its digest and commits the event with its task; None when it was claimed before.
+
+        What other threads bring at the same moment is committed with it. Raises
+        :class:`StoreUnavailable`.
+        """
+        return self._ferry.take(new)
+
+    def _insert_events(self, new: Sequence[NewEvent]) -> list[int | None]:
+        with self.statement() as leads:
+            return leads.insert_events(new)
+
+    def announce(self) -> None:
+        """Wakes the workers soon, for an event that is committed; never waits and never raises."""
+        self._herald.announce()
+
+    def _wake_workers(self) -> None:
+        with self.statement() as leads:
+            leads.wake_workers()
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

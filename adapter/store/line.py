@@ -4,26 +4,25 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from adapter.events import Attempt, Booking, BookingState
-from adapter.store import tasks
 from adapter.store.rows import attempt_from_row, booking_from_row
-from adapter.store.statements import Statements
+from adapter.store.tasks import SEND_LANES, TASK_OF, Task, Tasks
 
 
-class Line(Statements):
+class Line(Tasks):
     """The bookings that wait, over one connection and within its transaction."""
 
     def wake_lane(self, number: int, at: dt.datetime | None = None) -> None:
         """Puts the task of a lane, to run at ``at`` or now. Any number names one."""
-        tasks.put(self.connection, tasks.Task.SEND, number % tasks.SEND_LANES, at=at)
+        self.put_task(Task.SEND, number % SEND_LANES, at)
 
     def wake_lanes(self, numbers: Iterable[int]) -> None:
         """Puts the task of the lanes that these numbers name, always in the same order."""
-        for lane in sorted({number % tasks.SEND_LANES for number in numbers}):
+        for lane in sorted({number % SEND_LANES for number in numbers}):
             self.wake_lane(lane)
 
     def wake_all_lanes(self) -> None:
         """Puts the task of every lane."""
-        for lane in range(tasks.SEND_LANES):
+        for lane in range(SEND_LANES):
             self.wake_lane(lane)
 
     def wake_siblings(self, booking_id: int) -> None:
@@ -95,15 +94,11 @@ class Line(Statements):
             self.wake_all_lanes()
         events = self._all("events_without_task", before=before)
         for row in events:
-            tasks.put(self.connection, tasks.Task.MAP_EVENT, row["id"])
+            self.put_task(Task.MAP_EVENT, row["id"])
         bookings = self._all("bookings_without_task", before=before)
         for row in bookings:
             self._wake(row["id"], BookingState(row["state"]), None)
         return len(events) + len(bookings)
 
-    def put_task(self, task: tasks.Task, row_id: int, at: dt.datetime) -> None:
-        """Puts any task, to run at ``at``."""
-        tasks.put(self.connection, task, row_id, at=at)
-
     def _wake(self, booking_id: int, state: BookingState, at: dt.datetime | None) -> None:
-        tasks.put(self.connection, tasks.TASK_OF[state], booking_id, at=at)
+        self.put_task(TASK_OF[state], booking_id, at)

@@ -5,7 +5,8 @@
 SELECT hash_key FROM installation
 
 -- name: insert_event
--- Claims the digest and stores the event; no row comes back when the digest was claimed before.
+-- Claims the digest and stores the event with its task; no row comes back when the digest was
+-- claimed before. The workers are woken afterwards.
 WITH claim AS (
     INSERT INTO claims (source, digest, content, lead_id, claimed_at)
     VALUES (%(source)s, %(digest)s, %(content)s, nextval('lead_ids'), %(received_at)s)
@@ -20,7 +21,15 @@ WITH claim AS (
     INSERT INTO history (event_id, at, to_state, why, by)
     SELECT id, %(received_at)s, 'received', 'webhook_verified', 'web' FROM event
 )
-SELECT id FROM event
+SELECT id, defer_task('map_event', id, 10, NULL, NULL) FROM event
+
+-- name: put_task
+-- Puts a task, unless its row has one that waits.
+SELECT put_task(%(task)s, %(row_id)s, %(priority)s, %(lock)s, %(at)s)
+
+-- name: wake_workers
+-- Lets the workers look for tasks now.
+SELECT wake_workers()
 
 -- name: count_repeat
 -- Counts one more delivery of a claimed digest; says which event came first, and if it is the same.

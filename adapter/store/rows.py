@@ -23,6 +23,22 @@ Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class NewEvent:
+    """One verified webhook, to be stored once for each digest."""
+
+    source: str
+    #: Keyed hash of what tells it from others.
+    digest: bytes
+    #: Hash of what it says.
+    content: bytes
+    received_at: dt.datetime
+    content_type: str
+    headers: Mapping[str, str]
+    query: str
+    body: bytes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewBooking:
     """One appointment or guest card to be made, as the mapping gave it."""
 
@@ -47,6 +63,21 @@ class NewBooking:
 def storable(text: str) -> str:
     """The text as that PostgreSQL can hold: no NUL, no lone surrogate."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
+
+
+def values_from_event(new: NewEvent) -> Row:
+    """What the statement that stores an event takes."""
+    headers = {storable(name): storable(value) for name, value in new.headers.items()}
+    return {
+        "source": new.source,
+        "digest": new.digest,
+        "content": new.content,
+        "received_at": new.received_at,
+        "content_type": storable(new.content_type),
+        "headers": Jsonb(headers),
+        "query": storable(new.query),
+        "body": new.body,
+    }
 
 
 def json_from_reasons(reasons: Iterable[Reason]) -> Jsonb:

@@ -1,6 +1,7 @@
 """The statements of the .sql files, by name, and how they are run."""
 
 import contextlib
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
@@ -32,15 +33,24 @@ class Statements:
         """A part of the transaction that may fail alone."""
         return self.connection.transaction()
 
+    def _execute(self, name: str, /, **values: Any) -> psycopg.Cursor[dict[str, Any]]:
+        return self.connection.execute(STATEMENTS[name], values)
+
     def _run(self, name: str, /, **values: Any) -> None:
-        self.connection.execute(STATEMENTS[name], values)
+        self._execute(name, **values)
 
     def _fresh(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         """As :meth:`_all`, but planned for these very values: most filters are empty."""
         return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()
 
     def _one(self, name: str, /, **values: Any) -> dict[str, Any] | None:
-        return self.connection.execute(STATEMENTS[name], values).fetchone()
+        return self._execute(name, **values).fetchone()
 
     def _all(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
-        return self.connection.execute(STATEMENTS[name], values).fetchall()
+        return self._execute(name, **values).fetchall()
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        """Sends the statements of the block at once, in one transaction."""
+        with self.connection.pipeline(), self.connection.transaction():
+            yield

@@ -2,15 +2,9 @@
 
 import datetime as dt
 import enum
-from typing import Any
-
-import procrastinate
-import psycopg
 
 from adapter.events import BookingState
-
-#: Only used to put tasks on a connection that is given: its own pool is never opened.
-_queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
+from adapter.store.statements import Statements
 
 
 class Task(enum.StrEnum):
@@ -43,28 +37,26 @@ TASK_OF = {
 PRIORITIES = {Task.MAP_EVENT: 10, Task.SEND: 5}
 
 
-def put(
-    connection: psycopg.Connection[Any],
-    task: Task,
-    row_id: int,
-    *,
-    at: dt.datetime | None = None,
-) -> None:
-    """Puts one task in the transaction of ``connection``, to run at ``at`` or now.
+class Tasks(Statements):
+    """Puts tasks, over one connection and within its transaction.
 
-    A row has at most one waiting task of a kind; putting another changes nothing.
+    How Procrastinate takes them is known to ``migrations/0007_tasks.sql`` alone.
     """
-    name = f"{task.value}:{row_id}"
-    deferrer = _queue.configure_task(
-        task.value,
-        queueing_lock=name,
-        lock=name if task is Task.SEND else None,
-        schedule_at=at,
-        priority=PRIORITIES.get(task, 0),
-        connection=connection,
-    )
-    try:
-        with connection.transaction():
-            deferrer.defer(row_id=row_id)
-    except procrastinate.exceptions.AlreadyEnqueued:
-        pass
+
+    def put_task(self, task: Task, row_id: int, at: dt.datetime | None = None) -> None:
+        """Puts one task, to run at ``at`` or now.
+
+        A row has at most one waiting task of a kind; putting another changes nothing.
+        """
+        self._one(
+            "put_task",
+            task=task,
+            row_id=row_id,
+            priority=PRIORITIES.get(task, 0),
+            lock=f"{task.value}:{row_id}" if task is Task.SEND else None,
+            at=at,
+        )
+
+    def wake_workers(self) -> None:
+        """Lets the workers look for tasks now; they look by themselves twice a second."""
+        self._one("wake_workers")

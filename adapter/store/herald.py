@@ -1,0 +1,64 @@
+"""Wakes the workers after an event was committed, not within its transaction.
+
+PostgreSQL commits one transaction with a NOTIFY at a time, and each of them waits for the disk. So
+the transactions that senders wait for have none. When it is lost, with its process, the workers
+look by themselves half a second later.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from adapter.exceptions import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+#: Whatever is announced within this time of an announcement is told by the next one.
+PAUSE_SECONDS = 0.005
+
+
+class Herald:
+    """One thread of a process that tells of all new events at once. It starts with the first."""
+
+    def __init__(self, wake_workers: Callable[[], None]) -> None:
+        """``wake_workers`` tells them, and raises StoreUnavailable when that cannot be done."""
+        self._wake_workers = wake_workers
+        self._asked = threading.Event()
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        # Made with the first event: a thread that was there before gunicorn's fork would be lost.
+        self._thread: threading.Thread | None = None
+
+    def announce(self) -> None:
+        """Wakes the workers soon; never waits and never raises."""
+        self._asked.set()
+        if self._thread is None:
+            self._start()
+
+    def close(self) -> None:
+        """Ends the thread, after what was announced is told."""
+        self._closed.set()
+        self._asked.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="herald", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            self._asked.wait()
+            self._asked.clear()
+            self._tell()
+            self._closed.wait(PAUSE_SECONDS)
+        if self._asked.is_set():
+            self._tell()
+
+    def _tell(self) -> None:
+        try:
+            self._wake_workers()
+        except StoreUnavailable:
+            log.warning("workers_not_woken")
