@@ -1,31 +1,32 @@
 """Section ``acknowledge``: verify, store with fsync, answer; beside the same server doing less."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from adapter import sources
 from adapter.config import Policy, settings_from
 from adapter.sources import Source
-from bench import BenchError, leads, load, servers
+from bench import BenchError, leads, load, peers, servers
 from bench.load import Answers, Requests
 from bench.rounds import Effort, turned
+from bench.servers import Target
 from bench.tables import Goal, Row
 
 #: More than any server here answers in a second: a request that is sent twice would be a repeat.
 MOST_PER_SECOND = 4000
 RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.85, sense="≥")}
 P99_GOALS = {8: Goal(bound=1.5)}
+PEER_GOALS = {"rate": Goal(bound=3, sense="≥"), "p99_ms": Goal(bound=0.25)}
 
 Rounds = dict[str, list[Answers]]
 
 
 class Bench:
-    """Three servers over one database, and the requests for them."""
+    """Servers that are loaded in turn, and the requests for them."""
 
-    def __init__(self, url: str, ports: dict[str, int], secret: str, folder: Path) -> None:
-        self._url = url
-        self._ports = ports
+    def __init__(self, targets: Mapping[str, Target], secret: str, folder: Path) -> None:
+        self._targets = targets
         self._secret = secret
         self._file = folder / "requests"
         self._requests: Requests | None = None
@@ -33,24 +34,27 @@ class Bench:
         self._source: Source = sources.load(mappings, Policy())["rentfeed"]
         self._sample = (mappings / "samples" / "rentfeed-tour.json").read_bytes()
 
-    def rounds(self, connections: int, effort: Effort) -> Rounds:
+    def rounds(self, connections: int, effort: Effort, names: Sequence[str] = ()) -> Rounds:
         """Each server once in each round, in turn, after one short turn that is not counted."""
-        seen: Rounds = {name: [] for name in self._ports}
-        for name in self._ports:
-            self._loaded(name, connections, 1.0)
+        names = names or list(self._targets)
+        seen: Rounds = {name: [] for name in names}
+        for name in names:
+            self.loaded(name, connections, 1.0)
         for number in range(effort.rounds):
-            for name in turned(list(self._ports), number):
-                seen[name].append(self._loaded(name, connections, effort.load_seconds))
+            for name in turned(names, number):
+                seen[name].append(self.loaded(name, connections, effort.load_seconds))
         return seen
 
-    def _loaded(self, name: str, connections: int, seconds: float) -> Answers:
-        if name == "ours" or self._requests is None:
+    def loaded(self, name: str, connections: int, seconds: float) -> Answers:
+        """One turn of one server. Raises BenchError where not all that it took is stored."""
+        target = self._targets[name]
+        if target.url is not None or self._requests is None:
             self._requests = self._signed(seconds)  # the others may take the same ones again
         requests = self._requests
-        before = servers.stored(self._url)
-        answers = load.run(self._ports[name], requests, connections=connections, seconds=seconds)
-        if name == "ours":
-            check(answers, requests, servers.stored(self._url) - before)
+        before = servers.stored(target.url) if target.url else 0
+        answers = load.run(target.port, requests, connections=connections, seconds=seconds)
+        if target.url is not None:
+            check(answers, requests, servers.stored(target.url) - before)
         return answers
 
     def _signed(self, seconds: float) -> Requests:
@@ -67,16 +71,19 @@ def check(answers: Answers, requests: Requests, stored: int) -> None:
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Rate, p50 and p99 for each number of connections."""
+    """Rate, p50 and p99 for each number of connections; peers at 8, or at the only number."""
     folder = settings_from().data_dir / "bench"
     secret = servers.secret()
     with (
         servers.database(folder) as url,
-        servers.running(url, secret, folder) as ports,
+        servers.running(url, secret, folder) as ours,
+        peers.running(secret, folder) as others,
     ):
-        bench = Bench(url, ports, secret, folder)
+        bench = Bench({**ours, **others}, secret, folder)
+        with_peers = 8 if 8 in effort.connections else effort.connections[0]
         for connections in effort.connections:
-            yield from _rows(connections, bench.rounds(connections, effort))
+            here = [*ours, *others] if connections == with_peers else list(ours)
+            yield from _rows(connections, bench.rounds(connections, effort, here))
 
 
 def _rows(connections: int, seen: Rounds) -> Iterator[Row]:
@@ -86,6 +93,11 @@ def _rows(connections: int, seen: Rounds) -> Iterator[Row]:
     p99_goal = P99_GOALS.get(connections)
     yield _row(f"{connections} conn., p50", "p50_ms", "ms", seen, "one INSERT", None)
     yield _row(f"{connections} conn., p99", "p99_ms", "ms", seen, "one INSERT", p99_goal)
+    for name in filter(seen.__contains__, peers.NAMES):
+        goals = PEER_GOALS if name == peers.NODE_RED else {}
+        for field, unit in (("rate", "/s"), ("p99_ms", "ms")):
+            what = f"{connections} conn., {field.removesuffix('_ms')}"
+            yield _row(what, field, unit, seen, name, goals.get(field))
 
 
 def _row(what: str, field: str, unit: str, seen: Rounds, beside: str, goal: Goal | None) -> Row:

@@ -1,8 +1,12 @@
 """Signed webhooks of one sender, each another lead, all of the same length."""
 
+import dataclasses
+import datetime as dt
+import hmac
 import json
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from adapter import senders, signatures
@@ -26,19 +30,36 @@ def write(file: Path, source: Source, secret: str, sample: bytes, count: int) ->
 
 
 def _request(source: Source, secret: str, sample: bytes, lead: str) -> signatures.Request:
-    return senders.signed(
+    body = _body(sample, lead)
+    request = senders.signed(
         source,
         secret,
-        body=_body(sample, lead),
+        body=body,
         content_type="application/json",
         adapter_url="http://127.0.0.1",
     )
+    # Peers cannot verify a signature over a timestamp and the body: they get one over the body.
+    digest = hmac.new(secret.encode(), body, "sha256").hexdigest()
+    headers = {**request.headers, "X-Body-Signature": digest}
+    return dataclasses.replace(request, headers=headers)
 
 
 def _body(sample: bytes, lead: str) -> bytes:
-    payload = json.loads(sample) | {"leadId": lead, "comments": ""}
+    payload = bookable(sample, lead)
     short = len(json.dumps(payload))
     return json.dumps(payload | {"comments": "x" * (BODY_BYTES - short)}).encode()
+
+
+def bookable(sample: bytes, lead: str, *, in_days: int = 9) -> dict[str, Any]:
+    """The sample's tour for another person, at noon of a day to come."""
+    payload: dict[str, Any] = json.loads(sample)
+    day = dt.datetime.now(dt.UTC) + dt.timedelta(days=in_days)
+    return payload | {
+        "leadId": lead,
+        "comments": "",
+        "contact": payload["contact"] | {"email": f"{lead}@example.com", "phone": ""},
+        "tour": payload["tour"] | {"date": day.strftime("%m/%d/%Y"), "time": "12:00 PM"},
+    }
 
 
 def _bytes_of(request: signatures.Request) -> bytes:

@@ -1,6 +1,7 @@
 """The web process and what it stands beside: the same gunicorn, over the same PostgreSQL."""
 
 import contextlib
+import dataclasses
 import os
 import secrets
 import shutil
@@ -8,13 +9,13 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 
 from adapter import store
-from adapter.config import Settings, settings_from
+from adapter.config import settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.processes import free_port, web_command
 from bench import BenchError
@@ -22,7 +23,8 @@ from bench import BenchError
 ROOT = Path(__file__).parent.parent
 #: gunicorn's last argument, by the name of the server.
 APPS = {"ours": None, "empty 204": "bench.bare:empty()", "one INSERT": "bench.bare:insert()"}
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+STOP_SECONDS = 40.0
 
 
 @contextlib.contextmanager
@@ -40,18 +42,34 @@ def database(folder: Path) -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """A server under load."""
+
+    port: int
+    pid: int
+    #: Where it stores events, one for each request; None: it stores none.
+    url: str | None = None
+
+
 @contextlib.contextmanager
-def running(url: str, secret: str, folder: Path) -> Iterator[dict[str, int]]:
-    """The port of each server, all of them ready."""
+def running(url: str, secret: str, folder: Path) -> Iterator[dict[str, Target]]:
+    """Each server, all of them ready."""
     with contextlib.ExitStack() as stack:
-        ports = {}
-        for name, app in APPS.items():
-            settings = settings_from(_environment(url, secret))
-            log = folder / f"{name.replace(' ', '-')}.log"
-            process = stack.enter_context(_started(settings, app, log))
-            _wait(settings.port, process, log)
-            ports[name] = settings.port
-        yield ports
+        yield {
+            name: stack.enter_context(web(url, secret, folder, app)) for name, app in APPS.items()
+        }
+
+
+@contextlib.contextmanager
+def web(url: str, secret: str, folder: Path, app: str | None = None) -> Iterator[Target]:
+    """The web process as `adapter run` starts it, or another app under the same gunicorn."""
+    settings = settings_from(environment(url, secret))
+    command = web_command(settings)
+    log = folder / f"web-{settings.port}.log"
+    with started([*command[:-1], app or command[-1]], settings.environ, log) as process:
+        wait_for(f"http://127.0.0.1:{settings.port}/readyz", process, log)
+        yield Target(port=settings.port, pid=process.pid, url=None if app else url)
 
 
 def stored(url: str) -> int:
@@ -67,46 +85,51 @@ def secret() -> str:
     return secrets.token_hex(16)
 
 
-def _environment(url: str, secret: str) -> Mapping[str, str]:
+def environment(url: str, secret: str, **changes: str) -> dict[str, str]:
     """The defaults of every setting, whatever the environment says."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     names = ("RENTFEED_SECRET", "LEASEBOT_SECRET", "TYPEFORM_SECRET")
     own = {"DATABASE_URL": url, "ADAPTER_HOST": "127.0.0.1", "PORT": str(free_port())}
-    return kept | own | dict.fromkeys(names, secret)
+    return kept | own | dict.fromkeys(names, secret) | changes
 
 
 @contextlib.contextmanager
-def _started(settings: Settings, app: str | None, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    command = web_command(settings)
+def started(
+    command: Sequence[str], environ: Mapping[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process for the time of the block; what it says goes to ``log``."""
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*command[:-1], app or command[-1]],
-            env=dict(settings.environ),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
+            command, env=dict(environ), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
         )
     try:
         yield process
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-def _wait(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Returns once something answers there. Raises BenchError when the process does not come up."""
     deadline = time.monotonic() + START_SECONDS
-    while not _is_ready(port):
+    while not _answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise BenchError(f"gunicorn did not start: {log.read_text()}")
+            raise BenchError(f"{process.args!r} did not start: {log.read_text()[-2000:]}")
         time.sleep(0.05)
 
 
-def _is_ready(port: int) -> bool:
+def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+        with urllib.request.urlopen(address, timeout=2):
             return True
-    except (urllib.error.URLError, OSError):
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code == 404  # a peer that is up and has nothing there
+    except OSError:
         return False
 
 
