@@ -1,4 +1,4 @@
-"""``python -m bench [map] [verify] [acknowledge]``: prints the table of each section."""
+"""``python -m bench [SECTION…]``: prints the table of each section, of all by default."""
 
 import json
 import os
@@ -8,7 +8,18 @@ from pathlib import Path
 import click
 
 from adapter.exceptions import AdapterError
-from bench import BenchError, acknowledging, mapping, pages, verification
+from bench import (
+    BenchError,
+    acknowledging,
+    charts,
+    draining,
+    growth,
+    latency,
+    mapping,
+    pages,
+    starting,
+    verification,
+)
 from bench.machine import Machine
 from bench.rounds import FULL, TINY, Effort
 from bench.tables import Row, text_from_rows
@@ -17,7 +28,14 @@ SECTIONS = {
     "map": mapping.rows,
     "verify": verification.rows,
     "acknowledge": acknowledging.rows,
+    "drain": draining.rows,
+    "latency": latency.rows,
+    "start": starting.rows,
+    "growth": growth.rows,
 }
+#: The whole run ends within ten minutes: a section that begins later than this is left out.
+LATEST_START_SECONDS = {"growth": 400.0}
+LONGEST_SECONDS = 540.0
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
@@ -31,10 +49,12 @@ def main(sections: tuple[str, ...], as_json: bool, write: bool, tiny: bool) -> N
     if write and (sections or tiny):
         raise click.UsageError("--write is for a whole run: name no section, and not --tiny")
     started, load_before = time.monotonic(), os.getloadavg()[0]
-    rows = {
-        name: measured(name, TINY if tiny else FULL, silent=as_json)
-        for name in sections or SECTIONS
-    }
+    rows = {}
+    for name in sections or SECTIONS:
+        if time.monotonic() - started > LATEST_START_SECONDS.get(name, LONGEST_SECONDS):
+            click.echo(f"{name} is left out: it is too late to end within ten minutes", err=True)
+            continue
+        rows[name] = measured(name, TINY if tiny else FULL, silent=as_json)
     machine = Machine.seen(load_before=load_before, seconds=time.monotonic() - started)
     if as_json:
         tables = {name: [row.as_dict() for row in found] for name, found in rows.items()}
@@ -42,7 +62,8 @@ def main(sections: tuple[str, ...], as_json: bool, write: bool, tiny: bool) -> N
     else:
         click.echo(machine.text())
     if write:
-        PAGE.write_text(pages.page(machine, rows))
+        made = charts.write(PAGE.parent, rows)
+        PAGE.write_text(pages.page(machine, rows, made))
 
 
 def measured(name: str, effort: Effort, *, silent: bool = False) -> list[Row]:
@@ -51,8 +72,8 @@ def measured(name: str, effort: Effort, *, silent: bool = False) -> list[Row]:
         click.echo(f"{name} …", err=True)
     try:
         rows = list(SECTIONS[name](effort))
-    except (AdapterError, BenchError) as exc:
-        raise click.ClickException(str(exc)) from exc
+    except (AdapterError, BenchError, OSError) as exc:
+        raise click.ClickException(f"{name}: {exc}") from exc
     if not silent:
         click.echo(f"{name}\n{text_from_rows(rows)}\n")
     return rows

@@ -1,6 +1,7 @@
 """``docs/benchmarks.md``, written from a whole run."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from bench.machine import Machine
 from bench.tables import Row, markdown_from_rows
@@ -29,15 +30,35 @@ bytes; what carries a secret and no digest stands beside the digest too.""",
 `POST /hooks/rentfeed`: 3 kB, a new lead each time, HMAC with timestamp verified, event, claim,
 history and task committed with fsync on, then 202. gunicorn as `adapter run` starts it and default
 settings, embedded PostgreSQL, no worker running. Beside it stand, under the same gunicorn, a Flask
-view that answers an empty 204, and one that stores the same bytes by one committed INSERT through
-the same pool. Load comes from the same machine, as fast as answers come, with keep-alive. After
-each round as many events must be stored as were acknowledged, else there is no figure.""",
+view that answers an empty 204, and one that stores the same bytes by one committed INSERT (BEGIN,
+INSERT, COMMIT) through the same pool; and, where they are installed, Debian's `webhook` and
+Node-RED, which verify an HMAC of the same body, answer 202 and store nothing (`bench/peers.py`).
+Load comes from the same machine, as fast as answers come, with keep-alive. After each round as many
+events must be stored as were acknowledged, else there is no figure.""",
+    "drain": """\
+Webhooks that are stored are mapped, sent to a sandbox that answers at once, followed up and
+`booked`; with one worker and with two, in turn, and no limit. Then the usual limit of 120 a minute
+with a backlog, over more than a minute: calls are counted by the sandbox, which allows 150.""",
+    "latency": """\
+From the moment a webhook leaves its sender to the arrival of its POST at the sandbox: 20 a second,
+evenly, without a limit; then tours of tomorrow, one by one, under the usual limit, before and behind
+ten thousand waiting bookings. And the acknowledgement of new webhooks beside a database where as
+many bookings and tasks wait, in turn with an empty one.""",
+    "growth": """\
+Databases with that many stored leads (event, claim, booking, history), side by side on one server,
+each with its own web process, in turn. Taking a task is what a worker asks PostgreSQL for; taking a
+booking is the search for the most urgent one. Pages are those of `PATHS` in `bench/growth.py`.
+Memory is what all processes of the web (or the worker) hold, shared pages counted once.""",
+    "start": """\
+`adapter run` on a data folder that exists, until `/readyz` answers; beside it PostgreSQL alone.
+`adapter check` of many mappings, beside the bundled ones.""",
 }
 
 
-def page(machine: Machine, rows: Mapping[str, Sequence[Row]]) -> str:
-    """The whole page."""
+def page(machine: Machine, rows: Mapping[str, Sequence[Row]], charts: Sequence[Path] = ()) -> str:
+    """The whole page, with the charts that lie beside it."""
     parts = [_HEAD, machine.text() + "\n"]
+    parts += [f"![{chart.stem}]({chart.name})\n" for chart in charts]
     for name, found in rows.items():
         parts.append(f"## {name}\n\n{_METHODS[name]}\n\n{markdown_from_rows(found)}\n")
     return "\n".join(parts)

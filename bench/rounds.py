@@ -19,6 +19,19 @@ class Effort:
     load_seconds: float
     connections: tuple[int, ...]
     hostile_bytes: int
+    #: Webhooks that are followed to their POST, soon tours, and bookings that wait.
+    webhooks: int
+    soon: int
+    backlog: int
+    #: Webhooks that are drained in one round.
+    drained: int
+    #: How long sending under the limit is watched: its windows have 60 seconds.
+    limit_seconds: float
+    #: How many stored events the databases hold that are compared, the smallest first.
+    sizes: tuple[int, ...]
+    #: Events after which memory is looked at again.
+    remembered: int
+    mappings: int
 
 
 FULL = Effort(
@@ -27,10 +40,30 @@ FULL = Effort(
     load_seconds=2.0,
     connections=(1, 8, 64),
     hostile_bytes=1024 * 1024,
+    webhooks=200,
+    soon=5,
+    backlog=10_000,
+    drained=300,
+    limit_seconds=75.0,
+    sizes=(1_000, 100_000, 1_000_000),
+    remembered=20_000,
+    mappings=40,
 )
 #: One short round of everything: shows that the bench works, and measures nothing.
 TINY = Effort(
-    rounds=1, call_seconds=0.005, load_seconds=0.5, connections=(2,), hostile_bytes=16 * 1024
+    rounds=1,
+    call_seconds=0.005,
+    load_seconds=0.5,
+    connections=(2,),
+    hostile_bytes=16 * 1024,
+    webhooks=10,
+    soon=1,
+    backlog=50,
+    drained=10,
+    limit_seconds=6.0,
+    sizes=(100, 300),
+    remembered=200,
+    mappings=3,
 )
 
 

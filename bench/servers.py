@@ -30,15 +30,28 @@ STOP_SECONDS = 40.0
 @contextlib.contextmanager
 def database(folder: Path) -> Iterator[str]:
     """The URL of a fresh, migrated database on the disk of ``folder``, with fsync on."""
+    with databases(folder, ("bench",)) as urls:
+        yield urls["bench"]
+
+
+@contextlib.contextmanager
+def databases(folder: Path, names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The same for several, all on one server."""
     shutil.rmtree(folder, ignore_errors=True)
-    with EmbeddedServer(folder).running() as url:
-        store.migrate(url)
+    server = EmbeddedServer(folder)
+    with server.running() as url:
+        urls = {name: url.replace("/postgres?", f"/{name}?") for name in names}
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(
-                "CREATE TABLE bench_bodies (id bigserial PRIMARY KEY, source text, body bytea)"
-            )
             _check_durable(connection)
-        yield url
+            for name in names:
+                connection.execute(f"CREATE DATABASE {name}".encode())
+        for each in urls.values():
+            store.migrate(each)
+            with psycopg.connect(each, autocommit=True) as connection:
+                connection.execute(
+                    "CREATE TABLE bench_bodies (id bigserial PRIMARY KEY, source text, body bytea)"
+                )
+        yield urls
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -15,8 +15,18 @@ class Goal:
 
     def is_met(self, row: "Row") -> bool:
         """Whether the row keeps it."""
-        value = row.ratio if self.of == "ratio" else row.figure
+        value = self._value(row)
         return value <= self.bound if self.sense == "≤" else value >= self.bound
+
+    def reached(self, row: "Row") -> float:
+        """How many times the bound it keeps; of a bound of nothing, once or not at all."""
+        value = self._value(row)
+        if not value or not self.bound:
+            return float(self.is_met(row))
+        return self.bound / value if self.sense == "≤" else value / self.bound
+
+    def _value(self, row: "Row") -> float:
+        return row.ratio if self.of == "ratio" else row.figure
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +52,11 @@ class Row:
         if not self.goals:
             return ""
         return "met" if all(goal.is_met(self) for goal in self.goals) else "missed"
+
+    @property
+    def reserve(self) -> float:
+        """How far its worst goal is reached: 1 is just met, 2 is twice as good."""
+        return min(goal.reached(self) for goal in self.goals)
 
     def cells(self) -> tuple[str, ...]:
         """As the table shows it."""

@@ -5,6 +5,7 @@ Nothing here looks at how fast anything is.
 
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,19 @@ from click.testing import CliRunner
 from adapter import signatures, sources
 from adapter.config import Policy
 from adapter.events import utc_now
-from bench import BenchError, acknowledging, client, hostile, leads, load, mapping, servers
+from bench import (
+    BenchError,
+    acknowledging,
+    charts,
+    client,
+    draining,
+    hostile,
+    leads,
+    load,
+    mapping,
+    peers,
+    servers,
+)
 from bench.__main__ import main
 from bench.load import Answers, Requests
 from bench.rounds import TINY, microseconds, turned
@@ -39,7 +52,7 @@ def bench(*arguments: str) -> list[dict[str, Any]]:
 
 def assert_measured(rows: list[dict[str, Any]]) -> None:
     for one in rows:
-        assert one["figure"] > 0, one
+        assert one["figure"] > 0 or one["what"] == "answers 429", one
         assert one["other"] > 0, one
         assert one["ratio"] == pytest.approx(one["figure"] / one["other"]), one
 
@@ -68,6 +81,7 @@ def test_acknowledge_stands_beside_both_servers(
         pytest.skip("wrk is not installed")
     if not has_wrk:
         monkeypatch.setattr("bench.load.client", lambda: "bench.client")
+    monkeypatch.setattr("bench.peers.shutil.which", lambda name: None)
     rows = bench("acknowledge")
     assert_measured(rows)
     assert [(one["what"], one["beside"]) for one in rows] == [
@@ -76,6 +90,73 @@ def test_acknowledge_stands_beside_both_servers(
         ("2 conn., p50", "one INSERT"),
         ("2 conn., p99", "one INSERT"),
     ]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("section", "count", "words"),
+    [
+        ("drain", 4, ["2 workers", "calls a minute", "fullest", "429"]),
+        ("latency", 4, ["p50", "p99", "a soon tour", "acknowledge p99"]),
+        ("start", 3, ["to ready", "adapter check", "memory"]),
+        ("growth", 7, ["p99", "p50", "a task", "a booking", "GET /readyz", "web", "worker"]),
+    ],
+)
+def test_each_section_has_its_rows(
+    section: str, count: int, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="adapter-bench-") as folder:
+        monkeypatch.setenv("ADAPTER_DATA_DIR", folder)
+        rows = bench(section)
+    assert_measured(rows)
+    assert len(rows) == count
+    for one, word in zip(rows, words, strict=True):
+        assert word in one["what"]
+
+
+def test_the_fullest_window_slides() -> None:
+    assert draining.fullest([0, 1, 59, 60.5, 61.5]) == 4
+    assert draining.fullest([0, 60, 120]) == 1
+
+
+def test_charts_are_written_for_what_was_measured(tmp_path: Path) -> None:
+    goal = Goal(bound=2, sense="≥")
+    rows = {
+        "map": [row(goals=(Goal(bound=60),)), row(what="leasebot", goals=(goal,))],
+        "acknowledge": [
+            row(section="acknowledge", what=f"8 conn., {word}", beside=beside)
+            for word in ("rate", "p99")
+            for beside in ("one INSERT", "Node-RED")
+        ],
+    }
+    made = charts.write(tmp_path, rows)
+    assert [file.name for file in made] == ["benchmarks-goals.svg", "benchmarks-acknowledge.svg"]
+    first = [file.read_bytes() for file in made]
+    assert all(text.lstrip().startswith(b"<?xml") for text in first)
+    assert [file.read_bytes() for file in charts.write(tmp_path, rows)] == first
+
+
+@pytest.mark.parametrize(
+    ("goal", "reserve"),
+    [
+        (Goal(bound=30), 0.5),
+        (Goal(bound=120), 2.0),
+        (Goal(bound=30, sense="≥"), 2.0),
+        (Goal(bound=240, of="figure"), 2.0),
+        (Goal(bound=0), 0.0),
+    ],
+)
+def test_how_far_a_goal_is_reached(goal: Goal, reserve: float) -> None:
+    assert row(goals=(goal,)).reserve == reserve
+
+
+def test_a_peer_that_is_not_installed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.peers.shutil.which", lambda name: None)
+    with peers.running("secret", tmp_path) as found:
+        assert found == {}
+    assert capsys.readouterr().err.count("is not installed: left out") == 2
 
 
 @pytest.fixture

@@ -1,0 +1,71 @@
+"""``docs/benchmarks-*.svg``: rates and times side by side, and each row beside its goal."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("svg")
+mpl.rcParams["svg.hashsalt"] = "benchmarks"  # the same figures make the same file
+
+import matplotlib.pyplot as plt  # noqa: E402 - after the backend is chosen
+
+from bench.tables import Row  # noqa: E402
+
+OURS, OTHER, MISSED = "#1f6f8b", "#b8c4cc", "#b5483a"
+
+
+def write(folder: Path, rows: Mapping[str, Sequence[Row]]) -> list[Path]:
+    """Writes the charts for which there are rows; returns their files."""
+    made = []
+    goals = [row for found in rows.values() for row in found if row.goals]
+    if goals:
+        made.append(_goals(folder / "benchmarks-goals.svg", goals))
+    if found := rows.get("acknowledge"):
+        made.append(_acknowledging(folder / "benchmarks-acknowledge.svg", found))
+    return made
+
+
+def _goals(file: Path, rows: Sequence[Row]) -> Path:
+    """How far each row is from its goal: right of the line it keeps it."""
+    names = [f"{row.section}: {row.what}" for row in rows]
+    figure, axes = plt.subplots(figsize=(9, 0.6 + 0.28 * len(rows)))
+    shares = [min(row.reserve, 4.0) for row in rows]
+    colours = [OURS if row.verdict == "met" else MISSED for row in rows]
+    axes.barh(names, shares, color=colours)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.invert_yaxis()
+    axes.set_xlabel("how much of the goal is reached (1: just met; cut at 4)")
+    return _saved(figure, file)
+
+
+def _acknowledging(file: Path, rows: Sequence[Row]) -> Path:
+    """Rate and p99 of ours and of each that it stands beside."""
+    figure, both = plt.subplots(1, 2, figsize=(9, 3.6))
+    for axes, word, title in (
+        (both[0], "rate", "webhooks a second"),
+        (both[1], "p99", "p99 in ms"),
+    ):
+        names, figures, colours = [], [], []
+        for what in dict.fromkeys(row.what for row in rows if row.what.endswith(word)):
+            found = [row for row in rows if row.what == what]
+            short = what.partition(" conn.")[0]
+            for name, value, colour in (
+                (f"{short}: adapter", found[0].figure, OURS),
+                *((f"{short}: {row.beside}", row.other, OTHER) for row in found),
+            ):
+                names.append(name)
+                figures.append(value)
+                colours.append(colour)
+        axes.barh(names, figures, color=colours)
+        axes.invert_yaxis()
+        axes.set_title(title, fontsize=10)
+        axes.tick_params(labelsize=7)
+    return _saved(figure, file)
+
+
+def _saved(figure: "plt.Figure", file: Path) -> Path:
+    figure.tight_layout()
+    figure.savefig(file, metadata={"Date": None})
+    plt.close(figure)
+    return file

@@ -1,0 +1,106 @@
+"""Section ``drain``: stored webhooks to booked ones; and how the allowed rate is used."""
+
+import contextlib
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+
+import psycopg
+
+from adapter.config import settings_from
+from bench import servers
+from bench.latency import BACKLOG
+from bench.rounds import Effort, turned
+from bench.stage import Stage, seconds_of, wait_until
+from bench.tables import Goal, Row
+
+#: ADAPTER_RATE_PER_MINUTE as it is set by default.
+LIMIT = 120
+WINDOW_SECONDS = 60.0
+
+
+def rows(effort: Effort) -> Iterator[Row]:
+    """One and two workers in turn, then one under the limit."""
+    folder = settings_from().data_dir / "bench"
+    with servers.database(folder) as url:
+        yield _without_limit(Stage(url, folder), effort)
+    with servers.database(folder) as url:
+        yield from _within_limit(Stage(url, folder, limit=LIMIT), effort)
+
+
+def _without_limit(stage: Stage, effort: Effort) -> Row:
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    with stage.served_sandbox():
+        for number in range(min(effort.rounds, 2)):
+            for workers in turned((1, 2), number):
+                rates[workers].append(
+                    _drained(stage, workers, effort.drained, f"{number}{workers}")
+                )
+    return Row(
+        section="drain",
+        what="bookings by 2 workers, no limit",
+        figure=statistics.median(rates[2]),
+        unit="/s",
+        beside="1 worker",
+        other=statistics.median(rates[1]),
+    )
+
+
+def _drained(stage: Stage, workers: int, count: int, prefix: str) -> float:
+    """Bookings a second, from the first worker's start at them to the last `booked`."""
+    with contextlib.ExitStack() as stack:
+        for number in range(workers):
+            stack.enter_context(stage.worker(number))
+        before = stage.booked()
+        began = time.monotonic()
+        stage.fill(count, f"drain-{prefix}")
+        wait_until(lambda: stage.booked() - before >= count, "all are booked")
+        return count / (time.monotonic() - began)
+
+
+def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
+    """A backlog that never ends, watched for longer than a window."""
+    with psycopg.connect(stage.url) as connection:
+        connection.execute(BACKLOG, {"count": max(LIMIT * 3, effort.drained)})
+    with stage.served_sandbox(), stage.worker():
+        wait_until(stage.sandbox.calls, "the backlog is being sent")
+        time.sleep(effort.limit_seconds)
+        calls = stage.sandbox.calls()
+    times = [seconds_of(call) for call in calls]
+    refused = sum(call["status"] == 429 for call in calls)
+    span = max(times[-1] - times[0], 1e-3)
+    yield Row(
+        section="drain",
+        what="calls a minute within the limit, with a backlog",
+        figure=(len(times) - 1) / span * WINDOW_SECONDS,
+        unit="/min",
+        beside="allowed by the setting",
+        other=LIMIT,
+        goals=(Goal(bound=0.98, sense="≥"),),
+    )
+    yield Row(
+        section="drain",
+        what=f"calls in the fullest {WINDOW_SECONDS:g} s of {span:.0f}",
+        figure=fullest(times),
+        unit="calls",
+        beside="allowed by the setting",
+        other=LIMIT,
+        goals=(Goal(bound=1),),
+    )
+    yield Row(
+        section="drain",
+        what="answers 429",
+        figure=refused,
+        unit="calls",
+        beside="all calls",
+        other=len(calls),
+        goals=(Goal(bound=0),),
+    )
+
+
+def fullest(times: Sequence[float]) -> int:
+    """The most calls in any window."""
+    return max(
+        sum(start <= later < start + WINDOW_SECONDS for later in times[number:])
+        for number, start in enumerate(times)
+    )

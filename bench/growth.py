@@ -1,0 +1,200 @@
+"""Section ``growth``: the same at each number of stored events; memory over many events."""
+
+import contextlib
+import statistics
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+
+import psutil
+import psycopg
+
+from adapter.config import settings_from
+from bench import servers
+from bench.acknowledging import Bench
+from bench.rounds import Effort, turned
+from bench.servers import Target
+from bench.stage import Stage, wait_until
+from bench.tables import Goal, Row
+
+GOAL = Goal(bound=1.2)
+CONNECTIONS = 8
+#: Pages of the web process that are fetched at each size. This is the place for the console's:
+#: a path, or a path with a query that searches. Each must answer 200 without a login.
+PATHS: tuple[str, ...] = ("/readyz",)
+#: So often is each page fetched and each statement run in one round.
+TIMES = 20
+#: Events that a loaded web process gets in a go while its memory is watched, in seconds.
+MEMORY_TURN_SECONDS = 5.0
+
+#: Stored leads of a year: events that are done, with their claims, bookings and history.
+FILL = (
+    """INSERT INTO events (id, source, state, received_at, content_type, headers, query, body)
+    SELECT n, 'rentfeed', 'mapped', now() - n * interval '30 seconds', 'application/json', '{}',
+        '', convert_to(repeat('x', 300), 'UTF8') FROM generate_series(1, %(count)s) n""",
+    """INSERT INTO claims (source, digest, content, lead_id, claimed_at)
+    SELECT 'rentfeed', sha256(n::text::bytea), sha256(n::text::bytea), n, now()
+    FROM generate_series(1, %(count)s) n""",
+    """INSERT INTO history (event_id, at, to_state, why, by)
+    SELECT n, now(), 'received', 'webhook_verified', 'web' FROM generate_series(1, %(count)s) n""",
+    """INSERT INTO bookings (id, event_id, item, source, state, community, timezone, starts_at,
+        appointment, job_id, created_at, updated_at, asked_at, person_keys)
+    SELECT n + %(count)s, n, 0, 'rentfeed', 'booked', 'maple-court', 'America/Denver', now(),
+        jsonb_build_object('last_name', 'Stored', 'email_1', 'stored' || n || '@example.com'),
+        n::text, now(), now(), now(), ARRAY[n::bigint, -n::bigint]
+    FROM generate_series(1, %(count)s) n""",
+    "SELECT setval('lead_ids', 2 * %(count)s + 1000)",
+)
+TABLES = ("events", "claims", "history", "bookings")
+
+#: What a worker asks when it takes a task, and a lane when it takes a booking; rolled back.
+CLAIMS = {
+    "taking a task": "SELECT * FROM procrastinate_fetch_job_v2(NULL, NULL)",
+    "taking a booking": """SELECT id FROM bookings WHERE state = 'pending' AND due_at <= now()
+        ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED""",
+}
+
+
+def rows(effort: Effort) -> Iterator[Row]:
+    """Each size beside the smallest, then memory."""
+    folder = settings_from().data_dir / "bench"
+    names = {f"with_{size}": size for size in effort.sizes}
+    secret = servers.secret()
+    with servers.databases(folder, tuple(names)) as urls, contextlib.ExitStack() as stack:
+        for name, size in names.items():
+            fill(urls[name], size)
+        targets = {
+            f"{size:,}": stack.enter_context(servers.web(urls[name], secret, folder))
+            for name, size in names.items()
+        }
+        bench = Bench(targets, secret, folder)
+        yield from _acknowledging(bench, effort)
+        yield from _statements({f"{names[name]:,}": url for name, url in urls.items()}, effort)
+        yield from _pages(targets, effort)
+        yield _memory_of_web(bench, targets, effort)
+    with servers.database(folder) as url:
+        yield _memory_of_worker(Stage(url, folder), effort)
+
+
+def fill(url: str, count: int) -> None:
+    """Stores that many leads; the indexes are made afterwards, which is many times as fast."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = off")
+        connection.execute("SET maintenance_work_mem = '256MB'")
+        connection.execute("SET session_replication_role = replica")  # no foreign keys checked
+        indexes = connection.execute(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+            " AND tablename = ANY(%s) AND indexname NOT IN (SELECT conname FROM pg_constraint)",
+            [list(TABLES)],
+        ).fetchall()
+        for name, _ in indexes:
+            connection.execute(f"DROP INDEX {name}".encode())
+        for statement in FILL:
+            connection.execute(statement.encode(), {"count": count})
+        for _, definition in indexes:
+            connection.execute(definition.encode())
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
+
+
+def _acknowledging(bench: Bench, effort: Effort) -> Iterator[Row]:
+    connections = CONNECTIONS if CONNECTIONS in effort.connections else effort.connections[0]
+    seen = bench.rounds(connections, effort)
+    for field, unit in (("p99_ms", "ms"), ("p50_ms", "ms")):
+        taken = {
+            size: statistics.median(getattr(answers, field) for answers in rounds)
+            for size, rounds in seen.items()
+        }
+        yield from _beside_smallest(f"acknowledge {field.removesuffix('_ms')}", taken, unit)
+
+
+def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
+    with contextlib.ExitStack() as stack:
+        connections = {
+            size: stack.enter_context(psycopg.connect(url)) for size, url in urls.items()
+        }
+        for what, statement in CLAIMS.items():
+
+            def run(size: str, statement: str = statement) -> None:
+                connections[size].execute(statement.encode())
+                connections[size].rollback()
+
+            yield from _beside_smallest(what, _in_turn(run, list(urls), effort), "ms")
+
+
+def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
+    for path in PATHS:
+
+        def get(size: str, path: str = path) -> None:
+            with urllib.request.urlopen(f"http://127.0.0.1:{targets[size].port}{path}") as answer:
+                answer.read()
+
+        yield from _beside_smallest(f"GET {path}", _in_turn(get, list(targets), effort), "ms")
+
+
+def _in_turn(call: Callable[[str], None], sizes: list[str], effort: Effort) -> dict[str, float]:
+    """The median time of one call at each size, in milliseconds."""
+    taken: dict[str, list[float]] = {size: [] for size in sizes}
+    for number in range(effort.rounds):
+        for size in turned(sizes, number):
+            for _ in range(TIMES):
+                began = time.perf_counter()
+                call(size)
+                taken[size].append((time.perf_counter() - began) * 1000)
+    return {size: statistics.median(times) for size, times in taken.items()}
+
+
+def _beside_smallest(what: str, taken: Mapping[str, float], unit: str) -> Iterator[Row]:
+    smallest, *others = taken
+    for size in others:
+        yield Row(
+            section="growth",
+            what=f"{what}, {size} events stored",
+            figure=taken[size],
+            unit=unit,
+            beside=f"{smallest} stored",
+            other=taken[smallest],
+            goals=(GOAL,),
+        )
+
+
+def _memory_of_web(bench: Bench, targets: Mapping[str, Target], effort: Effort) -> Row:
+    """Of the one over the smallest database, which has taken some thousand webhooks before."""
+    name = next(iter(targets))
+    before, count = memory_mb(targets[name].pid), 0
+    while count < effort.remembered:
+        count += bench.loaded(
+            name, CONNECTIONS, min(MEMORY_TURN_SECONDS, effort.load_seconds)
+        ).count
+    return _memory_row("web", memory_mb(targets[name].pid), before, count)
+
+
+def _memory_of_worker(stage: Stage, effort: Effort) -> Row:
+    """Of one worker over webhooks that it maps and books."""
+    count = max(effort.remembered // 20, effort.drained)
+    with stage.served_sandbox(), stage.worker() as pid:
+        stage.fill(effort.drained, "warm")
+        wait_until(lambda: stage.booked() >= effort.drained, "the first are booked")
+        before = memory_mb(pid)
+        stage.fill(count, "many")
+        wait_until(lambda: stage.booked() >= effort.drained + count, "all are booked")
+        return _memory_row("worker", memory_mb(pid), before, count)
+
+
+def _memory_row(who: str, after: float, before: float, count: int) -> Row:
+    return Row(
+        section="growth",
+        what=f"memory of the {who} after {count:,} events more",
+        figure=after,
+        unit="MB",
+        beside="before them",
+        other=before,
+        goals=(Goal(bound=1.1),),
+    )
+
+
+def memory_mb(pid: int) -> float:
+    """What a process and its children hold; what they share is counted once (PSS), in MB."""
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    return float(sum(one.memory_full_info().pss for one in family)) / 1e6

@@ -1,0 +1,136 @@
+"""Section ``latency``: webhook to POST, a soon tour behind a backlog, acknowledging beside one."""
+
+import contextlib
+import statistics
+from collections.abc import Iterator, Sequence
+
+import psycopg
+
+from adapter.config import settings_from
+from bench import servers
+from bench.acknowledging import Bench
+from bench.rounds import Effort
+from bench.servers import Target
+from bench.stage import Mail, Stage, wait_until
+from bench.tables import Goal, Row
+
+PER_SECOND = 20
+#: Tours of these days are soon: ADAPTER_SOON_HOURS is set to two days.
+SOON_DAYS = 1
+#: Waiting bookings of another source, as the mapping would have left them.
+BACKLOG = """
+WITH event AS (
+    INSERT INTO events (source, state, received_at, content_type, headers, query, body)
+    SELECT 'website', 'mapped', now(), '', '{}', '', '' FROM generate_series(1, %(count)s)
+    RETURNING id
+), turn AS (INSERT INTO turns (source) VALUES ('website') ON CONFLICT DO NOTHING)
+INSERT INTO bookings (
+    event_id, item, source, state, community, timezone, starts_at, appointment, due_at,
+    created_at, updated_at, asked_at)
+SELECT id, 0, 'website', 'pending', 'maple-court', 'America/Denver', now() + interval '9 days',
+    jsonb_build_object(
+        'integration_id', 'int_7Qm2', 'community_id', 'com_maple', 'attribution_id', 'att',
+        'appointment_date', to_char(now() + interval '9 days', 'YYYY-MM-DD'),
+        'appointment_time', '20:30:00', 'last_name', 'Waiting',
+        'email_1', 'waiting' || id || '@example.com'),
+    now(), now(), now(), now()
+FROM event
+"""
+
+
+def rows(effort: Effort) -> Iterator[Row]:
+    """To the POST without a limit; behind a backlog with the usual one; acknowledging beside it."""
+    folder = settings_from().data_dir / "bench"
+    with servers.database(folder) as url:
+        yield from _to_post(Stage(url, folder), effort)
+    with servers.database(folder) as url:
+        yield from _behind(Stage(url, folder, limit=120), effort)
+    yield from _beside_a_backlog(effort)
+
+
+def _to_post(stage: Stage, effort: Effort) -> Iterator[Row]:
+    names = [f"lead-{number}" for number in range(effort.webhooks)]
+    with stage.served_sandbox(), stage.worker(), stage.web() as target:
+        mail = Mail(stage, target)
+        mail.send("warm")
+        wait_until(mail.until_posted_ms, "the first webhook is posted")
+        mail.taken_ms.clear()
+        mail.send_evenly(names, PER_SECOND)
+        wait_until(lambda: len(mail.until_posted_ms()) > len(names), "all are posted", 0.5)
+        taken = mail.until_posted_ms()
+    posted = [ms for email, ms in taken.items() if not email.startswith("warm")]
+    for name, part, bound in (("p50", 0.5, 25), ("p99", 0.99, 100)):
+        yield Row(
+            section="latency",
+            what=f"webhook to POST at {PER_SECOND}/s, {name}",
+            figure=quantile(posted, part),
+            unit="ms",
+            beside="webhook to its 202",
+            other=quantile(mail.taken_ms, part),
+            goals=(Goal(bound=bound, of="figure"),),
+        )
+
+
+def _behind(stage: Stage, effort: Effort) -> Iterator[Row]:
+    """Soon tours one after the other, first with nothing waiting, then behind the backlog."""
+    with stage.served_sandbox(), stage.worker(), stage.web() as target:
+        mail = Mail(stage, target)
+        mail.send("warm")
+        wait_until(mail.until_posted_ms, "the first webhook is posted")
+        alone = _soon(mail, "alone", effort.soon)
+        with psycopg.connect(stage.url) as connection:
+            connection.execute(BACKLOG.encode(), {"count": effort.backlog})
+        before = len(stage.sandbox.posts())
+        wait_until(lambda: len(stage.sandbox.posts()) > before, "the backlog is being sent")
+        behind = _soon(mail, "behind", effort.soon)
+    yield Row(
+        section="latency",
+        what=f"a soon tour behind {effort.backlog:,} waiting, to its POST",
+        figure=statistics.median(behind) / 1000,
+        unit="s",
+        beside="with nothing waiting",
+        other=statistics.median(alone) / 1000,
+        goals=(Goal(bound=1, of="figure"),),
+    )
+
+
+def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
+    """Milliseconds to the POST of each."""
+    taken = []
+    for number in range(count):
+        name = f"{prefix}-{number}"
+        mail.send(name, in_days=SOON_DAYS)
+        email = f"{name}@example.com"
+        wait_until(lambda email=email: email in mail.until_posted_ms(), "a soon tour is posted")
+        taken.append(mail.until_posted_ms()[email])
+    return taken
+
+
+def _beside_a_backlog(effort: Effort) -> Iterator[Row]:
+    """Two databases and two web processes in turn: one with tasks and bookings that wait."""
+    folder = settings_from().data_dir / "bench"
+    connections = max(effort.connections[:2])
+    with servers.databases(folder, ("empty", "waiting")) as urls, contextlib.ExitStack() as stack:
+        secret = servers.secret()
+        targets: dict[str, Target] = {
+            name: stack.enter_context(servers.web(url, secret, folder))
+            for name, url in urls.items()
+        }
+        with psycopg.connect(urls["waiting"]) as connection:
+            connection.execute(BACKLOG.encode(), {"count": effort.backlog})
+            connection.execute(b"SELECT defer_task('map_event', id, 10, NULL, NULL) FROM events")
+        seen = Bench(targets, secret, folder).rounds(connections, effort)
+    yield Row(
+        section="latency",
+        what=f"acknowledge p99 with {effort.backlog:,} waiting, {connections} conn.",
+        figure=statistics.median(answers.p99_ms for answers in seen["waiting"]),
+        unit="ms",
+        beside="with nothing waiting",
+        other=statistics.median(answers.p99_ms for answers in seen["empty"]),
+        goals=(Goal(bound=1.2),),
+    )
+
+
+def quantile(values: Sequence[float], part: float) -> float:
+    """The value below which that part of them lies."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]

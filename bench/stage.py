@@ -1,0 +1,185 @@
+"""The whole way: web, workers and the sandbox over one database, and a sender that keeps time."""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import http.client
+import json
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from adapter import senders, signatures, sources
+from adapter.config import Policy
+from adapter.processes import free_port
+from adapter.sources import Source
+from bench import BenchError, leads, servers
+from bench.servers import Target
+
+PROPEXO_CREATE = "/crm/v1/appointments/knock"
+#: More than any of this takes.
+PATIENCE_SECONDS = 120.0
+#: In the place of no limit.
+UNLIMITED = 100_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Sandbox:
+    """Propexo's and Knock's place, with all that it remembers."""
+
+    port: int
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Every call of Propexo's API, in the order in which it came."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_sandbox/requests") as answer:
+            found: list[dict[str, Any]] = json.load(answer)["requests"]
+        return found
+
+    def posts(self) -> list[dict[str, Any]]:
+        """The creates among them."""
+        return [call for call in self.calls() if call["path"] == PROPEXO_CREATE]
+
+
+class Stage:
+    """The processes of one environment, and its sender."""
+
+    def __init__(self, url: str, folder: Path, *, limit: int = UNLIMITED) -> None:
+        self.url = url
+        self.secret = servers.secret()
+        self.folder = folder
+        self.sandbox = Sandbox(port=free_port())
+        self._limit = limit
+        self._environ = servers.environment(
+            url,
+            self.secret,
+            PROPEXO_TOKEN="sandbox",
+            PROPEXO_BASE_URL=f"http://127.0.0.1:{self.sandbox.port}",
+            ADAPTER_RATE_PER_MINUTE=str(limit),
+            ADAPTER_SOON_HOURS="48",
+        )
+        mappings = servers.ROOT / "mappings"
+        self.source: Source = sources.load(mappings, Policy())["rentfeed"]
+        self.sample = (mappings / "samples" / "rentfeed-tour.json").read_bytes()
+
+    @contextlib.contextmanager
+    def served_sandbox(self) -> Iterator[None]:
+        """The sandbox: each job is done at once. It allows what Propexo does, or all."""
+        allowed = 1_000_000 if self._limit == UNLIMITED else 150
+        options = ("--port", str(self.sandbox.port), "--job-seconds", "0", "--quiet")
+        with self._part("sandbox", *options, "--rate-limit", str(allowed)) as process:
+            address = f"http://127.0.0.1:{self.sandbox.port}/_sandbox/requests"
+            servers.wait_for(address, process, self.folder / "sandbox.log")
+            yield
+
+    @contextlib.contextmanager
+    def worker(self, number: int = 1) -> Iterator[int]:
+        """A worker's process id, once it has told PostgreSQL that it lives."""
+        before = self._count("procrastinate_workers")
+        with self._part("worker", name=f"worker-{number}") as process:
+            wait_until(lambda: self._count("procrastinate_workers") > before, "the worker lives")
+            yield process.pid
+
+    @contextlib.contextmanager
+    def web(self) -> Iterator[Target]:
+        """The web process."""
+        with servers.web(self.url, self.secret, self.folder) as target:
+            yield target
+
+    def lead(self, name: str, *, in_days: int = 9) -> bytes:
+        """The body of one person's webhook."""
+        return json.dumps(leads.bookable(self.sample, name, in_days=in_days)).encode()
+
+    def fill(self, count: int, prefix: str) -> None:
+        """Stores webhooks as the web process would: events with their tasks, not yet mapped."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(
+                "WITH event AS ("
+                " INSERT INTO events (source, received_at, content_type, headers, query, body)"
+                " SELECT 'rentfeed', now(), 'application/json', '{}', '',"
+                "  convert_to(replace(%(body)s, 'NAME', %(prefix)s || '-' || n), 'UTF8')"
+                " FROM generate_series(1, %(count)s) n RETURNING id)"
+                " SELECT defer_task('map_event', id, 10, NULL, NULL) FROM event",
+                {"body": self.lead("NAME").decode(), "prefix": prefix, "count": count},
+            )
+
+    def booked(self) -> int:
+        """How many bookings are done."""
+        return self._count("bookings WHERE state = 'booked'")
+
+    def _count(self, what: str) -> int:
+        with psycopg.connect(self.url) as connection:
+            row = connection.execute(f"SELECT count(*) FROM {what}".encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    @contextlib.contextmanager
+    def _part(self, *command: str, name: str = "") -> Iterator[Any]:
+        log = self.folder / f"{name or command[0]}.log"
+        with servers.started([sys.executable, "-m", "adapter", *command], self._environ, log) as it:
+            yield it
+
+
+class Mail:
+    """One sender, a connection for each webhook, which notes when it left and was taken."""
+
+    def __init__(self, stage: Stage, target: Target) -> None:
+        self._stage = stage
+        self._port = target.port
+        self.sent_at: dict[str, float] = {}
+        self.taken_ms: list[float] = []
+
+    def send(self, name: str, *, in_days: int = 9) -> None:
+        """Sends one person's webhook. Raises BenchError unless it is taken as new."""
+        request: signatures.Request = senders.signed(
+            self._stage.source,
+            self._stage.secret,
+            body=self._stage.lead(name, in_days=in_days),
+            content_type="application/json",
+            adapter_url="http://127.0.0.1",
+        )
+        began = time.perf_counter()
+        self.sent_at[f"{name}@example.com"] = time.time()
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        with contextlib.closing(connection):
+            path = request.url.removeprefix("http://127.0.0.1")
+            connection.request("POST", path, request.body, dict(request.headers))
+            answer = connection.getresponse()
+            answer.read()
+        self.taken_ms.append((time.perf_counter() - began) * 1000)
+        if answer.status != 202:
+            raise BenchError(f"a webhook was answered {answer.status}")
+
+    def send_evenly(self, names: list[str], per_second: float) -> None:
+        """Sends them at that rate, by the clock and not by the answers."""
+        began = time.monotonic()
+        for number, name in enumerate(names):
+            time.sleep(max(0.0, began + number / per_second - time.monotonic()))
+            self.send(name)
+
+    def until_posted_ms(self) -> dict[str, float]:
+        """For each person: from the webhook's leaving to the POST's arrival, as far as it came."""
+        posts = self._stage.sandbox.posts()
+        return {
+            email: (seconds_of(post) - self.sent_at[email]) * 1000
+            for post in posts
+            if (email := post["body"].get("email_1")) in self.sent_at
+        }
+
+
+def seconds_of(call: dict[str, Any]) -> float:
+    """When a call reached the sandbox, in Unix seconds."""
+    return dt.datetime.fromisoformat(call["received_at"]).timestamp()
+
+
+def wait_until(holds: Callable[[], object], what: str, pause_seconds: float = 0.05) -> None:
+    """Returns once it holds. Raises BenchError when that takes too long."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise BenchError(f"waited {PATIENCE_SECONDS:g} s in vain: {what}")
+        time.sleep(pause_seconds)

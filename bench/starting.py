@@ -1,0 +1,130 @@
+"""Section ``start``: `adapter run` to ready, its memory, `adapter check` of many mappings."""
+
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from adapter.config import settings_from
+from adapter.embedded import EmbeddedServer
+from adapter.processes import free_port
+from bench import BenchError, servers
+from bench.growth import memory_mb
+from bench.rounds import Effort
+from bench.tables import Goal, Row
+
+
+def rows(effort: Effort) -> Iterator[Row]:
+    """Medians of a few starts; each stands beside the least that could do."""
+    folder = settings_from().data_dir / "bench"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        rounds = min(effort.rounds, 3)
+        yield _row(
+            "`adapter run` to ready",
+            lambda: _run(folder),
+            rounds,
+            "PostgreSQL alone",
+            lambda: _postgres(folder),
+            goals=(Goal(bound=4, of="figure"),),
+        )
+        many, bundled = _many(folder, effort.mappings), servers.ROOT / "mappings"
+        yield _row(
+            f"`adapter check` of {effort.mappings} mappings",
+            lambda: _check(many),
+            rounds,
+            "of the bundled ones",
+            lambda: _check(bundled),
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    with servers.database(folder) as url:
+        yield _memory(url, folder)
+
+
+def _row(
+    what: str,
+    ours: Callable[[], float],
+    rounds: int,
+    beside: str,
+    other: Callable[[], float],
+    goals: tuple[Goal, ...] = (),
+) -> Row:
+    ours(), other()  # the first start makes the cluster and compiles what is imported
+    pairs = [(ours(), other()) for _ in range(rounds)]
+    return Row(
+        section="start",
+        what=what,
+        figure=statistics.median(pair[0] for pair in pairs),
+        unit="s",
+        beside=beside,
+        other=statistics.median(pair[1] for pair in pairs),
+        goals=goals,
+    )
+
+
+def _run(folder: Path) -> float:
+    environ = servers.environment("", servers.secret(), ADAPTER_DATA_DIR=str(folder / "run"))
+    del environ["DATABASE_URL"]
+    environ["ADAPTER_SANDBOX_PORT"] = str(free_port())
+    log = folder / "run.log"
+    began = time.monotonic()
+    with servers.started([sys.executable, "-m", "adapter", "run"], environ, log) as process:
+        servers.wait_for(f"http://127.0.0.1:{environ['PORT']}/readyz", process, log)
+        return time.monotonic() - began
+
+
+def _postgres(folder: Path) -> float:
+    began = time.monotonic()
+    with EmbeddedServer(folder / "run").running():
+        return time.monotonic() - began
+
+
+def _many(folder: Path, count: int) -> Path:
+    """A folder with that many sources: the bundled ones under other names."""
+    made = folder / "mappings"
+    if not made.exists():
+        bundled = servers.ROOT / "mappings"
+        shutil.copytree(bundled, made)
+        files = sorted(set(bundled.glob("*.yaml")) - {bundled / "communities.yaml"})
+        for number in range(count - len(files)):
+            file = files[number % len(files)]
+            shutil.copy(file, made / f"{file.stem}-{number}.yaml")
+    return made
+
+
+def _check(mappings: Path) -> float:
+    environ = servers.environment("", servers.secret(), ADAPTER_MAPPINGS_DIR=str(mappings))
+    del environ["DATABASE_URL"]
+    began = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-m", "adapter", "check"],
+        env=environ,
+        cwd=servers.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode != 0:
+        raise BenchError(f"adapter check failed: {ended.stdout}{ended.stderr}")
+    return time.monotonic() - began
+
+
+def _memory(url: str, folder: Path) -> Row:
+    secret = servers.secret()
+    with (
+        servers.web(url, secret, folder) as ours,
+        servers.web(url, secret, folder, servers.APPS["one INSERT"]) as bare,
+    ):
+        return Row(
+            section="start",
+            what="memory of the web processes when ready",
+            figure=memory_mb(ours.pid),
+            unit="MB",
+            beside="one INSERT",
+            other=memory_mb(bare.pid),
+        )
