@@ -115,7 +115,7 @@ def test_each_section_has_its_rows(
 
 
 def test_the_fullest_window_slides() -> None:
-    assert draining.fullest([0, 1, 59, 60.5, 61.5]) == 4
+    assert draining.fullest([0, 1, 59, 60.5, 60.9]) == 4
     assert draining.fullest([0, 60, 120]) == 1
 
 
