@@ -41,9 +41,9 @@ Webhooks that are stored are mapped, sent to a sandbox that answers at once, fol
 with a backlog, over more than a minute: calls are counted by the sandbox, which allows 150.""",
     "latency": """\
 From the moment a webhook leaves its sender to the arrival of its POST at the sandbox: 20 a second,
-evenly, without a limit; then tours of tomorrow, one by one, under the usual limit, before and behind
-ten thousand waiting bookings. And the acknowledgement of new webhooks beside a database where as
-many bookings and tasks wait, in turn with an empty one.""",
+evenly, without a limit; then tours of tomorrow, one by one, under the usual limit, before and
+behind ten thousand waiting bookings. And the acknowledgement of new webhooks over a database where
+as many bookings and tasks wait, in turn with an empty one.""",
     "growth": """\
 Databases with that many stored leads (event, claim, booking, history), side by side on one server,
 each with its own web process, in turn. Taking a task is what a worker asks PostgreSQL for; taking a
