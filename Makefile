@@ -44,7 +44,7 @@ check: .venv/ready ## all that CI checks besides the tests: format, lint, types,
 	@$(BIN)/adapter check mappings/gallery
 	@$(BIN)/python -m pytest -q -p no:randomly tests/test_docs.py tests/test_gallery.py tests/test_mapping_docs.py tests/test_architecture.py
 
-bench: .venv/ready ## measure, as ratios side by side
+bench: .venv/ready ## measure, as ratios side by side, within ten minutes
 	@$(BIN)/python -m bench
 
 format: .venv/ready ## format the code and mend what the linter can mend

@@ -19,11 +19,19 @@ from bench.tables import Goal, Row
 
 GOAL = Goal(bound=1.2)
 CONNECTIONS = 8
-#: Pages of the web process that are fetched at each size. This is the place for the console's:
-#: a path, or a path with a query that searches. Each must answer 200 without a login.
-PATHS: tuple[str, ...] = ("/readyz",)
+#: Pages of the web process that are fetched at each size: this is the place for more of them. Each
+#: must answer 200 without a login, as the console does on its own machine while nobody may sign in.
+PATHS: tuple[str, ...] = (
+    "/readyz",
+    "/metrics",
+    "/console/",
+    "/console/queue",
+    "/console/leads",
+    "/console/leads?q=stored77@example.com",
+    "/console/leads?q=stored",
+)
 #: So often is each page fetched and each statement run in one round.
-TIMES = 20
+TIMES = 5
 #: Events that a loaded web process gets in a go while its memory is watched, in seconds.
 MEMORY_TURN_SECONDS = 5.0
 

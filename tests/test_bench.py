@@ -21,6 +21,7 @@ from bench import (
     charts,
     client,
     draining,
+    growth,
     hostile,
     leads,
     load,
@@ -48,6 +49,9 @@ def bench(*arguments: str) -> list[dict[str, Any]]:
     assert ended.exit_code == 0, ended.output
     (rows,) = json.loads(ended.stdout)["sections"].values()
     return rows
+
+
+GROWN = ["p99", "p50", "a task", "a booking", *growth.PATHS, "web", "worker"]
 
 
 def assert_measured(rows: list[dict[str, Any]]) -> None:
@@ -99,7 +103,7 @@ def test_acknowledge_stands_beside_both_servers(
         ("drain", 4, ["2 workers", "calls a minute", "fullest", "429"]),
         ("latency", 4, ["p50", "p99", "a soon tour", "acknowledge p99"]),
         ("start", 3, ["to ready", "adapter check", "memory"]),
-        ("growth", 7, ["p99", "p50", "a task", "a booking", "GET /readyz", "web", "worker"]),
+        ("growth", 6 + len(growth.PATHS), GROWN),
     ],
 )
 def test_each_section_has_its_rows(
