@@ -281,3 +281,26 @@ def test_one_that_cannot_cross_takes_nobody_down(
         ] * 2
     assert made == crossings
     assert ferry.take(5) == 5
+
+
+def test_who_waits_while_postgresql_says_nothing_does_not_wait_for_it_once_more() -> None:
+    tries, may_go = [], threading.Event()
+
+    def carry(cargo: Sequence[int]) -> list[int]:
+        tries.append(cargo)
+        may_go.wait()
+        raise StoreUnavailable("it says nothing")
+
+    ferry = Ferry(carry)
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        first = threads.submit(ferry.take, 1)
+        wait_until(lambda: tries, "the first is under way")
+        others = [threads.submit(ferry.take, number) for number in (2, 3, 4)]
+        wait_until(lambda: len(ferry._waiting) == 3, "the others wait")
+        may_go.set()
+        for future in (first, *others):
+            assert isinstance(future.exception(), StoreUnavailable)
+    assert len(tries) == 1
+    may_go.set()
+    with pytest.raises(StoreUnavailable):
+        ferry.take(5)

@@ -44,6 +44,11 @@ class Ferry(Generic[Cargo, Receipt]):
             aboard, self._waiting = self._waiting[:SEATS], self._waiting[SEATS:]
         self._row(aboard)
         with self._lock:
+            if aboard[0].is_stranded:
+                # PostgreSQL is away or says nothing. Who waits has waited for that already.
+                aboard, self._waiting = [*aboard, *self._waiting], []
+                for passenger in aboard:
+                    passenger.land(error=aboard[0].error)
             following = self._waiting[:1]
             self._is_under_way = bool(following)
         for passenger in (*aboard, *following):
@@ -72,7 +77,7 @@ class _Passenger(Generic[Cargo, Receipt]):
         self.cargo = cargo
         self.is_across = False
         self._receipt: Receipt | None = None
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         self._bell = threading.Lock()
         self._bell.acquire()
 
@@ -86,9 +91,14 @@ class _Passenger(Generic[Cargo, Receipt]):
 
     def land(self, receipt: Receipt | None = None, *, error: BaseException | None = None) -> None:
         """It is across, or cannot be carried."""
-        self._receipt, self._error, self.is_across = receipt, error, True
+        self._receipt, self.error, self.is_across = receipt, error, True
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether it could not cross because there is no way across now."""
+        return isinstance(self.error, StoreUnavailable)
 
     def receipt(self) -> Receipt:
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return self._receipt  # type: ignore[return-value] # None is a receipt too
