@@ -143,12 +143,16 @@ SENTENCES: Final[Mapping[str, str]] = {
 }
 
 
+#: States whose own sentences name a tour's time: a guest card has none.
+_OF_A_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED})
+
+
 def sentence_name(finding: Finding, said: Container[str] = SENTENCES) -> str:
     """The booking's own state where ``said`` has words for it, else the outcome."""
     state = finding.booking.state if finding.booking else None
     is_card = finding.booking is not None and finding.booking.kind is Kind.PROSPECT
-    if state not in said or (is_card and state is BookingState.EXPIRED):
-        return str(finding.outcome)  # a guest card has no time that could be too soon
+    if state not in said or (is_card and state in _OF_A_TIME):
+        return str(finding.outcome)
     return str(state)
 
 

@@ -72,6 +72,7 @@ def gallery_table() -> str:
         "signature",
         "event id",
         "holds",
+        "without a time",
         "shape seen in",
         "documentation",
     ]
@@ -86,6 +87,7 @@ def _row(entry: Entry) -> list[str]:
         f"`{entry.signature}`",
         " + ".join(f"`{path}`" for path in entry.event_id),
         entry.holds,
+        entry.without_time,
         entry.shape,
         f"[docs]({entry.docs})",
     ]

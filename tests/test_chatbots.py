@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,12 +20,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapter import signatures, sources
-from adapter.answers import OUTCOME_OF, Finding, Outcome, Respond, finding_from, seconds_from
+from adapter.answers import Finding, Outcome, Respond, finding_from, seconds_from
 from adapter.config import Policy
-from adapter.events import BookingState, EventState
+from adapter.events import BookingState, EventState, Kind
 from adapter.mapping import Delivery
 from adapter.sources import Source
-from adapter.sources.samples import content_type_of
+from adapter.sources.samples import content_type_of, sample_from_test
 from tests.schemas import fits
 from tests.serving import Answer, Served, served, target_of, timed, working
 from tests.test_answers import booking
@@ -35,6 +35,9 @@ from tests.waiting import wait_until
 GALLERY = Path(__file__).parents[1] / "mappings" / "gallery"
 SOURCES = sources.load(GALLERY, Policy())
 BOTS = sorted(name for name, one in SOURCES.items() if "wait" in (one.respond or {}))
+
+#: What is said where a guest card stands in Knock.
+IN_TOUCH = "Thank you. Our team has your details and will be in touch."
 
 SENTENCE = {"type": "string", "pattern": r"\A[^\r\n]+\Z"}
 WORD = {"enum": [str(outcome) for outcome in Outcome]}
@@ -117,11 +120,24 @@ def is_understood(name: str, body: str) -> bool:
     return is_twiml(body) if name == "twilio-sms" else fits(json.loads(body), SCHEMAS[name])
 
 
-def sample_of(source: Source) -> tuple[bytes, str, str]:
-    """The body of the mapping's first test, its content type and the query."""
+#: A body, its content type and the query.
+Body = tuple[bytes, str, str]
+
+
+def sample_of(source: Source) -> Body:
+    """What the mapping's first test sends."""
     test = source.sections["tests"][0]
     file = GALLERY / test["payload"]
     return file.read_bytes(), content_type_of(file, file.read_bytes()), test.get("query", "")
+
+
+def timeless_of(source: Source) -> Body:
+    """The same of the test that shows a guest card, as JSON."""
+    test = next(
+        test for test in source.sections["tests"] if {"prospect", "prospect_some"} & test.keys()
+    )
+    sample = sample_from_test(test, GALLERY, source.kind).changed(test["change"])
+    return json.dumps(sample.payload).encode(), "application/json", test.get("query", "")
 
 
 def answer_of(name: str, found: Finding) -> tuple[str, str]:
@@ -135,6 +151,12 @@ def answer_of(name: str, found: Finding) -> tuple[str, str]:
 
 FINDINGS = {
     **{str(state): finding_from(5, EventState.MAPPED, [booking(state)]) for state in BookingState},
+    **{
+        f"guest card {state}": finding_from(
+            5, EventState.MAPPED, [booking(state, kind=Kind.PROSPECT, starts_at=None)]
+        )
+        for state in BookingState
+    },
     "event received": finding_from(5, EventState.RECEIVED, []),
     "event held": finding_from(5, EventState.HELD, []),
     "event ignored": finding_from(5, EventState.IGNORED, []),
@@ -152,8 +174,11 @@ def test_every_outcome_is_told_in_the_senders_shape(name: str, found: Finding) -
 
     assert is_understood(name, body), body
     assert mimetype == ("application/xml" if name == "twilio-sms" else "application/json")
-    is_booked = OUTCOME_OF.get(found.booking.state) is Outcome.BOOKED if found.booking else False
-    assert ("You are booked for Saturday 14 March at 2:30 PM." in body) is is_booked
+    assert ("You are booked" in body) is (found.outcome is Outcome.BOOKED)
+    assert ("You are booked for Saturday 14 March at 2:30 PM." in body) is (
+        found.outcome is Outcome.BOOKED
+    )
+    assert (IN_TOUCH in body) is (found.outcome is Outcome.PROSPECT)
 
 
 @pytest.mark.parametrize("name", BOTS)
@@ -228,10 +253,10 @@ class Stage:
     #: Of the tours: in the future, in summer time as the samples' offsets are.
     day: dt.date
 
-    def ask(self, name: str) -> Answer:
+    def ask(self, name: str, body_of: Callable[[Source], Body] = sample_of) -> Answer:
         """The sender's sample, each of somebody else, as one person has one tour."""
         source = SOURCES[name]
-        body, content_type, query = sample_of(source)
+        body, content_type, query = body_of(source)
         text = moved(body.decode(), self.day, name)
         request = signatures.Request(
             method="POST",
@@ -290,10 +315,12 @@ def staged(database: str, folder: Path, **propexo: Any) -> Iterator[Stage]:
         yield Stage(web, upstream, summer_day(dt.datetime.now(DENVER).date()))
 
 
-def all_at_once(ask: Callable[[str], Answer]) -> Mapping[str, tuple[Answer, float]]:
+def all_at_once(
+    ask: Callable[[str], Answer], names: Sequence[str] = BOTS
+) -> Mapping[str, tuple[Answer, float]]:
     """The answer to each sender and the seconds that it took, all asking at the same time."""
-    with concurrent.futures.ThreadPoolExecutor(len(BOTS)) as threads:
-        asked = {name: threads.submit(timed, lambda name=name: ask(name)) for name in BOTS}
+    with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
+        asked = {name: threads.submit(timed, lambda name=name: ask(name)) for name in names}
         return {name: one.result(60) for name, one in asked.items()}
 
 
@@ -315,6 +342,31 @@ def test_a_chatbot_can_say_that_the_tour_is_booked(database: str, tmp_path: Path
         assert one.status == 200, name
         assert is_understood(name, one.body.decode()), one.body
     assert len({post["phone_1"] for post in posts}) == len(posts) == len(BOTS) - 1 + 2
+
+
+@pytest.mark.processes
+def test_a_chatbot_without_a_time_can_say_that_the_team_has_the_details(
+    database: str, tmp_path: Path
+) -> None:
+    names = [name for name in BOTS if name != "twilio-sms"]
+    with staged(database, tmp_path / "gallery") as stage:
+
+        def answer(name: str) -> Answer:
+            """Asks again, as a repeat is answered like the first, where this machine was slow."""
+            wait_until(
+                lambda: IN_TOUCH in stage.ask(name, timeless_of).body.decode(), f"{name} says it"
+            )
+            return stage.ask(name, timeless_of)
+
+        told = all_at_once(answer, names)
+        cards, posts = stage.upstream.cards(), stage.upstream.posts()
+
+    for name, (one, _) in told.items():
+        assert one.status == 200, name
+        assert is_understood(name, one.body.decode()), one.body
+        assert "You are booked" not in one.body.decode()
+    assert len({card["phone_1"] for card in cards}) == len(cards) == len(names)
+    assert posts == []
 
 
 @pytest.mark.processes

@@ -50,6 +50,25 @@ def test_what_a_sender_holds_is_told() -> None:
     assert (holds["google-ads"], holds["calendly"]) == ("lead only", "bookable")
 
 
+def test_a_lead_without_a_time_waits_only_where_a_guest_card_would_be_wrong() -> None:
+    becomes = {entry.name: entry.without_time for entry in entries(GALLERY, Policy())}
+
+    ids_only = {"acuity", "facebook-leadgen"}
+    a_tour_stands_there = {"cal-com", "calendly", "calendly-v1", "showmojo", "zoom-scheduler"}
+    may_be_no_renter = {"elevenlabs", "intercom", "retell-calls", "twilio-sms"}
+    waits = ids_only | a_tour_stands_there | may_be_no_renter
+    assert {name for name in becomes if becomes[name] != "guest card"} == waits
+    assert {becomes[name] for name in waits} == {"waits"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_each_that_makes_guest_cards_shows_one(file: Path) -> None:
+    data = document_from_file(file)[0].data
+    shows_one = any({"prospect", "prospect_some"} & test.keys() for test in data["tests"])
+
+    assert shows_one is (data.get("without_time") == "prospect")
+
+
 def test_the_gallery_is_not_in_use() -> None:
     in_use = sources.load(GALLERY.parent, Policy())
 

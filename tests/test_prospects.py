@@ -620,7 +620,7 @@ def test_a_sender_that_waits_is_not_told_of_a_tour(home: House) -> None:
     settle(home)
     found = answers.finding_from(1, EventState.MAPPED, [home.booking(card.id)])
 
-    assert found.outcome == "prospect"
+    assert found.outcome == answers.sentence_name(found) == "prospect"
     values = answers.values_from(found)
     assert (values["booking.kind"], values["booking.starts_at"]) == ("prospect", "")
     assert values["booking.reason"] == ""

@@ -42,16 +42,21 @@ def gallery(folder: Path | None, as_json: bool) -> None:
     _list(settings, folder or settings.mappings_dir, as_json=as_json)
 
 
+#: What is told of each sender.
+HEAD: Final = ("sender", "family", "signature", "holds", "without a time", "what")
+
+
 def _list(settings: Settings, folder: Path, *, as_json: bool) -> None:
     found = entries(gallery_of(folder), settings.policy)
     if as_json:
         click.echo(json.dumps({"gallery": [one.as_dict() for one in found]}, indent=2))
         return
-    click.echo(table(("sender", "family", "signature", "holds", "what"), map(_row, found)))
+    click.echo(table(HEAD, map(_row, found)))
 
 
 def _row(entry: Entry) -> list[str]:
-    return [entry.name, entry.family, entry.signature, entry.holds, entry.description]
+    words = [entry.name, entry.family, entry.signature, entry.holds, entry.without_time]
+    return [*words, entry.description]
 
 
 @sources.command("add")

@@ -8,12 +8,15 @@ from typing import Any, Final
 import adapter
 from adapter import signatures
 from adapter.config import Policy
+from adapter.mapping import WithoutTime
 from adapter.sources import load
 from adapter.sources.problems import MappingErrors, Problem
 from adapter.sources.source import Source
 
 #: The gallery's folder, beside the mappings that are in use.
 FOLDER: Final = "gallery"
+#: Of a sender that names the lead and tells nothing of it.
+IDS_ONLY: Final = "ids only"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +32,8 @@ class Entry:
     event_id: tuple[str, ...]
     #: What its webhooks can hold: ``bookable``, ``lead only`` or ``ids only``.
     holds: str
+    #: What becomes of one without a tour time, by this mapping: ``guest card`` or ``waits``.
+    without_time: str
     #: Where its shape was seen.
     shape: str
     docs: str
@@ -65,14 +70,16 @@ def entries(gallery: Path, policy: Policy) -> list[Entry]:
 
 def entry_from_source(source: Source) -> Entry:
     """What a mapping says of its sender."""
-    about = source.sections.get("about", {})
+    about, holds = source.sections.get("about", {}), _held_by(source.sections)
+    makes_cards = source.compiled.without_time is WithoutTime.PROSPECT and holds != IDS_ONLY
     return Entry(
         name=source.name,
         description=source.description,
         family=about.get("family", ""),
         signature=source.signature.get("preset") or signatures.scheme_of(source.signature),
         event_id=tuple(path.text for path in source.compiled.dedupe.paths),
-        holds=_held_by(source.sections),
+        holds=holds,
+        without_time="guest card" if makes_cards else "waits",
         shape=about.get("shape", ""),
         docs=source.docs,
         about=about,
@@ -80,10 +87,8 @@ def entry_from_source(source: Source) -> Entry:
 
 
 def _held_by(sections: Mapping[str, Any]) -> str:
-    """Whether there is a place for a tour time, and whether a sample shows that all is to fetch."""
-    start = sections["appointment"].get("starts_at")
-    if start is None:
+    """Whether there is a place for a tour time, and whether the first sample has all to fetch."""
+    if "starts_at" not in sections["appointment"]:
         return "lead only"
-    reasons = (test.get("held", {}).get("event", "") for test in sections["tests"])
-    is_thin = any(reason.startswith("needs_enrichment") for reason in reasons)
-    return "ids only" if is_thin and "fetch_by" in start else "bookable"
+    first = sections["tests"][0].get("held", {}).get("event", "")
+    return IDS_ONLY if first.startswith("needs_enrichment") else "bookable"
