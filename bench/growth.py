@@ -202,7 +202,11 @@ def _memory_row(who: str, after: float, before: float, count: int) -> Row:
 
 
 def memory_mb(pid: int) -> float:
-    """What a process and its children hold; what they share is counted once (PSS), in MB."""
+    """What a process and its children hold each (RSS), in MB.
+
+    Not what is left when shared pages are counted once: that grows as forked workers come to touch
+    their pages, while nobody holds more.
+    """
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]
-    return float(sum(one.memory_full_info().pss for one in family)) / 1e6
+    return float(sum(one.memory_info().rss for one in family)) / 1e6
