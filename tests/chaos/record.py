@@ -87,7 +87,9 @@ def read_rows(
     bookings: dict[str, list[Booking]] = {}
     with Store(url, size=1) as store, store.transaction() as found:
         lead_of = {}
-        for event in found.events(limit=ALL):
+        for listed in found.events(limit=ALL):
+            event = found.event(listed.id)
+            assert event is not None
             lead_id = json.loads(event.body)["id"]
             if lead_id in leads:
                 lead_of[event.id] = lead_id
