@@ -119,25 +119,35 @@ BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
 
 def advice_for(trouble: Trouble) -> Advice:
     """The two sentences for one kind of trouble."""
-    wrong, todo = _sentences(trouble)
-    names = {
-        "source": trouble.source,
-        "sentence": trouble.sentence,
-        "value": trouble.value or "an empty value",
-    }
-    return Advice(wrong=wrong.format_map(names), todo=todo.format_map(names))
+    known = _known(trouble)
+    if known is not None:
+        wrong, todo = (text.format_map(_values(trouble)) for text in known)
+    elif trouble.sentence:
+        label = label_of(trouble.field)
+        wrong, todo = f"{label} cannot be taken as it came: {trouble.sentence}.", _RELEASE
+    else:
+        wrong, todo = f"It waits for a person: {trouble.state}.", _RELEASE
+    return Advice(wrong=wrong, todo=todo)
 
 
-def _sentences(trouble: Trouble) -> tuple[str, str]:
+def _known(trouble: Trouble) -> tuple[str, str] | None:
+    """The sentences of the tables above, with places for what came; None: there are none.
+
+    What came is put in once, at the end: it may hold braces.
+    """
     if trouble.word in BY_WORD:
         return BY_WORD[trouble.word]
     if trouble.sentence in BY_SENTENCE:
         return BY_SENTENCE[trouble.sentence]
-    if trouble.field in BY_FIELD and trouble.sentence:
-        return BY_FIELD[trouble.field]
-    if not trouble.sentence:
-        return "It waits for a person: " + trouble.state.replace("{", "{{") + ".", _RELEASE
-    return label_of(trouble.field) + " cannot be taken as it came: {sentence}.", _RELEASE
+    return BY_FIELD.get(trouble.field) if trouble.sentence else None
+
+
+def _values(trouble: Trouble) -> dict[str, str]:
+    return {
+        "source": trouble.source,
+        "sentence": trouble.sentence,
+        "value": trouble.value or "an empty value",
+    }
 
 
 def label_of(field: str) -> str:

@@ -23,6 +23,12 @@ def client_of(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | N
     return None if address is None else str(address)
 
 
+def is_private(peer: str) -> bool:
+    """Whether an address is one of a machine or a network of our own, as a proxy's mostly is."""
+    address = _address(peer)
+    return address is not None and address.is_private
+
+
 def limited_as(client: str | None) -> str:
     """What a limit counts an address under: an IPv6 sender has its whole /64 to call from."""
     address = _address(client or "")

@@ -14,7 +14,7 @@ from adapter.config import Settings
 from adapter.events import BookingState, Clock, EventState
 from adapter.exceptions import NotPossible
 from adapter.mentions import Contact
-from adapter.store import Erasures, Leads, Store
+from adapter.store import SIGN_IN_WINDOW, Erasures, Leads, People, Store
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Erasure:
     def forget_old(self) -> int:
         """Erases one batch of what is older than the settings keep; how many rows it was.
 
-        For a worker, which calls it again and again.
+        With the renters goes who looked at them. For a worker, which calls it again and again.
         """
         now = self._clock()
         payloads = now - dt.timedelta(days=self._settings.payload_days)
@@ -61,6 +61,9 @@ class Erasure:
             old = erasures.erasable(payloads, people=False, now=now, limit=BATCH)
             erasures.erase_payloads(old)
             refused = erasures.erase_rejections(payloads, limit=BATCH)
+            People(leads.connection).forget_old(
+                failures=now - SIGN_IN_WINDOW, acts=people, limit=BATCH
+            )
         count = erased + len(old) + refused
         if count:
             log.info("erased", extra={"count": count})

@@ -2,12 +2,16 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from adapter import stories
-from adapter.events import Booking
+from adapter.events import Booking, BookingState
 from adapter.store import Filter, Store
+
+#: What the key of a source or a community looks like. Whatever else was typed may name a renter.
+_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 #: Bookings that are read at a time.
 PAGE: Final = 500
@@ -71,6 +75,19 @@ def _row(booking: Booking) -> Iterable[object]:
         fields.get("attribution_id"),
         booking.job_id,
     )
+
+
+def filter_text(which: Filter) -> str:
+    """What was asked for, in words that name no renter: of a text only that there was one."""
+    keys = [("source", which.source), ("community", which.community)]
+    words = [
+        *(f"state={state}" for state in which.states if state in {*BookingState}),
+        *(f"{name}={key if _KEY.fullmatch(key) else '…'}" for name, key in keys if key),
+        *([f"since={stories.utc(which.since)}"] if which.since else []),
+        *([f"until={stories.utc(which.until)}"] if which.until else []),
+        *(["search"] if which.text.strip() else []),
+    ]
+    return " ".join(words)
 
 
 def sums(store: Store, which: Filter) -> list[dict[str, Any]]:

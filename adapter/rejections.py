@@ -9,7 +9,7 @@ from adapter.config import Settings
 from adapter.exceptions import VerificationError
 from adapter.pipeline import Pipeline, Verified, verified_from
 from adapter.sources import Source
-from adapter.store import Rejection, Rejections
+from adapter.store import People, Rejection, Rejections
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,7 @@ class Retried:
 
 
 def retry(
-    pipeline: Pipeline, source: Source, verifier: signatures.Verifier, *, dry_run: bool
+    pipeline: Pipeline, source: Source, verifier: signatures.Verifier, *, by: str, dry_run: bool
 ) -> Retried:
     """Verifies the rejections of one source again and lets the good ones in, oldest first.
 
@@ -38,6 +38,8 @@ def retry(
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
     with pipeline.store.transaction() as leads:
         kept = Rejections(leads.connection).of_source(source.name)
+        if not dry_run:
+            People(leads.connection).note("let_in", by=by, at=pipeline.clock(), detail=source.name)
     for rejection in kept:
         if not rejection.can_retry:
             counts["not_verifiable"] += 1

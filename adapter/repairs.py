@@ -351,6 +351,8 @@ def _instant(text: str, timezone: str | None) -> dt.datetime:
         at = dt.datetime.fromisoformat(text)
     except ValueError:
         raise _fault("starts_at", "write it as 2026-03-14T14:30") from None
+    if not dt.MINYEAR < at.year < dt.MAXYEAR:  # on another clock it might have no date
+        raise _fault("starts_at", "has a year that no tour is in")
     if at.tzinfo is None:
         if timezone is None:
             raise _fault("starts_at", "set the community too, or write an offset")

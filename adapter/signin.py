@@ -2,7 +2,7 @@
 
 import datetime as dt
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -13,11 +13,10 @@ from adapter.config import Settings
 from adapter.environment import ROLES, is_user_name
 from adapter.events import Clock
 from adapter.exceptions import NotPossible, SignInRefused
-from adapter.store import People, Store, User
+from adapter.seen import key_of
+from adapter.store import SIGN_IN_WINDOW, People, Store, User
 
-#: Failures count for so long.
-WINDOW: Final = dt.timedelta(minutes=15)
-#: So many of them lock: of one name from one address, from one address, of one name.
+#: So many failures lock: of one name from one address, from one address, of one name.
 MOST_OF_BOTH: Final = 5
 MOST_OF_ADDRESS: Final = 20
 MOST_OF_NAME: Final = 50
@@ -48,24 +47,39 @@ class SignIn:
         return found | given
 
     def sign_in(self, name: str, password: str, client: str | None) -> User:
-        """Whoever proves to be ``name``. Raises :class:`SignInRefused`, with one same sentence."""
+        """Whoever proves to be ``name``. Raises :class:`SignInRefused`, with one same sentence.
+
+        ``client`` is an address, or None where it says nothing: then only the name counts.
+        """
         now, whos = self._clock(), self._whos(name, client)
-        with self._store.transaction() as leads:
-            failures = People(leads.connection).failures([*whos], now - WINDOW)
-        if any(failures.get(who, 0) >= most for who, most in whos.items()):
-            raise SignInRefused("Too many tries. Wait a quarter of an hour.")
+        noted = self._note_try(whos, now)
         user = self.users().get(name)
         is_right = check_password_hash(
             user.password if user else _nobody(), password[:LONGEST_PASSWORD]
         )
+        if user is None or not is_right:
+            raise SignInRefused("This name and password do not belong together.")
+        # Those of the name alone stay: whoever else guesses at it goes on being counted.
+        own = [who.hex() for who, most in whos.items() if most == MOST_OF_BOTH]
         with self._store.transaction() as leads:
             people = People(leads.connection)
-            if user is not None and is_right:
-                people.forget_failures([next(iter(whos))], now - WINDOW)
-                people.note("signed_in", by=user.name, at=now)
-                return user
-            people.note_failure([*whos], now=now)
-        raise SignInRefused("This name and password do not belong together.")
+            people.forget_failures(own, noted)
+            people.note("signed_in", by=user.name, at=now)
+        return user
+
+    def _note_try(self, whos: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
+        """Counts, and notes a failure before the password is looked at: tries at once all count.
+
+        The numbers of the notes, to be taken back. Raises :class:`SignInRefused` where it locks.
+        """
+        names = {who.hex(): most for who, most in whos.items()}
+        with self._store.transaction() as leads:
+            people = People(leads.connection)
+            people.lock([key_of(who) for who in whos])
+            failures = people.failures([*names], now - SIGN_IN_WINDOW)
+            if any(failures.get(who, 0) >= most for who, most in names.items()):
+                raise SignInRefused("Too many tries. Wait a quarter of an hour.")
+            return people.note_failure([*names], now=now)
 
     def mark_of(self, user: User) -> str:
         """What a session keeps of a user: it is another one after the password has changed."""
@@ -76,23 +90,33 @@ class SignIn:
         """The key that signs sessions: one for the installation, known to the database only."""
         return signatures.keyed_hash(self._store.hash_key(), b"console sessions")
 
-    def add(self, name: str, password: str, role: str) -> None:
+    def add(self, name: str, password: str, role: str, *, by: str) -> None:
         """Lets somebody sign in. Raises :class:`NotPossible` with the reason."""
-        user = new_user(name, password, role)
+        user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as leads:
-            People(leads.connection).add_user(user, now=self._clock())
+            people = People(leads.connection)
+            people.add_user(user, now=now)
+            people.note("user_added", by=by, at=now, detail=f"{name} {role}")
 
-    def _whos(self, name: str, client: str | None) -> Mapping[str, int]:
+    def remove(self, name: str, *, by: str) -> bool:
+        """Lets somebody sign in no more; False where nobody of that name was added."""
+        with self._store.transaction() as leads:
+            people = People(leads.connection)
+            role = people.remove_user(name)
+            if role is not None:
+                people.note("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
+        return role is not None
+
+    def _whos(self, name: str, client: str | None) -> Mapping[bytes, int]:
         """What failures are counted under, as keyed hashes, and how many of them lock."""
-        address = limited_as(client)
-        texts = {
-            f"both\0{name}\0{address}": MOST_OF_BOTH,
-            f"address\0{address}": MOST_OF_ADDRESS,
-            f"name\0{name}": MOST_OF_NAME,
-        }
+        texts = {f"name\0{name}": MOST_OF_NAME}
+        if client is not None:
+            address = limited_as(client)
+            texts[f"both\0{name}\0{address}"] = MOST_OF_BOTH
+            texts[f"address\0{address}"] = MOST_OF_ADDRESS
         key = self._store.hash_key()
         return {
-            signatures.keyed_hash(key, text.encode("utf-8", "replace")).hex()[:32]: most
+            signatures.keyed_hash(key, text.encode("utf-8", "replace"))[:16]: most
             for text, most in texts.items()
         }
 

@@ -114,6 +114,8 @@ def test_the_export_is_csv_and_its_sums_add_up(house: House, shell: Shell) -> No
     rows = shell("export", "--since", "2026-03-01", "--until", "2026-04-01").splitlines()
     assert len(rows) == 3
     assert len(shell("export", "--state", "booked").splitlines()) == 2
+    acts = [(act["act"], act["detail"]) for act in shell.json("audit")["acts"]]
+    assert ("exported", "state=booked") in acts
     (line,) = shell.json("export", "--sums")["sums"]
     assert (line["received"], line["booked"], line["held"]) == (2, 1, 1)
     assert len(shell("export", "--sums", "--until", "2026-03-01").splitlines()) == 1
@@ -132,6 +134,8 @@ def test_an_edited_mapping_is_tried_over_stored_webhooks(
     told = shell("backtest", "rentfeed", str(edited), exit_code=1)
     assert re.search(r'0\.email_1: "[^"]+@example\.com" → null', told)
     (one,) = shell.json("backtest", "rentfeed", str(edited), exit_code=1)["events"]
+    acts = [(act["act"], act["detail"]) for act in shell.json("audit")["acts"]]
+    assert acts == [("backtested", "rentfeed")] * 3
     assert one["fields"]["0.email_1"][1] is None
     with pytest.raises(Exception, match="dedup"):
         shell("backtest", "rentfeed", str(wrong))
@@ -148,6 +152,12 @@ def test_people_are_added_listed_and_removed(shell: Shell) -> None:
     ]
     shell("users", "remove", "ana")
     assert "there is no ana" in shell("users", "remove", "ana", exit_code=1)
+    acts = [(act["act"], act["detail"]) for act in reversed(shell.json("audit")["acts"])]
+    assert acts == [
+        ("user_added", "ana operate"),
+        ("user_added", "rob read"),
+        ("user_removed", "ana operate"),
+    ]
     with pytest.raises(Exception, match="a password has 10 to 200"):
         shell("users", "add", "lou", "--password", "short")
     with pytest.raises(Exception, match="a name is letters"):

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from adapter import signatures
 from adapter.app import verifier_of
 from adapter.cli import commands
-from adapter.erasure import Erasure, Found
+from adapter.erasure import BATCH, Erasure, Found
 from adapter.events import BookingState
 from adapter.exceptions import VerificationError
 from adapter.mentions import Contact
 from adapter.replays import Replays
-from adapter.store import Rejections, Store
+from adapter.store import SIGN_IN_WINDOW, People, Rejections, Store
 from tests.house import House
 from tests.test_once_and_in_order import lead, settle
 from tests.upstream import Upstream
@@ -274,3 +274,30 @@ def test_the_command_asks_erases_and_says_what(
     assert traces(house) == []
     assert house.story(waits.event_id).history[-1].by == "ana"
     assert dt.timedelta(0) <= house.clock() - house.story(waits.event_id).event.received_at
+
+
+def test_failed_sign_ins_and_acts_are_forgotten_in_time(house: House) -> None:
+    def kept() -> tuple[int, int]:
+        with house.pipeline.store.transaction() as leads:
+            failures = leads.connection.execute("SELECT FROM failed_sign_ins").rowcount
+            return failures, len(People(leads.connection).acts(limit=1000))
+
+    with house.pipeline.store.transaction() as leads:
+        people = People(leads.connection)
+        people.note_failure(
+            [f"somebody {number}" for number in range(BATCH + 1)], now=house.clock()
+        )
+        people.note("looked", by="ana", at=house.clock())
+    house.pipeline.recover()
+    assert kept() == (BATCH + 1, 1), "what counts is kept"
+    house.clock.advance(SIGN_IN_WINDOW.total_seconds() + 1)
+    house.pipeline.recover()
+    assert kept() == (1, 1), "a batch at a time"
+    house.pipeline.recover()
+    assert kept() == (0, 1)
+    house.clock.advance(house.settings.lead_days * 86400 - SIGN_IN_WINDOW.total_seconds() - 10)
+    house.pipeline.recover()
+    assert kept() == (0, 1)
+    house.clock.advance(20)
+    house.pipeline.recover()
+    assert kept() == (0, 0)

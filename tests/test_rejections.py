@@ -101,7 +101,7 @@ class Desk:
     def retry(self, name: str, *, dry_run: bool = False) -> rejections.Retried:
         source = self.pipeline.sources[name]
         verifier = entrance_of(source, self.settings).verifier
-        return rejections.retry(self.pipeline, source, verifier, dry_run=dry_run)
+        return rejections.retry(self.pipeline, source, verifier, by="ana", dry_run=dry_run)
 
 
 @pytest.fixture(scope="module")

@@ -123,7 +123,8 @@ def export(sums: bool, as_json: bool, **chosen: Any) -> None:
     with opened_store(settings_from()) as store:
         with store.transaction() as leads:
             people = People(leads.connection)
-            people.note("exported", by=getpass.getuser(), at=utc_now())
+            detail = exports.filter_text(which)
+            people.note("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
         if sums:
             lines = exports.sums(store, which)
             click.echo(_sums_text(lines, as_json=as_json), nl=False)
@@ -155,6 +156,9 @@ def backtest_(name: str, file: Path, last: int, as_json: bool) -> None:
     )
     present = sources.load(settings.mappings_dir, settings.policy).get(name)
     with opened_store(settings) as store:
+        with store.transaction() as leads:
+            people = People(leads.connection)
+            people.note("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
         found = list(backtest(present, edited, recent(store, name, last)))
     if as_json:
         print_json({"events": [_compared_as_dict(one) for one in found]})
@@ -243,7 +247,7 @@ def add(name: str, role: str, only_print: bool, password: str) -> None:
         return
     settings = settings_from()
     with opened_store(settings) as store:
-        _sign_in(settings, store).add(name, password, role)
+        _sign_in(settings, store).add(name, password, role, by=getpass.getuser())
     click.echo(f"{name} may sign in ({role})")
 
 
@@ -251,8 +255,9 @@ def add(name: str, role: str, only_print: bool, password: str) -> None:
 @click.argument("name")
 def remove(name: str) -> None:
     """Let NAME sign in no more; whoever is signed in as NAME is signed out."""
-    with opened_store(settings_from()) as store, store.transaction() as leads:
-        was_there = People(leads.connection).remove_user(name)
+    settings = settings_from()
+    with opened_store(settings) as store:
+        was_there = _sign_in(settings, store).remove(name, by=getpass.getuser())
     if not was_there:
         click.echo(f"adapter: there is no {name}; those of ADAPTER_USERS leave there", err=True)
         sys.exit(1)

@@ -1,6 +1,7 @@
 """Requests that were refused: ``rejections`` lists them, ``rejections retry`` lets them in."""
 
 import dataclasses
+import getpass
 import json
 import sys
 
@@ -60,7 +61,8 @@ def retry(source: str, dry_run: bool, as_json: bool) -> None:
     verifier = app.entrance_of(known, settings).verifier
     with opened_store(settings) as store:
         pipeline = app.pipeline_from(settings, store)
-        retried = rejections.retry(pipeline, known, verifier, dry_run=dry_run)
+        by = getpass.getuser()
+        retried = rejections.retry(pipeline, known, verifier, by=by, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(retried) | {"dry_run": dry_run}, indent=2))
         return

@@ -114,7 +114,11 @@ def _add_to_rejections(routes: flask.Blueprint, rooms: Rooms) -> None:
         if source not in rooms.sources or source not in rooms.verifiers:
             raise NotFound("There is no source of that name.")
         found = rejections.retry(
-            rooms.pipeline, rooms.sources[source], rooms.verifiers[source], dry_run=False
+            rooms.pipeline,
+            rooms.sources[source],
+            rooms.verifiers[source],
+            by=flask.g.user.name,
+            dry_run=False,
         )
         still = sum(found.refused.values()) + found.not_verifiable
         flask.flash(

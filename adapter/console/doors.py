@@ -1,5 +1,6 @@
 """Who comes in: sessions, forms that are ours, roles, and what a browser may do with a page."""
 
+import functools
 import logging
 import secrets
 from typing import Any, Final
@@ -9,16 +10,17 @@ from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
 from werkzeug.wrappers import Response
 
-from adapter.clients import client_of, host_of, is_loopback
+from adapter.clients import client_of, host_of, is_loopback, is_private
+from adapter.console.asked import clean
 from adapter.console.rooms import Rooms
 from adapter.exceptions import NotPossible, SignInRefused, StoreUnavailable
-from adapter.here import is_here
+from adapter.here import is_here, is_relayed
 from adapter.signin import LOCAL
 from adapter.store import User
 
 log = logging.getLogger(__name__)
 
-#: A session ends so long after signing in.
+#: A session ends so long after signing in, however much is done in it.
 SESSION_HOURS: Final = 12
 #: Pages that need nobody.
 OPEN: Final = frozenset({"console.static", "console.sign_in"})
@@ -26,6 +28,9 @@ OPEN: Final = frozenset({"console.static", "console.sign_in"})
 READING: Final = frozenset(
     {"console.sign_in", "console.sign_out", "console.tried", "console.backtested", "console.file"}
 )
+
+#: What the log says of a proxy that nobody told us of.
+HINT: Final = {"todo": "set ADAPTER_TRUSTED_PROXIES: sign-ins are counted by name only"}
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -78,6 +83,7 @@ def guard(app: flask.Flask, routes: flask.Blueprint, rooms: Rooms) -> None:
         request, session = flask.request, flask.session
         if request.endpoint == "console.static":
             return None
+        clean(request)
         users = rooms.sign_in.users()
         flask.g.user = _user_of(session, users, rooms)
         if flask.g.user is None and not users:
@@ -110,6 +116,16 @@ def guard(app: flask.Flask, routes: flask.Blueprint, rooms: Rooms) -> None:
 
 
 def _add_sign_in(routes: flask.Blueprint, rooms: Rooms) -> None:
+    tell_of_proxy = functools.cache(functools.partial(log.warning, "proxy_not_trusted", extra=HINT))
+
+    def client_from(request: flask.Request) -> str | None:
+        """The reader's address; None where a proxy hides it, and all readers would share one."""
+        proxies = rooms.pipeline.settings.trusted_proxies
+        if not proxies and is_relayed(request) and is_private(request.remote_addr or ""):
+            tell_of_proxy()
+            return None
+        return client_of(request.remote_addr, request.headers.get("X-Forwarded-For", ""), proxies)
+
     @routes.route("/sign-in", methods=["GET", "POST"])
     def sign_in() -> Any:
         """Asks who it is; a wrong answer is told and counted."""
@@ -120,14 +136,15 @@ def _add_sign_in(routes: flask.Blueprint, rooms: Rooms) -> None:
             user = rooms.sign_in.sign_in(
                 request.form.get("name", "").strip(),
                 request.form.get("password", ""),
-                _client(request, rooms),
+                client_from(request),
             )
         except SignInRefused as exc:
             log.warning("sign_in_refused")
             return flask.render_template("console/sign_in.html", fault=str(exc)), 401
         flask.session.clear()  # what was known before signing in opens nothing after it
         flask.session.permanent = True
-        flask.session.update(user=user.name, mark=rooms.sign_in.mark_of(user))
+        now = int(rooms.pipeline.clock().timestamp())
+        flask.session.update(user=user.name, mark=rooms.sign_in.mark_of(user), signed_in_at=now)
         return flask.redirect(flask.url_for("console.overview"))
 
     @routes.post("/sign-out")
@@ -196,18 +213,25 @@ def form_token() -> str:
 def _check_form(request: flask.Request, session: SessionMixin) -> None:
     sent = request.form.get("csrf") or request.headers.get("X-CSRF", "")
     known = session.get("form", "")
+    if not known and _is_in_the_clear(request):
+        raise Forbidden(
+            "Signing in needs TLS: by http:// a browser keeps no session for this name. Open the "
+            "console by https://, or on its own machine by http://127.0.0.1."
+        )
     if not known or not secrets.compare_digest(sent.encode(), str(known).encode()):
         raise Forbidden("This form is too old, or not ours. Load the page anew and try again.")
 
 
+def _is_in_the_clear(request: flask.Request) -> bool:
+    """Whether the browser came by http and from elsewhere; it says so itself, in Origin."""
+    is_http = request.headers.get("Origin", request.url_root).startswith("http://")
+    return is_http and not is_loopback(host_of(request.host))
+
+
 def _user_of(session: SessionMixin, users: dict[str, User], rooms: Rooms) -> User | None:
     user = users.get(str(session.get("user", "")))
-    if user is None:
+    age = rooms.pipeline.clock().timestamp() - session.get("signed_in_at", 0)
+    if user is None or age >= SESSION_HOURS * 3600:
         return None
     is_same = secrets.compare_digest(str(session.get("mark", "")), rooms.sign_in.mark_of(user))
     return user if is_same else None
-
-
-def _client(request: flask.Request, rooms: Rooms) -> str | None:
-    forwarded_for = request.headers.get("X-Forwarded-For", "")
-    return client_of(request.remote_addr, forwarded_for, rooms.pipeline.settings.trusted_proxies)

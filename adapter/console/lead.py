@@ -137,7 +137,11 @@ def lead_page(
 def _acts(people: People, story: Story) -> list[Act]:
     """The newest of what people did with it, without the looks."""
     numbers = (story.event.id, *(booking.id for booking in story.bookings))
-    found = [act for number in numbers for act in people.acts(lead_id=number, limit=20)]
+    found = [
+        act
+        for number in numbers
+        for act in people.acts(lead_id=number, limit=20, except_act="looked")
+    ]
     return sorted(found, key=lambda act: act.id, reverse=True)[:20]
 
 

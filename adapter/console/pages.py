@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from adapter import exports, stories
 from adapter.advice import advice_for, label_of
 from adapter.console import charts
+from adapter.console.asked import number_of
 from adapter.console.lead import communities_of, lead_page
 from adapter.console.rooms import Rooms
 from adapter.events import BookingState, EventState
@@ -77,7 +78,7 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
     def leads() -> str:
         """Bookings or webhooks, newest first, as far as the filter says."""
         which, kind = filter_from(flask.request.args), flask.request.args.get("kind", "bookings")
-        before = flask.request.args.get("before", type=int)
+        before = number_of(flask.request.args.get("before"))
         with store.transaction() as rows:
             found: Sequence[Any] = (
                 rows.events(which, before=before, limit=PAGE)
@@ -124,7 +125,7 @@ def _add_reports(routes: flask.Blueprint, rooms: Rooms) -> None:
         args = flask.request.args
         with store.transaction() as rows:
             found = People(rows.connection).acts(
-                by=args.get("by") or None, before=args.get("before", type=int), limit=PAGE
+                by=args.get("by") or None, before=number_of(args.get("before")), limit=PAGE
             )
         more = found[-1].id if len(found) == PAGE else None
         return flask.render_template(
@@ -135,7 +136,7 @@ def _add_reports(routes: flask.Blueprint, rooms: Rooms) -> None:
     def export() -> Response:
         """The bookings of the filter as CSV."""
         which = filter_from(flask.request.args)
-        note(rooms, "exported")
+        note(rooms, "exported", detail=exports.filter_text(which))
         return download(
             "leads.csv", exports.bookings_csv(store, which, most=MOST_EXPORTED), "text/csv"
         )
@@ -148,15 +149,15 @@ def _add_reports(routes: flask.Blueprint, rooms: Rooms) -> None:
             begin = rooms.pipeline.clock() - dt.timedelta(days=SUM_DAYS)
             which = dataclasses.replace(which, since=begin)
         lines = exports.sums(store, which)
-        note(rooms, "exported")
+        note(rooms, "exported", detail=exports.filter_text(which))
         return download("sums.csv", [exports.sums_csv(lines)], "text/csv")
 
 
-def note(rooms: Rooms, act: str, lead_id: int | None = None) -> None:
-    """Writes down what the reader does."""
+def note(rooms: Rooms, act: str, *, lead_id: int | None = None, detail: str = "") -> None:
+    """Writes down what the reader does. ``detail`` holds nothing of a payload."""
     with rooms.pipeline.store.transaction() as leads:
         People(leads.connection).note(
-            act, by=flask.g.user.name, at=rooms.pipeline.clock(), lead_id=lead_id
+            act, by=flask.g.user.name, at=rooms.pipeline.clock(), lead_id=lead_id, detail=detail
         )
 
 
@@ -184,9 +185,9 @@ def filter_from(args: Mapping[str, str]) -> Filter:
 def _day(text: str) -> dt.datetime | None:
     try:
         at = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return at.astimezone(dt.UTC) if at.tzinfo else at.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
         return None
-    return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
 
 
 def ago(at: dt.datetime | None, now: dt.datetime) -> str:
@@ -214,7 +215,7 @@ def group_page(rooms: Rooms, key: str, **more: Any) -> Any:
     group = group_named(rooms, key)
     if group is None:
         return flask.render_template("console/group_gone.html", **more)
-    trouble, after = group.trouble, flask.request.args.get("after", default=0, type=int)
+    trouble, after = group.trouble, number_of(flask.request.args.get("after")) or 0
     with rooms.pipeline.store.transaction() as leads:
         waiting, found = Waiting(leads.connection), list[Any]()
         if trouble.kind == "event":

@@ -11,7 +11,8 @@ from werkzeug.exceptions import NotFound
 
 from adapter import sources
 from adapter.backtest import MOST_EVENTS, backtest, recent
-from adapter.console.pages import download
+from adapter.console.asked import number_of
+from adapter.console.pages import download, note
 from adapter.console.rooms import Rooms
 from adapter.differences import changed_fields, facts_of
 from adapter.exceptions import NotPossible
@@ -61,18 +62,22 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
         asked = Try(
             name=name,
             mapping=_text_of(rooms.sources.get(name)),
-            event_id=args.get("event", type=int) or _newest(rooms, name),
+            event_id=number_of(args.get("event")) or _newest(rooms, name),
             body="",
             content_type=JSON,
             last=100,
         )
-        return _page(rooms, asked, tried=_tried(rooms, asked))
+        found = _tried(rooms, asked)
+        _note_look(rooms, asked, found)
+        return _page(rooms, asked, tried=found)
 
     @routes.post("/try/result")
     def tried() -> str:
         """What the webhook becomes: the part of the page, or without a script the whole."""
         asked = _asked()
         found = _tried(rooms, asked)
+        if flask.session.get("tried") != asked.event_id:
+            _note_look(rooms, asked, found)
         if "HX-Request" in flask.request.headers:
             return flask.render_template("console/tried.html", tried=found)
         return _page(rooms, asked, tried=found)
@@ -85,6 +90,7 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
             edited = _edited(rooms, asked)
         except MappingErrors as exc:
             return _page(rooms, asked, tried=Tried(problems=tuple(exc.problems)))
+        note(rooms, "backtested", detail=asked.name)
         events = recent(rooms.pipeline.store, asked.name, asked.last)
         compared = list(backtest(rooms.sources.get(asked.name), edited, events))
         return _page(rooms, asked, tried=_tried(rooms, asked), compared=compared)
@@ -101,22 +107,21 @@ def _asked() -> Try:
     name = form.get("source", "").strip() or DRAFT
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
         raise NotPossible("A source is called by a to z, 0 to 9, - and _.")
-    number = form.get("event", "").strip()
-    last = form.get("last", "")
     return Try(
         name=name,
         mapping=form.get("mapping", "").replace("\r\n", "\n"),
-        event_id=int(number)
-        if number.isascii() and number.isdigit() and len(number) < 18
-        else None,
+        event_id=number_of(form.get("event")),
         body=form.get("body", ""),
         content_type=form.get("content_type", "").strip() or JSON,
-        last=min(max(_number(last) or 100, 1), MOST_EVENTS),
+        last=min(max(number_of(form.get("last")) or 100, 1), MOST_EVENTS),
     )
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
+def _note_look(rooms: Rooms, asked: Try, tried: Tried) -> None:
+    """A stored webhook is shown: that is written down, not with each letter that is typed."""
+    if asked.event_id is not None and tried.mapped is not None:
+        note(rooms, "looked", lead_id=asked.event_id)
+        flask.session["tried"] = asked.event_id
 
 
 def _page(rooms: Rooms, asked: Try, **more: Any) -> str:

@@ -19,9 +19,9 @@ from adapter.store.herald import Herald
 from adapter.store.leads import Leads
 from adapter.store.lists import LARGEST_NUMBER, Filter
 from adapter.store.migrate import migrate, pending, reason_of
-from adapter.store.people import Act, People, User
+from adapter.store.people import SIGN_IN_WINDOW, Act, People, User
 from adapter.store.rejections import NewRejection, Rejection, Rejections
-from adapter.store.rows import NewBooking, NewEvent
+from adapter.store.rows import NewBooking, NewEvent, storable
 from adapter.store.senders import Senders, Traffic, UnknownCommunity
 from adapter.store.settlements import settlements
 from adapter.store.statements import STATEMENTS
@@ -32,6 +32,7 @@ __all__ = [
     "LARGEST_NUMBER",
     "MOST_COUNTED",
     "RECONNECT_SECONDS",
+    "SIGN_IN_WINDOW",
     "Act",
     "Erasures",
     "Figures",
@@ -58,6 +59,7 @@ __all__ = [
     "is_reachable",
     "migrate",
     "settlements",
+    "storable",
 ]
 
 #: A statement that takes longer is given up.

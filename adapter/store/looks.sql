@@ -207,7 +207,7 @@ ON CONFLICT (name) DO UPDATE SET role = EXCLUDED.role, password = EXCLUDED.passw
 
 -- name: remove_user
 -- Lets somebody sign in no more.
-DELETE FROM users WHERE name = %(name)s RETURNING name
+DELETE FROM users WHERE name = %(name)s RETURNING role
 
 -- name: users
 -- Everybody who may sign in.
@@ -216,6 +216,7 @@ SELECT name, role, password, added_at FROM users ORDER BY name
 -- name: note_failed_sign_in
 -- A sign-in failed.
 INSERT INTO failed_sign_ins (who, at) SELECT who, %(at)s FROM unnest(%(whos)s::text[]) AS who
+RETURNING id
 
 -- name: failed_sign_ins
 -- How many sign-ins of each of these failed since then.
@@ -223,8 +224,19 @@ SELECT who, count(*) AS failures FROM failed_sign_ins
 WHERE who = ANY(%(whos)s) AND at > %(since)s GROUP BY who
 
 -- name: forget_failed_sign_ins
--- Drops those that no longer count, and those of somebody who has signed in.
-DELETE FROM failed_sign_ins WHERE at <= %(since)s OR who = ANY(%(whos)s)
+-- Drops those of somebody who has signed in, and what was noted before the password was known.
+DELETE FROM failed_sign_ins WHERE who = ANY(%(whos)s) OR id = ANY(%(noted)s)
+
+-- name: forget_old_sign_ins
+-- Drops the oldest failures, those that no longer count. They are numbered in the order of time.
+DELETE FROM failed_sign_ins WHERE at < %(before)s AND id IN (
+    SELECT id FROM failed_sign_ins ORDER BY id LIMIT %(limit)s)
+RETURNING id
+
+-- name: forget_old_acts
+-- Drops the oldest acts. They are numbered in the order of time.
+DELETE FROM acts WHERE at < %(before)s AND id IN (SELECT id FROM acts ORDER BY id LIMIT %(limit)s)
+RETURNING id
 
 -- name: note_act
 -- Writes down what somebody did.
@@ -232,8 +244,9 @@ INSERT INTO acts (at, by, act, lead_id, detail)
 VALUES (%(at)s, %(by)s, %(act)s, %(lead_id)s, %(detail)s)
 
 -- name: acts
--- What people did, newest first.
+-- What people did, newest first; nothing of one kind, where it is named.
 SELECT * FROM acts
 WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR lead_id = %(lead_id)s)
+    AND (%(except_act)s::text IS NULL OR act <> %(except_act)s)
     AND (%(before)s::bigint IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s

@@ -3,8 +3,12 @@
 import dataclasses
 import datetime as dt
 from collections.abc import Sequence
+from typing import Final
 
 from adapter.store.statements import Statements
+
+#: Failures to sign in count for so long.
+SIGN_IN_WINDOW: Final = dt.timedelta(minutes=15)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +31,8 @@ class Act:
     id: int
     at: dt.datetime
     by: str
-    #: A constant word: looked, released, discarded, confirmed, replayed, exported, signed_in …
+    #: A constant word: looked, released, discarded, confirmed, replayed, exported, signed_in,
+    #: let_in, backtested, user_added …
     act: str
     #: The event or booking it was about, or None.
     lead_id: int | None
@@ -45,22 +50,32 @@ class People(Statements):
         """Adds somebody, or gives them another password or role."""
         self._run("add_user", name=user.name, role=user.role, password=user.password, at=now)
 
-    def remove_user(self, name: str) -> bool:
-        """Removes somebody; False where there was nobody."""
-        return self._one("remove_user", name=name) is not None
+    def remove_user(self, name: str) -> str | None:
+        """Removes somebody; the role they had, or None where there was nobody."""
+        row = self._one("remove_user", name=name)
+        return str(row["role"]) if row else None
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
         """How many sign-ins of each of these failed since then."""
         rows = self._all("failed_sign_ins", whos=list(whos), since=since)
         return {row["who"]: row["failures"] for row in rows}
 
-    def note_failure(self, whos: Sequence[str], *, now: dt.datetime) -> None:
-        """Notes a failed sign-in under each of these."""
-        self._run("note_failed_sign_in", whos=list(whos), at=now)
+    def lock(self, keys: Sequence[int]) -> None:
+        """One transaction at a time counts what these stand for; taken in one order."""
+        self._run("lock_keys", keys=list(keys))
 
-    def forget_failures(self, whos: Sequence[str], since: dt.datetime) -> None:
-        """Drops the failures of these, and all that are older."""
-        self._run("forget_failed_sign_ins", whos=list(whos), since=since)
+    def note_failure(self, whos: Sequence[str], *, now: dt.datetime) -> list[int]:
+        """Notes a failed sign-in under each of these; the numbers of the notes."""
+        return [row["id"] for row in self._all("note_failed_sign_in", whos=list(whos), at=now)]
+
+    def forget_failures(self, whos: Sequence[str], noted: Sequence[int]) -> None:
+        """Drops the failures of these, and those notes."""
+        self._run("forget_failed_sign_ins", whos=list(whos), noted=list(noted))
+
+    def forget_old(self, *, failures: dt.datetime, acts: dt.datetime, limit: int) -> int:
+        """Drops failed sign-ins and acts from before these times, the oldest first; how many."""
+        dropped = self._all("forget_old_sign_ins", before=failures, limit=limit)
+        return len(dropped) + len(self._all("forget_old_acts", before=acts, limit=limit))
 
     def note(
         self, act: str, *, by: str, at: dt.datetime, lead_id: int | None = None, detail: str = ""
@@ -75,7 +90,10 @@ class People(Statements):
         lead_id: int | None = None,
         before: int | None = None,
         limit: int = 100,
+        except_act: str | None = None,
     ) -> list[Act]:
-        """What people did, newest first."""
-        rows = self._all("acts", by=by, lead_id=lead_id, before=before, limit=limit)
+        """What people did, newest first; nothing of one kind of act, where that is named."""
+        rows = self._all(
+            "acts", by=by, lead_id=lead_id, before=before, limit=limit, except_act=except_act
+        )
         return [Act(**row) for row in rows]
