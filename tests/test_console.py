@@ -421,7 +421,9 @@ def requests_with(hostile: str, known: Mapping[str, str], app: flask.Flask) -> I
     digits = hostile[:1000] if hostile.isascii() and hostile.isdigit() else "9" * 1000
     bad = {name: digits if name == "number" else odd for name in known}
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("console.")]
-    for rule in sorted(rules, key=lambda rule: "sign" in rule.rule):  # first as who is signed in
+    # What ends a lead's or a reader's stay comes last.
+    last = ("release", "confirm", "replay", "discard", "sign")
+    for rule in sorted(rules, key=lambda rule: [word in rule.rule for word in reversed(last)]):
         names = READ.get(rule.endpoint.partition(".")[2], ())
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in {"GET", "POST"} & (rule.methods or set()):

@@ -2,21 +2,14 @@
 
 import flask
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
-from werkzeug.exceptions import NotFound
 
 from adapter.store import LARGEST_NUMBER, storable
 
 
 def clean(request: flask.Request) -> None:
-    """Puts cleaned texts in the place of what was sent, for every page that reads them after.
-
-    Raises NotFound for an address with a number that no row can have.
-    """
+    """Puts cleaned texts in the place of what was sent, for every page that reads them after."""
     request.args = _cleaned(request.args)
     request.form = _cleaned(request.form)
-    numbers = [value for value in (request.view_args or {}).values() if isinstance(value, int)]
-    if any(number > LARGEST_NUMBER for number in numbers):
-        raise NotFound("Nothing is known by that number.")
 
 
 def number_of(text: str | None) -> int | None:
