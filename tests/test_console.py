@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import datetime as dt
 import html
+import itertools
 import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -412,10 +413,13 @@ def raw(values: Mapping[str, str]) -> str:
     return urllib.parse.urlencode(values, errors="surrogatepass")
 
 
-def requests_with(hostile: str, known: Mapping[str, str], app: flask.Flask) -> Iterator[Any]:
+def requests_with(
+    hostile: str, known: Mapping[str, str], app: flask.Flask, fresh: Callable[[], int]
+) -> Iterator[Any]:
     """Method, address and values: ``hostile`` in every place of every page and form, one by one.
 
-    ``known`` is what stands in the places of an address otherwise.
+    ``known`` is what stands in the places of an address otherwise; each form of a lead gets a
+    ``fresh`` one, for the one before may be released.
     """
     odd = urllib.parse.quote(hostile[:1000], safe="", errors="surrogatepass")
     digits = hostile[:1000] if hostile.isascii() and hostile.isdigit() else "9" * 1000
@@ -428,7 +432,8 @@ def requests_with(hostile: str, known: Mapping[str, str], app: flask.Flask) -> I
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in {"GET", "POST"} & (rule.methods or set()):
             for name in ("", *names):
-                yield method, path.format_map(known), {name: hostile}
+                place = {"number": str(fresh())} if "{number}" in path else {}
+                yield method, path.format_map({**known, **place}), {name: hostile}
             yield method, path.format_map(known), dict.fromkeys((*names, "csrf"), hostile)
             yield method, path.format_map(bad), {}
 
@@ -441,8 +446,9 @@ def test_nothing_that_is_sent_is_an_error_of_ours(
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     known = {"key": key, "number": str(number), "source": "rentfeed"}
     known |= {"filename": "nothing.css", "rest": "nowhere"}
-    token, told = ana.token(), []
-    for method, path, values in requests_with(hostile, known, ana.client.application):
+    token, told, numbers = ana.token(), [], itertools.count(3)
+    app, fresh = ana.client.application, lambda: held(ana.house, next(numbers))
+    for method, path, values in requests_with(hostile, known, app, fresh):
         if method == "GET":
             answer = ana.client.get(f"{path}?{raw(values)}")
         else:
