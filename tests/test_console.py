@@ -401,10 +401,11 @@ READ = {
     "backtested": TRY,
     "file": TRY,
     "sign_in": ("name", "password"),
-    "release": ("starts_at", "community", "not_in_knock", "anyway", *FORM),
+    "release": ("starts_at", "community", "zone", "version", "not_in_knock", "anyway", *FORM),
     "discard": ("reason",),
-    "discard_group": ("reason",),
-    "replay_group": ("now",),
+    "discard_group": ("reason", "seen"),
+    "release_group": ("seen",),
+    "replay_group": ("now", "seen"),
 }
 
 
@@ -452,7 +453,9 @@ def test_nothing_that_is_sent_is_an_error_of_ours(
         if method == "GET":
             answer = ana.client.get(f"{path}?{raw(values)}")
         else:
-            form = {"csrf": token, "source": "rentfeed"} | values
+            page = ana.client.get(path.rpartition("/")[0]).text  # where the form stands
+            unseen = re.findall(r'name="(zone|version|seen)" value="([^"]*)"', page)
+            form = {"csrf": token, "source": "rentfeed", **dict(unseen)} | values
             form_type = "application/x-www-form-urlencoded"
             answer = ana.client.post(path, data=raw(form), content_type=form_type)
             token = ana.token()
