@@ -781,6 +781,7 @@ def test_no_crowd_of_past_tours_hides_a_tour_to_come(
         ana.house.mapped("rentfeed", early)
     ana.house.clock.advance(3 * 86400)
     ana.house.mapped("rentfeed", lead(9, time="9:30 PM"))
+    ana.sign_in("ana")
     page = ana.text("/queue")
     assert "tour in" in page
 
