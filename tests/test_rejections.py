@@ -222,7 +222,9 @@ def test_a_mended_secret_lets_the_lead_in(desk: Desk, name: str) -> None:
     assert desk.retry(name).accepted == 1
     assert (desk.events(), len(desk.kept())) == (1, 0)
     with desk.store.transaction() as leads:
-        (event,) = leads.events()
+        (listed,) = leads.events()
+        event = leads.event(listed.id)
+    assert event is not None
     assert (event.received_at, event.query) == (START, "unit=2")
     assert "authorization" not in event.headers
     assert desk.retry(name).accepted == 0
