@@ -655,6 +655,18 @@ def test_what_waits_is_told_in_groups(ana: Reader) -> None:
         assert ana.client.get(key).status_code == 200
 
 
+def test_places_that_nobody_knows_are_told_with_their_leads(ana: Reader) -> None:
+    for number in (1, 2):
+        elm = lead(number)
+        elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
+        ana.house.mapped("rentfeed", elm)
+    page = ana.text("/")
+    section = page[page.index("Places that no community is known by") :].partition("</table>")[0]
+    assert "30999" in section
+    assert re.search(r'class="n">2</td>', section)
+    assert "Places that no" not in ana.text("/queue")
+
+
 def test_a_group_is_released_or_put_aside_as_one(ana: Reader, upstream: Upstream) -> None:
     numbers = [ana.house.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))

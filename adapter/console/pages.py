@@ -17,7 +17,7 @@ from adapter.console.rooms import Rooms
 from adapter.events import BookingState, EventState
 from adapter.overview import OUTCOMES, overview_of
 from adapter.repairs import may_release_together
-from adapter.store import MOST_COUNTED, Filter, Group, People, Rejections, Waiting
+from adapter.store import MOST_COUNTED, Filter, Group, People, Rejections, Senders, Waiting
 
 #: Groups on the page of the queue, and bookings in one export.
 MOST_GROUPS: Final = 100
@@ -50,9 +50,13 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
         """Whether all is well, and which leads wait."""
         settings = rooms.pipeline.settings
         found = overview_of(store, rooms.sources, settings, clock())
+        with store.transaction() as rows:
+            unknown = Senders(rows.connection).unknown_communities()
         return flask.render_template(
             "console/overview.html",
             overview=found,
+            about={name: source.description for name, source in rooms.sources.items()},
+            unknown=unknown[:MOST_GROUPS],
             outcomes=list(OUTCOMES),
             hours=charts.hours_chart(found.hours),
             spans=charts.spans_chart(found.sources),
