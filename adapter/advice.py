@@ -88,7 +88,7 @@ BY_WORD: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
-#: By the sentence of a reason.
+#: By the beginning of the sentence of a reason.
 BY_SENTENCE: Final[Mapping[str, tuple[str, str]]] = {
     NO_TIME: ("This sender gives no tour time.", _CALL),
     NO_CONTACT: (
@@ -98,6 +98,12 @@ BY_SENTENCE: Final[Mapping[str, tuple[str, str]]] = {
     THIN: (
         "The webhook holds ids only; the lead itself is with the sender.",
         "Look the lead up at the sender, and book it by hand or release it with what you find.",
+    ),
+    "is at … in ": ("The tour's time lies outside tour hours.", _CALL),
+    "is more than … days ahead": ("The tour is too far ahead.", _CALL),
+    "not JSON": (
+        "What was sent is not JSON.",
+        "Tell the sender, or say body: in the mapping where it is something else.",
     ),
     "is in the past": ("The tour's time had passed when the webhook came.", _CALL),
 }
@@ -137,8 +143,9 @@ def _known(trouble: Trouble) -> tuple[str, str] | None:
     """
     if trouble.word in BY_WORD:
         return BY_WORD[trouble.word]
-    if trouble.sentence in BY_SENTENCE:
-        return BY_SENTENCE[trouble.sentence]
+    for beginning, sentences in BY_SENTENCE.items():
+        if trouble.sentence.startswith(beginning):
+            return sentences
     return BY_FIELD.get(trouble.field) if trouble.sentence else None
 
 

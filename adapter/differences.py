@@ -1,5 +1,7 @@
 """What differs between two readings of the same webhook, field by field. Pure."""
 
+import datetime as dt
+import zoneinfo
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +12,16 @@ Facts = Mapping[str, Any]
 
 
 def facts_of_item(item: Item) -> Facts:
-    """One item of a mapped webhook."""
-    return {**item.appointment, "outcome": str(item.outcome)}
+    """One item of a mapped webhook, with its tour on the community's clock."""
+    zone = item.community.timezone if item.community is not None else None
+    return {**item.appointment, **tour_of(item.starts_at, zone), "outcome": str(item.outcome)}
+
+
+def tour_of(starts_at: dt.datetime | None, zone: zoneinfo.ZoneInfo | None) -> Facts:
+    """``tour``: when it starts, as people at the community say it; nothing if unknown."""
+    if starts_at is None or zone is None:
+        return {}
+    return {"tour": starts_at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M %Z")}
 
 
 def facts_of(mapped: Mapped) -> list[Facts]:

@@ -18,6 +18,7 @@ from adapter.events import MOVES, AttemptOutcome, Booking, BookingState, Clock, 
 from adapter.exceptions import NotPossible, Unreadable
 from adapter.intake import SENTENCES
 from adapter.mapping import Community
+from adapter.mapping.start import implausible
 from adapter.seen import Seen
 from adapter.sources import Source
 from adapter.store import Leads, NewBooking, People, Store
@@ -66,6 +67,7 @@ class Repairs:
         by: str,
         is_not_in_knock: bool = False,
         is_wanted_anyway: bool = False,
+        is_any_hour: bool = False,
     ) -> Booking:
         """Sends a held, failed, expired or unknown booking on its way, edited by ``changes``.
 
@@ -90,7 +92,7 @@ class Repairs:
             is_new_wish = is_wanted_anyway or is_beside or edited.kind is Kind.PROSPECT
             asked_at = now if is_new_wish else booking.asked_at
             edited = dataclasses.replace(edited, person_keys=keys, asked_at=asked_at)
-            self._check(edited, now)
+            self._check(edited, now, is_any_hour=is_any_hour)
             # Keys before rows, as everywhere: two that need both cannot wait for each other.
             leads.lock_keys({*keys, *booking.person_keys})
             if leads.booking(booking_id, lock=True) != booking:
@@ -196,7 +198,7 @@ class Repairs:
             raise NotPossible(text, {"community": text})
         return known[key]
 
-    def _check(self, booking: Booking, now: dt.datetime) -> None:
+    def _check(self, booking: Booking, now: dt.datetime, *, is_any_hour: bool) -> None:
         faults = {
             name: "; ".join(texts)
             for name, texts in fields.problems(booking.appointment, kind=booking.kind).items()
@@ -207,11 +209,17 @@ class Repairs:
             faults["starts_at"] = "not known: set it, as in 2026-03-14T14:30"
         elif booking.starts_at <= now + dt.timedelta(minutes=self._settings.notice_minutes):
             faults["starts_at"] = "has passed, or is too soon"
+        elif not is_any_hour and (odd := self._odd_hours(booking.starts_at, booking, now)):
+            faults["starts_at"] = f"{odd}. If that is right, say so (command: --any-hour)"
         if booking.community is None:
             faults["community"] = "not known: set it"
         if faults:
             lines = (f"{name}: {text}" for name, text in faults.items())
             raise NotPossible("\n".join(lines), faults)
+
+    def _odd_hours(self, at: dt.datetime, booking: Booking, now: dt.datetime) -> str:
+        zone = ZoneInfo(booking.timezone) if booking.timezone else None
+        return "; ".join(implausible(at, zone, self._settings.policy, now))
 
     def _check_order(self, leads: Leads, booking: Booking, now: dt.datetime) -> None:
         others = leads.live_bookings_of(booking.person_keys, order.LIVE, except_id=booking.id)

@@ -4,9 +4,10 @@ import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from adapter.config import Settings
-from adapter.differences import changed_fields, facts_of_item
+from adapter.differences import changed_fields, facts_of_item, tour_of
 from adapter.events import Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.exceptions import NotPossible
 from adapter.intake import Intake
@@ -172,4 +173,6 @@ def _difference(
 def _facts_of_booking(booking: Booking) -> dict[str, Any]:
     ready = booking.state in (BookingState.PENDING, BookingState.BOOKED)
     outcome = Outcome.BOOK if booking.kind is Kind.APPOINTMENT else Outcome.PROSPECT
-    return {**booking.appointment, "outcome": str(outcome if ready else Outcome.HELD)}
+    zone = ZoneInfo(booking.timezone) if booking.timezone is not None else None
+    told = {**booking.appointment, **tour_of(booking.starts_at, zone)}
+    return told | {"outcome": str(outcome if ready else Outcome.HELD)}

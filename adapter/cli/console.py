@@ -110,11 +110,11 @@ def stats(as_json: bool) -> None:
 @click.option("--sums", is_flag=True, help="Counts for each source and community instead.")
 @as_json
 def export(sums: bool, as_json: bool, **chosen: Any) -> None:
-    r"""Print bookings as CSV, or with --sums what to compare a portal's invoice with.
+    """Print bookings as CSV, or with --sums what to compare a portal's invoice with.
 
     \b
     adapter export --since 2026-03-01 --until 2026-04-01 --sums > march.csv
-    """
+    """  # noqa: D301 - click wants the character itself
     if as_json and not sums:
         raise click.UsageError(
             "--json goes with --sums; the bookings as JSON: adapter bookings --json"

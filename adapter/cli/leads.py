@@ -90,12 +90,12 @@ def filter_from(
 @limit_option
 @as_json
 def bookings(limit: int, as_json: bool, **chosen: Any) -> None:
-    r"""List bookings, newest first.
+    """List bookings, newest first.
 
     \b
     adapter bookings --search dana@example.com
     adapter bookings --state held --community maple-court
-    """
+    """  # noqa: D301 - click wants the character itself
     with opened_store(settings_from()) as store, store.transaction() as leads:
         found = leads.bookings(filter_from(**chosen), limit=limit)
     if as_json:

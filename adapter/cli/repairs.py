@@ -57,19 +57,32 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     help="For an unknown booking: you have looked in Knock, and it is not there.",
 )
 @click.option("--anyway", is_flag=True, help="Although a newer request of the same person stands.")
+@click.option("--any-hour", is_flag=True, help="Although it lies outside tour hours, or far ahead.")
 @by_option
-def release(id: int, pairs: tuple[str, ...], not_in_knock: bool, anyway: bool, by: str) -> None:
-    r"""Send a held, failed, expired or unknown booking on its way, changed where need be.
+def release(
+    id: int,
+    pairs: tuple[str, ...],
+    not_in_knock: bool,
+    anyway: bool,
+    any_hour: bool,
+    by: str,
+) -> None:
+    """Send a held, failed, expired or unknown booking on its way, changed where need be.
 
     \b
     adapter release 1010 --set starts_at=2026-03-14T14:30 --set community=maple-court
 
     A lead without a time becomes a tour by starts_at. Where its guest card is made already, a tour
     is booked beside it.
-    """
+    """  # noqa: D301 - click wants the character itself
     with opened_store(settings_from()) as store:
         booking = _acting(Repairs, store).release(
-            id, _changes(pairs), by=by, is_not_in_knock=not_in_knock, is_wanted_anyway=anyway
+            id,
+            _changes(pairs),
+            by=by,
+            is_not_in_knock=not_in_knock,
+            is_wanted_anyway=anyway,
+            is_any_hour=any_hour,
         )
     click.echo(f"booking {booking.id} is released: adapter show {booking.id}")
 

@@ -35,3 +35,4 @@ def add_console(app: flask.Flask, pipeline: Pipeline, verifiers: Mapping[str, Ve
     trying.add_to(routes, rooms)
     doors.answer_errors(routes, rooms)
     app.register_blueprint(routes)
+    app.add_url_rule("/", "home", lambda: flask.redirect(flask.url_for("console.overview")))

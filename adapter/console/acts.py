@@ -44,6 +44,7 @@ def _add_to_lead(routes: flask.Blueprint, rooms: Rooms) -> None:
                 by=flask.g.user.name,
                 is_not_in_knock="not_in_knock" in form,
                 is_wanted_anyway="anyway" in form,
+                is_any_hour="any_hour" in form,
             )
         except NotPossible as exc:
             return lead_page(rooms, str(number), typed=form, error=exc, edited=number)
@@ -52,6 +53,8 @@ def _add_to_lead(routes: flask.Blueprint, rooms: Rooms) -> None:
     @routes.post("/leads/<int:number>/confirm")
     def confirm(number: int) -> Any:
         """The reader has seen the tour in Knock."""
+        if "seen" not in flask.request.form:
+            raise NotPossible("Tick that you have seen it in Knock: it is not sent after this.")
         rooms.repairs.confirm(number, by=flask.g.user.name)
         return _told(number, f"Booking {number} counts as booked: you have seen it in Knock.")
 
@@ -93,7 +96,7 @@ def _add_to_group(routes: flask.Blueprint, rooms: Rooms) -> None:
         by, group = flask.g.user.name, _group(rooms, key)
         _check_together(group)
         done, faults = _each(group, rooms, lambda one: rooms.repairs.release(one, {}, by=by))
-        return _told_group(key, f"{done} were released.", faults)
+        return _told_group(key, f"Released: {done}.", faults)
 
     @routes.post("/queue/<key>/discard")
     def discard_group(key: str) -> Any:
@@ -102,7 +105,7 @@ def _add_to_group(routes: flask.Blueprint, rooms: Rooms) -> None:
         done, faults = _each(
             _group(rooms, key), rooms, lambda one: rooms.repairs.discard(one, reason, by=by)
         )
-        return _told_group(key, f"{done} were put aside.", faults)
+        return _told_group(key, f"Put aside: {done}.", faults)
 
 
 def _add_to_rejections(routes: flask.Blueprint, rooms: Rooms) -> None:

@@ -20,7 +20,7 @@ from adapter.mapping import Item, Outcome
 from adapter.repairs import RELEASABLE, may_confirm, may_discard, why_not_release
 from adapter.replays import delivery_of
 from adapter.sources import Source
-from adapter.sources.origins import Origin, origins_of
+from adapter.sources.origins import Origin, origins_of, wall_time_of
 from adapter.store import Act, People, Trouble
 from adapter.variables import NEUTRAL_WORDS
 
@@ -90,6 +90,8 @@ class BookingView:
     #: The clock that the form's hour is read on, and the version of the booking that it shows.
     zone: str
     version: str
+    #: When the tour starts on the clock of a community that is not known yet, or None.
+    wall_at: dt.datetime | None
     #: The group that it waits in, or None.
     group: str | None
     why_not_release: str | None
@@ -168,20 +170,35 @@ def _view(
 ) -> BookingView:
     is_edited = booking.id == edited
     trouble = Trouble.of(booking) if booking.state in RELEASABLE else None
+    wall_at = _wall_at(source, story, booking)
+    shown = dict(typed or {}) if is_edited else {}
+    if wall_at is not None:
+        shown.setdefault("starts_at", wall_at.strftime("%Y-%m-%dT%H:%M"))
     faults = error.faults if error is not None and is_edited else {}
     return BookingView(
         booking=booking,
         advice=advice_for(trouble) if trouble else None,
         group=trouble.key if trouble else None,
+        wall_at=wall_at,
         zone=zone_named(rooms, booking, (typed or {}).get("community", "") if is_edited else ""),
         version=version_of(booking),
         fields=list(_fields(source, story, booking)),
-        inputs=inputs_of(rooms, booking, (typed or {}) if is_edited else {}, faults),
+        inputs=inputs_of(rooms, booking, shown, faults),
         attempts=story.attempts[booking.id],
         why_not_release=why_not_release(booking),
         may_confirm=may_confirm(booking),
         may_discard=may_discard(booking),
     )
+
+
+def _wall_at(source: Source | None, story: Story, booking: Booking) -> dt.datetime | None:
+    if source is None or booking.starts_at is not None or booking.community is not None:
+        return None
+    if story.event.kept != "all":
+        return None
+    delivery = delivery_of(story.event)
+    items = source.map(delivery, now=story.event.received_at).items
+    return wall_time_of(source, delivery, _number_of(booking, items))
 
 
 def _fields(source: Source | None, story: Story, booking: Booking) -> Iterator[Shown]:
@@ -192,7 +209,7 @@ def _fields(source: Source | None, story: Story, booking: Booking) -> Iterator[S
     for name, value in pairs:
         origin = origins.get(name)
         at = origin.at if origin else None
-        number = int(at.rpartition(":")[2]) if at else 0
+        number = int(at.rpartition(":")[2]) if at and ":" in at else 0
         yield Shown(
             name=name,
             label=label_of(name),

@@ -8,7 +8,7 @@ from typing import Any, Final
 import flask
 from werkzeug.wrappers import Response
 
-from adapter import exports, stories
+from adapter import exports, sources, stories
 from adapter.advice import advice_for, label_of
 from adapter.console import charts
 from adapter.console.asked import number_of
@@ -42,6 +42,9 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
             "ago": lambda at: ago(at, clock()),
             "place": lambda at: at.rpartition("/")[2],
             "most_counted": MOST_COUNTED,
+            "not_in_use": lambda: sources.not_in_use(
+                rooms.pipeline.settings.mappings_dir, rooms.sources
+            ),
             "is_sandbox": rooms.pipeline.settings.is_sandbox,
         }
 
@@ -181,14 +184,17 @@ def filter_from(args: Mapping[str, str]) -> Filter:
         source=args.get("source") or None,
         community=args.get("community") or None,
         since=_day(args.get("since", "")),
-        until=_day(args.get("until", "")),
+        until=_day(args.get("until", ""), days=1),
         text=args.get("q", "")[:200],
     )
 
 
-def _day(text: str) -> dt.datetime | None:
+def _day(text: str, days: int = 0) -> dt.datetime | None:
+    """An instant; a date alone is its beginning, or that of the day so many ``days`` later."""
     try:
         at = dt.datetime.fromisoformat(text)
+        if len(text) == len("2026-03-14"):
+            at += dt.timedelta(days=days)
         return at.astimezone(dt.UTC) if at.tzinfo else at.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):
         return None

@@ -6,6 +6,7 @@ import zoneinfo
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from adapter.config import Policy
 from adapter.events import Reason
 from adapter.exceptions import Unreadable
 from adapter.mapping.draft import Draft
@@ -97,7 +98,9 @@ class Start:
         draft.starts_at = instant.at
         draft.appointment |= fields_from_instant(instant.at)
         self._compare(instant, value, draft)
-        draft.hold(*(self._reason(why, value) for why in _implausible(instant.at, draft)))
+        zone = draft.community.timezone if draft.community else None
+        found = implausible(instant.at, zone, draft.policy, draft.now)
+        draft.hold(*(self._reason(why, value) for why in found))
 
     def _zone(
         self, scope: Scope, community: Community | None
@@ -160,18 +163,19 @@ def fields_from_instant(at: dt.datetime) -> dict[str, str]:
     }
 
 
-def _implausible(at: dt.datetime, draft: Draft) -> Iterator[str]:
+def implausible(
+    at: dt.datetime, zone: zoneinfo.ZoneInfo | None, policy: Policy, now: dt.datetime | None
+) -> Iterator[str]:
     """Why a tour would not start then: past, far ahead, or outside tour hours."""
-    policy, now = draft.policy, draft.now
     if now is not None and at <= now:
         yield "is in the past"
     if now is not None and at > now + dt.timedelta(days=policy.horizon_days):
         yield f"is more than {policy.horizon_days} days ahead"
-    if draft.community is None:
+    if zone is None:
         return
-    local = at.astimezone(draft.community.timezone)
+    local = at.astimezone(zone)
     if not policy.earliest_tour <= local.time() <= policy.latest_tour:
         yield (
-            f"is at {local:%H:%M} in {draft.community.timezone.key}, and tours start from "
+            f"is at {local:%H:%M} in {zone.key}, and tours start from "
             f"{policy.earliest_tour:%H:%M} to {policy.latest_tour:%H:%M}"
         )

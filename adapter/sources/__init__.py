@@ -21,6 +21,7 @@ __all__ = [
     "load",
     "load_one",
     "load_text",
+    "not_in_use",
 ]
 
 
@@ -64,6 +65,21 @@ def load_text(folder: Path, name: str, text: str, policy: Policy) -> Source:
     if name not in known:
         raise MappingErrors([_no_mappings(folder, f"{name[:60]!r} is not a mapping")])
     return known[name]
+
+
+def not_in_use(folder: Path, sources: Mapping[str, Source]) -> list[str]:
+    """Names of the mappings whose files say something else than ``sources``, which are in use.
+
+    A set with a mistake is not taken up as a whole: then what was mended has no effect either.
+    """
+    files = {path.stem: path for path in folder.glob("*.yaml") if path.name != FILE}
+    return sorted(
+        name
+        for name in {*files, *sources}
+        if name not in files
+        or name not in sources
+        or loading.digest_of(files[name], folder / FILE) != sources[name].hash
+    )
 
 
 def file_of(folder: Path, name: str) -> Path:

@@ -153,10 +153,18 @@ def document_from_bytes(file: str, raw: bytes) -> Document:
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        document._add(line, column, "file", exc.problem or "not YAML")  # noqa: SLF001
+        document._add(line, column, "file", _slip(exc.problem))  # noqa: SLF001
     except yaml.YAMLError as exc:
         document.add((), str(getattr(exc, "reason", None) or "not YAML"))
     return document
+
+
+def _slip(problem: str | None) -> str:
+    """What the parser says, with what people have usually done."""
+    said = problem or "not YAML"
+    if "expected ':'" in said:
+        return f"{said} (here or in the line before)"
+    return f"{said}: indent with spaces, not tabs" if "\\t" in said else said
 
 
 def _fill(document: Document, text: str) -> None:

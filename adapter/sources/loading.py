@@ -75,6 +75,18 @@ def load_text(folder: Path, name: str, text: str, policy: Policy) -> Loaded:
     return Loaded({name: source} if source is not None and is_right else {}, problems)
 
 
+def digest_of(mapping: Path, communities: Path) -> str | None:
+    """What tells one state of a mapping from another; None where a file cannot be read."""
+    try:
+        return _digest(mapping.read_bytes(), communities.read_bytes())
+    except OSError:
+        return None
+
+
+def _digest(mapping: bytes, communities: bytes) -> str:
+    return hashlib.sha256(mapping + b"\0" + communities).hexdigest()
+
+
 def _load(
     file: Path,
     read: tuple[Document, bytes],
@@ -91,7 +103,7 @@ def _load(
         document.add((), "must be sections such as 'signature:' and 'appointment:'")
     if document.problems:
         return document, None
-    digest = hashlib.sha256(raw + b"\0" + communities_raw).hexdigest()
+    digest = _digest(raw, communities_raw)
     source = _compile(document, file, digest, communities, policy, tries_out=tries_out)
     if tries_out:
         refuse_blanks(document)

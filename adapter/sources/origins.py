@@ -1,13 +1,16 @@
 """Where each field of an appointment came from: places in the payload, and the mapping's line."""
 
 import dataclasses
+import datetime as dt
+import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter import paths
 from adapter.exceptions import PayloadError, Unreadable
-from adapter.mapping import Delivery, Scope
+from adapter.mapping import Community, Delivery, Scope
 from adapter.mapping.compiled import CompiledMapping, Reading
+from adapter.mapping.draft import Draft
 from adapter.mapping.fields import Field, Fills, Lines, Look
 from adapter.mapping.places import Attribution, CommunityLook
 from adapter.mapping.reads import ListRead
@@ -16,6 +19,8 @@ from adapter.paths import Path, Spot
 from adapter.sources.source import Source
 from adapter.transforms import words
 
+#: Where it stands when the mapping has no line for it: the attribution of a community.
+COMMUNITIES: Final = "communities.yaml"
 #: What several fields of an appointment are filled from.
 FILLS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": ("first_name", "last_name"),
@@ -53,13 +58,41 @@ def origins_of(source: Source, delivery: Delivery) -> list[list[Origin]]:
     ]
 
 
+def wall_time_of(source: Source, delivery: Delivery, number: int) -> dt.datetime | None:
+    """When an item's tour starts on a clock that is not known yet; None where nothing says so.
+
+    For a lead whose community is not known: naive, as it was sent.
+    """
+    try:
+        scopes = source.compiled.item_scopes(source.scope(delivery))
+    except PayloadError:
+        return None
+    start = next((fill for fill in source.compiled.fills if isinstance(fill, Start)), None)
+    if start is None or start.zone or start.zone_from or number >= len(scopes):
+        return None
+    draft = Draft(community=_NOWHERE)
+    start.fill(scopes[number], draft)
+    return draft.starts_at.replace(tzinfo=None) if draft.starts_at is not None else None
+
+
+#: A community whose clock says what was sent.
+_NOWHERE: Final = Community(
+    key="",
+    integration_id="",
+    community_id="",
+    timezone=zoneinfo.ZoneInfo("UTC"),
+    attributions={},
+    known_as={},
+)
+
+
 def _origin(source: Source, payload: Any, scope: Scope, number: int, fill: Fills) -> Origin:
     line = _line_of(fill)
     where = (line,) if line in ("community", "attribution") else ("appointment", line)
     return Origin(
         line=line,
         fields=FILLS.get(line, (line,)),
-        at=source.document.at(where),
+        at=source.document.at(where) if where in source.document.marks else COMMUNITIES,
         places=tuple(
             (path.text, tuple(_spots(source.compiled, payload, number, path)))
             for path in _found(fill, scope)

@@ -35,8 +35,8 @@ class Filter:
     #: From this instant on, and before that one: when the lead came.
     since: dt.datetime | None = None
     until: dt.datetime | None = None
-    #: An e-mail address, a phone number, words of a name (the beginning of each is enough), the
-    #: number of a booking or an event, or Propexo's job id.
+    #: The beginning of an e-mail address or of words of a name, a phone number or its last digits
+    #: (four at least), our number of a booking or an event, or Propexo's job id.
     text: str = ""
 
 
@@ -111,8 +111,7 @@ class Lists(Statements):
         if "@" in text:
             found += self._all("ids_of_email", text=_beginning(text.lower()), limit=MOST_FOUND)
         elif digits := _phone(text):
-            for start in (f"+{digits}", f"+1{digits}"):
-                found += self._all("ids_of_phone", text=_beginning(start), limit=MOST_FOUND)
+            found += self._all("ids_of_phone", text=digits[::-1] + "%", limit=MOST_FOUND)
         return [row["id"] for row in found]
 
 
@@ -129,10 +128,10 @@ def _number(text: str) -> int | None:
 
 def _phone(text: str) -> str:
     """The digits of what looks like a phone number; empty where it does not."""
-    if not re.fullmatch(r"\+?[\d\s().-]{7,30}", text, re.ASCII):
+    if not re.fullmatch(r"\+?[\d\s().-]{4,30}", text, re.ASCII):
         return ""
     digits = re.sub(r"\D", "", text, flags=re.ASCII)
-    return digits if len(digits) >= 7 else ""
+    return digits if len(digits) >= 4 else ""
 
 
 def _beginning(text: str) -> str:

@@ -19,10 +19,11 @@ WITH upcoming AS (
     SELECT * FROM events WHERE state = 'held' ORDER BY id DESC LIMIT %(limit)s
 ), waiting AS (
     SELECT 'booking' AS kind, source, state, COALESCE(reason, '') AS word, starts_at, created_at,
-        id, due_at IS NOT NULL AS is_looked_for, reasons -> 0 AS first
+        id, due_at IS NOT NULL AS is_looked_for, reasons -> 0 AS first,
+        concat_ws(' ', appointment ->> 'first_name', appointment ->> 'last_name') AS name
     FROM (TABLE upcoming UNION ALL TABLE timeless UNION ALL TABLE past) b
     UNION ALL
-    SELECT 'event', source, state, '', NULL, received_at, id, false, reasons -> 0 FROM events
+    SELECT 'event', source, state, '', NULL, received_at, id, false, reasons -> 0, '' FROM events
 )
 SELECT kind, source, state, word, is_looked_for,
     COALESCE(first ->> 'field', '') AS field,
@@ -31,9 +32,11 @@ SELECT kind, source, state, word, is_looked_for,
     COALESCE(CASE WHEN first ->> 'field' IN ('community', 'attribution_id') THEN first ->> 'value' END, '')
         AS value,
     max(first ->> 'at') AS at, count(*) AS leads, max(id) AS last_id,
+    (array_agg(name ORDER BY starts_at) FILTER (WHERE name <> ''))[1:3] AS names,
     min(starts_at) FILTER (WHERE starts_at > %(now)s) AS soonest_at, min(created_at) AS oldest_at
 FROM waiting GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-ORDER BY soonest_at NULLS LAST, oldest_at
+-- Where a place is not known its hour is not either: it may be the soonest of all.
+ORDER BY COALESCE(first ->> 'field', '') <> 'community', soonest_at NULLS LAST, oldest_at
 
 -- name: waiting_bookings
 -- The bookings of one group, soonest tour first, after one of them.
@@ -111,9 +114,9 @@ SELECT id FROM bookings
 WHERE appointment ? 'email_1' AND appointment ->> 'email_1' LIKE %(text)s LIMIT %(limit)s
 
 -- name: ids_of_phone
--- Bookings whose phone number begins so.
+-- Bookings whose phone number ends so: the pattern is of the number from its end.
 SELECT id FROM bookings
-WHERE appointment ? 'phone_1' AND appointment ->> 'phone_1' LIKE %(text)s LIMIT %(limit)s
+WHERE appointment ? 'phone_1' AND reverse(appointment ->> 'phone_1') LIKE %(text)s LIMIT %(limit)s
 
 -- name: ids_of_number
 -- Bookings by their own number, their event's, or Propexo's job.
@@ -157,6 +160,10 @@ SELECT b.source, count(*) AS booked,
 FROM (
     SELECT source, event_id, updated_at FROM bookings
     WHERE created_at >= %(since)s AND state = 'booked' AND reason IS DISTINCT FROM 'replayed'
+        -- What waited for a person says nothing of our own speed.
+        AND NOT EXISTS (
+        SELECT FROM history h WHERE h.event_id = bookings.event_id
+            AND h.booking_id = bookings.id AND h.to_state IN ('held', 'failed', 'unknown'))
     ORDER BY created_at DESC LIMIT %(limit)s
 ) b JOIN events e ON e.id = b.event_id,
     LATERAL (SELECT extract(epoch FROM b.updated_at - e.received_at)::float8 AS seconds) s

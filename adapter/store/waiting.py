@@ -65,6 +65,8 @@ class Group:
 
     trouble: Trouble
     leads: int
+    #: Up to three of the renters, soonest tour first.
+    names: tuple[str, ...]
     #: The largest number among them: what comes later has a larger one.
     last_id: int
     #: The soonest tour that is still to come; None: none is known.
@@ -83,10 +85,9 @@ class Waiting(Statements):
         return [
             Group(
                 trouble=Trouble(**{name: row[name] for name in Trouble.__slots__}),
-                **{
-                    name: row[name]
-                    for name in ("leads", "last_id", "soonest_at", "oldest_at", "at")
-                },
+                **{field.name: row[field.name] for field in dataclasses.fields(Group)[3:]},
+                leads=row["leads"],
+                names=tuple(row["names"] or ()),
             )
             for row in self._all("waiting_groups", limit=MOST_COUNTED, now=now)
         ]

@@ -132,7 +132,7 @@ def test_as_one_types_the_result_follows(ana: Reader) -> None:
     text = mapping.input_value()
     mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
     expect(result).to_contain_text("Other than by the mapping of now")
-    expect(result).to_contain_text("0.email_1")
+    expect(result).to_contain_text("Email")
     mapping.fill(text.replace("name: contact.name", "nmae: contact.name"))
     expect(result).to_contain_text("The mapping is not right")
     expect(result).to_contain_text("nmae")

@@ -12,10 +12,10 @@ CREATE INDEX bookings_by_time ON bookings (created_at) INCLUDE (id, source, stat
     WHERE reason IS DISTINCT FROM 'replayed';
 CREATE INDEX events_by_time ON events (received_at) INCLUDE (id, source, state);
 
--- Searches: the beginning of an e-mail address or a phone number, or of words of a name.
+-- Searches: the beginning of an e-mail address or of words of a name, the end of a phone number.
 CREATE INDEX bookings_by_email ON bookings ((appointment ->> 'email_1') text_pattern_ops)
     WHERE appointment ? 'email_1';
-CREATE INDEX bookings_by_phone ON bookings ((appointment ->> 'phone_1') text_pattern_ops)
+CREATE INDEX bookings_by_phone ON bookings (reverse(appointment ->> 'phone_1') text_pattern_ops)
     WHERE appointment ? 'phone_1';
 CREATE INDEX bookings_by_name ON bookings USING gin (to_tsvector('simple',
     COALESCE(appointment ->> 'first_name', '') || ' ' || COALESCE(appointment ->> 'last_name', '')))
