@@ -95,9 +95,11 @@ def lead(number: int, *, days: int = 3, time: str = "2:30 PM", **contact: str) -
         "createdAt": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
     payload["tour"] |= {"date": day.strftime("%m/%d/%Y"), "time": time}
+    # Nobody else's phone: two leads with one would be one person, and their tours one.
+    area = ("303", "970")[number // 100]
     payload["contact"] |= {
         "email": f"renter{number}@example.com",
-        "phone": f"(303) 555-{100 + number % 100:04}",
+        "phone": f"({area}) 555-{100 + number % 100:04}",
     } | contact
     payload["preferences"]["moveIn"] = (day + dt.timedelta(days=40)).strftime("%m/%d/%Y")
     return payload

@@ -32,7 +32,7 @@ def test_a_held_lead_is_found_mended_released_and_booked(ana: Reader) -> None:
     event_id = held_for_its_time(ana.site, 1)
     page = ana.page
     ana.go("/queue")
-    page.get_by_role("link", name=re.compile("of rentfeed")).first.click()
+    page.locator(".card", has_text="outside tour hours").get_by_role("link").first.click()
     page.get_by_role("link", name=re.compile("Dana Okafor")).first.click()
     expect(page.get_by_text("and tours start from").first).to_be_visible()
 
