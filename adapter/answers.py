@@ -133,7 +133,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "We have your request and will confirm shortly.",
     Outcome.BOOKED: "You are booked for {booking.starts_at}.",
     Outcome.PROSPECT: "Thank you. Our team has your details and will be in touch.",
-    Outcome.HELD: "We have your request. Our team will look at it; nothing is booked yet.",
+    Outcome.HELD: "We have your request. Our team will look at it and be in touch.",
     Outcome.UNKNOWN: "We have your request and will confirm shortly.",
     Outcome.FAILED: "We could not book that tour. Our team will look into it.",
     Outcome.DUPLICATE: "We have this request of yours already. There is no need to send it again.",

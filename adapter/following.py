@@ -117,10 +117,9 @@ class Follower:
             if job_id is not None:
                 return Finding(job_id=job_id)
         prospects = read(search.PROSPECTS, search.prospects_query(attempt))
-        found = search.prospects_in(prospects, attempt)
         if attempt.kind is Kind.PROSPECT:
-            return Finding(job_id=None) if found else None
-        for prospect_id in found[:3]:
+            return Finding(job_id=None) if search.card_in(prospects, attempt) else None
+        for prospect_id in search.prospects_in(prospects, attempt)[:3]:
             tours = read(search.EVENTS, search.events_query(attempt, prospect_id))
             if search.tour_in(tours, booking):
                 return Finding(job_id=None)

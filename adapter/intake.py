@@ -283,7 +283,8 @@ def _beside_earlier(
     leads: Leads, earlier: Booking, draft: NewBooking, booking_id: int, now: dt.datetime
 ) -> NewBooking:
     """The draft beside what came under the same key with other content."""
-    if earlier.asked_at > draft.asked_at and draft.kind is earlier.kind:
+    is_outdone = draft.kind is earlier.kind or earlier.kind is Kind.APPOINTMENT
+    if earlier.asked_at > draft.asked_at and is_outdone:
         why = _sentence("newer_request_came_first", earlier.id)
         return draft.but(BookingState.SUPERSEDED, "newer_request_came_first", why)
     if draft.state is BookingState.PENDING:

@@ -262,12 +262,14 @@ class Pipeline:
             for attempt in leads.abandoned(now):
                 outcomes.lost(leads, attempt, now)
             woken = leads.wake_forgotten(now - dt.timedelta(seconds=FORGOTTEN_SECONDS))
-            Figures(leads.connection).count_hours(now - COUNTED_AFTER)
         if woken:
             log.warning("tasks_put_again", extra={"count": woken})
         self.sender.expire_late()
         self.sender.open_gate()
         self.erasure.forget_old()
+        # Last, and by itself: nothing that is to be rescued waits for a figure.
+        with self.store.transaction() as leads:
+            Figures(leads.connection).count_hours(now - COUNTED_AFTER)
 
     def _seen(self) -> Seen:
         # Its key is read before any transaction that needs it, which else would want another one.

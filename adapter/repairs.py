@@ -133,6 +133,8 @@ class Repairs:
             person_keys=edited.person_keys,
         )
         leads.insert_booking(event, tour, booking_id, now=now, by=by)
+        # What is called off from now on is the tour.
+        leads.pass_claims_on(edited.id, booking_id)
         leads.wake_lane(booking_id)
         made = leads.booking(booking_id)
         assert made is not None  # noqa: S101 - it was stored just now
@@ -249,9 +251,12 @@ class Repairs:
         """
         now = self._clock()
         with self._store.transaction() as leads:
-            booking = leads.booking(booking_id, lock=True)
+            booking = leads.booking(booking_id)
             if booking is None:
                 raise NotPossible(f"there is no booking {booking_id}")
+            leads.lock_keys(booking.person_keys)
+            if leads.booking(booking_id, lock=True) != booking:
+                raise NotPossible(f"booking {booking_id} has changed just now: look at it again")
             if booking.state not in RELEASABLE:
                 raise NotPossible(f"booking {booking_id} is {booking.state}: nothing to confirm")
             if not may_confirm(booking):
@@ -259,6 +264,7 @@ class Repairs:
             if booking.state is BookingState.UNKNOWN:
                 last = leads.attempts_of(booking_id)[-1]
                 leads.finish_attempt(last.id, AttemptOutcome.ACCEPTED, now=now, status=last.status)
+            _stop_what_waits(leads, booking, now)
             leads.move(booking_id, BookingState.BOOKED, why="seen_in_knock", now=now, by=by)
             leads.wake_siblings(booking_id)
             People(leads.connection).note("confirmed", by=by, at=now, lead_id=booking_id)
@@ -274,6 +280,25 @@ class Repairs:
             elif not leads.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
                 raise NotPossible(f"booking {lead_id} is {booking.state} and cannot be discarded")
             People(leads.connection).note("discarded", by=by, at=now, lead_id=lead_id)
+
+
+def _stop_what_waits(leads: Leads, booking: Booking, now: dt.datetime) -> None:
+    """What still waits of the same person does not go out after a tour that stands in Knock.
+
+    Raises :class:`NotPossible` where a newer request waits: Knock would cancel the confirmed tour.
+    """
+    for other in leads.live_bookings_of(booking.person_keys, (BookingState.PENDING,)):
+        is_tour = other.kind is Kind.APPOINTMENT
+        if is_tour and booking.kind is Kind.PROSPECT:
+            continue  # a tour beside a guest card is wanted
+        is_same = not is_tour or other.starts_at == booking.starts_at
+        if not is_same and (other.asked_at, other.id) > (booking.asked_at, booking.id):
+            raise NotPossible(
+                f"a newer request of the same person waits: booking {other.id}. Discard it first"
+            )
+        state = BookingState.DUPLICATE if is_same else BookingState.SUPERSEDED
+        why = "same_person_and_time" if is_same else "newer_request"
+        leads.move(other.id, state, why=why, now=now)
 
 
 def why_not_release(booking: Booking) -> str | None:

@@ -95,6 +95,22 @@ def prospects_in(found: Iterable[Mapping[str, Any]], attempt: Attempt) -> list[s
     ]
 
 
+def card_in(found: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool:
+    """Whether one of these prospects is the guest card of this attempt.
+
+    Nothing else proves it, so that one contact is not enough: a room-mate may have the same phone.
+    Each contact that was sent must be there, and the last name.
+    """
+    contacts = {_plain(attempt.request.get(name)) for name in CONTACTS} - {""}
+    last_name = str(attempt.request.get("last_name") or "").casefold()
+    for record in found:
+        texts = [value for value in record.values() if isinstance(value, str)]
+        has_name = not last_name or any(last_name in text.casefold() for text in texts)
+        if contacts <= {_plain(text) for text in texts} and has_name:
+            return True
+    return False
+
+
 def tour_in(found: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
     """Whether one of these events is the tour, at its very instant, and not cancelled.
 

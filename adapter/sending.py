@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 LEASE_MARGIN_SECONDS = 10.0
 #: So many bookings a lane sends before it lets other tasks have its thread.
 LANE_BOOKINGS = 25
+#: So long a lane holds its thread: slow answers must not look like a dead worker.
+LANE_SECONDS = 60.0
 #: A lane waits this long for its place in the rate; for longer it goes and comes back.
 LANE_WAIT_SECONDS = 2.0
 #: How long an outcome is written again while PostgreSQL is away.
@@ -57,8 +59,10 @@ class Sender:
         A lane is one POST at a time. It ends when nothing waits, or comes back when something may
         be sent.
         """
+        began = self.clock()
         for _ in range(LANE_BOOKINGS):
-            if self.stopping.is_set():
+            is_long = (self.clock() - began).total_seconds() > LANE_SECONDS
+            if self.stopping.is_set() or is_long:
                 break
             found = self._next()
             if found is None:

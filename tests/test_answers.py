@@ -213,7 +213,7 @@ SAY = {"text": "{say}"}
         ("sending", "We have your request and will confirm shortly."),
         ("submitted", "We have your request and will confirm shortly."),
         ("unknown", "We have your request and will confirm shortly."),
-        ("held", "We have your request. Our team will look at it; nothing is booked yet."),
+        ("held", "We have your request. Our team will look at it and be in touch."),
         ("failed", "We could not book that tour. Our team will look into it."),
         ("expired", "That time is too soon to book, or has passed. Please choose another."),
         ("superseded", "You have asked for another tour since, and that one counts."),

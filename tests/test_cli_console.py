@@ -10,8 +10,9 @@ import pytest
 
 from adapter.cli import commands
 from adapter.events import BookingState
+from adapter.exceptions import NotPossible
 from tests.house import MAPPINGS, SECRETS, House
-from tests.test_once_and_in_order import lead, settle
+from tests.test_once_and_in_order import lead, same_person, settle
 from tests.upstream import Upstream
 
 PASSWORD = "correct horse battery"
@@ -78,6 +79,32 @@ def test_a_tour_is_confirmed_by_whoever_saw_it(
     assert upstream.posts() == []
     acts = shell.json("audit", "--by", "ana")["acts"]
     assert [(act["act"], act["lead_id"]) for act in acts] == [("confirmed", number)]
+
+
+def test_what_still_waits_does_not_go_out_after_a_confirmed_tour(
+    house: House, shell: Shell, upstream: Upstream
+) -> None:
+    """An older request and the same tour by another road wait, and an agent has booked by hand."""
+    (older,) = house.mapped("rentfeed", same_person(1, time="2:30 PM"))
+    house.clock.advance(60)
+    (held_one,) = house.mapped("rentfeed", same_person(2, time="11:30 PM"))
+    assert (older.state, held_one.state) == (BookingState.PENDING, BookingState.HELD)
+    shell("confirm", str(held_one.id))
+    settle(house)
+    assert house.state(older.id) is BookingState.SUPERSEDED
+    assert upstream.posts() == []
+
+
+def test_a_tour_is_not_confirmed_over_a_newer_request_that_waits(
+    house: House, shell: Shell
+) -> None:
+    (held_one,) = house.mapped("rentfeed", same_person(1, time="11:30 PM"))
+    house.clock.advance(60)
+    (newer,) = house.mapped("rentfeed", same_person(2, time="2:30 PM"))
+    assert newer.state is BookingState.PENDING
+    with pytest.raises(NotPossible, match=f"a newer request .* waits: booking {newer.id}"):
+        shell("confirm", str(held_one.id))
+    assert house.state(held_one.id) is BookingState.HELD
 
 
 def _website() -> Any:

@@ -22,6 +22,7 @@ from adapter.events import (
 from adapter.exceptions import StoreUnavailable
 from adapter.store import NewBooking, NewEvent, Store
 from adapter.store.tasks import SEND_LANES
+from tests.waiting import wait_until
 
 #: The module: the package shows its function of the same name.
 migrate = sys.modules["adapter.store.migrate"]
@@ -97,6 +98,28 @@ def test_two_that_migrate_at_once_take_turns(empty_database: str) -> None:
         runs = list(threads.map(store.migrate, [empty_database] * 4))
 
     assert sum(bool(run) for run in runs) == 1
+
+
+def test_a_migration_waits_for_whoever_holds_its_tables(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender holds claims and wants events, as they do, while the migration begins."""
+    store.migrate(empty_database)
+    monkeypatch.setattr(sys.modules["adapter.store.migrate"], "LOCK_SECONDS", 0.2)
+    with psycopg.connect(empty_database) as sender:
+        sender.execute("DELETE FROM migrations WHERE name = '0004_erasure.sql'")
+        sender.execute("ALTER TABLE events DROP COLUMN kept")
+        sender.execute("DROP INDEX rejections_by_time")
+        sender.commit()
+        sender.execute("LOCK TABLE claims IN ROW EXCLUSIVE MODE")
+        with concurrent.futures.ThreadPoolExecutor(1) as other:
+            running = other.submit(store.migrate, empty_database)
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            with psycopg.connect(empty_database, autocommit=True) as watch:
+                wait_until(lambda: watch.execute(waits).fetchone() != (0,), "it waits")
+            sender.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
+            sender.commit()
+            assert running.result(30) == ["0004_erasure.sql"]
 
 
 def test_a_database_that_was_never_migrated_says_what_it_lacks(empty_database: str) -> None:

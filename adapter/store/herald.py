@@ -62,3 +62,5 @@ class Herald:
             self._wake_workers()
         except StoreUnavailable:
             log.warning("workers_not_woken")
+        except Exception:
+            log.exception("workers_not_woken")  # its thread must live: the next time may be better

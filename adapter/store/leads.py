@@ -114,6 +114,10 @@ class Leads(Line, Stories):
         row = self._one("claim_item", source=source, digest=digest, booking_id=booking_id, at=now)
         return row is not None
 
+    def pass_claims_on(self, from_id: int, to_id: int) -> None:
+        """Lets all claims of one booking point to another. Reads every claim: for people only."""
+        self._run("pass_claims_on", from_id=from_id, to_id=to_id)
+
     def pass_claim_on(self, source: str, digest: bytes, booking_id: int) -> None:
         """Lets a claim point to the booking that took the first one's place."""
         self._run("pass_claim_on", source=source, digest=digest, booking_id=booking_id)

@@ -5,6 +5,7 @@ its migration files are noted as done; a newer Procrastinate brings further file
 once.
 """
 
+import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -18,6 +19,12 @@ from adapter.exceptions import StoreUnavailable
 
 #: Two processes that migrate at once take turns by this number; it has no meaning of its own.
 LOCK = 7_206_114_935
+
+#: A step waits so long for one table; then it lets all go and comes back after a pause.
+LOCK_SECONDS = 3
+PAUSES = (0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0)
+#: The tables that senders and workers write to, in the order in which they lock them.
+TABLES = ("claims", "events", "bookings", "attempts", "history")
 
 LEDGER = """
 CREATE TABLE IF NOT EXISTS migrations (
@@ -66,11 +73,39 @@ def reason_of(exc: psycopg.Error) -> str:
 
 def _apply(connection: psycopg.Connection[Any]) -> Iterator[str]:
     for step in _steps(_done(connection)):
-        with connection.transaction():
-            connection.execute(step.sql.encode())
-            for name in step.names:
-                connection.execute("INSERT INTO migrations (name) VALUES (%s)", [name])
+        _run(connection, step)
         yield from step.names
+
+
+def _run(connection: psycopg.Connection[Any], step: Migration) -> None:
+    """One step, beside senders and workers that go on: it waits its turn, and tries again.
+
+    It locks the tables in the order in which the program does, and never waits long with a lock in
+    hand. Raises :class:`StoreUnavailable` where it never gets them all.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            with connection.transaction():
+                connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'".encode())
+                for table in _tables(connection):
+                    connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+                connection.execute(step.sql.encode())
+                for name in step.names:
+                    connection.execute("INSERT INTO migrations (name) VALUES (%s)", [name])
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable) as exc:
+            if pause is None:
+                text = f"cannot migrate {step.names[0]}: others hold its tables; try again"
+                raise StoreUnavailable(text) from exc
+            time.sleep(pause)  # others go on meanwhile
+        else:
+            return
+
+
+def _tables(connection: psycopg.Connection[Any]) -> list[str]:
+    """Those of our tables that are there, in the order in which the program locks them."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        there = set(cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
+    return [table for table in TABLES if table in there]
 
 
 def _done(connection: psycopg.Connection[Any]) -> set[str]:

@@ -48,6 +48,10 @@ RETURNING lead_id
 -- Lets a claim point to the booking that took the first one's place.
 UPDATE claims SET lead_id = %(booking_id)s WHERE source = %(source)s AND digest = %(digest)s
 
+-- name: pass_claims_on
+-- Lets all claims of one booking point to another one.
+UPDATE claims SET lead_id = %(to_id)s WHERE lead_id = %(from_id)s
+
 -- name: next_id
 -- The next number for an event or a booking.
 SELECT nextval('lead_ids') AS id
