@@ -49,7 +49,8 @@ FILL = (
         appointment, job_id, created_at, updated_at, asked_at, person_keys)
     SELECT n + %(count)s, n, 0, 'rentfeed', 'booked', 'maple-court', 'America/Denver', now(),
         jsonb_build_object('last_name', 'Stored', 'email_1', 'stored' || n || '@example.com'),
-        n::text, now(), now(), now(), ARRAY[n::bigint, -n::bigint]
+        n::text, now() - n * interval '30 seconds', now() - n * interval '30 seconds',
+        now() - n * interval '30 seconds', ARRAY[n::bigint, -n::bigint]
     FROM generate_series(1, %(count)s) n""",
     "SELECT setval('lead_ids', 2 * %(count)s + 1000)",
 )
