@@ -17,6 +17,7 @@ from adapter.config import Policy
 from adapter.demo import webhooks
 from adapter.embedded import EmbeddedServer
 from adapter.sources import load
+from bench.latency import BACKLOG
 from tests.running import MAPPINGS, SECRETS, Running
 from tests.upstream import served_sandbox
 from tests.waiting import wait_until
@@ -94,32 +95,11 @@ def test_500_identical_pairs_at_once_are_500_events_and_500_posts(
         assert len(upstream.posts()) == 500
 
 
-#: Ten thousand leads that wait, put where the mapping would have put them.
-BACKLOG = """
-WITH event AS (
-    INSERT INTO events (source, state, received_at, content_type, headers, query, body)
-    SELECT 'website', 'mapped', now(), '', '{}', '', '' FROM generate_series(1, 10000)
-    RETURNING id
-), turn AS (INSERT INTO turns (source) VALUES ('website') ON CONFLICT DO NOTHING)
-INSERT INTO bookings (
-    event_id, item, source, state, community, timezone, starts_at, appointment, due_at,
-    created_at, updated_at, asked_at)
-SELECT id, 0, 'website', 'pending', 'maple-court', 'America/Denver', now() + interval '9 days',
-    jsonb_build_object(
-        'integration_id', 'int_7Qm2', 'community_id', 'com_maple', 'attribution_id', 'att',
-        'appointment_date', to_char(now() + interval '9 days', 'YYYY-MM-DD'),
-        'appointment_time', '20:30:00', 'last_name', 'Waiting',
-        'email_1', 'waiting' || id || '@example.com'),
-    now(), now(), now(), now()
-FROM event
-"""
-
-
 def test_a_soon_tour_goes_out_next_behind_ten_thousand(start: Callable[..., Running]) -> None:
     running = start(ADAPTER_SOON_HOURS="48")
     url = EmbeddedServer(Path(running.environ["ADAPTER_DATA_DIR"])).url
     with psycopg.connect(url) as connection:
-        connection.execute(BACKLOG.encode())
+        connection.execute(BACKLOG.encode(), {"count": 10_000})
     assert post(signed_lead(running.url, lead(1))) == 202
     wait_until(lambda: len(running.upstream.posts()) >= 5, "the backlog is being sent")
 
