@@ -38,7 +38,7 @@ def create_app(
         settings = settings_from()
         logs.configure(settings.log_level)
     app = flask.Flask("adapter", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # receiver says why
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # A connection for each thread that answers, one for the journal and one for the herald.
     store = Store(
         database_url(settings), size=settings.web_threads + 2, statement_seconds=PATIENCE_SECONDS

@@ -1,5 +1,6 @@
 """Who sent a request: the address that the proxies we trust have seen."""
 
+import functools
 import ipaddress
 
 from adapter.environment import Proxies
@@ -53,6 +54,9 @@ def _is_proxy(hop: str, proxies: Proxies) -> bool:
     return address is not None and any(address in network for network in proxies)  # type: ignore[union-attr]
 
 
+@functools.lru_cache(
+    maxsize=4096
+)  # a sender calls more than once, and each call is looked at twice
 def _address(text: str) -> Address | None:
     """The address in ``192.0.2.1``, ``192.0.2.1:443``, ``2001:db8::1`` or ``[2001:db8::1]:443``."""
     if text.startswith("["):

@@ -21,6 +21,9 @@ _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 _UNSEEN = _PLAIN | {"job", "jobs", "kwargs", "worker", "result", "exception", "queues"}
 
 
+#: Made once: json.dumps makes an encoder for each line that has a default.
+_json = json.JSONEncoder(default=str).encode
+
 #: Loggers of packages that speak of data.
 _FOREIGN = frozenset({"psycopg", "procrastinate", "urllib3", "py"})
 
@@ -37,11 +40,11 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": _event_of(record),
+            **{name: value for name, value in vars(record).items() if name not in _UNSEEN},
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _UNSEEN}
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = error_summary(record.exc_info[1])
-        return json.dumps(line, default=str)
+        return _json(line)
 
 
 def _event_of(record: logging.LogRecord) -> str:

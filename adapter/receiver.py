@@ -71,14 +71,15 @@ def blueprint(
         """
         arrived_at = time.monotonic()
         client = client_of_request(flask.request, settings)
-        addresses.take(limited_as(client))
+        caller = limited_as(client)
+        addresses.take(caller)
         if name not in entrances:
             return unknown_source()
         entrance = entrances[name]
         request = signed_request(flask.request, settings, client)
         verified = pipeline.verify(entrance.source, entrance.verifier, request)
         if not entrance.verifier.is_open:  # there, nothing was proved
-            addresses.give_back(limited_as(client))
+            addresses.give_back(caller)
         senders.take(name)
         if asked := question_answered(entrance, request, pipeline):
             return answered(name, asked)
@@ -229,12 +230,12 @@ def signed_request(
 ) -> signatures.Request:
     """What a signature covers: the method, the address as the sender wrote it, headers, raw bytes.
 
-    The address is the public one of the settings where there is one: a proxy in front of us may
-    have changed scheme, host and port.
+    The address begins with the public one of the settings: a proxy in front of us may have changed
+    scheme, host and port. Without it no signature covers the address, and path and query will do.
     """
     return signatures.Request(
         method=request.method,
-        url=(settings.public_url or request.host_url.rstrip("/")) + raw_target(request),
+        url=(settings.public_url or "") + raw_target(request),
         headers=dict(request.headers.items()),
         body=_body(request, settings.max_body_bytes),
         client=client,
@@ -244,18 +245,20 @@ def signed_request(
 def _body(request: flask.Request, limit: int) -> bytes:
     """The raw bytes; 413 when they are more than ``limit``, 400 when they are not all of them.
 
-    Werkzeug cuts a chunked body silently at its own limit, which is therefore set one byte
-    higher: whoever reaches that one has sent too much. And it takes a body that was cut off on
-    the way for a whole one, which only a signature would tell.
+    Read from the server itself: Werkzeug cuts a chunked body silently at its limit, and takes one
+    that was cut off on the way for a whole one, which only a signature would tell.
     """
+    length = request.content_length
+    if length is not None and length > limit:
+        raise RequestEntityTooLarge
+    if length is None and not request.environ.get("wsgi.input_terminated"):
+        return b""  # neither a length nor chunks: there is no body
     try:
-        body = request.get_data(cache=False)
-    except HTTPException:
-        raise
+        body = request.environ["wsgi.input"].read(limit + 1 if length is None else length)
     except Exception as exc:
         raise BadRequest from exc
     if len(body) > limit:
         raise RequestEntityTooLarge
-    if request.content_length is not None and len(body) != request.content_length:
+    if length is not None and len(body) != length:
         raise BadRequest
-    return body
+    return bytes(body)

@@ -33,12 +33,36 @@ REQUEST_SECONDS = 40.0
 _held: Mapping[str, Source] | None = None
 
 
+#: A worker that took a connection leaves the next one to the others for so long. Who is awake would
+#: take a whole burst otherwise, and connections stay where they are: one worker would have them all
+#: and the others none.
+MODESTY_SECONDS = 0.001
+
+
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """Gunicorn's worker with threads, and an end for every request."""
+    """Gunicorn's worker with threads; connections are shared out, and every request has an end."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._began: dict[Any, float] = {}
+        self._rests_until = 0.0
+
+    def accept(self, listener: Any) -> None:
+        """Takes one connection, and leaves the next one to the other workers first."""
+        super().accept(listener)
+        self._rests_until = time.monotonic() + MODESTY_SECONDS
+        self.set_accept_enabled(False)
+
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
+        """Gunicorn asks each time around; a worker that rests declines."""
+        super().set_accept_enabled(enabled and not self._rest())
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Waits for what is to be done, at most until the rest is over."""
+        super().wait_for_and_dispatch_events(min(timeout, self._rest() or timeout))
+
+    def _rest(self) -> float:
+        return max(0.0, self._rests_until - time.monotonic())
 
     def handle(self, conn: Any) -> Any:
         """One request, in a thread."""

@@ -53,6 +53,7 @@ class Bench:
         requests = self._requests
         before = servers.stored(target.url) if target.url else 0
         answers = load.run(target.port, requests, connections=connections, seconds=seconds)
+        servers.wait_until_idle(target.pid)  # what it does after its answers is not the next one's
         if target.url is not None:
             check(answers, requests, servers.stored(target.url) - before)
         return answers

@@ -118,7 +118,7 @@ def _beside_a_backlog(effort: Effort) -> Iterator[Row]:
         }
         with psycopg.connect(urls["waiting"]) as connection:
             connection.execute(BACKLOG.encode(), {"count": effort.backlog})
-            connection.execute(b"SELECT defer_task('map_event', id, 10, NULL, NULL) FROM events")
+            connection.execute(b"SELECT put_task('map_event', id, 10, NULL, NULL) FROM events")
         seen = Bench(targets, secret, folder).rounds(connections, effort)
     yield Row(
         section="latency",

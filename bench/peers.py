@@ -1,13 +1,16 @@
-"""Peers on this machine: Debian's `webhook` and Node-RED, which verify and answer. Neither stores.
+"""Peers on this machine: Debian's `webhook` and Node-RED, which verify, answer and pass on.
 
-Each is configured to do the least that its makers offer for it: verify the HMAC of the body, answer
-202 at once. `webhook` then runs `true` for each lead; Node-RED drops it.
+Neither stores. Each verifies the HMAC of the body, answers 202 at once, and then passes the lead
+on: `webhook` to a program, here `true`; Node-RED to a server that answers at once. Both must refuse
+a wrong signature, or there is no figure.
 """
 
 import contextlib
 import json
 import os
 import shutil
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from typing import Any
 import click
 
 from adapter.processes import free_port
-from bench import servers
+from bench import BenchError, servers
 from bench.servers import Target
 
 WEBHOOK, NODE_RED = "webhook", "Node-RED"
@@ -26,9 +29,17 @@ const given = Buffer.from(msg.req.get("x-body-signature") || "", "hex");
 const hmac = global.get("crypto").createHmac("sha256", global.get("secret"));
 const wanted = hmac.update(msg.payload).digest();
 const same = given.length === wanted.length && global.get("crypto").timingSafeEqual(given, wanted);
+const lead = {payload: msg.payload, headers: {"content-type": "application/json"}};
 msg.statusCode = same ? 202 : 401;
 msg.payload = "";
-return msg;
+return [msg, same ? lead : null];
+"""
+
+#: Where Node-RED passes leads on to: reads them and answers 202.
+_SINK = """\
+require("http").createServer((request, response) => {
+  request.resume().on("end", () => response.writeHead(202, {"content-length": 0}).end());
+}).listen(Number(process.argv[1]), "127.0.0.1");
 """
 
 
@@ -45,7 +56,21 @@ def running(secret: str, folder: Path) -> Iterator[dict[str, Target]]:
                 click.echo(f"  {name} is not installed: left out", err=True)
                 continue
             found[name] = stack.enter_context(start(secret, folder))
+            _check_refusal(name, found[name].port)
         yield found
+
+
+def _check_refusal(name: str, port: int) -> None:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/hooks/rentfeed",
+        data=b"{}",
+        headers={"Content-Type": "application/json", "X-Body-Signature": "00" * 32},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10):
+            raise BenchError(f"{name} takes a wrong signature: it verifies nothing")
+    except urllib.error.HTTPError as refused:
+        refused.close()
 
 
 @contextlib.contextmanager
@@ -75,10 +100,10 @@ def _webhook(secret: str, folder: Path) -> Iterator[Target]:
 
 @contextlib.contextmanager
 def _node_red(secret: str, folder: Path) -> Iterator[Target]:
-    """https://nodered.org/docs/user-guide/, a flow of three nodes."""
+    """https://nodered.org/docs/user-guide/, a flow of four nodes."""
     home = folder / "node-red"
     home.mkdir()
-    port = free_port()
+    sink, port = free_port(), free_port()
     flow = [
         {"id": "tab", "type": "tab", "label": "bench"},
         {
@@ -95,10 +120,20 @@ def _node_red(secret: str, folder: Path) -> Iterator[Target]:
             "type": "function",
             "z": "tab",
             "func": _VERIFY,
-            "outputs": 1,
-            "wires": [["out"]],
+            "outputs": 2,
+            "wires": [["answer"], ["pass on"]],
         },
-        {"id": "out", "type": "http response", "z": "tab", "wires": []},
+        {"id": "answer", "type": "http response", "z": "tab", "wires": []},
+        {
+            "id": "pass on",
+            "type": "http request",
+            "z": "tab",
+            "url": f"http://127.0.0.1:{sink}/",
+            "method": "POST",
+            "ret": "txt",
+            "persist": True,
+            "wires": [[]],
+        },
     ]
     (home / "flows.json").write_text(json.dumps(flow))
     settings: Mapping[str, Any] = {
@@ -115,7 +150,10 @@ def _node_red(secret: str, folder: Path) -> Iterator[Target]:
         f'{{crypto: require("crypto"), secret: {json.dumps(secret)}}}}});\n'
     )
     command = ["node-red", "--userDir", str(home), "--settings", str(home / "settings.js")]
-    with _peer(NODE_RED, command, port, folder) as target:
+    with (
+        _peer("the sink", ["node", "-e", _SINK, str(sink)], sink, folder),
+        _peer(NODE_RED, command, port, folder) as target,
+    ):
         yield target
 
 

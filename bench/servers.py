@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from adapter import store
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 #: gunicorn's last argument, by the name of the server.
 APPS = {"ours": None, "empty 204": "bench.bare:empty()", "one INSERT": "bench.bare:insert()"}
 START_SECONDS = 60.0
+#: A process rests that uses less than this share of a core for so long.
+IDLE_SHARE, IDLE_SECONDS = 0.2, 0.1
 STOP_SECONDS = 40.0
 
 
@@ -137,6 +140,29 @@ def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
         if process.poll() is not None or time.monotonic() > deadline:
             raise BenchError(f"{process.args!r} did not start: {log.read_text()[-2000:]}")
         time.sleep(0.05)
+
+
+def wait_until_idle(pid: int) -> None:
+    """Returns once a process and its children rest. Raises BenchError when they go on for long."""
+    process, deadline = psutil.Process(pid), time.monotonic() + START_SECONDS
+    before = _cpu_seconds(process)
+    while True:
+        time.sleep(IDLE_SECONDS)
+        now = _cpu_seconds(process)
+        if now - before < IDLE_SHARE * IDLE_SECONDS:
+            return
+        if time.monotonic() > deadline:
+            raise BenchError(f"{process.name()} does not come to rest")
+        before = now
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """What it and its children have used, those that have ended too."""
+    used = 0.0
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            used += sum(one.cpu_times()[:4])
+    return used
 
 
 def _answers(address: str) -> bool:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -57,6 +58,12 @@ class Web:
         return requests.post(
             request.url, data=body, headers=dict(request.headers) | headers, timeout=10
         )
+
+    def kept_alive(self) -> socket.socket:
+        """A connection that has asked something and stays open."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        return connection
 
     def events(self) -> int:
         with store.Store(self.database) as opened, opened.transaction() as leads:
@@ -338,6 +345,39 @@ def test_connections_that_fall_silent_do_not_hold_the_door(database: str) -> Non
         finally:
             gunicorn.terminate()
             gunicorn.wait(60)
+
+
+def test_a_burst_of_connections_is_shared_out_among_the_workers(database: str) -> None:
+    """Connections stay where they are: a worker that takes them all leaves a core idle."""
+    web = Web(free_port(), database)
+    gunicorn = start_web(database, web.port)
+
+    def workers() -> list[psutil.Process]:
+        return psutil.Process(gunicorn.pid).children()
+
+    def taken() -> list[int]:
+        return [connections_of(worker) for worker in workers()]
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(gunicorn.wait, 60)
+        stack.callback(gunicorn.terminate)
+        wait_until(lambda: is_up(web.url), "gunicorn answers")
+        with contextlib.ExitStack() as first:
+            wait_until(
+                lambda: first.enter_context(web.kept_alive()) and len(taken()) == 2 and all(taken()),
+                "both workers take connections",
+            )
+        for _ in range(6):
+            wait_until(lambda: not any(taken()), "all are closed")
+            with contextlib.ExitStack() as burst:
+                for _ in range(16):
+                    burst.enter_context(web.kept_alive())
+                wait_until(lambda: sum(taken()) == 16, "all are taken")
+                assert min(taken()) >= 2
+
+
+def connections_of(worker: psutil.Process) -> int:
+    return sum(one.status == psutil.CONN_ESTABLISHED for one in worker.net_connections("tcp"))
 
 
 def test_a_request_that_drips_is_cut_off_and_frees_its_thread(database: str) -> None:

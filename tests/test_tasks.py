@@ -93,14 +93,6 @@ def test_what_we_switched_off_is_all_that_there_is(opened: Store) -> None:
     assert {row["tgname"]: row["tgenabled"] == "O" for row in rows} == TRIGGERS
 
 
-def test_the_queueing_lock_is_known_by_its_name(opened: Store) -> None:
-    with opened.transaction() as leads:
-        (row,) = leads.connection.execute(
-            "SELECT prosrc FROM pg_proc WHERE proname = 'put_task'"
-        ).fetchall()
-    assert f"'{manager.QUEUEING_LOCK_CONSTRAINT}'" in row["prosrc"]
-
-
 def test_another_violation_is_not_taken_for_a_waiting_task(opened: Store) -> None:
     with opened.transaction() as leads:
         leads.connection.execute("CREATE UNIQUE INDEX one_task ON procrastinate_jobs (task_name)")

@@ -1,5 +1,6 @@
 """Bytes and their content type become plain data: JSON, forms, multipart, XML, query strings."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -31,11 +32,18 @@ def parse(body: bytes, content_type: str, *, kind: str | None = None, query: str
 
     Raises :class:`~adapter.exceptions.PayloadError`; its message quotes nothing of the body.
     """
-    mime, parameters = parse_options_header(content_type)
-    kind = kind or _kind_from_mime(mime.lower())
+    named, parameters = _read_type(content_type)
+    kind = kind or named
     if kind == "query":
         return query_values(query)
     return _PARSERS[kind](body, parameters)
+
+
+@functools.lru_cache(maxsize=256)  # a sender writes the same one each time
+def _read_type(content_type: str) -> tuple[str, Mapping[str, str]]:
+    """The kind that a content type names, and its parameters."""
+    mime, parameters = parse_options_header(content_type)
+    return _kind_from_mime(mime.lower()), parameters
 
 
 def _kind_from_mime(mime: str) -> str:

@@ -19,7 +19,10 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """One request. ``url`` is the whole address as the sender wrote it, ``body`` the raw bytes."""
+    """One request. ``url`` is the address as the sender wrote it, ``body`` the raw bytes.
+
+    The address is whole where a signature may cover it; path and query are enough elsewhere.
+    """
 
     method: str
     url: str

@@ -174,8 +174,7 @@ class Store:
     def _connection(self) -> Iterator[Connection]:
         connection = self._unbroken()
         try:
-            with connection:
-                yield connection
+            yield connection
         finally:
             self._pool.putconn(connection)
 

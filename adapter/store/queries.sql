@@ -4,24 +4,34 @@
 -- The key of this installation's hashes.
 SELECT hash_key FROM installation
 
--- name: insert_event
--- Claims the digest and stores the event with its task; no row comes back when the digest was
--- claimed before. The workers are woken afterwards.
-WITH claim AS (
+-- name: insert_events
+-- Claims the digests and stores the events with their tasks; a place is missing whose digest was
+-- claimed before. ROWS are made for as many as there are. The workers are woken afterwards.
+WITH new (place, source, digest, content, received_at, content_type, headers, query, body) AS (
+    VALUES (ROWS)
+), numbered AS MATERIALIZED (
+    SELECT nextval('lead_ids') AS id, new.* FROM new
+), claim AS (
     INSERT INTO claims (source, digest, content, lead_id, claimed_at)
-    VALUES (%(source)s, %(digest)s, %(content)s, nextval('lead_ids'), %(received_at)s)
+    SELECT source, digest, content, id, received_at FROM numbered
+    -- Two processes that claim the same digests do it in one order, or each waits for the other.
+    ORDER BY source, digest
     ON CONFLICT ON CONSTRAINT claims_once DO NOTHING
     RETURNING lead_id
 ), event AS (
     INSERT INTO events (id, source, received_at, content_type, headers, query, body)
-    SELECT lead_id, %(source)s, %(received_at)s, %(content_type)s, %(headers)s, %(query)s, %(body)s
-    FROM claim
-    RETURNING id
+    SELECT id, source, received_at, content_type, headers, query, body
+    FROM numbered JOIN claim ON lead_id = id
+    RETURNING id, received_at
 ), noted AS (
     INSERT INTO history (event_id, at, to_state, why, by)
-    SELECT id, %(received_at)s, 'received', 'webhook_verified', 'web' FROM event
+    SELECT id, received_at, 'received', 'webhook_verified', 'web' FROM event
+), task AS (
+    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, queueing_lock, args)
+    SELECT 'default', 'map_event', 10, 'map_event:' || id, jsonb_build_object('row_id', id)
+    FROM event
 )
-SELECT id, defer_task('map_event', id, 10, NULL, NULL) FROM event
+SELECT place, id FROM numbered JOIN event USING (id)
 
 -- name: put_task
 -- Puts a task, unless its row has one that waits.

@@ -65,19 +65,19 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
-def values_from_event(new: NewEvent) -> Row:
-    """What the statement that stores an event takes."""
+def values_from_event(new: NewEvent) -> tuple[Any, ...]:
+    """What the statement that stores events takes of each, in its order."""
     headers = {storable(name): storable(value) for name, value in new.headers.items()}
-    return {
-        "source": new.source,
-        "digest": new.digest,
-        "content": new.content,
-        "received_at": new.received_at,
-        "content_type": storable(new.content_type),
-        "headers": Jsonb(headers),
-        "query": storable(new.query),
-        "body": new.body,
-    }
+    return (
+        new.source,
+        new.digest,
+        new.content,
+        new.received_at,
+        storable(new.content_type),
+        Jsonb(headers),
+        storable(new.query),
+        new.body,
+    )
 
 
 def json_from_reasons(reasons: Iterable[Reason]) -> Jsonb:

@@ -1,7 +1,6 @@
 """The statements of the .sql files, by name, and how they are run."""
 
 import contextlib
-from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
@@ -48,9 +47,3 @@ class Statements:
 
     def _all(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         return self._execute(name, **values).fetchall()
-
-    @contextlib.contextmanager
-    def _together(self) -> Iterator[None]:
-        """Sends the statements of the block at once, in one transaction."""
-        with self.connection.pipeline(), self.connection.transaction():
-            yield

@@ -40,7 +40,7 @@ PRIORITIES = {Task.MAP_EVENT: 10, Task.SEND: 5}
 class Tasks(Statements):
     """Puts tasks, over one connection and within its transaction.
 
-    How Procrastinate takes them is known to ``migrations/0007_tasks.sql`` alone.
+    How Procrastinate keeps them is known to ``migrations/0007_tasks.sql`` and ``insert_events``.
     """
 
     def put_task(self, task: Task, row_id: int, at: dt.datetime | None = None) -> None:

@@ -38,11 +38,11 @@ GUARDS = (
         name="a delivery is claimed once",
         breaks={
             "adapter/store/statements.py": """
-_before = STATEMENTS["insert_event"]
-STATEMENTS["insert_event"] = _before.replace(
-    b"%(digest)s", b"decode(md5(random()::text), 'hex')", 1
+_before = STATEMENTS["insert_events"]
+STATEMENTS["insert_events"] = _before.replace(
+    b"SELECT source, digest,", b"SELECT source, decode(md5(random()::text), 'hex'),", 1
 )
-assert STATEMENTS["insert_event"] != _before
+assert STATEMENTS["insert_events"] != _before
 """
         },
     ),

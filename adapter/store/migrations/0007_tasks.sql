@@ -1,13 +1,5 @@
--- How tasks are put: by Procrastinate's own function, from within our statements. This file is the
--- one place that knows its shape; tests/test_tasks.py tells when a newer Procrastinate differs.
-
--- Puts a task; a unique_violation of the queueing lock says that the row has one that waits.
-CREATE FUNCTION defer_task(task text, row_id bigint, priority integer, lock text, at timestamptz)
-RETURNS bigint[] LANGUAGE sql AS $$
-    SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(
-        'default', task, priority, lock, task || ':' || row_id,
-        jsonb_build_object('row_id', row_id), at)::procrastinate_job_to_defer_v1])
-$$;
+-- How tasks are put: as rows of Procrastinate's, written by us. This file and `insert_events` are the
+-- places that know their shape; tests/test_tasks.py tells when a newer Procrastinate differs.
 
 -- Wakes the workers when the transaction commits.
 CREATE FUNCTION wake_workers() RETURNS void LANGUAGE sql AS $$
@@ -17,17 +9,16 @@ $$;
 -- Puts a task unless its row has one that waits, and wakes the workers when it can run now.
 CREATE FUNCTION put_task(task text, row_id bigint, priority integer, lock text, at timestamptz)
 RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    violated text;
 BEGIN
-    PERFORM defer_task(task, row_id, priority, lock, at);
-    IF at IS NULL OR at <= now() THEN
+    INSERT INTO procrastinate_jobs
+        (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at)
+    VALUES (
+        'default', put_task.task, put_task.priority, put_task.lock,
+        put_task.task || ':' || put_task.row_id,
+        jsonb_build_object('row_id', put_task.row_id), put_task.at)
+    ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING;
+    IF FOUND AND (at IS NULL OR at <= now()) THEN
         PERFORM wake_workers();
-    END IF;
-EXCEPTION WHEN unique_violation THEN
-    GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
-    IF violated <> 'procrastinate_jobs_queueing_lock_idx_v1' THEN
-        RAISE;
     END IF;
 END
 $$;
