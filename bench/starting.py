@@ -85,15 +85,11 @@ def _postgres(folder: Path) -> float:
 
 
 def _many(folder: Path, count: int) -> Path:
-    """A folder with that many sources: the bundled ones under other names."""
-    made = folder / "mappings"
-    if not made.exists():
-        bundled = servers.ROOT / "mappings"
-        shutil.copytree(bundled, made)
-        files = sorted(set(bundled.glob("*.yaml")) - {bundled / "communities.yaml"})
-        for number in range(count - len(files)):
-            file = files[number % len(files)]
-            shutil.copy(file, made / f"{file.stem}-{number}.yaml")
+    """A folder with that many sources, out of the gallery."""
+    made = shutil.copytree(servers.ROOT / "mappings" / "gallery", folder / "mappings")
+    sources = sorted(set(made.glob("*.yaml")) - {made / "communities.yaml"})
+    for file in sources[count:]:
+        file.unlink()
     return made
 
 

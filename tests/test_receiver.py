@@ -363,10 +363,12 @@ def test_a_burst_of_connections_is_shared_out_among_the_workers(database: str) -
         stack.callback(gunicorn.terminate)
         wait_until(lambda: is_up(web.url), "gunicorn answers")
         with contextlib.ExitStack() as first:
-            wait_until(
-                lambda: first.enter_context(web.kept_alive()) and len(taken()) == 2 and all(taken()),
-                "both workers take connections",
-            )
+
+            def have_both() -> bool:
+                first.enter_context(web.kept_alive())
+                return len(taken()) == 2 and all(taken())
+
+            wait_until(have_both, "both workers take connections")
         for _ in range(6):
             wait_until(lambda: not any(taken()), "all are closed")
             with contextlib.ExitStack() as burst:
