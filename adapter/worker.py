@@ -14,7 +14,7 @@ from adapter import renewal, sources
 from adapter.exceptions import StoreUnavailable
 from adapter.pipeline import Pipeline
 from adapter.pulse import Pulse
-from adapter.store import RECONNECT_SECONDS, Task, check_reachable
+from adapter.store import RECONNECT_SECONDS, Task, check_reachable, queue_pool
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +170,7 @@ def queue_for(pipeline: Pipeline) -> procrastinate.App:
         max_size=4,
         timeout=5.0,
         reconnect_timeout=RECONNECT_SECONDS,
+        pool_factory=queue_pool,
     )
     queue = procrastinate.App(connector=connector)
 

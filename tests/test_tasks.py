@@ -1,5 +1,6 @@
 """How tasks are put: as the installed Procrastinate puts them, and how the workers are woken."""
 
+import asyncio
 import concurrent.futures
 import json
 import threading
@@ -14,7 +15,7 @@ from psycopg.rows import dict_row
 
 from adapter.events import utc_now
 from adapter.exceptions import StoreUnavailable
-from adapter.store import Store, Task
+from adapter.store import Store, Task, queue_pool
 from adapter.store.ferry import Ferry
 from adapter.store.herald import Herald
 from tests.test_store import LATER, insert_event, new_event, tasks
@@ -107,6 +108,24 @@ def test_a_row_has_one_waiting_task_of_a_kind_and_the_transaction_goes_on(opened
         leads.put_task(Task.SEND, 1)
         leads.put_task(Task.FOLLOW_UP, 1)
     assert tasks(opened) == [("send", 1), ("follow_up", 1)]
+
+
+def test_the_queues_statements_are_transactions_and_cut_connections_are_replaced(
+    database: str,
+) -> None:
+    async def backends() -> list[int]:
+        async with queue_pool(conninfo=database, min_size=1, open=False) as pool:
+            async with pool.connection() as connection:
+                assert connection.autocommit
+                first = connection.info.backend_pid
+            with psycopg.connect(database, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+            async with pool.connection() as connection:
+                await connection.execute("SELECT 1")
+                return [first, connection.info.backend_pid]
+
+    first, second = asyncio.run(backends())
+    assert first != second
 
 
 # --- waking the workers

@@ -10,7 +10,7 @@ import psycopg_pool
 from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
-from adapter.store.connections import Connection, connection_class
+from adapter.store.connections import Connection, connection_class, queue_pool
 from adapter.store.erasures import Erasures
 from adapter.store.ferry import Ferry
 from adapter.store.figures import Figures, Sending
@@ -58,6 +58,7 @@ __all__ = [
     "check_reachable",
     "is_reachable",
     "migrate",
+    "queue_pool",
     "settlements",
     "storable",
 ]

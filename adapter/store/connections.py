@@ -2,7 +2,7 @@
 
 import contextlib
 import select
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import psycopg_pool
@@ -35,22 +35,41 @@ class Connection(psycopg.Connection[DictRow]):
         Nothing comes by itself over an idle connection but its end. So only one on which something
         waits to be read is asked, and the others cost no round trip.
         """
-        if not self._has_unread():
+        if not _has_unread(self):
             return True
         with contextlib.suppress(psycopg.Error):
             psycopg_pool.ConnectionPool.check_connection(self)
             return True
         return False
 
-    def _has_unread(self) -> bool:
-        try:
-            socket = select.poll()
-            socket.register(self.pgconn.socket, select.POLLIN)
-            return bool(socket.poll(0))
-        except psycopg.Error:  # it has no socket any more
-            return True
-
 
 def connection_class(answer_seconds: float) -> type[Connection]:
     """The class of connections that wait so long for one answer."""
     return type("Connection", (Connection,), {"answer_seconds": answer_seconds})
+
+
+def queue_pool(**options: Any) -> psycopg_pool.AsyncConnectionPool:
+    """The pool that Procrastinate asks for, with one round trip for each of its statements.
+
+    It would have four: its own check of the connection, and a transaction around each statement.
+    """
+    asked = {"configure": _commit_by_itself, "check": _check_unread}
+    return psycopg_pool.AsyncConnectionPool(**options | asked)
+
+
+async def _commit_by_itself(connection: psycopg.AsyncConnection[Any]) -> None:
+    await connection.set_autocommit(True)
+
+
+async def _check_unread(connection: psycopg.AsyncConnection[Any]) -> None:
+    if _has_unread(connection):
+        await psycopg_pool.AsyncConnectionPool.check_connection(connection)
+
+
+def _has_unread(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
+    try:
+        socket = select.poll()
+        socket.register(connection.pgconn.socket, select.POLLIN)
+        return bool(socket.poll(0))
+    except psycopg.Error:  # it has no socket any more
+        return True
