@@ -35,10 +35,11 @@ TIMES = 5
 #: Events that a loaded web process gets in a go while its memory is watched, in seconds.
 MEMORY_TURN_SECONDS = 5.0
 
-#: Stored leads of a year: events that are done, with their claims, bookings and history.
+#: Stored leads, a thousand a day whatever their number: what is done, with claims, bookings and
+#: history. The pages count the last day, and that is then the same at each size.
 FILL = (
     """INSERT INTO events (id, source, state, received_at, content_type, headers, query, body)
-    SELECT n, 'rentfeed', 'mapped', now() - n * interval '30 seconds', 'application/json', '{}',
+    SELECT n, 'rentfeed', 'mapped', now() - n * interval '86 seconds', 'application/json', '{}',
         '', convert_to(repeat('x', 300), 'UTF8') FROM generate_series(1, %(count)s) n""",
     """INSERT INTO claims (source, digest, content, lead_id, claimed_at)
     SELECT 'rentfeed', sha256(n::text::bytea), sha256(n::text::bytea), n, now()
@@ -49,8 +50,8 @@ FILL = (
         appointment, job_id, created_at, updated_at, asked_at, person_keys)
     SELECT n + %(count)s, n, 0, 'rentfeed', 'booked', 'maple-court', 'America/Denver', now(),
         jsonb_build_object('last_name', 'Stored', 'email_1', 'stored' || n || '@example.com'),
-        n::text, now() - n * interval '30 seconds', now() - n * interval '30 seconds',
-        now() - n * interval '30 seconds', ARRAY[n::bigint, -n::bigint]
+        n::text, now() - n * interval '86 seconds', now() - n * interval '86 seconds',
+        now() - n * interval '86 seconds', ARRAY[n::bigint, -n::bigint]
     FROM generate_series(1, %(count)s) n""",
     "SELECT setval('lead_ids', 2 * %(count)s + 1000)",
 )
