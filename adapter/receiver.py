@@ -1,6 +1,7 @@
 """The front door: ``/hooks/<source>``. Each failure becomes the answer that senders act on."""
 
 import dataclasses
+import datetime as dt
 import logging
 import math
 import time
@@ -16,10 +17,11 @@ from werkzeug.exceptions import (
 )
 from werkzeug.wrappers import Response
 
-from adapter import signatures
+from adapter import order, signatures
 from adapter.answers import Finding, Outcome, Respond, finding_from
 from adapter.clients import client_of, limited_as
 from adapter.config import Settings
+from adapter.events import Booking, BookingState, Kind
 from adapter.exceptions import LimitReached, StoreUnavailable, VerificationError
 from adapter.limits import Limit
 from adapter.lobby import Lobby
@@ -27,6 +29,7 @@ from adapter.mapping import Delivery
 from adapter.pipeline import Pipeline, Receipt
 from adapter.signatures import handshakes
 from adapter.sources import Source
+from adapter.store import Leads
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +138,19 @@ def look(pipeline: Pipeline, event_id: int) -> Finding:
         if known is None:
             return Finding(event_id=event_id)
         state, reasons = known
-        return finding_from(event_id, state, leads.bookings_of(event_id), reasons)
+        now = pipeline.clock()
+        bookings = [as_it_stands(leads, one, now) for one in leads.bookings_of(event_id)]
+        return finding_from(event_id, state, bookings, reasons)
+
+
+def as_it_stands(leads: Leads, booking: Booking, now: dt.datetime) -> Booking:
+    """The booking; a tour that Knock has cancelled, for a later one went out, as superseded."""
+    if booking.state is not BookingState.BOOKED or booking.kind is not Kind.APPOINTMENT:
+        return booking
+    others = leads.live_bookings_of(booking.person_keys, order.GONE_OUT, except_id=booking.id)
+    if not order.has_newer(booking, others, now):
+        return booking
+    return dataclasses.replace(booking, state=BookingState.SUPERSEDED)
 
 
 def replied(entrance: Entrance, found: Finding, delivery: Delivery) -> Response:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import requests
 
+from adapter import receiver
+from adapter.answers import Outcome, sentence_name
 from adapter.app import verifier_of
 from adapter.config import Settings
 from adapter.events import Attempt, BookingState
@@ -91,6 +93,24 @@ def test_a_reschedule_goes_out_after_the_first_has_ended(house: House, upstream:
     assert house.state(second.id) is BookingState.SUBMITTED
     standing = [one for one in upstream.appointments() if one["status"] == "booked"]
     assert [one["starts_at"] for one in standing] == ["2026-03-14T22:00:00Z"]
+
+
+def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancelled(
+    house: House, upstream: Upstream
+) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1))
+    settle(house)
+    assert receiver.look(house.pipeline, first.event_id).outcome is Outcome.BOOKED
+    house.clock.advance(60)
+    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    waits = receiver.look(house.pipeline, first.event_id)
+    settle(house)
+
+    assert (house.state(first.id), house.state(second.id)) == (BOOKED, BOOKED)
+    assert waits.outcome is Outcome.BOOKED, "until the second goes out the first one stands"
+    again = receiver.look(house.pipeline, first.event_id)
+    assert (again.outcome, sentence_name(again)) == (Outcome.DUPLICATE, "superseded")
+    assert receiver.look(house.pipeline, second.event_id).outcome is Outcome.BOOKED
 
 
 def test_an_older_request_that_is_mapped_late_never_goes_out(

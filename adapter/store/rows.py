@@ -62,6 +62,8 @@ class NewBooking:
 
 def storable(text: str) -> str:
     """The text as that PostgreSQL can hold: no NUL, no lone surrogate."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
