@@ -33,10 +33,10 @@ settings, embedded PostgreSQL, no worker running. Beside it stand, under the sam
 view that answers an empty 204, and one that stores the same bytes by one committed INSERT (BEGIN,
 INSERT, COMMIT) through the same pool; and, where they are installed, Debian's `webhook` and
 Node-RED, which verify an HMAC of the same body, answer 202 first and pass it on afterwards
-(`bench/peers.py`). They store nothing: what has been answered is gone when they are killed. Each must
-refuse a wrong signature before it is measured, and rests before the next one begins. Load comes from
-the same machine, as fast as answers come, with keep-alive. After each round as many events must be
-stored as were acknowledged, else there is no figure.""",
+(`bench/peers.py`). They store nothing: what they have answered is gone when they are killed. Each
+must refuse a wrong signature before it is measured. Each rests before the next one begins. Load
+comes from the same machine, as fast as answers come, with keep-alive. After each round as many
+events must be stored as were acknowledged, else there is no figure.""",
     "drain": """\
 Webhooks that are stored are mapped, sent to a sandbox that answers at once, followed up and
 `booked`; with one worker and with two, in turn, and no limit. Then the usual limit of 120 a minute
@@ -47,10 +47,11 @@ evenly, without a limit; then tours of tomorrow, one by one, under the usual lim
 behind ten thousand waiting bookings. And the acknowledgement of new webhooks over a database where
 as many bookings and tasks wait, in turn with an empty one.""",
     "growth": """\
-Databases with that many stored leads (event, claim, booking, history), a thousand a day, side by side
-on one server, each with its own web process, in turn. Taking a task is what a worker asks PostgreSQL for; taking a
-booking is the search for the most urgent one. Pages are those of `PATHS` in `bench/growth.py`.
-Memory is what the processes of the web (or the worker) hold, each counted whole.""",
+Databases with that many stored leads (event, claim, booking, history), a thousand a day, side by
+side on one server, each with its own web process, in turn. Taking a task is what a worker asks
+PostgreSQL for; taking a booking is the search for the most urgent one. Pages are those of `PATHS` in
+`bench/growth.py`. Memory is what the processes of the web (or the worker) hold, each counted
+whole.""",
     "start": """\
 `adapter run` on a data folder that exists, until `/readyz` answers; beside it PostgreSQL alone.
 `adapter check` of many mappings, beside the bundled ones.""",
