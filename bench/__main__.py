@@ -70,11 +70,13 @@ def measured(name: str, effort: Effort, *, silent: bool = False) -> list[Row]:
     """The rows of one section, printed as soon as they are there."""
     if not silent:
         click.echo(f"{name} …", err=True)
+    began = time.monotonic()
     try:
         rows = list(SECTIONS[name](effort))
     except (AdapterError, BenchError, OSError) as exc:
         raise click.ClickException(f"{name}: {exc}") from exc
     if not silent:
+        click.echo(f"  {time.monotonic() - began:.0f} s", err=True)
         click.echo(f"{name}\n{text_from_rows(rows)}\n")
     return rows
 
