@@ -34,7 +34,7 @@ SECTIONS = {
     "growth": growth.rows,
 }
 #: The whole run ends within ten minutes: a section that begins later than this is left out.
-LATEST_START_SECONDS = {"growth": 440.0}
+LATEST_START_SECONDS = {"growth": 455.0}
 LONGEST_SECONDS = 540.0
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 

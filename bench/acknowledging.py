@@ -15,7 +15,8 @@ from bench.tables import Goal, Row
 
 #: More than any server here answers in a second: a request that is sent twice would be a repeat.
 MOST_PER_SECOND = 2500
-#: Peers are measured in the first of the rounds only: one of them needs seconds to come to rest.
+#: Peers are measured in the first of the rounds only, and for half as long: one of them needs seconds
+#: to come to rest.
 PEER_ROUNDS = 3
 RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.85, sense="≥")}
 P99_GOALS = {8: Goal(bound=1.5)}
@@ -45,7 +46,8 @@ class Bench:
         for number in range(effort.rounds):
             measured = [name for name in names if number < PEER_ROUNDS or name not in peers.NAMES]
             for name in turned(measured, number):
-                seen[name].append(self.loaded(name, connections, effort.load_seconds))
+                seconds = effort.load_seconds / (2 if name in peers.NAMES else 1)
+                seen[name].append(self.loaded(name, connections, seconds))
         return seen
 
     def loaded(self, name: str, connections: int, seconds: float) -> Answers:
