@@ -13,10 +13,9 @@ from bench.rounds import Effort, turned
 from bench.servers import Target
 from bench.tables import Goal, Row
 
-#: More than any server here answers in a second: a request that is sent twice would be a repeat.
+#: More than ours answers in a second: a request that is sent twice would be a repeat.
 MOST_PER_SECOND = 2500
-#: Peers are measured in the first of the rounds only, and for half as long: one of them needs seconds
-#: to come to rest.
+#: Peers are measured in the first rounds only, and for half as long: one is slow to come to rest.
 PEER_ROUNDS = 3
 RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.85, sense="≥")}
 P99_GOALS = {8: Goal(bound=1.5)}
