@@ -30,8 +30,8 @@ PATHS: tuple[str, ...] = (
     "/console/leads?q=stored77@example.com",
     "/console/leads?q=stored",
 )
-#: So often is each page fetched and each statement run in one round.
-TIMES = 5
+#: So often is each page fetched, and each statement run, in one round.
+PAGE_TIMES, STATEMENT_TIMES = 8, 60
 #: Events that a loaded web process gets in a go while its memory is watched, in seconds.
 MEMORY_TURN_SECONDS = 5.0
 
@@ -129,7 +129,9 @@ def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
                 connections[size].execute(statement.encode())
                 connections[size].rollback()
 
-            yield from _beside_smallest(what, _in_turn(run, list(urls), effort), "ms")
+            yield from _beside_smallest(
+                what, _in_turn(run, list(urls), effort, STATEMENT_TIMES), "ms"
+            )
 
 
 def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
@@ -139,15 +141,19 @@ def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
             with urllib.request.urlopen(f"http://127.0.0.1:{targets[size].port}{path}") as answer:
                 answer.read()
 
-        yield from _beside_smallest(f"GET {path}", _in_turn(get, list(targets), effort), "ms")
+        yield from _beside_smallest(
+            f"GET {path}", _in_turn(get, list(targets), effort, PAGE_TIMES), "ms"
+        )
 
 
-def _in_turn(call: Callable[[str], None], sizes: list[str], effort: Effort) -> dict[str, float]:
+def _in_turn(
+    call: Callable[[str], None], sizes: list[str], effort: Effort, times: int
+) -> dict[str, float]:
     """The median time of one call at each size, in milliseconds."""
     taken: dict[str, list[float]] = {size: [] for size in sizes}
     for number in range(effort.rounds):
         for size in turned(sizes, number):
-            for _ in range(TIMES):
+            for _ in range(times):
                 began = time.perf_counter()
                 call(size)
                 taken[size].append((time.perf_counter() - began) * 1000)
