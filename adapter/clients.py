@@ -5,6 +5,9 @@ import ipaddress
 
 from adapter.environment import Proxies
 
+#: An IPv6 address with its zone, in brackets and with a port, is shorter.
+LONGEST_ADDRESS = 80
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -54,11 +57,14 @@ def _is_proxy(hop: str, proxies: Proxies) -> bool:
     return address is not None and any(address in network for network in proxies)  # type: ignore[union-attr]
 
 
-@functools.lru_cache(
-    maxsize=4096
-)  # a sender calls more than once, and each call is looked at twice
 def _address(text: str) -> Address | None:
     """The address in ``192.0.2.1``, ``192.0.2.1:443``, ``2001:db8::1`` or ``[2001:db8::1]:443``."""
+    return _parsed(text) if len(text) <= LONGEST_ADDRESS else None
+
+
+#: Each call is looked at twice, and senders call again. What a stranger writes stays small.
+@functools.lru_cache(maxsize=4096)
+def _parsed(text: str) -> Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -84,7 +84,5 @@ def configure(level: str = "INFO") -> None:
     stream.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[stream], force=True)
     logging.captureWarnings(capture=True)
-    # Nothing of it is shown, and each line would ask for it.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for chatty in ("procrastinate", "werkzeug", "urllib3"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
