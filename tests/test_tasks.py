@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator, Sequence
@@ -213,6 +214,26 @@ def test_events_of_many_threads_are_stored_once_each_and_each_knows_its_own(
         for digest, event_id in stored.items():
             assert leads.lead_of_claim("rentfeed", digest) == event_id
     assert sorted(tasks(opened)) == sorted(("map_event", event_id) for event_id in stored.values())
+
+
+def test_a_row_that_postgresql_refuses_takes_nobody_down(opened: Store, database: str) -> None:
+    bad = dataclasses.replace(new_event(), digest=None)  # type: ignore[arg-type]
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with (
+        concurrent.futures.ThreadPoolExecutor(4) as threads,
+        psycopg.connect(database) as holder,
+        psycopg.connect(database, autocommit=True) as looker,
+    ):
+        holder.execute("LOCK TABLE claims")
+        first = threads.submit(opened.insert_event, new_event(b"first"))
+        wait_until(lambda: looker.execute(waits).fetchone() == (1,), "the first is under way")
+        others = [threads.submit(opened.insert_event, new) for new in (new_event(b"2"), bad)]
+        wait_until(lambda: len(opened._ferry._waiting) == 2, "the others wait")
+        holder.rollback()
+        assert first.result() is not None
+        assert others[0].result() is not None
+        assert isinstance(others[1].exception(), psycopg.IntegrityError)
+    assert len(tasks(opened)) == 2
 
 
 def test_two_stores_that_claim_the_same_in_another_order_do_not_wait_for_each_other(
