@@ -135,3 +135,14 @@ def has_newer(booking: Booking, others: Sequence[Booking], now: dt.datetime) -> 
 def may_replace(kind: Kind, other: Kind) -> bool:
     """Whether one of a kind may take the place of another: no guest card takes a tour's."""
     return kind is Kind.APPOINTMENT or other is Kind.PROSPECT
+
+
+def took_the_place_of(other: Booking, booking: Booking) -> bool:
+    """Whether Knock has cancelled ``booking`` for ``other``: booked later, with both to come."""
+    starts = (booking.starts_at, other.starts_at)
+    return (
+        booking.state is other.state is BookingState.BOOKED
+        and booking.kind is other.kind is Kind.APPOINTMENT
+        and booking.updated_at < other.updated_at
+        and all(start is not None and other.updated_at < start for start in starts)
+    )

@@ -1,7 +1,6 @@
 """The front door: ``/hooks/<source>``. Each failure becomes the answer that senders act on."""
 
 import dataclasses
-import datetime as dt
 import logging
 import math
 import time
@@ -21,7 +20,7 @@ from adapter import order, signatures
 from adapter.answers import Finding, Outcome, Respond, finding_from
 from adapter.clients import client_of, limited_as
 from adapter.config import Settings
-from adapter.events import Booking, BookingState, Kind
+from adapter.events import Booking, BookingState, EventState
 from adapter.exceptions import LimitReached, StoreUnavailable, VerificationError
 from adapter.limits import Limit
 from adapter.lobby import Lobby
@@ -90,7 +89,7 @@ def blueprint(
         if entrance.respond is not None:
             deadline = arrived_at + entrance.respond.wait_seconds
             found = outcome_of(receipt, entrance, pipeline, lobby, deadline)
-            return replied(entrance, found, verified.delivery)
+            return replied(entrance, as_it_stands(pipeline, found), verified.delivery)
         status, word = (200, "duplicate") if receipt.is_repeat else (202, "accepted")
         return {"event": receipt.event_id, "status": word}, status
 
@@ -138,17 +137,23 @@ def look(pipeline: Pipeline, event_id: int) -> Finding:
         if known is None:
             return Finding(event_id=event_id)
         state, reasons = known
-        now = pipeline.clock()
-        bookings = [as_it_stands(leads, one, now) for one in leads.bookings_of(event_id)]
-        return finding_from(event_id, state, bookings, reasons)
+        return finding_from(event_id, state, leads.bookings_of(event_id), reasons)
 
 
-def as_it_stands(leads: Leads, booking: Booking, now: dt.datetime) -> Booking:
-    """The booking; a tour that Knock has cancelled, for a later one went out, as superseded."""
-    if booking.state is not BookingState.BOOKED or booking.kind is not Kind.APPOINTMENT:
-        return booking
-    others = leads.live_bookings_of(booking.person_keys, order.GONE_OUT, except_id=booking.id)
-    if not order.has_newer(booking, others, now):
+def as_it_stands(pipeline: Pipeline, found: Finding) -> Finding:
+    """What is told now: a tour that Knock has cancelled for a later one counts as superseded."""
+    if all(booking.state is not BookingState.BOOKED for booking in found.bookings):
+        return found
+    with pipeline.store.transaction() as leads:
+        bookings = [_as_it_stands(leads, booking) for booking in found.bookings]
+    return finding_from(found.event_id, EventState.MAPPED, bookings, found.reasons)
+
+
+def _as_it_stands(leads: Leads, booking: Booking) -> Booking:
+    others = leads.live_bookings_of(
+        booking.person_keys, [BookingState.BOOKED], except_id=booking.id
+    )
+    if not any(order.took_the_place_of(other, booking) for other in others):
         return booking
     return dataclasses.replace(booking, state=BookingState.SUPERSEDED)
 

@@ -82,5 +82,6 @@ def _url_of_now(url: str, public_url: str | None) -> str:
     """The address with today's ADAPTER_PUBLIC_URL: it may have been what was wrong."""
     if public_url is None:
         return url
-    path = url.partition("/hooks/")[2]
+    target = url if url.startswith("/") else url.partition("://")[2]
+    path = target.partition("/hooks/")[2]
     return f"{public_url}/hooks/{path}"

@@ -46,20 +46,23 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         super().__init__(*args, **options)
         self._began: dict[Any, float] = {}
         self._rests_until = 0.0
+        self._declined = False
 
     def accept(self, listener: Any) -> None:
         """Takes one connection, and leaves the next one to the other workers first."""
         super().accept(listener)
-        self._rests_until = time.monotonic() + MODESTY_SECONDS
-        self.set_accept_enabled(False)
+        if self.cfg.workers > 1:
+            self._rests_until = time.monotonic() + MODESTY_SECONDS
+            self.set_accept_enabled(False)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
         """Gunicorn asks each time around; a worker that rests declines."""
-        super().set_accept_enabled(enabled and not self._rest())
+        self._declined = enabled and self._rest() > 0
+        super().set_accept_enabled(enabled and not self._declined)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Waits for what is to be done, at most until the rest is over."""
-        super().wait_for_and_dispatch_events(min(timeout, self._rest() or timeout))
+        super().wait_for_and_dispatch_events(self._rest() if self._declined else timeout)
 
     def _rest(self) -> float:
         return max(0.0, self._rests_until - time.monotonic())

@@ -70,7 +70,9 @@ def _check_refusal(name: str, port: int) -> None:
         with urllib.request.urlopen(request, timeout=10):
             raise BenchError(f"{name} takes a wrong signature: it verifies nothing")
     except urllib.error.HTTPError as refused:
-        refused.close()
+        with refused:
+            if refused.code == 404:
+                raise BenchError(f"{name} has nothing at its address") from None
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from adapter import receiver
-from adapter.answers import Outcome, sentence_name
+from adapter.answers import sentence_name
 from adapter.app import verifier_of
 from adapter.config import Settings
 from adapter.events import Attempt, BookingState
@@ -95,22 +95,44 @@ def test_a_reschedule_goes_out_after_the_first_has_ended(house: House, upstream:
     assert [one["starts_at"] for one in standing] == ["2026-03-14T22:00:00Z"]
 
 
+def told(house: House, event_id: int) -> str:
+    """The name of the sentence for a sender that asks now."""
+    found = receiver.look(house.pipeline, event_id)
+    return sentence_name(receiver.as_it_stands(house.pipeline, found))
+
+
 def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancelled(
     house: House, upstream: Upstream
 ) -> None:
-    (first,) = house.mapped("rentfeed", same_person(1))
+    (first,) = house.mapped("rentfeed", same_person(1, day=15))
     settle(house)
-    assert receiver.look(house.pipeline, first.event_id).outcome is Outcome.BOOKED
     house.clock.advance(60)
-    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    waits = receiver.look(house.pipeline, first.event_id)
-    settle(house)
+    upstream.fault({"job": "PENDING", "job_seconds": 600})
+    (second,) = house.mapped("rentfeed", same_person(2, day=14))
+    house.send()
+    assert house.state(second.id) is BookingState.SUBMITTED
+    assert told(house, first.event_id) == "booked", "the second may fail yet"
 
+    house.clock.advance(5)
+    with house.pipeline.store.transaction() as leads:
+        leads.move(second.id, BOOKED, why="job_succeeded", now=house.clock())
     assert (house.state(first.id), house.state(second.id)) == (BOOKED, BOOKED)
-    assert waits.outcome is Outcome.BOOKED, "until the second goes out the first one stands"
-    again = receiver.look(house.pipeline, first.event_id)
-    assert (again.outcome, sentence_name(again)) == (Outcome.DUPLICATE, "superseded")
-    assert receiver.look(house.pipeline, second.event_id).outcome is Outcome.BOOKED
+    assert told(house, first.event_id) == "superseded"
+    assert told(house, second.event_id) == "booked"
+    assert second.starts_at is not None
+    house.clock.at = second.starts_at + dt.timedelta(hours=2)
+    assert told(house, first.event_id) == "superseded", "also when the second one is over"
+
+
+def test_a_tour_that_took_place_was_not_cancelled_by_the_next_one(house: House) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1, day=14))
+    settle(house)
+    assert first.starts_at is not None
+    house.clock.at = first.starts_at + dt.timedelta(hours=2)
+    (second,) = house.mapped("rentfeed", same_person(2, day=20))
+    settle(house)
+    assert house.state(second.id) is BOOKED
+    assert told(house, first.event_id) == "booked"
 
 
 def test_an_older_request_that_is_mapped_late_never_goes_out(
