@@ -1,5 +1,6 @@
 """Section ``acknowledge``: verify, store with fsync, answer; beside the same server doing less."""
 
+import dataclasses
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from bench.tables import Goal, Row
 
 #: More than ours answers in a second: a request that is sent twice would be a repeat.
 MOST_PER_SECOND = 2500
-#: Peers are measured in the first rounds only, and for half as long: one is slow to come to rest.
+#: Peers are measured in rounds of their own, and for half as long: one is slow to come to rest.
 PEER_ROUNDS = 3
 RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.85, sense="≥")}
 P99_GOALS = {8: Goal(bound=1.5)}
@@ -43,10 +44,8 @@ class Bench:
         for name in names:
             self.loaded(name, connections, 1.0)
         for number in range(effort.rounds):
-            measured = [name for name in names if number < PEER_ROUNDS or name not in peers.NAMES]
-            for name in turned(measured, number):
-                seconds = effort.load_seconds / (2 if name in peers.NAMES else 1)
-                seen[name].append(self.loaded(name, connections, seconds))
+            for name in turned(names, number):
+                seen[name].append(self.loaded(name, connections, effort.load_seconds))
         return seen
 
     def loaded(self, name: str, connections: int, seconds: float) -> Answers:
@@ -79,16 +78,18 @@ def rows(effort: Effort) -> Iterator[Row]:
     """Rate, p50 and p99 for each number of connections; peers at 8, or at the only number."""
     folder = settings_from().data_dir / "bench"
     secret = servers.secret()
-    with (
-        servers.database(folder) as url,
-        servers.running(url, secret, folder) as ours,
-        peers.running(secret, folder) as others,
-    ):
-        bench = Bench({**ours, **others}, secret, folder)
-        with_peers = 8 if 8 in effort.connections else effort.connections[0]
+    with servers.database(folder) as url, servers.running(url, secret, folder) as ours:
         for connections in effort.connections:
-            here = [*ours, *others] if connections == with_peers else list(ours)
-            yield from _rows(connections, bench.rounds(connections, effort, here))
+            yield from _rows(connections, Bench(ours, secret, folder).rounds(connections, effort))
+        connections = 8 if 8 in effort.connections else effort.connections[0]
+        short = dataclasses.replace(
+            effort,
+            rounds=min(effort.rounds, PEER_ROUNDS),
+            load_seconds=effort.load_seconds / 2,
+        )
+        with peers.running(secret, folder) as others:
+            bench = Bench({"ours": ours["ours"], **others}, secret, folder)
+            yield from _peer_rows(connections, bench.rounds(connections, short))
 
 
 def _rows(connections: int, seen: Rounds) -> Iterator[Row]:
@@ -98,6 +99,9 @@ def _rows(connections: int, seen: Rounds) -> Iterator[Row]:
     p99_goal = P99_GOALS.get(connections)
     yield _row(f"{connections} conn., p50", "p50_ms", "ms", seen, "one INSERT", None)
     yield _row(f"{connections} conn., p99", "p99_ms", "ms", seen, "one INSERT", p99_goal)
+
+
+def _peer_rows(connections: int, seen: Rounds) -> Iterator[Row]:
     for name in filter(seen.__contains__, peers.NAMES):
         goals = PEER_GOALS if name == peers.NODE_RED else {}
         for field, unit in (("rate", "/s"), ("p99_ms", "ms")):
