@@ -119,6 +119,9 @@ def _acknowledging(bench: Bench, effort: Effort) -> Iterator[Row]:
 
 
 def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
+    for url in urls.values():
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")  # autovacuum comes to one earlier than to another
     with contextlib.ExitStack() as stack:
         connections = {
             size: stack.enter_context(psycopg.connect(url)) for size, url in urls.items()
