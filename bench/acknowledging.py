@@ -37,9 +37,9 @@ class Bench:
         self._source: Source = sources.load(mappings, Policy())["rentfeed"]
         self._sample = (mappings / "samples" / "rentfeed-tour.json").read_bytes()
 
-    def rounds(self, connections: int, effort: Effort, names: Sequence[str] = ()) -> Rounds:
+    def rounds(self, connections: int, effort: Effort) -> Rounds:
         """Each server once in each round, in turn, after one short turn that is not counted."""
-        names = names or list(self._targets)
+        names = list(self._targets)
         seen: Rounds = {name: [] for name in names}
         for name in names:
             self.loaded(name, connections, 1.0)
@@ -79,8 +79,9 @@ def rows(effort: Effort) -> Iterator[Row]:
     folder = settings_from().data_dir / "bench"
     secret = servers.secret()
     with servers.database(folder) as url, servers.running(url, secret, folder) as ours:
+        bench = Bench(ours, secret, folder)
         for connections in effort.connections:
-            yield from _rows(connections, Bench(ours, secret, folder).rounds(connections, effort))
+            yield from _rows(connections, bench.rounds(connections, effort))
         connections = 8 if 8 in effort.connections else effort.connections[0]
         short = dataclasses.replace(
             effort,

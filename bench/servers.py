@@ -147,7 +147,7 @@ def wait_until_idle(pid: int) -> None:
     process, deadline = psutil.Process(pid), time.monotonic() + START_SECONDS
     before = _cpu_seconds(process)
     while True:
-        time.sleep(IDLE_SECONDS)
+        time.sleep(IDLE_SECONDS)  # the time over which its use of the processor is measured
         now = _cpu_seconds(process)
         if now - before < IDLE_SHARE * IDLE_SECONDS:
             return

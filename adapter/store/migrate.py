@@ -96,7 +96,7 @@ def _run(connection: psycopg.Connection[Any], step: Migration) -> None:
             if pause is None:
                 text = f"cannot migrate {step.names[0]}: others hold its tables; try again"
                 raise StoreUnavailable(text) from exc
-            time.sleep(pause)  # others go on meanwhile
+            time.sleep(pause)  # with no lock in hand, so that those who wait for us can end
         else:
             return
 
