@@ -40,6 +40,13 @@ class Part:
         self.started_at = now
         self.process = self.start()
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether it ended of its own will in its first life, not by somebody's signal."""
+        if self.process is None or self.pause_seconds:
+            return False
+        return (self.process.poll() or 0) > 0
+
     def send(self, number: int) -> None:
         """Sends it a signal, where it runs."""
         if self.process is not None and self.process.poll() is None:

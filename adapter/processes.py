@@ -100,11 +100,7 @@ class Supervisor:
         """
         looked_at = time.monotonic()
         while not until():
-            for part in self._parts:
-                try:
-                    part.keep_alive(self._say)
-                except (StoreUnavailable, OSError) as exc:
-                    self._say(f"{part.name} cannot be started: {exc}")
+            self._keep_alive()
             wanted = asked()
             if time.monotonic() - looked_at > LOOK_SECONDS:
                 looked_at = time.monotonic()
@@ -112,6 +108,13 @@ class Supervisor:
             if wanted:
                 self._renew()
             time.sleep(WATCH_SECONDS)
+
+    def _keep_alive(self) -> None:
+        for part in self._parts:
+            try:
+                part.keep_alive(self._say)
+            except (StoreUnavailable, OSError) as exc:
+                self._say(f"{part.name} cannot be started: {exc}")
 
     def _renew(self) -> None:
         """Passes a right set on to those who map; of a wrong one it says all that is wrong."""
@@ -195,13 +198,18 @@ class Supervisor:
         part.keep_alive(self._say)
 
     def _wait(self, url: str, name: str) -> None:
-        """Returns when a part answers; raises when it ends or takes too long."""
+        """Returns when a part answers; raises when one gave up or it takes too long.
+
+        One that was killed is no reason to give up: it comes back, as it would later.
+        """
         deadline = time.monotonic() + START_SECONDS
         while not _answers(url):
-            ended = [part for part in self._parts if part.process and part.process.poll()]
-            if ended or time.monotonic() > deadline:
-                culprit = ended[0].name if ended else name
-                raise ConfigurationError(f"{culprit} did not start; what it said stands above")
+            gave_up = [part.name for part in self._parts if part.gave_up]
+            if gave_up or time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"{(*gave_up, name)[0]} did not start; what it said stands above"
+                )
+            self._keep_alive()
             time.sleep(0.05)
 
 

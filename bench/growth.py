@@ -1,6 +1,7 @@
 """Section ``growth``: the same at each number of stored events; memory over many events."""
 
 import contextlib
+import datetime as dt
 import statistics
 import time
 import urllib.request
@@ -10,6 +11,7 @@ import psutil
 import psycopg
 
 from adapter.config import settings_from
+from adapter.store.statements import STATEMENTS
 from bench import servers
 from bench.acknowledging import Bench
 from bench.rounds import Effort, turned
@@ -35,8 +37,8 @@ PAGE_TIMES, STATEMENT_TIMES = 8, 60
 #: Events that a loaded web process gets in a go while its memory is watched, in seconds.
 MEMORY_TURN_SECONDS = 5.0
 
-#: Stored leads, a thousand a day whatever their number: what is done, with claims, bookings and
-#: history. The pages count the last day, and that is then the same at each size.
+#: Stored leads, a thousand a day whatever their number, with claims, bookings and history. The
+#: newest hundred wait to be sent. The pages count the last day: that is the same at each size.
 FILL = (
     """INSERT INTO events (id, source, state, received_at, content_type, headers, query, body)
     SELECT n, 'rentfeed', 'mapped', now() - n * interval '86 seconds', 'application/json', '{}',
@@ -48,20 +50,24 @@ FILL = (
     SELECT n, now(), 'received', 'webhook_verified', 'web' FROM generate_series(1, %(count)s) n""",
     """INSERT INTO bookings (id, event_id, item, source, state, community, timezone, starts_at,
         appointment, job_id, created_at, updated_at, asked_at, person_keys)
-    SELECT n + %(count)s, n, 0, 'rentfeed', 'booked', 'maple-court', 'America/Denver', now(),
+    SELECT n + %(count)s, n, 0, 'rentfeed', 'booked', 'maple-court', 'America/Denver',
+        now() + interval '3 days' - n * interval '86 seconds',
         jsonb_build_object('last_name', 'Stored', 'email_1', 'stored' || n || '@example.com'),
         n::text, now() - n * interval '86 seconds', now() - n * interval '86 seconds',
         now() - n * interval '86 seconds', ARRAY[n::bigint, -n::bigint]
     FROM generate_series(1, %(count)s) n""",
+    """UPDATE bookings SET state = 'pending', job_id = NULL, due_at = now()
+    WHERE event_id <= 100""",
+    "INSERT INTO turns (source) VALUES ('rentfeed')",
     "SELECT setval('lead_ids', 2 * %(count)s + 1000)",
 )
 TABLES = ("events", "claims", "history", "bookings")
 
 #: What a worker asks when it takes a task, and a lane when it takes a booking; rolled back.
 CLAIMS = {
-    "taking a task": "SELECT * FROM procrastinate_fetch_job_v2(NULL, NULL)",
-    "taking a booking": """SELECT id FROM bookings WHERE state = 'pending' AND due_at <= now()
-        ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED""",
+    "taking a task": b"SELECT * FROM procrastinate_fetch_job_v2(NULL, NULL)",
+    "looking for a soon tour": STATEMENTS["most_urgent_soon"],
+    "taking a booking": STATEMENTS["most_urgent_in_turn"],
 }
 
 
@@ -128,21 +134,36 @@ def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
         }
         for what, statement in CLAIMS.items():
 
-            def run(size: str, statement: str = statement) -> None:
-                connections[size].execute(statement.encode())
-                connections[size].rollback()
+            def run(size: str, statement: bytes = statement) -> float:
+                return spent_ms(connections[size], statement)
 
             yield from _beside_smallest(
                 what, _in_turn(run, list(urls), effort, STATEMENT_TIMES), "ms"
             )
 
 
+def spent_ms(connection: psycopg.Connection, statement: bytes) -> float:
+    """What PostgreSQL spends on planning and running a statement, in milliseconds; rolled back.
+
+    By its own clock. By ours most of it is the waking of two processes, and ``SELECT 1`` on two
+    empty databases then differs threefold by the cores that they happen to sit on.
+    """
+    now = dt.datetime.now(dt.UTC)
+    values = {"now": now, "late": now, "soon": now + dt.timedelta(days=1)}
+    explained = connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement, values)
+    ((plan,),) = explained.fetchall()
+    connection.rollback()
+    return float(plan[0]["Planning Time"] + plan[0]["Execution Time"])
+
+
 def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
     for path in PATHS:
 
-        def get(size: str, path: str = path) -> None:
+        def get(size: str, path: str = path) -> float:
+            began = time.perf_counter()
             with urllib.request.urlopen(f"http://127.0.0.1:{targets[size].port}{path}") as answer:
                 answer.read()
+            return (time.perf_counter() - began) * 1000
 
         yield from _beside_smallest(
             f"GET {path}", _in_turn(get, list(targets), effort, PAGE_TIMES), "ms"
@@ -150,16 +171,13 @@ def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
 
 
 def _in_turn(
-    call: Callable[[str], None], sizes: list[str], effort: Effort, times: int
+    measured: Callable[[str], float], sizes: list[str], effort: Effort, times: int
 ) -> dict[str, float]:
-    """The median time of one call at each size, in milliseconds."""
+    """The median at each size of what one call measures."""
     taken: dict[str, list[float]] = {size: [] for size in sizes}
     for number in range(effort.rounds):
         for size in turned(sizes, number):
-            for _ in range(times):
-                began = time.perf_counter()
-                call(size)
-                taken[size].append((time.perf_counter() - began) * 1000)
+            taken[size] += [measured(size) for _ in range(times)]
     return {size: statistics.median(times) for size, times in taken.items()}
 
 

@@ -50,9 +50,9 @@ as many bookings and tasks wait, in turn with an empty one.""",
     "growth": """\
 Databases with that many stored leads (event, claim, booking, history), a thousand a day, side by
 side on one server, each with its own web process, in turn. Taking a task is what a worker asks
-PostgreSQL for; taking a booking is the search for the most urgent one. Pages are those of `PATHS`
-in `bench/growth.py`. Memory is what the processes of the web (or the worker) hold, each counted
-whole.""",
+PostgreSQL for; taking a booking is the search for the most urgent one: both by PostgreSQL's own
+clock, planning and running. Pages are those of `PATHS` in `bench/growth.py`. Memory is what the
+processes of the web (or the worker) hold, each counted whole.""",
     "start": """\
 `adapter run` on a data folder that exists, until `/readyz` answers; beside it PostgreSQL alone.
 `adapter check` of many mappings, beside the bundled ones.""",

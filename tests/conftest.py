@@ -3,7 +3,6 @@
 import datetime as dt
 import itertools
 import json
-import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from adapter import embedded, store
 from adapter.demo import webhooks
 from adapter.embedded import EmbeddedServer
 from tests.house import START, House
-from tests.running import ADAPTER, MAPPINGS, Running, environment, is_ready, is_up
+from tests.running import MAPPINGS, Running, begin, is_ready, is_up
 from tests.upstream import Upstream, served_sandbox
 from tests.waiting import wait_until
 
@@ -105,20 +104,17 @@ def start(data_folder: Path) -> Iterator[Callable[..., Running]]:
     """Starts `adapter run` in a folder of its own; stops it at the end."""
     started: list[Running] = []
 
-    def begin(**changes: str) -> Running:
-        environ = environment(data_folder / "data", **changes)
-        process = subprocess.Popen([*ADAPTER, "run"], env=environ)
-        running = Running(environ, process)
+    def begun(**changes: str) -> Running:
+        running = begin(data_folder / "data", **changes)
         started.append(running)
         wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
         if "PROPEXO_TOKEN" not in changes:
             wait_until(lambda: is_up(running.upstream.url), "the sandbox is ready", 60)
         return running
 
-    yield begin
+    yield begun
     for running in started:
-        running.process.send_signal(signal.SIGINT)
-        running.process.wait(60)
+        running.stop()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -51,10 +52,28 @@ class Running:
 
     def part(self, word: str) -> psutil.Process:
         """The child whose command line holds ``word``."""
+        found = self.find(word)
+        if found is None:
+            raise LookupError(f"no child runs {word}")
+        return found
+
+    def find(self, word: str) -> psutil.Process | None:
+        """The same, or None where no child is it."""
         for child in psutil.Process(self.process.pid).children():
             if any(Path(part).name == word for part in child.cmdline()):
                 return child
-        raise LookupError(f"no child runs {word}")
+        return None
+
+    def stop(self) -> None:
+        """Stops it as Ctrl-C does, and waits until it has ended."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+
+
+def begin(folder: Path, **changes: str) -> Running:
+    """Starts `adapter run` on a data folder; it is not ready yet."""
+    environ = environment(folder, **changes)
+    return Running(environ, subprocess.Popen([*ADAPTER, "run"], env=environ))
 
 
 def adapter(environ: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -51,7 +51,7 @@ def bench(*arguments: str) -> list[dict[str, Any]]:
     return rows
 
 
-GROWN = ["p99", "p50", "a task", "a booking", *growth.PATHS, "web", "worker"]
+GROWN = ["p99", "p50", "a task", "a soon tour", "a booking", *growth.PATHS, "web", "worker"]
 
 
 def assert_measured(rows: list[dict[str, Any]]) -> None:
@@ -103,7 +103,7 @@ def test_acknowledge_stands_beside_both_servers(
         ("drain", 4, ["2 workers", "calls a minute", "fullest", "429"]),
         ("latency", 4, ["p50", "p99", "a soon tour", "acknowledge p99"]),
         ("start", 3, ["to ready", "adapter check", "memory"]),
-        ("growth", 6 + len(growth.PATHS), GROWN),
+        ("growth", 7 + len(growth.PATHS), GROWN),
     ],
 )
 def test_each_section_has_its_rows(

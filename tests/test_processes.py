@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from adapter.processes import free_port
-from tests.running import ADAPTER, MAPPINGS, Running, adapter, environment, is_ready
+from tests.running import ADAPTER, MAPPINGS, Running, adapter, begin, environment, is_ready
 from tests.upstream import Clogged
 from tests.waiting import wait_until
 
@@ -101,6 +101,22 @@ def test_every_part_that_is_killed_comes_back_and_the_next_lead_is_booked(
     wait_until(lambda: running.send(lead).startswith(("202 ", "200 ")), "a lead is taken", 60)
     wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
     assert len(running.upstream.posts()) == 1
+
+
+def test_a_part_that_is_killed_during_the_start_comes_back_too(
+    data_folder: Path, lead: Path
+) -> None:
+    running = begin(data_folder / "data")
+    try:
+        wait_until(lambda: running.find("worker"), "the worker was started", 60)
+        running.part("worker").kill()
+        assert not is_ready(running.url), "this is the start"
+
+        wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
+        wait_until(lambda: running.send(lead).startswith("202 "), "a lead is taken", 60)
+        wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
+    finally:
+        running.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

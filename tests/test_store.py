@@ -21,6 +21,7 @@ from adapter.events import (
 )
 from adapter.exceptions import StoreUnavailable
 from adapter.store import NewBooking, NewEvent, Store
+from adapter.store.statements import STATEMENTS
 from adapter.store.tasks import SEND_LANES
 from tests.waiting import wait_until
 
@@ -371,3 +372,57 @@ def test_a_database_that_is_away_is_said_without_its_password() -> None:
     assert "Connection refused" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert not store.is_reachable(url)
+
+
+#: The same lead so often again, by number of the item: booked ones, or a line that waits.
+_AGAIN = """INSERT INTO bookings (event_id, item, source, state, starts_at, community, timezone,
+        appointment, job_id, due_at, asked_at, person_keys, created_at, updated_at)
+    SELECT event_id, n, source, %(state)s::text, starts_at + n * interval '1 second', community,
+        timezone, appointment, CASE WHEN %(state)s = 'booked' THEN n::text END,
+        CASE WHEN %(state)s = 'pending' THEN due_at END, asked_at, ARRAY[n], created_at, updated_at
+    FROM bookings, generate_series(%(from)s::int, %(to)s::int) n WHERE id = %(id)s"""
+
+
+@pytest.mark.parametrize("counted", [False, True], ids=["before ANALYZE", "after ANALYZE"])
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("most_urgent_soon", 1),
+        ("most_urgent_in_turn", 1),
+        ("bookings_of_people", 2),
+        ("has_waiting_sibling", 0),
+        ("is_awaited", 1),
+        ("gate", 1),
+        ("expire", 0),
+        ("expire_prospects", 0),
+    ],
+)
+def test_nobody_reads_the_whole_line_for_one_booking(
+    opened: Store, statement: str, found: int, counted: bool
+) -> None:
+    """Each is asked for each booking: reading all that wait costs the square of their number."""
+    booking_id = insert_booking(opened)
+    values = {
+        "now": LATER,
+        "late": LATER,
+        "before": LATER,
+        "soon": NOW + dt.timedelta(days=30),
+        "id": booking_id,
+        "except_id": booking_id,
+        "keys": [1_000, 21_000],
+        "states": ["pending", "booked"],
+    }
+    with opened.transaction() as leads:
+        run = leads.connection.execute
+        run(_AGAIN, {"state": "booked", "from": 1, "to": 20_000, "id": booking_id})
+        run("ANALYZE bookings")
+        run(_AGAIN, {"state": "pending", "from": 20_001, "to": 23_000, "id": booking_id})
+        if counted:
+            run("ANALYZE bookings")
+        explained = run(
+            b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + STATEMENTS[statement], values
+        ).fetchone()
+    assert explained is not None
+    plan = explained["QUERY PLAN"][0]["Plan"]
+    assert plan["Actual Rows"] == found
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 100
