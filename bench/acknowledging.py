@@ -16,8 +16,8 @@ from bench.tables import Goal, Row
 
 #: More than ours answers in a second: a request that is sent twice would be a repeat.
 MOST_PER_SECOND = 2500
-#: Peers are measured in rounds of their own, and for half as long: one is slow to come to rest.
-PEER_ROUNDS = 3
+#: Peers are measured in rounds of their own, and in fewer: one is slow to come to rest.
+PEER_ROUNDS = 5
 RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.85, sense="≥")}
 P99_GOALS = {8: Goal(bound=1.5)}
 PEER_GOALS = {"rate": Goal(bound=3, sense="≥"), "p99_ms": Goal(bound=0.25)}
@@ -43,7 +43,7 @@ class Bench:
         seen: Rounds = {name: [] for name in names}
         for name in names:
             self.loaded(name, connections, 1.0)
-        for number in range(effort.rounds):
+        for number in range(effort.load_rounds):
             for name in turned(names, number):
                 seen[name].append(self.loaded(name, connections, effort.load_seconds))
         return seen
@@ -83,11 +83,7 @@ def rows(effort: Effort) -> Iterator[Row]:
         for connections in effort.connections:
             yield from _rows(connections, bench.rounds(connections, effort))
         connections = 8 if 8 in effort.connections else effort.connections[0]
-        short = dataclasses.replace(
-            effort,
-            rounds=min(effort.rounds, PEER_ROUNDS),
-            load_seconds=effort.load_seconds / 2,
-        )
+        short = dataclasses.replace(effort, load_rounds=min(effort.load_rounds, PEER_ROUNDS))
         with peers.running(secret, folder) as others:
             bench = Bench({"ours": ours["ours"], **others}, secret, folder)
             yield from _peer_rows(connections, bench.rounds(connections, short))

@@ -34,8 +34,8 @@ view that answers an empty 204, and one that stores the same bytes by one commit
 INSERT, COMMIT) through the same pool; and, where they are installed, Debian's `webhook` and
 Node-RED, which verify an HMAC of the same body, answer 202 first and pass it on afterwards
 (`bench/peers.py`). They store nothing: what they have answered is gone when they are killed. Each
-must refuse a wrong signature before it is measured. Peers are measured in three rounds of their
-own with ours, and for half as long. A server and its children rest before the next one begins. Load
+must refuse a wrong signature before it is measured. There are nine rounds of one second, and of the
+peers five of their own with ours. A server and its children rest before the next one begins. Load
 comes from the same machine, as fast as answers come, with keep-alive. After each round as many
 events must be stored as were acknowledged, else there is no figure.""",
     "drain": """\
@@ -51,8 +51,9 @@ as many bookings and tasks wait, in turn with an empty one.""",
 Databases with that many stored leads (event, claim, booking, history), a thousand a day, side by
 side on one server, each with its own web process, in turn. Taking a task is what a worker asks
 PostgreSQL for; taking a booking is the search for the most urgent one: both by PostgreSQL's own
-clock, planning and running. Pages are those of `PATHS` in `bench/growth.py`. Memory is what the
-processes of the web (or the worker) hold, each counted whole.""",
+clock, planning and running, with a hundred bookings waiting. Pages are those of `PATHS` in
+`bench/growth.py`. Of statements and pages the least of each round counts, and of the rounds the
+median. Memory is what the processes of the web (or the worker) hold, each counted whole.""",
     "start": """\
 `adapter run` on a data folder that exists, until `/readyz` answers; beside it PostgreSQL alone.
 `adapter check` of many mappings, beside the bundled ones.""",

@@ -15,8 +15,9 @@ class Effort:
     rounds: int
     #: For one candidate in one round, of those that are called in this process.
     call_seconds: float
-    #: For one server in one round.
+    #: For one server in one round, of which there are more: a server's rate wanders by a third.
     load_seconds: float
+    load_rounds: int
     connections: tuple[int, ...]
     hostile_bytes: int
     #: Webhooks that are followed to their POST, soon tours, and bookings that wait.
@@ -37,7 +38,8 @@ class Effort:
 FULL = Effort(
     rounds=5,
     call_seconds=0.1,
-    load_seconds=2.0,
+    load_seconds=1.0,
+    load_rounds=9,
     connections=(1, 8, 64),
     hostile_bytes=1024 * 1024,
     webhooks=150,
@@ -54,6 +56,7 @@ TINY = Effort(
     rounds=1,
     call_seconds=0.005,
     load_seconds=0.5,
+    load_rounds=1,
     connections=(2,),
     hostile_bytes=16 * 1024,
     webhooks=10,
