@@ -33,7 +33,7 @@ PATHS: tuple[str, ...] = (
     "/console/leads?q=stored",
 )
 #: So often is each page fetched, and each statement run, in one round.
-PAGE_TIMES, STATEMENT_TIMES = 8, 60
+PAGE_TIMES, STATEMENT_TIMES = 20, 60
 #: Events that a loaded web process gets in a go while its memory is watched, in seconds.
 MEMORY_TURN_SECONDS = 5.0
 
