@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 #: Longest pause before a part that keeps dying is started again.
 LONGEST_PAUSE_SECONDS = 10.0
+#: A part that was killed more often than this while the others start does not come up.
+REVIVALS = 3
 #: A stop waits this long for a part to finish what is in flight.
 GRACE_SECONDS = 30.0
 
@@ -24,6 +26,7 @@ class Part:
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     pause_seconds: float = 0.0
+    revivals: int = 0
 
     def keep_alive(self, say: Say) -> None:
         """Starts it where it does not run; one that keeps dying is given growing pauses."""
@@ -37,15 +40,15 @@ class Part:
             lived_long = now - self.started_at > LONGEST_PAUSE_SECONDS
             longer = max(self.pause_seconds * 2, 0.5)
             self.pause_seconds = 0.5 if lived_long else min(longer, LONGEST_PAUSE_SECONDS)
+            self.revivals += 1
         self.started_at = now
         self.process = self.start()
 
     @property
     def gave_up(self) -> bool:
-        """Whether it ended of its own will in its first life, not by somebody's signal."""
-        if self.process is None or self.pause_seconds:
-            return False
-        return (self.process.poll() or 0) > 0
+        """Whether it ended by itself, or was killed again and again: another start is no use."""
+        code = None if self.process is None else self.process.poll()
+        return code is not None and (code >= 0 or self.revivals >= REVIVALS)
 
     def send(self, number: int) -> None:
         """Sends it a signal, where it runs."""

@@ -78,16 +78,16 @@ class Supervisor:
         return f"http://127.0.0.1:{self.settings.sandbox_port}"
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
         """All parts, ready to take webhooks, for the time of the block.
 
-        Raises ConfigurationError or StoreUnavailable, with nothing left running, where the start
-        cannot succeed.
+        Once ``stopped()`` says so the start is not gone on with. Raises ConfigurationError or
+        StoreUnavailable, with nothing left running, where the start cannot succeed.
         """
         self._check()
         with self._alone():
             try:
-                self._start()
+                self._start(stopped)
                 yield
             finally:
                 for part in reversed(self._parts):
@@ -155,7 +155,7 @@ class Supervisor:
         if self.sandbox_url is not None:
             _check_port("127.0.0.1", self.settings.sandbox_port, "ADAPTER_SANDBOX_PORT")
 
-    def _start(self) -> None:
+    def _start(self, stopped: Callable[[], bool]) -> None:
         if self._postgres is not None:
             postgres = Part("postgres", self._start_postgres, stop_signal=signal.SIGINT)
             self._parts.append(postgres)
@@ -169,9 +169,9 @@ class Supervisor:
             self._add("sandbox", [*_ADAPTER, "sandbox", "--quiet", "--port", port, *enums])
         self._add("worker", [*_ADAPTER, "worker"])
         self._add("web", web_command(self.settings))
-        self._wait(self.web_url + "/readyz", "web")
+        self._wait(self.web_url + "/readyz", "web", stopped)
         if self.sandbox_url is not None:
-            self._wait(self.sandbox_url + "/_sandbox/requests", "sandbox")
+            self._wait(self.sandbox_url + "/_sandbox/requests", "sandbox", stopped)
 
     def _start_postgres(self) -> "subprocess.Popen[bytes]":
         assert self._postgres is not None  # noqa: S101 - the part exists only with it
@@ -197,13 +197,13 @@ class Supervisor:
         self._parts.append(part)
         part.keep_alive(self._say)
 
-    def _wait(self, url: str, name: str) -> None:
-        """Returns when a part answers; raises when one gave up or it takes too long.
+    def _wait(self, url: str, name: str, stopped: Callable[[], bool]) -> None:
+        """Returns when a part answers or nobody waits; raises when one gave up, or it takes long.
 
         One that was killed is no reason to give up: it comes back, as it would later.
         """
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(url):
+        while not stopped() and not _answers(url):
             gave_up = [part.name for part in self._parts if part.gave_up]
             if gave_up or time.monotonic() > deadline:
                 raise ConfigurationError(

@@ -34,11 +34,10 @@ PATHS: tuple[str, ...] = (
 )
 #: So often is each page fetched, and each statement run, in one round.
 PAGE_TIMES, STATEMENT_TIMES = 20, 60
-#: Events that a loaded web process gets in a go while its memory is watched, in seconds.
-MEMORY_TURN_SECONDS = 5.0
 
 #: Stored leads, a thousand a day whatever their number, with claims, bookings and history. The
-#: newest hundred wait to be sent. The pages count the last day: that is the same at each size.
+#: newest hundred wait to be sent, and as many before them are on the wire. The pages count the last
+#: day: that is the same at each size.
 FILL = (
     """INSERT INTO events (id, source, state, received_at, content_type, headers, query, body)
     SELECT n, 'rentfeed', 'mapped', now() - n * interval '86 seconds', 'application/json', '{}',
@@ -58,6 +57,8 @@ FILL = (
     FROM generate_series(1, %(count)s) n""",
     """UPDATE bookings SET state = 'pending', job_id = NULL, due_at = now()
     WHERE event_id <= 100""",
+    """UPDATE bookings SET state = 'submitted', due_at = now() + interval '1 hour'
+    WHERE event_id BETWEEN 101 AND 200""",
     "INSERT INTO turns (source) VALUES ('rentfeed')",
     "SELECT setval('lead_ids', 2 * %(count)s + 1000)",
 )
@@ -66,7 +67,7 @@ TABLES = ("events", "claims", "history", "bookings")
 #: What a worker asks when it takes a task, and a lane when it takes a booking; rolled back.
 CLAIMS = {
     "taking a task": b"SELECT * FROM procrastinate_fetch_job_v2(NULL, NULL)",
-    "looking for a soon tour": STATEMENTS["most_urgent_soon"],
+    "taking a soon tour": STATEMENTS["most_urgent_soon"],
     "taking a booking": STATEMENTS["most_urgent_in_turn"],
 }
 
@@ -145,11 +146,12 @@ def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
 def spent_ms(connection: psycopg.Connection, statement: bytes) -> float:
     """What PostgreSQL spends on planning and running a statement, in milliseconds; rolled back.
 
-    By its own clock. By ours most of it is the waking of two processes, and ``SELECT 1`` on two
-    empty databases then differs threefold by the cores that they happen to sit on.
+    By its own clock, and planned each time; the program's are prepared after a few times. By ours
+    most of it is the waking of two processes, and ``SELECT 1`` on two empty databases then differs
+    threefold by the cores that they happen to sit on.
     """
     now = dt.datetime.now(dt.UTC)
-    values = {"now": now, "late": now, "soon": now + dt.timedelta(days=1)}
+    values = {"now": now, "late": now, "soon": now + dt.timedelta(days=4)}
     explained = connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement, values)
     ((plan,),) = explained.fetchall()
     connection.rollback()
@@ -176,7 +178,8 @@ def _in_turn(
     """What one call measures at each size: the median over the rounds of the least in each.
 
     The least, because a call takes what it costs and whatever else the machine does meanwhile, and
-    these are so short that the second is often more.
+    these are so short that the second is often more. It hides what grows within a round, such as
+    the dead rows of what was rolled back; it shows what grows with what is stored.
     """
     taken: dict[str, list[float]] = {size: [] for size in sizes}
     for number in range(effort.rounds):
@@ -204,9 +207,7 @@ def _memory_of_web(bench: Bench, targets: Mapping[str, Target], effort: Effort) 
     name = next(iter(targets))
     before, count = memory_mb(targets[name].pid), 0
     while count < effort.remembered:
-        count += bench.loaded(
-            name, CONNECTIONS, min(MEMORY_TURN_SECONDS, effort.load_seconds)
-        ).count
+        count += bench.loaded(name, CONNECTIONS, effort.load_seconds).count
     return _memory_row("web", memory_mb(targets[name].pid), before, count)
 
 

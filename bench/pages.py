@@ -11,8 +11,8 @@ _HEAD = """\
 
 Written by `.venv/bin/python -m bench --write`, not by hand. Each figure stands beside another one
 that was measured in the same rounds, in turn, on the same machine: read the ratio. Figures and
-ratios are those of medians. The machine was shared with other work, so the figures alone say
-little.
+ratios are those of medians, but where a section says otherwise. The machine was shared with other
+work, so the figures alone say little.
 """
 
 _METHODS = {
@@ -50,10 +50,11 @@ as many bookings and tasks wait, in turn with an empty one.""",
     "growth": """\
 Databases with that many stored leads (event, claim, booking, history), a thousand a day, side by
 side on one server, each with its own web process, in turn. Taking a task is what a worker asks
-PostgreSQL for; taking a booking is the search for the most urgent one: both by PostgreSQL's own
-clock, planning and running, with a hundred bookings waiting. Pages are those of `PATHS` in
-`bench/growth.py`. Of statements and pages the least of each round counts, and of the rounds the
-median. Memory is what the processes of the web (or the worker) hold, each counted whole.""",
+PostgreSQL for; a lane takes a soon tour, or else the booking of the source whose turn it is. These
+are measured by PostgreSQL's own clock, planning and running, with a hundred bookings waiting and a
+hundred on the wire. Pages are those of `PATHS` in `bench/growth.py`. Of statements and pages the
+least of each round counts, and of the rounds the median. Memory is what the processes of the web
+(or the worker) hold, each counted whole.""",
     "start": """\
 `adapter run` on a data folder that exists, until `/readyz` answers; beside it PostgreSQL alone.
 `adapter check` of many mappings, beside the bundled ones.""",

@@ -1,5 +1,6 @@
 """`adapter run` as real processes, and the commands that one would type beside it."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -60,8 +61,9 @@ class Running:
     def find(self, word: str) -> psutil.Process | None:
         """The same, or None where no child is it."""
         for child in psutil.Process(self.process.pid).children():
-            if any(Path(part).name == word for part in child.cmdline()):
-                return child
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if any(Path(part).name == word for part in child.cmdline()):
+                    return child
         return None
 
     def stop(self) -> None:

@@ -5,12 +5,13 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from adapter.parts import Part
 from adapter.processes import free_port
 from tests.running import ADAPTER, MAPPINGS, Running, adapter, begin, environment, is_ready
 from tests.upstream import Clogged
@@ -103,20 +104,62 @@ def test_every_part_that_is_killed_comes_back_and_the_next_lead_is_booked(
     assert len(running.upstream.posts()) == 1
 
 
-def test_a_part_that_is_killed_during_the_start_comes_back_too(
-    data_folder: Path, lead: Path
-) -> None:
+@pytest.fixture
+def starting(data_folder: Path) -> Iterator[Running]:
+    """`adapter run` whose worker was begun: the web process needs a second more."""
     running = begin(data_folder / "data")
-    try:
-        wait_until(lambda: running.find("worker"), "the worker was started", 60)
-        running.part("worker").kill()
-        assert not is_ready(running.url), "this is the start"
+    wait_until(lambda: running.find("worker"), "the worker was begun", 60)
+    yield running
+    running.stop()
 
-        wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
-        wait_until(lambda: running.send(lead).startswith("202 "), "a lead is taken", 60)
-        wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
-    finally:
-        running.stop()
+
+def test_a_part_that_is_killed_during_the_start_comes_back(starting: Running, lead: Path) -> None:
+    starting.part("worker").kill()
+
+    wait_until(lambda: is_ready(starting.url), "adapter run is ready", 60)
+    wait_until(lambda: starting.send(lead).startswith("202 "), "a lead is taken", 60)
+    wait_until(lambda: starting.states() == ["booked"], "the lead is booked", 60)
+
+
+def test_a_signal_during_the_start_ends_it(starting: Running) -> None:
+    wait_until(lambda: starting.find("gunicorn"), "the web process was begun")
+    web = starting.part("gunicorn")
+    web.suspend()  # it would never be ready
+    family = psutil.Process(starting.process.pid).children(recursive=True)
+
+    starting.process.send_signal(signal.SIGTERM)
+
+    wait_until(lambda: is_told_to_end(web), "the parts are told")
+    web.resume()
+    assert starting.process.wait(60) == 0
+    assert not [process for process in family if process.is_running()]
+
+
+def is_told_to_end(process: psutil.Process) -> bool:
+    """Whether SIGTERM lies there for a process that is suspended (Linux)."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
+    return bool(pending & 1 << signal.SIGTERM - 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "starts"), [(["false"], 1), (["true"], 1), (["sh", "-c", "kill -9 $$"], 4)]
+)
+def test_a_part_that_does_not_come_up_is_given_up(words: list[str], starts: int) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start() -> "subprocess.Popen[bytes]":
+        begun.append(subprocess.Popen(words))
+        return begun[-1]
+
+    def is_given_up() -> bool:
+        if not part.gave_up:
+            part.keep_alive(print)
+        return part.gave_up
+
+    part = Part("worker", start)
+    wait_until(is_given_up, "it is given up")
+    assert len(begun) == starts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -26,8 +26,9 @@ def run(port: int | None) -> None:
         environ |= {"PORT": str(port)}
         environ.setdefault("ADAPTER_HOST", "127.0.0.1")
     supervisor = Supervisor(environ, say=lambda text: click.echo(text, err=True))
-    with stop_signals() as stopped, renewal_signal() as asked, supervisor.running():
-        _announce(supervisor)
+    with stop_signals() as stopped, renewal_signal() as asked, supervisor.running(stopped):
+        if not stopped():
+            _announce(supervisor)
         supervisor.watch(until=stopped, asked=asked)
         click.echo("stopping", err=True)
 

@@ -255,8 +255,8 @@ ORDER BY due_at LIMIT 100
 
 -- name: is_awaited
 -- Whether a booking has been due to be sent since then.
-SELECT EXISTS (
-    SELECT FROM bookings WHERE state IS NOT DISTINCT FROM 'pending' AND due_at < %(before)s) AS awaited
+SELECT COALESCE(min(due_at) < %(before)s, false) AS awaited
+FROM bookings WHERE (state = 'pending') IS TRUE
 
 -- name: lock_keys
 -- A lock for each key (a person at a community, an item), until the transaction ends; in one order.
@@ -282,12 +282,13 @@ SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
 
 -- name: most_urgent_soon
 -- The soonest tour among those that start before then, of nobody who has one on the wire.
--- OFFSET 0, here and below: looked up for one waiting booking at a time, in the order of the line.
+-- Counted, here and below: one waiting booking at a time is looked up, in the order of the line.
+-- EXISTS would be joined with the whole line, or planned as if the first of many were soon found.
 SELECT b.* FROM bookings b
 WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND (due_at <= %(now)s) IS TRUE
-    AND starts_at > %(late)s AND starts_at < %(soon)s AND NOT EXISTS (
-    SELECT FROM bookings o
-    WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted') OFFSET 0)
+    AND starts_at > %(late)s AND starts_at < %(soon)s AND 0 = (
+    SELECT count(*) FROM bookings o
+    WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
 ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: most_urgent_in_turn
@@ -298,9 +299,9 @@ WITH first AS (
     FROM turns t, gate g, LATERAL (
         SELECT id, starts_at IS NULL AS can_wait FROM bookings b
         WHERE (state = 'pending') IS TRUE AND source = t.source AND (due_at <= %(now)s) IS TRUE
-            AND (starts_at <= %(late)s) IS NOT TRUE AND NOT EXISTS (
-            SELECT FROM bookings o
-            WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted') OFFSET 0)
+            AND (starts_at <= %(late)s) IS NOT TRUE AND 0 = (
+            SELECT count(*) FROM bookings o
+            WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
         ORDER BY starts_at, id LIMIT 1) b
     ORDER BY b.can_wait, GREATEST(t.turn, g.turn), t.source LIMIT 1
 )
@@ -346,10 +347,9 @@ DELETE FROM calls WHERE at <= %(before)s
 -- name: gate
 -- What the gate holds, with the calls of the window.
 SELECT even_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
-    EXISTS (
-        SELECT FROM bookings WHERE state IS NOT DISTINCT FROM 'pending' AND due_at <= %(now)s)
-        AS is_awaited
+    COALESCE(w.due_at <= %(now)s, false) AS is_awaited
 FROM gate, (
+    SELECT min(due_at) AS due_at FROM bookings WHERE (state = 'pending') IS TRUE) w, (
     SELECT count(*) AS calls, count(*) FILTER (WHERE is_read) AS reads, min(at) AS oldest_at
     FROM calls) c
 
