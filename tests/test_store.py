@@ -386,6 +386,11 @@ _AGAIN = """INSERT INTO bookings (event_id, item, source, state, starts_at, comm
 _WAITING = {"state": "pending", "from": 40_001, "to": 50_000}
 _ON_THE_WIRE = {"state": "submitted", "from": 30_001, "to": 33_000}
 _DONE = {"state": "booked", "from": 1, "to": 20_000}
+_FEW = [
+    {"state": "booked", "from": 1, "to": 800},
+    {"state": "submitted", "from": 30_001, "to": 30_100},
+    {"state": "pending", "from": 40_001, "to": 40_100},
+]
 
 
 @pytest.mark.parametrize(
@@ -396,6 +401,7 @@ _DONE = {"state": "booked", "from": 1, "to": 20_000}
         pytest.param([_DONE, _ON_THE_WIRE], [_WAITING], id="on the wire, and a new line"),
         pytest.param([_DONE, _ON_THE_WIRE, _WAITING], [], id="on the wire, and a line"),
         pytest.param([_DONE, _ON_THE_WIRE], [], id="on the wire"),
+        pytest.param(_FEW, [], id="a few of each"),
     ],
 )
 def test_nobody_reads_the_whole_line_for_one_booking(

@@ -254,9 +254,10 @@ WHERE state IN ('submitted', 'unknown') AND due_at < %(before)s AND NOT EXISTS (
 ORDER BY due_at LIMIT 100
 
 -- name: is_awaited
--- Whether a booking has been due to be sent since then.
-SELECT COALESCE(min(due_at) < %(before)s, false) AS awaited
-FROM bookings WHERE (state = 'pending') IS TRUE
+-- Whether a booking has been due to be sent since then; the line is walked up to the first.
+SELECT COALESCE((
+    SELECT true FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at < %(before)s) IS TRUE
+    ORDER BY source, starts_at, id LIMIT 1), false) AS awaited
 
 -- name: lock_keys
 -- A lock for each key (a person at a community, an item), until the transaction ends; in one order.
@@ -283,10 +284,11 @@ SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
 -- name: most_urgent_soon
 -- The soonest tour among those that start before then, of nobody who has one on the wire.
 -- Counted, here and below: one waiting booking at a time is looked up, in the order of the line.
--- EXISTS would be joined with the whole line, or planned as if the first of many were soon found.
+-- EXISTS would be joined with the whole line, or planned as if the first of many were soon found;
+-- and "0 =" would be taken for rare, so that walking the line up to the first seems as long as all.
 SELECT b.* FROM bookings b
 WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND (due_at <= %(now)s) IS TRUE
-    AND starts_at > %(late)s AND starts_at < %(soon)s AND 0 = (
+    AND starts_at > %(late)s AND starts_at < %(soon)s AND 1 > (
     SELECT count(*) FROM bookings o
     WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
 ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -299,7 +301,7 @@ WITH first AS (
     FROM turns t, gate g, LATERAL (
         SELECT id, starts_at IS NULL AS can_wait FROM bookings b
         WHERE (state = 'pending') IS TRUE AND source = t.source AND (due_at <= %(now)s) IS TRUE
-            AND (starts_at <= %(late)s) IS NOT TRUE AND 0 = (
+            AND (starts_at <= %(late)s) IS NOT TRUE AND 1 > (
             SELECT count(*) FROM bookings o
             WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
         ORDER BY starts_at, id LIMIT 1) b
@@ -347,9 +349,10 @@ DELETE FROM calls WHERE at <= %(before)s
 -- name: gate
 -- What the gate holds, with the calls of the window.
 SELECT even_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
-    COALESCE(w.due_at <= %(now)s, false) AS is_awaited
+    COALESCE((
+        SELECT true FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at <= %(now)s) IS TRUE
+        ORDER BY source, starts_at, id LIMIT 1), false) AS is_awaited
 FROM gate, (
-    SELECT min(due_at) AS due_at FROM bookings WHERE (state = 'pending') IS TRUE) w, (
     SELECT count(*) AS calls, count(*) FILTER (WHERE is_read) AS reads, min(at) AS oldest_at
     FROM calls) c
 

@@ -6,7 +6,6 @@ CREATE INDEX bookings_pending_by_tour ON bookings (starts_at, id)
     WHERE (state = 'pending') IS TRUE AND kind = 'appointment';
 CREATE INDEX bookings_pending_by_source ON bookings (source, starts_at, id)
     WHERE (state = 'pending') IS TRUE;
-CREATE INDEX bookings_pending_by_due ON bookings (due_at) WHERE (state = 'pending') IS TRUE;
 CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_at))
     WHERE (state = 'pending') IS TRUE AND kind = 'prospect';
 
