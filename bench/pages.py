@@ -35,9 +35,9 @@ INSERT, COMMIT) through the same pool; and, where they are installed, Debian's `
 Node-RED, which verify an HMAC of the same body, answer 202 first and pass it on afterwards
 (`bench/peers.py`). They store nothing: what they have answered is gone when they are killed. Each
 must refuse a wrong signature before it is measured. There are seven rounds of one second, and of
-the peers five of their own with ours. A server and its children rest before the next one begins. Load
-comes from the same machine, as fast as answers come, with keep-alive. After each round as many
-events must be stored as were acknowledged, else there is no figure.""",
+the peers five of their own with ours. A server and its children rest before the next one begins.
+Load comes from the same machine, as fast as answers come, with keep-alive. After each round as
+many events must be stored as were acknowledged, else there is no figure.""",
     "drain": """\
 Webhooks that are stored are mapped, sent to a sandbox that answers at once, followed up and
 `booked`; with one worker and with two, in turn, and no limit. Then the usual limit of 120 a minute
