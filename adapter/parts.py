@@ -30,7 +30,7 @@ class Part:
 
     def keep_alive(self, say: Say) -> None:
         """Starts it where it does not run; one that keeps dying is given growing pauses."""
-        if self.process is not None and self.process.poll() is None:
+        if self.is_alive:
             return
         now = time.monotonic()
         if self.process is not None:
@@ -43,6 +43,11 @@ class Part:
             self.revivals += 1
         self.started_at = now
         self.process = self.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return self.process is not None and self.process.poll() is None
 
     @property
     def gave_up(self) -> bool:

@@ -7,6 +7,7 @@ goes the other way round, so that nothing loses what it stands on.
 import ctypes
 import fcntl
 import functools
+import http.client
 import os
 import signal
 import socket
@@ -16,7 +17,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from adapter import app, renewal, store
 from adapter.config import SANDBOX_TOKEN, Settings, settings_from
@@ -134,11 +136,15 @@ class Supervisor:
     def _alone(self) -> Iterator[None]:
         """Keeps a second one away from the same data folder for the time of the block."""
         folder = self.settings.data_dir
+        with ExitStack() as stack:
+            self._lock(folder, stack)
+            yield
+
+    def _lock(self, folder: Path, stack: ExitStack) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield
+            lock = stack.enter_context((folder / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigurationError(
                 f"another adapter runs on {folder}: stop it, or set ADAPTER_DATA_DIR"
@@ -204,11 +210,11 @@ class Supervisor:
         """
         deadline = time.monotonic() + START_SECONDS
         while not stopped() and not _answers(url):
-            gave_up = [part.name for part in self._parts if part.gave_up]
-            if gave_up or time.monotonic() > deadline:
-                raise ConfigurationError(
-                    f"{(*gave_up, name)[0]} did not start; what it said stands above"
-                )
+            # The others stand on the first one that is down, and may have ended for that.
+            down = next((part for part in self._parts if not part.is_alive), None)
+            if (down and down.gave_up) or time.monotonic() > deadline:
+                culprit = down.name if down else name
+                raise ConfigurationError(f"{culprit} did not start; what it said stands above")
             self._keep_alive()
             time.sleep(0.05)
 
@@ -280,7 +286,7 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
             return True
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from adapter.parts import Part
-from adapter.processes import free_port
+from adapter.processes import Supervisor, free_port
 from tests.running import ADAPTER, MAPPINGS, Running, adapter, begin, environment, is_ready
 from tests.upstream import Clogged
 from tests.waiting import wait_until
@@ -140,6 +140,12 @@ def is_told_to_end(process: psutil.Process) -> bool:
     status = Path(f"/proc/{process.pid}/status").read_text()
     pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
     return bool(pending & 1 << signal.SIGTERM - 1)
+
+
+def test_what_breaks_within_a_run_is_not_told_as_a_fault_of_its_folder(tmp_path: Path) -> None:
+    supervisor = Supervisor(environment(tmp_path), print)
+    with pytest.raises(BrokenPipeError), supervisor._alone():
+        raise BrokenPipeError
 
 
 @pytest.mark.parametrize(

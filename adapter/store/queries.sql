@@ -285,7 +285,7 @@ SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
 -- The soonest tour among those that start before then, of nobody who has one on the wire.
 -- Counted, here and below: one waiting booking at a time is looked up, in the order of the line.
 -- EXISTS would be joined with the whole line, or planned as if the first of many were soon found;
--- and "0 =" would be taken for rare, so that walking the line up to the first seems as long as all.
+-- "0 =" is taken to match hardly any row, so that the whole line would have to be walked.
 SELECT b.* FROM bookings b
 WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND (due_at <= %(now)s) IS TRUE
     AND starts_at > %(late)s AND starts_at < %(soon)s AND 1 > (
