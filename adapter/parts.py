@@ -30,7 +30,7 @@ class Part:
 
     def keep_alive(self, say: Say) -> None:
         """Starts it where it does not run; one that keeps dying is given growing pauses."""
-        if self.is_alive:
+        if self.living is not None:
             return
         now = time.monotonic()
         if self.process is not None:
@@ -45,9 +45,9 @@ class Part:
         self.process = self.start()
 
     @property
-    def is_alive(self) -> bool:
-        """Whether its process runs."""
-        return self.process is not None and self.process.poll() is None
+    def living(self) -> "subprocess.Popen[bytes] | None":
+        """Its process, where it runs."""
+        return self.process if self.process and self.process.poll() is None else None
 
     @property
     def gave_up(self) -> bool:
@@ -57,16 +57,18 @@ class Part:
 
     def send(self, number: int) -> None:
         """Sends it a signal, where it runs."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(number)
+        process = self.living
+        if process is not None:
+            process.send_signal(number)
 
     def stop(self) -> None:
         """Asks it to end, and ends it when it does not."""
-        if self.process is None or self.process.poll() is not None:
+        process = self.living
+        if process is None:
             return
-        self.process.send_signal(self.stop_signal)
+        process.send_signal(self.stop_signal)
         try:
-            self.process.wait(GRACE_SECONDS)
+            process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            process.kill()
+            process.wait()

@@ -211,7 +211,7 @@ class Supervisor:
         deadline = time.monotonic() + START_SECONDS
         while not stopped() and not _answers(url):
             # The others stand on the first one that is down, and may have ended for that.
-            down = next((part for part in self._parts if not part.is_alive), None)
+            down = next((part for part in self._parts if part.living is None), None)
             if (down and down.gave_up) or time.monotonic() > deadline:
                 culprit = down.name if down else name
                 raise ConfigurationError(f"{culprit} did not start; what it said stands above")
