@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test chaos check bench format docs pictures lock clean
+.PHONY: help demo run test acceptance chaos check bench format docs pictures lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -27,8 +27,14 @@ demo: .venv/ready ## show the whole job: four senders, one that waits, the sandb
 run: .venv/ready ## run everything on this machine: PostgreSQL, web, worker, sandbox
 	@$(BIN)/adapter run
 
-test: .venv/ready ## run the tests
-	@$(BIN)/python -m pytest
+# Tests marked `timed` never run beside each other, nor do the tests of one acceptance module.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test: .venv/ready ## run the unit and integration tests, and the demo from end to end
+	@$(PYTEST) tests/unit tests/integration tests/acceptance/test_demo.py
+
+acceptance: .venv/ready ## run the tests that start real processes, stop servers, drive a browser
+	@$(PYTEST) tests/acceptance
 
 ROUNDS ?= 3
 SEED ?= 1
@@ -42,7 +48,7 @@ check: .venv/ready ## all that CI checks besides the tests: format, lint, types,
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/adapter check
 	@$(BIN)/adapter check mappings/gallery
-	@$(BIN)/python -m pytest -q -p no:randomly tests/test_docs.py tests/test_gallery.py tests/test_mapping_docs.py tests/test_architecture.py
+	@$(BIN)/python -m pytest -q -p no:randomly tests/unit/test_docs.py tests/unit/test_gallery.py tests/unit/test_mapping_docs.py tests/unit/test_architecture.py
 
 bench: .venv/ready ## measure, as ratios side by side, within ten minutes
 	@$(BIN)/python -m bench
@@ -56,7 +62,7 @@ docs: .venv/ready ## write the generated parts of README.md and docs/ anew
 	@$(BIN)/python -m adapter.sources.reference
 
 pictures: .venv/ready ## take the pictures of the console in docs/ anew (needs Chromium)
-	@PICTURES=docs $(BIN)/python -m pytest -q -p no:randomly tests/browser -k pictures
+	@PICTURES=docs $(BIN)/python -m pytest -q -p no:randomly tests/acceptance/browser -k pictures
 
 lock: ## compile requirements/ anew from pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

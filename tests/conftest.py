@@ -1,25 +1,31 @@
-"""Real parts for the tests: one embedded PostgreSQL for the run, a fresh database for each test."""
+"""Real parts for the tests: one PostgreSQL for each pytest worker, and a database without rows.
 
-import datetime as dt
-import itertools
-import json
+``unit`` tests need none of it, ``integration`` tests a database and a sandbox in this process, and
+``acceptance`` tests start the real processes.
+"""
+
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from adapter import embedded, store
-from adapter.demo import webhooks
 from adapter.embedded import EmbeddedServer
+from tests.databases import created, delete_rows, run_sql, url_of
 from tests.house import START, House
-from tests.running import MAPPINGS, Running, begin, is_ready, is_up
 from tests.upstream import Upstream, served_sandbox
-from tests.waiting import wait_until
 
-_numbers = itertools.count(1)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests may not be run by two workers at once (``--dist loadgroup``)."""
+    for item in items:
+        if item.get_closest_marker("timed"):
+            item.add_marker(pytest.mark.xdist_group("timed"))
+        elif "acceptance" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))  # a module shares its servers
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +35,9 @@ def postgres() -> Iterator[EmbeddedServer]:
         server = EmbeddedServer(Path(folder))
         process: subprocess.Popen[bytes] = server.spawn()
         server.wait(process)
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            run_sql(server.url, f"ALTER SYSTEM SET {setting} = off")  # this machine may crash
+        run_sql(server.url, "SELECT pg_reload_conf()")
         yield server
         embedded.stop(process)
 
@@ -44,45 +53,64 @@ def data_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def url_of(server: EmbeddedServer, database: str) -> str:
-    return server.url.replace("/postgres?", f"/{database}?")
-
-
-def run_sql(url: str, statement: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="session")
 def template(postgres: EmbeddedServer) -> str:
-    """The name of a migrated database that the others are copied from."""
+    """Migrate the database that the others are copied from; return its name."""
     run_sql(postgres.url, "CREATE DATABASE migrated")
     store.migrate(url_of(postgres, "migrated"))
     return "migrated"
 
 
+@pytest.fixture(scope="session")
+def shared_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
+    """Yield the URL of the database that this pytest worker's tests use one after the other."""
+    with created(postgres, f"TEMPLATE {template}") as url:
+        delete_rows(url)  # it knows the schema from now on
+        yield url
+
+
+@pytest.fixture
+def database(shared_database: str) -> Iterator[str]:
+    """Yield the URL of a migrated database without rows."""
+    yield shared_database
+    delete_rows(shared_database)
+
+
+@pytest.fixture
+def fresh_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
+    """Yield the URL of a migrated database that no test has used and none will use.
+
+    For a test that changes the schema, counts pages, or stops the server in the middle.
+    """
+    with created(postgres, f"TEMPLATE {template}") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
+    """Yield the URL of a migrated database that the tests of one module share with a server."""
+    with created(postgres, f"TEMPLATE {template}") as url:
+        yield url
+
+
 @pytest.fixture
 def empty_database(postgres: EmbeddedServer) -> Iterator[str]:
-    """The URL of a database with nothing in it."""
-    name = f"empty_{next(_numbers)}"
-    run_sql(postgres.url, f"CREATE DATABASE {name}")
-    yield url_of(postgres, name)
-    run_sql(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
-    """The URL of a migrated database of this test's own."""
-    name = f"test_{next(_numbers)}"
-    run_sql(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield url_of(postgres, name)
-    run_sql(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
+    """Yield the URL of a database with nothing in it."""
+    with created(postgres) as url:
+        yield url
 
 
 @pytest.fixture
 def opened(database: str) -> Iterator[store.Store]:
     """A store over that database."""
     with store.Store(database, size=4) as opened:
+        yield opened
+
+
+@pytest.fixture
+def opened_fresh(fresh_database: str) -> Iterator[store.Store]:
+    """Yield a store over a database of this test's own."""
+    with store.Store(fresh_database, size=4) as opened:
         yield opened
 
 
@@ -97,30 +125,3 @@ def upstream() -> Iterator[Upstream]:
 def house(opened: store.Store, upstream: Upstream) -> House:
     """A pipeline over that store and that sandbox."""
     return House(opened, upstream)
-
-
-@pytest.fixture
-def start(data_folder: Path) -> Iterator[Callable[..., Running]]:
-    """Starts `adapter run` in a folder of its own; stops it at the end."""
-    started: list[Running] = []
-
-    def begun(**changes: str) -> Running:
-        running = begin(data_folder / "data", **changes)
-        started.append(running)
-        wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
-        if "PROPEXO_TOKEN" not in changes:
-            wait_until(lambda: is_up(running.upstream.url), "the sandbox is ready", 60)
-        return running
-
-    yield begun
-    for running in started:
-        running.stop()
-
-
-@pytest.fixture
-def lead(tmp_path: Path) -> Path:
-    """A portal's lead with a tour in the days to come."""
-    _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC)))
-    file = tmp_path / "lead.json"
-    file.write_text(json.dumps(payload))
-    return file

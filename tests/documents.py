@@ -5,7 +5,6 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from click.testing import CliRunner
 
@@ -13,11 +12,10 @@ from adapter.cli import commands
 from adapter.config import Policy, Settings
 from adapter.sources.gallery import Entry, entries
 from adapter.variables import VARIABLES
+from tests.paths import GALLERY, ROOT
 
-ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SOURCES = ROOT / "docs" / "sources.md"
-GALLERY = ROOT / "mappings" / "gallery"
 #: The sample's tour is of March 2026.
 NOW = "2026-03-02T18:00:00Z"
 

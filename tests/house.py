@@ -1,7 +1,9 @@
 """A pipeline on real parts with a clock that a test moves: the house most tests live in."""
 
 import datetime as dt
+import functools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,20 @@ from adapter.config import Policy, Settings
 from adapter.events import Booking, BookingState, Story
 from adapter.pipeline import Pipeline, Receipt
 from adapter.propexo import Propexo
-from adapter.sources import load
+from adapter.sources import Source, load
 from adapter.store import Filter, Store
+from tests.paths import MAPPINGS
 from tests.upstream import Upstream
 
-MAPPINGS = Path(__file__).parent.parent / "mappings"
 SECRETS = {"RENTFEED_SECRET": "one", "LEASEBOT_SECRET": "two", "TYPEFORM_SECRET": "three"}
 START = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 TIMEOUT_SECONDS = 1.0
+
+
+@functools.cache
+def loaded(folder: Path = MAPPINGS) -> Mapping[str, Source]:
+    """Load a folder of mappings that no test changes, once for all tests of this process."""
+    return load(folder, Policy())
 
 
 class Clock:
@@ -45,7 +53,7 @@ class House:
         mappings: Path = MAPPINGS,
     ) -> None:
         self.clock = Clock(START)
-        sources = load(mappings, policy or Policy())
+        sources = loaded(mappings) if policy is None else load(mappings, policy)
         named = {secret: "four" for source in sources.values() for secret in source.secrets}
         self.settings = Settings(
             mappings_dir=mappings, environ=named | SECRETS, policy=policy or Policy()

@@ -14,12 +14,12 @@ from typing import Any
 import yaml
 
 from adapter.config import Settings
-from adapter.processes import free_port, web_command
+from adapter.processes import web_command
+from tests.paths import ROOT
+from tests.ports import free_port
 from tests.running import ADAPTER
 from tests.upstream import Upstream
 from tests.waiting import wait_until
-
-ROOT = Path(__file__).parent.parent
 
 
 @dataclasses.dataclass(frozen=True)

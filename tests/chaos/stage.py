@@ -15,12 +15,12 @@ import requests
 from adapter.config import Policy
 from adapter.embedded import EmbeddedServer
 from adapter.parts import Part
-from adapter.processes import free_port
 from adapter.sources import Source, load
+from tests.paths import ROOT
+from tests.ports import free_port
 from tests.upstream import Upstream
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 MAPPINGS = Path(__file__).parent / "mappings"
 SECRETS = {"PORTAL_SECRET": "made-up-1", "FORM_SECRET": "made-up-2"}
 START_SECONDS = 60.0

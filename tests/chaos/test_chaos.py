@@ -214,7 +214,6 @@ def test_a_seed_gives_the_same_leads_again() -> None:
     assert len(set(ids)) > 6
 
 
-@pytest.mark.processes
 def test_nothing_is_lost_or_booked_twice_while_everything_breaks() -> None:
     """The short form. Faults that cost half a minute each are left to the long one."""
     slow = "401,late 401,stuck PENDING,freeze a worker"

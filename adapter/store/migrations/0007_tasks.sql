@@ -1,5 +1,5 @@
 -- How tasks are put: as rows of Procrastinate's, written by us. This file and `insert_events` are the
--- places that know their shape; tests/test_tasks.py tells when a newer Procrastinate differs.
+-- places that know their shape; tests/integration/test_tasks.py tells when a newer Procrastinate differs.
 
 -- Wakes the workers when the transaction commits.
 CREATE FUNCTION wake_workers() RETURNS void LANGUAGE sql AS $$

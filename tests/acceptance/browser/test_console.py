@@ -1,0 +1,273 @@
+"""The console in a real Chromium, over a running adapter."""
+
+import datetime as dt
+import os
+import random
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.acceptance.browser.conftest import Reader, Site, lead
+from tests.house import sample
+from tests.users import PASSWORD
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.browser
+
+#: Every page that has an address of its own.
+PAGES = ("/", "/queue", "/leads", "/leads?kind=webhooks", "/try", "/rejections", "/audit", "/nope")
+#: Faults that keep somebody from using a page.
+GRAVE = ("serious", "critical")
+
+
+def held_for_its_time(site: Site, number: int) -> int:
+    event_id = site.send("rentfeed", lead(number, time="11:55 PM"))
+    site.settled(event_id)
+    return event_id
+
+
+def test_a_held_lead_is_found_mended_released_and_booked(ana: Reader) -> None:
+    event_id = held_for_its_time(ana.site, 1)
+    page = ana.page
+    ana.go("/queue")
+    page.locator(".card", has_text="outside tour hours").get_by_role("link").first.click()
+    page.get_by_role("link", name=re.compile("Dana Okafor")).first.click()
+    expect(page.get_by_text("and tours start from").first).to_be_visible()
+
+    ana.go(f"/leads/{event_id}")
+    starts_at = page.get_by_label(re.compile("Tour starts at"))
+    day = starts_at.input_value().partition("T")[0]
+    starts_at.fill(f"{day}T23:30")
+    page.get_by_text("The other fields").click()
+    page.get_by_label("Last name").fill("")
+    page.get_by_role("button", name="Release").click()
+    expect(page.locator(".fault")).not_to_have_count(0)
+    assert page.get_by_label(re.compile("Tour starts at")).input_value() == f"{day}T23:30"
+
+    page.get_by_label(re.compile("Tour starts at")).fill(f"{day}T10:00")
+    page.get_by_label("Last name").fill("Okafor")
+    page.get_by_role("button", name="Release").click()
+    expect(page.get_by_role("status")).to_contain_text("is released")
+    ana.site.settled(event_id)
+    page.reload()
+    expect(page.locator(".state.booked")).to_be_visible()
+    expect(page.get_by_text("It is booked. Sending it again would mail")).to_be_visible()
+    standing = [
+        one
+        for one in ana.site.running.upstream.appointments()
+        if one["person"]["email_1"] == "renter1@example.com"
+    ]
+    assert [one["status"] for one in standing] == ["booked"]
+
+
+def test_a_mended_mapping_releases_a_group(ana: Reader) -> None:
+    payloads = [lead(number) for number in (20, 21, 22)]
+    for payload in payloads:
+        payload["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
+    numbers = [ana.site.send("rentfeed", payload) for payload in payloads]
+    ana.site.settled(*numbers)
+    page = ana.page
+    ana.go("/queue")
+    card = page.locator(".card", has_text="30999")
+    expect(card).to_contain_text("3 leads of rentfeed")
+    card.get_by_role("link").click()
+
+    communities = ana.site.mappings / "communities.yaml"
+    text = communities.read_text()
+    communities.write_text(text.replace("rentfeed: [20417, ", "rentfeed: [20417, 30999, "))
+    assert communities.read_text() != text
+
+    def would_be_booked() -> bool:
+        page.get_by_role("button", name="Map again: what would change?").click()
+        return page.get_by_role("heading", name="With the mapping of now, 3 of 3").is_visible()
+
+    wait_until(would_be_booked, "the mended mapping is taken up", 30)
+    page.get_by_role("button", name="Map 3 again now").click()
+    expect(page.get_by_role("status")).to_contain_text("3 of 3 webhooks were mapped again")
+    ana.site.settled(*numbers)
+    for number in numbers:
+        ana.go(f"/leads/{number}")
+        expect(page.locator(".state.booked")).to_have_count(1)
+
+
+def test_whoever_may_read_cannot_change(reader: Reader) -> None:
+    event_id = held_for_its_time(reader.site, 3)
+    reader.sign_in("rob")
+    reader.go(f"/leads/{event_id}")
+    expect(reader.page.get_by_text("What goes to Knock")).to_be_visible()
+    assert reader.page.get_by_role("button", name=re.compile("Release|Put|Handled")).count() == 0
+
+    token = reader.page.evaluate("document.querySelector('[name=csrf]').value")
+    answer = reader.page.request.post(
+        reader.site.console + f"/leads/{event_id}/discard",
+        form={"csrf": token, "reason": "no"},
+    )
+    assert answer.status == 403
+    assert "Your role may look" in answer.text()
+
+
+def test_a_wrong_password_is_told_and_five_of_them_lock(reader: Reader) -> None:
+    page = reader.page
+    for number in range(6):
+        reader.go("/sign-in")
+        page.get_by_label("Name").fill("lou")
+        page.get_by_label("Password").fill(PASSWORD if number == 5 else "not the one")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_contain_text(
+            "Too many tries" if number == 5 else "do not belong together"
+        )
+
+
+def test_as_one_types_the_result_follows(ana: Reader) -> None:
+    event_id = ana.site.send("rentfeed", lead(40))
+    ana.site.settled(event_id)
+    page = ana.page
+    ana.go(f"/try?source=rentfeed&event={event_id}")
+    result = page.locator("#result")
+    expect(result).to_contain_text("It would be booked")
+
+    mapping = page.get_by_label("Mapping rentfeed.yaml")
+    text = mapping.input_value()
+    mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
+    expect(result).to_contain_text("Other than by the mapping of now")
+    expect(result).to_contain_text("Email")
+    mapping.fill(text.replace("name: contact.name", "nmae: contact.name"))
+    expect(result).to_contain_text("The mapping is not right")
+    expect(result).to_contain_text("nmae")
+
+    mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
+    page.get_by_role("button", name="Back-test").click()
+    expect(page.locator("#backtest")).to_contain_text("webhooks would change")
+    with page.expect_download() as found:
+        page.get_by_role("button", name="Download the mapping").click()
+    assert found.value.suggested_filename == "rentfeed.yaml"
+    assert "contact.mail" in found.value.path().read_text()
+    assert not ana.complaints
+
+
+HOSTILE = {
+    "markup": "<script>window.harmed = 1</script><img src=x onerror='window.harmed = 1'>",
+    "quotes": "\"'><svg onload=window.harmed=1>{{ 7 * 7 }}{% raw %}",
+    "turned": "\u202edlrow\u202c \u2066hidden\u2069 \u200fright",
+    "nul": "before\x00after\x1b[31m",
+    "long": "x" * 1_000_000,
+    "half": "\ud800 half of a pair",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_payloads_show_harmlessly(ana: Reader, kind: str) -> None:
+    text = HOSTILE[kind]
+    payload = lead(50, time="11:55 PM", name=text[:500], email=f"{kind}@example.com")
+    payload |= {"leadId": f"RF-{kind}", text[:200]: text[:500], "comments": text}
+    event_id = ana.site.send("rentfeed", payload)
+    ana.site.settled(event_id)
+    for path in (
+        f"/leads/{event_id}",
+        "/queue",
+        "/leads",
+        f"/try?source=rentfeed&event={event_id}",
+    ):
+        ana.go(path)
+        expect(ana.page.locator("h1")).to_be_visible()
+        assert ana.page.evaluate("window.harmed") is None
+        shown = ana.page.locator("body").inner_text()
+        assert not re.search("[\u200f\u202a-\u202e\u2066-\u2069\x1b]", shown)
+    assert not ana.complaints
+    ana.page.set_viewport_size({"width": 390, "height": 844})
+    ana.go(f"/leads/{event_id}")
+    assert ana.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def grave_faults(reader: Reader) -> list[str]:
+    found = Axe().run(reader.page).response["violations"]
+    return [
+        f"{one['id']}: {one['help']} {[node['target'] for node in one['nodes']][:3]}"
+        for one in found
+        if one["impact"] in GRAVE
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_fits_a_phone_and_can_be_used_by_everybody(ana: Reader, scheme: str) -> None:
+    held = held_for_its_time(ana.site, 60 if scheme == "light" else 61)
+    booked = ana.site.send("rentfeed", lead(62))
+    ana.site.settled(booked)
+    # axe brings its own script, which the pages' policy would not let in.
+    context = ana.page.context.browser.new_context(  # type: ignore[union-attr]
+        viewport={"width": 390, "height": 844},
+        color_scheme=scheme,
+        bypass_csp=True,  # type: ignore[arg-type]
+    )
+    phone = Reader(context.new_page(), ana.site, [])
+    phone.go("/sign-in")
+    assert grave_faults(phone) == []
+    phone.sign_in("ana")
+    phone.go("/queue")
+    group = phone.page.locator(".card a").first.get_attribute("href") or ""
+    more = (f"/leads/{held}", f"/leads/{booked}", group.removeprefix("/console"))
+    for path in (*PAGES, *more):
+        phone.go(path)
+        assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        assert grave_faults(phone) == [], path
+    context.close()
+
+
+#: People of the pictures: made up.
+PEOPLE = (
+    "Dana Okafor", "Luis Herrera", "Mei Tanaka", "Aisha Rahman", "Tom Lindqvist", "Priya Nair",
+    "Sam Whitfield", "Elena Petrova", "Jonas Weber", "Grace Adeyemi", "Omar Haddad", "Ruth Cohen",
+)  # fmt: skip
+
+
+def morning(site: Site) -> tuple[int, int]:
+    """A day's leads, spread over its hours; one that waits, and one that was booked."""
+    numbers = []
+    for number in range(100, 136):
+        name = PEOPLE[number % len(PEOPLE)]
+        email = name.lower().replace(" ", ".") + "@example.com"
+        payload = lead(number, days=1 + number % 6, name=name, email=f"{number}.{email}")
+        if number % 9 == 0:
+            payload["tour"]["time"] = "11:30 PM"
+        if number % 11 == 0:
+            payload["listing"] |= {"propertyId": "40777", "propertyName": "Birch House"}
+        numbers.append(site.send("rentfeed", payload))
+    for number in range(8):
+        chat = sample("leasebot-handoff.json")
+        chat["conversation"]["id"] = f"c_{number}"
+        chat["visitor"]["phone"] = f"(720) 555-{130 + number:04}"
+        day = dt.datetime.now(dt.UTC) + dt.timedelta(days=2 + number % 3)
+        for tour in chat["handoff"]["tours"]:
+            tour["startsAt"] = f"{day:%Y-%m-%d}T{10 + number % 8}:00:00"
+        numbers.append(site.send("leasebot", chat))
+    site.settled(*numbers)
+    chance = random.Random(7)
+    for number in numbers[:-3]:
+        hours = chance.choice([2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 12, 14, 18, 20, 22])
+        back = f"interval '{hours} hours {chance.randrange(60)} minutes'"
+        moved = f"created_at = created_at - {back}, updated_at = updated_at - {back}"
+        site.sql(f"UPDATE bookings SET {moved} WHERE event_id = {number}")
+        site.sql(f"UPDATE events SET received_at = received_at - {back} WHERE id = {number}")
+    return numbers[8], numbers[0]
+
+
+def test_the_pictures_of_the_manual(ana: Reader, tmp_path: Path) -> None:
+    """`make pictures` keeps them in docs/; here they are only made."""
+    folder = Path(os.environ.get("PICTURES", tmp_path))
+    held, _ = morning(ana.site)
+    pages = {
+        "overview": "/",
+        "queue": "/queue",
+        "lead": f"/leads/{held}",
+        "try-out": f"/try?source=rentfeed&event={held}",
+    }
+    for name, path in pages.items():
+        ana.go(path)
+        expect(ana.page.locator("h1")).to_be_visible()
+        file = folder / f"console-{name}.png"
+        ana.page.screenshot(path=file)
+        assert file.stat().st_size > 20_000
+    assert not ana.complaints

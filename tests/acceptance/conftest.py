@@ -1,0 +1,39 @@
+"""Whole installations as processes."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapter.demo import webhooks
+from tests.running import MAPPINGS, Running, begin, is_ready, is_up
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def start(data_folder: Path) -> Iterator[Callable[..., Running]]:
+    """Starts `adapter run` in a folder of its own; stops it at the end."""
+    started: list[Running] = []
+
+    def begun(**changes: str) -> Running:
+        running = begin(data_folder / "data", **changes)
+        started.append(running)
+        wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
+        if "PROPEXO_TOKEN" not in changes:
+            wait_until(lambda: is_up(running.upstream.url), "the sandbox is ready", 60)
+        return running
+
+    yield begun
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture
+def lead(tmp_path: Path) -> Path:
+    """A portal's lead with a tour in the days to come."""
+    _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC)))
+    file = tmp_path / "lead.json"
+    file.write_text(json.dumps(payload))
+    return file

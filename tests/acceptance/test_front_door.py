@@ -1,0 +1,273 @@
+"""What stands before a source: handshakes, limits, proxies, signed addresses. Over gunicorn."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter import app
+from adapter.cli.processes import _announce as announce
+from adapter.config import Settings, settings_from
+from adapter.exceptions import ConfigurationError
+from adapter.processes import Supervisor
+from adapter.signatures import Request, sign
+from adapter.signatures.request import FORM_TYPE
+from adapter.store import Filter, Rejections, Store
+from tests.serving import LEAD, Answer, Served, served, target_of, write_mappings
+from tests.waiting import wait_until
+
+SECRET = "the-secret"
+SECRETS = {"SECRET": SECRET, "VERIFY_TOKEN": "vt-1"}
+PUBLIC_URL = "https://leads.example.com"
+HMAC = {"scheme": "hmac", "header": "X-Signature", "secrets": ["SECRET"]}
+MAPPINGS: dict[str, dict[str, Any]] = {
+    "plain": {"signature": HMAC},
+    "other": {"signature": HMAC},
+    "open": {"signature": {"scheme": "none"}},
+    "from-there": {"signature": HMAC | {"allow_ips": ["198.51.100.0/24"]}},
+    "meta": {
+        "signature": {"preset": "meta", "secrets": ["SECRET"]},
+        "handshake": {"meta": "VERIFY_TOKEN"},
+    },
+    "slack": {"signature": {"preset": "slack", "secrets": ["SECRET"]}, "handshake": "slack"},
+    "zoom": {"signature": {"preset": "zoom", "secrets": ["SECRET"]}, "handshake": "zoom"},
+    "hubspot": {"signature": {"preset": "hubspot-v3", "secrets": ["SECRET"]}},
+    "twilio": {"signature": {"preset": "twilio", "secrets": ["SECRET"]}},
+}
+ASKED = "?hub.mode=subscribe&hub.verify_token=vt-1&hub.challenge=1158201444"
+BODY = json.dumps(LEAD).encode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("mappings")
+    write_mappings(made, MAPPINGS)
+    return made
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return SECRETS | {"ADAPTER_PUBLIC_URL": PUBLIC_URL, "ADAPTER_LOG_LEVEL": "ERROR"} | changes
+
+
+@pytest.fixture(scope="module")
+def web(folder: Path, module_database: str) -> Iterator[Served]:
+    """Behind one proxy, and with roomy limits."""
+    with served(folder, module_database, **environment(ADAPTER_TRUSTED_PROXIES="1")) as web:
+        yield web
+
+
+def signed(name: str, body: bytes = BODY, query: str = "", **headers: str) -> Request:
+    url = f"{PUBLIC_URL}/hooks/{name}{query}"
+    request = Request("POST", url, {"Content-Type": "application/json"} | headers, body)
+    return sign(MAPPINGS[name]["signature"], SECRET, request, time.time())
+
+
+def send(web: Served, request: Request, **headers: str) -> Answer:
+    target = target_of(request.url)[1]
+    return web.call("POST", target, dict(request.headers) | headers, request.body)
+
+
+# handshakes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "body"),
+    [
+        (ASKED, 200, b"1158201444"),
+        (ASKED.replace("vt-1", "vt-2"), 403, b""),
+        (ASKED.replace("1158201444", "%3Cscript%3Ealert(1)%3C/script%3E"), 400, b""),
+        (ASKED.replace("1158201444", "<script>"), 400, b""),
+        ("", 403, b""),
+    ],
+)
+def test_metas_question_is_answered_in_plain_text(
+    web: Served, query: str, status: int, body: bytes
+) -> None:
+    answer = web.call("GET", f"/hooks/meta{query}", {})
+
+    assert (answer.status, answer.body) == (status, body)
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["plain", "slack", "open"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+def test_a_source_without_that_question_says_405(web: Served, name: str, method: str) -> None:
+    answer = web.call(method, f"/hooks/{name}{ASKED}", {})
+
+    assert answer.status == 405
+    assert "POST" in answer.headers["Allow"]
+
+
+def test_slacks_question_is_answered_only_when_it_is_signed(web: Served) -> None:
+    asked = b'{"type": "url_verification", "challenge": "3eZbrw1aBm2r"}'
+    request = signed("slack", asked)
+    answer = send(web, request)
+
+    assert (answer.status, answer.body) == (200, b"3eZbrw1aBm2r")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert send(web, request, **{"X-Slack-Signature": "v0=" + "0" * 64}).status == 401
+    with Store(web.database) as store, store.transaction() as leads:
+        assert leads.events(Filter(source="slack")) == [], "a question is no lead"
+
+
+def test_zooms_question_is_answered_only_when_it_is_signed(web: Served) -> None:
+    asked = b'{"event": "endpoint.url_validation", "payload": {"plainToken": "qgg8vlvZRS6UY"}}'
+    request = signed("zoom", asked)
+    answer = send(web, request)
+
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert json.loads(answer.body)["plainToken"] == "qgg8vlvZRS6UY"
+    assert send(web, request, **{"x-zm-signature": "v0=" + "0" * 64}).status == 401
+    assert send(web, signed("zoom")).status == 202, "a webhook is one"
+    with Store(web.database) as store, store.transaction() as leads:
+        assert len(leads.events(Filter(source="zoom"))) == 1, "a question is no lead"
+
+
+# limits ----------------------------------------------------------------------------------------
+
+
+def test_forged_requests_use_up_nobodys_share_but_their_addresss(
+    folder: Path, module_database: str
+) -> None:
+    limits = environment(
+        ADAPTER_TRUSTED_PROXIES="1",
+        ADAPTER_ADDRESS_LIMIT_PER_MINUTE="20",
+        ADAPTER_SOURCE_LIMIT_PER_MINUTE="30",
+    )
+    with served(folder, module_database, **limits) as web:
+        good = signed("plain")
+        forged = dataclasses.replace(good, headers={"X-Signature": "0" * 64})
+        attacker, sender = {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "192.0.2.7"}
+
+        answers = [send(web, forged, **attacker) for _ in range(60)]
+        statuses = [answer.status for answer in answers]
+        assert statuses[:20] == [401] * 20
+        assert statuses.count(429) >= 39
+        assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+        # 25 good ones are more than an address may send of others, and are not counted there.
+        assert {send(web, good, **sender).status for _ in range(25)} <= {200, 202}
+        assert send(web, forged, **sender).status == 401
+        assert [send(web, good, **sender).status for _ in range(20)].count(429) >= 10
+        assert send(web, signed("other"), **sender).status == 202, "another source has its own"
+        unknown = [web.post("nobody", {"X-Forwarded-For": "203.0.113.1"}, b"") for _ in range(25)]
+        assert {answer.status for answer in unknown} == {404, 429}
+
+
+# proxies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("forwarded_for", "status"),
+    [
+        ("198.51.100.7", 202),
+        ("203.0.113.9, 198.51.100.7", 202),
+        ("198.51.100.7, 203.0.113.9", 401),  # the first one is the sender's to forge
+        ("203.0.113.9", 401),
+        ("nonsense", 401),
+    ],
+)
+def test_allow_ips_believes_the_proxy_and_nobody_else(
+    web: Served, forwarded_for: str, status: int
+) -> None:
+    body = json.dumps(LEAD | {"id": forwarded_for}).encode()
+
+    answer = send(web, signed("from-there", body), **{"X-Forwarded-For": forwarded_for})
+
+    assert answer.status == status
+
+
+# signed addresses ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["hubspot", "twilio"])
+@pytest.mark.parametrize(
+    "query",
+    ["", "?", "?unit=2%42", "?a=%2F%3A&a=b+c&&=", "?x=%E2%82%AC&y=%ff", "?next=http://a/b?c"],
+)
+def test_the_address_is_verified_as_the_sender_wrote_it(web: Served, name: str, query: str) -> None:
+    body = f"id={len(query)}&kind=tour".encode() if name == "twilio" else BODY
+    kind = {"Content-Type": FORM_TYPE} if name == "twilio" else {}
+    request = signed(name, body, query, **kind)
+
+    assert send(web, request).status in (200, 202)
+    changed = dataclasses.replace(request, url=request.url + ("&" if query else "?") + "z=1")
+    assert send(web, changed).status == 401
+
+
+def settings(folder: Path, **environ: str) -> Settings:
+    return settings_from({"ADAPTER_MAPPINGS_DIR": str(folder)} | environ)
+
+
+def test_a_signed_address_needs_the_public_url(folder: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        app.check(settings(folder, **SECRETS))
+
+    lines = str(refused.value).splitlines()
+    assert [line.partition(":")[0].rpartition("/")[2] for line in lines] == [
+        "hubspot.yaml",
+        "twilio.yaml",
+    ]
+    assert all("set ADAPTER_PUBLIC_URL" in line for line in lines)
+    app.check(settings(folder, **SECRETS, ADAPTER_PUBLIC_URL=PUBLIC_URL))
+
+
+@pytest.mark.parametrize("token", [{}, {"VERIFY_TOKEN": " "}])
+def test_a_missing_verify_token_stops_the_start(folder: Path, token: dict[str, str]) -> None:
+    environ = {"SECRET": SECRET, "ADAPTER_PUBLIC_URL": PUBLIC_URL} | token
+
+    with pytest.raises(ConfigurationError, match=r"meta\.yaml: VERIFY_TOKEN is not set"):
+        app.check(settings(folder, **environ))
+
+
+def test_an_open_source_is_loud(folder: Path, module_database: str, caplog: Any) -> None:
+    environ = environment(DATABASE_URL=module_database, ADAPTER_MAPPINGS_DIR=str(folder))
+    made = app.create_app(settings_from(environ))
+    made.extensions["pipeline"].store.__exit__()
+
+    (line,) = [record for record in caplog.records if record.message == "source_is_open"]
+    assert (line.levelname, line.source) == ("WARNING", "open")
+
+
+def test_adapter_run_names_an_open_source(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    environ = environment(ADAPTER_MAPPINGS_DIR=str(folder))
+    announce(Supervisor(environ, print))
+
+    said = capsys.readouterr().err
+    assert "open is OPEN (scheme: none): anybody who knows its address may send" in said
+    assert said.count("OPEN") == 1
+
+
+# without a database ----------------------------------------------------------------------------
+
+
+def test_a_forged_request_is_401_at_once_without_a_database(folder: Path) -> None:
+    away = "postgresql://nobody@127.0.0.1:9/none"
+    with served(folder, away, **environment()) as web:
+        started = time.monotonic()
+        answers = [send(web, signed("plain"), **{"X-Signature": "0" * 64}) for _ in range(100)]
+        took = time.monotonic() - started
+
+        assert {answer.status for answer in answers} == {401}
+        assert took < 10, "none of them waited for the database"
+
+
+def test_what_is_refused_over_http_is_kept_without_credentials(web: Served) -> None:
+    secret = {"Authorization": "Bearer very-secret", "Cookie": "session=very-secret"}
+    assert send(web, signed("other"), **secret, **{"X-Signature": "0" * 64}).status == 401
+
+    def kept() -> list[Any]:
+        with Store(web.database) as store, store.transaction() as leads:
+            rows: list[Any] = Rejections(leads.connection).newest(source="other")
+            return rows
+
+    wait_until(kept, "the rejection is written")
+    (rejection,) = kept()
+    assert rejection.body == BODY
+    assert rejection.sender is not None
+    assert "very-secret" not in repr(rejection)

@@ -1,0 +1,118 @@
+"""Many at once, through real processes: nothing twice, nothing lost, and soon tours first."""
+
+import concurrent.futures
+import datetime as dt
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import requests
+
+from adapter import senders, signatures
+from adapter.demo import webhooks
+from adapter.embedded import EmbeddedServer
+from bench.latency import BACKLOG
+from tests.house import loaded
+from tests.paths import MAPPINGS
+from tests.running import SECRETS, Running
+from tests.upstream import served_sandbox
+from tests.waiting import wait_until
+
+RENTFEED = loaded(MAPPINGS)["rentfeed"]
+
+#: No limit that this test could meet.
+FAST = {
+    "ADAPTER_RATE_PER_MINUTE": "100000",
+    "ADAPTER_ADDRESS_LIMIT_PER_MINUTE": "1000000",
+    "ADAPTER_SOURCE_LIMIT_PER_MINUTE": "1000000",
+    "ADAPTER_LOG_LEVEL": "WARNING",
+}
+
+
+def surname(number: int) -> str:
+    letters = (number // 676, number // 26 % 26, number % 26)
+    return "Roe" + "".join(chr(ord("a") + letter) for letter in letters)
+
+
+def lead(number: int, days: int = 0) -> dict[str, Any]:
+    """A portal's lead of its own person, with a tour nine days ahead and ``days`` more."""
+    _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC) + dt.timedelta(days=days)))
+    payload["leadId"] = f"RF-{number}"
+    email = f"{surname(number).lower()}@example.com"
+    payload["contact"] |= {"name": f"Dana {surname(number)}", "email": email, "phone": ""}
+    return dict(payload)
+
+
+def signed_lead(url: str, payload: dict[str, Any]) -> signatures.Request:
+    return senders.signed(
+        RENTFEED,
+        SECRETS["RENTFEED_SECRET"],
+        body=json.dumps(payload).encode(),
+        content_type="application/json",
+        adapter_url=url,
+    )
+
+
+def post(signed: signatures.Request) -> int:
+    return requests.post(
+        signed.url, data=signed.body, headers=dict(signed.headers), timeout=30
+    ).status_code
+
+
+def query(running: Running, statement: str) -> Any:
+    url = EmbeddedServer(Path(running.environ["ADAPTER_DATA_DIR"])).url
+    with psycopg.connect(url) as connection:
+        row = connection.execute(statement).fetchone()  # type: ignore[arg-type]
+    assert row is not None
+    return row[0]
+
+
+def test_500_identical_pairs_at_once_are_500_events_and_500_posts(
+    start: Callable[..., Running],
+) -> None:
+    """Two gunicorn processes; each webhook is sent by two threads at the same moment."""
+    with served_sandbox(limit_per_minute=1_000_000) as upstream:
+        running = start(**FAST, PROPEXO_TOKEN="sandbox", PROPEXO_BASE_URL=upstream.url)
+        signed = [signed_lead(running.url, lead(number)) for number in range(500)]
+        with concurrent.futures.ThreadPoolExecutor(16) as threads:
+            pairs = [(threads.submit(post, one), threads.submit(post, one)) for one in signed]
+            answers = [sorted((first.result(), second.result())) for first, second in pairs]
+
+        assert answers == [[200, 202]] * 500
+        assert query(running, "SELECT count(*) FROM events") == 500
+        wait_until(lambda: len(upstream.posts()) >= 500, "all are posted", 120)
+        wait_until(
+            lambda: query(running, "SELECT count(*) FROM bookings WHERE state = 'booked'") == 500,
+            "all are booked",
+            120,
+        )
+        assert len(upstream.posts()) == 500
+
+
+def test_a_soon_tour_goes_out_next_behind_ten_thousand(start: Callable[..., Running]) -> None:
+    running = start(ADAPTER_SOON_HOURS="48")
+    url = EmbeddedServer(Path(running.environ["ADAPTER_DATA_DIR"])).url
+    with psycopg.connect(url) as connection:
+        connection.execute(BACKLOG.encode(), {"count": 10_000})
+    assert post(signed_lead(running.url, lead(1))) == 202
+    wait_until(lambda: len(running.upstream.posts()) >= 5, "the backlog is being sent")
+
+    soon = lead(2)
+    zone = ZoneInfo("America/Denver")
+    at = dt.datetime.now(zone).replace(hour=12, minute=0, second=0) + dt.timedelta(days=1)
+    soon["tour"] |= {"date": at.strftime("%m/%d/%Y"), "time": at.strftime("%I:%M %p")}
+    before = len(running.upstream.posts())
+    assert post(signed_lead(running.url, soon)) == 202
+    wait_until(
+        lambda: any(one["last_name"] == surname(2) for one in running.upstream.posts()),
+        "the soon tour is posted",
+        20,
+    )
+
+    names = [one["last_name"] for one in running.upstream.posts()]
+    ahead = names.index(surname(2)) - before
+    assert ahead <= 3, f"{ahead} others went out first"
+    assert names.count("Waiting") >= 3

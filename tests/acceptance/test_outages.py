@@ -1,0 +1,217 @@
+"""PostgreSQL killed, restarted and frozen under real web and worker processes."""
+
+import concurrent.futures
+import contextlib
+import itertools
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from adapter import embedded, signatures, store
+from adapter.embedded import EmbeddedServer
+from adapter.exceptions import StoreUnavailable
+from tests.bundled_web import Web, is_up, start_web
+from tests.ports import free_port
+from tests.running import Running
+from tests.waiting import wait_until
+
+#: A sender must have its 503 in this time: 6 s, and 6 s again where all threads were waiting.
+ANSWER_SECONDS = 15.0
+numbers = itertools.count(1)
+
+
+@contextlib.contextmanager
+def frozen(process: psutil.Process) -> Iterator[None]:
+    """Its processes all stand still, while the kernel keeps their sockets open."""
+    family = [process, *process.children(recursive=True)]
+    for member in family:
+        member.suspend()
+    try:
+        yield
+    finally:
+        for member in family:
+            with contextlib.suppress(psutil.Error):
+                member.resume()
+
+
+class Server:
+    """A PostgreSQL of a test's own."""
+
+    def __init__(self, embedded_server: EmbeddedServer) -> None:
+        self._server = embedded_server
+        self.url = embedded_server.url
+
+    def start(self) -> None:
+        self._process: subprocess.Popen[bytes] = self._server.spawn()
+        self._server.wait(self._process)
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            embedded.stop(self._process)
+
+    def frozen(self) -> contextlib.AbstractContextManager[None]:
+        return frozen(psutil.Process(self._process.pid))
+
+
+def signed(web: Web, number: int) -> signatures.Request:
+    """A webhook that is new for each number."""
+    return web.signed(body=json.dumps({"leadId": f"RF-{number}"}).encode())
+
+
+def timed(request: signatures.Request) -> tuple[int, float]:
+    """The status of its answer, and how long that took."""
+    began = time.monotonic()
+    headers = dict(request.headers)
+    answer = requests.post(request.url, data=request.body, headers=headers, timeout=30)
+    return answer.status_code, time.monotonic() - began
+
+
+def at_once(web: Web, count: int) -> list[tuple[int, float]]:
+    """As many new webhooks at the same time."""
+    requests = [signed(web, next(numbers)) for _ in range(count)]
+    with concurrent.futures.ThreadPoolExecutor(count) as threads:
+        return list(threads.map(timed, requests))
+
+
+def fill_the_pools(web: Web) -> None:
+    """Lets both processes open all the connections that they may have."""
+    for _ in range(4):
+        assert {status for status, _ in at_once(web, 16)} == {202}
+
+
+@pytest.fixture
+def server(data_folder: Path) -> Iterator[Server]:
+    server = Server(EmbeddedServer(data_folder))
+    server.start()
+    store.migrate(server.url)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def web(server: Server) -> Iterator[Web]:
+    """Two processes of four threads."""
+    web = Web(free_port(), server.url)
+    gunicorn = start_web(server.url, web.port, ADAPTER_WEB_THREADS="4", ADAPTER_LOG_LEVEL="ERROR")
+    try:
+        wait_until(lambda: is_up(web.url), "gunicorn answers")
+        yield web
+    finally:
+        gunicorn.terminate()
+        gunicorn.wait(40)
+
+
+def test_connections_that_a_restart_has_cut_cost_nobody_a_webhook_or_its_time(
+    server: Server, web: Web
+) -> None:
+    fill_the_pools(web)
+    server.stop()
+    server.start()
+
+    answers = at_once(web, 8)
+
+    assert {status for status, _ in answers} == {202}
+    assert max(seconds for _, seconds in answers) < 3.0
+
+
+def test_while_postgresql_is_away_the_503_comes_within_three_seconds(
+    server: Server, web: Web
+) -> None:
+    fill_the_pools(web)
+    server.stop()
+    lead = signed(web, next(numbers))
+    answers = [*at_once(web, 4), timed(lead)]
+    assert {status for status, _ in answers} == {503}
+    # The wait itself is 2.5 s; the rest is for a busy machine.
+    assert max(seconds for _, seconds in answers) < 4.5
+
+    server.start()
+    began = time.monotonic()
+    wait_until(lambda: timed(lead)[0] in (200, 202), "webhooks are taken again", 20)
+    assert time.monotonic() - began < 10.0
+
+
+def test_a_pool_does_not_sleep_when_postgresql_is_back(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own pauses double; here the first of them is as long as they get in a long outage."""
+    monkeypatch.setattr("psycopg_pool.base.AttemptWithBackoff.INITIAL_DELAY", 120.0)
+    with store.Store(server.url) as opened:
+        assert opened.lacks() == []
+        server.stop()
+        with pytest.raises(StoreUnavailable):
+            opened.lacks()
+        server.start()
+        wait_until(lambda: can_read(opened), "the pool connects again", 20)
+
+
+def can_read(opened: store.Store) -> bool:
+    try:
+        return opened.lacks() == []
+    except StoreUnavailable:
+        return False
+
+
+def test_a_frozen_postgresql_is_a_503_in_time_and_is_used_again_when_it_thaws(
+    server: Server, web: Web
+) -> None:
+    """Its kernel lives: connections stay open, new ones are accepted, and nothing is answered."""
+    fill_the_pools(web)
+    before = web.events()
+    lead = signed(web, next(numbers))
+    with server.frozen():
+        answers = [*at_once(web, 8), *at_once(web, 8), timed(lead)]
+        assert {status for status, _ in answers} == {503}
+        assert max(seconds for _, seconds in answers) < ANSWER_SECONDS
+        assert is_up(web.url)
+
+    wait_until(lambda: timed(lead)[0] in (200, 202), "webhooks are taken again", 20)
+    assert timed(lead)[0] == 200
+    assert {status for status, _ in at_once(web, 16)} == {202}
+    assert web.events() >= before + 17
+
+
+def test_a_restart_of_postgresql_ends_neither_worker_nor_web(
+    start: Callable[..., Running], lead: Path
+) -> None:
+    running = start()
+    running.send(lead)
+    wait_until(lambda: running.states() == ["booked"], "the worker works")
+    survivors = [running.part("worker"), running.part("gunicorn")]
+    payload = json.loads(lead.read_text())
+    payload["contact"] |= {"email": "sam.roe@example.com", "phone": "", "mobile": ""}
+    lead.write_text(json.dumps(payload | {"leadId": "RF-second"}))
+
+    running.part("postgres").kill()
+    began = time.monotonic()
+    wait_until(lambda: running.send(lead).startswith(("202 ", "200 ")), "a lead is taken", 60)
+    wait_until(lambda: running.states() == ["booked", "booked"], "the lead is booked", 60)
+
+    assert time.monotonic() - began < 60.0
+    assert [running.part("worker"), running.part("gunicorn")] == survivors
+    assert len(running.upstream.posts()) == 2
+
+
+def test_an_outcome_that_came_while_postgresql_was_frozen_is_written_when_it_thaws(
+    start: Callable[..., Running], lead: Path
+) -> None:
+    running = start()
+    running.upstream.fault({"delay": 3})
+    assert running.send(lead).startswith("202 ")
+    wait_until(lambda: running.upstream.posts(), "the sandbox holds the POST open")
+    with frozen(running.part("postgres")):
+        wait_until(lambda: is_answered(running), "Propexo has answered")
+
+    wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
+    assert len(running.upstream.posts()) == 1
+
+
+def is_answered(running: Running) -> bool:
+    answer = requests.get(running.upstream.url + "/_sandbox/requests", timeout=5).json()
+    return all(call["answered_at"] is not None for call in answer["requests"])

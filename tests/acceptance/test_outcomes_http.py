@@ -1,0 +1,206 @@
+"""Requests that wait for their outcome, on a real PostgreSQL and over real gunicorn."""
+
+import concurrent.futures
+import dataclasses
+import datetime as dt
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.serving import LEAD, Answer, Served, served, timed, working, write_mappings
+from tests.upstream import Upstream, served_sandbox
+from tests.waiting import wait_until
+
+
+def listeners(database: str) -> list[int]:
+    """Process ids of PostgreSQL's for the connections that listen."""
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%LISTEN settled'"
+            " AND datname = current_database()"
+        )
+        return [row[0] for row in rows]
+
+
+# --- over HTTP -------------------------------------------------------------------------------
+
+TOKEN = {"scheme": "token", "in": "header", "name": "X-Token", "secrets": ["BOT_SECRET"]}
+SAYS = {
+    "text": "{status} {event}",
+    "booked": {
+        "json": {"say": "You are booked for {booking.starts_at}, {booking.first_name}."},
+    },
+    "held": {"xml": "<Say>A person will call you: {booking.reason}</Say>"},
+}
+#: Half of the server's four threads.
+SEATS = 2
+numbers = itertools.count(1)
+
+
+@dataclasses.dataclass
+class Stage:
+    """A web server, a worker and the sandbox."""
+
+    web: Served
+    upstream: Upstream
+    #: The lead's tour, in the future.
+    at: dt.datetime
+
+    def lead(self, **changes: Any) -> dict[str, Any]:
+        """Somebody new each time, as one person has one tour."""
+        number = next(numbers)
+        at = (self.at + dt.timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        new = {"id": f"L-{number}", "email": f"dana{number}@example.com", "at": at}
+        return dict(LEAD) | new | changes
+
+    def send(self, lead: dict[str, Any], name: str = "bot") -> Answer:
+        headers = {"Content-Type": "application/json", "X-Token": "one"}
+        return self.web.post(name, headers, json.dumps(lead).encode())
+
+
+def sections(wait: str) -> dict[str, Any]:
+    return {"signature": TOKEN, "respond": {"wait": wait, **SAYS}}
+
+
+@pytest.fixture(scope="module")
+def stage(module_database: str, tmp_path_factory: Any) -> Iterator[Stage]:
+    folder: Path = tmp_path_factory.mktemp("mappings")
+    write_mappings(
+        folder,
+        {
+            "bot": sections("20s"),
+            "hasty": sections("1s"),
+            "form": {"signature": TOKEN},
+            "polite": {"signature": TOKEN, "respond": {"text": "{status}"}},
+            "open": {"signature": {"scheme": "none"}, "respond": {"wait": "20s", **SAYS}},
+        },
+    )
+    environ = {"BOT_SECRET": "one", "ADAPTER_LOG_LEVEL": "ERROR", "ADAPTER_WEB_THREADS": "4"}
+    day = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=3)
+    with (
+        served_sandbox() as upstream,
+        working(folder, module_database, upstream, environ),
+        served(folder, module_database, **environ) as web,
+    ):
+        yield Stage(web, upstream, dt.datetime.combine(day, dt.time(18), dt.UTC))
+
+
+def test_a_chatbot_is_told_that_it_is_booked(stage: Stage) -> None:
+    lead = stage.lead()
+    answer, took = timed(lambda: stage.send(lead))
+    hour = dt.datetime.strptime(lead["at"], "%Y-%m-%dT%H:%M:%S%z")
+
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    said = json.loads(answer.body)["say"]
+    assert said.startswith(f"You are booked for {hour:%A} {hour.day} {hour:%B} at ")
+    assert said.endswith(" AM, Dana.")
+    assert took < 15
+    assert lead["email"] in [post["email_1"] for post in stage.upstream.posts()]
+
+
+def test_a_repeat_is_told_the_same_and_so_is_one_with_other_bytes(stage: Stage) -> None:
+    lead = stage.lead()
+    first = stage.send(lead)
+    again = stage.send(lead)
+    changed = stage.send(lead | {"sent": "a second later"})
+
+    assert b"You are booked" in first.body
+    assert again.body == first.body
+    assert changed.body == first.body
+    posted = [post["email_1"] for post in stage.upstream.posts()]
+    assert posted.count(lead["email"]) == 1
+
+
+def test_who_proved_nothing_reads_nothing_of_what_another_one_sent(stage: Stage) -> None:
+    lead = stage.lead(name="Dana Secret")
+    assert b"You are booked" in stage.send(lead, "open").body
+    guessed = stage.send(lead | {"more": 1}, "open")
+
+    assert guessed.body.startswith(b"duplicate ")
+    assert b"Dana" not in guessed.body
+
+
+def test_a_lead_that_a_person_must_look_at_is_told_with_its_reason(stage: Stage) -> None:
+    answer = stage.send(stage.lead(email="nobody"))
+
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("application/xml")
+    assert answer.body.startswith(b"<Say>A person will call you: ")
+    assert len(answer.body) > len("<Say>A person will call you: </Say>")
+
+
+def test_a_webhook_that_is_no_booking_is_told_at_once(stage: Stage) -> None:
+    answer, took = timed(lambda: stage.send(stage.lead(kind="chat")))
+
+    assert answer.body.startswith(b"ignored ")
+    assert took < 10
+
+
+def test_what_is_not_known_in_time_is_accepted_and_told_later(stage: Stage) -> None:
+    lead = stage.lead()
+    stage.upstream.fault({"delay": 3})
+    answer, took = timed(lambda: stage.send(lead, "hasty"))
+
+    assert answer.status == 200
+    assert answer.body.startswith(b"accepted ")
+    assert 1 <= took < 3
+    wait_until(lambda: b"You are booked" in stage.send(lead, "hasty").body, "it is booked")
+
+
+def test_a_connection_that_is_cut_costs_no_answer(stage: Stage) -> None:
+    stage.send(stage.lead())  # the listener has begun
+    wait_until(lambda: len(listeners(stage.web.database)) == 1, "it listens")
+    (pid,) = listeners(stage.web.database)
+    stage.upstream.fault({"delay": 2})
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(stage.send, stage.lead())
+        with psycopg.connect(stage.web.database) as connection:
+            connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+        assert b"You are booked" in answer.result(30).body
+    wait_until(lambda: listeners(stage.web.database) not in ([], [pid]), "it listens again")
+    assert b"You are booked" in stage.send(stage.lead()).body
+
+
+def test_beyond_the_seats_the_answer_comes_at_once_and_others_are_served(stage: Stage) -> None:
+    stage.upstream.fault(*[{"delay": 6}] * SEATS)
+    with concurrent.futures.ThreadPoolExecutor(SEATS) as threads:
+        seated = [threads.submit(stage.send, stage.lead()) for _ in range(SEATS)]
+        wait_until(lambda: in_flight(stage.web.database) == SEATS, "all seats are taken")
+        beyond, took = timed(lambda: stage.send(stage.lead()))
+        form, form_took = timed(lambda: stage.send(stage.lead(), "form"))
+
+        assert beyond.body.startswith(b"accepted ")
+        assert form.status == 202
+        assert max(took, form_took) < 3
+        assert all(b"You are booked" in one.result(30).body for one in seated)
+
+
+def in_flight(database: str) -> int:
+    with psycopg.connect(database) as connection:
+        row = connection.execute("SELECT count(*) FROM bookings WHERE state = 'sending'").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def test_without_a_wait_the_template_is_answered_at_once(stage: Stage) -> None:
+    lead = stage.lead()
+
+    assert [stage.send(lead, "polite").body, stage.send(lead, "polite").body] == [
+        b"accepted",
+        b"duplicate",
+    ]
+
+
+def test_without_the_section_nothing_changes(stage: Stage) -> None:
+    lead = stage.lead()
+    first, second = stage.send(lead, "form"), stage.send(lead, "form")
+
+    assert (first.status, json.loads(first.body)["status"]) == (202, "accepted")
+    assert (second.status, json.loads(second.body)["status"]) == (200, "duplicate")

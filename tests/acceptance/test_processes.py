@@ -1,0 +1,304 @@
+"""`adapter run` as real processes: what dies comes back, and nothing is lost or booked twice."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from adapter.parts import Part
+from adapter.processes import Supervisor
+from tests.ports import free_port
+from tests.running import ADAPTER, MAPPINGS, Running, adapter, begin, environment, is_ready
+from tests.upstream import Clogged
+from tests.waiting import wait_until
+
+
+def test_a_worker_that_is_killed_in_the_post_leaves_unknown_posted_once(
+    start: Callable[..., Running], lead: Path
+) -> None:
+    running = start()
+    running.upstream.fault({"delay": 60})
+    assert running.send(lead).startswith("202 ")
+    wait_until(lambda: running.upstream.posts(), "the sandbox holds the POST open")
+    assert running.states() == ["sending"]
+
+    worker = running.part("worker")
+    worker.send_signal(signal.SIGKILL)
+    worker.wait(10)
+
+    wait_until(lambda: running.states() == ["unknown"], "the booking is unknown", 60)
+    assert running.part("worker").pid != worker.pid
+    assert len(running.upstream.posts()) == 1
+    (booking,) = running.bookings()
+    story = running.adapter("show", str(booking.id)).stdout
+    assert "pending → sending" in story
+    assert "sending → unknown (sender_lost, by worker)" in story
+    assert "posted" in story
+
+
+def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
+    start: Callable[..., Running], lead: Path
+) -> None:
+    """It stands between what it has written down and the first byte; another one takes over."""
+    with Clogged() as upstream, contextlib.ExitStack() as stack:
+        running = start(
+            PROPEXO_TOKEN="sandbox",
+            PROPEXO_BASE_URL=upstream.url,
+            ADAPTER_PROPEXO_TIMEOUT_SECONDS="5",
+        )
+        assert running.send(lead).startswith("202 ")
+        frozen = running.part("worker")
+        wait_until(lambda: is_connecting(frozen, upstream.port), "the worker is connecting")
+        frozen.suspend()
+        stack.callback(frozen.resume)
+        upstream.open()
+        other = subprocess.Popen([*ADAPTER, "worker"], env=running.environ)
+        stack.callback(other.wait, 40)
+        stack.callback(other.terminate)
+        wait_until(lambda: running.states() == ["unknown"], "its lease is over", 60)
+        assert not [request for request in upstream.heard if b"last_name" in request]
+
+        frozen.resume()
+        wait_until(lambda: len(outcomes_of(running)) == 2, "it is begun anew")
+        wait_until(lambda: None not in outcomes_of(running), "that is answered")
+
+        assert outcomes_of(running) == ["not_sent", "rate_limited"]
+        late = [request for request in upstream.heard if b"last_name" in request]
+        assert len(late) == 1, "only what was begun anew"
+
+
+def is_connecting(process: psutil.Process, port: int) -> bool:
+    return any(
+        one.status == psutil.CONN_SYN_SENT and one.raddr and one.raddr.port == port
+        for one in process.net_connections("tcp")
+    )
+
+
+def outcomes_of(running: Running) -> list[str | None]:
+    """The outcomes of the one booking's attempts, in their order."""
+    (booking,) = running.bookings()
+    shown = json.loads(running.adapter("show", str(booking.id), "--json").stdout)
+    return [attempt["outcome"] for attempt in shown["attempts"]]
+
+
+def test_every_part_that_is_killed_comes_back_and_the_next_lead_is_booked(
+    start: Callable[..., Running], lead: Path
+) -> None:
+    running = start()
+    killed = [running.part(word) for word in ("gunicorn", "worker", "postgres")]
+    for process in killed:
+        process.send_signal(signal.SIGKILL)
+    for process in killed:
+        process.wait(10)
+
+    wait_until(lambda: is_ready(running.url), "the web process is back", 60)
+    wait_until(lambda: running.send(lead).startswith(("202 ", "200 ")), "a lead is taken", 60)
+    wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
+    assert len(running.upstream.posts()) == 1
+
+
+@pytest.fixture
+def starting(data_folder: Path) -> Iterator[Running]:
+    """`adapter run` whose worker was begun: the web process needs a second more."""
+    running = begin(data_folder / "data")
+    wait_until(lambda: running.find("worker"), "the worker was begun", 60)
+    yield running
+    running.stop()
+
+
+def test_a_part_that_is_killed_during_the_start_comes_back(starting: Running, lead: Path) -> None:
+    starting.part("worker").kill()
+
+    wait_until(lambda: is_ready(starting.url), "adapter run is ready", 60)
+    wait_until(lambda: starting.send(lead).startswith("202 "), "a lead is taken", 60)
+    wait_until(lambda: starting.states() == ["booked"], "the lead is booked", 60)
+
+
+def test_a_signal_during_the_start_ends_it(starting: Running) -> None:
+    wait_until(lambda: starting.find("gunicorn"), "the web process was begun")
+    web = starting.part("gunicorn")
+    web.suspend()  # it would never be ready
+    family = psutil.Process(starting.process.pid).children(recursive=True)
+
+    starting.process.send_signal(signal.SIGTERM)
+
+    wait_until(lambda: is_told_to_end(web), "the parts are told")
+    web.resume()
+    assert starting.process.wait(60) == 0
+    assert not [process for process in family if process.is_running()]
+
+
+def is_told_to_end(process: psutil.Process) -> bool:
+    """Whether SIGTERM lies there for a process that is suspended (Linux)."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
+    return bool(pending & 1 << signal.SIGTERM - 1)
+
+
+def test_what_breaks_within_a_run_is_not_told_as_a_fault_of_its_folder(tmp_path: Path) -> None:
+    supervisor = Supervisor(environment(tmp_path), print)
+    with pytest.raises(BrokenPipeError), supervisor._alone():
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize(
+    ("words", "starts"), [(["false"], 1), (["true"], 1), (["sh", "-c", "kill -9 $$"], 4)]
+)
+def test_a_part_that_does_not_come_up_is_given_up(words: list[str], starts: int) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start() -> "subprocess.Popen[bytes]":
+        begun.append(subprocess.Popen(words))
+        return begun[-1]
+
+    def is_given_up() -> bool:
+        if not part.gave_up:
+            part.keep_alive(print)
+        return part.gave_up
+
+    part = Part("worker", start)
+    wait_until(is_given_up, "it is given up")
+    assert len(begun) == starts
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_everything(start: Callable[..., Running], number: int) -> None:
+    running = start()
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    assert len(family) >= 4
+
+    running.process.send_signal(number)
+
+    assert running.process.wait(60) == 0
+    assert not [process for process in family if process.is_running()]
+
+
+def test_when_the_supervisor_is_killed_its_parts_stop_and_the_next_start_works(
+    start: Callable[..., Running],
+) -> None:
+    running = start()
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.kill()
+    running.process.wait(10)
+
+    psutil.wait_procs(family, timeout=40)
+    assert not [process for process in family if process.is_running()]
+    again = start()
+    assert is_ready(again.url)
+
+
+def broken_mappings(folder: Path) -> Path:
+    copy = folder / "broken"
+    copy.mkdir()
+    for file in MAPPINGS.glob("*.yaml"):
+        text = file.read_text()
+        (copy / file.name).write_text(
+            text.replace("email_1: contact.email", "e_mail: contact.email")
+        )
+    (copy / "samples").symlink_to(MAPPINGS / "samples")
+    return copy
+
+
+@pytest.mark.parametrize("command", ["run", "web", "worker", "migrate", "bookings"])
+def test_a_wrong_database_url_is_one_clear_line(tmp_path: Path, command: str) -> None:
+    url = "postgresql://someone:hunter2@127.0.0.1:1/leads"
+
+    ended = adapter(environment(tmp_path, DATABASE_URL=url, PROPEXO_TOKEN="any"), command)
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.strip().splitlines()
+    assert "Connection refused" in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("command", ["run", "web", "worker"])
+def test_a_wrong_mapping_is_named_with_its_place(tmp_path: Path, command: str) -> None:
+    folder = broken_mappings(tmp_path)
+
+    ended = adapter(environment(tmp_path, ADAPTER_MAPPINGS_DIR=str(folder)), command)
+
+    assert ended.returncode == 1
+    first = ended.stderr.strip().splitlines()[0]
+    assert first.startswith("adapter: ")
+    assert "rentfeed.yaml:" in first
+    assert "'e_mail'" in first
+
+
+@pytest.mark.parametrize("command", ["run", "web"])
+def test_a_missing_secret_is_named(tmp_path: Path, command: str) -> None:
+    ended = adapter(environment(tmp_path, RENTFEED_SECRET=""), command)
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.strip().splitlines()
+    assert "rentfeed.yaml" in line
+    assert "RENTFEED_SECRET is not set" in line
+
+
+@pytest.mark.parametrize("variable", ["PORT", "ADAPTER_SANDBOX_PORT"])
+def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = adapter(environment(tmp_path, **{variable: port}), "run")
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.strip().splitlines()
+    assert f"port {port}" in line
+    assert variable in line
+
+
+def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
+    ended = adapter(
+        environment(tmp_path, PORT="many", ADAPTER_LATEST_TOUR="9pm", ADAPTER_COLOUR="red"), "run"
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines() == [
+        "adapter: PORT must be a whole number from 1 to 65535",
+        "adapter: ADAPTER_LATEST_TOUR must be a time of day such as 07:00",
+        "adapter: ADAPTER_COLOUR is not a setting of the adapter",
+    ]
+
+
+def test_a_second_run_on_the_same_data_is_refused(start: Callable[..., Running]) -> None:
+    running = start()
+    changes = {"PORT": str(free_port()), "ADAPTER_SANDBOX_PORT": str(free_port())}
+
+    ended = adapter(running.environ | changes, "run")
+
+    assert ended.returncode == 1
+    assert "another adapter runs on" in ended.stderr
+    assert is_ready(running.url)
+
+
+def test_a_worker_without_a_token_does_not_send_leads_nowhere(tmp_path: Path) -> None:
+    ended = adapter(environment(tmp_path, DATABASE_URL="postgresql://127.0.0.1:1/x"), "worker")
+
+    assert ended.returncode == 1
+    assert "PROPEXO_TOKEN is not set" in ended.stderr
+
+
+def test_commands_that_read_leads_say_so_when_there_is_no_database(tmp_path: Path) -> None:
+    ended = adapter(environment(tmp_path), "bookings")
+
+    assert ended.returncode == 1
+    assert "there is no database yet" in ended.stderr
+
+
+def test_leads_can_be_read_while_nothing_runs(start: Callable[..., Running], lead: Path) -> None:
+    running = start()
+    running.send(lead)
+    wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
+    running.process.send_signal(signal.SIGINT)
+    running.process.wait(60)
+
+    assert running.states() == ["booked"]
+    assert "Dana Okafor" in running.adapter("bookings").stdout
+    shown = json.loads(running.adapter("show", str(running.bookings()[0].job_id), "--json").stdout)
+    assert [change["to"] for change in shown["history"]][-1] == "booked"
+    assert running.adapter("show", "999999").returncode == 1

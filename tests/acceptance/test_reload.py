@@ -1,0 +1,205 @@
+"""New mappings under processes that run, as real processes: taken up whole, or not at all."""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from adapter.demo import webhooks
+from tests.running import ADAPTER, MAPPINGS, adapter, environment, is_ready
+from tests.upstream import Upstream
+from tests.waiting import wait_until
+
+
+@dataclasses.dataclass
+class House:
+    """A mappings folder of this test's own, and the processes that read it."""
+
+    folder: Path
+    environ: dict[str, str]
+    said: Path
+    started: list["subprocess.Popen[bytes]"] = dataclasses.field(default_factory=list)
+
+    def start(self, command: str) -> "subprocess.Popen[bytes]":
+        with self.said.open("ab") as said:
+            process = subprocess.Popen([*ADAPTER, command], env=self.environ, stderr=said)
+        self.started.append(process)
+        return process
+
+    def change(self, old: str, new: str) -> None:
+        file = self.folder / "rentfeed.yaml"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    def greet(self, greeting: str) -> None:
+        """The mapping with this line at the top of each lead's notes."""
+        shutil.copy(MAPPINGS / "rentfeed.yaml", self.folder)
+        self.change('    - "{comments}"', f'    - "{greeting}"\n    - "{{comments}}"')
+        self.change("notes: |-\n", f"notes: |-\n        {greeting}\n")
+
+    def waits_for(self, words: str, times: int = 1) -> None:
+        wait_until(lambda: self.said.read_text().count(words) >= times, f"{words!r} is said", 60)
+
+    def is_ready(self) -> bool:
+        return is_ready(f"http://127.0.0.1:{self.environ['PORT']}")
+
+    def send(self, number: int, folder: Path = MAPPINGS) -> str:
+        """Sends one lead, signed as the mapping of that folder says; what the sender is told."""
+        _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC)))
+        payload["leadId"] = f"RF-{number}"
+        payload["contact"]["email"] = f"lead{number}@example.com"
+        payload["contact"]["phone"] = f"(303) 555-01{number:02}"
+        file = self.folder.parent / "lead.json"
+        file.write_text(json.dumps(payload))
+        environ = self.environ | {"ADAPTER_MAPPINGS_DIR": str(folder)}
+        return adapter(environ, "send", "rentfeed", str(file)).stdout
+
+    def notes(self) -> list[str]:
+        """Of all bookings, the newest first."""
+        listed: list[dict[str, Any]] = json.loads(
+            adapter(self.environ, "bookings", "--json").stdout
+        )["bookings"]
+        return [booking["appointment"]["notes"] for booking in listed]
+
+    def notes_of(self, number: int) -> str:
+        """Sends a lead and waits until it was mapped."""
+        before = len(self.notes())
+        self.send(number)
+        wait_until(lambda: len(self.notes()) > before, "the lead is mapped", 60)
+        return self.notes()[0]
+
+
+@contextlib.contextmanager
+def house_in(folder: Path, **changes: str) -> Iterator[House]:
+    mappings = folder / "mappings"
+    shutil.copytree(MAPPINGS, mappings)
+    environ = environment(folder / "data", ADAPTER_MAPPINGS_DIR=str(mappings), **changes)
+    said = folder / "said"
+    said.touch()
+    house = House(mappings, environ, said)
+    try:
+        yield house
+    finally:
+        for process in house.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with house_in(tmp_path) as house:
+        yield house
+
+
+@pytest.fixture
+def parts(tmp_path: Path, database: str, upstream: Upstream) -> Iterator[House]:
+    """For parts that run alone, over a database that is there already."""
+    with house_in(
+        tmp_path, DATABASE_URL=database, PROPEXO_TOKEN="sandbox", PROPEXO_BASE_URL=upstream.url
+    ) as house:
+        yield house
+
+
+def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(house: House) -> None:
+    run = house.start("run")
+    wait_until(house.is_ready, "adapter run is ready", 60)
+
+    house.greet("Good morning")
+    house.waits_for("the changed mappings are taken up")
+    house.waits_for("mappings_renewed", times=2)
+    assert house.notes_of(1).startswith("Good morning\n")
+
+    house.change("email_1: contact.email", "e_mail: contact.email")
+    house.waits_for("the changed mappings are not taken up; the old ones stay:")
+    house.waits_for("unknown field 'e_mail'; did you mean 'email_1'?")
+    assert house.notes_of(2).startswith("Good morning\n"), "the last right mapping serves"
+
+    house.greet("Good evening")
+    house.waits_for("the changed mappings are taken up", times=2)
+    house.waits_for("mappings_renewed", times=4)
+    assert house.notes_of(3).startswith("Good evening\n")
+
+    run.send_signal(signal.SIGHUP)
+    house.waits_for("the changed mappings are taken up", times=3)
+    assert "ended with" not in house.said.read_text(), "no part had to be started again"
+
+
+def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: House) -> None:
+    parts.start("web")
+    worker = parts.start("worker")
+    wait_until(parts.is_ready, "web is ready", 60)
+    parts.waits_for("worker_started")
+
+    parts.greet("Good morning")
+    worker.send_signal(signal.SIGHUP)
+    parts.waits_for("mappings_renewed")
+    assert parts.notes_of(1).startswith("Good morning\n")
+
+    parts.change("email_1: contact.email", "e_mail: contact.email")
+    worker.send_signal(signal.SIGHUP)
+    parts.waits_for("unknown field 'e_mail'")
+    assert parts.notes_of(2).startswith("Good morning\n")
+    assert worker.poll() is None
+
+
+def test_a_lone_web_takes_up_new_mappings_on_sighup(parts: House) -> None:
+    web = parts.start("web")
+    wait_until(parts.is_ready, "web is ready", 60)
+    assert "202" in parts.send(1)
+
+    parts.change("X-RentFeed-Signature", "X-Newer-Signature")
+    assert "401" in parts.send(2, parts.folder), "nothing changes unasked"
+    web.send_signal(signal.SIGHUP)
+    wait_until(lambda: "202" in parts.send(2, parts.folder), "the new header is known", 60)
+    wait_until(lambda: "401" in parts.send(3), "the old workers have gone", 60)
+    signed_anew = shutil.copytree(parts.folder, parts.folder.parent / "newer")
+
+    parts.change("email_1: contact.email", "e_mail: contact.email")
+    web.send_signal(signal.SIGHUP)
+    parts.waits_for("unknown field 'e_mail'")
+    assert "202" in parts.send(4, signed_anew), "the last right mapping serves"
+
+    for worker in psutil.Process(web.pid).children():
+        worker.kill()
+    wait_until(lambda: "202" in parts.send(5, signed_anew), "and in a worker born later", 60)
+    assert web.poll() is None
+
+
+def test_a_new_mapping_without_its_secret_is_refused(parts: House) -> None:
+    web = parts.start("web")
+    wait_until(parts.is_ready, "web is ready", 60)
+
+    parts.change("secrets: [RENTFEED_SECRET]", "secrets: [NEWER_SECRET]")
+    web.send_signal(signal.SIGHUP)
+
+    parts.waits_for("NEWER_SECRET is not set")
+    assert "202" in parts.send(1)
+
+
+def test_a_closed_terminal_stops_adapter_run(house: House) -> None:
+    child, terminal = pty.fork()
+    if not child:
+        with house.said.open("wb") as said:
+            os.dup2(said.fileno(), 2)
+            os.execve(ADAPTER[0], [*ADAPTER, "run"], house.environ)
+    wait_until(house.is_ready, "adapter run is ready", 60)
+    family = psutil.Process(child).children(recursive=True)
+
+    os.close(terminal)
+
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert not [process for process in family if process.is_running()]

@@ -1,0 +1,153 @@
+"""Vectors and hostile requests once more, through a running gunicorn."""
+
+import base64
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.signatures import PRESETS
+from tests.presets import NOW, SECRET, delivery, hostile_requests
+from tests.serving import Answer, Served, served, target_of, write_mappings
+from tests.timed_web import PUBLIC_URLS
+from tests.vectors import VECTORS, files
+
+needs_vectors = pytest.mark.skipif(not VECTORS.is_dir(), reason="../shared/vectors is not there")
+
+UNLIMITED = {
+    "ADAPTER_ADDRESS_LIMIT_PER_MINUTE": "1000000",
+    "ADAPTER_SOURCE_LIMIT_PER_MINUTE": "1000000",
+    "ADAPTER_MAX_BODY_BYTES": str(4 * 1024 * 1024),
+    "ADAPTER_LOG_LEVEL": "ERROR",
+}
+PUBLIC_URL = "https://hooks.example.com"
+REFUSED = {"error": "signature not accepted"}
+
+
+def vectors(folder: str) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in files(folder)]
+
+
+def source_of(vector: dict[str, Any]) -> str:
+    """Vectors with the same provider and secrets share a source."""
+    shared = [vector["provider"], *secrets_of(vector), vector.get("verify_token")]
+    return f"v{zlib.crc32(json.dumps(shared).encode())}"
+
+
+def secrets_of(vector: dict[str, Any]) -> list[str]:
+    secrets: list[str] = vector.get("secrets") or [vector.get("secret") or "unused"]
+    return secrets
+
+
+def sections_of(vector: dict[str, Any], environ: dict[str, str]) -> dict[str, Any]:
+    """The mapping's sections for a vector; its secrets go into the environment."""
+    name = source_of(vector).upper()
+    secrets = {f"{name}_{number}": text for number, text in enumerate(secrets_of(vector))}
+    environ |= secrets
+    sections: dict[str, Any] = {
+        "signature": {"preset": vector["provider"], "secrets": list(secrets)}
+    }
+    if vector["provider"] == "slack":
+        sections["handshake"] = "slack"
+    if "verify_token" in vector:
+        environ[f"{name}_TOKEN"] = vector["verify_token"]
+        sections["handshake"] = {"meta": f"{name}_TOKEN"}
+    return sections
+
+
+def call(web: Served, vector: dict[str, Any]) -> Answer:
+    public_url, target = target_of(vector["url"])
+    own = [
+        ("X-Tests-Source", source_of(vector)),
+        ("X-Tests-Now", str(vector.get("now", 0))),
+        ("X-Tests-Public-Url", public_url),
+    ]
+    headers = vector.get("headers_list") or list(vector.get("headers", {}).items())
+    body = base64.b64decode(vector.get("body_base64", ""))
+    return web.call(vector["method"], target, [*own, *headers], body)
+
+
+@pytest.fixture(scope="module")
+def web(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Every vector's and every preset's source, with the secrets that they want."""
+    environ = UNLIMITED | {"PRESET_SECRET": SECRET}
+    preset = {"secrets": ["PRESET_SECRET"]}
+    mappings: dict[str, dict[str, Any]] = {
+        PUBLIC_URL: {f"preset-{name}": {"signature": {"preset": name} | preset} for name in PRESETS}
+    }
+    for vector in [*vectors("signatures"), *vectors("handshake")]:
+        if vector.get("secret") == "":
+            continue  # nothing starts with an empty secret; test_signature_vectors says so
+        of_url = mappings.setdefault(target_of(vector["url"])[0], {})
+        of_url[source_of(vector)] = sections_of(vector, environ)
+    folder = tmp_path_factory.mktemp("mappings")
+    for number, of_url in enumerate(mappings.values()):
+        (folder / str(number)).mkdir()
+        write_mappings(folder / str(number), of_url)
+    environ[PUBLIC_URLS] = ",".join(mappings)
+    with served(folder, module_database, entry="tests.timed_web:application()", **environ) as web:
+        yield web
+
+
+@pytest.mark.corpus
+@needs_vectors
+@pytest.mark.parametrize("path", files("signatures"), ids=lambda path: path.stem)
+def test_the_vector_agrees_over_http(web: Served, path: Path) -> None:
+    vector = json.loads(path.read_text())
+    if not vector["secret"]:
+        pytest.skip("an empty secret stops the start")
+    answer = call(web, vector)
+
+    if vector["valid"]:
+        assert answer.status in (200, 202), f"{vector['why']}: {answer}"
+    elif vector["method"] != "POST":
+        assert answer.status == 405
+    else:
+        assert (answer.status, json.loads(answer.body)) == (401, REFUSED), vector["why"]
+
+
+@pytest.mark.corpus
+@needs_vectors
+@pytest.mark.parametrize("path", files("handshake"), ids=lambda path: path.stem)
+def test_the_handshake_agrees_over_http(web: Served, path: Path) -> None:
+    vector = json.loads(path.read_text())
+    answer = call(web, vector)
+
+    assert answer.status == vector["expected_status"], vector["why"]
+    assert answer.body.decode() == (vector["expected_body"] or "")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def is_sendable(headers: dict[str, str]) -> bool:
+    """Whether a client can put it on the wire, and a server reads it at all."""
+    return all(
+        text.isprintable() and text.isascii() and len(text) < 8000 for text in headers.values()
+    )
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_hostile_request_is_401_and_nothing_else(web: Served, name: str) -> None:
+    own = {
+        "X-Tests-Source": f"preset-{name}",
+        "X-Tests-Now": str(NOW),
+        "X-Tests-Public-Url": PUBLIC_URL,
+    }
+    signed = delivery(name)
+    accepted = web.call("POST", target_of(signed.url)[1], own | dict(signed.headers), signed.body)
+    assert accepted.status in (200, 202), "the preset's own delivery must pass"
+
+    statuses = set()
+    for request in hostile_requests(name):
+        target = target_of(request.url)[1]
+        if not is_sendable(dict(request.headers)) or not re.fullmatch(r"/[!-~]{,3500}", target):
+            continue
+        answer = web.call("POST", target, own | dict(request.headers), request.body)
+        statuses.add((answer.status, answer.body.strip()))
+
+    assert {status for status, _ in statuses} == {401}
+    assert len(statuses) == 1, "one opaque body"

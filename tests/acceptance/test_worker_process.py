@@ -1,0 +1,131 @@
+"""The worker as a process: what is in flight is finished, and a dead one's tasks come back."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adapter.embedded import EmbeddedServer
+from adapter.pulse import DEAD
+from tests.house import SECRETS, House, tour
+from tests.paths import MAPPINGS
+from tests.running import Running
+from tests.upstream import Upstream
+from tests.waiting import wait_until
+
+
+def test_a_stop_finishes_what_is_in_flight(start: Callable[..., Running], lead: Path) -> None:
+    running = start()
+    running.upstream.fault({"delay": 4})
+    assert running.send(lead).startswith("202 ")
+    wait_until(lambda: running.upstream.posts(), "the sandbox holds the POST open")
+    worker = running.part("worker")
+    for _ in range(50):
+        worker.send_signal(signal.SIGTERM)
+    worker.wait(25)
+
+    url = EmbeddedServer(Path(running.environ["ADAPTER_DATA_DIR"])).url
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT outcome, status FROM attempts").fetchone()
+    assert row == ("accepted", 200)
+    assert len(running.upstream.posts()) == 1
+
+
+# --- a process that lives and works no more ----------------------------------------------------
+
+#: A worker in which one part hangs for ever, and that shall notice it soon.
+BROKEN = """
+import sys, threading, time
+from adapter import worker
+from adapter.cli import main
+from adapter.pipeline import Pipeline
+
+worker.RECOVERY_SECONDS = 0.2
+worker.DEAD_SECONDS, worker.GRACE_SECONDS, worker.FORCE_SECONDS = {limits}
+
+def hang(*_):
+    threading.Event().wait()
+
+async def block(_):
+    time.sleep(600)
+
+{part} = {fault}
+sys.argv = ["adapter", "worker"]
+main()
+"""
+
+
+@contextlib.contextmanager
+def broken_worker(
+    house: House, upstream: Upstream, part: str, fault: str, limits: tuple[float, float, float]
+) -> Iterator["subprocess.Popen[str]"]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    given = {
+        "DATABASE_URL": house.pipeline.store.url,
+        "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
+        "PROPEXO_TOKEN": "sandbox",
+        "PROPEXO_BASE_URL": upstream.url,
+        "ADAPTER_WORKER_CONCURRENCY": "8",
+        "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "1",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", BROKEN.format(part=part, fault=fault, limits=limits)],
+        env=kept | SECRETS | given,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("part", "fault", "dead"),
+    [
+        ("Pipeline.recover", "hang", "recovery"),
+        ("worker.release_stalled", "block", "recovery"),
+        ("Pipeline.map_event", "hang", "tasks"),
+    ],
+)
+def test_a_worker_whose_threads_are_dead_says_so_and_ends(
+    house: House, upstream: Upstream, part: str, fault: str, dead: str
+) -> None:
+    for number in range(12):
+        house.receive("rentfeed", tour(leadId=f"RF-{number}"))
+    with broken_worker(house, upstream, part, fault, (3.0, 600.0, 0.0)) as process:
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == DEAD
+    (line,) = [
+        line for line in map(json.loads, said.splitlines()) if line["event"] == "part_is_dead"
+    ]
+    assert (line["level"], line["part"]) == ("critical", dead)
+
+
+def test_a_stop_does_not_wait_for_what_hangs(house: House, upstream: Upstream) -> None:
+    event_id = house.receive("rentfeed", tour()).event_id
+    with broken_worker(house, upstream, "Pipeline.map_event", "hang", (600.0, 1.0, 1.0)) as process:
+        wait_until(lambda: event_id in doing(house), "the task hangs")
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+
+    assert process.returncode == DEAD
+    assert "stopped_by_force" in said
+
+
+def doing(house: House) -> list[int]:
+    """Rows that a worker looks at now."""
+    with house.pipeline.store.transaction() as leads:
+        rows = leads.connection.execute(
+            "SELECT (args->>'row_id')::bigint AS row FROM procrastinate_jobs WHERE status = 'doing'"
+        ).fetchall()
+    return [row["row"] for row in rows]

@@ -1,0 +1,93 @@
+"""A running gunicorn over the bundled mappings."""
+
+import dataclasses
+import os
+import socket
+import subprocess
+
+import requests
+
+from adapter import senders, signatures, store
+from adapter.config import Settings
+from adapter.processes import web_command
+from adapter.sources import Source
+from tests.house import loaded
+from tests.paths import MAPPINGS
+
+SECRETS = {
+    "RENTFEED_SECRET": "a-secret-of-rentfeed",
+    "LEASEBOT_SECRET": "a-secret-of-leasebot",
+    "TYPEFORM_SECRET": "a-secret-of-typeform",
+}
+
+
+LIMIT = 64 * 1024
+
+
+@dataclasses.dataclass
+class Web:
+    """A running gunicorn."""
+
+    port: int
+    database: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def signed(self, name: str = "rentfeed", body: bytes = b"{}") -> signatures.Request:
+        return senders.signed(
+            source(name),
+            SECRETS[source(name).secrets[-1]],
+            body=body,
+            content_type="application/json",
+            adapter_url=self.url,
+        )
+
+    def post(self, body: bytes, **headers: str) -> requests.Response:
+        request = self.signed(body=body)
+        return requests.post(
+            request.url, data=body, headers=dict(request.headers) | headers, timeout=10
+        )
+
+    def kept_alive(self) -> socket.socket:
+        """A connection that has asked something and stays open."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        return connection
+
+    def events(self) -> int:
+        with store.Store(self.database) as opened, opened.transaction() as leads:
+            return len(leads.events(limit=10_000))
+
+
+def source(name: str) -> Source:
+    return loaded(MAPPINGS)[name]
+
+
+def start_web(
+    database: str, port: int, *, workers: int = 2, is_hasty: bool = False, **environ: str
+) -> "subprocess.Popen[bytes]":
+    settings = Settings(port=port, web_workers=workers, web_threads=4)
+    command = web_command(settings)
+    if is_hasty:
+        command[command.index("adapter.serving.Worker")] = "tests.hasty_web.Worker"
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.Popen(
+        command,
+        env=kept
+        | SECRETS
+        | {
+            "DATABASE_URL": database,
+            "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
+            "ADAPTER_MAX_BODY_BYTES": str(LIMIT),
+        }
+        | environ,
+    )
+
+
+def is_up(url: str) -> bool:
+    try:
+        return requests.get(url + "/healthz", timeout=2).ok
+    except requests.RequestException:
+        return False

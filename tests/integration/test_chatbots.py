@@ -1,0 +1,112 @@
+"""What chatbots and voice agents are answered: in their own shape, in true words, in time.
+
+The schemas are written from each sender's documentation, whose address stands beside them.
+"""
+
+import json
+
+import pytest
+
+from adapter.answers import Finding, Outcome, Respond, finding_from, seconds_from
+from adapter.events import BookingState, EventState, Kind
+from adapter.mapping import Delivery
+from tests.chatbots import BOTS, IN_TOUCH, SCHEMAS, SOURCES, is_understood, sample_of
+from tests.rows import booking
+
+
+def answer_of(name: str, found: Finding) -> tuple[str, str]:
+    source = SOURCES[name]
+    body, content_type, query = sample_of(source)
+    asked = source.asked(Delivery(body=body, content_type=content_type, query=query))
+    assert source.respond is not None
+    reply = Respond.from_section(source.respond).reply(found, asked)
+    return reply.body, reply.mimetype
+
+
+FINDINGS = {
+    **{str(state): finding_from(5, EventState.MAPPED, [booking(state)]) for state in BookingState},
+    **{
+        f"guest card {state}": finding_from(
+            5, EventState.MAPPED, [booking(state, kind=Kind.PROSPECT, starts_at=None)]
+        )
+        for state in BookingState
+    },
+    "event received": finding_from(5, EventState.RECEIVED, []),
+    "event held": finding_from(5, EventState.HELD, []),
+    "event ignored": finding_from(5, EventState.IGNORED, []),
+}
+
+
+def test_each_sender_that_waits_has_a_schema() -> None:
+    assert sorted([*SCHEMAS, "twilio-sms"]) == BOTS
+
+
+@pytest.mark.parametrize("name", BOTS)
+@pytest.mark.parametrize("found", FINDINGS.values(), ids=FINDINGS)
+def test_every_outcome_is_told_in_the_senders_shape(name: str, found: Finding) -> None:
+    body, mimetype = answer_of(name, found)
+
+    assert is_understood(name, body), body
+    assert mimetype == ("application/xml" if name == "twilio-sms" else "application/json")
+    assert ("You are booked" in body) is (found.outcome is Outcome.BOOKED)
+    assert ("You are booked for Saturday 14 March at 2:30 PM." in body) is (
+        found.outcome is Outcome.BOOKED
+    )
+    assert (IN_TOUCH in body) is (found.outcome is Outcome.PROSPECT)
+
+
+@pytest.mark.parametrize("name", BOTS)
+def test_a_name_that_would_like_to_be_markup_leaves_the_shape_whole(name: str) -> None:
+    source = SOURCES[name]
+    assert source.respond is not None
+    nasty = {"say": {"booked": '{booking.first_name}"}}<Message>&\n'}}
+    body, content_type, query = sample_of(source)
+    asked = source.asked(Delivery(body=body, content_type=content_type, query=query))
+    one = booking(BookingState.BOOKED, appointment={"first_name": '"]}<Response/>&amp;\x00'})
+    found = finding_from(5, EventState.MAPPED, [one])
+
+    assert is_understood(
+        name, Respond.from_section(source.respond | nasty).reply(found, asked).body
+    )
+
+
+def test_each_tool_call_of_vapi_is_told_its_own_outcome() -> None:
+    bookings = [
+        booking(BookingState(state), id=number)
+        for number, state in enumerate(("booked", "failed", "held"))
+    ]
+    body, _ = answer_of("vapi", finding_from(5, EventState.MAPPED, bookings))
+    results = {one["toolCallId"]: one["result"] for one in json.loads(body)["results"]}
+
+    assert list(results) == ["toolu_01", "toolu_02", "toolu_03"]
+    assert results["toolu_01"].startswith("You are booked for ")
+    assert results["toolu_02"].startswith("We could not book ")
+    assert results["toolu_03"].startswith("We have your request. ")
+
+
+def test_what_is_no_tool_call_has_no_results() -> None:
+    source = SOURCES["vapi"]
+    asked = source.asked(Delivery(body=b'{"message": {"type": "status-update"}}'))
+    assert source.respond is not None
+    body = Respond.from_section(source.respond).reply(FINDINGS["event ignored"], asked).body
+
+    assert json.loads(body) == {"results": []}
+
+
+def test_what_cannot_be_read_is_answered_all_the_same() -> None:
+    for name in BOTS:
+        source = SOURCES[name]
+        assert source.respond is not None
+        asked = source.asked(Delivery(body=b"{not json"))
+        assert Respond.from_section(source.respond).reply(FINDINGS["event held"], asked).body
+
+
+@pytest.mark.parametrize("name", BOTS)
+def test_the_wait_ends_before_the_sender_does(name: str) -> None:
+    respond = SOURCES[name].respond
+    assert respond is not None
+
+    assert seconds_from(respond["wait"]) < seconds_from(respond["deadline"])
+
+
+# --- over HTTP -------------------------------------------------------------------------------

@@ -1,0 +1,219 @@
+"""What the console shows and does, as commands."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import pytest
+
+from adapter.cli import commands
+from adapter.events import BookingState
+from adapter.exceptions import NotPossible
+from tests.house import SECRETS, House, settle
+from tests.leads import lead, same_person
+from tests.paths import MAPPINGS
+from tests.upstream import Upstream
+
+PASSWORD = "correct horse battery"
+
+
+class Shell:
+    """Types commands beside a database."""
+
+    def __call__(self, *arguments: str, exit_code: int = 0, stdin: str | None = None) -> str:
+        ended = click.testing.CliRunner().invoke(commands, arguments, input=stdin)
+        if ended.exception and not isinstance(ended.exception, SystemExit):
+            raise ended.exception
+        assert ended.exit_code == exit_code, ended.output
+        return str(ended.output)
+
+    def json(self, *arguments: str, exit_code: int = 0) -> Any:
+        return json.loads(self(*arguments, "--json", exit_code=exit_code))
+
+
+@pytest.fixture
+def shell(database: str, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(MAPPINGS))
+    return Shell()
+
+
+def held(house: House, number: int = 1) -> int:
+    (booking,) = house.mapped("rentfeed", lead(number, time="11:30 PM"))
+    assert booking.state is BookingState.HELD
+    return booking.id
+
+
+def test_the_queue_tells_what_is_wrong_and_what_to_do(house: House, shell: Shell) -> None:
+    assert shell("queue").strip() == "nothing waits"
+    numbers = [held(house, number) for number in (1, 2)]
+    text = shell("queue")
+    assert "2 leads of rentfeed: held (held_by_mapping)" in text
+    assert "agree on a time" in text
+    assert "rentfeed.yaml:" in text
+    (group,) = shell.json("queue")["groups"]
+    assert (group["leads"], group["field"]) == (2, "starts_at")
+    waiting = shell.json("queue", group["group"])["waiting"]
+    assert [one["id"] for one in waiting] == numbers
+    assert "no group 123 waits" in shell("queue", "123", exit_code=1)
+
+
+def test_a_held_webhook_waits_in_the_queue_too(house: House, shell: Shell) -> None:
+    house.pipeline.map_event(house.receive("rentfeed", b"{").event_id)
+    (group,) = shell.json("queue")["groups"]
+    assert (group["kind"], group["leads"]) == ("event", 1)
+    assert [one["state"] for one in shell.json("queue", group["group"])["waiting"]] == ["held"]
+
+
+def test_a_tour_is_confirmed_by_whoever_saw_it(
+    house: House, shell: Shell, upstream: Upstream
+) -> None:
+    number = held(house)
+    shell("confirm", str(number), "--by", "ana")
+    assert house.state(number) is BookingState.BOOKED
+    (twin,) = house.mapped("website", _website())
+    assert twin.state is not BookingState.BOOKED
+    assert upstream.posts() == []
+    acts = shell.json("audit", "--by", "ana")["acts"]
+    assert [(act["act"], act["lead_id"]) for act in acts] == [("confirmed", number)]
+
+
+def test_what_still_waits_does_not_go_out_after_a_confirmed_tour(
+    house: House, shell: Shell, upstream: Upstream
+) -> None:
+    """An older request and the same tour by another road wait, and an agent has booked by hand."""
+    (older,) = house.mapped("rentfeed", same_person(1, time="2:30 PM"))
+    house.clock.advance(60)
+    (held_one,) = house.mapped("rentfeed", same_person(2, time="11:30 PM"))
+    assert (older.state, held_one.state) == (BookingState.PENDING, BookingState.HELD)
+    shell("confirm", str(held_one.id))
+    settle(house)
+    assert house.state(older.id) is BookingState.SUPERSEDED
+    assert upstream.posts() == []
+
+
+def test_a_tour_is_not_confirmed_over_a_newer_request_that_waits(
+    house: House, shell: Shell
+) -> None:
+    (held_one,) = house.mapped("rentfeed", same_person(1, time="11:30 PM"))
+    house.clock.advance(60)
+    (newer,) = house.mapped("rentfeed", same_person(2, time="2:30 PM"))
+    assert newer.state is BookingState.PENDING
+    with pytest.raises(NotPossible, match=f"a newer request .* waits: booking {newer.id}"):
+        shell("confirm", str(held_one.id))
+    assert house.state(held_one.id) is BookingState.HELD
+
+
+def _website() -> Any:
+    return json.loads((MAPPINGS / "samples" / "website-response.json").read_text())
+
+
+def test_an_unknown_booking_that_stands_in_knock_is_confirmed(
+    house: House, shell: Shell, upstream: Upstream
+) -> None:
+    (booking,) = house.mapped("rentfeed", lead(1))
+    upstream.fault({"drop": "after"})
+    house.send()
+    assert house.state(booking.id) is BookingState.UNKNOWN
+    shell("confirm", str(booking.id))
+    assert house.state(booking.id) is BookingState.BOOKED
+    assert len(upstream.posts()) == 1
+
+
+def test_stats_tell_whether_all_is_well(house: House, shell: Shell) -> None:
+    held(house)
+    found = shell.json("stats")
+    assert found["waiting"] == 1
+    assert found["sending"]["limit"] == 120
+    assert [one["source"] for one in found["sources"]] == ["leasebot", "rentfeed", "website"]
+    text = shell("stats")
+    assert "1 waiting for a person" in text
+    assert "sending: on" in text
+
+
+def test_the_export_is_csv_and_its_sums_add_up(house: House, shell: Shell) -> None:
+    held(house, 1)
+    house.mapped("rentfeed", lead(2))
+    settle(house)
+    rows = shell("export", "--since", "2026-03-01", "--until", "2026-04-01").splitlines()
+    assert len(rows) == 3
+    assert len(shell("export", "--state", "booked").splitlines()) == 2
+    acts = [(act["act"], act["detail"]) for act in shell.json("audit")["acts"]]
+    assert ("exported", "state=booked") in acts
+    (line,) = shell.json("export", "--sums")["sums"]
+    assert (line["received"], line["booked"], line["held"]) == (2, 1, 1)
+    assert len(shell("export", "--sums", "--until", "2026-03-01").splitlines()) == 1
+
+
+def test_an_edited_mapping_is_tried_over_stored_webhooks(
+    house: House, shell: Shell, tmp_path: Path
+) -> None:
+    held(house)
+    text = (MAPPINGS / "rentfeed.yaml").read_text()
+    same, edited, wrong = (tmp_path / name for name in ("same.yaml", "edited.yaml", "wrong.yaml"))
+    same.write_text(text)
+    edited.write_text(text.replace("email_1: contact.email", "email_1: contact.mail"))
+    wrong.write_text(text.replace("dedupe: leadId", "dedup: leadId"))
+    assert "0 of 1 webhooks would change" in shell("backtest", "rentfeed", str(same))
+    told = shell("backtest", "rentfeed", str(edited), exit_code=1)
+    assert re.search(r'0\.email_1: "[^"]+@example\.com" → null', told)
+    (one,) = shell.json("backtest", "rentfeed", str(edited), exit_code=1)["events"]
+    acts = [(act["act"], act["detail"]) for act in shell.json("audit")["acts"]]
+    assert acts == [("backtested", "rentfeed")] * 3
+    assert one["fields"]["0.email_1"][1] is None
+    with pytest.raises(Exception, match="dedup"):
+        shell("backtest", "rentfeed", str(wrong))
+    assert len(house.story(one["event_id"]).bookings) == 1
+
+
+def test_people_are_added_listed_and_removed(shell: Shell) -> None:
+    assert shell.json("users")["users"] == []
+    shell("users", "add", "ana", stdin=f"{PASSWORD}\n{PASSWORD}\n")
+    shell("users", "add", "rob", "--role", "read", "--password", PASSWORD)
+    assert shell.json("users")["users"] == [
+        {"name": "ana", "role": "operate"},
+        {"name": "rob", "role": "read"},
+    ]
+    shell("users", "remove", "ana")
+    assert "there is no ana" in shell("users", "remove", "ana", exit_code=1)
+    acts = [(act["act"], act["detail"]) for act in reversed(shell.json("audit")["acts"])]
+    assert acts == [
+        ("user_added", "ana operate"),
+        ("user_added", "rob read"),
+        ("user_removed", "ana operate"),
+    ]
+    with pytest.raises(Exception, match="a password has 10 to 200"):
+        shell("users", "add", "lou", "--password", "short")
+    with pytest.raises(Exception, match="a name is letters"):
+        shell("users", "add", "lou,rob", "--password", PASSWORD)
+
+
+def test_people_can_be_given_by_the_environment(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = shell("users", "add", "lou", "--print", "--password", PASSWORD).strip()
+    monkeypatch.setenv("ADAPTER_USERS", entry)
+    assert shell.json("users")["users"] == [{"name": "lou", "role": "operate"}]
+    monkeypatch.setenv("ADAPTER_USERS", "lou:boss:scrypt:x")
+    with pytest.raises(Exception, match="ADAPTER_USERS must be entries"):
+        shell("users")
+
+
+def test_a_look_is_written_down(house: House, shell: Shell) -> None:
+    number = held(house)
+    shell("show", str(number))
+    (act,) = shell.json("audit")["acts"]
+    assert (act["act"], act["lead_id"]) == ("looked", house.booking(number).event_id)
+
+
+def test_bookings_are_found_by_what_one_knows(house: House, shell: Shell) -> None:
+    payload = lead(1)
+    payload["contact"] |= {"email": "findme@example.com"}
+    (booking,) = house.mapped("rentfeed", payload)
+    house.mapped("rentfeed", lead(2))
+    found = shell.json("bookings", "--search", "findme@", "--community", "maple-court")["bookings"]
+    assert [one["id"] for one in found] == [booking.id]

@@ -1,0 +1,437 @@
+"""communities.yaml against Propexo's lists, over HTTP to the sandbox; and the routing report."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from adapter.cli import commands
+from adapter.config import Policy, Settings
+from adapter.directory import Directory, PacedReads
+from adapter.exceptions import ConfigurationError, NotSent, UpstreamError
+from adapter.propexo import Page, Propexo
+from adapter.repairs import Repairs
+from adapter.sandbox.catalog import DEFAULT, catalog_from
+from adapter.sources import check
+from adapter.sources.communities import communities_from_folder
+from adapter.store import GateRow, Senders, Store
+from adapter.store.statements import STATEMENTS
+from tests.house import START, Clock, House
+from tests.leads import lead
+from tests.paths import MAPPINGS
+from tests.running import SECRETS
+from tests.upstream import Upstream, served_sandbox
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def listed() -> Iterator[Upstream]:
+    """A sandbox that lists what `adapter sandbox` does by itself."""
+    with served_sandbox(catalog=DEFAULT) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The bundled mappings, for a test to spoil."""
+    return Path(shutil.copytree(MAPPINGS, tmp_path / "mappings"))
+
+
+@pytest.fixture
+def run(
+    listed: Upstream, database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(folder))
+    monkeypatch.setenv("PROPEXO_TOKEN", "sandbox")
+    monkeypatch.setenv("PROPEXO_BASE_URL", listed.url)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(commands, ["communities", *arguments], catch_exceptions=False)
+
+    return run
+
+
+def spoil(folder: Path, old: str, new: str) -> None:
+    file = folder / "communities.yaml"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
+
+
+# --- what is configured
+
+
+def test_the_configured_communities_are_listed(run: Run) -> None:
+    rows = run().output.splitlines()
+    assert rows[0].split() == ["community", "community_id", "time", "zone", "source", "attribution"]
+    assert [row.split() for row in rows if "website" in row] == [
+        ["maple-court", "com_maple", "America/Denver", "website", "att_website_m"]
+    ]
+    (maple, _) = json.loads(run("--json").output)["communities"]
+    assert maple["known_as"]["rentfeed"] == ["20417", "Maple Court"]
+
+
+def test_a_wrong_file_is_told_as_ever(run: Run, folder: Path) -> None:
+    spoil(folder, "timezone: America/Denver", "timezone: Denver")
+    with pytest.raises(ConfigurationError, match=r"communities\.yaml:5:3: maple-court\.timezone"):
+        run()
+
+
+# --- check
+
+
+def test_the_bundled_communities_fit_the_sandbox(run: Run, folder: Path) -> None:
+    ended = run("check")
+    assert (ended.exit_code, ended.output) == (
+        0,
+        f"{folder}/communities.yaml: Propexo knows all of it\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "integration_id: int_7Qm2",
+            "integration_id: int_7Qm3",
+            (
+                "3:3: maple-court.integration_id: this token knows no integration 'int_7Qm3'; "
+                "did you mean 'int_7Qm2' (Made-up Living)?"
+            ),
+        ),
+        (
+            "community_id: com_harbor",
+            "community_id: com_harbour",
+            (
+                "14:3: harbor-flats.community_id: the integration 'int_7Qm2' has no community "
+                "'com_harbour'; did you mean 'com_harbor' (Harbor Flats)?"
+            ),
+        ),
+        (
+            "rentfeed: att_rentfeed_m",
+            "rentfeed: XY",
+            (
+                "6:19: maple-court.attributions.rentfeed: there is no attribution 'XY'; there is "
+                "att_rentfeed_m (RentFeed), att_website_m (Property Website), att_chat_m (Chat), "
+                "att_drive_by_m (Drive by)"
+            ),
+        ),
+        (
+            "leasebot: att_chat_m",
+            "leasebot: att_chat_h",
+            (
+                "6:69: maple-court.attributions.leasebot: 'att_chat_h' belongs to Harbor Flats "
+                "(com_harbor); did you mean 'att_chat_m' (Chat)?"
+            ),
+        ),
+        (
+            "rentfeed: att_rentfeed_m",
+            'rentfeed: { Zillow: att_website_m, "*": att_rentfeed_e }',
+            (
+                "6:54: maple-court.attributions.rentfeed.*: 'att_rentfeed_e' belongs to Elm Row "
+                "(com_elm); did you mean 'att_rentfeed_m' (RentFeed)?"
+            ),
+        ),
+    ],
+)
+def test_each_mistake_is_told_with_its_place(
+    run: Run, folder: Path, old: str, new: str, said: str
+) -> None:
+    spoil(folder, old, new)
+    ended = run("check")
+    assert (ended.exit_code, ended.output) == (1, f"{folder}/communities.yaml:{said}\n")
+    (problem,) = json.loads(run("check", "--json").output)["problems"]
+    assert said.endswith(problem["message"])
+    assert f"{problem['line']}:{problem['column']}: {problem['field']}: " in said
+
+
+def test_a_community_of_another_integration_is_told(
+    run: Run, listed: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"name": "Maple Court", "attributions": {}}
+    catalog = {
+        "int_7Qm2": {"name": "", "communities": {"com_harbor": place}},
+        "int_8": {"name": "", "communities": {"com_maple": place}},
+    }
+    with served_sandbox(catalog=catalog_from(catalog)) as other:
+        monkeypatch.setenv("PROPEXO_BASE_URL", other.url)
+        output = run("check").output
+    assert "maple-court.community_id: 'com_maple' belongs to the integration 'int_8'\n" in output
+    assert "there is no attribution 'att_rentfeed_h'; there is none\n" in output
+
+
+def test_lists_that_cannot_be_read_say_why(
+    run: Run, listed: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed.fault({"on": "list", "status": 401})
+    with pytest.raises(ConfigurationError, match=r"Propexo does not accept the token \(401\)"):
+        run("check")
+    monkeypatch.setenv("PROPEXO_BASE_URL", "http://127.0.0.1:1")
+    with pytest.raises(ConfigurationError, match="Propexo could not be reached"):
+        run("pull")
+    monkeypatch.delenv("PROPEXO_TOKEN")
+    monkeypatch.setenv("ADAPTER_SANDBOX_PORT", "1")
+    with pytest.raises(ConfigurationError, match="start it with `adapter run`"):
+        run("pull")
+
+
+def test_without_a_database_it_works_all_the_same(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("ADAPTER_DATA_DIR", str(tmp_path / "nothing"))
+    monkeypatch.setenv("ADAPTER_RATE_PER_MINUTE", "100000")
+    assert run("check").exit_code == 0
+
+
+def test_a_database_that_was_never_migrated_is_none(
+    run: Run, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database)
+    monkeypatch.setenv("ADAPTER_RATE_PER_MINUTE", "100000")
+    assert run("check").exit_code == 0
+
+
+# --- pull
+
+
+def test_what_is_pulled_can_be_pasted(run: Run, folder: Path) -> None:
+    ended = run("pull")
+    assert ended.exit_code == 0
+    assert "# maple-court (com_maple) is listed; its attributions:\n# SOURCE: att_rentf" in (
+        ended.output
+    )
+    stub = ended.output[ended.output.index("elm-row:") :]
+    assert stub == (
+        "elm-row:   # Elm Row\n"
+        "  integration_id: int_7Qm2\n"
+        "  community_id: com_elm\n"
+        "  timezone: TODO   # such as America/Denver: Propexo does not tell it\n"
+        "  attributions:   # for each source the one that gets the credit\n"
+        "    # SOURCE: att_rentfeed_e   # RentFeed\n"
+        "    # SOURCE: att_chat_e   # Chat\n"
+        "  known_as:   # for each source what it calls this community\n"
+        "    # SOURCE: [Elm Row]\n"
+    )
+    file = folder / "communities.yaml"
+    file.write_text(file.read_text() + "\n" + stub)
+    assert any("elm-row" in str(one) for one in check([folder], Policy())), "it is to be filled in"
+
+    filled = stub.replace("TODO", "America/Denver").replace("# SOURCE: ", "rentfeed: ", 1)
+    filled = filled.replace("# SOURCE: [", "rentfeed: [")
+    file.write_text(file.read_text().replace(stub, filled))
+    assert check([folder], Policy()) == []
+    assert run("check").exit_code == 0
+
+
+def test_pull_as_data(run: Run, folder: Path) -> None:
+    found = json.loads(run("pull", "--json").output)["communities"]
+    assert [(one["community_id"], one["community"]) for one in found] == [
+        ("com_maple", "maple-court"),
+        ("com_harbor", "harbor-flats"),
+        ("com_elm", None),
+    ]
+    assert {"id": "att_chat_m", "name": "Chat"} in found[0]["attributions"]
+
+
+def test_pull_needs_no_communities_yet(run: Run, folder: Path) -> None:
+    (folder / "communities.yaml").unlink()
+    output = run("pull").output
+    for key in ("maple-court:", "harbor-flats:", "elm-row:"):
+        assert f"\n{key}" in f"\n{output}"
+
+
+HOSTILE = ['a: "b"', "{x}", "- y", "1", "null", "#", "Elm\nRow\u2028", "*&!", ""]
+
+
+def test_names_of_any_kind_give_keys_and_texts_that_yaml_reads_back(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {
+        f"com {number}": {"name": name, "attributions": {f"att: {number}": name}}
+        for number, name in enumerate(HOSTILE)
+    }
+    catalog = catalog_from({"int: 1": {"name": "x", "communities": places}})
+    with served_sandbox(catalog=catalog) as other:
+        monkeypatch.setenv("PROPEXO_BASE_URL", other.url)
+        text = run("pull").output.replace("TODO", "UTC").replace("# SOURCE", "rentfeed")
+        (folder / "communities.yaml").write_text(text)
+        found = communities_from_folder(folder)
+        assert sorted(one.community_id for one in found.by_key.values()) == sorted(places)
+        assert {one.integration_id for one in found.by_key.values()} == {"int: 1"}
+        assert run("check").exit_code == 0
+
+
+def test_an_empty_list_is_no_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served_sandbox() as other:
+        monkeypatch.setenv("PROPEXO_BASE_URL", other.url)
+        ended = run("pull")
+    assert ended.exit_code == 1
+    assert "Propexo lists no community for this token" in ended.output
+
+
+# --- pages and the rate
+
+
+def many(count: int) -> Any:
+    place = {"name": "", "attributions": {"att": "x"}}
+    places = {f"com_{number:04}": place for number in range(count)}
+    return catalog_from({"int_1": {"name": "", "communities": places}})
+
+
+@pytest.mark.parametrize(("count", "pages"), [(249, 1), (250, 1), (251, 2), (501, 3)])
+def test_all_pages_are_read(count: int, pages: int) -> None:
+    with served_sandbox(catalog=many(count)) as upstream:
+        directory = Directory(Propexo(upstream.url, "sandbox").page)
+        assert len(directory.communities("int_1")) == count
+        assert len(directory.communities("int_1")) == count, "once"
+        calls = [call for call in upstream.calls() if call["path"] == "/crm/v1/communities/"]
+    assert len(calls) == pages
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+def test_reads_keep_the_rate(opened: Store, has_store: bool) -> None:
+    """Five a minute: a burst of three where all share the rate, then one in twelve seconds."""
+    clock = Clock(START)
+    with served_sandbox(catalog=many(12), clock=clock) as upstream:
+        propexo = Propexo(upstream.url, "sandbox")
+        settings = Settings(rate_per_minute=5)
+        reads = PacedReads(propexo, settings, opened if has_store else None, clock, clock.advance)
+        list(Directory(reads.page).places())
+        times = [call["received_at"] for call in upstream.calls()]
+
+    assert len(times) == 14
+    assert (clock() - START).total_seconds() >= (14 - 5) * 12
+    for number in range(len(times) - 6):
+        assert times[number + 6] > times[number], "never seven at once"
+    with opened.transaction() as leads:
+        gate = GateRow(leads.connection).lock(clock())
+    assert (gate.reads > 0) is has_store
+
+
+def test_a_closed_gate_is_not_waited_for_for_ever(opened: Store) -> None:
+    clock = Clock(START)
+    with opened.transaction() as leads:
+        GateRow(leads.connection).pause(START.replace(hour=23))
+    reads = PacedReads(Propexo("http://x", "y"), Settings(), opened, clock, clock.advance)
+    with pytest.raises(NotSent, match="the rate leaves no place"):
+        reads.page("/v1/admin/integrations/", {})
+
+
+def listing(**answers: Page) -> Directory:
+    def read(path: str, _query: Mapping[str, str]) -> Page:
+        return answers.get(path.rstrip("/").rpartition("/")[2], Page(records=[], has_more=False))
+
+    return Directory(read)
+
+
+def test_records_of_other_shapes_are_read_as_far_as_they_go() -> None:
+    integrations = [
+        {"id": "int_1"},
+        {"id": "int_2", "vendor": "FUNNEL", "name": "x"},
+        {"id": None},
+        {"id": 7},
+        {"id": "int_3", "vendor": "KNOCK", "name": ["no text"]},
+    ]
+    places = [
+        {"id": "com_1", "integration_id": "int_1", "name": None},
+        {"id": "com_2", "integration_id": "int_9", "name": "of somebody else"},
+        {"name": "nameless"},
+    ]
+    directory = listing(
+        integrations=Page(records=integrations, has_more=False),
+        communities=Page(records=places, has_more=False),
+    )
+    assert directory.integrations == {"int_1": "", "int_3": ""}
+    assert directory.communities("int_1") == {"com_1": ""}
+
+
+def test_a_list_without_an_end_is_given_up() -> None:
+    directory = listing(communities=Page(records=[], has_more=True))
+    with pytest.raises(UpstreamError, match="more than 400 pages"):
+        directory.communities("int_1")
+
+
+def test_the_sandbox_takes_a_catalog_of_ones_own(tmp_path: Path) -> None:
+    for text, said in (("[]", "a catalog must be"), ("{", "Expecting")):
+        (tmp_path / "catalog.json").write_text(text)
+        arguments = ["sandbox", "--catalog", str(tmp_path / "catalog.json")]
+        ended = CliRunner().invoke(commands, arguments)
+        assert ended.exit_code == 2
+        assert said in ended.output
+
+
+# --- the routing report
+
+
+def unknown(house: House) -> list[tuple[str, str | None, int]]:
+    with house.pipeline.store.transaction() as leads:
+        found = Senders(leads.connection).unknown_communities()
+    return [(one.source, one.value, one.waiting) for one in found]
+
+
+def strange(number: int, property_id: object, name: object = "Elm Row") -> Any:
+    return lead(number) | {"listing": {"propertyId": property_id, "propertyName": name}}
+
+
+def test_places_that_no_community_is_known_by_are_counted(house: House) -> None:
+    house.mapped("rentfeed", lead(1))
+    house.mapped("rentfeed", lead(2, time="2:30 AM"))
+    assert unknown(house) == [], "held for another reason"
+    held = [house.mapped("rentfeed", strange(number, 99))[0].id for number in (3, 4)]
+    house.clock.advance(60)
+    house.mapped("rentfeed", strange(5, "", "Oak Park"))
+    named = strange(6, "", "")
+    named["contact"]["mobile"] = "call me"
+    house.mapped("rentfeed", named)  # another reason beside it is none of the report's
+    assert unknown(house) == [
+        ("rentfeed", "99", 2),
+        ("rentfeed", '"Oak Park"', 1),
+        ("rentfeed", None, 1),
+    ]
+
+    repairs = Repairs(house.settings, house.pipeline.store, house.pipeline.sources, house.clock)
+    repairs.release(
+        held[0], {"community": "maple-court", "starts_at": "2026-03-14T14:30"}, by="ana"
+    )
+    repairs.discard(held[1], "a test", by="ana")
+    assert unknown(house)[0] == ("rentfeed", '"Oak Park"', 1), "it tells what still waits"
+
+
+def test_the_report_is_read_by_its_own_index(opened: Store) -> None:
+    with opened.transaction() as leads:
+        leads.connection.execute("SET LOCAL enable_seqscan = off")
+        rows = leads.connection.execute(b"EXPLAIN " + STATEMENTS["unknown_communities"]).fetchall()
+    assert "bookings_without_community" in str(rows)
+
+
+def test_sources_shows_the_report(
+    house: House, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.mapped("rentfeed", strange(1, "", "Elm Row"))
+    house.clock.advance(1)
+    for number in (2, 3):
+        house.mapped("rentfeed", strange(number, "", "x" * 90))
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(MAPPINGS))
+    shown = CliRunner().invoke(commands, ["sources", "--json"], catch_exceptions=False)
+    found = {row["source"]: row for row in json.loads(shown.output)["sources"]}
+    assert found["website"]["unknown_communities"] == []
+    where = {"path": "listing.propertyName"}
+    assert found["rentfeed"]["unknown_communities"] == [
+        {"value": '"' + "x" * 56 + "...", "waiting": 2, "last_at": "2026-03-02T18:00:01Z"} | where,
+        {"value": "Elm Row", "waiting": 1, "last_at": "2026-03-02T18:00:00Z"} | where,
+    ]
+    text = CliRunner().invoke(commands, ["sources"], catch_exceptions=False).output
+    assert (
+        '  no community is known by "Elm Row" (listing.propertyName): 1 held, '
+        "the last 2026-03-02T18:00:00Z\n" in text
+    )
+    assert "then: adapter replay --source rentfeed --state held\n" in text

@@ -1,0 +1,1132 @@
+"""The console's pages over real PostgreSQL: doors, forms, roles, and what the pages say."""
+
+import ast
+import collections
+import concurrent.futures
+import dataclasses
+import datetime as dt
+import html
+import itertools
+import re
+import shutil
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import flask.testing
+import pytest
+
+from adapter.advice import BY_WORD, advice_for
+from adapter.app import create_app
+from adapter.config import Policy, Settings
+from adapter.console.charts import hours_chart
+from adapter.console.doors import READING, SESSION_HOURS
+from adapter.console.lead import FORM
+from adapter.console.shown import MOST_LINES, anchor_of, harmless, lines_of
+from adapter.events import BookingState
+from adapter.exceptions import SignInRefused
+from adapter.replays import Replays
+from adapter.signin import MOST_OF_ADDRESS, MOST_OF_BOTH, MOST_OF_NAME, SignIn, new_user
+from adapter.store import SIGN_IN_WINDOW, Erasures, People, Trouble, waiting
+from tests.house import SECRETS, House, loaded, sample, settle
+from tests.leads import lead
+from tests.paths import MAPPINGS
+from tests.upstream import Upstream
+from tests.users import PASSWORD, user
+
+SLOW_HASH = new_user("ana", PASSWORD, "read").password
+HELD, BOOKED, DISCARDED = BookingState.HELD, BookingState.BOOKED, BookingState.DISCARDED
+
+
+@dataclasses.dataclass
+class Reader:
+    """Somebody with a browser that keeps cookies, and no eyes."""
+
+    client: flask.testing.FlaskClient
+    house: House
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.client.get("/console" + path, **options)
+
+    def text(self, path: str, status: int = 200) -> str:
+        answer = self.get(path)
+        assert answer.status_code == status, answer.text
+        return str(answer.text)
+
+    def token(self) -> str:
+        found = re.search(r'name="csrf" value="([^"]+)"', self.text("/sign-in"))
+        assert found is not None
+        return found.group(1)
+
+    def post(self, path: str, **form: str) -> Any:
+        return self.client.post("/console" + path, data={"csrf": self.token()} | form)
+
+    def hidden(self, path: str, *names: str) -> dict[str, str]:
+        """What the forms of a page carry unseen."""
+        page = self.text(path)
+        found = {name: re.search(rf'name="{name}" value="([^"]*)"', page) for name in names}
+        return {name: one.group(1) for name, one in found.items() if one is not None}
+
+    def release(self, number: int, **form: str) -> Any:
+        """Sends the form of a booking as the page has it, with these changes."""
+        unseen = self.hidden(f"/leads/{number}", "zone", "version")
+        return self.post(f"/leads/{number}/release", **unseen | form)
+
+    def act_on_group(self, key: str, act: str, **form: str) -> Any:
+        """Sends one of a group's forms as the page has it."""
+        unseen = self.hidden(f"/queue/{key}", "seen")
+        return self.post(f"/queue/{key}/{act}", **unseen | form)
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> Any:
+        return self.post("/sign-in", name=name, password=password)
+
+
+Opener = Callable[..., Reader]
+
+
+@pytest.fixture
+def open_console(house: House) -> Iterator[Opener]:
+    """Opens the console over the house's store and clock, with these settings."""
+    stores = []
+
+    def begin(*names: str, **changes: Any) -> Reader:
+        users = {
+            name: (known.role, known.password)
+            for name in names
+            for known in [user(name, "read" if name == "rob" else "operate")]
+        }
+        given = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
+        settings = Settings(database_url=house.pipeline.store.url, users=users, **given)
+        app = create_app(settings, house.clock, loaded(settings.mappings_dir))
+        app.testing = False
+        stores.append(app.extensions["pipeline"].store)
+        return Reader(app.test_client(), house)
+
+    yield begin
+    for store in stores:
+        store.__exit__()
+
+
+@pytest.fixture
+def ana(open_console: Opener) -> Reader:
+    """Somebody who may operate and has signed in."""
+    reader = open_console("ana", "rob")
+    assert reader.sign_in("ana").status_code == 302
+    return reader
+
+
+def held(house: House, number: int = 1) -> int:
+    (booking,) = house.mapped("rentfeed", lead(number, time="2:30 AM"))
+    assert booking.state is HELD
+    return booking.id
+
+
+# --- doors
+
+
+def test_without_users_it_answers_on_this_machine_only(open_console: Opener) -> None:
+    reader = open_console()
+    assert "Nothing waits for a person" in reader.text("/")
+    for environ in (
+        {"environ_overrides": {"REMOTE_ADDR": "203.0.113.9"}},
+        {"headers": {"Host": "leads.example.com"}},
+        {"headers": {"X-Forwarded-For": "127.0.0.1"}},
+        {"headers": {"Forwarded": "for=127.0.0.1"}},
+        {"headers": {"Via": "1.1 somewhere"}},
+        {"environ_overrides": {"SERVER_PROTOCOL": "HTTP/1.0"}},
+    ):
+        answer = reader.get("/", **environ)
+        assert answer.status_code == 403
+        assert "adapter users add NAME" in answer.text
+
+
+def test_behind_a_proxy_or_with_a_public_address_somebody_must_sign_in(
+    open_console: Opener,
+) -> None:
+    assert open_console(public_url="https://leads.example.com").get("/").status_code == 403
+    assert open_console(trusted_proxies=1).get("/").status_code == 403
+
+
+def test_nobody_gets_in_without_a_name_and_a_password(open_console: Opener) -> None:
+    reader = open_console("ana")
+    for path in ("/", "/queue", "/leads", "/leads/1", "/try", "/rejections", "/audit"):
+        answer = reader.get(path)
+        assert (answer.status_code, answer.location) == (302, "/console/sign-in")
+    part = reader.get("/", headers={"HX-Request": "true"})
+    assert (part.status_code, part.headers["HX-Redirect"]) == (401, "/console/sign-in")
+    for name, password in (("ana", "wrong"), ("nobody", PASSWORD), ("ana\0", PASSWORD), ("", "")):
+        answer = reader.sign_in(name, password)
+        assert answer.status_code == 401
+        assert "do not belong together" in answer.text
+    assert reader.sign_in("ana").status_code == 302
+    assert reader.get("/").status_code == 200
+    reader.post("/sign-out")
+    assert reader.get("/").status_code == 302
+
+
+def test_repeated_failures_lock_for_a_while(open_console: Opener, house: House) -> None:
+    reader = open_console("ana")
+    for _ in range(5):
+        assert "do not belong together" in reader.sign_in("ana", "wrong password").text
+    assert "Too many tries" in reader.sign_in("ana").text
+    elsewhere = reader.client.post(
+        "/console/sign-in",
+        data={"csrf": reader.token(), "name": "ana", "password": PASSWORD},
+        environ_overrides={"REMOTE_ADDR": "203.0.113.9"},
+    )
+    assert elsewhere.status_code == 302, "nobody can lock a person out from another address"
+    reader.post("/sign-out")
+    house.clock.advance(SIGN_IN_WINDOW.total_seconds() + 1)
+    assert reader.sign_in("ana").status_code == 302
+
+
+def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
+    reader = open_console("ana")
+    rooms = SignIn(
+        dataclasses.replace(reader.house.settings, users={"ana": ("read", SLOW_HASH)}),
+        reader.house.pipeline.store,
+        reader.house.clock,
+    )
+
+    def guess(number: int) -> str:
+        try:
+            rooms.sign_in("ana", f"wrong password {number}", "192.0.2.1")
+        except SignInRefused as exc:
+            return str(exc)
+        return "in"
+
+    with concurrent.futures.ThreadPoolExecutor(12) as threads:
+        told = collections.Counter(threads.map(guess, range(12)))
+    assert told == {
+        "This name and password do not belong together.": MOST_OF_BOTH,
+        "Too many tries. Wait a quarter of an hour.": 12 - MOST_OF_BOTH,
+    }
+
+
+def test_a_right_password_counts_for_nothing(open_console: Opener) -> None:
+    reader = open_console("ana")
+    for _ in range(MOST_OF_ADDRESS + 1):
+        assert reader.sign_in("ana").status_code == 302
+    with reader.house.pipeline.store.transaction() as leads:
+        left = leads.connection.execute("SELECT count(*) AS n FROM failed_sign_ins").fetchone()
+    assert left == {"n": 0}
+
+
+def locked_at(tries: Iterable[tuple[str, str]], reader: Reader, **headers: str) -> int | None:
+    """Which of these tries, each a name and an address, is the first that is not looked at."""
+    token = reader.token()
+    for number, (name, address) in enumerate(tries):
+        answer = reader.client.post(
+            "/console/sign-in",
+            data={"csrf": token, "name": name, "password": "wrong password"},
+            environ_overrides={"REMOTE_ADDR": address},
+            headers=headers,
+        )
+        if "Too many tries" in answer.text:
+            return number
+    return None
+
+
+def test_an_address_is_locked_whatever_names_it_tries(open_console: Opener) -> None:
+    tries = [(f"name{number}", "192.0.2.1") for number in range(MOST_OF_ADDRESS + 1)]
+    assert locked_at(tries, open_console("ana")) == MOST_OF_ADDRESS
+
+
+def test_a_name_is_locked_from_wherever_it_is_tried(open_console: Opener) -> None:
+    tries = [("nobody", f"192.0.2.{number}") for number in range(1, MOST_OF_NAME + 2)]
+    assert locked_at(tries, open_console("ana")) == MOST_OF_NAME
+
+
+def test_behind_a_proxy_that_hides_them_nobody_locks_the_others(
+    open_console: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, proxy = open_console("ana"), {"X-Forwarded-For": "203.0.113.9"}
+    tries = [(f"name{number}", "10.0.0.1") for number in range(MOST_OF_ADDRESS + 1)]
+    assert locked_at(tries, reader, **proxy) is None
+    assert locked_at([("ana", "10.0.0.1")] * (MOST_OF_BOTH + 1), reader, **proxy) is None
+    assert reader.sign_in("ana").status_code == 302
+    told = [line for line in caplog.records if line.message == "proxy_not_trusted"]
+    assert len(told) == 1
+    assert "ADAPTER_TRUSTED_PROXIES" in vars(told[0])["todo"]
+
+    trusted = open_console("ana", trusted_proxies=1)
+    assert locked_at([("ana", "10.0.0.1")] * (MOST_OF_BOTH + 1), trusted, **proxy) == MOST_OF_BOTH
+
+
+def test_a_session_ends_twelve_hours_after_signing_in_whatever_is_done(ana: Reader) -> None:
+    for _ in range(SESSION_HOURS * 2 - 1):
+        ana.house.clock.advance(1800)
+        answer = ana.post("/try/result", source="rentfeed", mapping="")  # the cookie is set anew
+        assert answer.status_code == 200
+        with ana.client.session_transaction(path="/console") as session:
+            session["again"] = ana.house.clock().isoformat()
+    ana.house.clock.advance(1800)
+    assert ana.get("/").location == "/console/sign-in"
+
+
+def test_signing_in_without_tls_is_told_apart_from_an_old_form(open_console: Opener) -> None:
+    reader = open_console("ana")
+    form = {"csrf": "x", "name": "ana", "password": PASSWORD}
+    for host, origin, told in (
+        ("leads.internal:8000", None, "needs TLS"),
+        ("leads.internal:8000", "http://leads.internal:8000", "needs TLS"),
+        ("leads.internal", "https://leads.internal", "too old, or not ours"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000", "too old, or not ours"),
+    ):
+        headers = {"Host": host} | ({"Origin": origin} if origin else {})
+        answer = reader.client.post("/console/sign-in", data=form, headers=headers)
+        assert answer.status_code == 403
+        assert told in answer.text
+
+
+def test_a_session_ends_with_its_user_and_its_password(ana: Reader) -> None:
+    with ana.house.pipeline.store.transaction() as leads:
+        People(leads.connection).add_user(user("lou"), now=ana.house.clock())
+    ana.post("/sign-out")
+    assert ana.sign_in("lou").status_code == 302
+    with ana.house.pipeline.store.transaction() as leads:
+        People(leads.connection).add_user(
+            user("lou", password="another password"), now=ana.house.clock()
+        )
+    assert ana.get("/").status_code == 302
+    assert ana.sign_in("lou", "another password").status_code == 302
+    with ana.house.pipeline.store.transaction() as leads:
+        assert People(leads.connection).remove_user("lou")
+    assert ana.get("/").status_code == 302
+
+
+def test_a_form_that_is_not_ours_changes_nothing(ana: Reader) -> None:
+    number = held(ana.house)
+    for form in ({}, {"csrf": ""}, {"csrf": "x" * 40}, {"csrf": "ä"}):
+        answer = ana.client.post(f"/console/leads/{number}/discard", data={"reason": "spam"} | form)
+        assert answer.status_code == 403
+        assert "too old, or not ours" in answer.text
+    assert ana.house.state(number) is HELD
+
+
+def test_the_cookie_and_the_pages_are_sealed(open_console: Opener) -> None:
+    answer = open_console("ana").get("/sign-in", headers={"Host": "leads.example.com"})
+    cookie = answer.headers["Set-Cookie"]
+    assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/console"))
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert not re.search(r"https?://", answer.text), "no page fetches anything from elsewhere"
+
+
+def test_a_webhook_gets_no_session(ana: Reader) -> None:
+    answer = ana.client.post("/hooks/rentfeed", data=b"{}")
+    assert answer.status_code == 401
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("act", ["release", "confirm", "discard", "replay"])
+def test_whoever_may_read_changes_nothing(ana: Reader, act: str) -> None:
+    number = held(ana.house)
+    ana.post("/sign-out")
+    ana.sign_in("rob")
+    assert "What goes to Knock" in ana.text(f"/leads/{number}")
+    answer = ana.post(f"/leads/{number}/{act}", reason="spam")
+    assert answer.status_code == 403
+    assert ana.house.state(number) is HELD
+
+
+def test_whoever_may_read_changes_no_group_and_lets_nothing_in(ana: Reader) -> None:
+    number = held(ana.house)
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    ana.post("/sign-out")
+    ana.sign_in("rob")
+    acts = [f"/queue/{key}/{act}" for act in ("replay", "release", "discard")]
+    for path in (*acts, "/rejections/rentfeed/retry"):
+        answer = ana.post(path, reason="spam", now="1")
+        assert answer.status_code == 403
+        assert "Your role may look, and not change" in answer.text
+    assert ana.house.state(number) is HELD
+    assert [change.to_state for change in ana.house.story(number).history].count("held") == 1
+
+
+def test_whoever_may_read_may_do_all_that_changes_nothing(ana: Reader) -> None:
+    ana.post("/sign-out")
+    done = {"console.sign_in": ana.sign_in("rob").status_code}
+    mapping = (MAPPINGS / "rentfeed.yaml").read_text()
+    for name, path in (
+        ("console.tried", "/try/result"),
+        ("console.backtested", "/try/backtest"),
+        ("console.file", "/try/file"),
+        ("console.sign_out", "/sign-out"),
+    ):
+        done[name] = ana.post(path, source="rentfeed", mapping=mapping).status_code
+    assert done.keys() == READING
+    assert set(done.values()) <= {200, 302}
+
+
+#: What a browser, or whoever plays one, may send in any place.
+HOSTILE = (
+    "\0",
+    "a\0b",
+    "\ud800",
+    "9" * 19,
+    "9" * 5000,
+    "1e400",
+    "٣",
+    "9999-12-31T23:59-23:00",
+    "0001-01-01T00:00+23:00",
+    "9999-12-31T23:59",
+    "2026-03-14T14:30+23:59",
+    "{source} %s %(x)s",
+    "x" * 3000,
+    "[" * 3000,
+)
+
+
+#: What each page and form reads: those that are not named read nothing but their address.
+FILTER = ("q", "state", "source", "community", "since", "until")
+TRY = ("source", "mapping", "event", "body", "content_type", "last")
+READ = {
+    "leads": (*FILTER, "kind", "before"),
+    "export": FILTER,
+    "sums": FILTER,
+    "group": ("after",),
+    "rejections": ("source",),
+    "audit": ("by", "before"),
+    "try_out": ("source", "event"),
+    "tried": TRY,
+    "backtested": TRY,
+    "file": TRY,
+    "sign_in": ("name", "password"),
+    "release": ("starts_at", "community", "zone", "version", "not_in_knock", "anyway", *FORM),
+    "discard": ("reason",),
+    "discard_group": ("reason", "seen"),
+    "release_group": ("seen",),
+    "replay_group": ("now", "seen"),
+}
+
+
+def raw(values: Mapping[str, str]) -> str:
+    """Form-encoded, lone surrogates and all."""
+    return urllib.parse.urlencode(values, errors="surrogatepass")
+
+
+def requests_with(
+    hostile: str, known: Mapping[str, str], app: flask.Flask, fresh: Callable[[], int]
+) -> Iterator[Any]:
+    """Method, address and values: ``hostile`` in every place of every page and form, one by one.
+
+    ``known`` is what stands in the places of an address otherwise; each form of a lead gets a
+    ``fresh`` one, for the one before may be released.
+    """
+    odd = urllib.parse.quote(hostile[:1000], safe="", errors="surrogatepass")
+    digits = hostile[:1000] if hostile.isascii() and hostile.isdigit() else "9" * 1000
+    bad = {name: digits if name == "number" else odd for name in known}
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("console.")]
+    # What ends a lead's or a reader's stay comes last.
+    last = ("release", "confirm", "replay", "discard", "sign")
+    for rule in sorted(rules, key=lambda rule: [word in rule.rule for word in reversed(last)]):
+        names = READ.get(rule.endpoint.partition(".")[2], ())
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        for method in {"GET", "POST"} & (rule.methods or set()):
+            for name in ("", *names):
+                place = {"number": str(fresh())} if "{number}" in path else {}
+                yield method, path.format_map({**known, **place}), {name: hostile}
+            yield method, path.format_map(known), dict.fromkeys((*names, "csrf"), hostile)
+            yield method, path.format_map(bad), {}
+
+
+def hidden_fields(reader: Reader, path: str) -> list[tuple[str, str]]:
+    """Read what a lead's or a group's page sends along with the form that ``path`` takes."""
+    page, _, _ = path.rpartition("/")
+    if not page.rpartition("/")[0].endswith(("/leads", "/queue")):
+        return []
+    text = reader.client.get(page).text
+    return re.findall(r'name="(zone|version|seen)" value="([^"]*)"', text)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: f"{text[:20]!a}_{len(text)}")
+def test_nothing_that_is_sent_is_an_error_of_ours(
+    ana: Reader, hostile: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    number, _ = held(ana.house, 1), held(ana.house, 2)
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    known = {"key": key, "number": str(number), "source": "rentfeed"}
+    known |= {"filename": "nothing.css", "rest": "nowhere"}
+    token, told, numbers = ana.token(), [], itertools.count(3)
+    app, fresh = ana.client.application, lambda: held(ana.house, next(numbers))
+    for method, path, values in requests_with(hostile, known, app, fresh):
+        if method == "GET":
+            answer = ana.client.get(f"{path}?{raw(values)}")
+        else:
+            unseen = hidden_fields(ana, path)
+            form = {"csrf": token, "source": "rentfeed", **dict(unseen)} | values
+            form_type = "application/x-www-form-urlencoded"
+            answer = ana.client.post(path, data=raw(form), content_type=form_type)
+            if "Set-Cookie" in answer.headers:
+                token = ana.token()
+        told.append((method, path, [*values], answer.status_code))
+    assert {status for *_, status in told} >= {200, 302, 403, 404, 409}
+    assert [one for one in told if one[-1] >= 500] == []
+    assert [line.message for line in caplog.records if line.levelname == "ERROR"] == []
+    ana.sign_in("ana")
+    ana.text(f"/leads/{number}")
+
+
+@pytest.mark.parametrize("path", ["/nope", "/leads/77", "/leads/job_x", "/leads/%00", "/static/x"])
+def test_what_is_not_there_is_said_on_a_page(ana: Reader, path: str) -> None:
+    answer = ana.get(path)
+    assert answer.status_code == 404
+    assert "<h1>Not Found</h1>" in answer.text or path.startswith("/static")
+
+
+def test_a_database_that_is_away_is_said_on_a_page(house: House) -> None:
+    settings = Settings(
+        database_url="postgresql://127.0.0.1:1/nowhere", mappings_dir=MAPPINGS, environ=SECRETS
+    )
+    app = create_app(settings, house.clock)
+    with app.extensions["pipeline"].store:
+        answer = app.test_client().get("/console/")
+    assert answer.status_code == 503
+    assert "database cannot be reached" in answer.text
+
+
+# --- a lead
+
+
+def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: Upstream) -> None:
+    number = held(ana.house)
+    page = ana.text(f"/leads/{number}")
+    assert "is at 02:30 in America/Denver" in page
+    assert "Call or write to the renter" in page
+
+    refused = ana.release(number, starts_at="", last_name="", pets="cow")
+    assert refused.status_code == 409
+    assert 'value="cow"' in refused.text
+    assert refused.text.count('class="fault"') >= 3
+    assert ana.house.state(number) is HELD
+
+    done = ana.release(number, starts_at="2026-03-14T14:30", number_of_occupants="3")
+    assert done.status_code == 302
+    settle(ana.house)
+    assert ana.house.state(number) is BOOKED
+    (posted,) = upstream.posts()
+    assert (posted["appointment_time"], posted["number_of_occupants"]) == ("20:30:00", 3)
+    told = ana.text(f"/leads/{number}")
+    assert "is released and goes out by itself" in told
+    assert "Sending it again would mail the renter again" in told
+    assert "edited_and_released number_of_occupants, starts_at" in told
+
+
+def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
+    """Browsers send line feeds as pairs, and every field of the form."""
+    payload = lead(1, time="11:30 PM")
+    payload["comments"] = "one\ntwo"
+    (booking,) = ana.house.mapped("rentfeed", payload)
+    page = ana.text(f"/leads/{booking.id}")
+    inputs = r'<input id="f[^"]+" name="([^"]+)" type="[^"]*" value="([^"]*)"'
+    fields = dict(re.findall(inputs, page))
+    notes = booking.appointment["notes"].replace("\n", "\r\n")
+    assert "first_name" in fields
+    done = ana.release(booking.id, **fields | {"notes": notes, "any_hour": "1"})
+    assert done.status_code == 302
+    after = ana.house.booking(booking.id)
+    assert (after.appointment, after.starts_at) == (booking.appointment, booking.starts_at)
+    assert "released" in [line.why for line in ana.house.story(booking.id).history]
+
+
+def test_each_field_is_linked_to_its_place_and_its_line(ana: Reader) -> None:
+    (booking,) = ana.house.mapped("rentfeed", lead(1))
+    page = ana.text(f"/leads/{booking.id}")
+    place = anchor_of(("contact", "name"))
+    assert f'<a href="#{place}">contact.name</a>' in page
+    assert f'<div id="{place}"' in page
+    assert "<code>name: contact.name" in page
+
+
+def test_two_tours_of_one_webhook_are_linked_each_to_its_own(ana: Reader) -> None:
+    bookings = ana.house.mapped("leasebot", sample("leasebot-handoff.json"))
+    assert len(bookings) == 2
+    page = ana.text(f"/leads/{bookings[0].event_id}")
+    for number in (0, 1):
+        assert f'href="#{anchor_of(("handoff", "tours", number, "startsAt"))}"' in page
+
+
+def test_a_tour_that_was_seen_in_knock_counts_as_booked(ana: Reader, upstream: Upstream) -> None:
+    (booking,) = ana.house.mapped("rentfeed", lead(1, time="11:30 PM"))
+    assert ana.post(f"/leads/{booking.id}/confirm", seen="1").status_code == 302
+    assert ana.house.state(booking.id) is BOOKED
+    assert ana.post(f"/leads/{booking.id}/confirm", seen="1").status_code == 409
+    assert upstream.posts() == []
+
+
+def test_a_lead_is_put_aside_only_with_a_reason(ana: Reader) -> None:
+    number = held(ana.house)
+    assert ana.post(f"/leads/{number}/discard", reason="  ").status_code == 409
+    assert ana.house.state(number) is HELD
+    assert ana.post(f"/leads/{number}/discard", reason="a test").status_code == 302
+    assert ana.house.state(number) is DISCARDED
+
+
+def test_who_looked_and_changed_is_written_down(ana: Reader) -> None:
+    number = held(ana.house)
+    ana.text(f"/leads/{number}")
+    ana.post(f"/leads/{number}/discard", reason="a test of dana@example.com")
+    ana.text("/export.csv")
+    page = ana.text("/audit")
+    for act in ("signed_in", "looked", "discarded", "exported"):
+        assert f">{act}<" in page
+    assert "dana@example.com" not in page
+
+
+def acts_of(reader: Reader, act: str) -> list[tuple[str, int | None, str]]:
+    """Who did that, about which lead, and what else is told; the oldest first."""
+    with reader.house.pipeline.store.transaction() as leads:
+        found = People(leads.connection).acts()
+    return [(one.by, one.lead_id, one.detail) for one in reversed(found) if one.act == act]
+
+
+def test_a_look_at_a_webhook_in_the_try_out_is_written_down(ana: Reader) -> None:
+    one, two = (ana.house.mapped("rentfeed", lead(n))[0].event_id for n in (1, 2))
+    assert "Okafor" in ana.text(f"/try?source=rentfeed&event={one}")
+    assert acts_of(ana, "looked") == [("ana", one, "")]
+    mapping = (MAPPINGS / "rentfeed.yaml").read_text()
+
+    def type_in(event: str) -> None:
+        answer = ana.post("/try/result", source="rentfeed", mapping=mapping, event=event)
+        assert answer.status_code == 200
+
+    for _ in range(3):
+        type_in(str(one))
+    assert acts_of(ana, "looked") == [("ana", one, "")], "not with each letter"
+    for event in (str(two), str(two), "", "999999"):
+        type_in(event)
+    assert acts_of(ana, "looked") == [("ana", one, ""), ("ana", two, "")]
+    ana.text("/try?source=rentfeed")
+    assert acts_of(ana, "looked")[-1] == ("ana", two, "")
+    assert len(acts_of(ana, "looked")) == 3, "each load of the page"
+
+
+def test_what_else_people_do_is_written_down(ana: Reader) -> None:
+    mapping = (MAPPINGS / "rentfeed.yaml").read_text()
+    ana.post("/try/backtest", source="rentfeed", mapping=mapping)
+    ana.post("/rejections/website/retry")
+    ana.text("/export.csv?state=held&source=rentfeed&community=maple-court&since=2026-03-01")
+    ana.text("/sums.csv?q=dana@example.com&state=dana@example.com&source=Dana+Okafor")
+    assert acts_of(ana, "backtested") == [("ana", None, "rentfeed")]
+    assert acts_of(ana, "let_in") == [("ana", None, "website")]
+    assert [detail for *_, detail in acts_of(ana, "exported")] == [
+        "state=held source=rentfeed community=maple-court since=2026-03-01T00:00:00Z",
+        "source=… since=2026-01-30T18:00:00Z search",
+    ]
+
+
+def test_looks_do_not_hide_what_was_done_with_a_lead(ana: Reader) -> None:
+    number = held(ana.house)
+    ana.post(f"/leads/{number}/discard", reason="a test")
+    event_id = ana.house.booking(number).event_id
+    with ana.house.pipeline.store.transaction() as leads:
+        for lead_id in (number, event_id) * 30:
+            People(leads.connection).note("looked", by="rob", at=ana.house.clock(), lead_id=lead_id)
+    page = ana.text(f"/leads/{number}")
+    assert "discarded" in page
+    assert "rob" not in page
+
+
+def test_an_erased_lead_says_so(ana: Reader) -> None:
+    number = held(ana.house)
+    event_id = ana.house.booking(number).event_id
+    with ana.house.pipeline.store.transaction() as leads:
+        Erasures(leads.connection).erase_people([event_id])
+    page = ana.text(f"/leads/{number}")
+    assert "What was sent is erased" in page
+    assert "Okafor" not in page
+
+
+# --- the queue
+
+
+def test_what_waits_is_told_in_groups(ana: Reader) -> None:
+    for number in (1, 2):
+        held(ana.house, number)
+    elm = lead(3)
+    elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
+    ana.house.mapped("rentfeed", elm)
+    ana.house.pipeline.map_event(ana.house.receive("rentfeed", b"{").event_id)
+    page = ana.text("/queue")
+    assert "2 leads of rentfeed" in page
+    assert "no community is known by: &#34;30999&#34;" in page
+    assert "JSON" in page
+    for key in re.findall(r'href="(/console/queue/[0-9a-f]+)"', page):
+        assert ana.client.get(key).status_code == 200
+
+
+def test_places_that_nobody_knows_are_told_with_their_leads(ana: Reader) -> None:
+    for number in (1, 2):
+        elm = lead(number)
+        elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
+        ana.house.mapped("rentfeed", elm)
+    page = ana.text("/")
+    section = page[page.index("Places that no community is known by") :].partition("</table>")[0]
+    assert "30999" in section
+    assert re.search(r'class="n">2</td>', section)
+    assert "Places that no" not in ana.text("/queue")
+
+
+def test_a_tour_at_night_is_released_only_by_whoever_says_so(
+    ana: Reader, upstream: Upstream
+) -> None:
+    (booking,) = ana.house.mapped("rentfeed", lead(1, time="9:30 PM"))
+    refused = ana.release(booking.id)
+    assert refused.status_code == 409
+    assert "tours start from 07:00 to 21:00. If that is right, say so" in refused.text
+    far = ana.release(booking.id, starts_at="2029-03-14T14:30")
+    assert "is more than 366 days ahead" in far.text
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    ana.act_on_group(key, "release")
+    assert "Released: 0." in ana.text("/queue")
+    assert ana.release(booking.id, any_hour="1").status_code == 302
+    settle(ana.house)
+    assert len(upstream.posts()) == 1
+
+
+def test_the_hour_of_a_lead_without_a_known_place_is_shown_and_kept(
+    ana: Reader, upstream: Upstream
+) -> None:
+    elm = lead(1)
+    elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
+    (booking,) = ana.house.mapped("rentfeed", elm)
+    page = ana.text(f"/leads/{booking.id}")
+    assert "2026-03-14 14:30</strong> on the community" in page
+    (value,) = re.findall(r'name="starts_at" type="datetime-local" value="([^"]*)"', page)
+    assert value == "2026-03-14T14:30"
+    assert ana.release(booking.id, community="harbor-flats", starts_at=value).status_code == 302
+    settle(ana.house)
+    (posted,) = upstream.posts()
+    assert (posted["community_id"], posted["appointment_time"]) == ("com_harbor", "21:30:00")
+
+
+def test_mappings_that_are_not_taken_up_are_told(open_console: Opener, tmp_path: Path) -> None:
+    shutil.copytree(MAPPINGS, tmp_path / "mappings", ignore=shutil.ignore_patterns("gallery"))
+    reader = open_console(mappings_dir=tmp_path / "mappings")
+    assert "are not all in use" not in reader.text("/")
+    (tmp_path / "mappings" / "rentfeed.yaml").write_text("signature: [")
+    (tmp_path / "mappings" / "newcomer.yaml").write_text("signature: [")
+    page = reader.text("/")
+    assert "are not all in use</strong>: newcomer, rentfeed." in page
+
+
+def test_a_group_is_released_or_put_aside_as_one(open_console: Opener, upstream: Upstream) -> None:
+    """Tours at half past nine, and then tour hours that are longer."""
+    ana = open_console(policy=Policy(latest_tour=dt.time(22, 0)))
+    numbers = [ana.house.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    assert ana.act_on_group(key, "release").status_code == 302
+    assert "Released: 3." in ana.text("/queue")
+    settle(ana.house)
+    assert [ana.house.state(number) for number in numbers] == [BOOKED] * 3
+    assert len(upstream.posts()) == 3
+
+    number = held(ana.house, 9)
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    ana.act_on_group(key, "discard", reason="a test")
+    assert ana.house.state(number) is DISCARDED
+    assert ana.text(f"/queue/{key}").count("Nothing of this group waits any more") == 1
+
+
+def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> None:
+    number = held(ana.house)
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    preview = ana.act_on_group(key, "replay").text
+    assert "With the mapping of now, 0 of 1 would be booked" in preview
+    assert ana.house.state(number) is HELD
+    assert ana.act_on_group(key, "replay", now="1").status_code == 302
+    assert ana.house.state(number) is HELD, "what would not change is left alone"
+
+
+def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
+    ana: Reader, upstream: Upstream
+) -> None:
+    """Two leads of one person for one tour; the second one's contact is typed by hand."""
+    first = lead(1)
+    first["contact"] |= {"email": "renter@example.com", "phone": "(303) 555-0142"}
+    ana.house.mapped("rentfeed", first)
+    settle(ana.house)
+    for number, typed in ((2, {"phone_1": "303 555 0142"}), (3, {"email_1": "Renter@Example.com"})):
+        other = lead(number, time="11:30 PM")
+        other["contact"] |= {"email": f"other{number}@example.com", "phone": ""}
+        (booking,) = ana.house.mapped("rentfeed", other)
+        answer = ana.release(booking.id, starts_at="2026-03-14T14:30", **typed)
+        assert answer.status_code == 409
+        assert "has this tour already" in answer.text
+    assert len(upstream.posts()) == 1
+
+
+def test_another_community_asks_for_the_hour_on_its_clock(ana: Reader, upstream: Upstream) -> None:
+    (booking,) = ana.house.mapped("rentfeed", lead(1, time="9:30 PM"))
+    assert booking.state is HELD
+    asked = ana.release(booking.id, community="harbor-flats")
+    assert asked.status_code == 409
+    assert "On which hour of the clock of America/Los_Angeles?" in asked.text
+    (zone,) = set(re.findall(r'name="zone" value="([^"]*)"', asked.text))
+    assert zone == "America/Los_Angeles"
+    done = ana.release(
+        booking.id, community="harbor-flats", starts_at="2026-03-14T20:30", zone=zone
+    )
+    assert done.status_code == 302
+    settle(ana.house)
+    (posted,) = upstream.posts()
+    assert (posted["community_id"], posted["appointment_time"]) == ("com_harbor", "03:30:00")
+
+
+def test_a_colleagues_change_is_not_undone(ana: Reader) -> None:
+    number = held(ana.house)
+    old = ana.hidden(f"/leads/{number}", "zone", "version")
+    ana.house.clock.advance(5)
+    ana.post(f"/leads/{number}/discard", reason="a test")
+    answer = ana.post(f"/leads/{number}/release", starts_at="2026-03-14T14:30", **old)
+    assert answer.status_code == 409
+    assert "changed since this page was made" in answer.text
+
+
+def test_what_is_optional_can_be_cleared(ana: Reader) -> None:
+    number = held(ana.house)
+    done = ana.release(
+        number, starts_at="2026-03-14T14:30", pets="", desired_num_bedrooms="", notes=""
+    )
+    assert done.status_code == 302
+    assert not {"pets", "desired_num_bedrooms", "notes"} & {*ana.house.booking(number).appointment}
+
+
+def test_a_form_gives_back_exactly_what_it_showed(ana: Reader) -> None:
+    """Families of emoji are held together by a mark that nobody sees."""
+    number = held(ana.house)
+    family = "\U0001f468\u200d\U0001f469 & <b>us</b>"
+    refused = ana.release(number, notes=family, last_name="")
+    assert refused.status_code == 409
+    (shown,) = re.findall(r'name="notes" rows="3">\n(.*?)</textarea>', refused.text, re.DOTALL)
+    assert html.unescape(shown) == family
+
+
+def test_a_group_act_leaves_alone_what_came_later(ana: Reader) -> None:
+    number = held(ana.house, 1)
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    seen = ana.hidden(f"/queue/{key}", "seen")
+    later = held(ana.house, 2)
+    ana.post(f"/queue/{key}/discard", reason="a test", **seen)
+    assert (ana.house.state(number), ana.house.state(later)) == (DISCARDED, HELD)
+    ana.post(f"/queue/{key}/discard", reason="a test")
+    assert ana.house.state(later) is HELD, "a form that saw nothing does nothing"
+
+
+def test_what_may_stand_in_knock_is_not_released_as_a_group(
+    ana: Reader, upstream: Upstream
+) -> None:
+    ana.house.mapped("rentfeed", lead(1))
+    upstream.fault({"job": "FAILURE"})
+    settle(ana.house)
+    (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
+    assert "open them one by one" in ana.text(f"/queue/{key}")
+    for act in ("release", "replay"):
+        assert ana.act_on_group(key, act, now="1").status_code == 409
+    assert len(upstream.posts()) == 1
+
+
+def test_no_crowd_of_past_tours_hides_a_tour_to_come(
+    ana: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MOST_COUNTED", 2)
+    early = lead(0, time="11:30 PM")
+    early["tour"]["date"] = "03/03/2026"
+    for number in (1, 2, 3):
+        early = lead(number, time="11:30 PM")
+        early["tour"]["date"] = "03/03/2026"
+        ana.house.mapped("rentfeed", early)
+    ana.house.clock.advance(3 * 86400)
+    ana.house.mapped("rentfeed", lead(9, time="9:30 PM"))
+    ana.sign_in("ana")
+    page = ana.text("/queue")
+    assert "tour in" in page
+
+
+def test_a_lead_is_linked_to_those_that_wait_for_the_same(ana: Reader) -> None:
+    elm = lead(3)
+    elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
+    for payload in (lead(1, time="9:30 PM"), elm):
+        (booking,) = ana.house.mapped("rentfeed", payload)
+        (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text(f"/leads/{booking.id}")))
+        assert "1 lead of rentfeed" in ana.text(f"/queue/{key}")
+
+
+def test_what_a_person_set_is_not_said_to_come_from_the_payload(ana: Reader) -> None:
+    number = held(ana.house)
+    ana.release(number, starts_at="2026-03-14T14:30", email_1="typed@example.com")
+    page = ana.text(f"/leads/{number}")
+    row = page[page.index("typed@example.com</bdi></td>") :].partition("</tr>")[0]
+    assert "rentfeed.yaml" not in row
+
+
+def test_sums_count_each_lead_once_however_often_it_is_mapped(ana: Reader) -> None:
+    number = held(ana.house)
+    replays = Replays(
+        ana.house.settings, ana.house.pipeline.store, ana.house.pipeline.sources, ana.house.clock
+    )
+    for _ in range(2):
+        replays.replay(ana.house.booking(number).event_id, by="ana", dry_run=False)
+    (_, line) = ana.text("/sums.csv").splitlines()
+    assert line == "rentfeed,maple-court,1,0,0,1,0,0,0,0"
+
+
+def test_a_late_arrival_does_not_empty_a_list(ana: Reader) -> None:
+    """What was let in later has a newer number than its time."""
+    house = ana.house
+    for number in range(5):
+        house.receive("rentfeed", lead(number))
+        house.clock.advance(60)
+    house.clock.at -= dt.timedelta(seconds=301)
+    house.receive("rentfeed", lead(9))
+    page = ana.text("/leads?kind=webhooks&since=2026-03-02T17:00")
+    assert len(re.findall(r'/console/leads/\d+"', page)) == 6
+
+
+def waits(part: ast.AST) -> bool:
+    """Whether a piece of code names a state in which a booking waits for a person."""
+    return any(
+        isinstance(one, ast.Attribute)
+        and one.attr in ("HELD", "FAILED", "UNKNOWN", "EXPIRED")
+        and isinstance(one.value, ast.Name)
+        and one.value.id == "BookingState"
+        for one in ast.walk(part)
+    )
+
+
+def parts_of(node: ast.AST) -> list[ast.expr]:
+    """What a call is given, or what a tuple holds; of a choice both."""
+    given: list[ast.expr] = node.elts if isinstance(node, ast.Tuple) else []
+    if isinstance(node, ast.Call):
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+    choices = [part for part in given if isinstance(part, ast.IfExp)]
+    return [*given, *(one for part in choices for one in (part.body, part.orelse))]
+
+
+def words_that_can_wait() -> set[str]:
+    """The constant words that the code gives together with such a state.
+
+    Also those that it gives to a function which passes its ``why`` on with such a state.
+    """
+    words = set[str]()
+    for path in (MAPPINGS.parent / "adapter").rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        setters = {"stop_looking"} | {
+            node.name
+            for node in nodes
+            if isinstance(node, ast.FunctionDef)
+            and any(argument.arg == "why" for argument in node.args.args)
+            and any(any(map(waits, parts_of(one))) for one in ast.walk(node))
+        }
+        for node in nodes:
+            called = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+            if called in setters or any(map(waits, parts_of(node))):
+                constants = (
+                    ast.literal_eval(one) for one in parts_of(node) if isinstance(one, ast.Constant)
+                )
+                words |= {text for text in constants if isinstance(text, str)}
+    return words
+
+
+def test_every_word_that_can_wait_has_its_advice() -> None:
+    """Whatever word a booking waits under, one is told more than the word."""
+    # What a mapping holds says why in a sentence of its own.
+    words = words_that_can_wait() - {"held_by_mapping"}
+    assert words == BY_WORD.keys()
+    for word in words:
+        trouble = Trouble(
+            kind="booking",
+            source="rentfeed",
+            state="held",
+            word=word,
+            is_looked_for=False,
+            field="event",
+            sentence="{strange} braces",
+            value="",
+        )
+        advice = advice_for(trouble)
+        assert len(advice.wrong) > 20
+        assert len(advice.todo) > 20
+        plain = advice_for(dataclasses.replace(trouble, word="new_word"))
+        assert plain.wrong == "{strange} braces."
+        odd = dataclasses.replace(trouble, word="new_word", field="{field}", sentence="{no}")
+        assert advice_for(odd).wrong == "{field} cannot be taken as it came: {no}."
+        silent = dataclasses.replace(odd, sentence="", state="{state}")
+        assert advice_for(silent).wrong == "It waits for a person: {state}."
+
+
+# --- try-out, lists, overview
+
+
+def test_nothing_that_is_typed_breaks_the_try_out(ana: Reader) -> None:
+    (booking,) = ana.house.mapped("rentfeed", lead(1))
+    text = (MAPPINGS / "rentfeed.yaml").read_text()
+    event = str(booking.event_id)
+    for mapping, body, told in (
+        (text, "", "It would be booked"),
+        ("", "", "The mapping is not right"),
+        ("a: *b", "", "anchors, aliases and tags"),
+        ("\0", "", "The mapping is not right"),
+        ("x: " + "[" * 500, "", "The mapping is not right"),
+        (text.replace("leadId", "lead id"), "", "It would be booked"),
+    ):
+        page = ana.post("/try/result", source="rentfeed", mapping=mapping, event=event, body=body)
+        assert page.status_code == 200
+        assert told in page.text
+    pasted = ana.post("/try/result", source="rentfeed", mapping=text, event="", body="{")
+    assert "It cannot be read" in pasted.text
+    missing = ana.post("/try/result", source="rentfeed", mapping=text, event="999999")
+    assert "There is no stored webhook 999999" in missing.text
+    assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409
+    assert len(ana.house.story(booking.event_id).bookings) == 1
+
+
+def test_a_back_test_shows_what_would_change(ana: Reader) -> None:
+    for number in (1, 2):
+        ana.house.mapped("rentfeed", lead(number))
+    text = (MAPPINGS / "rentfeed.yaml").read_text()
+    same = ana.post("/try/backtest", source="rentfeed", mapping=text, last="20").text
+    assert "0 of the last 2 webhooks would change" in same
+    edited = text.replace("email_1: contact.email", "email_1: contact.mail")
+    other = ana.post("/try/backtest", source="rentfeed", mapping=edited, last="20").text
+    assert "2 of the last 2 webhooks would change" in other
+    assert "<td>Email</td>" in other
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dana.okafor1@example.com",
+        "dana.okafor1@",
+        "(303) 555-0101",
+        "555-0101",
+        "0101",
+        "okaf",
+        "da ok",
+        "JOB",
+        "ID",
+    ],
+)
+def test_a_lead_is_found_by(ana: Reader, text: str) -> None:
+    payload = lead(1)
+    payload["contact"] |= {
+        "name": "Dana Okafor",
+        "email": "dana.okafor1@example.com",
+        "phone": "(303) 555-0101",
+    }
+    (booking,) = ana.house.mapped("rentfeed", payload)
+    other = lead(2)
+    other["contact"] |= {
+        "name": "Luis Herrera",
+        "email": "luis@example.com",
+        "phone": "(720) 555-0199",
+    }
+    ana.house.mapped("rentfeed", other)
+    settle(ana.house)
+    names = {"JOB": ana.house.booking(booking.id).job_id or "", "ID": str(booking.event_id)}
+    answer = ana.get("/leads", query_string={"q": names.get(text, text)})
+    assert f"/console/leads/{booking.id}" in answer.text
+    assert "Herrera" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "text", ["%", "_", "'", "\\", "\0", "&|!:*", "x" * 500, "9" * 30, "@", "  "]
+)
+def test_no_text_breaks_the_search(ana: Reader, text: str) -> None:
+    ana.house.mapped("rentfeed", lead(1))
+    answer = ana.get("/leads", query_string={"q": text})
+    assert answer.status_code == 200
+    assert ("Dana" in answer.text) == (not text.strip())
+
+
+def test_lists_are_paged_and_filtered(ana: Reader) -> None:
+    for number in range(1, 56):
+        ana.house.mapped("rentfeed", lead(number))
+    first = ana.text("/leads?source=rentfeed&since=2026-03-01&until=2026-03-03")
+    (before,) = re.findall(r"before=(\d+)", first)
+    second = ana.text(f"/leads?source=rentfeed&before={before}")
+    shown = [re.findall(r"/console/leads/(\d+)\"", page) for page in (first, second)]
+    assert [len(page) for page in shown] == [50, 5]
+    assert not {*shown[0]} & {*shown[1]}
+    for nothing in ("source=website", "state=booked", "community=harbor-flats", "since=2026-03-03"):
+        assert "Nothing is found" in ana.text(f"/leads?{nothing}")
+    assert "Nothing is found" not in ana.text("/leads?since=yesterday")
+
+
+def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
+    bad = lead(1)
+    bad["contact"] |= {"name": "=HYPERLINK(1) Okafor", "phone": "(303) 555-0142"}
+    ana.house.mapped("rentfeed", bad)
+    held(ana.house, 2)
+    rows = ana.text("/export.csv").splitlines()
+    assert len(rows) == 3
+    assert rows[0].startswith("booking,event,kind,source,community,received_at,state")
+    assert not any(cell.startswith("=") for row in rows for cell in row.split(","))
+    assert "+13035550142" in rows[2], "a phone number is no formula"
+    sums = ana.text("/sums.csv").splitlines()
+    assert (
+        sums[0] == "source,community,received,booked,duplicate,held,failed,unknown,expired,others"
+    )
+    assert sums[1] == "rentfeed,maple-court,2,0,0,1,0,0,0,1"
+
+
+def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: Upstream) -> None:
+    ana.house.mapped("rentfeed", lead(1))
+    upstream.fault({"status": 401})
+    ana.house.send()
+    page = ana.text("/")
+    assert "Propexo does not accept our token" in page
+    assert "Nothing is sent." in page
+
+
+def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:
+    """Four leads a day for five weeks, then a day of none."""
+    house = ana.house
+    for day in range(36):
+        for number in range(4):
+            house.receive("rentfeed", lead(day * 10 + number))
+        house.clock.advance(86400)
+        house.pipeline.recover()
+    ana.sign_in("ana")
+    assert "quiet</strong>" not in ana.text("/")
+    house.clock.advance(86400)
+    house.pipeline.recover()
+    ana.sign_in("ana")
+    assert "quiet</strong>" in ana.text("/")
+
+
+# --- what is shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain\ttext\n", "plain\ttext\n"),
+        ("a\x00b\x1bc\x7f", "a⟨U+0000⟩b⟨U+001B⟩c⟨U+007F⟩"),
+        ("\u202egnp.exe", "⟨U+202E⟩gnp.exe"),
+        ("\ud800", "⟨U+D800⟩"),
+        ("شهلا", "شهلا"),
+        ("abcdef", "abc … (6 characters)"),
+    ],
+)
+def test_what_no_eye_sees_is_written_out(text: str, shown: str) -> None:
+    assert harmless(text, 3 if text == "abcdef" else 100) == shown
+
+
+def test_any_payload_is_shown_in_bounded_lines() -> None:
+    deep: Any = "end"
+    for _ in range(5000):
+        deep = [deep]
+    assert len(lines_of(deep)) <= MOST_LINES + 1
+    assert len(lines_of([1] * 100_000)) <= MOST_LINES + 1
+    assert lines_of({"a": {}, "b": [], "c": None, "d": 10**5000})[-1].text == "a very long number"
+    assert [line.key for line in lines_of({"x": {"y": 1}})] == ["x", "y"]
+    assert lines_of("text")[0].text == "text"
+
+
+def test_a_chart_of_nothing_is_a_chart() -> None:
+    assert hours_chart([]).total == 0

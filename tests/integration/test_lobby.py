@@ -1,0 +1,183 @@
+"""Requests that wait for their outcome, on a real PostgreSQL and over real gunicorn."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapter.answers import Finding, Outcome
+from adapter.events import BookingState
+from adapter.exceptions import StoreUnavailable
+from adapter.lobby import Lobby
+from adapter.receiver import look
+from adapter.store import settlements
+from tests.house import House, tour
+from tests.waiting import wait_until
+
+LONG = 20.0
+
+
+@pytest.fixture
+def lobby(database: str) -> Iterator[Lobby]:
+    made = Lobby(lambda: settlements(database), 4)
+    yield made
+    made.close()
+
+
+def listeners(database: str) -> list[int]:
+    """Process ids of PostgreSQL's for the connections that listen."""
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%LISTEN settled'"
+            " AND datname = current_database()"
+        )
+        return [row[0] for row in rows]
+
+
+@dataclasses.dataclass
+class Waiting:
+    """A wait in a thread of its own, and how often it has looked."""
+
+    found: "concurrent.futures.Future[Finding]"
+    looks: list[Finding]
+
+
+@contextlib.contextmanager
+def waiting(house: House, lobby: Lobby, event_id: int) -> Iterator[Waiting]:
+    """One that waits for an event and has looked at it, with the listener at work."""
+    looks: list[Finding] = []
+
+    def noted() -> Finding:
+        looks.append(look(house.pipeline, event_id))
+        return looks[-1]
+
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        deadline = time.monotonic() + LONG
+        found = threads.submit(lobby.wait, event_id, noted, deadline)
+        # The second look is that of the listener's beginning.
+        wait_until(lambda: len(looks) >= 2, "it has looked and is heard")
+        yield Waiting(found, looks)
+
+
+def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
+    house: House, lobby: Lobby
+) -> None:
+    event_id = house.receive("rentfeed", tour()).event_id
+    with waiting(house, lobby, event_id) as one:
+        house.pipeline.map_event(event_id)
+        house.send()
+        house.clock.advance(5)
+        (booking,) = house.story(event_id).bookings
+        assert booking.state is BookingState.SUBMITTED
+        house.pipeline.follow_up(booking.id)
+
+        found = one.found.result(LONG)
+    assert found.outcome is Outcome.BOOKED
+    assert found.booking is not None
+    assert found.booking.id == booking.id
+    assert len(one.looks) <= 5, "it looks when it is told to, and does not poll"
+
+
+def test_a_held_event_wakes_at_once(house: House, lobby: Lobby) -> None:
+    event_id = house.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
+    with waiting(house, lobby, event_id) as one:
+        house.pipeline.map_event(event_id)
+
+        assert one.found.result(LONG).outcome is Outcome.HELD
+
+
+def test_what_is_rolled_back_wakes_nobody(house: House, database: str) -> None:
+    heard = settlements(database)
+    assert next(heard) is None
+    event_id = house.receive("rentfeed", tour()).event_id
+    (booking,) = house.mapped("rentfeed", tour(leadId="RF-2"))
+    with contextlib.suppress(ZeroDivisionError), house.pipeline.store.transaction() as leads:
+        assert leads.move(booking.id, BookingState.SUPERSEDED, why="newer", now=house.clock())
+        raise ZeroDivisionError
+    house.pipeline.map_event(event_id)
+
+    assert [next(heard), next(heard)] == [booking.event_id, event_id]
+
+
+def test_an_outcome_that_is_known_is_told_without_waiting(house: House, lobby: Lobby) -> None:
+    (booking,) = house.mapped("rentfeed", tour(contact={"name": "Dana Okafor"}))
+    found = lobby.wait(
+        booking.event_id, lambda: look(house.pipeline, booking.event_id), time.monotonic()
+    )
+
+    assert found.outcome is Outcome.HELD
+
+
+def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
+    house: House, database: str
+) -> None:
+    event_id = house.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
+    gate = threading.Event()
+    cut = threading.Event()
+
+    def listen() -> Iterator[int | None]:
+        if cut.is_set():
+            gate.wait(LONG)
+        try:
+            yield from settlements(database)
+        finally:
+            cut.set()
+
+    lobby = Lobby(listen, 4)
+    with contextlib.closing(lobby), waiting(house, lobby, event_id) as one:
+        (pid,) = listeners(database)
+        with psycopg.connect(database) as connection:
+            connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+        assert cut.wait(LONG), "the listener noticed"
+        house.pipeline.map_event(event_id)  # settled while nobody listens
+        assert not one.found.done()
+        gate.set()
+
+        assert one.found.result(LONG).outcome is Outcome.HELD
+
+
+def test_without_postgresql_the_answer_is_accepted_at_the_deadline() -> None:
+    def away() -> Any:
+        raise StoreUnavailable("away")
+
+    began = time.monotonic()
+    with contextlib.closing(Lobby(away, 1)) as lobby:
+        found = lobby.wait(5, away, began + 0.3)
+
+    assert found == Finding(event_id=5)
+    assert 0.3 <= time.monotonic() - began < 5
+
+
+def test_beyond_its_seats_nobody_waits() -> None:
+    lobby = Lobby(lambda: iter(()), 1)
+    free = threading.Event()
+    seated = threading.Event()
+
+    def look_slowly() -> Finding:
+        seated.set()
+        free.wait(LONG)
+        return Finding(event_id=1, outcome=Outcome.BOOKED)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        first = threads.submit(lobby.wait, 1, look_slowly, time.monotonic() + LONG)
+        assert seated.wait(LONG)
+        began = time.monotonic()
+        second = lobby.wait(2, lambda: Finding(event_id=2), began + LONG)
+        took = time.monotonic() - began
+        free.set()
+        assert first.result(LONG).outcome is Outcome.BOOKED
+    assert second.outcome is Outcome.ACCEPTED
+    assert took < LONG / 4
+    # The seat is free again.
+    third = Finding(event_id=3, outcome=Outcome.HELD)
+    assert lobby.wait(3, lambda: third, time.monotonic()) == third
+    lobby.close()
+
+
+# --- over HTTP -------------------------------------------------------------------------------

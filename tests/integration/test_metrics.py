@@ -1,0 +1,78 @@
+"""What Prometheus reads."""
+
+from collections.abc import Iterator
+
+import flask.testing
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from adapter.app import create_app
+from adapter.config import Settings
+from tests.house import SECRETS, House, loaded
+from tests.leads import lead
+from tests.paths import MAPPINGS
+from tests.upstream import Upstream
+
+
+def client(house: House, **changes: object) -> flask.testing.FlaskClient:
+    settings = Settings(
+        database_url=house.pipeline.store.url,
+        mappings_dir=MAPPINGS,
+        environ=SECRETS,
+        **changes,  # type: ignore[arg-type]
+    )
+    return create_app(settings, house.clock, loaded(MAPPINGS)).test_client()
+
+
+@pytest.fixture
+def here(house: House) -> Iterator[flask.testing.FlaskClient]:
+    opened = client(house)
+    with opened.application.extensions["pipeline"].store:
+        yield opened
+
+
+def values(client: flask.testing.FlaskClient) -> dict[tuple[str, ...], float]:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_the_gauges_tell_how_things_stand(
+    here: flask.testing.FlaskClient, house: House, upstream: Upstream
+) -> None:
+    house.mapped("rentfeed", lead(1, time="11:30 PM"))
+    house.mapped("rentfeed", lead(2))
+    house.clock.advance(30)
+    found = values(here)
+    assert found["adapter_waiting",] == 1
+    assert found["adapter_oldest_waiting_seconds",] == 30
+    assert found["adapter_pending",] == 1
+    assert found["adapter_sending_stopped",] == 0
+    assert found["adapter_leads_24h", "rentfeed", "held"] == 1
+    assert found["adapter_last_event_seconds", "rentfeed"] == 30
+    upstream.fault({"status": 401})
+    house.send()
+    assert values(here)["adapter_sending_stopped",] == 1
+
+
+def test_nothing_of_a_lead_is_in_them(here: flask.testing.FlaskClient, house: House) -> None:
+    (booking,) = house.mapped("rentfeed", lead(1))
+    text = here.get("/metrics").text
+    for name in ("first_name", "last_name", "email_1", "notes", "appointment_date"):
+        assert str(booking.appointment[name]) not in text
+
+
+def test_they_are_read_here_or_with_the_token(
+    here: flask.testing.FlaskClient, house: House
+) -> None:
+    assert here.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"}).status_code == 401
+    with_token = client(house, metrics_token="open sesame")
+    with with_token.application.extensions["pipeline"].store:
+        assert with_token.get("/metrics").status_code == 401
+        for given, status in (("Bearer open sesame", 200), ("Bearer ", 401), ("Bearer ä", 401)):
+            answer = with_token.get("/metrics", headers={"Authorization": given})
+            assert answer.status_code == status

@@ -1,0 +1,91 @@
+"""Propexo's own webhooks: only its own, and only what they are about."""
+
+import dataclasses
+import json
+from typing import Any
+
+import flask
+import pytest
+
+from adapter import notices, receiver, signatures
+from adapter.events import BookingState
+from tests.house import House
+from tests.leads import lead
+from tests.upstream import Upstream
+
+SECRET = "a-secret-of-propexo"
+
+
+@pytest.fixture
+def client(house: House) -> Any:
+    app = flask.Flask("notices")
+    receiver.answer_errors(app)
+    house.pipeline.settings = dataclasses.replace(
+        house.settings, public_url="https://a.example.com"
+    )
+    app.register_blueprint(notices.blueprint(house.pipeline, SECRET))
+    return app.test_client()
+
+
+def notice(client: Any, body: bytes, secret: str = SECRET) -> int:
+    request = signatures.Request(
+        method="POST", url="https://a.example.com/propexo/webhooks", headers={}, body=body
+    )
+    signed = signatures.sign({"preset": "propexo"}, secret, request, 0)
+    answer = client.post("/propexo/webhooks", data=body, headers=dict(signed.headers))
+    return int(answer.status_code)
+
+
+def failure(job_id: str | None, status: str = "FAILURE") -> bytes:
+    facts = {"root_job_id": job_id, "write_status": status, "errors": ["the slot is taken"]}
+    return json.dumps({"trigger": "WRITE_OPERATION_FAILURE", "data": facts}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("FAILURE", BookingState.FAILED), ("PARTIAL_SUCCESS", BookingState.UNKNOWN)],
+)
+def test_a_failure_settles_the_booking_at_once(
+    house: House, upstream: Upstream, client: Any, status: str, state: BookingState
+) -> None:
+    upstream.fault({"job": "PENDING"})
+    (booking,) = house.mapped("rentfeed", lead(1))
+    house.send()
+    assert notice(client, failure(house.booking(booking.id).job_id, status)) == 200
+
+    settled = house.booking(booking.id)
+    assert settled.state is state
+    assert settled.reasons[-1].reason == "Propexo says: the slot is taken"
+    assert notice(client, failure(settled.job_id, status)) == 200
+    assert house.booking(booking.id) == settled
+
+
+def test_a_forged_notice_changes_nothing(house: House, client: Any) -> None:
+    (booking,) = house.mapped("rentfeed", lead(1))
+    house.send()
+    job_id = house.booking(booking.id).job_id
+
+    assert notice(client, failure(job_id), secret="another") == 401
+    assert client.post("/propexo/webhooks", data=failure(job_id)).status_code == 401
+    assert house.state(booking.id) is BookingState.SUBMITTED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"trigger": "DATA_NEW", "data": {}}',
+        failure(None),
+        failure("job\x00\ud800"),
+        failure("somebody else's"),
+        failure("x", "SUCCESS"),
+        b'{"trigger": "WRITE_OPERATION_FAILURE", "data": {"root_job_id": {}, "errors": 7}}',
+    ],
+    ids=range(11),
+)
+def test_whatever_else_propexo_says_is_received(client: Any, body: bytes) -> None:
+    assert notice(client, body) == 200

@@ -1,0 +1,824 @@
+"""Once, in order, by urgency and within the rate: real PostgreSQL, real HTTP to the sandbox."""
+
+import concurrent.futures
+import datetime as dt
+from typing import Any
+
+import pytest
+import requests
+
+from adapter import receiver
+from adapter.answers import sentence_name
+from adapter.app import verifier_of
+from adapter.config import Settings
+from adapter.events import Attempt, BookingState
+from adapter.exceptions import NotPossible
+from adapter.pace import WINDOW
+from adapter.pipeline import Pipeline
+from adapter.propexo import Propexo
+from adapter.repairs import Repairs
+from adapter.store import Filter, GateRow, Store
+from adapter.store.statements import STATEMENTS
+from tests.house import START, House, sample, settle
+from tests.leads import lead, look, same_person, surname
+from tests.upstream import Upstream, served_sandbox
+from tests.waiting import wait_until
+
+PENDING, BOOKED = BookingState.PENDING, BookingState.BOOKED
+
+
+def test_the_same_tour_by_two_roads_is_booked_once(house: House, upstream: Upstream) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1))
+    form = sample("website-response.json")
+    answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
+    answers["email"]["email"] = "Dana@Example.com"
+    (second,) = house.mapped("website", form)
+    settle(house)
+
+    assert house.state(first.id) is BOOKED
+    assert (second.state, second.reason) == (BookingState.DUPLICATE, "same_person_and_time")
+    assert str(first.id) in second.reasons[-1].reason
+    assert len(upstream.posts()) == 1
+
+
+def test_a_newer_request_takes_the_place_of_one_that_waits(
+    house: House, upstream: Upstream
+) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1))
+    house.clock.advance(60)
+    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    settle(house)
+
+    replaced = house.booking(first.id)
+    assert (replaced.state, replaced.reason) == (BookingState.SUPERSEDED, "newer_request")
+    assert house.state(second.id) is BOOKED
+    assert [post["appointment_time"] for post in upstream.posts()] == ["22:00:00"]
+
+
+def test_a_reschedule_goes_out_after_the_first_has_ended(house: House, upstream: Upstream) -> None:
+    upstream.fault({"job": "PENDING", "job_seconds": 600})
+    (first,) = house.mapped("rentfeed", same_person(1))
+    house.send()
+    house.clock.advance(60)
+    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    house.send()
+    assert house.state(second.id) is PENDING, "the first job is not finished"
+
+    with house.pipeline.store.transaction() as leads:
+        leads.move(first.id, BookingState.BOOKED, why="job_succeeded", now=house.clock())
+    house.send()
+    assert house.state(second.id) is BookingState.SUBMITTED
+    standing = [one for one in upstream.appointments() if one["status"] == "booked"]
+    assert [one["starts_at"] for one in standing] == ["2026-03-14T22:00:00Z"]
+
+
+def told(house: House, event_id: int) -> str:
+    """The name of the sentence for a sender that asks now."""
+    found = receiver.look(house.pipeline, event_id)
+    return sentence_name(receiver.as_it_stands(house.pipeline, found))
+
+
+def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancelled(
+    house: House, upstream: Upstream
+) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1, day=15))
+    settle(house)
+    house.clock.advance(60)
+    upstream.fault({"job": "PENDING", "job_seconds": 600})
+    (second,) = house.mapped("rentfeed", same_person(2, day=14))
+    house.send()
+    assert house.state(second.id) is BookingState.SUBMITTED
+    assert told(house, first.event_id) == "booked", "the second may fail yet"
+
+    house.clock.advance(5)
+    with house.pipeline.store.transaction() as leads:
+        leads.move(second.id, BOOKED, why="job_succeeded", now=house.clock())
+    assert (house.state(first.id), house.state(second.id)) == (BOOKED, BOOKED)
+    assert told(house, first.event_id) == "superseded"
+    assert told(house, second.event_id) == "booked"
+    assert second.starts_at is not None
+    house.clock.at = second.starts_at + dt.timedelta(hours=2)
+    assert told(house, first.event_id) == "superseded", "also when the second one is over"
+
+
+def test_a_tour_that_took_place_was_not_cancelled_by_the_next_one(house: House) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1, day=14))
+    settle(house)
+    assert first.starts_at is not None
+    house.clock.at = first.starts_at + dt.timedelta(hours=2)
+    (second,) = house.mapped("rentfeed", same_person(2, day=20))
+    settle(house)
+    assert house.state(second.id) is BOOKED
+    assert told(house, first.event_id) == "booked"
+
+
+def test_an_older_request_that_is_mapped_late_never_goes_out(
+    house: House, upstream: Upstream
+) -> None:
+    older = house.receive("rentfeed", same_person(1))
+    house.clock.advance(60)
+    (newer,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    house.pipeline.map_event(older.event_id)
+    settle(house)
+
+    (late,) = house.story(older.event_id).bookings
+    assert (late.state, late.reason) == (BookingState.SUPERSEDED, "newer_request_came_first")
+    assert house.state(newer.id) is BOOKED
+    assert len(upstream.posts()) == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 503, "headers": {"Retry-After": "3"}}, {"status": 401}], ids=str
+)
+def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
+    house: House, upstream: Upstream, fault: dict[str, Any]
+) -> None:
+    (older,) = house.mapped("rentfeed", same_person(1))
+    sender = house.pipeline.sender
+    attempt = sender._next()
+    assert isinstance(attempt, Attempt)
+    house.clock.advance(1)
+    (newer,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    upstream.fault(fault)
+    sender._send(attempt)
+
+    assert house.state(older.id) is BookingState.SUPERSEDED
+    house.clock.advance(60)
+    house.pipeline.recover()
+    house.send()
+    assert house.state(newer.id) is BookingState.SUBMITTED
+    assert [post["appointment_time"] for post in upstream.posts()] == ["20:30:00", "22:00:00"]
+
+
+def test_the_senders_own_time_decides_who_is_newer(house: House, upstream: Upstream) -> None:
+    """The sender tries an old webhook again after it has delivered a newer one."""
+    newer, older = same_person(2, time="4:00 PM"), same_person(1)
+    newer["createdAt"], older["createdAt"] = "2026-03-02T10:50:00-07:00", "2026-03-02T17:40:00Z"
+    (first,) = house.mapped("rentfeed", newer)
+    house.clock.advance(60)
+    (late,) = house.mapped("rentfeed", older)
+
+    assert (late.state, late.reason) == (BookingState.SUPERSEDED, "newer_request_came_first")
+    assert house.state(first.id) is PENDING
+
+
+@pytest.mark.parametrize(
+    "said", ["2031-01-01T00:00:00Z", "yesterday", "", None, 7, [], "2026-03-02"]
+)
+def test_a_senders_time_that_cannot_be_believed_is_the_arrival(house: House, said: Any) -> None:
+    (booking,) = house.mapped("rentfeed", lead(1) | {"createdAt": said})
+
+    assert booking.asked_at == START
+
+
+def test_one_person_at_two_communities_is_two_tours(house: House, upstream: Upstream) -> None:
+    there = same_person(2)
+    there["listing"] |= {"propertyId": "20555", "propertyName": "Harbor Flats"}
+    house.mapped("rentfeed", same_person(1))
+    house.mapped("rentfeed", there)
+    settle(house)
+
+    assert len([one for one in upstream.appointments() if one["status"] == "booked"]) == 2
+
+
+def test_two_tours_here_in_one_webhook_wait_for_a_person(house: House) -> None:
+    handoff = sample("leasebot-handoff.json")
+    handoff["handoff"]["tours"][1] |= {"property": "Maple Court", "startsAt": "2026-03-15T10:00:00"}
+    first, second = house.mapped("leasebot", handoff)
+
+    assert first.state is PENDING
+    assert (second.state, second.reason) == (BookingState.HELD, "two_tours_at_once")
+
+
+def test_shared_contacts_tell_nobody_apart(opened: Store, upstream: Upstream) -> None:
+    from adapter.config import Policy
+
+    house = House(opened, upstream, Policy(shared_contacts=frozenset({"office@example.com"})))
+    for number in (1, 2):
+        (booking,) = house.mapped("rentfeed", lead(number, email="office@example.com"))
+        assert booking.state is PENDING
+        assert booking.person_keys == ()
+
+
+def test_simultaneous_senders_of_one_tour_make_one_booking(house: House) -> None:
+    events = [house.receive("rentfeed", same_person(number)).event_id for number in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        list(threads.map(house.pipeline.map_event, events))
+
+    with house.pipeline.store.transaction() as leads:
+        states = sorted(booking.state for booking in leads.bookings())
+    assert states == sorted([PENDING, *[BookingState.DUPLICATE] * 7])
+
+
+def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(house: House) -> None:
+    events = []
+    for number in range(20):
+        handoff = sample("leasebot-handoff.json")
+        handoff["visitor"]["firstName"] = surname(number)
+        if number % 2:
+            handoff["handoff"]["tours"].reverse()
+        events.append(house.receive("leasebot", handoff).event_id)
+    with house.pipeline.store.transaction() as leads:
+        events = [event.id for event in leads.events()]
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        list(threads.map(house.pipeline.map_event, events))
+
+    with house.pipeline.store.transaction() as leads:
+        assert {event.state for event in leads.events()} == {"mapped"}
+
+
+def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
+    house: House, upstream: Upstream
+) -> None:
+    (first,) = house.mapped("rentfeed", lead(1))
+    settle(house)
+    changed = house.receive("rentfeed", lead(1, time="4:00 PM"))
+    assert changed.is_repeat
+    with house.pipeline.store.transaction() as leads:
+        newest = leads.events(limit=1)[0]
+    house.pipeline.map_event(newest.id)
+    settle(house)
+
+    (second,) = house.story(newest.id).bookings
+    assert (house.state(first.id), second.state) == (BOOKED, BOOKED)
+    standing = [one for one in upstream.appointments() if one["status"] == "booked"]
+    assert [one["starts_at"] for one in standing] == ["2026-03-14T22:00:00Z"]
+
+
+def test_the_same_lead_with_other_bytes_is_a_duplicate(house: House, upstream: Upstream) -> None:
+    house.mapped("rentfeed", lead(1))
+    assert house.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_repeat
+    with house.pipeline.store.transaction() as leads:
+        newest = leads.events(limit=1)[0]
+    house.pipeline.map_event(newest.id)
+    settle(house)
+
+    (again,) = house.story(newest.id).bookings
+    assert (again.state, again.reason) == (BookingState.DUPLICATE, "item_seen_before")
+    assert len(upstream.posts()) == 1
+
+
+def test_a_corrected_lead_takes_the_place_of_the_held_one(house: House) -> None:
+    (held,) = house.mapped("rentfeed", lead(1, time=""))
+    assert held.state is BookingState.HELD
+    house.receive("rentfeed", lead(1))
+    with house.pipeline.store.transaction() as leads:
+        newest = leads.events(limit=1)[0]
+    house.pipeline.map_event(newest.id)
+
+    (corrected,) = house.story(newest.id).bookings
+    assert corrected.state is PENDING
+    assert house.state(held.id) is BookingState.SUPERSEDED
+
+
+def test_another_contact_under_a_booked_key_waits_for_a_person(
+    house: House, upstream: Upstream
+) -> None:
+    house.mapped("rentfeed", lead(1))
+    settle(house)
+    house.receive("rentfeed", lead(1, email="somebody.else@example.com"))
+    with house.pipeline.store.transaction() as leads:
+        newest = leads.events(limit=1)[0]
+    house.pipeline.map_event(newest.id)
+    settle(house)
+
+    (changed,) = house.story(newest.id).bookings
+    assert (changed.state, changed.reason) == (BookingState.HELD, "changed_after_first")
+    assert len(upstream.posts()) == 1
+
+
+def test_a_query_that_nobody_signed_makes_no_new_event(house: House) -> None:
+    source = house.pipeline.sources["rentfeed"]
+    from adapter import signatures
+    from tests.house import SECRETS
+
+    ids = set()
+    for query in ("", "?n=1", "?n=2"):
+        request = signatures.Request(
+            method="POST",
+            url="https://a.example.com/hooks/rentfeed" + query,
+            headers={"Content-Type": "application/json"},
+            body=b'{"no": "key"}',
+        )
+        signed = signatures.sign(
+            source.signature, SECRETS["RENTFEED_SECRET"], request, house.clock().timestamp()
+        )
+        verified = house.pipeline.verify(source, verifier_of(source, house.settings), signed)
+        ids.add(house.pipeline.receive(source, verified).event_id)
+    assert len(ids) == 1
+
+
+# --- urgency and turns
+
+
+def order_of_posts(upstream: Upstream) -> list[str]:
+    return [post["last_name"] for post in upstream.posts()]
+
+
+def test_soon_tours_go_first_then_the_sources_take_turns(house: House, upstream: Upstream) -> None:
+    for number in range(1, 5):
+        house.mapped("rentfeed", lead(number, day=20))
+    form = sample("website-response.json")
+    house.mapped("website", form)
+    house.mapped("rentfeed", lead(9, day=3, time="10:00 AM"))
+    house.send()
+
+    first, second, third, fourth, soon = map(surname, (1, 2, 3, 4, 9))
+    assert order_of_posts(upstream) == [soon, "Okafor-Lindqvist", first, second, third, fourth]
+
+
+def test_weights_give_a_source_more_turns(opened: Store, upstream: Upstream) -> None:
+    house = House(opened, upstream)
+    house.pipeline.sender.settings = Settings(source_weights={"rentfeed": 2})
+    for number in range(1, 6):
+        house.mapped("rentfeed", lead(number, day=20))
+    for number in range(2):
+        form = sample("website-response.json")
+        answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
+        answers["email"]["email"] = f"form{number}@example.com"
+        answers["phone"]["phone_number"] = ""
+        answers["last_name"]["text"] = ("Forma", "Formb")[number]
+        form["form_response"]["token"] = f"token-{number}"
+        house.mapped("website", form)
+    house.send()
+
+    posts = order_of_posts(upstream)
+    assert posts[:6].count("Forma") + posts[:6].count("Formb") == 2
+    assert posts.index("Forma") < 3
+    assert len(posts) == 7
+
+
+# --- the rate
+
+
+def test_no_minute_holds_more_calls_than_allowed(opened: Store) -> None:
+    with served_sandbox(clock=lambda: START, limit_per_minute=10_000) as upstream:
+        house = House(opened, upstream)
+        house.pipeline.sender.settings = Settings(rate_per_minute=20)
+        for number in range(45):
+            house.mapped("rentfeed", lead(number, day=20))
+        while len(upstream.posts()) < 45:
+            house.send()
+            house.clock.advance(0.7)
+
+    with house.pipeline.store.transaction() as leads:
+        rows = leads.connection.execute("SELECT started_at FROM attempts ORDER BY id").fetchall()
+    calls = [row["started_at"] for row in rows]
+    assert len(calls) == 45
+    for at in calls:
+        assert len([other for other in calls if at <= other < at + WINDOW]) <= 20
+    assert calls[-1] - calls[0] <= dt.timedelta(seconds=135), "what is allowed is used"
+
+
+def test_reads_give_way_to_bookings(house: House, upstream: Upstream) -> None:
+    (first,) = house.mapped("rentfeed", lead(1))
+    house.send()
+    house.mapped("rentfeed", lead(2))
+    with house.pipeline.store.transaction() as leads:
+        gate = GateRow(leads.connection)
+        for _ in range(30):
+            gate.pass_through(gate.lock(house.clock()), house.clock(), 120, is_read=True)
+        leads.connection.execute("UPDATE gate SET even_at = 'epoch'")
+    house.clock.advance(2)
+    house.pipeline.follow_up(first.id)
+    assert house.state(first.id) is BookingState.SUBMITTED, "the read was put off"
+    house.send()
+    assert len(upstream.posts()) == 2, "the booking was not"
+
+
+def test_what_propexo_says_of_its_limit_is_kept(opened: Store) -> None:
+    with served_sandbox(clock=lambda: START, limit_per_minute=10) as upstream:
+        house = House(opened, upstream)
+        for number in range(9):
+            house.mapped("rentfeed", lead(number, day=20))
+        for _ in range(40):
+            house.send()
+            if len(upstream.posts()) == 9:
+                break
+            house.clock.advance(5)
+        with house.pipeline.store.transaction() as leads:
+            gate = GateRow(leads.connection).lock(house.clock())
+
+        assert gate.allowed == 10
+        assert house.clock() - START >= dt.timedelta(seconds=60), "eight of ten in a minute"
+
+
+def test_a_token_that_is_not_accepted_stops_sending_until_it_is(
+    house: House, upstream: Upstream
+) -> None:
+    for number in range(5):
+        house.mapped("rentfeed", lead(number))
+    upstream.fault({"status": 401}, {"on": "list", "status": 401})
+    house.send()
+    assert len(upstream.posts()) == 1
+    for _ in range(3):
+        house.clock.advance(5)
+        house.send()
+    assert len(upstream.posts()) == 1, "nobody else's lead is burnt"
+
+    house.clock.advance(60)
+    house.pipeline.recover()
+    house.send()
+    assert len(upstream.posts()) == 1, "the token is still refused"
+    house.clock.advance(60)
+    house.pipeline.recover()
+    house.send()
+    assert len(upstream.posts()) == 6
+    with house.pipeline.store.transaction() as leads:
+        assert {booking.state for booking in leads.bookings()} == {BookingState.SUBMITTED}
+
+
+# --- unknown bookings are found again
+
+
+def lose_the_answer(house: House, upstream: Upstream, fault: dict[str, Any]) -> int:
+    upstream.fault(fault)
+    (booking,) = house.mapped("rentfeed", lead(1))
+    house.send()
+    assert house.state(booking.id) is BookingState.UNKNOWN
+    return booking.id
+
+
+def test_a_lost_answer_is_found_in_the_write_log(house: House, upstream: Upstream) -> None:
+    booking_id = lose_the_answer(house, upstream, {"drop": "after"})
+    look(house, booking_id)
+    found = house.booking(booking_id)
+    assert (found.state, found.reason) == (BookingState.SUBMITTED, "found_in_write_log")
+
+    house.clock.advance(5)
+    house.pipeline.follow_up(booking_id)
+    assert house.state(booking_id) is BOOKED
+    assert found.job_id == upstream.appointments()[0]["job_id"]
+    assert len(upstream.posts()) == 1
+
+
+def test_a_tour_is_seen_in_knock_where_no_job_is_known(house: House, upstream: Upstream) -> None:
+    booking_id = lose_the_answer(house, upstream, {"drop": "after", "job": "PENDING"})
+    look(house, booking_id)
+
+    seen = house.booking(booking_id)
+    assert (seen.state, seen.reason) == (BOOKED, "seen_in_knock")
+
+
+def test_what_is_not_found_is_given_to_a_person_after_the_lag(
+    house: House, upstream: Upstream
+) -> None:
+    booking_id = lose_the_answer(house, upstream, {"drop": "before"})
+    looks = 0
+    while house.booking(booking_id).due_at is not None:
+        look(house, booking_id)
+        looks += 1
+
+    given_up = house.booking(booking_id)
+    assert (given_up.state, given_up.reason) == (BookingState.UNKNOWN, "not_found")
+    waited = house.clock() - START
+    assert dt.timedelta(hours=13) <= waited <= dt.timedelta(hours=15)
+    assert looks < 40
+    assert len(upstream.posts()) == 1
+
+
+def test_another_persons_job_is_not_taken_for_ours(house: House, upstream: Upstream) -> None:
+    other = Propexo(upstream.url, "sandbox")
+    booking_id = lose_the_answer(house, upstream, {"drop": "before"})
+    attempt = house.story(booking_id).attempts[booking_id][-1]
+    import dataclasses
+
+    request = dict(attempt.request) | {"last_name": "Other", "email_1": "other@example.com"}
+    other.create(dataclasses.replace(attempt, request=request))
+    look(house, booking_id)
+
+    assert house.state(booking_id) is BookingState.UNKNOWN
+
+
+# --- cancellations
+
+
+CANCELLED = """
+signature: {scheme: none}
+accept: {type: booked}
+cancellation: {type: cancelled}
+dedupe: id
+community: {always: maple-court}
+appointment:
+  last_name: name
+  email_1: email
+  starts_at: start
+tests:
+  - name: booked
+    payload:
+      {type: booked, id: a, name: Roe, email: roe@example.com, start: "2026-03-14T20:30:00Z"}
+    expect_some: {last_name: Roe}
+"""
+
+
+def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
+    opened: Store, upstream: Upstream, tmp_path: Any
+) -> None:
+    from adapter.sources import load
+    from tests.house import MAPPINGS
+
+    communities = (MAPPINGS / "communities.yaml").read_text()
+    (tmp_path / "communities.yaml").write_text(
+        communities.replace(
+            "rentfeed: att_rentfeed_m", "rentfeed: att_rentfeed_m, simple: att_s", 1
+        )
+    )
+    (tmp_path / "simple.yaml").write_text(CANCELLED)
+    house = House(opened, upstream)
+    house.pipeline.sources = load(tmp_path, house.settings.policy)
+
+    def deliver(kind: str, number: str) -> Any:
+        from adapter import signatures
+        from adapter.pipeline import verified_from
+
+        source = house.pipeline.sources["simple"]
+        verifier = signatures.verifier(source.signature, [])
+        body = (
+            f'{{"type": "{kind}", "id": "{number}", "name": "Roe", '
+            f'"email": "roe{number}@example.com", "start": "2026-03-14T20:30:00Z"}}'
+        ).encode()
+        request = signatures.Request(
+            method="POST",
+            url="https://a.example.com/hooks/simple",
+            headers={"Content-Type": "application/json"},
+            body=body,
+        )
+        verified = verified_from(verifier, request, house.clock())
+        event_id = house.pipeline.receive(source, verified).event_id
+        house.pipeline.map_event(event_id)
+        return house.story(event_id).bookings[0]
+
+    waiting = deliver("booked", "1")
+    stopped = deliver("cancelled", "1")
+    assert house.state(waiting.id) is BookingState.DISCARDED
+    assert (stopped.state, stopped.reason) == (BookingState.DISCARDED, "cancellation_done")
+
+    gone = deliver("booked", "2")
+    settle(house)
+    asked = deliver("cancelled", "2")
+    assert house.state(gone.id) is BOOKED
+    assert (asked.state, asked.reason) == (BookingState.HELD, "cancellation")
+    assert str(gone.id) in asked.reasons[-1].reason
+
+    unknown = deliver("cancelled", "3")
+    assert (unknown.state, unknown.reason) == (BookingState.HELD, "cancellation")
+    late = deliver("booked", "3")
+    assert (late.state, late.reason) == (BookingState.HELD, "called_off_before")
+
+    upstream.fault({"drop": "after"})
+    lost = deliver("booked", "4")
+    house.send()
+    deliver("cancelled", "4")
+    assert house.state(lost.id) is BookingState.UNKNOWN, "it stands in Knock: a person must"
+
+    on_the_wire = deliver("booked", "5")
+    attempt = house.pipeline.sender._next()
+    assert isinstance(attempt, Attempt)
+    deliver("cancelled", "5")
+    upstream.fault({"status": 503})
+    house.pipeline.sender._send(attempt)
+    assert house.state(on_the_wire.id) is BookingState.DISCARDED
+
+    with pytest.raises(NotPossible, match="is a cancellation"):
+        Repairs(house.settings, opened, house.pipeline.sources, house.clock).release(
+            asked.id, {}, by="ana"
+        )
+
+
+def test_the_lanes_of_two_workers_share_one_gate(opened: Store, upstream: Upstream) -> None:
+    house = House(opened, upstream)
+    for number in range(20):
+        house.mapped("rentfeed", lead(number, day=20))
+    pipelines = [
+        Pipeline(
+            house.settings,
+            opened,
+            house.pipeline.sources,
+            Propexo(upstream.url, "sandbox"),
+            house.clock,
+            pause=house.clock.advance,
+        )
+        for _ in range(3)
+    ]
+    with concurrent.futures.ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda pipeline: pipeline.send_due(0), pipelines))
+
+    names = [post["last_name"] for post in upstream.posts()]
+    assert sorted(names) == sorted(surname(number) for number in range(20))
+
+
+@pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 5000])
+def test_nothing_that_propexo_says_can_stick_a_booking(
+    house: House, upstream: Upstream, text: str
+) -> None:
+    upstream.fault({"job": "FAILURE", "errors": [f"bad {text}"]})
+    (first,) = house.mapped("rentfeed", lead(1))
+    settle(house)
+    issue = {"code": "custom", "path": ["last_name"], "message": f"bad {text}"}
+    body = {"error": {"code": "invalid_request", "message": text, "details": {"issues": [issue]}}}
+    upstream.fault({"status": 400, "body": body})
+    (second,) = house.mapped("rentfeed", lead(2))
+    settle(house)
+
+    assert house.state(first.id) is BookingState.FAILED
+    assert house.state(second.id) is BookingState.FAILED
+
+
+# --- what must not stop the others, and what must not be sent
+
+
+def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
+    house: House, upstream: Upstream
+) -> None:
+    house.mapped("rentfeed", lead(0, day=4))
+    for number in range(1, 5):
+        house.mapped("rentfeed", lead(number))
+    upstream.fault({"status": 403})
+    house.send()
+    for _ in range(3):
+        if any(post["last_name"] == surname(1) for post in upstream.posts()):
+            break
+        house.clock.advance(15)
+        house.pipeline.recover()
+        house.send()
+    assert {surname(number) for number in range(1, 5)} <= {
+        post["last_name"] for post in upstream.posts()
+    }
+
+    upstream.fault({"status": 403})
+    house.clock.advance(120)
+    house.pipeline.recover()
+    house.send()
+    with house.pipeline.store.transaction() as leads:
+        (held,) = leads.bookings(Filter(states=["held"]))
+    assert held.reason == "not_authorised"
+
+
+def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(
+    house: House, upstream: Upstream
+) -> None:
+    (bad,) = house.mapped("rentfeed", lead(0, day=4))
+    (good,) = house.mapped("rentfeed", lead(1))
+    with house.pipeline.store.transaction() as leads:
+        leads.begin_attempt(bad.id, {}, now=house.clock(), lease_until=house.clock())
+    for _ in range(3):
+        house.send()
+
+    assert (house.state(bad.id), house.booking(bad.id).reason) == (
+        BookingState.HELD,
+        "internal_error",
+    )
+    assert house.state(good.id) is BookingState.SUBMITTED
+
+
+def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
+    house: House, upstream: Upstream
+) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1))
+    house.send()
+    house.clock.advance(60)
+    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    for _ in range(200):
+        if house.state(first.id) is not BookingState.SUBMITTED:
+            break
+        upstream.fault({"on": "status", "status": 404})
+        due_at = house.booking(first.id).due_at
+        assert due_at is not None
+        house.clock.at = due_at
+        house.pipeline.follow_up(first.id)
+    assert house.booking(first.id).reason == "no_final_status"
+    house.send()
+    assert house.state(second.id) is BookingState.SUBMITTED
+
+
+@pytest.mark.parametrize("fault", [{"job": "PENDING"}, {"on": "status", "status": 500}], ids=str)
+def test_a_stuck_job_leaves_a_renter_whose_tour_is_soon_half_of_the_time(
+    house: House, upstream: Upstream, fault: dict[str, Any]
+) -> None:
+    (first,) = house.mapped("rentfeed", same_person(1))
+    upstream.fault({"job": "PENDING"})
+    house.send()
+    house.clock.advance(60)
+    (second,) = house.mapped("rentfeed", same_person(2, day=2, time="11:45 AM"))
+    for _ in range(200):
+        if house.state(first.id) is not BookingState.SUBMITTED:
+            break
+        if "on" in fault:
+            upstream.fault(fault)
+        due_at = house.booking(first.id).due_at
+        assert due_at is not None
+        house.clock.at = due_at
+        house.pipeline.follow_up(first.id)
+        house.send()
+    assert house.booking(first.id).reason == "no_final_status"
+    assert house.state(second.id) is BookingState.SUBMITTED
+    # It starts 45 minutes after the first was sent, and may be sent until 5 minutes before.
+    assert 20 * 60 <= (house.clock() - START).total_seconds() < 24 * 60
+
+
+def test_lists_that_cannot_be_read_are_not_proof_of_absence(
+    house: House, upstream: Upstream
+) -> None:
+    booking_id = lose_the_answer(house, upstream, {"drop": "after"})
+    for _ in range(60):
+        upstream.fault({"on": "list", "status": 500})
+        look(house, booking_id)
+    waited = house.clock() - START
+    assert waited > dt.timedelta(hours=14)
+    assert house.booking(booking_id).reason == "no_answer"
+    requests.delete(upstream.url + "/_sandbox/faults", timeout=5)
+
+    look(house, booking_id)
+    assert house.state(booking_id) is not BookingState.UNKNOWN
+
+
+def test_of_many_past_tours_none_is_posted(house: House, upstream: Upstream) -> None:
+    for number in range(3):
+        house.mapped("rentfeed", lead(number, day=3, time="11:30 AM"))
+    house.clock.at = dt.datetime(2026, 3, 3, 18, 26, tzinfo=dt.UTC)
+    with house.pipeline.store.transaction() as leads:
+        assert (
+            leads.most_urgent(
+                house.clock(),
+                soon=house.clock() + dt.timedelta(days=9),
+                late=house.clock() + dt.timedelta(minutes=5),
+            )
+            is None
+        )
+    house.send()
+
+    assert upstream.posts() == []
+    with house.pipeline.store.transaction() as leads:
+        assert {booking.state for booking in leads.bookings()} == {BookingState.EXPIRED}
+
+
+def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
+    house: House, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another transaction replaces it after the choice has begun and before the lock."""
+    (booking,) = house.mapped("rentfeed", lead(1, day=20))
+    before = STATEMENTS["most_urgent_in_turn"]
+    slow = before.replace(b"FROM turns t,", b"FROM (SELECT pg_sleep(1)) s, turns t,")
+    assert slow != before
+    monkeypatch.setitem(STATEMENTS, "most_urgent_in_turn", slow)
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        sending = thread.submit(house.send)
+        wait_until(lambda: _sleeps(house), "the choice has begun")
+        with house.pipeline.store.transaction() as leads:
+            leads.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=START)
+        sending.result(30)
+
+    assert upstream.posts() == []
+    assert house.state(booking.id) is BookingState.SUPERSEDED
+
+
+def _sleeps(house: House) -> bool:
+    with house.pipeline.store.transaction() as leads:
+        row = leads.connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        ).fetchone()
+    return bool(row and row["count"])
+
+
+def test_the_same_item_twice_in_one_webhook_is_one_booking(house: House) -> None:
+    handoff = sample("leasebot-handoff.json")
+    handoff["handoff"]["tours"] = [handoff["handoff"]["tours"][0]] * 2
+    states = [booking.state for booking in house.mapped("leasebot", handoff)]
+
+    assert states == [PENDING, BookingState.DUPLICATE]
+
+
+def test_a_corrected_name_takes_the_place_of_what_waits(house: House) -> None:
+    (first,) = house.mapped("rentfeed", lead(1))
+    house.clock.advance(5)
+    house.receive("rentfeed", lead(1, name="Dana Corrected"))
+    with house.pipeline.store.transaction() as leads:
+        newest = leads.events(limit=1)[0]
+    house.pipeline.map_event(newest.id)
+
+    (second,) = house.story(newest.id).bookings
+    assert second.state is PENDING
+    assert house.state(first.id) is BookingState.SUPERSEDED
+
+
+def test_an_older_version_under_the_same_key_changes_nothing(house: House) -> None:
+    house.receive("rentfeed", lead(1, email="wrong@example.com"))
+    house.clock.advance(5)
+    house.receive("rentfeed", lead(1))
+    with house.pipeline.store.transaction() as leads:
+        newer, older = leads.events()
+    house.pipeline.map_event(newer.id)
+    house.pipeline.map_event(older.id)
+
+    (kept,), (late,) = house.story(newer.id).bookings, house.story(older.id).bookings
+    assert kept.state is PENDING
+    assert late.state is BookingState.SUPERSEDED
+
+
+def test_a_stop_leaves_the_rest_in_the_line(house: House, upstream: Upstream) -> None:
+    for number in range(5):
+        house.mapped("rentfeed", lead(number))
+    house.pipeline.sender.stopping.set()
+    house.send()
+
+    assert upstream.posts() == []

@@ -1,0 +1,35 @@
+"""New mappings under processes that run, as real processes: taken up whole, or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from adapter import renewal
+from adapter.exceptions import ConfigurationError
+
+
+def test_a_folder_has_changed_once_its_files_rest(tmp_path: Path) -> None:
+    file = tmp_path / "samples" / "a.json"
+    file.parent.mkdir()
+    file.write_text("{}")
+    folder = renewal.Folder(tmp_path)
+    assert not folder.has_changed()
+
+    file.write_text('{"half": ')
+    assert not folder.has_changed(), "it may be written still"
+    file.write_text('{"half": 2}')
+    assert not folder.has_changed()
+    assert folder.has_changed()
+    assert not folder.has_changed(), "told once"
+
+    file.unlink()
+    assert not folder.has_changed()
+    assert folder.has_changed()
+
+
+def test_what_is_refused_is_told_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse() -> None:
+        raise ConfigurationError("one\ntwo")
+
+    assert renewal.renewed(refuse) is None
+    assert [vars(record)["problem"] for record in caplog.records] == ["one", "two"]

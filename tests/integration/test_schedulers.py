@@ -1,0 +1,248 @@
+"""What the gallery's schedulers tell of one tour, through the whole pipeline."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter import store
+from adapter.events import Booking, BookingState
+from tests.house import House, settle
+from tests.paths import GALLERY
+from tests.upstream import Upstream
+
+FIRST, MOVED = ("2026-03-14", "20:30:00"), ("2026-03-15", "17:30:00")
+
+
+def sample(name: str) -> Any:
+    return json.loads((GALLERY / "samples" / name).read_text())
+
+
+def put(payload: Any, **values: Any) -> Any:
+    """The payload with values at places such as ``payload__object__rescheduled``."""
+    for place, value in values.items():
+        *around, last = place.split("__")
+        inner = payload
+        for name in around:
+            inner = inner[name]
+        inner[last] = value
+    return payload
+
+
+def zoom_moved() -> Any:
+    return put(
+        sample("zoom-scheduler-created.json"),
+        payload__object__scheduled_event__event_id="zoomevent000000000000000002",
+        payload__object__scheduled_event__start_date_time="2026-03-15T17:30:00Z",
+        payload__object__rescheduled=True,
+    )
+
+
+def zoom_half() -> Any:
+    moved_to = {"payload__object__rescheduled_to_event_id": "zoomevent000000000000000002"}
+    return put(sample("zoom-scheduler-canceled.json"), **moved_to)
+
+
+def v1(**values: Any) -> Any:
+    return put(sample("calendly-v1-created.json"), **values)
+
+
+def v1_moved() -> Any:
+    return v1(
+        payload__invitee__uuid="INVITEEINVITEE02",
+        payload__event__start_time="2026-03-15T11:30:00-06:00",
+        payload__old_invitee={"uuid": "INVITEEINVITEE01"},
+    )
+
+
+def acuity_moved() -> Any:
+    moved = {"action": "rescheduled", "datetime": "2026-03-15T11:30:00-0600"}
+    return sample("acuity-fetched.json") | moved
+
+
+#: Source → the booking, the same tour moved, the same called off.
+TOLD: dict[str, tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]] = {
+    "acuity": (
+        lambda: sample("acuity-fetched.json"),
+        acuity_moved,
+        lambda: sample("acuity-fetched.json") | {"action": "canceled"},
+    ),
+    "cal-com": (
+        lambda: sample("cal-com-created.json"),
+        lambda: sample("cal-com-rescheduled.json"),
+        lambda: sample("cal-com-cancelled.json"),
+    ),
+    "calendly": (
+        lambda: sample("calendly-created.json"),
+        lambda: sample("calendly-rebooked.json"),
+        lambda: sample("calendly-canceled.json"),
+    ),
+    "calendly-v1": (v1, v1_moved, lambda: v1(event="invitee.canceled")),
+    "zoom-scheduler": (
+        lambda: sample("zoom-scheduler-created.json"),
+        zoom_moved,
+        lambda: sample("zoom-scheduler-canceled.json"),
+    ),
+}
+#: Source → the cancellation that is the other half of a move, where there is one.
+HALVES: dict[str, Callable[[], Any]] = {
+    "calendly": lambda: put(sample("calendly-canceled.json"), payload__rescheduled=True),
+    "calendly-v1": lambda: v1(
+        event="invitee.canceled", payload__new_invitee={"uuid": "INVITEEINVITEE02"}
+    ),
+    "zoom-scheduler": zoom_half,
+}
+
+every_scheduler = pytest.mark.parametrize("name", TOLD)
+every_half = pytest.mark.parametrize("name", HALVES)
+
+
+@pytest.fixture(scope="module")
+def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The schedulers alone: the rest of the gallery takes its time to load."""
+    folder = tmp_path_factory.mktemp("mappings")
+    shutil.copytree(GALLERY / "samples", folder / "samples")
+    for name in (*TOLD, "communities"):
+        shutil.copy(GALLERY / f"{name}.yaml", folder)
+    return folder
+
+
+@pytest.fixture
+def house(opened: store.Store, upstream: Upstream, mappings: Path) -> House:
+    return House(opened, upstream, mappings=mappings)
+
+
+def told(house: House, name: str, payload: Any, **headers: str) -> list[Booking]:
+    """The bookings of a webhook, also of one that changes what came under the same key."""
+    receipt = house.receive(name, payload, **headers)
+    event_id = receipt.changed_id or receipt.event_id
+    house.pipeline.map_event(event_id)
+    return list(house.story(event_id).bookings)
+
+
+def starts(upstream: Upstream) -> list[tuple[str, str]]:
+    """The tours that were asked of Propexo, in order."""
+    return [(post["appointment_date"], post["appointment_time"]) for post in upstream.posts()]
+
+
+@every_scheduler
+def test_a_move_of_what_still_waits_is_one_booking(
+    name: str, house: House, upstream: Upstream
+) -> None:
+    booked, moved, _ = TOLD[name]
+    (first,) = told(house, name, booked())
+    house.clock.advance(60)
+    (second,) = told(house, name, moved())
+    settle(house)
+
+    assert house.state(first.id) is BookingState.SUPERSEDED
+    assert house.state(second.id) is BookingState.BOOKED
+    assert starts(upstream) == [MOVED]
+
+
+@every_scheduler
+def test_a_move_of_what_is_booked_is_booked_once_more(
+    name: str, house: House, upstream: Upstream
+) -> None:
+    booked, moved, _ = TOLD[name]
+    told(house, name, booked())
+    settle(house)
+    house.clock.advance(60)
+    (second,) = told(house, name, moved())
+    settle(house)
+
+    assert house.state(second.id) is BookingState.BOOKED
+    assert starts(upstream) == [FIRST, MOVED]
+    upcoming = [one for one in upstream.appointments() if one["status"] != "cancelled"]
+    assert len(upcoming) == 1, "Knock keeps one"
+
+
+@every_half
+@pytest.mark.parametrize("half_first", [True, False])
+def test_the_other_half_of_a_move_calls_nothing_off(
+    name: str, half_first: bool, house: House, upstream: Upstream
+) -> None:
+    booked, moved, _ = TOLD[name]
+    told(house, name, booked())
+    house.clock.advance(60)
+    both = [HALVES[name], moved] if half_first else [moved, HALVES[name]]
+    found = [told(house, name, one()) for one in both]
+    settle(house)
+
+    assert found[0 if half_first else 1] == []
+    assert starts(upstream) == [MOVED]
+
+
+@every_scheduler
+def test_calling_off_stops_what_still_waits(name: str, house: House, upstream: Upstream) -> None:
+    booked, _, off = TOLD[name]
+    (first,) = told(house, name, booked())
+    house.clock.advance(60)
+    told(house, name, off())
+    settle(house)
+
+    assert house.state(first.id) is BookingState.DISCARDED
+    assert starts(upstream) == []
+
+
+@every_scheduler
+def test_calling_off_what_is_booked_goes_to_a_person(name: str, house: House) -> None:
+    booked, _, off = TOLD[name]
+    (first,) = told(house, name, booked())
+    settle(house)
+    (second,) = told(house, name, off())
+
+    assert (second.state, second.reason) == (BookingState.HELD, "cancellation")
+    assert f"booking {first.id} is booked: cancel the tour in Knock" in second.reasons[-1].reason
+
+
+@every_scheduler
+def test_what_is_told_twice_is_booked_once(name: str, house: House, upstream: Upstream) -> None:
+    booked, _, _ = TOLD[name]
+    told(house, name, booked())
+    assert house.receive(name, booked()).is_repeat
+    settle(house)
+    assert house.receive(name, booked()).is_repeat
+
+    assert starts(upstream) == [FIRST]
+
+
+def test_a_notification_with_ids_only_waits_and_can_be_called_off(house: House) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    scheduled, canceled = (
+        (GALLERY / "samples" / f"acuity-{action}.form").read_bytes()
+        for action in ("scheduled", "canceled")
+    )
+    (thin,) = told(house, "acuity", scheduled, **form)
+    assert thin.state is BookingState.HELD
+    assert any("needs_enrichment" in reason.reason for reason in thin.reasons)
+
+    (off,) = told(house, "acuity", canceled, **form)
+    assert off.state is BookingState.DISCARDED
+    assert house.state(thin.id) is BookingState.DISCARDED
+
+
+def test_a_cancellation_with_ids_only_of_what_nobody_knows_goes_to_a_person(house: House) -> None:
+    thin = put(sample("calendly-thin.json"), event="invitee.canceled")
+    (off,) = told(house, "calendly", thin)
+    said = [reason.reason for reason in off.reasons]
+
+    assert (off.state, off.reason) == (BookingState.HELD, "cancellation")
+    assert any(one.startswith("needs_enrichment") for one in said)
+    assert "the booking that it calls off is not known here: look in Knock" in said
+
+
+def test_the_appointment_that_a_relay_fetched_takes_the_place_of_its_notification(
+    house: House, upstream: Upstream
+) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    scheduled = (GALLERY / "samples" / "acuity-scheduled.form").read_bytes()
+    (thin,) = told(house, "acuity", scheduled, **form)
+    told(house, "acuity", sample("acuity-fetched.json"))
+    settle(house)
+
+    assert house.state(thin.id) is BookingState.SUPERSEDED
+    assert starts(upstream) == [FIRST]

@@ -1,0 +1,419 @@
+"""The store keeps its promises in the database itself, not only in the code above it."""
+
+import concurrent.futures
+import dataclasses
+import datetime as dt
+import itertools
+import secrets
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapter import store
+from adapter.events import (
+    MOVES,
+    AttemptOutcome,
+    BookingState,
+    EventState,
+    Reason,
+)
+from adapter.exceptions import StoreUnavailable
+from adapter.store import NewBooking, Store
+from adapter.store.statements import STATEMENTS
+from adapter.store.tasks import SEND_LANES
+from tests.rows import LATER, NOW, insert_event, new_event, tasks
+from tests.waiting import wait_until
+
+#: The module: the package shows its function of the same name.
+migrate = sys.modules["adapter.store.migrate"]
+
+
+def insert_booking(
+    opened: Store, state: BookingState = BookingState.PENDING, keys: tuple[int, ...] = ()
+) -> int:
+    event_id = insert_event(opened, digest=secrets.token_bytes(8))
+    assert event_id is not None
+    with opened.transaction() as leads:
+        event = leads.event(event_id)
+        assert event is not None
+        new = NewBooking(
+            item=0,
+            state=state,
+            reason=None,
+            community="maple-court",
+            timezone="America/Denver",
+            starts_at=NOW + dt.timedelta(days=12),
+            appointment={"last_name": "Okafor"},
+            reasons=(Reason(field="email_1", reason="not an e-mail address"),),
+            asked_at=NOW,
+            person_keys=keys,
+        )
+        booking_id = leads.next_id()
+        leads.insert_booking(event, new, booking_id, now=NOW)
+    return booking_id
+
+
+def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str) -> None:
+    first = store.migrate(empty_database)
+
+    assert first[-1].startswith("0")
+    assert any(name.startswith("procrastinate/") for name in first)
+    assert store.migrate(empty_database) == []
+    with Store(empty_database) as opened:
+        assert opened.lacks() == []
+        assert len(opened.hash_key()) == 32
+
+
+def test_two_that_migrate_at_once_take_turns(empty_database: str) -> None:
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        runs = list(threads.map(store.migrate, [empty_database] * 4))
+
+    assert sum(bool(run) for run in runs) == 1
+
+
+def test_a_migration_waits_for_whoever_holds_its_tables(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender holds claims and wants events, as they do, while the migration begins."""
+    store.migrate(empty_database)
+    monkeypatch.setattr(sys.modules["adapter.store.migrate"], "LOCK_SECONDS", 0.2)
+    with psycopg.connect(empty_database) as sender:
+        sender.execute("DELETE FROM migrations WHERE name = '0004_erasure.sql'")
+        sender.execute("ALTER TABLE events DROP COLUMN kept")
+        sender.execute("DROP INDEX rejections_by_time")
+        sender.commit()
+        sender.execute("LOCK TABLE claims IN ROW EXCLUSIVE MODE")
+        with concurrent.futures.ThreadPoolExecutor(1) as other:
+            running = other.submit(store.migrate, empty_database)
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            with psycopg.connect(empty_database, autocommit=True) as watch:
+                wait_until(lambda: watch.execute(waits).fetchone() != (0,), "it waits")
+            sender.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
+            sender.commit()
+            assert running.result(30) == ["0004_erasure.sql"]
+
+
+def test_a_database_that_was_never_migrated_says_what_it_lacks(empty_database: str) -> None:
+    with Store(empty_database) as opened:
+        assert "0001_leads.sql" in opened.lacks()
+
+
+@pytest.mark.parametrize("steps", range(1, 5))
+def test_a_migration_that_is_cut_off_goes_on_the_next_time(
+    empty_database: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill -9 would leave it: so many steps are committed, the next one is not."""
+    applied = migrate._steps
+
+    def cut_off(done: set[str]) -> Iterator[object]:
+        yield from itertools.islice(applied(done), steps - 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(migrate, "_steps", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        store.migrate(empty_database)
+    monkeypatch.undo()
+    store.migrate(empty_database)
+
+    with Store(empty_database) as opened:
+        assert opened.lacks() == []
+        assert len(opened.hash_key()) == 32
+
+
+def test_a_newer_procrastinate_brings_its_further_files_only(empty_database: str) -> None:
+    store.migrate(empty_database)
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute("DELETE FROM migrations WHERE name LIKE '%00.12.00_01%'")
+
+    assert store.migrate(empty_database) == ["procrastinate/00.12.00_01_add_foreign_key_index.sql"]
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("SELECT 'procrastinate_periodic_defers_job_id_fkey'::regclass")
+
+
+def test_a_newer_versions_columns_do_not_stop_an_older_one(opened_fresh: Store) -> None:
+    """As when the release phase migrates while the old workers still run."""
+    booking_id = insert_booking(opened_fresh)
+    with opened_fresh.transaction() as leads:
+        leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        for table in ("events", "bookings", "attempts"):
+            leads.connection.execute(f"ALTER TABLE {table} ADD COLUMN later int".encode())
+    with opened_fresh.transaction() as leads:
+        story = leads.story(str(booking_id))
+    assert story is not None
+    assert len(story.attempts[booking_id]) == 1
+
+
+def test_an_event_comes_with_its_task(opened: Store) -> None:
+    event_id = insert_event(opened)
+
+    assert tasks(opened) == [("map_event", event_id)]
+    with opened.transaction() as leads:
+        event = leads.event(event_id or 0)
+    assert event is not None
+    assert event.state is EventState.RECEIVED
+    assert event.body == b'{"a": 1}'
+
+
+def test_the_same_digest_is_stored_once_and_counted(opened: Store) -> None:
+    first = insert_event(opened)
+    assert insert_event(opened) is None
+    assert insert_event(opened, source="leasebot") is not None
+
+    with opened.transaction() as leads:
+        facts = {"source": "rentfeed", "digest": b"one", "now": NOW}
+        assert leads.count_repeat(**facts, content=b"content of one") == (first, True)
+        assert leads.count_repeat(**facts, content=b"other") == (first, False)
+    with opened.transaction() as leads:
+        story = leads.story(str(first))
+    assert story is not None
+    assert story.repeats == 2
+    assert len(tasks(opened)) == 2
+
+
+def test_fifty_at_once_with_one_digest_make_one_event(opened: Store) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        ids = list(threads.map(lambda _: insert_event(opened), range(50)))
+
+    assert sum(event_id is not None for event_id in ids) == 1
+    assert len(tasks(opened)) == 1
+
+
+def test_nothing_is_left_when_the_transaction_fails(opened: Store) -> None:
+    def store_and_fail() -> None:
+        with opened.transaction() as leads:
+            leads.insert_event(new_event(b"x"))
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        store_and_fail()
+
+    assert tasks(opened) == []
+    assert insert_event(opened, digest=b"x") is not None
+
+
+def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Store) -> None:
+    with opened.transaction() as leads:
+        event_id = leads.insert_event(
+            dataclasses.replace(
+                new_event(),
+                content_type="a\x00b",
+                headers={"x": "\ud800\x00"},
+                query="\x00",
+                body=b"\x00\xff",
+            )
+        )
+        event = leads.event(event_id or 0)
+    assert event is not None
+    assert (event.content_type, event.headers, event.query) == ("ab", {"x": "?"}, "")
+    assert event.body == b"\x00\xff"
+
+
+def test_a_digest_is_claimed_once(opened: Store) -> None:
+    with opened.transaction() as leads:
+        assert leads.claim("rentfeed", b"item", 7, now=NOW)
+        assert not leads.claim("rentfeed", b"item", 8, now=NOW)
+        assert leads.claim("leasebot", b"item", 9, now=NOW)
+        assert leads.lead_of_claim("rentfeed", b"item") == 7
+        assert leads.lead_of_claim("rentfeed", b"other") is None
+
+
+@pytest.mark.parametrize("to", list(MOVES))
+def test_a_booking_moves_only_along_the_table(opened: Store, to: BookingState) -> None:
+    for state in BookingState:
+        booking_id = insert_booking(opened, BookingState.HELD)
+        with opened.transaction() as leads:
+            leads.connection.execute(
+                "UPDATE bookings SET state = %s, job_id = 'j', due_at = %s WHERE id = %s",
+                [state, NOW if state in ("pending", "submitted") else None, booking_id],
+            )
+            due_at = NOW if to in (BookingState.PENDING, BookingState.SUBMITTED) else None
+            moved = leads.move(booking_id, to, why="test", now=LATER, due_at=due_at, job_id="j")
+
+        assert moved == (state in MOVES[to]), f"{state} → {to}"
+
+
+def test_each_move_is_one_line_of_history(opened: Store) -> None:
+    booking_id = insert_booking(opened)
+    with opened.transaction() as leads:
+        leads.move(booking_id, BookingState.SENDING, why="sending", now=LATER, by="worker")
+        leads.move(booking_id, BookingState.BOOKED, why="never", now=LATER)
+    with opened.transaction() as leads:
+        story = leads.story(str(booking_id))
+
+    assert story is not None
+    assert [(line.from_state, line.to_state, line.why, line.by) for line in story.history] == [
+        (None, "received", "webhook_verified", "web"),
+        (None, "pending", "mapped", "worker"),
+        ("pending", "sending", "sending", "worker"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "allowed"),
+    [
+        (None, False),
+        (AttemptOutcome.ACCEPTED, False),
+        (AttemptOutcome.UNKNOWN, False),
+        (AttemptOutcome.NOT_SENT, True),
+        (AttemptOutcome.RATE_LIMITED, True),
+        (AttemptOutcome.NOT_AUTHORISED, True),
+        (AttemptOutcome.REFUSED, True),
+        (AttemptOutcome.JOB_FAILED, True),
+    ],
+)
+def test_the_database_itself_refuses_a_blind_second_post(
+    opened: Store, outcome: AttemptOutcome | None, allowed: bool
+) -> None:
+    booking_id = insert_booking(opened)
+    with opened.transaction() as leads:
+        attempt = leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        if outcome is not None:
+            assert leads.finish_attempt(attempt.id, outcome, now=NOW)
+
+    def again() -> None:
+        with opened.transaction() as leads:
+            leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+
+    if allowed:
+        again()
+    else:
+        with pytest.raises(psycopg.errors.UniqueViolation, match="never_two_that_may_have_booked"):
+            again()
+
+
+def test_a_late_answer_mends_unknown_and_nothing_else(opened: Store) -> None:
+    booking_id = insert_booking(opened)
+    with opened.transaction() as leads:
+        attempt = leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        assert leads.finish_attempt(attempt.id, AttemptOutcome.UNKNOWN, now=NOW)
+        assert leads.finish_attempt(attempt.id, AttemptOutcome.ACCEPTED, now=LATER)
+        assert not leads.finish_attempt(attempt.id, AttemptOutcome.REFUSED, now=LATER)
+
+
+def test_rows_whose_task_is_gone_get_a_new_one(opened: Store) -> None:
+    booking_id = insert_booking(opened, BookingState.HELD)
+    before = tasks(opened)
+    with opened.transaction() as leads:
+        leads.connection.execute(
+            "UPDATE bookings SET state = 'submitted', job_id = 'j', due_at = %s", [NOW]
+        )
+        assert leads.wake_forgotten(LATER) == 1
+        leads.connection.execute("DELETE FROM procrastinate_jobs")
+        assert leads.wake_forgotten(NOW - dt.timedelta(hours=1)) == 0
+        assert leads.wake_forgotten(LATER) == 2
+        assert leads.wake_forgotten(LATER) == 0
+
+    assert sorted(tasks(opened)) == sorted([*before, ("follow_up", booking_id)])
+
+
+def test_waiting_bookings_without_a_lane_wake_all_lanes(opened: Store) -> None:
+    insert_booking(opened)
+    with opened.transaction() as leads:
+        leads.wake_forgotten(NOW)
+        assert [task for task in tasks(opened) if task[0] == "send"] == []
+        leads.wake_forgotten(LATER)
+        leads.wake_forgotten(LATER)
+
+    lanes = [row for name, row in tasks(opened) if name == "send"]
+    assert lanes == list(range(SEND_LANES))
+
+
+def test_an_abandoned_attempt_is_found_after_its_lease(opened: Store) -> None:
+    booking_id = insert_booking(opened)
+    with opened.transaction() as leads:
+        leads.move(booking_id, BookingState.SENDING, why="sending", now=NOW)
+        attempt = leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+
+        assert leads.abandoned(LATER) == []
+        assert leads.abandoned(LATER + dt.timedelta(seconds=1)) == [attempt]
+
+
+@pytest.mark.parametrize("key", ["", "0", "nobody", "9" * 40, "-1", "1\x00", "\ud800", "²"])
+def test_a_story_of_nothing_is_none(opened: Store, key: str) -> None:
+    with opened.transaction() as leads:
+        assert leads.story(key) is None
+
+
+def test_a_database_that_is_away_is_said_without_its_password() -> None:
+    url = "postgresql://someone:hunter2@127.0.0.1:1/leads"
+    with pytest.raises(StoreUnavailable) as caught:
+        store.migrate(url)
+
+    assert "Connection refused" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert not store.is_reachable(url)
+
+
+#: The same lead so often again, by number of the item, of a person each with two keys.
+_AGAIN = """INSERT INTO bookings (event_id, item, source, state, starts_at, community, timezone,
+        appointment, job_id, due_at, asked_at, person_keys, created_at, updated_at)
+    SELECT event_id, n, source, %(state)s::text, starts_at + n * interval '1 second', community,
+        timezone, appointment, CASE WHEN %(state)s <> 'pending' THEN n::text END,
+        CASE WHEN %(state)s <> 'booked' THEN due_at END, asked_at, ARRAY[n, -n], created_at,
+        updated_at
+    FROM bookings, generate_series(%(from)s::int, %(to)s::int) n WHERE id = %(id)s"""
+_WAITING = {"state": "pending", "from": 40_001, "to": 50_000}
+_ON_THE_WIRE = {"state": "submitted", "from": 30_001, "to": 33_000}
+_DONE = {"state": "booked", "from": 1, "to": 20_000}
+_FEW = [
+    {"state": "booked", "from": 1, "to": 800},
+    {"state": "submitted", "from": 30_001, "to": 30_100},
+    {"state": "pending", "from": 40_001, "to": 40_100},
+]
+
+
+@pytest.mark.parametrize(
+    ("counted", "since"),
+    [
+        pytest.param([_DONE], [_WAITING], id="a line that nobody has counted"),
+        pytest.param([_DONE, _WAITING], [], id="a line"),
+        pytest.param([_DONE, _ON_THE_WIRE], [_WAITING], id="on the wire, and a new line"),
+        pytest.param([_DONE, _ON_THE_WIRE, _WAITING], [], id="on the wire, and a line"),
+        pytest.param([_DONE, _ON_THE_WIRE], [], id="on the wire"),
+        pytest.param(_FEW, [], id="a few of each"),
+    ],
+)
+def test_nobody_reads_the_whole_line_for_one_booking(
+    opened_fresh: Store, counted: list[dict[str, Any]], since: list[dict[str, Any]]
+) -> None:
+    """Each is asked for each booking: reading all that wait costs the square of their number."""
+    booking_id = insert_booking(opened_fresh, keys=(40_001, -7))
+    values = {
+        "now": LATER,
+        "late": LATER,
+        "before": LATER,
+        "soon": NOW + dt.timedelta(days=30),
+        "id": booking_id,
+        "except_id": booking_id,
+        "keys": [40_001, -7],
+        "states": ["pending"],
+    }
+    with opened_fresh.transaction() as leads:
+        run = leads.connection.execute
+        for group in counted:
+            run(_AGAIN, {**group, "id": booking_id})
+        run("ANALYZE bookings")
+        for group in since:
+            run(_AGAIN, {**group, "id": booking_id})
+        pages = {
+            name: _pages_read(leads.connection, STATEMENTS[name], values)
+            for name in (
+                *("most_urgent_soon", "most_urgent_in_turn", "bookings_of_people"),
+                *("has_waiting_sibling", "is_awaited", "gate", "expire", "expire_prospects"),
+            )
+        }
+    assert {name: count for name, count in pages.items() if count > 60} == {}
+
+
+def _pages_read(
+    connection: psycopg.Connection[Any], statement: bytes, values: dict[str, Any]
+) -> int:
+    explained = connection.execute(
+        b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement, values
+    ).fetchone()
+    assert explained is not None
+    plan = explained["QUERY PLAN"][0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])

@@ -1,0 +1,63 @@
+"""The worker as a process: what is in flight is finished, and a dead one's tasks come back."""
+
+import asyncio
+
+import psycopg
+
+from adapter.pulse import DEAD, Pulse
+from adapter.worker import STALLED_SECONDS, queue_for, release_stalled
+from tests.house import House, tour
+
+
+def test_the_tasks_of_a_dead_worker_are_given_back(house: House) -> None:
+    receipt = house.receive("rentfeed", tour())
+    with psycopg.connect(house.pipeline.store.url, autocommit=True) as connection:
+        dead = connection.execute(
+            "INSERT INTO procrastinate_workers (last_heartbeat) "
+            "VALUES (now() - make_interval(secs => %s)) RETURNING id",
+            [STALLED_SECONDS + 5],
+        ).fetchone()
+        assert dead is not None
+        connection.execute(
+            "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s", [dead[0]]
+        )
+
+        async def release() -> None:
+            queue = queue_for(house.pipeline)
+            async with queue.open_async():
+                await release_stalled(queue)
+                await queue.run_worker_async(wait=False, install_signal_handlers=False)
+
+        asyncio.run(release())
+
+    assert house.story(receipt.event_id).event.state == "mapped"
+
+
+# --- a process that lives and works no more ----------------------------------------------------
+
+
+def test_a_part_is_dead_after_so_many_ticks_without_life() -> None:
+    ended: list[int] = []
+    pulse = Pulse(("tasks", "recovery"), 3.0, ended.append)
+    for _ in range(10):
+        pulse.tick()
+        pulse.beat("tasks")
+        pulse.beat("recovery")
+    assert ended == []
+    for _ in range(3):
+        pulse.beat("tasks")
+        pulse.tick()
+    assert ended == []
+    pulse.tick()
+    assert ended == [DEAD]
+
+
+def test_a_stop_is_given_its_time_and_no_more() -> None:
+    ended: list[int] = []
+    pulse = Pulse(("tasks",), 1.0, ended.append)
+    pulse.stop_within(2.0)
+    pulse.tick()
+    pulse.tick()
+    assert ended == []
+    pulse.tick()
+    assert ended == [DEAD]

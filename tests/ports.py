@@ -1,0 +1,42 @@
+"""Ports for the servers that tests start: each is handed out once, and to one process only.
+
+A process owns a block of ports as long as it keeps the first one of the block bound. So two pytest
+workers, or two runs on one machine, never choose the same port. The blocks lie below the ports
+that the system gives to outgoing connections.
+"""
+
+import contextlib
+import itertools
+import os
+import socket
+from collections.abc import Iterator
+
+FIRST, LAST, BLOCK = 12_000, 32_000, 100
+
+#: The sockets that keep the blocks of this process; a forked child has none of its own.
+_kept: list[socket.socket] = []
+
+
+def _blocks() -> Iterator[range]:
+    starts = range(FIRST, LAST, BLOCK)
+    middle = os.getpid() % len(starts)
+    for start in [*starts[middle:], *starts[:middle]]:
+        keeper = socket.socket()
+        with contextlib.suppress(OSError):
+            keeper.bind(("127.0.0.1", start))
+            _kept.append(keeper)
+            yield range(start + 1, start + BLOCK)
+            continue
+        keeper.close()
+
+
+_ports = itertools.chain.from_iterable(_blocks())
+
+
+def free_port() -> int:
+    """Return a port on 127.0.0.1 that nothing listens on. Raise RuntimeError where none is left."""
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is left for the tests")

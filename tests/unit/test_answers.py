@@ -1,0 +1,312 @@
+"""What a sender that waits is told: which outcome, in which words, safely written."""
+
+import datetime as dt
+import json
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import pytest
+
+from adapter.answers import (
+    OUTCOME_OF,
+    SENTENCES,
+    Asked,
+    Finding,
+    Outcome,
+    Reader,
+    Respond,
+    finding_from,
+    in_words,
+    names_in,
+    values_from,
+)
+from adapter.events import SETTLED, BookingState, EventState, Reason
+from tests.rows import AT, booking
+
+NASTY = '"}<Say>&amp; \x0b{event} \ud800'
+
+
+def of(*words: str) -> Finding:
+    """The finding of an event with a booking in each of these states."""
+    bookings = [booking(BookingState(word), id=number) for number, word in enumerate(words)]
+    return finding_from(5, EventState.MAPPED, bookings)
+
+
+@pytest.mark.parametrize(
+    ("states", "outcome", "which"),
+    [
+        (["booked"], "booked", 0),
+        (["pending"], "accepted", 0),
+        (["sending"], "accepted", 0),
+        (["submitted"], "accepted", 0),
+        (["held"], "held", 0),
+        (["failed"], "failed", 0),
+        (["expired"], "failed", 0),
+        (["unknown"], "unknown", 0),
+        (["duplicate"], "duplicate", 0),
+        (["superseded"], "duplicate", 0),
+        (["discarded"], "ignored", 0),
+        (["booked", "booked"], "booked", 0),
+        (["booked", "submitted"], "accepted", 1),
+        (["failed", "pending"], "accepted", 1),
+        (["booked", "held", "held"], "held", 1),
+        (["held", "unknown"], "unknown", 1),
+        (["unknown", "failed"], "failed", 1),
+        (["duplicate", "booked"], "booked", 1),
+    ],
+)
+def test_the_worst_of_several_bookings_is_told_and_nothing_while_one_is_open(
+    states: list[str], outcome: str, which: int
+) -> None:
+    found = of(*states)
+
+    assert found.outcome == outcome
+    assert found.booking is not None
+    assert found.booking.id == which
+    assert found.is_final == (outcome != "accepted")
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        ("received", "accepted"),
+        ("ignored", "ignored"),
+        ("held", "held"),
+        ("discarded", "ignored"),
+        ("mapped", "ignored"),
+    ],
+)
+def test_an_event_without_bookings_has_an_outcome(state: str, outcome: str) -> None:
+    assert finding_from(5, EventState(state), []).outcome == outcome
+
+
+def test_an_event_that_is_mapped_again_is_open_whatever_its_first_bookings_are() -> None:
+    old = [booking(BookingState.HELD)]
+
+    assert finding_from(5, EventState.RECEIVED, old).outcome is Outcome.ACCEPTED
+
+
+def test_a_notice_is_sent_for_every_state_that_ends_the_waiting() -> None:
+    assert set(OUTCOME_OF) == set(BookingState)
+    assert {state for state in BookingState if OUTCOME_OF[state] is not Outcome.ACCEPTED} == SETTLED
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "words"),
+    [
+        (AT, "America/Denver", "Saturday 14 March at 2:30 PM"),
+        (AT, "Europe/London", "Saturday 14 March at 8:30 PM"),
+        (AT - dt.timedelta(hours=2, minutes=30), "America/Denver", "Saturday 14 March at 12:00 PM"),
+        (AT + dt.timedelta(hours=9, minutes=35), "America/Denver", "Sunday 15 March at 12:05 AM"),
+        (None, "America/Denver", ""),
+        (AT, None, ""),
+    ],
+)
+def test_the_start_is_told_on_the_communitys_clock(
+    at: dt.datetime | None, zone: str | None, words: str
+) -> None:
+    assert in_words(at, zone) == words
+
+
+def test_the_values_of_a_booking() -> None:
+    values = values_from(of("booked"))
+
+    assert values["event"] == "5"
+    assert values["status"] == "booked"
+    assert values["booking.state"] == "booked"
+    assert values["booking.community"] == "maple-court"
+    assert values["booking.starts_at_utc"] == "2026-03-14T20:30:00Z"
+    assert values["booking.first_name"] == "Dana"
+    assert values["booking.pets"] == "cat, small_dog"
+    assert values["booking.notes"] == ""
+
+
+def test_a_reason_is_told_where_something_stands_in_the_way_and_never_with_its_value() -> None:
+    told = (Reason(field="starts_at", reason="the time has passed", value='"2020"'),) * 2
+    held = finding_from(5, EventState.MAPPED, [booking(BookingState.HELD, reasons=told)])
+    booked = finding_from(5, EventState.MAPPED, [booking(BookingState.BOOKED, reasons=told)])
+    unreadable = finding_from(5, EventState.HELD, [], told)
+
+    assert values_from(held)["booking.reason"] == "the time has passed"
+    assert values_from(unreadable)["booking.reason"] == "the time has passed"
+    assert values_from(booked)["booking.reason"] == ""
+
+
+# --- templates
+
+
+def nasty() -> Finding:
+    """A booking of somebody whose name would like to be markup."""
+    one = booking(BookingState.BOOKED, appointment={"first_name": NASTY})
+    return finding_from(5, EventState.MAPPED, [one])
+
+
+def reply(said: dict[str, Any], found: Finding, asked: Asked | None = None) -> tuple[str, str]:
+    made = Respond.from_section(said).reply(found, asked or Asked())
+    return made.body, made.mimetype
+
+
+def test_a_json_answer_holds_any_value() -> None:
+    template = {"a": ["{booking.first_name}", 1, True, None], "b": {"c": "{{x}} {status}"}}
+    body, mimetype = reply({"json": template}, nasty())
+
+    assert json.loads(body) == {"a": [NASTY, 1, True, None], "b": {"c": "{x} booked"}}
+    assert mimetype == "application/json"
+
+
+def test_an_xml_answer_holds_any_value() -> None:
+    template = '<Response a="{booking.first_name}"><Say>{booking.first_name}</Say></Response>'
+    body, mimetype = reply({"xml": template}, nasty())
+    read = ET.fromstring(body)  # well-formed, and one element as written
+
+    assert mimetype == "application/xml"
+    assert [child.text for child in read] == ['"}<Say>&amp; {event} ']
+    assert read.attrib["a"] == '"}<Say>&amp; {event} '
+
+
+def test_a_text_answer_is_plain() -> None:
+    said = {"text": "You are booked for {booking.starts_at}, {booking.first_name}."}
+    body, mimetype = reply(said, of("booked"))
+
+    assert body == "You are booked for Saturday 14 March at 2:30 PM, Dana."
+    assert mimetype == "text/plain"
+
+
+def test_each_outcome_may_have_its_own_answer_and_the_rest_share_one() -> None:
+    said = {"text": "thanks", "booked": {"json": {"ok": "{event}"}}, "held": {"xml": "<wait/>"}}
+
+    assert reply(said, of("booked")) == ('{"ok": "5"}', "application/json")
+    assert reply(said, of("held")) == ("<wait/>", "application/xml")
+    assert reply(said, of("failed")) == ("thanks", "text/plain")
+
+
+SAY = {"text": "{say}"}
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("booked", "You are booked for Saturday 14 March at 2:30 PM."),
+        ("pending", "We have your request and will confirm shortly."),
+        ("sending", "We have your request and will confirm shortly."),
+        ("submitted", "We have your request and will confirm shortly."),
+        ("unknown", "We have your request and will confirm shortly."),
+        ("held", "We have your request. Our team will look at it and be in touch."),
+        ("failed", "We could not book that tour. Our team will look into it."),
+        ("expired", "That time is too soon to book, or has passed. Please choose another."),
+        ("superseded", "You have asked for another tour since, and that one counts."),
+        ("discarded", "No tour was booked."),
+    ],
+)
+def test_each_state_has_a_sentence_for_the_renter(state: str, sentence: str) -> None:
+    assert reply(SAY, of(state))[0] == sentence
+
+
+def test_every_outcome_has_a_sentence_for_the_renter() -> None:
+    assert set(Outcome) <= SENTENCES.keys()
+
+
+def test_only_what_is_booked_is_called_booked() -> None:
+    for state in set(BookingState) - {BookingState.BOOKED}:
+        said = reply(SAY, of(state))[0]
+        assert said
+        assert not said.startswith("You are booked")
+
+
+def test_a_mapping_has_sentences_of_its_own_and_keeps_the_others() -> None:
+    said = {"say": {"booked": "See you {booking.starts_at},\n  {booking.first_name}!"}, **SAY}
+
+    assert reply(said, of("booked"))[0] == "See you Saturday 14 March at 2:30 PM, Dana!"
+    assert (
+        reply(said, of("failed"))[0] == "We could not book that tour. Our team will look into it."
+    )
+
+
+def test_a_sentence_is_one_line_and_safe_wherever_it_stands() -> None:
+    nasty_one = {"say": {"booked": "{booking.first_name}\nnew line"}}
+    body, _ = reply(nasty_one | {"json": {"result": "{say}"}}, nasty())
+    assert json.loads(body) == {"result": " ".join(f"{NASTY} new line".split())}
+
+    body, _ = reply(nasty_one | {"xml": "<Message>{say}</Message>"}, nasty())
+    assert ET.fromstring(body).text == '"}<Say>&amp; {event}  new line'
+
+
+# --- what the webhook itself says
+
+
+def reader(**texts: str) -> Reader:
+    return lambda place: texts.get(place, "")
+
+
+CALLS = {"json": {"results": [{"each": {"id": "{request.call.id}", "said": "{say}"}}, "{status}"]}}
+
+
+def test_a_value_of_the_webhook_is_told_and_cannot_break_out() -> None:
+    asked = Asked(read=reader(id=NASTY))
+
+    assert json.loads(reply({"json": {"id": "{request.id}"}}, of("held"), asked)[0]) == {
+        "id": NASTY
+    }
+    assert ET.fromstring(reply({"xml": "<a>{request.id}</a>"}, of("held"), asked)[0]).tag == "a"
+    assert reply({"text": "[{request.other}]"}, of("held"), asked)[0] == "[]"
+
+
+def test_each_item_is_told_its_own_outcome() -> None:
+    bookings = [booking(BookingState("booked"), id=1), booking(BookingState("failed"), id=2)]
+    found = finding_from(5, EventState.MAPPED, bookings)
+    calls = [(reader(**{"call.id": "a"}), True), (reader(**{"call.id": "b"}), False)]
+    calls += [(reader(**{"call.id": "c"}), True)]
+    told = json.loads(reply(CALLS, found, Asked(items=calls))[0])["results"]
+
+    assert [one["id"] for one in told[:3]] == ["a", "b", "c"]
+    assert [one["said"].split()[0:4] for one in told[:3]] == [
+        ["You", "are", "booked", "for"],
+        ["No", "tour", "was", "booked."],
+        ["We", "could", "not", "book"],
+    ]
+    assert told[3] == "failed"
+
+
+def test_items_that_do_not_fit_the_bookings_are_all_told_the_worst() -> None:
+    bookings = [booking(BookingState("booked"), id=1), booking(BookingState("failed"), id=2)]
+    found = finding_from(5, EventState.MAPPED, bookings)
+    told = json.loads(reply(CALLS, found, Asked(items=[(reader(), True)] * 3))[0])["results"]
+
+    assert {one["said"] for one in told[:3]} == {
+        "We could not book that tour. Our team will look into it."
+    }
+
+
+def test_an_event_that_nothing_was_made_of_is_told_the_same_for_each_item() -> None:
+    held = finding_from(5, EventState.HELD, [])
+    told = json.loads(reply(CALLS, held, Asked(items=[(reader(), True)]))[0])["results"]
+
+    assert told[0]["said"].startswith("We have your request. Our team")
+    assert json.loads(reply(CALLS, held)[0]) == {"results": ["held"]}
+
+
+def test_without_a_template_the_answer_is_the_plain_one() -> None:
+    assert reply({"wait": "8s"}, of("held")) == (
+        '{"event": 5, "status": "held"}',
+        "application/json",
+    )
+
+
+def test_the_wait_is_read() -> None:
+    assert Respond.from_section({"wait": "8s"}).wait_seconds == 8
+    assert Respond.from_section({"text": "thanks"}).wait_seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a {event} b {booking.starts_at}", ["event", "booking.starts_at"]),
+        ("{{event}}", []),
+        ("{event!r}", ["event!r"]),
+        ("{event:>9}", ["event:>9"]),
+        ("{event.__class__}", ["event.__class__"]),
+        ("{}", [""]),
+    ],
+)
+def test_names_are_read_and_never_followed(text: str, names: list[str]) -> None:
+    assert names_in(text) == names

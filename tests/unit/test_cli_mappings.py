@@ -1,0 +1,354 @@
+"""The commands for mappings, as a shell sees them: output and exit code."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import pytest
+
+from adapter.cli import commands
+from adapter.exceptions import ConfigurationError
+from tests.paths import ROOT
+
+SAMPLE = "mappings/samples/rentfeed-tour.json"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the mappings, as the current folder."""
+    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str, stdin: bytes | None = None) -> click.testing.Result:
+    result = click.testing.CliRunner().invoke(commands, arguments, input=stdin)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_check_is_content_with_the_bundled_mappings() -> None:
+    result = run("check")
+    assert (result.exit_code, result.output) == (0, "mappings: no mistakes\n")
+
+
+def test_check_tells_mistakes_and_says_no(project: Path) -> None:
+    file = project / "mappings/rentfeed.yaml"
+    file.write_text(file.read_text().replace("contact.email", "contact.emial"))
+    line = (
+        "mappings/rentfeed.yaml:20:3: appointment.email_1.from: "
+        "'contact.emial' is found in none of the sample payloads; did you mean 'contact.email'?"
+    )
+    assert (run("check").exit_code, run("check").output) == (1, line + "\n")
+    assert run("check", "mappings/rentfeed.yaml").output == line + "\n"
+    assert run("check", "mappings/website.yaml").exit_code == 0
+    told = json.loads(run("check", "--json").output)["problems"]
+    assert [(one["line"], one["column"], one["field"]) for one in told] == [
+        (20, 3, "appointment.email_1.from")
+    ]
+
+
+def map_json(*arguments: str, stdin: bytes | None = None) -> tuple[int, dict[str, Any]]:
+    result = run("map", *arguments, "--json", stdin=stdin)
+    return result.exit_code, json.loads(result.output)
+
+
+def test_map_shows_a_booking_as_data() -> None:
+    code, mapped = map_json("rentfeed", SAMPLE, "--now", "2026-03-01T00:00:00Z")
+    assert code == 0
+    assert list(mapped) == ["outcome", "items", "dedupe_key"]
+    assert (mapped["outcome"], mapped["dedupe_key"]) == ("book", "RF-88213047")
+    (item,) = mapped["items"]
+    assert list(item) == ["outcome", "appointment", "reasons"]
+    assert item["appointment"]["appointment_time"] == "20:30:00"
+    assert item["reasons"] == []
+
+
+def test_map_reads_stdin_and_says_why_not() -> None:
+    body = (ROOT / SAMPLE).read_bytes().replace(b"2:30 PM", b"2:30 AM")
+    code, mapped = map_json("rentfeed", "-", "--now", "2026-03-01T00:00:00Z", stdin=body)
+    assert (code, mapped["outcome"]) == (1, "held")
+    assert mapped["items"][0]["reasons"] == [
+        {
+            "field": "starts_at",
+            "reason": "is at 02:30 in America/Denver, and tours start from 07:00 to 21:00",
+            "at": "mappings/rentfeed.yaml:22",
+            "path": "tour.date, tour.time",
+            "value": '"03/14/2026 2:30 AM"',
+        }
+    ]
+
+
+def without_a_time(project: Path) -> None:
+    """The bundled mapping makes prospects, and its sample has no time."""
+    file = project / "mappings/rentfeed.yaml"
+    file.write_text(file.read_text().replace("\ntests:\n", "\nwithout_time: prospect\n\ntests:\n"))
+    lead = json.loads((ROOT / SAMPLE).read_text())
+    lead["tour"] |= {"date": "", "time": ""}
+    (project / "mappings/samples/lead.json").write_text(json.dumps(lead))
+
+
+def test_map_shows_a_prospect_and_writes_its_test(project: Path) -> None:
+    without_a_time(project)
+    shown = run("map", "rentfeed", "mappings/samples/lead.json")
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.startswith("rentfeed RF-88213047: prospect\n")
+    assert "  also noticed:\n    starts_at (mappings/rentfeed.yaml:" in shown.output
+
+    entry = run("map", "rentfeed", "mappings/samples/lead.json", "--as-test").stdout
+    assert "    prospect:\n" in "".join(f"  {line}\n" for line in entry.splitlines())
+    file = project / "mappings/rentfeed.yaml"
+    text = file.read_text() + "".join(f"  {line}\n" for line in entry.splitlines())
+    file.write_text(text)
+    assert run("check").output == "mappings: no mistakes\n", entry
+
+    for wrong, said in (
+        (("    prospect:", "    expect:"), "want 1 booked, got prospect"),
+        (("prospect:\n      integration_id: int_7Qm2", "prospect_some:\n      integration_id: x"),
+         'integration_id: want "x", got "int_7Qm2"'),
+        (("without_time: prospect", "without_time: hold"), "want 1 made a prospect, got held"),
+        (("without_time: prospect", "without_time: guess"), "hold, ignore, prospect"),
+    ):  # fmt: skip
+        file.write_text(text.replace(*wrong))
+        assert said in run("check").output
+
+
+def test_explain_tells_what_becomes_of_a_lead_without_a_time(project: Path) -> None:
+    for change, said in (("", "held: a person"), ("prospect", "a guest card (prospect)")):
+        if change:
+            without_a_time(project)
+        assert said in " ".join(run("explain", "rentfeed").output.split())
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "field"),
+    [
+        (b"{", "unreadable", "event"),
+        (b"{}", "held", "accept"),
+    ],
+)
+def test_map_tells_what_concerns_the_whole(body: bytes, outcome: str, field: str) -> None:
+    code, mapped = map_json("rentfeed", "-", stdin=body)
+    assert (code, mapped["outcome"], mapped["dedupe_key"]) == (1, outcome, None)
+    assert mapped["items"][0]["reasons"][0]["field"] == field
+
+
+def test_map_shows_people_what_happens() -> None:
+    body = (ROOT / SAMPLE).read_bytes().replace(b"05/01/2026", b"ASAP")
+    result = run("map", "rentfeed", "-", "--now", "2026-03-01T00:00:00Z", stdin=body)
+    assert result.exit_code == 0
+    assert "rentfeed RF-88213047: book" in result.output
+    assert "  starts at: 2026-03-14 14:30 America/Denver\n" in result.output
+    assert "  added to the notes: Move in date: ASAP\n" in result.output
+    assert '    move_in_date (mappings/rentfeed.yaml:30) "ASAP" from preferences.moveIn: ' in (
+        result.output
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("map", "rentfeed", "absent.json"),
+        ("map", "rentfeed", SAMPLE, "--now", "soon"),
+        ("map", "rentfeed"),
+        ("new", "No Name", "--sample", SAMPLE),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_explain_tells_where_and_how() -> None:
+    output = run("explain", "leasebot").output
+    for words in ("conversation.id and tour.id", "take: high", "timezone: from"):
+        assert words in output
+    rows = json.loads(run("explain", "rentfeed", "--json").output)
+    assert {"what": "accept", "where": "isTest", "how": "is not true"} in rows
+
+
+def test_explain_keeps_to_the_width_of_a_screen() -> None:
+    for name in ("leasebot", "rentfeed", "website"):
+        lines = run("explain", name).output.splitlines()
+        assert max(map(len, lines[1:])) <= 100
+
+
+@pytest.mark.parametrize(
+    "command", [("map", "acme", SAMPLE), ("explain", "acme"), ("check", "acme")]
+)
+def test_an_unknown_source_lists_those_there_are(command: tuple[str, ...]) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"acme\.yaml; there is leasebot, rentfeed, website"
+    ):
+        run(*command)
+
+
+def test_check_and_map_understand_names_and_files() -> None:
+    assert run("check", "rentfeed").output == "mappings/rentfeed.yaml: no mistakes\n"
+    now = ("--now", "2026-03-01T00:00:00Z")
+    assert run("map", "mappings/rentfeed.yaml", SAMPLE, *now).exit_code == 0
+    assert "contact.email" in run("explain", "mappings/rentfeed.yaml").output
+
+
+def test_check_says_what_is_no_mapping() -> None:
+    said = "mappings/communities.yaml (the communities, no mapping): no mistakes\n"
+    assert run("check", "mappings/communities.yaml").output == said
+    result = run("check", SAMPLE)
+    assert result.exit_code == 1
+    assert result.output.endswith(
+        "file: is no mapping; a sample is looked at by: adapter map SOURCE FILE\n"
+    )
+
+
+def change(project: Path, old: str, new: str) -> None:
+    file = project / "mappings/rentfeed.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("last_name: Okafor", "last_name: Okafer"),
+        ("last_name: Okafor", "last_name: TODO"),
+        ("scheme: hmac ", "scheme: TODO "),
+        ("contact.mobile", "contact.cell"),
+        ("tests:", 'description: "none yet"\n#'),
+    ],
+)
+def test_map_works_while_the_tests_of_the_mapping_fail(project: Path, old: str, new: str) -> None:
+    if new.endswith("#"):
+        text = (project / "mappings/rentfeed.yaml").read_text()
+        (project / "mappings/rentfeed.yaml").write_text(text.partition("tests:")[0])
+    else:
+        change(project, old, new)
+    result = run("map", "rentfeed", SAMPLE, "--now", "2026-03-01T00:00:00Z")
+    assert result.exit_code == 0
+    assert result.stderr == "adapter check finds a mistake in mappings/rentfeed.yaml\n"
+
+
+def test_what_holds_stands_apart_from_what_is_only_noticed() -> None:
+    body = (ROOT / SAMPLE).read_bytes().replace(b"2:30 PM", b"2:30 AM")
+    body = body.replace(b"05/01/2026", b"ASAP")
+    lines = run("map", "rentfeed", "-", "--now", "2026-03-01T00:00:00Z", stdin=body).output
+    held, noticed = lines.partition("  held because:\n")[2].split("  also noticed:\n")
+    assert held.startswith("    starts_at (mappings/rentfeed.yaml:22)")
+    assert noticed.startswith("    move_in_date (mappings/rentfeed.yaml:30)")
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("", 'accept (mappings/rentfeed.yaml:12) "spam" from eventType: is another value'),
+        (
+            "ignore: { eventType: spam }\n\n",
+            "ignore (mappings/rentfeed.yaml:11) \"spam\" from eventType: this is what 'ignore'",
+        ),
+    ],
+)
+def test_what_is_ignored_says_by_which_line(project: Path, section: str, line: str) -> None:
+    change(project, "accept: ", f"{section}accept: ")
+    body = (ROOT / SAMPLE).read_bytes().replace(b"tour_request", b"spam")
+    output = run("map", "rentfeed", "-", stdin=body).output
+    assert f"  ignored because:\n    {line}" in output
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("03/14/2026 2:30 PM", "add format: MM/DD/YYYY h:mm A"),
+        ("14/03/2026 14:30", "add format: DD/MM/YYYY H:mm"),
+        ("Mar 14, 2026", "add format: MMM D, YYYY"),
+        ("1773520200", "add format: epoch"),
+        ("next week", None),
+    ],
+)
+def test_a_missing_format_is_named(project: Path, given: str, said: str | None) -> None:
+    change(
+        project,
+        "    date: tour.date\n    time: tour.time\n    format: MM/DD/YYYY h:mm A\n",
+        "    from: tour.date\n",
+    )
+    body = (ROOT / SAMPLE).read_bytes().replace(b"03/14/2026", given.encode())
+    output = run("map", "rentfeed", "-", stdin=body).output
+    assert "in ISO 8601" in output
+    assert (said in output) if said else ("add format" not in output)
+
+
+@pytest.mark.parametrize(
+    ("name", "change_of"),
+    [
+        ("rentfeed", None),
+        ("leasebot", None),
+        ("rentfeed", (b"2:30 PM", b"2:30 AM")),
+        ("rentfeed", (b"tour_request", b"other")),
+    ],
+)
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_a_printed_test_passes_as_it_is(
+    project: Path, name: str, change_of: tuple[bytes, bytes] | None, source: str
+) -> None:
+    sample = next((project / "mappings/samples").glob(f"{name}-*"))
+    body = sample.read_bytes().replace(*(change_of or (b"", b"")))
+    sample.write_bytes(body)
+    file = project / f"mappings/{name}.yaml"
+    entry = run(
+        "map", name, str(sample) if source == "file" else "-", "--as-test", stdin=body
+    ).stdout
+    assert ("payload: samples/" in entry) == (source == "file")
+
+    head = file.read_text().partition("tests:\n")[0]
+    indented = "".join(f"  {line}\n" for line in entry.splitlines())
+    file.write_text(f"{head}without_time: hold\n\ntests:\n{indented}")
+    assert run("check", name).output == f"mappings/{name}.yaml: no mistakes\n", entry
+
+
+def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
+    lead = {
+        "lead_id": "L1",
+        "event": "tour_booked",
+        "property_id": 20417,
+        "agent": {"name": "Staff", "email": "staff@example.com"},
+        "guest": {"full_name": "Dana Okafor", "email": "dana.okafor@example.com"},
+        "tour": {"date": "03/14/2026", "time": "2:30 PM", "type": "onsite"},
+        "min_rent": 1500,
+        "move_in": "2026-05-01",
+        "comments": "Parking?",
+    }
+    (project / "lead.json").write_text(json.dumps(lead))
+    assert run("new", "acme", "--sample", "lead.json").exit_code == 0
+    file = project / "mappings/acme.yaml"
+    text = file.read_text()
+    assert run("check").exit_code == 1, "what nobody has confirmed does not pass"
+    assert "staff" not in text.lower()
+
+    text = text.replace("scheme: TODO", "scheme: hmac, header: X-S").replace(
+        "TODO: in_person", "onsite: in_person"
+    )
+    file.write_text(text)
+    known = project / "mappings/communities.yaml"
+    known.write_text(
+        known.read_text()
+        .replace("rentfeed: att_rentfeed_m,", "rentfeed: att_rentfeed_m, acme: att_acme,")
+        .replace("    rentfeed: [20417", "    acme: 20417\n    rentfeed: [20417")
+    )
+    assert run("check").output == "mappings: no mistakes\n", text
+    code, mapped = map_json("acme", "lead.json", "--now", "2026-03-01T00:00:00Z")
+    assert code == 0
+    appointment = mapped["items"][0]["appointment"]
+    assert appointment["last_name"] == "Okafor"
+    assert appointment["appointment_time"] == "20:30:00"
+    assert appointment["rent_minimum_in_cents"] == 150000
+    assert appointment["move_in_date"] == "2026-05-01"
+
+
+def test_new_overwrites_nothing(project: Path) -> None:
+    with pytest.raises(ConfigurationError, match="exists already"):
+        run("new", "rentfeed", "--sample", SAMPLE)
+
+
+def test_schema_prints_the_committed_schema() -> None:
+    assert run("schema").output == (ROOT / "docs/mapping.schema.json").read_text()

@@ -1,0 +1,75 @@
+"""The gallery of real senders: every mapping is whole, passes its tests and says what to know."""
+
+from pathlib import Path
+
+import pytest
+
+from adapter import sources
+from adapter.config import Policy
+from adapter.sources.document import document_from_file
+from adapter.sources.gallery import entries
+from adapter.sources.structure import AboutSection
+from tests.paths import GALLERY
+
+FILES = sorted(file for file in GALLERY.glob("*.yaml") if file.name != "communities.yaml")
+
+
+def test_every_mapping_passes_its_tests() -> None:
+    assert [str(problem) for problem in sources.check([GALLERY], Policy())] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_mapping_says_what_to_know(file: Path) -> None:
+    data = document_from_file(file)[0].data
+    first = file.read_text().splitlines()[0]
+
+    assert first == "# yaml-language-server: $schema=../../docs/mapping.schema.json"
+    assert data["about"].keys() == AboutSection().fields.keys()
+    assert data["description"].endswith(".")
+    assert data["docs"].startswith("https://")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_mapping_finds_its_community_in_the_webhook(file: Path) -> None:
+    """So that its tests hold wherever it is copied to, and one address serves many communities."""
+    said = document_from_file(file)[0].data["community"]
+
+    assert "always" not in said
+
+
+def test_every_sample_belongs_to_a_mapping() -> None:
+    said = "".join(file.read_text() for file in FILES)
+
+    assert [one.name for one in (GALLERY / "samples").iterdir() if one.name not in said] == []
+
+
+def test_what_a_sender_holds_is_told() -> None:
+    holds = {entry.name: entry.holds for entry in entries(GALLERY, Policy())}
+
+    assert {name for name in holds if holds[name] == "ids only"} == {"acuity", "facebook-leadgen"}
+    assert (holds["google-ads"], holds["calendly"]) == ("lead only", "bookable")
+
+
+def test_a_lead_without_a_time_waits_only_where_a_guest_card_would_be_wrong() -> None:
+    becomes = {entry.name: entry.without_time for entry in entries(GALLERY, Policy())}
+
+    ids_only = {"acuity", "facebook-leadgen"}
+    a_tour_stands_there = {"cal-com", "calendly", "calendly-v1", "showmojo", "zoom-scheduler"}
+    may_be_no_renter = {"elevenlabs", "intercom", "retell-calls", "twilio-sms"}
+    waits = ids_only | a_tour_stands_there | may_be_no_renter
+    assert {name for name in becomes if becomes[name] != "guest card"} == waits
+    assert {becomes[name] for name in waits} == {"waits"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_each_that_makes_guest_cards_shows_one(file: Path) -> None:
+    data = document_from_file(file)[0].data
+    shows_one = any({"prospect", "prospect_some"} & test.keys() for test in data["tests"])
+
+    assert shows_one is (data.get("without_time") == "prospect")
+
+
+def test_the_gallery_is_not_in_use() -> None:
+    in_use = sources.load(GALLERY.parent, Policy())
+
+    assert {entry.name for entry in entries(GALLERY, Policy())}.isdisjoint(in_use)

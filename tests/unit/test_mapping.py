@@ -1,0 +1,864 @@
+"""The language itself: small mappings, one trap each, and any input at all."""
+
+import dataclasses
+import datetime as dt
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapter.appointment import problems
+from adapter.config import Policy
+from adapter.events import Kind
+from adapter.mapping import Delivery, Item, Mapped, Outcome
+from adapter.mapping.fields import Field
+from adapter.paths import path_from_text
+from adapter.sources import Source
+from adapter.sources.loading import load_files
+from tests.house import loaded
+from tests.paths import MAPPINGS
+
+POLICY = Policy()
+NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+
+COMMUNITIES = """
+denver:
+  integration_id: int_1
+  community_id: com_denver
+  timezone: America/Denver
+  attributions: { feed: att_denver }
+  known_as: { feed: [D, 7] }
+york:
+  integration_id: int_1
+  community_id: com_york
+  timezone: America/New_York
+  attributions: { feed: { Zillow: att_zillow, "*": att_other } }
+"""
+
+#: A lead that books, for mappings to vary.
+LEAD: dict[str, Any] = {
+    "id": "L1",
+    "place": "D",
+    "name": "Dana Okafor",
+    "email": "dana.okafor@example.com",
+    "at": "2026-03-14T14:30:00",
+}
+
+FIELDS = {"name": "name", "email_1": "email", "starts_at": "at"}
+
+
+def source_of(folder: Path, lead: Any = None, fields: Any = None, **sections: Any) -> Source:
+    """A source with a mapping of a few lines; its sample shows that the paths are there."""
+    lead = LEAD if lead is None else lead
+    mapping = {
+        "signature": {"scheme": "none"},
+        "dedupe": "id",
+        "community": "place",
+        "without_time": "hold",
+        "appointment": FIELDS | (fields or {}),
+        "tests": [{"name": "sample", "payload": lead, "held": {}}],
+    } | sections
+    (folder / "feed.yaml").write_text(json.dumps(mapping))
+    (folder / "communities.yaml").write_text(COMMUNITIES)
+    loaded = load_files(folder, [folder / "feed.yaml"], POLICY, tries_out=False)
+    assert loaded.problems == ()
+    return loaded.sources["feed"]
+
+
+def map_json(source: Source, payload: Any, now: dt.datetime = NOW, **headers: str) -> Mapped:
+    body = json.dumps(payload).encode()
+    delivery = Delivery(body=body, content_type="application/json", headers=headers)
+    return source.map(delivery, now=now)
+
+
+def only_item(mapped: Mapped) -> Item:
+    assert len(mapped.items) == 1, mapped
+    return mapped.items[0]
+
+
+def reasons(mapped: Mapped) -> dict[str, str]:
+    every = [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
+    return {reason.field: reason.reason for reason in every}
+
+
+def test_a_lead_is_booked(tmp_path: Path) -> None:
+    item = only_item(map_json(source_of(tmp_path), LEAD))
+    assert item.outcome is Outcome.BOOK
+    assert item.community is not None
+    assert item.community.key == "denver"
+    assert item.starts_at == dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC)
+    assert item.dedupe_key == "L1"
+    assert item.appointment == {
+        "integration_id": "int_1",
+        "community_id": "com_denver",
+        "attribution_id": "att_denver",
+        "first_name": "Dana",
+        "last_name": "Okafor",
+        "email_1": "dana.okafor@example.com",
+        "appointment_date": "2026-03-14",
+        "appointment_time": "20:30:00",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "words"),
+    [
+        ({"at": "2026-03-08T02:30:00"}, "starts_at", "does not exist in America/Denver"),
+        ({"at": "2026-11-01T01:30:00"}, "starts_at", "twice"),
+        ({"at": "2026-03-14"}, "starts_at", "a date without a time of day"),
+        ({"at": "2026-03-14T06:59:00"}, "starts_at", "tours start from 07:00 to 21:00"),
+        ({"at": "2026-03-14T21:01:00"}, "starts_at", "tours start from 07:00 to 21:00"),
+        ({"at": "2026-02-28T14:30:00"}, "starts_at", "is in the past"),
+        ({"at": "2027-03-14T14:30:00"}, "starts_at", "more than 366 days ahead"),
+        ({"at": "next Tuesday"}, "starts_at", "not"),
+        ({"at": None}, "starts_at", "at is empty"),
+        ({"place": "Z"}, "community", "no community is known to feed by this"),
+        ({"place": None}, "community", "place is empty"),
+        ({"place": ["D", "E"]}, "community", "several here: use .0 or .*"),
+        ({"name": ""}, "name", "name is empty"),
+        ({"name": "dana@example.com"}, "name", "name"),
+        ({"email": ""}, "email_1", "neither an e-mail address nor a phone number"),
+        ({"email": ["a@example.com", "b@example.com"]}, "email_1", "neither"),
+    ],
+)
+def test_a_doubt_about_who_where_or_when_is_held(
+    tmp_path: Path, change: dict[str, Any], field: str, words: str
+) -> None:
+    mapped = map_json(source_of(tmp_path), LEAD | change)
+    assert mapped.outcome is Outcome.HELD
+    assert words in reasons(mapped)[field], mapped
+
+
+def test_an_unknown_community_is_told_once(tmp_path: Path) -> None:
+    mapped = map_json(source_of(tmp_path), LEAD | {"place": "Z"})
+    assert list(reasons(mapped)) == ["community"]
+
+
+def test_all_reasons_are_told(tmp_path: Path) -> None:
+    mapped = map_json(source_of(tmp_path), LEAD | {"at": "soon", "name": None, "email": ""})
+    assert list(reasons(mapped)) == ["name", "starts_at", "email_1"]
+
+
+def test_a_renamed_key_is_named(tmp_path: Path) -> None:
+    lead = {key: value for key, value in LEAD.items() if key != "name"} | {"nname": "x"}
+    mapped = map_json(source_of(tmp_path), lead)
+    assert reasons(mapped)["name"] == "name is not in the payload (there is 'nname')"
+
+
+@pytest.mark.parametrize(
+    ("accept", "payload", "outcome"),
+    [
+        ({"kind": "tour"}, {"kind": "tour"}, Outcome.BOOK),
+        ({"kind": "tour"}, {"kind": " Tour "}, Outcome.BOOK),
+        ({"kind": "tour"}, {"kind": "ping"}, Outcome.IGNORED),
+        ({"kind": "tour"}, {}, Outcome.HELD),
+        ({"kind": "tour"}, {"kind": None}, Outcome.HELD),
+        ({"kind": ["tour", "visit"]}, {"kind": "visit"}, Outcome.BOOK),
+        ({"kind": {"not": "ping"}}, {}, Outcome.BOOK),
+        ({"kind": {"not": "ping"}}, {"kind": "ping"}, Outcome.IGNORED),
+        ({"kind": {"not": ["a", "b"]}}, {"kind": "b"}, Outcome.IGNORED),
+        ({"kind": True}, {"kind": True}, Outcome.BOOK),
+        ({"kind": True}, {"kind": "true"}, Outcome.BOOK),
+        ({"kind": True}, {"kind": False}, Outcome.IGNORED),
+        ({"kind": 1}, {"kind": 1}, Outcome.BOOK),
+        ({"kind": 1}, {"kind": True}, Outcome.IGNORED),
+        ({"kind": {"empty": True}}, {}, Outcome.BOOK),
+        ({"kind": {"empty": True}}, {"kind": "x"}, Outcome.IGNORED),
+        ({"kind": {"empty": False}}, {"kind": 0}, Outcome.BOOK),
+        ({"kind": {"empty": False}}, {"kind": " "}, Outcome.IGNORED),
+        ({"kind": "tour", "id": "L1"}, {"id": "L2"}, Outcome.IGNORED),
+    ],
+)
+def test_accept(
+    tmp_path: Path, accept: dict[str, Any], payload: dict[str, Any], outcome: Outcome
+) -> None:
+    source = source_of(tmp_path, LEAD | {"kind": "tour"}, accept=accept)
+    assert map_json(source, LEAD | payload).outcome is outcome
+
+
+def test_ignore_comes_before_cancellation_and_both_before_accept(tmp_path: Path) -> None:
+    lead = LEAD | {"kind": "tour", "test": True}
+    source = source_of(
+        tmp_path,
+        lead,
+        ignore={"test": True},
+        cancellation={"kind": "canceled"},
+        accept={"kind": "tour"},
+    )
+    assert map_json(source, LEAD | {"kind": "canceled", "test": True}).outcome is Outcome.IGNORED
+    mapped = map_json(source, LEAD | {"kind": "canceled"})
+    assert mapped.outcome is Outcome.CANCELLATION
+    assert only_item(mapped).starts_at is not None, "so that the earlier booking can be found"
+    assert map_json(source, LEAD | {"kind": "tour"}).outcome is Outcome.BOOK
+
+
+def test_a_cancellation_never_has_the_key_of_the_booking(tmp_path: Path) -> None:
+    source = source_of(
+        tmp_path, LEAD | {"kind": "tour"}, cancellation={"kind": "off"}, ignore={"kind": "ping"}
+    )
+    keys = {}
+    for kind in ("tour", "off", "ping"):
+        body = json.dumps(LEAD | {"kind": kind}).encode()
+        keys[kind] = source.dedupe_key(Delivery(body=body, content_type="application/json"))
+        assert keys[kind] == source.map(Delivery(body=body), now=NOW).dedupe_key
+    assert keys == {"tour": "L1", "off": "cancellation L1", "ping": None}
+
+
+@pytest.mark.parametrize("without_time", ["hold", "ignore"])
+def test_a_time_that_can_be_fetched_is_not_lacking(tmp_path: Path, without_time: str) -> None:
+    start = {"starts_at": {"from": "at", "fetch_by": "event"}}
+    source = source_of(tmp_path, fields=start, without_time=without_time)
+    thin = {name: LEAD[name] for name in LEAD if name != "at"}
+
+    mapped = map_json(source, thin | {"event": "https://api.example.com/e/1"})
+    assert mapped.outcome is Outcome.HELD
+    assert reasons(mapped)["starts_at"].startswith("needs_enrichment: ")
+    assert mapped.items[0].reasons[0].path == "event"
+
+    outcome = Outcome.HELD if without_time == "hold" else Outcome.IGNORED
+    for lead in (thin, thin | {"event": ""}):
+        mapped = map_json(source, lead)
+        assert mapped.outcome is outcome
+        assert "needs_enrichment" not in reasons(mapped)["starts_at"]
+    assert map_json(source, LEAD | {"event": "e1"}).outcome is Outcome.BOOK
+
+
+def test_a_lead_without_a_time_may_be_set_aside(tmp_path: Path) -> None:
+    source = source_of(tmp_path, without_time="ignore")
+    assert map_json(source, LEAD | {"at": None}).outcome is Outcome.IGNORED
+    assert map_json(source, LEAD | {"at": "soon"}).outcome is Outcome.HELD
+    assert map_json(source, LEAD).outcome is Outcome.BOOK
+
+
+def test_a_lead_without_a_time_may_become_a_prospect(tmp_path: Path) -> None:
+    source = source_of(tmp_path, without_time="prospect")
+    item = only_item(map_json(source, LEAD | {"at": None}))
+    assert (item.outcome, item.kind, item.because) == (Outcome.PROSPECT, Kind.PROSPECT, ())
+    assert [reason.field for reason in item.reasons] == ["starts_at"], "it is told all the same"
+    assert not {"appointment_date", "appointment_time"} & item.appointment.keys()
+    assert map_json(source, LEAD).outcome is Outcome.BOOK
+    for change in ({"at": "soon"}, {"place": "X", "at": ""}, {"email": "", "at": ""}):
+        held = map_json(source, LEAD | change)
+        assert held.outcome is Outcome.HELD, change
+
+
+def test_a_time_of_day_without_a_date_is_no_lead_without_a_time(tmp_path: Path) -> None:
+    start = {"date": "day", "time": "hour", "format": "YYYY-MM-DD h:mm A"}
+    whole = LEAD | {"day": "2026-03-14", "hour": "2:30 PM"}
+    for word in ("prospect", "ignore"):
+        source = source_of(tmp_path, whole, {"starts_at": start}, without_time=word)
+        assert map_json(source, whole).outcome is Outcome.BOOK
+        assert map_json(source, whole | {"day": ""}).outcome is Outcome.HELD
+        neither = map_json(source, whole | {"day": "", "hour": ""})
+        wanted = Outcome.PROSPECT if word == "prospect" else Outcome.IGNORED
+        assert neither.outcome is wanted
+
+
+def test_a_prospect_needs_no_name_and_loses_nothing_that_was_written(tmp_path: Path) -> None:
+    source = source_of(tmp_path, without_time="prospect")
+    item = only_item(map_json(source, LEAD | {"at": "", "name": "12 / 4"}))
+    assert item.outcome is Outcome.PROSPECT
+    assert item.appointment["notes"] == "Name: 12 / 4"
+    assert "last_name" not in item.appointment
+    held = only_item(map_json(source, LEAD | {"name": "12 / 4"}))
+    assert held.outcome is Outcome.HELD, "a tour does"
+    assert "notes" not in held.appointment
+
+
+def test_a_sender_of_prospects_alone_may_have_no_names(tmp_path: Path) -> None:
+    """An SMS, say."""
+    source_of(tmp_path, without_time="prospect")
+    mapping = json.loads((tmp_path / "feed.yaml").read_text())
+    mapping["appointment"] = {"email_1": "email"}
+    for word, count in (("prospect", 0), ("hold", 1)):
+        (tmp_path / "feed.yaml").write_text(json.dumps(mapping | {"without_time": word}))
+        loaded = load_files(tmp_path, [tmp_path / "feed.yaml"], POLICY, tries_out=False)
+        assert len(loaded.problems) == count, loaded.problems
+    assert "last_name" in loaded.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("says", "outcome", "notes"),
+    [
+        ({}, Outcome.BOOK, "Move in date: ASAP"),
+        ({"unreadable": "drop"}, Outcome.BOOK, None),
+        ({"unreadable": "hold"}, Outcome.HELD, None),
+    ],
+)
+def test_an_optional_value_that_cannot_be_read(
+    tmp_path: Path, says: dict[str, Any], outcome: Outcome, notes: str | None
+) -> None:
+    fields = {"move_in_date": {"from": "move", **says}}
+    source = source_of(tmp_path, LEAD | {"move": "2026-05-01"}, fields)
+    item = only_item(map_json(source, LEAD | {"move": "ASAP"}))
+    assert item.outcome is outcome
+    assert item.appointment.get("notes") == notes
+    assert "move_in_date" not in item.appointment
+    assert item.reasons[0].value == '"ASAP"'
+
+
+def test_fallbacks_blanks_and_defaults(tmp_path: Path) -> None:
+    fields = {
+        "first_contact_type": {"always": "chat"},
+        "phone_1": ["mobile", "phone"],
+        "number_of_occupants": {"from": "people", "default": 2},
+        "notes": ["{comment}", "Unit: {unit}"],
+    }
+    lead = LEAD | {"mobile": "- / -", "phone": "(303) 555-0142", "people": None}
+    lead |= {"comment": "(not provided)", "unit": 0}
+    source = source_of(tmp_path, lead, fields, blank=["- / -", "(not provided)"])
+    appointment = only_item(map_json(source, lead)).appointment
+    assert appointment["phone_1"] == "+13035550142"
+    assert appointment["number_of_occupants"] == 2
+    assert appointment["notes"] == "Unit: 0", "zero is a value and a filler is none"
+
+
+def test_tables(tmp_path: Path) -> None:
+    table = {"Cat": "cat", "true": ["cat", "small_dog"], "1": "large_dog", "none": []}
+    source = source_of(tmp_path, LEAD | {"pets": "cat"}, {"pets": {"from": "pets", "table": table}})
+
+    def pets(value: Any) -> tuple[Any, Any]:
+        appointment = only_item(map_json(source, LEAD | {"pets": value})).appointment
+        return appointment.get("pets"), appointment.get("notes")
+
+    assert pets(" CAT ") == (["cat"], None)
+    assert pets(True) == (["cat", "small_dog"], None)
+    assert pets([1, "cat", "Cat"]) == (["large_dog", "cat"], None)
+    assert pets(["cat", "Parrot", "Boa"]) == (["cat"], "Pets: Parrot, Boa")
+    assert pets("Parrot") == (None, "Pets: Parrot")
+    assert pets("None") == (None, None)
+    assert pets([]) == (None, None)
+
+
+def test_a_list_may_be_gathered_from_several_places(tmp_path: Path) -> None:
+    table = {"cat": "cat", "dog": "small_dog"}
+    fields = {"pets": {"all": ["first", "second"], "table": table}}
+    lead = LEAD | {"first": "cat", "second": "dog"}
+    source = source_of(tmp_path, lead, fields)
+    assert only_item(map_json(source, lead)).appointment["pets"] == ["cat", "small_dog"]
+    item = only_item(map_json(source, lead | {"first": ""}))
+    assert item.appointment["pets"] == ["small_dog"]
+
+
+def test_the_row_for_everything_else(tmp_path: Path) -> None:
+    fields = {"tour_type": {"from": "mode", "table": {"video": "video", "*": "in_person"}}}
+    source = source_of(tmp_path, LEAD | {"mode": "x"}, fields)
+    item = only_item(map_json(source, LEAD | {"mode": "hologram"}))
+    assert item.appointment["tour_type"] == "in_person"
+    assert "tour_type" not in only_item(map_json(source, LEAD)).appointment
+
+
+@pytest.mark.parametrize(
+    ("start", "lead", "utc"),
+    [
+        ({"from": "at"}, {"at": "2026-03-14T14:30:00-04:00"}, "2026-03-14 18:30:00"),
+        ({"from": "at", "timezone": "America/New_York"}, {}, "2026-03-14 18:30:00"),
+        ({"from": "at", "timezone": {"from": "zone"}}, {}, "2026-03-14 19:30:00"),
+        ({"from": "at", "ignore_offset": True}, {"at": "2026-03-14T14:30Z"}, "2026-03-14 20:30:00"),
+        ({"from": "at", "format": "epoch"}, {"at": 1773520200}, "2026-03-14 20:30:00"),
+        ({"from": "at", "format": "epoch_ms"}, {"at": "1773520200000"}, "2026-03-14 20:30:00"),
+        ({"date": "day", "time": "hour", "format": "MM/DD/YYYY h:mm A"}, {}, "2026-03-14 20:30:00"),
+    ],
+)
+def test_the_right_hour(
+    tmp_path: Path, start: dict[str, Any], lead: dict[str, Any], utc: str
+) -> None:
+    lead = (
+        LEAD | {"zone": "Central Time (US & Canada)", "day": "03/14/2026", "hour": "2:30 pm"} | lead
+    )
+    item = only_item(map_json(source_of(tmp_path, lead, {"starts_at": start}), lead))
+    assert f"{item.starts_at:%Y-%m-%d %H:%M:%S}" == utc
+    assert item.outcome is Outcome.BOOK
+    date_and_time = item.appointment["appointment_date"], item.appointment["appointment_time"]
+    assert " ".join(date_and_time) == utc
+
+
+@pytest.mark.parametrize(
+    ("lead", "words"),
+    [
+        ({"hour": ""}, "there is a date and no time of day"),
+        ({"zone": "../../etc/passwd"}, "time zone"),
+        ({"zone": ["America/Denver", "America/Chicago"]}, "several here"),
+        ({"zone": {"a": 1}}, "this is an object"),
+        ({"zone": None}, "there is no time zone: zone is empty"),
+    ],
+)
+def test_a_start_that_cannot_be_known_is_held(
+    tmp_path: Path, lead: dict[str, Any], words: str
+) -> None:
+    start = {"date": "day", "time": "hour", "timezone": {"from": "zone"}}
+    start["format"] = "MM/DD/YYYY h:mm A"
+    base = LEAD | {"zone": "America/Chicago", "day": "03/14/2026", "hour": "2:30 pm"}
+    source = source_of(tmp_path, base, {"starts_at": start})
+    mapped = map_json(source, base | lead)
+    assert mapped.outcome is Outcome.HELD
+    assert words in reasons(mapped)["starts_at"]
+
+
+@pytest.mark.parametrize(
+    ("offset", "outcome"), [("trust", Outcome.BOOK), ("must_agree", Outcome.HELD)]
+)
+def test_an_offset_that_is_not_the_communitys(
+    tmp_path: Path, offset: str, outcome: Outcome
+) -> None:
+    source = source_of(tmp_path, fields={"starts_at": {"from": "at", "offset": offset}})
+    mapped = map_json(source, LEAD | {"at": "2026-03-14T14:30:00-04:00"})
+    assert mapped.outcome is outcome
+    assert "the offset is not that of America/Denver" in reasons(mapped)["starts_at"]
+    assert reasons(map_json(source, LEAD | {"at": "2026-03-14T14:30:00-06:00"})) == {}
+    assert reasons(map_json(source, LEAD | {"at": "2026-03-14T20:30:00Z"})) == {}
+
+
+def test_a_z_is_held_where_a_model_may_have_put_it_on_local_time(tmp_path: Path) -> None:
+    source = source_of(tmp_path, fields={"starts_at": {"from": "at", "offset": "own_clock"}})
+    for at in ("2026-03-14T14:30:00Z", "2026-03-14T20:30:00Z", "2026-03-14T14:30:00-04:00"):
+        mapped = map_json(source, LEAD | {"at": at})
+        assert mapped.outcome is Outcome.HELD
+        assert "the offset is not that of America/Denver" in reasons(mapped)["starts_at"]
+    for at in ("2026-03-14T14:30:00", "2026-03-14T14:30:00-06:00"):
+        assert map_json(source, LEAD | {"at": at}).outcome is Outcome.BOOK
+
+
+def test_answers_by_key_with_option_labels(tmp_path: Path) -> None:
+    answers = [
+        {"key": {"ref": "who"}, "value": "Dana Okafor"},
+        {"key": {"ref": "size"}, "value": ["b"], "options": [{"id": "b", "text": "2 BR"}]},
+        {"key": {"ref": "size"}, "value": ["a"], "options": [{"id": "a", "text": "1 BR"}]},
+        {"value": "nobody"},
+        "stray",
+    ]
+    lead = LEAD | {"answers": answers}
+    read = {
+        "list": "answers",
+        "by": "key.ref",
+        "value": ["nothing", "value"],
+        "labels": {"list": "options", "by": "id", "value": "text"},
+    }
+    fields = {"name": "given.who", "desired_num_bedrooms": "given.size"}
+    item = only_item(map_json(source_of(tmp_path, lead, fields, read={"given": read}), lead))
+    assert item.appointment["desired_num_bedrooms"] == [2], "the first of a repeated key wins"
+    assert item.notes_added == ("Given: size: 1 BR",)
+    assert item.reasons[0].reason.startswith("the same key more than once")
+
+
+@pytest.mark.parametrize(
+    ("text", "beds", "notes"),
+    [
+        ('{"beds": "Studio"}', [0], None),
+        ({"beds": 2}, [2], None),
+        ("{beds", None, "Slots: {beds"),
+        ("", None, None),
+        ("[" * 5000, None, "Slots: " + "[" * 200 + "…"),
+    ],
+)
+def test_json_inside_a_text(tmp_path: Path, text: Any, beds: Any, notes: str | None) -> None:
+    lead = LEAD | {"slots": '{"beds": 1}'}
+    fields = {"desired_num_bedrooms": "slots.beds"}
+    source = source_of(tmp_path, lead, fields, read={"slots": {"json": "slots"}})
+    item = only_item(map_json(source, LEAD | {"slots": text}))
+    assert item.outcome is Outcome.BOOK, "details that cannot be read never cost the lead"
+    assert item.appointment.get("desired_num_bedrooms") == beds
+    assert item.appointment.get("notes") == notes
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        "Hello\r\nName: Dana Okafor\r\nE-mail: dana.okafor@example.com\r\n",
+        "<p><b>Name:</b> Dana&nbsp;Okafor<br>E-mail: <a href='x'>dana.okafor@example.com</a>",
+        (
+            "<table><tr><td>name:</td><td>Dana Okafor</td></tr><tr><td>E-Mail:"
+            "</td><td>dana.okafor@example.com</td></tr></table><style>Name: x</style>"
+        ),
+        "From: <a@example.com>\nName: Dana Okafor\nE-mail: dana.okafor@example.com\nA < B",
+    ],
+)
+def test_what_follows_a_label_in_a_mail(tmp_path: Path, mail: str) -> None:
+    read = {"who": {"text": "body", "line": "Name:"}, "mail": {"text": "body", "line": "E-mail:"}}
+    lead = LEAD | {"body": mail}
+    source = source_of(tmp_path, lead, {"name": "who", "email_1": "mail"}, read=read)
+    appointment = only_item(map_json(source, lead)).appointment
+    assert appointment["last_name"] == "Okafor"
+    assert appointment["email_1"] == "dana.okafor@example.com"
+
+
+BATCH = {
+    "place": "D",
+    "leads": [
+        {**LEAD, "id": "A", "state": "new"},
+        {**LEAD, "id": "B", "state": "new", "at": "soon"},
+        {**LEAD, "id": "C", "state": "old"},
+        {**LEAD, "id": "D", "state": "off"},
+    ],
+}
+
+
+def batch_source(folder: Path) -> Source:
+    return source_of(
+        folder,
+        BATCH | {"leads": BATCH["leads"][:2]},
+        {"name": "lead.name", "email_1": "lead.email", "starts_at": "lead.at"},
+        for_each={"lead": "leads"},
+        dedupe="lead.id",
+        accept={"lead.state": "new"},
+        cancellation={"lead.state": "off"},
+    )
+
+
+def test_a_batch_is_judged_item_by_item(tmp_path: Path) -> None:
+    mapped = map_json(batch_source(tmp_path), BATCH)
+    assert mapped.outcome is Outcome.BOOK
+    assert [item.outcome for item in mapped.items] == ["book", "held", "ignored", "cancellation"]
+    assert [item.dedupe_key for item in mapped.items] == ["A", "B", "C", "D"]
+    assert mapped.dedupe_key == '[["A"], ["B"], ["C"], ["D"]]'
+
+
+@pytest.mark.parametrize("name", ["Dana", None])
+def test_what_no_item_changes_is_the_same_for_each(name: str | None) -> None:
+    visitor = {"firstName": name, "phone": "303-555-0142 x12"}
+    lead = {**SAMPLES["leasebot"], "visitor": visitor, "transcript": []}
+    lead["handoff"] = lead["handoff"] | {"slots": '{"move in": "soon", "pets": ["cat", "emu"]}'}
+    bare = {"id": "t8", "property": "Maple Court"}
+    tours = [*lead["handoff"]["tours"], bare, bare | {"property": "nowhere", "startsAt": "soon"}]
+    items = map_json(bundled["leasebot"], _with_tours(lead, tours)).items
+    alone = [map_json(bundled["leasebot"], _with_tours(lead, [tour])).items[0] for tour in tours]
+    assert list(items) == alone, "an item is what it would be by itself"
+    assert {item.outcome for item in items} == ({"book", "held"} if name else {"held"})
+    assert items[0].notes_added == ("Phone extension: 12", "Move in date: soon", "Pets: emu")
+
+
+def _with_tours(lead: Any, tours: list[Any]) -> Any:
+    return lead | {"handoff": lead["handoff"] | {"tours": tours}}
+
+
+def test_a_field_outside_the_items_is_read_once(tmp_path: Path) -> None:
+    source = batch_source(tmp_path)
+    read: list[object] = []
+    (field,) = (fill for fill in source.compiled.fills if getattr(fill, "name", "") == "email_1")
+    assert isinstance(field, Field)
+    look = dataclasses.replace(field.look, paths=(path_from_text("place"),))
+    field = dataclasses.replace(field, look=look, read=read.append)
+    compiled = dataclasses.replace(source.compiled, fills=[field])
+    compiled.apply(source.scope_of(BATCH), NOW)
+    assert read == ["D"], "four items, and one look"
+
+
+@pytest.mark.parametrize("section", ["accept", "ignore", "cancellation"])
+def test_a_condition_on_too_many_values_is_not_judged(tmp_path: Path, section: str) -> None:
+    source = source_of(tmp_path, LEAD | {"kind": ["x"]}, **{section: {"kind": "new"}})
+    mapped = map_json(source, LEAD | {"kind": ["new"] * 10_001})
+    if section == "accept":
+        assert mapped.outcome is Outcome.HELD
+        assert reasons(mapped) == {"accept": "more than 10,000 items"}
+    else:
+        assert mapped.outcome is Outcome.BOOK, "what cannot be judged sets nothing aside"
+
+
+def test_a_list_of_too_many_answers_is_not_read(tmp_path: Path) -> None:
+    lead = LEAD | {"answers": [{"q": "unit", "a": "2B"}]}
+    source = source_of(
+        tmp_path,
+        lead,
+        {"notes": "Unit: {answers.unit}"},
+        read={"answers": {"list": "answers", "by": "q", "value": "a"}},
+    )
+    answers = source.compiled.readings[0].name
+    mapped = map_json(source, lead | {"answers": lead["answers"] * 10_001})
+    assert reasons(mapped)[answers] == "more than 10,000 items"
+    assert only_item(map_json(source, lead)).appointment["notes"] == "Unit: 2B"
+
+
+@pytest.mark.parametrize(
+    ("leads", "words"),
+    [
+        ([], "there is no item"),
+        (None, "there is no item"),
+        ([LEAD] * 51, "there are 51 items, more than 50"),
+    ],
+)
+def test_never_zero_or_fewer_items_in_silence(tmp_path: Path, leads: Any, words: str) -> None:
+    mapped = map_json(batch_source(tmp_path), {"place": "D", "leads": leads})
+    assert mapped.outcome is Outcome.HELD
+    assert words in reasons(mapped)["for_each"]
+
+
+def test_one_item_may_stand_bare(tmp_path: Path) -> None:
+    mapped = map_json(batch_source(tmp_path), {"place": "D", "leads": BATCH["leads"][0]})
+    assert [item.outcome for item in mapped.items] == [Outcome.BOOK]
+    assert mapped.dedupe_key == "A"
+
+
+def test_headers_and_query_can_be_read_and_the_body_is_preferred(tmp_path: Path) -> None:
+    lead = LEAD | {"headers": {"X-Place": "D"}}
+    source = source_of(tmp_path, lead, {"notes": "{query.unit}"}, community="headers.X-Place")
+    body = json.dumps(LEAD).encode()
+    delivery = Delivery(body=body, headers={"x-place": "D"}, query="unit=2B&x=1")
+    assert only_item(source.map(delivery, now=NOW)).appointment["notes"] == "2B"
+    spoofed = Delivery(body=json.dumps(lead).encode(), headers={"x-place": "Z"})
+    assert source.map(spoofed, now=NOW).outcome is Outcome.BOOK
+
+
+def test_one_place_for_all_and_credit_by_the_senders_word(tmp_path: Path) -> None:
+    lead = LEAD | {"at": "2026-03-14T14:30:00-04:00", "via": "zillow"}
+    source = source_of(tmp_path, lead, community={"always": "york"}, attribution="via")
+    assert only_item(map_json(source, lead)).appointment["attribution_id"] == "att_zillow"
+    item = only_item(map_json(source, LEAD | {"at": lead["at"], "via": "flyer"}))
+    assert item.appointment["attribution_id"] == "att_other"
+
+
+def test_ids_only_need_enrichment(tmp_path: Path) -> None:
+    mapped = map_json(source_of(tmp_path), {"id": "L1", "place": "D"})
+    assert mapped.outcome is Outcome.HELD
+    assert reasons(mapped)["event"].startswith("needs_enrichment")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"{", "application/json"),
+        (b"[" * 100_000, "application/json"),
+        (b'{"a": NaN}', "application/json"),
+        (b"\xff\xfe\xff", "application/json"),
+        (b"<a", "text/xml"),
+        (b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', "text/xml"),
+        (b"--x", "multipart/form-data"),
+    ],
+)
+def test_bytes_that_cannot_be_read(tmp_path: Path, body: bytes, content_type: str) -> None:
+    source = source_of(tmp_path)
+    mapped = source.map(Delivery(body=body, content_type=content_type), now=NOW)
+    assert mapped.outcome is Outcome.UNREADABLE
+    assert mapped.reasons[0].field == "event"
+    assert source.dedupe_key(Delivery(body=body, content_type=content_type)) is None
+
+
+def test_long_values_are_bounded_in_notes_and_reasons(tmp_path: Path) -> None:
+    fields = {"move_in_date": "move", "notes": "{comment}"}
+    lead = LEAD | {"move": "x" * 100_000, "comment": "word " * 50_000}
+    source = source_of(tmp_path, LEAD | {"move": "2026-05-01", "comment": "Hi"}, fields)
+    item = only_item(map_json(source, lead))
+    assert item.outcome is Outcome.BOOK
+    assert len(item.appointment["notes"]) <= 1000
+    assert item.appointment["notes"].split("\n")[0].endswith("word…")
+    assert item.appointment["notes"].endswith("x…")
+    assert all(len(reason.value or "") <= 60 for reason in item.reasons)
+
+
+bundled = loaded(MAPPINGS)
+SAMPLES = {
+    "rentfeed": json.loads((MAPPINGS / "samples/rentfeed-tour.json").read_text()),
+    "leasebot": json.loads((MAPPINGS / "samples/leasebot-handoff.json").read_text()),
+    "website": json.loads((MAPPINGS / "samples/website-response.json").read_text()),
+}
+
+SCALARS = [None, True, False, 0, -1, 2**65, 1e308, float("inf"), float("nan")]
+TEXTS = ["", " ", "\x00", "\ud800", "x" * 5000, "{", "1e400", "../..", "٣"]
+TIMES = ["9999-12-31T23:59:59", "0001-01-01T00:00:00", "2026-03-08 2:30 AM", "2026-03-14"]
+SHAPES = [[], {}, [[]], [None], [{}], {"": ""}, ["a", "b"], [["a"]], {"a": {"b": 1}}]
+NASTY = st.sampled_from([*SCALARS, *TEXTS, *TIMES, *SHAPES])
+VALUES = st.recursive(
+    NASTY | st.text(max_size=20) | st.integers() | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def places(data: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place of a sample, for values to be put there."""
+    found = [way] if way else []
+    pairs = (
+        data.items()
+        if isinstance(data, dict)
+        else enumerate(data)
+        if isinstance(data, list)
+        else ()
+    )
+    for key, value in pairs:
+        found += places(value, (*way, key))
+    return found
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> tuple[str, Any]:
+    """A sample of a bundled source with nasty values at one to four places."""
+    name = draw(st.sampled_from(sorted(SAMPLES)))
+    sample = json.loads(json.dumps(SAMPLES[name]))
+    for way in draw(st.lists(st.sampled_from(places(sample)), min_size=1, max_size=4)):
+        inner = sample
+        for key in way[:-1]:
+            inner = inner[key] if _has(inner, key) else {}
+        if _has(inner, way[-1]):
+            inner[way[-1]] = draw(VALUES)
+    return name, sample
+
+
+def _has(data: Any, key: Any) -> bool:
+    return (
+        key in data
+        if isinstance(data, dict)
+        else isinstance(data, list) and key in range(len(data))
+    )
+
+
+def check_mapped(mapped: Mapped) -> None:
+    assert isinstance(mapped, Mapped)
+    for item in mapped.items:
+        json.dumps(item.appointment).encode()
+        if item.outcome is Outcome.BOOK:
+            assert problems(item.appointment) == {}, "only what Propexo takes is booked"
+        else:
+            assert item.reasons or item.outcome is not Outcome.HELD, "held says why"
+    for reason in [*mapped.reasons, *(one for item in mapped.items for one in item.reasons)]:
+        assert reason.value is None or (len(reason.value) <= 60 and reason.value.isascii())
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(spoiled())
+def test_spoiled_samples_never_raise(case: tuple[str, Any]) -> None:
+    name, sample = case
+    source = bundled[name]
+    for scope in (source.scope_of(sample),):
+        mapped = source.compiled.apply(scope, NOW)
+        check_mapped(mapped)
+        assert mapped.dedupe_key == source.compiled.dedupe_key(scope)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(VALUES)
+def test_any_json_value_never_raises(value: Any) -> None:
+    for source in bundled.values():
+        check_mapped(map_json(source, value))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(["", "application/json", "text/xml", "multipart/form-data; boundary=x"])
+    | st.text(max_size=30),
+    st.text(max_size=20),
+)
+def test_any_bytes_never_raise(body: bytes, content_type: str, query: str) -> None:
+    for source in bundled.values():
+        delivery = Delivery(body=body, content_type=content_type, query=query)
+        check_mapped(source.map(delivery, now=NOW))
+        source.dedupe_key(delivery)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {f"key{number}": "x" * 100 for number in range(5000)},
+        {"contact": {f"emial{number}": "x" for number in range(20_000)}},
+        SAMPLES["website"]
+        | {
+            "form_response": SAMPLES["website"]["form_response"]
+            | {"answers": SAMPLES["website"]["form_response"]["answers"] * 1500}
+        },
+        SAMPLES["leasebot"] | {"transcript": [{"text": "x" * 100_000}] * 10},
+        SAMPLES["leasebot"]
+        | {"handoff": {"reason": "tour_booked", "tours": [{"id": "x", "mode": "y" * 20_000}] * 50}},
+    ],
+    ids=["keys", "near keys", "answers", "long texts", "many items"],
+)
+def test_a_large_payload_takes_bounded_time(payload: Any) -> None:
+    for source in bundled.values():
+        scope = source.scope_of(payload)
+        start = time.perf_counter()
+        check_mapped(source.compiled.apply(scope, NOW))
+        assert time.perf_counter() - start < 1.0, source.name
+
+
+def test_the_key_of_an_item_may_be_read_out_of_it(tmp_path: Path) -> None:
+    leads = [LEAD | {"ids": [{"type": "lead", "value": name}]} for name in ("A", "B")]
+    source = source_of(
+        tmp_path,
+        {"place": "D", "leads": leads},
+        {"name": "lead.name", "email_1": "lead.email", "starts_at": "lead.at"},
+        for_each={"lead": "leads"},
+        read={"ids": {"list": "lead.ids", "by": "type", "value": "value"}},
+        dedupe="ids.lead",
+    )
+    mapped = map_json(source, {"place": "D", "leads": leads})
+    assert [item.dedupe_key for item in mapped.items] == ["A", "B"]
+    assert mapped.dedupe_key == '[["A"], ["B"]]'
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "utc"),
+    [
+        ({"year": "2026", "month": "3", "day": 14}, {"hour": 14, "minute": 30}, "20:30"),
+        (
+            {"year": 2026.0, "month": 3.0, "day": 14.0},
+            {"hourSelect": "2", "minuteSelect": "30", "ampm": "pm"},
+            "20:30",
+        ),
+        ({"year": 2026, "month": 3, "day": 14}, {"hourSelect": 12, "ampm": "PM"}, "18:00"),
+        ({"year": 2026, "month": 3, "day": 14}, {"hourSelect": 12, "ampm": "AM"}, "06:00"),
+    ],
+)
+def test_dates_and_times_in_parts(
+    tmp_path: Path, day: dict[str, Any], hour: dict[str, Any], utc: str
+) -> None:
+    lead = LEAD | {"day": day, "hour": hour}
+    source = source_of(tmp_path, lead, {"starts_at": {"date": "day", "time": "hour"}})
+    item = only_item(map_json(source, lead))
+    assert f"{item.starts_at:%Y-%m-%d %H:%M}" == f"2026-03-14 {utc}"
+
+
+@pytest.mark.parametrize(
+    "day", [{"year": 2026, "month": 3}, {"year": 2026, "month": 13, "day": 1}, {"day": True}, {}]
+)
+def test_parts_that_make_no_date_are_held(tmp_path: Path, day: dict[str, Any]) -> None:
+    right = LEAD | {"day": {"year": 2026, "month": 3, "day": 14}, "hour": "10:00"}
+    source = source_of(tmp_path, right, {"starts_at": {"date": "day", "time": "hour"}})
+    assert map_json(source, right | {"day": day}).outcome is Outcome.HELD
+
+
+def test_a_key_with_a_missing_part_is_no_key(tmp_path: Path) -> None:
+    lead = LEAD | {"part": "P"}
+    source = source_of(tmp_path, lead, dedupe=["id", "part"])
+    assert map_json(source, lead).dedupe_key == '["L1", "P"]'
+    for part in ({}, {"part": " "}, {"part": ["a", "b"]}, {"part": {"a": 1}}):
+        mapped = map_json(source, LEAD | part)
+        assert mapped.dedupe_key is None
+        assert mapped.outcome is Outcome.BOOK, "the caller takes the hash of the bytes"
+
+
+def test_a_repeated_answer_that_nobody_reads_is_not_noted(tmp_path: Path) -> None:
+    answers = [{"k": "who", "v": "Dana Okafor"}, {"k": "x", "v": "1"}, {"k": "x", "v": "2"}]
+    lead = LEAD | {"answers": answers}
+    read = {"given": {"list": "answers", "by": "k", "value": "v"}}
+    item = only_item(map_json(source_of(tmp_path, lead, {"name": "given.who"}, read=read), lead))
+    assert (item.reasons, item.notes_added) == ((), ())
+
+
+def test_a_row_that_says_nothing_takes_no_default(tmp_path: Path) -> None:
+    table = {"video": "video", "unsure": []}
+    fields = {"tour_type": {"from": "mode", "table": table, "default": "in_person"}}
+    source = source_of(tmp_path, LEAD | {"mode": "video"}, fields)
+    item = only_item(map_json(source, LEAD | {"mode": "Unsure"}))
+    assert "tour_type" not in item.appointment
+    assert (item.outcome, item.reasons, item.notes_added) == (Outcome.BOOK, (), ())
+    assert only_item(map_json(source, LEAD)).appointment["tour_type"] == "in_person"
+
+
+def test_what_is_set_aside_says_why(tmp_path: Path) -> None:
+    source = source_of(tmp_path, LEAD | {"kind": "tour"}, accept={"kind": "tour"})
+    (reason,) = map_json(source, LEAD | {"kind": "ping"}).reasons
+    assert (reason.field, reason.path, reason.value) == ("accept", "kind", '"ping"')
+
+
+def test_unreadable_notes_and_objects_in_templates_leave_the_line_out(tmp_path: Path) -> None:
+    fields = {"notes": ["Asked: {questions.*.text}", "Unit: {unit}"]}
+    lead = LEAD | {"questions": [{"text": "a"}, {"text": "b"}], "unit": "2B"}
+    source = source_of(tmp_path, lead, fields)
+    for strange in ([{"text": {"x": 1}}], [{}], "x", None, []):
+        item = only_item(map_json(source, lead | {"questions": strange}))
+        assert item.appointment["notes"] == "Unit: 2B"
+    assert only_item(map_json(source, lead)).appointment["notes"] == "Asked: a, b\nUnit: 2B"

@@ -1,0 +1,89 @@
+"""The page and the schema of the mapping language are what the code says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter import sources
+from adapter.appointment import TARGETS
+from adapter.config import Policy
+from adapter.sources import reference, schema
+from adapter.sources.document import document_from_file
+from adapter.sources.structure import Sections
+from adapter.transforms import TRANSFORMS
+from tests.paths import ROOT
+from tests.schemas import fits
+
+PAGE = (ROOT / reference.PAGE).read_text()
+STALE = "write it anew: python -m adapter.sources.reference"
+
+
+def test_the_page_is_fresh() -> None:
+    assert reference.regenerated(PAGE) == PAGE, STALE
+    assert all(f"### `{name}`" in PAGE for name in TRANSFORMS), "each transform is described"
+    assert all(f"| `{name}` |" in PAGE for name in TARGETS), "each field is described"
+
+
+def test_the_schema_is_fresh() -> None:
+    assert (ROOT / schema.FILE).read_text() == reference.schema_text(), STALE
+
+
+def test_the_schema_knows_every_section() -> None:
+    declared = {field.data_key or name for name, field in Sections().fields.items()}
+    assert set(schema.mapping_schema()["properties"]) == declared
+
+
+@pytest.mark.parametrize("name", ["rentfeed", "leasebot", "website"])
+def test_the_bundled_mappings_name_the_schema(name: str) -> None:
+    file = ROOT / "mappings" / f"{name}.yaml"
+    first = file.read_text().splitlines()[0]
+    assert first == f"# yaml-language-server: $schema=../{schema.FILE}"
+
+
+FILES = [*(ROOT / "mappings").rglob("*.yaml"), *(ROOT / "tests/corpus").glob("*.yaml")]
+MAPPINGS = sorted(file for file in FILES if file.name != "communities.yaml")
+
+
+@pytest.mark.parametrize("file", MAPPINGS, ids=lambda file: file.stem)
+def test_the_schema_takes_what_check_takes(file: Path) -> None:
+    assert fits(document_from_file(file)[0].data, schema.mapping_schema())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"acept": {}},
+        {"appointment": {"phone_number": "x"}},
+        {"appointment": {"tour_type": {"always": "self-guided"}}},
+        {"without_time": "book"},
+    ],
+)
+def test_the_schema_underlines_mistakes(change: dict[str, Any]) -> None:
+    right = document_from_file(ROOT / "mappings/rentfeed.yaml")[0].data
+    assert not fits(right | change, schema.mapping_schema())
+
+
+def test_the_mapping_on_the_page_passes_check(tmp_path: Path) -> None:
+    text = PAGE.split("## One whole mapping")[1].split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "acme.yaml").write_text(text)
+    known = PAGE.split("## Communities")[1].split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "communities.yaml").write_text(known)
+    sample = {
+        "type": "tour_booked",
+        "lead": {
+            "id": "L1",
+            "property": 20417,
+            "full_name": "Dana Okafor",
+            "email": "dana.okafor@example.com",
+            "mobile": "",
+            "phone": "",
+            "comment": "",
+            "unit": "2B",
+        },
+        "tour": {"day": "03/14/2026", "hour": "2:30 PM"},
+    }
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples/acme.json").write_text(json.dumps(sample))
+    assert [str(one) for one in sources.check([tmp_path], Policy())] == []

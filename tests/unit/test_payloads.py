@@ -1,0 +1,415 @@
+"""Bytes of all kinds become plain data, or a PayloadError that quotes nothing of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter.exceptions import PayloadError
+from adapter.payloads import KINDS, parse, query_values
+from tests.paths import SHARED
+
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=b"
+CORPUS = SHARED / "corpus/payloads"
+
+
+def multipart(*parts: tuple[str, bytes]) -> bytes:
+    """A body of parts; each is given by its headers after ``form-data`` and its content."""
+    head = "--b\r\nContent-Disposition: form-data; "
+    return (
+        b"".join(f"{head}{rest}\r\n\r\n".encode() + content + b"\r\n" for rest, content in parts)
+        + b"--b--\r\n"
+    )
+
+
+def shown(value: object) -> str:
+    """A short id."""
+    text = ascii(value)
+    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    ("body", "data"),
+    [
+        (b'{"a": 1}', {"a": 1}),
+        (b' [1, "x", null, true, 1.5] ', [1, "x", None, True, 1.5]),
+        (b'"text"', "text"),
+        (b'{"a": 1, "a": 2}', {"a": 2}),
+        (b'{"id": 36893488147419103232}', {"id": 2**65}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        ('{"a": "é"}'.encode(), {"a": "é"}),
+        ('{"a": "é"}'.encode("utf-16"), {"a": "é"}),
+        ('{"a": "é"}'.encode("utf-16-le"), {"a": "é"}),
+        ('{"a": "é"}'.encode("utf-32"), {"a": "é"}),
+        (b'{"a": "\\ud800"}', {"a": "\ud800"}),
+        (b'{"a": "\\u0000"}', {"a": "\x00"}),
+        (b"[1e400]", [float("inf")]),  # refused by the transforms, as text that is no number
+    ],
+    ids=shown,
+)
+def test_json_is_read(body: bytes, data: object) -> None:
+    assert parse(body, "application/json") == data
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "the body is empty"),
+        (b" \r\n", "the body is empty"),
+        (b'{"name": "Dana",}', "not JSON: line 1, column 17"),
+        (b"name=Dana", "not JSON: line 1, column 1"),
+        (b'{"a": NaN}', "JSON: NaN and Infinity are not JSON"),
+        (b"[-Infinity]", "JSON: NaN and Infinity are not JSON"),
+        (b"1" * 5000, "JSON: an integer is too long"),
+        (b'{"a": "\xff"}', "JSON: the bytes are not in the charset they claim"),
+        (b"[" * 1_000_000, "JSON: nested too deeply"),
+        (b"[" * 2000 + b"]" * 2000, "JSON: nested too deeply"),
+        (b'{"a":' * 1_000_000, "JSON: nested too deeply"),
+    ],
+    ids=shown,
+)
+def test_what_is_not_json_is_said_without_quoting(body: bytes, reason: str) -> None:
+    with pytest.raises(PayloadError) as caught:
+        parse(body, "application/json")
+    assert str(caught.value).startswith(reason)
+    assert "Dana" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/cloudevents+json",
+        "text/plain",
+        "application/octet-stream",
+        "nonsense",
+        ";;;=",
+        "application/json; charset",
+    ],
+)
+def test_a_missing_or_odd_content_type_is_tried_as_json(content_type: str) -> None:
+    assert parse(b'{"a": 1}', content_type) == {"a": 1}
+
+
+def test_json_in_another_charset_needs_the_header() -> None:
+    body = '{"a": "é"}'.encode("latin-1")
+    assert parse(body, "application/json; charset=iso-8859-1") == {"a": "é"}
+    with pytest.raises(PayloadError, match="not in the charset"):
+        parse(body, "application/json")
+
+
+# Forms and query strings
+
+
+@pytest.mark.parametrize(
+    ("body", "data"),
+    [
+        (b"name=Dana+Okafor&email=", {"name": "Dana Okafor", "email": ""}),
+        (b"name=Dana%20Okafor", {"name": "Dana Okafor"}),
+        (b"pet=cat&pet=dog&pet=", {"pet": ["cat", "dog", ""]}),
+        (b"data.json=%7B%7D&First+Name=D", {"data.json": "{}", "First Name": "D"}),
+        (b"phone=%2B13035550142", {"phone": "+13035550142"}),
+        (b"a=%C3%A9", {"a": "é"}),
+        ("a=é".encode(), {"a": "é"}),
+        (b"a=1%0D%0A2\r\n", {"a": "1\r\n2"}),
+        (b"a=1=2", {"a": "1=2"}),
+        (b"flag", {"flag": ""}),
+        (b"", {}),
+    ],
+    ids=shown,
+)
+def test_a_form_is_read(body: bytes, data: object) -> None:
+    assert parse(body, FORM) == data
+
+
+@pytest.mark.parametrize(
+    ("body", "charset"),
+    [
+        (b"a=%E9", "iso-8859-1"),
+        (b"a=\xe9", "ISO-8859-1"),
+        (b"a=%82", "cp850"),
+        (b"a=%e9", '"windows-1252"'),
+        ("a=é".encode("utf-16"), "utf-16"),
+    ],
+)
+def test_a_form_may_name_its_charset(body: bytes, charset: str) -> None:
+    assert parse(body, f"{FORM}; charset={charset}") == {"a": "é"}
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "reason"),
+    [
+        (b"a=%FF", FORM, "not in the charset they claim"),
+        (b"a=\xff", FORM, "not in the charset they claim"),
+        (b"a=1", f"{FORM}; charset=klingon", "the charset is not known"),
+        (b"a=1", f"{FORM}; charset=base64", "the charset is not known"),
+        (b"a=1", f"{FORM}; charset=punycode", "the charset is not known"),
+        (b"&" * 1_000_000, FORM, "more than 10000 fields"),
+    ],
+    ids=shown,
+)
+def test_a_form_that_cannot_be_decoded_is_refused(
+    body: bytes, content_type: str, reason: str
+) -> None:
+    with pytest.raises(PayloadError, match=reason):
+        parse(body, content_type)
+
+
+def test_the_query_string_stands_in_for_a_mislabelled_body() -> None:
+    data = parse(b"ignored", "application/json", kind="query", query="a=1&a=2&b=%C3%A9&c")
+    assert data == {"a": ["1", "2"], "b": "é", "c": ""}
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.text())
+def test_any_query_string_is_read(query: str) -> None:
+    assert all(isinstance(value, str | list) for value in query_values(query).values())
+
+
+# Multipart
+
+
+def test_multipart_is_read() -> None:
+    body = multipart(
+        ('name="first.name"', b"Dana"),
+        ('name="pet"', b"cat"),
+        ('name="pet"', b"dog"),
+        ('name="empty"', b""),
+        ('name="lines"', b"one\r\ntwo"),
+        ('name="photo"; filename="cat.jpg"\r\nContent-Type: image/jpeg', b"\xff\xd8\xff"),
+    )
+    assert parse(body, MULTIPART) == {
+        "first.name": "Dana",
+        "pet": ["cat", "dog"],
+        "empty": "",
+        "lines": "one\r\ntwo",
+        "photo": "cat.jpg",
+    }
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [('name="a"\r\nContent-Type: text/plain; charset=cp850', b"\x82")],
+        [('name="a"\r\nContent-Type: text/plain; charset="utf-8"', "é".encode())],
+        [('name="_charset_"', b"iso-8859-1"), ('name="a"', b"\xe9")],
+        [('name="a"', b"\x82"), ('name="charsets"', b'{"a": "cp850", "b": 7}')],
+        [('name="charsets"', b"[" * 5000), ('name="a"', "é".encode())],
+    ],
+    ids=shown,
+)
+def test_a_part_may_have_a_charset_of_its_own(parts: list[tuple[str, bytes]]) -> None:
+    data = parse(multipart(*parts), MULTIPART)
+    assert isinstance(data, dict)
+    assert data["a"] == "é"
+
+
+def test_a_multipart_body_tells_its_boundary_when_the_header_does_not() -> None:
+    body = multipart(('name="a"', b"1"))
+    assert parse(body, "multipart/form-data") == {"a": "1"}
+    assert parse(body, "text/plain", kind="multipart") == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "reason"),
+    [
+        (b"", MULTIPART, "cannot be told apart"),
+        (b"", "multipart/form-data", "cannot be told apart"),
+        (b"no boundary here", MULTIPART, "cannot be told apart"),
+        (multipart(('name="a"', b"1"))[:-10], MULTIPART, "cannot be told apart"),
+        (multipart(("", b"1")), MULTIPART, "cannot be told apart"),
+        (b"--b\r\nX: y\r\n\r\n1\r\n--b--\r\n", MULTIPART, "cannot be told apart"),
+        (b"--b\r\n\xff: y\r\n\r\n1\r\n--b--\r\n", MULTIPART, "cannot be told apart"),
+        (
+            multipart(('name="a"', b"1")),
+            "multipart/form-data; boundary*=utf-8''%C3%A9",
+            "told apart",
+        ),
+        (multipart(('name="a"', b"\xff")), MULTIPART, "not in the charset they claim"),
+        (
+            multipart(('name="a"\r\nContent-Type: text/plain; charset=zip', b"1")),
+            MULTIPART,
+            "the charset is not known",
+        ),
+        (multipart(*[('name="a"', b"")] * 1001), MULTIPART, "more than 1000 parts"),
+    ],
+    ids=shown,
+)
+def test_broken_multipart_is_refused(body: bytes, content_type: str, reason: str) -> None:
+    with pytest.raises(PayloadError, match=reason):
+        parse(body, content_type)
+
+
+# XML
+
+
+@pytest.mark.parametrize(
+    ("body", "data"),
+    [
+        (b"<a>text</a>", {"a": "text"}),
+        (b"<a/>", {"a": ""}),
+        (b"<a> \n </a>", {"a": ""}),
+        (b'<a x="1"/>', {"a": {"@x": "1"}}),
+        (b'<a x="1"> text </a>', {"a": {"@x": "1", "#text": "text"}}),
+        (b"<a><b>1</b></a>", {"a": {"b": "1"}}),
+        (b"<a><b>1</b><b/><b>3</b></a>", {"a": {"b": ["1", "", "3"]}}),
+        (b'<a><b x="1"/><b>2</b></a>', {"a": {"b": [{"@x": "1"}, "2"]}}),
+        (b"<a>one <b>2</b> three</a>", {"a": {"b": "2", "#text": "one  three"}}),
+        (
+            b'<s:Envelope xmlns:s="urn:s" xmlns="urn:d" s:id="7"><Body>x</Body></s:Envelope>',
+            {"Envelope": {"@id": "7", "Body": "x"}},
+        ),
+        (b'\r\n <?xml version="1.0"?><?adf version="1.0"?><!-- c --><a>1</a>', {"a": "1"}),
+        (b"<a>&lt;b&gt; &amp; &#233;</a>", {"a": "<b> & é"}),
+        (b"<a><![CDATA[<b>]]></a>", {"a": "<b>"}),
+        (b'<?xml version="1.0" encoding="windows-1252"?><a>\xe9</a>', {"a": "é"}),
+        ('<?xml version="1.0" encoding="utf-16"?><a>é</a>'.encode("utf-16"), {"a": "é"}),
+        (b"\xef\xbb\xbf<a>1</a>", {"a": "1"}),
+    ],
+    ids=shown,
+)
+def test_xml_is_read(body: bytes, data: object) -> None:
+    assert parse(body, "text/xml") == data
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/xml", "application/xml; q=1", "application/soap+xml", "TEXT/XML"]
+)
+def test_xml_has_several_content_types(content_type: str) -> None:
+    assert parse(b"<a>1</a>", content_type) == {"a": "1"}
+
+
+def test_a_charset_in_the_header_beats_the_documents_own() -> None:
+    body = '<?xml version="1.0" encoding="UTF-8"?><a>あ</a>'.encode("shift_jis")
+    assert parse(body, "text/xml; charset=shift_jis") == {"a": "あ"}
+
+
+ENTITY_BOMB = b"""<!DOCTYPE l [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">
+<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;"><!ENTITY d "&c;&c;&c;&c;&c;&c;&c;&c;">]><l>&d;</l>"""
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (ENTITY_BOMB, "a DTD or an entity is not accepted"),
+        (b'<!DOCTYPE l SYSTEM "file:///etc/passwd"><l/>', "a DTD or an entity is not accepted"),
+        (b"<!DOCTYPE l><l/>", "a DTD or an entity is not accepted"),
+        (b"<a>&secret;</a>", "not XML: line 1, column 4"),
+        (b"<a>" * 300_000, "nested too deeply"),
+        (b"<a>" * 101 + b"</a>" * 101, "nested too deeply"),
+        (b"<a><b></a>", "not XML: line 1"),
+        (b"", "not XML: line 1"),
+        (b"Dana", "not XML: line 1, column 1"),
+        (b"<a>\xff</a>", "not XML: line 1"),
+        (b"<a>\x00</a>", "not XML: line 1"),
+        (b'<?xml version="1.0" encoding="klingon"?><a/>', "the charset is not known"),
+        (b'<?xml version="1.0" encoding="shift_jis"?><a/>', "the charset is not known"),
+    ],
+    ids=shown,
+)
+def test_hostile_or_broken_xml_is_refused(body: bytes, reason: str) -> None:
+    with pytest.raises(PayloadError, match=reason):
+        parse(body, "text/xml")
+
+
+def test_thirty_thousand_elements_are_read_and_no_more() -> None:
+    body = b"<r>" + b"<a/>" * 29_999 + b"</r>"
+    assert len(parse(body, "text/xml")["r"]["a"]) == 29_999
+    with pytest.raises(PayloadError, match="XML: more than 30,000 elements"):
+        parse(body.replace(b"</r>", b"<a/></r>"), "text/xml")
+
+
+def test_a_hundred_levels_of_xml_are_read() -> None:
+    assert parse(b"<a>" * 100 + b"</a>" * 100, "text/xml")
+
+
+# All kinds
+
+
+def test_the_mapping_may_overrule_the_content_type() -> None:
+    assert parse(b"a=1", "application/json", kind="form") == {"a": "1"}
+    assert parse(b"<a>1</a>", "text/plain", kind="xml") == {"a": "1"}
+    assert parse(b"[1]", FORM, kind="json") == [1]
+    assert KINDS == ("json", "form", "multipart", "xml", "query")
+
+
+CONTENT_TYPES = st.sampled_from(
+    ["", "application/json", FORM, MULTIPART, "multipart/form-data", "text/xml", "text/plain"]
+    + [f"{kind}; charset=utf-16" for kind in ("application/json", FORM, "text/xml")]
+    + ["text/xml; charset=cp850", 'multipart/form-data; boundary="b b"', "application/json; a*0=b"]
+)
+NEARLY = st.lists(
+    st.sampled_from(
+        [
+            b"--b",
+            b"\r\n",
+            b"--",
+            b"--b--\r\n",
+            b'Content-Disposition: form-data; name="a"',
+            b"=",
+            b"\r\n\r\n",
+            b"; filename=",
+            b"<a>",
+            b"</a>",
+            b"<!DOCTYPE a>",
+            b"<?xml",
+            b"&a;",
+            b"%",
+            b"{",
+            b"}",
+            b'"',
+            b":",
+            b"[",
+            b"]",
+            b"1e400",
+            b"NaN",
+            b"\\u",
+            b"\xff",
+            b"\x00",
+            b"&",
+            b"+",
+        ]
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.binary(max_size=200) | NEARLY, CONTENT_TYPES | st.text(max_size=40), st.text(max_size=20))
+def test_any_bytes_are_data_or_a_payload_error(body: bytes, content_type: str, query: str) -> None:
+    for kind in (None, *KINDS):
+        try:
+            data = parse(body, content_type, kind=kind, query=query)
+        except PayloadError:
+            continue
+        assert isinstance(data, dict | list | str | int | float | None), type(data)
+
+
+def corpus() -> list[Any]:
+    files = sorted(CORPUS.glob("*.meta.json"))
+    return [pytest.param(path, id=path.name.removesuffix(".meta.json")) for path in files]
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
+@pytest.mark.parametrize("path", corpus())
+def test_real_payloads_are_read(path: Path) -> None:
+    about = json.loads(path.read_text())
+    kind = {".form": "form", ".xml": "xml", ".multipart": "multipart"}.get(
+        Path(about["raw_file"]).suffix
+    )
+    body = (CORPUS / about["raw_file"]).read_bytes()
+    if about["disposition"] == "reject":
+        with pytest.raises(PayloadError, match=r"line \d+, column \d+"):
+            parse(body, about["content_type"], kind=kind)
+    else:
+        assert parse(body, about["content_type"], kind=kind)

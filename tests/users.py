@@ -1,0 +1,13 @@
+"""Console users with passwords that cost nothing to check."""
+
+from werkzeug.security import generate_password_hash
+
+from adapter.store import User
+
+PASSWORD = "correct horse battery"
+
+
+def user(name: str, role: str = "operate", password: str = PASSWORD) -> User:
+    """Return a user whose hash has one round; the tests of sign-in itself use the real one."""
+    quick = generate_password_hash(password, method="pbkdf2:sha256:1")
+    return User(name=name, role=role, password=quick)
