@@ -21,6 +21,8 @@ from tests.ports import free_port
 from tests.running import Running
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.timed
+
 #: A sender must have its 503 in this time: 6 s, and 6 s again where all threads were waiting.
 ANSWER_SECONDS = 15.0
 numbers = itertools.count(1)

@@ -16,6 +16,8 @@ from tests.serving import LEAD, Answer, Served, served, timed, working, write_ma
 from tests.upstream import Upstream, served_sandbox
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.timed
+
 
 def listeners(database: str) -> list[int]:
     """Process ids of PostgreSQL's for the connections that listen."""

@@ -142,6 +142,7 @@ def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
         assert one.found.result(LONG).outcome is Outcome.HELD
 
 
+@pytest.mark.timed
 def test_without_postgresql_the_answer_is_accepted_at_the_deadline() -> None:
     def away() -> Any:
         raise StoreUnavailable("away")
@@ -154,6 +155,7 @@ def test_without_postgresql_the_answer_is_accepted_at_the_deadline() -> None:
     assert 0.3 <= time.monotonic() - began < 5
 
 
+@pytest.mark.timed
 def test_beyond_its_seats_nobody_waits() -> None:
     lobby = Lobby(lambda: iter(()), 1)
     free = threading.Event()

@@ -221,6 +221,7 @@ def test_a_broken_answer_is_an_unknown_outcome(answer: bytes) -> None:
         client(url, seconds=2.0).create(attempt())
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("answer", "drip"),
     [(OK + b"Content-Length: 5000\r\n\r\n{", b" "), (OK + b"X-Drip: ", b"x")],

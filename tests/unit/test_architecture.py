@@ -4,8 +4,6 @@ and each third-party package has one home."""
 import ast
 from pathlib import Path
 
-import pytest
-
 from tests.paths import ROOT
 
 PACKAGE = ROOT / "adapter"
@@ -83,22 +81,24 @@ def layer(name: str) -> int:
     raise AssertionError(f"{name} has no layer; give it one in LAYERS")
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_lower_layers_never_import_higher_ones(path: Path) -> None:
-    own = {name.split(".")[1] for name in imported(path) if name.startswith("adapter.")}
-    own -= {room(path), "__version__"}
-    above = {name for name in own if layer(name) >= layer(room(path))}
-    assert not above, f"{room(path)} stands below {sorted(above)} and must not import them"
+def test_lower_layers_never_import_higher_ones() -> None:
+    offenders = []
+    for path in modules():
+        own = {name.split(".")[1] for name in imported(path) if name.startswith("adapter.")}
+        above = {
+            name for name in own - {room(path), "__version__"} if layer(name) >= layer(room(path))
+        }
+        offenders += [f"{path.relative_to(PACKAGE)} imports {name}" for name in sorted(above)]
+    assert offenders == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_each_third_party_package_has_one_home(path: Path) -> None:
-    strangers = {
-        package
-        for package in (name.split(".")[0] for name in imported(path))
-        if package in HOMES and room(path) not in HOMES[package]
-    }
-    assert not strangers, f"{room(path)} is not the home of {sorted(strangers)}"
+def test_each_third_party_package_has_one_home() -> None:
+    offenders = []
+    for path in modules():
+        packages = {name.split(".")[0] for name in imported(path)}
+        strangers = {name for name in packages & set(HOMES) if room(path) not in HOMES[name]}
+        offenders += [f"{path.relative_to(PACKAGE)} imports {name}" for name in sorted(strangers)]
+    assert offenders == []
 
 
 def test_every_room_has_a_layer() -> None:

@@ -750,6 +750,7 @@ def test_any_bytes_never_raise(body: bytes, content_type: str, query: str) -> No
         source.dedupe_key(delivery)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     "payload",
     [

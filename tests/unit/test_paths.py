@@ -75,6 +75,7 @@ def test_a_resembling_name_is_found() -> None:
     assert near(data, path_from_text("contact.zzz")) is None
 
 
+@pytest.mark.timed
 def test_five_thousand_hostile_keys_cost_nothing() -> None:
     data = {f"{'email' * 10}{number}": 1 for number in range(5000)}
     start = time.perf_counter()
