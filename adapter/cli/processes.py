@@ -4,7 +4,7 @@ import os
 
 import click
 
-from adapter import app, logs, store, worker
+from adapter import composition, entrances, logs, store, worker
 from adapter.cli import commands
 from adapter.config import settings_from
 from adapter.embedded import EmbeddedServer
@@ -35,7 +35,7 @@ def run(port: int | None) -> None:
 
 def _announce(supervisor: Supervisor) -> None:
     click.echo(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>", err=True)
-    for name in app.open_sources(
+    for name in entrances.open_sources(
         load(supervisor.settings.mappings_dir, supervisor.settings.policy)
     ):
         click.echo(
@@ -56,8 +56,8 @@ def _announce(supervisor: Supervisor) -> None:
 def web() -> None:
     """Run the web process alone (gunicorn). Needs DATABASE_URL, or a running `adapter run`."""
     settings = settings_from()
-    app.check(settings)
-    store.check_reachable(app.database_url(settings))
+    entrances.check(settings)
+    store.check_reachable(composition.database_url(settings))
     become_web(settings)
 
 
@@ -73,7 +73,11 @@ def run_worker() -> None:
         )
     # A connection for each task that runs at a time, and some for what looks after them.
     size = settings.worker_concurrency + 2
-    worker.run(app.pipeline_from(settings, store.Store(app.database_url(settings), size=size)))
+    worker.run(
+        composition.pipeline_from(
+            settings, store.Store(composition.database_url(settings), size=size)
+        )
+    )
 
 
 @commands.command()
