@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from adapter import stubs
-from adapter.cli import commands
 from adapter.cli.leads import as_json, opened_store
 from adapter.cli.mappings import mappings_option
 from adapter.composition import propexo_from
@@ -24,7 +23,7 @@ from adapter.sources.communities import communities_from_folder
 from adapter.store import Store
 
 
-@commands.group(invoke_without_command=True)
+@click.group(invoke_without_command=True)
 @mappings_option
 @as_json
 @click.pass_context

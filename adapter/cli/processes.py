@@ -5,7 +5,6 @@ import os
 import click
 
 from adapter import composition, entrances, logs, store, worker
-from adapter.cli import commands
 from adapter.config import settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.exceptions import ConfigurationError
@@ -13,7 +12,7 @@ from adapter.processes import Supervisor, become_web, renewal_signal, stop_signa
 from adapter.sources import load
 
 
-@commands.command()
+@click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the web process (or PORT).")
 def run(port: int | None) -> None:
     """Run everything on this machine: PostgreSQL, web, worker, and the sandbox without a token.
@@ -52,7 +51,7 @@ def _announce(supervisor: Supervisor) -> None:
         click.echo(f"DATABASE_URL is not set: the data lies in {folder}", err=True)
 
 
-@commands.command()
+@click.command()
 def web() -> None:
     """Run the web process alone (gunicorn). Needs DATABASE_URL, or a running `adapter run`."""
     settings = settings_from()
@@ -61,7 +60,7 @@ def web() -> None:
     become_web(settings)
 
 
-@commands.command("worker")
+@click.command("worker")
 def run_worker() -> None:
     """Run one worker. Needs DATABASE_URL, or a running `adapter run`."""
     settings = settings_from()
@@ -80,7 +79,7 @@ def run_worker() -> None:
     )
 
 
-@commands.command()
+@click.command()
 def migrate() -> None:
     """Bring the database up to date. Safe to run again, and by two at once."""
     settings = settings_from()

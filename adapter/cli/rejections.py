@@ -8,7 +8,6 @@ import sys
 import click
 
 from adapter import listings, rejections
-from adapter.cli import commands
 from adapter.cli.leads import as_json, limit_option, opened_store, source_option
 from adapter.composition import pipeline_from
 from adapter.config import settings_from
@@ -17,7 +16,7 @@ from adapter.sources import load_one
 from adapter.store import Rejections
 
 
-@commands.group("rejections", invoke_without_command=True)
+@click.group("rejections", invoke_without_command=True)
 @source_option
 @limit_option
 @as_json
