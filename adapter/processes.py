@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from adapter import app, renewal, store
+from adapter import entrances, renewal, store
+from adapter.composition import database_url
 from adapter.config import SANDBOX_TOKEN, Settings, settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.exceptions import ConfigurationError, StoreUnavailable
@@ -65,7 +66,7 @@ class Supervisor:
         self._postgres: EmbeddedServer | None = None
         if self.settings.database_url is None:
             self._postgres = EmbeddedServer(self.settings.data_dir)
-        self.database_url = app.database_url(self.settings)
+        self.database_url = database_url(self.settings)
 
     @property
     def web_url(self) -> str:
@@ -121,7 +122,7 @@ class Supervisor:
     def _renew(self) -> None:
         """Passes a right set on to those who map; of a wrong one it says all that is wrong."""
         try:
-            app.check(self.settings)
+            entrances.check(self.settings)
         except ConfigurationError as exc:
             self._say("the changed mappings are not taken up; the old ones stay:")
             for line in str(exc).splitlines():
@@ -156,7 +157,7 @@ class Supervisor:
 
     def _check(self) -> None:
         """Everything that can be found wrong before anything is started."""
-        app.check(self.settings)
+        entrances.check(self.settings)
         _check_port(self.settings.host, self.settings.port, "PORT")
         if self.sandbox_url is not None:
             _check_port("127.0.0.1", self.settings.sandbox_port, "ADAPTER_SANDBOX_PORT")

@@ -17,9 +17,10 @@ from werkzeug.exceptions import (
 from werkzeug.wrappers import Response
 
 from adapter import order, signatures
-from adapter.answers import Finding, Outcome, Respond, finding_from
+from adapter.answers import Finding, Outcome, finding_from
 from adapter.clients import client_of, limited_as
 from adapter.config import Settings
+from adapter.entrances import Entrance
 from adapter.events import Booking, BookingState, EventState
 from adapter.exceptions import LimitReached, StoreUnavailable, VerificationError
 from adapter.limits import Limit
@@ -27,7 +28,6 @@ from adapter.lobby import Lobby
 from adapter.mapping import Delivery
 from adapter.pipeline import Pipeline, Receipt
 from adapter.signatures import handshakes
-from adapter.sources import Source
 from adapter.store import Leads
 
 log = logging.getLogger(__name__)
@@ -36,20 +36,6 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 30
 
 Answer = tuple[dict[str, Any], int] | tuple[dict[str, Any], int, dict[str, str]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Entrance:
-    """What one source comes in by."""
-
-    source: Source
-    verifier: signatures.Verifier
-    #: ``meta``, ``slack``, ``zoom`` or None.
-    handshake: str | None
-    #: What Meta's handshake must name; empty for all others.
-    verify_token: str = dataclasses.field(default="", repr=False)
-    #: None: the plain answer, at once.
-    respond: Respond | None = None
 
 
 def blueprint(

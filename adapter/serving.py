@@ -19,7 +19,7 @@ from typing import Any
 import flask
 from gunicorn.workers.gthread import ThreadWorker
 
-from adapter import app, logs, renewal, sources
+from adapter import app, entrances, logs, renewal, sources
 from adapter.config import Settings, settings_from
 from adapter.sources import Source
 
@@ -122,7 +122,7 @@ def _renew(server: Any) -> None:
 def _loaded(settings: Settings) -> Mapping[str, Source]:
     """All sources, each with its secrets at hand. Raises ConfigurationError."""
     found = sources.load(settings.mappings_dir, settings.policy)
-    app.entrances_from(found, settings)
+    entrances.entrances_from(found, settings)
     return found
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from adapter import signatures
-from adapter.app import verifier_of
 from adapter.config import Policy, Settings
+from adapter.entrances import verifier_of
 from adapter.events import Booking, BookingState, Story
 from adapter.pipeline import Pipeline, Receipt
 from adapter.propexo import Propexo

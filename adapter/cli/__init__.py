@@ -5,13 +5,131 @@ import sys
 import click
 
 import adapter
+from adapter.cli.lazy import LazyGroup
 from adapter.exceptions import AdapterError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(adapter.__version__, prog_name="adapter")
 def commands() -> None:
     """Signed lead webhooks in, tour appointments in Knock out."""
+
+
+# Each command is imported when it is called. What is said of it here is the first sentence of its
+# help, so that the list of commands needs no import; a test compares the two.
+commands.add_lazy(
+    "audit",
+    "console:audit",
+    "List who looked at, released, edited, discarded, confirmed, replayed and exported what.",
+)
+commands.add_lazy(
+    "backtest",
+    "console:backtest_",
+    "Show what an edited mapping would change over the last stored webhooks of SOURCE.",
+)
+commands.add_lazy("bookings", "leads:bookings", "List bookings, newest first.")
+commands.add_lazy(
+    "check", "mappings:check", "Check mappings, and print each mistake with its place."
+)
+commands.add_lazy(
+    "communities",
+    "communities:communities",
+    "List the communities of communities.yaml; fill it from Propexo, and check it there.",
+)
+commands.add_lazy(
+    "confirm",
+    "repairs:confirm",
+    "Say that a tour stands in Knock: you have seen it there, or have booked it by hand.",
+)
+commands.add_lazy(
+    "demo",
+    "demo:demo",
+    "Show the whole job: signed webhooks go in, tours stand in the sandbox's Knock.",
+)
+commands.add_lazy(
+    "discard",
+    "repairs:discard",
+    "Put a booking or a held event aside: done by hand, a test, not a lead.",
+)
+commands.add_lazy(
+    "events", "leads:events", "List events (webhooks that were stored), newest first."
+)
+commands.add_lazy(
+    "explain", "mappings:explain", "Tell, per field, where a mapping looks and how it reads."
+)
+commands.add_lazy(
+    "export",
+    "console:export",
+    "Print bookings as CSV, or with --sums what to compare a portal's invoice with.",
+)
+commands.add_lazy("map", "dry_runs:map_", "Show what a body becomes, without network and database.")
+commands.add_lazy("migrate", "processes:migrate", "Bring the database up to date.")
+commands.add_lazy("new", "mappings:new", "Write a first mapping from a sample.")
+commands.add_lazy(
+    "purge",
+    "erasure:purge",
+    "Erase payloads, names, contacts and notes; ids, states and times stay.",
+)
+commands.add_lazy(
+    "queue",
+    "console:queue",
+    "List what waits for a person, by what is wrong; or the leads of one GROUP.",
+)
+commands.add_lazy(
+    "rejections",
+    "rejections:listing",
+    "List refused requests, newest first; `retry` lets those in that are good now.",
+)
+commands.add_lazy(
+    "release",
+    "repairs:release",
+    "Send a held, failed, expired or unknown booking on its way, changed where need be.",
+)
+commands.add_lazy(
+    "replay", "repairs:replay", "Map stored webhooks again, after a mapping was mended."
+)
+commands.add_lazy(
+    "run",
+    "processes:run",
+    "Run everything on this machine: PostgreSQL, web, worker, and the sandbox without a token.",
+)
+commands.add_lazy(
+    "sandbox",
+    "sandbox:sandbox",
+    "Stand in for Propexo's API, and for Knock behind it, until Ctrl-C.",
+)
+commands.add_lazy(
+    "schema", "mappings:schema", "Print the JSON Schema of mapping files, for editors."
+)
+commands.add_lazy(
+    "send",
+    "webhooks:send",
+    "Send FILE to SOURCE with a valid signature, and print the adapter's answer.",
+)
+commands.add_lazy("show", "leads:show", "Tell one lead's whole story.")
+commands.add_lazy(
+    "sign",
+    "webhooks:sign",
+    "Print a curl command that sends FILE to SOURCE with a valid signature.",
+)
+commands.add_lazy(
+    "sources",
+    "sources:sources",
+    "List the sources: address, signature, secrets with their last use, events, rejections.",
+)
+commands.add_lazy(
+    "stats",
+    "console:stats",
+    "Tell whether all is well: sources against their usual, the queue, sending, speed.",
+)
+commands.add_lazy(
+    "users", "users:users", "List who may sign in to the console; `add` and `remove` change that."
+)
+commands.add_lazy("web", "processes:web", "Run the web process alone (gunicorn).")
+commands.add_lazy("worker", "processes:run_worker", "Run one worker.")
 
 
 def main() -> None:
@@ -22,20 +140,3 @@ def main() -> None:
         for line in str(exc).splitlines():
             click.echo(f"adapter: {line}", err=True)
         sys.exit(1)
-
-
-# Each module adds its commands to the group above, which therefore stands before them.
-import adapter.cli.communities  # noqa: E402
-import adapter.cli.console  # noqa: E402
-import adapter.cli.demo  # noqa: E402
-import adapter.cli.dry_runs  # noqa: E402
-import adapter.cli.erasure  # noqa: E402
-import adapter.cli.gallery  # noqa: E402
-import adapter.cli.leads  # noqa: E402
-import adapter.cli.mappings  # noqa: E402
-import adapter.cli.processes  # noqa: E402
-import adapter.cli.rejections  # noqa: E402
-import adapter.cli.repairs  # noqa: E402
-import adapter.cli.sandbox  # noqa: E402
-import adapter.cli.sources  # noqa: E402
-import adapter.cli.webhooks  # noqa: E402

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from adapter import app, stubs
-from adapter.cli import commands
+from adapter import stubs
 from adapter.cli.leads import as_json, opened_store
 from adapter.cli.mappings import mappings_option
+from adapter.composition import propexo_from
 from adapter.config import Settings, settings_from
 from adapter.directory import Directory, PacedReads, problems_of
 from adapter.events import utc_now
@@ -23,7 +23,7 @@ from adapter.sources.communities import communities_from_folder
 from adapter.store import Store
 
 
-@commands.group(invoke_without_command=True)
+@click.group(invoke_without_command=True)
 @mappings_option
 @as_json
 @click.pass_context
@@ -94,7 +94,7 @@ def check_listed(folder: Path, as_json: bool) -> None:
 @contextlib.contextmanager
 def _asking(settings: Settings) -> Iterator[Directory]:
     """Propexo's lists, read within the rate. Raises ConfigurationError where they cannot be."""
-    propexo = app.propexo_from(settings)
+    propexo = propexo_from(settings)
     if settings.propexo_token is None:
         click.echo("PROPEXO_TOKEN is not set: these are the sandbox's lists", err=True)
     with contextlib.ExitStack() as stack:

@@ -1,6 +1,4 @@
-"""What the console shows, as commands: ``queue``, ``stats``, ``export``, ``backtest``, ``audit``;
-and who may sign in there: ``users``.
-"""
+"""What people look at: ``queue``, ``stats``, ``export``, ``backtest``, ``audit``."""
 
 import dataclasses
 import getpass
@@ -14,7 +12,6 @@ import click
 from adapter import exports, listings, sources, stories
 from adapter.advice import advice_for
 from adapter.backtest import MOST_EVENTS, Compared, backtest, recent
-from adapter.cli import commands
 from adapter.cli.leads import (
     as_json,
     filter_from,
@@ -23,15 +20,13 @@ from adapter.cli.leads import (
     opened_store,
     print_json,
 )
-from adapter.config import Settings, settings_from
-from adapter.environment import ROLES
+from adapter.config import settings_from
 from adapter.events import Booking, Event, utc_now
 from adapter.overview import overview_of
-from adapter.signin import SignIn, new_user
-from adapter.store import Group, People, Store, Waiting
+from adapter.store import Group, People, Waiting
 
 
-@commands.command()
+@click.command()
 @click.argument("group", required=False)
 @limit_option
 @as_json
@@ -91,7 +86,7 @@ def group_as_dict(group: Group) -> dict[str, Any]:
     }
 
 
-@commands.command()
+@click.command()
 @as_json
 def stats(as_json: bool) -> None:
     """Tell whether all is well: sources against their usual, the queue, sending, speed."""
@@ -105,7 +100,7 @@ def stats(as_json: bool) -> None:
         click.echo(listings.overview_text(found))
 
 
-@commands.command()
+@click.command()
 @filter_options
 @click.option("--sums", is_flag=True, help="Counts for each source and community instead.")
 @as_json
@@ -137,7 +132,7 @@ def _sums_text(lines: list[dict[str, Any]], *, as_json: bool) -> str:
     return json.dumps({"sums": lines}, indent=2) + "\n" if as_json else exports.sums_csv(lines)
 
 
-@commands.command("backtest")
+@click.command("backtest")
 @click.argument("name", metavar="SOURCE")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
@@ -187,7 +182,7 @@ def _print_compared(found: list[Compared]) -> None:
     click.echo(f"{changed} of {len(found)} webhooks would change")
 
 
-@commands.command()
+@click.command()
 @click.option("--by", help="Only what this person did.")
 @click.option("--lead", type=int, help="Only what was done with this event or booking.")
 @limit_option
@@ -202,67 +197,3 @@ def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
         return
     rows = ((stories.utc(act.at), act.by, act.act, act.lead_id, act.detail) for act in found)
     click.echo(stories.table(("at", "by", "act", "lead", "detail"), rows))
-
-
-@commands.group("users", invoke_without_command=True)
-@as_json
-@click.pass_context
-def users(context: click.Context, as_json: bool) -> None:
-    """List who may sign in to the console; `add` and `remove` change that.
-
-    Without anybody, the console answers on this machine only.
-    """
-    if context.invoked_subcommand is not None:
-        return
-    settings = settings_from()
-    with opened_store(settings) as store:
-        found = sorted(_sign_in(settings, store).users().values(), key=lambda user: user.name)
-    if as_json:
-        shown = [{"name": user.name, "role": user.role} for user in found]
-        print_json({"users": shown})
-        return
-    rows = (
-        (user.name, user.role, "adapter users add" if user.added_at else "ADAPTER_USERS")
-        for user in found
-    )
-    click.echo(stories.table(("name", "role", "given by"), rows))
-
-
-@users.command()
-@click.argument("name")
-@click.option(
-    "--role",
-    type=click.Choice(ROLES),
-    default="operate",
-    show_default=True,
-    help="read: look at leads; operate: also release, discard, confirm, map again.",
-)
-@click.option("--print", "only_print", is_flag=True, help="Print an entry for ADAPTER_USERS.")
-@click.password_option(help="Asked for where it is not given.")
-def add(name: str, role: str, only_print: bool, password: str) -> None:
-    """Let NAME sign in, or give NAME another password or role."""
-    user = new_user(name, password, role)
-    if only_print:
-        click.echo(f"{user.name}:{user.role}:{user.password}")
-        return
-    settings = settings_from()
-    with opened_store(settings) as store:
-        _sign_in(settings, store).add(name, password, role, by=getpass.getuser())
-    click.echo(f"{name} may sign in ({role})")
-
-
-@users.command()
-@click.argument("name")
-def remove(name: str) -> None:
-    """Let NAME sign in no more; whoever is signed in as NAME is signed out."""
-    settings = settings_from()
-    with opened_store(settings) as store:
-        was_there = _sign_in(settings, store).remove(name, by=getpass.getuser())
-    if not was_there:
-        click.echo(f"adapter: there is no {name}; those of ADAPTER_USERS leave there", err=True)
-        sys.exit(1)
-    click.echo(f"{name} may sign in no more")
-
-
-def _sign_in(settings: Settings, store: Store) -> SignIn:
-    return SignIn(settings, store, utc_now)

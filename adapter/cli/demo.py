@@ -6,10 +6,9 @@ import sys
 import click
 
 from adapter import demo as job
-from adapter.cli import commands
 
 
-@commands.command()
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print events, bookings and appointments.")
 def demo(as_json: bool) -> None:
     """Show the whole job: signed webhooks go in, tours stand in the sandbox's Knock.

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from adapter import sources
-from adapter.cli import commands
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
 from adapter.config import settings_from
 from adapter.events import Reason
@@ -28,7 +27,7 @@ BECAUSE = {
 }
 
 
-@commands.command("map")
+@click.command("map")
 @click.argument("name", metavar="SOURCE")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @mappings_option

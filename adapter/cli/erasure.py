@@ -7,9 +7,7 @@ from typing import Any
 import click
 
 from adapter import transforms
-from adapter.cli import commands
-from adapter.cli.leads import as_json, opened_store
-from adapter.cli.repairs import by_option
+from adapter.cli.leads import as_json, by_option, opened_store
 from adapter.config import Policy, settings_from
 from adapter.erasure import Erasure, Found
 from adapter.events import utc_now
@@ -17,7 +15,7 @@ from adapter.exceptions import Unreadable
 from adapter.mentions import Contact
 
 
-@commands.command()
+@click.command()
 @click.option("--email", help="Forget whoever has this e-mail address.")
 @click.option("--phone", help="Forget whoever has this phone number, however it is written.")
 @click.option("--older-than", "days", type=click.IntRange(1), metavar="DAYS", help="Forget by age.")

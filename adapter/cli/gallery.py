@@ -12,7 +12,7 @@ import click
 from adapter import signatures
 from adapter.cli.leads import as_json
 from adapter.cli.mappings import mappings_option
-from adapter.cli.sources import address_of, sources
+from adapter.cli.sources import address_of
 from adapter.config import Settings, settings_from
 from adapter.exceptions import ConfigurationError, Unreadable
 from adapter.mapping import Community
@@ -33,7 +33,7 @@ ASKED: Final[Mapping[str, str]] = {
 }
 
 
-@sources.command("gallery")
+@click.command("gallery")
 @mappings_option
 @as_json
 def gallery(folder: Path | None, as_json: bool) -> None:
@@ -59,7 +59,7 @@ def _row(entry: Entry) -> list[str]:
     return [*words, entry.description]
 
 
-@sources.command("add")
+@click.command("add")
 @click.argument("sender", required=False)
 @click.option("--as", "name", help="Name of the source and its address; default: the sender's.")
 @click.option(

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from adapter import stories
-from adapter.cli import commands
 from adapter.config import Settings, settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.events import BookingState, EventState, utc_now
@@ -48,6 +47,9 @@ limit_option = click.option(
     help="At most so many.",
 )
 source_option = click.option("--source", help="Only of this source.")
+by_option = click.option(
+    "--by", default=getpass.getuser, show_default="your name here", help="Who does it."
+)
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -85,7 +87,7 @@ def filter_from(
     )
 
 
-@commands.command()
+@click.command()
 @filter_options
 @limit_option
 @as_json
@@ -104,7 +106,7 @@ def bookings(limit: int, as_json: bool, **chosen: Any) -> None:
         click.echo(stories.bookings_table(found))
 
 
-@commands.command()
+@click.command()
 @click.option("--state", "states", multiple=True, type=_states(EventState), help="Only in this.")
 @source_option
 @limit_option
@@ -119,7 +121,7 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
         click.echo(stories.events_table(found))
 
 
-@commands.command()
+@click.command()
 @click.argument("id")
 @as_json
 def show(id: str, as_json: bool) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from adapter import payloads, sources
-from adapter.cli import commands
 from adapter.config import settings_from
 from adapter.exceptions import ConfigurationError
 from adapter.sources import Source
@@ -33,7 +32,7 @@ mappings_option = click.option(
 )
 
 
-@commands.command()
+@click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(paths: tuple[Path, ...], as_json: bool) -> None:
@@ -88,7 +87,7 @@ def read_file(file: Path) -> bytes:
         raise click.BadParameter(f"{file}: {exc.strerror}") from None
 
 
-@commands.command()
+@click.command()
 @click.argument("name", metavar="SOURCE")
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -104,7 +103,7 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
         click.echo(line)
 
 
-@commands.command()
+@click.command()
 @click.argument("name", metavar="SOURCE")
 @click.option(
     "--sample", required=True, type=click.Path(path_type=Path), help="One real body of the sender."
@@ -133,7 +132,7 @@ def new(name: str, sample: Path, folder: Path | None, content_type: str | None) 
     click.echo(f"confirm each guess in it, fill in each TODO, then: adapter check {file}")
 
 
-@commands.command()
+@click.command()
 def schema() -> None:
     """Print the JSON Schema of mapping files, for editors."""
     click.echo(json.dumps(mapping_schema(), indent=2, ensure_ascii=False))

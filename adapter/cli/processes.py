@@ -4,8 +4,7 @@ import os
 
 import click
 
-from adapter import app, logs, store, worker
-from adapter.cli import commands
+from adapter import composition, entrances, logs, store, worker
 from adapter.config import settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.exceptions import ConfigurationError
@@ -13,7 +12,7 @@ from adapter.processes import Supervisor, become_web, renewal_signal, stop_signa
 from adapter.sources import load
 
 
-@commands.command()
+@click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the web process (or PORT).")
 def run(port: int | None) -> None:
     """Run everything on this machine: PostgreSQL, web, worker, and the sandbox without a token.
@@ -35,7 +34,7 @@ def run(port: int | None) -> None:
 
 def _announce(supervisor: Supervisor) -> None:
     click.echo(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>", err=True)
-    for name in app.open_sources(
+    for name in entrances.open_sources(
         load(supervisor.settings.mappings_dir, supervisor.settings.policy)
     ):
         click.echo(
@@ -52,16 +51,16 @@ def _announce(supervisor: Supervisor) -> None:
         click.echo(f"DATABASE_URL is not set: the data lies in {folder}", err=True)
 
 
-@commands.command()
+@click.command()
 def web() -> None:
     """Run the web process alone (gunicorn). Needs DATABASE_URL, or a running `adapter run`."""
     settings = settings_from()
-    app.check(settings)
-    store.check_reachable(app.database_url(settings))
+    entrances.check(settings)
+    store.check_reachable(composition.database_url(settings))
     become_web(settings)
 
 
-@commands.command("worker")
+@click.command("worker")
 def run_worker() -> None:
     """Run one worker. Needs DATABASE_URL, or a running `adapter run`."""
     settings = settings_from()
@@ -73,10 +72,14 @@ def run_worker() -> None:
         )
     # A connection for each task that runs at a time, and some for what looks after them.
     size = settings.worker_concurrency + 2
-    worker.run(app.pipeline_from(settings, store.Store(app.database_url(settings), size=size)))
+    worker.run(
+        composition.pipeline_from(
+            settings, store.Store(composition.database_url(settings), size=size)
+        )
+    )
 
 
-@commands.command()
+@click.command()
 def migrate() -> None:
     """Bring the database up to date. Safe to run again, and by two at once."""
     settings = settings_from()

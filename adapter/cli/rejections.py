@@ -7,15 +7,16 @@ import sys
 
 import click
 
-from adapter import app, listings, rejections
-from adapter.cli import commands
+from adapter import listings, rejections
 from adapter.cli.leads import as_json, limit_option, opened_store, source_option
+from adapter.composition import pipeline_from
 from adapter.config import settings_from
+from adapter.entrances import entrance_of
 from adapter.sources import load_one
 from adapter.store import Rejections
 
 
-@commands.group("rejections", invoke_without_command=True)
+@click.group("rejections", invoke_without_command=True)
 @source_option
 @limit_option
 @as_json
@@ -58,9 +59,9 @@ def retry(source: str, dry_run: bool, as_json: bool) -> None:
     """
     settings = settings_from()
     known = load_one(settings.mappings_dir, source, settings.policy)
-    verifier = app.entrance_of(known, settings).verifier
+    verifier = entrance_of(known, settings).verifier
     with opened_store(settings) as store:
-        pipeline = app.pipeline_from(settings, store)
+        pipeline = pipeline_from(settings, store)
         by = getpass.getuser()
         retried = rejections.retry(pipeline, known, verifier, by=by, dry_run=dry_run)
     if as_json:

@@ -1,7 +1,6 @@
 """What people do with leads that wait: ``release``, ``confirm``, ``discard``, ``replay``."""
 
 import datetime as dt
-import getpass
 import json
 import sys
 from typing import Any, TypeVar
@@ -10,8 +9,7 @@ import click
 
 from adapter import sources
 from adapter.appointment import value_from_text
-from adapter.cli import commands
-from adapter.cli.leads import as_json, opened_store, source_option
+from adapter.cli.leads import as_json, by_option, opened_store, source_option
 from adapter.config import settings_from
 from adapter.events import BookingState, EventState, utc_now
 from adapter.repairs import Repairs
@@ -19,11 +17,6 @@ from adapter.replays import Difference, Replays
 from adapter.store import Store
 
 STATES = sorted({*map(str, BookingState), *map(str, EventState)})
-
-by_option = click.option(
-    "--by", default=getpass.getuser, show_default="your name here", help="Who does it."
-)
-
 
 Acts = TypeVar("Acts", Repairs, Replays)
 
@@ -46,7 +39,7 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     return changes
 
 
-@commands.command()
+@click.command()
 @click.argument("id", type=int)
 @click.option(
     "--set", "pairs", multiple=True, metavar="FIELD=VALUE", help="Change this first; many times."
@@ -87,7 +80,7 @@ def release(
     click.echo(f"booking {booking.id} is released: adapter show {booking.id}")
 
 
-@commands.command()
+@click.command()
 @click.argument("id", type=int)
 @click.option("--reason", required=True, help="Why; it stays in the history.")
 @by_option
@@ -98,7 +91,7 @@ def discard(id: int, reason: str, by: str) -> None:
     click.echo(f"{id} is discarded")
 
 
-@commands.command()
+@click.command()
 @click.argument("id", type=int)
 @by_option
 def confirm(id: int, by: str) -> None:
@@ -111,7 +104,7 @@ def confirm(id: int, by: str) -> None:
     click.echo(f"{id} is booked: you have seen it in Knock")
 
 
-@commands.command()
+@click.command()
 @click.argument("ids", nargs=-1, type=int, metavar="[ID]…")
 @source_option
 @click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="In this state.")

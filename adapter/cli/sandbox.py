@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from adapter.cli import commands
 from adapter.exceptions import ConfigurationError
 from adapter.sandbox import create_app, serve
 from adapter.sandbox.catalog import DEFAULT, Catalog, catalog_from
@@ -32,7 +31,7 @@ def _catalog(file: Path | None) -> Catalog:
         raise click.BadParameter(f"{file}: {exc}", param_hint="--catalog") from None
 
 
-@commands.command()
+@click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

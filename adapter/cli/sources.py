@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from adapter import listings, signatures, stories
-from adapter.cli import commands
+from adapter.cli.lazy import LazyGroup
 from adapter.cli.leads import as_json, opened_store
 from adapter.config import Settings, settings_from
 from adapter.sources import Source, load
 from adapter.store import Rejections, Senders, Store, Traffic
 
 
-@commands.group("sources", invoke_without_command=True)
+@click.group("sources", cls=LazyGroup, invoke_without_command=True)
 @as_json
 @click.pass_context
 def sources(context: click.Context, as_json: bool) -> None:
@@ -32,6 +32,18 @@ def sources(context: click.Context, as_json: bool) -> None:
         click.echo(json.dumps({"sources": found}, indent=2, ensure_ascii=False))
         return
     click.echo(listings.sources_text(found))
+
+
+sources.add_lazy(
+    "add",
+    "gallery:add",
+    "Copy a sender's mapping, samples and tests out of the gallery into the mappings.",
+)
+sources.add_lazy(
+    "gallery",
+    "gallery:gallery",
+    "List the senders of the gallery, whose mappings `adapter sources add` copies.",
+)
 
 
 def _described(settings: Settings, store: Store) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from adapter import senders, signatures
-from adapter.cli import commands
 from adapter.config import Settings, settings_from
 from adapter.exceptions import ConfigurationError
 from adapter.sources import Source, load
@@ -53,7 +52,7 @@ def _secret(settings: Settings, source: Source) -> str:
     return secret
 
 
-@commands.command()
+@click.command()
 @click.argument("source")
 @file_argument
 @to_option
@@ -66,7 +65,7 @@ def sign(source: str, file: Path, url: str | None, content_type: str | None) -> 
     click.echo(senders.curl(_request(source, file, url, content_type), str(file)))
 
 
-@commands.command()
+@click.command()
 @click.argument("source")
 @file_argument
 @to_option

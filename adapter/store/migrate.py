@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
-from procrastinate.schema import SchemaManager
 from psycopg.rows import scalar_row
 
 from adapter.exceptions import StoreUnavailable
@@ -124,6 +123,9 @@ def _steps(done: set[str]) -> Iterator[Migration]:
 
 def _queue_steps(done: set[str]) -> Iterator[Migration]:
     """Procrastinate's files; on a database without any of them, its schema stands for them all."""
+    # Imported here: all who open the store import this module, and few of them migrate.
+    from procrastinate.schema import SchemaManager
+
     folder = Path(SchemaManager.get_migrations_path())
     files = {f"procrastinate/{file.name}": file for file in sorted(folder.glob("*.sql"))}
     if done.isdisjoint(files):

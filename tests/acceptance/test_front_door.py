@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter import app
+from adapter import app, entrances
 from adapter.cli.processes import _announce as announce
 from adapter.config import Settings, settings_from
 from adapter.exceptions import ConfigurationError
@@ -206,7 +206,7 @@ def settings(folder: Path, **environ: str) -> Settings:
 
 def test_a_signed_address_needs_the_public_url(folder: Path) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        app.check(settings(folder, **SECRETS))
+        entrances.check(settings(folder, **SECRETS))
 
     lines = str(refused.value).splitlines()
     assert [line.partition(":")[0].rpartition("/")[2] for line in lines] == [
@@ -214,7 +214,7 @@ def test_a_signed_address_needs_the_public_url(folder: Path) -> None:
         "twilio.yaml",
     ]
     assert all("set ADAPTER_PUBLIC_URL" in line for line in lines)
-    app.check(settings(folder, **SECRETS, ADAPTER_PUBLIC_URL=PUBLIC_URL))
+    entrances.check(settings(folder, **SECRETS, ADAPTER_PUBLIC_URL=PUBLIC_URL))
 
 
 @pytest.mark.parametrize("token", [{}, {"VERIFY_TOKEN": " "}])
@@ -222,7 +222,7 @@ def test_a_missing_verify_token_stops_the_start(folder: Path, token: dict[str, s
     environ = {"SECRET": SECRET, "ADAPTER_PUBLIC_URL": PUBLIC_URL} | token
 
     with pytest.raises(ConfigurationError, match=r"meta\.yaml: VERIFY_TOKEN is not set"):
-        app.check(settings(folder, **environ))
+        entrances.check(settings(folder, **environ))
 
 
 def test_an_open_source_is_loud(folder: Path, module_database: str, caplog: Any) -> None:

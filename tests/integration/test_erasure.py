@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from adapter import signatures
-from adapter.app import verifier_of
 from adapter.cli import commands
+from adapter.entrances import verifier_of
 from adapter.erasure import BATCH, Erasure, Found
 from adapter.events import BookingState
 from adapter.exceptions import VerificationError

@@ -9,8 +9,8 @@ import requests
 
 from adapter import receiver
 from adapter.answers import sentence_name
-from adapter.app import verifier_of
 from adapter.config import Settings
+from adapter.entrances import verifier_of
 from adapter.events import Attempt, BookingState
 from adapter.exceptions import NotPossible
 from adapter.pace import WINDOW

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from adapter import outcomes, signatures
-from adapter.app import verifier_of
 from adapter.config import Policy
+from adapter.entrances import verifier_of
 from adapter.events import Attempt, AttemptOutcome, BookingState, EventState
 from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.logs import JsonLines

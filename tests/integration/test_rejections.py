@@ -14,9 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from adapter import rejections
-from adapter.app import entrance_of, pipeline_from
 from adapter.cli import commands
+from adapter.composition import pipeline_from
 from adapter.config import Settings
+from adapter.entrances import entrance_of
 from adapter.exceptions import VerificationError
 from adapter.journal import USE_SECONDS, Journal, rejection_from
 from adapter.pipeline import Pipeline
