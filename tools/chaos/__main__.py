@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from tests.chaos import report
-from tests.chaos.rounds import Plan, Round, run
+from tools.chaos import report
+from tools.chaos.rounds import Plan, Round, run
 
 
 def _words(_context: click.Context, _option: click.Parameter, text: str) -> frozenset[str]:
