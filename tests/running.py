@@ -13,7 +13,9 @@ from typing import Any
 import psutil
 import requests
 
+from adapter.embedded import EmbeddedServer
 from adapter.processes import free_port
+from adapter.store import Store
 from tests.upstream import Upstream
 
 MAPPINGS = Path(__file__).parent.parent / "mappings"
@@ -46,7 +48,10 @@ class Running:
         return found
 
     def states(self) -> list[str]:
-        return [booking["state"] for booking in self.bookings()]
+        """The states of all bookings, asked of the store: waiting asks many times a second."""
+        url = EmbeddedServer(Path(self.environ["ADAPTER_DATA_DIR"])).url
+        with Store(url, size=1) as store, store.transaction() as leads:
+            return [str(booking.state) for booking in leads.bookings()]
 
     def send(self, file: Path, name: str = "rentfeed") -> str:
         return self.adapter("send", name, str(file)).stdout

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import signal
 import sys
 
@@ -40,6 +41,7 @@ def main(
     as_json: bool,
 ) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # it tells of each fault of ours
     done: list[Round] = []
     plan = Plan(rounds=rounds, seed=seed, people=people, without=without, patience_seconds=patience)
     with contextlib.closing(run(plan)) as running:
