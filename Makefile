@@ -40,7 +40,7 @@ ROUNDS ?= 3
 SEED ?= 1
 
 chaos: .venv/ready ## break everything at random and look for lost or doubled leads (ROUNDS=50 SEED=1)
-	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
+	@$(BIN)/python -m tools.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 check: .venv/ready ## all that CI checks besides the tests: format, lint, types, mappings, generated files
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the format"; exit 1; }
@@ -62,7 +62,7 @@ docs: .venv/ready ## write the generated parts of README.md and docs/ anew
 	@$(BIN)/python -m adapter.sources.reference
 
 pictures: .venv/ready ## take the pictures of the console in docs/ anew (needs Chromium)
-	@PICTURES=docs $(BIN)/python -m pytest -q -p no:randomly tests/acceptance/browser -k pictures
+	@$(BIN)/python -m tools.pictures
 
 lock: ## compile requirements/ anew from pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

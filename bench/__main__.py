@@ -1,5 +1,6 @@
 """``python -m bench [SECTION…]``: prints the table of each section, of all by default."""
 
+import dataclasses
 import json
 import os
 import time
@@ -44,17 +45,21 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
 @click.option("--write", is_flag=True, help="Also write docs/benchmarks.md (all sections).")
 @click.option("--tiny", is_flag=True, help="One short round: shows that it works, no more.")
-def main(sections: tuple[str, ...], as_json: bool, write: bool, tiny: bool) -> None:  # noqa: FBT001
+@click.option("--server", help="A PostgreSQL that runs: the databases are made there.")
+def main(
+    *, sections: tuple[str, ...], as_json: bool, write: bool, tiny: bool, server: str | None
+) -> None:
     """Measures, as ratios side by side."""
-    if write and (sections or tiny):
-        raise click.UsageError("--write is for a whole run: name no section, and not --tiny")
+    if write and (sections or tiny or server):
+        raise click.UsageError("--write is for a whole run: name no section, no other server")
+    effort = dataclasses.replace(TINY if tiny else FULL, server=server)
     started, load_before = time.monotonic(), os.getloadavg()[0]
     rows = {}
     for name in sections or SECTIONS:
         if time.monotonic() - started > LATEST_START_SECONDS.get(name, LONGEST_SECONDS):
             click.echo(f"{name} is left out: it is too late to end within ten minutes", err=True)
             continue
-        rows[name] = measured(name, TINY if tiny else FULL, silent=as_json)
+        rows[name] = measured(name, effort, silent=as_json)
     machine = Machine.seen(load_before=load_before, seconds=time.monotonic() - started)
     if as_json:
         tables = {name: [row.as_dict() for row in found] for name, found in rows.items()}

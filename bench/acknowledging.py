@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from adapter import sources
-from adapter.config import Policy, settings_from
+from adapter.config import Policy
 from adapter.sources import Source
 from bench import BenchError, leads, load, peers, servers
 from bench.load import Answers, Requests
@@ -42,7 +42,7 @@ class Bench:
         names = list(self._targets)
         seen: Rounds = {name: [] for name in names}
         for name in names:
-            self.loaded(name, connections, 1.0)
+            self.loaded(name, connections, effort.warm_seconds)
         for number in range(effort.load_rounds):
             for name in turned(names, number):
                 seen[name].append(self.loaded(name, connections, effort.load_seconds))
@@ -62,7 +62,7 @@ class Bench:
         return answers
 
     def _signed(self, seconds: float) -> Requests:
-        count = round(max(1.0, seconds) * MOST_PER_SECOND)
+        count = round(load.duration(seconds) * MOST_PER_SECOND)
         return leads.write(self._file, self._source, self._secret, self._sample, count)
 
 
@@ -76,15 +76,19 @@ def check(answers: Answers, requests: Requests, stored: int) -> None:
 
 def rows(effort: Effort) -> Iterator[Row]:
     """Rate, p50 and p99 for each number of connections; peers at 8, or at the only number."""
-    folder = settings_from().data_dir / "bench"
-    secret = servers.secret()
-    with servers.database(folder) as url, servers.running(url, secret, folder) as ours:
+    folder, secret = servers.folder(), servers.secret()
+    with (
+        servers.database(folder, effort.server) as url,
+        servers.running(url, secret, folder) as ours,
+    ):
         bench = Bench(ours, secret, folder)
         for connections in effort.connections:
             yield from _rows(connections, bench.rounds(connections, effort))
         connections = 8 if 8 in effort.connections else effort.connections[0]
         short = dataclasses.replace(effort, load_rounds=min(effort.load_rounds, PEER_ROUNDS))
         with peers.running(secret, folder) as others:
+            if not others:
+                return
             bench = Bench({"ours": ours["ours"], **others}, secret, folder)
             yield from _peer_rows(connections, bench.rounds(connections, short))
 

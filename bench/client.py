@@ -56,7 +56,7 @@ def requests(file: Path, length: int) -> Iterator[bytes]:
 def load(
     port: int, source: Iterator[bytes], connections: int, seconds: float
 ) -> tuple[list[tuple[int, float]], float]:
-    """Statuses and times of all answers, and how long it took."""
+    """Statuses and times of all answers, of one at least, and how long it took."""
     selector = selectors.DefaultSelector()
     for _ in range(connections):
         connection = Connection(port)
@@ -64,7 +64,7 @@ def load(
         connection.send(next(source))
     answers = []
     started = time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < seconds:
+    while (elapsed := time.perf_counter() - started) < seconds or not answers:
         for key, _ in selector.select(0.1):
             if answer := key.data.receive():
                 answers.append(answer)

@@ -5,11 +5,8 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 
-import psycopg
-
-from adapter.config import settings_from
 from bench import servers
-from bench.latency import BACKLOG
+from bench.latency import put_backlog
 from bench.rounds import Effort, turned
 from bench.stage import Stage, seconds_of, wait_until
 from bench.tables import Goal, Row
@@ -21,16 +18,16 @@ WINDOW_SECONDS = 60.0
 
 def rows(effort: Effort) -> Iterator[Row]:
     """One and two workers in turn, then one under the limit."""
-    folder = settings_from().data_dir / "bench"
-    with servers.database(folder) as url:
+    folder = servers.folder()
+    with servers.database(folder, effort.server) as url:
         yield _without_limit(Stage(url, folder), effort)
-    with servers.database(folder) as url:
+    with servers.database(folder, effort.server) as url:
         yield from _within_limit(Stage(url, folder, limit=LIMIT), effort)
 
 
 def _without_limit(stage: Stage, effort: Effort) -> Row:
     rates: dict[int, list[float]] = {1: [], 2: []}
-    with stage.served_sandbox():
+    with stage.running():
         for number in range(min(effort.rounds, 2)):
             for workers in turned((1, 2), number):
                 rates[workers].append(
@@ -47,10 +44,8 @@ def _without_limit(stage: Stage, effort: Effort) -> Row:
 
 
 def _drained(stage: Stage, workers: int, count: int, prefix: str) -> float:
-    """Bookings a second, from the first worker's start at them to the last `booked`."""
-    with contextlib.ExitStack() as stack:
-        for number in range(workers):
-            stack.enter_context(stage.worker(number))
+    """Bookings a second, from the moment they are stored to the last `booked`."""
+    with stage.another_worker() if workers == 2 else contextlib.nullcontext():
         before = stage.booked()
         began = time.monotonic()
         stage.fill(count, f"drain-{prefix}")
@@ -60,10 +55,9 @@ def _drained(stage: Stage, workers: int, count: int, prefix: str) -> float:
 
 def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
     """A backlog that never ends, watched for longer than a window."""
-    with psycopg.connect(stage.url) as connection:
-        connection.execute(BACKLOG, {"count": max(LIMIT * 3, effort.drained)})
-    with stage.served_sandbox(), stage.worker():
-        wait_until(stage.sandbox.calls, "the backlog is being sent")
+    put_backlog(stage.url, max(LIMIT * 3, effort.drained))
+    with stage.running():
+        wait_until(lambda: len(stage.sandbox.calls()) > 1, "the backlog is being sent")
         time.sleep(effort.limit_seconds)
         calls = stage.sandbox.calls()
     times = [seconds_of(call) for call in calls]

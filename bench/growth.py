@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 import psutil
 import psycopg
 
-from adapter.config import settings_from
 from adapter.store.statements import STATEMENTS
 from bench import servers
 from bench.acknowledging import Bench
@@ -32,8 +31,6 @@ PATHS: tuple[str, ...] = (
     "/console/leads?q=stored77@example.com",
     "/console/leads?q=stored",
 )
-#: So often is each page fetched, and each statement run, in one round.
-PAGE_TIMES, STATEMENT_TIMES = 20, 60
 
 #: Stored leads, a thousand a day whatever their number, with claims, bookings and history. The
 #: newest hundred wait to be sent, and as many before them are on the wire. The pages count the last
@@ -74,23 +71,27 @@ CLAIMS = {
 
 def rows(effort: Effort) -> Iterator[Row]:
     """Each size beside the smallest, then memory."""
-    folder = settings_from().data_dir / "bench"
+    folder = servers.folder()
     names = {f"with_{size}": size for size in effort.sizes}
     secret = servers.secret()
-    with servers.databases(folder, tuple(names)) as urls, contextlib.ExitStack() as stack:
+    with servers.databases(folder, tuple(names), effort.server) as urls:
+        by_size = {f"{size:,}": urls[name] for name, size in names.items()}
         for name, size in names.items():
             fill(urls[name], size)
-        targets = {
-            f"{size:,}": stack.enter_context(servers.web(urls[name], secret, folder))
-            for name, size in names.items()
-        }
-        bench = Bench(targets, secret, folder)
-        yield from _acknowledging(bench, effort)
-        yield from _statements({f"{names[name]:,}": url for name, url in urls.items()}, effort)
-        yield from _pages(targets, effort)
-        yield _memory_of_web(bench, targets, effort)
-    with servers.database(folder) as url:
+        with servers.webs(by_size, secret, folder) as targets:
+            yield from _with_webs(targets, by_size, secret, effort)
+    with servers.database(folder, effort.server) as url:
         yield _memory_of_worker(Stage(url, folder), effort)
+
+
+def _with_webs(
+    targets: Mapping[str, Target], urls: Mapping[str, str], secret: str, effort: Effort
+) -> Iterator[Row]:
+    bench = Bench(targets, secret, servers.folder())
+    yield from _acknowledging(bench, effort)
+    yield from _statements(urls, effort)
+    yield from _pages(targets, effort)
+    yield _memory_of_web(bench, targets, effort)
 
 
 def fill(url: str, count: int) -> None:
@@ -139,7 +140,7 @@ def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
                 return spent_ms(connections[size], statement)
 
             yield from _beside_smallest(
-                what, _in_turn(run, list(urls), effort, STATEMENT_TIMES), "ms"
+                what, _in_turn(run, list(urls), effort, effort.statement_times), "ms"
             )
 
 
@@ -168,7 +169,7 @@ def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
             return (time.perf_counter() - began) * 1000
 
         yield from _beside_smallest(
-            f"GET {path}", _in_turn(get, list(targets), effort, PAGE_TIMES), "ms"
+            f"GET {path}", _in_turn(get, list(targets), effort, effort.page_times), "ms"
         )
 
 
@@ -214,7 +215,7 @@ def _memory_of_web(bench: Bench, targets: Mapping[str, Target], effort: Effort) 
 def _memory_of_worker(stage: Stage, effort: Effort) -> Row:
     """Of one worker over webhooks that it maps and books."""
     count = max(effort.remembered // 20, effort.drained)
-    with stage.served_sandbox(), stage.worker() as pid:
+    with stage.running() as pid:
         stage.fill(effort.drained, "warm")
         wait_until(lambda: stage.booked() >= effort.drained, "the first are booked")
         before = memory_mb(pid)

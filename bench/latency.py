@@ -1,16 +1,14 @@
 """Section ``latency``: webhook to POST, a soon tour behind a backlog, acknowledging beside one."""
 
-import contextlib
 import statistics
 from collections.abc import Iterator, Sequence
 
 import psycopg
 
-from adapter.config import settings_from
+from adapter.store.tasks import SEND_LANES
 from bench import servers
 from bench.acknowledging import Bench
 from bench.rounds import Effort
-from bench.servers import Target
 from bench.stage import Mail, Stage, wait_until
 from bench.tables import Goal, Row
 
@@ -36,21 +34,31 @@ SELECT id, 0, 'website', 'pending', 'maple-court', 'America/Denver', now() + int
     now(), now(), now(), now()
 FROM event
 """
+#: Without it a worker would come upon them when it looks for what was forgotten.
+WAKE = b"SELECT put_task('send', %(lane)s, 5, 'send:' || %(lane)s::text, NULL)"
+
+
+def put_backlog(url: str, count: int) -> None:
+    """Stores that many waiting bookings, and wakes each lane as the mapping of them would have."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(BACKLOG.encode(), {"count": count})
+        for lane in range(SEND_LANES):
+            connection.execute(WAKE, {"lane": lane})
 
 
 def rows(effort: Effort) -> Iterator[Row]:
     """To the POST without a limit; behind a backlog with the usual one; acknowledging beside it."""
-    folder = settings_from().data_dir / "bench"
-    with servers.database(folder) as url:
+    folder = servers.folder()
+    with servers.database(folder, effort.server) as url:
         yield from _to_post(Stage(url, folder), effort)
-    with servers.database(folder) as url:
+    with servers.database(folder, effort.server) as url:
         yield from _behind(Stage(url, folder, limit=120), effort)
     yield from _beside_a_backlog(effort)
 
 
 def _to_post(stage: Stage, effort: Effort) -> Iterator[Row]:
     names = [f"lead-{number}" for number in range(effort.webhooks)]
-    with stage.served_sandbox(), stage.worker(), stage.web() as target:
+    with stage.running_with_web() as target:
         mail = Mail(stage, target)
         mail.send("warm")
         wait_until(mail.until_posted_ms, "the first webhook is posted")
@@ -73,13 +81,12 @@ def _to_post(stage: Stage, effort: Effort) -> Iterator[Row]:
 
 def _behind(stage: Stage, effort: Effort) -> Iterator[Row]:
     """Soon tours one after the other, first with nothing waiting, then behind the backlog."""
-    with stage.served_sandbox(), stage.worker(), stage.web() as target:
+    with stage.running_with_web() as target:
         mail = Mail(stage, target)
         mail.send("warm")
         wait_until(mail.until_posted_ms, "the first webhook is posted")
         alone = _soon(mail, "alone", effort.soon)
-        with psycopg.connect(stage.url) as connection:
-            connection.execute(BACKLOG.encode(), {"count": effort.backlog})
+        put_backlog(stage.url, effort.backlog)
         before = len(stage.sandbox.posts())
         wait_until(lambda: len(stage.sandbox.posts()) > before, "the backlog is being sent")
         behind = _soon(mail, "behind", effort.soon)
@@ -108,16 +115,15 @@ def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
 
 def _beside_a_backlog(effort: Effort) -> Iterator[Row]:
     """Two databases and two web processes in turn: one with tasks and bookings that wait."""
-    folder = settings_from().data_dir / "bench"
+    folder = servers.folder()
     connections = max(effort.connections[:2])
-    with servers.databases(folder, ("empty", "waiting")) as urls, contextlib.ExitStack() as stack:
-        secret = servers.secret()
-        targets: dict[str, Target] = {
-            name: stack.enter_context(servers.web(url, secret, folder))
-            for name, url in urls.items()
-        }
+    secret = servers.secret()
+    with (
+        servers.databases(folder, ("empty", "waiting"), effort.server) as urls,
+        servers.webs(urls, secret, folder) as targets,
+    ):
+        put_backlog(urls["waiting"], effort.backlog)
         with psycopg.connect(urls["waiting"]) as connection:
-            connection.execute(BACKLOG.encode(), {"count": effort.backlog})
             connection.execute(b"SELECT put_task('map_event', id, 10, NULL, NULL) FROM events")
         seen = Bench(targets, secret, folder).rounds(connections, effort)
     yield Row(

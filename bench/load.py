@@ -37,6 +37,11 @@ def client() -> str:
     return "wrk" if shutil.which("wrk") else "bench.client"
 
 
+def duration(seconds: float) -> float:
+    """How long is sent in fact: wrk knows whole seconds only."""
+    return max(1, round(seconds)) if client() == "wrk" else seconds
+
+
 def run(port: int, requests: Requests, *, connections: int, seconds: float) -> Answers:
     """Sends for that long. Raises BenchError when an answer is not a good one."""
     command = _wrk if client() == "wrk" else _own
@@ -63,7 +68,7 @@ def run(port: int, requests: Requests, *, connections: int, seconds: float) -> A
 
 def _wrk(port: int, requests: Requests, connections: int, seconds: float) -> list[str]:
     return [
-        *("wrk", "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s"),
+        *("wrk", "-t", "1", "-c", str(connections), "-d", f"{duration(seconds):.0f}s"),
         *("--timeout", "30s", "-s", str(_HERE / "wrk.lua"), f"http://127.0.0.1:{port}/"),
         *("--", str(requests.file), str(requests.length)),
     ]

@@ -33,8 +33,6 @@ BUNDLED: Mapping[str, tuple[str, Callable[[bytes], object]]] = {
 }
 RATIO_GOAL = Goal(bound=60)
 TIME_GOAL = Goal(bound=500, of="figure")
-#: So many of the slowest small bodies are tried in full size.
-MADE_IN_FULL = 25
 HOSTILE_GOAL = Goal(bound=200, of="figure")
 
 
@@ -92,7 +90,7 @@ def _largest() -> tuple[Source, bytes]:
 
 
 def _slowest(source: Source, sample: Any, effort: Effort) -> Row:
-    name, delivery = _slowest_body(source, sample, effort.hostile_bytes)
+    name, delivery = _slowest_body(source, sample, effort)
     parse = partial(_parsed, delivery)
     taken = microseconds({"ours": partial(source.map, delivery, now=NOW), "parse": parse}, effort)
     return Row(
@@ -106,13 +104,16 @@ def _slowest(source: Source, sample: Any, effort: Effort) -> Row:
     )
 
 
-def _slowest_body(source: Source, sample: Any, size: int) -> tuple[str, Delivery]:
+def _slowest_body(source: Source, sample: Any, effort: Effort) -> tuple[str, Delivery]:
     """Sought among smaller ones, of which the slowest are then made in full size."""
 
     def slowness(pair: tuple[str, Delivery]) -> float:
         return _seconds(source, pair[1])
 
-    small = heapq.nlargest(MADE_IN_FULL, hostile.deliveries(sample, size // 8), key=slowness)
+    size = effort.hostile_bytes
+    small = heapq.nlargest(
+        effort.hostile_in_full, hostile.deliveries(sample, size // 8), key=slowness
+    )
     names = {name for name, _ in small}
     return max(hostile.deliveries(sample, size, only=names), key=slowness)
 

@@ -18,8 +18,12 @@ class Effort:
     #: For one server in one round, of which there are more: a server's rate wanders by a third.
     load_seconds: float
     load_rounds: int
+    #: For one server before the rounds, of which nothing is counted.
+    warm_seconds: float
     connections: tuple[int, ...]
     hostile_bytes: int
+    #: So many of the slowest hostile bodies of an eighth of that size are tried in full size.
+    hostile_in_full: int
     #: Webhooks that are followed to their POST, soon tours, and bookings that wait.
     webhooks: int
     soon: int
@@ -30,9 +34,16 @@ class Effort:
     limit_seconds: float
     #: How many stored events the databases hold that are compared, the smallest first.
     sizes: tuple[int, ...]
+    #: So often is each page fetched, and each statement run, in one round.
+    page_times: int
+    statement_times: int
     #: Events after which memory is looked at again.
     remembered: int
+    #: Starts before those that count: the first one makes the cluster and compiles what it imports.
+    starts_before: int
     mappings: int
+    #: The URL of a PostgreSQL that runs; None: each section has one of its own, on a fresh cluster.
+    server: str | None = None
 
 
 FULL = Effort(
@@ -40,32 +51,42 @@ FULL = Effort(
     call_seconds=0.1,
     load_seconds=1.0,
     load_rounds=7,
+    warm_seconds=1.0,
     connections=(1, 8, 64),
     hostile_bytes=1024 * 1024,
+    hostile_in_full=25,
     webhooks=150,
     soon=5,
     backlog=10_000,
     drained=150,
     limit_seconds=66.0,
     sizes=(1_000, 100_000, 1_000_000),
+    page_times=20,
+    statement_times=60,
     remembered=20_000,
+    starts_before=1,
     mappings=40,
 )
 #: One short round of everything: shows that the bench works, and measures nothing.
 TINY = Effort(
     rounds=1,
-    call_seconds=0.005,
-    load_seconds=0.5,
+    call_seconds=0.002,
+    load_seconds=0.2,
     load_rounds=1,
+    warm_seconds=0.05,
     connections=(2,),
-    hostile_bytes=16 * 1024,
-    webhooks=10,
+    hostile_bytes=8 * 1024,
+    hostile_in_full=3,
+    webhooks=4,
     soon=1,
     backlog=50,
-    drained=10,
-    limit_seconds=6.0,
+    drained=4,
+    limit_seconds=1.0,
     sizes=(100, 300),
-    remembered=200,
+    page_times=2,
+    statement_times=2,
+    remembered=40,
+    starts_before=0,
     mappings=3,
 )
 

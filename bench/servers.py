@@ -9,8 +9,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import psutil
 import psycopg
@@ -30,32 +31,51 @@ IDLE_SHARE, IDLE_SECONDS = 0.2, 0.1
 STOP_SECONDS = 40.0
 
 
+def folder() -> Path:
+    """Where a section keeps its logs, and its cluster where it has one of its own."""
+    return settings_from().data_dir / "bench"
+
+
 @contextlib.contextmanager
-def database(folder: Path) -> Iterator[str]:
-    """The URL of a fresh, migrated database on the disk of ``folder``, with fsync on."""
-    with databases(folder, ("bench",)) as urls:
+def database(folder: Path, server: str | None = None) -> Iterator[str]:
+    """The URL of a fresh, migrated database, with fsync on: see :func:`databases`."""
+    with databases(folder, ("bench",), server) as urls:
         yield urls["bench"]
 
 
 @contextlib.contextmanager
-def databases(folder: Path, names: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The same for several, all on one server."""
+def databases(
+    folder: Path, names: Sequence[str], server: str | None = None
+) -> Iterator[dict[str, str]]:
+    """The same for several: on the server at that URL, or on one of their own in ``folder``."""
     shutil.rmtree(folder, ignore_errors=True)
-    server = EmbeddedServer(folder)
-    with server.running() as url:
-        urls = {name: url.replace("/postgres?", f"/{name}?") for name in names}
-        with psycopg.connect(url, autocommit=True) as connection:
-            _check_durable(connection)
-            for name in names:
-                connection.execute(f"CREATE DATABASE {name}".encode())
-        for each in urls.values():
-            store.migrate(each)
-            with psycopg.connect(each, autocommit=True) as connection:
-                connection.execute(
-                    "CREATE TABLE bench_bodies (id bigserial PRIMARY KEY, source text, body bytea)"
-                )
-        yield urls
+    folder.mkdir(parents=True)
+    own = EmbeddedServer(folder).running() if server is None else contextlib.nullcontext(server)
+    with own as url, psycopg.connect(url, autocommit=True) as connection:
+        _check_durable(connection)
+        urls = {name: url.replace("/postgres?", f"/bench_{name}?") for name in names}
+        first, *others = names
+        try:
+            connection.execute(f"CREATE DATABASE bench_{first}".encode())
+            _prepare(urls[first])
+            for name in others:
+                command = f"CREATE DATABASE bench_{name} TEMPLATE bench_{first}"
+                connection.execute(command.encode())
+            yield urls
+        finally:
+            if server is not None:
+                for name in names:
+                    command = f"DROP DATABASE IF EXISTS bench_{name} WITH (FORCE)"
+                    connection.execute(command.encode())
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prepare(url: str) -> None:
+    store.migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE bench_bodies (id bigserial PRIMARY KEY, source text, body bytea)"
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,23 +89,47 @@ class Target:
 
 
 @contextlib.contextmanager
-def running(url: str, secret: str, folder: Path) -> Iterator[dict[str, Target]]:
-    """Each server, all of them ready."""
-    with contextlib.ExitStack() as stack:
-        yield {
-            name: stack.enter_context(web(url, secret, folder, app)) for name, app in APPS.items()
-        }
+def running(
+    url: str, secret: str, folder: Path, names: Iterable[str] = tuple(APPS)
+) -> Iterator[dict[str, Target]]:
+    """Ours and what it stands beside, all of them ready."""
+    with Family() as family:
+        begun = {name: begin_web(family, url, secret, folder, APPS[name]) for name in names}
+        yield {name: web.ready() for name, web in begun.items()}
 
 
 @contextlib.contextmanager
-def web(url: str, secret: str, folder: Path, app: str | None = None) -> Iterator[Target]:
+def webs(urls: Mapping[str, str], secret: str, folder: Path) -> Iterator[dict[str, Target]]:
+    """A web process over each database, by its name, all of them ready."""
+    with Family() as family:
+        begun = {name: begin_web(family, url, secret, folder) for name, url in urls.items()}
+        yield {name: web.ready() for name, web in begun.items()}
+
+
+def begin_web(
+    family: "Family", url: str, secret: str, folder: Path, app: str | None = None
+) -> "Web":
     """The web process as `adapter run` starts it, or another app under the same gunicorn."""
     settings = settings_from(environment(url, secret))
     command = web_command(settings)
     log = folder / f"web-{settings.port}.log"
-    with started([*command[:-1], app or command[-1]], settings.environ, log) as process:
-        wait_for(f"http://127.0.0.1:{settings.port}/readyz", process, log)
-        yield Target(port=settings.port, pid=process.pid, url=None if app else url)
+    process = family.begin([*command[:-1], app or command[-1]], settings.environ, log)
+    target = Target(port=settings.port, pid=process.pid, url=None if app else url)
+    return Web(target=target, process=process, log=log)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Web:
+    """A web process that was begun."""
+
+    target: Target
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def ready(self) -> Target:
+        """Its address, once it answers."""
+        wait_for(f"http://127.0.0.1:{self.target.port}/readyz", self.process, self.log)
+        return self.target
 
 
 def stored(url: str) -> int:
@@ -113,24 +157,49 @@ def environment(url: str, secret: str, **changes: str) -> dict[str, str]:
     return kept | own | dict.fromkeys(names, secret) | changes
 
 
+class Family:
+    """Processes that come up side by side, and end together with the block."""
+
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._processes):
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def begin(
+        self, command: Sequence[str], environ: Mapping[str, str], log: Path
+    ) -> "subprocess.Popen[bytes]":
+        """Begins one, and returns at once; what it says goes to ``log``."""
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command,
+                env=dict(environ),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+        self._processes.append(process)
+        return process
+
+
 @contextlib.contextmanager
 def started(
     command: Sequence[str], environ: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process for the time of the block; what it says goes to ``log``."""
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, env=dict(environ), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    """A process for the time of the block."""
+    with Family() as family:
+        yield family.begin(command, environ, log)
 
 
 def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

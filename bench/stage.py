@@ -5,6 +5,7 @@ import dataclasses
 import datetime as dt
 import http.client
 import json
+import subprocess
 import sys
 import time
 import urllib.request
@@ -24,6 +25,8 @@ from bench.servers import Target
 PROPEXO_CREATE = "/crm/v1/appointments/knock"
 #: More than any of this takes.
 PATIENCE_SECONDS = 120.0
+#: Where each worker that lives has a row.
+WORKERS = "procrastinate_workers"
 #: In the place of no limit.
 UNLIMITED = 100_000
 
@@ -67,28 +70,43 @@ class Stage:
         self.sample = (mappings / "samples" / "rentfeed-tour.json").read_bytes()
 
     @contextlib.contextmanager
-    def served_sandbox(self) -> Iterator[None]:
-        """The sandbox: each job is done at once. It allows what Propexo does, or all."""
-        allowed = 1_000_000 if self._limit == UNLIMITED else 150
-        options = ("--port", str(self.sandbox.port), "--job-seconds", "0", "--quiet")
-        with self._part("sandbox", *options, "--rate-limit", str(allowed)) as process:
-            address = f"http://127.0.0.1:{self.sandbox.port}/_sandbox/requests"
-            servers.wait_for(address, process, self.folder / "sandbox.log")
+    def running(self) -> Iterator[int]:
+        """The sandbox and a worker, of which the process id is told, ready to work."""
+        with servers.Family() as family:
+            yield self._begun(family)
+
+    @contextlib.contextmanager
+    def running_with_web(self) -> Iterator[Target]:
+        """The same and the web process, of which the address is told."""
+        with servers.Family() as family:
+            web = servers.begin_web(family, self.url, self.secret, self.folder)
+            self._begun(family)
+            yield web.ready()
+
+    @contextlib.contextmanager
+    def another_worker(self) -> Iterator[None]:
+        """One worker more."""
+        with servers.Family() as family:
+            before = self._count(WORKERS)
+            self._begin(family, "worker", name="worker-2")
+            self._wait_for_workers(before + 1)
             yield
 
-    @contextlib.contextmanager
-    def worker(self, number: int = 1) -> Iterator[int]:
-        """A worker's process id, once it has told PostgreSQL that it lives."""
-        before = self._count("procrastinate_workers")
-        with self._part("worker", name=f"worker-{number}") as process:
-            wait_until(lambda: self._count("procrastinate_workers") > before, "the worker lives")
-            yield process.pid
+    def _begun(self, family: servers.Family) -> int:
+        """The sandbox does each job at once. It allows what Propexo does, or all."""
+        before = self._count(WORKERS)
+        worker = self._begin(family, "worker")
+        allowed = 1_000_000 if self._limit == UNLIMITED else 150
+        options = ("--port", str(self.sandbox.port), "--job-seconds", "0", "--quiet")
+        sandbox = self._begin(family, "sandbox", *options, "--rate-limit", str(allowed))
+        address = f"http://127.0.0.1:{self.sandbox.port}/_sandbox/requests"
+        servers.wait_for(address, sandbox, self.folder / "sandbox.log")
+        self._wait_for_workers(before + 1)
+        return worker.pid
 
-    @contextlib.contextmanager
-    def web(self) -> Iterator[Target]:
-        """The web process."""
-        with servers.web(self.url, self.secret, self.folder) as target:
-            yield target
+    def _wait_for_workers(self, count: int) -> None:
+        """A worker tells PostgreSQL that it lives."""
+        wait_until(lambda: self._count(WORKERS) >= count, "the worker lives")
 
     def lead(self, name: str, *, in_days: int = 9) -> bytes:
         """The body of one person's webhook."""
@@ -117,11 +135,11 @@ class Stage:
         assert row is not None
         return int(row[0])
 
-    @contextlib.contextmanager
-    def _part(self, *command: str, name: str = "") -> Iterator[Any]:
+    def _begin(
+        self, family: servers.Family, *command: str, name: str = ""
+    ) -> "subprocess.Popen[bytes]":
         log = self.folder / f"{name or command[0]}.log"
-        with servers.started([sys.executable, "-m", "adapter", *command], self._environ, log) as it:
-            yield it
+        return family.begin([sys.executable, "-m", "adapter", *command], self._environ, log)
 
 
 class Mail:

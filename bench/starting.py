@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from adapter.config import settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.processes import free_port
 from bench import BenchError, servers
@@ -19,15 +18,14 @@ from bench.tables import Goal, Row
 
 def rows(effort: Effort) -> Iterator[Row]:
     """Medians of a few starts; each stands beside the least that could do."""
-    folder = settings_from().data_dir / "bench"
+    folder = servers.folder()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        rounds = min(effort.rounds, 3)
         yield _row(
             "`adapter run` to ready",
             lambda: _run(folder),
-            rounds,
+            effort,
             "PostgreSQL alone",
             lambda: _postgres(folder),
             goals=(Goal(bound=4, of="figure"),),
@@ -36,26 +34,27 @@ def rows(effort: Effort) -> Iterator[Row]:
         yield _row(
             f"`adapter check` of {effort.mappings} mappings",
             lambda: _check(many),
-            rounds,
+            effort,
             "of the bundled ones",
             lambda: _check(bundled),
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    with servers.database(folder) as url:
+    with servers.database(folder, effort.server) as url:
         yield _memory(url, folder)
 
 
 def _row(
     what: str,
     ours: Callable[[], float],
-    rounds: int,
+    effort: Effort,
     beside: str,
     other: Callable[[], float],
     goals: tuple[Goal, ...] = (),
 ) -> Row:
-    ours(), other()  # the first start makes the cluster and compiles what is imported
-    pairs = [(ours(), other()) for _ in range(rounds)]
+    for _ in range(effort.starts_before):
+        ours(), other()
+    pairs = [(ours(), other()) for _ in range(min(effort.rounds, 3))]
     return Row(
         section="start",
         what=what,
@@ -111,16 +110,12 @@ def _check(mappings: Path) -> float:
 
 
 def _memory(url: str, folder: Path) -> Row:
-    secret = servers.secret()
-    with (
-        servers.web(url, secret, folder) as ours,
-        servers.web(url, secret, folder, servers.APPS["one INSERT"]) as bare,
-    ):
+    with servers.running(url, servers.secret(), folder, ("ours", "one INSERT")) as targets:
         return Row(
             section="start",
             what="memory of the web processes when ready",
-            figure=memory_mb(ours.pid),
+            figure=memory_mb(targets["ours"].pid),
             unit="MB",
             beside="one INSERT",
-            other=memory_mb(bare.pid),
+            other=memory_mb(targets["one INSERT"].pid),
         )

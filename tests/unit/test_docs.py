@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from adapter.cli import commands
 from tests.documents import README, ROOT, SOURCES, regenerated
+from tools import pictures
 
 TEXT = README.read_text()
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,6 +46,14 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_shows_every_picture_that_is_taken_and_no_other() -> None:
+    taken = {f"docs/console-{name}.png" for name in pictures.PAGES}
+    shown = set(re.findall(r"\]\((docs/console-[^)]+)\)", TEXT))
+
+    assert shown == taken
+    assert {str(file.relative_to(ROOT)) for file in ROOT.glob("docs/console-*")} == taken
 
 
 @pytest.mark.parametrize("name", sorted(commands.commands))

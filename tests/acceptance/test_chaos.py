@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from adapter.events import Booking, BookingState, Event, EventState
-from tests.chaos.audit import AUDITS, CALLS_PER_MINUTE, findings_from, most_calls
-from tests.chaos.leads import Lead, journeys
-from tests.chaos.record import Call, Card, Post, Record, Tour
-from tests.chaos.senders import Told
-from tests.chaos.stage import ROOT
+from tools.chaos.audit import AUDITS, CALLS_PER_MINUTE, findings_from, most_calls
+from tools.chaos.leads import Lead, journeys
+from tools.chaos.record import Call, Card, Post, Record, Tour
+from tools.chaos.senders import Told
+from tools.chaos.stage import ROOT
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 BOOKED, FAILED = BookingState.BOOKED, BookingState.FAILED
@@ -219,7 +219,7 @@ def test_nothing_is_lost_or_booked_twice_while_everything_breaks() -> None:
     slow = "401,late 401,stuck PENDING,freeze a worker"
     options = ("--rounds", "2", "--seed", "12", "--without", slow, "--json")
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", *options],
+        [sys.executable, "-m", "tools.chaos", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,6 +1,6 @@
 """The chaos harness: real processes, real leads, faults by a seeded draw, and an audit at the end.
 
-    python -m tests.chaos --rounds 2 --seed 7
+    python -m tools.chaos --rounds 2 --seed 7
 
 ``leads`` draws who asks for what, ``senders`` sends it as lead sources do, ``faults`` breaks what
 runs meanwhile, ``stage`` holds the processes, ``watch`` measures how long anything stood still,

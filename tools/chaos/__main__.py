@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import logging
 import signal
 import sys
 
 import click
 
-from tests.chaos import report
-from tests.chaos.rounds import Plan, Round, run
+from tools.chaos import report
+from tools.chaos.rounds import Plan, Round, run
 
 
 def _words(_context: click.Context, _option: click.Parameter, text: str) -> frozenset[str]:
@@ -40,6 +41,7 @@ def main(
     as_json: bool,
 ) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # it tells of each fault of ours
     done: list[Round] = []
     plan = Plan(rounds=rounds, seed=seed, people=people, without=without, patience_seconds=patience)
     with contextlib.closing(run(plan)) as running:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from adapter import senders, signatures
-from tests.chaos.leads import Journey, Lead, Step
-from tests.chaos.stage import Stage
+from tools.chaos.leads import Journey, Lead, Step
+from tools.chaos.stage import Stage
 
 #: A sender gives one try up after this, and the whole webhook after that.
 ANSWER_SECONDS = 5.0

@@ -1,4 +1,4 @@
-"""``python -m tests.chaos.guards``: breaks one guard at a time and shows that the harness fails.
+"""``python -m tools.chaos.guards``: breaks one guard at a time and shows that the harness fails.
 
 Each is broken in a copy of the project, by code that is added to the end of a module.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from tests.chaos.stage import ROOT
+from tools.chaos.stage import ROOT
 
 #: One harness may take so long.
 RUN_SECONDS = 600.0
@@ -154,13 +154,13 @@ def caught(guard: Guard, *arguments: str) -> dict[str, int] | None:
     with tempfile.TemporaryDirectory(prefix="adapter-guard-") as name:
         folder = Path(name)
         unwanted = shutil.ignore_patterns("__pycache__")
-        for part in ("adapter", "tests"):
+        for part in ("adapter", "tests", "tools"):
             shutil.copytree(ROOT / part, folder / part, ignore=unwanted)
         for file, code in guard.breaks.items():
             with (folder / file).open("a") as target:
                 target.write(code)
         ended = subprocess.run(
-            [sys.executable, "-m", "tests.chaos", "--fail-fast", "--json", *arguments],
+            [sys.executable, "-m", "tools.chaos", "--fail-fast", "--json", *arguments],
             cwd=folder,
             env=os.environ | {"TMPDIR": name},
             stdout=subprocess.PIPE,

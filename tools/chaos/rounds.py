@@ -9,13 +9,14 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-from tests.chaos.audit import Findings, findings_from
-from tests.chaos.faults import Storm
-from tests.chaos.leads import Journey, journeys
-from tests.chaos.record import read
-from tests.chaos.senders import Senders
-from tests.chaos.stage import Stage
-from tests.chaos.watch import Watch, moving
+from adapter.store import Store
+from tools.chaos.audit import Findings, findings_from
+from tools.chaos.faults import Storm
+from tools.chaos.leads import Journey, journeys
+from tools.chaos.record import read
+from tools.chaos.senders import Senders
+from tools.chaos.stage import Stage
+from tools.chaos.watch import Watch
 
 #: Nothing may have moved for this long: longer than one call of the adapter's takes.
 STILL_SECONDS = 2.5
@@ -54,9 +55,13 @@ def run(plan: Plan) -> Generator[Round, None, None]:
     folder = Path(tempfile.mkdtemp(prefix="adapter-chaos-"))
     has_fault = False
     try:
-        with Stage(folder) as stage, Watch(stage) as watch:
+        with (
+            Stage(folder) as stage,
+            Store(stage.database_url, size=2) as store,  # it comes back after each fault
+            Watch(stage, store) as watch,
+        ):
             for number in range(1, plan.rounds + 1):
-                one = play(stage, watch, plan, number)
+                one = play(stage, store, watch, plan, number)
                 has_fault = has_fault or bool(one.findings.faults)
                 yield one
     finally:
@@ -64,7 +69,7 @@ def run(plan: Plan) -> Generator[Round, None, None]:
             shutil.rmtree(folder)
 
 
-def play(stage: Stage, watch: Watch, plan: Plan, number: int) -> Round:
+def play(stage: Stage, store: Store, watch: Watch, plan: Plan, number: int) -> Round:
     """One round: leads and faults at the same time, then quiet, then the audit."""
     seed, size = plan.seed + number - 1, size_of(number)
     rng = random.Random(seed)
@@ -77,11 +82,12 @@ def play(stage: Stage, watch: Watch, plan: Plan, number: int) -> Round:
         with storm:
             senders.start(plans)
             storm.rage()
-        rest = _settle(stage, senders, plan.patience_seconds * size)
+        rest = _settle(watch, senders, plan.patience_seconds * size)
     finally:
         senders.stop()
     record = read(
         stage,
+        store,
         leads={lead.id: lead for journey in plans for step in journey for lead in step.leads},
         told=senders.told,
         began_at=began_at,
@@ -113,14 +119,14 @@ def _plans(plan: Plan, number: int, rng: random.Random) -> list[Journey]:
     )
 
 
-def _settle(stage: Stage, senders: Senders, seconds: float) -> list[str]:
+def _settle(watch: Watch, senders: Senders, seconds: float) -> list[str]:
     """Waits until nothing moves; what still moves when patience ends."""
     deadline = time.monotonic() + seconds
     still_since: float | None = None
     rest: list[str] | None = None
     senders.wait(seconds)
     while time.monotonic() < deadline:
-        rest = moving(stage.database_url)
+        rest = watch.moving()
         now = time.monotonic()
         if rest != []:
             still_since = None

@@ -11,8 +11,8 @@ import psutil
 import psycopg
 import requests
 
-from tests.chaos.stage import Stage
 from tests.waiting import wait_until
+from tools.chaos.stage import Stage
 
 #: What the sandbox does to one of the next calls. None of them says no to what it books, so that
 #: an answer without a booking is always a clear one.

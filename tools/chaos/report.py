@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tests.chaos.rounds import Round
+from tools.chaos.rounds import Round
 
 
 def line(one: Round) -> str:

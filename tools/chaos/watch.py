@@ -4,9 +4,9 @@ import contextlib
 import threading
 from typing import Any, Self
 
-import psycopg
-
-from tests.chaos.stage import Stage
+from adapter.exceptions import StoreUnavailable
+from adapter.store import Store
+from tools.chaos.stage import Stage
 
 LOOK_SECONDS = 0.25
 
@@ -29,17 +29,15 @@ FROM gate, bookings b, LATERAL (
 WHERE b.state IN ('pending', 'sending', 'submitted')
 """
 
-Row = tuple[Any, ...]
-
 
 class Watch:
     """A thread that looks at the rows, and brings the second worker back when it dies."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, store: Store) -> None:
         self._stage = stage
+        self._store = store
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._connection: psycopg.Connection[Row] | None = None
         self.worst_seconds = 0.0
         self.worst_row = ""
 
@@ -55,29 +53,29 @@ class Watch:
         """Forgets the worst so far."""
         self.worst_seconds, self.worst_row = 0.0, ""
 
+    def moving(self) -> list[str] | None:
+        """The rows that are still on their way; None while PostgreSQL cannot be asked."""
+        try:
+            return [_name(row) for row in self._rows()]
+        except StoreUnavailable:
+            return None
+
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
             self._stage.second_worker.keep_alive(lambda _: None)
-            with contextlib.suppress(psycopg.Error):
+            with contextlib.suppress(StoreUnavailable):
                 self._look()
-        if self._connection is not None:
-            self._connection.close()
 
     def _look(self) -> None:
-        if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                self._stage.database_url, autocommit=True, connect_timeout=2
-            )
-        for kind, number, state, since, now in self._connection.execute(MOVING):
-            seconds = (now - since).total_seconds()
+        for row in self._rows():
+            seconds = (row["now"] - row["since"]).total_seconds()
             if seconds > self.worst_seconds:
-                self.worst_seconds, self.worst_row = seconds, f"{kind} {number} ({state})"
+                self.worst_seconds, self.worst_row = seconds, _name(row)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        with self._store.statement() as leads:
+            return leads.connection.execute(MOVING).fetchall()
 
 
-def moving(url: str) -> list[str] | None:
-    """The rows that are still on their way; None while PostgreSQL cannot be asked."""
-    try:
-        with psycopg.connect(url, connect_timeout=2) as connection:
-            return [f"{row[0]} {row[1]} ({row[2]})" for row in connection.execute(MOVING)]
-    except psycopg.Error:
-        return None
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['kind']} {row['id']} ({row['state']})"

@@ -11,9 +11,9 @@ from typing import Any
 from adapter.events import Booking, Event
 from adapter.propexo import CREATE_PATHS
 from adapter.store import Store
-from tests.chaos.leads import Lead
-from tests.chaos.senders import Told
-from tests.chaos.stage import Stage
+from tools.chaos.leads import Lead
+from tools.chaos.senders import Told
+from tools.chaos.stage import Stage
 
 #: Answers to a create after which nothing can have been booked. The sandbox's 503 says so.
 CLEAR_NO = frozenset({400, 401, 403, 404, 429, 503})
@@ -80,12 +80,12 @@ class Record:
 
 
 def read_rows(
-    url: str, leads: Mapping[str, Lead]
+    store: Store, leads: Mapping[str, Lead]
 ) -> tuple[dict[str, list[Event]], dict[str, list[Booking]]]:
     """The events and the bookings of these leads."""
     events: dict[str, list[Event]] = {}
     bookings: dict[str, list[Booking]] = {}
-    with Store(url, size=1) as store, store.transaction() as found:
+    with store.transaction() as found:
         lead_of = {}
         for listed in found.events(limit=ALL):
             event = found.event(listed.id)
@@ -158,6 +158,7 @@ def is_limit(call: Call) -> bool:
 
 def read(
     stage: Stage,
+    store: Store,
     *,
     leads: Mapping[str, Lead],
     told: Sequence[Told],
@@ -166,7 +167,7 @@ def read(
     worst: tuple[float, str],
 ) -> Record:
     """Asks the database and the sandbox."""
-    events, bookings = read_rows(stage.database_url, leads)
+    events, bookings = read_rows(store, leads)
     calls = stage.upstream.calls()
     return Record(
         leads=leads,

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from adapter.events import BookingState, EventState
-from tests.chaos.leads import COMMUNITIES, Lead
-from tests.chaos.record import Record, is_limit
+from tools.chaos.leads import COMMUNITIES, Lead
+from tools.chaos.record import Record, is_limit
 
 #: Recovery longer than this counts as a fault, and so do more calls in any 60 seconds.
 RECOVERY_SECONDS = 60.0

@@ -1,0 +1,174 @@
+"""A running adapter with leads of every kind, and somebody in front of a real Chromium."""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from adapter import senders
+from adapter.config import Policy
+from adapter.embedded import EmbeddedServer
+from adapter.sources import load_one
+from tests.house import MAPPINGS, sample
+from tests.running import ADAPTER, SECRETS, Running, environment, is_ready, is_up
+from tests.users import PASSWORD, user
+from tests.waiting import wait_until
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+#: Background calls of the browser's own would only be refused.
+OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclasses.dataclass
+class Site:
+    """A running adapter, with the folder of mappings that it reads."""
+
+    running: Running
+    mappings: Path
+
+    @property
+    def console(self) -> str:
+        return self.running.url + "/console"
+
+    def send(self, name: str, payload: Any) -> int:
+        """One signed webhook; the number of its event."""
+        source = load_one(self.mappings, name, Policy())
+        secret = SECRETS[source.secrets[-1]]
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        request = senders.signed(
+            source,
+            secret,
+            body=body,
+            content_type="application/json",
+            adapter_url=self.running.url,
+        )
+        answer = senders.send(request)
+        assert answer.status in (200, 202), answer
+        return int(answer.body["event"])
+
+    def settled(self, *numbers: int) -> None:
+        """Waits until these webhooks are mapped and their bookings at rest."""
+        url = EmbeddedServer(Path(self.running.environ["ADAPTER_DATA_DIR"])).url
+        at_rest = (
+            "SELECT count(*) FROM events WHERE id = ANY(%s) AND state <> 'received' AND NOT EXISTS "
+            "(SELECT FROM bookings b WHERE b.event_id = events.id "
+            "AND b.state IN ('pending', 'sending', 'submitted'))"
+        )
+        with psycopg.connect(url, autocommit=True) as connection:
+
+            def are_at_rest() -> bool:
+                row = connection.execute(at_rest, [list(numbers)]).fetchone()
+                return row is not None and row[0] == len(numbers)
+
+            wait_until(are_at_rest, "the leads are at rest", 60)
+
+    def sql(self, statement: str) -> None:
+        url = EmbeddedServer(Path(self.running.environ["ADAPTER_DATA_DIR"])).url
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[arg-type]
+
+
+def lead(number: int, *, days: int = 3, time: str = "2:30 PM", **contact: str) -> dict[str, Any]:
+    """A portal's lead with a tour in some days."""
+    payload: dict[str, Any] = sample("rentfeed-tour.json")
+    day = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    payload |= {
+        "leadId": f"RF-{number}",
+        "createdAt": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    }
+    payload["tour"] |= {"date": day.strftime("%m/%d/%Y"), "time": time}
+    # Nobody else's phone: two leads with one would be one person, and their tours one.
+    area = ("303", "970")[number // 100]
+    payload["contact"] |= {
+        "email": f"renter{number}@example.com",
+        "phone": f"({area}) 555-{100 + number % 100:04}",
+    } | contact
+    payload["preferences"]["moveIn"] = (day + dt.timedelta(days=40)).strftime("%m/%d/%Y")
+    return payload
+
+
+@contextlib.contextmanager
+def running_site() -> Iterator[Site]:
+    """`adapter run` with two people and its own copy of the bundled mappings."""
+    with tempfile.TemporaryDirectory(prefix="adapter-tests-") as name:
+        folder = Path(name)
+        mappings = folder / "mappings"
+        shutil.copytree(MAPPINGS, mappings)
+        users = ",".join(
+            f"{known.name}:{known.role}:{known.password}"
+            for known in (user("ana"), user("rob", "read"))
+        )
+        environ = environment(
+            folder / "data", ADAPTER_MAPPINGS_DIR=str(mappings), ADAPTER_USERS=users
+        )
+        process = subprocess.Popen([*ADAPTER, "run"], env=environ)
+        running = Running(environ, process)
+        try:
+            wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
+            wait_until(lambda: is_up(running.upstream.url), "the sandbox is ready", 60)
+            yield Site(running, mappings)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """The browser; there must be one."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+@dataclasses.dataclass
+class Reader:
+    """Somebody in front of a browser. Whatever the page complains about is kept."""
+
+    page: Page
+    site: Site
+    complaints: list[str]
+
+    def go(self, path: str) -> None:
+        self.page.goto(self.site.console + path)
+
+    def sign_in(self, name: str) -> None:
+        self.go("/")
+        self.page.get_by_label("Name").fill(name)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.get_by_text(f"{name}, may").wait_for()
+
+
+@contextlib.contextmanager
+def somebody(browser: Browser, site: Site) -> Iterator[Reader]:
+    """Somebody who has not signed in."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context.set_default_timeout(20_000)
+    page, complaints = context.new_page(), list[str]()
+    page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (complaints.append("dialog"), dialog.dismiss()))
+    try:
+        yield Reader(page, site, complaints)
+    finally:
+        context.close()

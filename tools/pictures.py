@@ -1,0 +1,103 @@
+"""``make pictures``: takes the pictures of the console in docs/, in a real Chromium."""
+
+import datetime as dt
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from playwright.sync_api import expect
+
+from tests.acceptance.browser.site import (
+    CHROMIUM,
+    Reader,
+    Site,
+    chromium,
+    lead,
+    running_site,
+    somebody,
+)
+from tests.house import sample
+
+DOCS = Path(__file__).parent.parent / "docs"
+#: Name of a picture → the page on it; ``{held}`` is a lead that waits.
+PAGES = {
+    "overview": "/",
+    "queue": "/queue",
+    "lead": "/leads/{held}",
+    "try-out": "/try?source=rentfeed&event={held}",
+}
+#: A smaller one shows an empty page.
+LEAST_BYTES = 20_000
+
+#: People of the pictures: made up.
+PEOPLE = (
+    "Dana Okafor", "Luis Herrera", "Mei Tanaka", "Aisha Rahman", "Tom Lindqvist", "Priya Nair",
+    "Sam Whitfield", "Elena Petrova", "Jonas Weber", "Grace Adeyemi", "Omar Haddad", "Ruth Cohen",
+)  # fmt: skip
+
+
+def morning(site: Site) -> int:
+    """A day's leads, spread over its hours; the number of one that waits."""
+    numbers = []
+    for number in range(100, 136):
+        name = PEOPLE[number % len(PEOPLE)]
+        email = name.lower().replace(" ", ".") + "@example.com"
+        payload = lead(number, days=1 + number % 6, name=name, email=f"{number}.{email}")
+        if number % 9 == 0:
+            payload["tour"]["time"] = "11:30 PM"
+        if number % 11 == 0:
+            payload["listing"] |= {"propertyId": "40777", "propertyName": "Birch House"}
+        numbers.append(site.send("rentfeed", payload))
+    for number in range(8):
+        chat = sample("leasebot-handoff.json")
+        chat["conversation"]["id"] = f"c_{number}"
+        chat["visitor"]["phone"] = f"(720) 555-{130 + number:04}"
+        day = dt.datetime.now(dt.UTC) + dt.timedelta(days=2 + number % 3)
+        for tour in chat["handoff"]["tours"]:
+            tour["startsAt"] = f"{day:%Y-%m-%d}T{10 + number % 8}:00:00"
+        numbers.append(site.send("leasebot", chat))
+    site.settled(*numbers)
+    chance = random.Random(7)
+    for number in numbers[:-3]:
+        hours = chance.choice([2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 12, 14, 18, 20, 22])
+        back = f"interval '{hours} hours {chance.randrange(60)} minutes'"
+        moved = f"created_at = created_at - {back}, updated_at = updated_at - {back}"
+        site.sql(f"UPDATE bookings SET {moved} WHERE event_id = {number}")
+        site.sql(f"UPDATE events SET received_at = received_at - {back} WHERE id = {number}")
+    return numbers[8]
+
+
+def take(reader: Reader, held: int, folder: Path) -> Iterator[Path]:
+    """Each picture once it is taken. Ends the program when a page is not as it should be."""
+    for name, path in PAGES.items():
+        reader.go(path.format(held=held))
+        expect(reader.page.locator("h1")).to_be_visible()
+        file = folder / f"console-{name}.png"
+        reader.page.screenshot(path=file)
+        if reader.complaints:
+            sys.exit(f"{path} complains: {reader.complaints}")
+        if file.stat().st_size < LEAST_BYTES:
+            sys.exit(f"{file} shows an empty page")
+        yield file
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=DOCS,
+    help="Where they are kept (docs/ by default).",
+)
+def main(*, folder: Path) -> None:
+    if CHROMIUM is None:
+        raise click.ClickException("there is no Chromium here: apt-get install chromium")
+    with running_site() as site, chromium() as browser, somebody(browser, site) as reader:
+        reader.sign_in("ana")
+        for file in take(reader, morning(site), folder):
+            click.echo(file)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m tools.pictures")
