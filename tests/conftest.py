@@ -15,6 +15,7 @@ from adapter import embedded, store
 from adapter.demo import webhooks
 from adapter.embedded import EmbeddedServer
 from tests.house import START, House
+from tests.installed import server_for_tests
 from tests.running import MAPPINGS, Running, begin, is_ready, is_up
 from tests.upstream import Upstream, served_sandbox
 from tests.waiting import wait_until
@@ -26,7 +27,7 @@ _numbers = itertools.count(1)
 def postgres() -> Iterator[EmbeddedServer]:
     """A server that lives as long as the run, in a folder that no other run cleans up."""
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
-        server = EmbeddedServer(Path(folder))
+        server = server_for_tests(Path(folder))
         process: subprocess.Popen[bytes] = server.spawn()
         server.wait(process)
         yield server
