@@ -34,7 +34,7 @@ VARIABLES = (
         "DATABASE_URL",
         "database_url",
         environment.database_url,
-        "PostgreSQL 13 or newer. Unset: an embedded server under the data folder.",
+        "PostgreSQL 15 or newer. Unset: an embedded server under the data folder.",
     ),
     Variable("PORT", "port", environment.integer(1, 65535), "Port of the web process."),
     Variable(

@@ -15,6 +15,7 @@ from adapter import embedded, store
 from adapter.embedded import EmbeddedServer
 from tests.databases import created, delete_rows, run_sql, url_of
 from tests.house import START, House
+from tests.installed import server_for_tests
 from tests.upstream import Upstream, served_sandbox
 
 
@@ -32,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def postgres() -> Iterator[EmbeddedServer]:
     """A server that lives as long as the run, in a folder that no other run cleans up."""
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
-        server = EmbeddedServer(Path(folder))
+        server = server_for_tests(Path(folder))
         process: subprocess.Popen[bytes] = server.spawn()
         server.wait(process)
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):

@@ -10,7 +10,13 @@ import psycopg_pool
 from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
-from adapter.store.connections import Connection, connection_class, queue_pool
+from adapter.store.connections import (
+    OLDEST_POSTGRES,
+    Connection,
+    check_version,
+    connection_class,
+    queue_pool,
+)
 from adapter.store.erasures import Erasures
 from adapter.store.ferry import Ferry
 from adapter.store.figures import Figures, Sending
@@ -31,6 +37,7 @@ from adapter.store.waiting import MOST_COUNTED, Group, Trouble, Waiting
 __all__ = [
     "LARGEST_NUMBER",
     "MOST_COUNTED",
+    "OLDEST_POSTGRES",
     "RECONNECT_SECONDS",
     "SIGN_IN_WINDOW",
     "Act",
@@ -203,10 +210,14 @@ class Store:
 
 
 def check_reachable(url: str, *, seconds: int = 5) -> None:
-    """Raises :class:`StoreUnavailable`, with the reason, unless PostgreSQL at ``url`` answers."""
+    """Raises :class:`StoreUnavailable`, with the reason, unless PostgreSQL at ``url`` answers.
+
+    Raises ConfigurationError where it is older than the oldest that is supported.
+    """
     try:
         with psycopg.connect(url, connect_timeout=seconds) as connection:
             connection.execute(STATEMENTS["ping"])
+            check_version(connection.info.server_version)
     except psycopg.Error as exc:
         raise StoreUnavailable(f"cannot reach PostgreSQL: {reason_of(exc)}") from exc
 

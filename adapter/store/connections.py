@@ -10,7 +10,12 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow
 
+from adapter.exceptions import ConfigurationError
+
 T = TypeVar("T")
+
+#: The oldest major version of PostgreSQL that the tests run against.
+OLDEST_POSTGRES = 15
 
 
 class Connection(psycopg.Connection[DictRow]):
@@ -41,6 +46,15 @@ class Connection(psycopg.Connection[DictRow]):
             psycopg_pool.ConnectionPool.check_connection(self)
             return True
         return False
+
+
+def check_version(number: int) -> None:
+    """Raise ConfigurationError where a server's version number (150018 is 15.18) is too old."""
+    if number < OLDEST_POSTGRES * 10_000:
+        raise ConfigurationError(
+            f"PostgreSQL {number // 10_000} is too old: {OLDEST_POSTGRES} or newer is needed; "
+            "upgrade it, or let DATABASE_URL name another"
+        )
 
 
 def connection_class(answer_seconds: float) -> type[Connection]:

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from adapter.exceptions import StoreUnavailable
+from adapter.store.connections import check_version
 
 #: Two processes that migrate at once take turns by this number; it has no meaning of its own.
 LOCK = 7_206_114_935
@@ -43,10 +44,12 @@ class Migration(NamedTuple):
 def migrate(url: str) -> list[str]:
     """Brings the database at ``url`` up to date; returns the names of the steps that ran.
 
-    Raises :class:`StoreUnavailable` where there is no database, with the server's own reason.
+    Raises :class:`StoreUnavailable` where there is no database, with the server's own reason, and
+    ConfigurationError where it is older than the oldest that is supported.
     """
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+            check_version(connection.info.server_version)
             connection.execute("SELECT pg_advisory_lock(%s)", [LOCK])
             connection.execute(LEDGER)
             return list(_apply(connection))
