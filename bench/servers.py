@@ -16,6 +16,7 @@ import psutil
 import psycopg
 
 from adapter import store
+from adapter.children import popen
 from adapter.config import settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.processes import free_port, web_command
@@ -119,7 +120,7 @@ def started(
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A process for the time of the block; what it says goes to ``log``."""
     with log.open("wb") as out:
-        process = subprocess.Popen(
+        process = popen(
             command, env=dict(environ), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
         )
     try:

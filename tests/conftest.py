@@ -3,6 +3,8 @@
 import datetime as dt
 import itertools
 import json
+import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adapter import embedded, store
+from adapter import children, embedded, store
 from adapter.demo import webhooks
 from adapter.embedded import EmbeddedServer
 from tests.house import START, House
@@ -20,6 +22,26 @@ from tests.upstream import Upstream, served_sandbox
 from tests.waiting import wait_until
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does, but in two seconds.
+
+    With pytest-xdist each worker does so, and its main process, which has no fixtures, just ends.
+    """
+    if hasattr(config, "workerinput"):
+        children.die_with_parent(os.getppid())
+    elif config.getoption("dist", "no") != "no":
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+
+
+def _end(_number: int, _frame: object) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # a second one would cut the fixtures' end
+    signal.alarm(2)  # it ends this process, and the guard of its children ends those
+    raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="session")

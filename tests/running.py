@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import requests
 
+from adapter.children import popen
 from adapter.processes import free_port
 from tests.upstream import Upstream
 
@@ -75,7 +76,7 @@ class Running:
 def begin(folder: Path, **changes: str) -> Running:
     """Starts `adapter run` on a data folder; it is not ready yet."""
     environ = environment(folder, **changes)
-    return Running(environ, subprocess.Popen([*ADAPTER, "run"], env=environ))
+    return Running(environ, popen([*ADAPTER, "run"], env=environ))
 
 
 def adapter(environ: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":

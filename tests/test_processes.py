@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from adapter.children import popen
 from adapter.parts import Part
 from adapter.processes import Supervisor, free_port
 from tests.running import ADAPTER, MAPPINGS, Running, adapter, begin, environment, is_ready
@@ -59,7 +60,7 @@ def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
         frozen.suspend()
         stack.callback(frozen.resume)
         upstream.open()
-        other = subprocess.Popen([*ADAPTER, "worker"], env=running.environ)
+        other = popen([*ADAPTER, "worker"], env=running.environ)
         stack.callback(other.wait, 40)
         stack.callback(other.terminate)
         wait_until(lambda: running.states() == ["unknown"], "its lease is over", 60)

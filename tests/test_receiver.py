@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from adapter import embedded, senders, signatures, store
+from adapter.children import popen
 from adapter.config import Settings
 from adapter.embedded import EmbeddedServer
 from adapter.processes import free_port, web_command
@@ -82,7 +83,7 @@ def start_web(
     if is_hasty:
         command[command.index("adapter.serving.Worker")] = "tests.hasty_web.Worker"
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.Popen(
+    return popen(
         command,
         env=kept
         | SECRETS

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from adapter import renewal
+from adapter.children import popen
 from adapter.demo import webhooks
 from adapter.exceptions import ConfigurationError
 from tests.running import ADAPTER, MAPPINGS, adapter, environment, is_ready
@@ -37,7 +38,7 @@ class House:
 
     def start(self, command: str) -> "subprocess.Popen[bytes]":
         with self.said.open("ab") as said:
-            process = subprocess.Popen([*ADAPTER, command], env=self.environ, stderr=said)
+            process = popen([*ADAPTER, command], env=self.environ, stderr=said)
         self.started.append(process)
         return process
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from adapter.children import popen
 from adapter.embedded import EmbeddedServer
 from adapter.pulse import DEAD, Pulse
 from adapter.worker import STALLED_SECONDS, queue_for, release_stalled
@@ -101,7 +102,7 @@ def broken_worker(
         "ADAPTER_WORKER_CONCURRENCY": "8",
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "1",
     }
-    process = subprocess.Popen(
+    process = popen(
         [sys.executable, "-c", BROKEN.format(part=part, fault=fault, limits=limits)],
         env=kept | SECRETS | given,
         stderr=subprocess.PIPE,
