@@ -15,6 +15,7 @@ import psutil
 import psycopg
 import pytest
 
+from adapter import embedded
 from adapter.children import popen
 from adapter.embedded import EmbeddedServer
 from tests.running import ADAPTER, Running, environment, is_ready
@@ -227,3 +228,18 @@ def test_a_killed_run_of_tests_leaves_nothing(
     assert wanted <= names_of(family_of(run.pid))
 
     assert killed(run, number) == []
+
+
+def test_a_server_that_waits_for_its_last_client_makes_way_for_the_next(data_folder: Path) -> None:
+    server = EmbeddedServer(data_folder)
+    first = server.spawn()
+    server.wait(first)
+    with contextlib.closing(psycopg.connect(server.url)):
+        first.terminate()
+        wait_until(lambda: not server.is_running(), "it takes no more clients")
+
+        second = server.spawn()
+        server.wait(second)
+
+    assert first.wait(10) == 0
+    embedded.stop(second)

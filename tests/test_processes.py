@@ -181,20 +181,6 @@ def test_one_signal_stops_everything(start: Callable[..., Running], number: int)
     assert not [process for process in family if process.is_running()]
 
 
-def test_when_the_supervisor_is_killed_its_parts_stop_and_the_next_start_works(
-    start: Callable[..., Running],
-) -> None:
-    running = start()
-    family = psutil.Process(running.process.pid).children(recursive=True)
-    running.process.kill()
-    running.process.wait(10)
-
-    psutil.wait_procs(family, timeout=40)
-    assert not [process for process in family if process.is_running()]
-    again = start()
-    assert is_ready(again.url)
-
-
 def broken_mappings(folder: Path) -> Path:
     copy = folder / "broken"
     copy.mkdir()
