@@ -13,11 +13,11 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adapter import store
+from adapter import children, store
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 
 #: Longest path of a Unix socket, less the name that PostgreSQL gives it.
@@ -47,16 +47,17 @@ class EmbeddedServer:
         if self._package.system_user:
             shutil.chown(self._socket_folder, self._package.system_user)
 
-    def spawn(self, before_exec: Callable[[], None] | None = None) -> "subprocess.Popen[bytes]":
+    def spawn(self) -> "subprocess.Popen[bytes]":
         """Starts the server as a child of this process; :meth:`wait` tells when it is ready.
 
-        Safe to call while a server of a parent that died still runs: that one is stopped first.
+        It ends with this process. Safe to call while a server of a parent that died still runs:
+        that one is stopped first.
         """
         if self._package is None:
             self.prepare()
         self._clear_the_way()
         with (self.folder / "server.log").open("ab") as log:
-            return subprocess.Popen(
+            return children.popen(
                 [
                     str(self._package.bin_path / "postgres"),
                     *("-D", str(self.folder)),
@@ -68,8 +69,6 @@ class EmbeddedServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
-                preexec_fn=before_exec,  # noqa: PLW1509 - the callers have one thread
             )
 
     def wait(self, process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
@@ -87,8 +86,9 @@ class EmbeddedServer:
         pid_file = self.folder / "postmaster.pid"
         if not pid_file.exists():
             return
-        if not self.is_running():
-            if not _names_a_server(pid_file):
+        is_named = _names_a_server(pid_file)
+        if not self.is_running() and not (is_named and _is_stopping(pid_file)):
+            if not is_named:
                 pid_file.unlink(missing_ok=True)
             return
         subprocess.run(
@@ -153,3 +153,11 @@ def _names_a_server(pid_file: Path) -> bool:
         return False
     name, state = status.partition("(")[2].rpartition(")")[::2]
     return name == "postgres" and not state.strip().startswith("Z")
+
+
+def _is_stopping(pid_file: Path) -> bool:
+    """Whether the server that wrote it takes no connections any more, and waits for its clients."""
+    try:
+        return pid_file.read_text().splitlines()[7].startswith("stopping")
+    except (OSError, IndexError):
+        return False

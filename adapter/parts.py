@@ -6,12 +6,12 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from adapter import children
+
 #: Longest pause before a part that keeps dying is started again.
 LONGEST_PAUSE_SECONDS = 10.0
 #: A part that was killed more often than this while the others start does not come up.
 REVIVALS = 3
-#: A stop waits this long for a part to finish what is in flight.
-GRACE_SECONDS = 30.0
 
 Say = Callable[[str], object]
 
@@ -61,14 +61,13 @@ class Part:
         if process is not None:
             process.send_signal(number)
 
-    def stop(self) -> None:
-        """Asks it to end, and ends it when it does not."""
+    def stop(self, seconds: float) -> None:
+        """Asks it to end, and kills it when it does not in so many seconds."""
         process = self.living
         if process is None:
             return
         process.send_signal(self.stop_signal)
         try:
-            process.wait(GRACE_SECONDS)
+            process.wait(seconds)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            children.kill(process)

@@ -4,9 +4,7 @@ The order of the start is the order of need: PostgreSQL, migrations, sandbox, wo
 goes the other way round, so that nothing loses what it stands on.
 """
 
-import ctypes
 import fcntl
-import functools
 import http.client
 import os
 import signal
@@ -20,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from adapter import entrances, renewal, store
+from adapter import children, entrances, renewal, store
 from adapter.composition import database_url
 from adapter.config import SANDBOX_TOKEN, Settings, settings_from
 from adapter.embedded import EmbeddedServer
@@ -33,8 +31,9 @@ WATCH_SECONDS = 0.2
 LOOK_SECONDS = 1.0
 #: How long the start may take.
 START_SECONDS = 60.0
-
-_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+#: When a stop no longer waits for a part, in seconds since it began. All of it is over before
+#: `docker stop` kills (after 10), and the guard of a process that started us and died (after 7).
+STOP_BY_SECONDS = {"web": 2.5, "worker": 5.0, "sandbox": 5.5, "postgres": 6.5}
 
 
 def web_command(settings: Settings) -> list[str]:
@@ -93,8 +92,7 @@ class Supervisor:
                 self._start(stopped)
                 yield
             finally:
-                for part in reversed(self._parts):
-                    part.stop()
+                self._stop()
 
     def watch(self, until: Callable[[], bool], asked: Callable[[], bool] = lambda: False) -> None:
         """Keeps the parts alive until ``until()`` says so.
@@ -180,9 +178,15 @@ class Supervisor:
         if self.sandbox_url is not None:
             self._wait(self.sandbox_url + "/_sandbox/requests", "sandbox", stopped)
 
+    def _stop(self) -> None:
+        began = time.monotonic()
+        for part in reversed(self._parts):
+            left = began + STOP_BY_SECONDS[part.name] - time.monotonic()
+            part.stop(max(left, 0.1))
+
     def _start_postgres(self) -> "subprocess.Popen[bytes]":
         assert self._postgres is not None  # noqa: S101 - the part exists only with it
-        process = self._postgres.spawn(functools.partial(_die_with_parent, signal.SIGINT))
+        process = self._postgres.spawn()
         self._postgres.wait(process)
         return process
 
@@ -192,13 +196,7 @@ class Supervisor:
             environ |= {"PROPEXO_TOKEN": SANDBOX_TOKEN, "PROPEXO_BASE_URL": self.sandbox_url}
 
         def start() -> "subprocess.Popen[bytes]":
-            return subprocess.Popen(
-                command,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
-            )
+            return children.popen(command, env=environ, stdin=subprocess.DEVNULL)
 
         part = Part(name, start)
         self._parts.append(part)
@@ -234,6 +232,24 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as an exception does: what it began is cleaned up."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+
+    def leave(number: int, _frame: object) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)  # a second one would cut the cleaning up
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -289,14 +305,6 @@ def _answers(url: str) -> bool:
             return True
     except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
-
-
-def _die_with_parent(death_signal: int = signal.SIGTERM) -> None:
-    """In the child, before its program: when the parent is killed, it is told to stop (Linux)."""
-    try:
-        ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH_SIGNAL, death_signal)
-    except (OSError, AttributeError):
-        return
 
 
 def become_web(settings: Settings) -> None:

@@ -17,6 +17,7 @@ import psutil
 import psycopg
 
 from adapter import store
+from adapter.children import popen
 from adapter.config import settings_from
 from adapter.embedded import EmbeddedServer
 from adapter.processes import free_port, web_command
@@ -181,7 +182,7 @@ class Family:
     ) -> "subprocess.Popen[bytes]":
         """Begins one, and returns at once; what it says goes to ``log``."""
         with log.open("wb") as out:
-            process = subprocess.Popen(
+            process = popen(
                 command,
                 env=dict(environ),
                 cwd=ROOT,

@@ -8,6 +8,7 @@ import subprocess
 import requests
 
 from adapter import senders, signatures, store
+from adapter.children import popen
 from adapter.config import Settings
 from adapter.processes import web_command
 from adapter.sources import Source
@@ -73,7 +74,7 @@ def start_web(
     if is_hasty:
         command[command.index("adapter.serving.Worker")] = "tests.hasty_web.Worker"
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.Popen(
+    return popen(
         command,
         env=kept
         | SECRETS

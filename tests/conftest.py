@@ -4,6 +4,8 @@
 ``acceptance`` tests start the real processes.
 """
 
+import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter import embedded, store
+from adapter import children, embedded, store
 from adapter.embedded import EmbeddedServer
 from tests.databases import created, delete_rows, run_sql, url_of
 from tests.house import START, House
@@ -27,6 +29,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("timed"))
         elif "acceptance" in item.path.parts:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))  # a module shares its servers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does, but in two seconds.
+
+    With pytest-xdist each worker does so, and its main process, which has no fixtures, just ends.
+    """
+    if hasattr(config, "workerinput"):
+        children.die_with_parent(os.getppid())
+    elif config.getoption("dist", "no") != "no":
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+
+
+def _end(_number: int, _frame: object) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # a second one would cut the fixtures' end
+    signal.alarm(2)  # it ends this process, and the guard of its children ends those
+    raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from adapter.children import popen
 from adapter.embedded import EmbeddedServer
 from adapter.events import Booking
 from adapter.exceptions import StoreUnavailable
@@ -80,7 +81,7 @@ class Running:
 def begin(folder: Path, **changes: str) -> Running:
     """Starts `adapter run` on a data folder; it is not ready yet."""
     environ = environment(folder, **changes)
-    return Running(environ, subprocess.Popen([*ADAPTER, "run"], env=environ))
+    return Running(environ, popen([*ADAPTER, "run"], env=environ))
 
 
 def adapter(environ: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":

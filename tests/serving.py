@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from adapter.children import popen
 from adapter.config import Settings
 from adapter.processes import web_command
 from tests.paths import ROOT
@@ -125,7 +126,7 @@ def served(
         command = [*command[: command.index("--config")], entry]
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     given = {"DATABASE_URL": database, "ADAPTER_MAPPINGS_DIR": str(folder)}
-    process = subprocess.Popen(command, env=kept | given | environ, cwd=ROOT)
+    process = popen(command, env=kept | given | environ, cwd=ROOT)
     try:
         wait_until(lambda: _listens(port, process), "gunicorn answers")
         yield Served(port, database)
@@ -169,7 +170,7 @@ def working(
         "PROPEXO_TOKEN": "sandbox",
         "PROPEXO_BASE_URL": upstream.url,
     }
-    process = subprocess.Popen([*ADAPTER, "worker"], env=kept | given | environ)
+    process = popen([*ADAPTER, "worker"], env=kept | given | environ)
     try:
         yield
     finally:

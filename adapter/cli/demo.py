@@ -6,6 +6,7 @@ import sys
 import click
 
 from adapter import demo as job
+from adapter.processes import ended_by_signals
 
 
 @click.command()
@@ -16,7 +17,8 @@ def demo(as_json: bool) -> None:
     Starts its own PostgreSQL, web, worker and sandbox on free ports, with made-up secrets, and
     stops them at the end. Nothing leaves this machine.
     """
-    shown = job.show(say=lambda text: click.echo(text, err=as_json))
+    with ended_by_signals():
+        shown = job.show(say=lambda text: click.echo(text, err=as_json))
     if as_json:
         click.echo(json.dumps(shown.as_dict(), indent=2, ensure_ascii=False))
     else:

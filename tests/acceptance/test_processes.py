@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from adapter.children import popen
 from adapter.parts import Part
 from adapter.processes import Supervisor
 from tests.ports import free_port
@@ -58,7 +59,7 @@ def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
         frozen.suspend()
         stack.callback(frozen.resume)
         upstream.open()
-        other = subprocess.Popen([*ADAPTER, "worker"], env=running.environ)
+        other = popen([*ADAPTER, "worker"], env=running.environ)
         stack.callback(other.wait, 40)
         stack.callback(other.terminate)
         wait_until(lambda: running.states() == ["unknown"], "its lease is over", 60)
@@ -177,20 +178,6 @@ def test_one_signal_stops_everything(start: Callable[..., Running], number: int)
 
     assert running.process.wait(60) == 0
     assert not [process for process in family if process.is_running()]
-
-
-def test_when_the_supervisor_is_killed_its_parts_stop_and_the_next_start_works(
-    start: Callable[..., Running],
-) -> None:
-    running = start()
-    family = psutil.Process(running.process.pid).children(recursive=True)
-    running.process.kill()
-    running.process.wait(10)
-
-    psutil.wait_procs(family, timeout=40)
-    assert not [process for process in family if process.is_running()]
-    again = start()
-    assert is_ready(again.url)
 
 
 def broken_mappings(folder: Path) -> Path:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from adapter.children import popen
 from adapter.demo import webhooks
 from tests.running import ADAPTER, MAPPINGS, adapter, environment, is_ready
 from tests.upstream import Upstream
@@ -33,7 +34,7 @@ class House:
 
     def start(self, command: str) -> "subprocess.Popen[bytes]":
         with self.said.open("ab") as said:
-            process = subprocess.Popen([*ADAPTER, command], env=self.environ, stderr=said)
+            process = popen([*ADAPTER, command], env=self.environ, stderr=said)
         self.started.append(process)
         return process
 

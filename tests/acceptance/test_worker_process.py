@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from adapter.children import popen
 from adapter.embedded import EmbeddedServer
 from adapter.pulse import DEAD
 from tests.house import SECRETS, House, tour
@@ -75,7 +76,7 @@ def broken_worker(
         "ADAPTER_WORKER_CONCURRENCY": "8",
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "1",
     }
-    process = subprocess.Popen(
+    process = popen(
         [sys.executable, "-c", BROKEN.format(part=part, fault=fault, limits=limits)],
         env=kept | SECRETS | given,
         stderr=subprocess.PIPE,

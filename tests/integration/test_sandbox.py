@@ -15,6 +15,7 @@ import pytest
 import requests
 import yaml
 
+from adapter.children import popen
 from adapter.exceptions import ConfigurationError
 from adapter.sandbox import Server, create_app
 from adapter.sandbox.catalog import catalog_from
@@ -781,7 +782,7 @@ def test_a_call_does_not_wait_for_a_delayed_packet(client: Client) -> None:
 
 
 def start(*options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return popen(
         [sys.executable, "-m", "adapter", "sandbox", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -11,6 +11,8 @@ PACKAGE = ROOT / "adapter"
 # From the ground up. A module imports from lines above its own, never from its own or below.
 LAYERS = [
     {"environment", "exceptions"},
+    {"guard"},
+    {"children"},
     {"variables"},
     {"clients", "config", "events", "limits", "logs"},
     {"here"},

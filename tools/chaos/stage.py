@@ -12,6 +12,7 @@ from typing import Self
 import psutil
 import requests
 
+from adapter.children import popen
 from adapter.config import Policy
 from adapter.embedded import EmbeddedServer
 from adapter.parts import Part
@@ -108,14 +109,13 @@ class Stage:
     def _start(self, *arguments: str, **changes: str) -> "subprocess.Popen[bytes]":
         """One command of the adapter's, in a session of its own: Ctrl-C is for us alone."""
         with (self.folder / "adapter.log").open("ab") as log:
-            process = subprocess.Popen(
+            process = popen(
                 [sys.executable, "-m", "adapter", *arguments],
                 cwd=ROOT,
                 env=self._environ | changes,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
             )
         self._running.append(process)
         return process

@@ -5,7 +5,6 @@ import dataclasses
 import datetime as dt
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import psycopg
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from adapter import senders
+from adapter.children import popen
 from adapter.config import Policy
 from adapter.embedded import EmbeddedServer
 from adapter.sources import load_one
@@ -118,7 +118,7 @@ def running_site() -> Iterator[Site]:
         environ = environment(
             folder / "data", ADAPTER_MAPPINGS_DIR=str(mappings), ADAPTER_USERS=users
         )
-        process = subprocess.Popen([*ADAPTER, "run"], env=environ)
+        process = popen([*ADAPTER, "run"], env=environ)
         running = Running(environ, process)
         try:
             wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)

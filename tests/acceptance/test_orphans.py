@@ -1,0 +1,244 @@
+"""Whoever is killed leaves no PostgreSQL and no other child behind, ten seconds later."""
+
+import contextlib
+import os
+import pty
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from adapter import embedded
+from adapter.children import popen
+from adapter.embedded import EmbeddedServer
+from tests.acceptance.browser.site import CHROMIUM
+from tests.paths import ROOT
+from tests.running import ADAPTER, Running, environment, is_ready
+from tests.upstream import served_sandbox
+from tests.waiting import wait_until
+
+SECONDS = 10.0
+
+
+def family_of(pid: int) -> list[psutil.Process]:
+    """A process and all that come from it."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def names_of(family: list[psutil.Process]) -> set[str]:
+    """Words of their command lines, without folders."""
+    words = set()
+    for process in family:
+        with contextlib.suppress(psutil.Error):
+            words |= {Path(word).name for word in process.cmdline()}
+    return words
+
+
+def left_of(family: list[psutil.Process]) -> list[str]:
+    """Those that live ten seconds later; they are killed then."""
+    deadline = time.monotonic() + SECONDS
+    while (left := [process for process in family if lives(process)]) and (
+        time.monotonic() < deadline
+    ):
+        time.sleep(0.05)
+    told = [f"{process.name()} {process.cmdline()}" for process in left]
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    return told
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it does anything yet: a zombie only waits for its parent."""
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def killed(process: "subprocess.Popen[bytes]", number: int) -> list[str]:
+    """What is left of a process and its family ten seconds after this signal."""
+    family = family_of(process.pid)
+    process.send_signal(number)
+    left = left_of(family)
+    process.wait()
+    return left
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
+    start: Callable[..., Running], lead: Path, number: int
+) -> None:
+    """PostgreSQL stays as long as the worker needs it."""
+    with served_sandbox() as upstream:
+        addressed = {"PROPEXO_TOKEN": "sandbox", "PROPEXO_BASE_URL": upstream.url}
+        running = start(**addressed)
+        upstream.fault({"delay": 3})
+        assert running.send(lead).startswith("202 ")
+        wait_until(upstream.posts, "the POST is open")
+        assert {"gunicorn", "worker", "postgres"} <= names_of(family_of(running.process.pid))
+
+        assert killed(running.process, number) == []
+
+        again = start(**addressed)
+        wait_until(lambda: again.states() == ["booked"], "the lead is booked", 60)
+        (booking,) = again.bookings()
+        assert "unknown" not in again.adapter("show", str(booking["id"])).stdout
+        assert len(upstream.posts()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_hangs_is_killed_and_its_lead_is_posted_once(
+    start: Callable[..., Running], lead: Path, number: int
+) -> None:
+    """A worker in a POST that takes for ever, a web process that is frozen, a client of ours."""
+    with served_sandbox() as upstream, contextlib.ExitStack() as stack:
+        running = start(
+            PROPEXO_TOKEN="sandbox",
+            PROPEXO_BASE_URL=upstream.url,
+            ADAPTER_PROPEXO_TIMEOUT_SECONDS="40",
+        )
+        upstream.fault({"delay": 30})
+        assert running.send(lead).startswith("202 ")
+        wait_until(upstream.posts, "the POST is open")
+        url = EmbeddedServer(Path(running.environ["ADAPTER_DATA_DIR"])).url
+        stack.enter_context(contextlib.closing(psycopg.connect(url)))
+        running.part("gunicorn").suspend()
+
+        assert killed(running.process, number) == []
+
+        assert running.states() == ["sending"]
+        assert len(upstream.posts()) == 1
+
+
+def test_a_run_whose_terminal_is_closed_leaves_nothing(data_folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    environ = environment(data_folder / "data")
+    terminal = [sys.executable, "-c", TERMINAL, *ADAPTER, "run"]
+    running = Running(environ, popen(terminal, env=environ, stdin=theirs, stdout=theirs))
+    os.close(theirs)
+    wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
+    family = family_of(running.process.pid)
+
+    os.close(ours)
+
+    left = left_of(family)
+    running.process.wait()
+    assert left == []
+
+
+#: Makes its standard input the terminal of its session, and becomes another program.
+TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_demo_leaves_nothing(data_folder: Path, number: int) -> None:
+    environ = os.environ | {"TMPDIR": str(data_folder)}
+    demo = popen([*ADAPTER, "demo"], env=environ, stdout=subprocess.DEVNULL)
+    wanted = {"gunicorn", "worker", "sandbox", "postgres"}
+    wait_until(lambda: wanted <= names_of(family_of(demo.pid)), "its parts run", 60)
+
+    assert killed(demo, number) == []
+
+    if number != signal.SIGKILL:
+        assert list(data_folder.glob("adapter-demo-*")) == []
+
+
+@pytest.fixture
+def held() -> Iterator["subprocess.Popen[bytes]"]:
+    """A command that has started the embedded PostgreSQL for itself, and hangs."""
+    with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
+        words = [sys.executable, "-c", HOLD, folder]
+        process = popen(words, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.stdout.close()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from adapter.embedded import EmbeddedServer
+
+with EmbeddedServer(Path(sys.argv[1])).running():
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("also", [True, False], ids=["its guard too", "it alone"])
+def test_a_killed_command_leaves_no_postgresql(held: "subprocess.Popen[bytes]", also: bool) -> None:
+    (guard,) = [one for one in family_of(held.pid) if "guard.py" in names_of([one])]
+    if also:
+        guard.kill()
+
+    assert killed(held, signal.SIGKILL) == []
+
+
+#: A test for a run of pytest of its own. It hangs with everything that tests start.
+BLOCKED = """
+import pathlib
+import threading
+
+import pytest
+
+from tests.acceptance.browser.conftest import browser
+from tests.paths import MAPPINGS
+from tests.serving import served
+
+
+def test_blocked(start, database{browser}):
+    with served(MAPPINGS, database, RENTFEED_SECRET="1", LEASEBOT_SECRET="2", TYPEFORM_SECRET="3"):
+        start()
+        pathlib.Path({ready!r}).touch()
+        threading.Event().wait(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("options", [[], ["-n", "1"]], ids=["one process", "xdist"])
+def test_a_killed_run_of_tests_leaves_nothing(
+    data_folder: Path, options: list[str], number: int
+) -> None:
+    ready = data_folder / "ready"
+    file = data_folder / "test_blocked.py"
+    file.write_text(BLOCKED.format(ready=str(ready), browser=", browser" if CHROMIUM else ""))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", *options]
+    command += ["-p", "tests.acceptance.conftest"]
+    command += [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", str(file)]
+    environ = os.environ | {"TMPDIR": str(data_folder)}
+    with (data_folder / "said").open("wb") as said:
+        run = popen(command, cwd=ROOT, env=environ, stdout=said, stderr=said)
+    wait_until(lambda: ready.exists() or run.poll() is not None, "the test hangs", 90)
+    assert run.poll() is None, (data_folder / "said").read_text()
+    wanted = {"gunicorn", "worker", "sandbox", "postgres"} | ({"chromium"} if CHROMIUM else set())
+    assert wanted <= names_of(family_of(run.pid))
+
+    assert killed(run, number) == []
+
+
+def test_a_server_that_waits_for_its_last_client_makes_way_for_the_next(data_folder: Path) -> None:
+    server = EmbeddedServer(data_folder)
+    first = server.spawn()
+    server.wait(first)
+    with contextlib.closing(psycopg.connect(server.url)):
+        first.terminate()
+        wait_until(lambda: not server.is_running(), "it takes no more clients")
+
+        second = server.spawn()
+        server.wait(second)
+
+    assert first.wait(10) == 0
+    embedded.stop(second)
