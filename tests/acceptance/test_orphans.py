@@ -1,6 +1,7 @@
 """Whoever is killed leaves no PostgreSQL and no other child behind, ten seconds later."""
 
 import contextlib
+import json
 import os
 import pty
 import signal
@@ -90,7 +91,7 @@ def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
         again = start(**addressed)
         wait_until(lambda: again.states() == ["booked"], "the lead is booked", 60)
         (booking,) = again.bookings()
-        assert "unknown" not in again.adapter("show", str(booking["id"])).stdout
+        assert "unknown" not in again.adapter("show", str(booking.id)).stdout
         assert len(upstream.posts()) == 1
 
 
@@ -114,7 +115,9 @@ def test_what_hangs_is_killed_and_its_lead_is_posted_once(
 
         assert killed(running.process, number) == []
 
-        assert running.states() == ["sending"]
+        # The command starts PostgreSQL, which has ended too.
+        listed = json.loads(running.adapter("bookings", "--json").stdout)["bookings"]
+        assert [booking["state"] for booking in listed] == ["sending"]
         assert len(upstream.posts()) == 1
 
 

@@ -11,7 +11,7 @@ from adapter import receiver
 from adapter.answers import sentence_name
 from adapter.config import Settings
 from adapter.entrances import verifier_of
-from adapter.events import Attempt, BookingState
+from adapter.events import Attempt, Booking, BookingState
 from adapter.exceptions import NotPossible
 from adapter.pace import WINDOW
 from adapter.pipeline import Pipeline
@@ -285,6 +285,48 @@ def test_another_contact_under_a_booked_key_waits_for_a_person(
     (changed,) = house.story(newest.id).bookings
     assert (changed.state, changed.reason) == (BookingState.HELD, "changed_after_first")
     assert len(upstream.posts()) == 1
+
+
+def changed_to(house: House, payload: Any) -> Booking:
+    """The booking of a lead that came again, changed, under its old key."""
+    receipt = house.receive("rentfeed", payload)
+    assert receipt.is_repeat
+    assert receipt.changed_id is not None
+    house.pipeline.map_event(receipt.changed_id)
+    (booking,) = house.story(receipt.changed_id).bookings
+    return booking
+
+
+def test_each_change_under_one_key_is_an_event_of_its_own(house: House) -> None:
+    house.mapped("rentfeed", lead(1))
+    second, third = (changed_to(house, lead(1, time=time)) for time in ("4:00 PM", "5:00 PM"))
+
+    assert second.event_id != third.event_id
+    assert (house.state(second.id), third.state) == (BookingState.SUPERSEDED, PENDING)
+
+
+def test_a_lead_that_changes_its_contact_twice_waits_once(house: House, upstream: Upstream) -> None:
+    """Nobody but the key tells that these three people are one."""
+    house.mapped("rentfeed", lead(1))
+    for number in (2, 3):
+        newest = changed_to(house, lead(1, email=f"person{number}@example.com"))
+    settle(house)
+
+    (posted,) = upstream.posts()
+    assert posted["email_1"] == "person3@example.com"
+    assert house.state(newest.id) is BOOKED
+
+
+def test_one_key_twice_in_one_webhook_is_one_booking(house: House) -> None:
+    """The two are at two communities, so that nothing but the key tells."""
+    handoff = sample("leasebot-handoff.json")
+    first_tour, second_tour = handoff["handoff"]["tours"]
+    second_tour["id"] = first_tour["id"]
+    first, second = house.mapped("leasebot", handoff)
+
+    assert first.community != second.community
+    assert first.state is PENDING
+    assert (second.state, second.reason) == (BookingState.DUPLICATE, "item_seen_before")
 
 
 def test_a_query_that_nobody_signed_makes_no_new_event(house: House) -> None:

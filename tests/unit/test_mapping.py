@@ -16,6 +16,7 @@ from adapter.config import Policy
 from adapter.events import Kind
 from adapter.mapping import Delivery, Item, Mapped, Outcome
 from adapter.mapping.fields import Field
+from adapter.mapping.scope import Scope
 from adapter.paths import path_from_text
 from adapter.sources import Source
 from adapter.sources.loading import load_files
@@ -194,6 +195,23 @@ def test_ignore_comes_before_cancellation_and_both_before_accept(tmp_path: Path)
     assert mapped.outcome is Outcome.CANCELLATION
     assert only_item(mapped).starts_at is not None, "so that the earlier booking can be found"
     assert map_json(source, LEAD | {"kind": "tour"}).outcome is Outcome.BOOK
+
+
+def test_each_group_of_a_cancellation_is_enough(tmp_path: Path) -> None:
+    groups = [{"kind": "off"}, {"kind": "gone", "final": True}]
+    source = source_of(tmp_path, LEAD | {"kind": "tour", "final": False}, cancellation=groups)
+    outcomes = {
+        kind: map_json(source, LEAD | {"kind": kind, "final": True}).outcome
+        for kind in ("off", "gone", "tour")
+    }
+
+    assert outcomes == {
+        "off": Outcome.CANCELLATION,
+        "gone": Outcome.CANCELLATION,
+        "tour": Outcome.BOOK,
+    }
+    only_half = map_json(source, LEAD | {"kind": "gone", "final": False})
+    assert only_half.outcome is Outcome.BOOK
 
 
 def test_a_cancellation_never_has_the_key_of_the_booking(tmp_path: Path) -> None:
@@ -828,6 +846,7 @@ def test_a_key_with_a_missing_part_is_no_key(tmp_path: Path) -> None:
     for part in ({}, {"part": " "}, {"part": ["a", "b"]}, {"part": {"a": 1}}):
         mapped = map_json(source, LEAD | part)
         assert mapped.dedupe_key is None
+        assert only_item(mapped).dedupe_key is None
         assert mapped.outcome is Outcome.BOOK, "the caller takes the hash of the bytes"
 
 
@@ -863,3 +882,25 @@ def test_unreadable_notes_and_objects_in_templates_leave_the_line_out(tmp_path: 
         item = only_item(map_json(source, lead | {"questions": strange}))
         assert item.appointment["notes"] == "Unit: 2B"
     assert only_item(map_json(source, lead)).appointment["notes"] == "Asked: a, b\nUnit: 2B"
+
+
+def test_a_default_stands_for_nothing_and_never_for_what_cannot_be_read(tmp_path: Path) -> None:
+    """Two people who ask for "a dozen" would else be told to be one."""
+    field = {"from": ["people", "guests"], "default": 1}
+    source = source_of(tmp_path, LEAD | {"people": 2, "guests": 2}, {"number_of_occupants": field})
+
+    def occupants(**said: Any) -> Any:
+        item = only_item(map_json(source, LEAD | said))
+        return item.appointment.get("number_of_occupants"), bool(item.reasons)
+
+    assert occupants() == (1, False)
+    assert occupants(people=" ", guests=3) == (3, False)
+    assert occupants(people="a dozen") == (None, True)
+    assert occupants(people="a dozen", guests=3) == (None, True), "the first that says something"
+
+
+def test_a_name_of_the_mapping_hides_what_the_payload_calls_so() -> None:
+    scope = Scope(payload={"item": {"id": "theirs"}, "other": 1}, names={"item": {"id": "ours"}})
+
+    assert scope.read(path_from_text("item.id")) == "ours"
+    assert scope.read(path_from_text("other")) == 1

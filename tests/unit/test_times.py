@@ -417,6 +417,28 @@ def test_zones_have_several_names(name: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "january", "july"),
+    [
+        ("Hawaiian", -10, -10),
+        ("Alaskan", -9, -8),
+        ("Pacific", -8, -7),
+        ("US Mountain", -7, -7),
+        ("Mountain", -7, -6),
+        ("Canada Central", -6, -6),
+        ("Central", -6, -5),
+        ("Eastern", -5, -4),
+        ("US Eastern", -5, -4),
+        ("Atlantic", -4, -3),
+    ],
+)
+def test_windows_names_keep_the_hours_of_their_place(name: str, january: int, july: int) -> None:
+    zone = zone_from_name(f"{name} Standard Time")
+    hours = [dt.datetime(2026, month, 1, 12, tzinfo=zone).utcoffset() for month in (1, 7)]
+
+    assert hours == [dt.timedelta(hours=january), dt.timedelta(hours=july)]
+
+
+@pytest.mark.parametrize(
     "name",
     [
         *["", "Denver", "america/denver", "MDT", "EST", "MST", "GMT-7", "-07:00", "-5", -5, 5.0],
