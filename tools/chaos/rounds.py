@@ -16,7 +16,7 @@ from tools.chaos.leads import Journey, journeys
 from tools.chaos.record import read
 from tools.chaos.senders import Senders
 from tools.chaos.stage import Stage
-from tools.chaos.watch import Watch
+from tools.chaos.watch import LOOK_SECONDS, Watch
 
 #: Nothing may have moved for this long: longer than one call of the adapter's takes.
 STILL_SECONDS = 2.5
@@ -57,7 +57,9 @@ def run(plan: Plan) -> Generator[Round, None, None]:
     try:
         with (
             Stage(folder) as stage,
-            Store(stage.database_url, size=2) as store,  # it comes back after each fault
+            # It comes back after each fault. Meanwhile nobody waits longer than for one look,
+            # since the same thread brings the second worker back.
+            Store(stage.database_url, size=2, wait_seconds=LOOK_SECONDS) as store,
             Watch(stage, store) as watch,
         ):
             for number in range(1, plan.rounds + 1):
