@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test chaos check bench format docs pictures lock clean
+.PHONY: help demo run test coverage chaos check bench format docs pictures lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -29,6 +29,9 @@ run: .venv/ready ## run everything on this machine: PostgreSQL, web, worker, san
 
 test: .venv/ready ## run the tests
 	@$(BIN)/python -m pytest
+
+coverage: .venv/ready ## run the tests, and measure which branches they reach and which are slow
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term --durations=10
 
 ROUNDS ?= 3
 SEED ?= 1
@@ -66,4 +69,4 @@ lock: ## compile requirements/ anew from pyproject.toml
 	$(COMPILE) pyproject.toml --extra embedded --extra dev -o requirements/dev.txt
 
 clean: ## remove .venv and what the tools left (not var/, which holds data)
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import http.client
-import os
 import subprocess
 import time
 import urllib.parse
@@ -15,7 +14,7 @@ import yaml
 
 from adapter.config import Settings
 from adapter.processes import free_port, web_command
-from tests.running import ADAPTER
+from tests.running import ADAPTER, kept_environ
 from tests.upstream import Upstream
 from tests.waiting import wait_until
 
@@ -123,7 +122,7 @@ def served(
     command = web_command(Settings(port=port, web_workers=1, web_threads=threads))
     if entry is not None:
         command = [*command[: command.index("--config")], entry]
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    kept = kept_environ()
     given = {"DATABASE_URL": database, "ADAPTER_MAPPINGS_DIR": str(folder)}
     process = subprocess.Popen(command, env=kept | given | environ, cwd=ROOT)
     try:
@@ -162,7 +161,7 @@ def working(
     folder: Path, database: str, upstream: Upstream, environ: dict[str, str]
 ) -> Iterator[None]:
     """A worker, for the time of the block."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    kept = kept_environ()
     given = {
         "DATABASE_URL": database,
         "ADAPTER_MAPPINGS_DIR": str(folder),

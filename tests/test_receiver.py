@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import http.client
 import json
-import os
 import socket
 import subprocess
 import threading
@@ -20,6 +19,7 @@ from adapter.config import Settings
 from adapter.embedded import EmbeddedServer
 from adapter.processes import free_port, web_command
 from adapter.sources import Source, load
+from tests.running import kept_environ
 from tests.waiting import wait_until
 
 MAPPINGS = Path(__file__).parent.parent / "mappings"
@@ -81,7 +81,7 @@ def start_web(
     command = web_command(settings)
     if is_hasty:
         command[command.index("adapter.serving.Worker")] = "tests.hasty_web.Worker"
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    kept = kept_environ()
     return subprocess.Popen(
         command,
         env=kept
