@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test acceptance chaos check bench format docs pictures lock clean
+.PHONY: help demo run test acceptance coverage chaos check bench format docs pictures lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -28,13 +28,18 @@ run: .venv/ready ## run everything on this machine: PostgreSQL, web, worker, san
 	@$(BIN)/adapter run
 
 # Tests marked `timed` never run beside each other, nor do the tests of one acceptance module.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_OPTIONS)
 
 test: .venv/ready ## run the unit and integration tests, and the demo from end to end
 	@$(PYTEST) tests/unit tests/integration tests/acceptance/test_demo.py
 
 acceptance: .venv/ready ## run the tests that start real processes, stop servers, drive a browser
 	@$(PYTEST) tests/acceptance
+
+coverage: .venv/ready ## run all tests, measure which branches they reach and name the ten slowest
+	@$(MAKE) --no-print-directory test PYTEST_OPTIONS="--cov --cov-report= --durations=10"
+	@$(MAKE) --no-print-directory acceptance PYTEST_OPTIONS="--cov --cov-append --cov-report= --durations=10"
+	@$(BIN)/coverage report
 
 ROUNDS ?= 3
 SEED ?= 1
@@ -72,4 +77,4 @@ lock: ## compile requirements/ anew from pyproject.toml
 	$(COMPILE) pyproject.toml --extra embedded --extra dev -o requirements/dev.txt
 
 clean: ## remove .venv and what the tools left (not var/, which holds data)
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,7 +1,6 @@
 """A running gunicorn over the bundled mappings."""
 
 import dataclasses
-import os
 import socket
 import subprocess
 
@@ -14,6 +13,7 @@ from adapter.processes import web_command
 from adapter.sources import Source
 from tests.house import loaded
 from tests.paths import MAPPINGS
+from tests.running import kept_environ
 
 SECRETS = {
     "RENTFEED_SECRET": "a-secret-of-rentfeed",
@@ -73,7 +73,7 @@ def start_web(
     command = web_command(settings)
     if is_hasty:
         command[command.index("adapter.serving.Worker")] = "tests.hasty_web.Worker"
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    kept = kept_environ()
     return popen(
         command,
         env=kept

@@ -22,6 +22,8 @@ from tests.upstream import Upstream
 
 SECRETS = {"RENTFEED_SECRET": "one", "LEASEBOT_SECRET": "two", "TYPEFORM_SECRET": "three"}
 ADAPTER = (sys.executable, "-m", "adapter")
+#: What a process of a test's has of our environment. The last one lets its coverage be measured.
+KEPT = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG")
 
 
 @dataclasses.dataclass
@@ -90,10 +92,14 @@ def adapter(environ: dict[str, str], *arguments: str) -> "subprocess.CompletedPr
     )
 
 
+def kept_environ() -> dict[str, str]:
+    """Return the part of our environment that a process of a test's gets."""
+    return {name: os.environ[name] for name in KEPT if name in os.environ}
+
+
 def environment(folder: Path, **changes: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return (
-        kept
+        kept_environ()
         | SECRETS
         | {
             "ADAPTER_DATA_DIR": str(folder),

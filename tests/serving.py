@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import http.client
-import os
 import subprocess
 import time
 import urllib.parse
@@ -18,7 +17,7 @@ from adapter.config import Settings
 from adapter.processes import web_command
 from tests.paths import ROOT
 from tests.ports import free_port
-from tests.running import ADAPTER
+from tests.running import ADAPTER, kept_environ
 from tests.upstream import Upstream
 from tests.waiting import wait_until
 
@@ -124,7 +123,7 @@ def served(
     command = web_command(Settings(port=port, web_workers=1, web_threads=threads))
     if entry is not None:
         command = [*command[: command.index("--config")], entry]
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    kept = kept_environ()
     given = {"DATABASE_URL": database, "ADAPTER_MAPPINGS_DIR": str(folder)}
     process = popen(command, env=kept | given | environ, cwd=ROOT)
     try:
@@ -163,7 +162,7 @@ def working(
     folder: Path, database: str, upstream: Upstream, environ: dict[str, str]
 ) -> Iterator[None]:
     """A worker, for the time of the block."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    kept = kept_environ()
     given = {
         "DATABASE_URL": database,
         "ADAPTER_MAPPINGS_DIR": str(folder),

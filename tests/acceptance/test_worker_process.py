@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from adapter.embedded import EmbeddedServer
 from adapter.pulse import DEAD
 from tests.house import SECRETS, House, tour
 from tests.paths import MAPPINGS
-from tests.running import Running
+from tests.running import Running, kept_environ
 from tests.upstream import Upstream
 from tests.waiting import wait_until
 
@@ -67,7 +66,7 @@ main()
 def broken_worker(
     house: House, upstream: Upstream, part: str, fault: str, limits: tuple[float, float, float]
 ) -> Iterator["subprocess.Popen[str]"]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    kept = kept_environ()
     given = {
         "DATABASE_URL": house.pipeline.store.url,
         "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
