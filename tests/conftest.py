@@ -15,7 +15,7 @@ import pytest
 
 from adapter import children, embedded, store
 from adapter.embedded import EmbeddedServer
-from tests.databases import created, delete_rows, run_sql, url_of
+from tests.databases import created, delete_rows, run_sql, set_durable, url_of
 from tests.house import START, House
 from tests.installed import server_for_tests
 from tests.upstream import Upstream, served_sandbox
@@ -58,9 +58,7 @@ def postgres() -> Iterator[EmbeddedServer]:
         server = server_for_tests(Path(folder))
         process: subprocess.Popen[bytes] = server.spawn()
         server.wait(process)
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-            run_sql(server.url, f"ALTER SYSTEM SET {setting} = off")  # this machine may crash
-        run_sql(server.url, "SELECT pg_reload_conf()")
+        set_durable(server, is_durable=False)  # nobody needs these data after a crash
         yield server
         embedded.stop(process)
 

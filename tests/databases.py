@@ -70,3 +70,10 @@ def created(server: EmbeddedServer, statement: str = "") -> Iterator[str]:
     run_sql(server.url, f"CREATE DATABASE {name} {statement}")
     yield url_of(server, name)
     run_sql(server.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def set_durable(server: EmbeddedServer, *, is_durable: bool) -> None:
+    """Have a server wait for the disk at each commit, or not."""
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        run_sql(server.url, f"ALTER SYSTEM SET {setting} = {'on' if is_durable else 'off'}")
+    run_sql(server.url, "SELECT pg_reload_conf()")

@@ -5,6 +5,7 @@ Nothing here looks at how fast anything is.
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,19 @@ from bench.__main__ import main
 from bench.load import Answers, Requests
 from bench.rounds import TINY, microseconds, turned
 from bench.tables import Goal, Row, text_from_rows
+from tests.databases import set_durable
 from tests.paths import MAPPINGS
 from tests.ports import free_port
 
 SAMPLE = (MAPPINGS / "samples" / "rentfeed-tour.json").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def durable(postgres: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """Let the server of the tests write to the disk, as the bench insists on."""
+    set_durable(postgres, is_durable=True)
+    yield postgres
+    set_durable(postgres, is_durable=False)
 
 
 def row(**changes: Any) -> Row:
@@ -78,7 +88,7 @@ def test_verify_has_a_row_for_each_scheme() -> None:
 
 @pytest.mark.parametrize("has_wrk", [True, False], ids=["wrk", "own client"])
 def test_acknowledge_stands_beside_both_servers(
-    has_wrk: bool, postgres: EmbeddedServer, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+    has_wrk: bool, durable: EmbeddedServer, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADAPTER_DATA_DIR", str(data_folder))
     if has_wrk and load.client() != "wrk":
@@ -86,7 +96,7 @@ def test_acknowledge_stands_beside_both_servers(
     if not has_wrk:
         monkeypatch.setattr("bench.load.client", lambda: "bench.client")
     monkeypatch.setattr("bench.peers.shutil.which", lambda name: None)
-    rows = bench("acknowledge", "--server", postgres.url)
+    rows = bench("acknowledge", "--server", durable.url)
     assert_measured(rows)
     assert [(one["what"], one["beside"]) for one in rows] == [
         ("2 conn., rate", "one INSERT"),
@@ -107,13 +117,13 @@ def test_acknowledge_stands_beside_both_servers(
 def test_each_section_has_its_rows(
     section: str,
     words: list[str],
-    postgres: EmbeddedServer,
+    durable: EmbeddedServer,
     data_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ADAPTER_DATA_DIR", str(data_folder))
-    assert_rows(bench(section, "--server", postgres.url), words)
-    with psycopg.connect(postgres.url) as connection:
+    assert_rows(bench(section, "--server", durable.url), words)
+    with psycopg.connect(durable.url) as connection:
         left = connection.execute("SELECT datname FROM pg_database WHERE datname ~ '^bench_'")
         assert left.fetchall() == [], "what was made on somebody's server is dropped"
 

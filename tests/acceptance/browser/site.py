@@ -17,10 +17,11 @@ from adapter import senders
 from adapter.children import popen
 from adapter.config import Policy
 from adapter.embedded import EmbeddedServer
+from adapter.signin import new_user
 from adapter.sources import load_one
 from tests.house import MAPPINGS, sample
 from tests.running import ADAPTER, SECRETS, Running, environment, is_ready, is_up
-from tests.users import PASSWORD, user
+from tests.users import PASSWORD
 from tests.waiting import wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -113,7 +114,7 @@ def running_site() -> Iterator[Site]:
         shutil.copytree(MAPPINGS, mappings)
         users = ",".join(
             f"{known.name}:{known.role}:{known.password}"
-            for known in (user("ana"), user("rob", "read"))
+            for known in (new_user("ana", PASSWORD, "operate"), new_user("rob", PASSWORD, "read"))
         )
         environ = environment(
             folder / "data", ADAPTER_MAPPINGS_DIR=str(mappings), ADAPTER_USERS=users
