@@ -17,9 +17,11 @@ from adapter.pace import WINDOW
 from adapter.pipeline import Pipeline
 from adapter.propexo import Propexo
 from adapter.repairs import Repairs
+from adapter.sending import LEASE_MARGIN_SECONDS
 from adapter.store import Filter, GateRow, Store
 from adapter.store.statements import STATEMENTS
-from tests.house import START, House, sample, settle, tour
+from tests.house import START, TIMEOUT_SECONDS, House, sample, settle, tour
+from tests.test_store import tasks
 from tests.upstream import Upstream, served_sandbox
 from tests.waiting import wait_until
 
@@ -171,6 +173,36 @@ def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
     house.send()
     assert house.state(newer.id) is BookingState.SUBMITTED
     assert [post["appointment_time"] for post in upstream.posts()] == ["20:30:00", "22:00:00"]
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_whoever_waited_for_an_outcome_is_woken_by_it(
+    house: House, upstream: Upstream, status: int
+) -> None:
+    """The lane that was woken for the newer one found the older one on the wire, and ended."""
+    house.mapped("rentfeed", same_person(1))
+    attempt = house.pipeline.sender._next()
+    assert isinstance(attempt, Attempt)
+    house.clock.advance(1)
+    house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    with house.pipeline.store.transaction() as leads:
+        leads.connection.execute("DELETE FROM procrastinate_jobs")
+    upstream.fault({"status": status})
+    house.pipeline.sender._send(attempt)
+
+    assert "send" in [name for name, _ in tasks(house.pipeline.store)]
+
+
+def test_a_sender_is_taken_for_dead_only_when_its_lease_is_over(house: House) -> None:
+    (booking,) = house.mapped("rentfeed", lead(1))
+    assert isinstance(house.pipeline.sender._next(), Attempt)
+    states = []
+    for _ in range(2):
+        house.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS - 1)
+        house.pipeline.recover()
+        states.append(house.state(booking.id))
+
+    assert states == [BookingState.SENDING, BookingState.UNKNOWN]
 
 
 def test_the_senders_own_time_decides_who_is_newer(house: House, upstream: Upstream) -> None:

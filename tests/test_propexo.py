@@ -112,6 +112,7 @@ def test_each_fault_has_one_meaning(
         client(upstream.url, seconds=1.0).create(attempt())
 
     assert type(caught.value) is error
+    assert caught.value.status == fault.get("status"), "the first answer counts, and no other"
     assert len(upstream.appointments()) == booked
     assert len(upstream.posts()) == 1
 
