@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from adapter.events import Booking, BookingState
+from adapter.events import Attempt, Booking, BookingState
 from adapter.store import NewEvent, Store
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
@@ -61,3 +61,54 @@ def booking(state: BookingState, **changes: Any) -> Booking:
         "person_keys": (),
     }
     return Booking(**given | changes)
+
+
+REQUEST = {
+    "integration_id": "int_7Qm2",
+    "community_id": "com_maple",
+    "attribution_id": "att_website_m",
+    "appointment_date": "2030-03-14",
+    "appointment_time": "20:30:00",
+    "last_name": "Okafor",
+    "email_1": "dana.okafor@example.com",
+}
+
+
+def attempt(**changes: Any) -> Attempt:
+    return Attempt(
+        id=1,
+        booking_id=1,
+        request=REQUEST | changes,
+        started_at=NOW,
+        finished_at=None,
+        outcome=None,
+        status=None,
+        answer=None,
+    )
+
+
+def other(
+    id_: int,
+    starts_at: dt.datetime | None,
+    asked_at: dt.datetime,
+    state: BookingState = BookingState.BOOKED,
+    event_id: int = 1,
+) -> Booking:
+    return Booking(
+        id=id_,
+        event_id=event_id,
+        source="rentfeed",
+        state=state,
+        community="maple-court",
+        timezone="America/Denver",
+        starts_at=starts_at,
+        appointment={},
+        reasons=(),
+        job_id=None,
+        due_at=None,
+        created_at=NOW,
+        updated_at=NOW,
+        reason=None,
+        asked_at=asked_at,
+        person_keys=(1,),
+    )

@@ -17,10 +17,12 @@ from adapter.pace import WINDOW
 from adapter.pipeline import Pipeline
 from adapter.propexo import Propexo
 from adapter.repairs import Repairs
+from adapter.sending import LEASE_MARGIN_SECONDS
 from adapter.store import Filter, GateRow, Store
 from adapter.store.statements import STATEMENTS
-from tests.house import START, House, sample, settle
+from tests.house import START, TIMEOUT_SECONDS, House, sample, settle
 from tests.leads import lead, look, same_person, surname
+from tests.rows import tasks
 from tests.upstream import Upstream, served_sandbox
 from tests.waiting import wait_until
 
@@ -148,6 +150,36 @@ def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
     house.send()
     assert house.state(newer.id) is BookingState.SUBMITTED
     assert [post["appointment_time"] for post in upstream.posts()] == ["20:30:00", "22:00:00"]
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_whoever_waited_for_an_outcome_is_woken_by_it(
+    house: House, upstream: Upstream, status: int
+) -> None:
+    """The lane that was woken for the newer one found the older one on the wire, and ended."""
+    house.mapped("rentfeed", same_person(1))
+    attempt = house.pipeline.sender._next()
+    assert isinstance(attempt, Attempt)
+    house.clock.advance(1)
+    house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    with house.pipeline.store.transaction() as leads:
+        leads.connection.execute("DELETE FROM procrastinate_jobs")
+    upstream.fault({"status": status})
+    house.pipeline.sender._send(attempt)
+
+    assert "send" in [name for name, _ in tasks(house.pipeline.store)]
+
+
+def test_a_sender_is_taken_for_dead_only_when_its_lease_is_over(house: House) -> None:
+    (booking,) = house.mapped("rentfeed", lead(1))
+    assert isinstance(house.pipeline.sender._next(), Attempt)
+    states = []
+    for _ in range(2):
+        house.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS - 1)
+        house.pipeline.recover()
+        states.append(house.state(booking.id))
+
+    assert states == [BookingState.SENDING, BookingState.UNKNOWN]
 
 
 def test_the_senders_own_time_decides_who_is_newer(house: House, upstream: Upstream) -> None:
@@ -362,11 +394,13 @@ def test_soon_tours_go_first_then_the_sources_take_turns(house: House, upstream:
         house.mapped("rentfeed", lead(number, day=20))
     form = sample("website-response.json")
     house.mapped("website", form)
-    house.mapped("rentfeed", lead(9, day=3, time="10:00 AM"))
+    for number, time in ((8, "10:30 AM"), (9, "10:00 AM")):
+        house.mapped("rentfeed", lead(number, day=3, time=time))
     house.send()
 
-    first, second, third, fourth, soon = map(surname, (1, 2, 3, 4, 9))
-    assert order_of_posts(upstream) == [soon, "Okafor-Lindqvist", first, second, third, fourth]
+    soon = [surname(9), surname(8)]  # one after the other, though it is the form's turn between
+    in_turn = ["Okafor-Lindqvist", *map(surname, (1, 2, 3, 4))]
+    assert order_of_posts(upstream) == soon + in_turn
 
 
 def test_weights_give_a_source_more_turns(opened: Store, upstream: Upstream) -> None:

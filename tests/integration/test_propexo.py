@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from adapter.events import Attempt
 from adapter.exceptions import (
     NotAuthorised,
     NotSent,
@@ -21,32 +20,10 @@ from adapter.exceptions import (
 )
 from adapter.propexo import Propexo, WriteStatus, reasons_from
 from adapter.propexo.exchange import Body
+from tests.rows import REQUEST, attempt
 from tests.upstream import Upstream, says, served_sandbox
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
-
-REQUEST = {
-    "integration_id": "int_7Qm2",
-    "community_id": "com_maple",
-    "attribution_id": "att_website_m",
-    "appointment_date": "2030-03-14",
-    "appointment_time": "20:30:00",
-    "last_name": "Okafor",
-    "email_1": "dana.okafor@example.com",
-}
-
-
-def attempt(**changes: Any) -> Attempt:
-    return Attempt(
-        id=1,
-        booking_id=1,
-        request=REQUEST | changes,
-        started_at=NOW,
-        finished_at=None,
-        outcome=None,
-        status=None,
-        answer=None,
-    )
 
 
 @pytest.fixture
@@ -112,6 +89,7 @@ def test_each_fault_has_one_meaning(
         client(upstream.url, seconds=1.0).create(attempt())
 
     assert type(caught.value) is error
+    assert caught.value.status == fault.get("status"), "the first answer counts, and no other"
     assert len(upstream.appointments()) == booked
     assert len(upstream.posts()) == 1
 

@@ -8,39 +8,13 @@ import pytest
 from adapter import order
 from adapter.events import Booking, BookingState, Kind
 from adapter.order import Verdict, judge
+from tests.rows import other
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 TWO, FOUR = NOW + dt.timedelta(days=2, hours=2), NOW + dt.timedelta(days=2, hours=4)
 EARLY, LATE = NOW - dt.timedelta(minutes=9), NOW - dt.timedelta(minutes=1)
 LONG_AGO = NOW - dt.timedelta(days=30)
 PENDING, BOOKED, UNKNOWN = BookingState.PENDING, BookingState.BOOKED, BookingState.UNKNOWN
-
-
-def other(
-    id_: int,
-    starts_at: dt.datetime | None,
-    asked_at: dt.datetime,
-    state: BookingState = BOOKED,
-    event_id: int = 1,
-) -> Booking:
-    return Booking(
-        id=id_,
-        event_id=event_id,
-        source="rentfeed",
-        state=state,
-        community="maple-court",
-        timezone="America/Denver",
-        starts_at=starts_at,
-        appointment={},
-        reasons=(),
-        job_id=None,
-        due_at=None,
-        created_at=NOW,
-        updated_at=NOW,
-        reason=None,
-        asked_at=asked_at,
-        person_keys=(1,),
-    )
 
 
 def card(id_: int, asked_at: dt.datetime, state: BookingState = BOOKED) -> Booking:

@@ -1,0 +1,87 @@
+"""How an unknown booking is recognised in Propexo's lists: what is not its own is left alone."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from adapter.search import card_in, job_in, prospects_in, tour_in
+from tests.rows import NOW, REQUEST, attempt, other
+
+STARTS_AT = dt.datetime(2030, 3, 14, 20, 30, tzinfo=dt.UTC)
+BOTH = {"email_1": "dana.okafor@example.com", "phone_1": "+13035550142"}
+
+
+def logged(job_id: str = "job_1", seconds: float = 0.0, **parameters: Any) -> dict[str, Any]:
+    created_at = NOW + dt.timedelta(seconds=seconds)
+    return {
+        "job_id": job_id,
+        "created_at": created_at.isoformat(),
+        "parameters": REQUEST | parameters,
+    }
+
+
+def test_the_job_of_this_request_is_found_among_others() -> None:
+    log = [logged("job_1", last_name="Roe"), logged("job_2"), logged("job_3")]
+
+    assert job_in(log, attempt(), known=[]) == "job_2"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("community_id", "com_harbor"),
+        ("appointment_date", "2030-03-15"),
+        ("appointment_time", "22:00:00"),
+        ("last_name", "Roe"),
+        ("email_1", "room.mate@example.com"),
+        ("phone_1", "+13035550142"),
+    ],
+)
+def test_a_request_that_differs_is_another_one(field: str, value: str) -> None:
+    assert job_in([logged(**{field: value})], attempt(), known=[]) is None
+
+
+def test_a_job_of_another_booking_is_not_taken() -> None:
+    """The same renter may have asked for the same tour before, under another booking."""
+    assert job_in([logged("job_1"), logged("job_2")], attempt(), known=["job_1"]) == "job_2"
+    assert job_in([logged("job_1")], attempt(), known=["job_1"]) is None
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(-31, None), (-29, "job_1"), (60, "job_1")])
+def test_a_job_from_before_the_attempt_is_not_its_own(seconds: float, found: str | None) -> None:
+    assert job_in([logged(seconds=seconds)], attempt(), known=[]) == found
+
+
+def test_a_card_needs_each_contact_and_the_name() -> None:
+    sent = attempt(last_name="Quill", **BOTH)
+    whole = {"id": "p1", "name": "Dana Quill", "email": BOTH["email_1"], "phone": "(303) 555-0142"}
+
+    assert card_in([whole], sent)
+    assert not card_in([whole | {"email": "room.mate@example.com"}], sent)
+    assert not card_in([whole | {"phone": ""}], sent)
+    assert not card_in([whole | {"name": "Dana Roe"}], sent)
+
+
+def test_either_contact_makes_a_prospect_worth_a_look() -> None:
+    found = [
+        {"id": "p1", "email": "DANA.OKAFOR@example.com"},
+        {"id": "p2", "phone": "303-555-0142"},
+        {"id": "p3", "email": "room.mate@example.com"},
+    ]
+
+    assert prospects_in(found, attempt(**BOTH)) == ["p1", "p2"]
+
+
+@pytest.mark.parametrize(
+    ("event", "is_it"),
+    [
+        ({"start": "2030-03-14T20:30:00Z"}, True),
+        ({"start": "2030-03-14T14:30:00-06:00", "is_cancelled": False}, True),
+        ({"start": "2030-03-14T20:30:00Z", "is_cancelled": True}, False),
+        ({"start": "2030-03-14T20:31:00Z"}, False),
+        ({"start": "2030-03-14T20:30:00"}, False),
+    ],
+)
+def test_a_tour_is_known_by_its_very_instant(event: dict[str, Any], is_it: bool) -> None:
+    assert tour_in([event], other(1, STARTS_AT, NOW)) is is_it
