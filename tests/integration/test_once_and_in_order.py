@@ -767,6 +767,27 @@ def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
     assert house.state(second.id) is BookingState.SUBMITTED
 
 
+@pytest.mark.parametrize(("job", "end"), [("SUCCESS", "booked"), ("FAILURE", "failed")])
+def test_a_job_that_ends_after_it_was_given_up_is_followed_again(
+    opened: Store, job: str, end: str
+) -> None:
+    now = [START]
+    with served_sandbox(clock=lambda: now[0]) as upstream:
+        house = House(opened, upstream)
+        upstream.fault({"job": job, "job_seconds": 4 * 3600})
+        (booking,) = house.mapped("rentfeed", lead(1))
+        house.send()
+        for hours, state in ((2, BookingState.UNKNOWN), (5, BookingState.SUBMITTED)):
+            house.clock.at = now[0] = START + dt.timedelta(hours=hours)
+            house.pipeline.follow_up(booking.id)
+            house.pipeline.look_for(booking.id)
+            assert house.state(booking.id) is state
+        house.pipeline.follow_up(booking.id)
+
+        assert house.state(booking.id) == end
+        assert len(upstream.posts()) == 1
+
+
 @pytest.mark.parametrize("fault", [{"job": "PENDING"}, {"on": "status", "status": 500}], ids=str)
 def test_a_stuck_job_leaves_a_renter_whose_tour_is_soon_half_of_the_time(
     house: House, upstream: Upstream, fault: dict[str, Any]
