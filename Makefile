@@ -63,8 +63,7 @@ format: .venv/ready ## format the code and mend what the linter can mend
 	@$(BIN)/ruff format --quiet .
 
 docs: .venv/ready ## write the generated parts of README.md and docs/ anew
-	@$(BIN)/python -m tests.documents
-	@$(BIN)/python -m adapter.sources.reference
+	@$(BIN)/python -m docs.generate
 
 pictures: .venv/ready ## take the pictures of the console in docs/ anew (needs Chromium)
 	@$(BIN)/python -m tools.pictures

@@ -6,15 +6,16 @@ from typing import Any
 
 import flask
 
-from adapter import console, logs, metrics, notices, receiver
-from adapter.composition import database_url, pipeline_from
-from adapter.config import Settings, settings_from
-from adapter.entrances import entrances_from, open_sources
-from adapter.events import Clock, utc_now
+from adapter import console, logs, metrics
 from adapter.exceptions import StoreUnavailable
-from adapter.lobby import Lobby
-from adapter.sources import Source
+from adapter.mapping.source import Source
+from adapter.models import Clock, utc_now
+from adapter.services import database_url, pipeline_from
+from adapter.settings import Settings, settings_from
 from adapter.store import Store, settlements
+from adapter.webhooks import error_handlers, propexo_views, views
+from adapter.webhooks.endpoints import entrances_from, open_sources
+from adapter.webhooks.outcome_waiter import Lobby
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +45,14 @@ def create_app(
     entrances = entrances_from(pipeline.sources, settings)
     pipeline.store.open()
     app.extensions["pipeline"] = pipeline
-    receiver.answer_errors(app)
-    app.register_blueprint(receiver.blueprint(pipeline, entrances, lobby_for(store, settings)))
+    error_handlers.answer_errors(app)
+    app.register_blueprint(
+        views.blueprint(pipeline.receiver, entrances, lobby_for(store, settings))
+    )
     if settings.propexo_webhook_secret is not None:
-        app.register_blueprint(notices.blueprint(pipeline, settings.propexo_webhook_secret))
+        app.register_blueprint(
+            propexo_views.blueprint(pipeline.follower, settings.propexo_webhook_secret)
+        )
     for name in open_sources(pipeline.sources):
         log.warning("source_is_open", extra={"source": name})
     _add_health(app, pipeline.store)

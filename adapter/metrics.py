@@ -15,9 +15,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 from prometheus_client.registry import Collector
 from werkzeug.wrappers import Response
 
-from adapter.here import is_here
-from adapter.overview import Overview, SourceState, overview_of
+from adapter.operations.status import Overview, SourceState, overview_of
 from adapter.pipeline import Pipeline
+from adapter.webhooks.local_request import is_here
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:

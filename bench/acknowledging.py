@@ -5,9 +5,9 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from adapter import sources
-from adapter.config import Policy
-from adapter.sources import Source
+from adapter.mapping import registry
+from adapter.mapping.source import Source
+from adapter.settings import Policy
 from bench import BenchError, leads, load, peers, servers
 from bench.load import Answers, Requests
 from bench.rounds import Effort, turned
@@ -34,7 +34,7 @@ class Bench:
         self._file = folder / "requests"
         self._requests: Requests | None = None
         mappings = servers.ROOT / "mappings"
-        self._source: Source = sources.load(mappings, Policy())["rentfeed"]
+        self._source: Source = registry.load(mappings, Policy())["rentfeed"]
         self._sample = (mappings / "samples" / "rentfeed-tour.json").read_bytes()
 
     def rounds(self, connections: int, effort: Effort) -> Rounds:

@@ -2,7 +2,7 @@
 
 import flask
 
-from adapter.config import settings_from
+from adapter.settings import settings_from
 from adapter.store import Store
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import psutil
 import psycopg
 
-from adapter.store.statements import STATEMENTS
+from adapter.store.queries import STATEMENTS
 from bench import servers
 from bench.acknowledging import Bench
 from bench.rounds import Effort, turned

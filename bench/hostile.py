@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Container, Iterator
 from typing import Any
 
-from adapter.mapping import Delivery
+from adapter.mapping.engine import Delivery
 
 Trail = tuple[str | int, ...]
 

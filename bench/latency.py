@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 
-from adapter.store.tasks import SEND_LANES
+from adapter.store.jobs import SEND_LANES
 from bench import servers
 from bench.acknowledging import Bench
 from bench.rounds import Effort

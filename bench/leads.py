@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapter import senders, signatures
-from adapter.sources import Source
+from adapter import signatures
+from adapter.mapping.source import Source
+from adapter.webhooks import signed_client
 from bench.load import Requests
 
 #: Length of a webhook's body.
@@ -31,7 +32,7 @@ def write(file: Path, source: Source, secret: str, sample: bytes, count: int) ->
 
 def _request(source: Source, secret: str, sample: bytes, lead: str) -> signatures.Request:
     body = _body(sample, lead)
-    request = senders.signed(
+    request = signed_client.signed(
         source,
         secret,
         body=body,

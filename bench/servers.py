@@ -17,10 +17,10 @@ import psutil
 import psycopg
 
 from adapter import store
-from adapter.children import popen
-from adapter.config import settings_from
-from adapter.embedded import EmbeddedServer
-from adapter.processes import free_port, web_command
+from adapter.server.supervisor import free_port, web_command
+from adapter.settings import settings_from
+from adapter.store.child_processes import popen
+from adapter.store.embedded import EmbeddedServer
 from bench import BenchError
 
 ROOT = Path(__file__).parent.parent

@@ -15,10 +15,12 @@ from typing import Any
 
 import psycopg
 
-from adapter import senders, signatures, sources
-from adapter.config import Policy
-from adapter.processes import free_port
-from adapter.sources import Source
+from adapter import signatures
+from adapter.mapping import registry
+from adapter.mapping.source import Source
+from adapter.server.supervisor import free_port
+from adapter.settings import Policy
+from adapter.webhooks import signed_client
 from bench import BenchError, leads, servers
 from bench.servers import Target
 
@@ -66,7 +68,7 @@ class Stage:
             ADAPTER_SOON_HOURS="48",
         )
         mappings = servers.ROOT / "mappings"
-        self.source: Source = sources.load(mappings, Policy())["rentfeed"]
+        self.source: Source = registry.load(mappings, Policy())["rentfeed"]
         self.sample = (mappings / "samples" / "rentfeed-tour.json").read_bytes()
 
     @contextlib.contextmanager
@@ -153,7 +155,7 @@ class Mail:
 
     def send(self, name: str, *, in_days: int = 9) -> None:
         """Sends one person's webhook. Raises BenchError unless it is taken as new."""
-        request: signatures.Request = senders.signed(
+        request: signatures.Request = signed_client.signed(
             self._stage.source,
             self._stage.secret,
             body=self._stage.lead(name, in_days=in_days),

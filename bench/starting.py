@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from adapter.embedded import EmbeddedServer
-from adapter.processes import free_port
+from adapter.server.supervisor import free_port
+from adapter.store.embedded import EmbeddedServer
 from bench import BenchError, servers
 from bench.growth import memory_mb
 from bench.rounds import Effort

@@ -6,14 +6,15 @@ import subprocess
 
 import requests
 
-from adapter import senders, signatures, store
-from adapter.children import popen
-from adapter.config import Settings
-from adapter.processes import web_command
-from adapter.sources import Source
-from tests.house import loaded
+from adapter import signatures, store
+from adapter.mapping.source import Source
+from adapter.server.supervisor import web_command
+from adapter.settings import Settings
+from adapter.store.child_processes import popen
+from adapter.webhooks import signed_client
+from tests.adapter_process import kept_environ
+from tests.harness import loaded
 from tests.paths import MAPPINGS
-from tests.running import kept_environ
 
 SECRETS = {
     "RENTFEED_SECRET": "a-secret-of-rentfeed",
@@ -37,7 +38,7 @@ class Web:
         return f"http://127.0.0.1:{self.port}"
 
     def signed(self, name: str = "rentfeed", body: bytes = b"{}") -> signatures.Request:
-        return senders.signed(
+        return signed_client.signed(
             source(name),
             SECRETS[source(name).secrets[-1]],
             body=body,
@@ -72,7 +73,9 @@ def start_web(
     settings = Settings(port=port, web_workers=workers, web_threads=4)
     command = web_command(settings)
     if is_hasty:
-        command[command.index("adapter.serving.Worker")] = "tests.hasty_web.Worker"
+        command[command.index("adapter.server.gunicorn_conf.Worker")] = (
+            "tests.apps.hasty_web.Worker"
+        )
     kept = kept_environ()
     return popen(
         command,

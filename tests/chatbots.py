@@ -4,10 +4,10 @@ import json
 import xml.etree.ElementTree as ET
 from typing import Any
 
-from adapter.answers import Outcome
-from adapter.sources import Source
-from adapter.sources.samples import content_type_of
-from tests.house import loaded
+from adapter.mapping.samples import content_type_of
+from adapter.mapping.source import Source
+from adapter.mapping.webhook_outcome import Outcome
+from tests.harness import loaded
 from tests.paths import GALLERY
 from tests.schemas import fits
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from adapter import children, embedded, store
-from adapter.embedded import EmbeddedServer
+from adapter import store
+from adapter.store import child_processes, embedded
+from adapter.store.embedded import EmbeddedServer
 from tests.databases import created, delete_rows, run_sql, set_durable, url_of
-from tests.house import START, House
+from tests.harness import START, House
 from tests.installed import server_for_tests
-from tests.upstream import Upstream, served_sandbox
+from tests.sandbox_client import Upstream, served_sandbox
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -37,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     With pytest-xdist each worker does so, and its main process, which has no fixtures, just ends.
     """
     if hasattr(config, "workerinput"):
-        children.die_with_parent(os.getppid())
+        child_processes.die_with_parent(os.getppid())
     elif config.getoption("dist", "no") != "no":
         return
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import psycopg
 
-from adapter.embedded import EmbeddedServer
+from adapter.store.embedded import EmbeddedServer
 
 _numbers = itertools.count(1)
 _schemas: dict[str, object] = {}

@@ -9,7 +9,7 @@ import subprocess
 import types
 from pathlib import Path
 
-from adapter.embedded import EmbeddedServer
+from adapter.store.embedded import EmbeddedServer
 
 #: The folder that holds `postgres` and `initdb`.
 VARIABLE = "TEST_POSTGRES_BIN"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.house import House, tour
+from tests.harness import House, tour
 
 
 def surname(number: int) -> str:
@@ -33,4 +33,4 @@ def look(house: House, booking_id: int) -> None:
     due_at = house.booking(booking_id).due_at
     assert due_at is not None
     house.clock.at = due_at
-    house.pipeline.look_for(booking_id)
+    house.pipeline.follower.look_for(booking_id)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from adapter.signatures import Request, Verifier, sign, verifier
 from adapter.signatures.request import FORM_TYPE
-from adapter.signatures.tokens import TokenScheme
+from adapter.signatures.token_scheme import TokenScheme
 
 NOW = 1767229200.25
 

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from adapter.events import Attempt, Booking, BookingState
+from adapter.models import Attempt, Booking, BookingState
 from adapter.store import NewEvent, Store
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)

@@ -18,7 +18,7 @@ from tests.acceptance.browser.site import (
     running_site,
     somebody,
 )
-from tests.house import sample
+from tests.harness import sample
 
 DOCS = Path(__file__).parent.parent / "docs"
 #: Name of a picture → the page on it; ``{held}`` is a lead that waits.

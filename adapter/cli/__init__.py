@@ -22,12 +22,12 @@ def commands() -> None:
 # help, so that the list of commands needs no import; a test compares the two.
 commands.add_lazy(
     "audit",
-    "console:audit",
+    "reports:audit",
     "List who looked at, released, edited, discarded, confirmed, replayed and exported what.",
 )
 commands.add_lazy(
     "backtest",
-    "console:backtest_",
+    "reports:backtest_",
     "Show what an edited mapping would change over the last stored webhooks of SOURCE.",
 )
 commands.add_lazy("bookings", "leads:bookings", "List bookings, newest first.")
@@ -41,7 +41,7 @@ commands.add_lazy(
 )
 commands.add_lazy(
     "confirm",
-    "repairs:confirm",
+    "resolve:confirm",
     "Say that a tour stands in Knock: you have seen it there, or have booked it by hand.",
 )
 commands.add_lazy(
@@ -51,7 +51,7 @@ commands.add_lazy(
 )
 commands.add_lazy(
     "discard",
-    "repairs:discard",
+    "resolve:discard",
     "Put a booking or a held event aside: done by hand, a test, not a lead.",
 )
 commands.add_lazy(
@@ -62,20 +62,20 @@ commands.add_lazy(
 )
 commands.add_lazy(
     "export",
-    "console:export",
+    "reports:export",
     "Print bookings as CSV, or with --sums what to compare a portal's invoice with.",
 )
-commands.add_lazy("map", "dry_runs:map_", "Show what a body becomes, without network and database.")
-commands.add_lazy("migrate", "processes:migrate", "Bring the database up to date.")
+commands.add_lazy("map", "map:map_", "Show what a body becomes, without network and database.")
+commands.add_lazy("migrate", "run:migrate", "Bring the database up to date.")
 commands.add_lazy("new", "mappings:new", "Write a first mapping from a sample.")
 commands.add_lazy(
     "purge",
-    "erasure:purge",
+    "purge:purge",
     "Erase payloads, names, contacts and notes; ids, states and times stay.",
 )
 commands.add_lazy(
     "queue",
-    "console:queue",
+    "reports:queue",
     "List what waits for a person, by what is wrong; or the leads of one GROUP.",
 )
 commands.add_lazy(
@@ -85,15 +85,15 @@ commands.add_lazy(
 )
 commands.add_lazy(
     "release",
-    "repairs:release",
+    "resolve:release",
     "Send a held, failed, expired or unknown booking on its way, changed where need be.",
 )
 commands.add_lazy(
-    "replay", "repairs:replay", "Map stored webhooks again, after a mapping was mended."
+    "replay", "resolve:replay", "Map stored webhooks again, after a mapping was mended."
 )
 commands.add_lazy(
     "run",
-    "processes:run",
+    "run:run",
     "Run everything on this machine: PostgreSQL, web, worker, and the sandbox without a token.",
 )
 commands.add_lazy(
@@ -106,13 +106,13 @@ commands.add_lazy(
 )
 commands.add_lazy(
     "send",
-    "webhooks:send",
+    "send:send",
     "Send FILE to SOURCE with a valid signature, and print the adapter's answer.",
 )
 commands.add_lazy("show", "leads:show", "Tell one lead's whole story.")
 commands.add_lazy(
     "sign",
-    "webhooks:sign",
+    "send:sign",
     "Print a curl command that sends FILE to SOURCE with a valid signature.",
 )
 commands.add_lazy(
@@ -122,14 +122,16 @@ commands.add_lazy(
 )
 commands.add_lazy(
     "stats",
-    "console:stats",
+    "reports:stats",
     "Tell whether all is well: sources against their usual, the queue, sending, speed.",
 )
 commands.add_lazy(
-    "users", "users:users", "List who may sign in to the console; `add` and `remove` change that."
+    "users",
+    "manage_users:users",
+    "List who may sign in to the console; `add` and `remove` change that.",
 )
-commands.add_lazy("web", "processes:web", "Run the web process alone (gunicorn).")
-commands.add_lazy("worker", "processes:run_worker", "Run one worker.")
+commands.add_lazy("web", "run:web", "Run the web process alone (gunicorn).")
+commands.add_lazy("worker", "run:run_worker", "Run one worker.")
 
 
 def main() -> None:

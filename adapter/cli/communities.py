@@ -2,24 +2,28 @@
 
 import contextlib
 import json
+import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from adapter import stubs
+from adapter.cli.formatting import table
 from adapter.cli.leads import as_json, opened_store
 from adapter.cli.mappings import mappings_option
-from adapter.composition import propexo_from
-from adapter.config import Settings, settings_from
-from adapter.directory import Directory, PacedReads, problems_of
-from adapter.events import utc_now
 from adapter.exceptions import ConfigurationError, UpstreamError
-from adapter.mapping import Community
-from adapter.sources import MappingErrors
-from adapter.sources.communities import communities_from_folder
+from adapter.mapping.communities_yaml import Communities, communities_from_folder
+from adapter.mapping.engine import Community
+from adapter.mapping.loader.yaml_document import text_from_data
+from adapter.mapping.problems import MappingErrors
+from adapter.models import utc_now
+from adapter.operations.check_communities import problems_of
+from adapter.propexo.directory import Directory, PacedReads, Place
+from adapter.services import propexo_from
+from adapter.settings import Settings, settings_from
 from adapter.store import Store
 
 
@@ -34,10 +38,10 @@ def communities(context: click.Context, folder: Path | None, as_json: bool) -> N
         return
     found = communities_from_folder(context.obj)
     if as_json:
-        data = {"communities": stubs.communities_as_dicts(found)}
+        data = {"communities": communities_as_dicts(found)}
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
-        click.echo(stubs.communities_table(found))
+        click.echo(communities_table(found))
 
 
 @communities.command()
@@ -52,10 +56,10 @@ def pull(folder: Path, as_json: bool) -> None:
         places = list(directory.places())
     known = {one.community_id: key for key, one in _known(folder).items()}
     if as_json:
-        found = [stubs.place_as_dict(place, known) for place in places]
+        found = [place_as_dict(place, known) for place in places]
         click.echo(json.dumps({"communities": found}, indent=2, ensure_ascii=False))
     elif places:
-        click.echo(stubs.stubs_text(places, known))
+        click.echo(stubs_text(places, known))
     if not places:
         click.echo("adapter: Propexo lists no community for this token", err=True)
         sys.exit(1)
@@ -115,3 +119,83 @@ def _store(settings: Settings, stack: contextlib.ExitStack) -> Store | None:
     except ConfigurationError:
         return None
     return None if store.lacks() else store
+
+
+def communities_as_dicts(communities: Communities) -> list[dict[str, Any]]:
+    """The communities of communities.yaml as plain data."""
+    return [
+        {
+            "community": one.key,
+            "integration_id": one.integration_id,
+            "community_id": one.community_id,
+            "timezone": one.timezone.key,
+            "attributions": dict(one.attributions),
+            "known_as": {source: list(names) for source, names in one.known_as.items()},
+        }
+        for one in communities.by_key.values()
+    ]
+
+
+def communities_table(communities: Communities) -> str:
+    """The communities of communities.yaml, a line for each source that knows them."""
+    rows = [
+        (one.key, one.community_id, one.timezone.key, source, _credit(one.attributions.get(source)))
+        for one in communities.by_key.values()
+        for source in sorted({*one.known_as, *one.attributions}) or ["-"]
+    ]
+    return table(("community", "community_id", "time zone", "source", "attribution"), rows)
+
+
+def _credit(said: str | Mapping[str, str] | None) -> str | None:
+    if isinstance(said, Mapping):
+        return ", ".join(f"{word}: {one}" for word, one in said.items())
+    return said
+
+
+def place_as_dict(place: Place, known: Mapping[str, str]) -> dict[str, Any]:
+    """A community as Propexo lists it, as plain data; ``known``: id → key in communities.yaml."""
+    return {
+        "integration_id": place.integration_id,
+        "community_id": place.community_id,
+        "name": place.name,
+        "community": known.get(place.community_id),
+        "attributions": [{"id": one, "name": name} for one, name in place.attributions.items()],
+    }
+
+
+def stubs_text(places: Iterable[Place], known: Mapping[str, str]) -> str:
+    """What can be pasted into communities.yaml; of those that stand there, only who gets credit."""
+    taken = set(known.values())
+    return "\n\n".join("\n".join(_stub_lines(place, known, taken)) for place in places)
+
+
+def _stub_lines(place: Place, known: Mapping[str, str], taken: set[str]) -> Iterator[str]:
+    credits_ = [f"# SOURCE: {_scalar(one)}   # {name}" for one, name in place.attributions.items()]
+    if place.community_id in known:
+        yield f"# {known[place.community_id]} ({place.community_id}) is listed; its attributions:"
+        yield from credits_
+        return
+    yield f"{_key(place, taken)}:   # {place.name}"
+    yield f"  integration_id: {_scalar(place.integration_id)}"
+    yield f"  community_id: {_scalar(place.community_id)}"
+    yield "  timezone: TODO   # such as America/Denver: Propexo does not tell it"
+    yield "  attributions:   # for each source the one that gets the credit"
+    yield from (f"    {line}" for line in credits_)
+    yield "  known_as:   # for each source what it calls this community"
+    yield f"    # SOURCE: [{_scalar(place.name or place.community_id)}]"
+
+
+def _scalar(text: str) -> str:
+    """A text as YAML writes it."""
+    return text_from_data([text]).removeprefix("- ").strip()
+
+
+def _key(place: Place, taken: set[str]) -> str:
+    """A key for communities.yaml, out of the name; no two are the same."""
+    plain = re.sub(r"[^a-z0-9]+", "-", (place.name or place.community_id).lower()).strip("-")
+    base = key = plain or "community"
+    number = 2
+    while key in taken:
+        key, number = f"{base}-{number}", number + 1
+    taken.add(key)
+    return key

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
-from adapter import stories
-from adapter.config import Settings, settings_from
-from adapter.embedded import EmbeddedServer
-from adapter.events import BookingState, EventState, utc_now
+from adapter.cli import formatting
 from adapter.exceptions import ConfigurationError
+from adapter.models import BookingState, EventState, utc_now
+from adapter.operations import serializers
+from adapter.settings import Settings, settings_from
 from adapter.store import Filter, People, Store, check_reachable
+from adapter.store.embedded import EmbeddedServer
 
 
 @contextlib.contextmanager
@@ -101,9 +102,9 @@ def bookings(limit: int, as_json: bool, **chosen: Any) -> None:
     with opened_store(settings_from()) as store, store.transaction() as leads:
         found = leads.bookings(filter_from(**chosen), limit=limit)
     if as_json:
-        print_json({"bookings": [stories.booking_as_dict(booking) for booking in found]})
+        print_json({"bookings": [serializers.booking_as_dict(booking) for booking in found]})
     else:
-        click.echo(stories.bookings_table(found))
+        click.echo(formatting.bookings_table(found))
 
 
 @click.command()
@@ -116,9 +117,9 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
     with opened_store(settings_from()) as store, store.transaction() as leads:
         found = leads.events(Filter(states=states, source=source), limit=limit)
     if as_json:
-        print_json({"events": [stories.event_as_dict(event) for event in found]})
+        print_json({"events": [serializers.event_as_dict(event) for event in found]})
     else:
-        click.echo(stories.events_table(found))
+        click.echo(formatting.events_table(found))
 
 
 @click.command()
@@ -135,9 +136,9 @@ def show(id: str, as_json: bool) -> None:
         click.echo(f"adapter: nothing is known by {id!r}", err=True)
         sys.exit(1)
     if as_json:
-        print_json(stories.story_as_dict(story))
+        print_json(serializers.story_as_dict(story))
     else:
-        click.echo(stories.story_text(story))
+        click.echo(formatting.story_text(story))
 
 
 def print_json(data: Any) -> None:

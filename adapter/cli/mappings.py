@@ -6,16 +6,17 @@ from pathlib import Path
 
 import click
 
-from adapter import payloads, sources
-from adapter.config import settings_from
 from adapter.exceptions import ConfigurationError
-from adapter.sources import Source
-from adapter.sources.communities import FILE
-from adapter.sources.drafting import mapping_from_sample
-from adapter.sources.explanation import rows_from_source, text_from_rows
-from adapter.sources.loading import NAME
-from adapter.sources.samples import content_type_of
-from adapter.sources.schema import mapping_schema
+from adapter.mapping import registry
+from adapter.mapping.authoring.explain import rows_from_source, text_from_rows
+from adapter.mapping.authoring.json_schema import mapping_schema
+from adapter.mapping.authoring.scaffold import mapping_from_sample
+from adapter.mapping.communities_yaml import FILE
+from adapter.mapping.loader.loader import NAME
+from adapter.mapping.samples import content_type_of
+from adapter.mapping.source import Source
+from adapter.parsing.body import parse
+from adapter.settings import settings_from
 
 STDIN = Path("-")
 
@@ -45,7 +46,7 @@ def check(paths: tuple[Path, ...], as_json: bool) -> None:
     settings = settings_from()
     folder = settings.mappings_dir
     checked = [_mapping_path(path, folder) for path in paths] or [folder]
-    found = sources.check(checked, settings.policy)
+    found = registry.check(checked, settings.policy)
     if as_json:
         click.echo(json.dumps({"problems": [problem.as_dict() for problem in found]}, indent=2))
     else:
@@ -61,7 +62,7 @@ def _mapping_path(path: Path, folder: Path) -> Path:
     """The path as given, or the mapping of the source that has this name."""
     if path.exists() or not NAME.match(str(path)):
         return path
-    return sources.file_of(folder, str(path))
+    return registry.file_of(folder, str(path))
 
 
 def _described(path: Path) -> str:
@@ -74,7 +75,7 @@ def source_named(name: str, folder: Path | None) -> Source:
     if file.suffix == ".yaml":
         folder, name = file.parent, file.stem
     policy = settings_from().policy
-    return sources.load_one(_folder(folder), name, policy, tries_out=False)
+    return registry.load_one(_folder(folder), name, policy, tries_out=False)
 
 
 def read_file(file: Path) -> bytes:
@@ -122,7 +123,7 @@ def new(name: str, sample: Path, folder: Path | None, content_type: str | None) 
     if file.exists():
         raise ConfigurationError(f"{file} exists already")
     body = read_file(sample)
-    data = payloads.parse(body, content_type or content_type_of(sample, body))
+    data = parse(body, content_type or content_type_of(sample, body))
     beside = folder / "samples" / f"{name}{sample.suffix or '.json'}"
     beside.parent.mkdir(parents=True, exist_ok=True)
     if not beside.exists():

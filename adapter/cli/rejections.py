@@ -7,13 +7,14 @@ import sys
 
 import click
 
-from adapter import listings, rejections
+from adapter.cli import report_formatting
 from adapter.cli.leads import as_json, limit_option, opened_store, source_option
-from adapter.composition import pipeline_from
-from adapter.config import settings_from
-from adapter.entrances import entrance_of
-from adapter.sources import load_one
+from adapter.mapping.registry import load_one
+from adapter.operations import readmit, report_serializers
+from adapter.services import pipeline_from
+from adapter.settings import settings_from
 from adapter.store import Rejections
+from adapter.webhooks.endpoints import entrance_of
 
 
 @click.group("rejections", invoke_without_command=True)
@@ -28,10 +29,10 @@ def listing(context: click.Context, source: str | None, limit: int, as_json: boo
     with opened_store(settings_from()) as store, store.transaction() as leads:
         found = Rejections(leads.connection).newest(source=source, limit=limit)
     if as_json:
-        shown = [listings.rejection_as_dict(rejection) for rejection in found]
+        shown = [report_serializers.rejection_as_dict(rejection) for rejection in found]
         click.echo(json.dumps({"rejections": shown}, indent=2, ensure_ascii=False))
     else:
-        click.echo(listings.rejections_table(found))
+        click.echo(report_formatting.rejections_table(found))
 
 
 @listing.command()
@@ -43,7 +44,7 @@ def show(id: int) -> None:
     if found is None:
         click.echo(f"adapter: there is no rejection {id}", err=True)
         sys.exit(1)
-    shown = listings.whole_rejection_as_dict(found)
+    shown = report_serializers.whole_rejection_as_dict(found)
     click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
 
 
@@ -63,7 +64,7 @@ def retry(source: str, dry_run: bool, as_json: bool) -> None:
     with opened_store(settings) as store:
         pipeline = pipeline_from(settings, store)
         by = getpass.getuser()
-        retried = rejections.retry(pipeline, known, verifier, by=by, dry_run=dry_run)
+        retried = readmit.retry(pipeline.receiver, known, verifier, by=by, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(retried) | {"dry_run": dry_run}, indent=2))
         return

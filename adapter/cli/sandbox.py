@@ -8,7 +8,7 @@ import click
 from adapter.exceptions import ConfigurationError
 from adapter.sandbox import create_app, serve
 from adapter.sandbox.catalog import DEFAULT, Catalog, catalog_from
-from adapter.sandbox.schemas import ENUMS
+from adapter.sandbox.validation import ENUMS
 
 
 def _enums_from(pairs: tuple[str, ...]) -> dict[str, list[str]]:

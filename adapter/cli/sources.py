@@ -5,11 +5,14 @@ from typing import Any
 
 import click
 
-from adapter import listings, signatures, stories
+from adapter import signatures
+from adapter.cli import report_formatting
 from adapter.cli.lazy import LazyGroup
 from adapter.cli.leads import as_json, opened_store
-from adapter.config import Settings, settings_from
-from adapter.sources import Source, load
+from adapter.mapping.registry import load
+from adapter.mapping.source import Source
+from adapter.operations import report_serializers, serializers
+from adapter.settings import Settings, settings_from
 from adapter.store import Rejections, Senders, Store, Traffic
 
 
@@ -31,17 +34,17 @@ def sources(context: click.Context, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"sources": found}, indent=2, ensure_ascii=False))
         return
-    click.echo(listings.sources_text(found))
+    click.echo(report_formatting.sources_text(found))
 
 
 sources.add_lazy(
     "add",
-    "gallery:add",
+    "sources_add:add",
     "Copy a sender's mapping, samples and tests out of the gallery into the mappings.",
 )
 sources.add_lazy(
     "gallery",
-    "gallery:gallery",
+    "sources_add:gallery",
     "List the senders of the gallery, whose mappings `adapter sources add` copies.",
 )
 
@@ -60,14 +63,16 @@ def _described(settings: Settings, store: Store) -> list[dict[str, Any]]:
             "address": address_of(settings, name),
             **_signature(source),
             "secrets": [
-                {"name": secret, "last_used_at": stories.utc(uses.get((name, secret)))}
+                {"name": secret, "last_used_at": serializers.utc(uses.get((name, secret)))}
                 for secret in source.secrets
             ],
-            "last_event_at": stories.utc(traffic.get(name, none).last_event_at),
+            "last_event_at": serializers.utc(traffic.get(name, none).last_event_at),
             "events": dict(traffic.get(name, none).events),
             "rejections": rejections.get(name, 0),
             "unknown_communities": [
-                listings.unknown_community_as_dict(one) for one in unknown if one.source == name
+                report_serializers.unknown_community_as_dict(one)
+                for one in unknown
+                if one.source == name
             ],
         }
         for name, source in sorted(known.items())

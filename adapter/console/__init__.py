@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import flask
 
-from adapter.console import acts, doors, pages, trying
-from adapter.console.rooms import Rooms
-from adapter.console.shown import finalize, typed
+from adapter.console import actions, auth, error_pages, playground, views
+from adapter.console.context import Rooms
+from adapter.console.display import finalize, typed
 from adapter.pipeline import Pipeline
 from adapter.signatures import Verifier
 
@@ -29,10 +29,10 @@ def add_console(app: flask.Flask, pipeline: Pipeline, verifiers: Mapping[str, Ve
         static_folder="static",
         template_folder="templates",
     )
-    doors.guard(app, routes, rooms)
-    pages.add_to(routes, rooms)
-    acts.add_to(routes, rooms)
-    trying.add_to(routes, rooms)
-    doors.answer_errors(routes, rooms)
+    auth.guard(app, routes, rooms)
+    views.add_to(routes, rooms)
+    actions.add_to(routes, rooms)
+    playground.add_to(routes, rooms)
+    error_pages.answer_errors(routes, rooms)
     app.register_blueprint(routes)
     app.add_url_rule("/", "home", lambda: flask.redirect(flask.url_for("console.overview")))

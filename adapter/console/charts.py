@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from adapter.overview import SourceState
+from adapter.operations.status import SourceState
 
 WIDTH: Final = 720
 HEIGHT: Final = 200

@@ -9,13 +9,13 @@ from typing import Any
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from adapter.sandbox import answers
-from adapter.sandbox.api import api
-from adapter.sandbox.bodies import body_of, json_from
+from adapter.sandbox import propexo_responses
 from adapter.sandbox.catalog import NOTHING, Catalog
-from adapter.sandbox.control import control
-from adapter.sandbox.schemas import appointment_schema, checked_enums, prospect_schema
+from adapter.sandbox.control_api import control
+from adapter.sandbox.propexo_api import api
+from adapter.sandbox.request_body import body_of, json_from
 from adapter.sandbox.state import Clock, State, current_state
+from adapter.sandbox.validation import appointment_schema, checked_enums, prospect_schema
 
 
 def utc_now() -> dt.datetime:
@@ -44,7 +44,7 @@ def create_app(
     """
     enums = checked_enums(enums)
     app = Flask(__name__, static_folder=None)
-    app.json = answers.Json(app)
+    app.json = propexo_responses.Json(app)
     app.config["SLOWDOWN_SECONDS"] = slowdown_seconds
     app.config["TOKEN"] = token
     schemas = {"appointment": appointment_schema(enums), "prospect": prospect_schema(enums)}
@@ -74,7 +74,11 @@ def _begin() -> Response | None:
     call.body = _shown(g.body)
     state.wait(call.fault.delay_before)
     if not call.fault.is_booking and (call.fault.status or call.fault.drop == "before"):
-        return answers.faulty(call.fault) if call.fault.status else answers.hung_up()
+        return (
+            propexo_responses.faulty(call.fault)
+            if call.fault.status
+            else propexo_responses.hung_up()
+        )
     return _refused(call.remaining)
 
 
@@ -83,9 +87,9 @@ def _refused(remaining: int) -> Response | None:
     given = request.headers.get("Authorization", "").encode("utf-8", "replace")
     wanted = f"Bearer {current_app.config['TOKEN']}".encode()
     if not hmac.compare_digest(given, wanted):
-        return answers.error(401, "the bearer token is missing or wrong")
+        return propexo_responses.error(401, "the bearer token is missing or wrong")
     if remaining < 0:
-        return answers.error(429, "the calls of this minute are used up")
+        return propexo_responses.error(429, "the calls of this minute are used up")
     return None
 
 
@@ -96,21 +100,21 @@ def _end(answer: Response) -> Response:
         return answer
     state, fault = current_state(), call.fault
     if fault.status:
-        answer = answers.faulty(fault)
+        answer = propexo_responses.faulty(fault)
     answer.headers["x-ratelimit-limit"] = str(state.rate.limit)
     answer.headers["x-ratelimit-remaining"] = str(max(call.remaining, 0))
     if state.rate.is_slow(call.remaining):
         state.wait(current_app.config["SLOWDOWN_SECONDS"])
     state.wait(fault.delay)
     if fault.drop:
-        return answers.hung_up(answer if fault.drop == "during" else None)
+        return propexo_responses.hung_up(answer if fault.drop == "during" else None)
     state.answer(call, answer.status_code)
     return answer
 
 
 def _refusal(exc: HTTPException) -> Response:
     """Flask's own refusals (404, 405, 413 …) in Propexo's error shape."""
-    return answers.error(exc.code or 500, exc.description)
+    return propexo_responses.error(exc.code or 500, exc.description)
 
 
 def _kind() -> str:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from adapter.sandbox.schemas import date_from
+from adapter.sandbox.validation import date_from
 
 #: What a later post overwrites on the card of the same person.
 CARD_FIELDS = (

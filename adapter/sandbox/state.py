@@ -11,10 +11,77 @@ from flask import current_app
 
 from adapter.sandbox.catalog import Catalog
 from adapter.sandbox.faults import NONE, Fault, Faults
-from adapter.sandbox.jobs import Job
 from adapter.sandbox.knock import Knock
-from adapter.sandbox.limits import MinuteLimit
-from adapter.sandbox.schemas import Schema
+from adapter.sandbox.validation import Schema
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One write. Nothing runs: its status follows from the clock."""
+
+    id: str
+    #: What is written: ``appointment`` or ``prospect``.
+    kind: str
+    request: Mapping[str, Any]
+    created_at: dt.datetime
+    settles_at: dt.datetime
+    #: SUCCESS, FAILURE or PARTIAL_SUCCESS; PENDING: it never ends.
+    outcome: str
+    errors: Sequence[str]
+    #: The appointment or the prospect that was made, if any.
+    record_id: str | None
+
+    def status(self, now: dt.datetime) -> str:
+        """The status that Propexo gives at this instant."""
+        return self.outcome if now >= self.settles_at else "PENDING"
+
+    def write_status(self, now: dt.datetime) -> dict[str, Any]:
+        """The answer of ``GET /v1/admin/write-status/{job_id}``."""
+        status = self.status(now)
+        is_settled = status != "PENDING"
+        return {
+            "write_status": status,
+            "errors": list(self.errors) if is_settled else [],
+            "created_record_id": self.record_id if is_settled else None,
+        }
+
+    def log(self) -> dict[str, Any]:
+        """One line of ``GET /v1/admin/logs/writes/``, which knows only success and failure."""
+        return {
+            "id": f"log-{self.id}",
+            "created_at": self.settles_at,
+            "job_id": self.id,
+            "job_log_id": f"log-{self.id}",
+            "status": "SUCCESS" if self.outcome == "SUCCESS" else "FAILURE",
+            "integration_id": self.request["integration_id"],
+            "job_type": "WRITE",
+            "parameters": self.request,
+            "error": "; ".join(self.errors) or None,
+            "name": f"create-{self.kind}",
+            "vendor": "KNOCK",
+        }
+
+
+class MinuteLimit:
+    """Counts calls per minute of the clock. Not locked: its owner does that."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._minute: dt.datetime | None = None
+        self._used = 0
+
+    def use(self, now: dt.datetime) -> int:
+        """Counts one call; the calls left in this minute, negative where it was one too many."""
+        minute = now.replace(second=0, microsecond=0)
+        if minute != self._minute:
+            self._minute, self._used = minute, 0
+        self._used += 1
+        return self.limit - self._used
+
+    def is_slow(self, remaining: int) -> bool:
+        """Whether the call stands in the last fifth, where Propexo starts to slow down."""
+        return (self.limit - remaining) * 5 > self.limit * 4
+
 
 Clock = Callable[[], dt.datetime]
 

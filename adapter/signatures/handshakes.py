@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapter.exceptions import ConfigurationError, VerificationError
-from adapter.signatures.primitives import is_equal, keyed_hash
+from adapter.signatures.crypto import is_equal, keyed_hash
 from adapter.signatures.request import bytes_from_text, fields_from_form
 
 #: Where Meta's verify token is looked for when the mapping names no variable.

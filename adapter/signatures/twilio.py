@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from adapter.exceptions import VerificationError
-from adapter.signatures.primitives import is_equal, plain_sha256
+from adapter.signatures.crypto import is_equal, plain_sha256
 from adapter.signatures.request import Request, bytes_from_text, fields_from_form
 
 _HASH_FIELD = b"bodySHA256"

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from adapter.exceptions import StoreUnavailable
-from adapter.store.connections import check_version
+from adapter.store.connection import check_version
 
 #: Two processes that migrate at once take turns by this number; it has no meaning of its own.
 LOCK = 7_206_114_935

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from adapter.store.queries import STATEMENTS
 from adapter.store.rows import Row, storable
-from adapter.store.statements import STATEMENTS
 
 #: Adding a rejection is given up after so long: the database has better things to do.
 PATIENCE_MILLISECONDS = 2000

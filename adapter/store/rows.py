@@ -1,4 +1,4 @@
-"""Rows of the database as values of :mod:`adapter.events`, and back."""
+"""Rows of the database as values of :mod:`adapter.models`, and back."""
 
 import dataclasses
 import datetime as dt
@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from psycopg.types.json import Jsonb
 
-from adapter.events import (
+from adapter.models import (
     Attempt,
     AttemptOutcome,
     Booking,

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from adapter.demo import webhooks
-from tests.running import MAPPINGS, Running, begin, is_ready, is_up
-from tests.waiting import wait_until
+from adapter.server.demo_scenario import webhooks
+from tests.adapter_process import Running, begin, is_ready, is_up
+from tests.paths import MAPPINGS
+from tests.wait import wait_until
 
 
 @pytest.fixture

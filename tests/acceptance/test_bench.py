@@ -13,10 +13,11 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from adapter import signatures, sources
-from adapter.config import Policy
-from adapter.embedded import EmbeddedServer
-from adapter.events import utc_now
+from adapter import signatures
+from adapter.mapping import registry
+from adapter.models import utc_now
+from adapter.settings import Policy
+from adapter.store.embedded import EmbeddedServer
 from bench import (
     BenchError,
     acknowledging,
@@ -189,12 +190,12 @@ def test_a_peer_that_is_not_installed_is_left_out(
 
 @pytest.fixture
 def written(tmp_path: Path) -> Requests:
-    source = sources.load(MAPPINGS, Policy())["rentfeed"]
+    source = registry.load(MAPPINGS, Policy())["rentfeed"]
     return leads.write(tmp_path / "requests", source, "secret", SAMPLE, 3)
 
 
 def test_the_requests_are_distinct_and_each_is_signed(written: Requests) -> None:
-    source = sources.load(MAPPINGS, Policy())["rentfeed"]
+    source = registry.load(MAPPINGS, Policy())["rentfeed"]
     verifier = signatures.verifier(source.signature, ["secret"])
     again = client.requests(written.file, written.length)
     keys = set()

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from adapter.events import Booking, BookingState, Event, EventState
+from adapter.models import Booking, BookingState, Event, EventState
+from tests.paths import ROOT
 from tools.chaos.audit import AUDITS, CALLS_PER_MINUTE, findings_from, most_calls
 from tools.chaos.leads import Lead, journeys
 from tools.chaos.record import Call, Card, Post, Record, Tour
 from tools.chaos.senders import Told
-from tools.chaos.stage import ROOT
 
 NOW = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 BOOKED, FAILED = BookingState.BOOKED, BookingState.FAILED

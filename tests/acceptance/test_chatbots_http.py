@@ -17,14 +17,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from adapter import signatures
-from adapter.answers import seconds_from
-from adapter.sources import Source
-from adapter.sources.samples import sample_from_test
+from adapter.mapping.respond import seconds_from
+from adapter.mapping.samples import sample_from_test
+from adapter.mapping.source import Source
 from tests.chatbots import BOTS, IN_TOUCH, SOURCES, Body, is_understood, sample_of
+from tests.gunicorn_process import Answer, Served, served, target_of, timed, working
 from tests.paths import GALLERY
-from tests.serving import Answer, Served, served, target_of, timed, working
-from tests.upstream import Upstream, served_sandbox
-from tests.waiting import wait_until
+from tests.sandbox_client import Upstream, served_sandbox
+from tests.wait import wait_until
 
 
 def timeless_of(source: Source) -> Body:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.running import Running
+from tests.adapter_process import Running
 
 # --- what is configured
 

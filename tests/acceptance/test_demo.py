@@ -3,8 +3,8 @@
 import json
 import subprocess
 
-from adapter.children import popen
-from tests.running import ADAPTER
+from adapter.store.child_processes import popen
+from tests.adapter_process import ADAPTER
 
 
 def test_the_demo_books_and_shows_what_the_chatbot_says() -> None:

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from adapter import app, entrances
-from adapter.cli.processes import _announce as announce
-from adapter.config import Settings, settings_from
+from adapter import app
+from adapter.cli.run import _announce as announce
 from adapter.exceptions import ConfigurationError
-from adapter.processes import Supervisor
+from adapter.server.supervisor import Supervisor
+from adapter.settings import Settings, settings_from
 from adapter.signatures import Request, sign
 from adapter.signatures.request import FORM_TYPE
 from adapter.store import Filter, Rejections, Store
-from tests.serving import LEAD, Answer, Served, served, target_of, write_mappings
-from tests.waiting import wait_until
+from adapter.webhooks import endpoints
+from tests.gunicorn_process import LEAD, Answer, Served, served, target_of, write_mappings
+from tests.wait import wait_until
 
 SECRET = "the-secret"
 SECRETS = {"SECRET": SECRET, "VERIFY_TOKEN": "vt-1"}
@@ -206,7 +207,7 @@ def settings(folder: Path, **environ: str) -> Settings:
 
 def test_a_signed_address_needs_the_public_url(folder: Path) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        entrances.check(settings(folder, **SECRETS))
+        endpoints.check(settings(folder, **SECRETS))
 
     lines = str(refused.value).splitlines()
     assert [line.partition(":")[0].rpartition("/")[2] for line in lines] == [
@@ -214,7 +215,7 @@ def test_a_signed_address_needs_the_public_url(folder: Path) -> None:
         "twilio.yaml",
     ]
     assert all("set ADAPTER_PUBLIC_URL" in line for line in lines)
-    entrances.check(settings(folder, **SECRETS, ADAPTER_PUBLIC_URL=PUBLIC_URL))
+    endpoints.check(settings(folder, **SECRETS, ADAPTER_PUBLIC_URL=PUBLIC_URL))
 
 
 @pytest.mark.parametrize("token", [{}, {"VERIFY_TOKEN": " "}])
@@ -222,7 +223,7 @@ def test_a_missing_verify_token_stops_the_start(folder: Path, token: dict[str, s
     environ = {"SECRET": SECRET, "ADAPTER_PUBLIC_URL": PUBLIC_URL} | token
 
     with pytest.raises(ConfigurationError, match=r"meta\.yaml: VERIFY_TOKEN is not set"):
-        entrances.check(settings(folder, **environ))
+        endpoints.check(settings(folder, **environ))
 
 
 def test_an_open_source_is_loud(folder: Path, module_database: str, caplog: Any) -> None:

@@ -11,15 +11,16 @@ from zoneinfo import ZoneInfo
 import psycopg
 import requests
 
-from adapter import senders, signatures
-from adapter.demo import webhooks
-from adapter.embedded import EmbeddedServer
+from adapter import signatures
+from adapter.server.demo_scenario import webhooks
+from adapter.store.embedded import EmbeddedServer
+from adapter.webhooks import signed_client
 from bench.latency import BACKLOG
-from tests.house import loaded
+from tests.adapter_process import SECRETS, Running
+from tests.harness import loaded
 from tests.paths import MAPPINGS
-from tests.running import SECRETS, Running
-from tests.upstream import served_sandbox
-from tests.waiting import wait_until
+from tests.sandbox_client import served_sandbox
+from tests.wait import wait_until
 
 RENTFEED = loaded(MAPPINGS)["rentfeed"]
 
@@ -47,7 +48,7 @@ def lead(number: int, days: int = 0) -> dict[str, Any]:
 
 
 def signed_lead(url: str, payload: dict[str, Any]) -> signatures.Request:
-    return senders.signed(
+    return signed_client.signed(
         RENTFEED,
         SECRETS["RENTFEED_SECRET"],
         body=json.dumps(payload).encode(),

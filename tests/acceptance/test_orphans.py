@@ -16,14 +16,14 @@ import psutil
 import psycopg
 import pytest
 
-from adapter import embedded
-from adapter.children import popen
-from adapter.embedded import EmbeddedServer
+from adapter.store import embedded
+from adapter.store.child_processes import popen
+from adapter.store.embedded import EmbeddedServer
 from tests.acceptance.browser.site import CHROMIUM
+from tests.adapter_process import ADAPTER, Running, environment, is_ready
 from tests.paths import ROOT
-from tests.running import ADAPTER, Running, environment, is_ready
-from tests.upstream import served_sandbox
-from tests.waiting import wait_until
+from tests.sandbox_client import served_sandbox
+from tests.wait import wait_until
 
 SECONDS = 10.0
 
@@ -173,7 +173,7 @@ def held() -> Iterator["subprocess.Popen[bytes]"]:
 HOLD = """
 import sys, time
 from pathlib import Path
-from adapter.embedded import EmbeddedServer
+from adapter.store.embedded import EmbeddedServer
 
 with EmbeddedServer(Path(sys.argv[1])).running():
     print("ready", flush=True)
@@ -199,7 +199,7 @@ import pytest
 
 from tests.acceptance.browser.conftest import browser
 from tests.paths import MAPPINGS
-from tests.serving import served
+from tests.gunicorn_process import served
 
 
 def test_blocked(start, database{browser}):

@@ -13,13 +13,14 @@ import psutil
 import pytest
 import requests
 
-from adapter import embedded, signatures, store
-from adapter.embedded import EmbeddedServer
+from adapter import signatures, store
 from adapter.exceptions import StoreUnavailable
+from adapter.store import embedded
+from adapter.store.embedded import EmbeddedServer
+from tests.adapter_process import Running
 from tests.bundled_web import Web, is_up, start_web
 from tests.ports import free_port
-from tests.running import Running
-from tests.waiting import wait_until
+from tests.wait import wait_until
 
 pytestmark = pytest.mark.timed
 

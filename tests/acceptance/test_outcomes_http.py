@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.serving import LEAD, Answer, Served, served, timed, working, write_mappings
-from tests.upstream import Upstream, served_sandbox
-from tests.waiting import wait_until
+from tests.gunicorn_process import LEAD, Answer, Served, served, timed, working, write_mappings
+from tests.sandbox_client import Upstream, served_sandbox
+from tests.wait import wait_until
 
 pytestmark = pytest.mark.timed
 

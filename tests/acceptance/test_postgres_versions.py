@@ -11,11 +11,11 @@ import pytest
 
 import tests
 from adapter import store
-from adapter.embedded import EmbeddedServer
 from adapter.exceptions import ConfigurationError
-from adapter.store.connections import check_version
-from adapter.variables import VARIABLES
-from tests.documents import README
+from adapter.settings import VARIABLES
+from adapter.store.connection import check_version
+from adapter.store.embedded import EmbeddedServer
+from docs.generate import README
 from tests.installed import DEBIAN, VARIABLE, InstalledServer, debian_programs
 
 #: What proves the SQL and the queue: each runs against PostgreSQL through the store.
@@ -43,7 +43,7 @@ def test_both_starts_ask_for_the_version(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`adapter migrate` and `adapter run` migrate; `web`, `worker` and all others look first."""
-    monkeypatch.setattr("adapter.store.connections.OLDEST_POSTGRES", 999)
+    monkeypatch.setattr("adapter.store.connection.OLDEST_POSTGRES", 999)
     with pytest.raises(ConfigurationError, match="999 or newer is needed"):
         store.migrate(empty_database)
     with pytest.raises(ConfigurationError, match="999 or newer is needed"):

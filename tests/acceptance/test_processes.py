@@ -11,13 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adapter.children import popen
-from adapter.parts import Part
-from adapter.processes import Supervisor
+from adapter.server.supervisor import Part, Supervisor
+from adapter.store.child_processes import popen
+from tests.adapter_process import ADAPTER, Running, adapter, begin, environment, is_ready
+from tests.paths import MAPPINGS
 from tests.ports import free_port
-from tests.running import ADAPTER, MAPPINGS, Running, adapter, begin, environment, is_ready
-from tests.upstream import Clogged
-from tests.waiting import wait_until
+from tests.sandbox_client import Clogged
+from tests.wait import wait_until
 
 
 def test_a_worker_that_is_killed_in_the_post_leaves_unknown_posted_once(

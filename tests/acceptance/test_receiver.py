@@ -12,11 +12,12 @@ import psutil
 import pytest
 import requests
 
-from adapter import embedded, store
-from adapter.embedded import EmbeddedServer
+from adapter import store
+from adapter.store import embedded
+from adapter.store.embedded import EmbeddedServer
 from tests.bundled_web import SECRETS, Web, is_up, start_web
 from tests.ports import free_port
-from tests.waiting import wait_until
+from tests.wait import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
-from adapter.children import popen
-from adapter.demo import webhooks
-from tests.running import ADAPTER, MAPPINGS, adapter, environment, is_ready
-from tests.upstream import Upstream
-from tests.waiting import wait_until
+from adapter.server.demo_scenario import webhooks
+from adapter.store.child_processes import popen
+from tests.adapter_process import ADAPTER, adapter, environment, is_ready
+from tests.paths import MAPPINGS
+from tests.sandbox_client import Upstream
+from tests.wait import wait_until
 
 
 @dataclasses.dataclass

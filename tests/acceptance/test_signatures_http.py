@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from adapter.signatures import PRESETS
+from tests.apps.timed_web import PUBLIC_URLS
+from tests.gunicorn_process import Answer, Served, served, target_of, write_mappings
 from tests.presets import NOW, SECRET, delivery, hostile_requests
-from tests.serving import Answer, Served, served, target_of, write_mappings
-from tests.timed_web import PUBLIC_URLS
 from tests.vectors import VECTORS, files
 
 needs_vectors = pytest.mark.skipif(not VECTORS.is_dir(), reason="../shared/vectors is not there")
@@ -103,7 +103,9 @@ def web(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         (folder / str(number)).mkdir()
         write_mappings(folder / str(number), of_url)
     environ[PUBLIC_URLS] = ",".join(mappings)
-    with served(folder, module_database, entry="tests.timed_web:application()", **environ) as web:
+    with served(
+        folder, module_database, entry="tests.apps.timed_web:application()", **environ
+    ) as web:
         yield web
 
 

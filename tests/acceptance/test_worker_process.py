@@ -11,14 +11,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adapter.children import popen
-from adapter.embedded import EmbeddedServer
-from adapter.pulse import DEAD
-from tests.house import SECRETS, House, tour
+from adapter.server.watchdog import DEAD
+from adapter.store.child_processes import popen
+from adapter.store.embedded import EmbeddedServer
+from tests.adapter_process import Running, kept_environ
+from tests.harness import SECRETS, House, tour
 from tests.paths import MAPPINGS
-from tests.running import Running, kept_environ
-from tests.upstream import Upstream
-from tests.waiting import wait_until
+from tests.sandbox_client import Upstream
+from tests.wait import wait_until
 
 
 def test_a_stop_finishes_what_is_in_flight(start: Callable[..., Running], lead: Path) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from adapter import signin
+from adapter.operations import sign_in
 from tests.users import user
 
 
 @pytest.fixture(autouse=True)
 def quick_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Check the password of an unknown name against a hash that costs nothing."""
-    monkeypatch.setattr(signin, "_nobody", lambda: user("nobody").password)
+    monkeypatch.setattr(sign_in, "_nobody", lambda: user("nobody").password)

@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from adapter.answers import Finding, Outcome, Respond, finding_from, seconds_from
-from adapter.events import BookingState, EventState, Kind
-from adapter.mapping import Delivery
+from adapter.mapping.engine import Delivery
+from adapter.mapping.respond import Respond, seconds_from
+from adapter.mapping.webhook_outcome import Finding, Outcome, finding_from
+from adapter.models import BookingState, EventState, Kind
 from tests.chatbots import BOTS, IN_TOUCH, SCHEMAS, SOURCES, is_understood, sample_of
 from tests.rows import booking
 

@@ -9,12 +9,12 @@ import click.testing
 import pytest
 
 from adapter.cli import commands
-from adapter.events import BookingState
 from adapter.exceptions import NotPossible
-from tests.house import SECRETS, House, settle
+from adapter.models import BookingState
+from tests.harness import SECRETS, House, settle
 from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
-from tests.upstream import Upstream
+from tests.sandbox_client import Upstream
 
 PASSWORD = "correct horse battery"
 

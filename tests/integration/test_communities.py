@@ -10,21 +10,22 @@ import pytest
 from click.testing import CliRunner, Result
 
 from adapter.cli import commands
-from adapter.config import Policy, Settings
-from adapter.directory import Directory, PacedReads
 from adapter.exceptions import ConfigurationError, NotSent, UpstreamError
-from adapter.propexo import Page, Propexo
-from adapter.repairs import Repairs
+from adapter.mapping.communities_yaml import communities_from_folder
+from adapter.mapping.registry import check
+from adapter.operations.release import Repairs
+from adapter.propexo.client import Propexo
+from adapter.propexo.directory import Directory, PacedReads
+from adapter.propexo.responses import Page
 from adapter.sandbox.catalog import DEFAULT, catalog_from
-from adapter.sources import check
-from adapter.sources.communities import communities_from_folder
+from adapter.settings import Policy, Settings
 from adapter.store import GateRow, Senders, Store
-from adapter.store.statements import STATEMENTS
-from tests.house import START, Clock, House
+from adapter.store.queries import STATEMENTS
+from tests.adapter_process import SECRETS
+from tests.harness import START, Clock, House
 from tests.leads import lead
 from tests.paths import MAPPINGS
-from tests.running import SECRETS
-from tests.upstream import Upstream, served_sandbox
+from tests.sandbox_client import Upstream, served_sandbox
 
 Run = Callable[..., Result]
 

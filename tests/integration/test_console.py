@@ -17,22 +17,22 @@ from typing import Any
 import flask.testing
 import pytest
 
-from adapter.advice import BY_WORD, advice_for
 from adapter.app import create_app
-from adapter.config import Policy, Settings
+from adapter.console.auth import READING, SESSION_HOURS
 from adapter.console.charts import hours_chart
-from adapter.console.doors import READING, SESSION_HOURS
-from adapter.console.lead import FORM
-from adapter.console.shown import MOST_LINES, anchor_of, harmless, lines_of
-from adapter.events import BookingState
+from adapter.console.display import MOST_LINES, anchor_of, harmless, lines_of
+from adapter.console.lead_page import FORM
 from adapter.exceptions import SignInRefused
-from adapter.replays import Replays
-from adapter.signin import MOST_OF_ADDRESS, MOST_OF_BOTH, MOST_OF_NAME, SignIn, new_user
-from adapter.store import SIGN_IN_WINDOW, Erasures, People, Trouble, waiting
-from tests.house import SECRETS, House, loaded, sample, settle
+from adapter.models import BookingState
+from adapter.operations.advice import BY_WORD, advice_for
+from adapter.operations.replay import Replays
+from adapter.operations.sign_in import MOST_OF_ADDRESS, MOST_OF_BOTH, MOST_OF_NAME, SignIn, new_user
+from adapter.settings import Policy, Settings
+from adapter.store import SIGN_IN_WINDOW, Erasures, People, Trouble, review_queue
+from tests.harness import SECRETS, House, loaded, sample, settle
 from tests.leads import lead
 from tests.paths import MAPPINGS
-from tests.upstream import Upstream
+from tests.sandbox_client import Upstream
 from tests.users import PASSWORD, user
 
 SLOW_HASH = new_user("ana", PASSWORD, "read").password
@@ -833,7 +833,7 @@ def test_what_may_stand_in_knock_is_not_released_as_a_group(
 def test_no_crowd_of_past_tours_hides_a_tour_to_come(
     ana: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "MOST_COUNTED", 2)
+    monkeypatch.setattr(review_queue, "MOST_COUNTED", 2)
     early = lead(0, time="11:30 PM")
     early["tour"]["date"] = "03/03/2026"
     for number in (1, 2, 3):

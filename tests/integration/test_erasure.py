@@ -10,16 +10,16 @@ from click.testing import CliRunner
 
 from adapter import signatures
 from adapter.cli import commands
-from adapter.entrances import verifier_of
-from adapter.erasure import BATCH, Erasure, Found
-from adapter.events import BookingState
 from adapter.exceptions import VerificationError
-from adapter.mentions import Contact
-from adapter.replays import Replays
+from adapter.models import BookingState
+from adapter.operations.contact_matcher import Contact
+from adapter.operations.erase import BATCH, Erasure, Found
+from adapter.operations.replay import Replays
 from adapter.store import SIGN_IN_WINDOW, People, Rejections, Store
-from tests.house import House, settle
+from adapter.webhooks.endpoints import verifier_of
+from tests.harness import House, settle
 from tests.leads import lead
-from tests.upstream import Upstream
+from tests.sandbox_client import Upstream
 
 EMAIL = "dana.okafor@example.com"
 PHONE = "+13035550142"
@@ -65,8 +65,8 @@ def refuse(house: House) -> None:
     )
     signed = signatures.sign(source.signature, "wrong", request, house.clock().timestamp())
     with pytest.raises(VerificationError):
-        house.pipeline.verify(source, verifier_of(source, house.settings), signed)
-    house.pipeline.journal.flush()
+        house.pipeline.receiver.verify(source, verifier_of(source, house.settings), signed)
+    house.pipeline.receiver.journal.flush()
 
 
 @pytest.mark.parametrize("contact", [Contact.from_email(EMAIL), Contact.from_phone(PHONE)])

@@ -11,14 +11,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapter.answers import Finding, Outcome
-from adapter.events import BookingState
 from adapter.exceptions import StoreUnavailable
-from adapter.lobby import Lobby
-from adapter.receiver import look
+from adapter.mapping.webhook_outcome import Finding, Outcome
+from adapter.models import BookingState
 from adapter.store import settlements
-from tests.house import House, tour
-from tests.waiting import wait_until
+from adapter.webhooks.outcome import look
+from adapter.webhooks.outcome_waiter import Lobby
+from tests.harness import House, tour
+from tests.wait import wait_until
 
 LONG = 20.0
 
@@ -54,7 +54,7 @@ def waiting(house: House, lobby: Lobby, event_id: int) -> Iterator[Waiting]:
     looks: list[Finding] = []
 
     def noted() -> Finding:
-        looks.append(look(house.pipeline, event_id))
+        looks.append(look(house.pipeline.store, event_id))
         return looks[-1]
 
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
@@ -75,7 +75,7 @@ def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
         house.clock.advance(5)
         (booking,) = house.story(event_id).bookings
         assert booking.state is BookingState.SUBMITTED
-        house.pipeline.follow_up(booking.id)
+        house.pipeline.follower.follow_up(booking.id)
 
         found = one.found.result(LONG)
     assert found.outcome is Outcome.BOOKED
@@ -108,7 +108,7 @@ def test_what_is_rolled_back_wakes_nobody(house: House, database: str) -> None:
 def test_an_outcome_that_is_known_is_told_without_waiting(house: House, lobby: Lobby) -> None:
     (booking,) = house.mapped("rentfeed", tour(contact={"name": "Dana Okafor"}))
     found = lobby.wait(
-        booking.event_id, lambda: look(house.pipeline, booking.event_id), time.monotonic()
+        booking.event_id, lambda: look(house.pipeline.store, booking.event_id), time.monotonic()
     )
 
     assert found.outcome is Outcome.HELD

@@ -7,11 +7,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapter.app import create_app
-from adapter.config import Settings
-from tests.house import SECRETS, House, loaded
+from adapter.settings import Settings
+from tests.harness import SECRETS, House, loaded
 from tests.leads import lead
 from tests.paths import MAPPINGS
-from tests.upstream import Upstream
+from tests.sandbox_client import Upstream
 
 
 def client(house: House, **changes: object) -> flask.testing.FlaskClient:

@@ -7,11 +7,12 @@ from typing import Any
 import flask
 import pytest
 
-from adapter import notices, receiver, signatures
-from adapter.events import BookingState
-from tests.house import House
+from adapter import signatures
+from adapter.models import BookingState
+from adapter.webhooks import error_handlers, propexo_views
+from tests.harness import House
 from tests.leads import lead
-from tests.upstream import Upstream
+from tests.sandbox_client import Upstream
 
 SECRET = "a-secret-of-propexo"
 
@@ -19,11 +20,11 @@ SECRET = "a-secret-of-propexo"
 @pytest.fixture
 def client(house: House) -> Any:
     app = flask.Flask("notices")
-    receiver.answer_errors(app)
-    house.pipeline.settings = dataclasses.replace(
+    error_handlers.answer_errors(app)
+    house.pipeline.follower.settings = dataclasses.replace(
         house.settings, public_url="https://a.example.com"
     )
-    app.register_blueprint(notices.blueprint(house.pipeline, SECRET))
+    app.register_blueprint(propexo_views.blueprint(house.pipeline.follower, SECRET))
     return app.test_client()
 
 

@@ -7,24 +7,24 @@ from typing import Any
 import pytest
 import requests
 
-from adapter import receiver
-from adapter.answers import sentence_name
-from adapter.config import Settings
-from adapter.entrances import verifier_of
-from adapter.events import Attempt, Booking, BookingState
+from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import NotPossible
-from adapter.pace import WINDOW
+from adapter.mapping.respond import sentence_name
+from adapter.models import Attempt, Booking, BookingState
+from adapter.operations.release import Repairs
 from adapter.pipeline import Pipeline
-from adapter.propexo import Propexo
-from adapter.repairs import Repairs
-from adapter.sending import LEASE_MARGIN_SECONDS
+from adapter.propexo.client import Propexo
+from adapter.settings import Settings
 from adapter.store import Filter, GateRow, Store
-from adapter.store.statements import STATEMENTS
-from tests.house import START, TIMEOUT_SECONDS, House, sample, settle
+from adapter.store.queries import STATEMENTS
+from adapter.store.rate_limit import WINDOW
+from adapter.webhooks import outcome
+from adapter.webhooks.endpoints import verifier_of
+from tests.harness import START, TIMEOUT_SECONDS, House, sample, settle
 from tests.leads import lead, look, same_person, surname
 from tests.rows import tasks
-from tests.upstream import Upstream, served_sandbox
-from tests.waiting import wait_until
+from tests.sandbox_client import Upstream, served_sandbox
+from tests.wait import wait_until
 
 PENDING, BOOKED = BookingState.PENDING, BookingState.BOOKED
 
@@ -76,8 +76,8 @@ def test_a_reschedule_goes_out_after_the_first_has_ended(house: House, upstream:
 
 def told(house: House, event_id: int) -> str:
     """The name of the sentence for a sender that asks now."""
-    found = receiver.look(house.pipeline, event_id)
-    return sentence_name(receiver.as_it_stands(house.pipeline, found))
+    found = outcome.look(house.pipeline.store, event_id)
+    return sentence_name(outcome.as_it_stands(house.pipeline.store, found))
 
 
 def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancelled(
@@ -223,7 +223,7 @@ def test_two_tours_here_in_one_webhook_wait_for_a_person(house: House) -> None:
 
 
 def test_shared_contacts_tell_nobody_apart(opened: Store, upstream: Upstream) -> None:
-    from adapter.config import Policy
+    from adapter.settings import Policy
 
     house = House(opened, upstream, Policy(shared_contacts=frozenset({"office@example.com"})))
     for number in (1, 2):
@@ -364,7 +364,7 @@ def test_one_key_twice_in_one_webhook_is_one_booking(house: House) -> None:
 def test_a_query_that_nobody_signed_makes_no_new_event(house: House) -> None:
     source = house.pipeline.sources["rentfeed"]
     from adapter import signatures
-    from tests.house import SECRETS
+    from tests.harness import SECRETS
 
     ids = set()
     for query in ("", "?n=1", "?n=2"):
@@ -377,8 +377,10 @@ def test_a_query_that_nobody_signed_makes_no_new_event(house: House) -> None:
         signed = signatures.sign(
             source.signature, SECRETS["RENTFEED_SECRET"], request, house.clock().timestamp()
         )
-        verified = house.pipeline.verify(source, verifier_of(source, house.settings), signed)
-        ids.add(house.pipeline.receive(source, verified).event_id)
+        verified = house.pipeline.receiver.verify(
+            source, verifier_of(source, house.settings), signed
+        )
+        ids.add(house.pipeline.receiver.receive(source, verified).event_id)
     assert len(ids) == 1
 
 
@@ -456,7 +458,7 @@ def test_reads_give_way_to_bookings(house: House, upstream: Upstream) -> None:
             gate.pass_through(gate.lock(house.clock()), house.clock(), 120, is_read=True)
         leads.connection.execute("UPDATE gate SET even_at = 'epoch'")
     house.clock.advance(2)
-    house.pipeline.follow_up(first.id)
+    house.pipeline.follower.follow_up(first.id)
     assert house.state(first.id) is BookingState.SUBMITTED, "the read was put off"
     house.send()
     assert len(upstream.posts()) == 2, "the booking was not"
@@ -522,7 +524,7 @@ def test_a_lost_answer_is_found_in_the_write_log(house: House, upstream: Upstrea
     assert (found.state, found.reason) == (BookingState.SUBMITTED, "found_in_write_log")
 
     house.clock.advance(5)
-    house.pipeline.follow_up(booking_id)
+    house.pipeline.follower.follow_up(booking_id)
     assert house.state(booking_id) is BOOKED
     assert found.job_id == upstream.appointments()[0]["job_id"]
     assert len(upstream.posts()) == 1
@@ -590,8 +592,8 @@ tests:
 def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
     opened: Store, upstream: Upstream, tmp_path: Any
 ) -> None:
-    from adapter.sources import load
-    from tests.house import MAPPINGS
+    from adapter.mapping.registry import load
+    from tests.paths import MAPPINGS
 
     communities = (MAPPINGS / "communities.yaml").read_text()
     (tmp_path / "communities.yaml").write_text(
@@ -605,7 +607,7 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
 
     def deliver(kind: str, number: str) -> Any:
         from adapter import signatures
-        from adapter.pipeline import verified_from
+        from adapter.webhooks.receive import verified_from
 
         source = house.pipeline.sources["simple"]
         verifier = signatures.verifier(source.signature, [])
@@ -620,7 +622,7 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
             body=body,
         )
         verified = verified_from(verifier, request, house.clock())
-        event_id = house.pipeline.receive(source, verified).event_id
+        event_id = house.pipeline.receiver.receive(source, verified).event_id
         house.pipeline.map_event(event_id)
         return house.story(event_id).bookings[0]
 
@@ -677,7 +679,7 @@ def test_the_lanes_of_two_workers_share_one_gate(opened: Store, upstream: Upstre
         for _ in range(3)
     ]
     with concurrent.futures.ThreadPoolExecutor(3) as threads:
-        list(threads.map(lambda pipeline: pipeline.send_due(0), pipelines))
+        list(threads.map(lambda pipeline: pipeline.sender.send_due(0), pipelines))
 
     names = [post["last_name"] for post in upstream.posts()]
     assert sorted(names) == sorted(surname(number) for number in range(20))
@@ -761,7 +763,7 @@ def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
         due_at = house.booking(first.id).due_at
         assert due_at is not None
         house.clock.at = due_at
-        house.pipeline.follow_up(first.id)
+        house.pipeline.follower.follow_up(first.id)
     assert house.booking(first.id).reason == "no_final_status"
     house.send()
     assert house.state(second.id) is BookingState.SUBMITTED
@@ -779,10 +781,10 @@ def test_a_job_that_ends_after_it_was_given_up_is_followed_again(
         house.send()
         for hours, state in ((2, BookingState.UNKNOWN), (5, BookingState.SUBMITTED)):
             house.clock.at = now[0] = START + dt.timedelta(hours=hours)
-            house.pipeline.follow_up(booking.id)
-            house.pipeline.look_for(booking.id)
+            house.pipeline.follower.follow_up(booking.id)
+            house.pipeline.follower.look_for(booking.id)
             assert house.state(booking.id) is state
-        house.pipeline.follow_up(booking.id)
+        house.pipeline.follower.follow_up(booking.id)
 
         assert house.state(booking.id) == end
         assert len(upstream.posts()) == 1
@@ -805,7 +807,7 @@ def test_a_stuck_job_leaves_a_renter_whose_tour_is_soon_half_of_the_time(
         due_at = house.booking(first.id).due_at
         assert due_at is not None
         house.clock.at = due_at
-        house.pipeline.follow_up(first.id)
+        house.pipeline.follower.follow_up(first.id)
         house.send()
     assert house.booking(first.id).reason == "no_final_status"
     assert house.state(second.id) is BookingState.SUBMITTED

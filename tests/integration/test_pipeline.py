@@ -7,18 +7,19 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapter import outcomes, signatures
-from adapter.config import Policy
-from adapter.entrances import verifier_of
-from adapter.events import Attempt, AttemptOutcome, BookingState, EventState
+from adapter import signatures
+from adapter.bookings import transitions
+from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.logs import JsonLines
-from adapter.pipeline import Receipt
-from adapter.propexo import Propexo
-from adapter.sending import LEASE_MARGIN_SECONDS
+from adapter.models import Attempt, AttemptOutcome, BookingState, EventState
+from adapter.propexo.client import Propexo
+from adapter.settings import Policy
 from adapter.store import Store
-from tests.house import START, TIMEOUT_SECONDS, House, sample, tour
-from tests.upstream import Upstream, served_sandbox
+from adapter.webhooks.endpoints import verifier_of
+from adapter.webhooks.receive import Receipt
+from tests.harness import START, TIMEOUT_SECONDS, House, sample, tour
+from tests.sandbox_client import Upstream, served_sandbox
 
 
 def test_the_straight_line(house: House, upstream: Upstream) -> None:
@@ -26,11 +27,11 @@ def test_the_straight_line(house: House, upstream: Upstream) -> None:
     assert booking.state is BookingState.PENDING
     assert booking.starts_at == dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC)
 
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
     submitted = house.booking(booking.id)
     assert submitted.state is BookingState.SUBMITTED
     house.clock.advance(5)
-    house.pipeline.follow_up(booking.id)
+    house.pipeline.follower.follow_up(booking.id)
 
     booked = house.booking(booking.id)
     assert booked.state is BookingState.BOOKED
@@ -48,7 +49,7 @@ def test_what_is_posted_holds_no_word_that_propexo_may_refuse(
     house: House, upstream: Upstream
 ) -> None:
     house.mapped("rentfeed", tour())
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
 
     (posted,) = upstream.posts()
     assert not {"tour_type", "pets", "first_contact_type"} & posted.keys()
@@ -62,7 +63,7 @@ def test_configured_words_are_sent_in_propexos_spelling(opened: Store) -> None:
     with served_sandbox(clock=lambda: START, enums=enums) as upstream:
         house = House(opened, upstream, Policy(spellings=spellings))
         (booking,) = house.mapped("rentfeed", tour())
-        house.pipeline.send_due(0)
+        house.pipeline.sender.send_due(0)
 
         (posted,) = upstream.posts()
     assert posted["tour_type"] == "IN_PERSON"
@@ -100,7 +101,7 @@ def test_a_forged_request_stores_nothing(house: House) -> None:
         method="POST", url="https://a.example.com/hooks/rentfeed", headers={}, body=b"{}"
     )
     with pytest.raises(VerificationError):
-        house.pipeline.verify(source, verifier_of(source, house.settings), forged)
+        house.pipeline.receiver.verify(source, verifier_of(source, house.settings), forged)
 
     with house.pipeline.store.transaction() as leads:
         assert leads.events() == []
@@ -131,7 +132,7 @@ def test_ignored_and_held_events_make_no_task(house: House) -> None:
 
     assert held.state is BookingState.HELD
     assert [reason.field for reason in held.reasons] == ["starts_at"]
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
     assert house.booking(held.id).state is BookingState.HELD
 
 
@@ -140,21 +141,21 @@ def test_each_step_done_twice_changes_nothing(house: House, upstream: Upstream) 
     house.pipeline.map_event(booking.event_id)
     assert len(house.story(booking.id).bookings) == 1
 
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
     house.clock.advance(3600)
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
     assert len(upstream.posts()) == 1
 
-    house.pipeline.follow_up(booking.id)
+    house.pipeline.follower.follow_up(booking.id)
     before = house.story(booking.id)
-    house.pipeline.follow_up(booking.id)
+    house.pipeline.follower.follow_up(booking.id)
     assert house.story(booking.id) == before
 
 
 def test_a_row_that_is_not_there_is_nothing_to_do(house: House) -> None:
     house.pipeline.map_event(1)
-    house.pipeline.send_due(0)
-    house.pipeline.follow_up(1)
+    house.pipeline.sender.send_due(0)
+    house.pipeline.follower.follow_up(1)
 
 
 @pytest.mark.parametrize(
@@ -171,17 +172,17 @@ def test_a_clear_not_now_is_tried_again_and_booked_once(
 ) -> None:
     (booking,) = house.mapped("rentfeed", tour())
     upstream.fault(fault)
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
 
     waiting = house.booking(booking.id)
     assert waiting.state is BookingState.PENDING
     assert waiting.due_at is not None
     assert seconds <= (waiting.due_at - START).total_seconds() <= seconds * 1.25
 
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
     assert len(upstream.posts()) == 1, "not before it is due"
     house.clock.at = waiting.due_at
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
     assert house.booking(booking.id).state is BookingState.SUBMITTED
     assert len(upstream.appointments()) == 1
 
@@ -191,13 +192,13 @@ def test_a_refused_connection_is_tried_again(house: House, upstream: Upstream) -
     sender = house.pipeline.sender
     sender.propexo, real = Propexo("http://127.0.0.1:1", "x"), sender.propexo
     for _ in range(3):
-        house.pipeline.send_due(0)
+        house.pipeline.sender.send_due(0)
         waiting = house.booking(booking.id)
         assert (waiting.state, waiting.reason) == (BookingState.PENDING, "not_sent")
         assert waiting.due_at is not None
         house.clock.at = waiting.due_at
     sender.propexo = real
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
 
     outcomes = [attempt.outcome for attempt in house.story(booking.id).attempts[booking.id]]
     assert outcomes == ["not_sent", "not_sent", "not_sent", "accepted"]
@@ -213,11 +214,11 @@ def test_what_nobody_knows_is_never_sent_again(
 ) -> None:
     (booking,) = house.mapped("rentfeed", tour())
     upstream.fault(fault)
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
     for _ in range(5):
         house.clock.advance(3600)
-        house.pipeline.send_due(0)
-        house.pipeline.follow_up(booking.id)
+        house.pipeline.sender.send_due(0)
+        house.pipeline.follower.follow_up(booking.id)
         house.pipeline.recover()
 
     assert house.booking(booking.id).state is BookingState.UNKNOWN
@@ -230,7 +231,7 @@ def test_a_400_fails_with_propexos_issues_per_field(house: House, upstream: Upst
     issue = {"code": "custom", "path": ["attribution_id"], "message": "Unknown attribution"}
     body = {"error": {"code": "invalid_request", "message": "x", "details": {"issues": [issue]}}}
     upstream.fault({"status": 400, "body": body})
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
 
     failed = house.booking(booking.id)
     assert (failed.state, failed.reason) == (BookingState.FAILED, "refused")
@@ -294,13 +295,13 @@ def test_the_jobs_end_decides(
 ) -> None:
     (booking,) = house.mapped("rentfeed", tour())
     upstream.fault(fault)
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
     looks = 0
     while house.booking(booking.id).state is BookingState.SUBMITTED:
         due_at = house.booking(booking.id).due_at
         assert due_at is not None
         house.clock.at = due_at
-        house.pipeline.follow_up(booking.id)
+        house.pipeline.follower.follow_up(booking.id)
         looks += 1
 
     ended = house.booking(booking.id)
@@ -311,7 +312,7 @@ def test_the_jobs_end_decides(
 
 def test_a_status_that_cannot_be_read_is_asked_again(house: House, upstream: Upstream) -> None:
     (booking,) = house.mapped("rentfeed", tour())
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
     upstream.fault({"on": "status", "status": 500}, {"on": "status", "status": 429})
     for _ in range(5):
         if house.booking(booking.id).state is BookingState.BOOKED:
@@ -319,7 +320,7 @@ def test_a_status_that_cannot_be_read_is_asked_again(house: House, upstream: Ups
         due_at = house.booking(booking.id).due_at
         assert due_at is not None
         house.clock.at = due_at
-        house.pipeline.follow_up(booking.id)
+        house.pipeline.follower.follow_up(booking.id)
 
     assert house.booking(booking.id).state is BookingState.BOOKED
 
@@ -328,7 +329,7 @@ def test_a_tour_whose_time_has_passed_is_not_booked(house: House, upstream: Upst
     (booking,) = house.mapped("rentfeed", tour())
     assert booking.starts_at is not None
     house.clock.at = booking.starts_at
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
 
     assert house.booking(booking.id).state is BookingState.EXPIRED
     assert upstream.posts() == []
@@ -348,7 +349,7 @@ def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(house: H
 
     accepted = house.pipeline.propexo.create(attempt)
     with house.pipeline.store.transaction() as leads:
-        outcomes.taken(leads, attempt, accepted, house.clock())
+        transitions.taken(leads, attempt, accepted, house.clock())
     assert house.booking(booking.id).state is BookingState.SUBMITTED
 
 
@@ -385,7 +386,7 @@ def test_a_process_that_slept_before_the_post_does_not_send(
         return attempt
 
     monkeypatch.setattr(sender, "_next", begin_and_sleep)
-    house.pipeline.send_due(0)
+    house.pipeline.sender.send_due(0)
 
     assert upstream.posts() == []
     (attempt,) = house.story(booking.id).attempts[booking.id]

@@ -18,10 +18,11 @@ from adapter.exceptions import (
     Refused,
     UpstreamError,
 )
-from adapter.propexo import Propexo, WriteStatus, reasons_from
-from adapter.propexo.exchange import Body
+from adapter.propexo.client import Propexo
+from adapter.propexo.http import Body
+from adapter.propexo.responses import WriteStatus, reasons_from
 from tests.rows import REQUEST, attempt
-from tests.upstream import Upstream, says, served_sandbox
+from tests.sandbox_client import Upstream, says, served_sandbox
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 

@@ -9,18 +9,20 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapter import answers, stories
-from adapter.advice import advice_for
-from adapter.events import Attempt, BookingState, EventState, Kind
+from adapter.cli import formatting
 from adapter.exceptions import NotPossible
-from adapter.repairs import Repairs, may_confirm, why_not_release
-from adapter.replays import Replays
-from adapter.sources import load
+from adapter.mapping import respond, webhook_outcome
+from adapter.mapping.registry import load
+from adapter.models import Attempt, BookingState, EventState, Kind
+from adapter.operations import serializers
+from adapter.operations.advice import advice_for
+from adapter.operations.release import Repairs, may_confirm, why_not_release
+from adapter.operations.replay import Replays
 from adapter.store import Trouble
-from tests.house import START, House, settle
+from tests.gunicorn_process import LEAD, write_mappings
+from tests.harness import START, House, settle
 from tests.leads import look
-from tests.serving import LEAD, write_mappings
-from tests.upstream import Upstream
+from tests.sandbox_client import Upstream
 
 PENDING, HELD, BOOKED = BookingState.PENDING, BookingState.HELD, BookingState.BOOKED
 DUPLICATE, SUPERSEDED = BookingState.DUPLICATE, BookingState.SUPERSEDED
@@ -605,28 +607,28 @@ def test_people_are_shown_what_it_is(home: House) -> None:
     (card,) = home.mapped("portal", lead(1))
     settle(home)
     booked = home.booking(card.id)
-    row = stories.bookings_table([booked]).splitlines()[1]
+    row = formatting.bookings_table([booked]).splitlines()[1]
     assert "no time: prospect" in row
-    data = stories.booking_as_dict(booked)
+    data = serializers.booking_as_dict(booked)
     assert (data["kind"], data["state"], data["starts_at"]) == ("prospect", "booked", None)
-    text = stories.story_text(home.story(card.id))
+    text = formatting.story_text(home.story(card.id))
     assert f"booking {card.id}: booked (job_succeeded)\n" in text
     assert "  Dana Okafor at maple-court, no time: prospect\n" in text
 
 
 def test_a_sender_that_waits_is_not_told_of_a_tour(home: House) -> None:
     (card,) = home.mapped("portal", lead(1))
-    assert answers.finding_from(1, EventState.MAPPED, [card]).outcome == "accepted"
+    assert webhook_outcome.finding_from(1, EventState.MAPPED, [card]).outcome == "accepted"
     settle(home)
-    found = answers.finding_from(1, EventState.MAPPED, [home.booking(card.id)])
+    found = webhook_outcome.finding_from(1, EventState.MAPPED, [home.booking(card.id)])
 
-    assert found.outcome == answers.sentence_name(found) == "prospect"
-    values = answers.values_from(found)
+    assert found.outcome == respond.sentence_name(found) == "prospect"
+    values = respond.values_from(found)
     assert (values["booking.kind"], values["booking.starts_at"]) == ("prospect", "")
     assert values["booking.reason"] == ""
     expired = dataclasses.replace(home.booking(card.id), state=EXPIRED)
-    late = answers.finding_from(1, EventState.MAPPED, [expired])
-    assert answers.sentence_name(late) == "failed", "no time of it is too soon"
+    late = webhook_outcome.finding_from(1, EventState.MAPPED, [expired])
+    assert respond.sentence_name(late) == "failed", "no time of it is too soon"
 
 
 def test_a_forced_card_leaves_a_waiting_tour_alone(home: House, upstream: Upstream) -> None:

@@ -13,18 +13,18 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from adapter import rejections
 from adapter.cli import commands
-from adapter.composition import pipeline_from
-from adapter.config import Settings
-from adapter.entrances import entrance_of
 from adapter.exceptions import VerificationError
-from adapter.journal import USE_SECONDS, Journal, rejection_from
+from adapter.operations import readmit
 from adapter.pipeline import Pipeline
+from adapter.services import pipeline_from
+from adapter.settings import Settings
 from adapter.signatures import Request, sign
 from adapter.signatures.request import FORM_TYPE
 from adapter.store import NewRejection, Rejection, Rejections, Senders, Store
-from tests.serving import LEAD, write_mappings
+from adapter.webhooks.endpoints import entrance_of
+from adapter.webhooks.rejections import USE_SECONDS, Journal, rejection_from
+from tests.gunicorn_process import LEAD, write_mappings
 
 START = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 RIGHT, WRONG = "the-right-secret", "another-secret"
@@ -81,14 +81,14 @@ class Desk:
         """Receives it, or says why it was refused."""
         source = self.pipeline.sources[name]
         try:
-            verified = self.pipeline.verify(
+            verified = self.pipeline.receiver.verify(
                 source, entrance_of(source, self.settings).verifier, request
             )
         except VerificationError as exc:
             return exc.reason
         finally:
-            self.pipeline.journal.flush()
-        self.pipeline.receive(source, verified)
+            self.pipeline.receiver.journal.flush()
+        self.pipeline.receiver.receive(source, verified)
         return None
 
     def kept(self, name: str | None = None) -> list[Rejection]:
@@ -99,10 +99,10 @@ class Desk:
         with self.store.transaction() as leads:
             return len(leads.events(limit=10_000))
 
-    def retry(self, name: str, *, dry_run: bool = False) -> rejections.Retried:
+    def retry(self, name: str, *, dry_run: bool = False) -> readmit.Retried:
         source = self.pipeline.sources[name]
         verifier = entrance_of(source, self.settings).verifier
-        return rejections.retry(self.pipeline, source, verifier, by="ana", dry_run=dry_run)
+        return readmit.retry(self.pipeline.receiver, source, verifier, by="ana", dry_run=dry_run)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def desk(folder: Path, opened: Store) -> Iterator[Desk]:
     desk = Desk(folder, opened)
     yield desk
-    desk.pipeline.journal.flush()
+    desk.pipeline.receiver.journal.flush()
 
 
 def everything_in(url: str) -> str:
@@ -337,9 +337,9 @@ def test_without_a_database_a_request_is_refused_all_the_same(folder: Path) -> N
         started = dt.datetime.now(dt.UTC)
         for _ in range(1000):
             with pytest.raises(VerificationError):
-                desk.pipeline.verify(desk.pipeline.sources["signed"], verifier, request)
+                desk.pipeline.receiver.verify(desk.pipeline.sources["signed"], verifier, request)
         took = dt.datetime.now(dt.UTC) - started
-        journal = desk.pipeline.journal
+        journal = desk.pipeline.receiver.journal
         assert journal._waiting <= 200, "what waits is bounded"
         journal._writer.shutdown(cancel_futures=True)  # type: ignore[union-attr]
 
@@ -348,7 +348,7 @@ def test_without_a_database_a_request_is_refused_all_the_same(folder: Path) -> N
 
 def test_the_use_of_a_secret_is_noted_once_a_minute(desk: Desk) -> None:
     def uses() -> dict[str, dt.datetime]:
-        desk.pipeline.journal.flush()
+        desk.pipeline.receiver.journal.flush()
         with desk.store.transaction() as leads:
             return {name: at for (_, name), at in Senders(leads.connection).uses().items()}
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from adapter import renewal
 from adapter.exceptions import ConfigurationError
+from adapter.server import hot_reload
 
 
 def test_a_folder_has_changed_once_its_files_rest(tmp_path: Path) -> None:
     file = tmp_path / "samples" / "a.json"
     file.parent.mkdir()
     file.write_text("{}")
-    folder = renewal.Folder(tmp_path)
+    folder = hot_reload.Folder(tmp_path)
     assert not folder.has_changed()
 
     file.write_text('{"half": ')
@@ -31,5 +31,5 @@ def test_what_is_refused_is_told_line_by_line(caplog: pytest.LogCaptureFixture) 
     def refuse() -> None:
         raise ConfigurationError("one\ntwo")
 
-    assert renewal.renewed(refuse) is None
+    assert hot_reload.renewed(refuse) is None
     assert [vars(record)["problem"] for record in caplog.records] == ["one", "two"]

@@ -8,14 +8,15 @@ import pytest
 from click.testing import CliRunner
 
 from adapter.cli import commands
-from adapter.events import BookingState, EventState
 from adapter.exceptions import NotPossible
-from adapter.repairs import Repairs
-from adapter.replays import Replays
-from adapter.sources import load
-from tests.house import MAPPINGS, House, sample, settle
+from adapter.mapping.registry import load
+from adapter.models import BookingState, EventState
+from adapter.operations.release import Repairs
+from adapter.operations.replay import Replays
+from tests.harness import House, sample, settle
 from tests.leads import lead, same_person
-from tests.upstream import Upstream
+from tests.paths import MAPPINGS
+from tests.sandbox_client import Upstream
 
 PENDING, HELD, BOOKED = BookingState.PENDING, BookingState.HELD, BookingState.BOOKED
 

@@ -15,10 +15,10 @@ import pytest
 import requests
 import yaml
 
-from adapter.children import popen
 from adapter.exceptions import ConfigurationError
 from adapter.sandbox import Server, create_app
 from adapter.sandbox.catalog import catalog_from
+from adapter.store.child_processes import popen
 from tests.paths import SHARED
 from tests.sandbox_calls import ABSENT, ALICE, APPOINTMENTS, Client, HandClock
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from adapter import store
-from adapter.events import Booking, BookingState
-from tests.house import House, settle
+from adapter.models import Booking, BookingState
+from tests.harness import House, settle
 from tests.paths import GALLERY
-from tests.upstream import Upstream
+from tests.sandbox_client import Upstream
 
 FIRST, MOVED = ("2026-03-14", "20:30:00"), ("2026-03-15", "17:30:00")
 

@@ -13,19 +13,13 @@ import psycopg
 import pytest
 
 from adapter import store
-from adapter.events import (
-    MOVES,
-    AttemptOutcome,
-    BookingState,
-    EventState,
-    Reason,
-)
 from adapter.exceptions import StoreUnavailable
+from adapter.models import MOVES, AttemptOutcome, BookingState, EventState, Reason
 from adapter.store import NewBooking, Store
-from adapter.store.statements import STATEMENTS
-from adapter.store.tasks import SEND_LANES
+from adapter.store.jobs import SEND_LANES
+from adapter.store.queries import STATEMENTS
 from tests.rows import LATER, NOW, insert_event, new_event, tasks
-from tests.waiting import wait_until
+from tests.wait import wait_until
 
 #: The module: the package shows its function of the same name.
 migrate = sys.modules["adapter.store.migrate"]

@@ -14,13 +14,13 @@ import pytest
 from procrastinate import manager
 from psycopg.rows import dict_row
 
-from adapter.events import utc_now
 from adapter.exceptions import StoreUnavailable
+from adapter.models import utc_now
 from adapter.store import Store, Task, queue_pool
-from adapter.store.ferry import Ferry
-from adapter.store.herald import Herald
+from adapter.store.batch_insert import Ferry
+from adapter.store.notify import Herald
 from tests.rows import LATER, insert_event, new_event, tasks
-from tests.waiting import wait_until
+from tests.wait import wait_until
 
 #: What Procrastinate does by itself when a task is put or changes; False: switched off by us.
 TRIGGERS = {

@@ -4,9 +4,9 @@ import asyncio
 
 import psycopg
 
-from adapter.pulse import DEAD, Pulse
-from adapter.worker import STALLED_SECONDS, queue_for, release_stalled
-from tests.house import House, tour
+from adapter.server.watchdog import DEAD, Pulse
+from adapter.server.worker import STALLED_SECONDS, queue_for, release_stalled
+from tests.harness import House, tour
 
 
 def test_the_tasks_of_a_dead_worker_are_given_back(house: House) -> None:

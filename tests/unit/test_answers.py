@@ -7,20 +7,17 @@ from typing import Any
 
 import pytest
 
-from adapter.answers import (
-    OUTCOME_OF,
+from adapter.mapping.respond import (
     SENTENCES,
     Asked,
-    Finding,
-    Outcome,
     Reader,
     Respond,
-    finding_from,
     in_words,
     names_in,
     values_from,
 )
-from adapter.events import SETTLED, BookingState, EventState, Reason
+from adapter.mapping.webhook_outcome import OUTCOME_OF, Finding, Outcome, finding_from
+from adapter.models import SETTLED, BookingState, EventState, Reason
 from tests.rows import AT, booking
 
 NASTY = '"}<Say>&amp; \x0b{event} \ud800'

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.appointment import TARGETS, AppointmentSchema, problems, request_from
 from adapter.exceptions import Unreadable
+from adapter.propexo.appointment import TARGETS, AppointmentSchema, problems, request_from
 
 RIGHT: dict[str, Any] = {
     "integration_id": "int_1",

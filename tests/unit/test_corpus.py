@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from adapter import sources
-from adapter.appointment import request_from
-from adapter.config import Policy
-from adapter.events import Kind
-from adapter.mapping import Delivery, Item, Mapped, Outcome, WithoutTime
-from adapter.sandbox.schemas import prospect_schema
-from adapter.sources import Source
-from adapter.sources.loading import load_files
+from adapter.mapping import registry
+from adapter.mapping.engine import Delivery, Item, Mapped, Outcome, WithoutTime
+from adapter.mapping.loader.loader import load_files
+from adapter.mapping.source import Source
+from adapter.models import Kind
+from adapter.propexo.appointment import request_from
+from adapter.sandbox.validation import prospect_schema
+from adapter.settings import Policy
 from tests.paths import GALLERY, ROOT, SHARED
 
 FOLDER = ROOT / "tests" / "corpus"
@@ -130,14 +130,14 @@ def _of_gallery(payload: str, folder: Path) -> Source:
 def _loaded() -> dict[str, Source]:
     with tempfile.TemporaryDirectory() as folder:
         senders = {payload: _of_gallery(payload, Path(folder)) for payload in GALLERY}
-    return {**sources.load(FOLDER, Policy()), **senders}
+    return {**registry.load(FOLDER, Policy()), **senders}
 
 
 loaded = _loaded()
 
 
 def test_the_mappings_pass_their_own_tests() -> None:
-    assert [str(problem) for problem in sources.check([FOLDER], Policy())] == []
+    assert [str(problem) for problem in registry.check([FOLDER], Policy())] == []
 
 
 def _deliver(name: str, meta: dict[str, Any], without_time: WithoutTime | None = None) -> Mapped:

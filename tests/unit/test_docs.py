@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from adapter.cli import commands
-from tests.documents import README, ROOT, SOURCES, regenerated
+from docs.generate import README, SOURCES, regenerated
+from tests.paths import ROOT
 from tools import pictures
 
 TEXT = README.read_text()

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from adapter import signatures
-from adapter.config import Policy
-from adapter.sources import check
-from adapter.sources.drafting import mapping_from_sample
-from adapter.sources.guesses import guesses_from
-from adapter.sources.shapes import format_from_text
-from adapter.times import compile_format
+from adapter.mapping.authoring.guess_fields import guesses_from
+from adapter.mapping.authoring.scaffold import mapping_from_sample
+from adapter.mapping.date_hints import format_from_text
+from adapter.mapping.registry import check
+from adapter.parsing.date_formats import compile_format
+from adapter.settings import Policy
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter import sources
-from adapter.config import Policy
+from adapter.mapping import registry
+from adapter.settings import Policy
 from tests.paths import MAPPINGS
 
 NO_NAME = "is no name of an environment variable"
@@ -19,7 +19,7 @@ def checked(folder: Path, *sections: str, file: str = "leasebot.yaml") -> list[s
     start, end = text.index("signature:"), text.index("accept:")
     written = "\n".join(sections)
     (folder / file).write_text(f"{text[:start]}{written}\n{text[end:]}")
-    return [str(problem) for problem in sources.check([folder], Policy())]
+    return [str(problem) for problem in registry.check([folder], Policy())]
 
 
 SIGNED = "signature: { scheme: hmac, header: X-S, secrets: [LEASEBOT_SECRET] }"
@@ -157,7 +157,7 @@ def test_a_todo_is_found_in_keys_and_tests_and_not_in_what_a_sender_wrote(tmp_pa
         .replace("held: { phone_1: ", "held: { name: TODO, phone_1: ")
         .replace("{ visitor.phone: 0000000000 }", "{ visitor.phone: TODO call }")
     )
-    found = [str(problem) for problem in sources.check([file], Policy())]
+    found = [str(problem) for problem in registry.check([file], Policy())]
     assert len(found) == 2
     assert "appointment.tour_type.table.TODO: fill in" in found[0]
     assert "tests.1.held.name: fill in" in found[1]
@@ -166,7 +166,7 @@ def test_a_todo_is_found_in_keys_and_tests_and_not_in_what_a_sender_wrote(tmp_pa
 def test_a_file_with_another_ending_is_told(tmp_path: Path) -> None:
     checked(tmp_path, SIGNED)
     (tmp_path / "portal.yml").write_text("")
-    (found,) = (str(problem) for problem in sources.check([tmp_path], Policy()))
+    (found,) = (str(problem) for problem in registry.check([tmp_path], Policy()))
     assert found.endswith(
         "portal.yml:1:1: file: is not read: call it portal.yaml, with the ending .yaml"
     )

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from adapter import sources
-from adapter.config import Policy
-from adapter.sources.document import document_from_file
-from adapter.sources.gallery import entries
-from adapter.sources.structure import AboutSection
+from adapter.mapping import registry
+from adapter.mapping.gallery import entries
+from adapter.mapping.loader.schema import AboutSection
+from adapter.mapping.loader.yaml_document import document_from_file
+from adapter.settings import Policy
 from tests.paths import GALLERY
 
 FILES = sorted(file for file in GALLERY.glob("*.yaml") if file.name != "communities.yaml")
 
 
 def test_every_mapping_passes_its_tests() -> None:
-    assert [str(problem) for problem in sources.check([GALLERY], Policy())] == []
+    assert [str(problem) for problem in registry.check([GALLERY], Policy())] == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -70,6 +70,6 @@ def test_each_that_makes_guest_cards_shows_one(file: Path) -> None:
 
 
 def test_the_gallery_is_not_in_use() -> None:
-    in_use = sources.load(GALLERY.parent, Policy())
+    in_use = registry.load(GALLERY.parent, Policy())
 
     assert {entry.name for entry in entries(GALLERY, Policy())}.isdisjoint(in_use)

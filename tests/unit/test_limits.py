@@ -4,11 +4,10 @@ import threading
 
 import pytest
 
-from adapter.clients import client_of, limited_as
-from adapter.config import settings_from
-from adapter.environment import Proxies, proxies
 from adapter.exceptions import ConfigurationError, LimitReached
-from adapter.limits import KEYS, Limit
+from adapter.settings import Proxies, read_proxies, settings_from
+from adapter.webhooks.client_ip import client_of, limited_as
+from adapter.webhooks.limits import KEYS, Limit
 
 
 class Clock:
@@ -94,7 +93,7 @@ def test_threads_share_one_count() -> None:
     assert sum(counts) == 500
 
 
-NETWORKS = proxies("10.0.0.0/8, fd00::/8")
+NETWORKS = read_proxies("10.0.0.0/8, fd00::/8")
 
 
 @pytest.mark.parametrize(

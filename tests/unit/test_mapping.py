@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapter.appointment import problems
-from adapter.config import Policy
-from adapter.events import Kind
-from adapter.mapping import Delivery, Item, Mapped, Outcome
-from adapter.mapping.fields import Field
-from adapter.mapping.scope import Scope
-from adapter.paths import path_from_text
-from adapter.sources import Source
-from adapter.sources.loading import load_files
-from tests.house import loaded
+from adapter.mapping.engine import Delivery, Item, Mapped, Outcome
+from adapter.mapping.engine.fields import Field
+from adapter.mapping.engine.scope import Scope
+from adapter.mapping.loader.loader import load_files
+from adapter.mapping.source import Source
+from adapter.models import Kind
+from adapter.parsing.paths import path_from_text
+from adapter.propexo.appointment import problems
+from adapter.settings import Policy
+from tests.harness import loaded
 from tests.paths import MAPPINGS
 
 POLICY = Policy()

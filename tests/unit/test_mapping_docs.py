@@ -6,40 +6,41 @@ from typing import Any
 
 import pytest
 
-from adapter import sources
-from adapter.appointment import TARGETS
-from adapter.config import Policy
-from adapter.sources import reference, schema
-from adapter.sources.document import document_from_file
-from adapter.sources.structure import Sections
-from adapter.transforms import TRANSFORMS
+from adapter.mapping import registry
+from adapter.mapping.authoring import json_schema
+from adapter.mapping.loader.schema import Sections
+from adapter.mapping.loader.yaml_document import document_from_file
+from adapter.mapping.transforms import TRANSFORMS
+from adapter.propexo.appointment import TARGETS
+from adapter.settings import Policy
+from docs import generate
 from tests.paths import ROOT
 from tests.schemas import fits
 
-PAGE = (ROOT / reference.PAGE).read_text()
-STALE = "write it anew: python -m adapter.sources.reference"
+PAGE = generate.MAPPING.read_text()
+STALE = "write it anew: make docs"
 
 
 def test_the_page_is_fresh() -> None:
-    assert reference.regenerated(PAGE) == PAGE, STALE
+    assert generate.regenerated(PAGE) == PAGE, STALE
     assert all(f"### `{name}`" in PAGE for name in TRANSFORMS), "each transform is described"
     assert all(f"| `{name}` |" in PAGE for name in TARGETS), "each field is described"
 
 
 def test_the_schema_is_fresh() -> None:
-    assert (ROOT / schema.FILE).read_text() == reference.schema_text(), STALE
+    assert (ROOT / json_schema.FILE).read_text() == generate.schema_text(), STALE
 
 
 def test_the_schema_knows_every_section() -> None:
     declared = {field.data_key or name for name, field in Sections().fields.items()}
-    assert set(schema.mapping_schema()["properties"]) == declared
+    assert set(json_schema.mapping_schema()["properties"]) == declared
 
 
 @pytest.mark.parametrize("name", ["rentfeed", "leasebot", "website"])
 def test_the_bundled_mappings_name_the_schema(name: str) -> None:
     file = ROOT / "mappings" / f"{name}.yaml"
     first = file.read_text().splitlines()[0]
-    assert first == f"# yaml-language-server: $schema=../{schema.FILE}"
+    assert first == f"# yaml-language-server: $schema=../{json_schema.FILE}"
 
 
 FILES = [*(ROOT / "mappings").rglob("*.yaml"), *(ROOT / "tests/corpus").glob("*.yaml")]
@@ -48,7 +49,7 @@ MAPPINGS = sorted(file for file in FILES if file.name != "communities.yaml")
 
 @pytest.mark.parametrize("file", MAPPINGS, ids=lambda file: file.stem)
 def test_the_schema_takes_what_check_takes(file: Path) -> None:
-    assert fits(document_from_file(file)[0].data, schema.mapping_schema())
+    assert fits(document_from_file(file)[0].data, json_schema.mapping_schema())
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_the_schema_takes_what_check_takes(file: Path) -> None:
 )
 def test_the_schema_underlines_mistakes(change: dict[str, Any]) -> None:
     right = document_from_file(ROOT / "mappings/rentfeed.yaml")[0].data
-    assert not fits(right | change, schema.mapping_schema())
+    assert not fits(right | change, json_schema.mapping_schema())
 
 
 def test_the_mapping_on_the_page_passes_check(tmp_path: Path) -> None:
@@ -86,4 +87,4 @@ def test_the_mapping_on_the_page_passes_check(tmp_path: Path) -> None:
     }
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples/acme.json").write_text(json.dumps(sample))
-    assert [str(one) for one in sources.check([tmp_path], Policy())] == []
+    assert [str(one) for one in registry.check([tmp_path], Policy())] == []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.notes import LIMIT, append, compose, cut, units
+from adapter.propexo.notes import LIMIT, append, compose, cut, units
 
 
 def test_units_count_as_javascript_does() -> None:

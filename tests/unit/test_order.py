@@ -5,9 +5,9 @@ import datetime as dt
 
 import pytest
 
-from adapter import order
-from adapter.events import Booking, BookingState, Kind
-from adapter.order import Verdict, judge
+from adapter.bookings import precedence
+from adapter.bookings.precedence import Verdict, judge
+from adapter.models import Booking, BookingState, Kind
 from tests.rows import other
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
@@ -138,11 +138,11 @@ def test_verdicts(
 def test_who_gives_way_after_a_no(
     booking: Booking, among: list[Booking], is_outdated: bool
 ) -> None:
-    assert order.has_newer(booking, among, NOW) is is_outdated
+    assert precedence.has_newer(booking, among, NOW) is is_outdated
 
 
 def test_only_what_stands_or_may_stand_is_live() -> None:
-    assert set(BookingState) - set(order.LIVE) == {
+    assert set(BookingState) - set(precedence.LIVE) == {
         BookingState.HELD,
         BookingState.FAILED,
         BookingState.SUPERSEDED,

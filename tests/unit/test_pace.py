@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from adapter import pace
-from adapter.pace import Gate
+from adapter.store import rate_limit
+from adapter.store.rate_limit import Gate
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -65,7 +65,7 @@ OPEN = Gate(
 def test_next_call(change: dict[str, object], is_read: bool, waits: float) -> None:
     gate = dataclasses.replace(OPEN, **change)  # type: ignore[arg-type]
 
-    assert pace.next_call(gate, NOW, 120, is_read=is_read) - NOW == seconds(waits)
+    assert rate_limit.next_call(gate, NOW, 120, is_read=is_read) - NOW == seconds(waits)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_next_call(change: dict[str, object], is_read: bool, waits: float) -> No
     [(150, 150, 0), (150, 31, 0), (150, 30, 60 / 31), (150, 5, 10), (150, 0, 60)],
 )
 def test_pause_after(allowed: int, left: int, waits: float) -> None:
-    pause = pace.pause_after(allowed, left, NOW) - NOW
+    pause = rate_limit.pause_after(allowed, left, NOW) - NOW
 
     assert pause.total_seconds() == pytest.approx(waits, abs=1e-5)
 
@@ -84,17 +84,17 @@ def test_no_window_of_a_minute_holds_more_than_the_limit(limit: int) -> None:
     chance, now, calls = random.Random(limit), NOW, list[dt.datetime]()
     gate = OPEN
     while now < NOW + seconds(600):
-        window = [at for at in calls[-limit:] if at > now - pace.WINDOW - pace.LAG]
+        window = [at for at in calls[-limit:] if at > now - rate_limit.WINDOW - rate_limit.LAG]
         oldest = window[0] if window else None
         gate = dataclasses.replace(gate, calls=len(window), oldest_at=oldest)
-        at = pace.next_call(gate, now, limit, is_read=False)
+        at = rate_limit.next_call(gate, now, limit, is_read=False)
         if at <= now:
-            gate = dataclasses.replace(gate, even_at=pace.even_after(gate, now, limit))
+            gate = dataclasses.replace(gate, even_at=rate_limit.even_after(gate, now, limit))
             calls.append(now)
         now = max(now + seconds(chance.expovariate(limit / 10)), min(at, now + seconds(30)))
 
     for number, at in enumerate(calls):
-        until = at + pace.WINDOW + pace.LAG
+        until = at + rate_limit.WINDOW + rate_limit.LAG
         inside = [other for other in calls[number : number + limit + 1] if other < until]
         assert len(inside) <= limit
     used = len(calls) / (limit * 10)

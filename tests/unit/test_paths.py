@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
-from adapter.paths import ABSENT, Path, change, near, only, path_from_text
+from adapter.parsing.paths import ABSENT, Path, change, near, only, path_from_text
 
 DATA = {
     "contact": {"email": "a@example.com", "second": None},

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import PayloadError
-from adapter.payloads import KINDS, parse, query_values
+from adapter.parsing.body import KINDS, parse
+from adapter.parsing.forms import query_values
 from tests.paths import SHARED
 
 FORM = "application/x-www-form-urlencoded"

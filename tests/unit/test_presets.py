@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapter.exceptions import VerificationError
 from adapter.signatures import PRESETS, REASONS, Request, Verifier, check_block, sign, verifier
-from adapter.signatures.digests import DigestScheme
+from adapter.signatures.hmac_scheme import DigestScheme
 from adapter.signatures.request import FORM_TYPE
 from tests.paths import ROOT
 from tests.presets import (

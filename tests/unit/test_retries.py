@@ -4,8 +4,7 @@ import datetime as dt
 
 import pytest
 
-from adapter import retries
-from adapter.events import AttemptOutcome
+from adapter.bookings import backoff
 from adapter.exceptions import (
     NotAuthorised,
     NotSent,
@@ -14,6 +13,7 @@ from adapter.exceptions import (
     Refused,
     UpstreamError,
 )
+from adapter.models import AttemptOutcome
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 
@@ -37,7 +37,7 @@ NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
     ],
 )
 def test_next_try(error: UpstreamError, tries: int, chance: float, seconds: float) -> None:
-    assert retries.next_try(error, tries=tries, now=NOW, chance=chance) - NOW == dt.timedelta(
+    assert backoff.next_try(error, tries=tries, now=NOW, chance=chance) - NOW == dt.timedelta(
         seconds=seconds
     )
 
@@ -57,7 +57,7 @@ def test_next_try(error: UpstreamError, tries: int, chance: float, seconds: floa
 def test_next_look(waited: float, chance: float, seconds: float) -> None:
     submitted_at = NOW - dt.timedelta(seconds=waited)
 
-    look = retries.next_look(submitted_at, now=NOW, chance=chance)
+    look = backoff.next_look(submitted_at, now=NOW, chance=chance)
 
     assert look - NOW == dt.timedelta(seconds=seconds)
 
@@ -69,19 +69,19 @@ def test_next_look(waited: float, chance: float, seconds: float) -> None:
 def test_next_search(waited: float, chance: float, seconds: float) -> None:
     since = NOW - dt.timedelta(seconds=waited)
 
-    assert retries.next_search(since, now=NOW, chance=chance) - NOW == dt.timedelta(seconds=seconds)
+    assert backoff.next_search(since, now=NOW, chance=chance) - NOW == dt.timedelta(seconds=seconds)
 
 
 def test_every_upstream_error_means_an_outcome() -> None:
-    assert set(retries.OUTCOMES) == set(UpstreamError.__subclasses__())
+    assert set(backoff.OUTCOMES) == set(UpstreamError.__subclasses__())
 
 
 def test_only_what_booked_nothing_for_certain_is_repeated() -> None:
-    safe = {outcome for outcome in AttemptOutcome if retries.is_safe_to_repeat(outcome)}
+    safe = {outcome for outcome in AttemptOutcome if backoff.is_safe_to_repeat(outcome)}
 
-    assert safe == {retries.OUTCOMES[error] for error in (NotSent, RateLimited, NotAuthorised)}
-    assert retries.OUTCOMES[OutcomeUnknown] not in safe
-    assert retries.OUTCOMES[Refused] not in safe
+    assert safe == {backoff.OUTCOMES[error] for error in (NotSent, RateLimited, NotAuthorised)}
+    assert backoff.OUTCOMES[OutcomeUnknown] not in safe
+    assert backoff.OUTCOMES[Refused] not in safe
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,6 @@ def test_only_what_booked_nothing_for_certain_is_repeated() -> None:
 def test_patience(minutes: int | None, waits: int) -> None:
     until = None if minutes is None else NOW + dt.timedelta(minutes=minutes)
 
-    found = retries.patience(dt.timedelta(hours=1), submitted_at=NOW, sendable_until=until)
+    found = backoff.patience(dt.timedelta(hours=1), submitted_at=NOW, sendable_until=until)
 
     assert found == dt.timedelta(minutes=waits)

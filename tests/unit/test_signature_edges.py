@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapter.exceptions import ConfigurationError
-from adapter.signatures import Request, primitives, sign, verifier
+from adapter.signatures import Request, crypto, sign, verifier
 from adapter.signatures.handshakes import Answer, meta_answer, slack_answer
 from tests.signed import (
     BEARER,
@@ -100,9 +100,9 @@ def test_comparisons_are_itsdangerous_own(monkeypatch: pytest.MonkeyPatch) -> No
             seen.append((value, sig))
             return True
 
-    monkeypatch.setattr(primitives, "_COMPARING", Spy)
+    monkeypatch.setattr(crypto, "_COMPARING", Spy)
 
-    assert primitives.is_equal(b"a", b"b")
+    assert crypto.is_equal(b"a", b"b")
     assert seen == [(b"a", b"b")]
 
 

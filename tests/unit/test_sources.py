@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from adapter import sources
-from adapter.config import Policy
 from adapter.exceptions import ConfigurationError
-from adapter.mapping import Delivery, Outcome
-from adapter.sources.document import LARGEST_FILE, document_from_file
+from adapter.mapping import registry
+from adapter.mapping.engine import Delivery, Outcome
+from adapter.mapping.loader.yaml_document import LARGEST_FILE, document_from_file
+from adapter.settings import Policy
 from tests.paths import MAPPINGS
 
 POLICY = Policy()
@@ -37,24 +37,24 @@ def problems_after(
         assert old in text, f"{old!r} is not in {file} any more"
         text = text.replace(old, new, 1)
     (folder / file).write_text(text)
-    return [str(problem) for problem in sources.check([folder], POLICY)]
+    return [str(problem) for problem in registry.check([folder], POLICY)]
 
 
 def test_the_bundled_mappings_have_no_mistakes(folder: Path) -> None:
-    assert sources.check([folder], POLICY) == []
-    loaded = sources.load(folder, POLICY)
+    assert registry.check([folder], POLICY) == []
+    loaded = registry.load(folder, POLICY)
     assert sorted(loaded) == ["leasebot", "rentfeed", "website"]
     assert loaded["rentfeed"].secrets == ("RENTFEED_SECRET",)
     assert loaded["rentfeed"].signature["scheme"] == "hmac"
 
 
 def test_the_hash_covers_the_mapping_and_the_communities(folder: Path) -> None:
-    before = sources.load(folder, POLICY)["rentfeed"].hash
+    before = registry.load(folder, POLICY)["rentfeed"].hash
     mapping = (folder / "rentfeed.yaml").read_bytes()
     communities = (folder / "communities.yaml").read_bytes()
     assert before == hashlib.sha256(mapping + b"\0" + communities).hexdigest()
     (folder / "communities.yaml").write_bytes(communities + b"\n")
-    assert sources.load(folder, POLICY)["rentfeed"].hash != before
+    assert registry.load(folder, POLICY)["rentfeed"].hash != before
 
 
 #: What is changed in rentfeed.yaml, and the one line that check prints for it.
@@ -279,7 +279,7 @@ def test_a_mistake_in_the_communities_is_told(folder: Path, mistake: str) -> Non
 )
 def test_what_is_no_plain_yaml_is_refused(folder: Path, text: str, line: str) -> None:
     (folder / "bad.yaml").write_text(text)
-    found = [str(problem) for problem in sources.check([folder / "bad.yaml"], POLICY)]
+    found = [str(problem) for problem in registry.check([folder / "bad.yaml"], POLICY)]
     assert f"m/bad.yaml:{line}" in found[0], found
 
 
@@ -287,7 +287,7 @@ def test_an_alias_bomb_is_refused_before_it_is_built(folder: Path) -> None:
     rows = ["a0: &a0 [x,x,x,x,x,x,x,x,x]"]
     rows += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
     (folder / "bomb.yaml").write_text("\n".join(rows))
-    found = sources.check([folder / "bomb.yaml"], POLICY)
+    found = registry.check([folder / "bomb.yaml"], POLICY)
     assert [problem.message for problem in found] == ["anchors, aliases and tags are not used here"]
 
 
@@ -307,7 +307,7 @@ def test_all_problems_are_raised_together(folder: Path) -> None:
     (folder / "rentfeed.yaml").write_text(text.replace("contact.email", "contact.emial"))
     (folder / "other.yaml").write_text("a: 1\na: 2\n")
     with pytest.raises(ConfigurationError) as caught:
-        sources.load(folder, POLICY)
+        registry.load(folder, POLICY)
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("m/other.yaml:2:1: a: written twice")
@@ -316,16 +316,16 @@ def test_all_problems_are_raised_together(folder: Path) -> None:
 
 def test_a_mistake_elsewhere_does_not_stop_one_source(folder: Path) -> None:
     (folder / "other.yaml").write_text("a: 1\na: 2\n")
-    assert sources.load_one(folder, "rentfeed", POLICY).name == "rentfeed"
+    assert registry.load_one(folder, "rentfeed", POLICY).name == "rentfeed"
     with pytest.raises(ConfigurationError, match="holds no mapping absent"):
-        sources.load_one(folder, "absent", POLICY)
+        registry.load_one(folder, "absent", POLICY)
 
 
 def test_a_folder_without_mappings_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is not a folder"):
-        sources.load(tmp_path / "none", POLICY)
+        registry.load(tmp_path / "none", POLICY)
     with pytest.raises(ConfigurationError, match="holds no mappings"):
-        sources.load(tmp_path, POLICY)
+        registry.load(tmp_path, POLICY)
 
 
 def test_an_unsigned_header_as_a_key_is_warned_of(folder: Path) -> None:
@@ -339,7 +339,7 @@ def test_delivery_id_stands_in_for_dedupe(folder: Path) -> None:
     text = (folder / "rentfeed.yaml").read_text()
     text = text.replace("dedupe: leadId", "delivery_id: json:$.leadId")
     (folder / "rentfeed.yaml").write_text(text)
-    source = sources.load_one(folder, "rentfeed", POLICY)
+    source = registry.load_one(folder, "rentfeed", POLICY)
     body = (MAPPINGS / "samples/rentfeed-tour.json").read_bytes()
     assert source.dedupe_key(Delivery(body=body)) == "RF-88213047"
 
@@ -356,7 +356,7 @@ def test_a_wrong_signature_block_is_told(folder: Path, block: str, words: str) -
     text = (folder / "leasebot.yaml").read_text()
     start, end = text.index("signature:"), text.index("accept:")
     (folder / "leasebot.yaml").write_text(f"{text[:start]}signature:\n  {block}\n\n{text[end:]}")
-    found = [str(problem) for problem in sources.check([folder], POLICY)]
+    found = [str(problem) for problem in registry.check([folder], POLICY)]
     assert len(found) == 1
     assert ": signature" in found[0]
     assert words in found[0]
@@ -364,7 +364,7 @@ def test_a_wrong_signature_block_is_told(folder: Path, block: str, words: str) -
 
 def test_a_deployments_own_hours_do_not_fail_the_tests_of_a_mapping(folder: Path) -> None:
     policy = Policy(earliest_tour=dt.time(9), latest_tour=dt.time(12))
-    source = sources.load(folder, policy)["rentfeed"]
+    source = registry.load(folder, policy)["rentfeed"]
     body = (MAPPINGS / "samples/rentfeed-tour.json").read_bytes()
     mapped = source.map(Delivery(body=body), now=dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
     assert mapped.outcome is Outcome.HELD
@@ -382,18 +382,18 @@ def test_received_fixes_the_clock_of_a_test(folder: Path) -> None:
 
 def test_missing_sections_are_told_once_each(folder: Path) -> None:
     (folder / "bare.yaml").write_text("docs: https://example.com\n")
-    found = [str(problem) for problem in sources.check([folder / "bare.yaml"], POLICY)]
+    found = [str(problem) for problem in registry.check([folder / "bare.yaml"], POLICY)]
     names = ("appointment", "community", "dedupe", "signature", "tests")
     assert found == [f"m/bare.yaml:1:1: file: the section {name!r} is missing" for name in names]
 
 
 def test_the_communities_may_be_checked_alone(folder: Path) -> None:
-    assert sources.check([folder / "communities.yaml"], POLICY) == []
+    assert registry.check([folder / "communities.yaml"], POLICY) == []
     (folder / "communities.yaml").write_text("a: {}\n")
-    found = [str(problem) for problem in sources.check([folder / "communities.yaml"], POLICY)]
+    found = [str(problem) for problem in registry.check([folder / "communities.yaml"], POLICY)]
     assert found[0] == "m/communities.yaml:1:1: a: the option 'community_id' is missing"
 
 
 def test_a_file_that_is_not_there_is_told(folder: Path) -> None:
-    found = [str(problem) for problem in sources.check([folder / "none.yaml"], POLICY)]
+    found = [str(problem) for problem in registry.check([folder / "none.yaml"], POLICY)]
     assert found == ["m/none.yaml:1:1: file: cannot be read: No such file or directory"]

@@ -10,12 +10,12 @@ import click.testing
 import pytest
 
 import adapter
-from adapter import sources
 from adapter.cli import commands
-from adapter.config import Policy
 from adapter.exceptions import AdapterError
-from adapter.sources.document import document_from_file
-from adapter.sources.insertion import appended, inserted, replaced
+from adapter.mapping import registry
+from adapter.mapping.authoring.yaml_edit import appended, inserted, replaced
+from adapter.mapping.loader.yaml_document import document_from_file
+from adapter.settings import Policy
 from tests.paths import ROOT
 
 FILES = (ROOT / "mappings" / "gallery").glob("*.yaml")
@@ -70,7 +70,7 @@ def added(folder: Path) -> list[str]:
 
 
 def problems(folder: Path) -> list[str]:
-    return [str(problem) for problem in sources.check([folder], Policy())]
+    return [str(problem) for problem in registry.check([folder], Policy())]
 
 
 def test_a_person_is_asked_for_what_only_they_know(folder: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_person_is_asked_for_what_only_they_know(folder: Path) -> None:
         "  attributions: { typeform: att_8 }",
         "  known_as: { typeform: [elm, Elm Row] }",
     ]
-    source = sources.load(folder, Policy())["typeform"]
+    source = registry.load(folder, Policy())["typeform"]
     assert source.secrets == ("TOUR_FORM_SECRET",)
     assert problems(folder) == []
 
@@ -157,7 +157,7 @@ def test_the_same_sender_twice_under_two_names(folder: Path) -> None:
     assert run("add", "typeform", "--community", MAPLE).exit_code == 0
     assert run("add", "typeform", "--as", "second", "--community", MAPLE).exit_code == 0
 
-    loaded = sources.load(folder, Policy())
+    loaded = registry.load(folder, Policy())
     assert sorted(loaded) == ["second", "typeform"]
     maple = loaded["second"].communities["maple-court"]
     assert maple.known_as["second"] == maple.known_as["typeform"]

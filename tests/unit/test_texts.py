@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
-from adapter.texts import is_empty, items, one, words
+from adapter.parsing.text import is_empty, items, one, words
 
 
 def shown(value: object) -> str:

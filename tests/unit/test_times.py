@@ -11,15 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
-from adapter.times import (
-    compile_format,
-    read_date,
-    read_instant,
-    utc_from_local,
-    zone_from_name,
-)
-from adapter.times.formats import TOKENS
-from adapter.times.zones import RAILS, WINDOWS
+from adapter.parsing.date_formats import TOKENS, compile_format
+from adapter.parsing.datetimes import read_date, read_instant, utc_from_local
+from adapter.parsing.timezones import RAILS, WINDOWS, zone_from_name
 
 DENVER = zone_from_name("America/Denver")
 LOS_ANGELES = zone_from_name("America/Los_Angeles")

@@ -14,18 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nameparser import Lexicon
 
-from adapter.config import Policy
 from adapter.exceptions import Unreadable
-from adapter.transforms import (
+from adapter.mapping.transforms import (
     EMPTY,
     TRANSFORMS,
     Example,
     Noted,
     Transform,
+    contacts,
     is_no_name,
-    people,
     reference,
 )
+from adapter.settings import Policy
 
 EXAMPLES = [
     pytest.param(entry, example, id=f"{entry.name}-{number}")
@@ -198,9 +198,9 @@ def two_words() -> Iterator[str]:
 def test_two_plain_words_are_read_as_the_parser_reads_them() -> None:
     plain = 0
     for text in two_words():
-        quick = people._plain_name(text)
+        quick = contacts._plain_name(text)
         plain += quick is not None
-        assert quick in (None, people._parsed_name(text)), text
+        assert quick in (None, contacts._parsed_name(text)), text
     assert plain > 8000, "most names are plain"
 
 

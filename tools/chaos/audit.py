@@ -5,7 +5,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from adapter.events import BookingState, EventState
+from adapter.models import BookingState, EventState
 from tools.chaos.leads import COMMUNITIES, Lead
 from tools.chaos.record import Record, is_limit
 

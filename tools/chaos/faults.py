@@ -11,7 +11,7 @@ import psutil
 import psycopg
 import requests
 
-from tests.waiting import wait_until
+from tests.wait import wait_until
 from tools.chaos.stage import Stage
 
 #: What the sandbox does to one of the next calls. None of them says no to what it books, so that

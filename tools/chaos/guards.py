@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from tools.chaos.stage import ROOT
+from tests.paths import ROOT
 
 #: One harness may take so long.
 RUN_SECONDS = 600.0
@@ -37,7 +37,7 @@ GUARDS = (
     Guard(
         name="a delivery is claimed once",
         breaks={
-            "adapter/store/statements.py": """
+            "adapter/store/queries.py": """
 _before = STATEMENTS["insert_events"]
 STATEMENTS["insert_events"] = _before.replace(
     b"SELECT source, digest,", b"SELECT source, decode(md5(random()::text), 'hex'),", 1
@@ -49,7 +49,7 @@ assert STATEMENTS["insert_events"] != _before
     Guard(
         name="`sending` is committed before the POST",
         breaks={
-            "adapter/sending.py": """
+            "adapter/bookings/sender.py": """
 import contextlib
 import copy
 
@@ -78,7 +78,7 @@ Sender.send_due = _send_in_one_transaction
     Guard(
         name="a lost answer makes unknown",
         breaks={
-            "adapter/retries.py": """
+            "adapter/bookings/backoff.py": """
 OUTCOMES[OutcomeUnknown] = AttemptOutcome.NOT_SENT
 """
         },
@@ -89,7 +89,7 @@ OUTCOMES[OutcomeUnknown] = AttemptOutcome.NOT_SENT
             "adapter/pipeline.py": """
 Pipeline.recover = lambda self: None
 """,
-            "adapter/worker.py": """
+            "adapter/server/worker.py": """
 async def release_stalled(queue):
     return None
 """,
@@ -119,7 +119,7 @@ Pipeline.recover = _recover_and_send_again
     Guard(
         name="a lock for each person",
         breaks={
-            "adapter/store/statements.py": """
+            "adapter/store/queries.py": """
 assert "lock_keys" in STATEMENTS
 STATEMENTS["lock_keys"] = b"SELECT %(keys)s::bigint[]"
 """
@@ -129,7 +129,7 @@ STATEMENTS["lock_keys"] = b"SELECT %(keys)s::bigint[]"
     Guard(
         name="one guest card for a person",
         breaks={
-            "adapter/order.py": """
+            "adapter/bookings/precedence.py": """
 def _card_beside(known):
     return Verdict(state=BookingState.PENDING)
 """
@@ -139,7 +139,7 @@ def _card_beside(known):
     Guard(
         name="the rate",
         breaks={
-            "adapter/pace.py": """
+            "adapter/store/rate_limit.py": """
 def next_call(gate, now, setting, *, is_read):
     return now
 """

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from adapter.events import Booking, Event
-from adapter.propexo import CREATE_PATHS
+from adapter.models import Booking, Event
+from adapter.propexo.client import CREATE_PATHS
 from adapter.store import Store
 from tools.chaos.leads import Lead
 from tools.chaos.senders import Told

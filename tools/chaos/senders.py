@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from adapter import senders, signatures
+from adapter import signatures
+from adapter.webhooks import signed_client
 from tools.chaos.leads import Journey, Lead, Step
 from tools.chaos.stage import Stage
 
@@ -99,7 +100,7 @@ class Senders:
     def _try(self, lead: Lead, cut: str | None) -> tuple[int | None, int | None]:
         """One request; the status and the event's id, as far as they came back."""
         source = self._stage.sources[lead.source]
-        request = senders.signed(
+        request = signed_client.signed(
             source,
             self._stage.secrets[source.secrets[-1]],
             body=lead.body(),

@@ -12,15 +12,16 @@ from typing import Self
 import psutil
 import requests
 
-from adapter.children import popen
-from adapter.config import Policy
-from adapter.embedded import EmbeddedServer
-from adapter.parts import Part
-from adapter.sources import Source, load
+from adapter.mapping.registry import load
+from adapter.mapping.source import Source
+from adapter.server.supervisor import Part
+from adapter.settings import Policy
+from adapter.store.child_processes import popen
+from adapter.store.embedded import EmbeddedServer
 from tests.paths import ROOT
 from tests.ports import free_port
-from tests.upstream import Upstream
-from tests.waiting import wait_until
+from tests.sandbox_client import Upstream
+from tests.wait import wait_until
 
 MAPPINGS = Path(__file__).parent / "mappings"
 SECRETS = {"PORTAL_SECRET": "made-up-1", "FORM_SECRET": "made-up-2"}

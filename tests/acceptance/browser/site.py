@@ -13,16 +13,17 @@ from typing import Any
 import psycopg
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from adapter import senders
-from adapter.children import popen
-from adapter.config import Policy
-from adapter.embedded import EmbeddedServer
-from adapter.signin import new_user
-from adapter.sources import load_one
-from tests.house import MAPPINGS, sample
-from tests.running import ADAPTER, SECRETS, Running, environment, is_ready, is_up
+from adapter.mapping.registry import load_one
+from adapter.operations.sign_in import new_user
+from adapter.settings import Policy
+from adapter.store.child_processes import popen
+from adapter.store.embedded import EmbeddedServer
+from adapter.webhooks import signed_client
+from tests.adapter_process import ADAPTER, SECRETS, Running, environment, is_ready, is_up
+from tests.harness import sample
+from tests.paths import MAPPINGS
 from tests.users import PASSWORD
-from tests.waiting import wait_until
+from tests.wait import wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 #: Background calls of the browser's own would only be refused.
@@ -53,14 +54,14 @@ class Site:
         source = load_one(self.mappings, name, Policy())
         secret = SECRETS[source.secrets[-1]]
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        request = senders.signed(
+        request = signed_client.signed(
             source,
             secret,
             body=body,
             content_type="application/json",
             adapter_url=self.running.url,
         )
-        answer = senders.send(request)
+        answer = signed_client.send(request)
         assert answer.status in (200, 202), answer
         return int(answer.body["event"])
 

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.acceptance.browser.site import Reader, Site, lead
 from tests.users import PASSWORD
-from tests.waiting import wait_until
+from tests.wait import wait_until
 
 pytestmark = pytest.mark.browser
 

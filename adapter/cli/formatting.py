@@ -1,0 +1,157 @@
+"""Format leads as text for terminals: tables, and one lead's history."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from adapter.models import Attempt, Booking, Change, Event, Kind, Reason, Story
+from adapter.operations.serializers import local, person, utc
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns as wide as their widest cell, parted by two spaces."""
+    cells = [list(titles), *[[_cell(value) for value in row] for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
+    lines = (
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        for row in cells
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def bookings_table(bookings: Iterable[Booking]) -> str:
+    """Bookings, a line each."""
+    return table(
+        (
+            "id",
+            "event",
+            "source",
+            "state",
+            "why",
+            "community",
+            "tour (local)",
+            "UTC",
+            "person",
+            "job",
+        ),
+        (
+            (
+                booking.id,
+                booking.event_id,
+                booking.source,
+                booking.state,
+                _why(booking),
+                booking.community,
+                _tour(booking),
+                utc(booking.starts_at),
+                person(booking.appointment),
+                booking.job_id,
+            )
+            for booking in bookings
+        ),
+    )
+
+
+def _tour(booking: Booking) -> str | None:
+    if booking.kind is Kind.PROSPECT:
+        return "no time: prospect"
+    return local(booking.starts_at, booking.timezone)
+
+
+def _why(booking: Booking) -> str | None:
+    """Why it is in its state: what the mapping found, or the word for it."""
+    if booking.reason == "held_by_mapping" and booking.reasons:
+        first = booking.reasons[0]
+        return f"{first.field}: {first.reason}"
+    return booking.reason
+
+
+def events_table(events: Iterable[Event]) -> str:
+    """Events, a line each."""
+    return table(
+        ("id", "source", "state", "received", "bytes", "content type", "why"),
+        (
+            (
+                event.id,
+                event.source,
+                event.state,
+                utc(event.received_at),
+                event.size,
+                event.content_type,
+                event.reasons[0].reason if event.reasons else None,
+            )
+            for event in events
+        ),
+    )
+
+
+def reason_line(reason: Reason) -> str:
+    """One reason as a sentence: field (place) value from path: why."""
+    place = f" ({reason.at})" if reason.at else ""
+    value = f" {reason.value}" if reason.value is not None else ""
+    path = f" from {reason.path}" if reason.path else ""
+    return f"{reason.field}{place}{value}{path}: {reason.reason}"
+
+
+def story_text(story: Story) -> str:
+    """One lead's whole story, for a terminal."""
+    event = story.event
+    kind = _cell(event.content_type or "unnamed type")
+    lines = [
+        f"event {event.id} from {event.source}: {event.state}",
+        f"  received {utc(event.received_at)}, {event.size} bytes of {kind}",
+    ]
+    if event.kept != "all":
+        lines.append(
+            "  what was sent is erased"
+            + (", and whom it was about" if event.kept == "nothing" else "")
+        )
+    if story.repeats:
+        times = "once" if story.repeats == 1 else f"{story.repeats} times"
+        lines.append(f"  came again {times}; counted, not booked again")
+    lines += [f"  {reason_line(reason)}" for reason in event.reasons]
+    for booking in story.bookings:
+        lines += ["", *_booking_lines(booking, story.attempts[booking.id])]
+    lines += ["", "history"]
+    lines += [f"  {_change_line(change)}" for change in story.history]
+    return "\n".join(lines)
+
+
+def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
+    why = f" ({booking.reason})" if booking.reason else ""
+    tour = _tour(booking) or "no time"
+    instant = f" = {utc(booking.starts_at)}" if booking.starts_at else ""
+    place = booking.community or "an unknown community"
+    lines = [
+        f"booking {booking.id}: {booking.state}{why}",
+        f"  {person(booking.appointment)} at {place}, {tour}{instant}",
+    ]
+    lines += [f"  {line}" for line in _contact_lines(booking.appointment)]
+    if booking.job_id:
+        lines.append(f"  Propexo's job {booking.job_id}")
+    lines += [f"  {reason_line(reason)}" for reason in booking.reasons]
+    lines += [f"  {_attempt_line(attempt)}" for attempt in attempts]
+    return lines
+
+
+def _contact_lines(appointment: Mapping[str, Any]) -> list[str]:
+    """How to reach the renter, and what they wrote: what an agent needs to call."""
+    contact = filter(None, (appointment.get("email_1"), appointment.get("phone_1")))
+    notes = str(appointment.get("notes", "")).splitlines()
+    return [_cell(line) for line in (", ".join(map(str, contact)), *notes) if line]
+
+
+def _attempt_line(attempt: Attempt) -> str:
+    status = f" with {attempt.status}" if attempt.status else ""
+    outcome = attempt.outcome or "no outcome yet"
+    return f"posted {utc(attempt.started_at)}: {outcome}{status}"
+
+
+def _change_line(change: Change) -> str:
+    what = f"booking {change.booking_id}" if change.booking_id else "event"
+    way = f"{change.from_state} → {change.to_state}" if change.from_state else change.to_state
+    return f"{utc(change.at)}  {what}: {way} ({change.why}, by {change.by})"
+
+
+def _cell(value: object) -> str:
+    text = "-" if value is None or value == "" else str(value)
+    return "".join(character if character.isprintable() else " " for character in text)

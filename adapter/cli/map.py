@@ -1,0 +1,158 @@
+"""``map``: what a body would become, shown to a person, to a program, or as a test."""
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
+from adapter.mapping import registry
+from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
+from adapter.mapping.engine import GOES_OUT, Delivery, Item, Mapped, Outcome
+from adapter.mapping.loader.run_tests import told
+from adapter.mapping.samples import content_type_of
+from adapter.mapping.source import Source
+from adapter.models import Reason
+from adapter.settings import settings_from
+
+#: How the reasons that decided are introduced.
+BECAUSE = {
+    Outcome.HELD: "held because:",
+    Outcome.IGNORED: "ignored because:",
+    Outcome.UNREADABLE: "unreadable because:",
+}
+
+
+@click.command("map")
+@click.argument("name", metavar="SOURCE")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@mappings_option
+@click.option("--content-type", help="Of the body; default: by the file's ending.")
+@click.option("--now", help="When it is received, as an ISO 8601 instant; default: now.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--as-test", is_flag=True, help="Print an entry for the tests of the mapping.")
+def map_(
+    name: str,
+    file: Path,
+    folder: Path | None,
+    content_type: str | None,
+    now: str | None,
+    as_json: bool,
+    as_test: bool,
+) -> None:
+    """Show what a body becomes, without network and database.
+
+    SOURCE is a mapping's name or its file; FILE is a body, or - for stdin. Works while the
+    mapping's own tests fail. The exit code is 0 only for an appointment that would be booked, or a
+    guest card (prospect) that would be made.
+    """
+    at = _instant(now) if now else None
+    source = source_named(name, folder)
+    delivery = _delivery(source, file, content_type)
+    if as_test:
+        mapped = _print_test(source, file, delivery, at, content_type)
+    else:
+        mapped = source.map(delivery, now=at or dt.datetime.now(dt.UTC))
+        _print(source.name, mapped, as_json=as_json)
+    _warn(source)
+    sys.exit(0 if mapped.outcome in GOES_OUT else 1)
+
+
+def _instant(text: str) -> dt.datetime:
+    try:
+        at = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter("must be an instant such as 2026-03-01T12:00:00Z") from None
+    return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
+
+
+def _delivery(source: Source, file: Path, content_type: str | None) -> Delivery:
+    body = read_file(file)
+    if source.kind == "query":
+        return Delivery(body=b"", query=body.decode("utf-8", "replace").strip())
+    if content_type is None:
+        content_type = content_type_of(file, body)
+    return Delivery(body=body, content_type=content_type)
+
+
+def _print_test(
+    source: Source, file: Path, delivery: Delivery, at: dt.datetime | None, said: str | None
+) -> Mapped:
+    """Without ``--now`` past and future are not judged, as in a test without ``received``."""
+    scope = source.scope(delivery)
+    mapped = source.compiled.apply(scope, at)
+    payload = scope.payload if file == STDIN else payload_of(source, file, scope)
+    click.echo(entry_from_mapped(payload, mapped, now=at, content_type=said), nl=False)
+    return mapped
+
+
+def _print(name: str, mapped: Mapped, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(mapped_as_dict(mapped), indent=2))
+        return
+    for line in mapped_as_text(name, mapped):
+        click.echo(line)
+
+
+def _warn(source: Source) -> None:
+    """One line where the mapping is not finished: its tests fail, say."""
+    found = registry.check([source.path], settings_from().policy)
+    mistakes = sum(not problem.warning for problem in found)
+    if mistakes:
+        said = "a mistake" if mistakes == 1 else f"{mistakes} mistakes"
+        click.echo(f"adapter check finds {said} in {source.path}", err=True)
+
+
+def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
+    """The dry run as data. Reasons that concern the whole stand in an item of their own."""
+    items = [_item_as_dict(item) for item in mapped.items]
+    if mapped.reasons:
+        items.append(_item_as_dict(Item(outcome=mapped.outcome, reasons=mapped.reasons)))
+    return {"outcome": mapped.outcome, "items": items, "dedupe_key": mapped.dedupe_key}
+
+
+def _item_as_dict(item: Item) -> dict[str, Any]:
+    return {
+        "outcome": item.outcome,
+        "appointment": dict(item.appointment),
+        "reasons": [reason.as_dict() for reason in item.reasons],
+    }
+
+
+def mapped_as_text(name: str, mapped: Mapped) -> Iterator[str]:
+    """The dry run for people."""
+    yield f"{name} {mapped.dedupe_key or '(no dedupe key)'}: {mapped.outcome}"
+    yield from _reason_lines(BECAUSE.get(mapped.outcome, "because:"), mapped.reasons)
+    for number, item in enumerate(mapped.items):
+        if len(mapped.items) > 1:
+            yield f"item {number + 1}: {item.outcome}"
+        yield from _item_lines(item)
+
+
+def _item_lines(item: Item) -> Iterator[str]:
+    if item.community:
+        yield f"  community: {item.community.key}"
+    if item.community and item.starts_at:
+        local = item.starts_at.astimezone(item.community.timezone)
+        yield f"  starts at: {local:%Y-%m-%d %H:%M} {item.community.timezone.key}"
+    for field, value in item.appointment.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        yield f"  {field}: " + text.replace("\n", "\n" + " " * (len(field) + 4))
+    yield from (f"  added to the notes: {fact}" for fact in item.notes_added)
+    others = [reason for reason in item.reasons if reason not in item.because]
+    yield from _reason_lines(BECAUSE.get(item.outcome, "because:"), item.because)
+    yield from _reason_lines("also noticed:", others)
+
+
+def _reason_lines(title: str, reasons: Iterable[Reason]) -> Iterator[str]:
+    lines = [_reason_line(reason) for reason in reasons]
+    yield from [f"  {title}", *lines] if lines else []
+
+
+def _reason_line(reason: Reason) -> str:
+    place = f" ({reason.at})" if reason.at else ""
+    return f"    {reason.field}{place} {told(reason)}"

@@ -1,0 +1,115 @@
+"""Format rejections, sources, groups and the status for terminals."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from adapter.cli.formatting import table
+from adapter.operations.advice import Advice
+from adapter.operations.report_serializers import rejection_as_dict
+from adapter.operations.serializers import utc
+from adapter.operations.status import OUTCOMES, Overview, SourceState
+from adapter.store import Group, Rejection
+
+
+def rejections_table(rejections: Iterable[Rejection]) -> str:
+    """Refused requests, a line each."""
+    return table(
+        ("id", "source", "received", "reason", "sender", "bytes", "can be retried"),
+        (
+            [
+                "yes" if value is True else "no" if value is False else value
+                for value in rejection_as_dict(rejection).values()
+            ]
+            for rejection in rejections
+        ),
+    )
+
+
+def sources_text(sources: Iterable[Mapping[str, Any]]) -> str:
+    """Sources as :mod:`adapter.cli.sources` describes them, some lines each."""
+    return "\n\n".join("\n".join(_source_lines(source)) for source in sources)
+
+
+def _source_lines(source: Mapping[str, Any]) -> list[str]:
+    proof = source["preset"] or source["scheme"]
+    counts = ", ".join(f"{state} {count}" for state, count in sorted(source["events"].items()))
+    last = f"; the last one {source['last_event_at']}" if source["last_event_at"] else ""
+    lines = [
+        f"{source['source']}  {source['address']}",
+        "  OPEN: anybody who knows the address may send (scheme: none)"
+        if source["is_open"]
+        else f"  signature: {proof}",
+    ]
+    lines += [
+        f"  secret {secret['name']}: last used {secret['last_used_at'] or 'never'}"
+        for secret in source["secrets"]
+    ]
+    lines += [f"  events: {counts or 'none'}{last}", f"  rejections: {source['rejections']}"]
+    return lines + _unknown_lines(source["source"], source["unknown_communities"])
+
+
+def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Places that no community is known by, and what to do about them."""
+    lines = [
+        f"  no community is known by {_value(one['value'])} ({one['path'] or 'no place'}): "
+        f"{one['waiting']} held, the last {one['last_at']}"
+        for one in unknown
+    ]
+    hint = "  add them to communities.yaml under known_as, then: "
+    return [*lines, f"{hint}adapter replay --source {source} --state held"] if lines else []
+
+
+def _value(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def group_text(group: Group, advice: Advice) -> str:
+    """What waits for the same thing, for a terminal."""
+    trouble = group.trouble
+    count = "1 lead" if group.leads == 1 else f"{group.leads} leads"
+    soonest = f", soonest tour {utc(group.soonest_at)}" if group.soonest_at else ""
+    state = f"{trouble.state} ({trouble.word})" if trouble.word else trouble.state
+    lines = [
+        f"{trouble.key}  {count} of {trouble.source}: {state}{soonest}",
+        f"  {advice.wrong}",
+        f"  {advice.todo}",
+    ]
+    return "\n".join([*lines, f"  see {group.at}"] if group.at else lines)
+
+
+def overview_text(overview: Overview) -> str:
+    """The overview for a terminal."""
+    sending = overview.sending
+    lines = ["tours are booked in the sandbox, not in Knock"] if overview.is_sandbox else []
+    since = f", the oldest since {utc(overview.oldest_waiting_at)}"
+    calls = f"{sending.calls} of {overview.rate_per_minute} calls in the last minute"
+    lines += [
+        f"{overview.waiting} waiting for a person" + (since if overview.waiting else ""),
+        f"sending: {_sending_words(overview)}; {sending.pending} waiting to be sent, {calls}",
+    ]
+    titles = ("source", "last event", "24 h", "usual", *OUTCOMES, "refused", "p50", "p95")
+    return "\n".join([*lines, "", table(titles, map(_source_row, overview.sources))])
+
+
+def _sending_words(overview: Overview) -> str:
+    if overview.sending.stopped_for:
+        return f"stopped ({overview.sending.stopped_for})"
+    if overview.is_paused:
+        return f"paused until {utc(overview.sending.paused_until)}"
+    return "on"
+
+
+def _source_row(one: SourceState) -> Sequence[object]:
+    return (
+        one.name,
+        utc(one.last_event_at),
+        f"{one.events} QUIET" if one.is_quiet else one.events,
+        None if one.usual is None else round(one.usual),
+        *(one.outcomes.get(name, 0) for name in OUTCOMES),
+        one.rejections,
+        *(
+            None if value is None else f"{value:.1f} s"
+            for value in (one.p50_seconds, one.p95_seconds)
+        ),
+    )

@@ -1,0 +1,80 @@
+"""Play the sender: ``sign`` prints a signed curl, ``send`` sends a signed webhook."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from adapter import signatures
+from adapter.exceptions import ConfigurationError
+from adapter.mapping.registry import load
+from adapter.mapping.source import Source
+from adapter.settings import Settings, settings_from
+from adapter.webhooks import signed_client
+
+file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+to_option = click.option("--to", "url", help="Address of the adapter. [default: this machine's]")
+type_option = click.option("--content-type", help="[default: by the file's ending]")
+
+
+def _request(
+    name: str, file: Path, url: str | None, content_type: str | None
+) -> signatures.Request:
+    settings = settings_from()
+    source = _source(settings, name)
+    return signed_client.signed(
+        source,
+        _secret(settings, source),
+        body=file.read_bytes(),
+        content_type=content_type or signed_client.content_type_of(file),
+        adapter_url=url or settings.public_url or f"http://127.0.0.1:{settings.port}",
+    )
+
+
+def _source(settings: Settings, name: str) -> Source:
+    known = load(settings.mappings_dir, settings.policy)
+    if name not in known:
+        raise ConfigurationError(
+            f"there is no source {name!r} in {settings.mappings_dir}; there is "
+            + (", ".join(sorted(known)) or "none")
+        )
+    return known[name]
+
+
+def _secret(settings: Settings, source: Source) -> str:
+    """The newest secret of a source; the empty text where it has none by its mapping."""
+    if not source.secrets:
+        return ""
+    secret = settings.environ.get(source.secrets[-1], "")
+    if not secret:
+        raise ConfigurationError(
+            f"{source.path}: {source.secrets[-1]} is not set; it holds a secret"
+        )
+    return secret
+
+
+@click.command()
+@click.argument("source")
+@file_argument
+@to_option
+@type_option
+def sign(source: str, file: Path, url: str | None, content_type: str | None) -> None:
+    """Print a curl command that sends FILE to SOURCE with a valid signature.
+
+    A signature that holds a time is good for some minutes only.
+    """
+    click.echo(signed_client.curl(_request(source, file, url, content_type), str(file)))
+
+
+@click.command()
+@click.argument("source")
+@file_argument
+@to_option
+@type_option
+def send(source: str, file: Path, url: str | None, content_type: str | None) -> None:
+    """Send FILE to SOURCE with a valid signature, and print the adapter's answer."""
+    answer = signed_client.send(_request(source, file, url, content_type))
+    click.echo(f"{answer.status} {json.dumps(answer.body)}")
+    if answer.status >= 300:
+        sys.exit(1)

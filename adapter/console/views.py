@@ -1,0 +1,245 @@
+"""The pages that show: overview, queue, lists, refused requests, audit, export."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import flask
+from werkzeug.wrappers import Response
+
+from adapter.console import charts
+from adapter.console.context import Rooms
+from adapter.console.form_input import number_of
+from adapter.console.lead_page import communities_of, lead_page
+from adapter.mapping import registry
+from adapter.models import BookingState, EventState
+from adapter.operations import csv_export, serializers
+from adapter.operations.advice import advice_for, label_of
+from adapter.operations.release import may_release_together
+from adapter.operations.status import OUTCOMES, overview_of
+from adapter.store import MOST_COUNTED, Filter, Group, People, Rejections, Senders, Waiting
+
+#: Groups on the page of the queue, and bookings in one export.
+MOST_GROUPS: Final = 100
+MOST_EXPORTED: Final = 100_000
+#: Sums are of so many days where nobody says from when.
+SUM_DAYS: Final = 31
+#: Leads on one page of a list.
+PAGE: Final = 50
+
+
+def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
+    """Adds the pages."""
+    store, clock = rooms.pipeline.store, rooms.pipeline.clock
+
+    @routes.app_context_processor
+    def words() -> dict[str, Any]:
+        return {
+            "utc": serializers.utc,
+            "local": serializers.local,
+            "label_of": label_of,
+            "person": serializers.person,
+            "ago": lambda at: ago(at, clock()),
+            "place": lambda at: at.rpartition("/")[2],
+            "most_counted": MOST_COUNTED,
+            "not_in_use": lambda: registry.not_in_use(
+                rooms.pipeline.settings.mappings_dir, rooms.sources
+            ),
+            "is_sandbox": rooms.pipeline.settings.is_sandbox,
+        }
+
+    @routes.get("/")
+    def overview() -> str:
+        """Whether all is well, and which leads wait."""
+        settings = rooms.pipeline.settings
+        found = overview_of(store, rooms.sources, settings, clock())
+        with store.transaction() as rows:
+            unknown = Senders(rows.connection).unknown_communities()
+        return flask.render_template(
+            "console/overview.html",
+            overview=found,
+            about={name: source.description for name, source in rooms.sources.items()},
+            unknown=unknown[:MOST_GROUPS],
+            outcomes=list(OUTCOMES),
+            hours=charts.hours_chart(found.hours),
+            spans=charts.spans_chart(found.sources),
+        )
+
+    @routes.get("/queue")
+    def queue() -> str:
+        """What waits, in groups of what is wrong."""
+        with store.transaction() as leads:
+            groups = Waiting(leads.connection).groups(clock())
+            refused = Rejections(leads.connection).counts()
+        shown = [(group, advice_for(group.trouble)) for group in groups[:MOST_GROUPS]]
+        return flask.render_template(
+            "console/queue.html", groups=shown, more=len(groups) - len(shown), refused=refused
+        )
+
+    @routes.get("/queue/<key>")
+    def group(key: str) -> Any:
+        """The leads of one group."""
+        return group_page(rooms, key)
+
+    @routes.get("/leads")
+    def leads() -> str:
+        """Bookings or webhooks, newest first, as far as the filter says."""
+        which, kind = filter_from(flask.request.args), flask.request.args.get("kind", "bookings")
+        before = number_of(flask.request.args.get("before"))
+        with store.transaction() as rows:
+            found: Sequence[Any] = (
+                rows.events(which, before=before, limit=PAGE)
+                if kind == "webhooks"
+                else rows.bookings(which, before=before, limit=PAGE)
+            )
+        return flask.render_template(
+            "console/leads.html",
+            found=found,
+            kind=kind,
+            asked=flask.request.args,
+            states=[str(one) for one in (EventState if kind == "webhooks" else BookingState)],
+            sources=sorted(rooms.sources),
+            communities=communities_of(rooms),
+            next_before=found[-1].id if len(found) == PAGE else None,
+        )
+
+    @routes.get("/leads/<key>")
+    def lead(key: str) -> Any:
+        """One lead's whole story, by the id of an event or a booking, or by Propexo's job."""
+        return lead_page(rooms, key)
+
+    _add_reports(routes, rooms)
+
+
+def _add_reports(routes: flask.Blueprint, rooms: Rooms) -> None:
+    """What was refused, who did what, and files to take away."""
+    store = rooms.pipeline.store
+
+    @routes.get("/rejections")
+    def rejections() -> str:
+        """Requests that did not prove who sent them."""
+        source = flask.request.args.get("source") or None
+        with store.transaction() as rows:
+            kept = Rejections(rows.connection)
+            counts, found = kept.counts(), kept.newest(source=source, limit=200)
+        return flask.render_template(
+            "console/rejections.html", counts=counts, found=found, source=source
+        )
+
+    @routes.get("/audit")
+    def audit() -> str:
+        """Who did what."""
+        args = flask.request.args
+        with store.transaction() as rows:
+            found = People(rows.connection).acts(
+                by=args.get("by") or None, before=number_of(args.get("before")), limit=PAGE
+            )
+        more = found[-1].id if len(found) == PAGE else None
+        return flask.render_template(
+            "console/audit.html", acts=found, by=args.get("by"), next_before=more
+        )
+
+    @routes.get("/export.csv")
+    def export() -> Response:
+        """The bookings of the filter as CSV."""
+        which = filter_from(flask.request.args)
+        note(rooms, "exported", detail=csv_export.filter_text(which))
+        return download(
+            "leads.csv", csv_export.bookings_csv(store, which, most=MOST_EXPORTED), "text/csv"
+        )
+
+    @routes.get("/sums.csv")
+    def sums() -> Response:
+        """Counts for each source and community, in the time of the filter."""
+        which = filter_from(flask.request.args)
+        if which.since is None:
+            begin = rooms.pipeline.clock() - dt.timedelta(days=SUM_DAYS)
+            which = dataclasses.replace(which, since=begin)
+        lines = csv_export.sums(store, which)
+        note(rooms, "exported", detail=csv_export.filter_text(which))
+        return download("sums.csv", [csv_export.sums_csv(lines)], "text/csv")
+
+
+def note(rooms: Rooms, act: str, *, lead_id: int | None = None, detail: str = "") -> None:
+    """Writes down what the reader does. ``detail`` holds nothing of a payload."""
+    with rooms.pipeline.store.transaction() as leads:
+        People(leads.connection).note(
+            act, by=flask.g.user.name, at=rooms.pipeline.clock(), lead_id=lead_id, detail=detail
+        )
+
+
+def download(name: str, pieces: Iterator[str] | Sequence[str], mimetype: str) -> Response:
+    """A file for the reader's disk."""
+    encoded = (piece.encode("utf-8", "replace") for piece in pieces)
+    answer = Response(encoded, mimetype=mimetype)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def filter_from(args: Mapping[str, str]) -> Filter:
+    """The filter that an address asks for. What cannot be read does not matter."""
+    state = args.get("state", "")
+    return Filter(
+        states=(state,) if state else (),
+        source=args.get("source") or None,
+        community=args.get("community") or None,
+        since=_day(args.get("since", "")),
+        until=_day(args.get("until", ""), days=1),
+        text=args.get("q", "")[:200],
+    )
+
+
+def _day(text: str, days: int = 0) -> dt.datetime | None:
+    """An instant; a date alone is its beginning, or that of the day so many ``days`` later."""
+    try:
+        at = dt.datetime.fromisoformat(text)
+        if len(text) == len("2026-03-14"):
+            at += dt.timedelta(days=days)
+        return at.astimezone(dt.UTC) if at.tzinfo else at.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def ago(at: dt.datetime | None, now: dt.datetime) -> str:
+    """How long ago, or how long until, in the largest unit that says it."""
+    if at is None:
+        return "-"
+    seconds = (now - at).total_seconds()
+    size, word = next(
+        (abs(seconds) / length, name)
+        for length, name in ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+        if abs(seconds) >= 2 * length or length == 1
+    )
+    return f"{size:.0f} {word} ago" if seconds >= 0 else f"in {size:.0f} {word}"
+
+
+def group_named(rooms: Rooms, key: str) -> Group | None:
+    """The group that still waits under this name."""
+    with rooms.pipeline.store.transaction() as leads:
+        groups = Waiting(leads.connection).groups(rooms.pipeline.clock())
+    return next((one for one in groups if one.trouble.key == key), None)
+
+
+def group_page(rooms: Rooms, key: str, **more: Any) -> Any:
+    """The leads of one group, with what ``more`` tells of an act on it."""
+    group = group_named(rooms, key)
+    if group is None:
+        return flask.render_template("console/group_empty.html", **more)
+    trouble, after = group.trouble, number_of(flask.request.args.get("after")) or 0
+    with rooms.pipeline.store.transaction() as leads:
+        waiting, found = Waiting(leads.connection), list[Any]()
+        if trouble.kind == "event":
+            found += waiting.events_of(trouble, after=after, limit=PAGE)
+        else:
+            last = leads.booking(after) if after else None
+            found += waiting.bookings_of(trouble, after=last, limit=PAGE)
+    return flask.render_template(
+        "console/group.html",
+        group=group,
+        advice=advice_for(trouble),
+        found=found,
+        is_together=trouble.kind == "event" or may_release_together(trouble.state, trouble.word),
+        next_after=found[-1].id if len(found) == PAGE else None,
+        **more,
+    )

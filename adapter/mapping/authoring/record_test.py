@@ -1,0 +1,49 @@
+"""What a body became, as an entry for the tests of its mapping."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+from adapter.mapping.engine import GOES_OUT, Mapped, Outcome, Scope
+from adapter.mapping.loader.yaml_document import text_from_data
+from adapter.mapping.source import Source
+
+
+def payload_of(source: Source, file: Path, scope: Scope) -> Any:
+    """How a test names the body: a file beside the mapping, or else the payload itself."""
+    folder = source.path.parent.resolve()
+    if source.kind != "query" and file.resolve().is_relative_to(folder):
+        return str(file.resolve().relative_to(folder))
+    return scope.payload
+
+
+def entry_from_mapped(
+    payload: Any, mapped: Mapped, *, now: dt.datetime | None, content_type: str | None = None
+) -> str:
+    """The lines of one test, to be put under ``tests:``."""
+    entry: dict[str, Any] = {"name": _name(mapped), "payload": payload}
+    if content_type and isinstance(payload, str):
+        entry["content_type"] = content_type
+    if now is not None:
+        entry["received"] = now.isoformat()
+    return text_from_data([{**entry, **_expected(mapped)}])
+
+
+def _name(mapped: Mapped) -> str:
+    if mapped.outcome is Outcome.PROSPECT:
+        return "a lead without a time that becomes a prospect"
+    booked = sum(item.outcome is Outcome.BOOK for item in mapped.items)
+    if mapped.outcome is Outcome.BOOK:
+        return "a tour that is booked" if booked == 1 else f"{booked} tours that are booked"
+    return f"a lead with the outcome {mapped.outcome}"
+
+
+def _expected(mapped: Mapped) -> dict[str, Any]:
+    if mapped.outcome in GOES_OUT:
+        word = "expect" if mapped.outcome is Outcome.BOOK else "prospect"
+        shown = [dict(item.appointment) for item in mapped.items if item.outcome is mapped.outcome]
+        return {word: shown[0] if len(shown) == 1 else shown}
+    if mapped.outcome is Outcome.HELD:
+        reasons = [*mapped.reasons, *(one for item in mapped.items for one in item.because)]
+        return {"held": {reason.field: reason.reason for reason in reasons}}
+    return {str(mapped.outcome): True}

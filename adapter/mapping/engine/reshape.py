@@ -1,0 +1,218 @@
+"""``read:`` makes awkward shapes readable, once; after it every field is a plain path."""
+
+import dataclasses
+import html.parser
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from adapter.exceptions import PayloadError, Unreadable
+from adapter.mapping.engine.scope import Scope
+from adapter.mapping.engine.tables import key_from_value, text_from_value
+from adapter.mapping.transforms import is_empty, words
+from adapter.parsing import body
+from adapter.parsing.paths import ABSENT, MOST_EACH, TOO_MANY, Path, only
+
+#: Longest key of an answer.
+CAP_KEY: Final = 500
+#: As much of a mail is searched for labels.
+CAP_MAIL: Final = 100_000
+#: What plain text never has: ``<dana@example.com>`` alone makes no HTML.
+_MARKUP: Final = re.compile(
+    r"</[a-z]|<(?:!doctype|html|body|p|div|br|table|tr|td)\b", re.IGNORECASE
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Made:
+    """What a reading gave: the value under its name, what is wrong, and what must be noted."""
+
+    value: Any
+    problem: str | None = None
+    fact: str | None = None
+
+
+class Read(Protocol):
+    """One line of ``read:``."""
+
+    @property
+    def path(self) -> Path:
+        """Where it looks."""
+
+    def make(self, scope: Scope) -> Made:
+        """The value; never raises."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class JsonRead:
+    """JSON inside a text."""
+
+    path: Path
+
+    def make(self, scope: Scope) -> Made:
+        """The data that the text holds."""
+        try:
+            text = only(scope.read(self.path))
+            if scope.is_empty(text):
+                return Made({})
+            if not isinstance(text, str):
+                return Made(text)  # some versions of a sender send the data itself
+            return Made(body.parse(text.encode("utf-8", "replace"), "", kind="json"))
+        except PayloadError:
+            return Made({}, "not JSON", text_from_value(text))
+        except Unreadable as exc:
+            return Made({}, str(exc))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Labels:
+    """Option ids to what they say, from the same element of the list or from the payload."""
+
+    path: Path
+    by: Path
+    value: Path
+
+    def table(self, options: object) -> Mapping[str | None, Any]:
+        """Label by id, out of the options."""
+        pairs = (
+            (key_from_value(only(self.by.read(option))), self.value.read(option))
+            for option in _items(options)
+        )
+        return {key: label for key, label in pairs if key and label is not ABSENT}
+
+    def relabelled(self, element: object, value: Any, shared: Mapping[str | None, Any]) -> Any:
+        """The value with ids turned into labels; what has none stays as it is."""
+        own = _read(element, self.path)
+        table = shared if own is ABSENT else self.table(own)
+        if isinstance(value, list):
+            return [table.get(key_from_value(one), one) for one in value]
+        return table.get(key_from_value(value), value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ListRead:
+    """A list of answers to names: ``answers.email``."""
+
+    path: Path
+    by: Path
+    values: tuple[Path, ...]
+    labels: Labels | None = None
+    #: The keys that the mapping reads: a repetition of any other loses nothing.
+    keys: frozenset[str] = frozenset()
+
+    def make(self, scope: Scope) -> Made:
+        """Value by key; the first of a repeated key wins and the others are noted."""
+        try:
+            found = scope.read(self.path)
+            items = _items(found)
+            if len(items) > MOST_EACH:
+                raise Unreadable(TOO_MANY)
+            return self._collected(items, scope)
+        except Unreadable as exc:
+            return Made({}, str(exc))
+
+    def _collected(self, items: list[Any], scope: Scope) -> Made:
+        made: dict[str, Any] = {}
+        repeated: dict[str, Any] = {}
+        shared = self.labels.table(scope.read(self.labels.path)) if self.labels else {}
+        for item in items:
+            key = _key(item, self.by)
+            if key is None:
+                continue
+            value = self._value(item, scope)
+            if self.labels and value is not None:
+                value = self.labels.relabelled(item, value, shared)
+            if key not in made or scope.is_empty(made[key]):
+                made[key] = value
+            elif key in self.keys and not scope.is_empty(value) and value != made[key]:
+                repeated.setdefault(key, value)
+        if not repeated:
+            return Made(made)
+        fact = ", ".join(f"{key}: {text_from_value(value)}" for key, value in repeated.items())
+        return Made(made, "the same key more than once; the first was taken", fact[:300])
+
+    def _value(self, item: object, scope: Scope) -> Any:
+        for path in self.values:
+            value = _read(item, path)
+            if not scope.is_empty(value):
+                return value
+        return None
+
+
+def _items(found: Any) -> list[Any]:
+    """A list's items; one that is given bare; nothing."""
+    if isinstance(found, list):
+        nested = [item for item in found if isinstance(item, list)]
+        return [one for item in nested for one in item] if len(nested) == len(found) else found
+    return [] if found is ABSENT or found is None else [found]
+
+
+def _read(item: object, path: Path) -> Any:
+    try:
+        return path.read(item)
+    except Unreadable:
+        return ABSENT
+
+
+def _key(item: object, by: Path) -> str | None:
+    try:
+        value = only(by.read(item))
+        return None if is_empty(value) or value is ABSENT else words(value, CAP_KEY)
+    except Unreadable:
+        return None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TextRead:
+    """What follows a label in a text: mail-shaped leads."""
+
+    path: Path
+    #: With its colon, if it has one: ``Name:``.
+    line: str
+
+    def make(self, scope: Scope) -> Made:
+        """The rest of the first line that starts with the label; None where no line does."""
+        try:
+            text = only(scope.read(self.path))
+        except Unreadable as exc:
+            return Made(None, str(exc))
+        return Made(self._following(text) if isinstance(text, str) else None)
+
+    def _following(self, text: str) -> str | None:
+        label = self.line.casefold()
+        for line in lines_from_text(text[:CAP_MAIL]):
+            if line.casefold().startswith(label) and line[len(self.line) :].strip():
+                return line[len(self.line) :].strip()
+        return None
+
+
+def lines_from_text(text: str) -> list[str]:
+    """The lines of a plain text, or of an HTML text as a browser would break them."""
+    if _MARKUP.search(text):
+        reader = _TextFromHtml()
+        reader.feed(text)
+        reader.close()
+        text = "".join(reader.parts)
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+class _TextFromHtml(html.parser.HTMLParser):
+    BREAKS = frozenset("p div br tr li ul ol table h1 h2 h3 h4 title body".split())  # noqa: SIM905
+    HIDDEN = frozenset({"script", "style"})
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self.hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self.hidden += tag in self.HIDDEN
+        self.parts.append("\n" if tag in self.BREAKS else " " if tag in {"td", "th"} else "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.hidden -= tag in self.HIDDEN and self.hidden > 0
+        self.parts.append("\n" if tag in self.BREAKS else "")
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self.parts.append(re.sub(r"\s+", " ", data))

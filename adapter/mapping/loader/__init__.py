@@ -1,0 +1,1 @@
+"""From YAML files to compiled mappings, with every mistake reported."""

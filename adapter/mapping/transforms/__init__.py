@@ -1,0 +1,51 @@
+"""The named ways of reading one value, each with its description, options and examples."""
+
+from adapter.mapping.transforms.base import (
+    EMPTY,
+    TRANSFORMS,
+    Example,
+    Noted,
+    Option,
+    Reader,
+    Transform,
+    reference,
+    transform,
+)
+from adapter.mapping.transforms.bedrooms import bedrooms_from
+from adapter.mapping.transforms.contacts import (
+    email_from,
+    is_no_name,
+    name_from,
+    phone_from,
+    text_from,
+)
+from adapter.mapping.transforms.dates import date_from, formats_from
+from adapter.mapping.transforms.numbers import cents_from, dollars_from, integer_from, months_from
+from adapter.parsing.text import is_empty, items, words
+
+__all__ = [
+    "EMPTY",
+    "TRANSFORMS",
+    "Example",
+    "Noted",
+    "Option",
+    "Reader",
+    "Transform",
+    "bedrooms_from",
+    "cents_from",
+    "date_from",
+    "dollars_from",
+    "email_from",
+    "formats_from",
+    "integer_from",
+    "is_empty",
+    "is_no_name",
+    "items",
+    "months_from",
+    "name_from",
+    "phone_from",
+    "reference",
+    "text_from",
+    "transform",
+    "words",
+]

@@ -1,0 +1,94 @@
+"""How many bedrooms."""
+
+import re
+from typing import Final
+
+from adapter.exceptions import Unreadable
+from adapter.mapping.transforms.base import EMPTY, Example, Noted, text_or_empty, transform
+from adapter.parsing.text import CAP_NUMBER, items
+
+#: A larger number is not one of bedrooms.
+MOST_BEDROOMS: Final = 12
+
+# All of these are matched against the whole of at most 100 characters.
+_SIZE: Final = r"(studio|[0-9]{1,2}(?:\.0+)?)(?:[ -]?(?:bedrooms?|beds?|bdrms?|bds?|brs?))?"
+_BEDROOMS: Final = re.compile(rf"{_SIZE}(\+| or more)?(?:[ -]?(?:bedrooms?|beds?|brs?))?")
+_BEDROOM_RANGE: Final = re.compile(rf"{_SIZE} ?(?:[-\u2013\u2014]|to) ?{_SIZE}(\+)?")
+_BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
+
+
+@transform(
+    "bedrooms",
+    description=(
+        "The sizes asked for, as a sorted list: 0 is a studio, 3 stands for three and more. "
+        "Takes a text or a list. What is not read in a list goes to the notes."
+    ),
+    examples=[
+        Example(given="Studio", gives=[0]),
+        Example(given="2 BR", gives=[2]),
+        Example(given=2, gives=[2]),
+        Example(given="1-2", gives=[1, 2]),
+        Example(given="2 or 3", gives=[2, 3]),
+        Example(given="3+", gives=[3]),
+        Example(given="5", gives=[3]),
+        Example(given="Studio, 1", gives=[0, 1]),
+        Example(given="3_OR_MORE_BEDROOMS", gives=[3]),
+        Example(given=["1_BEDROOM", "STUDIO"], gives=[0, 1]),
+        Example(given=["2", "loft"], gives=[2], note="Bedrooms: loft"),
+        Example(given=[], gives=EMPTY),
+        Example(given="any", unreadable=True),
+        Example(given="1.5", unreadable=True),
+        Example(given="3-1", unreadable=True),
+    ],
+)
+def bedrooms_from(value: object) -> object:
+    """A sorted list of numbers from 0 to 3."""
+    given = items(value)
+    if not given:
+        return EMPTY
+    sizes: set[int] = set()
+    strange = []
+    for item in given:
+        try:
+            sizes |= _sizes(text_or_empty(item, CAP_NUMBER) or "")
+        except Unreadable:
+            strange.append(item)
+    if not sizes:
+        raise Unreadable("not a number of bedrooms")
+    written = [text for text in map(_quoted, strange) if text]
+    return Noted(sorted(sizes), "Bedrooms: " + ", ".join(written)) if written else sorted(sizes)
+
+
+def _sizes(text: str) -> set[int]:
+    sizes: set[int] = set()
+    for piece in _BETWEEN.split(text.lower().replace("_", " ")):
+        sizes |= _sizes_of_piece(piece)
+    return sizes
+
+
+def _sizes_of_piece(piece: str) -> set[int]:
+    if match := _BEDROOMS.fullmatch(piece):
+        low = high = _size(match[1])
+        more = match[2]
+    elif match := _BEDROOM_RANGE.fullmatch(piece):
+        low, high, more = _size(match[1]), _size(match[2]), match[3]
+    else:
+        raise Unreadable("not a number of bedrooms")
+    if low > high:
+        raise Unreadable("a range that runs backwards")
+    return {min(size, 3) for size in range(low, (max(high, 3) if more else high) + 1)}
+
+
+def _size(text: str) -> int:
+    size = 0 if text == "studio" else int(text.partition(".")[0])
+    if size > MOST_BEDROOMS:
+        raise Unreadable("not a number of bedrooms")
+    return size
+
+
+def _quoted(item: object) -> str | None:
+    """What was written, for the notes; None where it is no text."""
+    try:
+        return text_or_empty(item, CAP_NUMBER)
+    except Unreadable:
+        return None

@@ -1,0 +1,210 @@
+"""Who it is and how to reach them: text, names, e-mail addresses, phone numbers."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import phonenumbers
+from marshmallow import ValidationError
+from marshmallow.validate import Email
+from nameparser import HumanName, Lexicon
+
+from adapter.exceptions import Unreadable
+from adapter.mapping.transforms.base import EMPTY, Example, Noted, Option, text_or_empty, transform
+from adapter.parsing.text import CAP_EMAIL, CAP_NAME, CAP_NUMBER, CAP_TEXT
+from adapter.settings import Policy
+
+#: Forms of address that are left out of a name. The parser knows many more, and some of those
+#: are first names: Prince, King, Judge.
+_COURTESIES: Final = frozenset(
+    {"mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "doctor", "rev", "reverend"}
+    | {"sir", "madam", "mister", "and", "&"}
+)
+#: What a date or a phone number is made of: numbers, and nothing with letters but months.
+_NUMERIC: Final = re.compile(r"[0-9][0-9\s./:,()+-]*|[+(][0-9(][0-9\s./()-]*")
+
+#: Most names are two words like these.
+_TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
+
+
+def _words_of(lexicon: Lexicon) -> Iterator[str]:
+    """All that the parser gives a meaning of its own: titles, particles, suffixes."""
+    for field in dataclasses.fields(lexicon):
+        for entry in getattr(lexicon, field.name):
+            yield from entry.lower().split() if isinstance(entry, str) else ()
+
+
+_MEANINGFUL: Final = frozenset(_words_of(Lexicon.default()))
+
+_is_email: Final = Email()
+
+
+def is_no_name(text: str) -> bool:
+    """Whether a text is an e-mail address, a phone number or a date, or has no letter at all.
+
+    People and caller ids put those into name fields. At most 200 characters.
+    """
+    return "@" in text or _NUMERIC.fullmatch(text) is not None or not any(map(str.isalpha, text))
+
+
+@transform(
+    "text",
+    description=(
+        "The text in one line: invisible characters are removed, white space is one space. "
+        "A number is written out."
+    ),
+    examples=[
+        Example(given="  Dana \n", gives="Dana"),
+        Example(given=302, gives="302"),
+        Example(given=" ", gives=EMPTY),
+        Example(given=True, unreadable=True),
+        Example(given={"first": "Dana"}, unreadable=True),
+    ],
+)
+def text_from(value: object) -> object:
+    """The clean text."""
+    return text_or_empty(value, CAP_TEXT)
+
+
+@transform(
+    "name",
+    description=(
+        "One field with a whole name. Middle names go with the first name, suffixes with the "
+        "last; titles and nicknames are left out. One word alone is a last name. "
+        '"Last, First" is read as such. An e-mail address, a phone number or a date is no name.'
+    ),
+    examples=[
+        Example(given="Dana Okafor", gives={"first_name": "Dana", "last_name": "Okafor"}),
+        Example(given="Okafor, Dana", gives={"first_name": "Dana", "last_name": "Okafor"}),
+        Example(
+            given="Dr. Juan Q. de la Cruz III",
+            gives={"first_name": "Juan Q.", "last_name": "de la Cruz III"},
+        ),
+        Example(given="Cher", gives={"last_name": "Cher"}),
+        Example(given="王小明", gives={"last_name": "王小明"}),
+        Example(given="Judge Okafor", gives={"first_name": "Judge", "last_name": "Okafor"}),
+        Example(given="dana@example.com", unreadable=True),
+        Example(given="(303) 555-0142", unreadable=True),
+        Example(given="05/01/2026", unreadable=True),
+    ],
+)
+def name_from(value: object) -> object:
+    """``first_name`` and ``last_name``; the first is absent where there is one word."""
+    text = text_or_empty(value, CAP_NAME)
+    if text is EMPTY:
+        return EMPTY
+    if is_no_name(text):
+        raise Unreadable("not a name")
+    return _plain_name(text) or _parsed_name(text)
+
+
+def _plain_name(text: str) -> dict[str, str] | None:
+    """What the parser gives for two plain words, twenty times as fast; None for all else."""
+    match = _TWO_WORDS.fullmatch(text)
+    if not match or not _MEANINGFUL.isdisjoint(text.lower().split()):
+        return None
+    return {"first_name": match[1], "last_name": match[2]}
+
+
+def _parsed_name(text: str) -> dict[str, str]:
+    name = HumanName(text)
+    given = " ".join(filter(None, [_uncommon_title(name), name.first, name.middle])).split()
+    family = " ".join(filter(None, [name.last, name.maiden, name.suffix]))
+    if not family and len(given) > 1:
+        family = given.pop()
+    if not (given and family):
+        return {"last_name": family or " ".join(given) or text}
+    return {"first_name": " ".join(given), "last_name": family}
+
+
+@transform(
+    "email",
+    description=(
+        "An e-mail address, in lower case; `mailto:` is taken off. The addresses of "
+        "ADAPTER_PLACEHOLDER_EMAILS count as empty: they would merge strangers."
+    ),
+    examples=[
+        Example(given=" Dana.Okafor@Example.com", gives="dana.okafor@example.com"),
+        Example(given="mailto:dana@example.com", gives="dana@example.com"),
+        Example(given="none@none.com", gives=EMPTY),
+        Example(given="dana at example.com", unreadable=True),
+        Example(given="a@example.com, b@example.com", unreadable=True),
+    ],
+)
+def email_from(value: object, *, policy: Policy) -> object:
+    """The address in lower case."""
+    text = text_or_empty(value, CAP_EMAIL)
+    if text is EMPTY:
+        return EMPTY
+    address = text.lower().removeprefix("mailto:").strip()
+    if address in policy.placeholder_emails:
+        return EMPTY
+    try:
+        return _is_email(address)
+    except ValidationError:
+        raise Unreadable("not an e-mail address") from None
+
+
+def _region(value: object) -> str:
+    if not isinstance(value, str) or value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{value!r} is not a region; it takes two capital letters, such as US")
+    return value
+
+
+@transform(
+    "phone",
+    description=(
+        "The first valid phone number in the text, with its country code. An extension and "
+        "further numbers go to the notes."
+    ),
+    options=[
+        Option(
+            name="region",
+            read=_region,
+            takes="two letters, such as `CA`",
+            meaning="Where a number without a country code is at home; else the US.",
+        )
+    ],
+    examples=[
+        Example(given="(303) 555-0142", gives="+13035550142"),
+        Example(given="720 209 1146 (cell)", gives="+17202091146"),
+        Example(given=13035550142, gives="+13035550142"),
+        Example(given="303-555-0142 x12", gives="+13035550142", note="Phone extension: 12"),
+        Example(
+            given="303-555-0142 / 720-555-0188",
+            gives="+13035550142",
+            note="Other phone: +17205550188",
+        ),
+        Example(given="020 7946 0958", options={"region": "GB"}, gives="+442079460958"),
+        Example(given="0000000000", unreadable=True),
+        Example(given="555-0142", unreadable=True),
+        Example(given="1-800-FLOWERS", unreadable=True),
+    ],
+)
+def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
+    """The number in E.164."""
+    text = text_or_empty(value, CAP_NUMBER)
+    if text is EMPTY:
+        return EMPTY
+    matches = phonenumbers.PhoneNumberMatcher(
+        text, region or policy.phone_region, phonenumbers.Leniency.VALID
+    )
+    numbers = [match.number for match in matches]
+    if not numbers:
+        raise Unreadable("not a valid phone number")
+    first, *others = dict.fromkeys(map(_e164, numbers))
+    notes = [f"Other phone: {other}" for other in others]
+    if numbers[0].extension:
+        notes.insert(0, f"Phone extension: {numbers[0].extension}")
+    return Noted(first, "; ".join(notes)) if notes else first
+
+
+def _e164(number: phonenumbers.PhoneNumber) -> str:
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _uncommon_title(name: HumanName) -> str:
+    """What the parser takes for a title and we for a first name, or nothing."""
+    words = {word.rstrip(".").lower() for word in name.title.split()}
+    return "" if words <= _COURTESIES else str(name.title)

@@ -1,0 +1,62 @@
+"""Calendar dates."""
+
+from adapter.mapping.transforms.base import EMPTY, Example, Option, text_or_empty, transform
+from adapter.parsing.date_formats import Format, compile_format
+from adapter.parsing.datetimes import read_date
+from adapter.parsing.text import CAP_NUMBER
+
+
+def formats_from(value: object) -> tuple[Format, ...]:
+    """The formats that a mapping names: one or a list. Raises ValueError with the reason."""
+    given = value if isinstance(value, list) else [value]
+    texts = [text for text in given if isinstance(text, str)]
+    if not texts or len(texts) < len(given):
+        raise ValueError("a format is a text such as MM/DD/YYYY, or a list of them")
+    return tuple(map(compile_format, texts))
+
+
+def _date_formats(value: object) -> tuple[Format, ...]:
+    formats = formats_from(value)
+    for form in formats:
+        if not form.has_date:
+            raise ValueError(f"{form.text!r} does not say year, month and day")
+    return formats
+
+
+@transform(
+    "date",
+    description=(
+        "A calendar date; no time zone is ever applied to it. ISO 8601 unless a format is "
+        "given. Of a date with a time the date is taken as written, except from a time in UTC "
+        "other than midnight, whose date depends on the zone."
+    ),
+    options=[
+        Option(
+            name="format",
+            read=_date_formats,
+            default=(),
+            takes="a format such as `MM/DD/YYYY`, or a list of them",
+            meaning="How the sender writes dates; the first that fits is taken.",
+        )
+    ],
+    examples=[
+        Example(given="2026-05-01", gives="2026-05-01"),
+        Example(given="2026-05-01T00:00:00.0", gives="2026-05-01"),
+        Example(given="2026-05-01T17:30:00-06:00", gives="2026-05-01"),
+        Example(given="5/1/2026", options={"format": "MM/DD/YYYY"}, gives="2026-05-01"),
+        Example(
+            given="May 1 2026",
+            options={"format": ["YYYY-MM-DD", "MMM D YYYY"]},
+            gives="2026-05-01",
+        ),
+        Example(given="1777593600", options={"format": "epoch"}, gives="2026-05-01"),
+        Example(given="2026-05-01T17:30:00Z", unreadable=True),
+        Example(given="05/01/2026", unreadable=True),
+        Example(given="ASAP", unreadable=True),
+        Example(given="0001-01-01", unreadable=True),
+    ],
+)
+def date_from(value: object, *, format: tuple[Format, ...]) -> object:  # noqa: A002
+    """The date as ISO text."""
+    text = text_or_empty(value, CAP_NUMBER)
+    return EMPTY if text is EMPTY else read_date(text, format).isoformat()

@@ -1,0 +1,161 @@
+"""How much and how many: integers, months, rent."""
+
+import decimal
+import re
+from collections.abc import Callable
+from typing import Final
+
+from adapter.exceptions import Unreadable
+from adapter.mapping.transforms.base import EMPTY, Example, Option, choice, text_or_empty, transform
+from adapter.parsing.text import CAP_NUMBER
+
+# All of these are matched against the whole of at most 100 characters.
+_INTEGER: Final = re.compile(r"([0-9]+)(?:\.0+)?")
+_MONTHS: Final = re.compile(r"([0-9]{1,3})(?:\.0+)?(?:[ -]?(?:months?|mos?|mths?)\.?)?(?: lease)?")
+_YEARS: Final = re.compile(r"([0-9]{1,2})(?:\.0+)?[ -]?(?:years?|yrs?)\.?(?: lease)?")
+_AMOUNT: Final = r"(?:usd|us)? ?\$? ?([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,9})(\.[0-9]+)?(?: ?usd)?"
+_PERIOD: Final = r"(?: ?(?:/|per |a )? ?(?:months?|mo|monthly)\.?)?"
+_MONEY: Final = re.compile(rf"{_AMOUNT}{_PERIOD}(?: ?(?:[-\u2013\u2014]|to) ?{_AMOUNT}{_PERIOD})?")
+
+
+@transform(
+    "integer",
+    description="A whole number in digits. Words and fractions are not read, nothing is rounded.",
+    examples=[
+        Example(given="2", gives=2),
+        Example(given=2.0, gives=2),
+        Example(given=0, gives=0),
+        Example(given="two", unreadable=True),
+        Example(given="2.5", unreadable=True),
+        Example(given="-1", unreadable=True),
+        Example(given="2-3", unreadable=True),
+    ],
+)
+def integer_from(value: object) -> object:
+    """The number."""
+    text = text_or_empty(value, CAP_NUMBER)
+    if text is EMPTY:
+        return EMPTY
+    match = _INTEGER.fullmatch(text)
+    if not match:
+        raise Unreadable("not a whole number")
+    return int(match[1])
+
+
+@transform(
+    "months",
+    description="A number of months, or of years. Ranges and “month to month” are not read.",
+    examples=[
+        Example(given="12", gives=12),
+        Example(given="12 months", gives=12),
+        Example(given="12-month lease", gives=12),
+        Example(given="6mo", gives=6),
+        Example(given="1 year", gives=12),
+        Example(given="month to month", unreadable=True),
+        Example(given="6-12 months", unreadable=True),
+        Example(given="1.5 years", unreadable=True),
+    ],
+)
+def months_from(value: object) -> object:
+    """The number of months."""
+    text = text_or_empty(value, CAP_NUMBER)
+    if text is EMPTY:
+        return EMPTY
+    if match := _MONTHS.fullmatch(text.lower()):
+        return int(match[1])
+    if match := _YEARS.fullmatch(text.lower()):
+        return 12 * int(match[1])
+    raise Unreadable("not a number of months")
+
+
+_TAKE: Final = Option(
+    name="take",
+    read=choice("low", "high"),
+    allowed=("low", "high"),
+    meaning=(
+        "Which end of a range. A single amount is the high end, and has no low one. "
+        "Without this option a range is unreadable."
+    ),
+)
+
+
+@transform(
+    "dollars",
+    description=(
+        "An amount in US dollars, as cents: digits with correct grouping, optional `$` or USD, "
+        "cents in two digits, “/mo” or “per month”, or a range of two. Nothing is guessed."
+    ),
+    options=[_TAKE],
+    examples=[
+        Example(given="$1,850.00", gives=185000),
+        Example(given="1850/mo", gives=185000),
+        Example(given=1234.5, gives=123450),
+        Example(given="$1,400 - $1,900", options={"take": "low"}, gives=140000),
+        Example(given="$1,400 - $1,900", options={"take": "high"}, gives=190000),
+        Example(given="$1,900", options={"take": "high"}, gives=190000),
+        Example(given="$1,900", options={"take": "low"}, gives=EMPTY),
+        Example(given="$1,400 - $1,900", unreadable=True),
+        Example(given="1.850", unreadable=True),
+        Example(given="1,85", unreadable=True),
+        Example(given="1.8k", unreadable=True),
+        Example(given="$1,850.999", unreadable=True),
+        Example(given="under 2k", unreadable=True),
+        Example(given="free", unreadable=True),
+        Example(given="-1850", unreadable=True),
+    ],
+)
+def dollars_from(value: object, *, take: str | None) -> object:
+    """Whole cents."""
+    # 1234.5 as a JSON number is 1234.50; as text it may be anything.
+    places = (1, 2) if isinstance(value, float) else (2,)
+
+    def cents(whole: str, fraction: str | None) -> int:
+        if fraction and len(fraction) - 1 not in places:
+            raise Unreadable("not an amount of dollars")
+        return int(decimal.Decimal(whole + (fraction or "")) * 100)
+
+    return _money(value, take, "not an amount of dollars", cents)
+
+
+@transform(
+    "cents",
+    description="An amount that is in US cents already: digits, or a range of two.",
+    options=[_TAKE],
+    examples=[
+        Example(given=185000, gives=185000),
+        Example(given="185,000", gives=185000),
+        Example(given="140000-190000", options={"take": "high"}, gives=190000),
+        Example(given="1850.50", unreadable=True),
+    ],
+)
+def cents_from(value: object, *, take: str | None) -> object:
+    """Whole cents."""
+
+    def cents(whole: str, fraction: str | None) -> int:
+        if fraction and fraction.strip(".0"):
+            raise Unreadable("not a whole number of cents")
+        return int(whole)
+
+    return _money(value, take, "not an amount of cents", cents)
+
+
+def _money(
+    value: object, take: str | None, reason: str, cents: Callable[[str, str | None], int]
+) -> object:
+    text = text_or_empty(value, CAP_NUMBER)
+    if text is EMPTY:
+        return EMPTY
+    match = _MONEY.fullmatch(text.lower())
+    if not match:
+        raise Unreadable(reason)
+    low, high = (
+        cents(whole.replace(",", ""), fraction) if whole else None
+        for whole, fraction in (match.group(1, 2), match.group(3, 4))
+    )
+    if high is None:
+        return EMPTY if take == "low" else low
+    if take is None:
+        raise Unreadable("a range, and the mapping does not say which end to take")
+    if low is None or low > high:
+        raise Unreadable("a range that runs backwards")
+    return low if take == "low" else high

@@ -1,0 +1,1 @@
+"""What operators do: release, replay, readmit, erase, status, export."""

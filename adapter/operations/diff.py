@@ -1,0 +1,44 @@
+"""What differs between two readings of the same webhook, field by field. Pure."""
+
+import datetime as dt
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapter.mapping.engine import Item, Mapped, Outcome
+
+#: What is told of one appointment: its fields, and ``outcome``.
+Facts = Mapping[str, Any]
+
+
+def facts_of_item(item: Item) -> Facts:
+    """One item of a mapped webhook, with its tour on the community's clock."""
+    zone = item.community.timezone if item.community is not None else None
+    return {**item.appointment, **tour_of(item.starts_at, zone), "outcome": str(item.outcome)}
+
+
+def tour_of(starts_at: dt.datetime | None, zone: zoneinfo.ZoneInfo | None) -> Facts:
+    """``tour``: when it starts, as people at the community say it; nothing if unknown."""
+    if starts_at is None or zone is None:
+        return {}
+    return {"tour": starts_at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M %Z")}
+
+
+def facts_of(mapped: Mapped) -> list[Facts]:
+    """The items that would become bookings; where there are none, what became of the whole."""
+    items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
+    return [facts_of_item(item) for item in items] or [{"outcome": str(mapped.outcome)}]
+
+
+def changed_fields(before: Sequence[Facts], after: Sequence[Facts]) -> dict[str, tuple[Any, Any]]:
+    """``item.field`` → (as it was, as it is); None stands for nothing."""
+    changed: dict[str, tuple[Any, Any]] = {}
+    for number in range(max(len(before), len(after))):
+        old = before[number] if number < len(before) else {}
+        new = after[number] if number < len(after) else {}
+        changed |= {
+            f"{number}.{name}": (old.get(name), new.get(name))
+            for name in sorted({*old, *new})
+            if old.get(name) != new.get(name)
+        }
+    return changed

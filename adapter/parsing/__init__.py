@@ -1,0 +1,1 @@
+"""Bytes to data, text to values, paths, dates and time zones."""

@@ -1,0 +1,330 @@
+"""The target: the fields of Propexo's "Create Appointment: Knock", with its limits.
+
+"Create Prospect: Knock", the guest card alone, takes most of them and needs fewer; what it does not
+take is told in its notes. Enums are in our neutral words; :func:`request_from` turns them into
+Propexo's spelling.
+Propexo's patterns lack anchors and count other alphabets' digits; ours do neither.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+
+from adapter.exceptions import Unreadable
+from adapter.models import Kind
+from adapter.propexo.notes import LIMIT, append, units
+from adapter.settings import NEUTRAL_WORDS
+
+NO_CONTACT: Final = "neither an e-mail address nor a phone number was found"
+#: The largest amount and count that fit a 32-bit integer somewhere on the way.
+LARGEST_INTEGER: Final = 2**31 - 1
+
+
+def _is_name(text: str) -> None:
+    if "@" in text or not any(character.isalpha() for character in text):
+        raise ValidationError("not a name")
+
+
+def _is_date(text: str) -> None:
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        raise ValidationError("not a date written YYYY-MM-DD") from None
+    if day.isoformat() != text or not 2000 <= day.year <= 2100:
+        raise ValidationError("not a date from 2000 to 2100 written YYYY-MM-DD")
+
+
+def _matches(pattern: str, error: str) -> validate.Regexp:
+    return validate.Regexp(rf"(?:{pattern})\Z", error=error)
+
+
+def _identifier() -> fields.String:
+    return fields.String(required=True, validate=validate.Length(1, 200))
+
+
+def _one_of(field: str) -> fields.String:
+    return fields.String(validate=validate.OneOf(NEUTRAL_WORDS[field]))
+
+
+def _integer(low: int, high: int = LARGEST_INTEGER) -> fields.Integer:
+    return fields.Integer(strict=True, validate=validate.Range(low, high))
+
+
+def _unique(values: Sequence[object]) -> None:
+    if len(set(values)) < len(values):
+        raise ValidationError("the same value twice")
+
+
+def _list_of(item: fields.Field[Any]) -> fields.List[Any]:
+    return fields.List(item, validate=[validate.Length(min=1), _unique])
+
+
+class _Text(fields.String):
+    """Text that fits ``limit`` UTF-16 units."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(validate=self._fits)
+        self.limit = limit
+
+    def _fits(self, text: str) -> None:
+        if not text or units(text) > self.limit:
+            raise ValidationError(f"must be 1 to {self.limit} characters long")
+
+
+class AppointmentSchema(Schema):
+    """What Propexo takes, checked before it is asked."""
+
+    class Meta:
+        """Propexo refuses unknown keys, so do we."""
+
+        unknown = RAISE
+
+    integration_id = _identifier()
+    community_id = _identifier()
+    attribution_id = _identifier()
+    first_name = fields.String(validate=[validate.Length(1, 200), _is_name])
+    last_name = fields.String(required=True, validate=[validate.Length(1, 200), _is_name])
+    email_1 = fields.Email(validate=validate.Length(max=254))
+    phone_1 = fields.String(
+        validate=_matches(r"\+?[0-9]{1,50}", "must be 1 to 50 digits, with or without a leading +")
+    )
+    appointment_date = fields.String(required=True, validate=_is_date)
+    appointment_time = fields.String(
+        required=True,
+        validate=_matches(r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]", "must be written HH:MM:SS"),
+    )
+    tour_type = _one_of("tour_type")
+    first_contact_type = _one_of("first_contact_type")
+    move_in_date = fields.String(validate=_is_date)
+    number_of_occupants = _integer(1)
+    lease_term_in_months = _integer(1, 18)
+    rent_minimum_in_cents = _integer(1)
+    rent_maximum_in_cents = _integer(1)
+    desired_num_bedrooms = _list_of(_integer(0, 3))
+    pets = _list_of(_one_of("pets"))
+    notes = _Text(LIMIT)
+
+    @validates_schema(skip_on_field_errors=False)
+    def has_contact(self, data: Mapping[str, object], **_: object) -> None:
+        """Propexo needs an e-mail address or a phone number."""
+        if not (data.get("email_1") or data.get("phone_1")):
+            raise ValidationError(NO_CONTACT, "email_1")
+
+
+_SCHEMA: Final = AppointmentSchema()
+REQUIRED: Final = frozenset(name for name, field in _SCHEMA.fields.items() if field.required)
+#: What a guest card can do without.
+_NOT_FOR_A_PROSPECT: Final = frozenset({"last_name", "appointment_date", "appointment_time"})
+#: What each kind must have, beside a contact.
+REQUIRED_BY: Final[Mapping[Kind, frozenset[str]]] = {
+    Kind.APPOINTMENT: REQUIRED,
+    Kind.PROSPECT: REQUIRED - _NOT_FOR_A_PROSPECT,
+}
+#: What "Create Prospect" does not take.
+_ONLY_OF_APPOINTMENTS: Final = frozenset(
+    {"appointment_date", "appointment_time", "tour_type", "first_contact_type"}
+)
+#: Sent with every guest card: Propexo's default subscribes the renter to Knock's own messages, and
+#: no sender has told us of a consent to them.
+NO_MESSAGES: Final[Mapping[str, Any]] = {"subscribe": False}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """One field that a mapping may fill."""
+
+    name: str
+    #: For people: "Move in date".
+    label: str
+    #: The transform that reads it unless the mapping names another; None: it must name one.
+    transform: str | None
+    field: fields.Field[Any] | None = None
+    required: bool = False
+    many: bool = False
+
+    def check(self, value: object) -> Any:
+        """The value as Propexo takes it. Raises :class:`Unreadable`."""
+        if self.field is None:
+            return value
+        try:
+            return self.field.deserialize(value)
+        except ValidationError as exc:
+            raise Unreadable("; ".join(_flat(exc.messages))) from exc
+
+
+def _flat(messages: Any) -> list[str]:
+    if isinstance(messages, dict):
+        return [text for part in messages.values() for text in _flat(part)]
+    return [str(message) for message in messages]
+
+
+def value_from_text(name: str, text: str) -> Any:
+    """What a person typed for a field, as the field's own kind: ``2`` and ``1, 2`` are numbers.
+
+    What cannot be taken so stays text, and is refused by :func:`problems`.
+    """
+    field = _SCHEMA.fields.get(name)
+    if isinstance(field, fields.List):
+        parts = [part.strip(" \"'") for part in text.strip(" []").split(",") if part.strip()]
+        return [_plain(field.inner, part) for part in parts]
+    return _plain(field, text.strip()) if field is not None else text
+
+
+def _plain(field: fields.Field[Any], text: str) -> Any:
+    is_number = text.isascii() and text.isdigit() and len(text) < 12
+    return int(text) if isinstance(field, fields.Integer) and is_number else text
+
+
+#: How each field is read where the mapping says no more. None: it has to be named.
+TRANSFORM_OF: Final[Mapping[str, str | None]] = {
+    "first_name": "text",
+    "last_name": "text",
+    "email_1": "email",
+    "phone_1": "phone",
+    "tour_type": "table",
+    "first_contact_type": "table",
+    "move_in_date": "date",
+    "number_of_occupants": "integer",
+    "lease_term_in_months": "months",
+    "rent_minimum_in_cents": None,
+    "rent_maximum_in_cents": None,
+    "desired_num_bedrooms": "bedrooms",
+    "pets": "table",
+    "notes": "lines",
+}
+
+#: What the community or ``starts_at`` fills, and who fills it.
+FILLED_BY: Final[Mapping[str, str]] = {
+    "integration_id": "the community",
+    "community_id": "the community",
+    "attribution_id": "the community (attributions)",
+    "appointment_date": "starts_at",
+    "appointment_time": "starts_at",
+}
+
+
+def label_of(name: str) -> str:
+    """``rent_maximum_in_cents`` for people: "Rent maximum"."""
+    for ending in ("_in_cents", "_in_months", "_1"):
+        name = name.removesuffix(ending)
+    return name.removeprefix("desired_num_").replace("_", " ").capitalize()
+
+
+def _targets() -> dict[str, Target]:
+    declared = _SCHEMA.fields
+    plain = {
+        name: Target(
+            name=name,
+            label=label_of(name),
+            transform=transform,
+            field=declared[name],
+            required=declared[name].required,
+            many=isinstance(declared[name], fields.List),
+        )
+        for name, transform in TRANSFORM_OF.items()
+    }
+    pairs = {
+        "name": Target(name="name", label="Name", transform="name", required=True),
+        "starts_at": Target(
+            name="starts_at", label="Tour time", transform="instant", required=True
+        ),
+    }
+    return pairs | plain
+
+
+#: Everything that may stand under ``appointment:``, in the order people think of it.
+TARGETS: Final[Mapping[str, Target]] = _targets()
+
+
+def problems(
+    appointment: Mapping[str, object],
+    checked: Container[str] = (),
+    kind: Kind = Kind.APPOINTMENT,
+) -> dict[str, list[str]]:
+    """What Propexo would refuse, per field; empty: nothing.
+
+    ``checked`` are fields that :meth:`Target.check` gave: they are not looked at again.
+    """
+    if _is_right(appointment, checked, kind):
+        return {}
+    errors = _SCHEMA.validate(appointment, partial=tuple(REQUIRED - REQUIRED_BY[kind]))
+    return {name: _flat(messages) for name, messages in errors.items()}
+
+
+def _is_right(appointment: Mapping[str, object], checked: Container[str], kind: Kind) -> bool:
+    """Whether nothing is wrong. The schema says what is, and takes four times as long."""
+    if not appointment.keys() >= REQUIRED_BY[kind]:
+        return False
+    if not (appointment.get("email_1") or appointment.get("phone_1")):
+        return False
+    return all(name in checked or _is_taken(name, value) for name, value in appointment.items())
+
+
+def _is_taken(name: str, value: object) -> bool:
+    try:
+        _SCHEMA.fields[name].deserialize(value)
+    except (KeyError, ValidationError):
+        return False
+    return True
+
+
+def request_from(
+    appointment: Mapping[str, Any],
+    spellings: Mapping[str, Mapping[str, str]],
+    kind: Kind = Kind.APPOINTMENT,
+) -> dict[str, Any]:
+    """Exactly the JSON to post: no nulls, enums in Propexo's spelling.
+
+    A word without a spelling is not sent, for one wrong word makes Propexo refuse the whole
+    booking; its fact goes into the notes. So does a word for which a guest card has no field.
+    """
+    left_out = _ONLY_OF_APPOINTMENTS if kind is Kind.PROSPECT else frozenset()
+    request = {name: value for name, value in appointment.items() if value not in (None, "", [])}
+    facts = []
+    for name in NEUTRAL_WORDS.keys() & request.keys():
+        table = {} if name in left_out else spellings.get(name, {})
+        sent, rest = _spelled(request.pop(name), table)
+        if sent:
+            request[name] = sent
+        if rest:
+            facts.append(f"{label_of(name)}: {', '.join(rest)}")
+    if facts:
+        request["notes"] = append(request.get("notes", ""), sorted(facts))
+    names = (name for name in _SCHEMA.fields if name in request and name not in left_out)
+    fixed = NO_MESSAGES if kind is Kind.PROSPECT else {}
+    return {name: request[name] for name in names} | dict(fixed)
+
+
+def optional(kind: Kind) -> frozenset[str]:
+    """What one of a kind can do without: neither where, nor when, nor how to reach the renter."""
+    return frozenset(_SCHEMA.fields) - REQUIRED_BY[kind] - {"email_1", "phone_1"}
+
+
+def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The appointment without these optional fields; what they said goes into the notes."""
+    left_out = [name for name in names if name in appointment]
+    kept = {name: value for name, value in appointment.items() if name not in left_out}
+    facts = [
+        f"{label_of(name)}: {_said(appointment[name])}" for name in left_out if name != "notes"
+    ]
+    if facts:
+        kept["notes"] = append(str(kept.get("notes", "")), sorted(facts))
+    return kept
+
+
+def _said(value: Any) -> str:
+    words = value if isinstance(value, list) else [value]
+    return ", ".join(str(word).replace("_", " ") for word in words)
+
+
+def _spelled(value: Any, table: Mapping[str, str]) -> tuple[Any, list[str]]:
+    """What can be sent, and the words that cannot, for people."""
+    words = value if isinstance(value, list) else [value]
+    sent = [table[word] for word in words if word in table]
+    rest = [str(word).replace("_", " ") for word in words if word not in table]
+    if isinstance(value, list):
+        return sent, rest
+    return (sent[0] if sent else None), rest

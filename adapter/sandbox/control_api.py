@@ -1,0 +1,133 @@
+"""What the sandbox tells of itself, and how it is told what to do. Without a token."""
+
+import dataclasses
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, render_template, request
+
+from adapter.sandbox.faults import BadFault, faults_from
+from adapter.sandbox.knock import Appointment, Prospect
+from adapter.sandbox.request_body import body_of, json_from
+from adapter.sandbox.state import Call, current_state
+
+control = Blueprint("control", __name__)
+
+
+@control.get("/")
+def show_page() -> Response:
+    """The appointments and the guest cards, for people."""
+    state = current_state()
+    with state.lock:
+        # JSON can carry half of a surrogate pair, which no encoding can.
+        text = render_template(
+            "knock.html", appointments=state.knock.appointments, prospects=state.knock.prospects
+        )
+    return Response(text.encode("utf-8", "replace"), mimetype="text/html")
+
+
+@control.get("/_sandbox/appointments")
+def list_appointments() -> Response:
+    """All that stands or stood in Knock, in the order in which it was booked."""
+    state = current_state()
+    with state.lock:
+        return jsonify({"appointments": [_appointment(one) for one in state.knock.appointments]})
+
+
+@control.get("/_sandbox/prospects")
+def list_prospects() -> Response:
+    """All guest cards in Knock, each with the posts that asked for no tour."""
+    state = current_state()
+    with state.lock:
+        return jsonify({"prospects": [_prospect(one) for one in state.knock.prospects]})
+
+
+@control.get("/_sandbox/requests")
+def list_requests() -> Response:
+    """Every call of Propexo's API, in the order in which it came."""
+    state = current_state()
+    with state.lock:
+        return jsonify({"requests": [_call(call) for call in state.calls]})
+
+
+@control.get("/_sandbox/faults")
+def list_faults() -> Response:
+    """The faults that no call has taken yet."""
+    state = current_state()
+    with state.lock:
+        return jsonify({"next": [fault.posted for fault in state.faults.queue]})
+
+
+@control.post("/_sandbox/faults")
+def add_faults() -> tuple[Response, int] | Response:
+    """Puts faults at the end of the queue; all of them or, where one is wrong, none."""
+    try:
+        faults = faults_from(json_from(body_of(request)))
+    except BadFault as exc:
+        return jsonify({"error": {"code": "invalid_fault", "message": str(exc)}}), 400
+    except ValueError as exc:
+        return jsonify({"error": {"code": "invalid_request", "message": str(exc)}}), 400
+    state = current_state()
+    with state.lock:
+        state.faults.queue += faults
+    return list_faults()
+
+
+@control.delete("/_sandbox/faults")
+def clear_faults() -> Response:
+    """Forgets the faults that no call has taken yet."""
+    state = current_state()
+    with state.lock:
+        state.faults.queue.clear()
+    return list_faults()
+
+
+@control.post("/_sandbox/reset")
+def reset() -> Response:
+    """Forgets everything."""
+    current_state().reset()
+    return jsonify({"status": "empty"})
+
+
+def _appointment(one: Appointment) -> dict[str, Any]:
+    names = ("first_name", "last_name", "email_1", "phone_1")
+    return {
+        "id": one.id,
+        "job_id": one.job_id,
+        "prospect_id": one.prospect_id,
+        "integration_id": one.request["integration_id"],
+        "community_id": one.request["community_id"],
+        "attribution_id": one.request["attribution_id"],
+        "person": {name: one.person.get(name) for name in names},
+        "starts_at": one.starts_at,
+        "status": one.status,
+        "confirmations": one.confirmations,
+        "request": one.request,
+        "created_at": one.created_at,
+    }
+
+
+def _prospect(one: Prospect) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "integration_id": one.integration_id,
+        "community_id": one.community_id,
+        "attribution_id": one.attribution_id,
+        "card": one.card,
+        "appointments": [tour.id for tour in one.appointments],
+        "inquiries": [dataclasses.asdict(inquiry) for inquiry in one.inquiries],
+        "created_at": one.created_at,
+    }
+
+
+def _call(call: Call) -> dict[str, Any]:
+    return {
+        "number": call.number,
+        "received_at": call.received_at,
+        "answered_at": call.answered_at,
+        "method": call.method,
+        "path": call.path,
+        "query": call.query,
+        "body": call.body,
+        "status": call.status,
+        "fault": call.fault.posted or None,
+    }

@@ -1,0 +1,1 @@
+"""The processes: gunicorn, worker, supervisor, watchdog."""

@@ -1,0 +1,280 @@
+"""The whole job shown once: PostgreSQL, web, worker and sandbox are started, four senders send.
+
+Every part is the real one. Only the senders are played, and Propexo is the sandbox. All data is
+thrown away at the end.
+"""
+
+import dataclasses
+import datetime as dt
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from adapter.exceptions import ConfigurationError
+from adapter.mapping.authoring.install import Served, adopt
+from adapter.mapping.gallery import gallery_of
+from adapter.mapping.registry import load, load_one
+from adapter.mapping.source import Source
+from adapter.models import Booking, BookingState, Event
+from adapter.operations import serializers
+from adapter.server.supervisor import Supervisor, free_port
+from adapter.settings import Settings, settings_from
+from adapter.store import Store
+from adapter.webhooks import signed_client
+
+#: How long the bookings may take.
+PATIENCE_SECONDS = 60.0
+
+#: States that a booking of the demo may end in.
+_ENDS = frozenset(BookingState) - {
+    BookingState.PENDING,
+    BookingState.SENDING,
+    BookingState.SUBMITTED,
+}
+
+#: The sender of the gallery that waits for the outcome, and what its copy is called.
+GALLERY_CHATBOT: Final = "manychat"
+
+CHATBOT: Final = "manychat-demo"
+
+DENVER, LOS_ANGELES = ZoneInfo("America/Denver"), ZoneInfo("America/Los_Angeles")
+
+Say = Callable[[str], object]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """One webhook that was sent, and what the adapter answered."""
+
+    what: str
+    source: str
+    status: int
+    answer: Any
+    #: What a chatbot would say to the renter; None of a sender that does not wait.
+    sentence: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What the demo saw in the end."""
+
+    sent: Sequence[Sent]
+    events: Sequence[Event]
+    bookings: Sequence[Booking]
+    #: As the sandbox has them.
+    appointments: Sequence[Mapping[str, Any]]
+    #: Where the demo ran; it is gone afterwards.
+    folder: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "sent": [dataclasses.asdict(sent) for sent in self.sent],
+            "events": [serializers.event_as_dict(event) for event in self.events],
+            "bookings": [serializers.booking_as_dict(booking) for booking in self.bookings],
+            "appointments": list(self.appointments),
+        }
+
+    def faults(self) -> list[str]:
+        """What is not as it should be: nothing, when every lead stands once or is held."""
+        standing = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
+        booked = [one.job_id for one in self.bookings if one.state is BookingState.BOOKED]
+        faults = []
+        if sorted(standing) != sorted(map(str, booked)):
+            faults.append("what stands in Knock is not what the adapter calls booked")
+        if len(booked) != 5 or len(self.bookings) != 6:
+            faults.append(f"{len(booked)} of {len(self.bookings)} bookings are booked, not 5 of 6")
+        if [sent.status for sent in self.sent] != [202, 202, 202, 200, 202, 401, 200]:
+            faults.append("the answers to the senders are not 202, 202, 202, 200, 202, 401 and 200")
+        return faults
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """An environment of the demo's own: free ports, made-up secrets, no way to a real Propexo."""
+    base = settings_from()
+    mappings = _mappings_in(folder, base)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PROPEXO_", "ADAPTER_"))
+        and name not in ("DATABASE_URL", "PORT", "WEB_CONCURRENCY")
+    }
+    made_up = {
+        name: secrets.token_hex(16)
+        for source in load(mappings, base.policy).values()
+        for name in source.secrets
+    }
+    return (
+        kept
+        | made_up
+        | {
+            "ADAPTER_DATA_DIR": str(folder),
+            "ADAPTER_MAPPINGS_DIR": str(mappings),
+            "ADAPTER_HOST": "127.0.0.1",
+            "PORT": str(free_port()),
+            "ADAPTER_SANDBOX_PORT": str(free_port()),
+            "ADAPTER_LOG_LEVEL": "ERROR",
+        }
+    )
+
+
+def _mappings_in(folder: Path, base: Settings) -> Path:
+    """A copy of the mappings, and a chatbot of the gallery added to it."""
+    mappings, gallery = folder / "mappings", gallery_of(base.mappings_dir)
+    shutil.copytree(base.mappings_dir, mappings, ignore=shutil.ignore_patterns(gallery.name))
+    served = Served(
+        key="maple-court", known_as=["maple-court"], attribution_id="att_chatbot_demo", ids={}
+    )
+    chosen = load_one(gallery, GALLERY_CHATBOT, base.policy)
+    adopt(chosen, CHATBOT, mappings, [served], None, base.policy)
+    return mappings
+
+
+def show(say: Say) -> Shown:
+    """Runs the demo; ``say`` gets a line for each thing that happens."""
+    say("starting PostgreSQL, the sandbox, a worker and the web process …")
+    with tempfile.TemporaryDirectory(prefix="adapter-demo-") as folder:
+        return _show(Supervisor(environment(Path(folder)), say), Path(folder), say)
+
+
+def _show(supervisor: Supervisor, folder: Path, say: Say) -> Shown:
+    with supervisor.running(), Store(supervisor.database_url, size=2) as store:
+        say(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>\n")
+        sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
+        now = dt.datetime.now(dt.UTC)
+        sent = [*_send_all(supervisor, sources, now, say), _ask(supervisor, sources, now, say)]
+        events, bookings = _settled(supervisor, store)
+        return Shown(
+            sent=sent,
+            events=events,
+            bookings=bookings,
+            appointments=_appointments(supervisor),
+            folder=folder,
+        )
+
+
+def _send_all(
+    supervisor: Supervisor, sources: Mapping[str, Source], now: dt.datetime, say: Say
+) -> list[Sent]:
+    sent = []
+    for what, name, payload in webhooks(supervisor.settings.mappings_dir, now):
+        if name not in sources:
+            raise ConfigurationError(f"the demo needs the bundled mapping {name}.yaml")
+        answer = _send(supervisor, sources[name], payload, forged=what.startswith("a forged"))
+        say(f"  {answer.status}  {what}")
+        sent.append(Sent(what=what, source=name, status=answer.status, answer=answer.body))
+    return sent
+
+
+def _ask(supervisor: Supervisor, sources: Mapping[str, Source], now: dt.datetime, say: Say) -> Sent:
+    what = "a chatbot that waits until it is known what became of the tour"
+    payload = question(supervisor.settings.mappings_dir, now)
+    answer = _send(supervisor, sources[CHATBOT], payload, forged=False)
+    sentence = str(answer.body["content"]["messages"][0]["text"])
+    say(f"  {answer.status}  {what}\n       and says to the renter: {sentence}")
+    return Sent(
+        what=what, source=CHATBOT, status=answer.status, answer=answer.body, sentence=sentence
+    )
+
+
+def _send(
+    supervisor: Supervisor, source: Source, payload: Any, *, forged: bool
+) -> signed_client.Answer:
+    secret = supervisor.settings.environ[source.secrets[-1]]
+    request = signed_client.signed(
+        source,
+        secret + "?" if forged else secret,
+        body=json.dumps(payload).encode(),
+        content_type="application/json",
+        adapter_url=supervisor.web_url,
+    )
+    return signed_client.send(request)
+
+
+def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
+    """What is sent, from which source: the bundled samples, with tours in the days to come."""
+    day = (now.astimezone(DENVER) + dt.timedelta(days=9)).date()
+    portal, form, bot = (
+        json.loads((folder / "samples" / name).read_text())
+        for name in ("rentfeed-tour.json", "website-response.json", "leasebot-handoff.json")
+    )
+    portal["tour"] |= {"date": day.strftime("%m/%d/%Y"), "time": "2:30 PM"}
+    yield "a listing portal's lead: local date and time", "rentfeed", portal
+
+    answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
+    answers["first_name"]["text"], answers["last_name"]["text"] = "Imani", "Farouk"
+    answers["email"]["email"] = "imani.farouk@example.com"
+    answers["phone"]["phone_number"] = "+13035550177"
+    answers["tour_date"]["date"] = (day + dt.timedelta(days=1)).isoformat()
+    yield "a form's response: answers in a list", "website", form
+
+    naive = dt.datetime.combine(day + dt.timedelta(days=2), dt.time(14, 30))
+    bot["handoff"]["tours"][0]["startsAt"] = naive.isoformat()
+    evening = dt.datetime.combine(day + dt.timedelta(days=3), dt.time(17, 30), LOS_ANGELES)
+    bot["handoff"]["tours"][1]["startsAt"] = evening.isoformat()
+    yield "a chatbot's handoff: JSON in a string, tours at two communities", "leasebot", bot
+
+    yield "the portal's lead again, as a sender that saw no answer would", "rentfeed", portal
+
+    skipped = spring_forward(day, DENVER)
+    changed = portal | {"leadId": "RF-88213048"}
+    changed["tour"] = portal["tour"] | {"date": skipped.strftime("%m/%d/%Y"), "time": "2:30 AM"}
+    changed["contact"] = portal["contact"] | {"name": "Ida Whitfield", "email": "ida@example.com"}
+    yield "a lead whose tour time the clocks skip", "rentfeed", changed
+
+    yield "a forged lead, signed with another secret", "rentfeed", portal | {"leadId": "RF-0"}
+
+
+def question(folder: Path, now: dt.datetime) -> dict[str, Any]:
+    """What the chatbot sends: the gallery's sample, with a tour in the days to come."""
+    day = (now.astimezone(DENVER) + dt.timedelta(days=13)).date()
+    asked: dict[str, Any] = json.loads((folder / "samples" / "manychat-book.json").read_text())
+    return asked | {
+        "first_name": "Noor",
+        "last_name": "Haddad",
+        "email": "noor.haddad@example.com",
+        "phone": "303-555-0188",
+        "tour_time": f"{day} 14:30",
+    }
+
+
+def spring_forward(after: dt.date, zone: ZoneInfo) -> dt.date:
+    """The next day on which the clocks of ``zone`` go forward."""
+    for days in range(1, 400):
+        day = dt.datetime.combine(after + dt.timedelta(days=days), dt.time(0, 0), zone)
+        before, behind = day.utcoffset(), (day + dt.timedelta(days=1)).utcoffset()
+        if before is not None and behind is not None and behind > before:
+            return day.date()
+    raise LookupError(f"the clocks of {zone} never go forward")
+
+
+def _settled(supervisor: Supervisor, store: Store) -> tuple[list[Event], list[Booking]]:
+    """Events and bookings, oldest first, when nothing moves any more."""
+    deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=PATIENCE_SECONDS)
+    events: list[Event] = []
+    bookings: list[Booking] = []
+
+    def done() -> bool:
+        nonlocal events, bookings
+        with store.transaction() as leads:
+            events, bookings = leads.events()[::-1], leads.bookings()[::-1]
+        waiting = [one for one in events if one.state == "received"]
+        waiting += [one for one in bookings if one.state not in _ENDS]  # type: ignore[misc]
+        return not waiting or dt.datetime.now(dt.UTC) > deadline
+
+    supervisor.watch(until=done)
+    return events, bookings
+
+
+def _appointments(supervisor: Supervisor) -> list[Mapping[str, Any]]:
+    url = f"{supervisor.sandbox_url}/_sandbox/appointments"
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own loopback address
+        found: list[Mapping[str, Any]] = json.load(answer)["appointments"]
+    return found

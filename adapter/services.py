@@ -1,0 +1,44 @@
+"""The parts that every process is made of, as the settings describe them."""
+
+from collections.abc import Mapping
+
+from adapter.mapping import registry
+from adapter.mapping.source import Source
+from adapter.models import Clock, utc_now
+from adapter.pipeline import Pipeline
+from adapter.propexo.client import Propexo
+from adapter.settings import SANDBOX_TOKEN, Settings
+from adapter.store import Store
+from adapter.store.embedded import EmbeddedServer
+
+
+def pipeline_from(
+    settings: Settings,
+    store: Store,
+    clock: Clock = utc_now,
+    all_sources: Mapping[str, Source] | None = None,
+) -> Pipeline:
+    """The pipeline that these settings describe, over ``store``."""
+    if all_sources is None:
+        all_sources = registry.load(settings.mappings_dir, settings.policy)
+    return Pipeline(
+        settings,
+        store,
+        all_sources,
+        propexo_from(settings),
+        clock,
+    )
+
+
+def propexo_from(settings: Settings) -> Propexo:
+    """The client; without a token, the sandbox's."""
+    if settings.propexo_token is None:
+        url, token = f"http://127.0.0.1:{settings.sandbox_port}", SANDBOX_TOKEN
+    else:
+        url, token = settings.propexo_base_url, settings.propexo_token
+    return Propexo(url, token, timeout_seconds=settings.propexo_timeout_seconds)
+
+
+def database_url(settings: Settings) -> str:
+    """Where PostgreSQL is: DATABASE_URL, else the embedded server's socket."""
+    return settings.database_url or EmbeddedServer(settings.data_dir).url

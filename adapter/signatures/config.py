@@ -1,0 +1,204 @@
+"""The ``signature:`` block of a mapping, checked key by key and made into a scheme.
+
+Every fault raises :class:`ConfigurationError` with a message that names the key and what to do.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from adapter.exceptions import ConfigurationError
+from adapter.signatures.crypto import ALGORITHMS, ENCODINGS, SECRET_ENCODINGS
+from adapter.signatures.hmac_scheme import DigestScheme
+from adapter.signatures.presets import PRESETS
+from adapter.signatures.request import HEADER_NAME
+from adapter.signatures.signed_content import SignedContent, header_format, signed_content
+from adapter.signatures.timestamps import PATTERNS, Clock
+from adapter.signatures.token_scheme import PLACES, BasicScheme, TokenScheme
+
+Block: TypeAlias = Mapping[str, object]
+Scheme: TypeAlias = DigestScheme | TokenScheme | BasicScheme
+
+_HEADER_KEYS = ("header", "format", "separator", "encoding", "signed", "timestamp")
+_SECRET_KEYS = ("secret_encoding", "secret_prefix")
+
+#: The keys of each scheme, beside those of every block.
+KEYS = {
+    "hmac": (*_HEADER_KEYS, "algorithm", *_SECRET_KEYS),
+    "hash": (*_HEADER_KEYS, *_SECRET_KEYS),
+    "token": ("in", "name", "prefix"),
+    "basic": ("username",),
+    "none": (),
+}
+COMMON_KEYS = ("preset", "scheme", "secrets", "allow_ips")
+TIMESTAMP_KEYS = ("header", "unit", "tolerance")
+
+#: A longer tolerance than a day is no protection against a replay.
+MAX_TOLERANCE_SECONDS = 86400
+
+
+def expanded(block: Block) -> dict[str, object]:
+    """The block with its preset's keys beneath its own; ``timestamp`` is merged key by key."""
+    if not isinstance(block, Mapping):
+        raise ConfigurationError("'signature' must hold keys such as 'preset' or 'scheme'")
+    own = dict(block)
+    if "preset" not in own:
+        return own
+    preset = PRESETS[_choice(own, "preset", tuple(PRESETS))].block
+    merged = {**preset, **own}
+    beneath, above = preset.get("timestamp"), own.get("timestamp")
+    if isinstance(beneath, Mapping) and isinstance(above, Mapping):
+        merged["timestamp"] = {**beneath, **above}
+    return merged
+
+
+def scheme_from_block(block: Block) -> Scheme | None:
+    """The scheme that an expanded block describes; None for ``none``."""
+    name = _choice(block, "scheme", tuple(KEYS))
+    _check_keys(block, name)
+    _check_secret_names(block)
+    if name == "token":
+        return _token_scheme(block)
+    if name == "basic":
+        return _basic_scheme(block)
+    return None if name == "none" else _digest_scheme(block, is_hash=name == "hash")
+
+
+def _check_keys(block: Block, scheme: str) -> None:
+    known = (*COMMON_KEYS, *KEYS[scheme])
+    elsewhere = {key for keys in KEYS.values() for key in keys}
+    for key in block:
+        if key in known:
+            continue
+        if key in elsewhere:
+            raise ConfigurationError(f"key '{key}' does not belong to scheme '{scheme}': remove it")
+        raise ConfigurationError(f"unknown key '{key}'" + _suggestion(str(key), known))
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}"
+
+
+def _check_secret_names(block: Block) -> None:
+    names = block.get("secrets", ["UNSAID"])
+    if not isinstance(names, list | tuple) or not names:
+        raise ConfigurationError("'secrets' must be a list of environment variables, newest last")
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ConfigurationError("'secrets' must hold names of environment variables only")
+
+
+def _digest_scheme(block: Block, *, is_hash: bool) -> DigestScheme:
+    clock = _clock(block)
+    encoding = _choice(block, "encoding", tuple(ENCODINGS), "hex")
+    template = _text(block, "format", "{signature}")
+    separator = _text(block, "separator") if "separator" in block else None
+    unit = clock.unit if clock else "s"
+    form = header_format(template, separator=separator, encoding=encoding, unit=unit)
+    if form.has_timestamp and clock is None:
+        clock = Clock()
+    content = signed_content(
+        _text(block, "signed", "{secret}{body}" if is_hash else "{body}"), is_hash=is_hash
+    )
+    _check_timestamp(clock, content, in_format=form.has_timestamp)
+    return DigestScheme(
+        headers=_headers(block),
+        format=form,
+        content=content,
+        encoding=encoding,
+        algorithm=None if is_hash else _choice(block, "algorithm", tuple(ALGORITHMS), "sha256"),
+        clock=clock,
+        secret_encoding=_choice(block, "secret_encoding", SECRET_ENCODINGS, "utf8"),
+        secret_prefix=_text(block, "secret_prefix") if "secret_prefix" in block else "",
+    )
+
+
+def _clock(block: Block) -> Clock | None:
+    if "timestamp" not in block:
+        return None
+    nested = block["timestamp"]
+    if not isinstance(nested, Mapping):
+        raise ConfigurationError("'timestamp' must hold 'header', 'unit' or 'tolerance'")
+    for key in nested:
+        if key not in TIMESTAMP_KEYS:
+            hint = _suggestion(str(key), TIMESTAMP_KEYS)
+            raise ConfigurationError(f"unknown key '{key}' under 'timestamp'{hint}")
+    return Clock(
+        unit=_choice(nested, "unit", tuple(PATTERNS), "s"),
+        tolerance=_tolerance(nested.get("tolerance", 300)),
+        header=_header_name(nested["header"]) if "header" in nested else None,
+    )
+
+
+def _tolerance(value: object) -> float:
+    if isinstance(value, int | float) and value is not True and 0 < value <= MAX_TOLERANCE_SECONDS:
+        return float(value)
+    raise ConfigurationError(
+        f"'tolerance' must be a number of seconds above 0 and up to {MAX_TOLERANCE_SECONDS}"
+    )
+
+
+def _check_timestamp(clock: Clock | None, content: SignedContent, *, in_format: bool) -> None:
+    """A time that is not signed proves nothing, and a signed one must come from one place."""
+    is_signed = "timestamp" in content.names
+    if clock and clock.header and in_format:
+        raise ConfigurationError("'timestamp' has a header and 'format' has {timestamp}: keep one")
+    if clock and not clock.header and not in_format:
+        raise ConfigurationError(
+            "'timestamp' needs a 'header', or 'format' must hold {timestamp}: where is the time?"
+        )
+    if clock and not is_signed:
+        raise ConfigurationError("'signed' must hold {timestamp}: an unsigned time proves nothing")
+    if is_signed and not clock:
+        raise ConfigurationError("'signed' holds {timestamp}: name its header under 'timestamp'")
+
+
+def _headers(block: Block) -> tuple[str, ...]:
+    if "header" not in block:
+        raise ConfigurationError("key 'header' is missing: name the header with the signature")
+    given = block["header"]
+    names = given if isinstance(given, list | tuple) else [given]
+    if not names:
+        raise ConfigurationError("'header' must name at least one header")
+    return tuple(_header_name(name) for name in names)
+
+
+def _header_name(value: object) -> str:
+    if isinstance(value, str) and HEADER_NAME.fullmatch(value):
+        return value
+    raise ConfigurationError("'header' must be a header's name, such as X-Signature")
+
+
+def _token_scheme(block: Block) -> TokenScheme:
+    place = _choice(block, "in", PLACES)
+    name = _text(block, "name")
+    if place == "header" and not HEADER_NAME.fullmatch(name):
+        raise ConfigurationError("'name' must be a header's name, such as Authorization")
+    prefix = _text(block, "prefix") if "prefix" in block else ""
+    return TokenScheme(place=place, name=name, prefix=prefix)
+
+
+def _basic_scheme(block: Block) -> BasicScheme:
+    username = _text(block, "username")
+    if ":" in username:
+        raise ConfigurationError("'username' must not hold a colon: it ends the user name")
+    return BasicScheme(username=username)
+
+
+def _choice(block: Block, key: str, allowed: Sequence[str], default: str | None = None) -> str:
+    value = block.get(key, default)
+    if value is None and key not in block:
+        raise ConfigurationError(f"key '{key}' is missing: one of {', '.join(allowed)}")
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise ConfigurationError(f"'{key}' is unknown" + _suggestion(str(value), allowed))
+
+
+def _text(block: Block, key: str, default: str | None = None) -> str:
+    value = block.get(key, default)
+    if value is None and key not in block:
+        raise ConfigurationError(f"key '{key}' is missing: it must be a text")
+    # Some senders sign lines; any other control character is a slip of the keyboard.
+    if isinstance(value, str) and value and value.replace("\n", "").isprintable():
+        return value
+    raise ConfigurationError(f"'{key}' must be a text that is not empty (quotes help)")

@@ -1,0 +1,120 @@
+"""Child processes that do not outlive this one, whatever ends it: SIGKILL too.
+
+Each is the leader of a session of its own. Two things end it when this process is gone:
+
+- the guard (:mod:`adapter.store.child_guard`), a small process that sees a pipe from this one
+  close. It asks first and kills after 7 seconds, on every system;
+- on Linux the kernel besides (``PR_SET_PDEATHSIG``), where the guard was killed as well.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import functools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from adapter.store import child_guard
+
+#: At the end of this process its guard may take so long: what it waits for is killed by then.
+_FAREWELL_SECONDS = 10.0
+
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+# Looked up here and not between fork and exec, where a lock of another thread may be held for ever.
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
+    """``subprocess.Popen`` for a child that ends with this process."""
+    _guard.start()
+    process = subprocess.Popen(
+        command,
+        start_new_session=True,
+        preexec_fn=_before_exec(),  # noqa: PLW1509 - it makes two system calls
+        **options,
+    )
+    _guard.watch(process.pid)
+    return process
+
+
+def kill(process: "subprocess.Popen[Any]") -> None:
+    """Kills a child and what it started in its session, and waits for its end."""
+    if not child_guard.send(process.pid, signal.SIGKILL):
+        process.kill()
+    process.wait()
+
+
+def die_with_parent(parent: int) -> None:
+    """Have this process sent SIGTERM when ``parent`` dies, or now if it is dead (Linux only)."""
+    if _prctl is None:
+        return
+    _prctl(_PARENT_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGTERM))
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _before_exec() -> Callable[[], None] | None:
+    """What a child does before its program, as the user that it shall be: a change clears it.
+
+    To the kernel the parent is the thread that forked: one that ends earlier would end the child.
+    """
+    if _prctl is None or threading.current_thread() is not threading.main_thread():
+        return None
+    return functools.partial(die_with_parent, os.getpid())
+
+
+class _Guard:
+    """The guard of this process, started with the first child; again, where it was killed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._groups: set[int] = set()
+
+    def start(self) -> None:
+        """Starts it where it does not run."""
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                return
+            if self._process is None:
+                atexit.register(self._stop)
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", child_guard.__file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+            )
+            for group in self._groups:
+                self._tell(group)
+
+    def watch(self, group: int) -> None:
+        """Tells it of a child."""
+        with self._lock:
+            self._groups = {one for one in self._groups if child_guard.lives(one)} | {group}
+            self._tell(group)
+
+    def _tell(self, group: int) -> None:
+        """The next start tells it again where it was killed in between."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._pipe(), b"%d\n" % group)
+
+    def _pipe(self) -> int:
+        assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018
+        return self._process.stdin.fileno()
+
+    def _stop(self) -> None:
+        """The end of the pipe ends it, after all children."""
+        with self._lock, contextlib.suppress(subprocess.TimeoutExpired):
+            assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018
+            self._process.stdin.close()
+            self._process.wait(_FAREWELL_SECONDS)
+
+
+_guard = _Guard()

@@ -1,0 +1,1 @@
+"""HTTP in: endpoints, rate limits, the client's address, the response."""

@@ -1,0 +1,94 @@
+"""What each source comes in by: its verifier and its handshake, with their secrets."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from adapter import signatures
+from adapter.exceptions import ConfigurationError
+from adapter.mapping import registry
+from adapter.mapping.respond import Respond
+from adapter.mapping.source import Source
+from adapter.settings import Settings
+from adapter.signatures import handshakes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Entrance:
+    """What one source comes in by."""
+
+    source: Source
+    verifier: signatures.Verifier
+    #: ``meta``, ``slack``, ``zoom`` or None.
+    handshake: str | None
+    #: What Meta's handshake must name; empty for all others.
+    verify_token: str = dataclasses.field(default="", repr=False)
+    #: None: the plain answer, at once.
+    respond: Respond | None = None
+
+
+def check(settings: Settings) -> None:
+    """Raises ConfigurationError for a wrong mapping or a missing secret. Starts nothing."""
+    entrances_from(registry.load(settings.mappings_dir, settings.policy), settings)
+
+
+def entrances_from(all_sources: Mapping[str, Source], settings: Settings) -> dict[str, Entrance]:
+    """What each source comes in by. Raises ConfigurationError that names all that is missing."""
+    faults, entrances = [], {}
+    for source in all_sources.values():
+        try:
+            entrances[source.name] = entrance_of(source, settings)
+        except ConfigurationError as exc:
+            faults.append(str(exc))
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+    return entrances
+
+
+def entrance_of(source: Source, settings: Settings) -> Entrance:
+    """What one source comes in by: its verifier and its handshake, with their secrets."""
+    handshake = _handshake_of(source)
+    variable = handshake.variable if handshake else None
+    secrets = [*source.secrets, *([variable] if variable else [])]
+    missing = [name for name in secrets if not settings.environ.get(name, "").strip()]
+    if missing:
+        raise ConfigurationError(
+            "\n".join(f"{source.path}: {name} is not set; it holds a secret" for name in missing)
+        )
+    verifier = verifier_of(source, settings)
+    if verifier.signs_url and settings.public_url is None:
+        raise ConfigurationError(
+            f"{source.path}: its signature covers the address that the sender calls: "
+            "set ADAPTER_PUBLIC_URL to its beginning, such as https://leads.example.com"
+        )
+    return Entrance(
+        source=source,
+        verifier=verifier,
+        handshake=handshake.kind if handshake else None,
+        verify_token=settings.environ[variable] if variable else "",
+        respond=Respond.from_section(source.respond) if source.respond is not None else None,
+    )
+
+
+def verifier_of(source: Source, settings: Settings) -> signatures.Verifier:
+    """The verifier of one source, with its secrets out of the environment."""
+    secrets = [settings.environ.get(name, "") for name in source.secrets]
+    try:
+        return signatures.verifier(source.signature, secrets)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"{source.path}: signature: {exc}") from exc
+
+
+def open_sources(all_sources: Mapping[str, Source]) -> list[str]:
+    """Names of the sources that prove nothing: anybody who knows their address may send."""
+    return [
+        source.name
+        for source in all_sources.values()
+        if signatures.scheme_of(source.signature) == "none"
+    ]
+
+
+def _handshake_of(source: Source) -> handshakes.Handshake | None:
+    try:
+        return handshakes.handshake_from(source.handshake)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"{source.path}: {exc}") from exc

@@ -1,0 +1,212 @@
+"""Write the parts of README.md and docs/ that are generated from the code.
+
+Run it as ``python -m docs.generate``.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from click.testing import CliRunner
+
+from adapter.cli import commands
+from adapter.mapping import respond, transforms
+from adapter.mapping.authoring import json_schema
+from adapter.mapping.gallery import Entry, entries
+from adapter.propexo.appointment import TARGETS, Target
+from adapter.settings import NEUTRAL_WORDS, VARIABLES, Policy, Settings
+
+
+def fields_table() -> str:
+    """What may stand under ``appointment:``."""
+    rows = ["| field | is read as | takes |", "|---|---|---|"]
+    rows += [
+        f"| `{target.name}` | {_reading(target)} | {_takes(target)} |"
+        for target in TARGETS.values()
+    ]
+    return "\n".join(rows)
+
+
+def _reading(target: Target) -> str:
+    if target.transform is None:
+        return "**say which:** `as: dollars` or `as: cents`"
+    return f"`{target.transform}`"
+
+
+#: What a field takes, where the words of its transform do not say it.
+TAKES: Final[Mapping[str, str]] = {
+    "name": "fills first_name and last_name; **required**, or last_name",
+    "starts_at": "fills appointment_date and appointment_time in UTC; **required**",
+    "last_name": "**required**, or name",
+    "email_1": "this or phone_1 is **required**",
+    "phone_1": "this or email_1 is **required**",
+    "lease_term_in_months": "1 to 18",
+    "desired_num_bedrooms": "a list; 0 is a studio, 3 is three and more",
+    "notes": "lines with `{path}`; cut at 1,000 characters",
+}
+
+
+def _takes(target: Target) -> str:
+    words = NEUTRAL_WORDS.get(target.name)
+    if words:
+        kind = "a list of " if target.many else ""
+        return kind + ", ".join(f"`{word}`" for word in words)
+    return TAKES.get(target.name, "")
+
+
+def sentences_table() -> str:
+    """What ``{say}`` stands for."""
+    rows = ["| outcome | sentence |", "|---|---|"]
+    rows += [f"| `{outcome}` | {sentence} |" for outcome, sentence in respond.SENTENCES.items()]
+    return "\n".join(rows)
+
+
+def schema_text() -> str:
+    """The JSON Schema as it is committed."""
+    return json.dumps(json_schema.mapping_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+ROOT = Path(__file__).parent.parent
+GALLERY = ROOT / "mappings" / "gallery"
+README = ROOT / "README.md"
+
+SOURCES = ROOT / "docs" / "sources.md"
+MAPPING = ROOT / "docs" / "mapping.md"
+PAGES = (README, SOURCES, MAPPING)
+
+#: The sample's tour is of March 2026.
+NOW = "2026-03-02T18:00:00Z"
+
+
+def settings_table() -> str:
+    """Every environment variable with its default and its meaning."""
+    rows = [
+        f"| `{variable.name}` | {_default(variable.field)} | {variable.meaning} |"
+        for variable in VARIABLES
+    ]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
+
+
+def _default(field: str) -> str:
+    owner = Policy() if field.startswith("policy.") else Settings()
+    if field.startswith("policy.spellings."):
+        return "none"
+    value = getattr(owner, field.rpartition(".")[2])
+    if isinstance(value, frozenset):
+        return ", ".join(f"`{item}`" for item in sorted(value))
+    return "none" if value is None else f"`{value}`"
+
+
+def mapping_block(name: str) -> str:
+    """A bundled mapping, without the editor's line and without its tests."""
+    text = (ROOT / "mappings" / f"{name}.yaml").read_text()
+    lines = text.partition("\ntests:")[0].splitlines()
+    return "```yaml\n" + "\n".join(lines[1:]).strip() + "\n```"
+
+
+def sample_block(file: str) -> str:
+    """A sample payload."""
+    return "```json\n" + (ROOT / "mappings" / "samples" / file).read_text().strip() + "\n```"
+
+
+def map_block(arguments: str) -> str:
+    """What `adapter map` prints for a sample."""
+    name, file = arguments.split()
+    sample = str(ROOT / "mappings" / "samples" / file)
+    folder = str(ROOT / "mappings")
+    ended = CliRunner().invoke(commands, ["map", name, sample, "--mappings", folder, "--now", NOW])
+    assert ended.exit_code == 0, ended.output
+    command = f"$ adapter map {name} mappings/samples/{file} --now {NOW}"
+    return f"```console\n{command}\n{ended.output.strip()}\n```"
+
+
+def gallery_table() -> str:
+    """Every sender of the gallery in one row."""
+    head = [
+        "sender",
+        "family",
+        "signature",
+        "event id",
+        "holds",
+        "without a time",
+        "shape seen in",
+        "documentation",
+    ]
+    rows = [[_cell(cell) for cell in _row(entry)] for entry in entries(GALLERY, Policy())]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def _row(entry: Entry) -> list[str]:
+    return [
+        f"[`{entry.name}`](#{entry.name})",
+        entry.family,
+        f"`{entry.signature}`",
+        " + ".join(f"`{path}`" for path in entry.event_id),
+        entry.holds,
+        entry.without_time,
+        entry.shape,
+        f"[docs]({entry.docs})",
+    ]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def gallery_senders() -> str:
+    """What a person must know of each sender, a section each."""
+    return "\n\n".join(map(_sender, sorted(entries(GALLERY, Policy()), key=lambda one: one.name)))
+
+
+def _sender(entry: Entry) -> str:
+    about = {name: _sentence(text) for name, text in entry.about.items()}
+    file = f"{entry.name}.yaml"
+    return "\n".join(
+        [
+            f"### {entry.name}",
+            "",
+            f"{entry.description} Mapping: [{file}](../mappings/gallery/{file}).",
+            "",
+            f"- Switch on: {about['switch_on']}",
+            f"- Signature: {about['signs']}",
+            f"- Tries again: {about['retries']}",
+            f"- Cannot: {about['cannot']}",
+        ]
+    )
+
+
+def _sentence(text: str) -> str:
+    line = " ".join(text.split())
+    return line[0].upper() + line[1:]
+
+
+BLOCKS: dict[str, Callable[[str], str]] = {
+    "settings": lambda _: settings_table(),
+    "fields": lambda _: fields_table(),
+    "sentences": lambda _: sentences_table(),
+    "transforms": lambda _: transforms.reference().strip(),
+    "mapping": mapping_block,
+    "sample": sample_block,
+    "map": map_block,
+    "gallery": lambda _: gallery_table(),
+    "senders": lambda _: gallery_senders(),
+}
+
+
+def regenerated(text: str) -> str:
+    """The page with every block between ``<!-- name: arguments -->`` and ``<!-- end -->`` anew."""
+
+    def block(found: re.Match[str]) -> str:
+        made = BLOCKS[found["name"]](found["arguments"] or "")
+        return f"{found['head']}\n{made}\n<!-- end -->"
+
+    pattern = r"(?P<head><!-- (?P<name>\w+)(?:: (?P<arguments>[^>]*?))? -->)\n.*?<!-- end -->"
+    return re.sub(pattern, block, text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(regenerated(page.read_text()))
+    (ROOT / json_schema.FILE).write_text(schema_text(), encoding="utf-8")

@@ -1,0 +1,46 @@
+"""The web process for tests whose signatures are of another day:
+``tests.apps.timed_web:application()``.
+
+Each request names its own clock, its source and the public address in headers that no sender
+has. They are taken off before the adapter sees the request; everything else stays as it came.
+"""
+
+import datetime as dt
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from adapter.app import create_app
+from adapter.settings import settings_from
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+#: The public addresses that the tests call, parted by commas. The mappings of each lie in a
+#: folder of its number.
+PUBLIC_URLS = "TESTS_PUBLIC_URLS"
+
+
+def application() -> Wsgi:
+    """An adapter for each public address, behind the headers."""
+    request = threading.local()
+
+    def clock() -> dt.datetime:
+        return dt.datetime.fromtimestamp(request.now, dt.UTC)
+
+    def app(number: int, url: str) -> Wsgi:
+        folder = f"{os.environ['ADAPTER_MAPPINGS_DIR']}/{number}"
+        changes = {"ADAPTER_PUBLIC_URL": url, "ADAPTER_MAPPINGS_DIR": folder}
+        return create_app(settings_from(os.environ | changes), clock)
+
+    apps: Mapping[str, Wsgi] = {
+        url: app(number, url) for number, url in enumerate(os.environ[PUBLIC_URLS].split(","))
+    }
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request.now = float(environ.pop("HTTP_X_TESTS_NOW"))
+        # The routed path only: RAW_URI, which is what was signed, stays as it is.
+        environ["PATH_INFO"] = "/hooks/" + environ.pop("HTTP_X_TESTS_SOURCE")
+        return apps[environ.pop("HTTP_X_TESTS_PUBLIC_URL")](environ, start_response)
+
+    return answer

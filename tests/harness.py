@@ -1,0 +1,126 @@
+"""A pipeline on real parts with a clock that a test moves: the house most tests live in."""
+
+import datetime as dt
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adapter import signatures
+from adapter.mapping.registry import load
+from adapter.mapping.source import Source
+from adapter.models import Booking, BookingState, Story
+from adapter.pipeline import Pipeline
+from adapter.propexo.client import Propexo
+from adapter.settings import Policy, Settings
+from adapter.store import Filter, Store
+from adapter.webhooks.endpoints import verifier_of
+from adapter.webhooks.receive import Receipt
+from tests.paths import MAPPINGS
+from tests.sandbox_client import Upstream
+
+SECRETS = {"RENTFEED_SECRET": "one", "LEASEBOT_SECRET": "two", "TYPEFORM_SECRET": "three"}
+START = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
+TIMEOUT_SECONDS = 1.0
+
+
+@functools.cache
+def loaded(folder: Path = MAPPINGS) -> Mapping[str, Source]:
+    """Load a folder of mappings that no test changes, once for all tests of this process."""
+    return load(folder, Policy())
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, at: dt.datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> dt.datetime:
+        return self.at
+
+    def advance(self, seconds: float) -> None:
+        self.at += dt.timedelta(seconds=seconds)
+
+
+class House:
+    """A pipeline with a clock, and what a test asks of it."""
+
+    def __init__(
+        self,
+        opened: Store,
+        upstream: Upstream,
+        policy: Policy | None = None,
+        mappings: Path = MAPPINGS,
+    ) -> None:
+        self.clock = Clock(START)
+        sources = loaded(mappings) if policy is None else load(mappings, policy)
+        named = {secret: "four" for source in sources.values() for secret in source.secrets}
+        self.settings = Settings(
+            mappings_dir=mappings, environ=named | SECRETS, policy=policy or Policy()
+        )
+        self.pipeline = Pipeline(
+            self.settings,
+            opened,
+            sources,
+            Propexo(upstream.url, "sandbox", timeout_seconds=TIMEOUT_SECONDS),
+            self.clock,
+            pause=self.clock.advance,
+        )
+
+    def receive(self, name: str, payload: Any, **headers: str) -> Receipt:
+        source = self.pipeline.sources[name]
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        request = signatures.Request(
+            method="POST",
+            url=f"https://adapter.example.com/hooks/{name}",
+            headers={"Content-Type": "application/json"} | headers,
+            body=body,
+        )
+        secret = self.settings.environ[source.secrets[-1]]
+        signed = signatures.sign(source.signature, secret, request, self.clock().timestamp())
+        verified = self.pipeline.receiver.verify(source, verifier_of(source, self.settings), signed)
+        return self.pipeline.receiver.receive(source, verified)
+
+    def mapped(self, name: str, payload: Any) -> list[Booking]:
+        event_id = self.receive(name, payload).event_id
+        self.pipeline.map_event(event_id)
+        return list(self.story(event_id).bookings)
+
+    def story(self, key: int) -> Story:
+        with self.pipeline.store.transaction() as leads:
+            story = leads.story(str(key))
+        assert story is not None
+        return story
+
+    def send(self) -> None:
+        """Sends everything that is due, in one lane."""
+        self.pipeline.sender.send_due(0)
+
+    def state(self, booking_id: int) -> BookingState:
+        return self.booking(booking_id).state
+
+    def booking(self, booking_id: int) -> Booking:
+        with self.pipeline.store.transaction() as leads:
+            booking = leads.booking(booking_id)
+        assert booking is not None
+        return booking
+
+
+def settle(house: House) -> None:
+    """Sends what is due and follows every job to its end."""
+    house.send()
+    house.clock.advance(10)
+    with house.pipeline.store.transaction() as leads:
+        submitted = leads.bookings(Filter(states=["submitted"]), limit=1000)
+    for booking in submitted:
+        house.pipeline.follower.follow_up(booking.id)
+
+
+def sample(name: str) -> Any:
+    return json.loads((MAPPINGS / "samples" / name).read_text())
+
+
+def tour(**changes: Any) -> Any:
+    return sample("rentfeed-tour.json") | changes

@@ -1,0 +1,163 @@
+"""The sandbox over real HTTP, for tests; and a server that says exactly what it is told to."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+from adapter import sandbox
+from adapter.models import Kind
+from adapter.propexo.client import CREATE_PATHS
+
+
+class Upstream:
+    """A served sandbox, with its control routes as methods."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def appointments(self) -> list[dict[str, Any]]:
+        """What stands in Knock, or stood."""
+        found: list[dict[str, Any]] = self._get("appointments")["appointments"]
+        return found
+
+    def prospects(self) -> list[dict[str, Any]]:
+        """The guest cards in Knock."""
+        found: list[dict[str, Any]] = self._get("prospects")["prospects"]
+        return found
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Everything that was called, in order."""
+        found: list[dict[str, Any]] = self._get("requests")["requests"]
+        return found
+
+    def posts(self) -> list[dict[str, Any]]:
+        """The bodies of all tours that reached it, in order."""
+        return self._bodies(CREATE_PATHS[Kind.APPOINTMENT])
+
+    def cards(self) -> list[dict[str, Any]]:
+        """The bodies of all guest cards that reached it, in order."""
+        return self._bodies(CREATE_PATHS[Kind.PROSPECT])
+
+    def creates(self) -> list[dict[str, Any]]:
+        """Both, in order."""
+        return self._bodies(*CREATE_PATHS.values())
+
+    def _bodies(self, *paths: str) -> list[dict[str, Any]]:
+        return [call["body"] for call in self.calls() if call["path"] in paths]
+
+    def book(self, body: dict[str, Any]) -> None:
+        """Posts a tour as somebody else would."""
+        answer = requests.post(
+            self.url + CREATE_PATHS[Kind.APPOINTMENT],
+            json=body,
+            headers={"Authorization": "Bearer sandbox"},
+            timeout=5,
+        )
+        assert answer.ok, answer.text
+
+    def fault(self, *faults: dict[str, Any]) -> None:
+        """The next calls meet these."""
+        answer = requests.post(self.url + "/_sandbox/faults", json={"next": faults}, timeout=5)
+        assert answer.ok, answer.text
+
+    def _get(self, what: str) -> Any:
+        answer = requests.get(f"{self.url}/_sandbox/{what}", timeout=5)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@contextlib.contextmanager
+def served_sandbox(**options: Any) -> Iterator[Upstream]:
+    """A sandbox of one's own on a free port."""
+    app = sandbox.create_app(**{"job_seconds": 0.0} | options)
+    with sandbox.Server(app) as server:
+        yield Upstream(server.url)
+
+
+@contextlib.contextmanager
+def says(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[str]:
+    """A server that reads a request, writes ``answer`` and closes (or hangs); yields its URL.
+
+    With ``drip`` it writes that again and again, five times a second for ten seconds.
+    """
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+                    for _ in range(50 if drip else 0):
+                        ended.wait(0.2)
+                        connection.sendall(drip)
+                    if hang:
+                        ended.wait(30)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        ended.set()
+        with contextlib.suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+class Clogged:
+    """A server to which nobody can connect until it is opened; it says no to whatever then comes.
+
+    The queue of its socket is full. So a client waits in the middle of its own call, between what
+    it has decided and what it sends.
+    """
+
+    NO = b"HTTP/1.1 503 No\r\nRetry-After: 600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.port: int = self._listening.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._plugs = [socket.socket() for _ in range(4)]
+        for plug in self._plugs:
+            plug.setblocking(False)
+            plug.connect_ex(("127.0.0.1", self.port))
+        #: What came over each connection that said anything: a whole request, or one that was cut.
+        self.heard: list[bytes] = []
+
+    def __enter__(self) -> "Clogged":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def open(self) -> None:
+        """Takes whoever waits in the queue, and all who come."""
+        for plug in self._plugs:
+            plug.close()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                threading.Thread(target=self._answer, args=[connection], daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        data = b""
+        with connection, contextlib.suppress(OSError):
+            while not _is_whole(data) and (chunk := connection.recv(65536)):
+                data += chunk
+            if data:
+                self.heard.append(data)
+            connection.sendall(self.NO)
+
+
+def _is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    return bool(end) and (b"POST" not in head or body.endswith(b"}"))
