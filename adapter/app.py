@@ -12,10 +12,10 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.services import database_url, pipeline_from
 from adapter.settings import Settings, settings_from
-from adapter.store import Store, settlements
+from adapter.store import Database, listen_for_settled_events
 from adapter.webhooks import error_handlers, propexo_views, views
-from adapter.webhooks.endpoints import entrances_from, open_sources
-from adapter.webhooks.outcome_waiter import Lobby
+from adapter.webhooks.endpoints import build_endpoints, unsigned_sources
+from adapter.webhooks.outcome_waiter import OutcomeWaiter
 
 log = logging.getLogger(__name__)
 
@@ -38,36 +38,38 @@ def create_app(
     app = flask.Flask("adapter", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # A connection for each thread that answers, one for the journal and one for the herald.
-    store = Store(
+    store = Database(
         database_url(settings), size=settings.web_threads + 2, statement_seconds=PATIENCE_SECONDS
     )
     pipeline = pipeline_from(settings, store, clock, all_sources)
-    entrances = entrances_from(pipeline.sources, settings)
+    endpoints = build_endpoints(pipeline.sources, settings)
     pipeline.store.open()
     app.extensions["pipeline"] = pipeline
-    error_handlers.answer_errors(app)
+    error_handlers.register_error_handlers(app)
     app.register_blueprint(
-        views.blueprint(pipeline.receiver, entrances, lobby_for(store, settings))
+        views.blueprint(pipeline.receiver, endpoints, lobby_for(store, settings))
     )
     if settings.propexo_webhook_secret is not None:
         app.register_blueprint(
             propexo_views.blueprint(pipeline.follower, settings.propexo_webhook_secret)
         )
-    for name in open_sources(pipeline.sources):
+    for name in unsigned_sources(pipeline.sources):
         log.warning("source_is_open", extra={"source": name})
     _add_health(app, pipeline.store)
-    verifiers = {name: entrance.verifier for name, entrance in entrances.items()}
+    verifiers = {name: endpoint.verifier for name, endpoint in endpoints.items()}
     console.add_console(app, pipeline, verifiers)
     app.register_blueprint(metrics.blueprint(pipeline))
     return app
 
 
-def lobby_for(store: Store, settings: Settings) -> Lobby:
+def lobby_for(store: Database, settings: Settings) -> OutcomeWaiter:
     """Half of the threads may wait; the others take webhooks in all the same."""
-    return Lobby(lambda: settlements(store.url), seats=max(1, settings.web_threads // 2))
+    return OutcomeWaiter(
+        lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
+    )
 
 
-def _add_health(app: flask.Flask, store: Store) -> None:
+def _add_health(app: flask.Flask, store: Database) -> None:
     @app.get("/healthz")
     def alive() -> dict[str, Any]:
         return {"status": "alive"}

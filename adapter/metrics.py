@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 
 from adapter.operations.status import Overview, SourceState, overview_of
 from adapter.pipeline import Pipeline
-from adapter.webhooks.local_request import is_here
+from adapter.webhooks.local_request import is_local_request
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
@@ -27,7 +27,9 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        if not _may_read(flask.request, settings.metrics_token, is_here(flask.request, settings)):
+        if not _may_read(
+            flask.request, settings.metrics_token, is_local_request(flask.request, settings)
+        ):
             flask.abort(401)
         found = overview_of(pipeline.store, pipeline.sources, settings, pipeline.clock())
         registry = CollectorRegistry()

@@ -248,7 +248,7 @@ class Change:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Story:
+class LeadHistory:
     """One lead's whole story."""
 
     event: Event
@@ -257,4 +257,4 @@ class Story:
     attempts: Mapping[int, tuple[Attempt, ...]]
     history: tuple[Change, ...]
     #: How often the same webhook came again.
-    repeats: int
+    duplicates: int

@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from adapter.bookings import transitions
-from adapter.bookings.fingerprints import Seen
+from adapter.bookings.fingerprints import Fingerprints
 from adapter.bookings.follow_up import Follower
-from adapter.bookings.intake import Intake
+from adapter.bookings.intake import BookingPlanner
 from adapter.bookings.sender import Sender
 from adapter.mapping.engine import Mapped, Outcome
 from adapter.mapping.engine.results import delivery_of
@@ -28,13 +28,13 @@ from adapter.models import Clock, Event, EventState, Reason, utc_now
 from adapter.operations.erase import Erasure
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import Figures, Store, Task
+from adapter.store import Database, Stats, Task
 from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
 
 #: A row that has been due this long without a task gets a new one.
-FORGOTTEN_SECONDS = 30.0
+MISSING_JOB_SECONDS = 30.0
 
 #: When a row is looked at again after PostgreSQL was away.
 LATER_SECONDS = 5.0
@@ -55,7 +55,7 @@ class Pipeline:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: Database,
         sources: Mapping[str, Source],
         propexo: Propexo,
         clock: Clock = utc_now,
@@ -75,37 +75,37 @@ class Pipeline:
 
     def map_event(self, event_id: int) -> None:
         """Makes the bookings of a received event, or says why there are none."""
-        intake = Intake(self._seen(), self.settings.policy.shared_contacts)
-        with self.store.transaction() as leads:
-            event = leads.event(event_id, lock=True)
+        intake = BookingPlanner(self._seen(), self.settings.policy.shared_contacts)
+        with self.store.transaction() as tx:
+            event = tx.event(event_id, lock=True)
             if event is None or event.state is not EventState.RECEIVED:
                 return
             source, now = self.sources.get(event.source), self.clock()
             if source is None and now - event.received_at < NEW_MAPPING_PATIENCE:
                 # The web process may know a mapping that this worker has yet to load.
-                leads.map_later(event_id, now + dt.timedelta(seconds=FORGOTTEN_SECONDS))
+                tx.map_later(event_id, now + dt.timedelta(seconds=MISSING_JOB_SECONDS))
                 return
             mapped = source.map(delivery_of(event), now=now) if source else _no_mapping(event)
-            intake.keep(leads, event, mapped, source.hash if source else None, now)
+            intake.apply(tx, event, mapped, source.hash if source else None, now)
 
     # --- create, follow up
 
-    def look_later(self, task: Task, row_id: int) -> None:
+    def retry_later(self, task: Task, row_id: int) -> None:
         """PostgreSQL was away in the middle of a step: the row is looked at again soon."""
-        with self.store.transaction() as leads:
-            leads.put_task(task, row_id, self.clock() + dt.timedelta(seconds=LATER_SECONDS))
+        with self.store.transaction() as tx:
+            tx.put_task(task, row_id, self.clock() + dt.timedelta(seconds=LATER_SECONDS))
 
-    def give_up(self, task: Task, row_id: int) -> None:
+    def mark_failed(self, task: Task, row_id: int) -> None:
         """A step failed again and again for a reason nobody foresaw: the row waits for a person.
 
         What may stand in Knock keeps its state and is looked at again later.
         """
         now = self.clock()
         later = now + dt.timedelta(seconds=GIVEN_UP_SECONDS)
-        with self.store.transaction() as leads:
+        with self.store.transaction() as tx:
             if task is Task.MAP_EVENT:
                 why = Reason(field="event", reason="the adapter failed on it; see the log")
-                leads.settle_event(
+                tx.settle_event(
                     row_id,
                     EventState.HELD,
                     why="internal_error",
@@ -114,9 +114,9 @@ class Pipeline:
                     now=now,
                 )
             elif task in (Task.FOLLOW_UP, Task.LOOK_FOR):
-                booking = leads.booking(row_id, lock=True)
+                booking = tx.booking(row_id, lock=True)
                 if booking is not None and booking.due_at is not None:
-                    leads.look_again(booking, later)
+                    tx.reschedule(booking, later)
 
     def recover(self) -> None:
         """Finds what a dead process left: unfinished POSTs become unknown, lost tasks come back.
@@ -124,22 +124,22 @@ class Pipeline:
         And forgets, a little at a time, what is older than the settings keep.
         """
         now = self.clock()
-        with self.store.transaction() as leads:
-            for attempt in leads.abandoned(now):
-                transitions.lost(leads, attempt, now)
-            woken = leads.wake_forgotten(now - dt.timedelta(seconds=FORGOTTEN_SECONDS))
+        with self.store.transaction() as tx:
+            for attempt in tx.expired_attempts(now):
+                transitions.record_lost_attempt(tx, attempt, now)
+            woken = tx.requeue_missing_jobs(now - dt.timedelta(seconds=MISSING_JOB_SECONDS))
         if woken:
-            log.warning("tasks_put_again", extra={"count": woken})
+            log.warning("missing_jobs_requeued", extra={"count": woken})
         self.sender.expire_late()
-        self.sender.open_gate()
+        self.sender.try_resume_sending()
         self.erasure.forget_old()
         # Last, and by itself: nothing that is to be rescued waits for a figure.
-        with self.store.transaction() as leads:
-            Figures(leads.connection).count_hours(now - COUNTED_AFTER)
+        with self.store.transaction() as tx:
+            Stats(tx.connection).count_hours(now - COUNTED_AFTER)
 
-    def _seen(self) -> Seen:
+    def _seen(self) -> Fingerprints:
         # Its key is read before any transaction that needs it, which else would want another one.
-        return Seen(self.store.hash_key())
+        return Fingerprints(self.store.hash_key())
 
 
 def _no_mapping(event: Event) -> Mapped:

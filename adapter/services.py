@@ -8,13 +8,13 @@ from adapter.models import Clock, utc_now
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import SANDBOX_TOKEN, Settings
-from adapter.store import Store
+from adapter.store import Database
 from adapter.store.embedded import EmbeddedServer
 
 
 def pipeline_from(
     settings: Settings,
-    store: Store,
+    store: Database,
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> Pipeline:

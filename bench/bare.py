@@ -3,7 +3,7 @@
 import flask
 
 from adapter.settings import settings_from
-from adapter.store import Store
+from adapter.store import Database
 
 
 def empty() -> flask.Flask:
@@ -22,14 +22,14 @@ def insert() -> flask.Flask:
     app = _app()
     settings = settings_from()
     assert settings.database_url is not None
-    store = Store(settings.database_url, size=settings.web_threads)
+    store = Database(settings.database_url, size=settings.web_threads)
     store.open()
 
     @app.post("/hooks/<source>")
     def answer(source: str) -> tuple[dict[str, str], int]:
         body = flask.request.get_data(cache=False)
-        with store.transaction() as leads:
-            leads.connection.execute(
+        with store.transaction() as tx:
+            tx.connection.execute(
                 "INSERT INTO bench_bodies (source, body) VALUES (%s, %s)", (source, body)
             )
         return {"status": "accepted"}, 202

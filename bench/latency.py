@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 
-from adapter.store.jobs import SEND_LANES
+from adapter.store.jobs import SEND_SLOTS
 from bench import servers
 from bench.acknowledging import Bench
 from bench.rounds import Effort
@@ -42,7 +42,7 @@ def put_backlog(url: str, count: int) -> None:
     """Stores that many waiting bookings, and wakes each lane as the mapping of them would have."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(BACKLOG.encode(), {"count": count})
-        for lane in range(SEND_LANES):
+        for lane in range(SEND_SLOTS):
             connection.execute(WAKE, {"lane": lane})
 
 

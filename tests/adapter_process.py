@@ -13,7 +13,7 @@ import requests
 
 from adapter.exceptions import StoreUnavailable
 from adapter.models import Booking
-from adapter.store import Store
+from adapter.store import Database
 from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
 from tests.paths import MAPPINGS
@@ -47,8 +47,8 @@ class Running:
     def bookings(self) -> list[Booking]:
         """Return all bookings, newest first; from the store, as a command costs a second."""
         url = EmbeddedServer(Path(self.environ["ADAPTER_DATA_DIR"])).url
-        with Store(url, size=1) as store, store.transaction() as leads:
-            return list(leads.bookings())
+        with Database(url, size=1) as store, store.transaction() as tx:
+            return list(tx.bookings())
 
     def states(self) -> list[str]:
         """Return the state of each booking; none while PostgreSQL is away."""

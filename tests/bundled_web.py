@@ -59,8 +59,8 @@ class Web:
         return connection
 
     def events(self) -> int:
-        with store.Store(self.database) as opened, opened.transaction() as leads:
-            return len(leads.events(limit=10_000))
+        with store.Database(self.database) as opened, opened.transaction() as tx:
+            return len(tx.events(limit=10_000))
 
 
 def source(name: str) -> Source:

@@ -123,16 +123,16 @@ def empty_database(postgres: EmbeddedServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def opened(database: str) -> Iterator[store.Store]:
+def opened(database: str) -> Iterator[store.Database]:
     """A store over that database."""
-    with store.Store(database, size=4) as opened:
+    with store.Database(database, size=4) as opened:
         yield opened
 
 
 @pytest.fixture
-def opened_fresh(fresh_database: str) -> Iterator[store.Store]:
+def opened_fresh(fresh_database: str) -> Iterator[store.Database]:
     """Yield a store over a database of this test's own."""
-    with store.Store(fresh_database, size=4) as opened:
+    with store.Database(fresh_database, size=4) as opened:
         yield opened
 
 
@@ -144,6 +144,6 @@ def upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture
-def house(opened: store.Store, upstream: Upstream) -> House:
+def house(opened: store.Database, upstream: Upstream) -> House:
     """A pipeline over that store and that sandbox."""
     return House(opened, upstream)

@@ -31,7 +31,7 @@ BEGIN
     LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
     FOR name IN SELECT sequencename FROM pg_sequences
     LOOP PERFORM setval(name, 1, false); END LOOP;
-    INSERT INTO gate DEFAULT VALUES;
+    INSERT INTO rate_limit DEFAULT VALUES;
 END $$
 """
 

@@ -10,12 +10,12 @@ from typing import Any
 from adapter import signatures
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
-from adapter.models import Booking, BookingState, Story
+from adapter.models import Booking, BookingState, LeadHistory
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy, Settings
-from adapter.store import Filter, Store
-from adapter.webhooks.endpoints import verifier_of
+from adapter.store import Database, Filter
+from adapter.webhooks.endpoints import build_verifier
 from adapter.webhooks.receive import Receipt
 from tests.paths import MAPPINGS
 from tests.sandbox_client import Upstream
@@ -49,7 +49,7 @@ class House:
 
     def __init__(
         self,
-        opened: Store,
+        opened: Database,
         upstream: Upstream,
         policy: Policy | None = None,
         mappings: Path = MAPPINGS,
@@ -80,7 +80,9 @@ class House:
         )
         secret = self.settings.environ[source.secrets[-1]]
         signed = signatures.sign(source.signature, secret, request, self.clock().timestamp())
-        verified = self.pipeline.receiver.verify(source, verifier_of(source, self.settings), signed)
+        verified = self.pipeline.receiver.verify(
+            source, build_verifier(source, self.settings), signed
+        )
         return self.pipeline.receiver.receive(source, verified)
 
     def mapped(self, name: str, payload: Any) -> list[Booking]:
@@ -88,9 +90,9 @@ class House:
         self.pipeline.map_event(event_id)
         return list(self.story(event_id).bookings)
 
-    def story(self, key: int) -> Story:
-        with self.pipeline.store.transaction() as leads:
-            story = leads.story(str(key))
+    def story(self, key: int) -> LeadHistory:
+        with self.pipeline.store.transaction() as tx:
+            story = tx.story(str(key))
         assert story is not None
         return story
 
@@ -102,8 +104,8 @@ class House:
         return self.booking(booking_id).state
 
     def booking(self, booking_id: int) -> Booking:
-        with self.pipeline.store.transaction() as leads:
-            booking = leads.booking(booking_id)
+        with self.pipeline.store.transaction() as tx:
+            booking = tx.booking(booking_id)
         assert booking is not None
         return booking
 
@@ -112,8 +114,8 @@ def settle(house: House) -> None:
     """Sends what is due and follows every job to its end."""
     house.send()
     house.clock.advance(10)
-    with house.pipeline.store.transaction() as leads:
-        submitted = leads.bookings(Filter(states=["submitted"]), limit=1000)
+    with house.pipeline.store.transaction() as tx:
+        submitted = tx.bookings(Filter(states=["submitted"]), limit=1000)
     for booking in submitted:
         house.pipeline.follower.follow_up(booking.id)
 

@@ -33,4 +33,4 @@ def look(house: House, booking_id: int) -> None:
     due_at = house.booking(booking_id).due_at
     assert due_at is not None
     house.clock.at = due_at
-    house.pipeline.follower.look_for(booking_id)
+    house.pipeline.follower.reconcile(booking_id)

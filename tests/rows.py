@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 from adapter.models import Attempt, Booking, BookingState
-from adapter.store import NewEvent, Store
+from adapter.store import Database, NewEvent
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 
@@ -25,14 +25,14 @@ def new_event(digest: bytes = b"one", source: str = "rentfeed") -> NewEvent:
     )
 
 
-def insert_event(opened: Store, digest: bytes = b"one", source: str = "rentfeed") -> int | None:
-    with opened.transaction() as leads:
-        return leads.insert_event(new_event(digest, source))
+def insert_event(opened: Database, digest: bytes = b"one", source: str = "rentfeed") -> int | None:
+    with opened.transaction() as tx:
+        return tx.insert_event(new_event(digest, source))
 
 
-def tasks(opened: Store) -> list[tuple[str, int]]:
-    with opened.transaction() as leads:
-        rows = leads.connection.execute(
+def tasks(opened: Database) -> list[tuple[str, int]]:
+    with opened.transaction() as tx:
+        rows = tx.connection.execute(
             "SELECT task_name, (args->>'row_id')::bigint AS row FROM procrastinate_jobs ORDER BY id"
         ).fetchall()
     return [(row["task_name"], row["row"]) for row in rows]

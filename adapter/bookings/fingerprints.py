@@ -7,7 +7,7 @@ from typing import Any
 from adapter import signatures
 
 
-class Seen:
+class Fingerprints:
     """Hashes under one installation's key."""
 
     def __init__(self, key: bytes) -> None:
@@ -48,7 +48,7 @@ class Seen:
         """
         contacts = (appointment.get("email_1"), appointment.get("phone_1"))
         return tuple(
-            key_of(self._digest(community, "person", contact))
+            lock_key(self._digest(community, "person", contact))
             for contact in contacts
             if community and contact and contact.lower() not in shared
         )
@@ -58,6 +58,6 @@ class Seen:
         return signatures.keyed_hash(self._key, value)
 
 
-def key_of(digest: bytes) -> int:
+def lock_key(digest: bytes) -> int:
     """The first 64 bits of a digest, as PostgreSQL's bigint: a key to lock and to look up."""
     return int.from_bytes(digest[:8], signed=True)

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 
 from adapter.bookings import precedence
-from adapter.bookings.fingerprints import Seen, key_of
+from adapter.bookings.fingerprints import Fingerprints, lock_key
 from adapter.mapping.engine import GOES_OUT, Item, Mapped, Outcome
 from adapter.models import Booking, BookingState, Event, EventState, Kind, Reason
-from adapter.store import Leads, NewBooking
+from adapter.store import NewBooking, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ SENTENCES = {
 }
 
 #: What is to be done where a tour is called off that stood for a guest card too.
-GAVE_WAY = (
+SUPERSEDED_REASON = (
     "; it stood for booking {0} too, the same person's lead without a time, which is in Knock by "
     "neither: adapter replay {0} --force --reason …"
 )
@@ -45,16 +45,16 @@ STILL_OURS = (
 )
 
 
-class Intake:
+class BookingPlanner:
     """Makes the bookings of events."""
 
-    def __init__(self, seen: Seen, shared_contacts: Collection[str]) -> None:
+    def __init__(self, seen: Fingerprints, shared_contacts: Collection[str]) -> None:
         self._seen = seen
         self._shared = shared_contacts
 
-    def keep(
+    def apply(
         self,
-        leads: Leads,
+        tx: Transaction,
         event: Event,
         mapped: Mapped,
         mapping_hash: str | None,
@@ -68,24 +68,24 @@ class Intake:
         neither an earlier item nor an earlier tour of the same person makes them duplicates.
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
-        first = len(leads.bookings_of(event.id))  # those of an earlier look, when it is replayed
+        first = len(tx.bookings_of(event.id))  # those of an earlier look, when it is replayed
         drafts = [self._draft(number, item, event) for number, item in enumerate(items, first)]
-        leads.lock_keys(self._keys_of(event, items, drafts))
+        tx.lock_keys(self._keys_of(event, items, drafts))
         woken, seen_here = set[int](), set[str | None]()
         for item, draft in zip(items, drafts, strict=True):
             if item.outcome is Outcome.CANCELLATION:
-                self._cancel(leads, event, item, draft, now)
+                self._cancel(tx, event, item, draft, now)
             elif item.dedupe_key is not None and item.dedupe_key in seen_here:
-                twice = draft.but(BookingState.DUPLICATE, "item_seen_before")
-                leads.insert_booking(event, twice, leads.next_id(), now=now)
+                twice = draft.with_state(BookingState.DUPLICATE, "item_seen_before")
+                tx.insert_booking(event, twice, tx.next_id(), now=now)
             elif is_forced:
-                woken.add(self._force(leads, event, item, draft, now))
+                woken.add(self._force(tx, event, item, draft, now))
             else:
-                woken.add(self._place(leads, event, item, draft, now))
+                woken.add(self._plan(tx, event, item, draft, now))
             seen_here.add(item.dedupe_key)
-        leads.wake_lanes(woken - {0})
+        tx.schedule_senders(woken - {0})
         state = event_state(mapped)
-        leads.settle_event(
+        tx.settle_event(
             event.id,
             state,
             why=str(mapped.outcome),
@@ -101,7 +101,7 @@ class Intake:
         """Everything that is decided about here: the items and the people."""
         keys = {key for draft in drafts for key in draft.person_keys}
         named = (item.dedupe_key for item in items)
-        return keys | {key_of(self._seen.item(event.source, key)) for key in named if key}
+        return keys | {lock_key(self._seen.item(event.source, key)) for key in named if key}
 
     def _draft(self, number: int, item: Item, event: Event) -> NewBooking:
         community = item.community
@@ -124,41 +124,41 @@ class Intake:
             ),
         )
 
-    def _place(
-        self, leads: Leads, event: Event, item: Item, draft: NewBooking, now: dt.datetime
+    def _plan(
+        self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> int:
         """Stores a booking: pending, held, a duplicate, or superseded by a newer one.
 
         Returns its id where it may go out, else 0.
         """
-        booking_id = leads.next_id()
-        draft = self._beside_itself(leads, event, item, draft, booking_id, now)
+        booking_id = tx.next_id()
+        draft = self._compare_with_same_key(tx, event, item, draft, booking_id, now)
         replaces: tuple[int, ...] = ()
         if draft.state is BookingState.PENDING:
-            verdict = precedence.judge(
+            verdict = precedence.decide(
                 event_id=event.id,
                 starts_at=draft.starts_at,
                 asked_at=draft.asked_at,
-                others=leads.live_bookings_of(draft.person_keys, precedence.LIVE),
+                others=tx.live_bookings_of(draft.person_keys, precedence.LIVE),
                 now=now,
             )
             replaces = verdict.replaces
             if verdict.reason is not None:
                 why = _sentence(verdict.reason, verdict.because_of)
-                draft = draft.but(verdict.state, verdict.reason, why)
-        return self._insert(leads, event, item, draft, booking_id, replaces, now)
+                draft = draft.with_state(verdict.state, verdict.reason, why)
+        return self._insert(tx, event, item, draft, booking_id, replaces, now)
 
     def _force(
-        self, leads: Leads, event: Event, item: Item, draft: NewBooking, now: dt.datetime
+        self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> int:
         """Stores a booking that a person wants whatever came before; what waits gives way to it.
 
         Two tours of one person here in one webhook still wait: Knock would keep the last only.
         """
-        booking_id, draft = leads.next_id(), dataclasses.replace(draft, asked_at=now)
+        booking_id, draft = tx.next_id(), dataclasses.replace(draft, asked_at=now)
         waiting = [
             other
-            for other in leads.live_bookings_of(draft.person_keys, (BookingState.PENDING,))
+            for other in tx.live_bookings_of(draft.person_keys, (BookingState.PENDING,))
             if precedence.may_replace(draft.kind, other.kind)
         ]
         twin = next((one for one in waiting if _are_twins(one, draft, event)), None)
@@ -166,16 +166,16 @@ class Intake:
             draft = dataclasses.replace(draft, reason="forced")
             if twin is not None:
                 why = _sentence("two_tours_at_once", twin.id)
-                draft = draft.but(BookingState.HELD, "two_tours_at_once", why)
+                draft = draft.with_state(BookingState.HELD, "two_tours_at_once", why)
         if item.dedupe_key is not None:
             key = self._seen.item(event.source, item.dedupe_key)
-            leads.claim(event.source, key, booking_id, now=now)
+            tx.claim(event.source, key, booking_id, now=now)
         replaces = [other.id for other in waiting] if draft.state is BookingState.PENDING else []
-        return self._insert(leads, event, item, draft, booking_id, replaces, now)
+        return self._insert(tx, event, item, draft, booking_id, replaces, now)
 
     def _insert(
         self,
-        leads: Leads,
+        tx: Transaction,
         event: Event,
         item: Item,
         draft: NewBooking,
@@ -184,19 +184,19 @@ class Intake:
         now: dt.datetime,
     ) -> int:
         """Writes a booking in its place; its id where it may go out, else 0."""
-        leads.insert_booking(event, draft, booking_id, now=now)
+        tx.insert_booking(event, draft, booking_id, now=now)
         for other in replaces:
-            _replace(leads, other, booking_id, now)
+            _replace(tx, other, booking_id, now)
         if draft.state is not BookingState.PENDING:
             return 0
         if item.dedupe_key is not None:
             key = self._seen.item(event.source, item.dedupe_key)
-            leads.pass_claim_on(event.source, key, booking_id)
+            tx.reassign_claim(event.source, key, booking_id)
         return booking_id
 
-    def _beside_itself(
+    def _compare_with_same_key(
         self,
-        leads: Leads,
+        tx: Transaction,
         event: Event,
         item: Item,
         draft: NewBooking,
@@ -212,35 +212,35 @@ class Intake:
             return draft
         key = self._seen.item(event.source, item.dedupe_key)
         off = self._seen.cancellation(event.source, item.dedupe_key)
-        called_off = leads.lead_of_claim(event.source, off)
-        if called_off is not None and leads.lead_of_claim(event.source, key) is None:
+        called_off = tx.event_of_claim(event.source, off)
+        if called_off is not None and tx.event_of_claim(event.source, key) is None:
             why = _sentence("called_off_before", called_off)
-            draft = draft.but(BookingState.HELD, "called_off_before", why)
+            draft = draft.with_state(BookingState.HELD, "called_off_before", why)
         content = self._seen.item_content(event.source, item.dedupe_key, item.appointment)
-        is_new_content = leads.claim(event.source, content, booking_id, now=now)
-        if leads.claim(event.source, key, booking_id, now=now):
+        is_new_content = tx.claim(event.source, content, booking_id, now=now)
+        if tx.claim(event.source, key, booking_id, now=now):
             return draft
-        earlier = self._earlier(leads, event, item)
+        earlier = self._earlier(tx, event, item)
         if earlier is not None and earlier.event_id == event.id:
             return draft  # the same event is looked at again, with another mapping
         if earlier is None or not is_new_content:
-            return draft.but(BookingState.DUPLICATE, "item_seen_before")
-        return _beside_earlier(leads, earlier, draft, booking_id, now)
+            return draft.with_state(BookingState.DUPLICATE, "item_seen_before")
+        return _beside_earlier(tx, earlier, draft, booking_id, now)
 
     def _cancel(
-        self, leads: Leads, event: Event, item: Item, draft: NewBooking, now: dt.datetime
+        self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> None:
         """Stops the booking that is called off where it is still ours; else a person must.
 
         Propexo has no call that cancels a tour in Knock.
         """
-        booking_id = leads.next_id()
+        booking_id = tx.next_id()
         if item.dedupe_key is not None:
             off = self._seen.cancellation(event.source, item.dedupe_key)
-            leads.claim(event.source, off, booking_id, now=now)
-        earlier = self._earlier(leads, event, item)
+            tx.claim(event.source, off, booking_id, now=now)
+        earlier = self._earlier(tx, event, item)
         if earlier is not None and earlier.state in STILL_OURS:
-            leads.move(
+            tx.move(
                 earlier.id,
                 BookingState.DISCARDED,
                 why="cancelled_by_sender",
@@ -248,28 +248,28 @@ class Intake:
                 by=event.source,
             )
             done = f"booking {earlier.id} was still waiting and is discarded"
-            card = _card_that_gave_way(leads, earlier, now)
+            card = _find_superseded_prospect(tx, earlier, now)
             if card is None:
-                draft = draft.but(BookingState.DISCARDED, "cancellation_done", _reason(done))
+                draft = draft.with_state(BookingState.DISCARDED, "cancellation_done", _reason(done))
             else:
-                todo = _reason(done + GAVE_WAY.format(card.id))
-                draft = draft.but(BookingState.HELD, "cancellation", todo)
+                todo = _reason(done + SUPERSEDED_REASON.format(card.id))
+                draft = draft.with_state(BookingState.HELD, "cancellation", todo)
         elif earlier is not None:
-            leads.note_cancellation(earlier.id, now=now)
+            tx.note_cancellation(earlier.id, now=now)
             what = "the tour" if earlier.kind is Kind.APPOINTMENT else "what came of the lead"
             todo = _reason(f"booking {earlier.id} is {earlier.state}: cancel {what} in Knock")
-            draft = draft.but(BookingState.HELD, "cancellation", todo)
+            draft = draft.with_state(BookingState.HELD, "cancellation", todo)
         else:
             todo = _reason("the booking that it calls off is not known here: look in Knock")
-            draft = draft.but(BookingState.HELD, "cancellation", todo)
-        leads.insert_booking(event, draft, booking_id, now=now)
+            draft = draft.with_state(BookingState.HELD, "cancellation", todo)
+        tx.insert_booking(event, draft, booking_id, now=now)
 
-    def _earlier(self, leads: Leads, event: Event, item: Item) -> Booking | None:
+    def _earlier(self, tx: Transaction, event: Event, item: Item) -> Booking | None:
         if item.dedupe_key is None:
             return None
         digest = self._seen.item(event.source, item.dedupe_key)
-        booking_id = leads.lead_of_claim(event.source, digest)
-        return leads.booking(booking_id, lock=True) if booking_id is not None else None
+        booking_id = tx.event_of_claim(event.source, digest)
+        return tx.booking(booking_id, lock=True) if booking_id is not None else None
 
 
 def event_state(mapped: Mapped) -> EventState:
@@ -280,33 +280,33 @@ def event_state(mapped: Mapped) -> EventState:
 
 
 def _beside_earlier(
-    leads: Leads, earlier: Booking, draft: NewBooking, booking_id: int, now: dt.datetime
+    tx: Transaction, earlier: Booking, draft: NewBooking, booking_id: int, now: dt.datetime
 ) -> NewBooking:
     """The draft beside what came under the same key with other content."""
     is_outdone = draft.kind is earlier.kind or earlier.kind is Kind.APPOINTMENT
     if earlier.asked_at > draft.asked_at and is_outdone:
         why = _sentence("newer_request_came_first", earlier.id)
-        return draft.but(BookingState.SUPERSEDED, "newer_request_came_first", why)
+        return draft.with_state(BookingState.SUPERSEDED, "newer_request_came_first", why)
     if draft.state is BookingState.PENDING:
         is_same_person = not {*draft.person_keys}.isdisjoint(earlier.person_keys)
         still_waits = earlier.state in (BookingState.HELD, BookingState.PENDING)
         if still_waits and precedence.may_replace(draft.kind, earlier.kind):
-            _replace(leads, earlier.id, booking_id, now)
+            _replace(tx, earlier.id, booking_id, now)
         if earlier.state in precedence.GONE_OUT and not is_same_person:
             why = _sentence("changed_after_first", earlier.id)
-            return draft.but(BookingState.HELD, "changed_after_first", why)
+            return draft.with_state(BookingState.HELD, "changed_after_first", why)
     return draft
 
 
-def _card_that_gave_way(leads: Leads, tour: Booking, now: dt.datetime) -> Booking | None:
+def _find_superseded_prospect(tx: Transaction, tour: Booking, now: dt.datetime) -> Booking | None:
     """The newest guest card that was not made because of a tour, where that person has nothing."""
-    standing = leads.live_bookings_of(tour.person_keys, precedence.LIVE)
-    if precedence.judge(event_id=0, starts_at=None, asked_at=now, others=standing, now=now).reason:
+    standing = tx.live_bookings_of(tour.person_keys, precedence.LIVE)
+    if precedence.decide(event_id=0, starts_at=None, asked_at=now, others=standing, now=now).reason:
         return None
     states = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
     cards = [
         other
-        for other in leads.live_bookings_of(tour.person_keys, states)
+        for other in tx.live_bookings_of(tour.person_keys, states)
         if other.kind is Kind.PROSPECT and precedence.stands(other, now)
     ]
     return cards[-1] if cards else None
@@ -318,9 +318,9 @@ def _are_twins(other: Booking, draft: NewBooking, event: Event) -> bool:
     return are_tours and other.event_id == event.id
 
 
-def _replace(leads: Leads, other: int, by: int, now: dt.datetime) -> None:
+def _replace(tx: Transaction, other: int, by: int, now: dt.datetime) -> None:
     reasons = [_sentence("replaced", by)]
-    leads.move(other, BookingState.SUPERSEDED, why="newer_request", now=now, reasons=reasons)
+    tx.move(other, BookingState.SUPERSEDED, why="newer_request", now=now, reasons=reasons)
 
 
 def _sentence(word: str, other: int | None) -> Reason:

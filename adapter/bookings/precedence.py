@@ -31,7 +31,7 @@ CARD_LASTS = dt.timedelta(days=30)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Decision:
     """What becomes of a new booking beside those that the same person has already."""
 
     state: BookingState
@@ -43,14 +43,14 @@ class Verdict:
     replaces: tuple[int, ...] = ()
 
 
-def judge(
+def decide(
     *,
     event_id: int,
     starts_at: dt.datetime | None,
     asked_at: dt.datetime,
     others: Sequence[Booking],
     now: dt.datetime,
-) -> Verdict:
+) -> Decision:
     """The place of a new booking among ``others``: live ones of its person and community.
 
     Without ``starts_at`` it is a guest card.
@@ -79,12 +79,12 @@ def _age(booking: Booking) -> tuple[dt.datetime, int]:
     return (booking.asked_at, booking.id)
 
 
-def _card_beside(known: Booking | None) -> Verdict:
+def _card_beside(known: Booking | None) -> Decision:
     """The verdict on a guest card beside the newest that the person has, a tour if any."""
     if known is None:
-        return Verdict(state=BookingState.PENDING)
+        return Decision(state=BookingState.PENDING)
     has_tour = known.kind is Kind.APPOINTMENT
-    return Verdict(
+    return Decision(
         state=BookingState.DUPLICATE,
         reason="same_person_has_a_tour" if has_tour else "same_person_asked_before",
         because_of=known.id,
@@ -93,19 +93,19 @@ def _card_beside(known: Booking | None) -> Verdict:
 
 def _tour_beside(
     upcoming: Sequence[Booking], event_id: int, starts_at: dt.datetime, asked_at: dt.datetime
-) -> Verdict:
+) -> Decision:
     if not upcoming:
-        return Verdict(state=BookingState.PENDING)
+        return Decision(state=BookingState.PENDING)
     newest = max(upcoming, key=_age)
     if newest.starts_at == starts_at:
-        return Verdict(
+        return Decision(
             state=BookingState.DUPLICATE, reason="same_person_and_time", because_of=newest.id
         )
     if newest.event_id == event_id:
         # One webhook names two tours of one person here. Knock would keep the last only.
-        return Verdict(state=BookingState.HELD, reason="two_tours_at_once", because_of=newest.id)
+        return Decision(state=BookingState.HELD, reason="two_tours_at_once", because_of=newest.id)
     if newest.asked_at > asked_at:
-        return Verdict(
+        return Decision(
             state=BookingState.SUPERSEDED, reason="newer_request_came_first", because_of=newest.id
         )
     waiting = tuple(other.id for other in upcoming if other.state is BookingState.PENDING)
@@ -113,13 +113,13 @@ def _tour_beside(
     latest = max(gone, key=_age, default=None)
     if latest is not None and latest.starts_at == starts_at:
         # There and back again, and what lay between has not gone out.
-        return Verdict(
+        return Decision(
             state=BookingState.DUPLICATE,
             reason="same_person_and_time",
             because_of=latest.id,
             replaces=waiting,
         )
-    return Verdict(state=BookingState.PENDING, replaces=waiting)
+    return Decision(state=BookingState.PENDING, replaces=waiting)
 
 
 def has_newer(booking: Booking, others: Sequence[Booking], now: dt.datetime) -> bool:
@@ -137,7 +137,7 @@ def may_replace(kind: Kind, other: Kind) -> bool:
     return kind is Kind.APPOINTMENT or other is Kind.PROSPECT
 
 
-def took_the_place_of(other: Booking, booking: Booking) -> bool:
+def replaced_in_knock(other: Booking, booking: Booking) -> bool:
     """Whether Knock has cancelled ``booking`` for ``other``: booked later, with both to come."""
     starts = (booking.starts_at, other.starts_at)
     return (

@@ -16,18 +16,18 @@ from adapter.models import Attempt, Booking, BookingState, Clock
 from adapter.propexo.appointment import request_from
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import GateRow, Leads, Store, rate_limit
+from adapter.store import Database, RateLimiter, Transaction, rate_limit
 
 log = logging.getLogger(__name__)
 
 #: A sender that has not written its outcome this long after Propexo's time-out is taken for dead.
 LEASE_MARGIN_SECONDS = 10.0
 #: So many bookings a lane sends before it lets other tasks have its thread.
-LANE_BOOKINGS = 25
+MAX_BOOKINGS_PER_RUN = 25
 #: So long a lane holds its thread: slow answers must not look like a dead worker.
-LANE_SECONDS = 60.0
+MAX_RUN_SECONDS = 60.0
 #: A lane waits this long for its place in the rate; for longer it goes and comes back.
-LANE_WAIT_SECONDS = 2.0
+MAX_WAIT_IN_RUN_SECONDS = 2.0
 #: How long an outcome is written again while PostgreSQL is away.
 OUTCOME_SECONDS = 120.0
 #: How often it is tried whether Propexo takes the token again.
@@ -40,7 +40,7 @@ class Sender:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: Database,
         propexo: Propexo,
         clock: Clock,
         pause: Callable[[float], object],
@@ -53,15 +53,15 @@ class Sender:
         #: Set when this process is to stop: no lane begins anything new.
         self.stopping = threading.Event()
 
-    def send_due(self, lane: int) -> None:
+    def send_due(self, slot: int) -> None:
         """Sends waiting bookings, the most urgent first, as fast as the rate allows.
 
         A lane is one POST at a time. It ends when nothing waits, or comes back when something may
         be sent.
         """
         began = self.clock()
-        for _ in range(LANE_BOOKINGS):
-            is_long = (self.clock() - began).total_seconds() > LANE_SECONDS
+        for _ in range(MAX_BOOKINGS_PER_RUN):
+            is_long = (self.clock() - began).total_seconds() > MAX_RUN_SECONDS
             if self.stopping.is_set() or is_long:
                 break
             found = self._next()
@@ -71,11 +71,11 @@ class Sender:
                 self._send(found)
                 continue
             seconds = (found - self.clock()).total_seconds()
-            if seconds > LANE_WAIT_SECONDS:
-                self._wake_lane(lane, found)
+            if seconds > MAX_WAIT_IN_RUN_SECONDS:
+                self._schedule_sender(slot, found)
                 return
             self.pause(max(seconds, 0.0))
-        self._wake_lane(lane, None)
+        self._schedule_sender(slot, None)
 
     def _next(self) -> Attempt | dt.datetime | None:
         """The first of two commits: takes a place in the rate and the most urgent booking.
@@ -84,46 +84,46 @@ class Sender:
         None where nothing waits that may be sent.
         """
         limit = self.settings.rate_per_minute
-        with self.store.transaction() as leads:
-            now, gate_row = self.clock(), GateRow(leads.connection)
-            gate = gate_row.lock(now)
-            if gate.stopped_for or not gate.is_awaited:
+        with self.store.transaction() as tx:
+            now, limiter = self.clock(), RateLimiter(tx.connection)
+            rate_state = limiter.lock(now)
+            if rate_state.stopped_for or not rate_state.is_awaited:
                 return None
-            at = rate_limit.next_call(gate, now, limit, is_read=False)
+            at = rate_limit.next_call(rate_state, now, limit, is_read=False)
             if at > now:
                 return at
-            self._expire(leads, now)
-            booking = leads.most_urgent(
+            self._expire(tx, now)
+            booking = tx.most_urgent(
                 now,
                 soon=now + dt.timedelta(hours=self.settings.soon_hours),
                 late=now + dt.timedelta(minutes=self.settings.notice_minutes),
             )
             if booking is None:
                 return None
-            gate_row.pass_through(gate, now, limit, is_read=False)
-            leads.take_turn(booking.source, self.settings.source_weights.get(booking.source, 1))
-            return self._begin_or_hold(leads, booking, now) or now
+            limiter.pass_through(rate_state, now, limit, is_read=False)
+            tx.take_turn(booking.source, self.settings.source_weights.get(booking.source, 1))
+            return self._begin_or_hold(tx, booking, now) or now
 
-    def _begin_or_hold(self, leads: Leads, booking: Booking, now: dt.datetime) -> Attempt | None:
+    def _begin_or_hold(self, tx: Transaction, booking: Booking, now: dt.datetime) -> Attempt | None:
         """The attempt; or None, and the booking is held, where it cannot be begun.
 
         It is the most urgent one: were it left in the line, it would stop all the others.
         """
         try:
-            with leads.savepoint():
-                return self._begin(leads, booking, now)
+            with tx.savepoint():
+                return self._begin(tx, booking, now)
         except StoreUnavailable:
             raise
         except Exception as exc:
             log.exception("booking_not_begun", extra={"booking_id": booking.id}, exc_info=exc)
-            leads.move(booking.id, BookingState.HELD, why="internal_error", now=now)
+            tx.move(booking.id, BookingState.HELD, why="internal_error", now=now)
             return None
 
-    def _begin(self, leads: Leads, booking: Booking, now: dt.datetime) -> Attempt:
-        if not leads.move(booking.id, BookingState.SENDING, why="sending", now=now):
+    def _begin(self, tx: Transaction, booking: Booking, now: dt.datetime) -> Attempt:
+        if not tx.move(booking.id, BookingState.SENDING, why="sending", now=now):
             raise LookupError("a locked booking has moved")
         lease = self.propexo.timeout_seconds + LEASE_MARGIN_SECONDS
-        return leads.begin_attempt(
+        return tx.begin_attempt(
             booking.id,
             request_from(booking.appointment, self.settings.policy.spellings, booking.kind),
             now=now,
@@ -134,48 +134,46 @@ class Sender:
     def _send(self, attempt: Attempt) -> None:
         """The POST, and the second commit: what became of it."""
         try:
-            if self.clock() - attempt.started_at > rate_limit.LAG:
+            if self.clock() - attempt.started_at > rate_limit.CLOCK_LAG:
                 # Its place in the rate is gone, and so, after a long sleep, is its lease.
                 raise NotSent("this process slept between its intent and the request")
             accepted = self.propexo.create(attempt)
         except UpstreamError as exc:
             error = exc
-            self._write_down(
-                lambda leads: transitions.not_booked(leads, attempt, error, self.clock())
-            )
+            self._record(lambda tx: transitions.record_failure(tx, attempt, error, self.clock()))
         else:
-            self._write_down(
-                lambda leads: transitions.taken(leads, attempt, accepted, self.clock())
+            self._record(
+                lambda tx: transitions.record_accepted(tx, attempt, accepted, self.clock())
             )
 
-    def _expire(self, leads: Leads, now: dt.datetime) -> None:
+    def _expire(self, tx: Transaction, now: dt.datetime) -> None:
         """A tour that starts too soon is not booked any more: a person calls."""
-        for booking_id in leads.too_late(now + dt.timedelta(minutes=self.settings.notice_minutes)):
-            leads.move(booking_id, BookingState.EXPIRED, why="tour_time_passed", now=now)
+        for booking_id in tx.too_late(now + dt.timedelta(minutes=self.settings.notice_minutes)):
+            tx.move(booking_id, BookingState.EXPIRED, why="tour_time_passed", now=now)
             log.error("booking_expired", extra={"booking_id": booking_id})
 
     def wake(self, booking_id: int) -> None:
         """Starts a lane when a booking that was put off is due."""
-        self._wake_lane(booking_id, None)
+        self._schedule_sender(booking_id, None)
 
     def expire_late(self) -> None:
         """Expires what waits too long, also while nothing is sent.
 
         A guest card has no time to be late for; it is tried for as long as the settings say.
         """
-        with self.store.transaction() as leads:
+        with self.store.transaction() as tx:
             now = self.clock()
-            self._expire(leads, now)
+            self._expire(tx, now)
             patience = dt.timedelta(hours=self.settings.prospect_hours)
-            for booking_id in leads.waited_too_long(now - patience):
-                leads.move(booking_id, BookingState.EXPIRED, why="waited_too_long", now=now)
+            for booking_id in tx.overdue_prospects(now - patience):
+                tx.move(booking_id, BookingState.EXPIRED, why="waited_too_long", now=now)
                 log.error("booking_expired", extra={"booking_id": booking_id})
 
-    def _wake_lane(self, lane: int, at: dt.datetime | None) -> None:
-        with self.store.transaction() as leads:
-            leads.wake_lane(lane, at)
+    def _schedule_sender(self, slot: int, at: dt.datetime | None) -> None:
+        with self.store.transaction() as tx:
+            tx.schedule_sender(slot, at)
 
-    def _write_down(self, write: Callable[[Leads], None]) -> None:
+    def _record(self, write: Callable[[Transaction], None]) -> None:
         """Commits an outcome, trying again while PostgreSQL is away.
 
         When it stays away, recovery finds the attempt unfinished and the booking is unknown.
@@ -184,8 +182,8 @@ class Sender:
         pause = 0.1
         while True:
             try:
-                with self.store.transaction() as leads:
-                    write(leads)
+                with self.store.transaction() as tx:
+                    write(tx)
             except StoreUnavailable:
                 if time.monotonic() > deadline:
                     raise
@@ -194,23 +192,23 @@ class Sender:
             else:
                 return
 
-    def open_gate(self) -> None:
+    def try_resume_sending(self) -> None:
         """Starts sending again when Propexo takes the token again, which a cheap read tells."""
         gap = dt.timedelta(seconds=TOKEN_CHECK_SECONDS)
-        with self.store.transaction() as leads:
-            now, gate_row = self.clock(), GateRow(leads.connection)
-            if not gate_row.take_check(now, gap):
+        with self.store.transaction() as tx:
+            now, limiter = self.clock(), RateLimiter(tx.connection)
+            if not limiter.take_check(now, gap):
                 return
-            limit, gate = self.settings.rate_per_minute, gate_row.lock(now)
-            if rate_limit.next_call(gate, now, limit, is_read=True) > now:
+            limit, rate_state = self.settings.rate_per_minute, limiter.lock(now)
+            if rate_limit.next_call(rate_state, now, limit, is_read=True) > now:
                 return
-            gate_row.pass_through(gate, now, limit, is_read=True)
+            limiter.pass_through(rate_state, now, limit, is_read=True)
         try:
             self.propexo.check_token()
         except UpstreamError as exc:
             log.warning("sending_still_stopped", extra={"status": exc.status})
             return
-        with self.store.transaction() as leads:
-            GateRow(leads.connection).open()
-            leads.wake_all_lanes()
-        log.warning("sending_started_again")
+        with self.store.transaction() as tx:
+            RateLimiter(tx.connection).resume()
+            tx.schedule_all_senders()
+        log.warning("sending_resumed")

@@ -15,26 +15,28 @@ from adapter.exceptions import NotAuthorised, RateLimited, Refused, UpstreamErro
 from adapter.models import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.propexo import appointment
 from adapter.propexo.responses import Accepted, JobReport, WriteStatus, reasons_from
-from adapter.store import GateRow, Leads
+from adapter.store import RateLimiter, Transaction
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class ReconcileMatch:
     """An unknown booking was found in Propexo's lists."""
 
     #: Its job, to be followed; None: the tour itself was seen in Knock.
     job_id: str | None
 
 
-def taken(leads: Leads, attempt: Attempt, accepted: Accepted, now: dt.datetime) -> None:
+def record_accepted(
+    tx: Transaction, attempt: Attempt, accepted: Accepted, now: dt.datetime
+) -> None:
     """Propexo took it: submitted, and its job is looked at soon."""
-    GateRow(leads.connection).note(accepted.rate, now)
-    if leads.finish_attempt(
+    RateLimiter(tx.connection).note(accepted.rate, now)
+    if tx.finish_attempt(
         attempt.id, AttemptOutcome.ACCEPTED, now=now, status=accepted.status, answer=accepted.answer
     ):
-        leads.move(
+        tx.move(
             attempt.booking_id,
             BookingState.SUBMITTED,
             why="accepted",
@@ -45,127 +47,129 @@ def taken(leads: Leads, attempt: Attempt, accepted: Accepted, now: dt.datetime) 
         log.info("booking_submitted", extra=_facts(attempt, job_id=accepted.job_id))
 
 
-def not_booked(leads: Leads, attempt: Attempt, error: UpstreamError, now: dt.datetime) -> None:
+def record_failure(
+    tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
+) -> None:
     """Propexo did not take it, or nobody knows: pending again, failed or unknown."""
     outcome = backoff.OUTCOMES[type(error)]
-    if not leads.finish_attempt(
+    if not tx.finish_attempt(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
     ):
         return
     if backoff.is_safe_to_repeat(outcome):
-        _put_off(leads, attempt, error, now)
+        _put_off(tx, attempt, error, now)
     elif isinstance(error, Refused):
-        _refused(leads, attempt, error, now)
+        _refused(tx, attempt, error, now)
     else:
-        _unknown(leads, attempt, "no_answer", now)
-    leads.wake_siblings(attempt.booking_id)
+        _unknown(tx, attempt, "no_answer", now)
+    tx.wake_siblings(attempt.booking_id)
 
 
-def _refused(leads: Leads, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
+def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
     """A clear no. Where it is only about niceties, they go into the notes and it is sent once more.
 
     That is safe: a 400 comes before any job exists.
     """
     reasons = reasons_from(error.answer)
     names = {reason.field.partition(".")[0] for reason in reasons}
-    booking = leads.booking(attempt.booking_id)
+    booking = tx.booking(attempt.booking_id)
     refusals = sum(
-        one.outcome is AttemptOutcome.REFUSED for one in leads.attempts_of(attempt.booking_id)
+        one.outcome is AttemptOutcome.REFUSED for one in tx.attempts_of(attempt.booking_id)
     )
     is_light = booking is not None and names <= appointment.optional(booking.kind)
     if booking and error.status == 400 and refusals == 1 and is_light:
         lighter = appointment.without(booking.appointment, names)
-        leads.edit_booking(dataclasses.replace(booking, appointment=lighter))
+        tx.edit_booking(dataclasses.replace(booking, appointment=lighter))
         why, to, due_at = "optional_fields_refused", BookingState.PENDING, now
     else:
         why, to, due_at = "refused", BookingState.FAILED, None
         log.error("booking_refused", extra=_facts(attempt, status=error.status))
-    leads.move(attempt.booking_id, to, why=why, now=now, due_at=due_at, reasons=reasons)
+    tx.move(attempt.booking_id, to, why=why, now=now, due_at=due_at, reasons=reasons)
     if to is BookingState.PENDING:
-        leads.wake_lane(attempt.booking_id)
+        tx.schedule_sender(attempt.booking_id)
 
 
-def _put_off(leads: Leads, attempt: Attempt, error: UpstreamError, now: dt.datetime) -> None:
+def _put_off(tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime) -> None:
     """Nothing was booked: the booking waits for its next try, and the others with it if need be."""
-    outcome, gate = backoff.OUTCOMES[type(error)], GateRow(leads.connection)
-    booking = leads.booking(attempt.booking_id)
+    outcome, limiter = backoff.OUTCOMES[type(error)], RateLimiter(tx.connection)
+    booking = tx.booking(attempt.booking_id)
     # A newer request of the same person may be placed at this moment: one after the other.
-    leads.lock_keys(booking.person_keys if booking else ())
-    gate.note(error.rate, now)
-    before = [one.outcome for one in leads.attempts_of(attempt.booking_id) if one.outcome]
+    tx.lock_keys(booking.person_keys if booking else ())
+    limiter.note(error.rate, now)
+    before = [one.outcome for one in tx.attempts_of(attempt.booking_id) if one.outcome]
     tries = sum(map(backoff.is_safe_to_repeat, before))
     due_at = backoff.next_try(error, tries=tries, now=now, chance=_chance())
     if isinstance(error, NotAuthorised):
         # Every other booking would meet the same answer. None of them loses its place.
-        if gate.stop("not_authorised", now):
+        if limiter.suspend("not_authorised", now):
             log.error("sending_stopped", extra=_facts(attempt, status=error.status))
         if before.count(AttemptOutcome.NOT_AUTHORISED) > 1:
             # Others were accepted in between: it is this booking that the token may not make.
-            _hold_as_refused(leads, attempt, now)
+            _hold_as_refused(tx, attempt, now)
             return
     elif isinstance(error, RateLimited):
-        gate.pause(due_at)
-    leads.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
-    log.warning("booking_put_off", extra=_facts(attempt, outcome=outcome))
+        limiter.pause(due_at)
+    tx.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
+    log.warning("booking_postponed", extra=_facts(attempt, outcome=outcome))
     if booking is not None and booking.cancelled_at is not None:
-        leads.move(booking.id, BookingState.DISCARDED, why="cancelled_by_sender", now=now)
-    elif booking is not None and _is_outdated(leads, booking, now):
-        leads.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=now)
+        tx.move(booking.id, BookingState.DISCARDED, why="cancelled_by_sender", now=now)
+    elif booking is not None and _is_outdated(tx, booking, now):
+        tx.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=now)
 
 
-def _hold_as_refused(leads: Leads, attempt: Attempt, now: dt.datetime) -> None:
+def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
     why = Reason(field="propexo", reason="Propexo accepts the token, but not for this booking")
-    leads.move(attempt.booking_id, BookingState.HELD, why="not_authorised", now=now, reasons=[why])
+    tx.move(attempt.booking_id, BookingState.HELD, why="not_authorised", now=now, reasons=[why])
     log.error("booking_held", extra=_facts(attempt))
 
 
-def _is_outdated(leads: Leads, booking: Booking, now: dt.datetime) -> bool:
+def _is_outdated(tx: Transaction, booking: Booking, now: dt.datetime) -> bool:
     """Whether a newer request of the same person came while this one was on the wire."""
-    others = leads.live_bookings_of(booking.person_keys, precedence.LIVE, except_id=booking.id)
+    others = tx.live_bookings_of(booking.person_keys, precedence.LIVE, except_id=booking.id)
     return precedence.has_newer(booking, others, now)
 
 
-def _unknown(leads: Leads, attempt: Attempt, why: str, now: dt.datetime) -> None:
+def _unknown(tx: Transaction, attempt: Attempt, why: str, now: dt.datetime) -> None:
     """It may stand in Knock. It is looked for, and never sent again by itself."""
     due_at = backoff.next_search(now, now=now, chance=_chance())
-    leads.move(attempt.booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at)
+    tx.move(attempt.booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at)
     log.error("booking_unknown", extra=_facts(attempt, why=why))
 
 
-def lost(leads: Leads, attempt: Attempt, now: dt.datetime) -> None:
+def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
     """The process that sent it did not live to say what became of it: unknown."""
-    if leads.finish_attempt(attempt.id, AttemptOutcome.UNKNOWN, now=now):
-        _unknown(leads, attempt, "sender_lost", now)
-        leads.wake_siblings(attempt.booking_id)
+    if tx.finish_attempt(attempt.id, AttemptOutcome.UNKNOWN, now=now):
+        _unknown(tx, attempt, "sender_lost", now)
+        tx.wake_siblings(attempt.booking_id)
 
 
-def reported(
-    leads: Leads, booking: Booking, report: JobReport, now: dt.datetime, deadline: dt.timedelta
+def record_job_status(
+    tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime, deadline: dt.timedelta
 ) -> None:
     """Propexo said how the job stands: booked, failed, unknown, or looked at again later."""
-    GateRow(leads.connection).note(report.rate, now)
+    RateLimiter(tx.connection).note(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
     if report.status is WriteStatus.SUCCESS:
-        leads.move(booking.id, BookingState.BOOKED, why="job_succeeded", now=now)
+        tx.move(booking.id, BookingState.BOOKED, why="job_succeeded", now=now)
         log.info("booking_booked", extra={"booking_id": booking.id})
     elif report.status is WriteStatus.FAILURE:
-        leads.fail_job_of(booking.id)
-        leads.move(booking.id, BookingState.FAILED, why="job_failed", now=now, reasons=reasons)
+        tx.fail_job_of(booking.id)
+        tx.move(booking.id, BookingState.FAILED, why="job_failed", now=now, reasons=reasons)
         log.error("booking_failed", extra={"booking_id": booking.id})
     elif report.status is WriteStatus.PARTIAL_SUCCESS:
-        _give_up(leads, booking, "partial_success", now, reasons)
+        _mark_unknown_for_good(tx, booking, "partial_success", now, reasons)
     elif now - booking.updated_at > deadline:
-        _give_up(leads, booking, "no_final_status", now, reasons)
+        _mark_unknown_for_good(tx, booking, "no_final_status", now, reasons)
     else:
         # A submitted booking was last changed when it was submitted.
         due_at = backoff.next_look(booking.updated_at, now=now, chance=_chance())
-        leads.look_again(booking, due_at)
+        tx.reschedule(booking, due_at)
         return
-    leads.wake_siblings(booking.id)
+    tx.wake_siblings(booking.id)
 
 
-def unread(
-    leads: Leads,
+def record_status_error(
+    tx: Transaction,
     booking: Booking,
     error: UpstreamError,
     now: dt.datetime,
@@ -177,43 +181,45 @@ def unread(
     A job that Propexo does not know is given up at the deadline, one that nobody could ask about
     after the lag; both are then looked for.
     """
-    _heed(leads, error, now)
+    apply_rate_headers(tx, error, now)
     if now - booking.updated_at > (deadline if isinstance(error, Refused) else lag):
-        _give_up(leads, booking, "no_final_status", now, [])
-        leads.wake_siblings(booking.id)
+        _mark_unknown_for_good(tx, booking, "no_final_status", now, [])
+        tx.wake_siblings(booking.id)
         return
-    leads.look_again(booking, backoff.next_look(booking.updated_at, now=now, chance=_chance()))
+    tx.reschedule(booking, backoff.next_look(booking.updated_at, now=now, chance=_chance()))
 
 
-def not_searched(leads: Leads, booking: Booking, error: UpstreamError, now: dt.datetime) -> None:
+def record_search_error(
+    tx: Transaction, booking: Booking, error: UpstreamError, now: dt.datetime
+) -> None:
     """Propexo's lists could not be read, which says nothing of the booking."""
-    _heed(leads, error, now)
-    leads.look_again(booking, backoff.next_search(booking.updated_at, now=now, chance=_chance()))
+    apply_rate_headers(tx, error, now)
+    tx.reschedule(booking, backoff.next_search(booking.updated_at, now=now, chance=_chance()))
 
 
-def _heed(leads: Leads, error: UpstreamError, now: dt.datetime) -> None:
+def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
     """What an error to a read says for all calls."""
-    gate = GateRow(leads.connection)
-    gate.note(error.rate, now)
+    limiter = RateLimiter(tx.connection)
+    limiter.note(error.rate, now)
     if isinstance(error, RateLimited):
-        gate.pause(backoff.next_try(error, tries=1, now=now, chance=_chance()))
-    elif isinstance(error, NotAuthorised) and gate.stop("not_authorised", now):
+        limiter.pause(backoff.next_try(error, tries=1, now=now, chance=_chance()))
+    elif isinstance(error, NotAuthorised) and limiter.suspend("not_authorised", now):
         log.error("sending_stopped", extra={"status": error.status})
 
 
-def searched(
-    leads: Leads,
+def record_search(
+    tx: Transaction,
     booking: Booking,
     attempt: Attempt,
-    found: Finding | None,
+    found: ReconcileMatch | None,
     now: dt.datetime,
     until: dt.datetime,
 ) -> None:
     """Propexo's lists were read for an unknown booking; ``until`` then they may be behind Knock."""
     if found is not None:
-        leads.finish_attempt(attempt.id, AttemptOutcome.ACCEPTED, now=now, status=attempt.status)
+        tx.finish_attempt(attempt.id, AttemptOutcome.ACCEPTED, now=now, status=attempt.status)
     if found is not None and found.job_id is not None:
-        leads.move(
+        tx.move(
             booking.id,
             BookingState.SUBMITTED,
             why="found_in_write_log",
@@ -223,21 +229,21 @@ def searched(
         )
         log.info("booking_found", extra={"booking_id": booking.id, "job_id": found.job_id})
     elif found is not None:
-        leads.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
+        tx.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
         log.info("booking_found", extra={"booking_id": booking.id})
     elif now >= until:
-        leads.stop_looking(booking, why="not_found", now=now)
+        tx.stop_reconciling(booking, why="not_found", now=now)
         log.error("booking_not_found", extra={"booking_id": booking.id})
     else:
         due_at = backoff.next_search(booking.updated_at, now=now, chance=_chance())
-        leads.look_again(booking, due_at)
+        tx.reschedule(booking, due_at)
 
 
-def _give_up(
-    leads: Leads, booking: Booking, why: str, now: dt.datetime, reasons: list[Reason]
+def _mark_unknown_for_good(
+    tx: Transaction, booking: Booking, why: str, now: dt.datetime, reasons: list[Reason]
 ) -> None:
     due_at = backoff.next_search(now, now=now, chance=_chance())
-    leads.move(booking.id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons)
+    tx.move(booking.id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons)
     log.error("booking_unknown", extra={"booking_id": booking.id, "why": why})
 
 

@@ -21,10 +21,10 @@ from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.problems import MappingErrors
 from adapter.models import utc_now
 from adapter.operations.check_communities import problems_of
-from adapter.propexo.directory import Directory, PacedReads, Place
+from adapter.propexo.directory import Directory, Place, RateLimitedReads
 from adapter.services import propexo_from
 from adapter.settings import Settings, settings_from
-from adapter.store import Store
+from adapter.store import Database
 
 
 @click.group(invoke_without_command=True)
@@ -103,7 +103,7 @@ def _asking(settings: Settings) -> Iterator[Directory]:
         click.echo("PROPEXO_TOKEN is not set: these are the sandbox's lists", err=True)
     with contextlib.ExitStack() as stack:
         store = _store(settings, stack)
-        reads = PacedReads(propexo, settings, store, utc_now, time.sleep)
+        reads = RateLimitedReads(propexo, settings, store, utc_now, time.sleep)
         try:
             yield Directory(reads.page)
         except UpstreamError as exc:
@@ -112,7 +112,7 @@ def _asking(settings: Settings) -> Iterator[Directory]:
             raise ConfigurationError(f"{propexo.base_url}: {exc}{status}{hint}") from exc
 
 
-def _store(settings: Settings, stack: contextlib.ExitStack) -> Store | None:
+def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
     """The store that holds the rate; None where there is none yet, and so nobody else calls."""
     try:
         store = stack.enter_context(opened_store(settings))

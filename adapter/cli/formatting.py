@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adapter.models import Attempt, Booking, Change, Event, Kind, Reason, Story
+from adapter.models import Attempt, Booking, Change, Event, Kind, LeadHistory, Reason
 from adapter.operations.serializers import local, person, utc
 
 
@@ -92,7 +92,7 @@ def reason_line(reason: Reason) -> str:
     return f"{reason.field}{place}{value}{path}: {reason.reason}"
 
 
-def story_text(story: Story) -> str:
+def story_text(story: LeadHistory) -> str:
     """One lead's whole story, for a terminal."""
     event = story.event
     kind = _cell(event.content_type or "unnamed type")
@@ -105,8 +105,8 @@ def story_text(story: Story) -> str:
             "  what was sent is erased"
             + (", and whom it was about" if event.kept == "nothing" else "")
         )
-    if story.repeats:
-        times = "once" if story.repeats == 1 else f"{story.repeats} times"
+    if story.duplicates:
+        times = "once" if story.duplicates == 1 else f"{story.duplicates} times"
         lines.append(f"  came again {times}; counted, not booked again")
     lines += [f"  {reason_line(reason)}" for reason in event.reasons]
     for booking in story.bookings:

@@ -15,12 +15,12 @@ from adapter.exceptions import ConfigurationError
 from adapter.models import BookingState, EventState, utc_now
 from adapter.operations import serializers
 from adapter.settings import Settings, settings_from
-from adapter.store import Filter, People, Store, check_reachable
+from adapter.store import Database, Filter, Users, check_reachable
 from adapter.store.embedded import EmbeddedServer
 
 
 @contextlib.contextmanager
-def opened_store(settings: Settings) -> Iterator[Store]:
+def opened_store(settings: Settings) -> Iterator[Database]:
     """The store, with the embedded server started for the time of the block where it is not."""
     with contextlib.ExitStack() as stack:
         url = settings.database_url
@@ -32,7 +32,7 @@ def opened_store(settings: Settings) -> Iterator[Store]:
                 )
             url = stack.enter_context(server.running())
         check_reachable(url)
-        yield stack.enter_context(Store(url, size=2))
+        yield stack.enter_context(Database(url, size=2))
 
 
 def _states(kind: type[BookingState] | type[EventState]) -> click.Choice[str]:
@@ -99,8 +99,8 @@ def bookings(limit: int, as_json: bool, **chosen: Any) -> None:
     adapter bookings --search dana@example.com
     adapter bookings --state held --community maple-court
     """  # noqa: D301 - click wants the character itself
-    with opened_store(settings_from()) as store, store.transaction() as leads:
-        found = leads.bookings(filter_from(**chosen), limit=limit)
+    with opened_store(settings_from()) as store, store.transaction() as tx:
+        found = tx.bookings(filter_from(**chosen), limit=limit)
     if as_json:
         print_json({"bookings": [serializers.booking_as_dict(booking) for booking in found]})
     else:
@@ -114,8 +114,8 @@ def bookings(limit: int, as_json: bool, **chosen: Any) -> None:
 @as_json
 def events(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
     """List events (webhooks that were stored), newest first."""
-    with opened_store(settings_from()) as store, store.transaction() as leads:
-        found = leads.events(Filter(states=states, source=source), limit=limit)
+    with opened_store(settings_from()) as store, store.transaction() as tx:
+        found = tx.events(Filter(states=states, source=source), limit=limit)
     if as_json:
         print_json({"events": [serializers.event_as_dict(event) for event in found]})
     else:
@@ -127,11 +127,11 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
 @as_json
 def show(id: str, as_json: bool) -> None:
     """Tell one lead's whole story. ID: of an event or a booking, or Propexo's job id."""
-    with opened_store(settings_from()) as store, store.transaction() as leads:
-        story = leads.story(id)
+    with opened_store(settings_from()) as store, store.transaction() as tx:
+        story = tx.story(id)
         if story is not None:
-            people = People(leads.connection)
-            people.note("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
+            people = Users(tx.connection)
+            people.record("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
     if story is None:
         click.echo(f"adapter: nothing is known by {id!r}", err=True)
         sys.exit(1)

@@ -10,7 +10,7 @@ from adapter.cli.leads import as_json, opened_store, print_json
 from adapter.models import utc_now
 from adapter.operations.sign_in import SignIn, new_user
 from adapter.settings import ROLES, Settings, settings_from
-from adapter.store import Store
+from adapter.store import Database
 
 
 @click.group("users", invoke_without_command=True)
@@ -73,5 +73,5 @@ def remove(name: str) -> None:
     click.echo(f"{name} may sign in no more")
 
 
-def _sign_in(settings: Settings, store: Store) -> SignIn:
+def _sign_in(settings: Settings, store: Database) -> SignIn:
     return SignIn(settings, store, utc_now)

@@ -13,7 +13,7 @@ from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
 from adapter.mapping import registry
 from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
 from adapter.mapping.engine import GOES_OUT, Delivery, Item, Mapped, Outcome
-from adapter.mapping.loader.run_tests import told
+from adapter.mapping.loader.run_tests import format_reason
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import Reason
@@ -155,4 +155,4 @@ def _reason_lines(title: str, reasons: Iterable[Reason]) -> Iterator[str]:
 
 def _reason_line(reason: Reason) -> str:
     place = f" ({reason.at})" if reason.at else ""
-    return f"    {reason.field}{place} {told(reason)}"
+    return f"    {reason.field}{place} {format_reason(reason)}"

@@ -14,7 +14,7 @@ from adapter.operations import readmit, report_serializers
 from adapter.services import pipeline_from
 from adapter.settings import settings_from
 from adapter.store import Rejections
-from adapter.webhooks.endpoints import entrance_of
+from adapter.webhooks.endpoints import build_endpoint
 
 
 @click.group("rejections", invoke_without_command=True)
@@ -26,8 +26,8 @@ def listing(context: click.Context, source: str | None, limit: int, as_json: boo
     """List refused requests, newest first; `retry` lets those in that are good now."""
     if context.invoked_subcommand is not None:
         return
-    with opened_store(settings_from()) as store, store.transaction() as leads:
-        found = Rejections(leads.connection).newest(source=source, limit=limit)
+    with opened_store(settings_from()) as store, store.transaction() as tx:
+        found = Rejections(tx.connection).newest(source=source, limit=limit)
     if as_json:
         shown = [report_serializers.rejection_as_dict(rejection) for rejection in found]
         click.echo(json.dumps({"rejections": shown}, indent=2, ensure_ascii=False))
@@ -39,8 +39,8 @@ def listing(context: click.Context, source: str | None, limit: int, as_json: boo
 @click.argument("id", type=click.IntRange(min=1))
 def show(id: int) -> None:
     """Print one refused request as JSON, with its body. It holds personal data."""
-    with opened_store(settings_from()) as store, store.transaction() as leads:
-        found = Rejections(leads.connection).one(id)
+    with opened_store(settings_from()) as store, store.transaction() as tx:
+        found = Rejections(tx.connection).one(id)
     if found is None:
         click.echo(f"adapter: there is no rejection {id}", err=True)
         sys.exit(1)
@@ -60,7 +60,7 @@ def retry(source: str, dry_run: bool, as_json: bool) -> None:
     """
     settings = settings_from()
     known = load_one(settings.mappings_dir, source, settings.policy)
-    verifier = entrance_of(known, settings).verifier
+    verifier = build_endpoint(known, settings).verifier
     with opened_store(settings) as store:
         pipeline = pipeline_from(settings, store)
         by = getpass.getuser()

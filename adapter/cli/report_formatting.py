@@ -66,7 +66,7 @@ def _value(value: Any) -> str:
 
 def group_text(group: Group, advice: Advice) -> str:
     """What waits for the same thing, for a terminal."""
-    trouble = group.trouble
+    trouble = group.issue
     count = "1 lead" if group.leads == 1 else f"{group.leads} leads"
     soonest = f", soonest tour {utc(group.soonest_at)}" if group.soonest_at else ""
     state = f"{trouble.state} ({trouble.word})" if trouble.word else trouble.state

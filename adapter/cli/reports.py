@@ -26,7 +26,7 @@ from adapter.operations.backtest import MOST_EVENTS, Compared, backtest, recent
 from adapter.operations.report_serializers import group_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import settings_from
-from adapter.store import Group, People, Waiting
+from adapter.store import Group, ReviewQueue, Users
 
 
 @click.command()
@@ -39,8 +39,8 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
     Each group says what is wrong and what to do. A mended mapping is applied to a group by
     `adapter replay`, a lead goes on by `release`, `confirm` or `discard`.
     """
-    with opened_store(settings_from()) as store, store.transaction() as leads:
-        waiting = Waiting(leads.connection)
+    with opened_store(settings_from()) as store, store.transaction() as tx:
+        waiting = ReviewQueue(tx.connection)
         groups = waiting.groups(utc_now())
         if group is not None:
             _print_group(_group_named(group, groups), waiting, limit, as_json=as_json)
@@ -49,9 +49,7 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
         print_json({"groups": [group_as_dict(one) for one in groups]})
     elif groups:
         click.echo(
-            "\n\n".join(
-                report_formatting.group_text(one, advice_for(one.trouble)) for one in groups
-            )
+            "\n\n".join(report_formatting.group_text(one, advice_for(one.issue)) for one in groups)
         )
     else:
         click.echo("nothing waits")
@@ -59,26 +57,26 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
 
 def _group_named(key: str, groups: list[Group]) -> Group:
     for one in groups:
-        if one.trouble.key == key:
+        if one.issue.key == key:
             return one
     click.echo(f"adapter: no group {key} waits any more; adapter queue lists them", err=True)
     sys.exit(1)
 
 
-def _print_group(group: Group, waiting: Waiting, limit: int, *, as_json: bool) -> None:
+def _print_group(group: Group, waiting: ReviewQueue, limit: int, *, as_json: bool) -> None:
     found: list[Booking] | list[Event]
-    if group.trouble.kind == "event":
-        found = waiting.events_of(group.trouble, limit=limit)
+    if group.issue.kind == "event":
+        found = waiting.events_of(group.issue, limit=limit)
         shown = [serializers.event_as_dict(one) for one in found]
         text = formatting.events_table(found)
     else:
-        found = waiting.bookings_of(group.trouble, limit=limit)
+        found = waiting.bookings_of(group.issue, limit=limit)
         shown = [serializers.booking_as_dict(one) for one in found]
         text = formatting.bookings_table(found)
     if as_json:
         print_json(group_as_dict(group) | {"waiting": shown})
     else:
-        click.echo(report_formatting.group_text(group, advice_for(group.trouble)) + "\n\n" + text)
+        click.echo(report_formatting.group_text(group, advice_for(group.issue)) + "\n\n" + text)
 
 
 @click.command()
@@ -111,10 +109,10 @@ def export(sums: bool, as_json: bool, **chosen: Any) -> None:
         )
     which = filter_from(**chosen)
     with opened_store(settings_from()) as store:
-        with store.transaction() as leads:
-            people = People(leads.connection)
+        with store.transaction() as tx:
+            people = Users(tx.connection)
             detail = csv_export.filter_text(which)
-            people.note("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
+            people.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
         if sums:
             lines = csv_export.sums(store, which)
             click.echo(_sums_text(lines, as_json=as_json), nl=False)
@@ -146,9 +144,9 @@ def backtest_(name: str, file: Path, last: int, as_json: bool) -> None:
     )
     present = registry.load(settings.mappings_dir, settings.policy).get(name)
     with opened_store(settings) as store:
-        with store.transaction() as leads:
-            people = People(leads.connection)
-            people.note("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
+        with store.transaction() as tx:
+            people = Users(tx.connection)
+            people.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
         found = list(backtest(present, edited, recent(store, name, last)))
     if as_json:
         print_json({"events": [_compared_as_dict(one) for one in found]})
@@ -184,8 +182,8 @@ def _print_compared(found: list[Compared]) -> None:
 @as_json
 def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
     """List who looked at, released, edited, discarded, confirmed, replayed and exported what."""
-    with opened_store(settings_from()) as store, store.transaction() as leads:
-        found = People(leads.connection).acts(by=by, lead_id=lead, limit=limit)
+    with opened_store(settings_from()) as store, store.transaction() as tx:
+        found = Users(tx.connection).audit_log(by=by, lead_id=lead, limit=limit)
     if as_json:
         shown = [dataclasses.asdict(act) | {"at": serializers.utc(act.at)} for act in found]
         print_json({"acts": shown})

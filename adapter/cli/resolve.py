@@ -14,14 +14,14 @@ from adapter.operations.release import Repairs
 from adapter.operations.replay import Difference, Replays
 from adapter.propexo.appointment import value_from_text
 from adapter.settings import settings_from
-from adapter.store import Store
+from adapter.store import Database
 
 STATES = sorted({*map(str, BookingState), *map(str, EventState)})
 
 Acts = TypeVar("Acts", Repairs, Replays)
 
 
-def _acting(acts: type[Acts], store: Store) -> Acts:
+def _acting(acts: type[Acts], store: Database) -> Acts:
     """Repairs or replays, over the store and the mappings of now."""
     settings = settings_from()
     known = registry.load(settings.mappings_dir, settings.policy)
@@ -144,8 +144,8 @@ def replay(
     if force and not reason:
         raise click.UsageError("--force needs --reason: it stays in the history")
     with opened_store(settings_from()) as store:
-        with store.transaction() as leads:
-            chosen = leads.events_to_replay(
+        with store.transaction() as tx:
+            chosen = tx.events_to_replay(
                 ids=ids,
                 source=source,
                 states=states,

@@ -36,7 +36,7 @@ def run(port: int | None) -> None:
 
 def _announce(supervisor: Supervisor) -> None:
     click.echo(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>", err=True)
-    for name in endpoints.open_sources(
+    for name in endpoints.unsigned_sources(
         load(supervisor.settings.mappings_dir, supervisor.settings.policy)
     ):
         click.echo(
@@ -75,7 +75,7 @@ def run_worker() -> None:
     # A connection for each task that runs at a time, and some for what looks after them.
     size = settings.worker_concurrency + 2
     worker.run(
-        services.pipeline_from(settings, store.Store(services.database_url(settings), size=size))
+        services.pipeline_from(settings, store.Database(services.database_url(settings), size=size))
     )
 
 

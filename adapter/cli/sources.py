@@ -13,7 +13,7 @@ from adapter.mapping.registry import load
 from adapter.mapping.source import Source
 from adapter.operations import report_serializers, serializers
 from adapter.settings import Settings, settings_from
-from adapter.store import Rejections, Senders, Store, Traffic
+from adapter.store import Database, Rejections, SourceStats, Traffic
 
 
 @click.group("sources", cls=LazyGroup, invoke_without_command=True)
@@ -49,13 +49,13 @@ sources.add_lazy(
 )
 
 
-def _described(settings: Settings, store: Store) -> list[dict[str, Any]]:
+def _described(settings: Settings, store: Database) -> list[dict[str, Any]]:
     known = load(settings.mappings_dir, settings.policy)
-    with store.transaction() as leads:
-        senders = Senders(leads.connection)
+    with store.transaction() as tx:
+        senders = SourceStats(tx.connection)
         traffic, uses = senders.traffic(), senders.uses()
         unknown = senders.unknown_communities()
-        rejections = Rejections(leads.connection).counts()
+        rejections = Rejections(tx.connection).counts()
     none = Traffic(events={}, last_event_at=None)
     return [
         {

@@ -15,7 +15,13 @@ from adapter.cli.leads import as_json
 from adapter.cli.mappings import mappings_option
 from adapter.cli.sources import address_of
 from adapter.exceptions import ConfigurationError, Unreadable
-from adapter.mapping.authoring.install import IDS, Adopted, Served, adopt, listed
+from adapter.mapping.authoring.install import (
+    IDS,
+    CommunityLink,
+    Installed,
+    install_mapping,
+    load_communities_or_empty,
+)
 from adapter.mapping.engine import Community
 from adapter.mapping.gallery import Entry, entries, gallery_of
 from adapter.mapping.loader.check_endpoint import VARIABLE
@@ -101,7 +107,7 @@ def add(
         raise click.UsageError("which sender? adapter sources add --list shows them")
     chosen = load_one(gallery_of(folder), sender, settings.policy)
     name = _named(name or sender, folder)
-    known = listed(folder).by_key
+    known = load_communities_or_empty(folder).by_key
     if said:
         served = _distinct(_served(text, name, known) for text in said)
     elif as_json:
@@ -110,7 +116,7 @@ def add(
         click.echo(f"{chosen.name}: {chosen.description}")
         served = _asked(chosen, name, known)
     secret = _secret(chosen, secret, asks=not said and not as_json)
-    adopted = adopt(chosen, name, folder, served, secret, settings.policy)
+    adopted = install_mapping(chosen, name, folder, served, secret, settings.policy)
     _tell(settings, chosen, adopted, secret, as_json=as_json)
 
 
@@ -124,8 +130,8 @@ def _named(name: str, folder: Path) -> str:
     return name
 
 
-def _distinct(served: Iterable[Served]) -> list[Served]:
-    found: dict[str, Served] = {}
+def _distinct(served: Iterable[CommunityLink]) -> list[CommunityLink]:
+    found: dict[str, CommunityLink] = {}
     for one in served:
         if one.key in found:
             raise click.BadParameter(f"{one.key} is given twice", param_hint="--community")
@@ -133,7 +139,7 @@ def _distinct(served: Iterable[Served]) -> list[Served]:
     return list(found.values())
 
 
-def _served(text: str, name: str, known: Mapping[str, Community]) -> Served:
+def _served(text: str, name: str, known: Mapping[str, Community]) -> CommunityLink:
     """``maple-court known_as=20417 attribution_id=att_1``, with quotes as in a shell."""
     try:
         key, *pairs = shlex.split(text)
@@ -152,7 +158,7 @@ def _served(text: str, name: str, known: Mapping[str, Community]) -> Served:
     if wrong:
         raise click.BadParameter(f"{key} {', '.join(wrong)}", param_hint="--community")
     credit = values.get("attribution_id")
-    return Served(
+    return CommunityLink(
         key=_key(key),
         known_as=values.get("known_as", []),
         attribution_id=credit[0] if credit else None,
@@ -189,7 +195,7 @@ def _checked(word: str, value: str) -> str:
     return value
 
 
-def _asked(chosen: Source, name: str, known: Mapping[str, Community]) -> list[Served]:
+def _asked(chosen: Source, name: str, known: Mapping[str, Community]) -> list[CommunityLink]:
     click.echo(f"communities so far: {', '.join(known) or 'none'}")
     keys = click.prompt(
         "Which of them does it serve? Names parted by commas, a new name for a new one",
@@ -205,7 +211,7 @@ def _keys(text: str) -> list[str]:
     return keys
 
 
-def _asked_of(key: str, chosen: Source, name: str, known: Mapping[str, Community]) -> Served:
+def _asked_of(key: str, chosen: Source, name: str, known: Mapping[str, Community]) -> CommunityLink:
     needs, _ = _needs(key, name, known)
     places = ", else ".join(chosen.sections["community"].get("from_", ()))
     ids = {
@@ -217,7 +223,7 @@ def _asked_of(key: str, chosen: Source, name: str, known: Mapping[str, Community
     names = click.prompt(called, value_proc=_names) if "known_as" in needs else []
     credit = f"{key}: attribution id in Propexo"
     attribution = click.prompt(credit) if "attribution_id" in needs else None
-    return Served(key=key, known_as=names, attribution_id=attribution, ids=ids)
+    return CommunityLink(key=key, known_as=names, attribution_id=attribution, ids=ids)
 
 
 def _names(text: str) -> list[str]:
@@ -252,13 +258,13 @@ def _variable(text: str) -> str:
 
 
 def _tell(
-    settings: Settings, chosen: Source, adopted: Adopted, secret: str | None, *, as_json: bool
+    settings: Settings, chosen: Source, adopted: Installed, secret: str | None, *, as_json: bool
 ) -> None:
     told: dict[str, Any] = {
         "source": adopted.name,
         "mapping": str(adopted.mapping),
         "beside": [str(file) for file in adopted.beside],
-        "communities": list(adopted.served),
+        "communities": list(adopted.links),
         "variables": _variables(chosen, secret),
         "address": _address(settings, chosen, adopted.name),
         "switch_on": " ".join(chosen.sections.get("about", {}).get("switch_on", "").split()),
@@ -269,7 +275,7 @@ def _tell(
     click.echo(f"wrote {adopted.mapping}")
     for file in adopted.beside:
         click.echo(f"wrote {file}")
-    click.echo(f"added {', '.join(adopted.served)} to {adopted.communities}")
+    click.echo(f"added {', '.join(adopted.links)} to {adopted.communities}")
     click.echo("what is left to do:")
     for number, step in enumerate(_steps(told, is_public=settings.public_url is not None), 1):
         click.echo(f"  {number}. {step}")

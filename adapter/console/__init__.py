@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import flask
 
 from adapter.console import actions, auth, error_pages, playground, views
-from adapter.console.context import Rooms
-from adapter.console.display import finalize, typed
+from adapter.console.context import ConsoleServices
+from adapter.console.display import render_value, typed
 from adapter.pipeline import Pipeline
 from adapter.signatures import Verifier
 
@@ -19,8 +19,8 @@ __all__ = ["add_console"]
 
 def add_console(app: flask.Flask, pipeline: Pipeline, verifiers: Mapping[str, Verifier]) -> None:
     """Puts the console under ``/console``. ``verifiers``: of each source, for its rejections."""
-    rooms = Rooms.of(pipeline, verifiers)
-    app.jinja_options = {**app.jinja_options, "finalize": finalize}
+    services = ConsoleServices.of(pipeline, verifiers)
+    app.jinja_options = {**app.jinja_options, "finalize": render_value}
     app.add_template_filter(typed)
     routes = flask.Blueprint(
         "console",
@@ -29,10 +29,10 @@ def add_console(app: flask.Flask, pipeline: Pipeline, verifiers: Mapping[str, Ve
         static_folder="static",
         template_folder="templates",
     )
-    auth.guard(app, routes, rooms)
-    views.add_to(routes, rooms)
-    actions.add_to(routes, rooms)
-    playground.add_to(routes, rooms)
-    error_pages.answer_errors(routes, rooms)
+    auth.init_auth(app, routes, services)
+    views.add_to(routes, services)
+    actions.add_to(routes, services)
+    playground.add_to(routes, services)
+    error_pages.register_error_pages(routes, services)
     app.register_blueprint(routes)
     app.add_url_rule("/", "home", lambda: flask.redirect(flask.url_for("console.overview")))

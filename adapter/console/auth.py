@@ -10,13 +10,13 @@ from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response
 
-from adapter.console.context import Rooms
-from adapter.console.form_input import clean
+from adapter.console.context import ConsoleServices
+from adapter.console.form_input import sanitize_form
 from adapter.exceptions import SignInRefused, StoreUnavailable
 from adapter.operations.sign_in import LOCAL
 from adapter.store import User
-from adapter.webhooks.client_ip import client_of, host_of, is_loopback, is_private
-from adapter.webhooks.local_request import is_here, is_relayed
+from adapter.webhooks.client_ip import client_ip, host_of, is_loopback, is_private
+from adapter.webhooks.local_request import is_local_request, is_proxied
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ HEADERS: Final = {
 class Sessions(SecureCookieSessionInterface):
     """Flask's signed cookies, for the console only: no webhook pays for them."""
 
-    def __init__(self, rooms: Rooms) -> None:
-        self._rooms = rooms
+    def __init__(self, services: ConsoleServices) -> None:
+        self._services = services
 
     def open_session(  # type: ignore[override]
         self, app: flask.Flask, request: flask.Request
@@ -58,7 +58,7 @@ class Sessions(SecureCookieSessionInterface):
         if not request.path.startswith("/console"):
             return self.make_null_session(app)
         try:
-            app.secret_key = app.secret_key or self._rooms.sign_in.session_key()
+            app.secret_key = app.secret_key or self._services.sign_in.session_key()
         except StoreUnavailable:
             return self.make_null_session(app)
         return super().open_session(app, request)
@@ -68,9 +68,9 @@ class Sessions(SecureCookieSessionInterface):
         return not is_loopback(host_of(flask.request.host))
 
 
-def guard(app: flask.Flask, routes: flask.Blueprint, rooms: Rooms) -> None:
+def init_auth(app: flask.Flask, routes: flask.Blueprint, services: ConsoleServices) -> None:
     """Puts the doors before every page of ``routes``."""
-    app.session_interface = Sessions(rooms)
+    app.session_interface = Sessions(services)
     app.config.update(
         SESSION_COOKIE_NAME="console",
         SESSION_COOKIE_PATH="/console",
@@ -85,11 +85,11 @@ def guard(app: flask.Flask, routes: flask.Blueprint, rooms: Rooms) -> None:
         request, session = flask.request, flask.session
         if request.endpoint == "console.static":
             return None
-        clean(request)
-        users = rooms.sign_in.users()
-        flask.g.user = _user_of(session, users, rooms)
+        sanitize_form(request)
+        users = services.sign_in.users()
+        flask.g.user = _user_of(session, users, services)
         if flask.g.user is None and not users:
-            if not is_here(request, rooms.pipeline.settings):
+            if not is_local_request(request, services.pipeline.settings):
                 raise Forbidden(
                     "Nobody may sign in yet, so the console answers on its own machine only. "
                     "Add somebody there: adapter users add NAME"
@@ -114,19 +114,19 @@ def guard(app: flask.Flask, routes: flask.Blueprint, rooms: Rooms) -> None:
     def known() -> dict[str, Any]:
         return {"user": flask.g.get("user"), "csrf": form_token, "local": LOCAL}
 
-    _add_sign_in(routes, rooms)
+    _add_sign_in(routes, services)
 
 
-def _add_sign_in(routes: flask.Blueprint, rooms: Rooms) -> None:
+def _add_sign_in(routes: flask.Blueprint, services: ConsoleServices) -> None:
     tell_of_proxy = functools.cache(functools.partial(log.warning, "proxy_not_trusted", extra=HINT))
 
     def client_from(request: flask.Request) -> str | None:
         """The reader's address; None where a proxy hides it, and all readers would share one."""
-        proxies = rooms.pipeline.settings.trusted_proxies
-        if not proxies and is_relayed(request) and is_private(request.remote_addr or ""):
+        proxies = services.pipeline.settings.trusted_proxies
+        if not proxies and is_proxied(request) and is_private(request.remote_addr or ""):
             tell_of_proxy()
             return None
-        return client_of(request.remote_addr, request.headers.get("X-Forwarded-For", ""), proxies)
+        return client_ip(request.remote_addr, request.headers.get("X-Forwarded-For", ""), proxies)
 
     @routes.route("/sign-in", methods=["GET", "POST"])
     def sign_in() -> Any:
@@ -135,7 +135,7 @@ def _add_sign_in(routes: flask.Blueprint, rooms: Rooms) -> None:
             return flask.render_template("console/sign_in.html", fault=None)
         request = flask.request
         try:
-            user = rooms.sign_in.sign_in(
+            user = services.sign_in.sign_in(
                 request.form.get("name", "").strip(),
                 request.form.get("password", ""),
                 client_from(request),
@@ -145,8 +145,8 @@ def _add_sign_in(routes: flask.Blueprint, rooms: Rooms) -> None:
             return flask.render_template("console/sign_in.html", fault=str(exc)), 401
         flask.session.clear()  # what was known before signing in opens nothing after it
         flask.session.permanent = True
-        now = int(rooms.pipeline.clock().timestamp())
-        flask.session.update(user=user.name, mark=rooms.sign_in.mark_of(user), signed_in_at=now)
+        now = int(services.pipeline.clock().timestamp())
+        flask.session.update(user=user.name, mark=services.sign_in.mark_of(user), signed_in_at=now)
         return flask.redirect(flask.url_for("console.overview"))
 
     @routes.post("/sign-out")
@@ -197,10 +197,12 @@ def _is_in_the_clear(request: flask.Request) -> bool:
     return is_http and not is_loopback(host_of(request.host))
 
 
-def _user_of(session: SessionMixin, users: dict[str, User], rooms: Rooms) -> User | None:
+def _user_of(
+    session: SessionMixin, users: dict[str, User], services: ConsoleServices
+) -> User | None:
     user = users.get(str(session.get("user", "")))
-    age = rooms.pipeline.clock().timestamp() - session.get("signed_in_at", 0)
+    age = services.pipeline.clock().timestamp() - session.get("signed_in_at", 0)
     if user is None or age >= SESSION_HOURS * 3600:
         return None
-    is_same = secrets.compare_digest(str(session.get("mark", "")), rooms.sign_in.mark_of(user))
+    is_same = secrets.compare_digest(str(session.get("mark", "")), services.sign_in.mark_of(user))
     return user if is_same else None

@@ -13,7 +13,7 @@ from adapter.signatures import Verifier
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Rooms:
+class ConsoleServices:
     """One web process's parts."""
 
     pipeline: Pipeline

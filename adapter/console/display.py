@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-from adapter.parsing.paths import Spot
+from adapter.parsing.paths import Location
 
 #: Longest text that a page shows in one place, in characters.
 LONGEST: Final = 4000
@@ -31,20 +31,20 @@ _UNSEEN: Final = re.compile(
 )
 
 
-def harmless(text: str, longest: int = LONGEST) -> str:
+def escape_invisible(text: str, longest: int = LONGEST) -> str:
     """The text with everything unseen written out, cut to ``longest`` characters."""
     cut = len(text) > longest
     seen = _UNSEEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text[:longest])
     return f"{seen} … ({len(text):,} characters)" if cut else seen
 
 
-def finalize(value: object) -> object:
+def render_value(value: object) -> object:
     """What a template does with every value that it prints."""
     if isinstance(value, Markup):
         return value
     if value is None:
         return ""
-    return harmless(value, LONGEST_RAW) if isinstance(value, str) else value
+    return escape_invisible(value, LONGEST_RAW) if isinstance(value, str) else value
 
 
 def typed(value: str) -> Markup:
@@ -64,7 +64,7 @@ class Line:
     anchor: str
 
 
-def anchor_of(spot: Spot) -> str:
+def anchor_of(spot: Location) -> str:
     """The name of a place in a payload within a page."""
     return "p" + hashlib.sha256(repr(spot).encode("utf-8", "replace")).hexdigest()[:12]
 
@@ -72,7 +72,7 @@ def anchor_of(spot: Spot) -> str:
 def lines_of(payload: Any) -> list[Line]:
     """A payload, line by line; one that is too long ends with a line that says so."""
     lines: list[Line] = []
-    waiting: list[tuple[Spot, str, Any]] = [((), "", payload)]
+    waiting: list[tuple[Location, str, Any]] = [((), "", payload)]
     while waiting:
         spot, key, value = waiting.pop()
         if len(lines) == MOST_LINES:
@@ -99,7 +99,7 @@ def _empty(value: Any) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
-        return harmless(value)
+        return escape_invisible(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     # Python refuses to write very long numbers out.

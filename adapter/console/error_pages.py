@@ -6,13 +6,13 @@ from typing import Any
 import flask
 from werkzeug.exceptions import HTTPException
 
-from adapter.console.context import Rooms
+from adapter.console.context import ConsoleServices
 from adapter.exceptions import NotPossible, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 
-def answer_errors(routes: flask.Blueprint, rooms: Rooms) -> None:  # noqa: ARG001 - as the others
+def register_error_pages(routes: flask.Blueprint, services: ConsoleServices) -> None:  # noqa: ARG001 - as the others
     """Every error of the console as a page that says what to do."""
 
     @routes.errorhandler(HTTPException)

@@ -6,7 +6,7 @@ from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from adapter.store import LARGEST_NUMBER, storable
 
 
-def clean(request: flask.Request) -> None:
+def sanitize_form(request: flask.Request) -> None:
     """Puts cleaned texts in the place of what was sent, for every page that reads them after."""
     request.args = _cleaned(request.args)
     request.form = _cleaned(request.form)

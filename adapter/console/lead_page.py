@@ -9,20 +9,20 @@ from zoneinfo import ZoneInfo
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.console.context import Rooms
+from adapter.console.context import ConsoleServices
 from adapter.console.display import LONGEST_RAW, Line, anchor_of, lines_of
 from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
 from adapter.mapping.engine.results import delivery_of
-from adapter.mapping.provenance import Origin, origins_of, wall_time_of
+from adapter.mapping.provenance import Provenance, provenance_of, wall_time_of
 from adapter.mapping.source import Source
-from adapter.models import Attempt, Booking, Change, Story
+from adapter.models import Attempt, Booking, Change, LeadHistory
 from adapter.operations import serializers
 from adapter.operations.advice import Advice, advice_for, label_of
 from adapter.operations.release import RELEASABLE, may_confirm, may_discard, why_not_release
 from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
-from adapter.store import Act, People, Trouble
+from adapter.store import AuditEntry, Issue, Users
 
 #: What a person may set of an appointment, in the order of the form.
 FORM: Final = (
@@ -43,9 +43,9 @@ FORM: Final = (
 )
 
 
-def communities_of(rooms: Rooms) -> list[str]:
+def communities_of(services: ConsoleServices) -> list[str]:
     """The keys of all communities."""
-    return sorted({key for source in rooms.sources.values() for key in source.communities})
+    return sorted({key for source in services.sources.values() for key in source.communities})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +100,7 @@ class BookingView:
 
 
 def lead_page(
-    rooms: Rooms,
+    services: ConsoleServices,
     key: str,
     *,
     typed: Mapping[str, str] | None = None,
@@ -108,16 +108,16 @@ def lead_page(
     edited: int | None = None,
 ) -> Any:
     """One lead's story. After a refused form: what was ``typed`` for ``edited``, and the error."""
-    with rooms.pipeline.store.transaction() as leads:
-        story = leads.story(key)
+    with services.pipeline.store.transaction() as tx:
+        story = tx.story(key)
         if story is None:
             raise NotFound("Nothing is known by that number.")
-        people, number = People(leads.connection), story.event.id
-        people.note("looked", by=flask.g.user.name, at=rooms.pipeline.clock(), lead_id=number)
+        people, number = Users(tx.connection), story.event.id
+        people.record("looked", by=flask.g.user.name, at=services.pipeline.clock(), lead_id=number)
         acts = _acts(people, story)
-    source = rooms.sources.get(story.event.source)
+    source = services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
-    views = [_view(rooms, source, story, one, typed, error, edited) for one in story.bookings]
+    views = [_view(services, source, story, one, typed, error, edited) for one in story.bookings]
     page = flask.render_template(
         "console/lead.html",
         story=story,
@@ -136,18 +136,18 @@ def lead_page(
     return (page, 409) if error is not None else page
 
 
-def _acts(people: People, story: Story) -> list[Act]:
+def _acts(people: Users, story: LeadHistory) -> list[AuditEntry]:
     """The newest of what people did with it, without the looks."""
     numbers = (story.event.id, *(booking.id for booking in story.bookings))
     found = [
         act
         for number in numbers
-        for act in people.acts(lead_id=number, limit=20, except_act="looked")
+        for act in people.audit_log(lead_id=number, limit=20, except_act="looked")
     ]
     return sorted(found, key=lambda act: act.id, reverse=True)[:20]
 
 
-def _payload(source: Source | None, story: Story) -> tuple[list[Line], str | None]:
+def _payload(source: Source | None, story: LeadHistory) -> tuple[list[Line], str | None]:
     """The payload line by line, or why there is none."""
     if story.event.kept != "all":
         return [], "What was sent is erased."
@@ -160,16 +160,16 @@ def _payload(source: Source | None, story: Story) -> tuple[list[Line], str | Non
 
 
 def _view(
-    rooms: Rooms,
+    services: ConsoleServices,
     source: Source | None,
-    story: Story,
+    story: LeadHistory,
     booking: Booking,
     typed: Mapping[str, str] | None,
     error: NotPossible | None,
     edited: int | None,
 ) -> BookingView:
     is_edited = booking.id == edited
-    trouble = Trouble.of(booking) if booking.state in RELEASABLE else None
+    trouble = Issue.of(booking) if booking.state in RELEASABLE else None
     wall_at = _wall_at(source, story, booking)
     shown = dict(typed or {}) if is_edited else {}
     if wall_at is not None:
@@ -180,10 +180,10 @@ def _view(
         advice=advice_for(trouble) if trouble else None,
         group=trouble.key if trouble else None,
         wall_at=wall_at,
-        zone=zone_named(rooms, booking, (typed or {}).get("community", "") if is_edited else ""),
+        zone=zone_named(services, booking, (typed or {}).get("community", "") if is_edited else ""),
         version=version_of(booking),
         fields=list(_fields(source, story, booking)),
-        inputs=inputs_of(rooms, booking, shown, faults),
+        inputs=inputs_of(services, booking, shown, faults),
         attempts=story.attempts[booking.id],
         why_not_release=why_not_release(booking),
         may_confirm=may_confirm(booking),
@@ -191,7 +191,7 @@ def _view(
     )
 
 
-def _wall_at(source: Source | None, story: Story, booking: Booking) -> dt.datetime | None:
+def _wall_at(source: Source | None, story: LeadHistory, booking: Booking) -> dt.datetime | None:
     if source is None or booking.starts_at is not None or booking.community is not None:
         return None
     if story.event.kept != "all":
@@ -201,7 +201,7 @@ def _wall_at(source: Source | None, story: Story, booking: Booking) -> dt.dateti
     return wall_time_of(source, delivery, _number_of(booking, items))
 
 
-def _fields(source: Source | None, story: Story, booking: Booking) -> Iterator[Shown]:
+def _fields(source: Source | None, story: LeadHistory, booking: Booking) -> Iterator[Shown]:
     origins = _origins(source, story, booking)
     texts = _mapping_lines(source)
     order = {name: number for number, name in enumerate(FORM)}
@@ -228,14 +228,16 @@ def text_of(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _origins(source: Source | None, story: Story, booking: Booking) -> Mapping[str, Origin]:
+def _origins(
+    source: Source | None, story: LeadHistory, booking: Booking
+) -> Mapping[str, Provenance]:
     """Where each field of a booking came from, by the mapping of now; not what a person set."""
     if source is None or story.event.kept != "all":
         return {}
     delivery = delivery_of(story.event)
     items = source.map(delivery, now=story.event.received_at).items
     number = _number_of(booking, items)
-    found = origins_of(source, delivery)
+    found = provenance_of(source, delivery)
     lines = found[number] if number < len(found) else []
     mapped = items[number].appointment if number < len(items) else {}
     return {
@@ -267,7 +269,7 @@ def _mapping_lines(source: Source | None) -> list[str]:
 
 
 def inputs_of(
-    rooms: Rooms, booking: Booking, typed: Mapping[str, str], faults: Mapping[str, str]
+    services: ConsoleServices, booking: Booking, typed: Mapping[str, str], faults: Mapping[str, str]
 ) -> list[Input]:
     """The form of one booking, with what was typed and what was wrong with it."""
     known = values_of(booking)
@@ -287,10 +289,10 @@ def inputs_of(
             is_first=name in first or name in faults,
         )
 
-    zone = zone_named(rooms, booking, typed.get("community", "")) or "the community's clock"
+    zone = zone_named(services, booking, typed.get("community", "")) or "the community's clock"
     return [
         field("starts_at", f"Tour starts at ({zone})", kind="datetime-local"),
-        field("community", "Community", ["", *communities_of(rooms)]),
+        field("community", "Community", ["", *communities_of(services)]),
         *(
             field(name, TARGETS[name].label, _choices(name), _kind(name))
             for name in FORM
@@ -308,9 +310,9 @@ def _kind(name: str) -> str:
     return {"move_in_date": "date", "notes": "area"}.get(name, "text")
 
 
-def zone_named(rooms: Rooms, booking: Booking, community: str) -> str:
+def zone_named(services: ConsoleServices, booking: Booking, community: str) -> str:
     """The zone of the community that is chosen in the form, or of the booking's; empty: none."""
-    source = rooms.sources.get(booking.source)
+    source = services.sources.get(booking.source)
     place = source.communities.get(community) if source is not None else None
     return place.timezone.key if place is not None else booking.timezone or ""
 
@@ -342,7 +344,7 @@ class Moment:
     answer: str | None = None
 
 
-def timeline_of(story: Story) -> list[Moment]:
+def timeline_of(story: LeadHistory) -> list[Moment]:
     """Every change of state and every POST with its answer, in the order of time."""
     moments = [_change(change) for change in story.history]
     for attempts in story.attempts.values():

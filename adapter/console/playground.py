@@ -9,7 +9,7 @@ from typing import Any, Final
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.console.context import Rooms
+from adapter.console.context import ConsoleServices
 from adapter.console.form_input import number_of
 from adapter.console.views import download, note
 from adapter.exceptions import NotPossible
@@ -29,7 +29,7 @@ JSON: Final = "application/json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Try:
+class PlaygroundInput:
     """What the form holds."""
 
     name: str
@@ -42,7 +42,7 @@ class Try:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Tried:
+class PlaygroundResult:
     """What came of it."""
 
     problems: tuple[Problem, ...] = ()
@@ -52,49 +52,49 @@ class Tried:
     text: str = ""
 
 
-def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
+def add_to(routes: flask.Blueprint, services: ConsoleServices) -> None:
     """Adds the try-out."""
 
     @routes.get("/try")
     def try_out() -> str:
         """The form, with the mapping of a source and its newest webhook."""
         args = flask.request.args
-        name = args.get("source") or next(iter(sorted(rooms.sources)), DRAFT)
-        asked = Try(
+        name = args.get("source") or next(iter(sorted(services.sources)), DRAFT)
+        asked = PlaygroundInput(
             name=name,
-            mapping=_text_of(rooms.sources.get(name)),
-            event_id=number_of(args.get("event")) or _newest(rooms, name),
+            mapping=_text_of(services.sources.get(name)),
+            event_id=number_of(args.get("event")) or _newest(services, name),
             body="",
             content_type=JSON,
             last=100,
         )
-        found = _tried(rooms, asked)
-        _note_look(rooms, asked, found)
-        return _page(rooms, asked, tried=found)
+        found = _tried(services, asked)
+        _note_look(services, asked, found)
+        return _page(services, asked, tried=found)
 
     @routes.post("/try/result")
     def tried() -> str:
         """What the webhook becomes: the part of the page, or without a script the whole."""
         asked = _asked()
-        found = _tried(rooms, asked)
+        found = _tried(services, asked)
         if flask.session.get("tried") != asked.event_id:
-            _note_look(rooms, asked, found)
+            _note_look(services, asked, found)
         if "HX-Request" in flask.request.headers:
             return flask.render_template("console/_playground_result.html", tried=found)
-        return _page(rooms, asked, tried=found)
+        return _page(services, asked, tried=found)
 
     @routes.post("/try/backtest")
     def backtested() -> str:
         """What the mapping would change over the last stored webhooks."""
         asked = _asked()
         try:
-            edited = _edited(rooms, asked)
+            edited = _edited(services, asked)
         except MappingErrors as exc:
-            return _page(rooms, asked, tried=Tried(problems=tuple(exc.problems)))
-        note(rooms, "backtested", detail=asked.name)
-        events = recent(rooms.pipeline.store, asked.name, asked.last)
-        compared = list(backtest(rooms.sources.get(asked.name), edited, events))
-        return _page(rooms, asked, tried=_tried(rooms, asked), compared=compared)
+            return _page(services, asked, tried=PlaygroundResult(problems=tuple(exc.problems)))
+        note(services, "backtested", detail=asked.name)
+        events = recent(services.pipeline.store, asked.name, asked.last)
+        compared = list(backtest(services.sources.get(asked.name), edited, events))
+        return _page(services, asked, tried=_tried(services, asked), compared=compared)
 
     @routes.post("/try/file")
     def file() -> Any:
@@ -103,12 +103,12 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
         return download(f"{asked.name}.yaml", [asked.mapping], "application/yaml")
 
 
-def _asked() -> Try:
+def _asked() -> PlaygroundInput:
     form = flask.request.form
     name = form.get("source", "").strip() or DRAFT
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
         raise NotPossible("A source is called by a to z, 0 to 9, - and _.")
-    return Try(
+    return PlaygroundInput(
         name=name,
         mapping=form.get("mapping", "").replace("\r\n", "\n"),
         event_id=number_of(form.get("event")),
@@ -118,59 +118,65 @@ def _asked() -> Try:
     )
 
 
-def _note_look(rooms: Rooms, asked: Try, tried: Tried) -> None:
+def _note_look(services: ConsoleServices, asked: PlaygroundInput, tried: PlaygroundResult) -> None:
     """A stored webhook is shown: that is written down, not with each letter that is typed."""
     if asked.event_id is not None and tried.mapped is not None:
-        note(rooms, "looked", lead_id=asked.event_id)
+        note(services, "looked", lead_id=asked.event_id)
         flask.session["tried"] = asked.event_id
 
 
-def _page(rooms: Rooms, asked: Try, **more: Any) -> str:
-    with rooms.pipeline.store.transaction() as leads:
-        recent = leads.recent_events(asked.name, limit=RECENT)
+def _page(services: ConsoleServices, asked: PlaygroundInput, **more: Any) -> str:
+    with services.pipeline.store.transaction() as tx:
+        recent = tx.recent_events(asked.name, limit=RECENT)
     return flask.render_template(
-        "console/playground.html", asked=asked, sources=sorted(rooms.sources), recent=recent, **more
+        "console/playground.html",
+        asked=asked,
+        sources=sorted(services.sources),
+        recent=recent,
+        **more,
     )
 
 
-def _tried(rooms: Rooms, asked: Try) -> Tried:
+def _tried(services: ConsoleServices, asked: PlaygroundInput) -> PlaygroundResult:
     """What the chosen webhook becomes. Never raises for what was typed."""
     try:
-        edited = _edited(rooms, asked)
+        edited = _edited(services, asked)
     except MappingErrors as exc:
-        return Tried(problems=tuple(exc.problems))
+        return PlaygroundResult(problems=tuple(exc.problems))
     try:
-        delivery, now = _delivery(rooms, asked)
+        delivery, now = _delivery(services, asked)
     except NotFound as exc:
-        return Tried(text=exc.description or "")
+        return PlaygroundResult(text=exc.description or "")
     if not delivery.body and not delivery.query:
-        return Tried(text="The mapping is right. Choose a stored webhook, or paste a body.")
+        return PlaygroundResult(
+            text="The mapping is right. Choose a stored webhook, or paste a body."
+        )
     mapped = edited.map(delivery, now=now)
-    present = rooms.sources.get(asked.name)
+    present = services.sources.get(asked.name)
     before = facts_of(present.map(delivery, now=now)) if present is not None else facts_of(mapped)
-    return Tried(mapped=mapped, changed=changed_fields(before, facts_of(mapped)))
+    return PlaygroundResult(mapped=mapped, changed=changed_fields(before, facts_of(mapped)))
 
 
-def _edited(rooms: Rooms, asked: Try) -> Source:
-    settings = rooms.pipeline.settings
+def _edited(services: ConsoleServices, asked: PlaygroundInput) -> Source:
+    settings = services.pipeline.settings
     return registry.load_text(settings.mappings_dir, asked.name, asked.mapping, settings.policy)
 
 
-def _delivery(rooms: Rooms, asked: Try) -> tuple[Delivery, dt.datetime]:
+def _delivery(services: ConsoleServices, asked: PlaygroundInput) -> tuple[Delivery, dt.datetime]:
     """The webhook that is tried, and when it came."""
     if asked.event_id is None:
         body = asked.body.encode("utf-8", "replace")
-        return Delivery(body=body, content_type=asked.content_type), rooms.pipeline.clock()
-    with rooms.pipeline.store.transaction() as leads:
-        event = leads.event(asked.event_id)
+        return Delivery(body=body, content_type=asked.content_type), services.pipeline.clock()
+    with services.pipeline.store.transaction() as tx:
+        event = tx.event(asked.event_id)
     if event is None or event.kept != "all":
         raise NotFound(f"There is no stored webhook {asked.event_id}, or what was sent is erased.")
     return delivery_of(event), event.received_at
 
 
-def _newest(rooms: Rooms, name: str) -> int | None:
-    with rooms.pipeline.store.transaction() as leads:
-        found = leads.recent_events(name, limit=1)
+def _newest(services: ConsoleServices, name: str) -> int | None:
+    with services.pipeline.store.transaction() as tx:
+        found = tx.recent_events(name, limit=1)
     return found[0].id if found else None
 
 

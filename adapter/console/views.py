@@ -9,7 +9,7 @@ import flask
 from werkzeug.wrappers import Response
 
 from adapter.console import charts
-from adapter.console.context import Rooms
+from adapter.console.context import ConsoleServices
 from adapter.console.form_input import number_of
 from adapter.console.lead_page import communities_of, lead_page
 from adapter.mapping import registry
@@ -18,7 +18,7 @@ from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, label_of
 from adapter.operations.release import may_release_together
 from adapter.operations.status import OUTCOMES, overview_of
-from adapter.store import MOST_COUNTED, Filter, Group, People, Rejections, Senders, Waiting
+from adapter.store import MOST_COUNTED, Filter, Group, Rejections, ReviewQueue, SourceStats, Users
 
 #: Groups on the page of the queue, and bookings in one export.
 MOST_GROUPS: Final = 100
@@ -29,9 +29,9 @@ SUM_DAYS: Final = 31
 PAGE: Final = 50
 
 
-def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
+def add_to(routes: flask.Blueprint, services: ConsoleServices) -> None:
     """Adds the pages."""
-    store, clock = rooms.pipeline.store, rooms.pipeline.clock
+    store, clock = services.pipeline.store, services.pipeline.clock
 
     @routes.app_context_processor
     def words() -> dict[str, Any]:
@@ -44,22 +44,22 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
             "place": lambda at: at.rpartition("/")[2],
             "most_counted": MOST_COUNTED,
             "not_in_use": lambda: registry.not_in_use(
-                rooms.pipeline.settings.mappings_dir, rooms.sources
+                services.pipeline.settings.mappings_dir, services.sources
             ),
-            "is_sandbox": rooms.pipeline.settings.is_sandbox,
+            "is_sandbox": services.pipeline.settings.is_sandbox,
         }
 
     @routes.get("/")
     def overview() -> str:
         """Whether all is well, and which leads wait."""
-        settings = rooms.pipeline.settings
-        found = overview_of(store, rooms.sources, settings, clock())
+        settings = services.pipeline.settings
+        found = overview_of(store, services.sources, settings, clock())
         with store.transaction() as rows:
-            unknown = Senders(rows.connection).unknown_communities()
+            unknown = SourceStats(rows.connection).unknown_communities()
         return flask.render_template(
             "console/overview.html",
             overview=found,
-            about={name: source.description for name, source in rooms.sources.items()},
+            about={name: source.description for name, source in services.sources.items()},
             unknown=unknown[:MOST_GROUPS],
             outcomes=list(OUTCOMES),
             hours=charts.hours_chart(found.hours),
@@ -69,10 +69,10 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
     @routes.get("/queue")
     def queue() -> str:
         """What waits, in groups of what is wrong."""
-        with store.transaction() as leads:
-            groups = Waiting(leads.connection).groups(clock())
-            refused = Rejections(leads.connection).counts()
-        shown = [(group, advice_for(group.trouble)) for group in groups[:MOST_GROUPS]]
+        with store.transaction() as tx:
+            groups = ReviewQueue(tx.connection).groups(clock())
+            refused = Rejections(tx.connection).counts()
+        shown = [(group, advice_for(group.issue)) for group in groups[:MOST_GROUPS]]
         return flask.render_template(
             "console/queue.html", groups=shown, more=len(groups) - len(shown), refused=refused
         )
@@ -80,7 +80,7 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
     @routes.get("/queue/<key>")
     def group(key: str) -> Any:
         """The leads of one group."""
-        return group_page(rooms, key)
+        return group_page(services, key)
 
     @routes.get("/leads")
     def leads() -> str:
@@ -99,22 +99,22 @@ def add_to(routes: flask.Blueprint, rooms: Rooms) -> None:
             kind=kind,
             asked=flask.request.args,
             states=[str(one) for one in (EventState if kind == "webhooks" else BookingState)],
-            sources=sorted(rooms.sources),
-            communities=communities_of(rooms),
+            sources=sorted(services.sources),
+            communities=communities_of(services),
             next_before=found[-1].id if len(found) == PAGE else None,
         )
 
     @routes.get("/leads/<key>")
     def lead(key: str) -> Any:
         """One lead's whole story, by the id of an event or a booking, or by Propexo's job."""
-        return lead_page(rooms, key)
+        return lead_page(services, key)
 
-    _add_reports(routes, rooms)
+    _add_reports(routes, services)
 
 
-def _add_reports(routes: flask.Blueprint, rooms: Rooms) -> None:
+def _add_reports(routes: flask.Blueprint, services: ConsoleServices) -> None:
     """What was refused, who did what, and files to take away."""
-    store = rooms.pipeline.store
+    store = services.pipeline.store
 
     @routes.get("/rejections")
     def rejections() -> str:
@@ -132,7 +132,7 @@ def _add_reports(routes: flask.Blueprint, rooms: Rooms) -> None:
         """Who did what."""
         args = flask.request.args
         with store.transaction() as rows:
-            found = People(rows.connection).acts(
+            found = Users(rows.connection).audit_log(
                 by=args.get("by") or None, before=number_of(args.get("before")), limit=PAGE
             )
         more = found[-1].id if len(found) == PAGE else None
@@ -144,7 +144,7 @@ def _add_reports(routes: flask.Blueprint, rooms: Rooms) -> None:
     def export() -> Response:
         """The bookings of the filter as CSV."""
         which = filter_from(flask.request.args)
-        note(rooms, "exported", detail=csv_export.filter_text(which))
+        note(services, "exported", detail=csv_export.filter_text(which))
         return download(
             "leads.csv", csv_export.bookings_csv(store, which, most=MOST_EXPORTED), "text/csv"
         )
@@ -154,18 +154,20 @@ def _add_reports(routes: flask.Blueprint, rooms: Rooms) -> None:
         """Counts for each source and community, in the time of the filter."""
         which = filter_from(flask.request.args)
         if which.since is None:
-            begin = rooms.pipeline.clock() - dt.timedelta(days=SUM_DAYS)
+            begin = services.pipeline.clock() - dt.timedelta(days=SUM_DAYS)
             which = dataclasses.replace(which, since=begin)
         lines = csv_export.sums(store, which)
-        note(rooms, "exported", detail=csv_export.filter_text(which))
+        note(services, "exported", detail=csv_export.filter_text(which))
         return download("sums.csv", [csv_export.sums_csv(lines)], "text/csv")
 
 
-def note(rooms: Rooms, act: str, *, lead_id: int | None = None, detail: str = "") -> None:
+def note(
+    services: ConsoleServices, act: str, *, lead_id: int | None = None, detail: str = ""
+) -> None:
     """Writes down what the reader does. ``detail`` holds nothing of a payload."""
-    with rooms.pipeline.store.transaction() as leads:
-        People(leads.connection).note(
-            act, by=flask.g.user.name, at=rooms.pipeline.clock(), lead_id=lead_id, detail=detail
+    with services.pipeline.store.transaction() as tx:
+        Users(tx.connection).record(
+            act, by=flask.g.user.name, at=services.pipeline.clock(), lead_id=lead_id, detail=detail
         )
 
 
@@ -214,25 +216,25 @@ def ago(at: dt.datetime | None, now: dt.datetime) -> str:
     return f"{size:.0f} {word} ago" if seconds >= 0 else f"in {size:.0f} {word}"
 
 
-def group_named(rooms: Rooms, key: str) -> Group | None:
+def group_named(services: ConsoleServices, key: str) -> Group | None:
     """The group that still waits under this name."""
-    with rooms.pipeline.store.transaction() as leads:
-        groups = Waiting(leads.connection).groups(rooms.pipeline.clock())
-    return next((one for one in groups if one.trouble.key == key), None)
+    with services.pipeline.store.transaction() as tx:
+        groups = ReviewQueue(tx.connection).groups(services.pipeline.clock())
+    return next((one for one in groups if one.issue.key == key), None)
 
 
-def group_page(rooms: Rooms, key: str, **more: Any) -> Any:
+def group_page(services: ConsoleServices, key: str, **more: Any) -> Any:
     """The leads of one group, with what ``more`` tells of an act on it."""
-    group = group_named(rooms, key)
+    group = group_named(services, key)
     if group is None:
         return flask.render_template("console/group_empty.html", **more)
-    trouble, after = group.trouble, number_of(flask.request.args.get("after")) or 0
-    with rooms.pipeline.store.transaction() as leads:
-        waiting, found = Waiting(leads.connection), list[Any]()
+    trouble, after = group.issue, number_of(flask.request.args.get("after")) or 0
+    with services.pipeline.store.transaction() as tx:
+        waiting, found = ReviewQueue(tx.connection), list[Any]()
         if trouble.kind == "event":
             found += waiting.events_of(trouble, after=after, limit=PAGE)
         else:
-            last = leads.booking(after) if after else None
+            last = tx.booking(after) if after else None
             found += waiting.bookings_of(trouble, after=last, limit=PAGE)
     return flask.render_template(
         "console/group.html",

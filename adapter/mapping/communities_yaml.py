@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 from adapter.exceptions import Unreadable
 from adapter.mapping.engine import Community
 from adapter.mapping.engine.tables import key_from_value
-from adapter.mapping.loader.schema import Strict, Texts, load_into
+from adapter.mapping.loader.schema import StrictSchema, Texts, load_into
 from adapter.mapping.loader.yaml_document import Document, document_from_file
 from adapter.mapping.problems import MappingErrors
 from adapter.parsing.timezones import zone_from_name
@@ -18,7 +18,7 @@ from adapter.parsing.timezones import zone_from_name
 FILE: Final = "communities.yaml"
 
 
-class CommunitySchema(Strict):
+class CommunitySchema(StrictSchema):
     """One community."""
 
     noun = "option"

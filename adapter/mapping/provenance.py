@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Community, Delivery, Scope
-from adapter.mapping.engine.community import Attribution, CommunityLook
+from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.draft import Draft
-from adapter.mapping.engine.fields import Field, Fills, Lines, Look
+from adapter.mapping.engine.fields import Field, FieldFiller, Lines, PathLookup
 from adapter.mapping.engine.mapping import CompiledMapping, Reading
 from adapter.mapping.engine.reshape import ListRead
-from adapter.mapping.engine.tour_time import Start
+from adapter.mapping.engine.tour_time import TourTime
 from adapter.mapping.source import Source
-from adapter.mapping.transforms import words
+from adapter.mapping.transforms import clean_text
 from adapter.parsing import paths
-from adapter.parsing.paths import Path, Spot
+from adapter.parsing.paths import Location, Path
 
 #: Where it stands when the mapping has no line for it: the attribution of a community.
 COMMUNITIES: Final = "communities.yaml"
@@ -31,7 +31,7 @@ FILLS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
+class Provenance:
     """Where one line of a mapping found what it read."""
 
     #: The line's name in the mapping: ``starts_at``, ``email_1``, ``community`` …
@@ -42,10 +42,10 @@ class Origin:
     at: str
     #: The paths that had something to say, as the mapping writes them, each with where that
     #: stands in the payload: keys and indexes from the top.
-    places: tuple[tuple[str, tuple[Spot, ...]], ...]
+    places: tuple[tuple[str, tuple[Location, ...]], ...]
 
 
-def origins_of(source: Source, delivery: Delivery) -> list[list[Origin]]:
+def provenance_of(source: Source, delivery: Delivery) -> list[list[Provenance]]:
     """The origins for each item of a delivery; none where it cannot be read. Never raises."""
     try:
         whole = source.scope(delivery)
@@ -67,7 +67,7 @@ def wall_time_of(source: Source, delivery: Delivery, number: int) -> dt.datetime
         scopes = source.compiled.item_scopes(source.scope(delivery))
     except PayloadError:
         return None
-    start = next((fill for fill in source.compiled.fills if isinstance(fill, Start)), None)
+    start = next((fill for fill in source.compiled.fills if isinstance(fill, TourTime)), None)
     if start is None or start.zone or start.zone_from or number >= len(scopes):
         return None
     draft = Draft(community=_NOWHERE)
@@ -86,10 +86,12 @@ _NOWHERE: Final = Community(
 )
 
 
-def _origin(source: Source, payload: Any, scope: Scope, number: int, fill: Fills) -> Origin:
+def _origin(
+    source: Source, payload: Any, scope: Scope, number: int, fill: FieldFiller
+) -> Provenance:
     line = _line_of(fill)
     where = (line,) if line in ("community", "attribution") else ("appointment", line)
-    return Origin(
+    return Provenance(
         line=line,
         fields=FILLS.get(line, (line,)),
         at=source.document.at(where) if where in source.document.marks else COMMUNITIES,
@@ -100,8 +102,8 @@ def _origin(source: Source, payload: Any, scope: Scope, number: int, fill: Fills
     )
 
 
-def _line_of(fill: Fills) -> str:
-    if isinstance(fill, CommunityLook):
+def _line_of(fill: FieldFiller) -> str:
+    if isinstance(fill, CommunityLookup):
         return "community"
     if isinstance(fill, Attribution):
         return "attribution"
@@ -110,17 +112,17 @@ def _line_of(fill: Fills) -> str:
     return str(getattr(fill, "name", "starts_at"))
 
 
-def _looks_of(fill: Fills) -> Sequence[Look]:
-    if isinstance(fill, Start):
+def _looks_of(fill: FieldFiller) -> Sequence[PathLookup]:
+    if isinstance(fill, TourTime):
         return fill.looks
     look = getattr(fill, "look", None)
-    return [look] if isinstance(look, Look) else []
+    return [look] if isinstance(look, PathLookup) else []
 
 
-def _found(fill: Fills, scope: Scope) -> Iterator[Path]:
+def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
     """The paths of a line that have something to say, as the line would take them."""
     if isinstance(fill, Lines):
-        looks = [Look(paths=(path,)) for path in fill.paths]
+        looks = [PathLookup(paths=(path,)) for path in fill.paths]
     else:
         looks = list(_looks_of(fill))
     for look in looks:
@@ -134,25 +136,25 @@ def _found(fill: Fills, scope: Scope) -> Iterator[Path]:
             continue
 
 
-def _spots(compiled: CompiledMapping, payload: Any, number: int, path: Path) -> list[Spot]:
+def _spots(compiled: CompiledMapping, payload: Any, number: int, path: Path) -> list[Location]:
     """Where a path leads in the payload, also through the names that ``read`` made."""
     first, rest = path.parts[0], _without_first(path)
     each = compiled.for_each
     if each is not None and first == each.name:
-        items = [spot for one in paths.spots(payload, each.path) for spot in _items_at(*one)]
+        items = [spot for one in paths.locate(payload, each.path) for spot in _items_at(*one)]
         if number >= len(items):
             return []
         way, item = items[number]
-        return [(*way, *more) for more, _ in paths.spots(item, rest)] if rest else [way]
+        return [(*way, *more) for more, _ in paths.locate(item, rest)] if rest else [way]
     for reading in (*compiled.readings, *compiled.item_readings):
         if reading.name == first:
             return _spots_of_reading(compiled, payload, number, reading, rest)
-    return [way for way, _ in paths.spots(payload, path)]
+    return [way for way, _ in paths.locate(payload, path)]
 
 
 def _spots_of_reading(
     compiled: CompiledMapping, payload: Any, number: int, reading: Reading, rest: Path | None
-) -> list[Spot]:
+) -> list[Location]:
     """For a list by key, the element; for JSON or a line in a text, the text."""
     made_from = _spots(compiled, payload, number, reading.read.path)
     if not isinstance(reading.read, ListRead) or rest is None:
@@ -166,7 +168,7 @@ def _spots_of_reading(
 
 def _key_of(item: object, read: ListRead) -> str | None:
     try:
-        return words(paths.only(read.by.read(item)), 500)
+        return clean_text(paths.unwrap_single(read.by.read(item)), 500)
     except Unreadable:
         return None
 
@@ -178,7 +180,7 @@ def _without_first(path: Path) -> Path | None:
     return Path(path.text, path.parts[1:], quoted)
 
 
-def _items_at(way: Spot, value: Any) -> list[tuple[Spot, Any]]:
+def _items_at(way: Location, value: Any) -> list[tuple[Location, Any]]:
     if not isinstance(value, list):
         return [(way, value)]
     return [((*way, index), item) for index, item in enumerate(value) if item is not None]
@@ -188,7 +190,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _at(payload: Any, way: Spot) -> Any:
+def _at(payload: Any, way: Location) -> Any:
     for step in way:
         payload = payload[step]
     return payload

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
-from adapter.mapping.webhook_outcome import Finding, Outcome
+from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome
 from adapter.models import BookingState, Kind
 from adapter.propexo.appointment import AppointmentSchema
 
@@ -38,7 +38,7 @@ SENTENCES: Final[Mapping[str, str]] = {
 _OF_A_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED})
 
 
-def sentence_name(finding: Finding, said: Container[str] = SENTENCES) -> str:
+def sentence_name(finding: WebhookOutcome, said: Container[str] = SENTENCES) -> str:
     """The booking's own state where ``said`` has words for it, else the outcome."""
     state = finding.booking.state if finding.booking else None
     is_card = finding.booking is not None and finding.booking.kind is Kind.PROSPECT
@@ -75,7 +75,7 @@ def _nothing(_: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class RequestValues:
     """What the webhook says that is answered."""
 
     read: Reader = _nothing
@@ -97,7 +97,7 @@ def names_in(text: str) -> list[str]:
     return names
 
 
-def values_from(finding: Finding) -> dict[str, str]:
+def values_from(finding: WebhookOutcome) -> dict[str, str]:
     """The text of every placeholder; one of which nothing is known is empty."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(finding.event_id), "status": str(finding.outcome)}
@@ -132,11 +132,11 @@ def _text(value: object) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class TemplateContext:
     """The values of one answer, or of one item in it."""
 
-    finding: Finding
-    asked: Asked
+    finding: WebhookOutcome
+    asked: RequestValues
     #: The sentence of each outcome, with placeholders.
     sentences: Mapping[str, str]
 
@@ -154,13 +154,13 @@ class Told:
 
         return read
 
-    def each(self) -> "list[Told]":
+    def each(self) -> "list[TemplateContext]":
         """The same for each item of the webhook."""
-        findings = iter(self.finding.of_each(sum(booked for _, booked in self.asked.items)))
-        ignored = Finding(event_id=self.finding.event_id, outcome=Outcome.IGNORED)
+        findings = iter(self.finding.per_item(sum(booked for _, booked in self.asked.items)))
+        ignored = WebhookOutcome(event_id=self.finding.event_id, outcome=Outcome.IGNORED)
         return [
             dataclasses.replace(
-                self, asked=Asked(read=read), finding=next(findings) if booked else ignored
+                self, asked=RequestValues(read=read), finding=next(findings) if booked else ignored
             )
             for read, booked in self.asked.items
         ]
@@ -173,7 +173,7 @@ class Template:
     kind: str
     content: Any
 
-    def filled(self, told: Told) -> str:
+    def filled(self, told: TemplateContext) -> str:
         """The body of the answer, each value written so that it cannot break out of its place."""
         if self.kind == "json":
             return json.dumps(_data(self.content, told))
@@ -183,7 +183,7 @@ class Template:
         return _filled(self.content, read)
 
 
-def _data(content: Any, told: Told) -> Any:
+def _data(content: Any, told: TemplateContext) -> Any:
     read = told.reader()
 
     def made(part: Any) -> Any:
@@ -253,13 +253,13 @@ class Respond:
             sentences={**SENTENCES, **said.get("say", {})},
         )
 
-    def reply(self, finding: Finding, asked: Asked) -> Reply:
+    def reply(self, finding: WebhookOutcome, asked: RequestValues) -> Reply:
         """The answer; the plain JSON of all senders where the mapping has none for the outcome."""
         template = self.templates.get(finding.outcome) or self.templates.get(None)
         if template is None:
             plain = {"event": finding.event_id, "status": finding.outcome}
             return Reply(body=json.dumps(plain), mimetype=KINDS["json"])
-        told = Told(finding=finding, asked=asked, sentences=self.sentences)
+        told = TemplateContext(finding=finding, asked=asked, sentences=self.sentences)
         return Reply(body=template.filled(told), mimetype=KINDS[template.kind])
 
 

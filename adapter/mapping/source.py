@@ -10,12 +10,12 @@ from typing import Any
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Community, CompiledMapping, Delivery, Mapped, Outcome, Scope
 from adapter.mapping.engine.scope import reason_for
-from adapter.mapping.loader.compile_paths import Place
+from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.yaml_document import Document
-from adapter.mapping.respond import Asked
+from adapter.mapping.respond import RequestValues
 from adapter.parsing import body, forms
-from adapter.parsing.paths import only, path_from_text
-from adapter.parsing.text import CAP_TEXT, words
+from adapter.parsing.paths import path_from_text, unwrap_single
+from adapter.parsing.text import CAP_TEXT, clean_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class Source:
     compiled: CompiledMapping
     document: Document = dataclasses.field(repr=False)
     #: All paths, with where the file writes them.
-    places: tuple[Place, ...] = dataclasses.field(repr=False)
+    places: tuple[UsedPath, ...] = dataclasses.field(repr=False)
     #: The sections as loaded: for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
 
@@ -65,17 +65,17 @@ class Source:
             return Mapped(outcome=Outcome.UNREADABLE, reasons=(reason,))
         return self.compiled.apply(scope, now)
 
-    def asked(self, delivery: Delivery) -> Asked:
+    def asked(self, delivery: Delivery) -> RequestValues:
         """What an answer may say of the delivery itself. Never raises."""
         try:
             scope = self.scope(delivery)
         except PayloadError:
-            return Asked()
+            return RequestValues()
         whole, each = self.compiled.scopes(scope)
         items = self.compiled.apply(scope, None).items
         booked = [item.outcome is not Outcome.IGNORED for item in items] or [True] * len(each)
         readers = [functools.partial(_text_at, one) for one in each]
-        return Asked(
+        return RequestValues(
             read=functools.partial(_text_at, whole), items=tuple(zip(readers, booked, strict=True))
         )
 
@@ -101,7 +101,7 @@ class Source:
 def _text_at(scope: Scope, place: str) -> str:
     """What stands at a place, as one line of text; empty where it is none."""
     try:
-        value = only(scope.read(path_from_text(place)))
-        return words(value, CAP_TEXT) if isinstance(value, str | int | float) else ""
+        value = unwrap_single(scope.read(path_from_text(place)))
+        return clean_text(value, CAP_TEXT) if isinstance(value, str | int | float) else ""
     except Unreadable:
         return ""

@@ -66,7 +66,7 @@ _OUTCOME_WITHOUT_BOOKING: Final = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class WebhookOutcome:
     """What is known of an event at one moment."""
 
     event_id: int
@@ -83,26 +83,28 @@ class Finding:
         """Whether the sender has nothing more to wait for."""
         return self.outcome is not Outcome.ACCEPTED
 
-    def of_each(self, count: int) -> "list[Finding]":
+    def per_item(self, count: int) -> "list[WebhookOutcome]":
         """What is known of each of ``count`` bookings; of each the worst, where they are others."""
         if len(self.bookings) != count:
             return [self] * count
-        return [_finding_of(self.event_id, booking) for booking in self.bookings]
+        return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]
 
 
-def finding_from(
+def webhook_outcome_from(
     event_id: int, state: EventState, bookings: Sequence[Booking], reasons: Sequence[Reason] = ()
-) -> Finding:
+) -> WebhookOutcome:
     """What an event in ``state`` with these bookings is to its sender."""
     if state is EventState.RECEIVED or not bookings:
         outcome = _OUTCOME_WITHOUT_BOOKING[state]
-        return Finding(event_id=event_id, outcome=outcome, reasons=reasons)
+        return WebhookOutcome(event_id=event_id, outcome=outcome, reasons=reasons)
     booking = min(bookings, key=lambda one: WORST_FIRST.index(_outcome_of(one)))
-    return _finding_of(event_id, booking, bookings)
+    return _outcome_of_booking(event_id, booking, bookings)
 
 
-def _finding_of(event_id: int, booking: Booking, bookings: Sequence[Booking] = ()) -> Finding:
-    return Finding(
+def _outcome_of_booking(
+    event_id: int, booking: Booking, bookings: Sequence[Booking] = ()
+) -> WebhookOutcome:
+    return WebhookOutcome(
         event_id=event_id,
         outcome=_outcome_of(booking),
         booking=booking,

@@ -10,7 +10,7 @@ from typing import Final
 from adapter.mapping.engine.mapping import NO_CONTACT, THIN
 from adapter.mapping.engine.tour_time import NO_TIME
 from adapter.propexo.appointment import TARGETS
-from adapter.store import Trouble
+from adapter.store import Issue
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +123,7 @@ BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def advice_for(trouble: Trouble) -> Advice:
+def advice_for(trouble: Issue) -> Advice:
     """The two sentences for one kind of trouble."""
     known = _known(trouble)
     if known is not None:
@@ -136,7 +136,7 @@ def advice_for(trouble: Trouble) -> Advice:
     return Advice(wrong=wrong, todo=todo)
 
 
-def _known(trouble: Trouble) -> tuple[str, str] | None:
+def _known(trouble: Issue) -> tuple[str, str] | None:
     """The sentences of the tables above, with places for what came; None: there are none.
 
     What came is put in once, at the end: it may hold braces.
@@ -149,7 +149,7 @@ def _known(trouble: Trouble) -> tuple[str, str] | None:
     return BY_FIELD.get(trouble.field) if trouble.sentence else None
 
 
-def _values(trouble: Trouble) -> dict[str, str]:
+def _values(trouble: Issue) -> dict[str, str]:
     return {
         "source": trouble.source,
         "sentence": trouble.sentence,

@@ -9,7 +9,7 @@ from adapter.mapping.engine.results import delivery_of
 from adapter.mapping.source import Source
 from adapter.models import Event
 from adapter.operations.diff import changed_fields, facts_of
-from adapter.store import LARGEST_NUMBER, Store
+from adapter.store import LARGEST_NUMBER, Database
 
 #: So many stored webhooks are tried at the most.
 MOST_EVENTS = 1000
@@ -32,12 +32,12 @@ class Compared:
     reasons: tuple[str, ...]
 
 
-def recent(store: Store, source: str, last: int) -> Iterator[Event]:
+def recent(store: Database, source: str, last: int) -> Iterator[Event]:
     """The newest ``last`` webhooks of a source whose payload is still kept, newest first."""
     before = LARGEST_NUMBER
     while last > 0:
-        with store.transaction() as leads:
-            found = leads.recent_events(source, limit=min(PAGE, last), before=before)
+        with store.transaction() as tx:
+            found = tx.recent_events(source, limit=min(PAGE, last), before=before)
         yield from found
         if len(found) < PAGE:
             return

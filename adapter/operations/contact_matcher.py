@@ -23,9 +23,9 @@ class Contact:
     """An e-mail address or a phone number, as it is looked for."""
 
     #: Finds it and more, in lower-case bytes that were escaped in any way: PostgreSQL's regex.
-    rough: str
+    prefilter: str
     #: Finds exactly it in a lower-case text without escapes.
-    exact: re.Pattern[str]
+    pattern: re.Pattern[str]
 
     @classmethod
     def from_email(cls, address: str) -> Self:
@@ -33,8 +33,8 @@ class Contact:
         parts = re.split(r"[^a-z0-9]", address)
         rough = ".{1,9}".join(parts)
         return cls(
-            rough=rough,
-            exact=re.compile(
+            prefilter=rough,
+            pattern=re.compile(
                 rf"(?:^|{_NOT_IN_EMAIL}){re.escape(address)}(?![a-z0-9_-]|\.[a-z0-9])"
             ),
         )
@@ -44,8 +44,8 @@ class Contact:
         """A number in E.164. Its last ten digits count: the country code is often left out."""
         country, digits = number.removeprefix("+")[:-10], number[-10:]
         return cls(
-            rough="(%[0-9a-f]{2}|[^0-9]){0,4}".join(digits),
-            exact=re.compile(
+            prefilter="(%[0-9a-f]{2}|[^0-9]){0,4}".join(digits),
+            pattern=re.compile(
                 rf"(?<!\d)(?:(?:00|011)?{country}\D{{0,3}}|0\D{{0,3}})?"
                 + r"\D{0,3}".join(digits)
                 + r"(?!\d)"
@@ -54,7 +54,7 @@ class Contact:
 
     def is_in(self, data: bytes) -> bool:
         """Whether it stands in ``data``: as text, in a form, in JSON, or in markup."""
-        return any(self.exact.search(text.lower()) for text in texts_in(data))
+        return any(self.pattern.search(text.lower()) for text in texts_in(data))
 
 
 def texts_in(data: bytes) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapter.models import Booking, BookingState
 from adapter.operations import serializers
-from adapter.store import Filter, Store
+from adapter.store import Database, Filter
 
 #: What the key of a source or a community looks like. Whatever else was typed may name a renter.
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -37,7 +37,7 @@ COLUMNS: Final = (
 SUMS: Final = ("booked", "duplicate", "held", "failed", "unknown", "expired")
 
 
-def bookings_csv(store: Store, which: Filter, *, most: int | None = None) -> Iterator[str]:
+def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> Iterator[str]:
     """Every booking that the filter lets through, newest first: CSV in pieces, titles first.
 
     Each page is a transaction of its own, so that a long export holds none open. Of more than
@@ -46,8 +46,8 @@ def bookings_csv(store: Store, which: Filter, *, most: int | None = None) -> Ite
     yield _line(COLUMNS)
     before: int | None = None
     while most is None or most > 0:
-        with store.transaction() as leads:
-            found = leads.bookings(which, before=before, limit=PAGE)
+        with store.transaction() as tx:
+            found = tx.bookings(which, before=before, limit=PAGE)
         yield "".join(_line(_row(booking)) for booking in found)
         if len(found) < PAGE:
             return
@@ -90,13 +90,13 @@ def filter_text(which: Filter) -> str:
     return " ".join(words)
 
 
-def sums(store: Store, which: Filter) -> list[dict[str, Any]]:
+def sums(store: Database, which: Filter) -> list[dict[str, Any]]:
     """For each source and community: leads received, and how many of them are in which state.
 
     By the time at which the webhook came. Webhooks that are no lead (ignored) do not count.
     """
-    with store.transaction() as leads:
-        rows = leads.leads_of_period(which)
+    with store.transaction() as tx:
+        rows = tx.leads_of_period(which)
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         if row["state"] == "ignored":

@@ -14,7 +14,7 @@ from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock, EventState
 from adapter.operations.contact_matcher import Contact
 from adapter.settings import Settings
-from adapter.store import SIGN_IN_WINDOW, Erasures, Leads, People, Store
+from adapter.store import SIGN_IN_WINDOW, Database, Erasures, Transaction, Users
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Found:
 class Erasure:
     """Erasing over one store."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -55,15 +55,13 @@ class Erasure:
         now = self._clock()
         payloads = now - dt.timedelta(days=self._settings.payload_days)
         people = now - dt.timedelta(days=self._settings.lead_days)
-        with self._store.transaction() as leads:
-            erasures = Erasures(leads.connection)
-            erased = self._old_people(leads, erasures, people, now, by="worker")
+        with self._store.transaction() as tx:
+            erasures = Erasures(tx.connection)
+            erased = self._old_people(tx, erasures, people, now, by="worker")
             old = erasures.erasable(payloads, people=False, now=now, limit=BATCH)
             erasures.erase_payloads(old)
             refused = erasures.erase_rejections(payloads, limit=BATCH)
-            People(leads.connection).forget_old(
-                failures=now - SIGN_IN_WINDOW, acts=people, limit=BATCH
-            )
+            Users(tx.connection).forget_old(failures=now - SIGN_IN_WINDOW, acts=people, limit=BATCH)
         count = erased + len(old) + refused
         if count:
             log.info("erased", extra={"count": count})
@@ -77,9 +75,9 @@ class Erasure:
         now = self._clock()
         before, count = now - dt.timedelta(days=days), 0
         while True:
-            with self._store.transaction() as leads:
-                erasures = Erasures(leads.connection)
-                erased = self._old_people(leads, erasures, before, now, by=by)
+            with self._store.transaction() as tx:
+                erasures = Erasures(tx.connection)
+                erased = self._old_people(tx, erasures, before, now, by=by)
                 erased += erasures.erase_rejections(before, limit=BATCH)
             if not erased:
                 return count
@@ -87,11 +85,11 @@ class Erasure:
             told(count)
 
     def _old_people(
-        self, leads: Leads, erasures: Erasures, before: dt.datetime, now: dt.datetime, *, by: str
+        self, tx: Transaction, erasures: Erasures, before: dt.datetime, now: dt.datetime, *, by: str
     ) -> int:
         old = erasures.erasable(before, people=True, now=now, limit=BATCH)
         for event_id in old:
-            _put_aside(leads, event_id, by, now)
+            _put_aside(tx, event_id, by, now)
         erasures.erase_people(old)
         return len(old)
 
@@ -107,7 +105,7 @@ class Erasure:
         for start in range(0, last, STRIDE):
             events += self._events(contact, start, min(start + STRIDE, last))
             told(min(start + STRIDE, last), last)
-        rough = self._read(lambda erasures: erasures.rejections_that_match(contact.rough))
+        rough = self._read(lambda erasures: erasures.rejections_that_match(contact.prefilter))
         rows = self._read(lambda erasures: erasures.rejections_by_id(rough))
         rejections = [
             row["id"]
@@ -118,21 +116,21 @@ class Erasure:
 
     def _events(self, contact: Contact, after: int, until: int) -> list[int]:
         rough = self._read(
-            lambda erasures: erasures.events_that_match(contact.rough, after=after, until=until)
+            lambda erasures: erasures.events_that_match(contact.prefilter, after=after, until=until)
         )
         return [event_id for event_id in rough if self._is_named(contact, event_id)]
 
     def _is_named(self, contact: Contact, event_id: int) -> bool:
-        with self._store.transaction() as leads:
-            event, bookings = leads.event(event_id), leads.bookings_of(event_id)
+        with self._store.transaction() as tx:
+            event, bookings = tx.event(event_id), tx.bookings_of(event_id)
         said = [str(value) for booking in bookings for value in booking.appointment.values()]
         return event is not None and _names(
             contact, event.body, event.query, str(dict(event.headers)), *said
         )
 
     def _read(self, read: Callable[[Erasures], Done]) -> Done:
-        with self._store.transaction() as leads:
-            return read(Erasures(leads.connection))
+        with self._store.transaction() as tx:
+            return read(Erasures(tx.connection))
 
     def erase(self, found: Found, *, by: str) -> list[int]:
         """Erases what was found; the ids of events that cannot be erased yet.
@@ -142,15 +140,15 @@ class Erasure:
         """
         now, left = self._clock(), []
         for event_id in found.events:
-            with self._store.transaction() as leads:
+            with self._store.transaction() as tx:
                 try:
-                    _put_aside(leads, event_id, by, now)
+                    _put_aside(tx, event_id, by, now)
                 except NotPossible:
                     left.append(event_id)
                     continue
-                Erasures(leads.connection).erase_people([event_id])
-        with self._store.transaction() as leads:
-            Erasures(leads.connection).remove_rejections(found.rejections)
+                Erasures(tx.connection).erase_people([event_id])
+        with self._store.transaction() as tx:
+            Erasures(tx.connection).remove_rejections(found.rejections)
         log.warning("person_erased", extra={"count": len(found.events) - len(left)})
         return left
 
@@ -159,16 +157,16 @@ def _names(contact: Contact, body: bytes, *texts: str) -> bool:
     return contact.is_in(body) or any(contact.is_in(text.encode()) for text in texts)
 
 
-def _put_aside(leads: Leads, event_id: int, by: str, now: dt.datetime) -> None:
+def _put_aside(tx: Transaction, event_id: int, by: str, now: dt.datetime) -> None:
     """Discards what still waits of an event. Raises NotPossible for one that is on its way."""
-    event = leads.event(event_id, lock=True)
-    bookings = [leads.booking(booking.id, lock=True) for booking in leads.bookings_of(event_id)]
+    event = tx.event(event_id, lock=True)
+    bookings = [tx.booking(booking.id, lock=True) for booking in tx.bookings_of(event_id)]
     for booking in bookings:
         if booking is None:
             continue
         is_looked_for = booking.state is BookingState.UNKNOWN and booking.due_at is not None
         if booking.state in ON_ITS_WAY or is_looked_for:
             raise NotPossible(f"booking {booking.id} is {booking.state}")
-        leads.move(booking.id, BookingState.DISCARDED, why="erased", now=now, by=by)
+        tx.move(booking.id, BookingState.DISCARDED, why="erased", now=now, by=by)
     if event is not None and event.state in (EventState.HELD, EventState.RECEIVED):
-        leads.discard_event(event_id, why="erased", by=by, now=now)
+        tx.discard_event(event_id, why="erased", by=by, now=now)

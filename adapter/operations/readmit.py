@@ -8,7 +8,7 @@ from adapter import signatures
 from adapter.exceptions import VerificationError
 from adapter.mapping.source import Source
 from adapter.settings import Settings
-from adapter.store import People, Rejection, Rejections
+from adapter.store import Rejection, Rejections, Users
 from adapter.webhooks.receive import Receiver, Verified, verified_from
 
 
@@ -36,10 +36,10 @@ def retry(
     """
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
-    with receiver.store.transaction() as leads:
-        kept = Rejections(leads.connection).of_source(source.name)
+    with receiver.store.transaction() as tx:
+        kept = Rejections(tx.connection).of_source(source.name)
         if not dry_run:
-            People(leads.connection).note("let_in", by=by, at=receiver.clock(), detail=source.name)
+            Users(tx.connection).record("let_in", by=by, at=receiver.clock(), detail=source.name)
     for rejection in kept:
         if not rejection.can_retry:
             counts["not_verifiable"] += 1
@@ -73,8 +73,8 @@ def _verified(rejection: Rejection, verifier: signatures.Verifier, settings: Set
 
 def _let_in(receiver: Receiver, source: Source, rejection: Rejection, verified: Verified) -> bool:
     receipt = receiver.receive(source, verified)
-    with receiver.store.transaction() as leads:
-        Rejections(leads.connection).remove(rejection.id)
+    with receiver.store.transaction() as tx:
+        Rejections(tx.connection).remove(rejection.id)
     return receipt.is_repeat
 
 

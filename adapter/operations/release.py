@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from adapter.bookings import precedence
-from adapter.bookings.fingerprints import Seen
+from adapter.bookings.fingerprints import Fingerprints
 from adapter.bookings.intake import SENTENCES
 from adapter.exceptions import NotPossible, Unreadable
 from adapter.mapping.engine import Community
@@ -23,7 +23,7 @@ from adapter.models import MOVES, AttemptOutcome, Booking, BookingState, Clock, 
 from adapter.parsing.datetimes import utc_from_local
 from adapter.propexo import appointment as fields
 from adapter.settings import Settings
-from adapter.store import Leads, NewBooking, People, Store
+from adapter.store import Database, NewBooking, Transaction, Users
 
 #: States from which a person may send a booking on its way again.
 RELEASABLE = (
@@ -50,7 +50,7 @@ class Repairs:
     """The acts of people, over one store."""
 
     def __init__(
-        self, settings: Settings, store: Store, sources: Mapping[str, Source], clock: Clock
+        self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
     ) -> None:
         self._settings = settings
         self._store = store
@@ -76,9 +76,9 @@ class Repairs:
         and its ``starts_at`` books a tour beside it: then that is what is returned. Raises
         :class:`NotPossible` with every reason, and then nothing is changed.
         """
-        seen, now = Seen(self._store.hash_key()), self._clock()
-        with self._store.transaction() as leads:
-            booking = leads.booking(booking_id)
+        seen, now = Fingerprints(self._store.hash_key()), self._clock()
+        with self._store.transaction() as tx:
+            booking = tx.booking(booking_id)
             if booking is None:
                 raise NotPossible(f"there is no booking {booking_id}")
             is_beside = _is_beside(booking, changes)
@@ -94,33 +94,33 @@ class Repairs:
             edited = dataclasses.replace(edited, person_keys=keys, asked_at=asked_at)
             self._check(edited, now, is_any_hour=is_any_hour)
             # Keys before rows, as everywhere: two that need both cannot wait for each other.
-            leads.lock_keys({*keys, *booking.person_keys})
-            if leads.booking(booking_id, lock=True) != booking:
+            tx.lock_keys({*keys, *booking.person_keys})
+            if tx.booking(booking_id, lock=True) != booking:
                 raise NotPossible(f"booking {booking_id} has changed just now: look at it again")
             note = functools.partial(
-                People(leads.connection).note, by=by, at=now, detail=", ".join(sorted(changes))
+                Users(tx.connection).record, by=by, at=now, detail=", ".join(sorted(changes))
             )
             if is_beside:
-                tour = self._book_beside(leads, edited, by, now)
+                tour = self._book_beside(tx, edited, by, now)
                 note("time_given", lead_id=tour.id)
                 return tour
-            self._check_order(leads, edited, now)
-            leads.edit_booking(edited)
+            self._check_order(tx, edited, now)
+            tx.edit_booking(edited)
             if booking.state is BookingState.UNKNOWN:
-                leads.deny_attempts(booking_id, now=now)
-            leads.move(booking_id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
-            leads.wake_lane(booking_id)
+                tx.deny_attempts(booking_id, now=now)
+            tx.move(booking_id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
+            tx.schedule_sender(booking_id)
             note("edited_and_released" if changes else "released", lead_id=booking_id)
         return edited
 
-    def _book_beside(self, leads: Leads, edited: Booking, by: str, now: dt.datetime) -> Booking:
+    def _book_beside(self, tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
         """A tour for a lead whose guest card stays what it is: one that waits gives way to it."""
-        event = leads.event(edited.event_id)
+        event = tx.event(edited.event_id)
         assert event is not None  # noqa: S101 - a booking has its event
-        booking_id = leads.next_id()
-        self._check_order(leads, dataclasses.replace(edited, id=booking_id), now)
+        booking_id = tx.next_id()
+        self._check_order(tx, dataclasses.replace(edited, id=booking_id), now)
         tour = NewBooking(
-            item=len(leads.bookings_of(event.id)),
+            item=len(tx.bookings_of(event.id)),
             kind=edited.kind,
             state=BookingState.PENDING,
             reason="time_given",
@@ -132,11 +132,11 @@ class Repairs:
             asked_at=edited.asked_at,
             person_keys=edited.person_keys,
         )
-        leads.insert_booking(event, tour, booking_id, now=now, by=by)
+        tx.insert_booking(event, tour, booking_id, now=now, by=by)
         # What is called off from now on is the tour.
-        leads.pass_claims_on(edited.id, booking_id)
-        leads.wake_lane(booking_id)
-        made = leads.booking(booking_id)
+        tx.reassign_claims(edited.id, booking_id)
+        tx.schedule_sender(booking_id)
+        made = tx.booking(booking_id)
         assert made is not None  # noqa: S101 - it was stored just now
         return made
 
@@ -223,9 +223,9 @@ class Repairs:
         zone = ZoneInfo(booking.timezone) if booking.timezone else None
         return "; ".join(implausible(at, zone, self._settings.policy, now))
 
-    def _check_order(self, leads: Leads, booking: Booking, now: dt.datetime) -> None:
-        others = leads.live_bookings_of(booking.person_keys, precedence.LIVE, except_id=booking.id)
-        verdict = precedence.judge(
+    def _check_order(self, tx: Transaction, booking: Booking, now: dt.datetime) -> None:
+        others = tx.live_bookings_of(booking.person_keys, precedence.LIVE, except_id=booking.id)
+        verdict = precedence.decide(
             event_id=0,
             starts_at=booking.starts_at,
             asked_at=booking.asked_at,
@@ -240,7 +240,7 @@ class Repairs:
         if verdict.reason is not None:
             raise NotPossible(SENTENCES[verdict.reason].format(verdict.because_of))
         for other in verdict.replaces:
-            leads.move(other, BookingState.SUPERSEDED, why="newer_request", now=now)
+            tx.move(other, BookingState.SUPERSEDED, why="newer_request", now=now)
 
     # --- confirm, discard
 
@@ -250,44 +250,44 @@ class Repairs:
         Raises :class:`NotPossible` where it is on its way, or no tour that could stand there.
         """
         now = self._clock()
-        with self._store.transaction() as leads:
-            booking = leads.booking(booking_id)
+        with self._store.transaction() as tx:
+            booking = tx.booking(booking_id)
             if booking is None:
                 raise NotPossible(f"there is no booking {booking_id}")
-            leads.lock_keys(booking.person_keys)
-            if leads.booking(booking_id, lock=True) != booking:
+            tx.lock_keys(booking.person_keys)
+            if tx.booking(booking_id, lock=True) != booking:
                 raise NotPossible(f"booking {booking_id} has changed just now: look at it again")
             if booking.state not in RELEASABLE:
                 raise NotPossible(f"booking {booking_id} is {booking.state}: nothing to confirm")
             if not may_confirm(booking):
                 raise NotPossible(f"booking {booking_id} is no tour: discard it when it is done")
             if booking.state is BookingState.UNKNOWN:
-                last = leads.attempts_of(booking_id)[-1]
-                leads.finish_attempt(last.id, AttemptOutcome.ACCEPTED, now=now, status=last.status)
-            _stop_what_waits(leads, booking, now)
-            leads.move(booking_id, BookingState.BOOKED, why="seen_in_knock", now=now, by=by)
-            leads.wake_siblings(booking_id)
-            People(leads.connection).note("confirmed", by=by, at=now, lead_id=booking_id)
+                last = tx.attempts_of(booking_id)[-1]
+                tx.finish_attempt(last.id, AttemptOutcome.ACCEPTED, now=now, status=last.status)
+            _stop_what_waits(tx, booking, now)
+            tx.move(booking_id, BookingState.BOOKED, why="seen_in_knock", now=now, by=by)
+            tx.wake_siblings(booking_id)
+            Users(tx.connection).record("confirmed", by=by, at=now, lead_id=booking_id)
 
     def discard(self, lead_id: int, reason: str, *, by: str) -> None:
         """Puts a booking or a held event aside. Raises :class:`NotPossible` where it cannot be."""
         now = self._clock()
-        with self._store.transaction() as leads:
-            booking = leads.booking(lead_id, lock=True)
+        with self._store.transaction() as tx:
+            booking = tx.booking(lead_id, lock=True)
             if booking is None:
-                if not leads.discard_event(lead_id, why=reason, by=by, now=now):
+                if not tx.discard_event(lead_id, why=reason, by=by, now=now):
                     raise NotPossible(f"{lead_id} is no booking, and no event that is held")
-            elif not leads.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
+            elif not tx.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
                 raise NotPossible(f"booking {lead_id} is {booking.state} and cannot be discarded")
-            People(leads.connection).note("discarded", by=by, at=now, lead_id=lead_id)
+            Users(tx.connection).record("discarded", by=by, at=now, lead_id=lead_id)
 
 
-def _stop_what_waits(leads: Leads, booking: Booking, now: dt.datetime) -> None:
+def _stop_what_waits(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
     """What still waits of the same person does not go out after a tour that stands in Knock.
 
     Raises :class:`NotPossible` where a newer request waits: Knock would cancel the confirmed tour.
     """
-    for other in leads.live_bookings_of(booking.person_keys, (BookingState.PENDING,)):
+    for other in tx.live_bookings_of(booking.person_keys, (BookingState.PENDING,)):
         is_tour = other.kind is Kind.APPOINTMENT
         if is_tour and booking.kind is Kind.PROSPECT:
             continue  # a tour beside a guest card is wanted
@@ -298,7 +298,7 @@ def _stop_what_waits(leads: Leads, booking: Booking, now: dt.datetime) -> None:
             )
         state = BookingState.DUPLICATE if is_same else BookingState.SUPERSEDED
         why = "same_person_and_time" if is_same else "newer_request"
-        leads.move(other.id, state, why=why, now=now)
+        tx.move(other.id, state, why=why, now=now)
 
 
 def why_not_release(booking: Booking) -> str | None:

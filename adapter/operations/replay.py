@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from adapter.bookings.fingerprints import Seen
-from adapter.bookings.intake import Intake
+from adapter.bookings.fingerprints import Fingerprints
+from adapter.bookings.intake import BookingPlanner
 from adapter.exceptions import NotPossible
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.mapping.engine.results import delivery_of
@@ -15,7 +15,7 @@ from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
 from adapter.settings import Settings
-from adapter.store import Leads, People, Store
+from adapter.store import Database, Transaction, Users
 
 #: Bookings of an event that a replay puts aside for what the mapping makes of it now.
 REPLAYED = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
@@ -41,7 +41,7 @@ class Replays:
     """Maps events again, over one store and the mappings of now."""
 
     def __init__(
-        self, settings: Settings, store: Store, sources: Mapping[str, Source], clock: Clock
+        self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
     ) -> None:
         self._settings = settings
         self._store = store
@@ -58,35 +58,35 @@ class Replays:
         ``forced_because``, the reason that the history keeps, only what is on its way is: what
         was booked is booked once more, and a past tour is held with what the mapping makes of it.
         """
-        seen, now = Seen(self._store.hash_key()), self._clock()
-        intake = Intake(seen, self._settings.policy.shared_contacts)
-        with self._store.transaction() as leads:
-            event = leads.event(event_id, lock=True)
+        seen, now = Fingerprints(self._store.hash_key()), self._clock()
+        intake = BookingPlanner(seen, self._settings.policy.shared_contacts)
+        with self._store.transaction() as tx:
+            event = tx.event(event_id, lock=True)
             if event is None:
                 raise NotPossible(f"there is no event {event_id}")
-            source, bookings = self._sources.get(event.source), leads.bookings_of(event_id)
+            source, bookings = self._sources.get(event.source), tx.bookings_of(event_id)
             mapped = Mapped(outcome=Outcome.HELD)
             if source is not None:
                 mapped = source.map(delivery_of(event), now=now)
             is_forced = forced_because is not None
             if not is_forced:
-                mapped = _without_settled(leads, seen, event, bookings, mapped)
+                mapped = _without_settled(tx, seen, event, bookings, mapped)
             refusal = _refusal(event, source, bookings, mapped, is_forced=is_forced)
             if refusal is None and not is_forced and _is_past(mapped, now):
                 refusal = "its tour has passed"
             difference = _difference(event, refusal, bookings, mapped, is_forced=is_forced)
             if refusal is None and source is not None and not dry_run:
                 for booking in bookings:
-                    leads.move(booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by)
-                leads.reopen_event(event_id, why=forced_because or "replayed", by=by, now=now)
-                intake.keep(leads, event, mapped, source.hash, now, is_forced=is_forced)
+                    tx.move(booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by)
+                tx.reopen_event(event_id, why=forced_because or "replayed", by=by, now=now)
+                intake.apply(tx, event, mapped, source.hash, now, is_forced=is_forced)
                 act = "replayed_by_force" if is_forced else "replayed"
-                People(leads.connection).note(act, by=by, at=now, lead_id=event_id)
+                Users(tx.connection).record(act, by=by, at=now, lead_id=event_id)
         return difference
 
 
 def _without_settled(
-    leads: Leads, seen: Seen, event: Event, bookings: tuple[Booking, ...], mapped: Mapped
+    tx: Transaction, seen: Fingerprints, event: Event, bookings: tuple[Booking, ...], mapped: Mapped
 ) -> Mapped:
     """The items whose bookings still wait, where others of the same webhook are settled."""
     if not any(map(_is_settled, bookings)):
@@ -97,7 +97,7 @@ def _without_settled(
         if item.dedupe_key is None:
             return False
         digest = seen.item(event.source, item.dedupe_key)
-        return leads.lead_of_claim(event.source, digest) in waiting
+        return tx.event_of_claim(event.source, digest) in waiting
 
     return dataclasses.replace(mapped, items=tuple(filter(waits, mapped.items)))
 

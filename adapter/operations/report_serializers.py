@@ -85,10 +85,10 @@ def overview_as_dict(overview: Overview) -> dict[str, Any]:
 def group_as_dict(group: Group) -> dict[str, Any]:
     """A group as plain data."""
     return {
-        "group": group.trouble.key,
-        **dataclasses.asdict(group.trouble),
+        "group": group.issue.key,
+        **dataclasses.asdict(group.issue),
         "leads": group.leads,
         "soonest_tour_at": serializers.utc(group.soonest_at),
         "oldest_at": serializers.utc(group.oldest_at),
-        **dataclasses.asdict(advice_for(group.trouble)),
+        **dataclasses.asdict(advice_for(group.issue)),
     }

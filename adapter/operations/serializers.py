@@ -5,7 +5,7 @@ import json
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from adapter.models import Attempt, Booking, Change, Event, Story
+from adapter.models import Attempt, Booking, Change, Event, LeadHistory
 
 
 def utc(at: dt.datetime | None) -> str | None:
@@ -90,12 +90,12 @@ def change_as_dict(change: Change) -> dict[str, Any]:
     }
 
 
-def story_as_dict(story: Story) -> dict[str, Any]:
+def story_as_dict(story: LeadHistory) -> dict[str, Any]:
     """One lead's whole story as plain data."""
     attempts = [attempt for booking in story.bookings for attempt in story.attempts[booking.id]]
     return {
         "event": event_as_dict(story.event) | {"body": _body_text(story.event)},
-        "repeats": story.repeats,
+        "repeats": story.duplicates,
         "bookings": [booking_as_dict(booking) for booking in story.bookings],
         "attempts": [attempt_as_dict(attempt) for attempt in attempts],
         "history": [change_as_dict(change) for change in story.history],

@@ -8,12 +8,12 @@ from typing import Final
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from adapter import signatures
-from adapter.bookings.fingerprints import key_of
+from adapter.bookings.fingerprints import lock_key
 from adapter.exceptions import NotPossible, SignInRefused
 from adapter.models import Clock
 from adapter.settings import ROLES, Settings, is_user_name
-from adapter.store import SIGN_IN_WINDOW, People, Store, User
-from adapter.webhooks.client_ip import limited_as
+from adapter.store import SIGN_IN_WINDOW, Database, User, Users
+from adapter.webhooks.client_ip import rate_limit_key
 
 #: So many failures lock: of one name from one address, from one address, of one name.
 MOST_OF_BOTH: Final = 5
@@ -30,15 +30,15 @@ LOCAL: Final = User(name="local", role="operate", password="")
 class SignIn:
     """Names and passwords, over one store and the settings."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
         self._store = store
         self._clock = clock
 
     def users(self) -> dict[str, User]:
         """Everybody who may sign in; the environment's word goes before the database's."""
-        with self._store.transaction() as leads:
-            found = {user.name: user for user in People(leads.connection).users()}
+        with self._store.transaction() as tx:
+            found = {user.name: user for user in Users(tx.connection).users()}
         given = {
             name: User(name=name, role=role, password=password)
             for name, (role, password) in self._settings.users.items()
@@ -60,10 +60,10 @@ class SignIn:
             raise SignInRefused("This name and password do not belong together.")
         # Those of the name alone stay: whoever else guesses at it goes on being counted.
         own = [who.hex() for who, most in whos.items() if most == MOST_OF_BOTH]
-        with self._store.transaction() as leads:
-            people = People(leads.connection)
+        with self._store.transaction() as tx:
+            people = Users(tx.connection)
             people.forget_failures(own, noted)
-            people.note("signed_in", by=user.name, at=now)
+            people.record("signed_in", by=user.name, at=now)
         return user
 
     def _note_try(self, whos: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
@@ -72,9 +72,9 @@ class SignIn:
         The numbers of the notes, to be taken back. Raises :class:`SignInRefused` where it locks.
         """
         names = {who.hex(): most for who, most in whos.items()}
-        with self._store.transaction() as leads:
-            people = People(leads.connection)
-            people.lock([key_of(who) for who in whos])
+        with self._store.transaction() as tx:
+            people = Users(tx.connection)
+            people.lock([lock_key(who) for who in whos])
             failures = people.failures([*names], now - SIGN_IN_WINDOW)
             if any(failures.get(who, 0) >= most for who, most in names.items()):
                 raise SignInRefused("Too many tries. Wait a quarter of an hour.")
@@ -92,25 +92,25 @@ class SignIn:
     def add(self, name: str, password: str, role: str, *, by: str) -> None:
         """Lets somebody sign in. Raises :class:`NotPossible` with the reason."""
         user, now = new_user(name, password, role), self._clock()
-        with self._store.transaction() as leads:
-            people = People(leads.connection)
+        with self._store.transaction() as tx:
+            people = Users(tx.connection)
             people.add_user(user, now=now)
-            people.note("user_added", by=by, at=now, detail=f"{name} {role}")
+            people.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def remove(self, name: str, *, by: str) -> bool:
         """Lets somebody sign in no more; False where nobody of that name was added."""
-        with self._store.transaction() as leads:
-            people = People(leads.connection)
+        with self._store.transaction() as tx:
+            people = Users(tx.connection)
             role = people.remove_user(name)
             if role is not None:
-                people.note("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
+                people.record("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
         return role is not None
 
     def _whos(self, name: str, client: str | None) -> Mapping[bytes, int]:
         """What failures are counted under, as keyed hashes, and how many of them lock."""
         texts = {f"name\0{name}": MOST_OF_NAME}
         if client is not None:
-            address = limited_as(client)
+            address = rate_limit_key(client)
             texts[f"both\0{name}\0{address}"] = MOST_OF_BOTH
             texts[f"address\0{address}"] = MOST_OF_ADDRESS
         key = self._store.hash_key()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from adapter.settings import Settings
-from adapter.store import Figures, Group, Rejections, Sending, Store, Waiting
+from adapter.store import Database, Group, Rejections, ReviewQueue, Sending, Stats
 
 #: What people call the states, in the order of a chart.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
@@ -73,21 +73,21 @@ class Overview:
 
 
 def overview_of(
-    store: Store, names: Iterable[str], settings: Settings, now: dt.datetime
+    store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Overview:
     """How things stand at ``now``. ``names`` are the sources that there are."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     begin = hour - DAY + dt.timedelta(hours=1)
-    with store.transaction() as leads:
-        figures = Figures(leads.connection)
+    with store.transaction() as tx:
+        figures = Stats(tx.connection)
         rows = figures.outcomes(begin)
-        groups = Waiting(leads.connection).groups(now)
+        groups = ReviewQueue(tx.connection).groups(now)
         facts = _Facts(
             arrivals=figures.arrivals(now - DAY),
             usual=figures.usual(now - DAY, now),
             last=figures.last_arrivals(names),
             within={row["source"]: row for row in figures.booked_within(now - DAY)},
-            rejections=Rejections(leads.connection).counts(),
+            rejections=Rejections(tx.connection).counts(),
         )
         sending = figures.sending(now)
     return Overview(

@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 from adapter.exceptions import Unreadable
-from adapter.parsing.text import CAP_NUMBER, words
+from adapter.parsing.text import CAP_NUMBER, clean_text
 
 #: Token → what strptime calls it, what it says, and how many digits it has (0: any number,
 #: None: it is a word).
@@ -64,7 +64,7 @@ class Format:
 
         A fraction after ``ss`` is dropped. Raises :class:`~adapter.exceptions.Unreadable`.
         """
-        text = words(text, CAP_NUMBER)
+        text = clean_text(text, CAP_NUMBER)
         try:
             if self.text in EPOCHS:
                 return _datetime_from_epoch(text, EPOCHS[self.text])

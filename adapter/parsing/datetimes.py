@@ -9,7 +9,7 @@ from typing import Final
 
 from adapter.exceptions import Unreadable
 from adapter.parsing.date_formats import Format, compile_format
-from adapter.parsing.text import CAP_NUMBER, words
+from adapter.parsing.text import CAP_NUMBER, clean_text
 
 #: A year outside is a typing error or a filler.
 YEARS: Final = range(2000, 2101)
@@ -65,7 +65,7 @@ def certain_instant(value: object) -> dt.datetime:
 
     Raises :class:`Unreadable` for all others.
     """
-    text = words(value, CAP_NUMBER)
+    text = clean_text(value, CAP_NUMBER)
     if text.isascii() and text.isdigit():
         form = compile_format("epoch" if len(text) <= 10 else "epoch_ms")
         return read_instant(value, formats=[form], zone=zoneinfo.ZoneInfo("UTC")).at
@@ -90,7 +90,7 @@ def read_instant(
 
     Raises :class:`Unreadable`.
     """
-    text = words(value, CAP_NUMBER)
+    text = clean_text(value, CAP_NUMBER)
     for form in formats:
         if not (form.has_date and form.has_time):
             raise Unreadable(f"the format {form.text} does not say both a date and a time")
@@ -110,7 +110,7 @@ def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
 
     Raises :class:`Unreadable`.
     """
-    text = words(value, CAP_NUMBER)
+    text = clean_text(value, CAP_NUMBER)
     if not formats and _ISO_DATE.fullmatch(text):
         read = _from_iso(text)
     else:

@@ -24,7 +24,7 @@ MOST_EACH: Final = 10_000
 TOO_MANY: Final = f"more than {MOST_EACH:,} items"
 
 
-class Absent(enum.Enum):
+class Missing(enum.Enum):
     """What a path gives where there is nothing: not even null."""
 
     ABSENT = "absent"
@@ -33,7 +33,7 @@ class Absent(enum.Enum):
         return False
 
 
-ABSENT: Final = Absent.ABSENT
+MISSING: Final = Missing.ABSENT
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset(
         if part not in data:
             if part.isdigit() or EACH in parts:
                 break
-            return ABSENT
+            return MISSING
         data = data[part]
         depth += 1
     else:
@@ -106,10 +106,10 @@ def _read(data: object, parts: Iterable[tuple[int, str]], quoted: frozenset[int]
         else:
             index = int(part) if number not in quoted and _is_index(part) else None
             steps = (_step(value, part, index) for value in found)
-            found = [value for value in steps if value is not ABSENT]
+            found = [value for value in steps if value is not MISSING]
     if many:
         return found
-    return found[0] if found else ABSENT
+    return found[0] if found else MISSING
 
 
 def _all_of(values: Iterable[object]) -> list[Any]:
@@ -134,13 +134,13 @@ def _each(value: object) -> list[Any]:
 
 def _step(value: object, part: str, index: int | None) -> Any:
     if isinstance(value, list) and index is not None:
-        return value[index] if index < len(value) else ABSENT
+        return value[index] if index < len(value) else MISSING
     value = _unwrapped(value)
     if isinstance(value, Mapping) and part in value:
         return value[part]
-    if index == 0 and value is not ABSENT and value is not None:
+    if index == 0 and value is not MISSING and value is not None:
         return value  # the sender wraps several in a list, and one in nothing
-    return ABSENT
+    return MISSING
 
 
 def _unwrapped(value: object) -> Any:
@@ -151,28 +151,28 @@ def _unwrapped(value: object) -> Any:
         return value
     if value:
         raise Unreadable(SEVERAL)
-    return ABSENT
+    return MISSING
 
 
-def only(value: object) -> Any:
+def unwrap_single(value: object) -> Any:
     """A value, or the one item of a list of one; nothing for an empty list.
 
     Raises :class:`Unreadable` for a list of several.
     """
     found = _unwrapped(value)
-    return None if found is ABSENT else found
+    return None if found is MISSING else found
 
 
 #: A place in a payload: keys and indexes, from the top.
-Spot = tuple[str | int, ...]
+Location = tuple[str | int, ...]
 
 
-def spots(data: object, path: Path) -> list[tuple[Spot, Any]]:
+def locate(data: object, path: Path) -> list[tuple[Location, Any]]:
     """Every place that the path leads to in ``data``, with what stands there; none: no place.
 
     The same steps as :func:`read` takes, with the way that they went.
     """
-    found: list[tuple[Spot, Any]] = [((), data)]
+    found: list[tuple[Location, Any]] = [((), data)]
     for number, part in enumerate(path.parts):
         if part == EACH and number not in path.quoted:
             found = [step for way, value in found for step in _located_each(way, value)]
@@ -184,13 +184,13 @@ def spots(data: object, path: Path) -> list[tuple[Spot, Any]]:
     return found
 
 
-def _located_each(way: Spot, value: Any) -> list[tuple[Spot, Any]]:
+def _located_each(way: Location, value: Any) -> list[tuple[Location, Any]]:
     if isinstance(value, list):
         return [((*way, number), item) for number, item in enumerate(value)]
     return [] if value is None else [(way, value)]
 
 
-def _located(way: Spot, value: Any, part: str, index: int | None) -> list[tuple[Spot, Any]]:
+def _located(way: Location, value: Any, part: str, index: int | None) -> list[tuple[Location, Any]]:
     if isinstance(value, list) and index is not None:
         return [((*way, index), value[index])] if index < len(value) else []
     while isinstance(value, list) and len(value) == 1:
@@ -200,14 +200,14 @@ def _located(way: Spot, value: Any, part: str, index: int | None) -> list[tuple[
     return [(way, value)] if index == 0 and not isinstance(value, list) else []
 
 
-def near(data: object, path: Path) -> str | None:
+def closest_key(data: object, path: Path) -> str | None:
     """A name that stands where the path fails and looks like the one that is missing."""
     for number, part in enumerate(path.parts):
         try:
             found = read(data, [part], frozenset({0}) if number in path.quoted else frozenset())
         except Unreadable:
             return None
-        if found is ABSENT or found == []:
+        if found is MISSING or found == []:
             return _resembling(data, part)
         data = found
         if isinstance(data, list) and data:
@@ -234,7 +234,7 @@ def change(data: Any, path: Path, value: object) -> None:
     *way, last = path.parts
     for part in way:
         found = read(data, [part])
-        if found is ABSENT or found is None:
+        if found is MISSING or found is None:
             found = {}
             _put(data, part, found)
         data = found
@@ -245,7 +245,7 @@ def _put(data: Any, part: str, value: object) -> None:
     if isinstance(data, list) and _is_index(part) and int(part) <= len(data):
         data[int(part) : int(part) + 1] = [value]
         return
-    data = only(data)
+    data = unwrap_single(data)
     if not isinstance(data, dict):
         raise Unreadable(f"nothing can be changed at {part!r}: there is no object")
     data[part] = value

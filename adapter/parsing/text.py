@@ -25,7 +25,7 @@ MOST_MARKS: Final = 30
 _HARMFUL: Final = frozenset({"Cc", "Cf", "Co", "Cs"})
 
 
-def words(value: object, cap: int) -> str:
+def clean_text(value: object, cap: int) -> str:
     """What a text or a number says: NFC, without invisible characters, in one line.
 
     Raises :class:`Unreadable` for anything else, for a number that is not finite, and for more
@@ -58,14 +58,14 @@ def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
     return _is_blank(value, blanks)
 
 
-def items(value: object) -> list[object]:
+def as_items(value: object) -> list[object]:
     """The items of a list, at most 50, without the empty ones; any other value is the one item."""
     if not isinstance(value, list):
         value = [value]
     return [item for item in value[:CAP_ITEMS] if not is_empty(item)]
 
 
-def one(value: object) -> object:
+def single_value(value: object) -> object:
     """The item of a list of one, as XML and some form builders wrap it; else the value itself."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
@@ -78,7 +78,7 @@ def _is_blank(value: object, blanks: Collection[str]) -> bool:
     if type(value) is str and not blanks and value.isprintable():
         return not value.strip()  # what words() comes to, ten times as fast; most values are this
     try:
-        text = words(value, CAP_TEXT)
+        text = clean_text(value, CAP_TEXT)
     except Unreadable:
         return False
     return not text or text in blanks

@@ -5,7 +5,7 @@ import zoneinfo
 from typing import Final
 
 from adapter.exceptions import Unreadable
-from adapter.parsing.text import CAP_NUMBER, words
+from adapter.parsing.text import CAP_NUMBER, clean_text
 
 #: Names of Microsoft Windows for the Americas, Europe and UTC, with the zone that Unicode's
 #: CLDR calls primary (``windowsZones``, territory 001).
@@ -145,7 +145,7 @@ def zone_from_name(name: object) -> zoneinfo.ZoneInfo:
 
     ``EST`` and ``MST`` are refused: they do not say whether summer time is kept.
     """
-    text = words(name, CAP_NUMBER)
+    text = clean_text(name, CAP_NUMBER)
     known = WINDOWS.get(text) or RAILS.get(text) or text
     # Only a listed name reaches ZoneInfo, which opens a file by it.
     if known in _ABBREVIATIONS or known not in _iana_names():

@@ -16,7 +16,7 @@ from adapter.models import Clock
 from adapter.propexo.client import INTEGRATIONS_PATH, Propexo
 from adapter.propexo.responses import Page
 from adapter.settings import Settings
-from adapter.store import GateRow, Store
+from adapter.store import Database, RateLimiter
 
 COMMUNITIES_PATH: Final = "/crm/v1/communities/"
 
@@ -43,7 +43,7 @@ VENDOR: Final = "KNOCK"
 Read = Callable[[str, Mapping[str, str]], Page]
 
 
-class PacedReads:
+class RateLimitedReads:
     """Pages of lists, each with a place in the rate that all workers keep together.
 
     Without a store nobody else calls from here, and the calls are spread evenly.
@@ -53,7 +53,7 @@ class PacedReads:
         self,
         propexo: Propexo,
         settings: Settings,
-        store: Store | None,
+        store: Database | None,
         clock: Clock,
         pause: Callable[[float], object],
     ) -> None:
@@ -77,8 +77,8 @@ class PacedReads:
         """Takes a place in the rate; or says when to come back."""
         now = self._clock()
         if self._store is not None:
-            with self._store.transaction() as leads:
-                return GateRow(leads.connection).try_read(now, self._limit)
+            with self._store.transaction() as tx:
+                return RateLimiter(tx.connection).try_read(now, self._limit)
         if now < self._next_at:
             return self._next_at
         self._next_at = now + dt.timedelta(minutes=1) / self._limit

@@ -68,7 +68,7 @@ class Server:
 
 
 def serve(app: Flask, *, host: str, port: int, announce: Callable[[str], object]) -> None:
-    """Serves until SIGINT or SIGTERM; ``announce`` gets the address once calls are taken."""
+    """Serves until SIGINT or SIGTERM; ``notify`` gets the address once calls are taken."""
     # Blocked before the threads start, so that every one of them leaves the signals to sigwait.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:

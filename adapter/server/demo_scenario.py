@@ -18,7 +18,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from adapter.exceptions import ConfigurationError
-from adapter.mapping.authoring.install import Served, adopt
+from adapter.mapping.authoring.install import CommunityLink, install_mapping
 from adapter.mapping.gallery import gallery_of
 from adapter.mapping.registry import load, load_one
 from adapter.mapping.source import Source
@@ -26,7 +26,7 @@ from adapter.models import Booking, BookingState, Event
 from adapter.operations import serializers
 from adapter.server.supervisor import Supervisor, free_port
 from adapter.settings import Settings, settings_from
-from adapter.store import Store
+from adapter.store import Database
 from adapter.webhooks import signed_client
 
 #: How long the bookings may take.
@@ -129,11 +129,11 @@ def _mappings_in(folder: Path, base: Settings) -> Path:
     """A copy of the mappings, and a chatbot of the gallery added to it."""
     mappings, gallery = folder / "mappings", gallery_of(base.mappings_dir)
     shutil.copytree(base.mappings_dir, mappings, ignore=shutil.ignore_patterns(gallery.name))
-    served = Served(
+    served = CommunityLink(
         key="maple-court", known_as=["maple-court"], attribution_id="att_chatbot_demo", ids={}
     )
     chosen = load_one(gallery, GALLERY_CHATBOT, base.policy)
-    adopt(chosen, CHATBOT, mappings, [served], None, base.policy)
+    install_mapping(chosen, CHATBOT, mappings, [served], None, base.policy)
     return mappings
 
 
@@ -145,7 +145,7 @@ def show(say: Say) -> Shown:
 
 
 def _show(supervisor: Supervisor, folder: Path, say: Say) -> Shown:
-    with supervisor.running(), Store(supervisor.database_url, size=2) as store:
+    with supervisor.running(), Database(supervisor.database_url, size=2) as store:
         say(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>\n")
         sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
         now = dt.datetime.now(dt.UTC)
@@ -255,7 +255,7 @@ def spring_forward(after: dt.date, zone: ZoneInfo) -> dt.date:
     raise LookupError(f"the clocks of {zone} never go forward")
 
 
-def _settled(supervisor: Supervisor, store: Store) -> tuple[list[Event], list[Booking]]:
+def _settled(supervisor: Supervisor, store: Database) -> tuple[list[Event], list[Booking]]:
     """Events and bookings, oldest first, when nothing moves any more."""
     deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=PATIENCE_SECONDS)
     events: list[Event] = []
@@ -263,8 +263,8 @@ def _settled(supervisor: Supervisor, store: Store) -> tuple[list[Event], list[Bo
 
     def done() -> bool:
         nonlocal events, bookings
-        with store.transaction() as leads:
-            events, bookings = leads.events()[::-1], leads.bookings()[::-1]
+        with store.transaction() as tx:
+            events, bookings = tx.events()[::-1], tx.bookings()[::-1]
         waiting = [one for one in events if one.state == "received"]
         waiting += [one for one in bookings if one.state not in _ENDS]  # type: ignore[misc]
         return not waiting or dt.datetime.now(dt.UTC) > deadline

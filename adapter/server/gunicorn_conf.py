@@ -39,7 +39,7 @@ _held: Mapping[str, Source] | None = None
 #: A worker that took a connection leaves the next one to the others for so long. Who is awake would
 #: take a whole burst otherwise, and connections stay where they are: one worker would have them all
 #: and the others none.
-MODESTY_SECONDS = 0.001
+ACCEPT_BACKOFF_SECONDS = 0.001
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
@@ -48,27 +48,27 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._began: dict[Any, float] = {}
-        self._rests_until = 0.0
-        self._declined = False
+        self._backoff_until = 0.0
+        self._paused = False
 
     def accept(self, listener: Any) -> None:
         """Takes one connection, and leaves the next one to the other workers first."""
         super().accept(listener)
         if self.cfg.workers > 1:
-            self._rests_until = time.monotonic() + MODESTY_SECONDS
+            self._backoff_until = time.monotonic() + ACCEPT_BACKOFF_SECONDS
             self.set_accept_enabled(False)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
         """Gunicorn asks each time around; a worker that rests declines."""
-        self._declined = enabled and self._rest() > 0
-        super().set_accept_enabled(enabled and not self._declined)
+        self._paused = enabled and self._backoff_remaining() > 0
+        super().set_accept_enabled(enabled and not self._paused)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Waits for what is to be done, at most until the rest is over."""
-        super().wait_for_and_dispatch_events(self._rest() if self._declined else timeout)
+        super().wait_for_and_dispatch_events(self._backoff_remaining() if self._paused else timeout)
 
-    def _rest(self) -> float:
-        return max(0.0, self._rests_until - time.monotonic())
+    def _backoff_remaining(self) -> float:
+        return max(0.0, self._backoff_until - time.monotonic())
 
     def handle(self, conn: Any) -> Any:
         """One request, in a thread."""
@@ -116,7 +116,7 @@ def when_ready(server: Any) -> None:
 
 
 def _renew(server: Any) -> None:
-    found = hot_reload.renewed(lambda: _loaded(settings_from()))
+    found = hot_reload.reload_or_keep(lambda: _loaded(settings_from()))
     if found is not None:
         _hold(found)
         server.reload()
@@ -125,7 +125,7 @@ def _renew(server: Any) -> None:
 def _loaded(settings: Settings) -> Mapping[str, Source]:
     """All sources, each with its secrets at hand. Raises ConfigurationError."""
     found = registry.load(settings.mappings_dir, settings.policy)
-    endpoints.entrances_from(found, settings)
+    endpoints.build_endpoints(found, settings)
     return found
 
 

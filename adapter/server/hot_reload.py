@@ -14,10 +14,10 @@ MOST_FILES: Final = 10_000
 
 Made = TypeVar("Made")
 #: Modification time in nanoseconds and size in bytes, by path.
-Print = dict[str, tuple[int, int]]
+Snapshot = dict[str, tuple[int, int]]
 
 
-def renewed(make: Callable[[], Made]) -> Made | None:
+def reload_or_keep(make: Callable[[], Made]) -> Made | None:
     """What ``make`` loads anew; None, with each of its problems in the log, where it refuses."""
     try:
         made = make()
@@ -25,23 +25,23 @@ def renewed(make: Callable[[], Made]) -> Made | None:
         for line in str(exc).splitlines():
             log.error("mappings_refused", extra={"problem": line})  # noqa: TRY400 - the text is all
         return None
-    log.info("mappings_renewed")
+    log.info("mappings_reloaded")
     return made
 
 
-class Folder:
+class FolderWatcher:
     """A folder whose files are looked at now and then."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._taken = self._last = print_of(path)
+        self._taken = self._last = snapshot_of(path)
 
     def has_changed(self) -> bool:
         """Whether files are others than at the last yes, and the same as at the last look.
 
         A file that is being written is left alone until it rests.
         """
-        now = print_of(self.path)
+        now = snapshot_of(self.path)
         rests, self._last = now == self._last, now
         if not rests or now == self._taken:
             return False
@@ -49,9 +49,9 @@ class Folder:
         return True
 
 
-def print_of(folder: Path) -> Print:
+def snapshot_of(folder: Path) -> Snapshot:
     """What tells two states of a folder apart without reading its files."""
-    found: Print = {}
+    found: Snapshot = {}
     for file, _ in zip(sorted(folder.rglob("*")), range(MOST_FILES), strict=False):
         try:
             seen = file.stat()

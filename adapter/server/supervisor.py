@@ -33,11 +33,11 @@ LONGEST_PAUSE_SECONDS = 10.0
 #: A part that was killed more often than this while the others start does not come up.
 REVIVALS = 3
 
-Say = Callable[[str], object]
+Echo = Callable[[str], object]
 
 
 @dataclasses.dataclass
-class Part:
+class ChildProcess:
     """One process that is kept alive."""
 
     name: str
@@ -48,7 +48,7 @@ class Part:
     pause_seconds: float = 0.0
     revivals: int = 0
 
-    def keep_alive(self, say: Say) -> None:
+    def keep_alive(self, say: Echo) -> None:
         """Starts it where it does not run; one that keeps dying is given growing pauses."""
         if self.living is not None:
             return
@@ -70,7 +70,7 @@ class Part:
         return self.process if self.process and self.process.poll() is None else None
 
     @property
-    def gave_up(self) -> bool:
+    def is_crash_looping(self) -> bool:
         """Whether it ended by itself, or was killed again and again: another start is no use."""
         code = None if self.process is None else self.process.poll()
         return code is not None and (code >= 0 or self.revivals >= REVIVALS)
@@ -126,13 +126,13 @@ def web_command(settings: Settings) -> list[str]:
 class Supervisor:
     """Runs the parts that one environment describes."""
 
-    def __init__(self, environ: Mapping[str, str], say: Say) -> None:
+    def __init__(self, environ: Mapping[str, str], say: Echo) -> None:
         self.settings = settings_from(environ)
         self._say = say
         # As they are before anything reads them: what changes later is seen.
-        self._mappings = hot_reload.Folder(self.settings.mappings_dir)
+        self._mappings = hot_reload.FolderWatcher(self.settings.mappings_dir)
         self._environ = dict(environ)
-        self._parts: list[Part] = []
+        self._parts: list[ChildProcess] = []
         self._postgres: EmbeddedServer | None = None
         if self.settings.database_url is None:
             self._postgres = EmbeddedServer(self.settings.data_dir)
@@ -233,7 +233,7 @@ class Supervisor:
 
     def _start(self, stopped: Callable[[], bool]) -> None:
         if self._postgres is not None:
-            postgres = Part("postgres", self._start_postgres, stop_signal=signal.SIGINT)
+            postgres = ChildProcess("postgres", self._start_postgres, stop_signal=signal.SIGINT)
             self._parts.append(postgres)
             postgres.keep_alive(self._say)
         for name in store.migrate(self.database_url):
@@ -269,7 +269,7 @@ class Supervisor:
         def start() -> "subprocess.Popen[bytes]":
             return child_processes.popen(command, env=environ, stdin=subprocess.DEVNULL)
 
-        part = Part(name, start)
+        part = ChildProcess(name, start)
         self._parts.append(part)
         part.keep_alive(self._say)
 
@@ -282,7 +282,7 @@ class Supervisor:
         while not stopped() and not _answers(url):
             # The others stand on the first one that is down, and may have ended for that.
             down = next((part for part in self._parts if part.living is None), None)
-            if (down and down.gave_up) or time.monotonic() > deadline:
+            if (down and down.is_crash_looping) or time.monotonic() > deadline:
                 culprit = down.name if down else name
                 raise ConfigurationError(f"{culprit} did not start; what it said stands above")
             self._keep_alive()

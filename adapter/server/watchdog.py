@@ -17,7 +17,7 @@ TICK_SECONDS = 1.0
 DEAD = 70
 
 
-class Pulse:
+class Watchdog:
     """Ends the process when one of its parts has shown no life for ``limit_seconds``.
 
     The time is counted in ticks of its own thread, not by a clock: a process that was frozen as a
@@ -35,7 +35,7 @@ class Pulse:
         self._left: float | None = None
         self._end = end
 
-    def beat(self, part: str) -> None:
+    def heartbeat(self, part: str) -> None:
         """A part is alive."""
         self._silent[part] = 0
 
@@ -45,7 +45,7 @@ class Pulse:
 
     def watch(self) -> None:
         """Begins to watch, in a thread that does not keep the process alive."""
-        threading.Thread(target=self._run, name="pulse", daemon=True).start()
+        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def tick(self) -> None:
         """One tick has passed."""
@@ -58,7 +58,7 @@ class Pulse:
         for part in self._silent:
             self._silent[part] += 1
             if self._silent[part] > self._limit:
-                log.critical("part_is_dead", extra={"part": part})
+                log.critical("process_is_stuck", extra={"part": part})
                 self._end(DEAD)
 
     def _run(self) -> None:

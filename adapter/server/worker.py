@@ -14,7 +14,7 @@ from adapter.exceptions import StoreUnavailable
 from adapter.mapping import registry
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
-from adapter.server.watchdog import Pulse
+from adapter.server.watchdog import Watchdog
 from adapter.store import RECONNECT_SECONDS, Task, check_reachable, queue_pool
 
 log = logging.getLogger(__name__)
@@ -59,9 +59,9 @@ class _Worker:
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        self._pulse = Pulse(("recovery", "tasks"), max(DEAD_SECONDS, slowest))
+        self._watchdog = Watchdog(("recovery", "tasks"), max(DEAD_SECONDS, slowest))
         #: What shows that the threads of the tasks live, until one of them takes it up.
-        self._feeler: asyncio.Future[None] | None = None
+        self._probe: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -70,12 +70,12 @@ class _Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._renew)
-        self._pulse.watch()
+        self._watchdog.watch()
         pause = 0.5
         while not self._stopping.is_set():
             began = loop.time()
             await self._run_once()
-            self._show_life(loop)  # also while PostgreSQL is away
+            self._heartbeat(loop)  # also while PostgreSQL is away
             pause = 0.5 if loop.time() - began > LONGEST_PAUSE_SECONDS else pause * 2
             pause = min(pause, LONGEST_PAUSE_SECONDS)
             await self._pause(pause)
@@ -84,7 +84,7 @@ class _Worker:
         """Asks once; a second signal changes nothing, so that the first can finish its work."""
         if not self._stopping.is_set():
             self._stopping.set()
-            self._pulse.stop_within(GRACE_SECONDS + FORCE_SECONDS)
+            self._watchdog.stop_within(GRACE_SECONDS + FORCE_SECONDS)
             self._pipeline.sender.stopping.set()
             if self._running is not None:
                 self._running.cancel()
@@ -92,7 +92,9 @@ class _Worker:
     def _renew(self) -> None:
         """Takes up new mappings; a wrong set is told, and the old one stays."""
         settings = self._pipeline.settings
-        found = hot_reload.renewed(lambda: registry.load(settings.mappings_dir, settings.policy))
+        found = hot_reload.reload_or_keep(
+            lambda: registry.load(settings.mappings_dir, settings.policy)
+        )
         if found is not None:
             self._pipeline.sources = found  # in one step: no task sees half of a set
 
@@ -138,17 +140,17 @@ class _Worker:
                     TimeoutError,
                     procrastinate.exceptions.ConnectorException,
                 ):
-                    log.warning("recovery_put_off")
+                    log.warning("recovery_postponed")
                 except Exception:
                     log.exception("recovery_failed")
-                self._show_life(loop)
+                self._heartbeat(loop)
                 await asyncio.sleep(RECOVERY_SECONDS)
 
-    def _show_life(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _heartbeat(self, loop: asyncio.AbstractEventLoop) -> None:
         """Recovery came round; and one of the threads that run tasks is asked to show its life."""
-        self._pulse.beat("recovery")
-        if self._feeler is None or self._feeler.done():
-            self._feeler = loop.run_in_executor(None, self._pulse.beat, "tasks")
+        self._watchdog.heartbeat("recovery")
+        if self._probe is None or self._probe.done():
+            self._probe = loop.run_in_executor(None, self._watchdog.heartbeat, "tasks")
 
     async def _work(self, queue: procrastinate.App) -> None:
         log.info("worker_started", extra={"concurrency": self._concurrency})
@@ -180,7 +182,7 @@ def queue_for(pipeline: Pipeline) -> procrastinate.App:
         Task.SEND: pipeline.sender.send_due,
         Task.WAKE: pipeline.sender.wake,
         Task.FOLLOW_UP: pipeline.follower.follow_up,
-        Task.LOOK_FOR: pipeline.follower.look_for,
+        Task.LOOK_FOR: pipeline.follower.reconcile,
     }
     for task, step in steps.items():
         queue.task(name=task.value)(functools.partial(_run_step, pipeline, task, step))
@@ -201,11 +203,11 @@ def _run_step(
     try:
         step(row_id)
     except StoreUnavailable:
-        log.warning("step_put_off", extra={"task": task, "row_id": row_id})
-        _despite_the_store(lambda: pipeline.look_later(task, row_id))
+        log.warning("step_postponed", extra={"task": task, "row_id": row_id})
+        _despite_the_store(lambda: pipeline.retry_later(task, row_id))
     except Exception as exc:
         log.exception("step_failed", extra={"task": task, "row_id": row_id}, exc_info=exc)
-        _despite_the_store(lambda: pipeline.give_up(task, row_id))
+        _despite_the_store(lambda: pipeline.mark_failed(task, row_id))
 
 
 def _despite_the_store(write: Callable[[], object]) -> None:

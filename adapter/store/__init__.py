@@ -1,20 +1,20 @@
 """PostgreSQL: the schema, the statements, one module for each group of tables."""
 
 from adapter.store.connection import OLDEST_POSTGRES, queue_pool
-from adapter.store.database import RECONNECT_SECONDS, Store, check_reachable, is_reachable
+from adapter.store.database import RECONNECT_SECONDS, Database, check_reachable, is_reachable
 from adapter.store.erasure import Erasures
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
-from adapter.store.notify import settlements
-from adapter.store.rate_limit import GateRow
+from adapter.store.notify import listen_for_settled_events
+from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import NewRejection, Rejection, Rejections
-from adapter.store.review_queue import MOST_COUNTED, Group, Trouble, Waiting
+from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewBooking, NewEvent, storable
 from adapter.store.search import LARGEST_NUMBER, Filter
-from adapter.store.source_stats import Senders, Traffic, UnknownCommunity
-from adapter.store.stats import Figures, Sending
-from adapter.store.transaction import Leads
-from adapter.store.users import SIGN_IN_WINDOW, Act, People, User
+from adapter.store.source_stats import SourceStats, Traffic, UnknownCommunity
+from adapter.store.stats import Sending, Stats
+from adapter.store.transaction import Transaction
+from adapter.store.users import SIGN_IN_WINDOW, AuditEntry, User, Users
 
 __all__ = [
     "LARGEST_NUMBER",
@@ -22,32 +22,32 @@ __all__ = [
     "OLDEST_POSTGRES",
     "RECONNECT_SECONDS",
     "SIGN_IN_WINDOW",
-    "Act",
+    "AuditEntry",
+    "Database",
     "Erasures",
-    "Figures",
     "Filter",
-    "GateRow",
     "Group",
-    "Leads",
+    "Issue",
     "NewBooking",
     "NewEvent",
     "NewRejection",
-    "People",
+    "RateLimiter",
     "Rejection",
     "Rejections",
-    "Senders",
+    "ReviewQueue",
     "Sending",
-    "Store",
+    "SourceStats",
+    "Stats",
     "Task",
     "Traffic",
-    "Trouble",
+    "Transaction",
     "UnknownCommunity",
     "User",
-    "Waiting",
+    "Users",
     "check_reachable",
     "is_reachable",
+    "listen_for_settled_events",
     "migrate",
     "queue_pool",
-    "settlements",
     "storable",
 ]

@@ -10,91 +10,93 @@ from typing import Generic, TypeVar
 
 from adapter.exceptions import StoreUnavailable
 
-Cargo = TypeVar("Cargo")
+Item = TypeVar("Item")
 Receipt = TypeVar("Receipt")
 
 #: So many cross together at most.
-SEATS = 16
+MAX_BATCH = 16
 
 
-class Ferry(Generic[Cargo, Receipt]):
+class InsertBatcher(Generic[Item, Receipt]):
     """One ferry of one process. It has no thread of its own: whoever crosses rows."""
 
-    def __init__(self, carry: Callable[[Sequence[Cargo]], Sequence[Receipt]]) -> None:
+    def __init__(self, carry: Callable[[Sequence[Item]], Sequence[Receipt]]) -> None:
         """``carry`` takes all of them across or raises and takes none, and gives a receipt each."""
-        self._carry = carry
+        self._insert_items = carry
         self._lock = threading.Lock()
-        self._waiting: list[_Passenger[Cargo, Receipt]] = []
-        self._is_under_way = False
+        self._waiting: list[_PendingInsert[Item, Receipt]] = []
+        self._is_flushing = False
 
-    def take(self, cargo: Cargo) -> Receipt:
+    def submit(self, item: Item) -> Receipt:
         """The receipt of what was carried across. Raises what ``carry`` raises."""
-        passenger = _Passenger[Cargo, Receipt](cargo)
+        pending = _PendingInsert[Item, Receipt](item)
         with self._lock:
-            self._waiting.append(passenger)
-            must_wait, self._is_under_way = self._is_under_way, True
+            self._waiting.append(pending)
+            must_wait, self._is_flushing = self._is_flushing, True
         if must_wait:
-            passenger.wait()
-        if not passenger.is_across:
-            self._cross()
-        return passenger.receipt()
+            pending.wait()
+        if not pending.is_done:
+            self._flush()
+        return pending.receipt()
 
-    def _cross(self) -> None:
+    def _flush(self) -> None:
         with self._lock:
-            aboard, self._waiting = self._waiting[:SEATS], self._waiting[SEATS:]
-        self._row(aboard)
+            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        self._insert(batch)
         with self._lock:
-            if aboard[0].is_stranded:
+            if batch[0].database_is_down:
                 # PostgreSQL is away or says nothing. Who waits has waited for that already.
-                aboard, self._waiting = [*aboard, *self._waiting], []
-                for passenger in aboard:
-                    passenger.land(error=aboard[0].error)
+                batch, self._waiting = [*batch, *self._waiting], []
+                for pending in batch:
+                    pending.resolve(error=batch[0].error)
             following = self._waiting[:1]
-            self._is_under_way = bool(following)
-        for passenger in (*aboard, *following):
-            passenger.call()
+            self._is_flushing = bool(following)
+        for pending in (*batch, *following):
+            pending.notify()
 
-    def _row(self, aboard: Sequence["_Passenger[Cargo, Receipt]"]) -> None:
+    def _insert(self, batch: Sequence["_PendingInsert[Item, Receipt]"]) -> None:
         """Whatever happens, everyone aboard hears of it. One that sinks the ferry sinks alone."""
         try:
-            receipts = self._carry([passenger.cargo for passenger in aboard])
+            receipts = self._insert_items([pending.item for pending in batch])
         except BaseException as exc:  # noqa: BLE001 - it is raised where each of them waits
-            if len(aboard) == 1 or isinstance(exc, StoreUnavailable):
-                for passenger in aboard:
-                    passenger.land(error=exc)
+            if len(batch) == 1 or isinstance(exc, StoreUnavailable):
+                for pending in batch:
+                    pending.resolve(error=exc)
             else:
-                for passenger in aboard:
-                    self._row([passenger])
+                for pending in batch:
+                    self._insert([pending])
         else:
-            for passenger, receipt in zip(aboard, receipts, strict=True):
-                passenger.land(receipt)
+            for pending, receipt in zip(batch, receipts, strict=True):
+                pending.resolve(receipt)
 
 
-class _Passenger(Generic[Cargo, Receipt]):
+class _PendingInsert(Generic[Item, Receipt]):
     """One thread with its cargo. A bare lock is its bell: the cheapest that Python has."""
 
-    def __init__(self, cargo: Cargo) -> None:
-        self.cargo = cargo
-        self.is_across = False
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.is_done = False
         self._receipt: Receipt | None = None
         self.error: BaseException | None = None
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        self._event = threading.Lock()
+        self._event.acquire()
 
     def wait(self) -> None:
         """Until it was carried across, or may cross as the first of those who wait."""
-        self._bell.acquire()
+        self._event.acquire()
 
-    def call(self) -> None:
+    def notify(self) -> None:
         """Ends the wait."""
-        self._bell.release()
+        self._event.release()
 
-    def land(self, receipt: Receipt | None = None, *, error: BaseException | None = None) -> None:
+    def resolve(
+        self, receipt: Receipt | None = None, *, error: BaseException | None = None
+    ) -> None:
         """It is across, or cannot be carried."""
-        self._receipt, self.error, self.is_across = receipt, error, True
+        self._receipt, self.error, self.is_done = receipt, error, True
 
     @property
-    def is_stranded(self) -> bool:
+    def database_is_down(self) -> bool:
         """Whether it could not cross because there is no way across now."""
         return isinstance(self.error, StoreUnavailable)
 

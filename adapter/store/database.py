@@ -10,13 +10,13 @@ import psycopg_pool
 from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
-from adapter.store.batch_insert import Ferry
+from adapter.store.batch_insert import InsertBatcher
 from adapter.store.connection import Connection, check_version, connection_class
 from adapter.store.migrate import pending, reason_of
-from adapter.store.notify import Herald
+from adapter.store.notify import WorkerNotifier
 from adapter.store.queries import STATEMENTS
 from adapter.store.rows import NewEvent
-from adapter.store.transaction import Leads
+from adapter.store.transaction import Transaction
 
 #: A statement that takes longer is given up.
 STATEMENT_SECONDS = 10.0
@@ -32,7 +32,7 @@ RECONNECT_SECONDS = 2.0
 _FAULTS_OF_OURS = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
 
 
-class Store:
+class Database:
     """A pool of connections; :meth:`transaction` is the only way to rows."""
 
     def __init__(
@@ -68,8 +68,8 @@ class Store:
             },
         )
         self._hash_key: bytes | None = None
-        self._ferry = Ferry(self._insert_events)
-        self._herald = Herald(self._wake_workers)
+        self._batcher = InsertBatcher(self._insert_events)
+        self._notifier = WorkerNotifier(self._wake_workers)
 
     def open(self) -> None:
         """Begins to connect, in the background; a database that is away now may come back."""
@@ -80,11 +80,11 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._herald.close()
+        self._notifier.close()
         self._pool.close()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[Leads]:
+    def transaction(self) -> Iterator[Transaction]:
         """One transaction: committed at the end, rolled back when anything is raised.
 
         Raises :class:`StoreUnavailable` when PostgreSQL cannot be reached or is lost on the way.
@@ -93,14 +93,14 @@ class Store:
             yield leads
 
     @contextlib.contextmanager
-    def statement(self) -> Iterator[Leads]:
+    def statement(self) -> Iterator[Transaction]:
         """For one statement that is a transaction of its own: one round trip instead of three.
 
         Raises :class:`StoreUnavailable` as :meth:`transaction` does.
         """
         try:
             with self._connection() as connection:
-                yield Leads(connection)
+                yield Transaction(connection)
         except _FAULTS_OF_OURS:
             raise
         except psycopg.Error as exc:
@@ -113,15 +113,15 @@ class Store:
         What other threads bring at the same moment is committed with it. Raises
         :class:`StoreUnavailable`.
         """
-        return self._ferry.take(new)
+        return self._batcher.submit(new)
 
     def _insert_events(self, new: Sequence[NewEvent]) -> list[int | None]:
         with self.statement() as leads:
             return leads.insert_events(new)
 
-    def announce(self) -> None:
+    def notify_workers(self) -> None:
         """Wakes the workers soon, for an event that is committed; never waits and never raises."""
-        self._herald.announce()
+        self._notifier.notify()
 
     def _wake_workers(self) -> None:
         with self.statement() as leads:
@@ -148,14 +148,14 @@ class Store:
     def hash_key(self) -> bytes:
         """The key of this installation's hashes (32 bytes), made by the first migration."""
         if self._hash_key is None:
-            with self.transaction() as leads:
-                self._hash_key = leads.hash_key()
+            with self.transaction() as tx:
+                self._hash_key = tx.hash_key()
         return self._hash_key
 
     def lacks(self) -> list[str]:
         """Names of the migrations that the database still lacks; raises StoreUnavailable."""
-        with self.transaction() as leads:
-            return pending(leads.connection)
+        with self.transaction() as tx:
+            return pending(tx.connection)
 
 
 def check_reachable(url: str, *, seconds: int = 5) -> None:

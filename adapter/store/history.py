@@ -3,12 +3,12 @@
 import datetime as dt
 from collections.abc import Sequence
 
-from adapter.models import Attempt, Booking, Change, Event, EventState, Reason, Story
+from adapter.models import Attempt, Booking, Change, Event, EventState, LeadHistory, Reason
 from adapter.store.rows import attempt_from_row, booking_from_row, event_from_row, storable
-from adapter.store.search import Lists
+from adapter.store.search import Search
 
 
-class Stories(Lists):
+class History(Search):
     """Lists and stories, over one connection and within its transaction."""
 
     def bookings_of(self, event_id: int) -> tuple[Booking, ...]:
@@ -22,21 +22,21 @@ class Stories(Lists):
             return None
         return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))
 
-    def story(self, key: str) -> Story | None:
+    def story(self, key: str) -> LeadHistory | None:
         """One lead's whole story, by the id of an event or a booking, or by Propexo's job id."""
         event = self._event_by(key)
         if event is None:
             return None
         bookings = self.bookings_of(event.id)
-        repeats = self._one("repeats_of_event", event_id=event.id)
-        return Story(
+        repeats = self._one("duplicates_of_event", event_id=event.id)
+        return LeadHistory(
             event=event,
             bookings=bookings,
             attempts={booking.id: self.attempts_of(booking.id) for booking in bookings},
             history=tuple(
                 Change(**row) for row in self._all("history_of_event", event_id=event.id)
             ),
-            repeats=repeats["repeats"] if repeats else 0,
+            duplicates=repeats["repeats"] if repeats else 0,
         )
 
     def _event_by(self, key: str) -> Event | None:

@@ -24,7 +24,7 @@ class Task(enum.StrEnum):
 
 #: Bookings that are on the wire at a time, of all workers together: enough for Propexo's slowest
 #: answers (2 s above 80 % of its limit) at the fastest rate (150 a minute).
-SEND_LANES = 6
+SEND_SLOTS = 6
 
 #: Which task looks at a booking in a state in which it waits.
 TASK_OF = {

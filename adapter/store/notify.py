@@ -14,54 +14,58 @@ from adapter.store.queries import STATEMENTS
 log = logging.getLogger(__name__)
 
 #: It rests so many times as long as telling took: the busier the machine, the fewer the calls.
-REST = 10
+NOTIFY_INTERVAL_SECONDS = 10
 
 #: But not longer, in seconds. What is announced meanwhile is told afterwards, all at once.
-LONGEST_REST_SECONDS = 0.05
+LONGEST_RETRY_SECONDS = 0.05
 
 
-class Herald:
+class WorkerNotifier:
     """One thread of a process that tells of all new events at once. It starts with the first."""
 
     def __init__(self, wake_workers: Callable[[], None]) -> None:
         """``wake_workers`` tells them, and raises StoreUnavailable when that cannot be done."""
         self._wake_workers = wake_workers
-        self._asked = threading.Event()
+        self._requested = threading.Event()
         self._closed = threading.Event()
         self._lock = threading.Lock()
         # Made with the first event: a thread that was there before gunicorn's fork would be lost.
         self._thread: threading.Thread | None = None
 
-    def announce(self) -> None:
+    def notify(self) -> None:
         """Wakes the workers soon; never waits and never raises."""
-        self._asked.set()
+        self._requested.set()
         if self._thread is None:
             self._start()
 
     def close(self) -> None:
         """Ends the thread, after what was announced is told."""
         self._closed.set()
-        self._asked.set()
+        self._requested.set()
         if self._thread is not None:
             self._thread.join()
 
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="herald", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="worker-notifier", daemon=True
+                )
                 self._thread.start()
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            self._asked.wait()
-            self._asked.clear()
+            self._requested.wait()
+            self._requested.clear()
             began = time.monotonic()
-            self._tell()
-            self._closed.wait(min(REST * (time.monotonic() - began), LONGEST_REST_SECONDS))
-        if self._asked.is_set():
-            self._tell()
+            self._send()
+            self._closed.wait(
+                min(NOTIFY_INTERVAL_SECONDS * (time.monotonic() - began), LONGEST_RETRY_SECONDS)
+            )
+        if self._requested.is_set():
+            self._send()
 
-    def _tell(self) -> None:
+    def _send(self) -> None:
         try:
             self._wake_workers()
         except StoreUnavailable:
@@ -70,7 +74,7 @@ class Herald:
             log.exception("workers_not_woken")  # its thread must live: the next time may be better
 
 
-def settlements(url: str) -> Iterator[int | None]:
+def listen_for_settled_events(url: str) -> Iterator[int | None]:
     """Ids of events, each as the transaction that settled it is committed; without an end.
 
     The first is None: from then on nothing is missed. Holds one connection of its own, and raises

@@ -40,7 +40,7 @@ class Statements:
     def _run(self, name: str, /, **values: Any) -> None:
         self._execute(name, **values)
 
-    def _fresh(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
+    def _all_unprepared(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         """As :meth:`_all`, but planned for these very values: most filters are empty."""
         return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()
 

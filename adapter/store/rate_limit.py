@@ -12,7 +12,7 @@ WINDOW = dt.timedelta(seconds=60)
 
 #: A call may reach Propexo so much later than another one that passed the gate at the same time:
 #: calls are counted so much longer, and one that is held up for longer is not sent.
-LAG = dt.timedelta(seconds=1)
+CLOCK_LAG = dt.timedelta(seconds=1)
 
 #: So many calls may come at once after a quiet time.
 BURST = 3
@@ -34,7 +34,7 @@ USED_SHARE = 0.8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Gate:
+class RateState:
     """What the gate holds, read under its lock."""
 
     even_at: dt.datetime
@@ -52,32 +52,34 @@ class Gate:
     is_awaited: bool
 
 
-def limit_of(gate: Gate, setting: int) -> int:
+def limit_of(rate_state: RateState, setting: int) -> int:
     """Calls allowed in any 60 seconds: the setting, or less where Propexo allows less."""
-    if gate.allowed is None:
+    if rate_state.allowed is None:
         return setting
-    return max(min(setting, int(gate.allowed * USED_SHARE)), 1)
+    return max(min(setting, int(rate_state.allowed * USED_SHARE)), 1)
 
 
-def next_call(gate: Gate, now: dt.datetime, setting: int, *, is_read: bool) -> dt.datetime:
+def next_call(
+    rate_state: RateState, now: dt.datetime, setting: int, *, is_read: bool
+) -> dt.datetime:
     """When the next call may go: ``now``, or later."""
-    limit = limit_of(gate, setting)
+    limit = limit_of(rate_state, setting)
     burst = BURST * WINDOW / limit
     # A clock that ran ahead may have written what lies far off: nobody waits for that.
-    earliest = max(now, min(gate.paused_until, now + LONGEST_PAUSE))
-    is_starved = is_read and gate.reads < limit * LEAST_READ_SHARE
+    earliest = max(now, min(rate_state.paused_until, now + LONGEST_PAUSE))
+    is_starved = is_read and rate_state.reads < limit * LEAST_READ_SHARE
     if not is_starved:
-        earliest = max(earliest, min(gate.even_at, now + WINDOW) - burst)
-    if gate.calls >= limit and gate.oldest_at is not None:
-        earliest = max(earliest, min(gate.oldest_at, now) + WINDOW + LAG)
-    if is_read and gate.is_awaited and gate.reads >= max(limit * READ_SHARE, 1):
+        earliest = max(earliest, min(rate_state.even_at, now + WINDOW) - burst)
+    if rate_state.calls >= limit and rate_state.oldest_at is not None:
+        earliest = max(earliest, min(rate_state.oldest_at, now) + WINDOW + CLOCK_LAG)
+    if is_read and rate_state.is_awaited and rate_state.reads >= max(limit * READ_SHARE, 1):
         earliest = max(earliest, now + WINDOW / limit * 4)
     return earliest
 
 
-def even_after(gate: Gate, now: dt.datetime, setting: int) -> dt.datetime:
+def even_after(rate_state: RateState, now: dt.datetime, setting: int) -> dt.datetime:
     """When the call after one that goes ``now`` would come if all came evenly."""
-    return max(min(gate.even_at, now + WINDOW), now) + WINDOW / limit_of(gate, setting)
+    return max(min(rate_state.even_at, now + WINDOW), now) + WINDOW / limit_of(rate_state, setting)
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime:
@@ -95,53 +97,57 @@ def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime:
 STOPPED_GAP = dt.timedelta(seconds=30)
 
 
-class GateRow:
+class RateLimiter:
     """The gate's row, over one connection and within its transaction."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
 
-    def lock(self, now: dt.datetime) -> Gate:
+    def lock(self, now: dt.datetime) -> RateState:
         """What the gate holds at ``now``; others wait until this transaction ends."""
-        self._connection.execute(STATEMENTS["lock_gate"])
-        self._connection.execute(STATEMENTS["forget_calls"], {"before": now - WINDOW - LAG})
-        row = self._connection.execute(STATEMENTS["gate"], {"now": now}).fetchone()
+        self._connection.execute(STATEMENTS["lock_rate_limit"])
+        self._connection.execute(
+            STATEMENTS["delete_old_calls"], {"before": now - WINDOW - CLOCK_LAG}
+        )
+        row = self._connection.execute(STATEMENTS["rate_limit"], {"now": now}).fetchone()
         if row is None:
             raise LookupError("the gate has no row; run adapter migrate")
-        return Gate(**row)
+        return RateState(**row)
 
-    def pass_through(self, gate: Gate, now: dt.datetime, limit: int, *, is_read: bool) -> None:
+    def pass_through(
+        self, rate_state: RateState, now: dt.datetime, limit: int, *, is_read: bool
+    ) -> None:
         """Counts one call that goes now. ``limit``: calls a minute by our own settings."""
-        even_at = even_after(gate, now, limit)
+        even_at = even_after(rate_state, now, limit)
         self._connection.execute(
-            STATEMENTS["pass_gate"], {"at": now, "is_read": is_read, "even_at": even_at}
+            STATEMENTS["take_call"], {"at": now, "is_read": is_read, "even_at": even_at}
         )
 
     def try_read(self, now: dt.datetime, limit: int) -> dt.datetime | None:
         """Counts a read that goes now; or says when to come back."""
-        gate = self.lock(now)
-        if gate.stopped_for is not None:
+        rate_state = self.lock(now)
+        if rate_state.stopped_for is not None:
             return now + STOPPED_GAP
-        at = next_call(gate, now, limit, is_read=True)
+        at = next_call(rate_state, now, limit, is_read=True)
         if at > now:
             return at
-        self.pass_through(gate, now, limit, is_read=True)
+        self.pass_through(rate_state, now, limit, is_read=True)
         return None
 
     def note(self, rate: tuple[int, int] | None, now: dt.datetime) -> None:
         """Keeps what an answer said of Propexo's limit: calls allowed a minute, and calls left."""
         if rate is not None:
             until = pause_after(*rate, now)
-            self._connection.execute(STATEMENTS["note_rate"], {"allowed": rate[0], "until": until})
+            self._connection.execute(STATEMENTS["save_rate"], {"allowed": rate[0], "until": until})
 
     def pause(self, until: dt.datetime) -> None:
         """Lets nothing pass before ``until``."""
-        self._connection.execute(STATEMENTS["pause_gate"], {"until": until})
+        self._connection.execute(STATEMENTS["pause_sending"], {"until": until})
 
-    def stop(self, reason: str, now: dt.datetime) -> bool:
+    def suspend(self, reason: str, now: dt.datetime) -> bool:
         """Lets nothing be sent until it is opened again; False when it was stopped already."""
         found = self._connection.execute(
-            STATEMENTS["stop_gate"], {"reason": reason, "now": now}
+            STATEMENTS["suspend_sending"], {"reason": reason, "now": now}
         ).fetchone()
         return found is not None
 
@@ -152,6 +158,6 @@ class GateRow:
         ).fetchone()
         return found is not None
 
-    def open(self) -> None:
+    def resume(self) -> None:
         """Lets bookings be sent again."""
-        self._connection.execute(STATEMENTS["open_gate"])
+        self._connection.execute(STATEMENTS["resume_sending"])

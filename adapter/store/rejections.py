@@ -56,8 +56,8 @@ class Rejections:
 
     def add(self, new: NewRejection, *, max_rows: int, max_bytes: int) -> None:
         """Keeps one more, and removes the oldest of its source beyond these bounds."""
-        self._run("be_patient_for", limit=f"{PATIENCE_MILLISECONDS}ms")
-        self._run("rejections_in_turn", source=new.source)
+        self._run("set_statement_timeout", limit=f"{PATIENCE_MILLISECONDS}ms")
+        self._run("lock_rejections", source=new.source)
         self._run(
             "insert_rejection",
             source=new.source,

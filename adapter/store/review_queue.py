@@ -20,7 +20,7 @@ _FOR_EVER = "infinity"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Trouble:
+class Issue:
     """One thing that is wrong, the same with each lead of a group."""
 
     #: ``booking`` or ``event``.
@@ -63,7 +63,7 @@ class Trouble:
 class Group:
     """All leads that wait for the same thing."""
 
-    trouble: Trouble
+    issue: Issue
     leads: int
     #: Up to three of the renters, soonest tour first.
     names: tuple[str, ...]
@@ -77,14 +77,14 @@ class Group:
     at: str | None
 
 
-class Waiting(Statements):
+class ReviewQueue(Statements):
     """What waits, over one connection and within its transaction."""
 
     def groups(self, now: dt.datetime) -> list[Group]:
         """Every group, the one with the soonest tour first."""
         return [
             Group(
-                trouble=Trouble(**{name: row[name] for name in Trouble.__slots__}),
+                issue=Issue(**{name: row[name] for name in Issue.__slots__}),
                 **{field.name: row[field.name] for field in dataclasses.fields(Group)[3:]},
                 leads=row["leads"],
                 names=tuple(row["names"] or ()),
@@ -94,7 +94,7 @@ class Waiting(Statements):
 
     def bookings_of(
         self,
-        trouble: Trouble,
+        trouble: Issue,
         *,
         after: Booking | None = None,
         last_id: int = LARGEST_NUMBER,
@@ -118,7 +118,7 @@ class Waiting(Statements):
 
     def events_of(
         self,
-        trouble: Trouble,
+        trouble: Issue,
         *,
         after: int = 0,
         last_id: int = LARGEST_NUMBER,
@@ -131,5 +131,5 @@ class Waiting(Statements):
         return [event_from_row(row) for row in rows]
 
 
-def _values(trouble: Trouble) -> dict[str, str]:
+def _values(trouble: Issue) -> dict[str, str]:
     return {"source": trouble.source, "field": trouble.field, "sentence": trouble.sentence}

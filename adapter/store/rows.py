@@ -54,7 +54,7 @@ class NewBooking:
     person_keys: tuple[int, ...] = ()
     kind: Kind = Kind.APPOINTMENT
 
-    def but(self, state: BookingState, reason: str, *more: Reason) -> Self:
+    def with_state(self, state: BookingState, reason: str, *more: Reason) -> Self:
         """The same in another state, with the word and the sentences that say why."""
         reasons = (*self.reasons, *more)
         return dataclasses.replace(self, state=state, reason=reason, reasons=reasons)

@@ -40,7 +40,7 @@ class Filter:
     text: str = ""
 
 
-class Lists(Statements):
+class Search(Statements):
     """Lists, over one connection and within its transaction."""
 
     def bookings(
@@ -50,7 +50,7 @@ class Lists(Statements):
         text = storable(which.text).strip()
         ids = self._ids_of(text) if which.text.strip() else None
         words = None if ids else _words(text)
-        rows = self._fresh(
+        rows = self._all_unprepared(
             "bookings",
             **self._bounds("booking_ids_at", which),
             community=which.community,
@@ -66,7 +66,7 @@ class Lists(Statements):
     ) -> list[Event]:
         """Events, newest first; a text and a community are not looked for in them."""
         bounds = self._bounds("event_ids_at", which)
-        rows = self._fresh("events", **bounds, before=before, limit=limit)
+        rows = self._all_unprepared("events", **bounds, before=before, limit=limit)
         return [event_from_row(row) for row in rows]
 
     def recent_events(

@@ -4,31 +4,31 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from adapter.models import Attempt, Booking, BookingState
-from adapter.store.jobs import SEND_LANES, TASK_OF, Task, Tasks
+from adapter.store.jobs import SEND_SLOTS, TASK_OF, Task, Tasks
 from adapter.store.rows import attempt_from_row, booking_from_row
 
 
-class Line(Tasks):
+class SendQueue(Tasks):
     """The bookings that wait, over one connection and within its transaction."""
 
-    def wake_lane(self, number: int, at: dt.datetime | None = None) -> None:
+    def schedule_sender(self, number: int, at: dt.datetime | None = None) -> None:
         """Puts the task of a lane, to run at ``at`` or now. Any number names one."""
-        self.put_task(Task.SEND, number % SEND_LANES, at)
+        self.put_task(Task.SEND, number % SEND_SLOTS, at)
 
-    def wake_lanes(self, numbers: Iterable[int]) -> None:
+    def schedule_senders(self, numbers: Iterable[int]) -> None:
         """Puts the task of the lanes that these numbers name, always in the same order."""
-        for lane in sorted({number % SEND_LANES for number in numbers}):
-            self.wake_lane(lane)
+        for slot in sorted({number % SEND_SLOTS for number in numbers}):
+            self.schedule_sender(slot)
 
-    def wake_all_lanes(self) -> None:
+    def schedule_all_senders(self) -> None:
         """Puts the task of every lane."""
-        for lane in range(SEND_LANES):
-            self.wake_lane(lane)
+        for slot in range(SEND_SLOTS):
+            self.schedule_sender(slot)
 
     def wake_siblings(self, booking_id: int) -> None:
         """Wakes a lane where another booking of the same person waited for this one."""
         if self._one("has_waiting_sibling", id=booking_id):
-            self.wake_lane(booking_id)
+            self.schedule_sender(booking_id)
 
     def lock_keys(self, keys: Iterable[int]) -> None:
         """Keeps everybody else from deciding about these keys until the transaction ends.
@@ -66,7 +66,7 @@ class Line(Tasks):
         """Ids of waiting bookings whose tour starts by ``before``, locked."""
         return [row["id"] for row in self._all("expire", before=before)]
 
-    def waited_too_long(self, before: dt.datetime) -> list[int]:
+    def overdue_prospects(self, before: dt.datetime) -> list[int]:
         """Ids of guest cards that have waited since ``before``, locked."""
         return [row["id"] for row in self._all("expire_prospects", before=before)]
 
@@ -79,19 +79,19 @@ class Line(Tasks):
         """Those of the jobs that belong to a booking already."""
         return [row["job_id"] for row in self._all("known_jobs", job_ids=list(job_ids))]
 
-    def lead_of_claim(self, source: str, digest: bytes) -> int | None:
+    def event_of_claim(self, source: str, digest: bytes) -> int | None:
         """The event or booking that claimed ``digest`` first."""
-        row = self._one("lead_of_claim", source=source, digest=digest)
+        row = self._one("event_of_claim", source=source, digest=digest)
         return int(row["lead_id"]) if row else None
 
-    def abandoned(self, now: dt.datetime) -> list[Attempt]:
+    def expired_attempts(self, now: dt.datetime) -> list[Attempt]:
         """Attempts in flight whose sender did not live to write the outcome."""
-        return [attempt_from_row(row) for row in self._all("abandoned", now=now)]
+        return [attempt_from_row(row) for row in self._all("expired_attempts", now=now)]
 
-    def wake_forgotten(self, before: dt.datetime) -> int:
+    def requeue_missing_jobs(self, before: dt.datetime) -> int:
         """Puts a task for each row that has been due since ``before`` and has none."""
         if self.is_awaited(before):
-            self.wake_all_lanes()
+            self.schedule_all_senders()
         events = self._all("events_without_task", before=before)
         for row in events:
             self.put_task(Task.MAP_EVENT, row["id"])

@@ -34,7 +34,7 @@ class UnknownCommunity:
     last_at: dt.datetime
 
 
-class Senders:
+class SourceStats:
     """The rows, over one connection and within its transaction."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:

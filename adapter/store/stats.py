@@ -29,7 +29,7 @@ class Sending:
     pending: int
 
 
-class Figures(Statements):
+class Stats(Statements):
     """Numbers, over one connection and within its transaction."""
 
     def outcomes(self, since: dt.datetime) -> list[Row]:
@@ -68,7 +68,7 @@ class Figures(Statements):
 
     def sending(self, now: dt.datetime) -> Sending:
         """How sending stands; never waits for the gate."""
-        gate = self._one("gate_state")
+        gate = self._one("rate_limit_state")
         calls = self._one("calls_since", since=now - dt.timedelta(seconds=60))
         pending = self._one("pending_count", limit=MOST_PENDING)
         if gate is None or calls is None or pending is None:

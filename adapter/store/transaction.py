@@ -19,7 +19,7 @@ from adapter.models import (
     Kind,
     Reason,
 )
-from adapter.store.history import Stories
+from adapter.store.history import History
 from adapter.store.jobs import Task
 from adapter.store.queries import STATEMENTS
 from adapter.store.rows import (
@@ -32,7 +32,7 @@ from adapter.store.rows import (
     storable,
     values_from_event,
 )
-from adapter.store.send_queue import Line
+from adapter.store.send_queue import SendQueue
 
 #: Longest answer of Propexo's that is kept, in characters.
 ANSWER_CHARACTERS = 10_000
@@ -48,7 +48,7 @@ def _insert_events(count: int) -> bytes:
     return STATEMENTS["insert_events"].replace(b"(ROWS)", b", ".join([_NEW_EVENT] * count))
 
 
-class Leads(Line, Stories):
+class Transaction(SendQueue, History):
     """Events, bookings and attempts, over one connection and within its transaction."""
 
     # --- events
@@ -69,11 +69,11 @@ class Leads(Line, Stories):
         ids = {row["place"]: int(row["id"]) for row in rows}
         return [ids.get(place) for place in range(len(new))]
 
-    def count_repeat(
+    def record_duplicate(
         self, *, source: str, digest: bytes, content: bytes, now: dt.datetime
     ) -> tuple[int, bool]:
         """Counts one more delivery; the event that came first, and whether this is the same."""
-        row = self._one("count_repeat", source=source, digest=digest, content=content, at=now)
+        row = self._one("record_duplicate", source=source, digest=digest, content=content, at=now)
         if row is None:
             raise LookupError("a claim vanished between two statements")
         return int(row["lead_id"]), bool(row["is_same"])
@@ -122,13 +122,13 @@ class Leads(Line, Stories):
         row = self._one("claim_item", source=source, digest=digest, booking_id=booking_id, at=now)
         return row is not None
 
-    def pass_claims_on(self, from_id: int, to_id: int) -> None:
+    def reassign_claims(self, from_id: int, to_id: int) -> None:
         """Lets all claims of one booking point to another. Reads every claim: for people only."""
-        self._run("pass_claims_on", from_id=from_id, to_id=to_id)
+        self._run("reassign_claims", from_id=from_id, to_id=to_id)
 
-    def pass_claim_on(self, source: str, digest: bytes, booking_id: int) -> None:
+    def reassign_claim(self, source: str, digest: bytes, booking_id: int) -> None:
         """Lets a claim point to the booking that took the first one's place."""
-        self._run("pass_claim_on", source=source, digest=digest, booking_id=booking_id)
+        self._run("reassign_claim", source=source, digest=digest, booking_id=booking_id)
 
     def insert_booking(
         self,
@@ -236,14 +236,14 @@ class Leads(Line, Stories):
         """Lets an event be mapped again; False when it waits for that already or is discarded."""
         return self._one("reopen_event", id=event_id, why=why, by=by, at=now) is not None
 
-    def look_again(self, booking: Booking, due_at: dt.datetime) -> None:
+    def reschedule(self, booking: Booking, due_at: dt.datetime) -> None:
         """Puts off the next look at a booking whose state does not change."""
-        self._run("look_again", id=booking.id, state=booking.state, due_at=due_at)
+        self._run("reschedule", id=booking.id, state=booking.state, due_at=due_at)
         self._wake(booking.id, booking.state, due_at)
 
-    def stop_looking(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
+    def stop_reconciling(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
         """Gives an unknown booking to a person: it is not looked for any more."""
-        self._run("stop_looking", id=booking.id, state=booking.state, why=why, at=now)
+        self._run("stop_reconciling", id=booking.id, state=booking.state, why=why, at=now)
 
     # --- attempts
 

@@ -25,7 +25,7 @@ class User:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Act:
+class AuditEntry:
     """Something that somebody did."""
 
     id: int
@@ -39,7 +39,7 @@ class Act:
     detail: str
 
 
-class People(Statements):
+class Users(Statements):
     """Users and acts, over one connection and within its transaction."""
 
     def users(self) -> list[User]:
@@ -75,15 +75,15 @@ class People(Statements):
     def forget_old(self, *, failures: dt.datetime, acts: dt.datetime, limit: int) -> int:
         """Drops failed sign-ins and acts from before these times, the oldest first; how many."""
         dropped = self._all("forget_old_sign_ins", before=failures, limit=limit)
-        return len(dropped) + len(self._all("forget_old_acts", before=acts, limit=limit))
+        return len(dropped) + len(self._all("delete_old_audit_entries", before=acts, limit=limit))
 
-    def note(
+    def record(
         self, act: str, *, by: str, at: dt.datetime, lead_id: int | None = None, detail: str = ""
     ) -> None:
         """Writes down what somebody did. ``detail`` holds nothing of a payload."""
-        self._run("note_act", act=act, by=by, at=at, lead_id=lead_id, detail=detail)
+        self._run("insert_audit_entry", act=act, by=by, at=at, lead_id=lead_id, detail=detail)
 
-    def acts(
+    def audit_log(
         self,
         *,
         by: str | None = None,
@@ -91,9 +91,14 @@ class People(Statements):
         before: int | None = None,
         limit: int = 100,
         except_act: str | None = None,
-    ) -> list[Act]:
+    ) -> list[AuditEntry]:
         """What people did, newest first; nothing of one kind of act, where that is named."""
         rows = self._all(
-            "acts", by=by, lead_id=lead_id, before=before, limit=limit, except_act=except_act
+            "audit_entries",
+            by=by,
+            lead_id=lead_id,
+            before=before,
+            limit=limit,
+            except_act=except_act,
         )
-        return [Act(**row) for row in rows]
+        return [AuditEntry(**row) for row in rows]

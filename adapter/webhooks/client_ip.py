@@ -11,7 +11,7 @@ LONGEST_ADDRESS = 80
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def client_of(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | None:
+def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | None:
     """The sender's address; None where it cannot be read.
 
     ``forwarded_for`` is X-Forwarded-For: each proxy adds, at the end, the address it was called
@@ -33,7 +33,7 @@ def is_private(peer: str) -> bool:
     return address is not None and address.is_private
 
 
-def limited_as(client: str | None) -> str:
+def rate_limit_key(client: str | None) -> str:
     """What a limit counts an address under: an IPv6 sender has its whole /64 to call from."""
     address = _address(client or "")
     if isinstance(address, ipaddress.IPv6Address):

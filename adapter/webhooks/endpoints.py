@@ -13,7 +13,7 @@ from adapter.signatures import handshakes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Entrance:
+class Endpoint:
     """What one source comes in by."""
 
     source: Source
@@ -28,23 +28,23 @@ class Entrance:
 
 def check(settings: Settings) -> None:
     """Raises ConfigurationError for a wrong mapping or a missing secret. Starts nothing."""
-    entrances_from(registry.load(settings.mappings_dir, settings.policy), settings)
+    build_endpoints(registry.load(settings.mappings_dir, settings.policy), settings)
 
 
-def entrances_from(all_sources: Mapping[str, Source], settings: Settings) -> dict[str, Entrance]:
+def build_endpoints(all_sources: Mapping[str, Source], settings: Settings) -> dict[str, Endpoint]:
     """What each source comes in by. Raises ConfigurationError that names all that is missing."""
-    faults, entrances = [], {}
+    faults, endpoints = [], {}
     for source in all_sources.values():
         try:
-            entrances[source.name] = entrance_of(source, settings)
+            endpoints[source.name] = build_endpoint(source, settings)
         except ConfigurationError as exc:
             faults.append(str(exc))
     if faults:
         raise ConfigurationError("\n".join(faults))
-    return entrances
+    return endpoints
 
 
-def entrance_of(source: Source, settings: Settings) -> Entrance:
+def build_endpoint(source: Source, settings: Settings) -> Endpoint:
     """What one source comes in by: its verifier and its handshake, with their secrets."""
     handshake = _handshake_of(source)
     variable = handshake.variable if handshake else None
@@ -54,13 +54,13 @@ def entrance_of(source: Source, settings: Settings) -> Entrance:
         raise ConfigurationError(
             "\n".join(f"{source.path}: {name} is not set; it holds a secret" for name in missing)
         )
-    verifier = verifier_of(source, settings)
+    verifier = build_verifier(source, settings)
     if verifier.signs_url and settings.public_url is None:
         raise ConfigurationError(
             f"{source.path}: its signature covers the address that the sender calls: "
             "set ADAPTER_PUBLIC_URL to its beginning, such as https://leads.example.com"
         )
-    return Entrance(
+    return Endpoint(
         source=source,
         verifier=verifier,
         handshake=handshake.kind if handshake else None,
@@ -69,7 +69,7 @@ def entrance_of(source: Source, settings: Settings) -> Entrance:
     )
 
 
-def verifier_of(source: Source, settings: Settings) -> signatures.Verifier:
+def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
     """The verifier of one source, with its secrets out of the environment."""
     secrets = [settings.environ.get(name, "") for name in source.secrets]
     try:
@@ -78,7 +78,7 @@ def verifier_of(source: Source, settings: Settings) -> signatures.Verifier:
         raise ConfigurationError(f"{source.path}: signature: {exc}") from exc
 
 
-def open_sources(all_sources: Mapping[str, Source]) -> list[str]:
+def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
     """Names of the sources that prove nothing: anybody who knows their address may send."""
     return [
         source.name

@@ -17,7 +17,7 @@ RETRY_AFTER_SECONDS = 30
 Answer = tuple[dict[str, Any], int] | tuple[dict[str, Any], int, dict[str, str]]
 
 
-def answer_errors(app: flask.Flask) -> None:
+def register_error_handlers(app: flask.Flask) -> None:
     """Every error of the web process as JSON; an unforeseen one is a 503, so that senders retry."""
 
     @app.errorhandler(HTTPException)

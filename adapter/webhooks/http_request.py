@@ -5,13 +5,13 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from adapter import signatures
 from adapter.settings import Settings
-from adapter.webhooks.client_ip import client_of
+from adapter.webhooks.client_ip import client_ip
 
 
-def client_of_request(request: flask.Request, settings: Settings) -> str | None:
+def client_ip_of_request(request: flask.Request, settings: Settings) -> str | None:
     """The sender's address, as far as it can be trusted."""
     forwarded_for = request.headers.get("X-Forwarded-For", "")
-    return client_of(request.remote_addr, forwarded_for, settings.trusted_proxies)
+    return client_ip(request.remote_addr, forwarded_for, settings.trusted_proxies)
 
 
 def raw_target(request: flask.Request) -> str:

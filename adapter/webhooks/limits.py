@@ -11,7 +11,7 @@ from adapter.exceptions import LimitReached
 KEYS = 10_000
 
 
-class Limit:
+class RequestLimit:
     """A token bucket for each key: it holds one minute's tokens and fills evenly.
 
     Lives in the memory of one process (some 2 MB when full), so that counting costs no

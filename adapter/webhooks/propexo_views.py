@@ -14,7 +14,7 @@ import flask
 from adapter import signatures
 from adapter.bookings.follow_up import Follower
 from adapter.exceptions import VerificationError
-from adapter.webhooks.http_request import client_of_request, signed_request
+from adapter.webhooks.http_request import client_ip_of_request, signed_request
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
     @routes.post("/propexo/webhooks")
     def told() -> tuple[dict[str, Any], int]:
         """200 for every notice that is Propexo's, also for those that are not about us."""
-        client = client_of_request(flask.request, follower.settings)
+        client = client_ip_of_request(flask.request, follower.settings)
         request = signed_request(flask.request, follower.settings, client)
         try:
             verifier.verify(request, follower.clock().timestamp())
@@ -38,7 +38,7 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
             return {"error": "signature not accepted"}, 401
         job_id, status, errors = _failure_in(request.body)
         if job_id is not None:
-            follower.hear(job_id, status, errors)
+            follower.handle_failure_notice(job_id, status, errors)
         return {"status": "received"}, 200
 
     return routes

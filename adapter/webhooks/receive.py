@@ -7,14 +7,14 @@ import logging
 import time
 
 from adapter import signatures
-from adapter.bookings.fingerprints import Seen
+from adapter.bookings.fingerprints import Fingerprints
 from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.mapping.engine import Delivery
 from adapter.mapping.source import Source
 from adapter.models import Clock
 from adapter.settings import Settings
-from adapter.store import NewEvent, Store
-from adapter.webhooks.rejections import CREDENTIAL_HEADERS, Journal, rejection_from
+from adapter.store import Database, NewEvent
+from adapter.webhooks.rejections import CREDENTIAL_HEADERS, BackgroundWriter, rejection_from
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +86,11 @@ def delivery_from(request: signatures.Request) -> Delivery:
 class Receiver:
     """Verify webhooks and store them, over one store."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self.settings = settings
         self.store = store
         self.clock = clock
-        self.journal = Journal(store, settings)
+        self.background_writer = BackgroundWriter(store, settings)
 
     def verify(
         self, source: Source, verifier: signatures.Verifier, request: signatures.Request
@@ -104,9 +104,9 @@ class Receiver:
             secret = verifier.verified_by(request, now.timestamp())
         except VerificationError as exc:
             rejection = rejection_from(source, verifier, request, exc.reason, now)
-            self.journal.note_rejection(rejection, request.client)
+            self.background_writer.save_rejection(rejection, request.client)
             raise
-        self.journal.note_use(source, secret, now)
+        self.background_writer.record_secret_use(source, secret, now)
         return verified_from(verifier, request, now)
 
     def receive(self, source: Source, verified: Verified) -> Receipt:
@@ -123,7 +123,7 @@ class Receiver:
             # A connection was cut in the middle: once more on a new one.
             receipt = self._store(source, verified)
         if not receipt.is_repeat or receipt.changed_id is not None:
-            self.store.announce()
+            self.store.notify_workers()
         log.info(
             "webhook_repeated" if receipt.is_repeat else "webhook_stored",
             extra={"source": source.name, "event_id": receipt.event_id},
@@ -137,15 +137,15 @@ class Receiver:
         repeat, and its bytes are kept: what they change is decided when they are mapped.
         """
         # Its key is read before the transaction, which else would want another one.
-        seen = Seen(self.store.hash_key())
+        seen = Fingerprints(self.store.hash_key())
         key = source.dedupe_key(verified.delivery) or "content:" + verified.content.hex()
         event = new_event_from(source, verified, seen.delivery(source.name, key))
         event_id = self.store.insert_event(event)
         if event_id is not None:
             return Receipt(event_id=event_id, is_repeat=False)
         changed = seen.changed_delivery(source.name, key, verified.content)
-        with self.store.transaction() as leads:
-            first, is_same = leads.count_repeat(
+        with self.store.transaction() as tx:
+            first, is_same = tx.record_duplicate(
                 source=source.name,
                 digest=event.digest,
                 content=verified.content,
@@ -153,7 +153,7 @@ class Receiver:
             )
             if is_same:
                 return Receipt(event_id=first, is_repeat=True)
-            changed_id = leads.insert_event(dataclasses.replace(event, digest=changed))
+            changed_id = tx.insert_event(dataclasses.replace(event, digest=changed))
             if changed_id is None:
-                changed_id = leads.lead_of_claim(source.name, changed)
+                changed_id = tx.event_of_claim(source.name, changed)
             return Receipt(event_id=first, is_repeat=True, changed_id=changed_id)

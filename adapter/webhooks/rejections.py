@@ -14,7 +14,7 @@ from collections.abc import Callable
 from adapter import signatures
 from adapter.mapping.source import Source
 from adapter.settings import Settings
-from adapter.store import NewRejection, Rejections, Senders, Store
+from adapter.store import Database, NewRejection, Rejections, SourceStats
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,10 @@ MAX_WAITING_BYTES = 8 * 1024 * 1024
 USE_SECONDS = 60.0
 
 
-class Journal:
+class BackgroundWriter:
     """The notes of one process."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Database, settings: Settings) -> None:
         self._store = store
         self._max_rows = settings.rejections_per_source
         self._max_bytes = settings.rejection_bytes_per_source
@@ -40,15 +40,15 @@ class Journal:
         self._waiting = self._waiting_bytes = 0
         self._used_at: dict[tuple[str, str], dt.datetime] = {}
 
-    def note_rejection(self, rejection: NewRejection, client: str | None) -> None:
+    def save_rejection(self, rejection: NewRejection, client: str | None) -> None:
         """Keeps a refused request, sooner or later; never waits and never raises."""
         if rejection.size > self._max_bytes:
             rejection = dataclasses.replace(rejection, body=None, can_retry=False)
 
         def write() -> None:
             sender = self._sender(client)
-            with self._store.transaction() as leads:
-                Rejections(leads.connection).add(
+            with self._store.transaction() as tx:
+                Rejections(tx.connection).add(
                     dataclasses.replace(rejection, sender=sender),
                     max_rows=self._max_rows,
                     max_bytes=self._max_bytes,
@@ -56,7 +56,7 @@ class Journal:
 
         self._write_later(write, rejection.size)
 
-    def note_use(self, source: Source, index: int | None, now: dt.datetime) -> None:
+    def record_secret_use(self, source: Source, index: int | None, now: dt.datetime) -> None:
         """Notes that the secret of this index verified a request at ``now``."""
         if index is None or index >= len(source.secrets):
             return
@@ -67,8 +67,8 @@ class Journal:
         self._used_at[source.name, name] = now
 
         def write() -> None:
-            with self._store.transaction() as leads:
-                Senders(leads.connection).note_use(source=source.name, name=name, at=now)
+            with self._store.transaction() as tx:
+                SourceStats(tx.connection).note_use(source=source.name, name=name, at=now)
 
         self._write_later(write, 0)
 
@@ -80,11 +80,11 @@ class Journal:
     def _write_later(self, write: Callable[[], None], size: int) -> None:
         with self._lock:
             if self._waiting >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
-                log.warning("note_dropped")
+                log.warning("background_write_dropped")
                 return
             if self._writer is None:
                 # Its queue is written to the end before the process goes.
-                self._writer = concurrent.futures.ThreadPoolExecutor(1, "journal")
+                self._writer = concurrent.futures.ThreadPoolExecutor(1, "background-writer")
             try:
                 self._writer.submit(self._write, write, size)
             except RuntimeError:  # the process is going, and takes no more
@@ -96,7 +96,7 @@ class Journal:
         try:
             write()
         except Exception as exc:  # noqa: BLE001 - a note is worth no more than a line in the log
-            log.warning("note_not_written", extra={"reason": type(exc).__name__})
+            log.warning("background_write_failed", extra={"reason": type(exc).__name__})
         finally:
             with self._lock:
                 self._waiting -= 1

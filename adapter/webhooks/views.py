@@ -10,20 +10,20 @@ from werkzeug.wrappers import Response
 
 from adapter import signatures
 from adapter.signatures import handshakes
-from adapter.webhooks.client_ip import limited_as
-from adapter.webhooks.endpoints import Entrance
+from adapter.webhooks.client_ip import rate_limit_key
+from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.error_handlers import Answer
-from adapter.webhooks.http_request import client_of_request, raw_target, signed_request
-from adapter.webhooks.limits import Limit
-from adapter.webhooks.outcome import as_it_stands, outcome_of, replied
-from adapter.webhooks.outcome_waiter import Lobby
+from adapter.webhooks.http_request import client_ip_of_request, raw_target, signed_request
+from adapter.webhooks.limits import RequestLimit
+from adapter.webhooks.outcome import mark_replaced, render_response, wait_for_outcome
+from adapter.webhooks.outcome_waiter import OutcomeWaiter
 from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
 
 
 def blueprint(
-    receiver: Receiver, entrances: Mapping[str, Entrance], lobby: Lobby
+    receiver: Receiver, endpoints: Mapping[str, Endpoint], waiter: OutcomeWaiter
 ) -> flask.Blueprint:
     """The routes for senders, over one receiver.
 
@@ -32,8 +32,8 @@ def blueprint(
     """
     routes = flask.Blueprint("receiver", __name__)
     settings = receiver.settings
-    addresses = Limit(settings.address_limit_per_minute)
-    senders = Limit(settings.source_limit_per_minute)
+    addresses = RequestLimit(settings.address_limit_per_minute)
+    senders = RequestLimit(settings.source_limit_per_minute)
 
     @routes.post("/hooks/<name>")
     def receive(name: str) -> Answer | Response:
@@ -42,37 +42,39 @@ def blueprint(
         A source with ``respond`` gets its own answer, always with 200.
         """
         arrived_at = time.monotonic()
-        client = client_of_request(flask.request, settings)
-        caller = limited_as(client)
+        client = client_ip_of_request(flask.request, settings)
+        caller = rate_limit_key(client)
         addresses.take(caller)
-        if name not in entrances:
+        if name not in endpoints:
             return unknown_source()
-        entrance = entrances[name]
+        endpoint = endpoints[name]
         request = signed_request(flask.request, settings, client)
-        verified = receiver.verify(entrance.source, entrance.verifier, request)
-        if not entrance.verifier.is_open:  # there, nothing was proved
+        verified = receiver.verify(endpoint.source, endpoint.verifier, request)
+        if not endpoint.verifier.is_open:  # there, nothing was proved
             addresses.give_back(caller)
         senders.take(name)
-        if asked := question_answered(entrance, request, receiver):
-            return answered(name, asked)
-        receipt = receiver.receive(entrance.source, verified)
-        if entrance.respond is not None:
-            deadline = arrived_at + entrance.respond.wait_seconds
-            found = outcome_of(receipt, entrance, receiver.store, lobby, deadline)
-            return replied(entrance, as_it_stands(receiver.store, found), verified.delivery)
+        if asked := handshake_response(endpoint, request, receiver):
+            return text_response(name, asked)
+        receipt = receiver.receive(endpoint.source, verified)
+        if endpoint.respond is not None:
+            deadline = arrived_at + endpoint.respond.wait_seconds
+            found = wait_for_outcome(receipt, endpoint, receiver.store, waiter, deadline)
+            return render_response(
+                endpoint, mark_replaced(receiver.store, found), verified.delivery
+            )
         status, word = (200, "duplicate") if receipt.is_repeat else (202, "accepted")
         return {"event": receipt.event_id, "status": word}, status
 
     @routes.get("/hooks/<name>")
     def shake_hands(name: str) -> Answer | Response:
         """Meta's question whether this address is ours; 405 where a source asks none."""
-        addresses.take(limited_as(client_of_request(flask.request, settings)))
-        if name not in entrances:
+        addresses.take(rate_limit_key(client_ip_of_request(flask.request, settings)))
+        if name not in endpoints:
             return unknown_source()
-        if entrances[name].handshake != "meta":
+        if endpoints[name].handshake != "meta":
             raise MethodNotAllowed(["POST", "OPTIONS"])
         query = raw_target(flask.request).partition("?")[2]
-        return answered(name, handshakes.meta_answer(query, entrances[name].verify_token))
+        return text_response(name, handshakes.meta_answer(query, endpoints[name].verify_token))
 
     return routes
 
@@ -83,20 +85,20 @@ def unknown_source() -> Answer:
     return {"error": "unknown source"}, 404
 
 
-def question_answered(
-    entrance: Entrance, request: signatures.Request, receiver: Receiver
+def handshake_response(
+    endpoint: Endpoint, request: signatures.Request, receiver: Receiver
 ) -> handshakes.Answer | None:
     """The answer to a signed question whether this address is ours; None: it is a webhook."""
-    if entrance.handshake == "slack":
+    if endpoint.handshake == "slack":
         return handshakes.slack_answer(request.body)
-    if entrance.handshake == "zoom":
-        verifier = entrance.verifier
+    if endpoint.handshake == "zoom":
+        verifier = endpoint.verifier
         used = verifier.verified_by(request, receiver.clock().timestamp())
         return None if used is None else handshakes.zoom_answer(request.body, verifier.keys[used])
     return None
 
 
-def answered(name: str, answer: handshakes.Answer) -> Response:
+def text_response(name: str, answer: handshakes.Answer) -> Response:
     """The answer to a handshake: no markup, whatever a browser would like to make of it."""
     log.info("handshake_answered", extra={"source": name, "status": answer.status})
     response = Response(answer.text, answer.status, mimetype=answer.media_type)

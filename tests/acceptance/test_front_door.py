@@ -16,7 +16,7 @@ from adapter.server.supervisor import Supervisor
 from adapter.settings import Settings, settings_from
 from adapter.signatures import Request, sign
 from adapter.signatures.request import FORM_TYPE
-from adapter.store import Filter, Rejections, Store
+from adapter.store import Database, Filter, Rejections
 from adapter.webhooks import endpoints
 from tests.gunicorn_process import LEAD, Answer, Served, served, target_of, write_mappings
 from tests.wait import wait_until
@@ -112,8 +112,8 @@ def test_slacks_question_is_answered_only_when_it_is_signed(web: Served) -> None
     assert (answer.status, answer.body) == (200, b"3eZbrw1aBm2r")
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert send(web, request, **{"X-Slack-Signature": "v0=" + "0" * 64}).status == 401
-    with Store(web.database) as store, store.transaction() as leads:
-        assert leads.events(Filter(source="slack")) == [], "a question is no lead"
+    with Database(web.database) as store, store.transaction() as tx:
+        assert tx.events(Filter(source="slack")) == [], "a question is no lead"
 
 
 def test_zooms_question_is_answered_only_when_it_is_signed(web: Served) -> None:
@@ -126,8 +126,8 @@ def test_zooms_question_is_answered_only_when_it_is_signed(web: Served) -> None:
     assert json.loads(answer.body)["plainToken"] == "qgg8vlvZRS6UY"
     assert send(web, request, **{"x-zm-signature": "v0=" + "0" * 64}).status == 401
     assert send(web, signed("zoom")).status == 202, "a webhook is one"
-    with Store(web.database) as store, store.transaction() as leads:
-        assert len(leads.events(Filter(source="zoom"))) == 1, "a question is no lead"
+    with Database(web.database) as store, store.transaction() as tx:
+        assert len(tx.events(Filter(source="zoom"))) == 1, "a question is no lead"
 
 
 # limits ----------------------------------------------------------------------------------------
@@ -263,8 +263,8 @@ def test_what_is_refused_over_http_is_kept_without_credentials(web: Served) -> N
     assert send(web, signed("other"), **secret, **{"X-Signature": "0" * 64}).status == 401
 
     def kept() -> list[Any]:
-        with Store(web.database) as store, store.transaction() as leads:
-            rows: list[Any] = Rejections(leads.connection).newest(source="other")
+        with Database(web.database) as store, store.transaction() as tx:
+            rows: list[Any] = Rejections(tx.connection).newest(source="other")
             return rows
 
     wait_until(kept, "the rejection is written")

@@ -145,7 +145,7 @@ def test_a_pool_does_not_sleep_when_postgresql_is_back(
 ) -> None:
     """Its own pauses double; here the first of them is as long as they get in a long outage."""
     monkeypatch.setattr("psycopg_pool.base.AttemptWithBackoff.INITIAL_DELAY", 120.0)
-    with store.Store(server.url) as opened:
+    with store.Database(server.url) as opened:
         assert opened.lacks() == []
         server.stop()
         with pytest.raises(StoreUnavailable):
@@ -154,7 +154,7 @@ def test_a_pool_does_not_sleep_when_postgresql_is_back(
         wait_until(lambda: can_read(opened), "the pool connects again", 20)
 
 
-def can_read(opened: store.Store) -> bool:
+def can_read(opened: store.Database) -> bool:
     try:
         return opened.lacks() == []
     except StoreUnavailable:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adapter.server.supervisor import Part, Supervisor
+from adapter.server.supervisor import ChildProcess, Supervisor
 from adapter.store.child_processes import popen
 from tests.adapter_process import ADAPTER, Running, adapter, begin, environment, is_ready
 from tests.paths import MAPPINGS
@@ -159,11 +159,11 @@ def test_a_part_that_does_not_come_up_is_given_up(words: list[str], starts: int)
         return begun[-1]
 
     def is_given_up() -> bool:
-        if not part.gave_up:
+        if not part.is_crash_looping:
             part.keep_alive(print)
-        return part.gave_up
+        return part.is_crash_looping
 
-    part = Part("worker", start)
+    part = ChildProcess("worker", start)
     wait_until(is_given_up, "it is given up")
     assert len(begun) == starts
 

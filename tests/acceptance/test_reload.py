@@ -121,7 +121,7 @@ def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(house: H
 
     house.greet("Good morning")
     house.waits_for("the changed mappings are taken up")
-    house.waits_for("mappings_renewed", times=2)
+    house.waits_for("mappings_reloaded", times=2)
     assert house.notes_of(1).startswith("Good morning\n")
 
     house.change("email_1: contact.email", "e_mail: contact.email")
@@ -131,7 +131,7 @@ def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(house: H
 
     house.greet("Good evening")
     house.waits_for("the changed mappings are taken up", times=2)
-    house.waits_for("mappings_renewed", times=4)
+    house.waits_for("mappings_reloaded", times=4)
     assert house.notes_of(3).startswith("Good evening\n")
 
     run.send_signal(signal.SIGHUP)
@@ -147,7 +147,7 @@ def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: House) -> None:
 
     parts.greet("Good morning")
     worker.send_signal(signal.SIGHUP)
-    parts.waits_for("mappings_renewed")
+    parts.waits_for("mappings_reloaded")
     assert parts.notes_of(1).startswith("Good morning\n")
 
     parts.change("email_1: contact.email", "e_mail: contact.email")

@@ -106,7 +106,7 @@ def test_a_worker_whose_threads_are_dead_says_so_and_ends(
 
     assert process.returncode == DEAD
     (line,) = [
-        line for line in map(json.loads, said.splitlines()) if line["event"] == "part_is_dead"
+        line for line in map(json.loads, said.splitlines()) if line["event"] == "process_is_stuck"
     ]
     assert (line["level"], line["part"]) == ("critical", dead)
 
@@ -124,8 +124,8 @@ def test_a_stop_does_not_wait_for_what_hangs(house: House, upstream: Upstream) -
 
 def doing(house: House) -> list[int]:
     """Rows that a worker looks at now."""
-    with house.pipeline.store.transaction() as leads:
-        rows = leads.connection.execute(
+    with house.pipeline.store.transaction() as tx:
+        rows = tx.connection.execute(
             "SELECT (args->>'row_id')::bigint AS row FROM procrastinate_jobs WHERE status = 'doing'"
         ).fetchall()
     return [row["row"] for row in rows]

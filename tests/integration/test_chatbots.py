@@ -9,13 +9,13 @@ import pytest
 
 from adapter.mapping.engine import Delivery
 from adapter.mapping.respond import Respond, seconds_from
-from adapter.mapping.webhook_outcome import Finding, Outcome, finding_from
+from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome, webhook_outcome_from
 from adapter.models import BookingState, EventState, Kind
 from tests.chatbots import BOTS, IN_TOUCH, SCHEMAS, SOURCES, is_understood, sample_of
 from tests.rows import booking
 
 
-def answer_of(name: str, found: Finding) -> tuple[str, str]:
+def answer_of(name: str, found: WebhookOutcome) -> tuple[str, str]:
     source = SOURCES[name]
     body, content_type, query = sample_of(source)
     asked = source.asked(Delivery(body=body, content_type=content_type, query=query))
@@ -25,16 +25,19 @@ def answer_of(name: str, found: Finding) -> tuple[str, str]:
 
 
 FINDINGS = {
-    **{str(state): finding_from(5, EventState.MAPPED, [booking(state)]) for state in BookingState},
     **{
-        f"guest card {state}": finding_from(
+        str(state): webhook_outcome_from(5, EventState.MAPPED, [booking(state)])
+        for state in BookingState
+    },
+    **{
+        f"guest card {state}": webhook_outcome_from(
             5, EventState.MAPPED, [booking(state, kind=Kind.PROSPECT, starts_at=None)]
         )
         for state in BookingState
     },
-    "event received": finding_from(5, EventState.RECEIVED, []),
-    "event held": finding_from(5, EventState.HELD, []),
-    "event ignored": finding_from(5, EventState.IGNORED, []),
+    "event received": webhook_outcome_from(5, EventState.RECEIVED, []),
+    "event held": webhook_outcome_from(5, EventState.HELD, []),
+    "event ignored": webhook_outcome_from(5, EventState.IGNORED, []),
 }
 
 
@@ -44,7 +47,7 @@ def test_each_sender_that_waits_has_a_schema() -> None:
 
 @pytest.mark.parametrize("name", BOTS)
 @pytest.mark.parametrize("found", FINDINGS.values(), ids=FINDINGS)
-def test_every_outcome_is_told_in_the_senders_shape(name: str, found: Finding) -> None:
+def test_every_outcome_is_told_in_the_senders_shape(name: str, found: WebhookOutcome) -> None:
     body, mimetype = answer_of(name, found)
 
     assert is_understood(name, body), body
@@ -64,7 +67,7 @@ def test_a_name_that_would_like_to_be_markup_leaves_the_shape_whole(name: str) -
     body, content_type, query = sample_of(source)
     asked = source.asked(Delivery(body=body, content_type=content_type, query=query))
     one = booking(BookingState.BOOKED, appointment={"first_name": '"]}<Response/>&amp;\x00'})
-    found = finding_from(5, EventState.MAPPED, [one])
+    found = webhook_outcome_from(5, EventState.MAPPED, [one])
 
     assert is_understood(
         name, Respond.from_section(source.respond | nasty).reply(found, asked).body
@@ -76,7 +79,7 @@ def test_each_tool_call_of_vapi_is_told_its_own_outcome() -> None:
         booking(BookingState(state), id=number)
         for number, state in enumerate(("booked", "failed", "held"))
     ]
-    body, _ = answer_of("vapi", finding_from(5, EventState.MAPPED, bookings))
+    body, _ = answer_of("vapi", webhook_outcome_from(5, EventState.MAPPED, bookings))
     results = {one["toolCallId"]: one["result"] for one in json.loads(body)["results"]}
 
     assert list(results) == ["toolu_01", "toolu_02", "toolu_03"]

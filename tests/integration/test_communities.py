@@ -15,11 +15,11 @@ from adapter.mapping.communities_yaml import communities_from_folder
 from adapter.mapping.registry import check
 from adapter.operations.release import Repairs
 from adapter.propexo.client import Propexo
-from adapter.propexo.directory import Directory, PacedReads
+from adapter.propexo.directory import Directory, RateLimitedReads
 from adapter.propexo.responses import Page
 from adapter.sandbox.catalog import DEFAULT, catalog_from
 from adapter.settings import Policy, Settings
-from adapter.store import GateRow, Senders, Store
+from adapter.store import Database, RateLimiter, SourceStats
 from adapter.store.queries import STATEMENTS
 from tests.adapter_process import SECRETS
 from tests.harness import START, Clock, House
@@ -298,13 +298,15 @@ def test_all_pages_are_read(count: int, pages: int) -> None:
 
 
 @pytest.mark.parametrize("has_store", [True, False])
-def test_reads_keep_the_rate(opened: Store, has_store: bool) -> None:
+def test_reads_keep_the_rate(opened: Database, has_store: bool) -> None:
     """Five a minute: a burst of three where all share the rate, then one in twelve seconds."""
     clock = Clock(START)
     with served_sandbox(catalog=many(12), clock=clock) as upstream:
         propexo = Propexo(upstream.url, "sandbox")
         settings = Settings(rate_per_minute=5)
-        reads = PacedReads(propexo, settings, opened if has_store else None, clock, clock.advance)
+        reads = RateLimitedReads(
+            propexo, settings, opened if has_store else None, clock, clock.advance
+        )
         list(Directory(reads.page).places())
         times = [call["received_at"] for call in upstream.calls()]
 
@@ -312,16 +314,16 @@ def test_reads_keep_the_rate(opened: Store, has_store: bool) -> None:
     assert (clock() - START).total_seconds() >= (14 - 5) * 12
     for number in range(len(times) - 6):
         assert times[number + 6] > times[number], "never seven at once"
-    with opened.transaction() as leads:
-        gate = GateRow(leads.connection).lock(clock())
+    with opened.transaction() as tx:
+        gate = RateLimiter(tx.connection).lock(clock())
     assert (gate.reads > 0) is has_store
 
 
-def test_a_closed_gate_is_not_waited_for_for_ever(opened: Store) -> None:
+def test_a_closed_gate_is_not_waited_for_for_ever(opened: Database) -> None:
     clock = Clock(START)
-    with opened.transaction() as leads:
-        GateRow(leads.connection).pause(START.replace(hour=23))
-    reads = PacedReads(Propexo("http://x", "y"), Settings(), opened, clock, clock.advance)
+    with opened.transaction() as tx:
+        RateLimiter(tx.connection).pause(START.replace(hour=23))
+    reads = RateLimitedReads(Propexo("http://x", "y"), Settings(), opened, clock, clock.advance)
     with pytest.raises(NotSent, match="the rate leaves no place"):
         reads.page("/v1/admin/integrations/", {})
 
@@ -373,8 +375,8 @@ def test_the_sandbox_takes_a_catalog_of_ones_own(tmp_path: Path) -> None:
 
 
 def unknown(house: House) -> list[tuple[str, str | None, int]]:
-    with house.pipeline.store.transaction() as leads:
-        found = Senders(leads.connection).unknown_communities()
+    with house.pipeline.store.transaction() as tx:
+        found = SourceStats(tx.connection).unknown_communities()
     return [(one.source, one.value, one.waiting) for one in found]
 
 
@@ -406,10 +408,10 @@ def test_places_that_no_community_is_known_by_are_counted(house: House) -> None:
     assert unknown(house)[0] == ("rentfeed", '"Oak Park"', 1), "it tells what still waits"
 
 
-def test_the_report_is_read_by_its_own_index(opened: Store) -> None:
-    with opened.transaction() as leads:
-        leads.connection.execute("SET LOCAL enable_seqscan = off")
-        rows = leads.connection.execute(b"EXPLAIN " + STATEMENTS["unknown_communities"]).fetchall()
+def test_the_report_is_read_by_its_own_index(opened: Database) -> None:
+    with opened.transaction() as tx:
+        tx.connection.execute("SET LOCAL enable_seqscan = off")
+        rows = tx.connection.execute(b"EXPLAIN " + STATEMENTS["unknown_communities"]).fetchall()
     assert "bookings_without_community" in str(rows)
 
 

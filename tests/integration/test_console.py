@@ -20,7 +20,7 @@ import pytest
 from adapter.app import create_app
 from adapter.console.auth import READING, SESSION_HOURS
 from adapter.console.charts import hours_chart
-from adapter.console.display import MOST_LINES, anchor_of, harmless, lines_of
+from adapter.console.display import MOST_LINES, anchor_of, escape_invisible, lines_of
 from adapter.console.lead_page import FORM
 from adapter.exceptions import SignInRefused
 from adapter.models import BookingState
@@ -28,7 +28,7 @@ from adapter.operations.advice import BY_WORD, advice_for
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import MOST_OF_ADDRESS, MOST_OF_BOTH, MOST_OF_NAME, SignIn, new_user
 from adapter.settings import Policy, Settings
-from adapter.store import SIGN_IN_WINDOW, Erasures, People, Trouble, review_queue
+from adapter.store import SIGN_IN_WINDOW, Erasures, Issue, Users, review_queue
 from tests.harness import SECRETS, House, loaded, sample, settle
 from tests.leads import lead
 from tests.paths import MAPPINGS
@@ -183,7 +183,7 @@ def test_repeated_failures_lock_for_a_while(open_console: Opener, house: House) 
 
 def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
     reader = open_console("ana")
-    rooms = SignIn(
+    services = SignIn(
         dataclasses.replace(reader.house.settings, users={"ana": ("read", SLOW_HASH)}),
         reader.house.pipeline.store,
         reader.house.clock,
@@ -191,7 +191,7 @@ def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
 
     def guess(number: int) -> str:
         try:
-            rooms.sign_in("ana", f"wrong password {number}", "192.0.2.1")
+            services.sign_in("ana", f"wrong password {number}", "192.0.2.1")
         except SignInRefused as exc:
             return str(exc)
         return "in"
@@ -208,8 +208,8 @@ def test_a_right_password_counts_for_nothing(open_console: Opener) -> None:
     reader = open_console("ana")
     for _ in range(MOST_OF_ADDRESS + 1):
         assert reader.sign_in("ana").status_code == 302
-    with reader.house.pipeline.store.transaction() as leads:
-        left = leads.connection.execute("SELECT count(*) AS n FROM failed_sign_ins").fetchone()
+    with reader.house.pipeline.store.transaction() as tx:
+        left = tx.connection.execute("SELECT count(*) AS n FROM failed_sign_ins").fetchone()
     assert left == {"n": 0}
 
 
@@ -281,18 +281,18 @@ def test_signing_in_without_tls_is_told_apart_from_an_old_form(open_console: Ope
 
 
 def test_a_session_ends_with_its_user_and_its_password(ana: Reader) -> None:
-    with ana.house.pipeline.store.transaction() as leads:
-        People(leads.connection).add_user(user("lou"), now=ana.house.clock())
+    with ana.house.pipeline.store.transaction() as tx:
+        Users(tx.connection).add_user(user("lou"), now=ana.house.clock())
     ana.post("/sign-out")
     assert ana.sign_in("lou").status_code == 302
-    with ana.house.pipeline.store.transaction() as leads:
-        People(leads.connection).add_user(
+    with ana.house.pipeline.store.transaction() as tx:
+        Users(tx.connection).add_user(
             user("lou", password="another password"), now=ana.house.clock()
         )
     assert ana.get("/").status_code == 302
     assert ana.sign_in("lou", "another password").status_code == 302
-    with ana.house.pipeline.store.transaction() as leads:
-        assert People(leads.connection).remove_user("lou")
+    with ana.house.pipeline.store.transaction() as tx:
+        assert Users(tx.connection).remove_user("lou")
     assert ana.get("/").status_code == 302
 
 
@@ -579,8 +579,8 @@ def test_who_looked_and_changed_is_written_down(ana: Reader) -> None:
 
 def acts_of(reader: Reader, act: str) -> list[tuple[str, int | None, str]]:
     """Who did that, about which lead, and what else is told; the oldest first."""
-    with reader.house.pipeline.store.transaction() as leads:
-        found = People(leads.connection).acts()
+    with reader.house.pipeline.store.transaction() as tx:
+        found = Users(tx.connection).audit_log()
     return [(one.by, one.lead_id, one.detail) for one in reversed(found) if one.act == act]
 
 
@@ -623,9 +623,9 @@ def test_looks_do_not_hide_what_was_done_with_a_lead(ana: Reader) -> None:
     number = held(ana.house)
     ana.post(f"/leads/{number}/discard", reason="a test")
     event_id = ana.house.booking(number).event_id
-    with ana.house.pipeline.store.transaction() as leads:
+    with ana.house.pipeline.store.transaction() as tx:
         for lead_id in (number, event_id) * 30:
-            People(leads.connection).note("looked", by="rob", at=ana.house.clock(), lead_id=lead_id)
+            Users(tx.connection).record("looked", by="rob", at=ana.house.clock(), lead_id=lead_id)
     page = ana.text(f"/leads/{number}")
     assert "discarded" in page
     assert "rob" not in page
@@ -634,8 +634,8 @@ def test_looks_do_not_hide_what_was_done_with_a_lead(ana: Reader) -> None:
 def test_an_erased_lead_says_so(ana: Reader) -> None:
     number = held(ana.house)
     event_id = ana.house.booking(number).event_id
-    with ana.house.pipeline.store.transaction() as leads:
-        Erasures(leads.connection).erase_people([event_id])
+    with ana.house.pipeline.store.transaction() as tx:
+        Erasures(tx.connection).erase_people([event_id])
     page = ana.text(f"/leads/{number}")
     assert "What was sent is erased" in page
     assert "Okafor" not in page
@@ -915,7 +915,7 @@ def words_that_can_wait() -> set[str]:
     words = set[str]()
     for path in (MAPPINGS.parent / "adapter").rglob("*.py"):
         nodes = list(ast.walk(ast.parse(path.read_text())))
-        setters = {"stop_looking"} | {
+        setters = {"stop_reconciling"} | {
             node.name
             for node in nodes
             if isinstance(node, ast.FunctionDef)
@@ -938,7 +938,7 @@ def test_every_word_that_can_wait_has_its_advice() -> None:
     words = words_that_can_wait() - {"held_by_mapping"}
     assert words == BY_WORD.keys()
     for word in words:
-        trouble = Trouble(
+        trouble = Issue(
             kind="booking",
             source="rentfeed",
             state="held",
@@ -1114,7 +1114,7 @@ def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:
     ],
 )
 def test_what_no_eye_sees_is_written_out(text: str, shown: str) -> None:
-    assert harmless(text, 3 if text == "abcdef" else 100) == shown
+    assert escape_invisible(text, 3 if text == "abcdef" else 100) == shown
 
 
 def test_any_payload_is_shown_in_bounded_lines() -> None:

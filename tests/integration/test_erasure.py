@@ -15,8 +15,8 @@ from adapter.models import BookingState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase import BATCH, Erasure, Found
 from adapter.operations.replay import Replays
-from adapter.store import SIGN_IN_WINDOW, People, Rejections, Store
-from adapter.webhooks.endpoints import verifier_of
+from adapter.store import SIGN_IN_WINDOW, Database, Rejections, Users
+from adapter.webhooks.endpoints import build_verifier
 from tests.harness import House, settle
 from tests.leads import lead
 from tests.sandbox_client import Upstream
@@ -36,15 +36,15 @@ def find(house: House, contact: Contact) -> Found:
     return erasure(house).find(contact, lambda read, total: None)
 
 
-def everything(store: Store) -> str:
+def everything(store: Database) -> str:
     """Every row of every table of ours, as one lower-case text."""
-    with store.transaction() as leads:
-        names = leads.connection.execute(
+    with store.transaction() as tx:
+        names = tx.connection.execute(
             "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'"
         ).fetchall()
         rows = []
         for row in names:
-            found = leads.connection.execute(f'SELECT * FROM "{row["name"]}"').fetchall()
+            found = tx.connection.execute(f'SELECT * FROM "{row["name"]}"').fetchall()
             rows += [str(value) for one in found for value in one.values()]
     return "\n".join(rows).lower()
 
@@ -65,8 +65,8 @@ def refuse(house: House) -> None:
     )
     signed = signatures.sign(source.signature, "wrong", request, house.clock().timestamp())
     with pytest.raises(VerificationError):
-        house.pipeline.receiver.verify(source, verifier_of(source, house.settings), signed)
-    house.pipeline.receiver.journal.flush()
+        house.pipeline.receiver.verify(source, build_verifier(source, house.settings), signed)
+    house.pipeline.receiver.background_writer.flush()
 
 
 @pytest.mark.parametrize("contact", [Contact.from_email(EMAIL), Contact.from_phone(PHONE)])
@@ -117,8 +117,8 @@ def test_what_is_on_its_way_is_left_and_named(house: House, upstream: Upstream) 
 
 def test_words_that_a_person_wrote_are_forgotten_too(house: House) -> None:
     (booking,) = house.mapped("rentfeed", lead(1, time="2:30 AM", **DANA))
-    with house.pipeline.store.transaction() as leads:
-        leads.move(
+    with house.pipeline.store.transaction() as tx:
+        tx.move(
             booking.id,
             BookingState.DISCARDED,
             why="Dana Okafor rang us",
@@ -148,8 +148,8 @@ def test_payloads_go_first_and_people_later_once_the_tour_is_over(house: House) 
     assert (story.event.kept, story.event.body, dict(story.event.headers)) == ("lead", b"", {})
     assert story.attempts[booked.id][0].request == {}
     assert booked.appointment["last_name"] == "Okafor"
-    with house.pipeline.store.transaction() as leads:
-        assert Rejections(leads.connection).newest() == []
+    with house.pipeline.store.transaction() as tx:
+        assert Rejections(tx.connection).newest() == []
 
     house.clock.advance(640 * 86400)
     forget(house)
@@ -160,10 +160,8 @@ def test_payloads_go_first_and_people_later_once_the_tour_is_over(house: House) 
 
 def test_a_tour_to_come_and_what_waits_are_kept_whatever_their_age(house: House) -> None:
     (far,) = house.mapped("rentfeed", lead(1, **DANA))
-    with house.pipeline.store.transaction() as leads:
-        leads.connection.execute(
-            "UPDATE events SET received_at = received_at - interval '1000 days'"
-        )
+    with house.pipeline.store.transaction() as tx:
+        tx.connection.execute("UPDATE events SET received_at = received_at - interval '1000 days'")
     forget(house)
     assert house.story(far.id).event.kept == "all"
 
@@ -278,16 +276,16 @@ def test_the_command_asks_erases_and_says_what(
 
 def test_failed_sign_ins_and_acts_are_forgotten_in_time(house: House) -> None:
     def kept() -> tuple[int, int]:
-        with house.pipeline.store.transaction() as leads:
-            failures = leads.connection.execute("SELECT FROM failed_sign_ins").rowcount
-            return failures, len(People(leads.connection).acts(limit=1000))
+        with house.pipeline.store.transaction() as tx:
+            failures = tx.connection.execute("SELECT FROM failed_sign_ins").rowcount
+            return failures, len(Users(tx.connection).audit_log(limit=1000))
 
-    with house.pipeline.store.transaction() as leads:
-        people = People(leads.connection)
+    with house.pipeline.store.transaction() as tx:
+        people = Users(tx.connection)
         people.note_failure(
             [f"somebody {number}" for number in range(BATCH + 1)], now=house.clock()
         )
-        people.note("looked", by="ana", at=house.clock())
+        people.record("looked", by="ana", at=house.clock())
     house.pipeline.recover()
     assert kept() == (BATCH + 1, 1), "what counts is kept"
     house.clock.advance(SIGN_IN_WINDOW.total_seconds() + 1)

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 
 from adapter.exceptions import StoreUnavailable
-from adapter.mapping.webhook_outcome import Finding, Outcome
+from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome
 from adapter.models import BookingState
-from adapter.store import settlements
-from adapter.webhooks.outcome import look
-from adapter.webhooks.outcome_waiter import Lobby
+from adapter.store import listen_for_settled_events
+from adapter.webhooks.outcome import load_outcome
+from adapter.webhooks.outcome_waiter import OutcomeWaiter
 from tests.harness import House, tour
 from tests.wait import wait_until
 
@@ -24,8 +24,8 @@ LONG = 20.0
 
 
 @pytest.fixture
-def lobby(database: str) -> Iterator[Lobby]:
-    made = Lobby(lambda: settlements(database), 4)
+def waiter(database: str) -> Iterator[OutcomeWaiter]:
+    made = OutcomeWaiter(lambda: listen_for_settled_events(database), 4)
     yield made
     made.close()
 
@@ -44,32 +44,32 @@ def listeners(database: str) -> list[int]:
 class Waiting:
     """A wait in a thread of its own, and how often it has looked."""
 
-    found: "concurrent.futures.Future[Finding]"
-    looks: list[Finding]
+    found: "concurrent.futures.Future[WebhookOutcome]"
+    looks: list[WebhookOutcome]
 
 
 @contextlib.contextmanager
-def waiting(house: House, lobby: Lobby, event_id: int) -> Iterator[Waiting]:
+def waiting(house: House, waiter: OutcomeWaiter, event_id: int) -> Iterator[Waiting]:
     """One that waits for an event and has looked at it, with the listener at work."""
-    looks: list[Finding] = []
+    looks: list[WebhookOutcome] = []
 
-    def noted() -> Finding:
-        looks.append(look(house.pipeline.store, event_id))
+    def noted() -> WebhookOutcome:
+        looks.append(load_outcome(house.pipeline.store, event_id))
         return looks[-1]
 
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
         deadline = time.monotonic() + LONG
-        found = threads.submit(lobby.wait, event_id, noted, deadline)
+        found = threads.submit(waiter.wait, event_id, noted, deadline)
         # The second look is that of the listener's beginning.
         wait_until(lambda: len(looks) >= 2, "it has looked and is heard")
         yield Waiting(found, looks)
 
 
 def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
-    house: House, lobby: Lobby
+    house: House, waiter: OutcomeWaiter
 ) -> None:
     event_id = house.receive("rentfeed", tour()).event_id
-    with waiting(house, lobby, event_id) as one:
+    with waiting(house, waiter, event_id) as one:
         house.pipeline.map_event(event_id)
         house.send()
         house.clock.advance(5)
@@ -84,31 +84,35 @@ def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
     assert len(one.looks) <= 5, "it looks when it is told to, and does not poll"
 
 
-def test_a_held_event_wakes_at_once(house: House, lobby: Lobby) -> None:
+def test_a_held_event_wakes_at_once(house: House, waiter: OutcomeWaiter) -> None:
     event_id = house.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
-    with waiting(house, lobby, event_id) as one:
+    with waiting(house, waiter, event_id) as one:
         house.pipeline.map_event(event_id)
 
         assert one.found.result(LONG).outcome is Outcome.HELD
 
 
 def test_what_is_rolled_back_wakes_nobody(house: House, database: str) -> None:
-    heard = settlements(database)
+    heard = listen_for_settled_events(database)
     assert next(heard) is None
     event_id = house.receive("rentfeed", tour()).event_id
     (booking,) = house.mapped("rentfeed", tour(leadId="RF-2"))
-    with contextlib.suppress(ZeroDivisionError), house.pipeline.store.transaction() as leads:
-        assert leads.move(booking.id, BookingState.SUPERSEDED, why="newer", now=house.clock())
+    with contextlib.suppress(ZeroDivisionError), house.pipeline.store.transaction() as tx:
+        assert tx.move(booking.id, BookingState.SUPERSEDED, why="newer", now=house.clock())
         raise ZeroDivisionError
     house.pipeline.map_event(event_id)
 
     assert [next(heard), next(heard)] == [booking.event_id, event_id]
 
 
-def test_an_outcome_that_is_known_is_told_without_waiting(house: House, lobby: Lobby) -> None:
+def test_an_outcome_that_is_known_is_told_without_waiting(
+    house: House, waiter: OutcomeWaiter
+) -> None:
     (booking,) = house.mapped("rentfeed", tour(contact={"name": "Dana Okafor"}))
-    found = lobby.wait(
-        booking.event_id, lambda: look(house.pipeline.store, booking.event_id), time.monotonic()
+    found = waiter.wait(
+        booking.event_id,
+        lambda: load_outcome(house.pipeline.store, booking.event_id),
+        time.monotonic(),
     )
 
     assert found.outcome is Outcome.HELD
@@ -125,12 +129,12 @@ def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
         if cut.is_set():
             gate.wait(LONG)
         try:
-            yield from settlements(database)
+            yield from listen_for_settled_events(database)
         finally:
             cut.set()
 
-    lobby = Lobby(listen, 4)
-    with contextlib.closing(lobby), waiting(house, lobby, event_id) as one:
+    waiter = OutcomeWaiter(listen, 4)
+    with contextlib.closing(waiter), waiting(house, waiter, event_id) as one:
         (pid,) = listeners(database)
         with psycopg.connect(database) as connection:
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
@@ -148,38 +152,38 @@ def test_without_postgresql_the_answer_is_accepted_at_the_deadline() -> None:
         raise StoreUnavailable("away")
 
     began = time.monotonic()
-    with contextlib.closing(Lobby(away, 1)) as lobby:
-        found = lobby.wait(5, away, began + 0.3)
+    with contextlib.closing(OutcomeWaiter(away, 1)) as waiter:
+        found = waiter.wait(5, away, began + 0.3)
 
-    assert found == Finding(event_id=5)
+    assert found == WebhookOutcome(event_id=5)
     assert 0.3 <= time.monotonic() - began < 5
 
 
 @pytest.mark.timed
 def test_beyond_its_seats_nobody_waits() -> None:
-    lobby = Lobby(lambda: iter(()), 1)
+    waiter = OutcomeWaiter(lambda: iter(()), 1)
     free = threading.Event()
     seated = threading.Event()
 
-    def look_slowly() -> Finding:
+    def look_slowly() -> WebhookOutcome:
         seated.set()
         free.wait(LONG)
-        return Finding(event_id=1, outcome=Outcome.BOOKED)
+        return WebhookOutcome(event_id=1, outcome=Outcome.BOOKED)
 
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
-        first = threads.submit(lobby.wait, 1, look_slowly, time.monotonic() + LONG)
+        first = threads.submit(waiter.wait, 1, look_slowly, time.monotonic() + LONG)
         assert seated.wait(LONG)
         began = time.monotonic()
-        second = lobby.wait(2, lambda: Finding(event_id=2), began + LONG)
+        second = waiter.wait(2, lambda: WebhookOutcome(event_id=2), began + LONG)
         took = time.monotonic() - began
         free.set()
         assert first.result(LONG).outcome is Outcome.BOOKED
     assert second.outcome is Outcome.ACCEPTED
     assert took < LONG / 4
     # The seat is free again.
-    third = Finding(event_id=3, outcome=Outcome.HELD)
-    assert lobby.wait(3, lambda: third, time.monotonic()) == third
-    lobby.close()
+    third = WebhookOutcome(event_id=3, outcome=Outcome.HELD)
+    assert waiter.wait(3, lambda: third, time.monotonic()) == third
+    waiter.close()
 
 
 # --- over HTTP -------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ SECRET = "a-secret-of-propexo"
 @pytest.fixture
 def client(house: House) -> Any:
     app = flask.Flask("notices")
-    error_handlers.answer_errors(app)
+    error_handlers.register_error_handlers(app)
     house.pipeline.follower.settings = dataclasses.replace(
         house.settings, public_url="https://a.example.com"
     )

@@ -15,11 +15,11 @@ from adapter.operations.release import Repairs
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import Filter, GateRow, Store
+from adapter.store import Database, Filter, RateLimiter
 from adapter.store.queries import STATEMENTS
 from adapter.store.rate_limit import WINDOW
 from adapter.webhooks import outcome
-from adapter.webhooks.endpoints import verifier_of
+from adapter.webhooks.endpoints import build_verifier
 from tests.harness import START, TIMEOUT_SECONDS, House, sample, settle
 from tests.leads import lead, look, same_person, surname
 from tests.rows import tasks
@@ -66,8 +66,8 @@ def test_a_reschedule_goes_out_after_the_first_has_ended(house: House, upstream:
     house.send()
     assert house.state(second.id) is PENDING, "the first job is not finished"
 
-    with house.pipeline.store.transaction() as leads:
-        leads.move(first.id, BookingState.BOOKED, why="job_succeeded", now=house.clock())
+    with house.pipeline.store.transaction() as tx:
+        tx.move(first.id, BookingState.BOOKED, why="job_succeeded", now=house.clock())
     house.send()
     assert house.state(second.id) is BookingState.SUBMITTED
     standing = [one for one in upstream.appointments() if one["status"] == "booked"]
@@ -76,8 +76,8 @@ def test_a_reschedule_goes_out_after_the_first_has_ended(house: House, upstream:
 
 def told(house: House, event_id: int) -> str:
     """The name of the sentence for a sender that asks now."""
-    found = outcome.look(house.pipeline.store, event_id)
-    return sentence_name(outcome.as_it_stands(house.pipeline.store, found))
+    found = outcome.load_outcome(house.pipeline.store, event_id)
+    return sentence_name(outcome.mark_replaced(house.pipeline.store, found))
 
 
 def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancelled(
@@ -93,8 +93,8 @@ def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancell
     assert told(house, first.event_id) == "booked", "the second may fail yet"
 
     house.clock.advance(5)
-    with house.pipeline.store.transaction() as leads:
-        leads.move(second.id, BOOKED, why="job_succeeded", now=house.clock())
+    with house.pipeline.store.transaction() as tx:
+        tx.move(second.id, BOOKED, why="job_succeeded", now=house.clock())
     assert (house.state(first.id), house.state(second.id)) == (BOOKED, BOOKED)
     assert told(house, first.event_id) == "superseded"
     assert told(house, second.event_id) == "booked"
@@ -162,8 +162,8 @@ def test_whoever_waited_for_an_outcome_is_woken_by_it(
     assert isinstance(attempt, Attempt)
     house.clock.advance(1)
     house.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    with house.pipeline.store.transaction() as leads:
-        leads.connection.execute("DELETE FROM procrastinate_jobs")
+    with house.pipeline.store.transaction() as tx:
+        tx.connection.execute("DELETE FROM procrastinate_jobs")
     upstream.fault({"status": status})
     house.pipeline.sender._send(attempt)
 
@@ -222,7 +222,7 @@ def test_two_tours_here_in_one_webhook_wait_for_a_person(house: House) -> None:
     assert (second.state, second.reason) == (BookingState.HELD, "two_tours_at_once")
 
 
-def test_shared_contacts_tell_nobody_apart(opened: Store, upstream: Upstream) -> None:
+def test_shared_contacts_tell_nobody_apart(opened: Database, upstream: Upstream) -> None:
     from adapter.settings import Policy
 
     house = House(opened, upstream, Policy(shared_contacts=frozenset({"office@example.com"})))
@@ -237,8 +237,8 @@ def test_simultaneous_senders_of_one_tour_make_one_booking(house: House) -> None
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         list(threads.map(house.pipeline.map_event, events))
 
-    with house.pipeline.store.transaction() as leads:
-        states = sorted(booking.state for booking in leads.bookings())
+    with house.pipeline.store.transaction() as tx:
+        states = sorted(booking.state for booking in tx.bookings())
     assert states == sorted([PENDING, *[BookingState.DUPLICATE] * 7])
 
 
@@ -250,13 +250,13 @@ def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(house: House
         if number % 2:
             handoff["handoff"]["tours"].reverse()
         events.append(house.receive("leasebot", handoff).event_id)
-    with house.pipeline.store.transaction() as leads:
-        events = [event.id for event in leads.events()]
+    with house.pipeline.store.transaction() as tx:
+        events = [event.id for event in tx.events()]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         list(threads.map(house.pipeline.map_event, events))
 
-    with house.pipeline.store.transaction() as leads:
-        assert {event.state for event in leads.events()} == {"mapped"}
+    with house.pipeline.store.transaction() as tx:
+        assert {event.state for event in tx.events()} == {"mapped"}
 
 
 def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
@@ -266,8 +266,8 @@ def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
     settle(house)
     changed = house.receive("rentfeed", lead(1, time="4:00 PM"))
     assert changed.is_repeat
-    with house.pipeline.store.transaction() as leads:
-        newest = leads.events(limit=1)[0]
+    with house.pipeline.store.transaction() as tx:
+        newest = tx.events(limit=1)[0]
     house.pipeline.map_event(newest.id)
     settle(house)
 
@@ -280,8 +280,8 @@ def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
 def test_the_same_lead_with_other_bytes_is_a_duplicate(house: House, upstream: Upstream) -> None:
     house.mapped("rentfeed", lead(1))
     assert house.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_repeat
-    with house.pipeline.store.transaction() as leads:
-        newest = leads.events(limit=1)[0]
+    with house.pipeline.store.transaction() as tx:
+        newest = tx.events(limit=1)[0]
     house.pipeline.map_event(newest.id)
     settle(house)
 
@@ -294,8 +294,8 @@ def test_a_corrected_lead_takes_the_place_of_the_held_one(house: House) -> None:
     (held,) = house.mapped("rentfeed", lead(1, time=""))
     assert held.state is BookingState.HELD
     house.receive("rentfeed", lead(1))
-    with house.pipeline.store.transaction() as leads:
-        newest = leads.events(limit=1)[0]
+    with house.pipeline.store.transaction() as tx:
+        newest = tx.events(limit=1)[0]
     house.pipeline.map_event(newest.id)
 
     (corrected,) = house.story(newest.id).bookings
@@ -309,8 +309,8 @@ def test_another_contact_under_a_booked_key_waits_for_a_person(
     house.mapped("rentfeed", lead(1))
     settle(house)
     house.receive("rentfeed", lead(1, email="somebody.else@example.com"))
-    with house.pipeline.store.transaction() as leads:
-        newest = leads.events(limit=1)[0]
+    with house.pipeline.store.transaction() as tx:
+        newest = tx.events(limit=1)[0]
     house.pipeline.map_event(newest.id)
     settle(house)
 
@@ -378,7 +378,7 @@ def test_a_query_that_nobody_signed_makes_no_new_event(house: House) -> None:
             source.signature, SECRETS["RENTFEED_SECRET"], request, house.clock().timestamp()
         )
         verified = house.pipeline.receiver.verify(
-            source, verifier_of(source, house.settings), signed
+            source, build_verifier(source, house.settings), signed
         )
         ids.add(house.pipeline.receiver.receive(source, verified).event_id)
     assert len(ids) == 1
@@ -405,7 +405,7 @@ def test_soon_tours_go_first_then_the_sources_take_turns(house: House, upstream:
     assert order_of_posts(upstream) == soon + in_turn
 
 
-def test_weights_give_a_source_more_turns(opened: Store, upstream: Upstream) -> None:
+def test_weights_give_a_source_more_turns(opened: Database, upstream: Upstream) -> None:
     house = House(opened, upstream)
     house.pipeline.sender.settings = Settings(source_weights={"rentfeed": 2})
     for number in range(1, 6):
@@ -429,7 +429,7 @@ def test_weights_give_a_source_more_turns(opened: Store, upstream: Upstream) -> 
 # --- the rate
 
 
-def test_no_minute_holds_more_calls_than_allowed(opened: Store) -> None:
+def test_no_minute_holds_more_calls_than_allowed(opened: Database) -> None:
     with served_sandbox(clock=lambda: START, limit_per_minute=10_000) as upstream:
         house = House(opened, upstream)
         house.pipeline.sender.settings = Settings(rate_per_minute=20)
@@ -439,8 +439,8 @@ def test_no_minute_holds_more_calls_than_allowed(opened: Store) -> None:
             house.send()
             house.clock.advance(0.7)
 
-    with house.pipeline.store.transaction() as leads:
-        rows = leads.connection.execute("SELECT started_at FROM attempts ORDER BY id").fetchall()
+    with house.pipeline.store.transaction() as tx:
+        rows = tx.connection.execute("SELECT started_at FROM attempts ORDER BY id").fetchall()
     calls = [row["started_at"] for row in rows]
     assert len(calls) == 45
     for at in calls:
@@ -452,11 +452,11 @@ def test_reads_give_way_to_bookings(house: House, upstream: Upstream) -> None:
     (first,) = house.mapped("rentfeed", lead(1))
     house.send()
     house.mapped("rentfeed", lead(2))
-    with house.pipeline.store.transaction() as leads:
-        gate = GateRow(leads.connection)
+    with house.pipeline.store.transaction() as tx:
+        gate = RateLimiter(tx.connection)
         for _ in range(30):
             gate.pass_through(gate.lock(house.clock()), house.clock(), 120, is_read=True)
-        leads.connection.execute("UPDATE gate SET even_at = 'epoch'")
+        tx.connection.execute("UPDATE rate_limit SET even_at = 'epoch'")
     house.clock.advance(2)
     house.pipeline.follower.follow_up(first.id)
     assert house.state(first.id) is BookingState.SUBMITTED, "the read was put off"
@@ -464,7 +464,7 @@ def test_reads_give_way_to_bookings(house: House, upstream: Upstream) -> None:
     assert len(upstream.posts()) == 2, "the booking was not"
 
 
-def test_what_propexo_says_of_its_limit_is_kept(opened: Store) -> None:
+def test_what_propexo_says_of_its_limit_is_kept(opened: Database) -> None:
     with served_sandbox(clock=lambda: START, limit_per_minute=10) as upstream:
         house = House(opened, upstream)
         for number in range(9):
@@ -474,8 +474,8 @@ def test_what_propexo_says_of_its_limit_is_kept(opened: Store) -> None:
             if len(upstream.posts()) == 9:
                 break
             house.clock.advance(5)
-        with house.pipeline.store.transaction() as leads:
-            gate = GateRow(leads.connection).lock(house.clock())
+        with house.pipeline.store.transaction() as tx:
+            gate = RateLimiter(tx.connection).lock(house.clock())
 
         assert gate.allowed == 10
         assert house.clock() - START >= dt.timedelta(seconds=60), "eight of ten in a minute"
@@ -502,8 +502,8 @@ def test_a_token_that_is_not_accepted_stops_sending_until_it_is(
     house.pipeline.recover()
     house.send()
     assert len(upstream.posts()) == 6
-    with house.pipeline.store.transaction() as leads:
-        assert {booking.state for booking in leads.bookings()} == {BookingState.SUBMITTED}
+    with house.pipeline.store.transaction() as tx:
+        assert {booking.state for booking in tx.bookings()} == {BookingState.SUBMITTED}
 
 
 # --- unknown bookings are found again
@@ -590,7 +590,7 @@ tests:
 
 
 def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
-    opened: Store, upstream: Upstream, tmp_path: Any
+    opened: Database, upstream: Upstream, tmp_path: Any
 ) -> None:
     from adapter.mapping.registry import load
     from tests.paths import MAPPINGS
@@ -663,7 +663,7 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
         )
 
 
-def test_the_lanes_of_two_workers_share_one_gate(opened: Store, upstream: Upstream) -> None:
+def test_the_lanes_of_two_workers_share_one_gate(opened: Database, upstream: Upstream) -> None:
     house = House(opened, upstream)
     for number in range(20):
         house.mapped("rentfeed", lead(number, day=20))
@@ -727,8 +727,8 @@ def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
     house.clock.advance(120)
     house.pipeline.recover()
     house.send()
-    with house.pipeline.store.transaction() as leads:
-        (held,) = leads.bookings(Filter(states=["held"]))
+    with house.pipeline.store.transaction() as tx:
+        (held,) = tx.bookings(Filter(states=["held"]))
     assert held.reason == "not_authorised"
 
 
@@ -737,8 +737,8 @@ def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(
 ) -> None:
     (bad,) = house.mapped("rentfeed", lead(0, day=4))
     (good,) = house.mapped("rentfeed", lead(1))
-    with house.pipeline.store.transaction() as leads:
-        leads.begin_attempt(bad.id, {}, now=house.clock(), lease_until=house.clock())
+    with house.pipeline.store.transaction() as tx:
+        tx.begin_attempt(bad.id, {}, now=house.clock(), lease_until=house.clock())
     for _ in range(3):
         house.send()
 
@@ -771,7 +771,7 @@ def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
 
 @pytest.mark.parametrize(("job", "end"), [("SUCCESS", "booked"), ("FAILURE", "failed")])
 def test_a_job_that_ends_after_it_was_given_up_is_followed_again(
-    opened: Store, job: str, end: str
+    opened: Database, job: str, end: str
 ) -> None:
     now = [START]
     with served_sandbox(clock=lambda: now[0]) as upstream:
@@ -782,7 +782,7 @@ def test_a_job_that_ends_after_it_was_given_up_is_followed_again(
         for hours, state in ((2, BookingState.UNKNOWN), (5, BookingState.SUBMITTED)):
             house.clock.at = now[0] = START + dt.timedelta(hours=hours)
             house.pipeline.follower.follow_up(booking.id)
-            house.pipeline.follower.look_for(booking.id)
+            house.pipeline.follower.reconcile(booking.id)
             assert house.state(booking.id) is state
         house.pipeline.follower.follow_up(booking.id)
 
@@ -835,9 +835,9 @@ def test_of_many_past_tours_none_is_posted(house: House, upstream: Upstream) -> 
     for number in range(3):
         house.mapped("rentfeed", lead(number, day=3, time="11:30 AM"))
     house.clock.at = dt.datetime(2026, 3, 3, 18, 26, tzinfo=dt.UTC)
-    with house.pipeline.store.transaction() as leads:
+    with house.pipeline.store.transaction() as tx:
         assert (
-            leads.most_urgent(
+            tx.most_urgent(
                 house.clock(),
                 soon=house.clock() + dt.timedelta(days=9),
                 late=house.clock() + dt.timedelta(minutes=5),
@@ -847,8 +847,8 @@ def test_of_many_past_tours_none_is_posted(house: House, upstream: Upstream) -> 
     house.send()
 
     assert upstream.posts() == []
-    with house.pipeline.store.transaction() as leads:
-        assert {booking.state for booking in leads.bookings()} == {BookingState.EXPIRED}
+    with house.pipeline.store.transaction() as tx:
+        assert {booking.state for booking in tx.bookings()} == {BookingState.EXPIRED}
 
 
 def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
@@ -863,8 +863,8 @@ def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         sending = thread.submit(house.send)
         wait_until(lambda: _sleeps(house), "the choice has begun")
-        with house.pipeline.store.transaction() as leads:
-            leads.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=START)
+        with house.pipeline.store.transaction() as tx:
+            tx.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=START)
         sending.result(30)
 
     assert upstream.posts() == []
@@ -872,8 +872,8 @@ def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
 
 
 def _sleeps(house: House) -> bool:
-    with house.pipeline.store.transaction() as leads:
-        row = leads.connection.execute(
+    with house.pipeline.store.transaction() as tx:
+        row = tx.connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
         ).fetchone()
     return bool(row and row["count"])
@@ -891,8 +891,8 @@ def test_a_corrected_name_takes_the_place_of_what_waits(house: House) -> None:
     (first,) = house.mapped("rentfeed", lead(1))
     house.clock.advance(5)
     house.receive("rentfeed", lead(1, name="Dana Corrected"))
-    with house.pipeline.store.transaction() as leads:
-        newest = leads.events(limit=1)[0]
+    with house.pipeline.store.transaction() as tx:
+        newest = tx.events(limit=1)[0]
     house.pipeline.map_event(newest.id)
 
     (second,) = house.story(newest.id).bookings
@@ -904,8 +904,8 @@ def test_an_older_version_under_the_same_key_changes_nothing(house: House) -> No
     house.receive("rentfeed", lead(1, email="wrong@example.com"))
     house.clock.advance(5)
     house.receive("rentfeed", lead(1))
-    with house.pipeline.store.transaction() as leads:
-        newer, older = leads.events()
+    with house.pipeline.store.transaction() as tx:
+        newer, older = tx.events()
     house.pipeline.map_event(newer.id)
     house.pipeline.map_event(older.id)
 

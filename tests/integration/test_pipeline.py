@@ -15,8 +15,8 @@ from adapter.logs import JsonLines
 from adapter.models import Attempt, AttemptOutcome, BookingState, EventState
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy
-from adapter.store import Store
-from adapter.webhooks.endpoints import verifier_of
+from adapter.store import Database
+from adapter.webhooks.endpoints import build_verifier
 from adapter.webhooks.receive import Receipt
 from tests.harness import START, TIMEOUT_SECONDS, House, sample, tour
 from tests.sandbox_client import Upstream, served_sandbox
@@ -57,7 +57,7 @@ def test_what_is_posted_holds_no_word_that_propexo_may_refuse(
     assert None not in posted.values()
 
 
-def test_configured_words_are_sent_in_propexos_spelling(opened: Store) -> None:
+def test_configured_words_are_sent_in_propexos_spelling(opened: Database) -> None:
     spellings = {"tour_type": {"in_person": "IN_PERSON"}, "pets": {"small_dog": "SMALL_DOG"}}
     enums = {"tour_type": ["IN_PERSON"], "pets": ["SMALL_DOG"]}
     with served_sandbox(clock=lambda: START, enums=enums) as upstream:
@@ -79,7 +79,7 @@ def test_a_webhook_that_comes_twice_is_one_event(house: House) -> None:
 
     assert not first.is_repeat
     assert second == Receipt(event_id=first.event_id, is_repeat=True)
-    assert house.story(first.event_id).repeats == 1
+    assert house.story(first.event_id).duplicates == 1
 
 
 def test_a_body_that_cannot_be_read_is_kept_once_and_held(house: House) -> None:
@@ -101,10 +101,10 @@ def test_a_forged_request_stores_nothing(house: House) -> None:
         method="POST", url="https://a.example.com/hooks/rentfeed", headers={}, body=b"{}"
     )
     with pytest.raises(VerificationError):
-        house.pipeline.receiver.verify(source, verifier_of(source, house.settings), forged)
+        house.pipeline.receiver.verify(source, build_verifier(source, house.settings), forged)
 
-    with house.pipeline.store.transaction() as leads:
-        assert leads.events() == []
+    with house.pipeline.store.transaction() as tx:
+        assert tx.events() == []
 
 
 def test_credentials_are_not_stored(house: House) -> None:
@@ -348,8 +348,8 @@ def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(house: H
     assert (lost.state, lost.reason) == (BookingState.UNKNOWN, "sender_lost")
 
     accepted = house.pipeline.propexo.create(attempt)
-    with house.pipeline.store.transaction() as leads:
-        transitions.taken(leads, attempt, accepted, house.clock())
+    with house.pipeline.store.transaction() as tx:
+        transitions.record_accepted(tx, attempt, accepted, house.clock())
     assert house.booking(booking.id).state is BookingState.SUBMITTED
 
 
@@ -418,8 +418,8 @@ def test_nothing_of_a_lead_reaches_the_workers_log(
     house.send()
     house.mapped("rentfeed", tour(leadId="RF-2", tour={"date": "03/08/2026", "time": "2:30 AM"}))
     try:
-        with house.pipeline.store.transaction() as leads:
-            leads.connection.execute("SELECT 'dana.okafor@example.com'::integer")
+        with house.pipeline.store.transaction() as tx:
+            tx.connection.execute("SELECT 'dana.okafor@example.com'::integer")
     except psycopg.DataError as exc:
         logging.getLogger("adapter.test").warning("step_failed", exc_info=exc)
 

@@ -18,7 +18,7 @@ from adapter.operations import serializers
 from adapter.operations.advice import advice_for
 from adapter.operations.release import Repairs, may_confirm, why_not_release
 from adapter.operations.replay import Replays
-from adapter.store import Trouble
+from adapter.store import Issue
 from tests.gunicorn_process import LEAD, write_mappings
 from tests.harness import START, House, settle
 from tests.leads import look
@@ -250,8 +250,8 @@ def test_a_tour_waits_for_the_card_that_is_on_its_way(home: House, upstream: Ups
     home.send()
     assert home.state(booking.id) is PENDING
 
-    with home.pipeline.store.transaction() as leads:
-        leads.move(card.id, BOOKED, why="job_succeeded", now=home.clock())
+    with home.pipeline.store.transaction() as tx:
+        tx.move(card.id, BOOKED, why="job_succeeded", now=home.clock())
     settle(home)
     assert home.state(booking.id) is BOOKED
 
@@ -359,7 +359,7 @@ def test_a_guest_card_is_tried_for_some_days_and_then_a_person_calls(
     home.pipeline.recover()
     expired = home.booking(booking.id)
     assert (expired.state, expired.reason) == (EXPIRED, "waited_too_long")
-    assert "asks for no time" in advice_for(Trouble.of(expired)).wrong
+    assert "asks for no time" in advice_for(Issue.of(expired)).wrong
 
     repairs(home).release(booking.id, {}, by="ana")
     home.pipeline.recover()
@@ -444,9 +444,9 @@ def test_the_database_forbids_a_second_post(home: House, upstream: Upstream) -> 
     home.send()
     with (
         pytest.raises(psycopg.errors.UniqueViolation, match="never_two"),
-        home.pipeline.store.transaction() as leads,
+        home.pipeline.store.transaction() as tx,
     ):
-        leads.begin_attempt(
+        tx.begin_attempt(
             booking.id, {}, now=home.clock(), lease_until=home.clock(), kind=Kind.PROSPECT
         )
 
@@ -462,9 +462,9 @@ def test_the_database_keeps_times_and_guest_cards_apart(home: House) -> None:
     ):
         with (
             pytest.raises(psycopg.errors.CheckViolation),
-            home.pipeline.store.transaction() as leads,
+            home.pipeline.store.transaction() as tx,
         ):
-            leads.connection.execute(f"UPDATE bookings SET {change} WHERE id = {row}".encode())
+            tx.connection.execute(f"UPDATE bookings SET {change} WHERE id = {row}".encode())
 
 
 def test_simultaneous_senders_make_one_card(home: House, upstream: Upstream) -> None:
@@ -477,8 +477,8 @@ def test_simultaneous_senders_make_one_card(home: House, upstream: Upstream) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    with home.pipeline.store.transaction() as leads:
-        states = sorted(booking.state for booking in leads.bookings())
+    with home.pipeline.store.transaction() as tx:
+        states = sorted(booking.state for booking in tx.bookings())
 
     assert states == sorted([PENDING, *[DUPLICATE] * 7])
 
@@ -618,16 +618,16 @@ def test_people_are_shown_what_it_is(home: House) -> None:
 
 def test_a_sender_that_waits_is_not_told_of_a_tour(home: House) -> None:
     (card,) = home.mapped("portal", lead(1))
-    assert webhook_outcome.finding_from(1, EventState.MAPPED, [card]).outcome == "accepted"
+    assert webhook_outcome.webhook_outcome_from(1, EventState.MAPPED, [card]).outcome == "accepted"
     settle(home)
-    found = webhook_outcome.finding_from(1, EventState.MAPPED, [home.booking(card.id)])
+    found = webhook_outcome.webhook_outcome_from(1, EventState.MAPPED, [home.booking(card.id)])
 
     assert found.outcome == respond.sentence_name(found) == "prospect"
     values = respond.values_from(found)
     assert (values["booking.kind"], values["booking.starts_at"]) == ("prospect", "")
     assert values["booking.reason"] == ""
     expired = dataclasses.replace(home.booking(card.id), state=EXPIRED)
-    late = webhook_outcome.finding_from(1, EventState.MAPPED, [expired])
+    late = webhook_outcome.webhook_outcome_from(1, EventState.MAPPED, [expired])
     assert respond.sentence_name(late) == "failed", "no time of it is too soon"
 
 

@@ -21,9 +21,9 @@ from adapter.services import pipeline_from
 from adapter.settings import Settings
 from adapter.signatures import Request, sign
 from adapter.signatures.request import FORM_TYPE
-from adapter.store import NewRejection, Rejection, Rejections, Senders, Store
-from adapter.webhooks.endpoints import entrance_of
-from adapter.webhooks.rejections import USE_SECONDS, Journal, rejection_from
+from adapter.store import Database, NewRejection, Rejection, Rejections, SourceStats
+from adapter.webhooks.endpoints import build_endpoint
+from adapter.webhooks.rejections import USE_SECONDS, BackgroundWriter, rejection_from
 from tests.gunicorn_process import LEAD, write_mappings
 
 START = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
@@ -53,7 +53,7 @@ TOKENS = ["header-token", "query-token", "form-token", "json-token", "login"]
 class Desk:
     """A pipeline over a folder of mappings, with a clock and secrets that a test changes."""
 
-    def __init__(self, folder: Path, store: Store, **changes: Any) -> None:
+    def __init__(self, folder: Path, store: Database, **changes: Any) -> None:
         self.now = START
         self.store = store
         self.settings = Settings(
@@ -82,26 +82,26 @@ class Desk:
         source = self.pipeline.sources[name]
         try:
             verified = self.pipeline.receiver.verify(
-                source, entrance_of(source, self.settings).verifier, request
+                source, build_endpoint(source, self.settings).verifier, request
             )
         except VerificationError as exc:
             return exc.reason
         finally:
-            self.pipeline.receiver.journal.flush()
+            self.pipeline.receiver.background_writer.flush()
         self.pipeline.receiver.receive(source, verified)
         return None
 
     def kept(self, name: str | None = None) -> list[Rejection]:
-        with self.store.transaction() as leads:
-            return Rejections(leads.connection).newest(source=name, limit=10_000)
+        with self.store.transaction() as tx:
+            return Rejections(tx.connection).newest(source=name, limit=10_000)
 
     def events(self) -> int:
-        with self.store.transaction() as leads:
-            return len(leads.events(limit=10_000))
+        with self.store.transaction() as tx:
+            return len(tx.events(limit=10_000))
 
     def retry(self, name: str, *, dry_run: bool = False) -> readmit.Retried:
         source = self.pipeline.sources[name]
-        verifier = entrance_of(source, self.settings).verifier
+        verifier = build_endpoint(source, self.settings).verifier
         return readmit.retry(self.pipeline.receiver, source, verifier, by="ana", dry_run=dry_run)
 
 
@@ -113,10 +113,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(folder: Path, opened: Store) -> Iterator[Desk]:
+def desk(folder: Path, opened: Database) -> Iterator[Desk]:
     desk = Desk(folder, opened)
     yield desk
-    desk.pipeline.receiver.journal.flush()
+    desk.pipeline.receiver.background_writer.flush()
 
 
 def everything_in(url: str) -> str:
@@ -222,9 +222,9 @@ def test_a_mended_secret_lets_the_lead_in(desk: Desk, name: str) -> None:
     assert (desk.events(), len(desk.kept())) == (0, 1), "a dry run changes nothing"
     assert desk.retry(name).accepted == 1
     assert (desk.events(), len(desk.kept())) == (1, 0)
-    with desk.store.transaction() as leads:
-        (listed,) = leads.events()
-        event = leads.event(listed.id)
+    with desk.store.transaction() as tx:
+        (listed,) = tx.events()
+        event = tx.event(listed.id)
     assert event is not None
     assert (event.received_at, event.query) == (START, "unit=2")
     assert "authorization" not in event.headers
@@ -285,13 +285,13 @@ def new_rejection(source: str = "signed", **changes: Any) -> NewRejection:
 
 def test_the_bound_holds_under_concurrent_floods(database: str) -> None:
     def flood(source: str) -> None:
-        with Store(database, size=2) as store:
+        with Database(database, size=2) as store:
             for number in range(30):
                 new = new_rejection(source, body=b"%d" % number)
-                with store.transaction() as leads:
-                    Rejections(leads.connection).add(new, max_rows=10, max_bytes=10**6)
-                with store.transaction() as leads:
-                    counts.append(Rejections(leads.connection).counts()[source])
+                with store.transaction() as tx:
+                    Rejections(tx.connection).add(new, max_rows=10, max_bytes=10**6)
+                with store.transaction() as tx:
+                    counts.append(Rejections(tx.connection).counts()[source])
 
     counts: list[int] = []
     threads = [threading.Thread(target=flood, args=[name]) for name in ("a", "a", "a", "b")]
@@ -302,13 +302,13 @@ def test_the_bound_holds_under_concurrent_floods(database: str) -> None:
 
     assert len(counts) == 120
     assert max(counts) == 10
-    with Store(database) as store, store.transaction() as leads:
-        rows = Rejections(leads.connection)
+    with Database(database) as store, store.transaction() as tx:
+        rows = Rejections(tx.connection)
         assert rows.counts() == {"a": 10, "b": 10}
         assert [row.body for row in rows.newest(source="b")][:2] == [b"29", b"28"]
 
 
-def test_bytes_are_bounded_too(folder: Path, opened: Store) -> None:
+def test_bytes_are_bounded_too(folder: Path, opened: Database) -> None:
     desk = Desk(folder, opened, rejection_bytes_per_source=64 * 1024)
     for _ in range(10):
         desk.send("signed", desk.request("signed", WRONG, body=b"y" * 20_000))
@@ -318,7 +318,9 @@ def test_bytes_are_bounded_too(folder: Path, opened: Store) -> None:
     assert sum(row.size for row in kept) <= 64 * 1024
 
 
-def test_one_that_is_larger_than_the_bound_leaves_the_others(folder: Path, opened: Store) -> None:
+def test_one_that_is_larger_than_the_bound_leaves_the_others(
+    folder: Path, opened: Database
+) -> None:
     desk = Desk(folder, opened, rejection_bytes_per_source=64 * 1024)
     desk.send("signed", desk.request("signed", WRONG))
     desk.send("signed", desk.request("signed", WRONG, body=b"y" * 70_000))
@@ -330,27 +332,27 @@ def test_one_that_is_larger_than_the_bound_leaves_the_others(folder: Path, opene
 
 def test_without_a_database_a_request_is_refused_all_the_same(folder: Path) -> None:
     """Many at once, and none of them waits for the database that does not answer."""
-    with Store("postgresql://nobody@127.0.0.1:9/none", wait_seconds=0.2) as away:
+    with Database("postgresql://nobody@127.0.0.1:9/none", wait_seconds=0.2) as away:
         desk = Desk(folder, away)
-        verifier = entrance_of(desk.pipeline.sources["signed"], desk.settings).verifier
+        verifier = build_endpoint(desk.pipeline.sources["signed"], desk.settings).verifier
         request = desk.request("signed", WRONG)
         started = dt.datetime.now(dt.UTC)
         for _ in range(1000):
             with pytest.raises(VerificationError):
                 desk.pipeline.receiver.verify(desk.pipeline.sources["signed"], verifier, request)
         took = dt.datetime.now(dt.UTC) - started
-        journal = desk.pipeline.receiver.journal
-        assert journal._waiting <= 200, "what waits is bounded"
-        journal._writer.shutdown(cancel_futures=True)  # type: ignore[union-attr]
+        background_writer = desk.pipeline.receiver.background_writer
+        assert background_writer._waiting <= 200, "what waits is bounded"
+        background_writer._writer.shutdown(cancel_futures=True)  # type: ignore[union-attr]
 
     assert took < dt.timedelta(seconds=5)
 
 
 def test_the_use_of_a_secret_is_noted_once_a_minute(desk: Desk) -> None:
     def uses() -> dict[str, dt.datetime]:
-        desk.pipeline.receiver.journal.flush()
-        with desk.store.transaction() as leads:
-            return {name: at for (_, name), at in Senders(leads.connection).uses().items()}
+        desk.pipeline.receiver.background_writer.flush()
+        with desk.store.transaction() as tx:
+            return {name: at for (_, name), at in SourceStats(tx.connection).uses().items()}
 
     desk.send("signed", desk.request("signed", "the-old-secret"))
     assert uses() == {"OLD_SECRET": START}
@@ -365,16 +367,16 @@ def test_the_use_of_a_secret_is_noted_once_a_minute(desk: Desk) -> None:
     assert uses() == {"OLD_SECRET": desk.now, "NEW_SECRET": desk.now}
 
 
-def test_a_journal_whose_process_ends_writes_what_waits(opened: Store, desk: Desk) -> None:
-    journal = Journal(opened, desk.settings)
+def test_a_journal_whose_process_ends_writes_what_waits(opened: Database, desk: Desk) -> None:
+    background_writer = BackgroundWriter(opened, desk.settings)
     source = desk.pipeline.sources["signed"]
-    verifier = entrance_of(source, desk.settings).verifier
+    verifier = build_endpoint(source, desk.settings).verifier
     request = desk.request("signed", WRONG)
     for _ in range(50):
         new = rejection_from(source, verifier, request, "signature_mismatch", START)
-        journal.note_rejection(new, "192.0.2.7")
-    journal._writer.shutdown(wait=True)  # type: ignore[union-attr] # as the interpreter does
-    journal.note_rejection(new, "192.0.2.7")  # and this is no error
+        background_writer.save_rejection(new, "192.0.2.7")
+    background_writer._writer.shutdown(wait=True)  # type: ignore[union-attr] # as the interpreter does
+    background_writer.save_rejection(new, "192.0.2.7")  # and this is no error
 
     assert len(desk.kept()) == 50
 

@@ -12,7 +12,7 @@ def test_a_folder_has_changed_once_its_files_rest(tmp_path: Path) -> None:
     file = tmp_path / "samples" / "a.json"
     file.parent.mkdir()
     file.write_text("{}")
-    folder = hot_reload.Folder(tmp_path)
+    folder = hot_reload.FolderWatcher(tmp_path)
     assert not folder.has_changed()
 
     file.write_text('{"half": ')
@@ -31,5 +31,5 @@ def test_what_is_refused_is_told_line_by_line(caplog: pytest.LogCaptureFixture) 
     def refuse() -> None:
         raise ConfigurationError("one\ntwo")
 
-    assert hot_reload.renewed(refuse) is None
+    assert hot_reload.reload_or_keep(refuse) is None
     assert [vars(record)["problem"] for record in caplog.records] == ["one", "two"]

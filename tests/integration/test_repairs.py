@@ -217,12 +217,12 @@ def test_an_older_lead_is_not_released_over_a_newer_one(house: House) -> None:
 def test_replays_are_chosen_by_source_state_and_time(house: House) -> None:
     held = house.story(held_for_its_time(house)).event.id
     (waiting,) = house.mapped("rentfeed", lead(2))
-    with house.pipeline.store.transaction() as leads:
-        assert leads.events_to_replay(states=["held"]) == [held]
-        assert leads.events_to_replay(ids=[waiting.id]) == [waiting.event_id]
-        assert leads.events_to_replay(source="website") == []
-        assert leads.events_to_replay(since=house.clock() + dt.timedelta(days=1)) == []
-        assert len(leads.events_to_replay(source="rentfeed", limit=1)) == 1
+    with house.pipeline.store.transaction() as tx:
+        assert tx.events_to_replay(states=["held"]) == [held]
+        assert tx.events_to_replay(ids=[waiting.id]) == [waiting.event_id]
+        assert tx.events_to_replay(source="website") == []
+        assert tx.events_to_replay(since=house.clock() + dt.timedelta(days=1)) == []
+        assert len(tx.events_to_replay(source="rentfeed", limit=1)) == 1
 
 
 def test_a_past_tour_is_replayed_only_by_force_and_then_waits_for_a_person(house: House) -> None:

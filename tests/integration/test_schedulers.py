@@ -111,7 +111,7 @@ def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def house(opened: store.Store, upstream: Upstream, mappings: Path) -> House:
+def house(opened: store.Database, upstream: Upstream, mappings: Path) -> House:
     return House(opened, upstream, mappings=mappings)
 
 

@@ -15,8 +15,8 @@ import pytest
 from adapter import store
 from adapter.exceptions import StoreUnavailable
 from adapter.models import MOVES, AttemptOutcome, BookingState, EventState, Reason
-from adapter.store import NewBooking, Store
-from adapter.store.jobs import SEND_LANES
+from adapter.store import Database, NewBooking
+from adapter.store.jobs import SEND_SLOTS
 from adapter.store.queries import STATEMENTS
 from tests.rows import LATER, NOW, insert_event, new_event, tasks
 from tests.wait import wait_until
@@ -26,12 +26,12 @@ migrate = sys.modules["adapter.store.migrate"]
 
 
 def insert_booking(
-    opened: Store, state: BookingState = BookingState.PENDING, keys: tuple[int, ...] = ()
+    opened: Database, state: BookingState = BookingState.PENDING, keys: tuple[int, ...] = ()
 ) -> int:
     event_id = insert_event(opened, digest=secrets.token_bytes(8))
     assert event_id is not None
-    with opened.transaction() as leads:
-        event = leads.event(event_id)
+    with opened.transaction() as tx:
+        event = tx.event(event_id)
         assert event is not None
         new = NewBooking(
             item=0,
@@ -45,8 +45,8 @@ def insert_booking(
             asked_at=NOW,
             person_keys=keys,
         )
-        booking_id = leads.next_id()
-        leads.insert_booking(event, new, booking_id, now=NOW)
+        booking_id = tx.next_id()
+        tx.insert_booking(event, new, booking_id, now=NOW)
     return booking_id
 
 
@@ -56,7 +56,7 @@ def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str)
     assert first[-1].startswith("0")
     assert any(name.startswith("procrastinate/") for name in first)
     assert store.migrate(empty_database) == []
-    with Store(empty_database) as opened:
+    with Database(empty_database) as opened:
         assert opened.lacks() == []
         assert len(opened.hash_key()) == 32
 
@@ -91,7 +91,7 @@ def test_a_migration_waits_for_whoever_holds_its_tables(
 
 
 def test_a_database_that_was_never_migrated_says_what_it_lacks(empty_database: str) -> None:
-    with Store(empty_database) as opened:
+    with Database(empty_database) as opened:
         assert "0001_leads.sql" in opened.lacks()
 
 
@@ -112,7 +112,7 @@ def test_a_migration_that_is_cut_off_goes_on_the_next_time(
     monkeypatch.undo()
     store.migrate(empty_database)
 
-    with Store(empty_database) as opened:
+    with Database(empty_database) as opened:
         assert opened.lacks() == []
         assert len(opened.hash_key()) == 32
 
@@ -127,47 +127,47 @@ def test_a_newer_procrastinate_brings_its_further_files_only(empty_database: str
         connection.execute("SELECT 'procrastinate_periodic_defers_job_id_fkey'::regclass")
 
 
-def test_a_newer_versions_columns_do_not_stop_an_older_one(opened_fresh: Store) -> None:
+def test_a_newer_versions_columns_do_not_stop_an_older_one(opened_fresh: Database) -> None:
     """As when the release phase migrates while the old workers still run."""
     booking_id = insert_booking(opened_fresh)
-    with opened_fresh.transaction() as leads:
-        leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+    with opened_fresh.transaction() as tx:
+        tx.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
         for table in ("events", "bookings", "attempts"):
-            leads.connection.execute(f"ALTER TABLE {table} ADD COLUMN later int".encode())
-    with opened_fresh.transaction() as leads:
-        story = leads.story(str(booking_id))
+            tx.connection.execute(f"ALTER TABLE {table} ADD COLUMN later int".encode())
+    with opened_fresh.transaction() as tx:
+        story = tx.story(str(booking_id))
     assert story is not None
     assert len(story.attempts[booking_id]) == 1
 
 
-def test_an_event_comes_with_its_task(opened: Store) -> None:
+def test_an_event_comes_with_its_task(opened: Database) -> None:
     event_id = insert_event(opened)
 
     assert tasks(opened) == [("map_event", event_id)]
-    with opened.transaction() as leads:
-        event = leads.event(event_id or 0)
+    with opened.transaction() as tx:
+        event = tx.event(event_id or 0)
     assert event is not None
     assert event.state is EventState.RECEIVED
     assert event.body == b'{"a": 1}'
 
 
-def test_the_same_digest_is_stored_once_and_counted(opened: Store) -> None:
+def test_the_same_digest_is_stored_once_and_counted(opened: Database) -> None:
     first = insert_event(opened)
     assert insert_event(opened) is None
     assert insert_event(opened, source="leasebot") is not None
 
-    with opened.transaction() as leads:
+    with opened.transaction() as tx:
         facts = {"source": "rentfeed", "digest": b"one", "now": NOW}
-        assert leads.count_repeat(**facts, content=b"content of one") == (first, True)
-        assert leads.count_repeat(**facts, content=b"other") == (first, False)
-    with opened.transaction() as leads:
-        story = leads.story(str(first))
+        assert tx.record_duplicate(**facts, content=b"content of one") == (first, True)
+        assert tx.record_duplicate(**facts, content=b"other") == (first, False)
+    with opened.transaction() as tx:
+        story = tx.story(str(first))
     assert story is not None
-    assert story.repeats == 2
+    assert story.duplicates == 2
     assert len(tasks(opened)) == 2
 
 
-def test_fifty_at_once_with_one_digest_make_one_event(opened: Store) -> None:
+def test_fifty_at_once_with_one_digest_make_one_event(opened: Database) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         ids = list(threads.map(lambda _: insert_event(opened), range(50)))
 
@@ -175,10 +175,10 @@ def test_fifty_at_once_with_one_digest_make_one_event(opened: Store) -> None:
     assert len(tasks(opened)) == 1
 
 
-def test_nothing_is_left_when_the_transaction_fails(opened: Store) -> None:
+def test_nothing_is_left_when_the_transaction_fails(opened: Database) -> None:
     def store_and_fail() -> None:
-        with opened.transaction() as leads:
-            leads.insert_event(new_event(b"x"))
+        with opened.transaction() as tx:
+            tx.insert_event(new_event(b"x"))
             raise RuntimeError("on purpose")
 
     with pytest.raises(RuntimeError, match="on purpose"):
@@ -188,9 +188,9 @@ def test_nothing_is_left_when_the_transaction_fails(opened: Store) -> None:
     assert insert_event(opened, digest=b"x") is not None
 
 
-def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Store) -> None:
-    with opened.transaction() as leads:
-        event_id = leads.insert_event(
+def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Database) -> None:
+    with opened.transaction() as tx:
+        event_id = tx.insert_event(
             dataclasses.replace(
                 new_event(),
                 content_type="a\x00b",
@@ -199,43 +199,43 @@ def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Store) -> None:
                 body=b"\x00\xff",
             )
         )
-        event = leads.event(event_id or 0)
+        event = tx.event(event_id or 0)
     assert event is not None
     assert (event.content_type, event.headers, event.query) == ("ab", {"x": "?"}, "")
     assert event.body == b"\x00\xff"
 
 
-def test_a_digest_is_claimed_once(opened: Store) -> None:
-    with opened.transaction() as leads:
-        assert leads.claim("rentfeed", b"item", 7, now=NOW)
-        assert not leads.claim("rentfeed", b"item", 8, now=NOW)
-        assert leads.claim("leasebot", b"item", 9, now=NOW)
-        assert leads.lead_of_claim("rentfeed", b"item") == 7
-        assert leads.lead_of_claim("rentfeed", b"other") is None
+def test_a_digest_is_claimed_once(opened: Database) -> None:
+    with opened.transaction() as tx:
+        assert tx.claim("rentfeed", b"item", 7, now=NOW)
+        assert not tx.claim("rentfeed", b"item", 8, now=NOW)
+        assert tx.claim("leasebot", b"item", 9, now=NOW)
+        assert tx.event_of_claim("rentfeed", b"item") == 7
+        assert tx.event_of_claim("rentfeed", b"other") is None
 
 
 @pytest.mark.parametrize("to", list(MOVES))
-def test_a_booking_moves_only_along_the_table(opened: Store, to: BookingState) -> None:
+def test_a_booking_moves_only_along_the_table(opened: Database, to: BookingState) -> None:
     for state in BookingState:
         booking_id = insert_booking(opened, BookingState.HELD)
-        with opened.transaction() as leads:
-            leads.connection.execute(
+        with opened.transaction() as tx:
+            tx.connection.execute(
                 "UPDATE bookings SET state = %s, job_id = 'j', due_at = %s WHERE id = %s",
                 [state, NOW if state in ("pending", "submitted") else None, booking_id],
             )
             due_at = NOW if to in (BookingState.PENDING, BookingState.SUBMITTED) else None
-            moved = leads.move(booking_id, to, why="test", now=LATER, due_at=due_at, job_id="j")
+            moved = tx.move(booking_id, to, why="test", now=LATER, due_at=due_at, job_id="j")
 
         assert moved == (state in MOVES[to]), f"{state} → {to}"
 
 
-def test_each_move_is_one_line_of_history(opened: Store) -> None:
+def test_each_move_is_one_line_of_history(opened: Database) -> None:
     booking_id = insert_booking(opened)
-    with opened.transaction() as leads:
-        leads.move(booking_id, BookingState.SENDING, why="sending", now=LATER, by="worker")
-        leads.move(booking_id, BookingState.BOOKED, why="never", now=LATER)
-    with opened.transaction() as leads:
-        story = leads.story(str(booking_id))
+    with opened.transaction() as tx:
+        tx.move(booking_id, BookingState.SENDING, why="sending", now=LATER, by="worker")
+        tx.move(booking_id, BookingState.BOOKED, why="never", now=LATER)
+    with opened.transaction() as tx:
+        story = tx.story(str(booking_id))
 
     assert story is not None
     assert [(line.from_state, line.to_state, line.why, line.by) for line in story.history] == [
@@ -259,17 +259,17 @@ def test_each_move_is_one_line_of_history(opened: Store) -> None:
     ],
 )
 def test_the_database_itself_refuses_a_blind_second_post(
-    opened: Store, outcome: AttemptOutcome | None, allowed: bool
+    opened: Database, outcome: AttemptOutcome | None, allowed: bool
 ) -> None:
     booking_id = insert_booking(opened)
-    with opened.transaction() as leads:
-        attempt = leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+    with opened.transaction() as tx:
+        attempt = tx.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
         if outcome is not None:
-            assert leads.finish_attempt(attempt.id, outcome, now=NOW)
+            assert tx.finish_attempt(attempt.id, outcome, now=NOW)
 
     def again() -> None:
-        with opened.transaction() as leads:
-            leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        with opened.transaction() as tx:
+            tx.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
 
     if allowed:
         again()
@@ -278,57 +278,57 @@ def test_the_database_itself_refuses_a_blind_second_post(
             again()
 
 
-def test_a_late_answer_mends_unknown_and_nothing_else(opened: Store) -> None:
+def test_a_late_answer_mends_unknown_and_nothing_else(opened: Database) -> None:
     booking_id = insert_booking(opened)
-    with opened.transaction() as leads:
-        attempt = leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
-        assert leads.finish_attempt(attempt.id, AttemptOutcome.UNKNOWN, now=NOW)
-        assert leads.finish_attempt(attempt.id, AttemptOutcome.ACCEPTED, now=LATER)
-        assert not leads.finish_attempt(attempt.id, AttemptOutcome.REFUSED, now=LATER)
+    with opened.transaction() as tx:
+        attempt = tx.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        assert tx.finish_attempt(attempt.id, AttemptOutcome.UNKNOWN, now=NOW)
+        assert tx.finish_attempt(attempt.id, AttemptOutcome.ACCEPTED, now=LATER)
+        assert not tx.finish_attempt(attempt.id, AttemptOutcome.REFUSED, now=LATER)
 
 
-def test_rows_whose_task_is_gone_get_a_new_one(opened: Store) -> None:
+def test_rows_whose_task_is_gone_get_a_new_one(opened: Database) -> None:
     booking_id = insert_booking(opened, BookingState.HELD)
     before = tasks(opened)
-    with opened.transaction() as leads:
-        leads.connection.execute(
+    with opened.transaction() as tx:
+        tx.connection.execute(
             "UPDATE bookings SET state = 'submitted', job_id = 'j', due_at = %s", [NOW]
         )
-        assert leads.wake_forgotten(LATER) == 1
-        leads.connection.execute("DELETE FROM procrastinate_jobs")
-        assert leads.wake_forgotten(NOW - dt.timedelta(hours=1)) == 0
-        assert leads.wake_forgotten(LATER) == 2
-        assert leads.wake_forgotten(LATER) == 0
+        assert tx.requeue_missing_jobs(LATER) == 1
+        tx.connection.execute("DELETE FROM procrastinate_jobs")
+        assert tx.requeue_missing_jobs(NOW - dt.timedelta(hours=1)) == 0
+        assert tx.requeue_missing_jobs(LATER) == 2
+        assert tx.requeue_missing_jobs(LATER) == 0
 
     assert sorted(tasks(opened)) == sorted([*before, ("follow_up", booking_id)])
 
 
-def test_waiting_bookings_without_a_lane_wake_all_lanes(opened: Store) -> None:
+def test_waiting_bookings_without_a_lane_wake_all_lanes(opened: Database) -> None:
     insert_booking(opened)
-    with opened.transaction() as leads:
-        leads.wake_forgotten(NOW)
+    with opened.transaction() as tx:
+        tx.requeue_missing_jobs(NOW)
         assert [task for task in tasks(opened) if task[0] == "send"] == []
-        leads.wake_forgotten(LATER)
-        leads.wake_forgotten(LATER)
+        tx.requeue_missing_jobs(LATER)
+        tx.requeue_missing_jobs(LATER)
 
-    lanes = [row for name, row in tasks(opened) if name == "send"]
-    assert lanes == list(range(SEND_LANES))
+    slots = [row for name, row in tasks(opened) if name == "send"]
+    assert slots == list(range(SEND_SLOTS))
 
 
-def test_an_abandoned_attempt_is_found_after_its_lease(opened: Store) -> None:
+def test_an_abandoned_attempt_is_found_after_its_lease(opened: Database) -> None:
     booking_id = insert_booking(opened)
-    with opened.transaction() as leads:
-        leads.move(booking_id, BookingState.SENDING, why="sending", now=NOW)
-        attempt = leads.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+    with opened.transaction() as tx:
+        tx.move(booking_id, BookingState.SENDING, why="sending", now=NOW)
+        attempt = tx.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
 
-        assert leads.abandoned(LATER) == []
-        assert leads.abandoned(LATER + dt.timedelta(seconds=1)) == [attempt]
+        assert tx.expired_attempts(LATER) == []
+        assert tx.expired_attempts(LATER + dt.timedelta(seconds=1)) == [attempt]
 
 
 @pytest.mark.parametrize("key", ["", "0", "nobody", "9" * 40, "-1", "1\x00", "\ud800", "²"])
-def test_a_story_of_nothing_is_none(opened: Store, key: str) -> None:
-    with opened.transaction() as leads:
-        assert leads.story(key) is None
+def test_a_story_of_nothing_is_none(opened: Database, key: str) -> None:
+    with opened.transaction() as tx:
+        assert tx.story(key) is None
 
 
 def test_a_database_that_is_away_is_said_without_its_password() -> None:
@@ -371,7 +371,7 @@ _FEW = [
     ],
 )
 def test_nobody_reads_the_whole_line_for_one_booking(
-    opened_fresh: Store, counted: list[dict[str, Any]], since: list[dict[str, Any]]
+    opened_fresh: Database, counted: list[dict[str, Any]], since: list[dict[str, Any]]
 ) -> None:
     """Each is asked for each booking: reading all that wait costs the square of their number."""
     booking_id = insert_booking(opened_fresh, keys=(40_001, -7))
@@ -385,18 +385,18 @@ def test_nobody_reads_the_whole_line_for_one_booking(
         "keys": [40_001, -7],
         "states": ["pending"],
     }
-    with opened_fresh.transaction() as leads:
-        run = leads.connection.execute
+    with opened_fresh.transaction() as tx:
+        run = tx.connection.execute
         for group in counted:
             run(_AGAIN, {**group, "id": booking_id})
         run("ANALYZE bookings")
         for group in since:
             run(_AGAIN, {**group, "id": booking_id})
         pages = {
-            name: _pages_read(leads.connection, STATEMENTS[name], values)
+            name: _pages_read(tx.connection, STATEMENTS[name], values)
             for name in (
                 *("most_urgent_soon", "most_urgent_in_turn", "bookings_of_people"),
-                *("has_waiting_sibling", "is_awaited", "gate", "expire", "expire_prospects"),
+                *("has_waiting_sibling", "is_awaited", "rate_limit", "expire", "expire_prospects"),
             )
         }
     assert {name: count for name, count in pages.items() if count > 60} == {}

@@ -16,9 +16,9 @@ from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
 from adapter.models import utc_now
-from adapter.store import Store, Task, queue_pool
-from adapter.store.batch_insert import Ferry
-from adapter.store.notify import Herald
+from adapter.store import Database, Task, queue_pool
+from adapter.store.batch_insert import InsertBatcher
+from adapter.store.notify import WorkerNotifier
 from tests.rows import LATER, insert_event, new_event, tasks
 from tests.wait import wait_until
 
@@ -34,9 +34,9 @@ TRIGGERS = {
 }
 
 
-def jobs(opened: Store) -> list[dict[str, Any]]:
-    with opened.transaction() as leads:
-        found = leads.connection.execute("SELECT * FROM procrastinate_jobs ORDER BY id").fetchall()
+def jobs(opened: Database) -> list[dict[str, Any]]:
+    with opened.transaction() as tx:
+        found = tx.connection.execute("SELECT * FROM procrastinate_jobs ORDER BY id").fetchall()
     return [{key: value for key, value in job.items() if key != "id"} for job in found]
 
 
@@ -57,57 +57,57 @@ def heard(ear: psycopg.Connection[Any], seconds: float = 5.0) -> list[str]:
 
 
 @pytest.mark.parametrize("at", [None, LATER])
-def test_our_tasks_are_the_rows_that_procrastinate_would_write(opened: Store, at: Any) -> None:
+def test_our_tasks_are_the_rows_that_procrastinate_would_write(opened: Database, at: Any) -> None:
     """When a newer version writes something else, 0007_tasks.sql is to be followed by another."""
     queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
-    with opened.transaction() as leads:
-        leads.put_task(Task.SEND, 3, at)
+    with opened.transaction() as tx:
+        tx.put_task(Task.SEND, 3, at)
     (ours,) = jobs(opened)
-    with opened.transaction() as leads:
-        leads.connection.execute("DELETE FROM procrastinate_jobs")
+    with opened.transaction() as tx:
+        tx.connection.execute("DELETE FROM procrastinate_jobs")
         deferrer = queue.configure_task(
             "send",
             queueing_lock="send:3",
             lock="send:3",
             schedule_at=at,
             priority=5,
-            connection=leads.connection,
+            connection=tx.connection,
         )
         deferrer.defer(row_id=3)
     assert jobs(opened) == [ours]
 
 
-def test_an_events_task_is_the_one_that_is_put_by_hand(opened: Store) -> None:
+def test_an_events_task_is_the_one_that_is_put_by_hand(opened: Database) -> None:
     event_id = insert_event(opened)
     (with_event,) = jobs(opened)
-    with opened.transaction() as leads:
-        leads.connection.execute("DELETE FROM procrastinate_jobs")
-        leads.put_task(Task.MAP_EVENT, event_id or 0)
+    with opened.transaction() as tx:
+        tx.connection.execute("DELETE FROM procrastinate_jobs")
+        tx.put_task(Task.MAP_EVENT, event_id or 0)
     assert jobs(opened) == [with_event]
 
 
-def test_what_we_switched_off_is_all_that_there_is(opened: Store) -> None:
-    with opened.transaction() as leads:
-        rows = leads.connection.execute(
+def test_what_we_switched_off_is_all_that_there_is(opened: Database) -> None:
+    with opened.transaction() as tx:
+        rows = tx.connection.execute(
             "SELECT tgname, tgenabled FROM pg_trigger"
             " WHERE tgrelid = 'procrastinate_jobs'::regclass AND NOT tgisinternal"
         ).fetchall()
     assert {row["tgname"]: row["tgenabled"] == "O" for row in rows} == TRIGGERS
 
 
-def test_another_violation_is_not_taken_for_a_waiting_task(opened_fresh: Store) -> None:
-    with opened_fresh.transaction() as leads:
-        leads.connection.execute("CREATE UNIQUE INDEX one_task ON procrastinate_jobs (task_name)")
-        leads.put_task(Task.SEND, 1)
-    with pytest.raises(psycopg.errors.UniqueViolation), opened_fresh.transaction() as leads:
-        leads.put_task(Task.SEND, 2)
+def test_another_violation_is_not_taken_for_a_waiting_task(opened_fresh: Database) -> None:
+    with opened_fresh.transaction() as tx:
+        tx.connection.execute("CREATE UNIQUE INDEX one_task ON procrastinate_jobs (task_name)")
+        tx.put_task(Task.SEND, 1)
+    with pytest.raises(psycopg.errors.UniqueViolation), opened_fresh.transaction() as tx:
+        tx.put_task(Task.SEND, 2)
 
 
-def test_a_row_has_one_waiting_task_of_a_kind_and_the_transaction_goes_on(opened: Store) -> None:
-    with opened.transaction() as leads:
-        leads.put_task(Task.SEND, 1)
-        leads.put_task(Task.SEND, 1)
-        leads.put_task(Task.FOLLOW_UP, 1)
+def test_a_row_has_one_waiting_task_of_a_kind_and_the_transaction_goes_on(opened: Database) -> None:
+    with opened.transaction() as tx:
+        tx.put_task(Task.SEND, 1)
+        tx.put_task(Task.SEND, 1)
+        tx.put_task(Task.FOLLOW_UP, 1)
     assert tasks(opened) == [("send", 1), ("follow_up", 1)]
 
 
@@ -133,27 +133,27 @@ def test_the_queues_statements_are_transactions_and_cut_connections_are_replaced
 
 
 def test_a_task_that_can_run_wakes_the_workers_at_commit(
-    opened: Store, ear: psycopg.Connection[Any]
+    opened: Database, ear: psycopg.Connection[Any]
 ) -> None:
-    with opened.transaction() as leads:
-        leads.put_task(Task.SEND, 1)
+    with opened.transaction() as tx:
+        tx.put_task(Task.SEND, 1)
     (payload,) = heard(ear)
     assert json.loads(payload)["type"] == "job_inserted"
 
 
-def test_a_task_for_later_wakes_nobody(opened: Store, ear: psycopg.Connection[Any]) -> None:
-    with opened.transaction() as leads:
-        leads.put_task(Task.SEND, 1, utc_now().replace(year=2999))
-    with opened.transaction() as leads:
-        leads.connection.execute("SELECT pg_notify('procrastinate_any_queue_v1', 'the end')")
+def test_a_task_for_later_wakes_nobody(opened: Database, ear: psycopg.Connection[Any]) -> None:
+    with opened.transaction() as tx:
+        tx.put_task(Task.SEND, 1, utc_now().replace(year=2999))
+    with opened.transaction() as tx:
+        tx.connection.execute("SELECT pg_notify('procrastinate_any_queue_v1', 'the end')")
     assert heard(ear) == ["the end"]
 
 
 def test_an_event_is_announced_after_its_commit(
-    opened: Store, ear: psycopg.Connection[Any]
+    opened: Database, ear: psycopg.Connection[Any]
 ) -> None:
     assert opened.insert_event(new_event()) is not None
-    opened.announce()
+    opened.notify_workers()
     (payload,) = heard(ear)
     assert json.loads(payload)["type"] == "job_inserted"
 
@@ -161,8 +161,8 @@ def test_an_event_is_announced_after_its_commit(
 def test_what_is_announced_is_told_before_the_store_closes(
     database: str, ear: psycopg.Connection[Any]
 ) -> None:
-    with Store(database) as opened:
-        opened.announce()
+    with Database(database) as opened:
+        opened.notify_workers()
     assert heard(ear)
 
 
@@ -173,13 +173,13 @@ def test_many_announcements_are_told_at_once() -> None:
         told.append(True)
         may_go.wait()
 
-    herald = Herald(tell)
-    herald.announce()
+    notifier = WorkerNotifier(tell)
+    notifier.notify()
     wait_until(lambda: told, "the first is told")
     for _ in range(50):
-        herald.announce()
+        notifier.notify()
     may_go.set()
-    herald.close()
+    notifier.close()
     assert len(told) == 2
 
 
@@ -191,32 +191,32 @@ def test_a_herald_that_was_not_heard_tells_the_next_one() -> None:
         if len(told) == 1:
             raise StoreUnavailable("away")
 
-    herald = Herald(tell)
-    herald.announce()
+    notifier = WorkerNotifier(tell)
+    notifier.notify()
     wait_until(lambda: told, "the first is told")
-    herald.announce()
+    notifier.notify()
     wait_until(lambda: len(told) > 1, "the second is told")
-    herald.close()
+    notifier.close()
 
 
 # --- together
 
 
 def test_events_of_many_threads_are_stored_once_each_and_each_knows_its_own(
-    opened: Store,
+    opened: Database,
 ) -> None:
     digests = [f"{number % 40}".encode() for number in range(200)]
     with concurrent.futures.ThreadPoolExecutor(16) as threads:
         ids = list(threads.map(lambda digest: opened.insert_event(new_event(digest)), digests))
     stored = {digest: event_id for digest, event_id in zip(digests, ids, strict=True) if event_id}
     assert len([event_id for event_id in ids if event_id]) == len(stored) == 40
-    with opened.transaction() as leads:
+    with opened.transaction() as tx:
         for digest, event_id in stored.items():
-            assert leads.lead_of_claim("rentfeed", digest) == event_id
+            assert tx.event_of_claim("rentfeed", digest) == event_id
     assert sorted(tasks(opened)) == sorted(("map_event", event_id) for event_id in stored.values())
 
 
-def test_a_row_that_postgresql_refuses_takes_nobody_down(opened: Store, database: str) -> None:
+def test_a_row_that_postgresql_refuses_takes_nobody_down(opened: Database, database: str) -> None:
     bad = dataclasses.replace(new_event(), digest=None)  # type: ignore[arg-type]
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     with (
@@ -228,7 +228,7 @@ def test_a_row_that_postgresql_refuses_takes_nobody_down(opened: Store, database
         first = threads.submit(opened.insert_event, new_event(b"first"))
         wait_until(lambda: looker.execute(waits).fetchone() == (1,), "the first is under way")
         others = [threads.submit(opened.insert_event, new) for new in (new_event(b"2"), bad)]
-        wait_until(lambda: len(opened._ferry._waiting) == 2, "the others wait")
+        wait_until(lambda: len(opened._batcher._waiting) == 2, "the others wait")
         holder.rollback()
         assert first.result() is not None
         assert others[0].result() is not None
@@ -240,9 +240,9 @@ def test_two_stores_that_claim_the_same_in_another_order_do_not_wait_for_each_ot
     database: str,
 ) -> None:
     digests = [f"{number:03}".encode() for number in range(16)]
-    with Store(database) as one, Store(database) as other:
+    with Database(database) as one, Database(database) as other:
 
-        def claim(opened: Store, ordered: Sequence[bytes]) -> list[int | None]:
+        def claim(opened: Database, ordered: Sequence[bytes]) -> list[int | None]:
             with opened.statement() as leads:
                 return leads.insert_events([new_event(digest) for digest in ordered])
 
@@ -264,12 +264,12 @@ def test_those_who_come_while_one_is_under_way_cross_together() -> None:
         may_go.wait()
         return [-one for one in cargo]
 
-    ferry = Ferry(carry)
+    batcher = InsertBatcher(carry)
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        first = threads.submit(ferry.take, 1)
+        first = threads.submit(batcher.submit, 1)
         wait_until(lambda: crossings, "the first is under way")
-        others = [threads.submit(ferry.take, number) for number in (2, 3, 4)]
-        wait_until(lambda: len(ferry._waiting) == 3, "the others wait")
+        others = [threads.submit(batcher.submit, number) for number in (2, 3, 4)]
+        wait_until(lambda: len(batcher._waiting) == 3, "the others wait")
         may_go.set()
         assert [future.result() for future in (first, *others)] == [-1, -2, -3, -4]
     assert crossings == [[1], [2, 3, 4]]
@@ -296,14 +296,14 @@ def test_one_that_cannot_cross_takes_nobody_down(
             raise error
         return list(cargo)
 
-    ferry = Ferry(carry)
+    batcher = InsertBatcher(carry)
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        first = threads.submit(ferry.take, 1)
+        first = threads.submit(batcher.submit, 1)
         wait_until(lambda: made, "the first is under way")
         others = []
         for number in (2, 3, 4):
-            others.append(threads.submit(ferry.take, number))
-            wait_until(lambda: len(ferry._waiting) == len(others), "it waits")
+            others.append(threads.submit(batcher.submit, number))
+            wait_until(lambda: len(batcher._waiting) == len(others), "it waits")
         may_go.set()
         assert first.result() == 1
         assert others[1].exception() is error
@@ -312,7 +312,7 @@ def test_one_that_cannot_cross_takes_nobody_down(
             error if is_away else None
         ] * 2
     assert made == crossings
-    assert ferry.take(5) == 5
+    assert batcher.submit(5) == 5
 
 
 def test_who_waits_while_postgresql_says_nothing_does_not_wait_for_it_once_more() -> None:
@@ -323,16 +323,16 @@ def test_who_waits_while_postgresql_says_nothing_does_not_wait_for_it_once_more(
         may_go.wait()
         raise StoreUnavailable("it says nothing")
 
-    ferry = Ferry(carry)
+    batcher = InsertBatcher(carry)
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        first = threads.submit(ferry.take, 1)
+        first = threads.submit(batcher.submit, 1)
         wait_until(lambda: tries, "the first is under way")
-        others = [threads.submit(ferry.take, number) for number in (2, 3, 4)]
-        wait_until(lambda: len(ferry._waiting) == 3, "the others wait")
+        others = [threads.submit(batcher.submit, number) for number in (2, 3, 4)]
+        wait_until(lambda: len(batcher._waiting) == 3, "the others wait")
         may_go.set()
         for future in (first, *others):
             assert isinstance(future.exception(), StoreUnavailable)
     assert len(tries) == 1
     may_go.set()
     with pytest.raises(StoreUnavailable):
-        ferry.take(5)
+        batcher.submit(5)

@@ -4,7 +4,7 @@ import asyncio
 
 import psycopg
 
-from adapter.server.watchdog import DEAD, Pulse
+from adapter.server.watchdog import DEAD, Watchdog
 from adapter.server.worker import STALLED_SECONDS, queue_for, release_stalled
 from tests.harness import House, tour
 
@@ -38,26 +38,26 @@ def test_the_tasks_of_a_dead_worker_are_given_back(house: House) -> None:
 
 def test_a_part_is_dead_after_so_many_ticks_without_life() -> None:
     ended: list[int] = []
-    pulse = Pulse(("tasks", "recovery"), 3.0, ended.append)
+    watchdog = Watchdog(("tasks", "recovery"), 3.0, ended.append)
     for _ in range(10):
-        pulse.tick()
-        pulse.beat("tasks")
-        pulse.beat("recovery")
+        watchdog.tick()
+        watchdog.heartbeat("tasks")
+        watchdog.heartbeat("recovery")
     assert ended == []
     for _ in range(3):
-        pulse.beat("tasks")
-        pulse.tick()
+        watchdog.heartbeat("tasks")
+        watchdog.tick()
     assert ended == []
-    pulse.tick()
+    watchdog.tick()
     assert ended == [DEAD]
 
 
 def test_a_stop_is_given_its_time_and_no_more() -> None:
     ended: list[int] = []
-    pulse = Pulse(("tasks",), 1.0, ended.append)
-    pulse.stop_within(2.0)
-    pulse.tick()
-    pulse.tick()
+    watchdog = Watchdog(("tasks",), 1.0, ended.append)
+    watchdog.stop_within(2.0)
+    watchdog.tick()
+    watchdog.tick()
     assert ended == []
-    pulse.tick()
+    watchdog.tick()
     assert ended == [DEAD]

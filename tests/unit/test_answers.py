@@ -9,24 +9,29 @@ import pytest
 
 from adapter.mapping.respond import (
     SENTENCES,
-    Asked,
     Reader,
+    RequestValues,
     Respond,
     in_words,
     names_in,
     values_from,
 )
-from adapter.mapping.webhook_outcome import OUTCOME_OF, Finding, Outcome, finding_from
+from adapter.mapping.webhook_outcome import (
+    OUTCOME_OF,
+    Outcome,
+    WebhookOutcome,
+    webhook_outcome_from,
+)
 from adapter.models import SETTLED, BookingState, EventState, Reason
 from tests.rows import AT, booking
 
 NASTY = '"}<Say>&amp; \x0b{event} \ud800'
 
 
-def of(*words: str) -> Finding:
+def of(*words: str) -> WebhookOutcome:
     """The finding of an event with a booking in each of these states."""
     bookings = [booking(BookingState(word), id=number) for number, word in enumerate(words)]
-    return finding_from(5, EventState.MAPPED, bookings)
+    return webhook_outcome_from(5, EventState.MAPPED, bookings)
 
 
 @pytest.mark.parametrize(
@@ -74,13 +79,13 @@ def test_the_worst_of_several_bookings_is_told_and_nothing_while_one_is_open(
     ],
 )
 def test_an_event_without_bookings_has_an_outcome(state: str, outcome: str) -> None:
-    assert finding_from(5, EventState(state), []).outcome == outcome
+    assert webhook_outcome_from(5, EventState(state), []).outcome == outcome
 
 
 def test_an_event_that_is_mapped_again_is_open_whatever_its_first_bookings_are() -> None:
     old = [booking(BookingState.HELD)]
 
-    assert finding_from(5, EventState.RECEIVED, old).outcome is Outcome.ACCEPTED
+    assert webhook_outcome_from(5, EventState.RECEIVED, old).outcome is Outcome.ACCEPTED
 
 
 def test_a_notice_is_sent_for_every_state_that_ends_the_waiting() -> None:
@@ -120,9 +125,11 @@ def test_the_values_of_a_booking() -> None:
 
 def test_a_reason_is_told_where_something_stands_in_the_way_and_never_with_its_value() -> None:
     told = (Reason(field="starts_at", reason="the time has passed", value='"2020"'),) * 2
-    held = finding_from(5, EventState.MAPPED, [booking(BookingState.HELD, reasons=told)])
-    booked = finding_from(5, EventState.MAPPED, [booking(BookingState.BOOKED, reasons=told)])
-    unreadable = finding_from(5, EventState.HELD, [], told)
+    held = webhook_outcome_from(5, EventState.MAPPED, [booking(BookingState.HELD, reasons=told)])
+    booked = webhook_outcome_from(
+        5, EventState.MAPPED, [booking(BookingState.BOOKED, reasons=told)]
+    )
+    unreadable = webhook_outcome_from(5, EventState.HELD, [], told)
 
     assert values_from(held)["booking.reason"] == "the time has passed"
     assert values_from(unreadable)["booking.reason"] == "the time has passed"
@@ -132,14 +139,16 @@ def test_a_reason_is_told_where_something_stands_in_the_way_and_never_with_its_v
 # --- templates
 
 
-def nasty() -> Finding:
+def nasty() -> WebhookOutcome:
     """A booking of somebody whose name would like to be markup."""
     one = booking(BookingState.BOOKED, appointment={"first_name": NASTY})
-    return finding_from(5, EventState.MAPPED, [one])
+    return webhook_outcome_from(5, EventState.MAPPED, [one])
 
 
-def reply(said: dict[str, Any], found: Finding, asked: Asked | None = None) -> tuple[str, str]:
-    made = Respond.from_section(said).reply(found, asked or Asked())
+def reply(
+    said: dict[str, Any], found: WebhookOutcome, asked: RequestValues | None = None
+) -> tuple[str, str]:
+    made = Respond.from_section(said).reply(found, asked or RequestValues())
     return made.body, made.mimetype
 
 
@@ -239,7 +248,7 @@ CALLS = {"json": {"results": [{"each": {"id": "{request.call.id}", "said": "{say
 
 
 def test_a_value_of_the_webhook_is_told_and_cannot_break_out() -> None:
-    asked = Asked(read=reader(id=NASTY))
+    asked = RequestValues(read=reader(id=NASTY))
 
     assert json.loads(reply({"json": {"id": "{request.id}"}}, of("held"), asked)[0]) == {
         "id": NASTY
@@ -250,10 +259,10 @@ def test_a_value_of_the_webhook_is_told_and_cannot_break_out() -> None:
 
 def test_each_item_is_told_its_own_outcome() -> None:
     bookings = [booking(BookingState("booked"), id=1), booking(BookingState("failed"), id=2)]
-    found = finding_from(5, EventState.MAPPED, bookings)
+    found = webhook_outcome_from(5, EventState.MAPPED, bookings)
     calls = [(reader(**{"call.id": "a"}), True), (reader(**{"call.id": "b"}), False)]
     calls += [(reader(**{"call.id": "c"}), True)]
-    told = json.loads(reply(CALLS, found, Asked(items=calls))[0])["results"]
+    told = json.loads(reply(CALLS, found, RequestValues(items=calls))[0])["results"]
 
     assert [one["id"] for one in told[:3]] == ["a", "b", "c"]
     assert [one["said"].split()[0:4] for one in told[:3]] == [
@@ -266,8 +275,10 @@ def test_each_item_is_told_its_own_outcome() -> None:
 
 def test_items_that_do_not_fit_the_bookings_are_all_told_the_worst() -> None:
     bookings = [booking(BookingState("booked"), id=1), booking(BookingState("failed"), id=2)]
-    found = finding_from(5, EventState.MAPPED, bookings)
-    told = json.loads(reply(CALLS, found, Asked(items=[(reader(), True)] * 3))[0])["results"]
+    found = webhook_outcome_from(5, EventState.MAPPED, bookings)
+    told = json.loads(reply(CALLS, found, RequestValues(items=[(reader(), True)] * 3))[0])[
+        "results"
+    ]
 
     assert {one["said"] for one in told[:3]} == {
         "We could not book that tour. Our team will look into it."
@@ -275,8 +286,8 @@ def test_items_that_do_not_fit_the_bookings_are_all_told_the_worst() -> None:
 
 
 def test_an_event_that_nothing_was_made_of_is_told_the_same_for_each_item() -> None:
-    held = finding_from(5, EventState.HELD, [])
-    told = json.loads(reply(CALLS, held, Asked(items=[(reader(), True)]))[0])["results"]
+    held = webhook_outcome_from(5, EventState.HELD, [])
+    told = json.loads(reply(CALLS, held, RequestValues(items=[(reader(), True)]))[0])["results"]
 
     assert told[0]["said"].startswith("We have your request. Our team")
     assert json.loads(reply(CALLS, held)[0]) == {"results": ["held"]}

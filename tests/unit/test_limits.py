@@ -6,8 +6,8 @@ import pytest
 
 from adapter.exceptions import ConfigurationError, LimitReached
 from adapter.settings import Proxies, read_proxies, settings_from
-from adapter.webhooks.client_ip import client_of, limited_as
-from adapter.webhooks.limits import KEYS, Limit
+from adapter.webhooks.client_ip import client_ip, rate_limit_key
+from adapter.webhooks.limits import KEYS, RequestLimit
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
         return self.at
 
 
-def taken(limit: Limit, key: str, tries: int) -> int:
+def taken(limit: RequestLimit, key: str, tries: int) -> int:
     count = 0
     for _ in range(tries):
         try:
@@ -32,7 +32,7 @@ def taken(limit: Limit, key: str, tries: int) -> int:
 
 
 def test_a_minutes_tokens_may_come_at_once_and_no_more() -> None:
-    limit = Limit(30, clock=Clock())
+    limit = RequestLimit(30, clock=Clock())
 
     assert taken(limit, "a", 100) == 30
     assert taken(limit, "b", 1) == 1, "another key has its own"
@@ -40,7 +40,7 @@ def test_a_minutes_tokens_may_come_at_once_and_no_more() -> None:
 
 def test_tokens_come_back_evenly() -> None:
     clock = Clock()
-    limit = Limit(30, clock=clock)
+    limit = RequestLimit(30, clock=clock)
     taken(limit, "a", 30)
 
     clock.at += 2  # 30 a minute are one in two seconds
@@ -51,7 +51,7 @@ def test_tokens_come_back_evenly() -> None:
 
 def test_it_says_how_long_to_wait() -> None:
     clock = Clock()
-    limit = Limit(30, clock=clock)
+    limit = RequestLimit(30, clock=clock)
     taken(limit, "a", 30)
 
     clock.at += 0.5  # a quarter of a token is there: three quarters of two seconds are missing
@@ -61,7 +61,7 @@ def test_it_says_how_long_to_wait() -> None:
 
 
 def test_what_is_given_back_was_not_spent() -> None:
-    limit = Limit(3, clock=Clock())
+    limit = RequestLimit(3, clock=Clock())
     for _ in range(100):
         limit.take("a")
         limit.give_back("a")
@@ -71,7 +71,7 @@ def test_what_is_given_back_was_not_spent() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    limit = Limit(1, clock=Clock())
+    limit = RequestLimit(1, clock=Clock())
     limit.take("first")
     for number in range(KEYS):
         limit.take(str(number))
@@ -81,7 +81,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_threads_share_one_count() -> None:
-    limit, counts = Limit(500, clock=Clock()), []
+    limit, counts = RequestLimit(500, clock=Clock()), []
     threads = [
         threading.Thread(target=lambda: counts.append(taken(limit, "a", 200))) for _ in range(8)
     ]
@@ -124,16 +124,18 @@ NETWORKS = read_proxies("10.0.0.0/8, fd00::/8")
 def test_the_address_is_what_a_trusted_proxy_saw(
     peer: str | None, forwarded_for: str, trusted: Proxies, expected: str | None
 ) -> None:
-    assert client_of(peer, forwarded_for, trusted) == expected
+    assert client_ip(peer, forwarded_for, trusted) == expected
 
 
 def test_an_ipv6_sender_is_counted_by_its_network() -> None:
     assert (
-        limited_as("2001:db8:1:2::5") == limited_as("2001:db8:1:2:ffff::9") == "2001:db8:1:2::/64"
+        rate_limit_key("2001:db8:1:2::5")
+        == rate_limit_key("2001:db8:1:2:ffff::9")
+        == "2001:db8:1:2::/64"
     )
-    assert limited_as("2001:db8:1:3::5") != limited_as("2001:db8:1:2::5")
-    assert limited_as("192.0.2.1") == "192.0.2.1"
-    assert limited_as(None) == "None"
+    assert rate_limit_key("2001:db8:1:3::5") != rate_limit_key("2001:db8:1:2::5")
+    assert rate_limit_key("192.0.2.1") == "192.0.2.1"
+    assert rate_limit_key(None) == "None"
 
 
 @pytest.mark.parametrize("text", ["many", "-1", "10", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8,,"])

@@ -6,7 +6,7 @@ import datetime as dt
 import pytest
 
 from adapter.bookings import precedence
-from adapter.bookings.precedence import Verdict, judge
+from adapter.bookings.precedence import Decision, decide
 from adapter.models import Booking, BookingState, Kind
 from tests.rows import other
 
@@ -26,78 +26,82 @@ def old(booking: Booking) -> Booking:
     return dataclasses.replace(booking, created_at=LONG_AGO)
 
 
-def dup(reason: str) -> Verdict:
-    return Verdict(state=BookingState.DUPLICATE, reason=reason, because_of=7)
+def dup(reason: str) -> Decision:
+    return Decision(state=BookingState.DUPLICATE, reason=reason, because_of=7)
 
 
 @pytest.mark.parametrize(
     ("others", "starts_at", "asked_at", "verdict"),
     [
-        ([], TWO, LATE, Verdict(state=PENDING)),
+        ([], TWO, LATE, Decision(state=PENDING)),
         # The same tour again.
         (
             [other(7, TWO, EARLY)],
             TWO,
             LATE,
-            Verdict(state=BookingState.DUPLICATE, reason="same_person_and_time", because_of=7),
+            Decision(state=BookingState.DUPLICATE, reason="same_person_and_time", because_of=7),
         ),
         (
             [other(7, TWO, EARLY, UNKNOWN)],
             TWO,
             LATE,
-            Verdict(state=BookingState.DUPLICATE, reason="same_person_and_time", because_of=7),
+            Decision(state=BookingState.DUPLICATE, reason="same_person_and_time", because_of=7),
         ),
         # A reschedule: the newer one goes, the older one, if it still waits, does not.
-        ([other(7, TWO, EARLY)], FOUR, LATE, Verdict(state=PENDING)),
-        ([other(7, TWO, EARLY, PENDING)], FOUR, LATE, Verdict(state=PENDING, replaces=(7,))),
+        ([other(7, TWO, EARLY)], FOUR, LATE, Decision(state=PENDING)),
+        ([other(7, TWO, EARLY, PENDING)], FOUR, LATE, Decision(state=PENDING, replaces=(7,))),
         (
             [other(7, TWO, EARLY, PENDING), other(8, None, EARLY, PENDING)],
             FOUR,
             LATE,
-            Verdict(state=PENDING, replaces=(7,)),
+            Decision(state=PENDING, replaces=(7,)),
         ),
         # A guest card stands in no tour's way, and one that waits gives way to it, newer or not.
-        ([card(7, EARLY)], TWO, LATE, Verdict(state=PENDING)),
-        ([card(7, LATE, PENDING)], TWO, EARLY, Verdict(state=PENDING, replaces=(7,))),
+        ([card(7, EARLY)], TWO, LATE, Decision(state=PENDING)),
+        ([card(7, LATE, PENDING)], TWO, EARLY, Decision(state=PENDING, replaces=(7,))),
         (
             [other(6, FOUR, EARLY, PENDING), card(7, LATE, PENDING)],
             TWO,
             LATE,
-            Verdict(state=PENDING, replaces=(6, 7)),
+            Decision(state=PENDING, replaces=(6, 7)),
         ),
         # A guest card beside a tour to come, newer or not; beside one that is over.
         ([other(7, TWO, LATE)], None, EARLY, dup("same_person_has_a_tour")),
         ([other(7, TWO, EARLY, PENDING)], None, LATE, dup("same_person_has_a_tour")),
         ([other(7, TWO, EARLY), card(8, LATE)], None, LATE, dup("same_person_has_a_tour")),
-        ([other(7, NOW, EARLY)], None, LATE, Verdict(state=PENDING)),
+        ([other(7, NOW, EARLY)], None, LATE, Decision(state=PENDING)),
         # Beside another guest card, of these days and of long ago.
-        ([], None, LATE, Verdict(state=PENDING)),
+        ([], None, LATE, Decision(state=PENDING)),
         ([card(7, EARLY, PENDING)], None, LATE, dup("same_person_asked_before")),
         ([card(7, EARLY, UNKNOWN)], None, LATE, dup("same_person_asked_before")),
         ([card(7, LONG_AGO)], None, LATE, dup("same_person_asked_before")),
-        ([old(card(7, LONG_AGO))], None, LATE, Verdict(state=PENDING)),
+        ([old(card(7, LONG_AGO))], None, LATE, Decision(state=PENDING)),
         ([old(card(7, EARLY))], None, LATE, dup("same_person_asked_before")),
         # An older request that comes late never goes out after a newer one.
         (
             [other(7, FOUR, LATE)],
             TWO,
             EARLY,
-            Verdict(state=BookingState.SUPERSEDED, reason="newer_request_came_first", because_of=7),
+            Decision(
+                state=BookingState.SUPERSEDED, reason="newer_request_came_first", because_of=7
+            ),
         ),
         (
             [other(7, FOUR, LATE, PENDING)],
             TWO,
             EARLY,
-            Verdict(state=BookingState.SUPERSEDED, reason="newer_request_came_first", because_of=7),
+            Decision(
+                state=BookingState.SUPERSEDED, reason="newer_request_came_first", because_of=7
+            ),
         ),
         # There and back again: the first time is asked for once more, after another one.
-        ([other(7, TWO, EARLY), other(8, FOUR, LATE)], TWO, NOW, Verdict(state=PENDING)),
+        ([other(7, TWO, EARLY), other(8, FOUR, LATE)], TWO, NOW, Decision(state=PENDING)),
         # The same, and what lay between has not gone out: the first still stands.
         (
             [other(7, TWO, EARLY), other(8, FOUR, LATE, PENDING)],
             TWO,
             NOW,
-            Verdict(
+            Decision(
                 state=BookingState.DUPLICATE,
                 reason="same_person_and_time",
                 because_of=7,
@@ -105,20 +109,20 @@ def dup(reason: str) -> Verdict:
             ),
         ),
         # A tour that is over does not count.
-        ([other(7, NOW, LATE)], TWO, EARLY, Verdict(state=PENDING)),
+        ([other(7, NOW, LATE)], TWO, EARLY, Decision(state=PENDING)),
         # Two tours of one person here in one webhook: a person must choose.
         (
             [other(7, FOUR, LATE, PENDING, event_id=2)],
             TWO,
             LATE,
-            Verdict(state=BookingState.HELD, reason="two_tours_at_once", because_of=7),
+            Decision(state=BookingState.HELD, reason="two_tours_at_once", because_of=7),
         ),
     ],
 )
 def test_verdicts(
-    others: list[Booking], starts_at: dt.datetime | None, asked_at: dt.datetime, verdict: Verdict
+    others: list[Booking], starts_at: dt.datetime | None, asked_at: dt.datetime, verdict: Decision
 ) -> None:
-    found = judge(event_id=2, starts_at=starts_at, asked_at=asked_at, others=others, now=NOW)
+    found = decide(event_id=2, starts_at=starts_at, asked_at=asked_at, others=others, now=NOW)
 
     assert found == verdict
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from adapter.store import rate_limit
-from adapter.store.rate_limit import Gate
+from adapter.store.rate_limit import RateState
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -17,7 +17,7 @@ def seconds(number: float) -> dt.timedelta:
     return dt.timedelta(seconds=number)
 
 
-OPEN = Gate(
+OPEN = RateState(
     even_at=EPOCH,
     paused_until=EPOCH,
     stopped_for=None,
@@ -63,9 +63,9 @@ OPEN = Gate(
     ids=str,
 )
 def test_next_call(change: dict[str, object], is_read: bool, waits: float) -> None:
-    gate = dataclasses.replace(OPEN, **change)  # type: ignore[arg-type]
+    rate_state = dataclasses.replace(OPEN, **change)  # type: ignore[arg-type]
 
-    assert rate_limit.next_call(gate, NOW, 120, is_read=is_read) - NOW == seconds(waits)
+    assert rate_limit.next_call(rate_state, NOW, 120, is_read=is_read) - NOW == seconds(waits)
 
 
 @pytest.mark.parametrize(
@@ -82,19 +82,23 @@ def test_pause_after(allowed: int, left: int, waits: float) -> None:
 def test_no_window_of_a_minute_holds_more_than_the_limit(limit: int) -> None:
     """Ten minutes of callers that come at random, often, and always take what they can get."""
     chance, now, calls = random.Random(limit), NOW, list[dt.datetime]()
-    gate = OPEN
+    rate_state = OPEN
     while now < NOW + seconds(600):
-        window = [at for at in calls[-limit:] if at > now - rate_limit.WINDOW - rate_limit.LAG]
+        window = [
+            at for at in calls[-limit:] if at > now - rate_limit.WINDOW - rate_limit.CLOCK_LAG
+        ]
         oldest = window[0] if window else None
-        gate = dataclasses.replace(gate, calls=len(window), oldest_at=oldest)
-        at = rate_limit.next_call(gate, now, limit, is_read=False)
+        rate_state = dataclasses.replace(rate_state, calls=len(window), oldest_at=oldest)
+        at = rate_limit.next_call(rate_state, now, limit, is_read=False)
         if at <= now:
-            gate = dataclasses.replace(gate, even_at=rate_limit.even_after(gate, now, limit))
+            rate_state = dataclasses.replace(
+                rate_state, even_at=rate_limit.even_after(rate_state, now, limit)
+            )
             calls.append(now)
         now = max(now + seconds(chance.expovariate(limit / 10)), min(at, now + seconds(30)))
 
     for number, at in enumerate(calls):
-        until = at + rate_limit.WINDOW + rate_limit.LAG
+        until = at + rate_limit.WINDOW + rate_limit.CLOCK_LAG
         inside = [other for other in calls[number : number + limit + 1] if other < until]
         assert len(inside) <= limit
     used = len(calls) / (limit * 10)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
-from adapter.parsing.paths import ABSENT, Path, change, near, only, path_from_text
+from adapter.parsing.paths import MISSING, Path, change, closest_key, path_from_text, unwrap_single
 
 DATA = {
     "contact": {"email": "a@example.com", "second": None},
@@ -27,8 +27,8 @@ DATA = {
     [
         ("contact.email", "a@example.com"),
         ("contact.second", None),
-        ("contact.phone", ABSENT),
-        ("contact.email.more", ABSENT),
+        ("contact.phone", MISSING),
+        ("contact.email.more", MISSING),
         ("slots.move in", "May"),
         ("slots.a-b", 1),
         ('slots."Move.in"', 2),
@@ -37,7 +37,7 @@ DATA = {
         ('slots."*"', "star"),
         ("tours.0.id", "t1"),
         ("tours.1.id", "t2"),
-        ("tours.2.id", ABSENT),
+        ("tours.2.id", MISSING),
         ("tours.*.id", ["t1", "t2"]),
         ("tours.*.tags.*", ["x", "y", "z"]),
         ("tours.*.nothing", []),
@@ -45,12 +45,12 @@ DATA = {
         ("deep.id", "wrapped"),
         ("bare.0.id", "alone"),
         ("bare.*.id", ["alone"]),
-        ("empty.id", ABSENT),
+        ("empty.id", MISSING),
         ("empty.*.id", []),
         ("false", False),
         ("contact.phones.*.id", []),
         ("contact.0.email", "a@example.com"),
-        ('contact."0".email', ABSENT),
+        ('contact."0".email', MISSING),
     ],
 )
 def test_a_path_finds(text: str, found: object) -> None:
@@ -70,25 +70,25 @@ def test_what_is_no_path_is_refused(text: str) -> None:
 
 def test_a_resembling_name_is_found() -> None:
     data = {"contact": {"e_mail": 1, "phone": 2}}
-    assert near(data, path_from_text("contact.email")) == "e_mail"
-    assert near(data, path_from_text("kontact.email")) == "contact"
-    assert near(data, path_from_text("contact.zzz")) is None
+    assert closest_key(data, path_from_text("contact.email")) == "e_mail"
+    assert closest_key(data, path_from_text("kontact.email")) == "contact"
+    assert closest_key(data, path_from_text("contact.zzz")) is None
 
 
 @pytest.mark.timed
 def test_five_thousand_hostile_keys_cost_nothing() -> None:
     data = {f"{'email' * 10}{number}": 1 for number in range(5000)}
     start = time.perf_counter()
-    near(data, path_from_text("email"))
+    closest_key(data, path_from_text("email"))
     assert time.perf_counter() - start < 0.5, "comparing names must be bounded"
 
 
 def test_only_unwraps_lists_of_one() -> None:
-    assert only([["x"]]) == "x"
-    assert only("x") == "x"
-    assert only([]) is None
+    assert unwrap_single([["x"]]) == "x"
+    assert unwrap_single("x") == "x"
+    assert unwrap_single([]) is None
     with pytest.raises(Unreadable, match="several here"):
-        only(["x", "y"])
+        unwrap_single(["x", "y"])
 
 
 def test_change_puts_values_and_makes_the_way() -> None:
@@ -116,7 +116,7 @@ def test_any_data_and_any_path_find_or_refuse(data: object, parts: list[str]) ->
     path = path_from_text(".".join(parts))
     with contextlib.suppress(Unreadable):
         path.read(data)
-    near(data, path)
+    closest_key(data, path)
 
 
 @settings(max_examples=300)
@@ -134,7 +134,7 @@ def test_the_quick_way_finds_what_the_slow_one_finds(data: object, parts: list[s
             slow.read([data])
         return
     # A * at the beginning makes a list of what is found, and takes the slow way.
-    listed = [] if found is ABSENT else [found]
+    listed = [] if found is MISSING else [found]
     assert slow.read([data]) == (found if is_each(path) else listed)
 
 
@@ -153,5 +153,5 @@ def test_deep_data_is_walked_without_recursion() -> None:
     data: object = "end"
     for _ in range(100_000):
         data = [data]
-    assert path_from_text("a.b").read({"a": data}) is ABSENT
+    assert path_from_text("a.b").read({"a": data}) is MISSING
     assert len(path_from_text("*.*").read(data)) == 1

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
-from adapter.parsing.text import is_empty, items, one, words
+from adapter.parsing.text import as_items, clean_text, is_empty, single_value
 
 
 def shown(value: object) -> str:
@@ -41,7 +41,7 @@ def shown(value: object) -> str:
     ids=shown,
 )
 def test_words_are_one_clean_line(value: object, text: str) -> None:
-    assert words(value, 100) == text
+    assert clean_text(value, 100) == text
 
 
 @pytest.mark.parametrize(
@@ -65,38 +65,38 @@ def test_words_are_one_clean_line(value: object, text: str) -> None:
 )
 def test_words_of_anything_else_are_unreadable(value: object, reason: str) -> None:
     with pytest.raises(Unreadable, match=f"^{reason}$"):
-        words(value, 100)
+        clean_text(value, 100)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_an_integer_of_five_thousand_digits_is_unreadable(sign: int) -> None:
     with pytest.raises(Unreadable, match="longer than 100 characters"):
-        words(sign * 10**5000, 100)
+        clean_text(sign * 10**5000, 100)
 
 
 def test_the_cap_counts_what_is_left_after_cleaning() -> None:
-    assert words("x" * 100 + " " * 800, 100) == "x" * 100
-    assert words("e\u0301" * 100, 100) == "é" * 100
+    assert clean_text("x" * 100 + " " * 800, 100) == "x" * 100
+    assert clean_text("e\u0301" * 100, 100) == "é" * 100
 
 
 def test_accents_piled_on_one_letter_are_cut() -> None:
     # Unbounded, this takes more than a minute: normalizing is quadratic in the accents.
-    assert len(words("a" + "\u0315\u0300" * 150_000, 300_000)) == 30
+    assert len(clean_text("a" + "\u0315\u0300" * 150_000, 300_000)) == 30
 
 
 def test_words_never_quote_the_value() -> None:
     with pytest.raises(Unreadable) as caught:
-        words("dana@example.com" * 20, 100)
+        clean_text("dana@example.com" * 20, 100)
     assert "dana" not in str(caught.value)
 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(st.text(max_size=300))
 def test_words_can_be_stored_anywhere(text: str) -> None:
-    clean = words(text, 3000)
+    clean = clean_text(text, 3000)
     clean.encode()
     assert "\x00" not in clean
-    assert clean == words(clean, 3000), "cleaning twice changes nothing"
+    assert clean == clean_text(clean, 3000), "cleaning twice changes nothing"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_zero_and_false_are_values(value: object) -> None:
 
 @given(st.text(max_size=50))
 def test_a_text_is_empty_where_its_words_are(text: str) -> None:
-    assert is_empty(text) == (words(text, 200) == "")
+    assert is_empty(text) == (clean_text(text, 200) == "")
 
 
 def test_a_senders_fillers_are_empty() -> None:
@@ -134,14 +134,14 @@ def test_a_long_list_is_not_searched_for_a_value() -> None:
 
 
 def test_items_are_the_first_fifty_that_say_something() -> None:
-    assert items("a") == ["a"]
-    assert items(["a", "", None, 0]) == ["a", 0]
-    assert items([]) == items(None) == []
-    assert items(list(range(1000))) == list(range(50))
+    assert as_items("a") == ["a"]
+    assert as_items(["a", "", None, 0]) == ["a", 0]
+    assert as_items([]) == as_items(None) == []
+    assert as_items(list(range(1000))) == list(range(50))
 
 
 def test_a_list_of_one_is_its_item() -> None:
-    assert one(["a"]) == "a"
-    assert one(["a", "b"]) == ["a", "b"]
-    assert one([]) == []
-    assert one("a") == "a"
+    assert single_value(["a"]) == "a"
+    assert single_value(["a", "b"]) == ["a", "b"]
+    assert single_value([]) == []
+    assert single_value("a") == "a"

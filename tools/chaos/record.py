@@ -10,7 +10,7 @@ from typing import Any
 
 from adapter.models import Booking, Event
 from adapter.propexo.client import CREATE_PATHS
-from adapter.store import Store
+from adapter.store import Database
 from tools.chaos.leads import Lead
 from tools.chaos.senders import Told
 from tools.chaos.stage import Stage
@@ -80,7 +80,7 @@ class Record:
 
 
 def read_rows(
-    store: Store, leads: Mapping[str, Lead]
+    store: Database, leads: Mapping[str, Lead]
 ) -> tuple[dict[str, list[Event]], dict[str, list[Booking]]]:
     """The events and the bookings of these leads."""
     events: dict[str, list[Event]] = {}
@@ -158,7 +158,7 @@ def is_limit(call: Call) -> bool:
 
 def read(
     stage: Stage,
-    store: Store,
+    store: Database,
     *,
     leads: Mapping[str, Lead],
     told: Sequence[Told],

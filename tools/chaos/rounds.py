@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-from adapter.store import Store
+from adapter.store import Database
 from tools.chaos.audit import Findings, findings_from
 from tools.chaos.faults import Storm
 from tools.chaos.leads import Journey, journeys
@@ -59,7 +59,7 @@ def run(plan: Plan) -> Generator[Round, None, None]:
             Stage(folder) as stage,
             # It comes back after each fault. Meanwhile nobody waits longer than for one look,
             # since the same thread brings the second worker back.
-            Store(stage.database_url, size=2, wait_seconds=LOOK_SECONDS) as store,
+            Database(stage.database_url, size=2, wait_seconds=LOOK_SECONDS) as store,
             Watch(stage, store) as watch,
         ):
             for number in range(1, plan.rounds + 1):
@@ -71,7 +71,7 @@ def run(plan: Plan) -> Generator[Round, None, None]:
             shutil.rmtree(folder)
 
 
-def play(stage: Stage, store: Store, watch: Watch, plan: Plan, number: int) -> Round:
+def play(stage: Stage, store: Database, watch: Watch, plan: Plan, number: int) -> Round:
     """One round: leads and faults at the same time, then quiet, then the audit."""
     seed, size = plan.seed + number - 1, size_of(number)
     rng = random.Random(seed)

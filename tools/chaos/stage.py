@@ -14,7 +14,7 @@ import requests
 
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
-from adapter.server.supervisor import Part
+from adapter.server.supervisor import ChildProcess
 from adapter.settings import Policy
 from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
@@ -69,7 +69,7 @@ class Stage:
             "PROPEXO_BASE_URL": self.upstream.url,
         }
         self._running: list[subprocess.Popen[bytes]] = []
-        self.second_worker = Part("second worker", self._start_second_worker)
+        self.second_worker = ChildProcess("second worker", self._start_second_worker)
 
     def __enter__(self) -> Self:
         try:

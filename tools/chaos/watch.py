@@ -5,7 +5,7 @@ import threading
 from typing import Any, Self
 
 from adapter.exceptions import StoreUnavailable
-from adapter.store import Store
+from adapter.store import Database
 from tools.chaos.stage import Stage
 
 LOOK_SECONDS = 0.25
@@ -21,7 +21,7 @@ SELECT 'booking', b.id, b.state,
     CASE b.state WHEN 'sending' THEN b.updated_at
         ELSE GREATEST(b.due_at, gate.even_at, gate.paused_until, sibling.until) END,
     now()
-FROM gate, bookings b, LATERAL (
+FROM rate_limit, bookings b, LATERAL (
     SELECT max(CASE WHEN o.state IN ('sending', 'submitted') THEN now() ELSE o.updated_at END)
     FROM bookings o
     WHERE b.state = 'pending' AND o.id <> b.id AND o.person_keys && b.person_keys
@@ -33,7 +33,7 @@ WHERE b.state IN ('pending', 'sending', 'submitted')
 class Watch:
     """A thread that looks at the rows, and brings the second worker back when it dies."""
 
-    def __init__(self, stage: Stage, store: Store) -> None:
+    def __init__(self, stage: Stage, store: Database) -> None:
         self._stage = stage
         self._store = store
         self._stopping = threading.Event()

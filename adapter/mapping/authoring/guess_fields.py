@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from adapter.parsing.paths import ABSENT, path_from_text
+from adapter.parsing.paths import MISSING, path_from_text
 
 DEEPEST: Final = 12
 MOST_PLACES: Final = 400
@@ -115,12 +115,12 @@ def _answers_in(items: list[Any]) -> tuple[str, list[str], dict[str, Any]] | Non
 
 
 def _any_has(items: list[Any], text: str) -> bool:
-    return any(path_from_text(text).read(item) not in (ABSENT, None, "") for item in items)
+    return any(path_from_text(text).read(item) not in (MISSING, None, "") for item in items)
 
 
 def _first(item: Any, values: list[str]) -> Any:
     found = (path_from_text(text).read(item) for text in values)
-    return next((value for value in found if value not in (ABSENT, None)), None)
+    return next((value for value in found if value not in (MISSING, None)), None)
 
 
 def guesses_from(data: Any) -> dict[str, str]:

@@ -40,7 +40,7 @@ EXAMPLES_HEAD: Final = """\
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
+class CommunityLink:
     """One community that the new source is to serve."""
 
     key: str
@@ -53,7 +53,7 @@ class Served:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Adopted:
+class Installed:
     """What was written."""
 
     name: str
@@ -61,10 +61,10 @@ class Adopted:
     #: The samples, and the communities that they speak of.
     beside: tuple[Path, ...]
     communities: Path
-    served: tuple[str, ...]
+    links: tuple[str, ...]
 
 
-def listed(folder: Path) -> Communities:
+def load_communities_or_empty(folder: Path) -> Communities:
     """The communities of a folder; none where there is no file yet.
 
     Raises :class:`MappingErrors` where it cannot be read.
@@ -83,14 +83,14 @@ def _says_anything(file: Path) -> bool:
     return any(line.strip() and not line.lstrip().startswith("#") for line in lines)
 
 
-def adopt(
+def install_mapping(
     chosen: Source,
     name: str,
     folder: Path,
-    served: Sequence[Served],
+    served: Sequence[CommunityLink],
     secret: str | None,
     policy: Policy,
-) -> Adopted:
+) -> Installed:
     """Copies a mapping of the gallery into a folder under a name of its own.
 
     Raises :class:`ConfigurationError` where a file is there already, and :class:`MappingErrors`
@@ -107,12 +107,12 @@ def adopt(
     _write(known, text.encode())
     for file in reversed(files):  # the mapping last: it needs all the others
         _write(file, files[file])
-    return Adopted(
+    return Installed(
         name=name,
         mapping=mapping,
         beside=tuple(file for file in files if file != mapping),
         communities=known,
-        served=tuple(one.key for one in served),
+        links=tuple(one.key for one in served),
     )
 
 
@@ -159,14 +159,14 @@ def _refuse_present(mapping: Path, files: Mapping[Path, bytes]) -> None:
             raise ConfigurationError(f"{file} exists already and says something else: move it away")
 
 
-def _communities_text(known: Path, name: str, served: Sequence[Served]) -> str:
+def _communities_text(known: Path, name: str, served: Sequence[CommunityLink]) -> str:
     text = known.read_text(encoding="utf-8") if known.exists() else ""
     for one in served:
         text = _with_community(text, name, one)
     return text
 
 
-def _with_community(text: str, name: str, one: Served) -> str:
+def _with_community(text: str, name: str, one: CommunityLink) -> str:
     if one.ids:
         entry = {**one.ids, **{section: {name: said} for section, said in _said(one)}}
         return appended(text, one.key, entry)
@@ -175,7 +175,7 @@ def _with_community(text: str, name: str, one: Served) -> str:
     return text
 
 
-def _said(one: Served) -> Iterator[tuple[str, Any]]:
+def _said(one: CommunityLink) -> Iterator[tuple[str, Any]]:
     if one.attribution_id is not None:
         yield "attributions", one.attribution_id
     if one.known_as:
@@ -188,30 +188,32 @@ def _try_out(
     files: Mapping[Path, bytes],
     policy: Policy,
     name: str,
-    served: Sequence[Served],
+    served: Sequence[CommunityLink],
 ) -> None:
     """Raises where the files would not pass ``check``, or say something else than was asked for."""
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as trial_folder:
         for file, content in files.items():
-            _write(Path(room) / file.relative_to(folder), content)
-        got = document_from_file(Path(room) / FILE)[0].data
-        if got != _wanted(listed(folder).document.data, name, served):
+            _write(Path(trial_folder) / file.relative_to(folder), content)
+        got = document_from_file(Path(trial_folder) / FILE)[0].data
+        if got != _wanted(load_communities_or_empty(folder).document.data, name, served):
             raise ConfigurationError(
                 f"{folder / FILE} is written in a way that cannot be extended by a program: "
                 f"add {', '.join(one.key for one in served)} by hand"
             )
-        found = check([Path(room) / mapping.name], policy)
-    mistakes = [_at_home(one, Path(room), folder) for one in found if not one.warning]
+        found = check([Path(trial_folder) / mapping.name], policy)
+    mistakes = [_at_home(one, Path(trial_folder), folder) for one in found if not one.warning]
     if mistakes:
         raise MappingErrors(mistakes)
 
 
-def _at_home(problem: Problem, room: Path, folder: Path) -> Problem:
-    file = folder / Path(problem.file).relative_to(room)
+def _at_home(problem: Problem, trial_folder: Path, folder: Path) -> Problem:
+    file = folder / Path(problem.file).relative_to(trial_folder)
     return dataclasses.replace(problem, file=str(file))
 
 
-def _wanted(before: Mapping[str, Any], name: str, served: Sequence[Served]) -> dict[str, Any]:
+def _wanted(
+    before: Mapping[str, Any], name: str, served: Sequence[CommunityLink]
+) -> dict[str, Any]:
     data = copy.deepcopy(dict(before))
     for one in served:
         entry = data.setdefault(one.key, dict(one.ids))

@@ -6,22 +6,22 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.engine.draft import Draft
-from adapter.mapping.engine.fields import Look
+from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.results import Community
 from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.engine.tables import REST, key_from_value
-from adapter.parsing.paths import only
+from adapter.parsing.paths import unwrap_single
 
-NOWHERE: Final = Look(paths=())
+NOWHERE: Final = PathLookup(paths=())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class CommunityLook:
+class CommunityLookup:
     """``community``: one place for all, or looked up by what the sender calls it."""
 
     source: str
     at: str
-    look: Look = NOWHERE
+    look: PathLookup = NOWHERE
     always: Community | None = None
     known: Mapping[str, Community] = dataclasses.field(default_factory=dict)
 
@@ -40,14 +40,14 @@ class CommunityLook:
         try:
             for place, value in self.look.found(scope):
                 path = place.text
-                key = key_from_value(only(value)) or ""
+                key = key_from_value(unwrap_single(value)) or ""
                 if key in self.known:
                     return self.known[key]
                 why = f"no community is known to {self.source} by this; "
                 raise Unreadable(why + "add it to communities.yaml")
             raise Unreadable(self.look.missing(scope))
         except Unreadable as exc:
-            draft.hold(reason_for("community", str(exc), at=self.at, path=path, value=value))
+            draft.block(reason_for("community", str(exc), at=self.at, path=path, value=value))
         return None
 
 
@@ -57,7 +57,7 @@ class Attribution:
 
     source: str
     at: str
-    look: Look | None = None
+    look: PathLookup | None = None
 
     def fill(self, scope: Scope, draft: Draft) -> None:
         """Puts attribution_id, or holds; nothing where the community is unknown."""
@@ -73,14 +73,14 @@ class Attribution:
             draft.appointment["attribution_id"] = found
             return
         why = f"{draft.community.key} has no attribution for this under {self.source}"
-        draft.hold(reason_for("attribution_id", why, at=self.at, path=path, value=value))
+        draft.block(reason_for("attribution_id", why, at=self.at, path=path, value=value))
 
     def _said(self, scope: Scope) -> tuple[str | None, Any]:
         if self.look is None:
             return None, None
         try:
             for path, value in self.look.found(scope):
-                return path.text, only(value)
+                return path.text, unwrap_single(value)
         except Unreadable:
             pass
         return self.look.text, None

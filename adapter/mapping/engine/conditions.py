@@ -8,7 +8,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.engine.tables import key_from_value
 from adapter.models import Reason
-from adapter.parsing.paths import ABSENT, MOST_EACH, TOO_MANY, Path
+from adapter.parsing.paths import MISSING, MOST_EACH, TOO_MANY, Path
 
 
 class Verdict(enum.Enum):
@@ -65,12 +65,12 @@ class Condition:
 
 
 def _nothing(scope: Scope, path: Path, found: object) -> str:
-    return absence(scope, path) if found is ABSENT else f"{path.text} is empty"
+    return absence(scope, path) if found is MISSING else f"{path.text} is empty"
 
 
 def absence(scope: Scope, path: Path) -> str:
     """The sentence for a path that is not there, with the name that was perhaps meant."""
-    near = scope.near(path)
+    near = scope.closest_key(path)
     return f"{path.text} is not in the payload" + (f" (there is {near[:40]!a})" if near else "")
 
 
@@ -88,7 +88,7 @@ def judge_all(conditions: Iterable[Condition], scope: Scope) -> tuple[Verdict, t
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Gate:
+class Filter:
     """The three sections together, for the delivery or for one item of it."""
 
     #: Each group is enough by itself.

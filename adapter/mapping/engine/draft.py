@@ -30,18 +30,18 @@ class Draft:
     #: For the notes: what fits no field.
     facts: list[str] = dataclasses.field(default_factory=list)
     #: Those of the reasons for which a person must look.
-    because: list[Reason] = dataclasses.field(default_factory=list)
+    blocking_reasons: list[Reason] = dataclasses.field(default_factory=list)
     #: Whether a tour time was looked for and nothing was there.
-    lacks_time: bool = False
+    has_no_time: bool = False
     #: For the notes where a doubt does not hold it after all: what could not be read.
     unread: list[str] = dataclasses.field(default_factory=list)
     #: How many places of the appointment held anything at all.
     found: int = 0
 
-    def hold(self, *reasons: Reason) -> None:
+    def block(self, *reasons: Reason) -> None:
         """A doubt about who, where or when: a person decides."""
         self.reasons += reasons
-        self.because += reasons
+        self.blocking_reasons += reasons
 
     def add(self, other: "Draft") -> None:
         """Puts in what one line of the mapping gave to a draft of its own."""
@@ -49,14 +49,16 @@ class Draft:
         self.checked |= other.checked
         self.text = other.text or self.text
         self.reasons += other.reasons
-        self.because += other.because
+        self.blocking_reasons += other.blocking_reasons
         self.unread += other.unread
         self.facts += [fact for fact in other.facts if fact not in self.facts]
         self.found += other.found
 
-    def do_without(self, fields: Container[str]) -> None:
+    def waive(self, fields: Container[str]) -> None:
         """These are not needed after all: what was unclear about them goes into the notes."""
-        self.because = [reason for reason in self.because if reason.field not in fields]
+        self.blocking_reasons = [
+            reason for reason in self.blocking_reasons if reason.field not in fields
+        ]
         self.facts += self.unread
 
     def note(self, reason: Reason | None = None, fact: str | None = None) -> None:

@@ -12,7 +12,7 @@ from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.engine.tables import SILENT, text_from_value
 from adapter.mapping.transforms import EMPTY, Noted, Reader
-from adapter.parsing.paths import ABSENT, Path, only
+from adapter.parsing.paths import MISSING, Path, unwrap_single
 
 
 class OnUnreadable(enum.StrEnum):
@@ -24,7 +24,7 @@ class OnUnreadable(enum.StrEnum):
     HOLD = "hold"
 
 
-class Fills(Protocol):
+class FieldFiller(Protocol):
     """One line of ``appointment:``."""
 
     def fill(self, scope: Scope, draft: Draft) -> None:
@@ -32,7 +32,7 @@ class Fills(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
+class PathLookup:
     """Places in order: the first that is not empty counts, or all of them together."""
 
     paths: tuple[Path, ...]
@@ -54,7 +54,7 @@ class Look:
         """The sentence for "nothing there"."""
         for path in self.paths:
             try:
-                if scope.read(path) is ABSENT:
+                if scope.read(path) is MISSING:
                     return absence(scope, path)
             except Unreadable as exc:
                 return str(exc)
@@ -82,7 +82,7 @@ class Field:
     #: For people: "Move in date".
     label: str
     at: str
-    look: Look
+    look: PathLookup
     read: Reader
     #: What the target field takes; raises :class:`Unreadable`.
     check: Callable[[Any], Any]
@@ -103,7 +103,7 @@ class Field:
         for path, value in self._values(scope, draft):
             draft.found += 1
             try:
-                read = self.read(value if self.takes_lists else only(value))
+                read = self.read(value if self.takes_lists else unwrap_single(value))
                 if read is EMPTY:
                     continue
                 self._put(read, draft)
@@ -141,14 +141,14 @@ class Field:
             draft.checked |= self.default.keys()
         elif self.required:
             reason = self.look.missing(scope)
-            draft.hold(reason_for(self.name, reason, at=self.at, path=self.look.text))
+            draft.block(reason_for(self.name, reason, at=self.at, path=self.look.text))
 
     def _refuse(self, why: str, path: str, value: object, draft: Draft) -> None:
         reason = reason_for(self.name, why, at=self.at, path=path, value=value)
         said = text_from_value(value) if self.unreadable is OnUnreadable.NOTE else ""
         fact = f"{self.label}: {said}" if said else None
         if self.required or self.unreadable is OnUnreadable.HOLD:
-            draft.hold(reason)
+            draft.block(reason)
             draft.unread += [fact] if fact else []
             return
         draft.note(reason, fact)

@@ -8,16 +8,16 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.engine.conditions import Gate, Verdict, judge_all
+from adapter.mapping.engine.conditions import Filter, Verdict, judge_all
 from adapter.mapping.engine.draft import Draft
-from adapter.mapping.engine.fields import Field, Fills, Lines, Look
+from adapter.mapping.engine.fields import Field, FieldFiller, Lines, PathLookup
 from adapter.mapping.engine.reshape import Read
 from adapter.mapping.engine.results import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.engine.scope import Scope, reason_for
-from adapter.mapping.transforms import words
+from adapter.mapping.transforms import clean_text
 from adapter.models import Kind, Reason
 from adapter.parsing.datetimes import certain_instant
-from adapter.parsing.paths import Path, only
+from adapter.parsing.paths import Path, unwrap_single
 from adapter.propexo import notes
 from adapter.settings import Policy
 
@@ -63,16 +63,16 @@ class CompiledMapping:
     """All sections of one mapping file, ready to be applied."""
 
     #: Judged once for the delivery, and for each item.
-    gate: Gate
-    item_gate: Gate
+    event_filter: Filter
+    item_filter: Filter
     readings: Sequence[Reading]
     item_readings: Sequence[Reading]
     for_each: Each | None
-    dedupe: Look
+    dedupe: PathLookup
     #: Where the sender says when the renter asked.
-    sent_at: Look
+    sent_at: PathLookup
     #: In order: the community before the time, for the time is on the community's clock.
-    fills: Sequence[Fills]
+    fills: Sequence[FieldFiller]
     #: What the target refuses, per field: the last look before anything is booked. The second
     #: argument names the fields that it has checked already.
     refused: Callable[[Mapping[str, Any], Container[str], Kind], Mapping[str, Sequence[str]]]
@@ -88,7 +88,7 @@ class CompiledMapping:
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
         """What the delivery becomes. Without ``now`` past and future are not judged."""
         scope, said = self._read(scope, self.readings)
-        outcome, reasons = _judge(self.gate, scope)
+        outcome, reasons = _judge(self.event_filter, scope)
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
             return Mapped(outcome=outcome, reasons=reasons)
         scopes, problem = self._item_scopes(scope)
@@ -113,7 +113,7 @@ class CompiledMapping:
         booking has none, so that it never stands in the way of a booking with the same id.
         """
         scope, _ = self._read(scope, self.readings)
-        outcome, _ = _judge(self.gate, scope)
+        outcome, _ = _judge(self.event_filter, scope)
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
             return None
         scopes, problem = self._item_scopes(scope)
@@ -188,7 +188,7 @@ class CompiledMapping:
     ) -> Item:
         key = draft.dedupe_key
         if outcome is Outcome.BOOK:
-            outcome, reasons = _judge(self.item_gate, scope)
+            outcome, reasons = _judge(self.item_filter, scope)
             if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
                 return Item(outcome=outcome, reasons=reasons, because=reasons, dedupe_key=key)
         for number, fill in enumerate(self.fills):
@@ -198,23 +198,23 @@ class CompiledMapping:
                 fill.fill(scope, draft)
         kind = self._kind(draft, outcome)
         if kind is Kind.PROSPECT:
-            draft.do_without(NOT_FOR_A_PROSPECT)
+            draft.waive(NOT_FOR_A_PROSPECT)
         _complete(draft)
         finished = self._finished(draft, outcome, kind)
         sent_at = self._sent_at(scope)
         return dataclasses.replace(finished, sent_at=sent_at) if sent_at else finished
 
     def _kind(self, draft: Draft, outcome: Outcome) -> Kind:
-        is_lead = outcome is Outcome.BOOK and draft.lacks_time
+        is_lead = outcome is Outcome.BOOK and draft.has_no_time
         is_prospect = is_lead and self.without_time is WithoutTime.PROSPECT
         return Kind.PROSPECT if is_prospect else Kind.APPOINTMENT
 
     def _finished(self, draft: Draft, outcome: Outcome, kind: Kind) -> Item:
-        if outcome is Outcome.BOOK and not draft.because:
+        if outcome is Outcome.BOOK and not draft.blocking_reasons:
             for field, texts in self.refused(draft.appointment, draft.checked, kind).items():
-                draft.hold(reason_for(field, "; ".join(texts)))
-        if outcome is Outcome.BOOK and draft.because:
-            aside = draft.lacks_time and self.without_time is WithoutTime.IGNORE
+                draft.block(reason_for(field, "; ".join(texts)))
+        if outcome is Outcome.BOOK and draft.blocking_reasons:
+            aside = draft.has_no_time and self.without_time is WithoutTime.IGNORE
             outcome = Outcome.IGNORED if aside else Outcome.HELD
         elif outcome is Outcome.BOOK and kind is Kind.PROSPECT:
             outcome = Outcome.PROSPECT
@@ -225,7 +225,7 @@ class CompiledMapping:
             starts_at=draft.starts_at,
             appointment=draft.appointment,
             reasons=tuple(draft.reasons),
-            because=tuple(draft.because),
+            because=tuple(draft.blocking_reasons),
             notes_added=tuple(draft.facts),
             dedupe_key=draft.dedupe_key,
         )
@@ -234,7 +234,7 @@ class CompiledMapping:
         """When the renter asked. What is no certain instant is left out: arrival counts then."""
         try:
             for _, value in self.sent_at.found(scope):
-                return certain_instant(only(value))
+                return certain_instant(unwrap_single(value))
         except Unreadable:
             return None
         return None
@@ -245,7 +245,7 @@ class CompiledMapping:
         for path in self.dedupe.paths:
             try:
                 value = scope.read(path)
-                parts.append("" if scope.is_empty(value) else _key_part(only(value)))
+                parts.append("" if scope.is_empty(value) else _key_part(unwrap_single(value)))
             except Unreadable:
                 return None
         return parts if all(parts) else None
@@ -254,20 +254,20 @@ class CompiledMapping:
 def _complete(draft: Draft) -> None:
     """What takes more than one field to see."""
     if not draft.found and not draft.text:
-        draft.hold(reason_for("event", THIN))
+        draft.block(reason_for("event", THIN))
     elif not {"email_1", "phone_1"} & draft.appointment.keys():
-        draft.hold(reason_for("email_1", NO_CONTACT))
+        draft.block(reason_for("email_1", NO_CONTACT))
     text = notes.compose(draft.text, draft.facts)
     draft.appointment |= {"notes": text} if text else {}
 
 
-def _judge(gate: Gate, scope: Scope) -> tuple[Outcome, tuple[Reason, ...]]:
-    ignored = gate.ignored_by(scope)
+def _judge(event_filter: Filter, scope: Scope) -> tuple[Outcome, tuple[Reason, ...]]:
+    ignored = event_filter.ignored_by(scope)
     if ignored:
         return Outcome.IGNORED, ignored
-    if gate.is_cancellation(scope):
+    if event_filter.is_cancellation(scope):
         return Outcome.CANCELLATION, ()
-    verdict, reasons = judge_all(gate.accept, scope)
+    verdict, reasons = judge_all(event_filter.accept, scope)
     if verdict is Verdict.FAILS:
         return Outcome.IGNORED, reasons
     return (Outcome.HELD if verdict is Verdict.UNKNOWN else Outcome.BOOK), reasons
@@ -292,7 +292,7 @@ def _wrong_number(count: int) -> str | None:
 def _key_part(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return words(value, CAP_KEY_PART)
+    return clean_text(value, CAP_KEY_PART)
 
 
 def _whole_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:

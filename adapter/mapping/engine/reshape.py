@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine.scope import Scope
 from adapter.mapping.engine.tables import key_from_value, text_from_value
-from adapter.mapping.transforms import is_empty, words
+from adapter.mapping.transforms import clean_text, is_empty
 from adapter.parsing import body
-from adapter.parsing.paths import ABSENT, MOST_EACH, TOO_MANY, Path, only
+from adapter.parsing.paths import MISSING, MOST_EACH, TOO_MANY, Path, unwrap_single
 
 #: Longest key of an answer.
 CAP_KEY: Final = 500
@@ -24,7 +24,7 @@ _MARKUP: Final = re.compile(
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Made:
+class ReadResult:
     """What a reading gave: the value under its name, what is wrong, and what must be noted."""
 
     value: Any
@@ -39,7 +39,7 @@ class Read(Protocol):
     def path(self) -> Path:
         """Where it looks."""
 
-    def make(self, scope: Scope) -> Made:
+    def make(self, scope: Scope) -> ReadResult:
         """The value; never raises."""
 
 
@@ -49,19 +49,19 @@ class JsonRead:
 
     path: Path
 
-    def make(self, scope: Scope) -> Made:
+    def make(self, scope: Scope) -> ReadResult:
         """The data that the text holds."""
         try:
-            text = only(scope.read(self.path))
+            text = unwrap_single(scope.read(self.path))
             if scope.is_empty(text):
-                return Made({})
+                return ReadResult({})
             if not isinstance(text, str):
-                return Made(text)  # some versions of a sender send the data itself
-            return Made(body.parse(text.encode("utf-8", "replace"), "", kind="json"))
+                return ReadResult(text)  # some versions of a sender send the data itself
+            return ReadResult(body.parse(text.encode("utf-8", "replace"), "", kind="json"))
         except PayloadError:
-            return Made({}, "not JSON", text_from_value(text))
+            return ReadResult({}, "not JSON", text_from_value(text))
         except Unreadable as exc:
-            return Made({}, str(exc))
+            return ReadResult({}, str(exc))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,15 +75,15 @@ class Labels:
     def table(self, options: object) -> Mapping[str | None, Any]:
         """Label by id, out of the options."""
         pairs = (
-            (key_from_value(only(self.by.read(option))), self.value.read(option))
+            (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
         )
-        return {key: label for key, label in pairs if key and label is not ABSENT}
+        return {key: label for key, label in pairs if key and label is not MISSING}
 
     def relabelled(self, element: object, value: Any, shared: Mapping[str | None, Any]) -> Any:
         """The value with ids turned into labels; what has none stays as it is."""
         own = _read(element, self.path)
-        table = shared if own is ABSENT else self.table(own)
+        table = shared if own is MISSING else self.table(own)
         if isinstance(value, list):
             return [table.get(key_from_value(one), one) for one in value]
         return table.get(key_from_value(value), value)
@@ -100,7 +100,7 @@ class ListRead:
     #: The keys that the mapping reads: a repetition of any other loses nothing.
     keys: frozenset[str] = frozenset()
 
-    def make(self, scope: Scope) -> Made:
+    def make(self, scope: Scope) -> ReadResult:
         """Value by key; the first of a repeated key wins and the others are noted."""
         try:
             found = scope.read(self.path)
@@ -109,9 +109,9 @@ class ListRead:
                 raise Unreadable(TOO_MANY)
             return self._collected(items, scope)
         except Unreadable as exc:
-            return Made({}, str(exc))
+            return ReadResult({}, str(exc))
 
-    def _collected(self, items: list[Any], scope: Scope) -> Made:
+    def _collected(self, items: list[Any], scope: Scope) -> ReadResult:
         made: dict[str, Any] = {}
         repeated: dict[str, Any] = {}
         shared = self.labels.table(scope.read(self.labels.path)) if self.labels else {}
@@ -127,9 +127,9 @@ class ListRead:
             elif key in self.keys and not scope.is_empty(value) and value != made[key]:
                 repeated.setdefault(key, value)
         if not repeated:
-            return Made(made)
+            return ReadResult(made)
         fact = ", ".join(f"{key}: {text_from_value(value)}" for key, value in repeated.items())
-        return Made(made, "the same key more than once; the first was taken", fact[:300])
+        return ReadResult(made, "the same key more than once; the first was taken", fact[:300])
 
     def _value(self, item: object, scope: Scope) -> Any:
         for path in self.values:
@@ -144,20 +144,20 @@ def _items(found: Any) -> list[Any]:
     if isinstance(found, list):
         nested = [item for item in found if isinstance(item, list)]
         return [one for item in nested for one in item] if len(nested) == len(found) else found
-    return [] if found is ABSENT or found is None else [found]
+    return [] if found is MISSING or found is None else [found]
 
 
 def _read(item: object, path: Path) -> Any:
     try:
         return path.read(item)
     except Unreadable:
-        return ABSENT
+        return MISSING
 
 
 def _key(item: object, by: Path) -> str | None:
     try:
-        value = only(by.read(item))
-        return None if is_empty(value) or value is ABSENT else words(value, CAP_KEY)
+        value = unwrap_single(by.read(item))
+        return None if is_empty(value) or value is MISSING else clean_text(value, CAP_KEY)
     except Unreadable:
         return None
 
@@ -170,13 +170,13 @@ class TextRead:
     #: With its colon, if it has one: ``Name:``.
     line: str
 
-    def make(self, scope: Scope) -> Made:
+    def make(self, scope: Scope) -> ReadResult:
         """The rest of the first line that starts with the label; None where no line does."""
         try:
-            text = only(scope.read(self.path))
+            text = unwrap_single(scope.read(self.path))
         except Unreadable as exc:
-            return Made(None, str(exc))
-        return Made(self._following(text) if isinstance(text, str) else None)
+            return ReadResult(None, str(exc))
+        return ReadResult(self._following(text) if isinstance(text, str) else None)
 
     def _following(self, text: str) -> str | None:
         label = self.line.casefold()

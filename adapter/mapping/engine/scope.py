@@ -10,7 +10,7 @@ from typing import Any, Final
 from adapter.mapping.transforms import is_empty
 from adapter.models import Reason
 from adapter.parsing import paths
-from adapter.parsing.paths import ABSENT, Path
+from adapter.parsing.paths import MISSING, Path
 
 #: How much of a value a reason shows.
 SHOWN: Final = 60
@@ -29,7 +29,7 @@ class Scope:
     blanks: Collection[str] = ()
 
     def read(self, path: Path) -> Any:
-        """What stands at the path, or :data:`~adapter.parsing.paths.ABSENT`.
+        """What stands at the path, or :data:`~adapter.parsing.paths.MISSING`.
 
         Raises :class:`~adapter.exceptions.Unreadable` where a name meets a list of several.
         """
@@ -37,30 +37,30 @@ class Scope:
         if first in self.names:
             return path.read({first: self.names[first]})
         found = path.read(self.payload)
-        if found is ABSENT and first == "headers" and len(path.parts) == 2:
-            return self.headers.get(path.parts[1].lower(), ABSENT)
-        if found is ABSENT and first == "query":
+        if found is MISSING and first == "headers" and len(path.parts) == 2:
+            return self.headers.get(path.parts[1].lower(), MISSING)
+        if found is MISSING and first == "query":
             return path.read({first: self.query})
         return found
 
     def is_empty(self, value: object) -> bool:
         """Whether a value says nothing, by this sender's own fillers too."""
-        return value is ABSENT or is_empty(value, self.blanks)
+        return value is MISSING or is_empty(value, self.blanks)
 
     def with_names(self, names: Mapping[str, Any]) -> "Scope":
         """The same scope with more names in sight."""
         return dataclasses.replace(self, names={**self.names, **names})
 
-    def near(self, path: Path) -> str | None:
+    def closest_key(self, path: Path) -> str | None:
         """A name in the payload that resembles the one that is missing."""
         first = path.parts[0]
         whole = {first: self.names[first]} if first in self.names else self.payload
-        return paths.near(whole, path)
+        return paths.closest_key(whole, path)
 
 
 def shown(value: object) -> str | None:
     """A value as JSON in ASCII, at most 60 characters; None where there is nothing."""
-    if value is ABSENT or value is None:
+    if value is MISSING or value is None:
         return None
     text = json.dumps(_sketch(value), default=str)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

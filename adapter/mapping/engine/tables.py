@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.transforms import Noted, words
-from adapter.parsing.paths import only
+from adapter.mapping.transforms import Noted, clean_text
+from adapter.parsing.paths import unwrap_single
 
 #: The row for everything that has no row.
 REST: Final = "*"
@@ -33,7 +33,7 @@ def key_from_value(value: object) -> str | None:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
     try:
-        return words(value, CAP).casefold()
+        return clean_text(value, CAP).casefold()
     except Unreadable:
         return None
 
@@ -51,12 +51,12 @@ class Table:
     def __call__(self, value: object) -> object:
         """What the table has for a value. Raises :class:`Unreadable` where it has nothing."""
         if not self.many:
-            return self._one(self._row(only(value)))
+            return self._one(self._row(unwrap_single(value)))
         items = value[:MOST_ITEMS] if isinstance(value, list) else [value]
         found, strangers = [], []
         for item in items:
             try:
-                row = self._row(only(item))
+                row = self._row(unwrap_single(item))
             except Unreadable:
                 strangers.append(item)
                 continue
@@ -95,6 +95,6 @@ def _said(value: object, cap: int) -> str:
     if isinstance(value, str) and len(value) > cap:
         value = value[:cap] + "…"
     try:
-        return words(value, 3 * cap + 1)
+        return clean_text(value, 3 * cap + 1)
     except Unreadable:
         return ""

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.engine.draft import Draft
-from adapter.mapping.engine.fields import Look
+from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.results import Community
 from adapter.mapping.engine.scope import Scope, reason_for
-from adapter.mapping.transforms import words
+from adapter.mapping.transforms import clean_text
 from adapter.models import Reason
 from adapter.parsing.date_formats import Format
 from adapter.parsing.datetimes import Instant, read_instant
-from adapter.parsing.paths import only
+from adapter.parsing.paths import unwrap_single
 from adapter.parsing.timezones import zone_from_name
 from adapter.settings import Policy
 
@@ -79,15 +79,15 @@ NO_TIME_OF_DAY: Final = "there is a date and no time of day"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Start:
+class TourTime:
     """Where the tour's start stands and how it is read."""
 
     at: str
     #: One place for the whole, or one for the date and one for the time of day.
-    looks: tuple[Look, ...]
+    looks: tuple[PathLookup, ...]
     formats: Sequence[Format] = ()
     zone: zoneinfo.ZoneInfo | None = None
-    zone_from: Look | None = None
+    zone_from: PathLookup | None = None
     dst: str | None = None
     ignore_offset: bool = False
     #: Hold where the offset contradicts the community's zone; else it is only told.
@@ -95,7 +95,7 @@ class Start:
     #: Hold a Z as well: whoever wrote it may have meant the wall clock.
     doubts_z: bool = False
     #: Where the sender's own id or address stands by which the time can be fetched.
-    fetch_by: Look | None = None
+    fetch_by: PathLookup | None = None
 
     @property
     def name(self) -> str:
@@ -119,21 +119,21 @@ class Start:
             value = _joined(parts)
             self._read(value, scope, draft)
         except Unreadable as exc:
-            draft.hold(self._reason(str(exc), value))
+            draft.block(self._reason(str(exc), value))
 
-    def _part(self, look: Look, scope: Scope) -> Any:
+    def _part(self, look: PathLookup, scope: Scope) -> Any:
         for _, value in look.found(scope):
-            return text_from_parts(only(value))
+            return text_from_parts(unwrap_single(value))
         return None
 
     def _lacks(self, parts: Sequence[Any], scope: Scope, draft: Draft) -> None:
         """Holds. A time that can be fetched is not lacking: ``without_time`` is not for it."""
         for place, value in self.fetch_by.found(scope) if self.fetch_by else ():
-            draft.hold(reason_for(self.name, TO_FETCH, at=self.at, path=place.text, value=value))
+            draft.block(reason_for(self.name, TO_FETCH, at=self.at, path=place.text, value=value))
             return
         # A time of day without a date says something: that is for a person.
-        draft.lacks_time = not any(part is not None for part in parts)
-        draft.hold(self._reason(self.looks[0].missing(scope), None))
+        draft.has_no_time = not any(part is not None for part in parts)
+        draft.block(self._reason(self.looks[0].missing(scope), None))
 
     def _read(self, value: object, scope: Scope, draft: Draft) -> None:
         zone, named = self._zone(scope, draft.community)
@@ -153,7 +153,7 @@ class Start:
         self._compare(instant, value, draft)
         zone = draft.community.timezone if draft.community else None
         found = implausible(instant.at, zone, draft.policy, draft.now)
-        draft.hold(*(self._reason(why, value) for why in found))
+        draft.block(*(self._reason(why, value) for why in found))
 
     def _zone(
         self, scope: Scope, community: Community | None
@@ -163,7 +163,7 @@ class Start:
             return self.zone, ""
         if self.zone_from:
             for _, value in self.zone_from.found(scope):
-                return zone_from_name(only(value)), ""
+                return zone_from_name(unwrap_single(value)), ""
             return None, f"there is no time zone: {self.zone_from.missing(scope)}"
         return (community.timezone if community else None), ""
 
@@ -179,7 +179,7 @@ class Start:
             f"the offset is not that of {draft.community.timezone.key} at that time", value
         )
         if self.must_agree:
-            draft.hold(reason)
+            draft.block(reason)
         else:
             draft.note(reason)
 
@@ -188,15 +188,15 @@ class Start:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class NoStart:
+class NoTourTime:
     """For a sender that gives no tour time: ``without_time`` says what becomes of its leads."""
 
     at: str
 
     def fill(self, scope: Scope, draft: Draft) -> None:  # noqa: ARG002 - the protocol's
         """Holds."""
-        draft.lacks_time = True
-        draft.hold(reason_for("starts_at", NO_TIME, at=self.at))
+        draft.has_no_time = True
+        draft.block(reason_for("starts_at", NO_TIME, at=self.at))
 
 
 def _joined(parts: Sequence[Any]) -> object:
@@ -205,7 +205,7 @@ def _joined(parts: Sequence[Any]) -> object:
         return parts[0]
     if parts[1] is None:
         raise Unreadable(NO_TIME_OF_DAY)
-    return " ".join(words(part, CAP_PART) for part in parts)
+    return " ".join(clean_text(part, CAP_PART) for part in parts)
 
 
 def fields_from_instant(at: dt.datetime) -> dict[str, str]:

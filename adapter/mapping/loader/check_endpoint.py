@@ -7,7 +7,7 @@ from typing import Any, Final
 from adapter import signatures
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import respond, webhook_outcome
-from adapter.mapping.loader.compile_paths import Places
+from adapter.mapping.loader.compile_paths import PathRegistry
 from adapter.mapping.loader.yaml_document import Document, Where
 from adapter.mapping.problems import unknown
 from adapter.signatures import handshakes
@@ -84,7 +84,7 @@ def check_handshake(document: Document, said: Any) -> None:
 class RespondChecker:
     """Finds each word of ``respond`` that has no meaning there."""
 
-    def __init__(self, document: Document, places: Places, inner: Collection[str]) -> None:
+    def __init__(self, document: Document, places: PathRegistry, inner: Collection[str]) -> None:
         """``inner`` are the names that only an item of ``for_each`` has."""
         self.document = document
         self.places = places

@@ -5,11 +5,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.engine.fields import Constant, Field, Fills, FullName, Lines, OnUnreadable
+from adapter.mapping.engine.fields import (
+    Constant,
+    Field,
+    FieldFiller,
+    FullName,
+    Lines,
+    OnUnreadable,
+)
 from adapter.mapping.engine.fields import line_from_text as line_from_template
 from adapter.mapping.engine.tables import Table, key_from_value
-from adapter.mapping.engine.tour_time import NoStart, Start
-from adapter.mapping.loader.compile_paths import Places
+from adapter.mapping.engine.tour_time import NoTourTime, TourTime
+from adapter.mapping.loader.compile_paths import PathRegistry
 from adapter.mapping.loader.schema import FieldOptions, StartSection, field_schema, load_into
 from adapter.mapping.loader.yaml_document import Document, Where
 from adapter.mapping.problems import unknown
@@ -29,12 +36,12 @@ UNNAMED_MONEY: Final = "say whether this is dollars or cents: add 'as: dollars' 
 class FieldCompiler:
     """Turns the fields of one mapping into what fills an appointment."""
 
-    def __init__(self, document: Document, places: Places, policy: Policy) -> None:
+    def __init__(self, document: Document, places: PathRegistry, policy: Policy) -> None:
         self.document = document
         self.places = places
         self.policy = policy
 
-    def fills(self, section: Mapping[str, Any], *, needs_name: bool = True) -> list[Fills]:
+    def fills(self, section: Mapping[str, Any], *, needs_name: bool = True) -> list[FieldFiller]:
         """Everything that fills, and a problem for everything that is wrong.
 
         A sender of guest cards only needs no name.
@@ -42,10 +49,10 @@ class FieldCompiler:
         found = [self._one(name, value) for name, value in section.items()]
         self._refuse_gaps(section, needs_name=needs_name)
         if "starts_at" not in section:
-            found.append(NoStart(at=self.document.at((SECTION,))))
+            found.append(NoTourTime(at=self.document.at((SECTION,))))
         return [fill for fill in found if fill is not None]
 
-    def _one(self, name: str, value: Any) -> Fills | None:
+    def _one(self, name: str, value: Any) -> FieldFiller | None:
         where = (SECTION, name)
         if name in FILLED_BY:
             self.document.add(where, f"{name} is filled by {FILLED_BY[name]}")
@@ -71,7 +78,7 @@ class FieldCompiler:
                 (SECTION,), "nothing fills email_1 or phone_1, and one of them is required"
             )
 
-    def _start(self, value: Any, where: Where) -> Start | None:
+    def _start(self, value: Any, where: Where) -> TourTime | None:
         if not isinstance(value, Mapping):
             value = {"from": value}
         loaded = load_into(self.document, StartSection(), value, where)
@@ -82,7 +89,7 @@ class FieldCompiler:
             return None
         keys = [key for key in ("from_", "date", "time") if key in loaded]
         zone, zone_from = self._zone(loaded.get("timezone"), (*where, "timezone"))
-        return Start(
+        return TourTime(
             at=self.document.at(where),
             looks=tuple(self._look(loaded[key], (*where, key.rstrip("_"))) for key in keys),
             formats=self._formats(loaded.get("format", ()), where),
@@ -142,7 +149,7 @@ class FieldCompiler:
 
         return path_from
 
-    def _field(self, target: Target, value: Any, where: Where) -> Fills | None:
+    def _field(self, target: Target, value: Any, where: Where) -> FieldFiller | None:
         if not isinstance(value, Mapping):
             value = {"from": value}
         name = value.get("as", target.transform)

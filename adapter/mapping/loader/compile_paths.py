@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Iterable
 
-from adapter.mapping.engine.fields import Look
+from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.loader.yaml_document import Document, Where
 from adapter.parsing.paths import Path, path_from_text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class UsedPath:
     """One path and where the file writes it."""
 
     path: Path
@@ -18,12 +18,12 @@ class Place:
 
 
 @dataclasses.dataclass(slots=True)
-class Places:
+class PathRegistry:
     """All paths of one mapping, by the scope they are read in."""
 
     document: Document
     #: Read in the scope of an item (or of the delivery).
-    used: list[Place] = dataclasses.field(default_factory=list)
+    used: list[UsedPath] = dataclasses.field(default_factory=list)
 
     def path(self, text: str, where: Where, field: str | None = None) -> Path | None:
         """The path; None, and a problem, where the text is none."""
@@ -33,12 +33,12 @@ class Places:
         except ValueError as exc:
             self.document.add(where, str(exc), field=name)
             return None
-        self.used.append(Place(path, where, name))
+        self.used.append(UsedPath(path, where, name))
         return path
 
     def look(
         self, texts: Iterable[str], where: Where, field: str | None = None, *, gather: bool = False
-    ) -> Look:
+    ) -> PathLookup:
         """Where one field looks; wrong paths are left out, with a problem each."""
         found = [self.path(text, where, field) for text in texts]
-        return Look(paths=tuple(path for path in found if path), gather=gather)
+        return PathLookup(paths=tuple(path for path in found if path), gather=gather)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapter.mapping.communities_yaml import FILE, Communities
-from adapter.mapping.engine.community import Attribution, CommunityLook
-from adapter.mapping.engine.conditions import Condition, Gate
+from adapter.mapping.engine.community import Attribution, CommunityLookup
+from adapter.mapping.engine.conditions import Condition, Filter
 from adapter.mapping.engine.mapping import Each, Reading
 from adapter.mapping.engine.reshape import JsonRead, Labels, ListRead, Read, TextRead
 from adapter.mapping.engine.tables import key_from_value
-from adapter.mapping.loader.compile_paths import Places
+from adapter.mapping.loader.compile_paths import PathRegistry
 from adapter.mapping.loader.yaml_document import Document, Where
 from adapter.mapping.problems import unknown
 from adapter.parsing.paths import Path, path_from_text
@@ -20,7 +20,7 @@ Groups = list[list[Condition]]
 class SectionCompiler:
     """Compiles what is not under ``appointment:``."""
 
-    def __init__(self, document: Document, places: Places, source: str) -> None:
+    def __init__(self, document: Document, places: PathRegistry, source: str) -> None:
         self.document = document
         self.places = places
         self.source = source
@@ -125,7 +125,7 @@ class SectionCompiler:
         path = self.places.path(text, where)
         return Each(name=name, at=self.document.at(where), path=path) if path else None
 
-    def community(self, said: Mapping[str, Any] | None, known: Communities) -> CommunityLook:
+    def community(self, said: Mapping[str, Any] | None, known: Communities) -> CommunityLookup:
         """``community``, against communities.yaml; None where the section is missing."""
         data = said or {}
         where: Where = ("community",)
@@ -139,7 +139,7 @@ class SectionCompiler:
         self._refuse_uncredited([always] if always else known.serving(self.source), known)
         look = self.places.look(data.get("from_", ()), where)
         aliases = known.known_to(self.source)
-        return CommunityLook(source=self.source, at=at, look=look, always=always, known=aliases)
+        return CommunityLookup(source=self.source, at=at, look=look, always=always, known=aliases)
 
     def _refuse_uncredited(self, served: Sequence[Any], known: Communities) -> None:
         for community in served:
@@ -149,7 +149,7 @@ class SectionCompiler:
                     f"{self.source} knows this community and has no attribution here",
                 )
 
-    def attribution(self, texts: Sequence[str] | None, community: CommunityLook) -> Attribution:
+    def attribution(self, texts: Sequence[str] | None, community: CommunityLookup) -> Attribution:
         """``attribution``: needed exactly where a community has a table for the source."""
         look = self.places.look(texts, ("attribution",)) if texts else None
         served = [community.always] if community.always else list(community.known.values())
@@ -164,7 +164,7 @@ class SectionCompiler:
         return isinstance(community.attributions.get(self.source), Mapping)
 
 
-def split_gate(groups: Mapping[str, Groups], inner: set[str]) -> tuple[Gate, Gate]:
+def split_filter(groups: Mapping[str, Groups], inner: set[str]) -> tuple[Filter, Filter]:
     """What is judged once, and what is judged item by item because it reads the item."""
     outer_gate: dict[str, Any] = {}
     inner_gate: dict[str, Any] = {}
@@ -175,7 +175,7 @@ def split_gate(groups: Mapping[str, Groups], inner: set[str]) -> tuple[Gate, Gat
     lines = [line for group in groups.get("accept", []) for line in group]
     outer_gate["accept"] = tuple(line for line in lines if not _reads([line], inner))
     inner_gate["accept"] = tuple(line for line in lines if _reads([line], inner))
-    return Gate(**outer_gate), Gate(**inner_gate)
+    return Filter(**outer_gate), Filter(**inner_gate)
 
 
 def _reads(conditions: Sequence[Condition], names: set[str]) -> bool:

@@ -19,14 +19,14 @@ from adapter.mapping.engine.reshape import ListRead
 from adapter.mapping.loader.check_endpoint import RespondChecker, check_handshake, check_signature
 from adapter.mapping.loader.check_todos import refuse_blanks
 from adapter.mapping.loader.compile_fields import FieldCompiler
-from adapter.mapping.loader.compile_paths import Places
-from adapter.mapping.loader.compile_sections import SectionCompiler, split_gate
-from adapter.mapping.loader.run_tests import try_out
+from adapter.mapping.loader.compile_paths import PathRegistry
+from adapter.mapping.loader.compile_sections import SectionCompiler, split_filter
+from adapter.mapping.loader.run_tests import run_mapping_tests
 from adapter.mapping.loader.schema import Sections, load_into
 from adapter.mapping.loader.yaml_document import Document, document_from_bytes, document_from_file
 from adapter.mapping.problems import Problem
 from adapter.mapping.source import Source
-from adapter.mapping.transforms import words
+from adapter.mapping.transforms import clean_text
 from adapter.propexo.appointment import problems as refusals
 from adapter.settings import Policy
 
@@ -109,7 +109,7 @@ def _load(
         refuse_blanks(document)
         examples = _examples(document, file)
         runs_tests = not communities.document.is_wrong and not document.is_wrong
-        try_out(source, runs_tests=runs_tests, examples=examples)
+        run_mapping_tests(source, runs_tests=runs_tests, examples=examples)
     return document, source
 
 
@@ -134,7 +134,7 @@ def _compile(
 ) -> Source:
     """The source as far as the file allows; what is wrong is left out, with a problem each."""
     loaded = _sections(document, needs_tests=tries_out)
-    places = Places(document)
+    places = PathRegistry(document)
     sections = SectionCompiler(document, places, file.stem)
     appointment = loaded.get("appointment")
     fields = []
@@ -158,7 +158,7 @@ def _compile(
         handshake=loaded.get("handshake"),
         respond=loaded.get("respond"),
         kind=loaded.get("body"),
-        blanks=frozenset(words(text, CAP_BLANK) for text in loaded.get("blank", ())),
+        blanks=frozenset(clean_text(text, CAP_BLANK) for text in loaded.get("blank", ())),
         communities=communities.by_key,
         compiled=compiled,
         document=document,
@@ -206,7 +206,7 @@ def _compiled(
     made = (sections.reading(name, data) for name, data in loaded.get("read", {}).items())
     outer, inner = _split_readings([one for one in made if one], each.name if each else None)
     names = {one.name for one in inner} | ({each.name} if each else set())
-    gate, item_gate = split_gate(groups, names)
+    event_filter, item_filter = split_filter(groups, names)
     dedupe = sections.places.look(loaded.get("dedupe", ()), ("dedupe",))
     if each and dedupe.paths and not any(path.parts[0] in names for path in dedupe.paths):
         said = f"with for_each one of the paths must be inside the item: {each.name}.…"
@@ -214,8 +214,8 @@ def _compiled(
     community = sections.community(loaded.get("community"), communities)
     attribution = sections.attribution(loaded.get("attribution"), community)
     return CompiledMapping(
-        gate=gate,
-        item_gate=item_gate,
+        event_filter=event_filter,
+        item_filter=item_filter,
         readings=outer,
         item_readings=inner,
         for_each=each,
@@ -228,7 +228,7 @@ def _compiled(
     )
 
 
-def _with_keys(compiled: CompiledMapping, places: Places) -> CompiledMapping:
+def _with_keys(compiled: CompiledMapping, places: PathRegistry) -> CompiledMapping:
     """Tells each list by key which of its keys the mapping reads."""
 
     def told(reading: Reading) -> Reading:

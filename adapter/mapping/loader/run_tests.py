@@ -11,14 +11,14 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess_fields import places_of
 from adapter.mapping.date_hints import hint
 from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome, Scope
-from adapter.mapping.engine.community import CommunityLook
+from adapter.mapping.engine.community import CommunityLookup
 from adapter.mapping.engine.reshape import ListRead
-from adapter.mapping.loader.compile_paths import Place
+from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.yaml_document import Where
 from adapter.mapping.samples import Sample, sample_from_test
 from adapter.mapping.source import Source
 from adapter.models import Reason
-from adapter.parsing.paths import ABSENT
+from adapter.parsing.paths import MISSING
 from adapter.settings import Policy
 
 #: What a test may expect; exactly one of them.
@@ -47,7 +47,7 @@ FILLED_WITH: Final = {
 }
 
 
-def try_out(
+def run_mapping_tests(
     source: Source, *, runs_tests: bool, examples: Mapping[str, Community] | None = None
 ) -> None:
     """Looks for the paths, then runs the tests; what fails goes to the document's problems.
@@ -75,7 +75,7 @@ def _on_trial(compiled: CompiledMapping, examples: Mapping[str, Community]) -> C
     """
     fills = [
         dataclasses.replace(fill, known={**fill.known, **examples})
-        if isinstance(fill, CommunityLook)
+        if isinstance(fill, CommunityLookup)
         else fill
         for fill in compiled.fills
     ]
@@ -135,7 +135,7 @@ def _differences(kind: str, wanted: Any, mapped: Mapped) -> Iterator[str]:
     else:
         outcome = Outcome.IGNORED if kind == "ignored" else Outcome.CANCELLATION
         if wanted and mapped.outcome is not outcome:
-            yield f"want {outcome}, got {_told(mapped)}"
+            yield f"want {outcome}, got {_format_result(mapped)}"
 
 
 def _differing_items(
@@ -147,7 +147,7 @@ def _differing_items(
         return
     found = [item for item in mapped.items if item.outcome is outcome]
     if len(found) != len(listed):
-        yield f"want {len(listed)} {COUNTED[outcome]}, got {_told(mapped)}"
+        yield f"want {len(listed)} {COUNTED[outcome]}, got {_format_result(mapped)}"
         return
     for number, (want, item) in enumerate(zip(listed, found, strict=True)):
         prefix = f"[{number}] " if isinstance(wanted, list) else ""
@@ -157,24 +157,24 @@ def _differing_items(
 def _differing_fields(want: Mapping[str, Any], item: Item, *, whole: bool) -> Iterator[str]:
     names = [*want, *(item.appointment if whole else ())]
     for name in dict.fromkeys(names):
-        wanted, got = want.get(name, ABSENT), item.appointment.get(name, ABSENT)
-        if wanted is ABSENT or got is ABSENT or wanted != got:
+        wanted, got = want.get(name, MISSING), item.appointment.get(name, MISSING)
+        if wanted is MISSING or got is MISSING or wanted != got:
             yield f"{name}: want {_shown(wanted)}, got {_shown(got)}"
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False)
+    return "nothing" if value is MISSING else json.dumps(value, ensure_ascii=False)
 
 
 def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
     if mapped.outcome not in (Outcome.HELD, Outcome.UNREADABLE):
-        yield f"want held, got {_told(mapped)}"
+        yield f"want held, got {_format_result(mapped)}"
         return
     reasons = all_reasons(mapped)
     for field, text in wanted.items():
         fields = {field, FILLED_WITH.get(field)}
-        if not any(r.field in fields and text in told(r) for r in reasons):
-            yield f"{field}: want a reason with {text!r}, got {_told(mapped)}"
+        if not any(r.field in fields and text in format_reason(r) for r in reasons):
+            yield f"{field}: want a reason with {text!r}, got {_format_result(mapped)}"
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
@@ -182,7 +182,7 @@ def all_reasons(mapped: Mapped) -> list[Reason]:
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
-def told(reason: Reason) -> str:
+def format_reason(reason: Reason) -> str:
     """A reason in one line, without its field and place: value, path, sentence."""
     head = " from ".join(part for part in (reason.value, reason.path) if part)
     text = reason.reason + hint(_text(reason.value), reason.reason)
@@ -198,8 +198,10 @@ def _text(shown: str | None) -> str:
     return str(value) if isinstance(value, str | int) else ""
 
 
-def _told(mapped: Mapped) -> str:
-    reasons = "; ".join(f"{reason.field}: {told(reason)}" for reason in all_reasons(mapped))
+def _format_result(mapped: Mapped) -> str:
+    reasons = "; ".join(
+        f"{reason.field}: {format_reason(reason)}" for reason in all_reasons(mapped)
+    )
     outcomes = ", ".join(item.outcome for item in mapped.items) or mapped.outcome
     return f"{outcomes} ({reasons})" if reasons else outcomes
 
@@ -230,15 +232,15 @@ def _meant(text: str, scopes: Sequence[Scope]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _is_there(place: Place, scope: Scope) -> bool:
+def _is_there(place: UsedPath, scope: Scope) -> bool:
     try:
         found = scope.read(place.path)
     except Unreadable:
         return True
-    return found is not ABSENT and not ("*" in place.path.parts and found == [])
+    return found is not MISSING and not ("*" in place.path.parts and found == [])
 
 
-def _is_unknown(place: Place, scope: Scope) -> bool:
+def _is_unknown(place: UsedPath, scope: Scope) -> bool:
     """Whether a path reads headers or the query, and the test gives none."""
     first = place.path.parts[0]
     return (first == "headers" and not scope.headers) or (first == "query" and not scope.query)
@@ -262,7 +264,7 @@ def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
     for path in source.compiled.dedupe.paths:
         if path.parts[0] != "headers" or "preset" in block:
             continue
-        in_body = any(path.read(sample.payload) is not ABSENT for sample in samples)
+        in_body = any(path.read(sample.payload) is not MISSING for sample in samples)
         if not in_body and f"{{header:{path.parts[-1].lower()}}}" not in signed:
             said = f"{path.text} is not covered by the signature: anybody could change it"
             source.document.add(("dedupe",), said, warning=True)

@@ -17,7 +17,7 @@ from adapter.parsing.body import KINDS
 WHOLE: Final = "_schema"
 
 
-class Strict(Schema):
+class StrictSchema(Schema):
     """Refuses what it does not know, and says what was perhaps meant."""
 
     #: What a key is called in messages.
@@ -51,7 +51,7 @@ class Texts(fields.Field[Any]):
         return [text_from_scalar(item) for item in items]
 
 
-class Places(fields.Field[Any]):
+class PathList(fields.Field[Any]):
     """A path, or a list of paths; always a list afterwards."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
@@ -61,10 +61,10 @@ class Places(fields.Field[Any]):
         return [text_from_scalar(item) for item in items]
 
 
-class Short(fields.Field[Any]):
+class Shorthand(fields.Field[Any]):
     """An object, or its short form: a text or list that stands for one of its keys."""
 
-    def __init__(self, schema: type[Strict], key: str, **kwargs: Any) -> None:
+    def __init__(self, schema: type[StrictSchema], key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.schema, self.key = schema, key
 
@@ -83,16 +83,16 @@ def text_from_scalar(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-class FromSchema(Strict):
+class FromSchema(StrictSchema):
     """``{ from: … }``."""
 
-    from_ = Places(required=True, data_key="from")
+    from_ = PathList(required=True, data_key="from")
 
 
-class CommunitySection(Strict):
+class CommunitySection(StrictSchema):
     """A path or fallbacks, or ``always``."""
 
-    from_ = Places(data_key="from")
+    from_ = PathList(data_key="from")
     always = fields.String()
 
 
@@ -105,22 +105,22 @@ class ZoneSection(fields.Field[Any]):
         return FromSchema().load(value)
 
 
-class StartSection(Strict):
+class StartSection(StrictSchema):
     """``starts_at``."""
 
-    from_ = Places(data_key="from")
-    date = Places()
-    time = Places()
+    from_ = PathList(data_key="from")
+    date = PathList()
+    time = PathList()
     format = Texts()
     timezone = ZoneSection()
     dst = fields.String(validate=validate.OneOf(["earlier", "later"]))
     ignore_offset = fields.Boolean(truthy={True}, falsy={False})
     offset = fields.String(validate=validate.OneOf(["trust", "must_agree", "own_clock"]))
-    fetch_by = Places()
+    fetch_by = PathList()
     as_ = fields.String(data_key="as", validate=validate.Equal("instant"))
 
 
-class LabelsSection(Strict):
+class LabelsSection(StrictSchema):
     """Option ids to labels."""
 
     list = fields.String(required=True)
@@ -128,19 +128,19 @@ class LabelsSection(Strict):
     value = fields.String(required=True)
 
 
-class ReadSection(Strict):
+class ReadSection(StrictSchema):
     """One name under ``read``: exactly one of json, list, text."""
 
     json = fields.String()
     list = fields.String()
     by = fields.String()
-    value = Places()
+    value = PathList()
     labels = fields.Nested(LabelsSection)
     text = fields.String()
     line = fields.String(validate=validate.Length(1, 100))
 
 
-class TestSection(Strict):
+class TestSection(StrictSchema):
     """One test."""
 
     name = fields.String(load_default="a sample")
@@ -159,11 +159,11 @@ class TestSection(Strict):
     content_type = fields.String()
 
 
-class FieldOptions(Strict):
+class FieldOptions(StrictSchema):
     """What every field takes beside the options of its transform."""
 
-    from_ = Places(data_key="from")
-    all = Places()
+    from_ = PathList(data_key="from")
+    all = PathList()
     always = fields.Raw(allow_none=True)
     as_ = fields.String(data_key="as", validate=validate.OneOf(sorted(TRANSFORMS)))
     table = fields.Dict(keys=fields.String(), values=fields.Raw())
@@ -172,7 +172,7 @@ class FieldOptions(Strict):
 
 
 @functools.cache
-def field_schema(transform: str | None) -> type[Strict]:
+def field_schema(transform: str | None) -> type[StrictSchema]:
     """The options of a field that reads with a transform."""
     options = TRANSFORMS[transform].options if transform in TRANSFORMS else ()
     extra: dict[str, Any] = {option.name: fields.Raw() for option in options}
@@ -185,7 +185,7 @@ FAMILIES: Final = ("portal", "mail", "chatbot", "voice", "form", "ads", "crm", "
 SHAPES: Final = ("traffic", "documentation")
 
 
-class AboutSection(Strict):
+class AboutSection(StrictSchema):
     """What a person must know about the sender; the program reads none of it."""
 
     family = fields.String(validate=validate.OneOf(FAMILIES))
@@ -196,7 +196,7 @@ class AboutSection(Strict):
     shape = fields.String(validate=validate.OneOf(SHAPES))
 
 
-class Sections(Strict):
+class Sections(StrictSchema):
     """The sections of a mapping file, in the order a webhook meets them."""
 
     noun = "section"
@@ -221,10 +221,10 @@ class Sections(Strict):
     for_each = fields.Dict(
         keys=fields.String(), values=fields.String(), validate=validate.Length(equal=1)
     )
-    dedupe = Places(required=True)
-    sent_at = Places()
-    community = Short(CommunitySection, "from", required=True)
-    attribution = Places()
+    dedupe = PathList(required=True)
+    sent_at = PathList()
+    community = Shorthand(CommunitySection, "from", required=True)
+    attribution = PathList()
     without_time = fields.String(validate=validate.OneOf([*WithoutTime]))
     appointment = fields.Dict(required=True, keys=fields.String())
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))

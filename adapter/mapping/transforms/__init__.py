@@ -21,7 +21,7 @@ from adapter.mapping.transforms.contacts import (
 )
 from adapter.mapping.transforms.dates import date_from, formats_from
 from adapter.mapping.transforms.numbers import cents_from, dollars_from, integer_from, months_from
-from adapter.parsing.text import is_empty, items, words
+from adapter.parsing.text import as_items, clean_text, is_empty
 
 __all__ = [
     "EMPTY",
@@ -31,8 +31,10 @@ __all__ = [
     "Option",
     "Reader",
     "Transform",
+    "as_items",
     "bedrooms_from",
     "cents_from",
+    "clean_text",
     "date_from",
     "dollars_from",
     "email_from",
@@ -40,12 +42,10 @@ __all__ = [
     "integer_from",
     "is_empty",
     "is_no_name",
-    "items",
     "months_from",
     "name_from",
     "phone_from",
     "reference",
     "text_from",
     "transform",
-    "words",
 ]

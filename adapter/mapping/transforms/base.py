@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from adapter.parsing.text import one, words
+from adapter.parsing.text import clean_text, single_value
 from adapter.settings import Policy
 
 #: What a reader returns when the value counts as empty.
@@ -121,8 +121,8 @@ def choice(*allowed: str) -> Callable[[object], str]:
 
 def text_or_empty(value: object, cap: int) -> str | None:
     """The words of one value, or of a list of one; :data:`EMPTY` where it says nothing."""
-    value = one(value)
-    return EMPTY if value is None or value == [] else words(value, cap) or EMPTY
+    value = single_value(value)
+    return EMPTY if value is None or value == [] else clean_text(value, cap) or EMPTY
 
 
 def reference() -> str:

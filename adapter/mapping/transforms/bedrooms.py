@@ -5,7 +5,7 @@ from typing import Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.transforms.base import EMPTY, Example, Noted, text_or_empty, transform
-from adapter.parsing.text import CAP_NUMBER, items
+from adapter.parsing.text import CAP_NUMBER, as_items
 
 #: A larger number is not one of bedrooms.
 MOST_BEDROOMS: Final = 12
@@ -43,7 +43,7 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
 )
 def bedrooms_from(value: object) -> object:
     """A sorted list of numbers from 0 to 3."""
-    given = items(value)
+    given = as_items(value)
     if not given:
         return EMPTY
     sizes: set[int] = set()

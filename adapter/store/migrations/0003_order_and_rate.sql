@@ -24,8 +24,8 @@ ALTER TABLE bookings ADD CONSTRAINT bookings_job CHECK (
 CREATE INDEX bookings_pending_by_tour ON bookings (starts_at, id) WHERE state = 'pending';
 CREATE INDEX bookings_pending_by_source ON bookings (source, starts_at, id) WHERE state = 'pending';
 
--- One gate for all workers: every call to Propexo passes it.
-CREATE TABLE gate (
+-- One rate limit for all workers: every call to Propexo passes it.
+CREATE TABLE rate_limit (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     -- When the next call would come if all came evenly (GCRA's theoretical arrival time).
     even_at timestamptz NOT NULL DEFAULT 'epoch',
@@ -39,7 +39,7 @@ CREATE TABLE gate (
     -- The turn of the source that was served last.
     turn double precision NOT NULL DEFAULT 0
 );
-INSERT INTO gate DEFAULT VALUES;
+INSERT INTO rate_limit DEFAULT VALUES;
 
 -- The calls of the last minute.
 CREATE TABLE calls (

@@ -177,9 +177,9 @@ GROUP BY b.source
 -- Calls to Propexo since then.
 SELECT count(*) AS calls FROM calls WHERE at > %(since)s
 
--- name: gate_state
--- Whether calls to Propexo may pass, without waiting for the gate.
-SELECT stopped_for, paused_until, allowed FROM gate
+-- name: rate_limit_state
+-- Whether calls to Propexo may pass, without waiting for the rate limit.
+SELECT stopped_for, paused_until, allowed FROM rate_limit
 
 -- name: pending_count
 -- How many bookings wait to be sent, up to a limit.
@@ -244,17 +244,17 @@ DELETE FROM failed_sign_ins WHERE at < %(before)s AND id IN (
     SELECT id FROM failed_sign_ins ORDER BY id LIMIT %(limit)s)
 RETURNING id
 
--- name: forget_old_acts
+-- name: delete_old_audit_entries
 -- Drops the oldest acts. They are numbered in the order of time.
 DELETE FROM acts WHERE at < %(before)s AND id IN (SELECT id FROM acts ORDER BY id LIMIT %(limit)s)
 RETURNING id
 
--- name: note_act
+-- name: insert_audit_entry
 -- Writes down what somebody did.
 INSERT INTO acts (at, by, act, lead_id, detail)
 VALUES (%(at)s, %(by)s, %(act)s, %(lead_id)s, %(detail)s)
 
--- name: acts
+-- name: audit_entries
 -- What people did, newest first; nothing of one kind, where it is named.
 SELECT * FROM acts
 WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR lead_id = %(lead_id)s)

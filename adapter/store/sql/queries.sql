@@ -46,7 +46,7 @@ SELECT put_task(%(task)s, %(row_id)s, %(priority)s, %(lock)s, %(at)s)
 -- Lets the workers look for tasks now.
 SELECT wake_workers()
 
--- name: count_repeat
+-- name: record_duplicate
 -- Counts one more delivery of a claimed digest; says which event came first, and if it is the same.
 UPDATE claims SET repeats = repeats + 1, repeated_at = %(at)s
 WHERE source = %(source)s AND digest = %(digest)s
@@ -59,11 +59,11 @@ VALUES (%(source)s, %(digest)s, %(booking_id)s, %(at)s)
 ON CONFLICT ON CONSTRAINT claims_once DO NOTHING
 RETURNING lead_id
 
--- name: pass_claim_on
+-- name: reassign_claim
 -- Lets a claim point to the booking that took the first one's place.
 UPDATE claims SET lead_id = %(booking_id)s WHERE source = %(source)s AND digest = %(digest)s
 
--- name: pass_claims_on
+-- name: reassign_claims
 -- Lets all claims of one booking point to another one.
 UPDATE claims SET lead_id = %(to_id)s WHERE lead_id = %(from_id)s
 
@@ -194,11 +194,11 @@ WHERE (%(ids)s::bigint[] IS NULL OR e.id = ANY(%(ids)s)
         SELECT FROM bookings b WHERE b.event_id = e.id AND b.state = ANY(%(states)s)))
 ORDER BY e.id LIMIT %(limit)s
 
--- name: look_again
+-- name: reschedule
 -- Puts off the next look at a booking whose state does not change.
 UPDATE bookings SET due_at = %(due_at)s WHERE id = %(id)s AND state = %(state)s
 
--- name: stop_looking
+-- name: stop_reconciling
 -- Ends the looks at a booking whose state does not change, and writes that down.
 WITH left_alone AS (
     UPDATE bookings SET due_at = NULL, reason = %(why)s, updated_at = %(at)s
@@ -230,7 +230,7 @@ WHERE booking_id = %(booking_id)s AND outcome = 'accepted'
 -- The attempts of one booking, oldest first.
 SELECT * FROM attempts WHERE booking_id = %(booking_id)s ORDER BY id
 
--- name: abandoned
+-- name: expired_attempts
 -- Bookings whose POST was begun by a process that did not live to write its outcome.
 SELECT a.* FROM bookings b JOIN attempts a ON a.booking_id = b.id
 WHERE b.state = 'sending' AND a.outcome IS NULL AND a.lease_until < %(now)s
@@ -298,7 +298,7 @@ ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 -- Guest cards have no time: they stand behind all tours, and go out by turns as well.
 WITH first AS (
     SELECT b.id
-    FROM turns t, gate g, LATERAL (
+    FROM turns t, rate_limit g, LATERAL (
         SELECT id, starts_at IS NULL AS can_wait FROM bookings b
         WHERE (state = 'pending') IS TRUE AND source = t.source AND (due_at <= %(now)s) IS TRUE
             AND (starts_at <= %(late)s) IS NOT TRUE AND 1 > (
@@ -316,10 +316,10 @@ FOR UPDATE SKIP LOCKED
 -- Puts a source behind the others, by its weight.
 WITH served AS (
     UPDATE turns t SET turn = GREATEST(t.turn, g.turn) + 1.0 / %(weight)s
-    FROM gate g WHERE t.source = %(source)s
+    FROM rate_limit g WHERE t.source = %(source)s
     RETURNING GREATEST(t.turn, g.turn) - 1.0 / %(weight)s AS began
 )
-UPDATE gate SET turn = GREATEST(gate.turn, served.began) FROM served
+UPDATE rate_limit SET turn = GREATEST(rate_limit.turn, served.began) FROM served
 
 -- name: expire
 -- Waiting bookings whose tour starts too soon to be booked.
@@ -334,55 +334,55 @@ WHERE (state = 'pending') IS TRUE AND kind = 'prospect'
     AND GREATEST(created_at, asked_at) <= %(before)s
 ORDER BY GREATEST(created_at, asked_at) LIMIT 100 FOR UPDATE SKIP LOCKED
 
--- name: lead_of_claim
+-- name: event_of_claim
 -- The event or booking that claimed a digest first.
 SELECT lead_id FROM claims WHERE source = %(source)s AND digest = %(digest)s
 
--- name: lock_gate
--- Locks the gate until the transaction ends.
-SELECT FROM gate FOR UPDATE
+-- name: lock_rate_limit
+-- Locks the rate limit until the transaction ends.
+SELECT FROM rate_limit FOR UPDATE
 
--- name: forget_calls
+-- name: delete_old_calls
 -- Drops calls that are out of the window.
 DELETE FROM calls WHERE at <= %(before)s
 
--- name: gate
--- What the gate holds, with the calls of the window.
+-- name: rate_limit
+-- What the rate limit holds, with the calls of the window.
 SELECT even_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
     COALESCE((
         SELECT true FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at <= %(now)s) IS TRUE
         ORDER BY source, starts_at, id LIMIT 1), false) AS is_awaited
-FROM gate, (
+FROM rate_limit, (
     SELECT count(*) AS calls, count(*) FILTER (WHERE is_read) AS reads, min(at) AS oldest_at
     FROM calls) c
 
--- name: pass_gate
+-- name: take_call
 -- Counts one call.
 WITH call AS (INSERT INTO calls (at, is_read) VALUES (%(at)s, %(is_read)s))
-UPDATE gate SET even_at = %(even_at)s
+UPDATE rate_limit SET even_at = %(even_at)s
 
--- name: note_rate
+-- name: save_rate
 -- Keeps what Propexo says of its limit.
-UPDATE gate SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
+UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
 
--- name: pause_gate
+-- name: pause_sending
 -- Lets nothing pass before then.
-UPDATE gate SET paused_until = GREATEST(paused_until, %(until)s)
+UPDATE rate_limit SET paused_until = GREATEST(paused_until, %(until)s)
 
--- name: stop_gate
+-- name: suspend_sending
 -- Stops sending; no row comes back when it was stopped already.
-UPDATE gate SET stopped_for = %(reason)s, checked_at = %(now)s WHERE stopped_for IS NULL
+UPDATE rate_limit SET stopped_for = %(reason)s, checked_at = %(now)s WHERE stopped_for IS NULL
 RETURNING stopped_for
 
 -- name: take_check
--- Takes the next check of a stopped gate; no row comes back when it is not due or not stopped.
-UPDATE gate SET checked_at = %(now)s
+-- Takes the next check of a stopped rate limit; no row comes back when it is not due or not stopped.
+UPDATE rate_limit SET checked_at = %(now)s
 WHERE stopped_for IS NOT NULL AND checked_at <= %(before)s
 RETURNING stopped_for
 
--- name: open_gate
+-- name: resume_sending
 -- Starts sending again.
-UPDATE gate SET stopped_for = NULL
+UPDATE rate_limit SET stopped_for = NULL
 
 -- name: event_of_booking
 -- The event that a booking was made of.
@@ -401,7 +401,7 @@ SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 SELECT booking_id, at, from_state, to_state, why, by FROM history
 WHERE event_id = %(event_id)s ORDER BY id
 
--- name: repeats_of_event
+-- name: duplicates_of_event
 -- How often the event was delivered again, and when last.
 SELECT repeats, repeated_at FROM claims WHERE lead_id = %(event_id)s AND repeats > 0
 
@@ -409,11 +409,11 @@ SELECT repeats, repeated_at FROM claims WHERE lead_id = %(event_id)s AND repeats
 -- Whether the database answers and can be written to.
 SELECT NOT pg_is_in_recovery() AS writable
 
--- name: be_patient_for
+-- name: set_statement_timeout
 -- Gives up each further statement of this transaction after so long.
 SELECT set_config('statement_timeout', %(limit)s, true)
 
--- name: rejections_in_turn
+-- name: lock_rejections
 -- Lets one transaction at a time add to a source's rejections, so that the bound holds.
 SELECT pg_advisory_xact_lock(hashtextextended('rejections:' || %(source)s, 0))
 
