@@ -456,7 +456,7 @@ def test_reads_give_way_to_bookings(house: House, upstream: Upstream) -> None:
         gate = RateLimiter(tx.connection)
         for _ in range(30):
             gate.pass_through(gate.lock(house.clock()), house.clock(), 120, is_read=True)
-        tx.connection.execute("UPDATE rate_limit SET even_at = 'epoch'")
+        tx.connection.execute("UPDATE rate_limit SET theoretical_arrival_at = 'epoch'")
     house.clock.advance(2)
     house.pipeline.follower.follow_up(first.id)
     assert house.state(first.id) is BookingState.SUBMITTED, "the read was put off"
@@ -857,7 +857,7 @@ def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
     """Another transaction replaces it after the choice has begun and before the lock."""
     (booking,) = house.mapped("rentfeed", lead(1, day=20))
     before = STATEMENTS["most_urgent_in_turn"]
-    slow = before.replace(b"FROM turns t,", b"FROM (SELECT pg_sleep(1)) s, turns t,")
+    slow = before.replace(b"FROM source_turns t,", b"FROM (SELECT pg_sleep(1)) s, source_turns t,")
     assert slow != before
     monkeypatch.setitem(STATEMENTS, "most_urgent_in_turn", slow)
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
