@@ -70,7 +70,7 @@ def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
 ) -> None:
     event_id = house.receive("rentfeed", tour()).event_id
     with waiting(house, waiter, event_id) as one:
-        house.pipeline.map_event(event_id)
+        house.pipeline.mapper.map_event(event_id)
         house.send()
         house.clock.advance(5)
         (booking,) = house.story(event_id).bookings
@@ -87,7 +87,7 @@ def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
 def test_a_held_event_wakes_at_once(house: House, waiter: OutcomeWaiter) -> None:
     event_id = house.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
     with waiting(house, waiter, event_id) as one:
-        house.pipeline.map_event(event_id)
+        house.pipeline.mapper.map_event(event_id)
 
         assert one.found.result(LONG).outcome is Outcome.HELD
 
@@ -100,7 +100,7 @@ def test_what_is_rolled_back_wakes_nobody(house: House, database: str) -> None:
     with contextlib.suppress(ZeroDivisionError), house.pipeline.store.transaction() as tx:
         assert tx.move(booking.id, BookingState.SUPERSEDED, why="newer", now=house.clock())
         raise ZeroDivisionError
-    house.pipeline.map_event(event_id)
+    house.pipeline.mapper.map_event(event_id)
 
     assert [next(heard), next(heard)] == [booking.event_id, event_id]
 
@@ -139,7 +139,7 @@ def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
         with psycopg.connect(database) as connection:
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
         assert cut.wait(LONG), "the listener noticed"
-        house.pipeline.map_event(event_id)  # settled while nobody listens
+        house.pipeline.mapper.map_event(event_id)  # settled while nobody listens
         assert not one.found.done()
         gate.set()
 

@@ -120,7 +120,7 @@ def test_an_older_request_that_is_mapped_late_never_goes_out(
     older = house.receive("rentfeed", same_person(1))
     house.clock.advance(60)
     (newer,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    house.pipeline.map_event(older.event_id)
+    house.pipeline.mapper.map_event(older.event_id)
     settle(house)
 
     (late,) = house.story(older.event_id).bookings
@@ -235,7 +235,7 @@ def test_shared_contacts_tell_nobody_apart(opened: Database, upstream: Upstream)
 def test_simultaneous_senders_of_one_tour_make_one_booking(house: House) -> None:
     events = [house.receive("rentfeed", same_person(number)).event_id for number in range(8)]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        list(threads.map(house.pipeline.map_event, events))
+        list(threads.map(house.pipeline.mapper.map_event, events))
 
     with house.pipeline.store.transaction() as tx:
         states = sorted(booking.state for booking in tx.bookings())
@@ -253,7 +253,7 @@ def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(house: House
     with house.pipeline.store.transaction() as tx:
         events = [event.id for event in tx.events()]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        list(threads.map(house.pipeline.map_event, events))
+        list(threads.map(house.pipeline.mapper.map_event, events))
 
     with house.pipeline.store.transaction() as tx:
         assert {event.state for event in tx.events()} == {"mapped"}
@@ -268,7 +268,7 @@ def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
     assert changed.is_repeat
     with house.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
-    house.pipeline.map_event(newest.id)
+    house.pipeline.mapper.map_event(newest.id)
     settle(house)
 
     (second,) = house.story(newest.id).bookings
@@ -282,7 +282,7 @@ def test_the_same_lead_with_other_bytes_is_a_duplicate(house: House, upstream: U
     assert house.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_repeat
     with house.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
-    house.pipeline.map_event(newest.id)
+    house.pipeline.mapper.map_event(newest.id)
     settle(house)
 
     (again,) = house.story(newest.id).bookings
@@ -296,7 +296,7 @@ def test_a_corrected_lead_takes_the_place_of_the_held_one(house: House) -> None:
     house.receive("rentfeed", lead(1))
     with house.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
-    house.pipeline.map_event(newest.id)
+    house.pipeline.mapper.map_event(newest.id)
 
     (corrected,) = house.story(newest.id).bookings
     assert corrected.state is PENDING
@@ -311,7 +311,7 @@ def test_another_contact_under_a_booked_key_waits_for_a_person(
     house.receive("rentfeed", lead(1, email="somebody.else@example.com"))
     with house.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
-    house.pipeline.map_event(newest.id)
+    house.pipeline.mapper.map_event(newest.id)
     settle(house)
 
     (changed,) = house.story(newest.id).bookings
@@ -324,7 +324,7 @@ def changed_to(house: House, payload: Any) -> Booking:
     receipt = house.receive("rentfeed", payload)
     assert receipt.is_repeat
     assert receipt.changed_id is not None
-    house.pipeline.map_event(receipt.changed_id)
+    house.pipeline.mapper.map_event(receipt.changed_id)
     (booking,) = house.story(receipt.changed_id).bookings
     return booking
 
@@ -623,7 +623,7 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
         )
         verified = verified_from(verifier, request, house.clock())
         event_id = house.pipeline.receiver.receive(source, verified).event_id
-        house.pipeline.map_event(event_id)
+        house.pipeline.mapper.map_event(event_id)
         return house.story(event_id).bookings[0]
 
     waiting = deliver("booked", "1")
@@ -893,7 +893,7 @@ def test_a_corrected_name_takes_the_place_of_what_waits(house: House) -> None:
     house.receive("rentfeed", lead(1, name="Dana Corrected"))
     with house.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
-    house.pipeline.map_event(newest.id)
+    house.pipeline.mapper.map_event(newest.id)
 
     (second,) = house.story(newest.id).bookings
     assert second.state is PENDING
@@ -906,8 +906,8 @@ def test_an_older_version_under_the_same_key_changes_nothing(house: House) -> No
     house.receive("rentfeed", lead(1))
     with house.pipeline.store.transaction() as tx:
         newer, older = tx.events()
-    house.pipeline.map_event(newer.id)
-    house.pipeline.map_event(older.id)
+    house.pipeline.mapper.map_event(newer.id)
+    house.pipeline.mapper.map_event(older.id)
 
     (kept,), (late,) = house.story(newer.id).bookings, house.story(older.id).bookings
     assert kept.state is PENDING

@@ -87,7 +87,7 @@ def test_a_body_that_cannot_be_read_is_kept_once_and_held(house: House) -> None:
     assert house.receive("rentfeed", b"{not json").is_repeat
     assert not house.receive("rentfeed", b"{not json either").is_repeat
 
-    house.pipeline.map_event(first.event_id)
+    house.pipeline.mapper.map_event(first.event_id)
 
     story = house.story(first.event_id)
     assert story.event.state is EventState.HELD
@@ -138,7 +138,7 @@ def test_ignored_and_held_events_make_no_task(house: House) -> None:
 
 def test_each_step_done_twice_changes_nothing(house: House, upstream: Upstream) -> None:
     (booking,) = house.mapped("rentfeed", tour())
-    house.pipeline.map_event(booking.event_id)
+    house.pipeline.mapper.map_event(booking.event_id)
     assert len(house.story(booking.id).bookings) == 1
 
     house.pipeline.sender.send_due(0)
@@ -153,7 +153,7 @@ def test_each_step_done_twice_changes_nothing(house: House, upstream: Upstream) 
 
 
 def test_a_row_that_is_not_there_is_nothing_to_do(house: House) -> None:
-    house.pipeline.map_event(1)
+    house.pipeline.mapper.map_event(1)
     house.pipeline.sender.send_due(0)
     house.pipeline.follower.follow_up(1)
 
@@ -397,10 +397,10 @@ def test_a_process_that_slept_before_the_post_does_not_send(
 def test_an_event_whose_mapping_is_gone_is_held(house: House) -> None:
     receipt = house.receive("rentfeed", tour())
     house.pipeline.sources = {}
-    house.pipeline.map_event(receipt.event_id)
+    house.pipeline.mapper.map_event(receipt.event_id)
     assert house.story(receipt.event_id).event.state is EventState.RECEIVED, "another may know it"
     house.clock.advance(3600)
-    house.pipeline.map_event(receipt.event_id)
+    house.pipeline.mapper.map_event(receipt.event_id)
 
     story = house.story(receipt.event_id)
     assert story.event.state is EventState.HELD

@@ -141,8 +141,8 @@ def test_a_doubt_about_who_where_or_when_waits_for_a_person(
 def test_the_same_lead_again_is_no_second_card(home: House, upstream: Upstream) -> None:
     first = home.receive("portal", lead(1))
     again = home.receive("portal", lead(1))
-    home.pipeline.map_event(first.event_id)
-    home.pipeline.map_event(first.event_id)
+    home.pipeline.mapper.map_event(first.event_id)
+    home.pipeline.mapper.map_event(first.event_id)
     settle(home)
 
     assert again.is_repeat
@@ -234,7 +234,7 @@ def test_a_tour_that_comes_late_still_goes_out(home: House, upstream: Upstream) 
     late = home.receive("portal", tour(1, email="dana@example.com"))
     home.clock.advance(60)
     (card,) = home.mapped("form", lead(2, email="dana@example.com"))
-    home.pipeline.map_event(late.event_id)
+    home.pipeline.mapper.map_event(late.event_id)
     settle(home)
 
     assert [one.state for one in home.story(late.event_id).bookings] == [BOOKED]
@@ -295,7 +295,7 @@ def test_a_lead_that_its_sender_changes(
     home.clock.advance(60)
     changed = home.receive("portal", versions[1])
     assert changed.changed_id is not None
-    home.pipeline.map_event(changed.changed_id)
+    home.pipeline.mapper.map_event(changed.changed_id)
     (second,) = home.story(changed.changed_id).bookings
     settle(home)
 
@@ -310,7 +310,7 @@ def test_a_card_never_takes_a_held_tours_place(home: House, upstream: Upstream) 
     assert held.state is HELD
     changed = home.receive("portal", lead(1))
     assert changed.changed_id is not None
-    home.pipeline.map_event(changed.changed_id)
+    home.pipeline.mapper.map_event(changed.changed_id)
     settle(home)
 
     assert home.state(held.id) is HELD, "its time is still for a person to judge"
@@ -472,7 +472,9 @@ def test_simultaneous_senders_make_one_card(home: House, upstream: Upstream) -> 
         home.receive("portal", lead(number, email="dana@example.com")).event_id
         for number in range(8)
     ]
-    threads = [threading.Thread(target=home.pipeline.map_event, args=[one]) for one in events]
+    threads = [
+        threading.Thread(target=home.pipeline.mapper.map_event, args=[one]) for one in events
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -566,7 +568,7 @@ def test_a_card_that_is_made_or_waits_gets_a_tour_beside_it(
     assert [one.kind for one in story.bookings] == [Kind.PROSPECT, Kind.APPOINTMENT]
     first = next(one for one in story.history if one.booking_id == beside.id)
     assert (first.why, first.by) == ("time_given", "ana")
-    refusal = "has this tour already" if is_booked else "is superseded: there is nothing to release"
+    refusal = "already has this tour" if is_booked else "is superseded: there is nothing to release"
     with pytest.raises(NotPossible, match=refusal):
         repairs(home).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
 
@@ -581,7 +583,7 @@ def test_a_card_that_is_made_is_not_released_without_a_time(home: House) -> None
 def test_a_release_makes_no_second_card(home: House) -> None:
     (first,) = home.mapped("portal", lead(1, email="dana@example.com"))
     (held,) = home.mapped("form", lead(2, email="dana@example.com", community="Elm Row"))
-    with pytest.raises(NotPossible, match=f"guest card already: booking {first.id}"):
+    with pytest.raises(NotPossible, match=f"already has a guest card: booking {first.id}"):
         repairs(home).release(held.id, {"community": "maple-court"}, by="ana")
 
 
@@ -653,7 +655,7 @@ def test_a_cancelled_lead_is_told_as_what_it_is(home: House, tmp_path: Path) -> 
     (call_off,) = home.mapped("portal", lead(1, kind="off"))
 
     assert (call_off.state, call_off.kind) == (HELD, Kind.APPOINTMENT)
-    assert "cancel what came of the lead in Knock" in call_off.reasons[-1].reason
+    assert "cancel any tour of the lead in Knock" in call_off.reasons[-1].reason
     assert str(card.id) in call_off.reasons[-1].reason
 
 
