@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import enum
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -13,6 +14,59 @@ Clock = Callable[[], dt.datetime]
 def utc_now() -> dt.datetime:
     """The clock on the wall, unless a test passes its own."""
     return dt.datetime.now(dt.UTC)
+
+
+@dataclasses.dataclass(frozen=True)
+class WebhookRequest:
+    """One HTTP request, as it arrived.
+
+    ``url`` is the address as the sender wrote it, ``body`` the raw bytes. The address is complete
+    where a signature may cover it; elsewhere path and query are enough.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    #: The sender's IP address, as far as it can be trusted; None: unknown.
+    client: str | None = None
+
+    @classmethod
+    def from_body(
+        cls,
+        body: bytes,
+        content_type: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+    ) -> Self:
+        """Build a request from what a mapping reads: body, content type, headers and query."""
+        typed = {"content-type": content_type} if content_type else {}
+        return cls("POST", f"?{query}" if query else "", {**typed, **(headers or {})}, body)
+
+    def header(self, name: str) -> str | None:
+        """Return a header's text, or None where it is absent or empty."""
+        return self.lowercase_headers.get(name.lower()) or None
+
+    @functools.cached_property
+    def lowercase_headers(self) -> Mapping[str, str]:
+        """The headers by lower-case name: servers differ in how they spell names."""
+        lowercase: dict[str, str] = {}
+        for name, value in self.headers.items():
+            key = name.lower()
+            # Two spellings of one name are one header sent twice: joined as gunicorn does it.
+            lowercase[key] = f"{lowercase[key]},{value}" if key in lowercase else value
+        return lowercase
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type header, or an empty text."""
+        return self.lowercase_headers.get("content-type", "")
+
+    @property
+    def query(self) -> str:
+        """The raw query string. Split by hand: ``urlsplit`` raises for some addresses."""
+        return self.url.partition("#")[0].partition("?")[2]
 
 
 class EventState(enum.StrEnum):
@@ -178,6 +232,12 @@ class Event:
     kept: str = "all"
     #: Bytes of the body, also where a list left the body out.
     size: int = 0
+
+    @property
+    def request(self) -> WebhookRequest:
+        """The stored request, without credentials, host and client address."""
+        url = f"/hooks/{self.source}" + (f"?{self.query}" if self.query else "")
+        return WebhookRequest("POST", url, self.headers, self.body)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

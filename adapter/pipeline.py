@@ -22,7 +22,6 @@ from adapter.bookings.follow_up import Follower
 from adapter.bookings.intake import BookingPlanner
 from adapter.bookings.sender import Sender
 from adapter.mapping.engine import Mapped, Outcome
-from adapter.mapping.engine.results import delivery_of
 from adapter.mapping.source import Source
 from adapter.models import Clock, Event, EventState, Reason, utc_now
 from adapter.operations.erase import Erasure
@@ -85,7 +84,7 @@ class Pipeline:
                 # The web process may know a mapping that this worker has yet to load.
                 tx.map_later(event_id, now + dt.timedelta(seconds=MISSING_JOB_SECONDS))
                 return
-            mapped = source.map(delivery_of(event), now=now) if source else _no_mapping(event)
+            mapped = source.map(event.request, now=now) if source else _no_mapping(event)
             intake.apply(tx, event, mapped, source.hash if source else None, now)
 
     # --- create, follow up

@@ -9,10 +9,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from adapter.exceptions import ConfigurationError
+from adapter.models import WebhookRequest
 from adapter.signatures.config import Scheme, expanded, scheme_from_block
 from adapter.signatures.hmac_scheme import DigestScheme
 from adapter.signatures.ip_allowlist import Network, check_address, networks_from_block
-from adapter.signatures.request import Request
 from adapter.signatures.token_scheme import BasicScheme, TokenScheme
 
 
@@ -25,11 +25,11 @@ class Verifier:
     keys: tuple[bytes, ...] = dataclasses.field(repr=False)
     networks: tuple[Network, ...]
 
-    def verify(self, request: Request, now: float) -> None:
+    def verify(self, request: WebhookRequest, now: float) -> None:
         """Raises :class:`VerificationError` unless it is proved at ``now``, in Unix seconds."""
         self.verified_by(request, now)
 
-    def verified_by(self, request: Request, now: float) -> int | None:
+    def verified_by(self, request: WebhookRequest, now: float) -> int | None:
         """The index of the secret that matched, None where the scheme has no secret.
 
         Raises :class:`VerificationError` like :meth:`verify`.
@@ -54,7 +54,7 @@ class Verifier:
         return self.signs_url or not isinstance(self.scheme, DigestScheme)
 
     @property
-    def proves_again(self) -> bool:
+    def can_verify_again(self) -> bool:
         """Whether a request can be verified once more after it was stored.
 
         A digest can. Where the proof is the secret itself it was not stored.
@@ -71,13 +71,13 @@ class Verifier:
         names += [clock.header] if clock and clock.header else []
         return frozenset(name.lower() for name in names)
 
-    def without_secret(self, request: Request) -> Request:
+    def without_secret(self, request: WebhookRequest) -> WebhookRequest:
         """The request as it may be stored: a token or password that travels in it is taken out."""
         if isinstance(self.scheme, TokenScheme | BasicScheme):
             return self.scheme.without_secret(request)
         return request
 
-    def rejected(self, request: Request, reason: str) -> Request:
+    def strip_rejected(self, request: WebhookRequest, reason: str) -> WebhookRequest:
         """A refused request as it may be stored.
 
         A token that was found wrong may be the right one of tomorrow, so it is taken out like
@@ -86,7 +86,7 @@ class Verifier:
         """
         if not isinstance(self.scheme, TokenScheme):
             return self.without_secret(request)
-        return self.scheme.rejected(self.keys, request, reason)
+        return self.scheme.strip_rejected(self.keys, request, reason)
 
 
 def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
@@ -132,7 +132,9 @@ def query_token(block: Mapping[str, object]) -> str | None:
     return scheme.name if isinstance(scheme, TokenScheme) and scheme.place == "query" else None
 
 
-def sign(block: Mapping[str, object], secret: str, request: Request, now: float) -> Request:
+def sign(
+    block: Mapping[str, object], secret: str, request: WebhookRequest, now: float
+) -> WebhookRequest:
     """The request as this source would send it at ``now``: with headers, address or body completed.
 
     Raises :class:`ConfigurationError` for a wrong block or secret, and

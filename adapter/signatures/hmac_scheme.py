@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from adapter.exceptions import VerificationError
+from adapter.models import WebhookRequest
 from adapter.signatures import twilio
 from adapter.signatures.crypto import (
     ALGORITHMS,
@@ -13,7 +14,7 @@ from adapter.signatures.crypto import (
     keyed_hash,
     plain_sha256,
 )
-from adapter.signatures.request import Request
+from adapter.signatures.request import header_of
 from adapter.signatures.signed_content import HeaderFormat, SignedContent
 from adapter.signatures.timestamps import Clock
 
@@ -38,7 +39,7 @@ class DigestScheme:
         """The key of one secret. Raises :class:`ConfigurationError`."""
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
-    def verified_by(self, keys: Sequence[bytes], request: Request, now: float) -> int:
+    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:
         """The index of the key that matched; the newest, which is the last, is tried first."""
         signatures, timestamp = self.format.read(self._header(request))
         if self.clock and self.clock.header:
@@ -49,7 +50,7 @@ class DigestScheme:
             self.clock.check(timestamp or "", now)
         return index
 
-    def sign(self, key: bytes, request: Request, now: float) -> Request:
+    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:
         """The request as this sender would send it."""
         clock = self.clock or Clock()
         timestamp = clock.text_from_seconds(now)
@@ -63,14 +64,18 @@ class DigestScheme:
         own = {self.headers[0]: self.format.write(signature, timestamp)}
         return with_headers(request, own, replace=self.headers[0])
 
-    def _header(self, request: Request) -> str:
+    def _header(self, request: WebhookRequest) -> str:
         for name in self.headers:
-            if value := request.header(name):
+            if value := header_of(request, name):
                 return value
         raise VerificationError("header_missing")
 
     def _matching(
-        self, keys: Sequence[bytes], signatures: list[str], request: Request, timestamp: str | None
+        self,
+        keys: Sequence[bytes],
+        signatures: list[str],
+        request: WebhookRequest,
+        timestamp: str | None,
     ) -> int:
         for index in reversed(range(len(keys))):
             for expected in self._expected(keys[index], request, timestamp):
@@ -78,7 +83,9 @@ class DigestScheme:
                     return index
         raise VerificationError("signature_mismatch")
 
-    def _expected(self, key: bytes, request: Request, timestamp: str | None) -> Iterator[bytes]:
+    def _expected(
+        self, key: bytes, request: WebhookRequest, timestamp: str | None
+    ) -> Iterator[bytes]:
         """What the sender should have written: encoded, so that its text is never decoded."""
         for spelled in self.content.spelled(request, timestamp, key):
             yield self._encoded(key, spelled)
@@ -90,8 +97,8 @@ class DigestScheme:
 
 
 def with_headers(
-    request: Request, headers: dict[str, str], *, replace: str | None = None
-) -> Request:
+    request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
+) -> WebhookRequest:
     """The request with these headers added; only the one named ``replace`` displaces another."""
     kept = {
         name: value
@@ -103,8 +110,8 @@ def with_headers(
     return dataclasses.replace(request, headers={**kept, **added})
 
 
-def _timestamp(request: Request, header: str) -> str:
-    value = request.header(header)
+def _timestamp(request: WebhookRequest, header: str) -> str:
+    value = header_of(request, header)
     if value is None:
         raise VerificationError("timestamp_missing")
     if not value.isascii():
@@ -112,6 +119,6 @@ def _timestamp(request: Request, header: str) -> str:
     return value
 
 
-def _message_id(request: Request, timestamp: str) -> str:
+def _message_id(request: WebhookRequest, timestamp: str) -> str:
     """An id for senders that sign one: the same for the same body at the same time."""
     return "msg_" + keyed_hash(timestamp.encode(), request.body).hex()[:24]

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator
 
 from adapter.exceptions import ConfigurationError, VerificationError
+from adapter.models import WebhookRequest
 from adapter.signatures import twilio
-from adapter.signatures.request import HEADER_NAME, Request, bytes_from_text
+from adapter.signatures.request import HEADER_NAME, bytes_from_text, header_of
 from adapter.signatures.timestamps import PATTERNS
 
 #: More signatures than this in one header are refused, not tried. Rotation needs two.
@@ -109,7 +110,9 @@ class SignedContent:
     #: Headers that the signature covers, in lower case.
     headers: frozenset[str]
 
-    def spelled(self, request: Request, timestamp: str | None, key: bytes) -> Iterator[bytes]:
+    def spelled(
+        self, request: WebhookRequest, timestamp: str | None, key: bytes
+    ) -> Iterator[bytes]:
         """The signed bytes. Twilio's may be spelled in two ways; all others in one."""
         parts = {"body": request.body, "method": bytes_from_text(request.method), "secret": key}
         parts["timestamp"] = (timestamp or "").encode()
@@ -148,8 +151,8 @@ def _lowered(name: str | None) -> str | None:
     return name.lower() if name and name.startswith("header:") else name
 
 
-def _header_bytes(request: Request, name: str) -> bytes:
-    value = request.header(name)
+def _header_bytes(request: WebhookRequest, name: str) -> bytes:
+    value = header_of(request, name)
     if value is None:
         raise VerificationError("signed_header_missing")
     return bytes_from_text(value)

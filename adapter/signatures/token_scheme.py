@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes, urlencode
 
 from adapter.exceptions import PayloadError, VerificationError
+from adapter.models import WebhookRequest
 from adapter.signatures.crypto import is_equal, key_from_secret
 from adapter.signatures.hmac_scheme import with_headers
-from adapter.signatures.request import FORM_TYPE, Request, bytes_from_text, fields_from_form
+from adapter.signatures.request import FORM_TYPE, bytes_from_text, fields_from_form, header_of
 
 PLACES = ("header", "query", "form", "json")
 #: Stands in a refused request where a secret of ours stood.
@@ -31,11 +32,11 @@ class TokenScheme:
         """The token's bytes with the prefix. Raises :class:`ConfigurationError`."""
         return self.prefix.encode() + key_from_secret(secret)
 
-    def verified_by(self, keys: Sequence[bytes], request: Request, now: float) -> int:  # noqa: ARG002 - tokens do not age
+    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - tokens do not age
         """The index of the key that matched, the newest first."""
         return _matching(keys, self._token(request), "token_mismatch")
 
-    def sign(self, key: bytes, request: Request, now: float) -> Request:  # noqa: ARG002 - tokens do not age
+    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - tokens do not age
         """The request with the token in its place."""
         token = key.decode()
         if self.place == "header":
@@ -52,7 +53,7 @@ class TokenScheme:
         typed = with_headers(request, {"Content-Type": FORM_TYPE})
         return dataclasses.replace(typed, body=body)
 
-    def without_secret(self, request: Request) -> Request:
+    def without_secret(self, request: WebhookRequest) -> WebhookRequest:
         """The request without the token; every other byte of a form or query stays."""
         if self.place == "header":
             return with_headers(request, {}, replace=self.name)
@@ -64,7 +65,9 @@ class TokenScheme:
         query = _form_without(bytes_from_text(request.query), self.name).decode("latin-1")
         return dataclasses.replace(request, url=start + (mark and query and mark) + query)
 
-    def rejected(self, keys: Sequence[bytes], request: Request, reason: str) -> Request:
+    def strip_rejected(
+        self, keys: Sequence[bytes], request: WebhookRequest, reason: str
+    ) -> WebhookRequest:
         """The refused request without any token that can be found in it."""
         stripped = self.without_secret(request)
         if self.place in ("form", "json") and reason != "token_mismatch":
@@ -73,7 +76,7 @@ class TokenScheme:
             stripped = _without_text(stripped, key.removeprefix(self.prefix.encode()))
         return stripped
 
-    def _token(self, request: Request) -> bytes:
+    def _token(self, request: WebhookRequest) -> bytes:
         if self.place == "header":
             return _header(request, self.name)
         if self.place == "json":
@@ -93,19 +96,19 @@ class BasicScheme:
         """The credentials as they stand in the header. Raises :class:`ConfigurationError`."""
         return base64.b64encode(self.username.encode() + b":" + key_from_secret(secret))
 
-    def verified_by(self, keys: Sequence[bytes], request: Request, now: float) -> int:  # noqa: ARG002 - passwords do not age
+    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - passwords do not age
         """The index of the password that matched, the newest first."""
         scheme, space, credentials = _header(request, "authorization").partition(b" ")
         if scheme.lower() != b"basic" or not space:
             raise VerificationError("header_malformed")
         return _matching(keys, credentials, "credentials_mismatch")
 
-    def sign(self, key: bytes, request: Request, now: float) -> Request:  # noqa: ARG002 - passwords do not age
+    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - passwords do not age
         """The request with the credentials in its header."""
         own = {"Authorization": f"Basic {key.decode()}"}
         return with_headers(request, own, replace="authorization")
 
-    def without_secret(self, request: Request) -> Request:
+    def without_secret(self, request: WebhookRequest) -> WebhookRequest:
         """The request without the credentials."""
         return with_headers(request, {}, replace="authorization")
 
@@ -117,8 +120,8 @@ def _matching(keys: Sequence[bytes], token: bytes, otherwise: str) -> int:
     raise VerificationError(otherwise)
 
 
-def _header(request: Request, name: str) -> bytes:
-    value = request.header(name)
+def _header(request: WebhookRequest, name: str) -> bytes:
+    value = header_of(request, name)
     if value is None:
         raise VerificationError("header_missing")
     return bytes_from_text(value)
@@ -169,7 +172,7 @@ def _json_without(body: bytes, name: str) -> bytes:
     return body
 
 
-def _without_text(request: Request, secret: bytes) -> Request:
+def _without_text(request: WebhookRequest, secret: bytes) -> WebhookRequest:
     """The request with a secret blotted out wherever it stands as it is."""
     texts = [secret.decode(encoding, "replace") for encoding in ("utf-8", "latin-1")]
 

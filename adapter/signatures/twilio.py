@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable
 
 from adapter.exceptions import VerificationError
+from adapter.models import WebhookRequest
 from adapter.signatures.crypto import is_equal, plain_sha256
-from adapter.signatures.request import Request, bytes_from_text, fields_from_form
+from adapter.signatures.request import bytes_from_text, fields_from_form, is_form
 
 _HASH_FIELD = b"bodySHA256"
 _ADDRESS = re.compile(
@@ -31,7 +32,7 @@ def urls_of(url: str) -> tuple[str, ...]:
     return start + rest, start + (match["port"] or _DEFAULT_PORTS[match["scheme"]]) + rest
 
 
-def form_of(request: Request) -> bytes:
+def form_of(request: WebhookRequest) -> bytes:
     """The signed text of the body: empty where the address holds the body's hash.
 
     A body that neither way covers is refused, or anyone could swap it under a good signature.
@@ -39,21 +40,21 @@ def form_of(request: Request) -> bytes:
     if hashes := _hashes(request):
         _check_hash(request.body, hashes)
         return b""
-    if request.body and not request.is_form:
+    if request.body and not is_form(request):
         raise VerificationError("body_not_signed")
     return _sorted_text(fields_from_form(request.body))
 
 
-def with_body_hash(request: Request) -> Request:
+def with_body_hash(request: WebhookRequest) -> WebhookRequest:
     """The request with its body's hash in the address, unless the body is a form or empty."""
-    if not request.body or request.is_form or _hashes(request):
+    if not request.body or is_form(request) or _hashes(request):
         return request
     mark = "&" if "?" in request.url else "?"
     field = f"{_HASH_FIELD.decode()}={plain_sha256(request.body).hex()}"
     return dataclasses.replace(request, url=f"{request.url}{mark}{field}")
 
 
-def _hashes(request: Request) -> list[bytes]:
+def _hashes(request: WebhookRequest) -> list[bytes]:
     fields = fields_from_form(bytes_from_text(request.query))
     return [value for name, value in fields if name == _HASH_FIELD]
 

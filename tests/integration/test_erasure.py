@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from adapter import signatures
 from adapter.cli import commands
 from adapter.exceptions import VerificationError
-from adapter.models import BookingState
+from adapter.models import BookingState, WebhookRequest
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase import BATCH, Erasure, Found
 from adapter.operations.replay import Replays
 from adapter.store import SIGN_IN_WINDOW, Database, Rejections, Users
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import House, settle
 from tests.leads import lead
 from tests.sandbox_client import Upstream
@@ -57,7 +57,7 @@ def traces(house: House) -> list[str]:
 def refuse(house: House) -> None:
     """A request with a wrong signature, which is kept as a rejection."""
     source = house.pipeline.sources["rentfeed"]
-    request = signatures.Request(
+    request = WebhookRequest(
         method="POST",
         url="https://adapter.example.com/hooks/rentfeed",
         headers={"Content-Type": "application/json"},
@@ -65,7 +65,7 @@ def refuse(house: House) -> None:
     )
     signed = signatures.sign(source.signature, "wrong", request, house.clock().timestamp())
     with pytest.raises(VerificationError):
-        house.pipeline.receiver.verify(source, build_verifier(source, house.settings), signed)
+        house.pipeline.receiver.verify(build_endpoint(source, house.settings), signed)
     house.pipeline.receiver.background_writer.flush()
 
 
@@ -93,7 +93,7 @@ def test_a_renter_who_asks_is_forgotten_everywhere(
     assert "person3@example.com" in everything(house.pipeline.store)
     assert find(house, contact) == Found(events=(), rejections=())
     # The same webhook again brings nobody back.
-    assert house.receive("rentfeed", payload).is_repeat
+    assert house.receive("rentfeed", payload).is_duplicate
     assert traces(house) == []
 
 

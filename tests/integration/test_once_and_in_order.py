@@ -10,7 +10,7 @@ import requests
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import NotPossible
 from adapter.mapping.respond import sentence_name
-from adapter.models import Attempt, Booking, BookingState
+from adapter.models import Attempt, Booking, BookingState, WebhookRequest
 from adapter.operations.release import Repairs
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
@@ -19,7 +19,7 @@ from adapter.store import Database, Filter, RateLimiter
 from adapter.store.queries import STATEMENTS
 from adapter.store.rate_limit import WINDOW
 from adapter.webhooks import outcome
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import START, TIMEOUT_SECONDS, House, sample, settle
 from tests.leads import lead, look, same_person, surname
 from tests.rows import tasks
@@ -265,7 +265,7 @@ def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
     (first,) = house.mapped("rentfeed", lead(1))
     settle(house)
     changed = house.receive("rentfeed", lead(1, time="4:00 PM"))
-    assert changed.is_repeat
+    assert changed.is_duplicate
     with house.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
     house.pipeline.map_event(newest.id)
@@ -279,7 +279,7 @@ def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
 
 def test_the_same_lead_with_other_bytes_is_a_duplicate(house: House, upstream: Upstream) -> None:
     house.mapped("rentfeed", lead(1))
-    assert house.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_repeat
+    assert house.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_duplicate
     with house.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
     house.pipeline.map_event(newest.id)
@@ -322,7 +322,7 @@ def test_another_contact_under_a_booked_key_waits_for_a_person(
 def changed_to(house: House, payload: Any) -> Booking:
     """The booking of a lead that came again, changed, under its old key."""
     receipt = house.receive("rentfeed", payload)
-    assert receipt.is_repeat
+    assert receipt.is_duplicate
     assert receipt.changed_id is not None
     house.pipeline.map_event(receipt.changed_id)
     (booking,) = house.story(receipt.changed_id).bookings
@@ -368,7 +368,7 @@ def test_a_query_that_nobody_signed_makes_no_new_event(house: House) -> None:
 
     ids = set()
     for query in ("", "?n=1", "?n=2"):
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url="https://a.example.com/hooks/rentfeed" + query,
             headers={"Content-Type": "application/json"},
@@ -377,10 +377,8 @@ def test_a_query_that_nobody_signed_makes_no_new_event(house: House) -> None:
         signed = signatures.sign(
             source.signature, SECRETS["RENTFEED_SECRET"], request, house.clock().timestamp()
         )
-        verified = house.pipeline.receiver.verify(
-            source, build_verifier(source, house.settings), signed
-        )
-        ids.add(house.pipeline.receiver.receive(source, verified).event_id)
+        verified = house.pipeline.receiver.verify(build_endpoint(source, house.settings), signed)
+        ids.add(house.pipeline.receiver.store(verified).event_id)
     assert len(ids) == 1
 
 
@@ -615,14 +613,14 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
             f'{{"type": "{kind}", "id": "{number}", "name": "Roe", '
             f'"email": "roe{number}@example.com", "start": "2026-03-14T20:30:00Z"}}'
         ).encode()
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url="https://a.example.com/hooks/simple",
             headers={"Content-Type": "application/json"},
             body=body,
         )
-        verified = verified_from(verifier, request, house.clock())
-        event_id = house.pipeline.receiver.receive(source, verified).event_id
+        verified = verified_from(source, verifier, request, house.clock())
+        event_id = house.pipeline.receiver.store(verified).event_id
         house.pipeline.map_event(event_id)
         return house.story(event_id).bookings[0]
 

@@ -145,7 +145,7 @@ def test_the_same_lead_again_is_no_second_card(home: House, upstream: Upstream) 
     home.pipeline.map_event(first.event_id)
     settle(home)
 
-    assert again.is_repeat
+    assert again.is_duplicate
     assert len(upstream.cards()) == 1
 
 

@@ -203,9 +203,9 @@ def test_calling_off_what_is_booked_goes_to_a_person(name: str, house: House) ->
 def test_what_is_told_twice_is_booked_once(name: str, house: House, upstream: Upstream) -> None:
     booked, _, _ = TOLD[name]
     told(house, name, booked())
-    assert house.receive(name, booked()).is_repeat
+    assert house.receive(name, booked()).is_duplicate
     settle(house)
-    assert house.receive(name, booked()).is_repeat
+    assert house.receive(name, booked()).is_duplicate
 
     assert starts(upstream) == [FIRST]
 

@@ -9,7 +9,8 @@ import json
 import pytest
 
 from adapter.exceptions import ConfigurationError, PayloadError
-from adapter.signatures import Request, check_block, keyed_hash, sign, signed_headers, verifier
+from adapter.models import WebhookRequest
+from adapter.signatures import check_block, keyed_hash, sign, signed_headers, verifier
 from tests.signed import (
     BEARER,
     BODY,
@@ -425,7 +426,7 @@ def test_the_legacy_hash_starts_with_the_secret() -> None:
         (JSON, request(body=b""), "body_unreadable"),
     ],
 )
-def test_tokens(block: dict[str, object], given: Request, reason: str | None) -> None:
+def test_tokens(block: dict[str, object], given: WebhookRequest, reason: str | None) -> None:
     assert refusal(block, given) == reason
 
 
@@ -453,7 +454,7 @@ def test_a_token_in_json_needs_an_object(body: bytes) -> None:
         (PLAIN | {"header": "X-Sig"}, request({"X-Id": "1"})),
     ],
 )
-def test_what_is_stored_holds_no_secret(block: dict[str, object], bare: Request) -> None:
+def test_what_is_stored_holds_no_secret(block: dict[str, object], bare: WebhookRequest) -> None:
     signed = sign(block, "s3cr3t", bare, NOW)
     assert signed != bare
     stored = verifier(block, ["s3cr3t"]).without_secret(signed)
