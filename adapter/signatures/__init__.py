@@ -1,4 +1,4 @@
-"""Signed webhooks: schemes, presets and handshakes."""
+"""Verify webhooks: signature schemes, presets and handshakes."""
 
 from adapter.signatures.build import (
     Verifier,

@@ -1,4 +1,4 @@
-"""Schemes ``hmac`` and ``hash``: a digest over the request stands in a header."""
+"""Verify schemes ``hmac`` and ``hash``: a digest of the request in a header."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -23,35 +23,41 @@ from adapter.signatures.timestamps import Clock
 class DigestScheme:
     """A digest with a key (``hmac``), or of a text that starts with the secret (``hash``)."""
 
-    #: Names of the header; the first one present counts.
+    #: Names of the header; the first one present is used.
     headers: tuple[str, ...]
     format: HeaderFormat
     content: SignedContent
     encoding: str
     #: None: the plain SHA-256 of scheme ``hash``.
     algorithm: str | None
-    #: None: nothing is said about the time.
+    #: None: the sender gives no time.
     clock: Clock | None
     secret_encoding: str
     secret_prefix: str
 
+    @property
+    def covered_headers(self) -> frozenset[str]:
+        """The headers that the digest covers, in lower case."""
+        time_header = self.clock.header if self.clock else None
+        return self.content.headers | ({time_header.lower()} if time_header else set())
+
     def key(self, secret: str) -> bytes:
-        """The key of one secret. Raises :class:`ConfigurationError`."""
+        """Return the key of one secret. Raise :class:`ConfigurationError`."""
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:
-        """The index of the key that matched; the newest, which is the last, is tried first."""
+        """Return the index of the matching key; the newest, which is the last, is tried first."""
         signatures, timestamp = self.format.read(self._header(request))
         if self.clock and self.clock.header:
             timestamp = _timestamp(request, self.clock.header)
-        index = self._matching(keys, signatures, request, timestamp)
-        # Only now: "too old" is then said of a genuine request, which tells a person more.
+        index = self._matching_key(keys, signatures, request, timestamp)
+        # Checked last: "too old" then means a genuine request, which helps to find the cause.
         if self.clock:
             self.clock.check(timestamp or "", now)
         return index
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:
-        """The request as this sender would send it."""
+        """Return the request as this sender would send it."""
         clock = self.clock or Clock()
         timestamp = clock.text_from_seconds(now)
         headers = {name: _message_id(request, timestamp) for name in self.content.headers}
@@ -59,8 +65,8 @@ class DigestScheme:
         request = with_headers(request, headers, replace=clock.header)
         if "form" in self.content.names:
             request = twilio.with_body_hash(request)
-        spelled = next(self.content.spelled(request, timestamp, key))
-        signature = self._encoded(key, spelled).decode()
+        content = next(self.content.variants(request, timestamp, key))
+        signature = self._encoded(key, content).decode()
         own = {self.headers[0]: self.format.write(signature, timestamp)}
         return with_headers(request, own, replace=self.headers[0])
 
@@ -70,7 +76,7 @@ class DigestScheme:
                 return value
         raise VerificationError("header_missing")
 
-    def _matching(
+    def _matching_key(
         self,
         keys: Sequence[bytes],
         signatures: list[str],
@@ -86,9 +92,9 @@ class DigestScheme:
     def _expected(
         self, key: bytes, request: WebhookRequest, timestamp: str | None
     ) -> Iterator[bytes]:
-        """What the sender should have written: encoded, so that its text is never decoded."""
-        for spelled in self.content.spelled(request, timestamp, key):
-            yield self._encoded(key, spelled)
+        """Yield the expected signatures, encoded: the sender's text is never decoded."""
+        for content in self.content.variants(request, timestamp, key):
+            yield self._encoded(key, content)
 
     def _encoded(self, key: bytes, content: bytes) -> bytes:
         if self.algorithm is None:
@@ -99,7 +105,7 @@ class DigestScheme:
 def with_headers(
     request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
 ) -> WebhookRequest:
-    """The request with these headers added; only the one named ``replace`` displaces another."""
+    """Return the request with headers added; only ``replace`` overwrites an existing one."""
     kept = {
         name: value
         for name, value in request.headers.items()
@@ -120,5 +126,5 @@ def _timestamp(request: WebhookRequest, header: str) -> str:
 
 
 def _message_id(request: WebhookRequest, timestamp: str) -> str:
-    """An id for senders that sign one: the same for the same body at the same time."""
+    """Return a message id that depends on the body and the time only."""
     return "msg_" + keyed_hash(timestamp.encode(), request.body).hex()[:24]

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from adapter.exceptions import VerificationError
 from adapter.models import WebhookRequest
 
-#: A header that is longer than this is not read. Real ones stay under 700 characters.
+#: A longer header is rejected. Real ones stay under 700 characters.
 MAX_HEADER_CHARACTERS = 4096
 
 #: A form with more fields is not read: parsing it costs time before the sender is verified.

@@ -24,7 +24,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def urls_of(url: str) -> tuple[str, ...]:
-    """The spellings of an address that may have been signed: without a port, and with one."""
+    """Return the addresses that may have been signed: without a port, and with one."""
     match = _ADDRESS.fullmatch(url)
     if match is None:
         return (url,)
@@ -33,9 +33,9 @@ def urls_of(url: str) -> tuple[str, ...]:
 
 
 def form_of(request: WebhookRequest) -> bytes:
-    """The signed text of the body: empty where the address holds the body's hash.
+    """Return the signed text of the body: empty where the address holds the body's hash.
 
-    A body that neither way covers is refused, or anyone could swap it under a good signature.
+    Reject a body that is covered neither way: anyone could replace it under a valid signature.
     """
     if hashes := _hashes(request):
         _check_hash(request.body, hashes)
@@ -46,7 +46,7 @@ def form_of(request: WebhookRequest) -> bytes:
 
 
 def with_body_hash(request: WebhookRequest) -> WebhookRequest:
-    """The request with its body's hash in the address, unless the body is a form or empty."""
+    """Return the request with its body's hash in the address, unless it is a form or empty."""
     if not request.body or is_form(request) or _hashes(request):
         return request
     mark = "&" if "?" in request.url else "?"
@@ -66,5 +66,5 @@ def _check_hash(body: bytes, hashes: list[bytes]) -> None:
 
 
 def _sorted_text(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Each name followed by its value, sorted; a repeated pair counts once."""
+    """Concatenate sorted names and values; a repeated pair counts once."""
     return b"".join(name + value for name, value in sorted(set(fields)))

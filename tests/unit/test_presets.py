@@ -242,7 +242,7 @@ def preset_table() -> str:
     lines = ["| `preset` | sender | link |", "|---|---|---|"]
     for name, preset in PRESETS.items():
         link = f"[docs]({preset.link})" if preset.link else "none known"
-        lines.append(f"| `{name}` | {preset.sentence} | {link} |")
+        lines.append(f"| `{name}` | {preset.note} | {link} |")
     return "\n".join(lines)
 
 
@@ -263,7 +263,7 @@ def test_tables_in_the_docs_are_those_of_the_code(mark: str, table: object) -> N
 @every_preset
 def test_every_preset_says_what_it_is(name: str) -> None:
     preset = PRESETS[name]
-    assert preset.sentence.endswith(".")
+    assert preset.note.endswith(".")
     assert preset.link is None or preset.link.startswith(("https://", "http://help.wufoo.com/"))
 
 
@@ -271,5 +271,5 @@ def test_every_reason_is_raised_somewhere_and_every_raise_has_a_reason() -> None
     package = ROOT / "adapter" / "signatures"
     source = "".join(path.read_text() for path in package.glob("*.py"))
     raised = set(re.findall(r'VerificationError\("(\w+)"\)', source))
-    raised |= set(re.findall(r'_matching\(keys, .*, "(\w+)"\)', source))
+    raised |= set(re.findall(r'_matching_key\(keys, .*, "(\w+)"\)', source))
     assert raised == set(REASONS)

@@ -101,7 +101,7 @@ def test_comparisons_are_itsdangerous_own(monkeypatch: pytest.MonkeyPatch) -> No
             seen.append((value, sig))
             return True
 
-    monkeypatch.setattr(crypto, "_COMPARING", Spy)
+    monkeypatch.setattr(crypto, "_COMPARISON", Spy)
 
     assert crypto.is_equal(b"a", b"b")
     assert seen == [(b"a", b"b")]
