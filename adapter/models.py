@@ -269,7 +269,7 @@ class Booking:
     asked_at: dt.datetime
     #: Keyed hashes of person and community: one for the email and one for the phone.
     person_keys: tuple[int, ...]
-    #: When the sender called it off; None: it did not.
+    #: When the sender canceled it; None: it did not.
     canceled_at: dt.datetime | None = None
     kind: Kind = Kind.APPOINTMENT
 
