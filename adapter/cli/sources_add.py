@@ -23,7 +23,7 @@ from adapter.mapping.authoring.install import (
     load_communities_or_empty,
 )
 from adapter.mapping.engine import Community
-from adapter.mapping.gallery import Entry, entries, gallery_of
+from adapter.mapping.gallery import Entry, entries, gallery_folder
 from adapter.mapping.loader.check_endpoint import VARIABLE
 from adapter.mapping.loader.loader import NAME
 from adapter.mapping.registry import load_one
@@ -54,7 +54,7 @@ HEAD: Final = ("sender", "family", "signature", "holds", "without a time", "what
 
 
 def _list(settings: Settings, folder: Path, *, as_json: bool) -> None:
-    found = entries(gallery_of(folder), settings.policy)
+    found = entries(gallery_folder(folder), settings.policy)
     if as_json:
         click.echo(json.dumps({"gallery": [one.as_dict() for one in found]}, indent=2))
         return
@@ -105,7 +105,7 @@ def add(
         return
     if sender is None:
         raise click.UsageError("which sender? adapter sources add --list shows them")
-    chosen = load_one(gallery_of(folder), sender, settings.policy)
+    chosen = load_one(gallery_folder(folder), sender, settings.policy)
     name = _named(name or sender, folder)
     known = load_communities_or_empty(folder).by_key
     if said:

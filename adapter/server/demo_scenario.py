@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.authoring.install import CommunityLink, install_mapping
-from adapter.mapping.gallery import gallery_of
+from adapter.mapping.gallery import gallery_folder
 from adapter.mapping.registry import load, load_one
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Event
@@ -127,7 +127,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 def _mappings_in(folder: Path, base: Settings) -> Path:
     """A copy of the mappings, and a chatbot of the gallery added to it."""
-    mappings, gallery = folder / "mappings", gallery_of(base.mappings_dir)
+    mappings, gallery = folder / "mappings", gallery_folder(base.mappings_dir)
     shutil.copytree(base.mappings_dir, mappings, ignore=shutil.ignore_patterns(gallery.name))
     served = CommunityLink(
         key="maple-court", known_as=["maple-court"], attribution_id="att_chatbot_demo", ids={}

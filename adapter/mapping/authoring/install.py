@@ -73,7 +73,7 @@ def load_communities_or_empty(folder: Path) -> Communities:
     if not file.exists() or not _says_anything(file):
         return Communities(Document(str(file), data={}), {})
     communities = communities_from_document(document_from_file(file)[0])
-    if communities.document.is_wrong:
+    if communities.document.has_errors:
         raise MappingErrors(communities.document.problems)
     return communities
 

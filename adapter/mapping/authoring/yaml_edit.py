@@ -5,10 +5,10 @@ from typing import Any
 
 import yaml
 
-from adapter.mapping.loader.yaml_document import Where, flow_from_data, nodes_from_text
+from adapter.mapping.loader.yaml_document import KeyPath, flow_from_data, nodes_from_text
 
 
-def replaced(text: str, where: Where, value: str) -> str:
+def replaced(text: str, where: KeyPath, value: str) -> str:
     """The text with another scalar at a place that holds one."""
     node = _found(text, where)
     if not isinstance(node, yaml.ScalarNode):
@@ -16,7 +16,7 @@ def replaced(text: str, where: Where, value: str) -> str:
     return text[: node.start_mark.index] + value + text[node.end_mark.index :]
 
 
-def inserted(text: str, where: Where, value: Any) -> str:
+def inserted(text: str, where: KeyPath, value: Any) -> str:
     """The text with one more key, ``where[-1]``; keys around it are made where they are missing."""
     around, key = where[:-1], where[-1]
     parent = _found(text, around)
@@ -37,7 +37,7 @@ def appended(text: str, key: str, entry: Mapping[str, Any]) -> str:
     return _as_written(text, before + between + "\n".join(lines) + "\n")
 
 
-def _found(text: str, where: Where) -> yaml.Node | None:
+def _found(text: str, where: KeyPath) -> yaml.Node | None:
     node = nodes_from_text(text)
     for name in where:
         node = _inner(node, name)
