@@ -8,7 +8,8 @@ import csv
 import dataclasses
 import difflib
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
@@ -21,6 +22,9 @@ MAX_KEYS_COMPARED: Final = 50
 MAX_PARTS: Final = 50
 #: Limit for the items of all lists at one ``*`` together.
 MAX_ITEMS: Final = 10_000
+#: Limits of :func:`leaves`.
+MAX_DEPTH: Final = 12
+MAX_LEAVES: Final = 400
 TOO_MANY: Final = f"more than {MAX_ITEMS:,} items"
 
 
@@ -225,6 +229,41 @@ def _similar_key(data: object, part: str) -> str | None:
     folded = {key.casefold(): key for key in keys}
     close = difflib.get_close_matches(part.casefold(), folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else None
+
+
+def leaves(data: object) -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of each leaf, shallow ones first; of a list only its first item.
+
+    At most 400. Scalars and lists of scalars are leaves.
+    """
+    return itertools.islice(
+        ((path, value) for path, value in walk(data) if not _has_inner_values(value)), MAX_LEAVES
+    )
+
+
+def walk(data: object) -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of everything below ``data``, like :func:`leaves` but all."""
+    level: list[tuple[tuple[str, ...], Any]] = [((), data)]
+    for _ in range(MAX_DEPTH):
+        deeper: list[tuple[tuple[str, ...], Any]] = []
+        for names, value in level:
+            if names:
+                yield ".".join(map(_quoted, names)), value
+            if isinstance(value, Mapping):
+                deeper += [((*names, str(key)), inner) for key, inner in value.items()]
+            elif _has_inner_values(value):
+                deeper.append(((*names, "0"), value[0]))
+        level = deeper
+
+
+def _has_inner_values(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and isinstance(value[0], Mapping | list)
+    return isinstance(value, Mapping)
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if "." in name or name in ("", EACH) else name
 
 
 def set_value(data: Any, path: Path, value: object) -> None:

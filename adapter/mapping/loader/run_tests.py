@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess_fields import places_of
 from adapter.mapping.date_hints import hint
 from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome, Scope
 from adapter.mapping.engine.community import CommunityLookup
@@ -18,7 +17,7 @@ from adapter.mapping.loader.yaml_document import Where
 from adapter.mapping.samples import Sample, sample_from_test
 from adapter.mapping.source import Source
 from adapter.models import Reason
-from adapter.parsing.paths import MISSING
+from adapter.parsing.paths import MISSING, leaves
 from adapter.settings import Policy
 
 #: What a test may expect; exactly one of them.
@@ -227,7 +226,7 @@ def _meant(text: str, scopes: Sequence[Scope]) -> str:
     known: dict[str, None] = {}
     for scope in scopes[:MOST_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
-        known |= dict.fromkeys(path for path, _ in places_of({**whole, **scope.names}))
+        known |= dict.fromkeys(path for path, _ in leaves({**whole, **scope.names}))
     near = difflib.get_close_matches(text[:LONGEST], [one for one in known if len(one) <= LONGEST])
     return f"; did you mean {near[0]!r}?" if near else ""
 
