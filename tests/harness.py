@@ -87,7 +87,7 @@ class Harness:
 
     def mapped(self, name: str, payload: Any) -> list[Booking]:
         event_id = self.receive(name, payload).event_id
-        self.pipeline.map_event(event_id)
+        self.pipeline.mapper.map_event(event_id)
         return list(self.story(event_id).bookings)
 
     def story(self, key: int) -> LeadHistory:
