@@ -324,7 +324,7 @@ def test_a_closed_gate_is_not_waited_for_for_ever(opened: Database) -> None:
     with opened.transaction() as tx:
         RateLimiter(tx.connection).pause(START.replace(hour=23))
     reads = RateLimitedReads(Propexo("http://x", "y"), Settings(), opened, clock, clock.advance)
-    with pytest.raises(NotSent, match="the rate leaves no place"):
+    with pytest.raises(NotSent, match="the rate limit allows no further call"):
         reads.page("/v1/admin/integrations/", {})
 
 
