@@ -114,9 +114,7 @@ def test_a_worker_whose_threads_are_dead_says_so_and_ends(
 
 def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: Upstream) -> None:
     event_id = harness.receive("rentfeed", tour()).event_id
-    with broken_worker(
-        harness, upstream, "Pipeline.map_event", "hang", (600.0, 1.0, 1.0)
-    ) as process:
+    with broken_worker(harness, upstream, "Mapper.map_event", "hang", (600.0, 1.0, 1.0)) as process:
         wait_until(lambda: event_id in doing(harness), "the task hangs")
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)

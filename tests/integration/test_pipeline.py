@@ -87,7 +87,7 @@ def test_a_body_that_cannot_be_read_is_kept_once_and_held(harness: Harness) -> N
     assert harness.receive("rentfeed", b"{not json").is_repeat
     assert not harness.receive("rentfeed", b"{not json either").is_repeat
 
-    harness.pipeline.map_event(first.event_id)
+    harness.pipeline.mapper.map_event(first.event_id)
 
     story = harness.story(first.event_id)
     assert story.event.state is EventState.HELD
@@ -141,7 +141,7 @@ def test_ignored_and_held_events_make_no_task(harness: Harness) -> None:
 
 def test_each_step_done_twice_changes_nothing(harness: Harness, upstream: Upstream) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
-    harness.pipeline.map_event(booking.event_id)
+    harness.pipeline.mapper.map_event(booking.event_id)
     assert len(harness.story(booking.id).bookings) == 1
 
     harness.pipeline.sender.send_due(0)
@@ -156,7 +156,7 @@ def test_each_step_done_twice_changes_nothing(harness: Harness, upstream: Upstre
 
 
 def test_a_row_that_is_not_there_is_nothing_to_do(harness: Harness) -> None:
-    harness.pipeline.map_event(1)
+    harness.pipeline.mapper.map_event(1)
     harness.pipeline.sender.send_due(0)
     harness.pipeline.follower.follow_up(1)
 
@@ -400,10 +400,10 @@ def test_a_process_that_slept_before_the_post_does_not_send(
 def test_an_event_whose_mapping_is_gone_is_held(harness: Harness) -> None:
     receipt = harness.receive("rentfeed", tour())
     harness.pipeline.sources = {}
-    harness.pipeline.map_event(receipt.event_id)
+    harness.pipeline.mapper.map_event(receipt.event_id)
     assert harness.story(receipt.event_id).event.state is EventState.RECEIVED, "another may know it"
     harness.clock.advance(3600)
-    harness.pipeline.map_event(receipt.event_id)
+    harness.pipeline.mapper.map_event(receipt.event_id)
 
     story = harness.story(receipt.event_id)
     assert story.event.state is EventState.HELD
