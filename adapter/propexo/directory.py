@@ -87,7 +87,7 @@ class RateLimitedReads:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class ListedCommunity:
     """One community as Propexo lists it."""
 
     integration_id: str
@@ -130,11 +130,11 @@ class Directory:
         query |= {"community_id": community_id} if community_id is not None else {}
         return _names(self._all(ATTRIBUTIONS_PATH, query | OLDEST_FIRST))
 
-    def places(self) -> Iterator[Place]:
+    def all_communities(self) -> Iterator[ListedCommunity]:
         """Yield every community of every Knock integration."""
         for integration_id in self.integrations:
             for community_id, name in self.communities(integration_id).items():
-                yield Place(
+                yield ListedCommunity(
                     integration_id=integration_id,
                     community_id=community_id,
                     name=name,
