@@ -18,7 +18,12 @@ from adapter.mapping.source import Source
 from adapter.models import Attempt, Booking, Change, LeadHistory
 from adapter.operations import serializers
 from adapter.operations.advice import Advice, advice_for, label_of
-from adapter.operations.release import RELEASABLE, may_confirm, may_discard, why_not_release
+from adapter.operations.allowed_actions import (
+    RELEASABLE,
+    may_confirm,
+    may_discard,
+    why_not_release,
+)
 from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
 from adapter.store import AuditEntry, Issue, Users

@@ -16,7 +16,7 @@ from adapter.mapping import registry
 from adapter.models import BookingState, EventState
 from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, label_of
-from adapter.operations.release import may_release_together
+from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.status import OUTCOMES, overview_of
 from adapter.store import MOST_COUNTED, Filter, Group, Rejections, ReviewQueue, SourceStats, Users
 
