@@ -15,7 +15,7 @@ from adapter.sandbox.control_api import control
 from adapter.sandbox.propexo_api import api
 from adapter.sandbox.request_body import body_of, json_from
 from adapter.sandbox.state import Clock, State, current_state
-from adapter.sandbox.validation import appointment_schema, checked_enums, prospect_schema
+from adapter.sandbox.validation import schemas_with
 
 
 def utc_now() -> dt.datetime:
@@ -42,17 +42,15 @@ def create_app(
     ``catalog`` is what the lists of integrations, communities and attributions show.
     Raises :class:`~adapter.exceptions.ConfigurationError` for any other name in ``enums``.
     """
-    enums = checked_enums(enums)
     app = Flask(__name__, static_folder=None)
     app.json = propexo_responses.Json(app)
     app.config["SLOWDOWN_SECONDS"] = slowdown_seconds
     app.config["TOKEN"] = token
-    schemas = {"appointment": appointment_schema(enums), "prospect": prospect_schema(enums)}
     app.extensions["sandbox"] = State(
         clock=clock,
         job_seconds=job_seconds,
         limit=limit_per_minute,
-        schemas=schemas,
+        schemas=schemas_with(enums),
         catalog=catalog,
     )
     app.register_blueprint(api)

@@ -10,7 +10,7 @@ from adapter.sandbox import propexo_responses
 from adapter.sandbox.knock import Appointment, Prospect, Status
 from adapter.sandbox.request_body import json_from
 from adapter.sandbox.state import current_state
-from adapter.sandbox.validation import Issue
+from adapter.sandbox.validation import Issue, issues_of
 
 api = Blueprint("api", __name__)
 
@@ -45,7 +45,7 @@ def _write(kind: str) -> Response:
         body = json_from(g.body)
     except ValueError as exc:
         return propexo_responses.error(400, str(exc), "invalid_request")
-    issues = state.schemas[kind].issues(body)
+    issues = list(issues_of(body, state.schemas[kind]))
     if issues:
         return propexo_responses.invalid(issues)
     job = state.write(kind, body, g.call.fault)
