@@ -96,7 +96,7 @@ def open_console(house: House) -> Iterator[Opener]:
             for name in names
             for known in [user(name, "read" if name == "rob" else "operate")]
         }
-        given = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
+        given: dict[str, Any] = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
         settings = Settings(database_url=house.pipeline.store.url, users=users, **given)
         app = create_app(settings, house.clock, loaded(settings.mappings_dir))
         app.testing = False
