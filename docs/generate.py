@@ -3,6 +3,7 @@
 Run it as ``python -m docs.generate``.
 """
 
+import datetime as dt
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from adapter.mapping import respond, transforms
 from adapter.mapping.authoring import json_schema
 from adapter.mapping.gallery import Entry, entries
 from adapter.propexo.appointment import TARGETS, Target
-from adapter.settings import NEUTRAL_WORDS, VARIABLES, Policy, Settings
+from adapter.settings import NEUTRAL_WORDS, SETTINGS, Policy
 
 
 def fields_table() -> str:
@@ -82,22 +83,17 @@ NOW = "2026-03-02T18:00:00Z"
 
 
 def settings_table() -> str:
-    """Return the table of environment variables with their defaults and meanings."""
-    rows = [
-        f"| `{variable.name}` | {_default(variable.field)} | {variable.meaning} |"
-        for variable in VARIABLES
-    ]
+    """Return a row for each environment variable."""
+    rows = [f"| `{one.name}` | {_default(one.default)} | {one.meaning} |" for one in SETTINGS]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
-def _default(field: str) -> str:
-    owner = Policy() if field.startswith("policy.") else Settings()
-    if field.startswith("policy.spellings."):
-        return "none"
-    value = getattr(owner, field.rpartition(".")[2])
+def _default(value: object) -> str:
     if isinstance(value, frozenset):
-        return ", ".join(f"`{item}`" for item in sorted(value))
-    return "none" if value is None else f"`{value}`"
+        return ", ".join(f"`{item}`" for item in sorted(value)) or "none"
+    if isinstance(value, dt.time):
+        return f"`{value:%H:%M}`"
+    return "none" if value is None or value == {} else f"`{value}`"
 
 
 def mapping_block(name: str) -> str:
