@@ -54,6 +54,14 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"`((?:\w+/)+[\w.-]+\.(?:py|sql))`", page.read_text()))
+    folders = (ROOT, ROOT / "adapter")
+
+    assert [path for path in named if not any((top / path).exists() for top in folders)] == []
+
+
 def test_the_page_of_the_console_shows_every_picture_that_is_taken_and_no_other() -> None:
     taken = {f"console-{name}.png" for name in pictures.PAGES}
     shown = set(re.findall(r"\]\((console-[^)]+)\)", CONSOLE))
