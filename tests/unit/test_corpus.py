@@ -20,7 +20,6 @@ from adapter.settings import Policy
 from tests.paths import GALLERY, ROOT, SHARED
 
 FOLDER = ROOT / "tests" / "corpus"
-MAPPINGS = GALLERY
 PAYLOADS = SHARED / "corpus" / "payloads"
 
 #: What each disposition of the corpus is to us.
@@ -37,7 +36,7 @@ OUTCOMES = {
 INVALID_PHONES = {"+15555550123", "5555571234", "5555551234", "+910123456789"}
 
 #: Which mapping of the gallery reads which payload; the communities are those of the corpus.
-GALLERY = {
+READ_BY = {
     "abodo-lead-email-cloudmailin": "lead-mail-cloudmailin",
     "adf-autotrader-full-name": "adf",
     "calcom-booking-created": "cal-com",
@@ -115,8 +114,8 @@ CHANGED = {
 
 def _of_gallery(payload: str, folder: Path) -> Source:
     """The gallery's mapping for one payload, with the communities of the corpus."""
-    file = folder / payload / f"{GALLERY[payload]}.yaml"
-    text = (MAPPINGS / file.name).read_text()
+    file = folder / payload / f"{READ_BY[payload]}.yaml"
+    text = (GALLERY / file.name).read_text()
     for said, instead in CHANGED.get(payload, {}).items():
         assert said in text, f"{file.name} says {said!r} no more"
         text = text.replace(said, instead)
@@ -129,7 +128,7 @@ def _of_gallery(payload: str, folder: Path) -> Source:
 
 def _loaded() -> dict[str, Source]:
     with tempfile.TemporaryDirectory() as folder:
-        senders = {payload: _of_gallery(payload, Path(folder)) for payload in GALLERY}
+        senders = {payload: _of_gallery(payload, Path(folder)) for payload in READ_BY}
     return {**registry.load(FOLDER, Policy()), **senders}
 
 
@@ -163,7 +162,8 @@ def _meta(name: str) -> dict[str, Any]:
     file = PAYLOADS / f"{name}.meta.json"
     if not file.exists():
         pytest.skip("../shared is not here")
-    return json.loads(file.read_text())
+    meta: dict[str, Any] = json.loads(file.read_text())
+    return meta
 
 
 @pytest.mark.corpus
