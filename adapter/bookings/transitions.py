@@ -111,7 +111,7 @@ def _put_off(tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.da
         limiter.pause(due_at)
     tx.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
     log.warning("booking_postponed", extra=_facts(attempt, outcome=outcome))
-    if booking is not None and booking.cancelled_at is not None:
+    if booking is not None and booking.canceled_at is not None:
         tx.move(booking.id, BookingState.DISCARDED, why="cancelled_by_sender", now=now)
     elif booking is not None and _is_outdated(tx, booking, now):
         tx.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=now)

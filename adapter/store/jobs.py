@@ -40,7 +40,7 @@ PRIORITIES = {Task.MAP_EVENT: 10, Task.SEND: 5}
 class Tasks(Statements):
     """Puts tasks, over one connection and within its transaction.
 
-    How Procrastinate keeps them is known to ``migrations/0007_tasks.sql`` and ``insert_events``.
+    How Procrastinate keeps them is known to ``sql/schema.sql`` and ``insert_events``.
     """
 
     def put_task(self, task: Task, row_id: int, at: dt.datetime | None = None) -> None:
@@ -49,7 +49,7 @@ class Tasks(Statements):
         A row has at most one waiting task of a kind; putting another changes nothing.
         """
         self._one(
-            "put_task",
+            "enqueue_task",
             task=task,
             row_id=row_id,
             priority=PRIORITIES.get(task, 0),
@@ -59,4 +59,4 @@ class Tasks(Statements):
 
     def wake_workers(self) -> None:
         """Lets the workers look for tasks now; they look by themselves twice a second."""
-        self._one("wake_workers")
+        self._one("notify_workers")

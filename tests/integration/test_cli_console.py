@@ -79,7 +79,7 @@ def test_a_tour_is_confirmed_by_whoever_saw_it(
     assert twin.state is not BookingState.BOOKED
     assert upstream.posts() == []
     acts = shell.json("audit", "--by", "ana")["acts"]
-    assert [(act["act"], act["lead_id"]) for act in acts] == [("confirmed", number)]
+    assert [(act["action"], act["lead_id"]) for act in acts] == [("confirmed", number)]
 
 
 def test_what_still_waits_does_not_go_out_after_a_confirmed_tour(
@@ -142,7 +142,7 @@ def test_the_export_is_csv_and_its_sums_add_up(harness: Harness, shell: Shell) -
     rows = shell("export", "--since", "2026-03-01", "--until", "2026-04-01").splitlines()
     assert len(rows) == 3
     assert len(shell("export", "--state", "booked").splitlines()) == 2
-    acts = [(act["act"], act["detail"]) for act in shell.json("audit")["acts"]]
+    acts = [(act["action"], act["detail"]) for act in shell.json("audit")["acts"]]
     assert ("exported", "state=booked") in acts
     (line,) = shell.json("export", "--sums")["sums"]
     assert (line["received"], line["booked"], line["held"]) == (2, 1, 1)
@@ -162,7 +162,7 @@ def test_an_edited_mapping_is_tried_over_stored_webhooks(
     told = shell("backtest", "rentfeed", str(edited), exit_code=1)
     assert re.search(r'0\.email_1: "[^"]+@example\.com" → null', told)
     (one,) = shell.json("backtest", "rentfeed", str(edited), exit_code=1)["events"]
-    acts = [(act["act"], act["detail"]) for act in shell.json("audit")["acts"]]
+    acts = [(act["action"], act["detail"]) for act in shell.json("audit")["acts"]]
     assert acts == [("backtested", "rentfeed")] * 3
     assert one["fields"]["0.email_1"][1] is None
     with pytest.raises(Exception, match="dedup"):
@@ -180,7 +180,7 @@ def test_people_are_added_listed_and_removed(shell: Shell) -> None:
     ]
     shell("users", "remove", "ana")
     assert "there is no ana" in shell("users", "remove", "ana", exit_code=1)
-    acts = [(act["act"], act["detail"]) for act in reversed(shell.json("audit")["acts"])]
+    acts = [(act["action"], act["detail"]) for act in reversed(shell.json("audit")["acts"])]
     assert acts == [
         ("user_added", "ana operate"),
         ("user_added", "rob read"),
@@ -207,7 +207,7 @@ def test_a_look_is_written_down(harness: Harness, shell: Shell) -> None:
     number = held(harness)
     shell("show", str(number))
     (act,) = shell.json("audit")["acts"]
-    assert (act["act"], act["lead_id"]) == ("looked", harness.booking(number).event_id)
+    assert (act["action"], act["lead_id"]) == ("looked", harness.booking(number).event_id)
 
 
 def test_bookings_are_found_by_what_one_knows(harness: Harness, shell: Shell) -> None:

@@ -589,7 +589,7 @@ def acts_of(reader: Reader, act: str) -> list[tuple[str, int | None, str]]:
     """Who did that, about which lead, and what else is told; the oldest first."""
     with reader.harness.pipeline.store.transaction() as tx:
         found = Users(tx.connection).audit_log()
-    return [(one.by, one.lead_id, one.detail) for one in reversed(found) if one.act == act]
+    return [(one.by, one.lead_id, one.detail) for one in reversed(found) if one.action == act]
 
 
 def test_a_look_at_a_webhook_in_the_try_out_is_written_down(ana: Reader) -> None:

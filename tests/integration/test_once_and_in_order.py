@@ -464,7 +464,7 @@ def test_reads_give_way_to_bookings(harness: Harness, upstream: Upstream) -> Non
         gate = RateLimiter(tx.connection)
         for _ in range(30):
             gate.pass_through(gate.lock(harness.clock()), harness.clock(), 120, is_read=True)
-        tx.connection.execute("UPDATE rate_limit SET even_at = 'epoch'")
+        tx.connection.execute("UPDATE rate_limit SET theoretical_arrival_at = 'epoch'")
     harness.clock.advance(2)
     harness.pipeline.follower.follow_up(first.id)
     assert harness.state(first.id) is BookingState.SUBMITTED, "the read was put off"
@@ -867,7 +867,7 @@ def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
     """Another transaction replaces it after the choice has begun and before the lock."""
     (booking,) = harness.mapped("rentfeed", lead(1, day=20))
     before = STATEMENTS["most_urgent_in_turn"]
-    slow = before.replace(b"FROM turns t,", b"FROM (SELECT pg_sleep(1)) s, turns t,")
+    slow = before.replace(b"FROM source_turns t,", b"FROM (SELECT pg_sleep(1)) s, source_turns t,")
     assert slow != before
     monkeypatch.setitem(STATEMENTS, "most_urgent_in_turn", slow)
     with concurrent.futures.ThreadPoolExecutor(1) as thread:

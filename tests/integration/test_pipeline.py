@@ -58,10 +58,10 @@ def test_what_is_posted_holds_no_word_that_propexo_may_refuse(
 
 
 def test_configured_words_are_sent_in_propexos_spelling(opened: Database) -> None:
-    spellings = {"tour_type": {"in_person": "IN_PERSON"}, "pets": {"small_dog": "SMALL_DOG"}}
+    policy = Policy(tour_types={"in_person": "IN_PERSON"}, pets={"small_dog": "SMALL_DOG"})
     enums = {"tour_type": ["IN_PERSON"], "pets": ["SMALL_DOG"]}
     with served_sandbox(clock=lambda: START, enums=enums) as upstream:
-        harness = Harness(opened, upstream, Policy(spellings=spellings))
+        harness = Harness(opened, upstream, policy)
         (booking,) = harness.mapped("rentfeed", tour())
         harness.pipeline.sender.send_due(0)
 

@@ -58,7 +58,7 @@ def heard(ear: psycopg.Connection[Any], seconds: float = 5.0) -> list[str]:
 
 @pytest.mark.parametrize("at", [None, LATER])
 def test_our_tasks_are_the_rows_that_procrastinate_would_write(opened: Database, at: Any) -> None:
-    """When a newer version writes something else, 0007_tasks.sql is to be followed by another."""
+    """When a newer version writes something else, enqueue_task is to be followed by another."""
     queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
     with opened.transaction() as tx:
         tx.put_task(Task.SEND, 3, at)

@@ -98,7 +98,7 @@ async def release_stalled(queue):
     Guard(
         name="unknown is never sent again (and no index forbids it)",
         breaks={
-            "adapter/store/migrations/9999_guard.sql": """
+            "adapter/store/sql/migrations/9999_guard.sql": """
 DROP INDEX attempts_never_two_that_may_have_booked;
 """,
             "adapter/pipeline.py": """
