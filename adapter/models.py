@@ -210,7 +210,7 @@ class Booking:
     #: Who asks for which community: keyed hashes, one for the e-mail and one for the phone.
     person_keys: tuple[int, ...]
     #: When the sender called it off; None: it did not.
-    cancelled_at: dt.datetime | None = None
+    canceled_at: dt.datetime | None = None
     kind: Kind = Kind.APPOINTMENT
 
 

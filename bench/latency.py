@@ -21,7 +21,7 @@ WITH event AS (
     INSERT INTO events (source, state, received_at, content_type, headers, query, body)
     SELECT 'website', 'mapped', now(), '', '{}', '', '' FROM generate_series(1, %(count)s)
     RETURNING id
-), turn AS (INSERT INTO turns (source) VALUES ('website') ON CONFLICT DO NOTHING)
+), turn AS (INSERT INTO source_turns (source) VALUES ('website') ON CONFLICT DO NOTHING)
 INSERT INTO bookings (
     event_id, item, source, state, community, timezone, starts_at, appointment, due_at,
     created_at, updated_at, asked_at)
@@ -35,7 +35,7 @@ SELECT id, 0, 'website', 'pending', 'maple-court', 'America/Denver', now() + int
 FROM event
 """
 #: Without it a worker would come upon them when it looks for what was forgotten.
-WAKE = b"SELECT put_task('send', %(lane)s, 5, 'send:' || %(lane)s::text, NULL)"
+WAKE = b"SELECT enqueue_task('send', %(lane)s, 5, 'send:' || %(lane)s::text, NULL)"
 
 
 def put_backlog(url: str, count: int) -> None:
@@ -124,7 +124,7 @@ def _beside_a_backlog(effort: Effort) -> Iterator[Row]:
     ):
         put_backlog(urls["waiting"], effort.backlog)
         with psycopg.connect(urls["waiting"]) as connection:
-            connection.execute(b"SELECT put_task('map_event', id, 10, NULL, NULL) FROM events")
+            connection.execute(b"SELECT enqueue_task('map_event', id, 10, NULL, NULL) FROM events")
         seen = Bench(targets, secret, folder).rounds(connections, effort)
     yield Row(
         section="latency",

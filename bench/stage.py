@@ -123,7 +123,7 @@ class Stage:
                 " SELECT 'rentfeed', now(), 'application/json', '{}', '',"
                 "  convert_to(replace(%(body)s, 'NAME', %(prefix)s || '-' || n), 'UTF8')"
                 " FROM generate_series(1, %(count)s) n RETURNING id)"
-                " SELECT put_task('map_event', id, 10, NULL, NULL) FROM event",
+                " SELECT enqueue_task('map_event', id, 10, NULL, NULL) FROM event",
                 {"body": self.lead("NAME").decode(), "prefix": prefix, "count": count},
             )
 

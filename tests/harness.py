@@ -1,4 +1,4 @@
-"""A pipeline on real parts with a clock that a test moves: the house most tests live in."""
+"""Provide a pipeline on real parts with a clock that a test moves."""
 
 import datetime as dt
 import functools
@@ -44,7 +44,7 @@ class Clock:
         self.at += dt.timedelta(seconds=seconds)
 
 
-class House:
+class Harness:
     """A pipeline with a clock, and what a test asks of it."""
 
     def __init__(
@@ -87,7 +87,7 @@ class House:
 
     def mapped(self, name: str, payload: Any) -> list[Booking]:
         event_id = self.receive(name, payload).event_id
-        self.pipeline.map_event(event_id)
+        self.pipeline.mapper.map_event(event_id)
         return list(self.story(event_id).bookings)
 
     def story(self, key: int) -> LeadHistory:
@@ -110,14 +110,14 @@ class House:
         return booking
 
 
-def settle(house: House) -> None:
+def settle(harness: Harness) -> None:
     """Sends what is due and follows every job to its end."""
-    house.send()
-    house.clock.advance(10)
-    with house.pipeline.store.transaction() as tx:
+    harness.send()
+    harness.clock.advance(10)
+    with harness.pipeline.store.transaction() as tx:
         submitted = tx.bookings(Filter(states=["submitted"]), limit=1000)
     for booking in submitted:
-        house.pipeline.follower.follow_up(booking.id)
+        harness.pipeline.follower.follow_up(booking.id)
 
 
 def sample(name: str) -> Any:

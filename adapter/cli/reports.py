@@ -188,5 +188,5 @@ def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
         shown = [dataclasses.asdict(act) | {"at": serializers.utc(act.at)} for act in found]
         print_json({"acts": shown})
         return
-    rows = ((serializers.utc(act.at), act.by, act.act, act.lead_id, act.detail) for act in found)
+    rows = ((serializers.utc(act.at), act.by, act.action, act.lead_id, act.detail) for act in found)
     click.echo(formatting.table(("at", "by", "act", "lead", "detail"), rows))

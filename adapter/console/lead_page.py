@@ -142,7 +142,7 @@ def _acts(people: Users, story: LeadHistory) -> list[AuditEntry]:
     found = [
         act
         for number in numbers
-        for act in people.audit_log(lead_id=number, limit=20, except_act="looked")
+        for act in people.audit_log(lead_id=number, limit=20, except_action="looked")
     ]
     return sorted(found, key=lambda act: act.id, reverse=True)[:20]
 

@@ -248,7 +248,7 @@ def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
     assert ended.stderr.strip().splitlines() == [
         "adapter: PORT must be a whole number from 1 to 65535",
         "adapter: ADAPTER_LATEST_TOUR must be a time of day such as 07:00",
-        "adapter: ADAPTER_COLOUR is not a setting of the adapter",
+        "adapter: ADAPTER_COLOUR is not a setting of the adapter; check its spelling",
     ]
 
 

@@ -22,7 +22,7 @@ from adapter.settings import Policy, Settings
 from adapter.store import Database, RateLimiter, SourceStats
 from adapter.store.queries import STATEMENTS
 from tests.adapter_process import SECRETS
-from tests.harness import START, Clock, House
+from tests.harness import START, Clock, Harness
 from tests.leads import lead
 from tests.paths import MAPPINGS
 from tests.sandbox_client import Upstream, served_sandbox
@@ -374,8 +374,8 @@ def test_the_sandbox_takes_a_catalog_of_ones_own(tmp_path: Path) -> None:
 # --- the routing report
 
 
-def unknown(house: House) -> list[tuple[str, str | None, int]]:
-    with house.pipeline.store.transaction() as tx:
+def unknown(harness: Harness) -> list[tuple[str, str | None, int]]:
+    with harness.pipeline.store.transaction() as tx:
         found = SourceStats(tx.connection).unknown_communities()
     return [(one.source, one.value, one.waiting) for one in found]
 
@@ -384,28 +384,30 @@ def strange(number: int, property_id: object, name: object = "Elm Row") -> Any:
     return lead(number) | {"listing": {"propertyId": property_id, "propertyName": name}}
 
 
-def test_places_that_no_community_is_known_by_are_counted(house: House) -> None:
-    house.mapped("rentfeed", lead(1))
-    house.mapped("rentfeed", lead(2, time="2:30 AM"))
-    assert unknown(house) == [], "held for another reason"
-    held = [house.mapped("rentfeed", strange(number, 99))[0].id for number in (3, 4)]
-    house.clock.advance(60)
-    house.mapped("rentfeed", strange(5, "", "Oak Park"))
+def test_places_that_no_community_is_known_by_are_counted(harness: Harness) -> None:
+    harness.mapped("rentfeed", lead(1))
+    harness.mapped("rentfeed", lead(2, time="2:30 AM"))
+    assert unknown(harness) == [], "held for another reason"
+    held = [harness.mapped("rentfeed", strange(number, 99))[0].id for number in (3, 4)]
+    harness.clock.advance(60)
+    harness.mapped("rentfeed", strange(5, "", "Oak Park"))
     named = strange(6, "", "")
     named["contact"]["mobile"] = "call me"
-    house.mapped("rentfeed", named)  # another reason beside it is none of the report's
-    assert unknown(house) == [
+    harness.mapped("rentfeed", named)  # another reason beside it is none of the report's
+    assert unknown(harness) == [
         ("rentfeed", "99", 2),
         ("rentfeed", '"Oak Park"', 1),
         ("rentfeed", None, 1),
     ]
 
-    repairs = Repairs(house.settings, house.pipeline.store, house.pipeline.sources, house.clock)
+    repairs = Repairs(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    )
     repairs.release(
         held[0], {"community": "maple-court", "starts_at": "2026-03-14T14:30"}, by="ana"
     )
     repairs.discard(held[1], "a test", by="ana")
-    assert unknown(house)[0] == ("rentfeed", '"Oak Park"', 1), "it tells what still waits"
+    assert unknown(harness)[0] == ("rentfeed", '"Oak Park"', 1), "it tells what still waits"
 
 
 def test_the_report_is_read_by_its_own_index(opened: Database) -> None:
@@ -416,12 +418,12 @@ def test_the_report_is_read_by_its_own_index(opened: Database) -> None:
 
 
 def test_sources_shows_the_report(
-    house: House, database: str, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.mapped("rentfeed", strange(1, "", "Elm Row"))
-    house.clock.advance(1)
+    harness.mapped("rentfeed", strange(1, "", "Elm Row"))
+    harness.clock.advance(1)
     for number in (2, 3):
-        house.mapped("rentfeed", strange(number, "", "x" * 90))
+        harness.mapped("rentfeed", strange(number, "", "x" * 90))
     monkeypatch.setenv("DATABASE_URL", database)
     monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(MAPPINGS))
     shown = CliRunner().invoke(commands, ["sources", "--json"], catch_exceptions=False)

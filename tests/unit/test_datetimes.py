@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tzlocal.windows_tz import win_tz
 
 from adapter.exceptions import Unreadable
 from adapter.parsing.date_formats import TOKENS, compile_format
 from adapter.parsing.datetimes import read_date, read_instant, utc_from_local
-from adapter.parsing.timezones import RAILS, WINDOWS, zone_from_name
+from adapter.parsing.timezones import RAILS, zone_from_name
 
 DENVER = zone_from_name("America/Denver")
 LOS_ANGELES = zone_from_name("America/Los_Angeles")
@@ -446,7 +447,7 @@ def test_no_other_name_is_a_zone(name: object) -> None:
         zone_from_name(name)
 
 
-@pytest.mark.parametrize("key", sorted({*WINDOWS.values(), *RAILS.values()}))
+@pytest.mark.parametrize("key", sorted({*win_tz.values(), *RAILS.values()}))
 def test_the_tables_name_real_zones(key: str) -> None:
     assert zone_from_name(key).key == key
 

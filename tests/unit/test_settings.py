@@ -1,0 +1,70 @@
+"""Settings: each is declared once, faults come together, secrets stay out of sight."""
+
+import datetime as dt
+
+import pytest
+
+from adapter.exceptions import ConfigurationError
+from adapter.settings import SETTINGS, Settings, settings_from
+
+SECRETS = {
+    "DATABASE_URL": "postgresql://adapter:hunter2@db/adapter",
+    "PROPEXO_TOKEN": "hunter2",
+    "PROPEXO_WEBHOOK_SECRET": "hunter2",
+    "ADAPTER_METRICS_TOKEN": "hunter2",
+    "ADAPTER_USERS": "anna:operate:scrypt:hunter2",
+    "RENTFEED_SECRET": "hunter2",
+}
+
+
+def test_an_empty_environment_gives_the_declared_defaults() -> None:
+    assert settings_from({}) == Settings()
+
+
+def test_a_blank_variable_counts_as_unset() -> None:
+    assert settings_from({"PORT": " "}).port == Settings().port
+
+
+def test_settings_of_both_groups_are_read() -> None:
+    settings = settings_from({"ADAPTER_SOON_HOURS": "5", "ADAPTER_EARLIEST_TOUR": "08:30"})
+
+    assert settings.soon_hours == 5
+    assert settings.policy.earliest_tour == dt.time(8, 30)
+
+
+def test_no_two_settings_have_the_same_name() -> None:
+    names = [one.name for one in SETTINGS]
+    assert len(names) == len(set(names))
+
+
+def test_spellings_are_given_by_field() -> None:
+    policy = settings_from({"ADAPTER_PETS": "cat=CATS", "ADAPTER_TOUR_TYPES": "video=LIVE"}).policy
+    assert policy.spellings == {
+        "pets": {"cat": "CATS"},
+        "tour_type": {"video": "LIVE"},
+        "first_contact_type": {},
+    }
+
+
+def test_all_faults_are_reported_together() -> None:
+    environ = {"PORT": "many", "ADAPTER_PETS": "cow=COWS", "ADAPTER_EARLIEST_TOUR": "22:00"}
+    with pytest.raises(ConfigurationError) as refused:
+        settings_from(environ | {"ADAPTER_PORT": "1"})
+
+    assert str(refused.value).splitlines() == [
+        "PORT must be a whole number from 1 to 65535",
+        "ADAPTER_PETS must be pairs such as cat=CAT, with words from cat, small_dog, large_dog",
+        "ADAPTER_PORT is not a setting of the adapter; check its spelling",
+        "ADAPTER_EARLIEST_TOUR must be before ADAPTER_LATEST_TOUR",
+    ]
+
+
+def test_secrets_are_in_no_representation() -> None:
+    assert "hunter2" not in repr(settings_from(SECRETS))
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "PROPEXO_TOKEN", "ADAPTER_USERS"])
+def test_a_secret_that_cannot_be_read_is_not_quoted(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} ") as refused:
+        settings_from({name: "hunter2 hunter2"})
+    assert "hunter2" not in str(refused.value)
