@@ -14,7 +14,7 @@ from adapter.console.display import LONGEST_RAW, Line, anchor_of, lines_of
 from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
 from adapter.mapping.engine.results import delivery_of
-from adapter.mapping.provenance import Provenance, provenance_of, wall_time_of
+from adapter.mapping.provenance import Provenance, provenance_of, wall_clock_time
 from adapter.mapping.source import Source
 from adapter.models import Attempt, Booking, Change, LeadHistory
 from adapter.operations import serializers
@@ -198,7 +198,7 @@ def _wall_at(source: Source | None, story: LeadHistory, booking: Booking) -> dt.
         return None
     delivery = delivery_of(story.event)
     items = source.map(delivery, now=story.event.received_at).items
-    return wall_time_of(source, delivery, _number_of(booking, items))
+    return wall_clock_time(source, delivery, _number_of(booking, items))
 
 
 def _fields(source: Source | None, story: LeadHistory, booking: Booking) -> Iterator[Shown]:

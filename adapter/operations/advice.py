@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
-from adapter.mapping.engine.mapping import NO_CONTACT, THIN
+from adapter.mapping.engine.mapping import IDS_ONLY_REASON, NO_CONTACT
 from adapter.mapping.engine.tour_time import NO_TIME
 from adapter.propexo.appointment import TARGETS
 from adapter.store import Issue
@@ -95,7 +95,7 @@ BY_SENTENCE: Final[Mapping[str, tuple[str, str]]] = {
         "There is neither an e-mail address nor a phone number.",
         "Look into the payload for a way to reach the renter; release it with one, or discard it.",
     ),
-    THIN: (
+    IDS_ONLY_REASON: (
         "The webhook holds ids only; the lead itself is with the sender.",
         "Look the lead up at the sender, and book it by hand or release it with what you find.",
     ),

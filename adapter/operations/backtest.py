@@ -53,7 +53,7 @@ def backtest(present: Source | None, edited: Source, events: Iterable[Event]) ->
         delivery, now = delivery_of(event), event.received_at
         old = present.map(delivery, now=now) if present is not None else None
         new = edited.map(delivery, now=now)
-        told = [*new.reasons, *(reason for item in new.items for reason in item.because)]
+        told = [*new.reasons, *(reason for item in new.items for reason in item.blocking_reasons)]
         yield Compared(
             event_id=event.id,
             received_at=event.received_at,

@@ -16,7 +16,7 @@ from adapter.bookings.fingerprints import Fingerprints
 from adapter.bookings.intake import SENTENCES
 from adapter.exceptions import NotPossible, Unreadable
 from adapter.mapping.engine import Community
-from adapter.mapping.engine.tour_time import implausible
+from adapter.mapping.engine.tour_time import plausibility_problems
 from adapter.mapping.source import Source
 from adapter.mapping.transforms import TRANSFORMS, Noted
 from adapter.models import MOVES, AttemptOutcome, Booking, BookingState, Clock, Kind
@@ -221,7 +221,7 @@ class Repairs:
 
     def _odd_hours(self, at: dt.datetime, booking: Booking, now: dt.datetime) -> str:
         zone = ZoneInfo(booking.timezone) if booking.timezone else None
-        return "; ".join(implausible(at, zone, self._settings.policy, now))
+        return "; ".join(plausibility_problems(at, zone, self._settings.policy, now))
 
     def _check_order(self, tx: Transaction, booking: Booking, now: dt.datetime) -> None:
         others = tx.live_bookings_of(booking.person_keys, precedence.LIVE, except_id=booking.id)

@@ -70,7 +70,7 @@ def render_response(endpoint: Endpoint, found: WebhookOutcome, delivery: Deliver
     """The answer in the words of the source's mapping: 200, as bots take all else for a fault."""
     assert endpoint.respond is not None  # noqa: S101 - the caller looked
     log.info("outcome_answered", extra={"event_id": found.event_id, "outcome": found.outcome})
-    reply = endpoint.respond.reply(found, endpoint.source.asked(delivery))
+    reply = endpoint.respond.reply(found, endpoint.source.request_values(delivery))
     response = Response(reply.body.encode("utf-8", "replace"), 200, mimetype=reply.mimetype)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

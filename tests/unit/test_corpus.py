@@ -122,7 +122,7 @@ def _of_gallery(payload: str, folder: Path) -> Source:
         text = text.replace(said, instead)
     file.parent.mkdir()
     file.write_text(text)
-    found = load_files(FOLDER, [file], Policy(), tries_out=False)
+    found = load_files(FOLDER, [file], Policy(), strict=False)
     assert [str(problem) for problem in found.problems] == []
     return found.sources[file.stem]
 
@@ -233,7 +233,7 @@ def test_real_leads_without_a_time_become_guest_cards_that_propexo_takes() -> No
                 request = request_from(item.appointment, {}, item.kind)
                 assert prospect_schema({}).issues(request) == [], name
             elif item.kind is Kind.PROSPECT:
-                held[name] = {reason.field for reason in item.because}
+                held[name] = {reason.field for reason in item.blocking_reasons}
     assert len(set(made)) > 15, "most of those that are only leads"
     assert all(fields <= {"email_1", "event"} for fields in held.values()), held
 
