@@ -1,4 +1,4 @@
-"""The JSON Schema of mapping files: editors complete and underline by it."""
+"""The JSON Schema of mapping files, for completion and error marks in editors."""
 
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
 from adapter.signatures import PRESETS
 
-#: Where the schema is committed, seen from the project's root.
+#: Path of the committed schema in the project.
 FILE: Final = "docs/mapping.schema.json"
 
 TEXT: Final[dict[str, Any]] = {"type": "string"}
@@ -36,7 +36,7 @@ def _map(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def mapping_schema() -> dict[str, Any]:
-    """The whole schema."""
+    """Return the schema."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A mapping of knock-lead-adapter",
@@ -52,22 +52,28 @@ def _sections() -> dict[str, Any]:
     conditions = _conditions()
     groups = {"anyOf": [conditions, {"type": "array", "items": conditions}]}
     return {
-        "description": {**TEXT, "description": "One sentence for people."},
+        "description": {**TEXT, "description": "One sentence about the source."},
         "docs": {**TEXT, "format": "uri", "description": "The sender's own documentation."},
         "about": _about(),
-        "body": {"enum": list(KINDS), "description": "Only where the content type is wrong."},
+        "body": {
+            "enum": list(KINDS),
+            "description": "Kind of the body; only if the content type is wrong.",
+        },
         "signature": _signature(),
         "handshake": {},
         "delivery_id": TEXT,
         "respond": _respond(),
-        "blank": {**SCALARS, "description": "This sender's words for nothing."},
-        "ignore": {**groups, "description": "Known not to be a booking."},
-        "cancellation": {**groups, "description": "Calls off an earlier booking."},
-        "accept": {**conditions, "description": "Every line must hold."},
+        "blank": {**SCALARS, "description": "Values that this sender uses for empty fields."},
+        "ignore": {**groups, "description": "Webhooks that are not bookings."},
+        "cancellation": {**groups, "description": "Cancels an earlier booking."},
+        "accept": {**conditions, "description": "Every condition must be met."},
         "read": _map(_reading()),
         "for_each": {**_map(TEXT), "maxProperties": 1, "minProperties": 1},
-        "dedupe": {**TEXTS, "description": "What makes two webhooks the same booking."},
-        "sent_at": {**TEXTS, "description": "When the renter asked, by the sender's clock."},
+        "dedupe": {**TEXTS, "description": "Paths whose values identify a booking."},
+        "sent_at": {
+            **TEXTS,
+            "description": "When the renter made the request, by the sender's clock.",
+        },
         "community": {"anyOf": [*TEXTS["anyOf"], _object({"from": TEXTS, "always": TEXT})]},
         "attribution": TEXTS,
         "without_time": {"enum": [*WithoutTime]},
@@ -80,13 +86,16 @@ def _about() -> dict[str, Any]:
     return _object(
         {
             "family": {"enum": list(FAMILIES)},
-            "switch_on": {**TEXT, "description": "How its webhook is switched on."},
-            "signs": {**TEXT, "description": "What its signature is, in words."},
-            "retries": {**TEXT, "description": "How it tries again."},
-            "cannot": {**TEXT, "description": "What it cannot do."},
-            "shape": {"enum": list(SHAPES), "description": "Where its shape was seen."},
+            "switch_on": {**TEXT, "description": "How to turn on its webhook."},
+            "signs": {**TEXT, "description": "How it signs webhooks, in words."},
+            "retries": {**TEXT, "description": "How it retries."},
+            "cannot": {**TEXT, "description": "What its webhooks cannot do."},
+            "shape": {
+                "enum": list(SHAPES),
+                "description": "Source of the sample: documentation or traffic.",
+            },
         },
-        description="What a person must know about the sender.",
+        description="What to know about the sender.",
     )
 
 
@@ -111,11 +120,14 @@ def _respond() -> dict[str, Any]:
     one = _object(templates, minProperties=1, maxProperties=1)
     return _object(
         {
-            "deadline": {**TEXT, "description": "So long the sender waits, such as 10s."},
-            "wait": {**TEXT, "description": "So long we do: 1s to 25s, and less than that."},
+            "deadline": {**TEXT, "description": "How long the sender waits, such as 10s."},
+            "wait": {
+                **TEXT,
+                "description": "How long the adapter waits: 1s to 25s, less than the deadline.",
+            },
             "say": {
                 **_object(dict.fromkeys(map(str, SENTENCES), TEXT)),
-                "description": "Sentences for the renter, by outcome: what {say} stands for.",
+                "description": "Sentences for the renter, by outcome: the text of {say}.",
             },
             **templates,
             **dict.fromkeys(map(str, Outcome), one),
@@ -146,7 +158,7 @@ def _reading() -> dict[str, Any]:
 def _field(name: str) -> dict[str, Any]:
     target = TARGETS[name]
     if name == "notes":
-        return {**TEXTS, "description": "Lines; {path} stands for a value."}
+        return {**TEXTS, "description": "Lines; {path} is replaced by its value."}
     if name == "starts_at":
         return {"anyOf": [*TEXTS["anyOf"], _start()]}
     words = NEUTRAL_WORDS.get(name)
@@ -195,8 +207,8 @@ def _test() -> dict[str, Any]:
     return _object(
         {
             "name": TEXT,
-            "payload": {"description": "A file beside the mapping, or the payload itself."},
-            "change": {"type": "object", "description": "Path to new value."},
+            "payload": {"description": "A file in the mapping's folder, or the payload itself."},
+            "change": {"type": "object", "description": "New values by path."},
             "expect": {**appointments, "description": "The whole appointment, exactly."},
             "expect_some": appointments,
             "prospect": {**appointments, "description": "The whole guest card, exactly."},
@@ -204,7 +216,7 @@ def _test() -> dict[str, Any]:
             "held": _map(TEXT),
             "ignored": {"const": True},
             "cancellation": {"const": True},
-            "received": {**TEXT, "description": "When it is received, as an instant."},
+            "received": {**TEXT, "description": "When the webhook is received, as an instant."},
             "headers": _map(TEXT),
             "query": TEXT,
             "content_type": TEXT,
