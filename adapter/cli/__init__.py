@@ -32,7 +32,7 @@ commands.add_lazy(
 )
 commands.add_lazy("bookings", "leads:bookings", "List bookings, newest first.")
 commands.add_lazy(
-    "check", "mappings:check", "Check mappings, and print each mistake with its place."
+    "check", "mappings:check", "Check mappings, and print each error with its location."
 )
 commands.add_lazy(
     "communities",
@@ -58,14 +58,14 @@ commands.add_lazy(
     "events", "leads:events", "List events (webhooks that were stored), newest first."
 )
 commands.add_lazy(
-    "explain", "mappings:explain", "Tell, per field, where a mapping looks and how it reads."
+    "explain", "mappings:explain", "Explain, for each field, which paths a mapping reads and how."
 )
 commands.add_lazy(
     "export",
     "reports:export",
     "Print bookings as CSV, or with --sums what to compare a portal's invoice with.",
 )
-commands.add_lazy("map", "map:map_", "Show what a body becomes, without network and database.")
+commands.add_lazy("map", "map:map_", "Show what a body maps to, without network or database.")
 commands.add_lazy("migrate", "run:migrate", "Bring the database up to date.")
 commands.add_lazy("new", "mappings:new", "Write a first mapping from a sample.")
 commands.add_lazy(
