@@ -43,7 +43,7 @@ def add_to(routes: flask.Blueprint, services: ConsoleServices) -> None:
             "ago": lambda at: ago(at, clock()),
             "place": lambda at: at.rpartition("/")[2],
             "most_counted": MOST_COUNTED,
-            "not_in_use": lambda: registry.not_in_use(
+            "not_in_use": lambda: registry.changed_since_load(
                 services.pipeline.settings.mappings_dir, services.sources
             ),
             "is_sandbox": services.pipeline.settings.is_sandbox,

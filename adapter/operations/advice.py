@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
-from adapter.mapping.engine.mapping import NO_CONTACT, THIN
+from adapter.mapping.engine.mapping import IDS_ONLY_REASON
 from adapter.mapping.engine.tour_time import NO_TIME
-from adapter.propexo.appointment import TARGETS
+from adapter.propexo.appointment import NO_CONTACT, TARGETS
 from adapter.store import Issue
 
 
@@ -100,7 +100,7 @@ BY_SENTENCE: Final[Mapping[str, tuple[str, str]]] = {
         "There is neither an email address nor a phone number.",
         "Look for a way to reach the renter in what was sent. Release it with that, or discard it.",
     ),
-    THIN: (
+    IDS_ONLY_REASON: (
         "The webhook has only ids; the lead itself is in the sender's system.",
         "Find the lead in the sender's system. Book it in Knock, or release it with the details.",
     ),

@@ -5,7 +5,6 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from adapter.mapping.engine.results import delivery_of
 from adapter.mapping.source import Source
 from adapter.models import Event
 from adapter.operations.diff import changed_fields, facts_of
@@ -50,10 +49,13 @@ def backtest(current: Source | None, edited: Source, events: Iterable[Event]) ->
     Without a ``current`` mapping everything is a change.
     """
     for event in events:
-        delivery, now = delivery_of(event), event.received_at
+        delivery, now = event.request, event.received_at
         old = current.map(delivery, now=now) if current is not None else None
         new = edited.map(delivery, now=now)
-        reasons = [*new.reasons, *(reason for item in new.items for reason in item.because)]
+        reasons = [
+            *new.reasons,
+            *(reason for item in new.items for reason in item.blocking_reasons),
+        ]
         yield Compared(
             event_id=event.id,
             received_at=event.received_at,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.exceptions import NotPossible, Unreadable
 from adapter.mapping.engine import Community
-from adapter.mapping.engine.tour_time import implausible
+from adapter.mapping.engine.tour_time import plausibility_problems
 from adapter.mapping.transforms import TRANSFORMS, Noted
 from adapter.models import Booking, Kind
 from adapter.parsing.datetimes import utc_from_local
@@ -97,7 +97,7 @@ def _time_fault(
     if is_any_hour:
         return None
     zone = ZoneInfo(booking.timezone) if booking.timezone else None
-    unusual = "; ".join(implausible(booking.starts_at, zone, settings.policy, now))
+    unusual = "; ".join(plausibility_problems(booking.starts_at, zone, settings.policy, now))
     return f"{unusual}. If it is right, confirm it (command: --any-hour)" if unusual else None
 
 

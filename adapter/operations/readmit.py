@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from adapter import signatures
 from adapter.exceptions import VerificationError
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Rejection, Rejections, Users
 from adapter.webhooks.receive import Receiver, Verified, verified_from
@@ -36,7 +37,7 @@ def retry(
     """
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
-    with receiver.store.transaction() as tx:
+    with receiver.database.transaction() as tx:
         rejections = Rejections(tx.connection).of_source(source.name)
         if not dry_run:
             Users(tx.connection).record("let_in", by=by, at=receiver.clock(), detail=source.name)
@@ -45,22 +46,24 @@ def retry(
             counts["not_verifiable"] += 1
             continue
         try:
-            verified = _verified(rejection, verifier, receiver.settings)
+            verified = _verified(rejection, source, verifier, receiver.settings)
         except VerificationError as exc:
             refused[exc.reason] += 1
             continue
-        is_repeat = False if dry_run else _accept(receiver, source, rejection, verified)
+        is_repeat = False if dry_run else _accept(receiver, rejection, verified)
         counts["repeated" if is_repeat else "accepted"] += 1
     return Retried(refused=dict(refused), **counts)
 
 
-def _verified(rejection: Rejection, verifier: signatures.Verifier, settings: Settings) -> Verified:
+def _verified(
+    rejection: Rejection, source: Source, verifier: signatures.Verifier, settings: Settings
+) -> Verified:
     """Verify with the current secrets, as of the time at which the request was received.
 
     ``allow_ips`` is not checked again: a request that failed it is never retried, and any other
     passed it.
     """
-    request = signatures.Request(
+    request = WebhookRequest(
         method=rejection.method,
         url=_current_url(rejection.url, settings.public_url),
         headers=rejection.headers,
@@ -68,14 +71,14 @@ def _verified(rejection: Rejection, verifier: signatures.Verifier, settings: Set
     )
     signed_only = dataclasses.replace(verifier, networks=())
     signed_only.verify(request, rejection.received_at.timestamp())
-    return verified_from(verifier, request, rejection.received_at)
+    return verified_from(source, verifier, request, rejection.received_at)
 
 
-def _accept(receiver: Receiver, source: Source, rejection: Rejection, verified: Verified) -> bool:
-    receipt = receiver.receive(source, verified)
-    with receiver.store.transaction() as tx:
+def _accept(receiver: Receiver, rejection: Rejection, verified: Verified) -> bool:
+    receipt = receiver.store(verified)
+    with receiver.database.transaction() as tx:
         Rejections(tx.connection).remove(rejection.id)
-    return receipt.is_repeat
+    return receipt.is_duplicate
 
 
 def _current_url(url: str, public_url: str | None) -> str:

@@ -148,7 +148,7 @@ def test_the_same_lead_again_is_no_second_card(harness: Harness, upstream: Upstr
     harness.pipeline.mapper.map_event(first.event_id)
     settle(harness)
 
-    assert again.is_repeat
+    assert again.is_duplicate
     assert len(upstream.cards()) == 1
 
 

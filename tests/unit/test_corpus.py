@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from adapter.mapping import registry
-from adapter.mapping.engine import Delivery, Item, Mapped, Outcome, WithoutTime
+from adapter.mapping.engine import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source
-from adapter.models import Kind
+from adapter.models import Kind, WebhookRequest
 from adapter.propexo.appointment import request_from
 from adapter.sandbox.validation import prospect_schema
 from adapter.settings import Policy
@@ -122,7 +122,7 @@ def _of_gallery(payload: str, folder: Path) -> Source:
         text = text.replace(said, instead)
     file.parent.mkdir()
     file.write_text(text)
-    found = load_files(FOLDER, [file], Policy(), tries_out=False)
+    found = load_files(FOLDER, [file], Policy(), strict=False)
     assert [str(problem) for problem in found.problems] == []
     return found.sources[file.stem]
 
@@ -155,7 +155,7 @@ def _deliver(name: str, meta: dict[str, Any], without_time: WithoutTime | None =
         compiled = dataclasses.replace(source.compiled, without_time=without_time)
         source = dataclasses.replace(source, compiled=compiled)
     # Some senders say the community in the address only.
-    delivery = Delivery(body=body, content_type=content_type, query="community=corpus")
+    delivery = WebhookRequest.from_body(body, content_type=content_type, query="community=corpus")
     return source.map(delivery, now=now)
 
 
@@ -233,7 +233,7 @@ def test_real_leads_without_a_time_become_guest_cards_that_propexo_takes() -> No
                 request = request_from(item.appointment, {}, item.kind)
                 assert prospect_schema({}).issues(request) == [], name
             elif item.kind is Kind.PROSPECT:
-                held[name] = {reason.field for reason in item.because}
+                held[name] = {reason.field for reason in item.blocking_reasons}
     assert len(set(made)) > 15, "most of those that are only leads"
     assert all(fields <= {"email_1", "event"} for fields in held.values()), held
 
@@ -258,7 +258,7 @@ def _differences(expect: dict[str, Any], item: Item) -> dict[str, tuple[Any, Any
     ("name", "field", "words"),
     [
         ("typeform-docs-example", "starts_at", "answers.tour_date is not in the payload"),
-        ("dialogflow-es-book-appointment", "email_1", "neither an e-mail address nor a phone"),
+        ("dialogflow-es-book-appointment", "email_1", "neither an email address nor a phone"),
         ("jotform-date-time-parts", "starts_at", "is at 00:42 in America/Chicago"),
         ("vapi-tool-calls-arguments-string", "name", "name"),
         ("facebook-leadgen-sample", "event", "needs_enrichment"),

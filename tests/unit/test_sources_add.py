@@ -157,7 +157,7 @@ def test_every_sender_of_the_gallery_can_be_added(sender: str, folder: Path) -> 
 
 REFUSED = [
     (["add"], 2, "Missing argument 'SENDER'"),
-    (["add", "typefrom"], 1, "holds no mapping typefrom.yaml; there is"),
+    (["add", "typefrom"], 1, "has no mapping typefrom.yaml; use one of"),
     (["add", "typeform", "--as", "Tours"], 2, "a to z"),
     (["add", "typeform", "--as", "communities"], 2, "a to z"),
 ]
