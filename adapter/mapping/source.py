@@ -94,7 +94,7 @@ class Source:
         return Scope(
             payload=payload,
             headers=headers or {},
-            query=forms.query_values(query),
+            query=forms.parse_query(query),
             blanks=self.blanks,
         )
 

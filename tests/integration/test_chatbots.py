@@ -73,7 +73,7 @@ def test_a_name_that_would_like_to_be_markup_leaves_the_shape_whole(name: str) -
     found = webhook_outcome_from(5, EventState.MAPPED, [one])
 
     assert is_understood(
-        name, Respond.from_section(source.respond | nasty).reply(found, asked).body
+        name, Respond.from_section({**source.respond, **nasty}).reply(found, asked).body
     )
 
 

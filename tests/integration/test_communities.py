@@ -336,14 +336,14 @@ def listing(**answers: Page) -> Directory:
 
 
 def test_records_of_other_shapes_are_read_as_far_as_they_go() -> None:
-    integrations = [
+    integrations: list[Mapping[str, Any]] = [
         {"id": "int_1"},
         {"id": "int_2", "vendor": "FUNNEL", "name": "x"},
         {"id": None},
         {"id": 7},
         {"id": "int_3", "vendor": "KNOCK", "name": ["no text"]},
     ]
-    places = [
+    places: list[Mapping[str, Any]] = [
         {"id": "com_1", "integration_id": "int_1", "name": None},
         {"id": "com_2", "integration_id": "int_9", "name": "of somebody else"},
         {"name": "nameless"},

@@ -102,7 +102,7 @@ def open_console(harness: Harness) -> Iterator[Opener]:
             for name in names
             for known in [user(name, "read" if name == "rob" else "operate")]
         }
-        given = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
+        given: dict[str, Any] = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
         settings = Settings(database_url=harness.pipeline.store.url, users=users, **given)
         app = create_app(settings, harness.clock, loaded(settings.mappings_dir))
         app.testing = False

@@ -23,7 +23,7 @@ from tests.sandbox_client import Upstream
 
 EMAIL = "dana.okafor@example.com"
 PHONE = "+13035550142"
-DANA = {"name": "Dana Okafor", "email": EMAIL, "phone": "(303) 555-0142"}
+DANA: dict[str, Any] = {"name": "Dana Okafor", "email": EMAIL, "phone": "(303) 555-0142"}
 #: What says who it was, in any of its spellings.
 TRACES = ("okafor", "dana.okafor", "5550142", "555-0142", "covered parking")
 

@@ -225,7 +225,7 @@ def test_the_same_digest_is_stored_once_and_counted(opened: Database) -> None:
     assert insert_event(opened, source="leasebot") is not None
 
     with opened.transaction() as tx:
-        facts = {"source": "rentfeed", "digest": b"one", "now": NOW}
+        facts: dict[str, Any] = {"source": "rentfeed", "digest": b"one", "now": NOW}
         assert tx.record_duplicate(**facts, content=b"content of one") == (first, True)
         assert tx.record_duplicate(**facts, content=b"other") == (first, False)
     with opened.transaction() as tx:

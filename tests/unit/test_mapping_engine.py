@@ -678,7 +678,7 @@ SAMPLES = {
 SCALARS = [None, True, False, 0, -1, 2**65, 1e308, float("inf"), float("nan")]
 TEXTS = ["", " ", "\x00", "\ud800", "x" * 5000, "{", "1e400", "../..", "٣"]
 TIMES = ["9999-12-31T23:59:59", "0001-01-01T00:00:00", "2026-03-08 2:30 AM", "2026-03-14"]
-SHAPES = [[], {}, [[]], [None], [{}], {"": ""}, ["a", "b"], [["a"]], {"a": {"b": 1}}]
+SHAPES: list[Any] = [[], {}, [[]], [None], [{}], {"": ""}, ["a", "b"], [["a"]], {"a": {"b": 1}}]
 NASTY = st.sampled_from([*SCALARS, *TEXTS, *TIMES, *SHAPES])
 VALUES = st.recursive(
     NASTY | st.text(max_size=20) | st.integers() | st.floats(),
@@ -880,6 +880,7 @@ def test_unreadable_notes_and_objects_in_templates_leave_the_line_out(tmp_path: 
     fields = {"notes": ["Asked: {questions.*.text}", "Unit: {unit}"]}
     lead = LEAD | {"questions": [{"text": "a"}, {"text": "b"}], "unit": "2B"}
     source = source_of(tmp_path, lead, fields)
+    strange: Any
     for strange in ([{"text": {"x": 1}}], [{}], "x", None, []):
         item = only_item(map_json(source, lead | {"questions": strange}))
         assert item.appointment["notes"] == "Unit: 2B"

@@ -209,5 +209,5 @@ def test_a_gallery_beside_the_mappings_comes_first(folder: Path) -> None:
 def test_a_missing_gallery_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "__file__", str(folder.parent / "site/adapter/__init__.py"))
 
-    with pytest.raises(AdapterError, match="looked for"):
+    with pytest.raises(AdapterError, match="there is no gallery at"):
         run("gallery")

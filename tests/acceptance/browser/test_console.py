@@ -1,6 +1,7 @@
 """The console in a real Chromium, over a running adapter."""
 
 import re
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -189,7 +190,9 @@ def grave_faults(reader: Reader) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_a_phone_and_can_be_used_by_everybody(ana: Reader, scheme: str) -> None:
+def test_every_page_fits_a_phone_and_can_be_used_by_everybody(
+    ana: Reader, scheme: Literal["light", "dark"]
+) -> None:
     held = held_for_its_time(ana.site, 60 if scheme == "light" else 61)
     booked = ana.site.send("rentfeed", lead(62))
     ana.site.settled(booked)
@@ -197,7 +200,7 @@ def test_every_page_fits_a_phone_and_can_be_used_by_everybody(ana: Reader, schem
     context = ana.page.context.browser.new_context(  # type: ignore[union-attr]
         viewport={"width": 390, "height": 844},
         color_scheme=scheme,
-        bypass_csp=True,  # type: ignore[arg-type]
+        bypass_csp=True,
     )
     phone = Reader(context.new_page(), ana.site, [])
     phone.go("/sign-in")
