@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from adapter.server.supervisor import free_port
+from adapter.server.ports import free_port
 from bench import BenchError, servers
 from bench.servers import Target
 

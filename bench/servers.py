@@ -17,7 +17,8 @@ import psutil
 import psycopg
 
 from adapter import store
-from adapter.server.supervisor import free_port, web_command
+from adapter.server.ports import free_port
+from adapter.server.web_process import web_command
 from adapter.settings import settings_from
 from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer

@@ -18,7 +18,7 @@ import psycopg
 from adapter import signatures
 from adapter.mapping import registry
 from adapter.mapping.source import Source
-from adapter.server.supervisor import free_port
+from adapter.server.ports import free_port
 from adapter.settings import Policy
 from adapter.webhooks import signed_client
 from bench import BenchError, leads, servers

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from adapter.server.supervisor import free_port
+from adapter.server.ports import free_port
 from adapter.store.embedded import EmbeddedServer
 from bench import BenchError, servers
 from bench.growth import memory_mb

@@ -1,4 +1,4 @@
-"""New mappings under processes that run, as real processes: taken up whole, or not at all."""
+"""Mappings reloaded in running processes: the whole set, or nothing."""
 
 import contextlib
 import dataclasses
@@ -120,23 +120,23 @@ def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(house: H
     wait_until(house.is_ready, "adapter run is ready", 60)
 
     house.greet("Good morning")
-    house.waits_for("the changed mappings are taken up")
+    house.waits_for("reloaded the changed mappings")
     house.waits_for("mappings_reloaded", times=2)
     assert house.notes_of(1).startswith("Good morning\n")
 
     house.change("email_1: contact.email", "e_mail: contact.email")
-    house.waits_for("the changed mappings are not taken up; the old ones stay:")
+    house.waits_for("the changed mappings are invalid; the old ones stay active:")
     house.waits_for("unknown field 'e_mail'; did you mean 'email_1'?")
     assert house.notes_of(2).startswith("Good morning\n"), "the last right mapping serves"
 
     house.greet("Good evening")
-    house.waits_for("the changed mappings are taken up", times=2)
+    house.waits_for("reloaded the changed mappings", times=2)
     house.waits_for("mappings_reloaded", times=4)
     assert house.notes_of(3).startswith("Good evening\n")
 
     run.send_signal(signal.SIGHUP)
-    house.waits_for("the changed mappings are taken up", times=3)
-    assert "ended with" not in house.said.read_text(), "no part had to be started again"
+    house.waits_for("reloaded the changed mappings", times=3)
+    assert "restarting it" not in house.said.read_text(), "no process was restarted"
 
 
 def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: House) -> None:

@@ -14,7 +14,7 @@ import requests
 
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
-from adapter.server.supervisor import ChildProcess
+from adapter.server.child_process import ChildProcess
 from adapter.settings import Policy
 from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
