@@ -36,10 +36,8 @@ test: .venv/ready ## run the unit and integration tests, and the demo from end t
 acceptance: .venv/ready ## run the tests that start real processes, stop servers, drive a browser
 	@$(PYTEST) tests/acceptance
 
-coverage: .venv/ready ## run all tests, measure which branches they reach and name the ten slowest
-	@$(MAKE) --no-print-directory test PYTEST_OPTIONS="--cov --cov-report= --durations=10"
-	@$(MAKE) --no-print-directory acceptance PYTEST_OPTIONS="--cov --cov-append --cov-report= --durations=10"
-	@$(BIN)/coverage report
+coverage: .venv/ready ## run `make test`, measure which branches it reaches and name its ten slowest tests
+	@$(MAKE) --no-print-directory test PYTEST_OPTIONS="-q --cov --cov-report=term --durations=10"
 
 ROUNDS ?= 3
 SEED ?= 1

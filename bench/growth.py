@@ -56,7 +56,7 @@ FILL = (
     WHERE event_id <= 100""",
     """UPDATE bookings SET state = 'submitted', due_at = now() + interval '1 hour'
     WHERE event_id BETWEEN 101 AND 200""",
-    "INSERT INTO turns (source) VALUES ('rentfeed')",
+    "INSERT INTO source_turns (source) VALUES ('rentfeed')",
     "SELECT setval('lead_ids', 2 * %(count)s + 1000)",
 )
 TABLES = ("events", "claims", "history", "bookings")

@@ -1,5 +1,6 @@
 """Section ``latency``: webhook to POST, a soon tour behind a backlog, acknowledging beside one."""
 
+import functools
 import statistics
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +22,7 @@ WITH event AS (
     INSERT INTO events (source, state, received_at, content_type, headers, query, body)
     SELECT 'website', 'mapped', now(), '', '{}', '', '' FROM generate_series(1, %(count)s)
     RETURNING id
-), turn AS (INSERT INTO turns (source) VALUES ('website') ON CONFLICT DO NOTHING)
+), turn AS (INSERT INTO source_turns (source) VALUES ('website') ON CONFLICT DO NOTHING)
 INSERT INTO bookings (
     event_id, item, source, state, community, timezone, starts_at, appointment, due_at,
     created_at, updated_at, asked_at)
@@ -35,7 +36,7 @@ SELECT id, 0, 'website', 'pending', 'maple-court', 'America/Denver', now() + int
 FROM event
 """
 #: Without it a worker would come upon them when it looks for what was forgotten.
-WAKE = b"SELECT put_task('send', %(lane)s, 5, 'send:' || %(lane)s::text, NULL)"
+WAKE = b"SELECT enqueue_task('send', %(lane)s, 5, 'send:' || %(lane)s::text, NULL)"
 
 
 def put_backlog(url: str, count: int) -> None:
@@ -101,6 +102,10 @@ def _behind(stage: Stage, effort: Effort) -> Iterator[Row]:
     )
 
 
+def _is_posted(mail: Mail, email: str) -> bool:
+    return email in mail.until_posted_ms()
+
+
 def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
     """Milliseconds to the POST of each."""
     taken = []
@@ -108,7 +113,7 @@ def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
         name = f"{prefix}-{number}"
         mail.send(name, in_days=SOON_DAYS)
         email = f"{name}@example.com"
-        wait_until(lambda email=email: email in mail.until_posted_ms(), "a soon tour is posted")
+        wait_until(functools.partial(_is_posted, mail, email), "a soon tour is posted")
         taken.append(mail.until_posted_ms()[email])
     return taken
 
@@ -124,7 +129,7 @@ def _beside_a_backlog(effort: Effort) -> Iterator[Row]:
     ):
         put_backlog(urls["waiting"], effort.backlog)
         with psycopg.connect(urls["waiting"]) as connection:
-            connection.execute(b"SELECT put_task('map_event', id, 10, NULL, NULL) FROM events")
+            connection.execute(b"SELECT enqueue_task('map_event', id, 10, NULL, NULL) FROM events")
         seen = Bench(targets, secret, folder).rounds(connections, effort)
     yield Row(
         section="latency",

@@ -15,9 +15,9 @@ from typing import Any
 
 import psycopg
 
-from adapter import signatures
 from adapter.mapping import registry
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.server.ports import free_port
 from adapter.settings import Policy
 from adapter.webhooks import signed_client
@@ -123,7 +123,7 @@ class Stage:
                 " SELECT 'rentfeed', now(), 'application/json', '{}', '',"
                 "  convert_to(replace(%(body)s, 'NAME', %(prefix)s || '-' || n), 'UTF8')"
                 " FROM generate_series(1, %(count)s) n RETURNING id)"
-                " SELECT put_task('map_event', id, 10, NULL, NULL) FROM event",
+                " SELECT enqueue_task('map_event', id, 10, NULL, NULL) FROM event",
                 {"body": self.lead("NAME").decode(), "prefix": prefix, "count": count},
             )
 
@@ -155,7 +155,7 @@ class Mail:
 
     def send(self, name: str, *, in_days: int = 9) -> None:
         """Sends one person's webhook. Raises BenchError unless it is taken as new."""
-        request: signatures.Request = signed_client.signed(
+        request: WebhookRequest = signed_client.signed(
             self._stage.source,
             self._stage.secret,
             body=self._stage.lead(name, in_days=in_days),

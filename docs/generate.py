@@ -21,7 +21,7 @@ from adapter.settings import NEUTRAL_WORDS, SETTINGS, Policy
 
 
 def fields_table() -> str:
-    """What may stand under ``appointment:``."""
+    """Return the table of the fields of ``appointment:``."""
     rows = ["| field | is read as | takes |", "|---|---|---|"]
     rows += [
         f"| `{target.name}` | {_reading(target)} | {_takes(target)} |"
@@ -36,7 +36,7 @@ def _reading(target: Target) -> str:
     return f"`{target.transform}`"
 
 
-#: What a field takes, where the words of its transform do not say it.
+#: Notes on fields whose values are not a fixed list of words.
 TAKES: Final[Mapping[str, str]] = {
     "name": "fills first_name and last_name; **required**, or last_name",
     "starts_at": "fills appointment_date and appointment_time in UTC; **required**",
@@ -58,14 +58,14 @@ def _takes(target: Target) -> str:
 
 
 def sentences_table() -> str:
-    """What ``{say}`` stands for."""
+    """Return the table of the sentences behind ``{say}``."""
     rows = ["| outcome | sentence |", "|---|---|"]
     rows += [f"| `{outcome}` | {sentence} |" for outcome, sentence in respond.SENTENCES.items()]
     return "\n".join(rows)
 
 
 def schema_text() -> str:
-    """The JSON Schema as it is committed."""
+    """Return the JSON Schema as it is committed."""
     return json.dumps(json_schema.mapping_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -73,11 +73,12 @@ ROOT = Path(__file__).parent.parent
 GALLERY = ROOT / "mappings" / "gallery"
 README = ROOT / "README.md"
 
-SOURCES = ROOT / "docs" / "sources.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
 MAPPING = ROOT / "docs" / "mapping.md"
-PAGES = (README, SOURCES, MAPPING)
+SOURCES = ROOT / "docs" / "sources.md"
+PAGES = (README, CONFIGURATION, MAPPING, SOURCES)
 
-#: The sample's tour is of March 2026.
+#: A time before the sample's tour of March 2026.
 NOW = "2026-03-02T18:00:00Z"
 
 
@@ -96,30 +97,30 @@ def _default(value: object) -> str:
 
 
 def mapping_block(name: str) -> str:
-    """A bundled mapping, without the editor's line and without its tests."""
+    """Return a bundled mapping without its tests and the comment for editors."""
     text = (ROOT / "mappings" / f"{name}.yaml").read_text()
     lines = text.partition("\ntests:")[0].splitlines()
     return "```yaml\n" + "\n".join(lines[1:]).strip() + "\n```"
 
 
 def sample_block(file: str) -> str:
-    """A sample payload."""
+    """Return a sample payload."""
     return "```json\n" + (ROOT / "mappings" / "samples" / file).read_text().strip() + "\n```"
 
 
 def map_block(arguments: str) -> str:
-    """What `adapter map` prints for a sample."""
+    """Return the output of `adapter map` for a sample."""
     name, file = arguments.split()
     sample = str(ROOT / "mappings" / "samples" / file)
     folder = str(ROOT / "mappings")
-    ended = CliRunner().invoke(commands, ["map", name, sample, "--mappings", folder, "--now", NOW])
-    assert ended.exit_code == 0, ended.output
+    result = CliRunner().invoke(commands, ["map", name, sample, "--mappings", folder, "--now", NOW])
+    assert result.exit_code == 0, result.output
     command = f"$ adapter map {name} mappings/samples/{file} --now {NOW}"
-    return f"```console\n{command}\n{ended.output.strip()}\n```"
+    return f"```console\n{command}\n{result.output.strip()}\n```"
 
 
 def gallery_table() -> str:
-    """Every sender of the gallery in one row."""
+    """Return the table of the gallery's senders."""
     head = [
         "sender",
         "family",
@@ -152,8 +153,10 @@ def _cell(text: str) -> str:
 
 
 def gallery_senders() -> str:
-    """What a person must know of each sender, a section each."""
-    return "\n\n".join(map(_sender, sorted(entries(GALLERY, Policy()), key=lambda one: one.name)))
+    """Return one section per sender: setup, signature, retries, limits."""
+    return "\n\n".join(
+        map(_sender, sorted(entries(GALLERY, Policy()), key=lambda entry: entry.name))
+    )
 
 
 def _sender(entry: Entry) -> str:
@@ -165,10 +168,10 @@ def _sender(entry: Entry) -> str:
             "",
             f"{entry.description} Mapping: [{file}](../mappings/gallery/{file}).",
             "",
-            f"- Switch on: {about['switch_on']}",
+            f"- Setup: {about['switch_on']}",
             f"- Signature: {about['signs']}",
-            f"- Tries again: {about['retries']}",
-            f"- Cannot: {about['cannot']}",
+            f"- Retries: {about['retries']}",
+            f"- Limits: {about['cannot']}",
         ]
     )
 
@@ -192,11 +195,11 @@ BLOCKS: dict[str, Callable[[str], str]] = {
 
 
 def regenerated(text: str) -> str:
-    """The page with every block between ``<!-- name: arguments -->`` and ``<!-- end -->`` anew."""
+    """Return the page with each block ``<!-- name: arguments --> … <!-- end -->`` regenerated."""
 
-    def block(found: re.Match[str]) -> str:
-        made = BLOCKS[found["name"]](found["arguments"] or "")
-        return f"{found['head']}\n{made}\n<!-- end -->"
+    def block(match: re.Match[str]) -> str:
+        content = BLOCKS[match["name"]](match["arguments"] or "")
+        return f"{match['head']}\n{content}\n<!-- end -->"
 
     pattern = r"(?P<head><!-- (?P<name>\w+)(?:: (?P<arguments>[^>]*?))? -->)\n.*?<!-- end -->"
     return re.sub(pattern, block, text, flags=re.DOTALL)

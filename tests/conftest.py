@@ -17,7 +17,7 @@ from adapter import store
 from adapter.store import child_processes, embedded
 from adapter.store.embedded import EmbeddedServer
 from tests.databases import created, delete_rows, run_sql, set_durable, url_of
-from tests.harness import START, House
+from tests.harness import START, Harness
 from tests.installed import server_for_tests
 from tests.sandbox_client import Upstream, served_sandbox
 
@@ -144,6 +144,6 @@ def upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture
-def house(opened: store.Database, upstream: Upstream) -> House:
+def harness(opened: store.Database, upstream: Upstream) -> Harness:
     """A pipeline over that store and that sandbox."""
-    return House(opened, upstream)
+    return Harness(opened, upstream)

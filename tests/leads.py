@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.harness import House, tour
+from tests.harness import Harness, tour
 
 
 def surname(number: int) -> str:
@@ -29,8 +29,8 @@ def same_person(number: int, day: int = 14, time: str = "2:30 PM") -> Any:
     return lead(number, day, time, email="dana@example.com")
 
 
-def look(house: House, booking_id: int) -> None:
-    due_at = house.booking(booking_id).due_at
+def look(harness: Harness, booking_id: int) -> None:
+    due_at = harness.booking(booking_id).due_at
     assert due_at is not None
-    house.clock.at = due_at
-    house.pipeline.follower.reconcile(booking_id)
+    harness.clock.at = due_at
+    harness.pipeline.follower.reconcile(booking_id)

@@ -21,7 +21,7 @@ from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.problems import MappingErrors
 from adapter.models import utc_now
 from adapter.operations.check_communities import problems_of
-from adapter.propexo.directory import Directory, Place, RateLimitedReads
+from adapter.propexo.directory import Directory, ListedCommunity, RateLimitedReads
 from adapter.services import propexo_from
 from adapter.settings import Settings, settings_from
 from adapter.store import Database
@@ -58,7 +58,7 @@ def pull(folder: Path, as_json: bool) -> None:
     Only the attributions are printed of a community that is listed there already. Writes nothing.
     """
     with _directory(settings_from()) as directory:
-        places = list(directory.places())
+        places = list(directory.all_communities())
     known = {one.community_id: key for key, one in _known(folder).items()}
     if as_json:
         print_json({"communities": [place_as_dict(place, known) for place in places]})
@@ -164,7 +164,7 @@ def _attribution(value: str | Mapping[str, str] | None) -> str | None:
     return value
 
 
-def place_as_dict(place: Place, known: Mapping[str, str]) -> dict[str, Any]:
+def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str, Any]:
     """Return a community of Propexo's list as plain data.
 
     ``known`` gives the key in communities.yaml by community id.
@@ -178,13 +178,13 @@ def place_as_dict(place: Place, known: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def stubs_text(places: Iterable[Place], known: Mapping[str, str]) -> str:
+def stubs_text(places: Iterable[ListedCommunity], known: Mapping[str, str]) -> str:
     """Return entries for communities.yaml; of listed communities, only the attributions."""
     taken = set(known.values())
     return "\n\n".join("\n".join(_stub_lines(place, known, taken)) for place in places)
 
 
-def _stub_lines(place: Place, known: Mapping[str, str], taken: set[str]) -> Iterator[str]:
+def _stub_lines(place: ListedCommunity, known: Mapping[str, str], taken: set[str]) -> Iterator[str]:
     attributions = [
         f"# SOURCE: {_scalar(one)}   # {name}" for one, name in place.attributions.items()
     ]
@@ -207,7 +207,7 @@ def _scalar(text: str) -> str:
     return text_from_data([text]).removeprefix("- ").strip()
 
 
-def _key(place: Place, taken: set[str]) -> str:
+def _key(place: ListedCommunity, taken: set[str]) -> str:
     """Return a unique key for communities.yaml, made from the name."""
     plain = re.sub(r"[^a-z0-9]+", "-", (place.name or place.community_id).lower()).strip("-")
     base = key = plain or "community"

@@ -199,5 +199,5 @@ def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
         data = [dataclasses.asdict(act) | {"at": serializers.utc(act.at)} for act in acts]
         print_json({"acts": data})
         return
-    rows = ((serializers.utc(act.at), act.by, act.act, act.lead_id, act.detail) for act in acts)
+    rows = ((serializers.utc(act.at), act.by, act.action, act.lead_id, act.detail) for act in acts)
     click.echo(formatting.table(("at", "user", "action", "lead", "detail"), rows))

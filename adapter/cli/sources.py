@@ -1,4 +1,4 @@
-"""``sources``: each lead source, how it proves itself, and what it has sent."""
+"""``sources``: each lead source, how its requests are verified, and what it has sent."""
 
 import json
 from typing import Any
@@ -22,45 +22,44 @@ from adapter.store import Database, Rejections, SourceStats, Traffic
 def sources(context: click.Context, as_json: bool) -> None:
     """List the sources: address, signature, secrets with their last use, events, rejections.
 
-    The oldest secret of a source can be taken out once it is no longer used. Places that no
-    community is known by are told with the number of leads that wait because of them. With a
-    command: take a real sender's mapping out of the gallery.
+    Remove the oldest secret of a source once it is no longer used. Unknown communities are listed
+    with the number of leads that wait because of them.
     """
     if context.invoked_subcommand is not None:
         return
     settings = settings_from()
     with opened_store(settings) as store:
-        found = _described(settings, store)
+        described = _describe_sources(settings, store)
     if as_json:
-        click.echo(json.dumps({"sources": found}, indent=2, ensure_ascii=False))
+        click.echo(json.dumps({"sources": described}, indent=2, ensure_ascii=False))
         return
-    click.echo(report_formatting.sources_text(found))
+    click.echo(report_formatting.sources_text(described))
 
 
 sources.add_lazy(
     "add",
     "sources_add:add",
-    "Copy a sender's mapping, samples and tests out of the gallery into the mappings.",
+    "Copy a sender's mapping, samples and tests from the gallery into your mappings.",
 )
 sources.add_lazy(
     "gallery",
     "sources_add:gallery",
-    "List the senders of the gallery, whose mappings `adapter sources add` copies.",
+    "List the senders in the gallery, whose mappings `adapter sources add` copies.",
 )
 
 
-def _described(settings: Settings, store: Database) -> list[dict[str, Any]]:
-    known = load(settings.mappings_dir, settings.policy)
+def _describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]]:
+    loaded = load(settings.mappings_dir, settings.policy)
     with store.transaction() as tx:
-        senders = SourceStats(tx.connection)
-        traffic, uses = senders.traffic(), senders.uses()
-        unknown = senders.unknown_communities()
+        stats = SourceStats(tx.connection)
+        traffic, uses = stats.traffic(), stats.uses()
+        unknown = stats.unknown_communities()
         rejections = Rejections(tx.connection).counts()
     none = Traffic(events={}, last_event_at=None)
     return [
         {
             "source": name,
-            "address": address_of(settings, name),
+            "address": source_url(settings, name),
             **_signature(source),
             "secrets": [
                 {"name": secret, "last_used_at": serializers.utc(uses.get((name, secret)))}
@@ -70,17 +69,17 @@ def _described(settings: Settings, store: Database) -> list[dict[str, Any]]:
             "events": dict(traffic.get(name, none).events),
             "rejections": rejections.get(name, 0),
             "unknown_communities": [
-                report_serializers.unknown_community_as_dict(one)
-                for one in unknown
-                if one.source == name
+                report_serializers.unknown_community_as_dict(community)
+                for community in unknown
+                if community.source == name
             ],
         }
-        for name, source in sorted(known.items())
+        for name, source in sorted(loaded.items())
     ]
 
 
-def address_of(settings: Settings, name: str) -> str:
-    """Where a source's webhooks are sent to."""
+def source_url(settings: Settings, name: str) -> str:
+    """Return the URL that a source's webhooks are sent to."""
     start = settings.public_url or f"http://127.0.0.1:{settings.port}"
     return f"{start}/hooks/{name}"
 

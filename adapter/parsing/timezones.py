@@ -1,69 +1,16 @@
-"""Zones by the names that senders use: IANA, Windows, and Rails."""
+"""Time zones by IANA, Windows or Rails name."""
 
 import functools
 import zoneinfo
 from typing import Final
 
+from tzlocal.windows_tz import win_tz
+
 from adapter.exceptions import Unreadable
 from adapter.parsing.text import CAP_NUMBER, clean_text
 
-#: Names of Microsoft Windows for the Americas, Europe and UTC, with the zone that Unicode's
-#: CLDR calls primary (``windowsZones``, territory 001).
-WINDOWS: Final = {
-    "Alaskan Standard Time": "America/Anchorage",
-    "Aleutian Standard Time": "America/Adak",
-    "Argentina Standard Time": "America/Argentina/Buenos_Aires",
-    "Atlantic Standard Time": "America/Halifax",
-    "Azores Standard Time": "Atlantic/Azores",
-    "Bahia Standard Time": "America/Bahia",
-    "Belarus Standard Time": "Europe/Minsk",
-    "Canada Central Standard Time": "America/Regina",
-    "Central America Standard Time": "America/Guatemala",
-    "Central Brazilian Standard Time": "America/Cuiaba",
-    "Central Europe Standard Time": "Europe/Budapest",
-    "Central European Standard Time": "Europe/Warsaw",
-    "Central Standard Time": "America/Chicago",
-    "Central Standard Time (Mexico)": "America/Mexico_City",
-    "Cuba Standard Time": "America/Havana",
-    "E. Europe Standard Time": "Europe/Chisinau",
-    "E. South America Standard Time": "America/Sao_Paulo",
-    "Eastern Standard Time": "America/New_York",
-    "Eastern Standard Time (Mexico)": "America/Cancun",
-    "FLE Standard Time": "Europe/Kyiv",
-    "GMT Standard Time": "Europe/London",
-    "GTB Standard Time": "Europe/Bucharest",
-    "Greenland Standard Time": "America/Nuuk",
-    "Greenwich Standard Time": "Atlantic/Reykjavik",
-    "Haiti Standard Time": "America/Port-au-Prince",
-    "Hawaiian Standard Time": "Pacific/Honolulu",
-    "Kaliningrad Standard Time": "Europe/Kaliningrad",
-    "Magallanes Standard Time": "America/Punta_Arenas",
-    "Montevideo Standard Time": "America/Montevideo",
-    "Mountain Standard Time": "America/Denver",
-    "Mountain Standard Time (Mexico)": "America/Mazatlan",
-    "Newfoundland Standard Time": "America/St_Johns",
-    "Pacific SA Standard Time": "America/Santiago",
-    "Pacific Standard Time": "America/Los_Angeles",
-    "Pacific Standard Time (Mexico)": "America/Tijuana",
-    "Paraguay Standard Time": "America/Asuncion",
-    "Romance Standard Time": "Europe/Paris",
-    "Russian Standard Time": "Europe/Moscow",
-    "SA Eastern Standard Time": "America/Cayenne",
-    "SA Pacific Standard Time": "America/Bogota",
-    "SA Western Standard Time": "America/La_Paz",
-    "Saint Pierre Standard Time": "America/Miquelon",
-    "Tocantins Standard Time": "America/Araguaina",
-    "Turkey Standard Time": "Europe/Istanbul",
-    "Turks And Caicos Standard Time": "America/Grand_Turk",
-    "US Eastern Standard Time": "America/Indiana/Indianapolis",
-    "US Mountain Standard Time": "America/Phoenix",
-    "Venezuela Standard Time": "America/Caracas",
-    "W. Europe Standard Time": "Europe/Berlin",
-    "Yukon Standard Time": "America/Whitehorse",
-}
-
-#: Names of Ruby on Rails (ActiveSupport) for the Americas and Europe, and the four that
-#: schedulers write as "Eastern Time (ET)".
+#: Names from Ruby on Rails (ActiveSupport) for the Americas and Europe, and the four that
+#: schedulers write like "Eastern Time (ET)".
 RAILS: Final = {
     "Alaska": "America/Juneau",
     "Amsterdam": "Europe/Amsterdam",
@@ -136,24 +83,24 @@ RAILS: Final = {
     "Zurich": "Europe/Zurich",
 }
 
-#: IANA has these as zones without summer time; people write them all year round.
+#: IANA zones without daylight saving time, which people write all year round.
 _ABBREVIATIONS: Final = frozenset({"EST", "MST"})
 
 
 def zone_from_name(name: object) -> zoneinfo.ZoneInfo:
-    """The zone of an IANA, Windows or Rails name. Raises :class:`Unreadable` for any other.
+    """Return the zone with this IANA, Windows or Rails name. Raises :class:`Unreadable` for others.
 
-    ``EST`` and ``MST`` are refused: they do not say whether summer time is kept.
+    ``EST`` and ``MST`` are refused: they do not say whether daylight saving time applies.
     """
     text = clean_text(name, CAP_NUMBER)
-    known = WINDOWS.get(text) or RAILS.get(text) or text
-    # Only a listed name reaches ZoneInfo, which opens a file by it.
-    if known in _ABBREVIATIONS or known not in _iana_names():
+    key = text if text in _iana_names() else win_tz.get(text) or RAILS.get(text)
+    # ZoneInfo opens a file by its key: only known keys may reach it.
+    if key is None or key in _ABBREVIATIONS:
         raise Unreadable("not the name of a time zone, such as America/Denver")
-    return zoneinfo.ZoneInfo(known)
+    return zoneinfo.ZoneInfo(key)
 
 
 @functools.cache
 def _iana_names() -> frozenset[str]:
-    # One call reads the whole folder of zones, which takes milliseconds.
+    # Cached because listing the zones reads a whole folder, which takes milliseconds.
     return frozenset(zoneinfo.available_timezones())

@@ -18,8 +18,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from adapter.exceptions import ConfigurationError
-from adapter.mapping.authoring.install import CommunityLink, install_mapping
-from adapter.mapping.gallery import gallery_of
+from adapter.mapping.authoring.install import install_mapping
+from adapter.mapping.communities_yaml import FILE
+from adapter.mapping.gallery import gallery_folder
+from adapter.mapping.loader.yaml_document import document_from_file, text_from_data
 from adapter.mapping.registry import load, load_one
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Event
@@ -125,14 +127,18 @@ def environment(folder: Path) -> dict[str, str]:
 
 def _mappings_in(folder: Path, base: Settings) -> Path:
     """Copy the mappings and add a chatbot from the gallery."""
-    mappings, gallery = folder / "mappings", gallery_of(base.mappings_dir)
+    mappings, gallery = folder / "mappings", gallery_folder(base.mappings_dir)
     shutil.copytree(base.mappings_dir, mappings, ignore=shutil.ignore_patterns(gallery.name))
-    served = CommunityLink(
-        key="maple-court", known_as=["maple-court"], attribution_id="att_chatbot_demo", ids={}
-    )
-    chosen = load_one(gallery, GALLERY_CHATBOT, base.policy)
-    install_mapping(chosen, CHATBOT, mappings, [served], None, base.policy)
+    install_mapping(load_one(gallery, GALLERY_CHATBOT, base.policy), mappings / f"{CHATBOT}.yaml")
+    _add_chatbot_to(mappings / FILE)
     return mappings
+
+
+def _add_chatbot_to(communities: Path) -> None:
+    data = document_from_file(communities)[0].data
+    data["maple-court"]["known_as"][CHATBOT] = ["maple-court"]
+    data["maple-court"]["attributions"][CHATBOT] = "att_chatbot_demo"
+    communities.write_text(text_from_data(data), encoding="utf-8")
 
 
 def run(echo: Echo) -> Result:

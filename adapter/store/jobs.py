@@ -11,7 +11,7 @@ class Task(enum.StrEnum):
     """What a worker does with a row."""
 
     #: Map a received event.
-    MAP_EVENT = "map_event"
+    MAP = "map_event"
     #: Send what is due, most urgent first. Its row is no row but a lane: one runs at a time.
     SEND = "send"
     #: Start the lanes when a booking that was put off is due.
@@ -19,7 +19,7 @@ class Task(enum.StrEnum):
     #: Ask what became of a submitted booking.
     FOLLOW_UP = "follow_up"
     #: Look in Propexo's lists for a booking whose outcome is unknown.
-    LOOK_FOR = "look_for"
+    RECONCILE = "reconcile"
 
 
 #: Bookings that are on the wire at a time, of all workers together: enough for Propexo's slowest
@@ -30,17 +30,17 @@ SEND_SLOTS = 6
 TASK_OF = {
     BookingState.PENDING: Task.WAKE,
     BookingState.SUBMITTED: Task.FOLLOW_UP,
-    BookingState.UNKNOWN: Task.LOOK_FOR,
+    BookingState.UNKNOWN: Task.RECONCILE,
 }
 
 #: Tasks that go first when many wait: what has come in is mapped before more is sent.
-PRIORITIES = {Task.MAP_EVENT: 10, Task.SEND: 5}
+PRIORITIES = {Task.MAP: 10, Task.SEND: 5}
 
 
 class Tasks(Statements):
     """Puts tasks, over one connection and within its transaction.
 
-    How Procrastinate keeps them is known to ``migrations/0007_tasks.sql`` and ``insert_events``.
+    How Procrastinate keeps them is known to ``sql/schema.sql`` and ``insert_events``.
     """
 
     def put_task(self, task: Task, row_id: int, at: dt.datetime | None = None) -> None:
@@ -49,7 +49,7 @@ class Tasks(Statements):
         A row has at most one waiting task of a kind; putting another changes nothing.
         """
         self._one(
-            "put_task",
+            "enqueue_task",
             task=task,
             row_id=row_id,
             priority=PRIORITIES.get(task, 0),
@@ -59,4 +59,4 @@ class Tasks(Statements):
 
     def wake_workers(self) -> None:
         """Lets the workers look for tasks now; they look by themselves twice a second."""
-        self._one("wake_workers")
+        self._one("notify_workers")

@@ -1,8 +1,7 @@
-"""Numbered SQL migrations, run once each, in order, under an advisory lock, forward only.
+"""Run numbered SQL migrations once each, in order, under an advisory lock, forward only.
 
-Procrastinate's schema is one of the steps: on an empty database its whole schema is applied and
-its migration files are noted as done; a newer Procrastinate brings further files, and each runs
-once.
+Procrastinate's migrations come first. On an empty database its whole schema is applied and its
+migration files are recorded as done; a newer Procrastinate adds files, and each runs once.
 """
 
 import time
@@ -14,17 +13,20 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.rows import scalar_row
 
-from adapter.exceptions import StoreUnavailable
+from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.store.connection import check_version
 
-#: Two processes that migrate at once take turns by this number; it has no meaning of its own.
+#: The key of the advisory lock that lets one process at a time migrate; any number would do.
 LOCK = 7_206_114_935
 
-#: A step waits so long for one table; then it lets all go and comes back after a pause.
+#: A migration waits this long for one table; then it releases all and retries after a pause.
 LOCK_SECONDS = 3
 PAUSES = (0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0)
-#: The tables that senders and workers write to, in the order in which they lock them.
+#: The tables that web and worker processes write to, in the order in which they lock them.
 TABLES = ("claims", "events", "bookings", "attempts", "history")
+
+#: The migration that every database of a released version has.
+FIRST = "0001_initial.sql"
 
 LEDGER = """
 CREATE TABLE IF NOT EXISTS migrations (
@@ -35,17 +37,17 @@ CREATE TABLE IF NOT EXISTS migrations (
 
 
 class Migration(NamedTuple):
-    """One step, run in one transaction: its names in the ledger, and the SQL it runs."""
+    """SQL to run in one transaction, and the names to record for it."""
 
     names: tuple[str, ...]
     sql: str
 
 
 def migrate(url: str) -> list[str]:
-    """Brings the database at ``url`` up to date; returns the names of the steps that ran.
+    """Bring the database at ``url`` up to date; return the names of the migrations that ran.
 
-    Raises :class:`StoreUnavailable` where there is no database, with the server's own reason, and
-    ConfigurationError where it is older than the oldest that is supported.
+    Raise :class:`StoreUnavailable` with the server's reason where it cannot be reached, and
+    ConfigurationError where the server or the database is too old.
     """
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
@@ -60,30 +62,43 @@ def migrate(url: str) -> list[str]:
 
 
 def pending(connection: psycopg.Connection[Any]) -> list[str]:
-    """Names of the steps that this database still lacks."""
+    """Return the names of the migrations that this database lacks."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         exists = cursor.execute("SELECT to_regclass('migrations') IS NOT NULL").fetchone()
     done = _done(connection) if exists else set()
-    return [name for step in _steps(done) for name in step.names]
+    return [name for migration in _missing(done) for name in migration.names]
 
 
 def reason_of(exc: psycopg.Error) -> str:
-    """The driver's reason in one line, without the address it tried."""
+    """Return the driver's reason in one line, without the address it tried."""
     first = (str(exc).strip().splitlines() or ["no reason given"])[0]
     return first.rpartition("failed: ")[2]
 
 
 def _apply(connection: psycopg.Connection[Any]) -> Iterator[str]:
-    for step in _steps(_done(connection)):
-        _run(connection, step)
-        yield from step.names
+    done = _done(connection)
+    _check_released(done)
+    for migration in _missing(done):
+        _run(connection, migration)
+        yield from migration.names
 
 
-def _run(connection: psycopg.Connection[Any], step: Migration) -> None:
-    """One step, beside senders and workers that go on: it waits its turn, and tries again.
+def _check_released(done: set[str]) -> None:
+    """Raise ConfigurationError for a database made before the first release."""
+    own = {name for name in done if not name.startswith("procrastinate/")}
+    if own and FIRST not in own:
+        raise ConfigurationError(
+            f"the database was made by a version before 0.2 (it has {min(own)}, not {FIRST}) and "
+            "cannot be upgraded: let DATABASE_URL name an empty database, or delete the folder "
+            "postgres in ADAPTER_DATA_DIR"
+        )
 
-    It locks the tables in the order in which the program does, and never waits long with a lock in
-    hand. Raises :class:`StoreUnavailable` where it never gets them all.
+
+def _run(connection: psycopg.Connection[Any], migration: Migration) -> None:
+    """Run one migration while web and worker processes go on; retry until it gets its locks.
+
+    It locks the tables in the order in which the program does, and never waits long while it holds
+    a lock. Raise :class:`StoreUnavailable` where it never gets them all.
     """
     for pause in (*PAUSES, None):
         try:
@@ -91,23 +106,25 @@ def _run(connection: psycopg.Connection[Any], step: Migration) -> None:
                 connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'".encode())
                 for table in _tables(connection):
                     connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
-                connection.execute(step.sql.encode())
-                for name in step.names:
+                connection.execute(migration.sql.encode())
+                for name in migration.names:
                     connection.execute("INSERT INTO migrations (name) VALUES (%s)", [name])
         except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable) as exc:
             if pause is None:
-                text = f"cannot migrate {step.names[0]}: others hold its tables; try again"
+                text = f"cannot run {migration.names[0]}: its tables are locked; try again"
                 raise StoreUnavailable(text) from exc
-            time.sleep(pause)  # with no lock in hand, so that those who wait for us can end
+            time.sleep(pause)  # without a lock, so that the others can finish
         else:
             return
 
 
 def _tables(connection: psycopg.Connection[Any]) -> list[str]:
-    """Those of our tables that are there, in the order in which the program locks them."""
+    """Return those of :data:`TABLES` that exist, in their order."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        there = set(cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
-    return [table for table in TABLES if table in there]
+        existing = set(
+            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        )
+    return [table for table in TABLES if table in existing]
 
 
 def _done(connection: psycopg.Connection[Any]) -> set[str]:
@@ -115,18 +132,18 @@ def _done(connection: psycopg.Connection[Any]) -> set[str]:
         return set(cursor.execute("SELECT name FROM migrations"))
 
 
-def _steps(done: set[str]) -> Iterator[Migration]:
-    """The steps that are not done, in their order."""
-    yield from _queue_steps(done)
-    own = resources.files("adapter.store") / "migrations"
+def _missing(done: set[str]) -> Iterator[Migration]:
+    """Yield the migrations that are not done, in order."""
+    yield from _missing_of_procrastinate(done)
+    own = resources.files("adapter.store") / "sql" / "migrations"
     for file in sorted(own.iterdir(), key=lambda file: file.name):
         if file.name not in done:
             yield Migration((file.name,), file.read_text())
 
 
-def _queue_steps(done: set[str]) -> Iterator[Migration]:
-    """Procrastinate's files; on a database without any of them, its schema stands for them all."""
-    # Imported here: all who open the store import this module, and few of them migrate.
+def _missing_of_procrastinate(done: set[str]) -> Iterator[Migration]:
+    """Yield Procrastinate's missing files; its whole schema where the database has none of them."""
+    # Imported here because every process imports this module, and few of them migrate.
     from procrastinate.schema import SchemaManager
 
     folder = Path(SchemaManager.get_migrations_path())

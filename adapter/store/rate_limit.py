@@ -37,7 +37,7 @@ USED_SHARE = 0.8
 class RateState:
     """What the gate holds, read under its lock."""
 
-    even_at: dt.datetime
+    theoretical_arrival_at: dt.datetime
     paused_until: dt.datetime
     #: Why nothing is sent until somebody mends it; None: all is well.
     stopped_for: str | None
@@ -69,7 +69,7 @@ def next_call(
     earliest = max(now, min(rate_state.paused_until, now + LONGEST_PAUSE))
     is_starved = is_read and rate_state.reads < limit * LEAST_READ_SHARE
     if not is_starved:
-        earliest = max(earliest, min(rate_state.even_at, now + WINDOW) - burst)
+        earliest = max(earliest, min(rate_state.theoretical_arrival_at, now + WINDOW) - burst)
     if rate_state.calls >= limit and rate_state.oldest_at is not None:
         earliest = max(earliest, min(rate_state.oldest_at, now) + WINDOW + CLOCK_LAG)
     if is_read and rate_state.is_awaited and rate_state.reads >= max(limit * READ_SHARE, 1):
@@ -79,7 +79,9 @@ def next_call(
 
 def even_after(rate_state: RateState, now: dt.datetime, setting: int) -> dt.datetime:
     """When the call after one that goes ``now`` would come if all came evenly."""
-    return max(min(rate_state.even_at, now + WINDOW), now) + WINDOW / limit_of(rate_state, setting)
+    return max(min(rate_state.theoretical_arrival_at, now + WINDOW), now) + WINDOW / limit_of(
+        rate_state, setting
+    )
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime:
@@ -118,9 +120,10 @@ class RateLimiter:
         self, rate_state: RateState, now: dt.datetime, limit: int, *, is_read: bool
     ) -> None:
         """Counts one call that goes now. ``limit``: calls a minute by our own settings."""
-        even_at = even_after(rate_state, now, limit)
+        theoretical_arrival_at = even_after(rate_state, now, limit)
         self._connection.execute(
-            STATEMENTS["take_call"], {"at": now, "is_read": is_read, "even_at": even_at}
+            STATEMENTS["take_call"],
+            {"at": now, "is_read": is_read, "theoretical_arrival_at": theoretical_arrival_at},
         )
 
     def try_read(self, now: dt.datetime, limit: int) -> dt.datetime | None:

@@ -33,7 +33,7 @@ class AuditEntry:
     by: str
     #: A constant word: looked, released, discarded, confirmed, replayed, exported, signed_in,
     #: let_in, backtested, user_added …
-    act: str
+    action: str
     #: The event or booking it was about, or None.
     lead_id: int | None
     detail: str
@@ -78,10 +78,10 @@ class Users(Statements):
         return len(dropped) + len(self._all("delete_old_audit_entries", before=acts, limit=limit))
 
     def record(
-        self, act: str, *, by: str, at: dt.datetime, lead_id: int | None = None, detail: str = ""
+        self, action: str, *, by: str, at: dt.datetime, lead_id: int | None = None, detail: str = ""
     ) -> None:
         """Writes down what somebody did. ``detail`` holds nothing of a payload."""
-        self._run("insert_audit_entry", act=act, by=by, at=at, lead_id=lead_id, detail=detail)
+        self._run("insert_audit_entry", action=action, by=by, at=at, lead_id=lead_id, detail=detail)
 
     def audit_log(
         self,
@@ -90,7 +90,7 @@ class Users(Statements):
         lead_id: int | None = None,
         before: int | None = None,
         limit: int = 100,
-        except_act: str | None = None,
+        except_action: str | None = None,
     ) -> list[AuditEntry]:
         """What people did, newest first; nothing of one kind of act, where that is named."""
         rows = self._all(
@@ -99,6 +99,6 @@ class Users(Statements):
             lead_id=lead_id,
             before=before,
             limit=limit,
-            except_act=except_act,
+            except_action=except_action,
         )
         return [AuditEntry(**row) for row in rows]

@@ -15,8 +15,10 @@ from adapter.exceptions import ConfigurationError
 from adapter.settings import SETTINGS
 from adapter.store.connection import check_version
 from adapter.store.embedded import EmbeddedServer
-from docs.generate import README
 from tests.installed import DEBIAN, VARIABLE, InstalledServer, debian_programs
+from tests.paths import ROOT
+
+DEPLOYING = ROOT / "docs" / "deploy.md"
 
 #: What proves the SQL and the queue: each runs against PostgreSQL through the store.
 FILES = (
@@ -52,7 +54,7 @@ def test_both_starts_ask_for_the_version(
 
 def test_the_documents_name_the_oldest_that_is_tested() -> None:
     (meaning,) = (each.meaning for each in SETTINGS if each.name == "DATABASE_URL")
-    named = re.findall(r"PostgreSQL \(?(\d+) or newer", meaning + README.read_text())
+    named = re.findall(r"PostgreSQL \(?(\d+) or newer", meaning + DEPLOYING.read_text())
 
     assert len(named) == 3
     assert set(named) == {str(store.OLDEST_POSTGRES)}

@@ -25,7 +25,7 @@ from tests.wait import wait_until
 
 
 @dataclasses.dataclass
-class House:
+class Harness:
     """A mappings folder of this test's own, and the processes that read it."""
 
     folder: Path
@@ -84,62 +84,62 @@ class House:
 
 
 @contextlib.contextmanager
-def house_in(folder: Path, **changes: str) -> Iterator[House]:
+def harness_in(folder: Path, **changes: str) -> Iterator[Harness]:
     mappings = folder / "mappings"
     shutil.copytree(MAPPINGS, mappings)
     environ = environment(folder / "data", ADAPTER_MAPPINGS_DIR=str(mappings), **changes)
     said = folder / "said"
     said.touch()
-    house = House(mappings, environ, said)
+    harness = Harness(mappings, environ, said)
     try:
-        yield house
+        yield harness
     finally:
-        for process in house.started:
+        for process in harness.started:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             process.wait(60)
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with house_in(tmp_path) as house:
-        yield house
+def harness(tmp_path: Path) -> Iterator[Harness]:
+    with harness_in(tmp_path) as harness:
+        yield harness
 
 
 @pytest.fixture
-def parts(tmp_path: Path, database: str, upstream: Upstream) -> Iterator[House]:
+def parts(tmp_path: Path, database: str, upstream: Upstream) -> Iterator[Harness]:
     """For parts that run alone, over a database that is there already."""
-    with house_in(
+    with harness_in(
         tmp_path, DATABASE_URL=database, PROPEXO_TOKEN="sandbox", PROPEXO_BASE_URL=upstream.url
-    ) as house:
-        yield house
+    ) as harness:
+        yield harness
 
 
-def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(house: House) -> None:
-    run = house.start("run")
-    wait_until(house.is_ready, "adapter run is ready", 60)
+def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(harness: Harness) -> None:
+    run = harness.start("run")
+    wait_until(harness.is_ready, "adapter run is ready", 60)
 
-    house.greet("Good morning")
-    house.waits_for("reloaded the changed mappings")
-    house.waits_for("mappings_reloaded", times=2)
-    assert house.notes_of(1).startswith("Good morning\n")
+    harness.greet("Good morning")
+    harness.waits_for("reloaded the changed mappings")
+    harness.waits_for("mappings_reloaded", times=2)
+    assert harness.notes_of(1).startswith("Good morning\n")
 
-    house.change("email_1: contact.email", "e_mail: contact.email")
-    house.waits_for("the changed mappings are invalid; the old ones stay active:")
-    house.waits_for("unknown field 'e_mail'; did you mean 'email_1'?")
-    assert house.notes_of(2).startswith("Good morning\n"), "the last right mapping serves"
+    harness.change("email_1: contact.email", "e_mail: contact.email")
+    harness.waits_for("the changed mappings are invalid; the old ones stay active:")
+    harness.waits_for("unknown field 'e_mail'; did you mean 'email_1'?")
+    assert harness.notes_of(2).startswith("Good morning\n"), "the last right mapping serves"
 
-    house.greet("Good evening")
-    house.waits_for("reloaded the changed mappings", times=2)
-    house.waits_for("mappings_reloaded", times=4)
-    assert house.notes_of(3).startswith("Good evening\n")
+    harness.greet("Good evening")
+    harness.waits_for("reloaded the changed mappings", times=2)
+    harness.waits_for("mappings_reloaded", times=4)
+    assert harness.notes_of(3).startswith("Good evening\n")
 
     run.send_signal(signal.SIGHUP)
-    house.waits_for("reloaded the changed mappings", times=3)
-    assert "restarting it" not in house.said.read_text(), "no process was restarted"
+    harness.waits_for("reloaded the changed mappings", times=3)
+    assert "restarting it" not in harness.said.read_text(), "no process was restarted"
 
 
-def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: House) -> None:
+def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: Harness) -> None:
     parts.start("web")
     worker = parts.start("worker")
     wait_until(parts.is_ready, "web is ready", 60)
@@ -157,7 +157,7 @@ def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: House) -> None:
     assert worker.poll() is None
 
 
-def test_a_lone_web_takes_up_new_mappings_on_sighup(parts: House) -> None:
+def test_a_lone_web_takes_up_new_mappings_on_sighup(parts: Harness) -> None:
     web = parts.start("web")
     wait_until(parts.is_ready, "web is ready", 60)
     assert "202" in parts.send(1)
@@ -180,7 +180,7 @@ def test_a_lone_web_takes_up_new_mappings_on_sighup(parts: House) -> None:
     assert web.poll() is None
 
 
-def test_a_new_mapping_without_its_secret_is_refused(parts: House) -> None:
+def test_a_new_mapping_without_its_secret_is_refused(parts: Harness) -> None:
     web = parts.start("web")
     wait_until(parts.is_ready, "web is ready", 60)
 
@@ -191,13 +191,13 @@ def test_a_new_mapping_without_its_secret_is_refused(parts: House) -> None:
     assert "202" in parts.send(1)
 
 
-def test_a_closed_terminal_stops_adapter_run(house: House) -> None:
+def test_a_closed_terminal_stops_adapter_run(harness: Harness) -> None:
     child, terminal = pty.fork()
     if not child:
-        with house.said.open("wb") as said:
+        with harness.said.open("wb") as said:
             os.dup2(said.fileno(), 2)
-            os.execve(ADAPTER[0], [*ADAPTER, "run"], house.environ)
-    wait_until(house.is_ready, "adapter run is ready", 60)
+            os.execve(ADAPTER[0], [*ADAPTER, "run"], harness.environ)
+    wait_until(harness.is_ready, "adapter run is ready", 60)
     family = psutil.Process(child).children(recursive=True)
 
     os.close(terminal)

@@ -15,7 +15,7 @@ from adapter.server.watchdog import DEAD
 from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
 from tests.adapter_process import Running, kept_environ
-from tests.harness import SECRETS, House, tour
+from tests.harness import SECRETS, Harness, tour
 from tests.paths import MAPPINGS
 from tests.sandbox_client import Upstream
 from tests.wait import wait_until
@@ -43,9 +43,10 @@ def test_a_stop_finishes_what_is_in_flight(start: Callable[..., Running], lead: 
 #: A worker in which one part hangs for ever, and that shall notice it soon.
 BROKEN = """
 import sys, threading, time
-from adapter import worker
+from adapter.bookings.map_event import Mapper
 from adapter.cli import main
 from adapter.pipeline import Pipeline
+from adapter.server import worker
 
 worker.RECOVERY_SECONDS = 0.2
 worker.DEAD_SECONDS, worker.GRACE_SECONDS, worker.FORCE_SECONDS = {limits}
@@ -64,11 +65,11 @@ main()
 
 @contextlib.contextmanager
 def broken_worker(
-    house: House, upstream: Upstream, part: str, fault: str, limits: tuple[float, float, float]
+    harness: Harness, upstream: Upstream, part: str, fault: str, limits: tuple[float, float, float]
 ) -> Iterator["subprocess.Popen[str]"]:
     kept = kept_environ()
     given = {
-        "DATABASE_URL": house.pipeline.store.url,
+        "DATABASE_URL": harness.pipeline.store.url,
         "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
         "PROPEXO_TOKEN": "sandbox",
         "PROPEXO_BASE_URL": upstream.url,
@@ -93,15 +94,15 @@ def broken_worker(
     [
         ("Pipeline.recover", "hang", "recovery"),
         ("worker.release_stalled", "block", "recovery"),
-        ("Pipeline.map_event", "hang", "tasks"),
+        ("Mapper.map_event", "hang", "tasks"),
     ],
 )
 def test_a_worker_whose_threads_are_dead_says_so_and_ends(
-    house: House, upstream: Upstream, part: str, fault: str, dead: str
+    harness: Harness, upstream: Upstream, part: str, fault: str, dead: str
 ) -> None:
     for number in range(12):
-        house.receive("rentfeed", tour(leadId=f"RF-{number}"))
-    with broken_worker(house, upstream, part, fault, (3.0, 600.0, 0.0)) as process:
+        harness.receive("rentfeed", tour(leadId=f"RF-{number}"))
+    with broken_worker(harness, upstream, part, fault, (3.0, 600.0, 0.0)) as process:
         _, said = process.communicate(timeout=60)
 
     assert process.returncode == DEAD
@@ -111,10 +112,10 @@ def test_a_worker_whose_threads_are_dead_says_so_and_ends(
     assert (line["level"], line["part"]) == ("critical", dead)
 
 
-def test_a_stop_does_not_wait_for_what_hangs(house: House, upstream: Upstream) -> None:
-    event_id = house.receive("rentfeed", tour()).event_id
-    with broken_worker(house, upstream, "Pipeline.map_event", "hang", (600.0, 1.0, 1.0)) as process:
-        wait_until(lambda: event_id in doing(house), "the task hangs")
+def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: Upstream) -> None:
+    event_id = harness.receive("rentfeed", tour()).event_id
+    with broken_worker(harness, upstream, "Mapper.map_event", "hang", (600.0, 1.0, 1.0)) as process:
+        wait_until(lambda: event_id in doing(harness), "the task hangs")
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
 
@@ -122,9 +123,9 @@ def test_a_stop_does_not_wait_for_what_hangs(house: House, upstream: Upstream) -
     assert "forced_stop" in said
 
 
-def doing(house: House) -> list[int]:
+def doing(harness: Harness) -> list[int]:
     """Rows that a worker looks at now."""
-    with house.pipeline.store.transaction() as tx:
+    with harness.pipeline.store.transaction() as tx:
         rows = tx.connection.execute(
             "SELECT (args->>'row_id')::bigint AS row FROM procrastinate_jobs WHERE status = 'doing'"
         ).fetchall()

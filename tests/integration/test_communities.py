@@ -22,7 +22,7 @@ from adapter.settings import Policy, Settings
 from adapter.store import Database, RateLimiter, SourceStats
 from adapter.store.queries import STATEMENTS
 from tests.adapter_process import SECRETS
-from tests.harness import START, Clock, House
+from tests.harness import START, Clock, Harness
 from tests.leads import lead
 from tests.paths import MAPPINGS
 from tests.sandbox_client import Upstream, served_sandbox
@@ -103,7 +103,7 @@ def test_the_bundled_communities_fit_the_sandbox(run: Run, folder: Path) -> None
             "integration_id: int_7Qm2",
             "integration_id: int_7Qm3",
             (
-                "3:3: maple-court.integration_id: this token knows no integration 'int_7Qm3'; "
+                "3:3: maple-court.integration_id: the API token has no integration 'int_7Qm3'; "
                 "did you mean 'int_7Qm2' (Made-up Living)?"
             ),
         ),
@@ -119,9 +119,9 @@ def test_the_bundled_communities_fit_the_sandbox(run: Run, folder: Path) -> None
             "rentfeed: att_rentfeed_m",
             "rentfeed: XY",
             (
-                "6:19: maple-court.attributions.rentfeed: there is no attribution 'XY'; there is "
-                "att_rentfeed_m (RentFeed), att_website_m (Property Website), att_chat_m (Chat), "
-                "att_drive_by_m (Drive by)"
+                "6:19: maple-court.attributions.rentfeed: there is no attribution 'XY'; "
+                "the choices are: att_rentfeed_m (RentFeed), att_website_m (Property Website), "
+                "att_chat_m (Chat), att_drive_by_m (Drive by)"
             ),
         ),
         (
@@ -165,7 +165,7 @@ def test_a_community_of_another_integration_is_told(
         monkeypatch.setenv("PROPEXO_BASE_URL", other.url)
         output = run("check").output
     assert "maple-court.community_id: 'com_maple' belongs to the integration 'int_8'\n" in output
-    assert "there is no attribution 'att_rentfeed_h'; there is none\n" in output
+    assert "there is no attribution 'att_rentfeed_h'; the choices are: none\n" in output
 
 
 def test_lists_that_cannot_be_read_say_why(
@@ -307,7 +307,7 @@ def test_reads_keep_the_rate(opened: Database, has_store: bool) -> None:
         reads = RateLimitedReads(
             propexo, settings, opened if has_store else None, clock, clock.advance
         )
-        list(Directory(reads.page).places())
+        list(Directory(reads.page).all_communities())
         times = [call["received_at"] for call in upstream.calls()]
 
     assert len(times) == 14
@@ -324,7 +324,7 @@ def test_a_closed_gate_is_not_waited_for_for_ever(opened: Database) -> None:
     with opened.transaction() as tx:
         RateLimiter(tx.connection).pause(START.replace(hour=23))
     reads = RateLimitedReads(Propexo("http://x", "y"), Settings(), opened, clock, clock.advance)
-    with pytest.raises(NotSent, match="the rate leaves no place"):
+    with pytest.raises(NotSent, match="the rate limit allows no further call"):
         reads.page("/v1/admin/integrations/", {})
 
 
@@ -336,14 +336,14 @@ def listing(**answers: Page) -> Directory:
 
 
 def test_records_of_other_shapes_are_read_as_far_as_they_go() -> None:
-    integrations = [
+    integrations: list[Mapping[str, Any]] = [
         {"id": "int_1"},
         {"id": "int_2", "vendor": "FUNNEL", "name": "x"},
         {"id": None},
         {"id": 7},
         {"id": "int_3", "vendor": "KNOCK", "name": ["no text"]},
     ]
-    places = [
+    places: list[Mapping[str, Any]] = [
         {"id": "com_1", "integration_id": "int_1", "name": None},
         {"id": "com_2", "integration_id": "int_9", "name": "of somebody else"},
         {"name": "nameless"},
@@ -374,8 +374,8 @@ def test_the_sandbox_takes_a_catalog_of_ones_own(tmp_path: Path) -> None:
 # --- the routing report
 
 
-def unknown(house: House) -> list[tuple[str, str | None, int]]:
-    with house.pipeline.store.transaction() as tx:
+def unknown(harness: Harness) -> list[tuple[str, str | None, int]]:
+    with harness.pipeline.store.transaction() as tx:
         found = SourceStats(tx.connection).unknown_communities()
     return [(one.source, one.value, one.waiting) for one in found]
 
@@ -384,28 +384,30 @@ def strange(number: int, property_id: object, name: object = "Elm Row") -> Any:
     return lead(number) | {"listing": {"propertyId": property_id, "propertyName": name}}
 
 
-def test_places_that_no_community_is_known_by_are_counted(house: House) -> None:
-    house.mapped("rentfeed", lead(1))
-    house.mapped("rentfeed", lead(2, time="2:30 AM"))
-    assert unknown(house) == [], "held for another reason"
-    held = [house.mapped("rentfeed", strange(number, 99))[0].id for number in (3, 4)]
-    house.clock.advance(60)
-    house.mapped("rentfeed", strange(5, "", "Oak Park"))
+def test_places_that_no_community_is_known_by_are_counted(harness: Harness) -> None:
+    harness.mapped("rentfeed", lead(1))
+    harness.mapped("rentfeed", lead(2, time="2:30 AM"))
+    assert unknown(harness) == [], "held for another reason"
+    held = [harness.mapped("rentfeed", strange(number, 99))[0].id for number in (3, 4)]
+    harness.clock.advance(60)
+    harness.mapped("rentfeed", strange(5, "", "Oak Park"))
     named = strange(6, "", "")
     named["contact"]["mobile"] = "call me"
-    house.mapped("rentfeed", named)  # another reason beside it is none of the report's
-    assert unknown(house) == [
+    harness.mapped("rentfeed", named)  # another reason beside it is none of the report's
+    assert unknown(harness) == [
         ("rentfeed", "99", 2),
         ("rentfeed", '"Oak Park"', 1),
         ("rentfeed", None, 1),
     ]
 
-    repairs = Repairs(house.settings, house.pipeline.store, house.pipeline.sources, house.clock)
+    repairs = Repairs(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    )
     repairs.release(
         held[0], {"community": "maple-court", "starts_at": "2026-03-14T14:30"}, by="ana"
     )
     repairs.discard(held[1], "a test", by="ana")
-    assert unknown(house)[0] == ("rentfeed", '"Oak Park"', 1), "it tells what still waits"
+    assert unknown(harness)[0] == ("rentfeed", '"Oak Park"', 1), "it tells what still waits"
 
 
 def test_the_report_is_read_by_its_own_index(opened: Database) -> None:
@@ -416,12 +418,12 @@ def test_the_report_is_read_by_its_own_index(opened: Database) -> None:
 
 
 def test_sources_shows_the_report(
-    house: House, database: str, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.mapped("rentfeed", strange(1, "", "Elm Row"))
-    house.clock.advance(1)
+    harness.mapped("rentfeed", strange(1, "", "Elm Row"))
+    harness.clock.advance(1)
     for number in (2, 3):
-        house.mapped("rentfeed", strange(number, "", "x" * 90))
+        harness.mapped("rentfeed", strange(number, "", "x" * 90))
     monkeypatch.setenv("DATABASE_URL", database)
     monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(MAPPINGS))
     shown = CliRunner().invoke(commands, ["sources", "--json"], catch_exceptions=False)

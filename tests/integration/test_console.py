@@ -18,18 +18,23 @@ import flask.testing
 import pytest
 
 from adapter.app import create_app
-from adapter.console.auth import READING, SESSION_HOURS
-from adapter.console.charts import hours_chart
-from adapter.console.display import MOST_LINES, anchor_of, escape_invisible, lines_of
-from adapter.console.lead_page import FORM
+from adapter.console.auth import READ_ONLY_FORMS, SESSION_HOURS, warn_of_untrusted_proxy
+from adapter.console.booking_form import EDITABLE_FIELDS
+from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, payload_lines
 from adapter.exceptions import SignInRefused
 from adapter.models import BookingState
 from adapter.operations.advice import BY_WORD, advice_for
 from adapter.operations.replay import Replays
-from adapter.operations.sign_in import MOST_OF_ADDRESS, MOST_OF_BOTH, MOST_OF_NAME, SignIn, new_user
+from adapter.operations.sign_in import (
+    MAX_FAILURES_OF_ADDRESS,
+    MAX_FAILURES_OF_BOTH,
+    MAX_FAILURES_OF_NAME,
+    SignIn,
+    new_user,
+)
 from adapter.settings import Policy, Settings
 from adapter.store import SIGN_IN_WINDOW, Erasures, Issue, Users, review_queue
-from tests.harness import SECRETS, House, loaded, sample, settle
+from tests.harness import SECRETS, Harness, loaded, sample, settle
 from tests.leads import lead
 from tests.paths import MAPPINGS
 from tests.sandbox_client import Upstream
@@ -44,7 +49,7 @@ class Reader:
     """Somebody with a browser that keeps cookies, and no eyes."""
 
     client: flask.testing.FlaskClient
-    house: House
+    harness: Harness
 
     def get(self, path: str, **options: Any) -> Any:
         return self.client.get("/console" + path, **options)
@@ -86,8 +91,8 @@ Opener = Callable[..., Reader]
 
 
 @pytest.fixture
-def open_console(house: House) -> Iterator[Opener]:
-    """Opens the console over the house's store and clock, with these settings."""
+def open_console(harness: Harness) -> Iterator[Opener]:
+    """Opens the console over the harness's store and clock, with these settings."""
     stores = []
 
     def begin(*names: str, **changes: Any) -> Reader:
@@ -96,12 +101,12 @@ def open_console(house: House) -> Iterator[Opener]:
             for name in names
             for known in [user(name, "read" if name == "rob" else "operate")]
         }
-        given = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
-        settings = Settings(database_url=house.pipeline.store.url, users=users, **given)
-        app = create_app(settings, house.clock, loaded(settings.mappings_dir))
+        given: dict[str, Any] = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
+        settings = Settings(database_url=harness.pipeline.store.url, users=users, **given)
+        app = create_app(settings, harness.clock, loaded(settings.mappings_dir))
         app.testing = False
         stores.append(app.extensions["pipeline"].store)
-        return Reader(app.test_client(), house)
+        return Reader(app.test_client(), harness)
 
     yield begin
     for store in stores:
@@ -116,8 +121,8 @@ def ana(open_console: Opener) -> Reader:
     return reader
 
 
-def held(house: House, number: int = 1) -> int:
-    (booking,) = house.mapped("rentfeed", lead(number, time="2:30 AM"))
+def held(harness: Harness, number: int = 1) -> int:
+    (booking,) = harness.mapped("rentfeed", lead(number, time="2:30 AM"))
     assert booking.state is HELD
     return booking.id
 
@@ -158,18 +163,18 @@ def test_nobody_gets_in_without_a_name_and_a_password(open_console: Opener) -> N
     for name, password in (("ana", "wrong"), ("nobody", PASSWORD), ("ana\0", PASSWORD), ("", "")):
         answer = reader.sign_in(name, password)
         assert answer.status_code == 401
-        assert "do not belong together" in answer.text
+        assert "Wrong name or password" in answer.text
     assert reader.sign_in("ana").status_code == 302
     assert reader.get("/").status_code == 200
     reader.post("/sign-out")
     assert reader.get("/").status_code == 302
 
 
-def test_repeated_failures_lock_for_a_while(open_console: Opener, house: House) -> None:
+def test_repeated_failures_lock_for_a_while(open_console: Opener, harness: Harness) -> None:
     reader = open_console("ana")
     for _ in range(5):
-        assert "do not belong together" in reader.sign_in("ana", "wrong password").text
-    assert "Too many tries" in reader.sign_in("ana").text
+        assert "Wrong name or password" in reader.sign_in("ana", "wrong password").text
+    assert "Too many attempts" in reader.sign_in("ana").text
     elsewhere = reader.client.post(
         "/console/sign-in",
         data={"csrf": reader.token(), "name": "ana", "password": PASSWORD},
@@ -177,16 +182,16 @@ def test_repeated_failures_lock_for_a_while(open_console: Opener, house: House) 
     )
     assert elsewhere.status_code == 302, "nobody can lock a person out from another address"
     reader.post("/sign-out")
-    house.clock.advance(SIGN_IN_WINDOW.total_seconds() + 1)
+    harness.clock.advance(SIGN_IN_WINDOW.total_seconds() + 1)
     assert reader.sign_in("ana").status_code == 302
 
 
 def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
     reader = open_console("ana")
     services = SignIn(
-        dataclasses.replace(reader.house.settings, users={"ana": ("read", SLOW_HASH)}),
-        reader.house.pipeline.store,
-        reader.house.clock,
+        dataclasses.replace(reader.harness.settings, users={"ana": ("read", SLOW_HASH)}),
+        reader.harness.pipeline.store,
+        reader.harness.clock,
     )
 
     def guess(number: int) -> str:
@@ -199,16 +204,16 @@ def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
     with concurrent.futures.ThreadPoolExecutor(12) as threads:
         told = collections.Counter(threads.map(guess, range(12)))
     assert told == {
-        "This name and password do not belong together.": MOST_OF_BOTH,
-        "Too many tries. Wait a quarter of an hour.": 12 - MOST_OF_BOTH,
+        "Wrong name or password.": MAX_FAILURES_OF_BOTH,
+        "Too many attempts. Try again in 15 minutes.": 12 - MAX_FAILURES_OF_BOTH,
     }
 
 
 def test_a_right_password_counts_for_nothing(open_console: Opener) -> None:
     reader = open_console("ana")
-    for _ in range(MOST_OF_ADDRESS + 1):
+    for _ in range(MAX_FAILURES_OF_ADDRESS + 1):
         assert reader.sign_in("ana").status_code == 302
-    with reader.house.pipeline.store.transaction() as tx:
+    with reader.harness.pipeline.store.transaction() as tx:
         left = tx.connection.execute("SELECT count(*) AS n FROM failed_sign_ins").fetchone()
     assert left == {"n": 0}
 
@@ -223,45 +228,49 @@ def locked_at(tries: Iterable[tuple[str, str]], reader: Reader, **headers: str) 
             environ_overrides={"REMOTE_ADDR": address},
             headers=headers,
         )
-        if "Too many tries" in answer.text:
+        if "Too many attempts" in answer.text:
             return number
     return None
 
 
 def test_an_address_is_locked_whatever_names_it_tries(open_console: Opener) -> None:
-    tries = [(f"name{number}", "192.0.2.1") for number in range(MOST_OF_ADDRESS + 1)]
-    assert locked_at(tries, open_console("ana")) == MOST_OF_ADDRESS
+    tries = [(f"name{number}", "192.0.2.1") for number in range(MAX_FAILURES_OF_ADDRESS + 1)]
+    assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_ADDRESS
 
 
 def test_a_name_is_locked_from_wherever_it_is_tried(open_console: Opener) -> None:
-    tries = [("nobody", f"192.0.2.{number}") for number in range(1, MOST_OF_NAME + 2)]
-    assert locked_at(tries, open_console("ana")) == MOST_OF_NAME
+    tries = [("nobody", f"192.0.2.{number}") for number in range(1, MAX_FAILURES_OF_NAME + 2)]
+    assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_NAME
 
 
 def test_behind_a_proxy_that_hides_them_nobody_locks_the_others(
     open_console: Opener, caplog: pytest.LogCaptureFixture
 ) -> None:
+    warn_of_untrusted_proxy.cache_clear()
     reader, proxy = open_console("ana"), {"X-Forwarded-For": "203.0.113.9"}
-    tries = [(f"name{number}", "10.0.0.1") for number in range(MOST_OF_ADDRESS + 1)]
+    tries = [(f"name{number}", "10.0.0.1") for number in range(MAX_FAILURES_OF_ADDRESS + 1)]
     assert locked_at(tries, reader, **proxy) is None
-    assert locked_at([("ana", "10.0.0.1")] * (MOST_OF_BOTH + 1), reader, **proxy) is None
+    assert locked_at([("ana", "10.0.0.1")] * (MAX_FAILURES_OF_BOTH + 1), reader, **proxy) is None
     assert reader.sign_in("ana").status_code == 302
     told = [line for line in caplog.records if line.message == "proxy_not_trusted"]
     assert len(told) == 1
     assert "ADAPTER_TRUSTED_PROXIES" in vars(told[0])["todo"]
 
     trusted = open_console("ana", trusted_proxies=1)
-    assert locked_at([("ana", "10.0.0.1")] * (MOST_OF_BOTH + 1), trusted, **proxy) == MOST_OF_BOTH
+    assert (
+        locked_at([("ana", "10.0.0.1")] * (MAX_FAILURES_OF_BOTH + 1), trusted, **proxy)
+        == MAX_FAILURES_OF_BOTH
+    )
 
 
 def test_a_session_ends_twelve_hours_after_signing_in_whatever_is_done(ana: Reader) -> None:
     for _ in range(SESSION_HOURS * 2 - 1):
-        ana.house.clock.advance(1800)
+        ana.harness.clock.advance(1800)
         answer = ana.post("/try/result", source="rentfeed", mapping="")  # the cookie is set anew
         assert answer.status_code == 200
         with ana.client.session_transaction(path="/console") as session:
-            session["again"] = ana.house.clock().isoformat()
-    ana.house.clock.advance(1800)
+            session["again"] = ana.harness.clock().isoformat()
+    ana.harness.clock.advance(1800)
     assert ana.get("/").location == "/console/sign-in"
 
 
@@ -281,28 +290,28 @@ def test_signing_in_without_tls_is_told_apart_from_an_old_form(open_console: Ope
 
 
 def test_a_session_ends_with_its_user_and_its_password(ana: Reader) -> None:
-    with ana.house.pipeline.store.transaction() as tx:
-        Users(tx.connection).add_user(user("lou"), now=ana.house.clock())
+    with ana.harness.pipeline.store.transaction() as tx:
+        Users(tx.connection).add_user(user("lou"), now=ana.harness.clock())
     ana.post("/sign-out")
     assert ana.sign_in("lou").status_code == 302
-    with ana.house.pipeline.store.transaction() as tx:
+    with ana.harness.pipeline.store.transaction() as tx:
         Users(tx.connection).add_user(
-            user("lou", password="another password"), now=ana.house.clock()
+            user("lou", password="another password"), now=ana.harness.clock()
         )
     assert ana.get("/").status_code == 302
     assert ana.sign_in("lou", "another password").status_code == 302
-    with ana.house.pipeline.store.transaction() as tx:
+    with ana.harness.pipeline.store.transaction() as tx:
         assert Users(tx.connection).remove_user("lou")
     assert ana.get("/").status_code == 302
 
 
 def test_a_form_that_is_not_ours_changes_nothing(ana: Reader) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     for form in ({}, {"csrf": ""}, {"csrf": "x" * 40}, {"csrf": "ä"}):
         answer = ana.client.post(f"/console/leads/{number}/discard", data={"reason": "spam"} | form)
         assert answer.status_code == 403
         assert "too old, or not ours" in answer.text
-    assert ana.house.state(number) is HELD
+    assert ana.harness.state(number) is HELD
 
 
 def test_the_cookie_and_the_pages_are_sealed(open_console: Opener) -> None:
@@ -324,17 +333,17 @@ def test_a_webhook_gets_no_session(ana: Reader) -> None:
 
 @pytest.mark.parametrize("act", ["release", "confirm", "discard", "replay"])
 def test_whoever_may_read_changes_nothing(ana: Reader, act: str) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     ana.post("/sign-out")
     ana.sign_in("rob")
     assert "What goes to Knock" in ana.text(f"/leads/{number}")
     answer = ana.post(f"/leads/{number}/{act}", reason="spam")
     assert answer.status_code == 403
-    assert ana.house.state(number) is HELD
+    assert ana.harness.state(number) is HELD
 
 
 def test_whoever_may_read_changes_no_group_and_lets_nothing_in(ana: Reader) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     ana.post("/sign-out")
     ana.sign_in("rob")
@@ -343,8 +352,8 @@ def test_whoever_may_read_changes_no_group_and_lets_nothing_in(ana: Reader) -> N
         answer = ana.post(path, reason="spam", now="1")
         assert answer.status_code == 403
         assert "Your role may look, and not change" in answer.text
-    assert ana.house.state(number) is HELD
-    assert [change.to_state for change in ana.house.story(number).history].count("held") == 1
+    assert ana.harness.state(number) is HELD
+    assert [change.to_state for change in ana.harness.story(number).history].count("held") == 1
 
 
 def test_whoever_may_read_may_do_all_that_changes_nothing(ana: Reader) -> None:
@@ -352,13 +361,13 @@ def test_whoever_may_read_may_do_all_that_changes_nothing(ana: Reader) -> None:
     done = {"console.sign_in": ana.sign_in("rob").status_code}
     mapping = (MAPPINGS / "rentfeed.yaml").read_text()
     for name, path in (
-        ("console.tried", "/try/result"),
-        ("console.backtested", "/try/backtest"),
-        ("console.file", "/try/file"),
+        ("console.playground_result", "/try/result"),
+        ("console.playground_backtest", "/try/backtest"),
+        ("console.download_mapping", "/try/file"),
         ("console.sign_out", "/sign-out"),
     ):
         done[name] = ana.post(path, source="rentfeed", mapping=mapping).status_code
-    assert done.keys() == READING
+    assert done.keys() == READ_ONLY_FORMS
     assert set(done.values()) <= {200, 302}
 
 
@@ -391,12 +400,20 @@ READ = {
     "group": ("after",),
     "rejections": ("source",),
     "audit": ("by", "before"),
-    "try_out": ("source", "event"),
-    "tried": TRY,
-    "backtested": TRY,
-    "file": TRY,
+    "playground": ("source", "event"),
+    "playground_result": TRY,
+    "playground_backtest": TRY,
+    "download_mapping": TRY,
     "sign_in": ("name", "password"),
-    "release": ("starts_at", "community", "zone", "version", "not_in_knock", "anyway", *FORM),
+    "release": (
+        "starts_at",
+        "community",
+        "zone",
+        "version",
+        "not_in_knock",
+        "anyway",
+        *EDITABLE_FIELDS,
+    ),
     "discard": ("reason",),
     "discard_group": ("reason", "seen"),
     "release_group": ("seen",),
@@ -447,12 +464,12 @@ def hidden_fields(reader: Reader, path: str) -> list[tuple[str, str]]:
 def test_nothing_that_is_sent_is_an_error_of_ours(
     ana: Reader, hostile: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    number, _ = held(ana.house, 1), held(ana.house, 2)
+    number, _ = held(ana.harness, 1), held(ana.harness, 2)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     known = {"key": key, "number": str(number), "source": "rentfeed"}
     known |= {"filename": "nothing.css", "rest": "nowhere"}
     token, told, numbers = ana.token(), [], itertools.count(3)
-    app, fresh = ana.client.application, lambda: held(ana.house, next(numbers))
+    app, fresh = ana.client.application, lambda: held(ana.harness, next(numbers))
     for method, path, values in requests_with(hostile, known, app, fresh):
         if method == "GET":
             answer = ana.client.get(f"{path}?{raw(values)}")
@@ -478,11 +495,11 @@ def test_what_is_not_there_is_said_on_a_page(ana: Reader, path: str) -> None:
     assert "<h1>Not Found</h1>" in answer.text or path.startswith("/static")
 
 
-def test_a_database_that_is_away_is_said_on_a_page(house: House) -> None:
+def test_a_database_that_is_away_is_said_on_a_page(harness: Harness) -> None:
     settings = Settings(
         database_url="postgresql://127.0.0.1:1/nowhere", mappings_dir=MAPPINGS, environ=SECRETS
     )
-    app = create_app(settings, house.clock)
+    app = create_app(settings, harness.clock)
     with app.extensions["pipeline"].store:
         answer = app.test_client().get("/console/")
     assert answer.status_code == 503
@@ -493,26 +510,26 @@ def test_a_database_that_is_away_is_said_on_a_page(house: House) -> None:
 
 
 def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: Upstream) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     page = ana.text(f"/leads/{number}")
     assert "is at 02:30 in America/Denver" in page
-    assert "Call or write to the renter" in page
+    assert "Call or email the renter" in page
 
     refused = ana.release(number, starts_at="", last_name="", pets="cow")
     assert refused.status_code == 409
     assert 'value="cow"' in refused.text
     assert refused.text.count('class="fault"') >= 3
-    assert ana.house.state(number) is HELD
+    assert ana.harness.state(number) is HELD
 
     done = ana.release(number, starts_at="2026-03-14T14:30", number_of_occupants="3")
     assert done.status_code == 302
-    settle(ana.house)
-    assert ana.house.state(number) is BOOKED
+    settle(ana.harness)
+    assert ana.harness.state(number) is BOOKED
     (posted,) = upstream.posts()
     assert (posted["appointment_time"], posted["number_of_occupants"]) == ("20:30:00", 3)
     told = ana.text(f"/leads/{number}")
     assert "is released and goes out by itself" in told
-    assert "Sending it again would mail the renter again" in told
+    assert "Sending it again would email the renter again" in told
     assert "edited_and_released number_of_occupants, starts_at" in told
 
 
@@ -520,7 +537,7 @@ def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
     """Browsers send line feeds as pairs, and every field of the form."""
     payload = lead(1, time="11:30 PM")
     payload["comments"] = "one\ntwo"
-    (booking,) = ana.house.mapped("rentfeed", payload)
+    (booking,) = ana.harness.mapped("rentfeed", payload)
     page = ana.text(f"/leads/{booking.id}")
     inputs = r'<input id="f[^"]+" name="([^"]+)" type="[^"]*" value="([^"]*)"'
     fields = dict(re.findall(inputs, page))
@@ -528,46 +545,46 @@ def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
     assert "first_name" in fields
     done = ana.release(booking.id, **fields | {"notes": notes, "any_hour": "1"})
     assert done.status_code == 302
-    after = ana.house.booking(booking.id)
+    after = ana.harness.booking(booking.id)
     assert (after.appointment, after.starts_at) == (booking.appointment, booking.starts_at)
-    assert "released" in [line.why for line in ana.house.story(booking.id).history]
+    assert "released" in [line.why for line in ana.harness.story(booking.id).history]
 
 
 def test_each_field_is_linked_to_its_place_and_its_line(ana: Reader) -> None:
-    (booking,) = ana.house.mapped("rentfeed", lead(1))
+    (booking,) = ana.harness.mapped("rentfeed", lead(1))
     page = ana.text(f"/leads/{booking.id}")
-    place = anchor_of(("contact", "name"))
+    place = anchor_for(("contact", "name"))
     assert f'<a href="#{place}">contact.name</a>' in page
     assert f'<div id="{place}"' in page
     assert "<code>name: contact.name" in page
 
 
 def test_two_tours_of_one_webhook_are_linked_each_to_its_own(ana: Reader) -> None:
-    bookings = ana.house.mapped("leasebot", sample("leasebot-handoff.json"))
+    bookings = ana.harness.mapped("leasebot", sample("leasebot-handoff.json"))
     assert len(bookings) == 2
     page = ana.text(f"/leads/{bookings[0].event_id}")
     for number in (0, 1):
-        assert f'href="#{anchor_of(("handoff", "tours", number, "startsAt"))}"' in page
+        assert f'href="#{anchor_for(("handoff", "tours", number, "startsAt"))}"' in page
 
 
 def test_a_tour_that_was_seen_in_knock_counts_as_booked(ana: Reader, upstream: Upstream) -> None:
-    (booking,) = ana.house.mapped("rentfeed", lead(1, time="11:30 PM"))
+    (booking,) = ana.harness.mapped("rentfeed", lead(1, time="11:30 PM"))
     assert ana.post(f"/leads/{booking.id}/confirm", seen="1").status_code == 302
-    assert ana.house.state(booking.id) is BOOKED
+    assert ana.harness.state(booking.id) is BOOKED
     assert ana.post(f"/leads/{booking.id}/confirm", seen="1").status_code == 409
     assert upstream.posts() == []
 
 
 def test_a_lead_is_put_aside_only_with_a_reason(ana: Reader) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     assert ana.post(f"/leads/{number}/discard", reason="  ").status_code == 409
-    assert ana.house.state(number) is HELD
+    assert ana.harness.state(number) is HELD
     assert ana.post(f"/leads/{number}/discard", reason="a test").status_code == 302
-    assert ana.house.state(number) is DISCARDED
+    assert ana.harness.state(number) is DISCARDED
 
 
 def test_who_looked_and_changed_is_written_down(ana: Reader) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     ana.text(f"/leads/{number}")
     ana.post(f"/leads/{number}/discard", reason="a test of dana@example.com")
     ana.text("/export.csv")
@@ -579,13 +596,13 @@ def test_who_looked_and_changed_is_written_down(ana: Reader) -> None:
 
 def acts_of(reader: Reader, act: str) -> list[tuple[str, int | None, str]]:
     """Who did that, about which lead, and what else is told; the oldest first."""
-    with reader.house.pipeline.store.transaction() as tx:
+    with reader.harness.pipeline.store.transaction() as tx:
         found = Users(tx.connection).audit_log()
-    return [(one.by, one.lead_id, one.detail) for one in reversed(found) if one.act == act]
+    return [(one.by, one.lead_id, one.detail) for one in reversed(found) if one.action == act]
 
 
 def test_a_look_at_a_webhook_in_the_try_out_is_written_down(ana: Reader) -> None:
-    one, two = (ana.house.mapped("rentfeed", lead(n))[0].event_id for n in (1, 2))
+    one, two = (ana.harness.mapped("rentfeed", lead(n))[0].event_id for n in (1, 2))
     assert "Okafor" in ana.text(f"/try?source=rentfeed&event={one}")
     assert acts_of(ana, "looked") == [("ana", one, "")]
     mapping = (MAPPINGS / "rentfeed.yaml").read_text()
@@ -620,21 +637,21 @@ def test_what_else_people_do_is_written_down(ana: Reader) -> None:
 
 
 def test_looks_do_not_hide_what_was_done_with_a_lead(ana: Reader) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     ana.post(f"/leads/{number}/discard", reason="a test")
-    event_id = ana.house.booking(number).event_id
-    with ana.house.pipeline.store.transaction() as tx:
+    event_id = ana.harness.booking(number).event_id
+    with ana.harness.pipeline.store.transaction() as tx:
         for lead_id in (number, event_id) * 30:
-            Users(tx.connection).record("looked", by="rob", at=ana.house.clock(), lead_id=lead_id)
+            Users(tx.connection).record("looked", by="rob", at=ana.harness.clock(), lead_id=lead_id)
     page = ana.text(f"/leads/{number}")
     assert "discarded" in page
     assert "rob" not in page
 
 
 def test_an_erased_lead_says_so(ana: Reader) -> None:
-    number = held(ana.house)
-    event_id = ana.house.booking(number).event_id
-    with ana.house.pipeline.store.transaction() as tx:
+    number = held(ana.harness)
+    event_id = ana.harness.booking(number).event_id
+    with ana.harness.pipeline.store.transaction() as tx:
         Erasures(tx.connection).erase_people([event_id])
     page = ana.text(f"/leads/{number}")
     assert "What was sent is erased" in page
@@ -646,14 +663,14 @@ def test_an_erased_lead_says_so(ana: Reader) -> None:
 
 def test_what_waits_is_told_in_groups(ana: Reader) -> None:
     for number in (1, 2):
-        held(ana.house, number)
+        held(ana.harness, number)
     elm = lead(3)
     elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
-    ana.house.mapped("rentfeed", elm)
-    ana.house.pipeline.map_event(ana.house.receive("rentfeed", b"{").event_id)
+    ana.harness.mapped("rentfeed", elm)
+    ana.harness.pipeline.mapper.map_event(ana.harness.receive("rentfeed", b"{").event_id)
     page = ana.text("/queue")
     assert "2 leads of rentfeed" in page
-    assert "no community is known by: &#34;30999&#34;" in page
+    assert "a community that is not set up here: &#34;30999&#34;" in page
     assert "JSON" in page
     for key in re.findall(r'href="(/console/queue/[0-9a-f]+)"', page):
         assert ana.client.get(key).status_code == 200
@@ -663,28 +680,28 @@ def test_places_that_nobody_knows_are_told_with_their_leads(ana: Reader) -> None
     for number in (1, 2):
         elm = lead(number)
         elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
-        ana.house.mapped("rentfeed", elm)
+        ana.harness.mapped("rentfeed", elm)
     page = ana.text("/")
     section = page[page.index("Places that no community is known by") :].partition("</table>")[0]
     assert "30999" in section
-    assert re.search(r'class="n">2</td>', section)
+    assert re.search(r'class="number">2</td>', section)
     assert "Places that no" not in ana.text("/queue")
 
 
 def test_a_tour_at_night_is_released_only_by_whoever_says_so(
     ana: Reader, upstream: Upstream
 ) -> None:
-    (booking,) = ana.house.mapped("rentfeed", lead(1, time="9:30 PM"))
+    (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
     refused = ana.release(booking.id)
     assert refused.status_code == 409
-    assert "tours start from 07:00 to 21:00. If that is right, say so" in refused.text
+    assert "tours start from 07:00 to 21:00. If it is right, confirm it" in refused.text
     far = ana.release(booking.id, starts_at="2029-03-14T14:30")
     assert "is more than 366 days ahead" in far.text
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     ana.act_on_group(key, "release")
     assert "Released: 0." in ana.text("/queue")
     assert ana.release(booking.id, any_hour="1").status_code == 302
-    settle(ana.house)
+    settle(ana.harness)
     assert len(upstream.posts()) == 1
 
 
@@ -693,13 +710,13 @@ def test_the_hour_of_a_lead_without_a_known_place_is_shown_and_kept(
 ) -> None:
     elm = lead(1)
     elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
-    (booking,) = ana.house.mapped("rentfeed", elm)
+    (booking,) = ana.harness.mapped("rentfeed", elm)
     page = ana.text(f"/leads/{booking.id}")
     assert "2026-03-14 14:30</strong> on the community" in page
     (value,) = re.findall(r'name="starts_at" type="datetime-local" value="([^"]*)"', page)
     assert value == "2026-03-14T14:30"
     assert ana.release(booking.id, community="harbor-flats", starts_at=value).status_code == 302
-    settle(ana.house)
+    settle(ana.harness)
     (posted,) = upstream.posts()
     assert (posted["community_id"], posted["appointment_time"]) == ("com_harbor", "21:30:00")
 
@@ -717,29 +734,29 @@ def test_mappings_that_are_not_taken_up_are_told(open_console: Opener, tmp_path:
 def test_a_group_is_released_or_put_aside_as_one(open_console: Opener, upstream: Upstream) -> None:
     """Tours at half past nine, and then tour hours that are longer."""
     ana = open_console(policy=Policy(latest_tour=dt.time(22, 0)))
-    numbers = [ana.house.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
+    numbers = [ana.harness.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     assert ana.act_on_group(key, "release").status_code == 302
     assert "Released: 3." in ana.text("/queue")
-    settle(ana.house)
-    assert [ana.house.state(number) for number in numbers] == [BOOKED] * 3
+    settle(ana.harness)
+    assert [ana.harness.state(number) for number in numbers] == [BOOKED] * 3
     assert len(upstream.posts()) == 3
 
-    number = held(ana.house, 9)
+    number = held(ana.harness, 9)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     ana.act_on_group(key, "discard", reason="a test")
-    assert ana.house.state(number) is DISCARDED
+    assert ana.harness.state(number) is DISCARDED
     assert ana.text(f"/queue/{key}").count("Nothing of this group waits any more") == 1
 
 
 def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     preview = ana.act_on_group(key, "replay").text
     assert "With the mapping of now, 0 of 1 would be booked" in preview
-    assert ana.house.state(number) is HELD
+    assert ana.harness.state(number) is HELD
     assert ana.act_on_group(key, "replay", now="1").status_code == 302
-    assert ana.house.state(number) is HELD, "what would not change is left alone"
+    assert ana.harness.state(number) is HELD, "what would not change is left alone"
 
 
 def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
@@ -748,20 +765,20 @@ def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
     """Two leads of one person for one tour; the second one's contact is typed by hand."""
     first = lead(1)
     first["contact"] |= {"email": "renter@example.com", "phone": "(303) 555-0142"}
-    ana.house.mapped("rentfeed", first)
-    settle(ana.house)
+    ana.harness.mapped("rentfeed", first)
+    settle(ana.harness)
     for number, typed in ((2, {"phone_1": "303 555 0142"}), (3, {"email_1": "Renter@Example.com"})):
         other = lead(number, time="11:30 PM")
         other["contact"] |= {"email": f"other{number}@example.com", "phone": ""}
-        (booking,) = ana.house.mapped("rentfeed", other)
+        (booking,) = ana.harness.mapped("rentfeed", other)
         answer = ana.release(booking.id, starts_at="2026-03-14T14:30", **typed)
         assert answer.status_code == 409
-        assert "has this tour already" in answer.text
+        assert "already has this tour" in answer.text
     assert len(upstream.posts()) == 1
 
 
 def test_another_community_asks_for_the_hour_on_its_clock(ana: Reader, upstream: Upstream) -> None:
-    (booking,) = ana.house.mapped("rentfeed", lead(1, time="9:30 PM"))
+    (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
     assert booking.state is HELD
     asked = ana.release(booking.id, community="harbor-flats")
     assert asked.status_code == 409
@@ -772,15 +789,15 @@ def test_another_community_asks_for_the_hour_on_its_clock(ana: Reader, upstream:
         booking.id, community="harbor-flats", starts_at="2026-03-14T20:30", zone=zone
     )
     assert done.status_code == 302
-    settle(ana.house)
+    settle(ana.harness)
     (posted,) = upstream.posts()
     assert (posted["community_id"], posted["appointment_time"]) == ("com_harbor", "03:30:00")
 
 
 def test_a_colleagues_change_is_not_undone(ana: Reader) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     old = ana.hidden(f"/leads/{number}", "zone", "version")
-    ana.house.clock.advance(5)
+    ana.harness.clock.advance(5)
     ana.post(f"/leads/{number}/discard", reason="a test")
     answer = ana.post(f"/leads/{number}/release", starts_at="2026-03-14T14:30", **old)
     assert answer.status_code == 409
@@ -788,17 +805,19 @@ def test_a_colleagues_change_is_not_undone(ana: Reader) -> None:
 
 
 def test_what_is_optional_can_be_cleared(ana: Reader) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     done = ana.release(
         number, starts_at="2026-03-14T14:30", pets="", desired_num_bedrooms="", notes=""
     )
     assert done.status_code == 302
-    assert not {"pets", "desired_num_bedrooms", "notes"} & {*ana.house.booking(number).appointment}
+    assert not {"pets", "desired_num_bedrooms", "notes"} & {
+        *ana.harness.booking(number).appointment
+    }
 
 
 def test_a_form_gives_back_exactly_what_it_showed(ana: Reader) -> None:
     """Families of emoji are held together by a mark that nobody sees."""
-    number = held(ana.house)
+    number = held(ana.harness)
     family = "\U0001f468\u200d\U0001f469 & <b>us</b>"
     refused = ana.release(number, notes=family, last_name="")
     assert refused.status_code == 409
@@ -807,22 +826,22 @@ def test_a_form_gives_back_exactly_what_it_showed(ana: Reader) -> None:
 
 
 def test_a_group_act_leaves_alone_what_came_later(ana: Reader) -> None:
-    number = held(ana.house, 1)
+    number = held(ana.harness, 1)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     seen = ana.hidden(f"/queue/{key}", "seen")
-    later = held(ana.house, 2)
+    later = held(ana.harness, 2)
     ana.post(f"/queue/{key}/discard", reason="a test", **seen)
-    assert (ana.house.state(number), ana.house.state(later)) == (DISCARDED, HELD)
+    assert (ana.harness.state(number), ana.harness.state(later)) == (DISCARDED, HELD)
     ana.post(f"/queue/{key}/discard", reason="a test")
-    assert ana.house.state(later) is HELD, "a form that saw nothing does nothing"
+    assert ana.harness.state(later) is HELD, "a form that saw nothing does nothing"
 
 
 def test_what_may_stand_in_knock_is_not_released_as_a_group(
     ana: Reader, upstream: Upstream
 ) -> None:
-    ana.house.mapped("rentfeed", lead(1))
+    ana.harness.mapped("rentfeed", lead(1))
     upstream.fault({"job": "FAILURE"})
-    settle(ana.house)
+    settle(ana.harness)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     assert "open them one by one" in ana.text(f"/queue/{key}")
     for act in ("release", "replay"):
@@ -839,9 +858,9 @@ def test_no_crowd_of_past_tours_hides_a_tour_to_come(
     for number in (1, 2, 3):
         early = lead(number, time="11:30 PM")
         early["tour"]["date"] = "03/03/2026"
-        ana.house.mapped("rentfeed", early)
-    ana.house.clock.advance(3 * 86400)
-    ana.house.mapped("rentfeed", lead(9, time="9:30 PM"))
+        ana.harness.mapped("rentfeed", early)
+    ana.harness.clock.advance(3 * 86400)
+    ana.harness.mapped("rentfeed", lead(9, time="9:30 PM"))
     ana.sign_in("ana")
     page = ana.text("/queue")
     assert "tour in" in page
@@ -851,13 +870,13 @@ def test_a_lead_is_linked_to_those_that_wait_for_the_same(ana: Reader) -> None:
     elm = lead(3)
     elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
     for payload in (lead(1, time="9:30 PM"), elm):
-        (booking,) = ana.house.mapped("rentfeed", payload)
+        (booking,) = ana.harness.mapped("rentfeed", payload)
         (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text(f"/leads/{booking.id}")))
         assert "1 lead of rentfeed" in ana.text(f"/queue/{key}")
 
 
 def test_what_a_person_set_is_not_said_to_come_from_the_payload(ana: Reader) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     ana.release(number, starts_at="2026-03-14T14:30", email_1="typed@example.com")
     page = ana.text(f"/leads/{number}")
     row = page[page.index("typed@example.com</bdi></td>") :].partition("</tr>")[0]
@@ -865,24 +884,27 @@ def test_what_a_person_set_is_not_said_to_come_from_the_payload(ana: Reader) -> 
 
 
 def test_sums_count_each_lead_once_however_often_it_is_mapped(ana: Reader) -> None:
-    number = held(ana.house)
+    number = held(ana.harness)
     replays = Replays(
-        ana.house.settings, ana.house.pipeline.store, ana.house.pipeline.sources, ana.house.clock
+        ana.harness.settings,
+        ana.harness.pipeline.store,
+        ana.harness.pipeline.sources,
+        ana.harness.clock,
     )
     for _ in range(2):
-        replays.replay(ana.house.booking(number).event_id, by="ana", dry_run=False)
+        replays.replay(ana.harness.booking(number).event_id, by="ana", dry_run=False)
     (_, line) = ana.text("/sums.csv").splitlines()
     assert line == "rentfeed,maple-court,1,0,0,1,0,0,0,0"
 
 
 def test_a_late_arrival_does_not_empty_a_list(ana: Reader) -> None:
     """What was let in later has a newer number than its time."""
-    house = ana.house
+    harness = ana.harness
     for number in range(5):
-        house.receive("rentfeed", lead(number))
-        house.clock.advance(60)
-    house.clock.at -= dt.timedelta(seconds=301)
-    house.receive("rentfeed", lead(9))
+        harness.receive("rentfeed", lead(number))
+        harness.clock.advance(60)
+    harness.clock.at -= dt.timedelta(seconds=301)
+    harness.receive("rentfeed", lead(9))
     page = ana.text("/leads?kind=webhooks&since=2026-03-02T17:00")
     assert len(re.findall(r'/console/leads/\d+"', page)) == 6
 
@@ -954,16 +976,16 @@ def test_every_word_that_can_wait_has_its_advice() -> None:
         plain = advice_for(dataclasses.replace(trouble, word="new_word"))
         assert plain.wrong == "{strange} braces."
         odd = dataclasses.replace(trouble, word="new_word", field="{field}", sentence="{no}")
-        assert advice_for(odd).wrong == "{field} cannot be taken as it came: {no}."
+        assert advice_for(odd).wrong == "{field} cannot be used as it was sent: {no}."
         silent = dataclasses.replace(odd, sentence="", state="{state}")
-        assert advice_for(silent).wrong == "It waits for a person: {state}."
+        assert advice_for(silent).wrong == "It needs review: {state}."
 
 
 # --- try-out, lists, overview
 
 
 def test_nothing_that_is_typed_breaks_the_try_out(ana: Reader) -> None:
-    (booking,) = ana.house.mapped("rentfeed", lead(1))
+    (booking,) = ana.harness.mapped("rentfeed", lead(1))
     text = (MAPPINGS / "rentfeed.yaml").read_text()
     event = str(booking.event_id)
     for mapping, body, told in (
@@ -982,12 +1004,12 @@ def test_nothing_that_is_typed_breaks_the_try_out(ana: Reader) -> None:
     missing = ana.post("/try/result", source="rentfeed", mapping=text, event="999999")
     assert "There is no stored webhook 999999" in missing.text
     assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409
-    assert len(ana.house.story(booking.event_id).bookings) == 1
+    assert len(ana.harness.story(booking.event_id).bookings) == 1
 
 
 def test_a_back_test_shows_what_would_change(ana: Reader) -> None:
     for number in (1, 2):
-        ana.house.mapped("rentfeed", lead(number))
+        ana.harness.mapped("rentfeed", lead(number))
     text = (MAPPINGS / "rentfeed.yaml").read_text()
     same = ana.post("/try/backtest", source="rentfeed", mapping=text, last="20").text
     assert "0 of the last 2 webhooks would change" in same
@@ -1018,16 +1040,16 @@ def test_a_lead_is_found_by(ana: Reader, text: str) -> None:
         "email": "dana.okafor1@example.com",
         "phone": "(303) 555-0101",
     }
-    (booking,) = ana.house.mapped("rentfeed", payload)
+    (booking,) = ana.harness.mapped("rentfeed", payload)
     other = lead(2)
     other["contact"] |= {
         "name": "Luis Herrera",
         "email": "luis@example.com",
         "phone": "(720) 555-0199",
     }
-    ana.house.mapped("rentfeed", other)
-    settle(ana.house)
-    names = {"JOB": ana.house.booking(booking.id).job_id or "", "ID": str(booking.event_id)}
+    ana.harness.mapped("rentfeed", other)
+    settle(ana.harness)
+    names = {"JOB": ana.harness.booking(booking.id).job_id or "", "ID": str(booking.event_id)}
     answer = ana.get("/leads", query_string={"q": names.get(text, text)})
     assert f"/console/leads/{booking.id}" in answer.text
     assert "Herrera" not in answer.text
@@ -1037,7 +1059,7 @@ def test_a_lead_is_found_by(ana: Reader, text: str) -> None:
     "text", ["%", "_", "'", "\\", "\0", "&|!:*", "x" * 500, "9" * 30, "@", "  "]
 )
 def test_no_text_breaks_the_search(ana: Reader, text: str) -> None:
-    ana.house.mapped("rentfeed", lead(1))
+    ana.harness.mapped("rentfeed", lead(1))
     answer = ana.get("/leads", query_string={"q": text})
     assert answer.status_code == 200
     assert ("Dana" in answer.text) == (not text.strip())
@@ -1045,7 +1067,7 @@ def test_no_text_breaks_the_search(ana: Reader, text: str) -> None:
 
 def test_lists_are_paged_and_filtered(ana: Reader) -> None:
     for number in range(1, 56):
-        ana.house.mapped("rentfeed", lead(number))
+        ana.harness.mapped("rentfeed", lead(number))
     first = ana.text("/leads?source=rentfeed&since=2026-03-01&until=2026-03-03")
     (before,) = re.findall(r"before=(\d+)", first)
     second = ana.text(f"/leads?source=rentfeed&before={before}")
@@ -1060,8 +1082,8 @@ def test_lists_are_paged_and_filtered(ana: Reader) -> None:
 def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
     bad = lead(1)
     bad["contact"] |= {"name": "=HYPERLINK(1) Okafor", "phone": "(303) 555-0142"}
-    ana.house.mapped("rentfeed", bad)
-    held(ana.house, 2)
+    ana.harness.mapped("rentfeed", bad)
+    held(ana.harness, 2)
     rows = ana.text("/export.csv").splitlines()
     assert len(rows) == 3
     assert rows[0].startswith("booking,event,kind,source,community,received_at,state")
@@ -1075,9 +1097,9 @@ def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
 
 
 def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: Upstream) -> None:
-    ana.house.mapped("rentfeed", lead(1))
+    ana.harness.mapped("rentfeed", lead(1))
     upstream.fault({"status": 401})
-    ana.house.send()
+    ana.harness.send()
     page = ana.text("/")
     assert "Propexo does not accept our token" in page
     assert "Nothing is sent." in page
@@ -1085,16 +1107,16 @@ def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: Upstr
 
 def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:
     """Four leads a day for five weeks, then a day of none."""
-    house = ana.house
+    harness = ana.harness
     for day in range(36):
         for number in range(4):
-            house.receive("rentfeed", lead(day * 10 + number))
-        house.clock.advance(86400)
-        house.pipeline.recover()
+            harness.receive("rentfeed", lead(day * 10 + number))
+        harness.clock.advance(86400)
+        harness.pipeline.recover()
     ana.sign_in("ana")
     assert "quiet</strong>" not in ana.text("/")
-    house.clock.advance(86400)
-    house.pipeline.recover()
+    harness.clock.advance(86400)
+    harness.pipeline.recover()
     ana.sign_in("ana")
     assert "quiet</strong>" in ana.text("/")
 
@@ -1121,12 +1143,10 @@ def test_any_payload_is_shown_in_bounded_lines() -> None:
     deep: Any = "end"
     for _ in range(5000):
         deep = [deep]
-    assert len(lines_of(deep)) <= MOST_LINES + 1
-    assert len(lines_of([1] * 100_000)) <= MOST_LINES + 1
-    assert lines_of({"a": {}, "b": [], "c": None, "d": 10**5000})[-1].text == "a very long number"
-    assert [line.key for line in lines_of({"x": {"y": 1}})] == ["x", "y"]
-    assert lines_of("text")[0].text == "text"
-
-
-def test_a_chart_of_nothing_is_a_chart() -> None:
-    assert hours_chart([]).total == 0
+    assert len(payload_lines(deep)) <= MAX_LINES + 1
+    assert len(payload_lines([1] * 100_000)) <= MAX_LINES + 1
+    assert (
+        payload_lines({"a": {}, "b": [], "c": None, "d": 10**5000})[-1].text == "a very long number"
+    )
+    assert [line.key for line in payload_lines({"x": {"y": 1}})] == ["x", "y"]
+    assert payload_lines("text")[0].text == "text"

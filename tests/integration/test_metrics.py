@@ -8,25 +8,25 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapter.app import create_app
 from adapter.settings import Settings
-from tests.harness import SECRETS, House, loaded
+from tests.harness import SECRETS, Harness, loaded
 from tests.leads import lead
 from tests.paths import MAPPINGS
 from tests.sandbox_client import Upstream
 
 
-def client(house: House, **changes: object) -> flask.testing.FlaskClient:
+def client(harness: Harness, **changes: object) -> flask.testing.FlaskClient:
     settings = Settings(
-        database_url=house.pipeline.store.url,
+        database_url=harness.pipeline.store.url,
         mappings_dir=MAPPINGS,
         environ=SECRETS,
         **changes,  # type: ignore[arg-type]
     )
-    return create_app(settings, house.clock, loaded(MAPPINGS)).test_client()
+    return create_app(settings, harness.clock, loaded(MAPPINGS)).test_client()
 
 
 @pytest.fixture
-def here(house: House) -> Iterator[flask.testing.FlaskClient]:
-    opened = client(house)
+def here(harness: Harness) -> Iterator[flask.testing.FlaskClient]:
+    opened = client(harness)
     with opened.application.extensions["pipeline"].store:
         yield opened
 
@@ -42,11 +42,11 @@ def values(client: flask.testing.FlaskClient) -> dict[tuple[str, ...], float]:
 
 
 def test_the_gauges_tell_how_things_stand(
-    here: flask.testing.FlaskClient, house: House, upstream: Upstream
+    here: flask.testing.FlaskClient, harness: Harness, upstream: Upstream
 ) -> None:
-    house.mapped("rentfeed", lead(1, time="11:30 PM"))
-    house.mapped("rentfeed", lead(2))
-    house.clock.advance(30)
+    harness.mapped("rentfeed", lead(1, time="11:30 PM"))
+    harness.mapped("rentfeed", lead(2))
+    harness.clock.advance(30)
     found = values(here)
     assert found["adapter_waiting",] == 1
     assert found["adapter_oldest_waiting_seconds",] == 30
@@ -55,22 +55,22 @@ def test_the_gauges_tell_how_things_stand(
     assert found["adapter_leads_24h", "rentfeed", "held"] == 1
     assert found["adapter_last_event_seconds", "rentfeed"] == 30
     upstream.fault({"status": 401})
-    house.send()
+    harness.send()
     assert values(here)["adapter_sending_stopped",] == 1
 
 
-def test_nothing_of_a_lead_is_in_them(here: flask.testing.FlaskClient, house: House) -> None:
-    (booking,) = house.mapped("rentfeed", lead(1))
+def test_nothing_of_a_lead_is_in_them(here: flask.testing.FlaskClient, harness: Harness) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
     text = here.get("/metrics").text
     for name in ("first_name", "last_name", "email_1", "notes", "appointment_date"):
         assert str(booking.appointment[name]) not in text
 
 
 def test_they_are_read_here_or_with_the_token(
-    here: flask.testing.FlaskClient, house: House
+    here: flask.testing.FlaskClient, harness: Harness
 ) -> None:
     assert here.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"}).status_code == 401
-    with_token = client(house, metrics_token="open sesame")
+    with_token = client(harness, metrics_token="open sesame")
     with with_token.application.extensions["pipeline"].store:
         assert with_token.get("/metrics").status_code == 401
         for given, status in (("Bearer open sesame", 200), ("Bearer ", 401), ("Bearer ä", 401)):

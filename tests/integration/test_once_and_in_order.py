@@ -10,7 +10,7 @@ import requests
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import NotPossible
 from adapter.mapping.respond import sentence_name
-from adapter.models import Attempt, Booking, BookingState
+from adapter.models import Attempt, Booking, BookingState, WebhookRequest
 from adapter.operations.release import Repairs
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
@@ -19,8 +19,8 @@ from adapter.store import Database, Filter, RateLimiter
 from adapter.store.queries import STATEMENTS
 from adapter.store.rate_limit import WINDOW
 from adapter.webhooks import outcome
-from adapter.webhooks.endpoints import build_verifier
-from tests.harness import START, TIMEOUT_SECONDS, House, sample, settle
+from adapter.webhooks.endpoints import build_endpoint
+from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, settle
 from tests.leads import lead, look, same_person, surname
 from tests.rows import tasks
 from tests.sandbox_client import Upstream, served_sandbox
@@ -29,103 +29,105 @@ from tests.wait import wait_until
 PENDING, BOOKED = BookingState.PENDING, BookingState.BOOKED
 
 
-def test_the_same_tour_by_two_roads_is_booked_once(house: House, upstream: Upstream) -> None:
-    (first,) = house.mapped("rentfeed", same_person(1))
+def test_the_same_tour_by_two_roads_is_booked_once(harness: Harness, upstream: Upstream) -> None:
+    (first,) = harness.mapped("rentfeed", same_person(1))
     form = sample("website-response.json")
     answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
     answers["email"]["email"] = "Dana@Example.com"
-    (second,) = house.mapped("website", form)
-    settle(house)
+    (second,) = harness.mapped("website", form)
+    settle(harness)
 
-    assert house.state(first.id) is BOOKED
+    assert harness.state(first.id) is BOOKED
     assert (second.state, second.reason) == (BookingState.DUPLICATE, "same_person_and_time")
     assert str(first.id) in second.reasons[-1].reason
     assert len(upstream.posts()) == 1
 
 
 def test_a_newer_request_takes_the_place_of_one_that_waits(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    (first,) = house.mapped("rentfeed", same_person(1))
-    house.clock.advance(60)
-    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    settle(house)
+    (first,) = harness.mapped("rentfeed", same_person(1))
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    settle(harness)
 
-    replaced = house.booking(first.id)
+    replaced = harness.booking(first.id)
     assert (replaced.state, replaced.reason) == (BookingState.SUPERSEDED, "newer_request")
-    assert house.state(second.id) is BOOKED
+    assert harness.state(second.id) is BOOKED
     assert [post["appointment_time"] for post in upstream.posts()] == ["22:00:00"]
 
 
-def test_a_reschedule_goes_out_after_the_first_has_ended(house: House, upstream: Upstream) -> None:
+def test_a_reschedule_goes_out_after_the_first_has_ended(
+    harness: Harness, upstream: Upstream
+) -> None:
     upstream.fault({"job": "PENDING", "job_seconds": 600})
-    (first,) = house.mapped("rentfeed", same_person(1))
-    house.send()
-    house.clock.advance(60)
-    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    house.send()
-    assert house.state(second.id) is PENDING, "the first job is not finished"
+    (first,) = harness.mapped("rentfeed", same_person(1))
+    harness.send()
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    harness.send()
+    assert harness.state(second.id) is PENDING, "the first job is not finished"
 
-    with house.pipeline.store.transaction() as tx:
-        tx.move(first.id, BookingState.BOOKED, why="job_succeeded", now=house.clock())
-    house.send()
-    assert house.state(second.id) is BookingState.SUBMITTED
+    with harness.pipeline.store.transaction() as tx:
+        tx.move(first.id, BookingState.BOOKED, why="job_succeeded", now=harness.clock())
+    harness.send()
+    assert harness.state(second.id) is BookingState.SUBMITTED
     standing = [one for one in upstream.appointments() if one["status"] == "booked"]
     assert [one["starts_at"] for one in standing] == ["2026-03-14T22:00:00Z"]
 
 
-def told(house: House, event_id: int) -> str:
+def told(harness: Harness, event_id: int) -> str:
     """The name of the sentence for a sender that asks now."""
-    found = outcome.load_outcome(house.pipeline.store, event_id)
-    return sentence_name(outcome.mark_replaced(house.pipeline.store, found))
+    found = outcome.load_outcome(harness.pipeline.store, event_id)
+    return sentence_name(outcome.mark_replaced(harness.pipeline.store, found))
 
 
 def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancelled(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    (first,) = house.mapped("rentfeed", same_person(1, day=15))
-    settle(house)
-    house.clock.advance(60)
+    (first,) = harness.mapped("rentfeed", same_person(1, day=15))
+    settle(harness)
+    harness.clock.advance(60)
     upstream.fault({"job": "PENDING", "job_seconds": 600})
-    (second,) = house.mapped("rentfeed", same_person(2, day=14))
-    house.send()
-    assert house.state(second.id) is BookingState.SUBMITTED
-    assert told(house, first.event_id) == "booked", "the second may fail yet"
+    (second,) = harness.mapped("rentfeed", same_person(2, day=14))
+    harness.send()
+    assert harness.state(second.id) is BookingState.SUBMITTED
+    assert told(harness, first.event_id) == "booked", "the second may fail yet"
 
-    house.clock.advance(5)
-    with house.pipeline.store.transaction() as tx:
-        tx.move(second.id, BOOKED, why="job_succeeded", now=house.clock())
-    assert (house.state(first.id), house.state(second.id)) == (BOOKED, BOOKED)
-    assert told(house, first.event_id) == "superseded"
-    assert told(house, second.event_id) == "booked"
+    harness.clock.advance(5)
+    with harness.pipeline.store.transaction() as tx:
+        tx.move(second.id, BOOKED, why="job_succeeded", now=harness.clock())
+    assert (harness.state(first.id), harness.state(second.id)) == (BOOKED, BOOKED)
+    assert told(harness, first.event_id) == "superseded"
+    assert told(harness, second.event_id) == "booked"
     assert second.starts_at is not None
-    house.clock.at = second.starts_at + dt.timedelta(hours=2)
-    assert told(house, first.event_id) == "superseded", "also when the second one is over"
+    harness.clock.at = second.starts_at + dt.timedelta(hours=2)
+    assert told(harness, first.event_id) == "superseded", "also when the second one is over"
 
 
-def test_a_tour_that_took_place_was_not_cancelled_by_the_next_one(house: House) -> None:
-    (first,) = house.mapped("rentfeed", same_person(1, day=14))
-    settle(house)
+def test_a_tour_that_took_place_was_not_cancelled_by_the_next_one(harness: Harness) -> None:
+    (first,) = harness.mapped("rentfeed", same_person(1, day=14))
+    settle(harness)
     assert first.starts_at is not None
-    house.clock.at = first.starts_at + dt.timedelta(hours=2)
-    (second,) = house.mapped("rentfeed", same_person(2, day=20))
-    settle(house)
-    assert house.state(second.id) is BOOKED
-    assert told(house, first.event_id) == "booked"
+    harness.clock.at = first.starts_at + dt.timedelta(hours=2)
+    (second,) = harness.mapped("rentfeed", same_person(2, day=20))
+    settle(harness)
+    assert harness.state(second.id) is BOOKED
+    assert told(harness, first.event_id) == "booked"
 
 
 def test_an_older_request_that_is_mapped_late_never_goes_out(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    older = house.receive("rentfeed", same_person(1))
-    house.clock.advance(60)
-    (newer,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    house.pipeline.map_event(older.event_id)
-    settle(house)
+    older = harness.receive("rentfeed", same_person(1))
+    harness.clock.advance(60)
+    (newer,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    harness.pipeline.mapper.map_event(older.event_id)
+    settle(harness)
 
-    (late,) = house.story(older.event_id).bookings
+    (late,) = harness.story(older.event_id).bookings
     assert (late.state, late.reason) == (BookingState.SUPERSEDED, "newer_request_came_first")
-    assert house.state(newer.id) is BOOKED
+    assert harness.state(newer.id) is BOOKED
     assert len(upstream.posts()) == 1
 
 
@@ -133,90 +135,90 @@ def test_an_older_request_that_is_mapped_late_never_goes_out(
     "fault", [{"status": 503, "headers": {"Retry-After": "3"}}, {"status": 401}], ids=str
 )
 def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
-    house: House, upstream: Upstream, fault: dict[str, Any]
+    harness: Harness, upstream: Upstream, fault: dict[str, Any]
 ) -> None:
-    (older,) = house.mapped("rentfeed", same_person(1))
-    sender = house.pipeline.sender
+    (older,) = harness.mapped("rentfeed", same_person(1))
+    sender = harness.pipeline.sender
     attempt = sender._next()
     assert isinstance(attempt, Attempt)
-    house.clock.advance(1)
-    (newer,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    harness.clock.advance(1)
+    (newer,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
     upstream.fault(fault)
     sender._send(attempt)
 
-    assert house.state(older.id) is BookingState.SUPERSEDED
-    house.clock.advance(60)
-    house.pipeline.recover()
-    house.send()
-    assert house.state(newer.id) is BookingState.SUBMITTED
+    assert harness.state(older.id) is BookingState.SUPERSEDED
+    harness.clock.advance(60)
+    harness.pipeline.recover()
+    harness.send()
+    assert harness.state(newer.id) is BookingState.SUBMITTED
     assert [post["appointment_time"] for post in upstream.posts()] == ["20:30:00", "22:00:00"]
 
 
 @pytest.mark.parametrize("status", [400, 500])
 def test_whoever_waited_for_an_outcome_is_woken_by_it(
-    house: House, upstream: Upstream, status: int
+    harness: Harness, upstream: Upstream, status: int
 ) -> None:
     """The lane that was woken for the newer one found the older one on the wire, and ended."""
-    house.mapped("rentfeed", same_person(1))
-    attempt = house.pipeline.sender._next()
+    harness.mapped("rentfeed", same_person(1))
+    attempt = harness.pipeline.sender._next()
     assert isinstance(attempt, Attempt)
-    house.clock.advance(1)
-    house.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    with house.pipeline.store.transaction() as tx:
+    harness.clock.advance(1)
+    harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    with harness.pipeline.store.transaction() as tx:
         tx.connection.execute("DELETE FROM procrastinate_jobs")
     upstream.fault({"status": status})
-    house.pipeline.sender._send(attempt)
+    harness.pipeline.sender._send(attempt)
 
-    assert "send" in [name for name, _ in tasks(house.pipeline.store)]
+    assert "send" in [name for name, _ in tasks(harness.pipeline.store)]
 
 
-def test_a_sender_is_taken_for_dead_only_when_its_lease_is_over(house: House) -> None:
-    (booking,) = house.mapped("rentfeed", lead(1))
-    assert isinstance(house.pipeline.sender._next(), Attempt)
+def test_a_sender_is_taken_for_dead_only_when_its_lease_is_over(harness: Harness) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    assert isinstance(harness.pipeline.sender._next(), Attempt)
     states = []
     for _ in range(2):
-        house.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS - 1)
-        house.pipeline.recover()
-        states.append(house.state(booking.id))
+        harness.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS - 1)
+        harness.pipeline.recover()
+        states.append(harness.state(booking.id))
 
     assert states == [BookingState.SENDING, BookingState.UNKNOWN]
 
 
-def test_the_senders_own_time_decides_who_is_newer(house: House, upstream: Upstream) -> None:
+def test_the_senders_own_time_decides_who_is_newer(harness: Harness, upstream: Upstream) -> None:
     """The sender tries an old webhook again after it has delivered a newer one."""
     newer, older = same_person(2, time="4:00 PM"), same_person(1)
     newer["createdAt"], older["createdAt"] = "2026-03-02T10:50:00-07:00", "2026-03-02T17:40:00Z"
-    (first,) = house.mapped("rentfeed", newer)
-    house.clock.advance(60)
-    (late,) = house.mapped("rentfeed", older)
+    (first,) = harness.mapped("rentfeed", newer)
+    harness.clock.advance(60)
+    (late,) = harness.mapped("rentfeed", older)
 
     assert (late.state, late.reason) == (BookingState.SUPERSEDED, "newer_request_came_first")
-    assert house.state(first.id) is PENDING
+    assert harness.state(first.id) is PENDING
 
 
 @pytest.mark.parametrize(
     "said", ["2031-01-01T00:00:00Z", "yesterday", "", None, 7, [], "2026-03-02"]
 )
-def test_a_senders_time_that_cannot_be_believed_is_the_arrival(house: House, said: Any) -> None:
-    (booking,) = house.mapped("rentfeed", lead(1) | {"createdAt": said})
+def test_a_senders_time_that_cannot_be_believed_is_the_arrival(harness: Harness, said: Any) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1) | {"createdAt": said})
 
     assert booking.asked_at == START
 
 
-def test_one_person_at_two_communities_is_two_tours(house: House, upstream: Upstream) -> None:
+def test_one_person_at_two_communities_is_two_tours(harness: Harness, upstream: Upstream) -> None:
     there = same_person(2)
     there["listing"] |= {"propertyId": "20555", "propertyName": "Harbor Flats"}
-    house.mapped("rentfeed", same_person(1))
-    house.mapped("rentfeed", there)
-    settle(house)
+    harness.mapped("rentfeed", same_person(1))
+    harness.mapped("rentfeed", there)
+    settle(harness)
 
     assert len([one for one in upstream.appointments() if one["status"] == "booked"]) == 2
 
 
-def test_two_tours_here_in_one_webhook_wait_for_a_person(house: House) -> None:
+def test_two_tours_here_in_one_webhook_wait_for_a_person(harness: Harness) -> None:
     handoff = sample("leasebot-handoff.json")
     handoff["handoff"]["tours"][1] |= {"property": "Maple Court", "startsAt": "2026-03-15T10:00:00"}
-    first, second = house.mapped("leasebot", handoff)
+    first, second = harness.mapped("leasebot", handoff)
 
     assert first.state is PENDING
     assert (second.state, second.reason) == (BookingState.HELD, "two_tours_at_once")
@@ -225,162 +227,166 @@ def test_two_tours_here_in_one_webhook_wait_for_a_person(house: House) -> None:
 def test_shared_contacts_tell_nobody_apart(opened: Database, upstream: Upstream) -> None:
     from adapter.settings import Policy
 
-    house = House(opened, upstream, Policy(shared_contacts=frozenset({"office@example.com"})))
+    harness = Harness(opened, upstream, Policy(shared_contacts=frozenset({"office@example.com"})))
     for number in (1, 2):
-        (booking,) = house.mapped("rentfeed", lead(number, email="office@example.com"))
+        (booking,) = harness.mapped("rentfeed", lead(number, email="office@example.com"))
         assert booking.state is PENDING
         assert booking.person_keys == ()
 
 
-def test_simultaneous_senders_of_one_tour_make_one_booking(house: House) -> None:
-    events = [house.receive("rentfeed", same_person(number)).event_id for number in range(8)]
+def test_simultaneous_senders_of_one_tour_make_one_booking(harness: Harness) -> None:
+    events = [harness.receive("rentfeed", same_person(number)).event_id for number in range(8)]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        list(threads.map(house.pipeline.map_event, events))
+        list(threads.map(harness.pipeline.mapper.map_event, events))
 
-    with house.pipeline.store.transaction() as tx:
+    with harness.pipeline.store.transaction() as tx:
         states = sorted(booking.state for booking in tx.bookings())
     assert states == sorted([PENDING, *[BookingState.DUPLICATE] * 7])
 
 
-def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(house: House) -> None:
+def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(harness: Harness) -> None:
     events = []
     for number in range(20):
         handoff = sample("leasebot-handoff.json")
         handoff["visitor"]["firstName"] = surname(number)
         if number % 2:
             handoff["handoff"]["tours"].reverse()
-        events.append(house.receive("leasebot", handoff).event_id)
-    with house.pipeline.store.transaction() as tx:
+        events.append(harness.receive("leasebot", handoff).event_id)
+    with harness.pipeline.store.transaction() as tx:
         events = [event.id for event in tx.events()]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        list(threads.map(house.pipeline.map_event, events))
+        list(threads.map(harness.pipeline.mapper.map_event, events))
 
-    with house.pipeline.store.transaction() as tx:
+    with harness.pipeline.store.transaction() as tx:
         assert {event.state for event in tx.events()} == {"mapped"}
 
 
 def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    (first,) = house.mapped("rentfeed", lead(1))
-    settle(house)
-    changed = house.receive("rentfeed", lead(1, time="4:00 PM"))
-    assert changed.is_repeat
-    with house.pipeline.store.transaction() as tx:
+    (first,) = harness.mapped("rentfeed", lead(1))
+    settle(harness)
+    changed = harness.receive("rentfeed", lead(1, time="4:00 PM"))
+    assert changed.is_duplicate
+    with harness.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
-    house.pipeline.map_event(newest.id)
-    settle(house)
+    harness.pipeline.mapper.map_event(newest.id)
+    settle(harness)
 
-    (second,) = house.story(newest.id).bookings
-    assert (house.state(first.id), second.state) == (BOOKED, BOOKED)
+    (second,) = harness.story(newest.id).bookings
+    assert (harness.state(first.id), second.state) == (BOOKED, BOOKED)
     standing = [one for one in upstream.appointments() if one["status"] == "booked"]
     assert [one["starts_at"] for one in standing] == ["2026-03-14T22:00:00Z"]
 
 
-def test_the_same_lead_with_other_bytes_is_a_duplicate(house: House, upstream: Upstream) -> None:
-    house.mapped("rentfeed", lead(1))
-    assert house.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_repeat
-    with house.pipeline.store.transaction() as tx:
+def test_the_same_lead_with_other_bytes_is_a_duplicate(
+    harness: Harness, upstream: Upstream
+) -> None:
+    harness.mapped("rentfeed", lead(1))
+    assert harness.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_duplicate
+    with harness.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
-    house.pipeline.map_event(newest.id)
-    settle(house)
+    harness.pipeline.mapper.map_event(newest.id)
+    settle(harness)
 
-    (again,) = house.story(newest.id).bookings
+    (again,) = harness.story(newest.id).bookings
     assert (again.state, again.reason) == (BookingState.DUPLICATE, "item_seen_before")
     assert len(upstream.posts()) == 1
 
 
-def test_a_corrected_lead_takes_the_place_of_the_held_one(house: House) -> None:
-    (held,) = house.mapped("rentfeed", lead(1, time=""))
+def test_a_corrected_lead_takes_the_place_of_the_held_one(harness: Harness) -> None:
+    (held,) = harness.mapped("rentfeed", lead(1, time=""))
     assert held.state is BookingState.HELD
-    house.receive("rentfeed", lead(1))
-    with house.pipeline.store.transaction() as tx:
+    harness.receive("rentfeed", lead(1))
+    with harness.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
-    house.pipeline.map_event(newest.id)
+    harness.pipeline.mapper.map_event(newest.id)
 
-    (corrected,) = house.story(newest.id).bookings
+    (corrected,) = harness.story(newest.id).bookings
     assert corrected.state is PENDING
-    assert house.state(held.id) is BookingState.SUPERSEDED
+    assert harness.state(held.id) is BookingState.SUPERSEDED
 
 
 def test_another_contact_under_a_booked_key_waits_for_a_person(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    house.mapped("rentfeed", lead(1))
-    settle(house)
-    house.receive("rentfeed", lead(1, email="somebody.else@example.com"))
-    with house.pipeline.store.transaction() as tx:
+    harness.mapped("rentfeed", lead(1))
+    settle(harness)
+    harness.receive("rentfeed", lead(1, email="somebody.else@example.com"))
+    with harness.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
-    house.pipeline.map_event(newest.id)
-    settle(house)
+    harness.pipeline.mapper.map_event(newest.id)
+    settle(harness)
 
-    (changed,) = house.story(newest.id).bookings
+    (changed,) = harness.story(newest.id).bookings
     assert (changed.state, changed.reason) == (BookingState.HELD, "changed_after_first")
     assert len(upstream.posts()) == 1
 
 
-def changed_to(house: House, payload: Any) -> Booking:
+def changed_to(harness: Harness, payload: Any) -> Booking:
     """The booking of a lead that came again, changed, under its old key."""
-    receipt = house.receive("rentfeed", payload)
-    assert receipt.is_repeat
+    receipt = harness.receive("rentfeed", payload)
+    assert receipt.is_duplicate
     assert receipt.changed_id is not None
-    house.pipeline.map_event(receipt.changed_id)
-    (booking,) = house.story(receipt.changed_id).bookings
+    harness.pipeline.mapper.map_event(receipt.changed_id)
+    (booking,) = harness.story(receipt.changed_id).bookings
     return booking
 
 
-def test_each_change_under_one_key_is_an_event_of_its_own(house: House) -> None:
-    house.mapped("rentfeed", lead(1))
-    second, third = (changed_to(house, lead(1, time=time)) for time in ("4:00 PM", "5:00 PM"))
+def test_each_change_under_one_key_is_an_event_of_its_own(harness: Harness) -> None:
+    harness.mapped("rentfeed", lead(1))
+    second, third = (changed_to(harness, lead(1, time=time)) for time in ("4:00 PM", "5:00 PM"))
 
     assert second.event_id != third.event_id
-    assert (house.state(second.id), third.state) == (BookingState.SUPERSEDED, PENDING)
+    assert (harness.state(second.id), third.state) == (BookingState.SUPERSEDED, PENDING)
 
 
-def test_a_lead_that_changes_its_contact_twice_waits_once(house: House, upstream: Upstream) -> None:
+def test_a_lead_that_changes_its_contact_twice_waits_once(
+    harness: Harness, upstream: Upstream
+) -> None:
     """Nobody but the key tells that these three people are one."""
-    house.mapped("rentfeed", lead(1))
+    harness.mapped("rentfeed", lead(1))
     for number in (2, 3):
-        newest = changed_to(house, lead(1, email=f"person{number}@example.com"))
-    settle(house)
+        newest = changed_to(harness, lead(1, email=f"person{number}@example.com"))
+    settle(harness)
 
     (posted,) = upstream.posts()
     assert posted["email_1"] == "person3@example.com"
-    assert house.state(newest.id) is BOOKED
+    assert harness.state(newest.id) is BOOKED
 
 
-def test_one_key_twice_in_one_webhook_is_one_booking(house: House) -> None:
+def test_one_key_twice_in_one_webhook_is_one_booking(harness: Harness) -> None:
     """The two are at two communities, so that nothing but the key tells."""
     handoff = sample("leasebot-handoff.json")
     first_tour, second_tour = handoff["handoff"]["tours"]
     second_tour["id"] = first_tour["id"]
-    first, second = house.mapped("leasebot", handoff)
+    first, second = harness.mapped("leasebot", handoff)
 
     assert first.community != second.community
     assert first.state is PENDING
     assert (second.state, second.reason) == (BookingState.DUPLICATE, "item_seen_before")
 
 
-def test_a_query_that_nobody_signed_makes_no_new_event(house: House) -> None:
-    source = house.pipeline.sources["rentfeed"]
+def test_a_query_that_nobody_signed_makes_no_new_event(harness: Harness) -> None:
+    source = harness.pipeline.sources["rentfeed"]
     from adapter import signatures
     from tests.harness import SECRETS
 
     ids = set()
     for query in ("", "?n=1", "?n=2"):
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url="https://a.example.com/hooks/rentfeed" + query,
             headers={"Content-Type": "application/json"},
             body=b'{"no": "key"}',
         )
         signed = signatures.sign(
-            source.signature, SECRETS["RENTFEED_SECRET"], request, house.clock().timestamp()
+            source.signature, SECRETS["RENTFEED_SECRET"], request, harness.clock().timestamp()
         )
-        verified = house.pipeline.receiver.verify(
-            source, build_verifier(source, house.settings), signed
+        verified = harness.pipeline.receiver.verify(
+            build_endpoint(source, harness.settings), signed
         )
-        ids.add(house.pipeline.receiver.receive(source, verified).event_id)
+        ids.add(harness.pipeline.receiver.store(verified).event_id)
     assert len(ids) == 1
 
 
@@ -391,14 +397,16 @@ def order_of_posts(upstream: Upstream) -> list[str]:
     return [post["last_name"] for post in upstream.posts()]
 
 
-def test_soon_tours_go_first_then_the_sources_take_turns(house: House, upstream: Upstream) -> None:
+def test_soon_tours_go_first_then_the_sources_take_turns(
+    harness: Harness, upstream: Upstream
+) -> None:
     for number in range(1, 5):
-        house.mapped("rentfeed", lead(number, day=20))
+        harness.mapped("rentfeed", lead(number, day=20))
     form = sample("website-response.json")
-    house.mapped("website", form)
+    harness.mapped("website", form)
     for number, time in ((8, "10:30 AM"), (9, "10:00 AM")):
-        house.mapped("rentfeed", lead(number, day=3, time=time))
-    house.send()
+        harness.mapped("rentfeed", lead(number, day=3, time=time))
+    harness.send()
 
     soon = [surname(9), surname(8)]  # one after the other, though it is the form's turn between
     in_turn = ["Okafor-Lindqvist", *map(surname, (1, 2, 3, 4))]
@@ -406,10 +414,10 @@ def test_soon_tours_go_first_then_the_sources_take_turns(house: House, upstream:
 
 
 def test_weights_give_a_source_more_turns(opened: Database, upstream: Upstream) -> None:
-    house = House(opened, upstream)
-    house.pipeline.sender.settings = Settings(source_weights={"rentfeed": 2})
+    harness = Harness(opened, upstream)
+    harness.pipeline.sender.settings = Settings(source_weights={"rentfeed": 2})
     for number in range(1, 6):
-        house.mapped("rentfeed", lead(number, day=20))
+        harness.mapped("rentfeed", lead(number, day=20))
     for number in range(2):
         form = sample("website-response.json")
         answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
@@ -417,8 +425,8 @@ def test_weights_give_a_source_more_turns(opened: Database, upstream: Upstream) 
         answers["phone"]["phone_number"] = ""
         answers["last_name"]["text"] = ("Forma", "Formb")[number]
         form["form_response"]["token"] = f"token-{number}"
-        house.mapped("website", form)
-    house.send()
+        harness.mapped("website", form)
+    harness.send()
 
     posts = order_of_posts(upstream)
     assert posts[:6].count("Forma") + posts[:6].count("Formb") == 2
@@ -431,15 +439,15 @@ def test_weights_give_a_source_more_turns(opened: Database, upstream: Upstream) 
 
 def test_no_minute_holds_more_calls_than_allowed(opened: Database) -> None:
     with served_sandbox(clock=lambda: START, limit_per_minute=10_000) as upstream:
-        house = House(opened, upstream)
-        house.pipeline.sender.settings = Settings(rate_per_minute=20)
+        harness = Harness(opened, upstream)
+        harness.pipeline.sender.settings = Settings(rate_per_minute=20)
         for number in range(45):
-            house.mapped("rentfeed", lead(number, day=20))
+            harness.mapped("rentfeed", lead(number, day=20))
         while len(upstream.posts()) < 45:
-            house.send()
-            house.clock.advance(0.7)
+            harness.send()
+            harness.clock.advance(0.7)
 
-    with house.pipeline.store.transaction() as tx:
+    with harness.pipeline.store.transaction() as tx:
         rows = tx.connection.execute("SELECT started_at FROM attempts ORDER BY id").fetchall()
     calls = [row["started_at"] for row in rows]
     assert len(calls) == 45
@@ -448,124 +456,126 @@ def test_no_minute_holds_more_calls_than_allowed(opened: Database) -> None:
     assert calls[-1] - calls[0] <= dt.timedelta(seconds=135), "what is allowed is used"
 
 
-def test_reads_give_way_to_bookings(house: House, upstream: Upstream) -> None:
-    (first,) = house.mapped("rentfeed", lead(1))
-    house.send()
-    house.mapped("rentfeed", lead(2))
-    with house.pipeline.store.transaction() as tx:
+def test_reads_give_way_to_bookings(harness: Harness, upstream: Upstream) -> None:
+    (first,) = harness.mapped("rentfeed", lead(1))
+    harness.send()
+    harness.mapped("rentfeed", lead(2))
+    with harness.pipeline.store.transaction() as tx:
         gate = RateLimiter(tx.connection)
         for _ in range(30):
-            gate.pass_through(gate.lock(house.clock()), house.clock(), 120, is_read=True)
-        tx.connection.execute("UPDATE rate_limit SET even_at = 'epoch'")
-    house.clock.advance(2)
-    house.pipeline.follower.follow_up(first.id)
-    assert house.state(first.id) is BookingState.SUBMITTED, "the read was put off"
-    house.send()
+            gate.pass_through(gate.lock(harness.clock()), harness.clock(), 120, is_read=True)
+        tx.connection.execute("UPDATE rate_limit SET theoretical_arrival_at = 'epoch'")
+    harness.clock.advance(2)
+    harness.pipeline.follower.follow_up(first.id)
+    assert harness.state(first.id) is BookingState.SUBMITTED, "the read was put off"
+    harness.send()
     assert len(upstream.posts()) == 2, "the booking was not"
 
 
 def test_what_propexo_says_of_its_limit_is_kept(opened: Database) -> None:
     with served_sandbox(clock=lambda: START, limit_per_minute=10) as upstream:
-        house = House(opened, upstream)
+        harness = Harness(opened, upstream)
         for number in range(9):
-            house.mapped("rentfeed", lead(number, day=20))
+            harness.mapped("rentfeed", lead(number, day=20))
         for _ in range(40):
-            house.send()
+            harness.send()
             if len(upstream.posts()) == 9:
                 break
-            house.clock.advance(5)
-        with house.pipeline.store.transaction() as tx:
-            gate = RateLimiter(tx.connection).lock(house.clock())
+            harness.clock.advance(5)
+        with harness.pipeline.store.transaction() as tx:
+            gate = RateLimiter(tx.connection).lock(harness.clock())
 
         assert gate.allowed == 10
-        assert house.clock() - START >= dt.timedelta(seconds=60), "eight of ten in a minute"
+        assert harness.clock() - START >= dt.timedelta(seconds=60), "eight of ten in a minute"
 
 
 def test_a_token_that_is_not_accepted_stops_sending_until_it_is(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
     for number in range(5):
-        house.mapped("rentfeed", lead(number))
+        harness.mapped("rentfeed", lead(number))
     upstream.fault({"status": 401}, {"on": "list", "status": 401})
-    house.send()
+    harness.send()
     assert len(upstream.posts()) == 1
     for _ in range(3):
-        house.clock.advance(5)
-        house.send()
+        harness.clock.advance(5)
+        harness.send()
     assert len(upstream.posts()) == 1, "nobody else's lead is burnt"
 
-    house.clock.advance(60)
-    house.pipeline.recover()
-    house.send()
+    harness.clock.advance(60)
+    harness.pipeline.recover()
+    harness.send()
     assert len(upstream.posts()) == 1, "the token is still refused"
-    house.clock.advance(60)
-    house.pipeline.recover()
-    house.send()
+    harness.clock.advance(60)
+    harness.pipeline.recover()
+    harness.send()
     assert len(upstream.posts()) == 6
-    with house.pipeline.store.transaction() as tx:
+    with harness.pipeline.store.transaction() as tx:
         assert {booking.state for booking in tx.bookings()} == {BookingState.SUBMITTED}
 
 
 # --- unknown bookings are found again
 
 
-def lose_the_answer(house: House, upstream: Upstream, fault: dict[str, Any]) -> int:
+def lose_the_answer(harness: Harness, upstream: Upstream, fault: dict[str, Any]) -> int:
     upstream.fault(fault)
-    (booking,) = house.mapped("rentfeed", lead(1))
-    house.send()
-    assert house.state(booking.id) is BookingState.UNKNOWN
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    harness.send()
+    assert harness.state(booking.id) is BookingState.UNKNOWN
     return booking.id
 
 
-def test_a_lost_answer_is_found_in_the_write_log(house: House, upstream: Upstream) -> None:
-    booking_id = lose_the_answer(house, upstream, {"drop": "after"})
-    look(house, booking_id)
-    found = house.booking(booking_id)
+def test_a_lost_answer_is_found_in_the_write_log(harness: Harness, upstream: Upstream) -> None:
+    booking_id = lose_the_answer(harness, upstream, {"drop": "after"})
+    look(harness, booking_id)
+    found = harness.booking(booking_id)
     assert (found.state, found.reason) == (BookingState.SUBMITTED, "found_in_write_log")
 
-    house.clock.advance(5)
-    house.pipeline.follower.follow_up(booking_id)
-    assert house.state(booking_id) is BOOKED
+    harness.clock.advance(5)
+    harness.pipeline.follower.follow_up(booking_id)
+    assert harness.state(booking_id) is BOOKED
     assert found.job_id == upstream.appointments()[0]["job_id"]
     assert len(upstream.posts()) == 1
 
 
-def test_a_tour_is_seen_in_knock_where_no_job_is_known(house: House, upstream: Upstream) -> None:
-    booking_id = lose_the_answer(house, upstream, {"drop": "after", "job": "PENDING"})
-    look(house, booking_id)
+def test_a_tour_is_seen_in_knock_where_no_job_is_known(
+    harness: Harness, upstream: Upstream
+) -> None:
+    booking_id = lose_the_answer(harness, upstream, {"drop": "after", "job": "PENDING"})
+    look(harness, booking_id)
 
-    seen = house.booking(booking_id)
+    seen = harness.booking(booking_id)
     assert (seen.state, seen.reason) == (BOOKED, "seen_in_knock")
 
 
 def test_what_is_not_found_is_given_to_a_person_after_the_lag(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    booking_id = lose_the_answer(house, upstream, {"drop": "before"})
+    booking_id = lose_the_answer(harness, upstream, {"drop": "before"})
     looks = 0
-    while house.booking(booking_id).due_at is not None:
-        look(house, booking_id)
+    while harness.booking(booking_id).due_at is not None:
+        look(harness, booking_id)
         looks += 1
 
-    given_up = house.booking(booking_id)
+    given_up = harness.booking(booking_id)
     assert (given_up.state, given_up.reason) == (BookingState.UNKNOWN, "not_found")
-    waited = house.clock() - START
+    waited = harness.clock() - START
     assert dt.timedelta(hours=13) <= waited <= dt.timedelta(hours=15)
     assert looks < 40
     assert len(upstream.posts()) == 1
 
 
-def test_another_persons_job_is_not_taken_for_ours(house: House, upstream: Upstream) -> None:
+def test_another_persons_job_is_not_taken_for_ours(harness: Harness, upstream: Upstream) -> None:
     other = Propexo(upstream.url, "sandbox")
-    booking_id = lose_the_answer(house, upstream, {"drop": "before"})
-    attempt = house.story(booking_id).attempts[booking_id][-1]
+    booking_id = lose_the_answer(harness, upstream, {"drop": "before"})
+    attempt = harness.story(booking_id).attempts[booking_id][-1]
     import dataclasses
 
     request = dict(attempt.request) | {"last_name": "Other", "email_1": "other@example.com"}
     other.create(dataclasses.replace(attempt, request=request))
-    look(house, booking_id)
+    look(harness, booking_id)
 
-    assert house.state(booking_id) is BookingState.UNKNOWN
+    assert harness.state(booking_id) is BookingState.UNKNOWN
 
 
 # --- cancellations
@@ -602,39 +612,39 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
         )
     )
     (tmp_path / "simple.yaml").write_text(CANCELLED)
-    house = House(opened, upstream)
-    house.pipeline.sources = load(tmp_path, house.settings.policy)
+    harness = Harness(opened, upstream)
+    harness.pipeline.sources = load(tmp_path, harness.settings.policy)
 
     def deliver(kind: str, number: str) -> Any:
         from adapter import signatures
         from adapter.webhooks.receive import verified_from
 
-        source = house.pipeline.sources["simple"]
+        source = harness.pipeline.sources["simple"]
         verifier = signatures.verifier(source.signature, [])
         body = (
             f'{{"type": "{kind}", "id": "{number}", "name": "Roe", '
             f'"email": "roe{number}@example.com", "start": "2026-03-14T20:30:00Z"}}'
         ).encode()
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url="https://a.example.com/hooks/simple",
             headers={"Content-Type": "application/json"},
             body=body,
         )
-        verified = verified_from(verifier, request, house.clock())
-        event_id = house.pipeline.receiver.receive(source, verified).event_id
-        house.pipeline.map_event(event_id)
-        return house.story(event_id).bookings[0]
+        verified = verified_from(source, verifier, request, harness.clock())
+        event_id = harness.pipeline.receiver.store(verified).event_id
+        harness.pipeline.mapper.map_event(event_id)
+        return harness.story(event_id).bookings[0]
 
     waiting = deliver("booked", "1")
     stopped = deliver("cancelled", "1")
-    assert house.state(waiting.id) is BookingState.DISCARDED
+    assert harness.state(waiting.id) is BookingState.DISCARDED
     assert (stopped.state, stopped.reason) == (BookingState.DISCARDED, "cancellation_done")
 
     gone = deliver("booked", "2")
-    settle(house)
+    settle(harness)
     asked = deliver("cancelled", "2")
-    assert house.state(gone.id) is BOOKED
+    assert harness.state(gone.id) is BOOKED
     assert (asked.state, asked.reason) == (BookingState.HELD, "cancellation")
     assert str(gone.id) in asked.reasons[-1].reason
 
@@ -645,36 +655,36 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
 
     upstream.fault({"drop": "after"})
     lost = deliver("booked", "4")
-    house.send()
+    harness.send()
     deliver("cancelled", "4")
-    assert house.state(lost.id) is BookingState.UNKNOWN, "it stands in Knock: a person must"
+    assert harness.state(lost.id) is BookingState.UNKNOWN, "it stands in Knock: a person must"
 
     on_the_wire = deliver("booked", "5")
-    attempt = house.pipeline.sender._next()
+    attempt = harness.pipeline.sender._next()
     assert isinstance(attempt, Attempt)
     deliver("cancelled", "5")
     upstream.fault({"status": 503})
-    house.pipeline.sender._send(attempt)
-    assert house.state(on_the_wire.id) is BookingState.DISCARDED
+    harness.pipeline.sender._send(attempt)
+    assert harness.state(on_the_wire.id) is BookingState.DISCARDED
 
     with pytest.raises(NotPossible, match="is a cancellation"):
-        Repairs(house.settings, opened, house.pipeline.sources, house.clock).release(
+        Repairs(harness.settings, opened, harness.pipeline.sources, harness.clock).release(
             asked.id, {}, by="ana"
         )
 
 
 def test_the_lanes_of_two_workers_share_one_gate(opened: Database, upstream: Upstream) -> None:
-    house = House(opened, upstream)
+    harness = Harness(opened, upstream)
     for number in range(20):
-        house.mapped("rentfeed", lead(number, day=20))
+        harness.mapped("rentfeed", lead(number, day=20))
     pipelines = [
         Pipeline(
-            house.settings,
+            harness.settings,
             opened,
-            house.pipeline.sources,
+            harness.pipeline.sources,
             Propexo(upstream.url, "sandbox"),
-            house.clock,
-            pause=house.clock.advance,
+            harness.clock,
+            pause=harness.clock.advance,
         )
         for _ in range(3)
     ]
@@ -687,86 +697,86 @@ def test_the_lanes_of_two_workers_share_one_gate(opened: Database, upstream: Ups
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 5000])
 def test_nothing_that_propexo_says_can_stick_a_booking(
-    house: House, upstream: Upstream, text: str
+    harness: Harness, upstream: Upstream, text: str
 ) -> None:
     upstream.fault({"job": "FAILURE", "errors": [f"bad {text}"]})
-    (first,) = house.mapped("rentfeed", lead(1))
-    settle(house)
+    (first,) = harness.mapped("rentfeed", lead(1))
+    settle(harness)
     issue = {"code": "custom", "path": ["last_name"], "message": f"bad {text}"}
     body = {"error": {"code": "invalid_request", "message": text, "details": {"issues": [issue]}}}
     upstream.fault({"status": 400, "body": body})
-    (second,) = house.mapped("rentfeed", lead(2))
-    settle(house)
+    (second,) = harness.mapped("rentfeed", lead(2))
+    settle(harness)
 
-    assert house.state(first.id) is BookingState.FAILED
-    assert house.state(second.id) is BookingState.FAILED
+    assert harness.state(first.id) is BookingState.FAILED
+    assert harness.state(second.id) is BookingState.FAILED
 
 
 # --- what must not stop the others, and what must not be sent
 
 
 def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    house.mapped("rentfeed", lead(0, day=4))
+    harness.mapped("rentfeed", lead(0, day=4))
     for number in range(1, 5):
-        house.mapped("rentfeed", lead(number))
+        harness.mapped("rentfeed", lead(number))
     upstream.fault({"status": 403})
-    house.send()
+    harness.send()
     for _ in range(3):
         if any(post["last_name"] == surname(1) for post in upstream.posts()):
             break
-        house.clock.advance(15)
-        house.pipeline.recover()
-        house.send()
+        harness.clock.advance(15)
+        harness.pipeline.recover()
+        harness.send()
     assert {surname(number) for number in range(1, 5)} <= {
         post["last_name"] for post in upstream.posts()
     }
 
     upstream.fault({"status": 403})
-    house.clock.advance(120)
-    house.pipeline.recover()
-    house.send()
-    with house.pipeline.store.transaction() as tx:
+    harness.clock.advance(120)
+    harness.pipeline.recover()
+    harness.send()
+    with harness.pipeline.store.transaction() as tx:
         (held,) = tx.bookings(Filter(states=["held"]))
     assert held.reason == "not_authorised"
 
 
 def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    (bad,) = house.mapped("rentfeed", lead(0, day=4))
-    (good,) = house.mapped("rentfeed", lead(1))
-    with house.pipeline.store.transaction() as tx:
-        tx.begin_attempt(bad.id, {}, now=house.clock(), lease_until=house.clock())
+    (bad,) = harness.mapped("rentfeed", lead(0, day=4))
+    (good,) = harness.mapped("rentfeed", lead(1))
+    with harness.pipeline.store.transaction() as tx:
+        tx.begin_attempt(bad.id, {}, now=harness.clock(), lease_until=harness.clock())
     for _ in range(3):
-        house.send()
+        harness.send()
 
-    assert (house.state(bad.id), house.booking(bad.id).reason) == (
+    assert (harness.state(bad.id), harness.booking(bad.id).reason) == (
         BookingState.HELD,
         "internal_error",
     )
-    assert house.state(good.id) is BookingState.SUBMITTED
+    assert harness.state(good.id) is BookingState.SUBMITTED
 
 
 def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    (first,) = house.mapped("rentfeed", same_person(1))
-    house.send()
-    house.clock.advance(60)
-    (second,) = house.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    (first,) = harness.mapped("rentfeed", same_person(1))
+    harness.send()
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
     for _ in range(200):
-        if house.state(first.id) is not BookingState.SUBMITTED:
+        if harness.state(first.id) is not BookingState.SUBMITTED:
             break
         upstream.fault({"on": "status", "status": 404})
-        due_at = house.booking(first.id).due_at
+        due_at = harness.booking(first.id).due_at
         assert due_at is not None
-        house.clock.at = due_at
-        house.pipeline.follower.follow_up(first.id)
-    assert house.booking(first.id).reason == "no_final_status"
-    house.send()
-    assert house.state(second.id) is BookingState.SUBMITTED
+        harness.clock.at = due_at
+        harness.pipeline.follower.follow_up(first.id)
+    assert harness.booking(first.id).reason == "no_final_status"
+    harness.send()
+    assert harness.state(second.id) is BookingState.SUBMITTED
 
 
 @pytest.mark.parametrize(("job", "end"), [("SUCCESS", "booked"), ("FAILURE", "failed")])
@@ -775,149 +785,149 @@ def test_a_job_that_ends_after_it_was_given_up_is_followed_again(
 ) -> None:
     now = [START]
     with served_sandbox(clock=lambda: now[0]) as upstream:
-        house = House(opened, upstream)
+        harness = Harness(opened, upstream)
         upstream.fault({"job": job, "job_seconds": 4 * 3600})
-        (booking,) = house.mapped("rentfeed", lead(1))
-        house.send()
+        (booking,) = harness.mapped("rentfeed", lead(1))
+        harness.send()
         for hours, state in ((2, BookingState.UNKNOWN), (5, BookingState.SUBMITTED)):
-            house.clock.at = now[0] = START + dt.timedelta(hours=hours)
-            house.pipeline.follower.follow_up(booking.id)
-            house.pipeline.follower.reconcile(booking.id)
-            assert house.state(booking.id) is state
-        house.pipeline.follower.follow_up(booking.id)
+            harness.clock.at = now[0] = START + dt.timedelta(hours=hours)
+            harness.pipeline.follower.follow_up(booking.id)
+            harness.pipeline.follower.reconcile(booking.id)
+            assert harness.state(booking.id) is state
+        harness.pipeline.follower.follow_up(booking.id)
 
-        assert house.state(booking.id) == end
+        assert harness.state(booking.id) == end
         assert len(upstream.posts()) == 1
 
 
 @pytest.mark.parametrize("fault", [{"job": "PENDING"}, {"on": "status", "status": 500}], ids=str)
 def test_a_stuck_job_leaves_a_renter_whose_tour_is_soon_half_of_the_time(
-    house: House, upstream: Upstream, fault: dict[str, Any]
+    harness: Harness, upstream: Upstream, fault: dict[str, Any]
 ) -> None:
-    (first,) = house.mapped("rentfeed", same_person(1))
+    (first,) = harness.mapped("rentfeed", same_person(1))
     upstream.fault({"job": "PENDING"})
-    house.send()
-    house.clock.advance(60)
-    (second,) = house.mapped("rentfeed", same_person(2, day=2, time="11:45 AM"))
+    harness.send()
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", same_person(2, day=2, time="11:45 AM"))
     for _ in range(200):
-        if house.state(first.id) is not BookingState.SUBMITTED:
+        if harness.state(first.id) is not BookingState.SUBMITTED:
             break
         if "on" in fault:
             upstream.fault(fault)
-        due_at = house.booking(first.id).due_at
+        due_at = harness.booking(first.id).due_at
         assert due_at is not None
-        house.clock.at = due_at
-        house.pipeline.follower.follow_up(first.id)
-        house.send()
-    assert house.booking(first.id).reason == "no_final_status"
-    assert house.state(second.id) is BookingState.SUBMITTED
+        harness.clock.at = due_at
+        harness.pipeline.follower.follow_up(first.id)
+        harness.send()
+    assert harness.booking(first.id).reason == "no_final_status"
+    assert harness.state(second.id) is BookingState.SUBMITTED
     # It starts 45 minutes after the first was sent, and may be sent until 5 minutes before.
-    assert 20 * 60 <= (house.clock() - START).total_seconds() < 24 * 60
+    assert 20 * 60 <= (harness.clock() - START).total_seconds() < 24 * 60
 
 
 def test_lists_that_cannot_be_read_are_not_proof_of_absence(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    booking_id = lose_the_answer(house, upstream, {"drop": "after"})
+    booking_id = lose_the_answer(harness, upstream, {"drop": "after"})
     for _ in range(60):
         upstream.fault({"on": "list", "status": 500})
-        look(house, booking_id)
-    waited = house.clock() - START
+        look(harness, booking_id)
+    waited = harness.clock() - START
     assert waited > dt.timedelta(hours=14)
-    assert house.booking(booking_id).reason == "no_answer"
+    assert harness.booking(booking_id).reason == "no_answer"
     requests.delete(upstream.url + "/_sandbox/faults", timeout=5)
 
-    look(house, booking_id)
-    assert house.state(booking_id) is not BookingState.UNKNOWN
+    look(harness, booking_id)
+    assert harness.state(booking_id) is not BookingState.UNKNOWN
 
 
-def test_of_many_past_tours_none_is_posted(house: House, upstream: Upstream) -> None:
+def test_of_many_past_tours_none_is_posted(harness: Harness, upstream: Upstream) -> None:
     for number in range(3):
-        house.mapped("rentfeed", lead(number, day=3, time="11:30 AM"))
-    house.clock.at = dt.datetime(2026, 3, 3, 18, 26, tzinfo=dt.UTC)
-    with house.pipeline.store.transaction() as tx:
+        harness.mapped("rentfeed", lead(number, day=3, time="11:30 AM"))
+    harness.clock.at = dt.datetime(2026, 3, 3, 18, 26, tzinfo=dt.UTC)
+    with harness.pipeline.store.transaction() as tx:
         assert (
             tx.most_urgent(
-                house.clock(),
-                soon=house.clock() + dt.timedelta(days=9),
-                late=house.clock() + dt.timedelta(minutes=5),
+                harness.clock(),
+                soon=harness.clock() + dt.timedelta(days=9),
+                late=harness.clock() + dt.timedelta(minutes=5),
             )
             is None
         )
-    house.send()
+    harness.send()
 
     assert upstream.posts() == []
-    with house.pipeline.store.transaction() as tx:
+    with harness.pipeline.store.transaction() as tx:
         assert {booking.state for booking in tx.bookings()} == {BookingState.EXPIRED}
 
 
 def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
-    house: House, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another transaction replaces it after the choice has begun and before the lock."""
-    (booking,) = house.mapped("rentfeed", lead(1, day=20))
+    (booking,) = harness.mapped("rentfeed", lead(1, day=20))
     before = STATEMENTS["most_urgent_in_turn"]
-    slow = before.replace(b"FROM turns t,", b"FROM (SELECT pg_sleep(1)) s, turns t,")
+    slow = before.replace(b"FROM source_turns t,", b"FROM (SELECT pg_sleep(1)) s, source_turns t,")
     assert slow != before
     monkeypatch.setitem(STATEMENTS, "most_urgent_in_turn", slow)
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        sending = thread.submit(house.send)
-        wait_until(lambda: _sleeps(house), "the choice has begun")
-        with house.pipeline.store.transaction() as tx:
+        sending = thread.submit(harness.send)
+        wait_until(lambda: _sleeps(harness), "the choice has begun")
+        with harness.pipeline.store.transaction() as tx:
             tx.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=START)
         sending.result(30)
 
     assert upstream.posts() == []
-    assert house.state(booking.id) is BookingState.SUPERSEDED
+    assert harness.state(booking.id) is BookingState.SUPERSEDED
 
 
-def _sleeps(house: House) -> bool:
-    with house.pipeline.store.transaction() as tx:
+def _sleeps(harness: Harness) -> bool:
+    with harness.pipeline.store.transaction() as tx:
         row = tx.connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
         ).fetchone()
     return bool(row and row["count"])
 
 
-def test_the_same_item_twice_in_one_webhook_is_one_booking(house: House) -> None:
+def test_the_same_item_twice_in_one_webhook_is_one_booking(harness: Harness) -> None:
     handoff = sample("leasebot-handoff.json")
     handoff["handoff"]["tours"] = [handoff["handoff"]["tours"][0]] * 2
-    states = [booking.state for booking in house.mapped("leasebot", handoff)]
+    states = [booking.state for booking in harness.mapped("leasebot", handoff)]
 
     assert states == [PENDING, BookingState.DUPLICATE]
 
 
-def test_a_corrected_name_takes_the_place_of_what_waits(house: House) -> None:
-    (first,) = house.mapped("rentfeed", lead(1))
-    house.clock.advance(5)
-    house.receive("rentfeed", lead(1, name="Dana Corrected"))
-    with house.pipeline.store.transaction() as tx:
+def test_a_corrected_name_takes_the_place_of_what_waits(harness: Harness) -> None:
+    (first,) = harness.mapped("rentfeed", lead(1))
+    harness.clock.advance(5)
+    harness.receive("rentfeed", lead(1, name="Dana Corrected"))
+    with harness.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
-    house.pipeline.map_event(newest.id)
+    harness.pipeline.mapper.map_event(newest.id)
 
-    (second,) = house.story(newest.id).bookings
+    (second,) = harness.story(newest.id).bookings
     assert second.state is PENDING
-    assert house.state(first.id) is BookingState.SUPERSEDED
+    assert harness.state(first.id) is BookingState.SUPERSEDED
 
 
-def test_an_older_version_under_the_same_key_changes_nothing(house: House) -> None:
-    house.receive("rentfeed", lead(1, email="wrong@example.com"))
-    house.clock.advance(5)
-    house.receive("rentfeed", lead(1))
-    with house.pipeline.store.transaction() as tx:
+def test_an_older_version_under_the_same_key_changes_nothing(harness: Harness) -> None:
+    harness.receive("rentfeed", lead(1, email="wrong@example.com"))
+    harness.clock.advance(5)
+    harness.receive("rentfeed", lead(1))
+    with harness.pipeline.store.transaction() as tx:
         newer, older = tx.events()
-    house.pipeline.map_event(newer.id)
-    house.pipeline.map_event(older.id)
+    harness.pipeline.mapper.map_event(newer.id)
+    harness.pipeline.mapper.map_event(older.id)
 
-    (kept,), (late,) = house.story(newer.id).bookings, house.story(older.id).bookings
+    (kept,), (late,) = harness.story(newer.id).bookings, harness.story(older.id).bookings
     assert kept.state is PENDING
     assert late.state is BookingState.SUPERSEDED
 
 
-def test_a_stop_leaves_the_rest_in_the_line(house: House, upstream: Upstream) -> None:
+def test_a_stop_leaves_the_rest_in_the_line(harness: Harness, upstream: Upstream) -> None:
     for number in range(5):
-        house.mapped("rentfeed", lead(number))
-    house.pipeline.sender.stopping.set()
-    house.send()
+        harness.mapped("rentfeed", lead(number))
+    harness.pipeline.sender.stopping.set()
+    harness.send()
 
     assert upstream.posts() == []

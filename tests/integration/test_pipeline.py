@@ -1,6 +1,7 @@
 """The whole way of a webhook, step by step: real PostgreSQL, real HTTP to the sandbox."""
 
 import datetime as dt
+import json
 import logging
 from typing import Any
 
@@ -12,44 +13,44 @@ from adapter.bookings import transitions
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.logs import JsonLines
-from adapter.models import Attempt, AttemptOutcome, BookingState, EventState
+from adapter.models import Attempt, AttemptOutcome, BookingState, EventState, WebhookRequest
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy
 from adapter.store import Database
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.receive import Receipt
-from tests.harness import START, TIMEOUT_SECONDS, House, sample, tour
+from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, tour
 from tests.sandbox_client import Upstream, served_sandbox
 
 
-def test_the_straight_line(house: House, upstream: Upstream) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
+def test_the_straight_line(harness: Harness, upstream: Upstream) -> None:
+    (booking,) = harness.mapped("rentfeed", tour())
     assert booking.state is BookingState.PENDING
     assert booking.starts_at == dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC)
 
-    house.pipeline.sender.send_due(0)
-    submitted = house.booking(booking.id)
+    harness.pipeline.sender.send_due(0)
+    submitted = harness.booking(booking.id)
     assert submitted.state is BookingState.SUBMITTED
-    house.clock.advance(5)
-    house.pipeline.follower.follow_up(booking.id)
+    harness.clock.advance(5)
+    harness.pipeline.follower.follow_up(booking.id)
 
-    booked = house.booking(booking.id)
+    booked = harness.booking(booking.id)
     assert booked.state is BookingState.BOOKED
     (appointment,) = upstream.appointments()
     assert appointment["job_id"] == booked.job_id
     assert appointment["starts_at"] == "2026-03-14T20:30:00Z"
     assert appointment["community_id"] == "com_maple"
-    story = house.story(booking.id)
+    story = harness.story(booking.id)
     assert [change.to_state for change in story.history] == [
         *("received", "pending", "mapped", "sending", "submitted", "booked")
     ]
 
 
 def test_what_is_posted_holds_no_word_that_propexo_may_refuse(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    house.mapped("rentfeed", tour())
-    house.pipeline.sender.send_due(0)
+    harness.mapped("rentfeed", tour())
+    harness.pipeline.sender.send_due(0)
 
     (posted,) = upstream.posts()
     assert not {"tour_type", "pets", "first_contact_type"} & posted.keys()
@@ -61,101 +62,124 @@ def test_configured_words_are_sent_in_propexos_spelling(opened: Database) -> Non
     policy = Policy(tour_types={"in_person": "IN_PERSON"}, pets={"small_dog": "SMALL_DOG"})
     enums = {"tour_type": ["IN_PERSON"], "pets": ["SMALL_DOG"]}
     with served_sandbox(clock=lambda: START, enums=enums) as upstream:
-        house = House(opened, upstream, policy)
-        (booking,) = house.mapped("rentfeed", tour())
-        house.pipeline.sender.send_due(0)
+        harness = Harness(opened, upstream, policy)
+        (booking,) = harness.mapped("rentfeed", tour())
+        harness.pipeline.sender.send_due(0)
 
         (posted,) = upstream.posts()
     assert posted["tour_type"] == "IN_PERSON"
     assert posted["pets"] == ["SMALL_DOG"]
     assert "first_contact_type" not in posted
-    assert house.booking(booking.id).state is BookingState.SUBMITTED
+    assert harness.booking(booking.id).state is BookingState.SUBMITTED
 
 
-def test_a_webhook_that_comes_twice_is_one_event(house: House) -> None:
-    first = house.receive("rentfeed", tour())
-    house.clock.advance(60)
-    second = house.receive("rentfeed", tour())
+def test_a_webhook_that_comes_twice_is_one_event(harness: Harness) -> None:
+    first = harness.receive("rentfeed", tour())
+    harness.clock.advance(60)
+    second = harness.receive("rentfeed", tour())
 
-    assert not first.is_repeat
-    assert second == Receipt(event_id=first.event_id, is_repeat=True)
-    assert house.story(first.event_id).duplicates == 1
+    assert not first.is_duplicate
+    assert second == Receipt(event_id=first.event_id, is_duplicate=True)
+    assert harness.story(first.event_id).duplicates == 1
 
 
-def test_a_body_that_cannot_be_read_is_kept_once_and_held(house: House) -> None:
-    first = house.receive("rentfeed", b"{not json")
-    assert house.receive("rentfeed", b"{not json").is_repeat
-    assert not house.receive("rentfeed", b"{not json either").is_repeat
+def test_a_body_that_cannot_be_read_is_kept_once_and_held(harness: Harness) -> None:
+    first = harness.receive("rentfeed", b"{not json")
+    assert harness.receive("rentfeed", b"{not json").is_duplicate
+    assert not harness.receive("rentfeed", b"{not json either").is_duplicate
 
-    house.pipeline.map_event(first.event_id)
+    harness.pipeline.mapper.map_event(first.event_id)
 
-    story = house.story(first.event_id)
+    story = harness.story(first.event_id)
     assert story.event.state is EventState.HELD
     assert "JSON" in story.event.reasons[0].reason
     assert story.bookings == ()
 
 
-def test_a_forged_request_stores_nothing(house: House) -> None:
-    source = house.pipeline.sources["rentfeed"]
-    forged = signatures.Request(
+def test_a_forged_request_stores_nothing(harness: Harness) -> None:
+    source = harness.pipeline.sources["rentfeed"]
+    forged = WebhookRequest(
         method="POST", url="https://a.example.com/hooks/rentfeed", headers={}, body=b"{}"
     )
     with pytest.raises(VerificationError):
-        house.pipeline.receiver.verify(source, build_verifier(source, house.settings), forged)
+        harness.pipeline.receiver.verify(build_endpoint(source, harness.settings), forged)
 
-    with house.pipeline.store.transaction() as tx:
+    with harness.pipeline.store.transaction() as tx:
         assert tx.events() == []
 
 
-def test_credentials_are_not_stored(house: House) -> None:
-    receipt = house.receive(
+def test_credentials_are_not_stored(harness: Harness) -> None:
+    receipt = harness.receive(
         "rentfeed", tour(), Authorization="Bearer x", Cookie="a=b", **{"User-Agent": "RentFeed/1"}
     )
 
-    headers = house.story(receipt.event_id).event.headers
+    headers = harness.story(receipt.event_id).event.headers
     assert headers["user-agent"] == "RentFeed/1"
     assert not {"authorization", "cookie"} & headers.keys()
 
 
-def test_one_item_that_comes_again_in_another_webhook_is_a_duplicate(house: House) -> None:
+def test_an_event_gives_its_request_back(harness: Harness) -> None:
+    endpoint = build_endpoint(harness.pipeline.sources["rentfeed"], harness.settings)
+    sent = WebhookRequest(
+        method="POST",
+        url="https://a.example.com/hooks/rentfeed?unit=2B&n=%20",
+        headers={"Content-Type": "application/json", "X-Trace": "7"},
+        body=json.dumps(tour()).encode(),
+        client="192.0.2.7",
+    )
+    signed = signatures.sign(endpoint.source.signature, "one", sent, harness.clock().timestamp())
+    receiver = harness.pipeline.receiver
+    receipt = receiver.store(receiver.verify(endpoint, signed))
+
+    stored = harness.story(receipt.event_id).event.request
+    assert (stored.method, stored.query, stored.body) == ("POST", "unit=2B&n=%20", sent.body)
+    assert stored.content_type == "application/json"
+    assert stored.headers == signed.lowercase_headers
+    assert stored.client is None, "addresses are not stored"
+
+
+def test_one_item_that_comes_again_in_another_webhook_is_a_duplicate(harness: Harness) -> None:
     both = sample("leasebot-handoff.json")
     one = sample("leasebot-handoff.json")
     one["handoff"]["tours"] = one["handoff"]["tours"][:1]
 
-    assert [booking.state for booking in house.mapped("leasebot", one)] == ["pending"]
-    assert [booking.state for booking in house.mapped("leasebot", both)] == ["duplicate", "pending"]
+    assert [booking.state for booking in harness.mapped("leasebot", one)] == ["pending"]
+    assert [booking.state for booking in harness.mapped("leasebot", both)] == [
+        "duplicate",
+        "pending",
+    ]
 
 
-def test_ignored_and_held_events_make_no_task(house: House) -> None:
-    assert house.mapped("rentfeed", tour(isTest=True)) == []
-    (held,) = house.mapped("rentfeed", tour(leadId="other", tour={"date": "", "time": ""}))
+def test_ignored_and_held_events_make_no_task(harness: Harness) -> None:
+    assert harness.mapped("rentfeed", tour(isTest=True)) == []
+    (held,) = harness.mapped("rentfeed", tour(leadId="other", tour={"date": "", "time": ""}))
 
     assert held.state is BookingState.HELD
     assert [reason.field for reason in held.reasons] == ["starts_at"]
-    house.pipeline.sender.send_due(0)
-    assert house.booking(held.id).state is BookingState.HELD
+    harness.pipeline.sender.send_due(0)
+    assert harness.booking(held.id).state is BookingState.HELD
 
 
-def test_each_step_done_twice_changes_nothing(house: House, upstream: Upstream) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
-    house.pipeline.map_event(booking.event_id)
-    assert len(house.story(booking.id).bookings) == 1
+def test_each_step_done_twice_changes_nothing(harness: Harness, upstream: Upstream) -> None:
+    (booking,) = harness.mapped("rentfeed", tour())
+    harness.pipeline.mapper.map_event(booking.event_id)
+    assert len(harness.story(booking.id).bookings) == 1
 
-    house.pipeline.sender.send_due(0)
-    house.clock.advance(3600)
-    house.pipeline.sender.send_due(0)
+    harness.pipeline.sender.send_due(0)
+    harness.clock.advance(3600)
+    harness.pipeline.sender.send_due(0)
     assert len(upstream.posts()) == 1
 
-    house.pipeline.follower.follow_up(booking.id)
-    before = house.story(booking.id)
-    house.pipeline.follower.follow_up(booking.id)
-    assert house.story(booking.id) == before
+    harness.pipeline.follower.follow_up(booking.id)
+    before = harness.story(booking.id)
+    harness.pipeline.follower.follow_up(booking.id)
+    assert harness.story(booking.id) == before
 
 
-def test_a_row_that_is_not_there_is_nothing_to_do(house: House) -> None:
-    house.pipeline.map_event(1)
-    house.pipeline.sender.send_due(0)
-    house.pipeline.follower.follow_up(1)
+def test_a_row_that_is_not_there_is_nothing_to_do(harness: Harness) -> None:
+    harness.pipeline.mapper.map_event(1)
+    harness.pipeline.sender.send_due(0)
+    harness.pipeline.follower.follow_up(1)
 
 
 @pytest.mark.parametrize(
@@ -168,39 +192,39 @@ def test_a_row_that_is_not_there_is_nothing_to_do(house: House) -> None:
     ids=str,
 )
 def test_a_clear_not_now_is_tried_again_and_booked_once(
-    house: House, upstream: Upstream, fault: dict[str, Any], seconds: float
+    harness: Harness, upstream: Upstream, fault: dict[str, Any], seconds: float
 ) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
+    (booking,) = harness.mapped("rentfeed", tour())
     upstream.fault(fault)
-    house.pipeline.sender.send_due(0)
+    harness.pipeline.sender.send_due(0)
 
-    waiting = house.booking(booking.id)
+    waiting = harness.booking(booking.id)
     assert waiting.state is BookingState.PENDING
     assert waiting.due_at is not None
     assert seconds <= (waiting.due_at - START).total_seconds() <= seconds * 1.25
 
-    house.pipeline.sender.send_due(0)
+    harness.pipeline.sender.send_due(0)
     assert len(upstream.posts()) == 1, "not before it is due"
-    house.clock.at = waiting.due_at
-    house.pipeline.sender.send_due(0)
-    assert house.booking(booking.id).state is BookingState.SUBMITTED
+    harness.clock.at = waiting.due_at
+    harness.pipeline.sender.send_due(0)
+    assert harness.booking(booking.id).state is BookingState.SUBMITTED
     assert len(upstream.appointments()) == 1
 
 
-def test_a_refused_connection_is_tried_again(house: House, upstream: Upstream) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
-    sender = house.pipeline.sender
+def test_a_refused_connection_is_tried_again(harness: Harness, upstream: Upstream) -> None:
+    (booking,) = harness.mapped("rentfeed", tour())
+    sender = harness.pipeline.sender
     sender.propexo, real = Propexo("http://127.0.0.1:1", "x"), sender.propexo
     for _ in range(3):
-        house.pipeline.sender.send_due(0)
-        waiting = house.booking(booking.id)
+        harness.pipeline.sender.send_due(0)
+        waiting = harness.booking(booking.id)
         assert (waiting.state, waiting.reason) == (BookingState.PENDING, "not_sent")
         assert waiting.due_at is not None
-        house.clock.at = waiting.due_at
+        harness.clock.at = waiting.due_at
     sender.propexo = real
-    house.pipeline.sender.send_due(0)
+    harness.pipeline.sender.send_due(0)
 
-    outcomes = [attempt.outcome for attempt in house.story(booking.id).attempts[booking.id]]
+    outcomes = [attempt.outcome for attempt in harness.story(booking.id).attempts[booking.id]]
     assert outcomes == ["not_sent", "not_sent", "not_sent", "accepted"]
 
 
@@ -210,30 +234,30 @@ def test_a_refused_connection_is_tried_again(house: House, upstream: Upstream) -
     ids=str,
 )
 def test_what_nobody_knows_is_never_sent_again(
-    house: House, upstream: Upstream, fault: dict[str, Any], booked: int
+    harness: Harness, upstream: Upstream, fault: dict[str, Any], booked: int
 ) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
+    (booking,) = harness.mapped("rentfeed", tour())
     upstream.fault(fault)
-    house.pipeline.sender.send_due(0)
+    harness.pipeline.sender.send_due(0)
     for _ in range(5):
-        house.clock.advance(3600)
-        house.pipeline.sender.send_due(0)
-        house.pipeline.follower.follow_up(booking.id)
-        house.pipeline.recover()
+        harness.clock.advance(3600)
+        harness.pipeline.sender.send_due(0)
+        harness.pipeline.follower.follow_up(booking.id)
+        harness.pipeline.recover()
 
-    assert house.booking(booking.id).state is BookingState.UNKNOWN
+    assert harness.booking(booking.id).state is BookingState.UNKNOWN
     assert len(upstream.posts()) == 1
     assert len(upstream.appointments()) == booked
 
 
-def test_a_400_fails_with_propexos_issues_per_field(house: House, upstream: Upstream) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
+def test_a_400_fails_with_propexos_issues_per_field(harness: Harness, upstream: Upstream) -> None:
+    (booking,) = harness.mapped("rentfeed", tour())
     issue = {"code": "custom", "path": ["attribution_id"], "message": "Unknown attribution"}
     body = {"error": {"code": "invalid_request", "message": "x", "details": {"issues": [issue]}}}
     upstream.fault({"status": 400, "body": body})
-    house.pipeline.sender.send_due(0)
+    harness.pipeline.sender.send_due(0)
 
-    failed = house.booking(booking.id)
+    failed = harness.booking(booking.id)
     assert (failed.state, failed.reason) == (BookingState.FAILED, "refused")
     assert failed.reasons[-1].field == "attribution_id"
     assert failed.reasons[-1].reason == "Propexo says: Unknown attribution"
@@ -245,12 +269,12 @@ def issues(*names: str) -> dict[str, Any]:
     return {"error": {"code": "invalid_request", "message": "x", "details": details}}
 
 
-def test_a_400_about_niceties_costs_the_niceties(house: House, upstream: Upstream) -> None:
+def test_a_400_about_niceties_costs_the_niceties(harness: Harness, upstream: Upstream) -> None:
     upstream.fault({"status": 400, "body": issues("lease_term_in_months", "move_in_date")})
-    (booking,) = house.mapped("rentfeed", tour())
-    house.send()
+    (booking,) = harness.mapped("rentfeed", tour())
+    harness.send()
 
-    assert house.booking(booking.id).state is BookingState.SUBMITTED
+    assert harness.booking(booking.id).state is BookingState.SUBMITTED
     first, second = upstream.posts()
     assert first.keys() - second.keys() == {"lease_term_in_months", "move_in_date"}
     assert "Lease term: 12" in second["notes"]
@@ -261,23 +285,23 @@ def test_a_400_about_niceties_costs_the_niceties(house: House, upstream: Upstrea
     "names", [("lease_term_in_months", "last_name"), ("email_1",), ("colour",)], ids=str
 )
 def test_a_400_about_anything_else_is_a_persons(
-    house: House, upstream: Upstream, names: tuple[str, ...]
+    harness: Harness, upstream: Upstream, names: tuple[str, ...]
 ) -> None:
     upstream.fault({"status": 400, "body": issues(*names)})
-    (booking,) = house.mapped("rentfeed", tour())
-    house.send()
+    (booking,) = harness.mapped("rentfeed", tour())
+    harness.send()
 
-    assert house.booking(booking.id).state is BookingState.FAILED
+    assert harness.booking(booking.id).state is BookingState.FAILED
     assert len(upstream.posts()) == 1
 
 
-def test_niceties_are_left_out_once(house: House, upstream: Upstream) -> None:
+def test_niceties_are_left_out_once(harness: Harness, upstream: Upstream) -> None:
     refusal = {"status": 400, "body": issues("notes")}
     upstream.fault(refusal, refusal)
-    (booking,) = house.mapped("rentfeed", tour())
-    house.send()
+    (booking,) = harness.mapped("rentfeed", tour())
+    harness.send()
 
-    assert house.booking(booking.id).state is BookingState.FAILED
+    assert harness.booking(booking.id).state is BookingState.FAILED
     assert len(upstream.posts()) == 2
 
 
@@ -291,76 +315,76 @@ def test_niceties_are_left_out_once(house: House, upstream: Upstream) -> None:
     ids=str,
 )
 def test_the_jobs_end_decides(
-    house: House, upstream: Upstream, fault: dict[str, Any], state: BookingState, why: str
+    harness: Harness, upstream: Upstream, fault: dict[str, Any], state: BookingState, why: str
 ) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
+    (booking,) = harness.mapped("rentfeed", tour())
     upstream.fault(fault)
-    house.pipeline.sender.send_due(0)
+    harness.pipeline.sender.send_due(0)
     looks = 0
-    while house.booking(booking.id).state is BookingState.SUBMITTED:
-        due_at = house.booking(booking.id).due_at
+    while harness.booking(booking.id).state is BookingState.SUBMITTED:
+        due_at = harness.booking(booking.id).due_at
         assert due_at is not None
-        house.clock.at = due_at
-        house.pipeline.follower.follow_up(booking.id)
+        harness.clock.at = due_at
+        harness.pipeline.follower.follow_up(booking.id)
         looks += 1
 
-    ended = house.booking(booking.id)
+    ended = harness.booking(booking.id)
     assert (ended.state, ended.reason) == (state, why)
     assert looks < 60
     assert len(upstream.posts()) == 1
 
 
-def test_a_status_that_cannot_be_read_is_asked_again(house: House, upstream: Upstream) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
-    house.pipeline.sender.send_due(0)
+def test_a_status_that_cannot_be_read_is_asked_again(harness: Harness, upstream: Upstream) -> None:
+    (booking,) = harness.mapped("rentfeed", tour())
+    harness.pipeline.sender.send_due(0)
     upstream.fault({"on": "status", "status": 500}, {"on": "status", "status": 429})
     for _ in range(5):
-        if house.booking(booking.id).state is BookingState.BOOKED:
+        if harness.booking(booking.id).state is BookingState.BOOKED:
             break
-        due_at = house.booking(booking.id).due_at
+        due_at = harness.booking(booking.id).due_at
         assert due_at is not None
-        house.clock.at = due_at
-        house.pipeline.follower.follow_up(booking.id)
+        harness.clock.at = due_at
+        harness.pipeline.follower.follow_up(booking.id)
 
-    assert house.booking(booking.id).state is BookingState.BOOKED
+    assert harness.booking(booking.id).state is BookingState.BOOKED
 
 
-def test_a_tour_whose_time_has_passed_is_not_booked(house: House, upstream: Upstream) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
+def test_a_tour_whose_time_has_passed_is_not_booked(harness: Harness, upstream: Upstream) -> None:
+    (booking,) = harness.mapped("rentfeed", tour())
     assert booking.starts_at is not None
-    house.clock.at = booking.starts_at
-    house.pipeline.sender.send_due(0)
+    harness.clock.at = booking.starts_at
+    harness.pipeline.sender.send_due(0)
 
-    assert house.booking(booking.id).state is BookingState.EXPIRED
+    assert harness.booking(booking.id).state is BookingState.EXPIRED
     assert upstream.posts() == []
 
 
-def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(house: House) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
-    attempt = house.pipeline.sender._next()
+def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(harness: Harness) -> None:
+    (booking,) = harness.mapped("rentfeed", tour())
+    attempt = harness.pipeline.sender._next()
     assert isinstance(attempt, Attempt)
-    house.pipeline.recover()
-    assert house.booking(booking.id).state is BookingState.SENDING, "its lease still runs"
+    harness.pipeline.recover()
+    assert harness.booking(booking.id).state is BookingState.SENDING, "its lease still runs"
 
-    house.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1)
-    house.pipeline.recover()
-    lost = house.booking(booking.id)
+    harness.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1)
+    harness.pipeline.recover()
+    lost = harness.booking(booking.id)
     assert (lost.state, lost.reason) == (BookingState.UNKNOWN, "sender_lost")
 
-    accepted = house.pipeline.propexo.create(attempt)
-    with house.pipeline.store.transaction() as tx:
-        transitions.record_accepted(tx, attempt, accepted, house.clock())
-    assert house.booking(booking.id).state is BookingState.SUBMITTED
+    accepted = harness.pipeline.propexo.create(attempt)
+    with harness.pipeline.store.transaction() as tx:
+        transitions.record_accepted(tx, attempt, accepted, harness.clock())
+    assert harness.booking(booking.id).state is BookingState.SUBMITTED
 
 
 def test_a_booking_that_is_parked_by_a_crash_is_told_loudly(
-    house: House, upstream: Upstream, caplog: pytest.LogCaptureFixture
+    harness: Harness, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also where the crash came before the first byte: nobody can know, and a person must look."""
-    (booking,) = house.mapped("rentfeed", tour())
-    assert isinstance(house.pipeline.sender._next(), Attempt)
-    house.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1)
-    house.pipeline.recover()
+    (booking,) = harness.mapped("rentfeed", tour())
+    assert isinstance(harness.pipeline.sender._next(), Attempt)
+    harness.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1)
+    harness.pipeline.recover()
 
     assert upstream.posts() == []
     (line,) = [record for record in caplog.records if record.message == "booking_unknown"]
@@ -370,55 +394,55 @@ def test_a_booking_that_is_parked_by_a_crash_is_told_loudly(
         booking.id,
         "sender_lost",
     )
-    assert house.booking(booking.id).due_at is not None, "it is looked for"
+    assert harness.booking(booking.id).due_at is not None, "it is looked for"
 
 
 def test_a_process_that_slept_before_the_post_does_not_send(
-    house: House, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
-    sender = house.pipeline.sender
+    (booking,) = harness.mapped("rentfeed", tour())
+    sender = harness.pipeline.sender
     begin = sender._next
 
     def begin_and_sleep() -> Any:
         attempt = begin()
-        house.clock.advance(30)
+        harness.clock.advance(30)
         return attempt
 
     monkeypatch.setattr(sender, "_next", begin_and_sleep)
-    house.pipeline.sender.send_due(0)
+    harness.pipeline.sender.send_due(0)
 
     assert upstream.posts() == []
-    (attempt,) = house.story(booking.id).attempts[booking.id]
+    (attempt,) = harness.story(booking.id).attempts[booking.id]
     assert attempt.outcome is AttemptOutcome.NOT_SENT
-    assert house.booking(booking.id).state is BookingState.PENDING
+    assert harness.booking(booking.id).state is BookingState.PENDING
 
 
-def test_an_event_whose_mapping_is_gone_is_held(house: House) -> None:
-    receipt = house.receive("rentfeed", tour())
-    house.pipeline.sources = {}
-    house.pipeline.map_event(receipt.event_id)
-    assert house.story(receipt.event_id).event.state is EventState.RECEIVED, "another may know it"
-    house.clock.advance(3600)
-    house.pipeline.map_event(receipt.event_id)
+def test_an_event_whose_mapping_is_gone_is_held(harness: Harness) -> None:
+    receipt = harness.receive("rentfeed", tour())
+    harness.pipeline.sources = {}
+    harness.pipeline.mapper.map_event(receipt.event_id)
+    assert harness.story(receipt.event_id).event.state is EventState.RECEIVED, "another may know it"
+    harness.clock.advance(3600)
+    harness.pipeline.mapper.map_event(receipt.event_id)
 
-    story = house.story(receipt.event_id)
+    story = harness.story(receipt.event_id)
     assert story.event.state is EventState.HELD
     assert story.event.reasons[0].reason == "there is no mapping called rentfeed any more"
 
 
 def test_nothing_of_a_lead_reaches_the_workers_log(
-    house: House, upstream: Upstream, caplog: pytest.LogCaptureFixture
+    harness: Harness, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not while it is mapped, not when Propexo quotes it in an error, not in an exception."""
     caplog.set_level("DEBUG")
     echo = {"error": {"code": "x", "message": "Dana Okafor, dana.okafor@example.com"}}
     upstream.fault({"status": 400, "body": echo})
-    house.mapped("rentfeed", tour())
-    house.send()
-    house.mapped("rentfeed", tour(leadId="RF-2", tour={"date": "03/08/2026", "time": "2:30 AM"}))
+    harness.mapped("rentfeed", tour())
+    harness.send()
+    harness.mapped("rentfeed", tour(leadId="RF-2", tour={"date": "03/08/2026", "time": "2:30 AM"}))
     try:
-        with house.pipeline.store.transaction() as tx:
+        with harness.pipeline.store.transaction() as tx:
             tx.connection.execute("SELECT 'dana.okafor@example.com'::integer")
     except psycopg.DataError as exc:
         logging.getLogger("adapter.test").warning("step_failed", exc_info=exc)
@@ -431,22 +455,22 @@ def test_nothing_of_a_lead_reaches_the_workers_log(
 
 
 def test_an_outcome_is_written_again_while_postgresql_is_away(
-    house: House, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (booking,) = house.mapped("rentfeed", tour())
-    sender = house.pipeline.sender
+    (booking,) = harness.mapped("rentfeed", tour())
+    sender = harness.pipeline.sender
     attempt = sender._next()
     assert isinstance(attempt, Attempt)
-    real, failures = house.pipeline.store.transaction, iter(range(3))
+    real, failures = harness.pipeline.store.transaction, iter(range(3))
 
     def away() -> Any:
         if next(failures, None) is not None:
             raise StoreUnavailable("away")
         return real()
 
-    monkeypatch.setattr(house.pipeline.store, "transaction", away)
+    monkeypatch.setattr(harness.pipeline.store, "transaction", away)
     sender._send(attempt)
     monkeypatch.undo()
 
-    assert house.booking(booking.id).state is BookingState.SUBMITTED
+    assert harness.booking(booking.id).state is BookingState.SUBMITTED
     assert len(upstream.posts()) == 1

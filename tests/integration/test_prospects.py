@@ -16,11 +16,12 @@ from adapter.mapping.registry import load
 from adapter.models import Attempt, BookingState, EventState, Kind
 from adapter.operations import serializers
 from adapter.operations.advice import advice_for
-from adapter.operations.release import Repairs, may_confirm, why_not_release
+from adapter.operations.allowed_actions import may_confirm, why_not_release
+from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.store import Issue
 from tests.gunicorn_process import LEAD, write_mappings
-from tests.harness import START, House, settle
+from tests.harness import START, Harness, settle
 from tests.leads import look
 from tests.sandbox_client import Upstream
 
@@ -47,18 +48,18 @@ SECTIONS: dict[str, Any] = {
 
 
 @pytest.fixture
-def home(house: House, tmp_path: Path) -> House:
-    """The house, with two senders that may give no time, and one whose leads are then held."""
-    learn(house, tmp_path)
-    return house
+def harness(harness: Harness, tmp_path: Path) -> Harness:
+    """The harness, with two senders that may give no time, and one whose leads are then held."""
+    learn(harness, tmp_path)
+    return harness
 
 
-def learn(house: House, folder: Path, **changed: dict[str, Any]) -> None:
+def learn(harness: Harness, folder: Path, **changed: dict[str, Any]) -> None:
     """Writes the mappings and takes them up."""
     held = SECTIONS | {"without_time": "hold"}
     mappings = {"portal": SECTIONS, "form": SECTIONS, "holding": held} | changed
     write_mappings(folder, mappings)
-    house.pipeline.sources = load(folder, house.settings.policy)
+    harness.pipeline.sources = load(folder, harness.settings.policy)
 
 
 def lead(number: int, **changes: Any) -> dict[str, Any]:
@@ -71,19 +72,21 @@ def tour(number: int, **changes: Any) -> dict[str, Any]:
     return lead(number, at="2026-03-14T20:30:00Z") | changes
 
 
-def repairs(home: House) -> Repairs:
-    return Repairs(home.settings, home.pipeline.store, home.pipeline.sources, home.clock)
+def repairs(harness: Harness) -> Repairs:
+    return Repairs(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    )
 
 
 # --- one guest card
 
 
-def test_a_lead_without_a_time_becomes_a_guest_card(home: House, upstream: Upstream) -> None:
-    (booking,) = home.mapped("portal", lead(1, phone="(303) 555-0142"))
+def test_a_lead_without_a_time_becomes_a_guest_card(harness: Harness, upstream: Upstream) -> None:
+    (booking,) = harness.mapped("portal", lead(1, phone="(303) 555-0142"))
     assert (booking.kind, booking.state, booking.starts_at) == (Kind.PROSPECT, PENDING, None)
-    settle(home)
+    settle(harness)
 
-    booked = home.booking(booking.id)
+    booked = harness.booking(booking.id)
     assert (booked.state, booked.reason) == (BOOKED, "job_succeeded")
     assert upstream.posts() == [], "nothing is booked"
     (posted,) = upstream.cards()
@@ -100,16 +103,16 @@ def test_a_lead_without_a_time_becomes_a_guest_card(home: House, upstream: Upstr
     }
     (prospect,) = upstream.prospects()
     assert [one["job_id"] for one in prospect["inquiries"]] == [booked.job_id]
-    (attempt,) = home.story(booking.id).attempts[booking.id]
+    (attempt,) = harness.story(booking.id).attempts[booking.id]
     assert (attempt.kind, attempt.request) == (Kind.PROSPECT, posted)
 
 
 @pytest.mark.parametrize("name", ["", "555", None], ids=repr)
-def test_a_guest_card_needs_no_name(home: House, upstream: Upstream, name: str | None) -> None:
-    (booking,) = home.mapped("portal", lead(1, name=name))
-    settle(home)
+def test_a_guest_card_needs_no_name(harness: Harness, upstream: Upstream, name: str | None) -> None:
+    (booking,) = harness.mapped("portal", lead(1, name=name))
+    settle(harness)
 
-    assert home.state(booking.id) is BOOKED
+    assert harness.state(booking.id) is BOOKED
     (posted,) = upstream.cards()
     assert "last_name" not in posted
     assert ("Name: 555" in posted["notes"]) == (name == "555"), "what was written is not lost"
@@ -128,9 +131,9 @@ def test_a_guest_card_needs_no_name(home: House, upstream: Upstream, name: str |
     ids=str,
 )
 def test_a_doubt_about_who_where_or_when_waits_for_a_person(
-    home: House, changes: dict[str, Any], field: str
+    harness: Harness, changes: dict[str, Any], field: str
 ) -> None:
-    (booking,) = home.mapped("portal", lead(1, **changes))
+    (booking,) = harness.mapped("portal", lead(1, **changes))
 
     assert booking.state is HELD
     assert field in {reason.field for reason in booking.reasons}
@@ -138,42 +141,42 @@ def test_a_doubt_about_who_where_or_when_waits_for_a_person(
     assert booking.kind is wanted
 
 
-def test_the_same_lead_again_is_no_second_card(home: House, upstream: Upstream) -> None:
-    first = home.receive("portal", lead(1))
-    again = home.receive("portal", lead(1))
-    home.pipeline.map_event(first.event_id)
-    home.pipeline.map_event(first.event_id)
-    settle(home)
+def test_the_same_lead_again_is_no_second_card(harness: Harness, upstream: Upstream) -> None:
+    first = harness.receive("portal", lead(1))
+    again = harness.receive("portal", lead(1))
+    harness.pipeline.mapper.map_event(first.event_id)
+    harness.pipeline.mapper.map_event(first.event_id)
+    settle(harness)
 
-    assert again.is_repeat
+    assert again.is_duplicate
     assert len(upstream.cards()) == 1
 
 
 @pytest.mark.parametrize("is_booked", [False, True])
-def test_who_asks_twice_has_one_card(home: House, upstream: Upstream, is_booked: bool) -> None:
-    (first,) = home.mapped("portal", lead(1, email="dana@example.com"))
+def test_who_asks_twice_has_one_card(harness: Harness, upstream: Upstream, is_booked: bool) -> None:
+    (first,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     if is_booked:
-        settle(home)
-    home.clock.advance(3600)
-    (second,) = home.mapped("form", lead(2, email="Dana@Example.com"))
-    settle(home)
+        settle(harness)
+    harness.clock.advance(3600)
+    (second,) = harness.mapped("form", lead(2, email="Dana@Example.com"))
+    settle(harness)
 
-    assert home.state(first.id) is BOOKED
+    assert harness.state(first.id) is BOOKED
     assert (second.state, second.reason) == (DUPLICATE, "same_person_asked_before")
     assert f"booking {first.id}" in second.reasons[-1].reason
     assert len(upstream.cards()) == 1
 
 
 def test_who_asks_again_after_a_month_is_seen_by_the_agents(
-    home: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    home.mapped("portal", lead(1, email="dana@example.com"))
-    settle(home)
-    home.clock.advance(31 * 86_400)
-    (again,) = home.mapped("form", lead(2, email="dana@example.com"))
-    settle(home)
+    harness.mapped("portal", lead(1, email="dana@example.com"))
+    settle(harness)
+    harness.clock.advance(31 * 86_400)
+    (again,) = harness.mapped("form", lead(2, email="dana@example.com"))
+    settle(harness)
 
-    assert home.state(again.id) is BOOKED
+    assert harness.state(again.id) is BOOKED
     (prospect,) = upstream.prospects()
     assert len(prospect["inquiries"]) == 2, "on the same card"
 
@@ -183,149 +186,151 @@ def test_who_asks_again_after_a_month_is_seen_by_the_agents(
 
 @pytest.mark.parametrize("is_booked", [False, True])
 def test_a_tour_goes_out_after_a_guest_card(
-    home: House, upstream: Upstream, is_booked: bool
+    harness: Harness, upstream: Upstream, is_booked: bool
 ) -> None:
-    (card,) = home.mapped("portal", lead(1, email="dana@example.com"))
+    (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     if is_booked:
-        settle(home)
-    home.clock.advance(60)
-    (booking,) = home.mapped("form", tour(2, email="dana@example.com"))
-    settle(home)
+        settle(harness)
+    harness.clock.advance(60)
+    (booking,) = harness.mapped("form", tour(2, email="dana@example.com"))
+    settle(harness)
 
-    assert home.state(booking.id) is BOOKED
+    assert harness.state(booking.id) is BOOKED
     (stands,) = upstream.appointments()
     assert stands["status"] == "booked"
     (prospect,) = upstream.prospects()
     assert prospect["appointments"] == [stands["id"]], "on the same card"
     if is_booked:
-        assert home.state(card.id) is BOOKED
+        assert harness.state(card.id) is BOOKED
     else:
-        replaced = home.booking(card.id)
+        replaced = harness.booking(card.id)
         assert (replaced.state, replaced.reason) == (SUPERSEDED, "newer_request")
         assert upstream.cards() == [], "the tour makes the card itself"
 
 
 @pytest.mark.parametrize("is_booked", [False, True])
-def test_who_has_a_tour_needs_no_card(home: House, upstream: Upstream, is_booked: bool) -> None:
-    (booking,) = home.mapped("portal", tour(1, email="dana@example.com"))
+def test_who_has_a_tour_needs_no_card(
+    harness: Harness, upstream: Upstream, is_booked: bool
+) -> None:
+    (booking,) = harness.mapped("portal", tour(1, email="dana@example.com"))
     if is_booked:
-        settle(home)
-    home.clock.advance(60)
-    (card,) = home.mapped("form", lead(2, email="dana@example.com"))
-    settle(home)
+        settle(harness)
+    harness.clock.advance(60)
+    (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
+    settle(harness)
 
     assert (card.state, card.reason) == (DUPLICATE, "same_person_has_a_tour")
-    assert home.state(booking.id) is BOOKED
+    assert harness.state(booking.id) is BOOKED
     assert (len(upstream.posts()), len(upstream.cards())) == (1, 0)
 
 
-def test_a_tour_that_is_over_is_no_card_of_today(home: House, upstream: Upstream) -> None:
-    home.mapped("portal", tour(1, email="dana@example.com"))
-    settle(home)
-    home.clock.at = dt.datetime(2026, 3, 20, 18, tzinfo=dt.UTC)
-    (card,) = home.mapped("form", lead(2, email="dana@example.com"))
-    settle(home)
+def test_a_tour_that_is_over_is_no_card_of_today(harness: Harness, upstream: Upstream) -> None:
+    harness.mapped("portal", tour(1, email="dana@example.com"))
+    settle(harness)
+    harness.clock.at = dt.datetime(2026, 3, 20, 18, tzinfo=dt.UTC)
+    (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
+    settle(harness)
 
-    assert home.state(card.id) is BOOKED
+    assert harness.state(card.id) is BOOKED
 
 
-def test_a_tour_that_comes_late_still_goes_out(home: House, upstream: Upstream) -> None:
+def test_a_tour_that_comes_late_still_goes_out(harness: Harness, upstream: Upstream) -> None:
     """It was asked for before the guest card, by the sender's own time."""
-    late = home.receive("portal", tour(1, email="dana@example.com"))
-    home.clock.advance(60)
-    (card,) = home.mapped("form", lead(2, email="dana@example.com"))
-    home.pipeline.map_event(late.event_id)
-    settle(home)
+    late = harness.receive("portal", tour(1, email="dana@example.com"))
+    harness.clock.advance(60)
+    (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
+    harness.pipeline.mapper.map_event(late.event_id)
+    settle(harness)
 
-    assert [one.state for one in home.story(late.event_id).bookings] == [BOOKED]
-    assert home.state(card.id) is SUPERSEDED
+    assert [one.state for one in harness.story(late.event_id).bookings] == [BOOKED]
+    assert harness.state(card.id) is SUPERSEDED
 
 
-def test_a_tour_waits_for_the_card_that_is_on_its_way(home: House, upstream: Upstream) -> None:
+def test_a_tour_waits_for_the_card_that_is_on_its_way(harness: Harness, upstream: Upstream) -> None:
     """Else Knock might make two cards of one person."""
     upstream.fault({"job": "PENDING", "job_seconds": 600})
-    (card,) = home.mapped("portal", lead(1, email="dana@example.com"))
-    home.send()
-    (booking,) = home.mapped("form", tour(2, email="dana@example.com"))
-    home.send()
-    assert home.state(booking.id) is PENDING
+    (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
+    harness.send()
+    (booking,) = harness.mapped("form", tour(2, email="dana@example.com"))
+    harness.send()
+    assert harness.state(booking.id) is PENDING
 
-    with home.pipeline.store.transaction() as tx:
-        tx.move(card.id, BOOKED, why="job_succeeded", now=home.clock())
-    settle(home)
-    assert home.state(booking.id) is BOOKED
+    with harness.pipeline.store.transaction() as tx:
+        tx.move(card.id, BOOKED, why="job_succeeded", now=harness.clock())
+    settle(harness)
+    assert harness.state(booking.id) is BOOKED
 
 
-def test_a_card_that_is_put_off_gives_way_to_a_tour(home: House, upstream: Upstream) -> None:
-    (card,) = home.mapped("portal", lead(1, email="dana@example.com"))
-    sender = home.pipeline.sender
+def test_a_card_that_is_put_off_gives_way_to_a_tour(harness: Harness, upstream: Upstream) -> None:
+    (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
+    sender = harness.pipeline.sender
     attempt = sender._next()
     assert isinstance(attempt, Attempt)
-    home.mapped("form", tour(2, email="dana@example.com"))
+    harness.mapped("form", tour(2, email="dana@example.com"))
     upstream.fault({"status": 503, "headers": {"Retry-After": "3"}})
     sender._send(attempt)
 
-    assert home.state(card.id) is SUPERSEDED
+    assert harness.state(card.id) is SUPERSEDED
 
 
 def test_a_tour_that_is_put_off_does_not_give_way_to_a_card(
-    home: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    (booking,) = home.mapped("portal", tour(1, email="dana@example.com"))
-    sender = home.pipeline.sender
+    (booking,) = harness.mapped("portal", tour(1, email="dana@example.com"))
+    sender = harness.pipeline.sender
     attempt = sender._next()
     assert isinstance(attempt, Attempt)
-    home.clock.advance(1)
-    home.mapped("form", lead(2, email="dana@example.com"))
+    harness.clock.advance(1)
+    harness.mapped("form", lead(2, email="dana@example.com"))
     upstream.fault({"status": 503, "headers": {"Retry-After": "3"}})
     sender._send(attempt)
 
-    assert home.state(booking.id) is PENDING
+    assert harness.state(booking.id) is PENDING
 
 
 @pytest.mark.parametrize("first_has_time", [False, True])
 def test_a_lead_that_its_sender_changes(
-    home: House, upstream: Upstream, first_has_time: bool
+    harness: Harness, upstream: Upstream, first_has_time: bool
 ) -> None:
     """A time that is added is booked; one that is taken away stays until a person says so."""
     versions = [lead(1), tour(1)]
     if first_has_time:
         versions.reverse()
-    (first,) = home.mapped("portal", versions[0])
-    home.clock.advance(60)
-    changed = home.receive("portal", versions[1])
+    (first,) = harness.mapped("portal", versions[0])
+    harness.clock.advance(60)
+    changed = harness.receive("portal", versions[1])
     assert changed.changed_id is not None
-    home.pipeline.map_event(changed.changed_id)
-    (second,) = home.story(changed.changed_id).bookings
-    settle(home)
+    harness.pipeline.mapper.map_event(changed.changed_id)
+    (second,) = harness.story(changed.changed_id).bookings
+    settle(harness)
 
     assert len(upstream.posts()) == 1
     assert upstream.cards() == []
     booked = first if first_has_time else second
-    assert home.state(booked.id) is BOOKED
+    assert harness.state(booked.id) is BOOKED
 
 
-def test_a_card_never_takes_a_held_tours_place(home: House, upstream: Upstream) -> None:
-    (held,) = home.mapped("portal", tour(1, at="2026-03-14T09:30:00Z"))
+def test_a_card_never_takes_a_held_tours_place(harness: Harness, upstream: Upstream) -> None:
+    (held,) = harness.mapped("portal", tour(1, at="2026-03-14T09:30:00Z"))
     assert held.state is HELD
-    changed = home.receive("portal", lead(1))
+    changed = harness.receive("portal", lead(1))
     assert changed.changed_id is not None
-    home.pipeline.map_event(changed.changed_id)
-    settle(home)
+    harness.pipeline.mapper.map_event(changed.changed_id)
+    settle(harness)
 
-    assert home.state(held.id) is HELD, "its time is still for a person to judge"
+    assert harness.state(held.id) is HELD, "its time is still for a person to judge"
     assert len(upstream.cards()) == 1
 
 
 # --- the line
 
 
-def test_tours_go_first_then_guest_cards_by_turns(home: House, upstream: Upstream) -> None:
+def test_tours_go_first_then_guest_cards_by_turns(harness: Harness, upstream: Upstream) -> None:
     for number in range(3):
-        home.mapped("portal", lead(number, message=f"portal {number}"))
-    home.mapped("form", lead(10, message="form"))
-    home.mapped("portal", tour(20, at="2026-11-14T20:30:00Z", message="far tour"))
-    home.send()
+        harness.mapped("portal", lead(number, message=f"portal {number}"))
+    harness.mapped("form", lead(10, message="form"))
+    harness.mapped("portal", tour(20, at="2026-11-14T20:30:00Z", message="far tour"))
+    harness.send()
 
     said = [body["notes"].partition("\n")[0] for body in upstream.creates()]
     assert said == ["far tour", "form", "portal 0", "portal 1", "portal 2"]
@@ -335,46 +340,46 @@ def test_tours_go_first_then_guest_cards_by_turns(home: House, upstream: Upstrea
     "fault", [{"status": 429}, {"status": 503, "headers": {"Retry-After": "3"}}]
 )
 def test_a_clear_no_for_now_is_tried_again(
-    home: House, upstream: Upstream, fault: dict[str, Any]
+    harness: Harness, upstream: Upstream, fault: dict[str, Any]
 ) -> None:
     upstream.fault(fault)
-    (booking,) = home.mapped("portal", lead(1))
-    home.send()
-    assert home.state(booking.id) is PENDING
-    home.clock.advance(90)
-    settle(home)
+    (booking,) = harness.mapped("portal", lead(1))
+    harness.send()
+    assert harness.state(booking.id) is PENDING
+    harness.clock.advance(90)
+    settle(harness)
 
-    assert home.state(booking.id) is BOOKED
+    assert harness.state(booking.id) is BOOKED
     assert len(upstream.prospects()) == 1
 
 
 def test_a_guest_card_is_tried_for_some_days_and_then_a_person_calls(
-    home: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
-    (booking,) = home.mapped("portal", lead(1))
-    home.clock.advance(71 * 3600)
-    home.pipeline.recover()
-    assert home.state(booking.id) is PENDING
-    home.clock.advance(3600)
-    home.pipeline.recover()
-    expired = home.booking(booking.id)
+    (booking,) = harness.mapped("portal", lead(1))
+    harness.clock.advance(71 * 3600)
+    harness.pipeline.recover()
+    assert harness.state(booking.id) is PENDING
+    harness.clock.advance(3600)
+    harness.pipeline.recover()
+    expired = harness.booking(booking.id)
     assert (expired.state, expired.reason) == (EXPIRED, "waited_too_long")
-    assert "asks for no time" in advice_for(Issue.of(expired)).wrong
+    assert "has no tour time" in advice_for(Issue.of(expired)).wrong
 
-    repairs(home).release(booking.id, {}, by="ana")
-    home.pipeline.recover()
-    settle(home)
-    assert home.state(booking.id) is BOOKED, "a release is a new beginning"
+    repairs(harness).release(booking.id, {}, by="ana")
+    harness.pipeline.recover()
+    settle(harness)
+    assert harness.state(booking.id) is BOOKED, "a release is a new beginning"
 
 
-def test_a_refused_nicety_goes_into_the_notes(home: House, upstream: Upstream) -> None:
+def test_a_refused_nicety_goes_into_the_notes(harness: Harness, upstream: Upstream) -> None:
     issue = {"code": "custom", "path": ["last_name"], "message": "too long"}
     body = {"error": {"code": "invalid_request", "message": "x", "details": {"issues": [issue]}}}
     upstream.fault({"status": 400, "body": body})
-    (booking,) = home.mapped("portal", lead(1))
-    settle(home)
+    (booking,) = harness.mapped("portal", lead(1))
+    settle(harness)
 
-    assert home.state(booking.id) is BOOKED
+    assert harness.state(booking.id) is BOOKED
     _, light = upstream.cards()
     assert "last_name" not in light
     assert "Last name: Okafor" in light["notes"]
@@ -387,73 +392,73 @@ def test_a_refused_nicety_goes_into_the_notes(home: House, upstream: Upstream) -
     "fault", [{"drop": "after"}, {"drop": "during"}, {"status": 502, "book": True}], ids=str
 )
 def test_a_lost_answer_is_found_and_never_sent_again(
-    home: House, upstream: Upstream, fault: dict[str, Any]
+    harness: Harness, upstream: Upstream, fault: dict[str, Any]
 ) -> None:
     upstream.fault(fault)
-    (booking,) = home.mapped("portal", lead(1))
-    home.send()
-    assert home.state(booking.id) is UNKNOWN
-    home.send()
-    look(home, booking.id)
-    found = home.booking(booking.id)
+    (booking,) = harness.mapped("portal", lead(1))
+    harness.send()
+    assert harness.state(booking.id) is UNKNOWN
+    harness.send()
+    look(harness, booking.id)
+    found = harness.booking(booking.id)
     assert (found.state, found.reason) == (BookingState.SUBMITTED, "found_in_write_log")
-    settle(home)
+    settle(harness)
 
-    assert home.state(booking.id) is BOOKED
+    assert harness.state(booking.id) is BOOKED
     assert len(upstream.cards()) == 1
 
 
-def test_a_lost_answer_is_found_by_the_person(home: House, upstream: Upstream) -> None:
+def test_a_lost_answer_is_found_by_the_person(harness: Harness, upstream: Upstream) -> None:
     """The job has not ended, so that the write log does not know it; the card is there."""
     upstream.fault({"drop": "after", "job": "PENDING"})
-    (booking,) = home.mapped("portal", lead(1))
-    home.send()
-    look(home, booking.id)
+    (booking,) = harness.mapped("portal", lead(1))
+    harness.send()
+    look(harness, booking.id)
 
-    found = home.booking(booking.id)
+    found = harness.booking(booking.id)
     assert (found.state, found.reason) == (BOOKED, "seen_in_knock")
 
 
-def test_a_tours_job_is_not_taken_for_a_cards(home: House, upstream: Upstream) -> None:
+def test_a_tours_job_is_not_taken_for_a_cards(harness: Harness, upstream: Upstream) -> None:
     """The same person's tour was posted by somebody else's hand."""
     upstream.fault({"drop": "before"})
-    (booking,) = home.mapped("portal", lead(1))
-    home.send()
-    (attempt,) = home.story(booking.id).attempts[booking.id]
+    (booking,) = harness.mapped("portal", lead(1))
+    harness.send()
+    (attempt,) = harness.story(booking.id).attempts[booking.id]
     request = {name: value for name, value in attempt.request.items() if name != "subscribe"}
     upstream.book(request | {"appointment_date": "2026-03-14", "appointment_time": "20:30:00"})
-    look(home, booking.id)
+    look(harness, booking.id)
 
-    assert home.booking(booking.id).reason == "seen_in_knock", "not found_in_write_log"
+    assert harness.booking(booking.id).reason == "seen_in_knock", "not found_in_write_log"
 
 
-def test_what_is_not_there_is_given_to_a_person(home: House, upstream: Upstream) -> None:
+def test_what_is_not_there_is_given_to_a_person(harness: Harness, upstream: Upstream) -> None:
     upstream.fault({"drop": "before"})
-    (booking,) = home.mapped("portal", lead(1))
-    home.send()
-    while home.booking(booking.id).due_at is not None:
-        look(home, booking.id)
+    (booking,) = harness.mapped("portal", lead(1))
+    harness.send()
+    while harness.booking(booking.id).due_at is not None:
+        look(harness, booking.id)
 
-    left = home.booking(booking.id)
+    left = harness.booking(booking.id)
     assert (left.state, left.reason) == (UNKNOWN, "not_found")
     assert len(upstream.cards()) == 1
 
 
-def test_the_database_forbids_a_second_post(home: House, upstream: Upstream) -> None:
-    (booking,) = home.mapped("portal", lead(1))
-    home.send()
+def test_the_database_forbids_a_second_post(harness: Harness, upstream: Upstream) -> None:
+    (booking,) = harness.mapped("portal", lead(1))
+    harness.send()
     with (
         pytest.raises(psycopg.errors.UniqueViolation, match="never_two"),
-        home.pipeline.store.transaction() as tx,
+        harness.pipeline.store.transaction() as tx,
     ):
         tx.begin_attempt(
-            booking.id, {}, now=home.clock(), lease_until=home.clock(), kind=Kind.PROSPECT
+            booking.id, {}, now=harness.clock(), lease_until=harness.clock(), kind=Kind.PROSPECT
         )
 
 
-def test_the_database_keeps_times_and_guest_cards_apart(home: House) -> None:
-    (card,) = home.mapped("portal", lead(1))
-    (booking,) = home.mapped("portal", tour(2))
+def test_the_database_keeps_times_and_guest_cards_apart(harness: Harness) -> None:
+    (card,) = harness.mapped("portal", lead(1))
+    (booking,) = harness.mapped("portal", tour(2))
     for row, change in (
         (card.id, "starts_at = now()"),
         (card.id, "kind = 'appointment'"),
@@ -462,22 +467,24 @@ def test_the_database_keeps_times_and_guest_cards_apart(home: House) -> None:
     ):
         with (
             pytest.raises(psycopg.errors.CheckViolation),
-            home.pipeline.store.transaction() as tx,
+            harness.pipeline.store.transaction() as tx,
         ):
             tx.connection.execute(f"UPDATE bookings SET {change} WHERE id = {row}".encode())
 
 
-def test_simultaneous_senders_make_one_card(home: House, upstream: Upstream) -> None:
+def test_simultaneous_senders_make_one_card(harness: Harness, upstream: Upstream) -> None:
     events = [
-        home.receive("portal", lead(number, email="dana@example.com")).event_id
+        harness.receive("portal", lead(number, email="dana@example.com")).event_id
         for number in range(8)
     ]
-    threads = [threading.Thread(target=home.pipeline.map_event, args=[one]) for one in events]
+    threads = [
+        threading.Thread(target=harness.pipeline.mapper.map_event, args=[one]) for one in events
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    with home.pipeline.store.transaction() as tx:
+    with harness.pipeline.store.transaction() as tx:
         states = sorted(booking.state for booking in tx.bookings())
 
     assert states == sorted([PENDING, *[DUPLICATE] * 7])
@@ -486,116 +493,118 @@ def test_simultaneous_senders_make_one_card(home: House, upstream: Upstream) -> 
 # --- people
 
 
-def test_a_held_lead_gets_a_time_and_is_booked(home: House, upstream: Upstream) -> None:
+def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: Upstream) -> None:
     """``without_time: hold``: a person picks the time."""
-    (held,) = home.mapped("holding", lead(1))
+    (held,) = harness.mapped("holding", lead(1))
     assert (held.kind, held.state) == (Kind.APPOINTMENT, HELD)
-    repairs(home).release(held.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
-    settle(home)
+    repairs(harness).release(held.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+    settle(harness)
 
-    assert home.state(held.id) is BOOKED
+    assert harness.state(held.id) is BOOKED
     (posted,) = upstream.posts()
     assert posted["appointment_time"] == "20:30:00"
 
 
-def test_a_held_card_is_released_as_one(home: House, upstream: Upstream) -> None:
-    (held,) = home.mapped("portal", lead(1, community="Elm Row"))
-    with pytest.raises(NotPossible, match="community: not known"):
-        repairs(home).release(held.id, {}, by="ana")
-    repairs(home).release(held.id, {"community": "maple-court"}, by="ana")
-    settle(home)
+def test_a_held_card_is_released_as_one(harness: Harness, upstream: Upstream) -> None:
+    (held,) = harness.mapped("portal", lead(1, community="Elm Row"))
+    with pytest.raises(NotPossible, match="community: is missing"):
+        repairs(harness).release(held.id, {}, by="ana")
+    repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
+    settle(harness)
 
-    assert home.state(held.id) is BOOKED
+    assert harness.state(held.id) is BOOKED
     assert len(upstream.cards()) == 1
     assert upstream.posts() == []
 
 
 def test_a_card_that_somebody_has_seen_in_knock_is_confirmed(
-    home: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
     upstream.fault({"drop": "before"})
-    (card,) = home.mapped("portal", lead(1))
-    home.send()
-    assert may_confirm(home.booking(card.id))
-    repairs(home).confirm(card.id, by="ana")
-    settle(home)
+    (card,) = harness.mapped("portal", lead(1))
+    harness.send()
+    assert may_confirm(harness.booking(card.id))
+    repairs(harness).confirm(card.id, by="ana")
+    settle(harness)
 
-    booked = home.booking(card.id)
+    booked = harness.booking(card.id)
     assert (booked.state, booked.reason) == (BOOKED, "seen_in_knock")
-    assert "guest card stands in Knock" in (why_not_release(booked) or "")
+    assert "guest card exists in Knock" in (why_not_release(booked) or "")
     assert len(upstream.cards()) == 1
 
 
-def test_a_held_card_with_a_time_is_a_tour(home: House, upstream: Upstream) -> None:
-    (held,) = home.mapped("portal", lead(1, community="Elm Row"))
+def test_a_held_card_with_a_time_is_a_tour(harness: Harness, upstream: Upstream) -> None:
+    (held,) = harness.mapped("portal", lead(1, community="Elm Row"))
     changes = {"community": "maple-court", "starts_at": "2026-03-14T14:30"}
-    repairs(home).release(held.id, changes, by="ana")
-    settle(home)
+    repairs(harness).release(held.id, changes, by="ana")
+    settle(harness)
 
-    assert (home.booking(held.id).kind, home.state(held.id)) == (Kind.APPOINTMENT, BOOKED)
+    assert (harness.booking(held.id).kind, harness.state(held.id)) == (Kind.APPOINTMENT, BOOKED)
     assert (len(upstream.posts()), len(upstream.cards())) == (1, 0)
 
 
-def test_a_nameless_card_needs_a_name_for_its_tour(home: House, upstream: Upstream) -> None:
-    (held,) = home.mapped("portal", lead(1, name="", community="Elm Row"))
+def test_a_nameless_card_needs_a_name_for_its_tour(harness: Harness, upstream: Upstream) -> None:
+    (held,) = harness.mapped("portal", lead(1, name="", community="Elm Row"))
     changes = {"community": "maple-court", "starts_at": "2026-03-14T14:30"}
     with pytest.raises(NotPossible, match="last_name: "):
-        repairs(home).release(held.id, changes, by="ana")
-    repairs(home).release(held.id, changes | {"last_name": "Okafor"}, by="ana")
-    settle(home)
+        repairs(harness).release(held.id, changes, by="ana")
+    repairs(harness).release(held.id, changes | {"last_name": "Okafor"}, by="ana")
+    settle(harness)
 
     assert len(upstream.posts()) == 1
 
 
 @pytest.mark.parametrize("is_booked", [False, True])
 def test_a_card_that_is_made_or_waits_gets_a_tour_beside_it(
-    home: House, upstream: Upstream, is_booked: bool
+    harness: Harness, upstream: Upstream, is_booked: bool
 ) -> None:
-    (card,) = home.mapped("portal", lead(1))
+    (card,) = harness.mapped("portal", lead(1))
     if is_booked:
-        settle(home)
-    home.clock.advance(60)
-    beside = repairs(home).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
-    settle(home)
+        settle(harness)
+    harness.clock.advance(60)
+    beside = repairs(harness).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+    settle(harness)
 
     assert beside.id != card.id
-    assert home.state(beside.id) is BOOKED
-    assert home.state(card.id) is (BOOKED if is_booked else SUPERSEDED)
+    assert harness.state(beside.id) is BOOKED
+    assert harness.state(card.id) is (BOOKED if is_booked else SUPERSEDED)
     assert len(upstream.posts()) == 1
-    story = home.story(card.id)
+    story = harness.story(card.id)
     assert [one.kind for one in story.bookings] == [Kind.PROSPECT, Kind.APPOINTMENT]
     first = next(one for one in story.history if one.booking_id == beside.id)
     assert (first.why, first.by) == ("time_given", "ana")
-    refusal = "has this tour already" if is_booked else "is superseded: there is nothing to release"
+    refusal = "already has this tour" if is_booked else "is superseded: there is nothing to release"
     with pytest.raises(NotPossible, match=refusal):
-        repairs(home).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+        repairs(harness).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
 
 
-def test_a_card_that_is_made_is_not_released_without_a_time(home: House) -> None:
-    (card,) = home.mapped("portal", lead(1))
-    settle(home)
+def test_a_card_that_is_made_is_not_released_without_a_time(harness: Harness) -> None:
+    (card,) = harness.mapped("portal", lead(1))
+    settle(harness)
     with pytest.raises(NotPossible, match="nothing to release"):
-        repairs(home).release(card.id, {"last_name": "Roe"}, by="ana")
+        repairs(harness).release(card.id, {"last_name": "Roe"}, by="ana")
 
 
-def test_a_release_makes_no_second_card(home: House) -> None:
-    (first,) = home.mapped("portal", lead(1, email="dana@example.com"))
-    (held,) = home.mapped("form", lead(2, email="dana@example.com", community="Elm Row"))
-    with pytest.raises(NotPossible, match=f"guest card already: booking {first.id}"):
-        repairs(home).release(held.id, {"community": "maple-court"}, by="ana")
+def test_a_release_makes_no_second_card(harness: Harness) -> None:
+    (first,) = harness.mapped("portal", lead(1, email="dana@example.com"))
+    (held,) = harness.mapped("form", lead(2, email="dana@example.com", community="Elm Row"))
+    with pytest.raises(NotPossible, match=f"already has a guest card: booking {first.id}"):
+        repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
 
 
 def test_held_leads_become_cards_when_the_mapping_says_so(
-    home: House, upstream: Upstream, tmp_path: Path
+    harness: Harness, upstream: Upstream, tmp_path: Path
 ) -> None:
-    (held,) = home.mapped("holding", lead(1))
-    learn(home, tmp_path, holding=SECTIONS)
-    replays = Replays(home.settings, home.pipeline.store, home.pipeline.sources, home.clock)
+    (held,) = harness.mapped("holding", lead(1))
+    learn(harness, tmp_path, holding=SECTIONS)
+    replays = Replays(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    )
     difference = replays.replay(held.event_id, by="ana", dry_run=True)
     assert difference.outcome == "prospect"
     assert difference.fields["0.outcome"] == ("held", "prospect")
     replays.replay(held.event_id, by="ana", dry_run=False)
-    settle(home)
+    settle(harness)
 
     assert len(upstream.cards()) == 1
     again = replays.replay(held.event_id, by="ana", dry_run=False)
@@ -603,82 +612,86 @@ def test_held_leads_become_cards_when_the_mapping_says_so(
     assert "is booked" in again.refusal
 
 
-def test_people_are_shown_what_it_is(home: House) -> None:
-    (card,) = home.mapped("portal", lead(1))
-    settle(home)
-    booked = home.booking(card.id)
+def test_people_are_shown_what_it_is(harness: Harness) -> None:
+    (card,) = harness.mapped("portal", lead(1))
+    settle(harness)
+    booked = harness.booking(card.id)
     row = formatting.bookings_table([booked]).splitlines()[1]
     assert "no time: prospect" in row
     data = serializers.booking_as_dict(booked)
     assert (data["kind"], data["state"], data["starts_at"]) == ("prospect", "booked", None)
-    text = formatting.story_text(home.story(card.id))
+    text = formatting.story_text(harness.story(card.id))
     assert f"booking {card.id}: booked (job_succeeded)\n" in text
     assert "  Dana Okafor at maple-court, no time: prospect\n" in text
 
 
-def test_a_sender_that_waits_is_not_told_of_a_tour(home: House) -> None:
-    (card,) = home.mapped("portal", lead(1))
+def test_a_sender_that_waits_is_not_told_of_a_tour(harness: Harness) -> None:
+    (card,) = harness.mapped("portal", lead(1))
     assert webhook_outcome.webhook_outcome_from(1, EventState.MAPPED, [card]).outcome == "accepted"
-    settle(home)
-    found = webhook_outcome.webhook_outcome_from(1, EventState.MAPPED, [home.booking(card.id)])
+    settle(harness)
+    found = webhook_outcome.webhook_outcome_from(1, EventState.MAPPED, [harness.booking(card.id)])
 
     assert found.outcome == respond.sentence_name(found) == "prospect"
     values = respond.values_from(found)
     assert (values["booking.kind"], values["booking.starts_at"]) == ("prospect", "")
     assert values["booking.reason"] == ""
-    expired = dataclasses.replace(home.booking(card.id), state=EXPIRED)
+    expired = dataclasses.replace(harness.booking(card.id), state=EXPIRED)
     late = webhook_outcome.webhook_outcome_from(1, EventState.MAPPED, [expired])
     assert respond.sentence_name(late) == "failed", "no time of it is too soon"
 
 
-def test_a_forced_card_leaves_a_waiting_tour_alone(home: House, upstream: Upstream) -> None:
-    (card,) = home.mapped("portal", lead(1, email="dana@example.com"))
-    settle(home)
-    (booking,) = home.mapped("form", tour(2, email="dana@example.com"))
-    replays = Replays(home.settings, home.pipeline.store, home.pipeline.sources, home.clock)
+def test_a_forced_card_leaves_a_waiting_tour_alone(harness: Harness, upstream: Upstream) -> None:
+    (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
+    settle(harness)
+    (booking,) = harness.mapped("form", tour(2, email="dana@example.com"))
+    replays = Replays(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    )
     replays.replay(card.event_id, by="ana", dry_run=False, forced_because="lost in Knock")
-    settle(home)
-    settle(home)
+    settle(harness)
+    settle(harness)
 
-    assert home.state(booking.id) is BOOKED
+    assert harness.state(booking.id) is BOOKED
     assert len(upstream.cards()) == 2
 
 
-def test_a_cancelled_lead_is_told_as_what_it_is(home: House, tmp_path: Path) -> None:
+def test_a_cancelled_lead_is_told_as_what_it_is(harness: Harness, tmp_path: Path) -> None:
     off = SECTIONS | {"cancellation": {"kind": "off"}}
     off["tests"] = [*SECTIONS["tests"], {"payload": SAMPLE | {"kind": "off"}, "cancellation": True}]
-    learn(home, tmp_path, portal=off)
-    (card,) = home.mapped("portal", lead(1))
-    settle(home)
-    (call_off,) = home.mapped("portal", lead(1, kind="off"))
+    learn(harness, tmp_path, portal=off)
+    (card,) = harness.mapped("portal", lead(1))
+    settle(harness)
+    (call_off,) = harness.mapped("portal", lead(1, kind="off"))
 
     assert (call_off.state, call_off.kind) == (HELD, Kind.APPOINTMENT)
-    assert "cancel what came of the lead in Knock" in call_off.reasons[-1].reason
+    assert "cancel any tour of the lead in Knock" in call_off.reasons[-1].reason
     assert str(card.id) in call_off.reasons[-1].reason
 
 
 @pytest.mark.parametrize("card_first", [True, False])
 def test_a_tour_that_is_called_off_before_it_went_out_takes_no_lead_along(
-    home: House, upstream: Upstream, tmp_path: Path, card_first: bool
+    harness: Harness, upstream: Upstream, tmp_path: Path, card_first: bool
 ) -> None:
     off = SECTIONS | {"cancellation": {"kind": "off"}}
     off["tests"] = [*SECTIONS["tests"], {"payload": SAMPLE | {"kind": "off"}, "cancellation": True}]
-    learn(home, tmp_path, portal=off)
+    learn(harness, tmp_path, portal=off)
     if card_first:
-        (card,) = home.mapped("form", lead(2, email="dana@example.com"))
-    home.mapped("portal", tour(1, email="dana@example.com"))
+        (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
+    harness.mapped("portal", tour(1, email="dana@example.com"))
     if not card_first:
-        (card,) = home.mapped("form", lead(2, email="dana@example.com"))
-    (call_off,) = home.mapped("portal", tour(1, email="dana@example.com", kind="off"))
+        (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
+    (call_off,) = harness.mapped("portal", tour(1, email="dana@example.com", kind="off"))
 
     assert (call_off.state, call_off.reason) == (HELD, "cancellation")
     assert f"adapter replay {card.id} --force" in call_off.reasons[-1].reason
-    replays = Replays(home.settings, home.pipeline.store, home.pipeline.sources, home.clock)
+    replays = Replays(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    )
     replays.replay(card.event_id, by="ana", dry_run=False, forced_because="called off")
-    settle(home)
+    settle(harness)
     assert (len(upstream.posts()), len(upstream.cards())) == (0, 1)
 
 
-def test_ages_count_from_the_arrival_not_from_the_senders_clock(home: House) -> None:
-    (booking,) = home.mapped("portal", lead(1))
+def test_ages_count_from_the_arrival_not_from_the_senders_clock(harness: Harness) -> None:
+    (booking,) = harness.mapped("portal", lead(1))
     assert booking.asked_at == booking.created_at == START

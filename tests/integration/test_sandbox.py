@@ -81,7 +81,7 @@ def test_a_booking_is_a_job_that_succeeds_when_its_time_has_passed(
     assert answer.json() == {"meta": {"job_id": answer.json()["meta"]["job_id"]}, "result": {}}
     job_id = answer.json()["meta"]["job_id"]
     clock.move(0.4)
-    pending = {"write_status": "PENDING", "errors": [], "created_record_id": None}
+    pending: dict[str, Any] = {"write_status": "PENDING", "errors": [], "created_record_id": None}
     assert client.status(job_id) == pending
     clock.move(0.1)
     [appointment] = client.appointments()

@@ -10,7 +10,7 @@ import pytest
 
 from adapter import store
 from adapter.models import Booking, BookingState
-from tests.harness import House, settle
+from tests.harness import Harness, settle
 from tests.paths import GALLERY
 from tests.sandbox_client import Upstream
 
@@ -111,16 +111,16 @@ def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def house(opened: store.Database, upstream: Upstream, mappings: Path) -> House:
-    return House(opened, upstream, mappings=mappings)
+def harness(opened: store.Database, upstream: Upstream, mappings: Path) -> Harness:
+    return Harness(opened, upstream, mappings=mappings)
 
 
-def told(house: House, name: str, payload: Any, **headers: str) -> list[Booking]:
+def told(harness: Harness, name: str, payload: Any, **headers: str) -> list[Booking]:
     """The bookings of a webhook, also of one that changes what came under the same key."""
-    receipt = house.receive(name, payload, **headers)
+    receipt = harness.receive(name, payload, **headers)
     event_id = receipt.changed_id or receipt.event_id
-    house.pipeline.map_event(event_id)
-    return list(house.story(event_id).bookings)
+    harness.pipeline.mapper.map_event(event_id)
+    return list(harness.story(event_id).bookings)
 
 
 def starts(upstream: Upstream) -> list[tuple[str, str]]:
@@ -130,31 +130,31 @@ def starts(upstream: Upstream) -> list[tuple[str, str]]:
 
 @every_scheduler
 def test_a_move_of_what_still_waits_is_one_booking(
-    name: str, house: House, upstream: Upstream
+    name: str, harness: Harness, upstream: Upstream
 ) -> None:
     booked, moved, _ = TOLD[name]
-    (first,) = told(house, name, booked())
-    house.clock.advance(60)
-    (second,) = told(house, name, moved())
-    settle(house)
+    (first,) = told(harness, name, booked())
+    harness.clock.advance(60)
+    (second,) = told(harness, name, moved())
+    settle(harness)
 
-    assert house.state(first.id) is BookingState.SUPERSEDED
-    assert house.state(second.id) is BookingState.BOOKED
+    assert harness.state(first.id) is BookingState.SUPERSEDED
+    assert harness.state(second.id) is BookingState.BOOKED
     assert starts(upstream) == [MOVED]
 
 
 @every_scheduler
 def test_a_move_of_what_is_booked_is_booked_once_more(
-    name: str, house: House, upstream: Upstream
+    name: str, harness: Harness, upstream: Upstream
 ) -> None:
     booked, moved, _ = TOLD[name]
-    told(house, name, booked())
-    settle(house)
-    house.clock.advance(60)
-    (second,) = told(house, name, moved())
-    settle(house)
+    told(harness, name, booked())
+    settle(harness)
+    harness.clock.advance(60)
+    (second,) = told(harness, name, moved())
+    settle(harness)
 
-    assert house.state(second.id) is BookingState.BOOKED
+    assert harness.state(second.id) is BookingState.BOOKED
     assert starts(upstream) == [FIRST, MOVED]
     upcoming = [one for one in upstream.appointments() if one["status"] != "cancelled"]
     assert len(upcoming) == 1, "Knock keeps one"
@@ -163,86 +163,90 @@ def test_a_move_of_what_is_booked_is_booked_once_more(
 @every_half
 @pytest.mark.parametrize("half_first", [True, False])
 def test_the_other_half_of_a_move_calls_nothing_off(
-    name: str, half_first: bool, house: House, upstream: Upstream
+    name: str, half_first: bool, harness: Harness, upstream: Upstream
 ) -> None:
     booked, moved, _ = TOLD[name]
-    told(house, name, booked())
-    house.clock.advance(60)
+    told(harness, name, booked())
+    harness.clock.advance(60)
     both = [HALVES[name], moved] if half_first else [moved, HALVES[name]]
-    found = [told(house, name, one()) for one in both]
-    settle(house)
+    found = [told(harness, name, one()) for one in both]
+    settle(harness)
 
     assert found[0 if half_first else 1] == []
     assert starts(upstream) == [MOVED]
 
 
 @every_scheduler
-def test_calling_off_stops_what_still_waits(name: str, house: House, upstream: Upstream) -> None:
+def test_calling_off_stops_what_still_waits(
+    name: str, harness: Harness, upstream: Upstream
+) -> None:
     booked, _, off = TOLD[name]
-    (first,) = told(house, name, booked())
-    house.clock.advance(60)
-    told(house, name, off())
-    settle(house)
+    (first,) = told(harness, name, booked())
+    harness.clock.advance(60)
+    told(harness, name, off())
+    settle(harness)
 
-    assert house.state(first.id) is BookingState.DISCARDED
+    assert harness.state(first.id) is BookingState.DISCARDED
     assert starts(upstream) == []
 
 
 @every_scheduler
-def test_calling_off_what_is_booked_goes_to_a_person(name: str, house: House) -> None:
+def test_calling_off_what_is_booked_goes_to_a_person(name: str, harness: Harness) -> None:
     booked, _, off = TOLD[name]
-    (first,) = told(house, name, booked())
-    settle(house)
-    (second,) = told(house, name, off())
+    (first,) = told(harness, name, booked())
+    settle(harness)
+    (second,) = told(harness, name, off())
 
     assert (second.state, second.reason) == (BookingState.HELD, "cancellation")
     assert f"booking {first.id} is booked: cancel the tour in Knock" in second.reasons[-1].reason
 
 
 @every_scheduler
-def test_what_is_told_twice_is_booked_once(name: str, house: House, upstream: Upstream) -> None:
+def test_what_is_told_twice_is_booked_once(name: str, harness: Harness, upstream: Upstream) -> None:
     booked, _, _ = TOLD[name]
-    told(house, name, booked())
-    assert house.receive(name, booked()).is_repeat
-    settle(house)
-    assert house.receive(name, booked()).is_repeat
+    told(harness, name, booked())
+    assert harness.receive(name, booked()).is_duplicate
+    settle(harness)
+    assert harness.receive(name, booked()).is_duplicate
 
     assert starts(upstream) == [FIRST]
 
 
-def test_a_notification_with_ids_only_waits_and_can_be_called_off(house: House) -> None:
+def test_a_notification_with_ids_only_waits_and_can_be_called_off(harness: Harness) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     scheduled, canceled = (
         (GALLERY / "samples" / f"acuity-{action}.form").read_bytes()
         for action in ("scheduled", "canceled")
     )
-    (thin,) = told(house, "acuity", scheduled, **form)
+    (thin,) = told(harness, "acuity", scheduled, **form)
     assert thin.state is BookingState.HELD
     assert any("needs_enrichment" in reason.reason for reason in thin.reasons)
 
-    (off,) = told(house, "acuity", canceled, **form)
+    (off,) = told(harness, "acuity", canceled, **form)
     assert off.state is BookingState.DISCARDED
-    assert house.state(thin.id) is BookingState.DISCARDED
+    assert harness.state(thin.id) is BookingState.DISCARDED
 
 
-def test_a_cancellation_with_ids_only_of_what_nobody_knows_goes_to_a_person(house: House) -> None:
+def test_a_cancellation_with_ids_only_of_what_nobody_knows_goes_to_a_person(
+    harness: Harness,
+) -> None:
     thin = put(sample("calendly-thin.json"), event="invitee.canceled")
-    (off,) = told(house, "calendly", thin)
+    (off,) = told(harness, "calendly", thin)
     said = [reason.reason for reason in off.reasons]
 
     assert (off.state, off.reason) == (BookingState.HELD, "cancellation")
     assert any(one.startswith("needs_enrichment") for one in said)
-    assert "the booking that it calls off is not known here: look in Knock" in said
+    assert "no booking with this key is known here: look for the tour in Knock" in said
 
 
 def test_the_appointment_that_a_relay_fetched_takes_the_place_of_its_notification(
-    house: House, upstream: Upstream
+    harness: Harness, upstream: Upstream
 ) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     scheduled = (GALLERY / "samples" / "acuity-scheduled.form").read_bytes()
-    (thin,) = told(house, "acuity", scheduled, **form)
-    told(house, "acuity", sample("acuity-fetched.json"))
-    settle(house)
+    (thin,) = told(harness, "acuity", scheduled, **form)
+    told(harness, "acuity", sample("acuity-fetched.json"))
+    settle(harness)
 
-    assert house.state(thin.id) is BookingState.SUPERSEDED
+    assert harness.state(thin.id) is BookingState.SUPERSEDED
     assert starts(upstream) == [FIRST]

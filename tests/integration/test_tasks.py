@@ -58,7 +58,7 @@ def heard(ear: psycopg.Connection[Any], seconds: float = 5.0) -> list[str]:
 
 @pytest.mark.parametrize("at", [None, LATER])
 def test_our_tasks_are_the_rows_that_procrastinate_would_write(opened: Database, at: Any) -> None:
-    """When a newer version writes something else, 0007_tasks.sql is to be followed by another."""
+    """When a newer version writes something else, enqueue_task is to be followed by another."""
     queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
     with opened.transaction() as tx:
         tx.put_task(Task.SEND, 3, at)
@@ -82,7 +82,7 @@ def test_an_events_task_is_the_one_that_is_put_by_hand(opened: Database) -> None
     (with_event,) = jobs(opened)
     with opened.transaction() as tx:
         tx.connection.execute("DELETE FROM procrastinate_jobs")
-        tx.put_task(Task.MAP_EVENT, event_id or 0)
+        tx.put_task(Task.MAP, event_id or 0)
     assert jobs(opened) == [with_event]
 
 

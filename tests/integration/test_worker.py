@@ -6,12 +6,12 @@ import psycopg
 
 from adapter.server.watchdog import DEAD, Watchdog
 from adapter.server.worker import STALLED_SECONDS, queue_for, release_stalled
-from tests.harness import House, tour
+from tests.harness import Harness, tour
 
 
-def test_the_tasks_of_a_dead_worker_are_given_back(house: House) -> None:
-    receipt = house.receive("rentfeed", tour())
-    with psycopg.connect(house.pipeline.store.url, autocommit=True) as connection:
+def test_the_tasks_of_a_dead_worker_are_given_back(harness: Harness) -> None:
+    receipt = harness.receive("rentfeed", tour())
+    with psycopg.connect(harness.pipeline.store.url, autocommit=True) as connection:
         dead = connection.execute(
             "INSERT INTO procrastinate_workers (last_heartbeat) "
             "VALUES (now() - make_interval(secs => %s)) RETURNING id",
@@ -23,14 +23,14 @@ def test_the_tasks_of_a_dead_worker_are_given_back(house: House) -> None:
         )
 
         async def release() -> None:
-            queue = queue_for(house.pipeline)
+            queue = queue_for(harness.pipeline)
             async with queue.open_async():
                 await release_stalled(queue)
                 await queue.run_worker_async(wait=False, install_signal_handlers=False)
 
         asyncio.run(release())
 
-    assert house.story(receipt.event_id).event.state == "mapped"
+    assert harness.story(receipt.event_id).event.state == "mapped"
 
 
 # --- a process that lives and works no more ----------------------------------------------------

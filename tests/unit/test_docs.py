@@ -1,4 +1,4 @@
-"""The documents say what the program does."""
+"""Check that the documents agree with the program."""
 
 import re
 from pathlib import Path
@@ -7,21 +7,26 @@ import pytest
 from click.testing import CliRunner
 
 from adapter.cli import commands
-from docs.generate import README, SOURCES, regenerated
+from docs import generate
 from tests.paths import ROOT
 from tools import pictures
 
-TEXT = README.read_text()
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = generate.README.read_text()
+CONSOLE = (ROOT / "docs" / "console.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/**/*.md")])
 
 
-@pytest.mark.parametrize("page", [README, SOURCES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", generate.PAGES, ids=lambda page: page.name)
 def test_the_generated_parts_are_fresh(page: Path) -> None:
-    assert regenerated(page.read_text()) == page.read_text(), "write it anew: make docs"
+    assert generate.regenerated(page.read_text()) == page.read_text(), "run `make docs`"
+
+
+def test_the_readme_fits_on_a_few_screens() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_two_commands_stand_on_top() -> None:
-    top = "\n".join(TEXT.splitlines()[:20])
+    top = "\n".join(README.splitlines()[:20])
 
     assert "make demo" in top
     assert "make test" in top
@@ -49,12 +54,34 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_the_readme_shows_every_picture_that_is_taken_and_no_other() -> None:
-    taken = {f"docs/console-{name}.png" for name in pictures.PAGES}
-    shown = set(re.findall(r"\]\((docs/console-[^)]+)\)", TEXT))
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_anchor_leads_to_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text())
+    targets = [(page.parent / file if file else page, anchor) for file, anchor in links]
+
+    assert [anchor for target, anchor in targets if anchor not in anchors_of(target)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"`((?:\w+/)+[\w.-]+\.(?:py|sql))`", page.read_text()))
+    folders = (ROOT, ROOT / "adapter")
+
+    assert [path for path in named if not any((top / path).exists() for top in folders)] == []
+
+
+def test_the_page_of_the_console_shows_every_picture_that_is_taken_and_no_other() -> None:
+    taken = {f"console-{name}.png" for name in pictures.PAGES}
+    shown = set(re.findall(r"\]\((console-[^)]+)\)", CONSOLE))
 
     assert shown == taken
-    assert {str(file.relative_to(ROOT)) for file in ROOT.glob("docs/console-*")} == taken
+    assert {file.name for file in ROOT.glob("docs/console-*.png")} == taken
 
 
 @pytest.mark.parametrize("name", sorted(commands.commands))
@@ -76,4 +103,4 @@ def test_the_versions_that_are_named_agree() -> None:
     project = (ROOT / "pyproject.toml").read_text()
 
     assert 'requires-python = ">=3.11"' in project
-    assert "Python 3.11 or newer" in TEXT
+    assert "Python 3.11 or newer" in README

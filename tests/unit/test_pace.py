@@ -18,7 +18,7 @@ def seconds(number: float) -> dt.timedelta:
 
 
 OPEN = RateState(
-    even_at=EPOCH,
+    theoretical_arrival_at=EPOCH,
     paused_until=EPOCH,
     stopped_for=None,
     allowed=None,
@@ -34,9 +34,9 @@ OPEN = RateState(
     [
         ({}, False, 0),
         # At 120 a minute a call comes every 0.5 s; three of them may come early: 1.5 s.
-        ({"even_at": NOW + seconds(1.5)}, False, 0),
-        ({"even_at": NOW + seconds(2.0)}, False, 0.5),
-        ({"even_at": NOW + seconds(60)}, False, 58.5),
+        ({"theoretical_arrival_at": NOW + seconds(1.5)}, False, 0),
+        ({"theoretical_arrival_at": NOW + seconds(2.0)}, False, 0.5),
+        ({"theoretical_arrival_at": NOW + seconds(60)}, False, 58.5),
         ({"paused_until": NOW + seconds(7)}, False, 7),
         ({"paused_until": NOW + seconds(7)}, True, 7),
         ({"calls": 119, "oldest_at": NOW - seconds(59)}, False, 0),
@@ -48,12 +48,12 @@ OPEN = RateState(
         ({"allowed": 100, "calls": 79, "oldest_at": NOW - seconds(50)}, False, 0),
         ({"allowed": 1, "calls": 1, "oldest_at": NOW - seconds(50)}, False, 11),
         # What lies far off was written by a clock that ran ahead: 60 - 1.5 s at the most.
-        ({"even_at": NOW + seconds(3600)}, False, 58.5),
+        ({"theoretical_arrival_at": NOW + seconds(3600)}, False, 58.5),
         ({"paused_until": NOW + seconds(7200)}, False, 3600),
         ({"calls": 120, "oldest_at": NOW + seconds(3600)}, False, 61),
         # A tenth of the window is the reads' own: they do not queue behind bookings.
-        ({"even_at": NOW + seconds(10), "reads": 11}, True, 0),
-        ({"even_at": NOW + seconds(10), "reads": 12}, True, 8.5),
+        ({"theoretical_arrival_at": NOW + seconds(10), "reads": 11}, True, 0),
+        ({"theoretical_arrival_at": NOW + seconds(10), "reads": 12}, True, 8.5),
         # While bookings wait, reads take a quarter: 30 of 120; then they wait for 4 · 0.5 s.
         ({"calls": 60, "reads": 29, "oldest_at": NOW - seconds(50)}, True, 0),
         ({"calls": 60, "reads": 30, "oldest_at": NOW - seconds(50)}, True, 2),
@@ -92,7 +92,7 @@ def test_no_window_of_a_minute_holds_more_than_the_limit(limit: int) -> None:
         at = rate_limit.next_call(rate_state, now, limit, is_read=False)
         if at <= now:
             rate_state = dataclasses.replace(
-                rate_state, even_at=rate_limit.even_after(rate_state, now, limit)
+                rate_state, theoretical_arrival_at=rate_limit.even_after(rate_state, now, limit)
             )
             calls.append(now)
         now = max(now + seconds(chance.expovariate(limit / 10)), min(at, now + seconds(30)))

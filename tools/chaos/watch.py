@@ -19,7 +19,8 @@ FROM events WHERE state = 'received'
 UNION ALL
 SELECT 'booking', b.id, b.state,
     CASE b.state WHEN 'sending' THEN b.updated_at
-        ELSE GREATEST(b.due_at, rate_limit.even_at, rate_limit.paused_until, sibling.until) END,
+        ELSE GREATEST(b.due_at, rate_limit.theoretical_arrival_at, rate_limit.paused_until,
+            sibling.until) END,
     now()
 FROM rate_limit, bookings b, LATERAL (
     SELECT max(CASE WHEN o.state IN ('sending', 'submitted') THEN now() ELSE o.updated_at END)

@@ -1,35 +1,46 @@
-"""The shape of a mapping file, by marshmallow; each refusal is a sentence with a place."""
+"""The schema of mapping files, in marshmallow; each error is a sentence with a position."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
+from adapter.exceptions import Unreadable
 from adapter.mapping.engine import WithoutTime
 from adapter.mapping.engine.fields import OnUnreadable
-from adapter.mapping.loader.yaml_document import Document, Where
+from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.parsing.body import KINDS
+from adapter.parsing.timezones import zone_from_name
 
-#: Under this key stand messages about the whole of an object.
+#: The key of messages about an object as a whole.
 WHOLE: Final = "_schema"
+#: Marshmallow's messages about types, for people who know YAML and no Python.
+TYPE_MESSAGES: Final = {
+    "Not a valid string.": "must be text",
+    "Not a valid boolean.": "must be true or false",
+    "Not a valid list.": "must be a list of items that start with '-'",
+    "Not a valid mapping type.": "must be lines such as 'name: value'",
+    "Invalid input type.": "must be lines such as 'name: value'",
+    "Field may not be null.": "is empty: give it a value, or remove the line",
+}
 
 
 class StrictSchema(Schema):
-    """Refuses what it does not know, and says what was perhaps meant."""
+    """Rejects unknown keys and suggests the known one."""
 
-    #: What a key is called in messages.
+    #: The word for a key in messages.
     noun: ClassVar[str] = "option"
 
     class Meta:
-        """Nothing is skipped in silence."""
+        """Unknown keys are errors."""
 
         unknown = RAISE
 
     def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:  # noqa: ARG002
-        """Turns marshmallow's words for unknown and missing keys into ours."""
+        """Replace marshmallow's messages for unknown and missing keys."""
         known = {field.data_key or name: field for name, field in self.fields.items()}
         messages: Any = error.messages
         for name, texts in list(messages.items() if isinstance(messages, dict) else ()):
@@ -42,27 +53,33 @@ class StrictSchema(Schema):
 
 
 class Texts(fields.Field[Any]):
-    """One text or number, or a list of them; always a list of texts afterwards."""
+    """One text or number, or a list of them; loads as a list of texts."""
+
+    expected: ClassVar[str] = "text, or a list of texts"
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
         items = value if isinstance(value, list) else [value]
-        if not items or not all(_is_scalar(item) for item in items):
-            raise ValidationError("must be a text, or a list of texts")
-        return [text_from_scalar(item) for item in items]
+        if not items or not all(map(self.accepts, items)):
+            raise ValidationError(f"must be {self.expected}")
+        return list(map(str, items))
+
+    def accepts(self, item: object) -> bool:
+        """Return True for a text or a number."""
+        return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
-class PathList(fields.Field[Any]):
-    """A path, or a list of paths; always a list afterwards."""
+class PathList(Texts):
+    """A path, or a list of paths; loads as a list of texts."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
-        items = value if isinstance(value, list) else [value]
-        if not items or not all(_is_scalar(item) and item != "" for item in items):
-            raise ValidationError("must be a place in the payload, or a list of places")
-        return [text_from_scalar(item) for item in items]
+    expected = "a path in the payload, or a list of paths"
+
+    def accepts(self, item: object) -> bool:
+        """Return True for a number or a text that is not empty."""
+        return super().accepts(item) and item != ""
 
 
 class Shorthand(fields.Field[Any]):
-    """An object, or its short form: a text or list that stands for one of its keys."""
+    """An object, or the value of its main key alone."""
 
     def __init__(self, schema: type[StrictSchema], key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -74,13 +91,16 @@ class Shorthand(fields.Field[Any]):
         return self.schema().load(value)
 
 
-def _is_scalar(value: object) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
+def _object(**options: Any) -> fields.Dict:
+    return fields.Dict(keys=fields.String(), **options)
 
 
-def text_from_scalar(value: object) -> str:
-    """``true``, ``20417`` and text as text."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _one_of(words: Iterable[str], **options: Any) -> fields.String:
+    return fields.String(validate=validate.OneOf([*words]), **options)
+
+
+def _flag() -> fields.Boolean:
+    return fields.Boolean(truthy={True}, falsy={False})
 
 
 class FromSchema(StrictSchema):
@@ -90,19 +110,27 @@ class FromSchema(StrictSchema):
 
 
 class CommunitySection(StrictSchema):
-    """A path or fallbacks, or ``always``."""
+    """``community``."""
 
     from_ = PathList(data_key="from")
     always = fields.String()
 
 
-class ZoneSection(fields.Field[Any]):
-    """A zone's name, or ``{ from: path }``."""
+class ZoneName(fields.Field[Any]):
+    """The name of a time zone; loads as the zone."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        if isinstance(value, str):
-            return value
-        return FromSchema().load(value)
+        try:
+            return zone_from_name(value)
+        except Unreadable as exc:
+            raise ValidationError(f"{str(value)[:60]!r}: {exc}") from None
+
+
+class ZoneSection(ZoneName):
+    """The name of a time zone, or ``{ from: path }``."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        return super()._deserialize(value) if isinstance(value, str) else FromSchema().load(value)
 
 
 class StartSection(StrictSchema):
@@ -113,15 +141,15 @@ class StartSection(StrictSchema):
     time = PathList()
     format = Texts()
     timezone = ZoneSection()
-    dst = fields.String(validate=validate.OneOf(["earlier", "later"]))
-    ignore_offset = fields.Boolean(truthy={True}, falsy={False})
-    offset = fields.String(validate=validate.OneOf(["trust", "must_agree", "own_clock"]))
+    dst = _one_of(["earlier", "later"])
+    ignore_offset = _flag()
+    offset = _one_of(["trust", "must_agree", "own_clock"])
     fetch_by = PathList()
     as_ = fields.String(data_key="as", validate=validate.Equal("instant"))
 
 
 class LabelsSection(StrictSchema):
-    """Option ids to labels."""
+    """``labels`` of a list."""
 
     list = fields.String(required=True)
     by = fields.String(required=True)
@@ -129,7 +157,7 @@ class LabelsSection(StrictSchema):
 
 
 class ReadSection(StrictSchema):
-    """One name under ``read``: exactly one of json, list, text."""
+    """One name under ``read``; exactly one of json, list, text."""
 
     json = fields.String()
     list = fields.String()
@@ -140,60 +168,64 @@ class ReadSection(StrictSchema):
     line = fields.String(validate=validate.Length(1, 100))
 
 
+class Appointments(fields.Raw):
+    """The fields of an appointment, or a list of appointments."""
+
+
 class TestSection(StrictSchema):
     """One test."""
 
     name = fields.String(load_default="a sample")
     payload = fields.Raw(required=True)
-    change = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True))
-    expect = fields.Raw()
-    expect_some = fields.Raw()
-    prospect = fields.Raw()
-    prospect_some = fields.Raw()
-    held = fields.Dict(keys=fields.String(), values=fields.String())
-    ignored = fields.Boolean(truthy={True}, falsy={False})
-    cancellation = fields.Boolean(truthy={True}, falsy={False})
+    change = _object(values=fields.Raw(allow_none=True))
+    expect = Appointments()
+    expect_some = Appointments()
+    prospect = Appointments()
+    prospect_some = Appointments()
+    held = _object(values=fields.String())
+    ignored = _flag()
+    cancellation = _flag()
     received = fields.String()
-    headers = fields.Dict(keys=fields.String(), values=fields.String())
+    headers = _object(values=fields.String())
     query = fields.String()
     content_type = fields.String()
 
 
 class FieldOptions(StrictSchema):
-    """What every field takes beside the options of its transform."""
+    """Options of every field, beside those of its transform."""
 
     from_ = PathList(data_key="from")
     all = PathList()
     always = fields.Raw(allow_none=True)
-    as_ = fields.String(data_key="as", validate=validate.OneOf(sorted(TRANSFORMS)))
-    table = fields.Dict(keys=fields.String(), values=fields.Raw())
+    as_ = _one_of(sorted(TRANSFORMS), data_key="as")
+    table = _object(values=fields.Raw())
     default = fields.Raw()
-    unreadable = fields.String(validate=validate.OneOf([word.value for word in OnUnreadable]))
+    unreadable = _one_of(OnUnreadable)
 
 
 @functools.cache
 def field_schema(transform: str | None) -> type[StrictSchema]:
-    """The options of a field that reads with a transform."""
+    """Return the schema of a field that uses a transform."""
     options = TRANSFORMS[transform].options if transform in TRANSFORMS else ()
     extra: dict[str, Any] = {option.name: fields.Raw() for option in options}
     return FieldOptions.from_dict(extra, name="FieldOptions")  # type: ignore[return-value]
 
 
-#: What kind of sender a source is, for people.
+#: Kinds of senders.
 FAMILIES: Final = ("portal", "mail", "chatbot", "voice", "form", "ads", "crm", "scheduler")
-#: Where the shape of what a sender sends was seen.
+#: Where the shape of a sender's payloads was seen.
 SHAPES: Final = ("traffic", "documentation")
 
 
 class AboutSection(StrictSchema):
-    """What a person must know about the sender; the program reads none of it."""
+    """Facts about the sender for people; the program does not use them."""
 
-    family = fields.String(validate=validate.OneOf(FAMILIES))
+    family = _one_of(FAMILIES)
     switch_on = fields.String(validate=validate.Length(1, 1000))
     signs = fields.String(validate=validate.Length(1, 1000))
     retries = fields.String(validate=validate.Length(1, 1000))
     cannot = fields.String(validate=validate.Length(1, 1000))
-    shape = fields.String(validate=validate.OneOf(SHAPES))
+    shape = _one_of(SHAPES)
 
 
 class Sections(StrictSchema):
@@ -203,35 +235,33 @@ class Sections(StrictSchema):
     description = fields.String()
     docs = fields.Url(schemes={"http", "https"})
     about = fields.Nested(AboutSection)
-    body = fields.String(validate=validate.OneOf(KINDS))
-    signature = fields.Dict(required=True, keys=fields.String())
+    body = _one_of(KINDS)
+    signature = _object(required=True)
     handshake = fields.Raw()
     delivery_id = fields.String(
         validate=validate.Regexp(
             r"(?:header:[\w-]+|json:\$\.\S.*)\Z",
-            error="must be header:NAME or json:$.place; 'dedupe' says the same",
+            error="must be header:NAME or json:$.path; or use 'dedupe' instead",
         )
     )
-    respond = fields.Dict(keys=fields.String())
+    respond = _object()
     blank = Texts()
     ignore = fields.Raw()
     cancellation = fields.Raw()
-    accept = fields.Dict(keys=fields.String())
-    read = fields.Dict(keys=fields.String(), values=fields.Nested(ReadSection))
-    for_each = fields.Dict(
-        keys=fields.String(), values=fields.String(), validate=validate.Length(equal=1)
-    )
+    accept = _object()
+    read = _object(values=fields.Nested(ReadSection))
+    for_each = _object(values=fields.String(), validate=validate.Length(equal=1))
     dedupe = PathList(required=True)
     sent_at = PathList()
     community = Shorthand(CommunitySection, "from", required=True)
     attribution = PathList()
-    without_time = fields.String(validate=validate.OneOf([*WithoutTime]))
-    appointment = fields.Dict(required=True, keys=fields.String())
+    without_time = _one_of(WithoutTime)
+    appointment = _object(required=True)
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))
 
 
-def load_into(document: Document, schema: Schema, data: Any, where: Where) -> Any:
-    """The data by the schema; None, and problems in the document, where it does not fit."""
+def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> Any:
+    """Load data with a schema; return None and add problems if it does not match."""
     try:
         return schema.load(data)
     except ValidationError as exc:
@@ -239,8 +269,8 @@ def load_into(document: Document, schema: Schema, data: Any, where: Where) -> An
         return None
 
 
-def report(document: Document, messages: Any, where: Where) -> None:
-    """Marshmallow's tree of messages as problems at their places."""
+def report(document: Document, messages: Any, where: KeyPath) -> None:
+    """Add a tree of marshmallow's messages as problems at their positions."""
     if isinstance(messages, Mapping):
         for key, rest in messages.items():
             # Dictionaries report their entries under "key" and "value".
@@ -248,4 +278,4 @@ def report(document: Document, messages: Any, where: Where) -> None:
             report(document, rest, inner)
         return
     for message in messages if isinstance(messages, list) else [messages]:
-        document.add(where, str(message))
+        document.add(where, TYPE_MESSAGES.get(str(message), str(message)))

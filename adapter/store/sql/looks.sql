@@ -147,13 +147,13 @@ FROM unnest(%(sources)s::text[]) AS name, LATERAL (
 
 -- name: usual
 -- How many events each source sent in the same 24 hours of each of the last four weeks, in all.
-SELECT source, sum(events) AS events FROM hours, generate_series(1, 4) AS week
+SELECT source, sum(events) AS events FROM hourly_counts, generate_series(1, 4) AS week
 WHERE hour >= %(since)s - week * interval '7 days' AND hour < %(until)s - week * interval '7 days'
 GROUP BY source
 
 -- name: first_hour
 -- The first hour that was counted.
-SELECT min(hour) AS hour FROM hours
+SELECT min(hour) AS hour FROM hourly_counts
 
 -- name: booked_within
 -- How many seconds lay between a webhook and its tour's standing in Knock, for the newest booked.
@@ -187,9 +187,9 @@ SELECT count(*) AS bookings FROM (SELECT FROM bookings WHERE state = 'pending' L
 
 -- name: count_hours
 -- Counts the events of the hours that are over and were not counted yet.
-INSERT INTO hours (source, hour, events)
+INSERT INTO hourly_counts (source, hour, events)
 SELECT source, date_trunc('hour', received_at, 'UTC'), count(*) FROM events
-WHERE received_at >= COALESCE((SELECT max(hour) + interval '1 hour' FROM hours), '-infinity')
+WHERE received_at >= COALESCE((SELECT max(hour) + interval '1 hour' FROM hourly_counts), '-infinity')
     AND received_at < %(until)s
 GROUP BY 1, 2 ON CONFLICT DO NOTHING
 
@@ -246,18 +246,18 @@ RETURNING id
 
 -- name: delete_old_audit_entries
 -- Drops the oldest acts. They are numbered in the order of time.
-DELETE FROM acts WHERE at < %(before)s AND id IN (SELECT id FROM acts ORDER BY id LIMIT %(limit)s)
+DELETE FROM audit_log WHERE at < %(before)s AND id IN (SELECT id FROM audit_log ORDER BY id LIMIT %(limit)s)
 RETURNING id
 
 -- name: insert_audit_entry
 -- Writes down what somebody did.
-INSERT INTO acts (at, by, act, lead_id, detail)
-VALUES (%(at)s, %(by)s, %(act)s, %(lead_id)s, %(detail)s)
+INSERT INTO audit_log (at, by, action, lead_id, detail)
+VALUES (%(at)s, %(by)s, %(action)s, %(lead_id)s, %(detail)s)
 
 -- name: audit_entries
 -- What people did, newest first; nothing of one kind, where it is named.
-SELECT * FROM acts
+SELECT * FROM audit_log
 WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR lead_id = %(lead_id)s)
-    AND (%(except_act)s::text IS NULL OR act <> %(except_act)s)
+    AND (%(except_action)s::text IS NULL OR action <> %(except_action)s)
     AND (%(before)s::bigint IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s

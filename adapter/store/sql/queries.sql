@@ -2,7 +2,7 @@
 --
 -- Some conditions are spelled for the planner, whose statistics do not know a line that grew in the
 -- last minutes. `(state = 'pending') IS TRUE` is served by the line's own indexes and by no other
--- (0008_line.sql). Any other `(...) IS TRUE`, and `IS NOT DISTINCT FROM`, is looked at in the rows
+-- (schema.sql). Any other `(...) IS TRUE`, and `IS NOT DISTINCT FROM`, is looked at in the rows
 -- that were found by something else.
 
 -- name: hash_key
@@ -38,13 +38,13 @@ WITH new (place, source, digest, content, received_at, content_type, headers, qu
 )
 SELECT place, id FROM numbered JOIN event USING (id)
 
--- name: put_task
+-- name: enqueue_task
 -- Puts a task, unless its row has one that waits.
-SELECT put_task(%(task)s, %(row_id)s, %(priority)s, %(lock)s, %(at)s)
+SELECT enqueue_task(%(task)s, %(row_id)s, %(priority)s, %(lock)s, %(at)s)
 
--- name: wake_workers
+-- name: notify_workers
 -- Lets the workers look for tasks now.
-SELECT wake_workers()
+SELECT notify_workers()
 
 -- name: record_duplicate
 -- Counts one more delivery of a claimed digest; says which event came first, and if it is the same.
@@ -111,7 +111,7 @@ WITH booking AS (
         %(asked_at)s, %(person_keys)s)
     RETURNING id, event_id, state, source
 ), turn AS (
-    INSERT INTO turns (source) SELECT source FROM booking ON CONFLICT DO NOTHING
+    INSERT INTO source_turns (source) SELECT source FROM booking ON CONFLICT DO NOTHING
 )
 INSERT INTO history (event_id, booking_id, at, to_state, why, by)
 SELECT event_id, id, %(at)s, state, %(why)s, %(by)s FROM booking
@@ -146,7 +146,7 @@ RETURNING booking_id, CASE WHEN %(is_settled)s THEN pg_notify('settled', event_i
 
 -- name: note_cancellation
 -- The sender called a booking off that may be on the wire: it is not sent again.
-UPDATE bookings SET cancelled_at = %(at)s WHERE id = %(id)s
+UPDATE bookings SET canceled_at = %(at)s WHERE id = %(id)s
 
 -- name: edit_booking
 -- What a person made of a booking.
@@ -250,7 +250,7 @@ SELECT id, state FROM bookings b
 WHERE state IN ('submitted', 'unknown') AND due_at < %(before)s AND NOT EXISTS (
     SELECT FROM procrastinate_jobs j
     WHERE j.status = 'todo' AND j.queueing_lock =
-        CASE state WHEN 'submitted' THEN 'follow_up:' ELSE 'look_for:' END || b.id)
+        CASE state WHEN 'submitted' THEN 'follow_up:' ELSE 'reconcile:' END || b.id)
 ORDER BY due_at LIMIT 100
 
 -- name: is_awaited
@@ -298,14 +298,14 @@ ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 -- Guest cards have no time: they stand behind all tours, and go out by turns as well.
 WITH first AS (
     SELECT b.id
-    FROM turns t, rate_limit g, LATERAL (
+    FROM source_turns t, rate_limit g, LATERAL (
         SELECT id, starts_at IS NULL AS can_wait FROM bookings b
         WHERE (state = 'pending') IS TRUE AND source = t.source AND (due_at <= %(now)s) IS TRUE
             AND (starts_at <= %(late)s) IS NOT TRUE AND 1 > (
             SELECT count(*) FROM bookings o
             WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
         ORDER BY starts_at, id LIMIT 1) b
-    ORDER BY b.can_wait, GREATEST(t.turn, g.turn), t.source LIMIT 1
+    ORDER BY b.can_wait, GREATEST(t.virtual_time, g.virtual_time), t.source LIMIT 1
 )
 SELECT * FROM bookings WHERE id = (SELECT id FROM first)
     -- It may have moved on since it was chosen: what is locked is looked at again.
@@ -315,11 +315,11 @@ FOR UPDATE SKIP LOCKED
 -- name: take_turn
 -- Puts a source behind the others, by its weight.
 WITH served AS (
-    UPDATE turns t SET turn = GREATEST(t.turn, g.turn) + 1.0 / %(weight)s
+    UPDATE source_turns t SET virtual_time = GREATEST(t.virtual_time, g.virtual_time) + 1.0 / %(weight)s
     FROM rate_limit g WHERE t.source = %(source)s
-    RETURNING GREATEST(t.turn, g.turn) - 1.0 / %(weight)s AS began
+    RETURNING GREATEST(t.virtual_time, g.virtual_time) - 1.0 / %(weight)s AS began
 )
-UPDATE rate_limit SET turn = GREATEST(rate_limit.turn, served.began) FROM served
+UPDATE rate_limit SET virtual_time = GREATEST(rate_limit.virtual_time, served.began) FROM served
 
 -- name: expire
 -- Waiting bookings whose tour starts too soon to be booked.
@@ -348,7 +348,7 @@ DELETE FROM calls WHERE at <= %(before)s
 
 -- name: rate_limit
 -- What the rate limit holds, with the calls of the window.
-SELECT even_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
+SELECT theoretical_arrival_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
     COALESCE((
         SELECT true FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at <= %(now)s) IS TRUE
         ORDER BY source, starts_at, id LIMIT 1), false) AS is_awaited
@@ -359,7 +359,7 @@ FROM rate_limit, (
 -- name: take_call
 -- Counts one call.
 WITH call AS (INSERT INTO calls (at, is_read) VALUES (%(at)s, %(is_read)s))
-UPDATE rate_limit SET even_at = %(even_at)s
+UPDATE rate_limit SET theoretical_arrival_at = %(theoretical_arrival_at)s
 
 -- name: save_rate
 -- Keeps what Propexo says of its limit.

@@ -17,7 +17,7 @@ from adapter.models import BookingState
 from adapter.store import listen_for_settled_events
 from adapter.webhooks.outcome import load_outcome
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
-from tests.harness import House, tour
+from tests.harness import Harness, tour
 from tests.wait import wait_until
 
 LONG = 20.0
@@ -49,12 +49,12 @@ class Waiting:
 
 
 @contextlib.contextmanager
-def waiting(house: House, waiter: OutcomeWaiter, event_id: int) -> Iterator[Waiting]:
+def waiting(harness: Harness, waiter: OutcomeWaiter, event_id: int) -> Iterator[Waiting]:
     """One that waits for an event and has looked at it, with the listener at work."""
     looks: list[WebhookOutcome] = []
 
     def noted() -> WebhookOutcome:
-        looks.append(load_outcome(house.pipeline.store, event_id))
+        looks.append(load_outcome(harness.pipeline.store, event_id))
         return looks[-1]
 
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
@@ -66,16 +66,16 @@ def waiting(house: House, waiter: OutcomeWaiter, event_id: int) -> Iterator[Wait
 
 
 def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
-    house: House, waiter: OutcomeWaiter
+    harness: Harness, waiter: OutcomeWaiter
 ) -> None:
-    event_id = house.receive("rentfeed", tour()).event_id
-    with waiting(house, waiter, event_id) as one:
-        house.pipeline.map_event(event_id)
-        house.send()
-        house.clock.advance(5)
-        (booking,) = house.story(event_id).bookings
+    event_id = harness.receive("rentfeed", tour()).event_id
+    with waiting(harness, waiter, event_id) as one:
+        harness.pipeline.mapper.map_event(event_id)
+        harness.send()
+        harness.clock.advance(5)
+        (booking,) = harness.story(event_id).bookings
         assert booking.state is BookingState.SUBMITTED
-        house.pipeline.follower.follow_up(booking.id)
+        harness.pipeline.follower.follow_up(booking.id)
 
         found = one.found.result(LONG)
     assert found.outcome is Outcome.BOOKED
@@ -84,34 +84,34 @@ def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
     assert len(one.looks) <= 5, "it looks when it is told to, and does not poll"
 
 
-def test_a_held_event_wakes_at_once(house: House, waiter: OutcomeWaiter) -> None:
-    event_id = house.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
-    with waiting(house, waiter, event_id) as one:
-        house.pipeline.map_event(event_id)
+def test_a_held_event_wakes_at_once(harness: Harness, waiter: OutcomeWaiter) -> None:
+    event_id = harness.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
+    with waiting(harness, waiter, event_id) as one:
+        harness.pipeline.mapper.map_event(event_id)
 
         assert one.found.result(LONG).outcome is Outcome.HELD
 
 
-def test_what_is_rolled_back_wakes_nobody(house: House, database: str) -> None:
+def test_what_is_rolled_back_wakes_nobody(harness: Harness, database: str) -> None:
     heard = listen_for_settled_events(database)
     assert next(heard) is None
-    event_id = house.receive("rentfeed", tour()).event_id
-    (booking,) = house.mapped("rentfeed", tour(leadId="RF-2"))
-    with contextlib.suppress(ZeroDivisionError), house.pipeline.store.transaction() as tx:
-        assert tx.move(booking.id, BookingState.SUPERSEDED, why="newer", now=house.clock())
+    event_id = harness.receive("rentfeed", tour()).event_id
+    (booking,) = harness.mapped("rentfeed", tour(leadId="RF-2"))
+    with contextlib.suppress(ZeroDivisionError), harness.pipeline.store.transaction() as tx:
+        assert tx.move(booking.id, BookingState.SUPERSEDED, why="newer", now=harness.clock())
         raise ZeroDivisionError
-    house.pipeline.map_event(event_id)
+    harness.pipeline.mapper.map_event(event_id)
 
     assert [next(heard), next(heard)] == [booking.event_id, event_id]
 
 
 def test_an_outcome_that_is_known_is_told_without_waiting(
-    house: House, waiter: OutcomeWaiter
+    harness: Harness, waiter: OutcomeWaiter
 ) -> None:
-    (booking,) = house.mapped("rentfeed", tour(contact={"name": "Dana Okafor"}))
+    (booking,) = harness.mapped("rentfeed", tour(contact={"name": "Dana Okafor"}))
     found = waiter.wait(
         booking.event_id,
-        lambda: load_outcome(house.pipeline.store, booking.event_id),
+        lambda: load_outcome(harness.pipeline.store, booking.event_id),
         time.monotonic(),
     )
 
@@ -119,29 +119,29 @@ def test_an_outcome_that_is_known_is_told_without_waiting(
 
 
 def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
-    house: House, database: str
+    harness: Harness, database: str
 ) -> None:
-    event_id = house.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
-    gate = threading.Event()
+    event_id = harness.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
+    may_reconnect = threading.Event()
     cut = threading.Event()
 
     def listen() -> Iterator[int | None]:
         if cut.is_set():
-            gate.wait(LONG)
+            may_reconnect.wait(LONG)
         try:
             yield from listen_for_settled_events(database)
         finally:
             cut.set()
 
     waiter = OutcomeWaiter(listen, 4)
-    with contextlib.closing(waiter), waiting(house, waiter, event_id) as one:
+    with contextlib.closing(waiter), waiting(harness, waiter, event_id) as one:
         (pid,) = listeners(database)
         with psycopg.connect(database) as connection:
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
         assert cut.wait(LONG), "the listener noticed"
-        house.pipeline.map_event(event_id)  # settled while nobody listens
+        harness.pipeline.mapper.map_event(event_id)  # settled while nobody listens
         assert not one.found.done()
-        gate.set()
+        may_reconnect.set()
 
         assert one.found.result(LONG).outcome is Outcome.HELD
 
@@ -160,27 +160,27 @@ def test_without_postgresql_the_answer_is_accepted_at_the_deadline() -> None:
 
 
 @pytest.mark.timed
-def test_beyond_its_seats_nobody_waits() -> None:
+def test_more_requests_than_allowed_do_not_wait() -> None:
     waiter = OutcomeWaiter(lambda: iter(()), 1)
-    free = threading.Event()
-    seated = threading.Event()
+    may_return = threading.Event()
+    registered = threading.Event()
 
     def look_slowly() -> WebhookOutcome:
-        seated.set()
-        free.wait(LONG)
+        registered.set()
+        may_return.wait(LONG)
         return WebhookOutcome(event_id=1, outcome=Outcome.BOOKED)
 
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
         first = threads.submit(waiter.wait, 1, look_slowly, time.monotonic() + LONG)
-        assert seated.wait(LONG)
+        assert registered.wait(LONG)
         began = time.monotonic()
         second = waiter.wait(2, lambda: WebhookOutcome(event_id=2), began + LONG)
         took = time.monotonic() - began
-        free.set()
+        may_return.set()
         assert first.result(LONG).outcome is Outcome.BOOKED
     assert second.outcome is Outcome.ACCEPTED
     assert took < LONG / 4
-    # The seat is free again.
+    # The first waiter is unregistered.
     third = WebhookOutcome(event_id=3, outcome=Outcome.HELD)
     assert waiter.wait(3, lambda: third, time.monotonic()) == third
     waiter.close()

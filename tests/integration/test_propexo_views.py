@@ -8,9 +8,9 @@ import flask
 import pytest
 
 from adapter import signatures
-from adapter.models import BookingState
+from adapter.models import BookingState, WebhookRequest
 from adapter.webhooks import error_handlers, propexo_views
-from tests.harness import House
+from tests.harness import Harness
 from tests.leads import lead
 from tests.sandbox_client import Upstream
 
@@ -18,18 +18,18 @@ SECRET = "a-secret-of-propexo"
 
 
 @pytest.fixture
-def client(house: House) -> Any:
+def client(harness: Harness) -> Any:
     app = flask.Flask("notices")
     error_handlers.register_error_handlers(app)
-    house.pipeline.follower.settings = dataclasses.replace(
-        house.settings, public_url="https://a.example.com"
+    harness.pipeline.follower.settings = dataclasses.replace(
+        harness.settings, public_url="https://a.example.com"
     )
-    app.register_blueprint(propexo_views.blueprint(house.pipeline.follower, SECRET))
+    app.register_blueprint(propexo_views.blueprint(harness.pipeline.follower, SECRET))
     return app.test_client()
 
 
 def notice(client: Any, body: bytes, secret: str = SECRET) -> int:
-    request = signatures.Request(
+    request = WebhookRequest(
         method="POST", url="https://a.example.com/propexo/webhooks", headers={}, body=body
     )
     signed = signatures.sign({"preset": "propexo"}, secret, request, 0)
@@ -47,28 +47,28 @@ def failure(job_id: str | None, status: str = "FAILURE") -> bytes:
     [("FAILURE", BookingState.FAILED), ("PARTIAL_SUCCESS", BookingState.UNKNOWN)],
 )
 def test_a_failure_settles_the_booking_at_once(
-    house: House, upstream: Upstream, client: Any, status: str, state: BookingState
+    harness: Harness, upstream: Upstream, client: Any, status: str, state: BookingState
 ) -> None:
     upstream.fault({"job": "PENDING"})
-    (booking,) = house.mapped("rentfeed", lead(1))
-    house.send()
-    assert notice(client, failure(house.booking(booking.id).job_id, status)) == 200
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    harness.send()
+    assert notice(client, failure(harness.booking(booking.id).job_id, status)) == 200
 
-    settled = house.booking(booking.id)
+    settled = harness.booking(booking.id)
     assert settled.state is state
     assert settled.reasons[-1].reason == "Propexo says: the slot is taken"
     assert notice(client, failure(settled.job_id, status)) == 200
-    assert house.booking(booking.id) == settled
+    assert harness.booking(booking.id) == settled
 
 
-def test_a_forged_notice_changes_nothing(house: House, client: Any) -> None:
-    (booking,) = house.mapped("rentfeed", lead(1))
-    house.send()
-    job_id = house.booking(booking.id).job_id
+def test_a_forged_notice_changes_nothing(harness: Harness, client: Any) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    harness.send()
+    job_id = harness.booking(booking.id).job_id
 
     assert notice(client, failure(job_id), secret="another") == 401
     assert client.post("/propexo/webhooks", data=failure(job_id)).status_code == 401
-    assert house.state(booking.id) is BookingState.SUBMITTED
+    assert harness.state(booking.id) is BookingState.SUBMITTED
 
 
 @pytest.mark.parametrize(

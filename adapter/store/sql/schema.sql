@@ -1,0 +1,316 @@
+-- The schema as it is: every table, what it holds and why. The database is made by the files in
+-- migrations/, which run once each, in order; a test compares what both of them make.
+-- Procrastinate's own tables (procrastinate_*) come first and from its package.
+
+-- Events, bookings and attempts: what came in, what is booked for it, what was sent to Propexo.
+
+-- Numbers events and bookings from one sequence, so that an id names one thing.
+CREATE SEQUENCE lead_ids START 1001;
+
+-- A verified webhook request, stored once and as received.
+CREATE TABLE events (
+    id bigint PRIMARY KEY DEFAULT nextval('lead_ids'),
+    source text NOT NULL,
+    state text NOT NULL DEFAULT 'received'
+        CONSTRAINT events_state CHECK (state IN ('received', 'mapped', 'ignored', 'held', 'discarded')),
+    received_at timestamptz NOT NULL,
+    content_type text NOT NULL,
+    headers jsonb NOT NULL,
+    query text NOT NULL,
+    body bytea NOT NULL,
+    mapping_hash text,
+    reasons jsonb NOT NULL DEFAULT '[]',
+    -- What erasure has left. all: everything; lead: the bookings, without the payload; nothing:
+    -- ids, states and times only.
+    kept text NOT NULL DEFAULT 'all'
+        CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing'))
+);
+CREATE INDEX events_to_map ON events (received_at) WHERE state = 'received';
+CREATE INDEX events_to_erase ON events (kept, received_at)
+    WHERE kept <> 'nothing' AND state <> 'received';
+CREATE INDEX events_by_state ON events (state, id) WHERE state IN ('held', 'ignored', 'discarded');
+CREATE INDEX events_by_source ON events (source, id);
+CREATE INDEX events_by_time ON events (received_at) INCLUDE (id, source, state);
+
+-- One appointment or guest card (a prospect) for one item of an event.
+CREATE TABLE bookings (
+    id bigint PRIMARY KEY DEFAULT nextval('lead_ids'),
+    event_id bigint NOT NULL REFERENCES events,
+    item integer NOT NULL,
+    source text NOT NULL,
+    kind text NOT NULL DEFAULT 'appointment'
+        CONSTRAINT bookings_kind CHECK (kind IN ('appointment', 'prospect')),
+    state text NOT NULL
+        CONSTRAINT bookings_state CHECK (state IN (
+            'pending', 'held', 'sending', 'submitted', 'booked', 'failed', 'unknown',
+            'superseded', 'duplicate', 'expired', 'discarded')),
+    -- Why it is in that state: a constant word, or what a user wrote.
+    reason text,
+    community text,
+    timezone text,
+    starts_at timestamptz,
+    appointment jsonb NOT NULL,
+    reasons jsonb NOT NULL DEFAULT '[]',
+    -- Who wants to visit which community, as keyed hashes of e-mail and phone; and since when.
+    person_keys bigint[] NOT NULL DEFAULT '{}',
+    asked_at timestamptz NOT NULL,
+    job_id text,
+    -- When to send it or to check it next. An unknown booking is looked for in Knock on a schedule
+    -- of its own, until a user takes over.
+    due_at timestamptz,
+    -- When the sender canceled it while it was in flight; it is then not sent again.
+    canceled_at timestamptz,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    CONSTRAINT bookings_one_for_each_item UNIQUE (event_id, item),
+    CONSTRAINT bookings_due CHECK (
+        CASE WHEN state IN ('pending', 'submitted') THEN due_at IS NOT NULL
+            ELSE due_at IS NULL OR state = 'unknown' END),
+    -- A booking found in Knock may be booked although its job is not known.
+    CONSTRAINT bookings_job CHECK (state <> 'submitted' OR job_id IS NOT NULL),
+    -- A guest card has no time, and no appointment is sent without one.
+    CONSTRAINT bookings_time CHECK (
+        CASE kind WHEN 'prospect' THEN starts_at IS NULL
+            ELSE starts_at IS NOT NULL OR state <> 'pending' END)
+);
+-- The send queue uses these three and no other index. The planner's statistics do not know a queue
+-- that grew in the last minutes, and it would read and sort all of it for each booking that is
+-- taken; a condition in `IS TRUE` is served by no index but those that repeat it.
+CREATE INDEX bookings_pending_by_tour ON bookings (starts_at, id)
+    WHERE (state = 'pending') IS TRUE AND kind = 'appointment';
+CREATE INDEX bookings_pending_by_source ON bookings (source, starts_at, id)
+    WHERE (state = 'pending') IS TRUE;
+CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_at))
+    WHERE (state = 'pending') IS TRUE AND kind = 'prospect';
+-- With fastupdate, new entries would go to a list of up to 4 MB that each search reads from end to
+-- end. Inserted at once they cost some 7 µs for each booking.
+CREATE INDEX bookings_by_person ON bookings USING gin (person_keys) WITH (fastupdate = off);
+CREATE INDEX bookings_due_at ON bookings (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX bookings_sending ON bookings (id) WHERE state = 'sending';
+CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
+-- The review queue, and the report of unknown communities.
+CREATE INDEX bookings_to_review ON bookings (starts_at, id)
+    WHERE state IN ('held', 'failed', 'unknown', 'expired');
+CREATE INDEX bookings_without_community ON bookings (source)
+    WHERE state = 'held' AND community IS NULL;
+-- Lists: by state, source, community and time.
+CREATE INDEX bookings_by_state ON bookings (state, id);
+CREATE INDEX bookings_by_source ON bookings (source, id);
+CREATE INDEX bookings_by_source_and_state ON bookings (source, state, id);
+CREATE INDEX bookings_by_community ON bookings (community, id);
+CREATE INDEX bookings_by_time ON bookings (created_at) INCLUDE (id, source, state)
+    WHERE reason IS DISTINCT FROM 'replayed';
+-- Searches: the start of an e-mail address, the end of a phone number, the start of words of a name.
+CREATE INDEX bookings_by_email ON bookings ((appointment ->> 'email_1') text_pattern_ops)
+    WHERE appointment ? 'email_1';
+CREATE INDEX bookings_by_phone ON bookings (reverse(appointment ->> 'phone_1') text_pattern_ops)
+    WHERE appointment ? 'phone_1';
+CREATE INDEX bookings_by_name ON bookings USING gin (to_tsvector('simple',
+    COALESCE(appointment ->> 'first_name', '') || ' ' || COALESCE(appointment ->> 'last_name', '')))
+    WHERE appointment ? 'last_name';
+
+-- One POST to Propexo, committed before its first byte is sent.
+CREATE TABLE attempts (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    booking_id bigint NOT NULL REFERENCES bookings,
+    kind text NOT NULL DEFAULT 'appointment'
+        CONSTRAINT attempts_kind CHECK (kind IN ('appointment', 'prospect')),
+    request jsonb NOT NULL,
+    started_at timestamptz NOT NULL,
+    -- After this the sending process is presumed dead and the outcome unknown.
+    lease_until timestamptz NOT NULL,
+    finished_at timestamptz,
+    outcome text
+        CONSTRAINT attempts_outcome CHECK (outcome IN (
+            'not_sent', 'rate_limited', 'not_authorised', 'refused', 'accepted', 'job_failed',
+            'unknown')),
+    status integer,
+    -- Propexo's response, truncated when long.
+    answer text
+);
+CREATE INDEX attempts_by_booking ON attempts (booking_id, id);
+-- No blind second POST: while an attempt may have booked something, no other one can be inserted.
+CREATE UNIQUE INDEX attempts_never_two_that_may_have_booked ON attempts (booking_id)
+    WHERE outcome IS NULL OR outcome IN ('accepted', 'unknown');
+
+-- Every change of state of an event or a booking: when, from, to, why, by whom. Append-only.
+CREATE TABLE history (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id bigint NOT NULL REFERENCES events,
+    booking_id bigint REFERENCES bookings,
+    at timestamptz NOT NULL,
+    from_state text,
+    to_state text NOT NULL,
+    why text NOT NULL,
+    by text NOT NULL
+);
+CREATE INDEX history_by_event ON history (event_id, id);
+
+-- Deduplication.
+
+-- A dedupe key that was used: one row for each delivery and each item of one, as keyed hashes.
+-- Outlives the event's body, so that a late repeat does not bring back an erased person.
+CREATE TABLE claims (
+    source text NOT NULL,
+    digest bytea NOT NULL,
+    lead_id bigint NOT NULL,
+    claimed_at timestamptz NOT NULL,
+    -- Hash of the first content under this key, to tell a repeat from a different request.
+    content bytea,
+    repeats integer NOT NULL DEFAULT 0,
+    repeated_at timestamptz,
+    CONSTRAINT claims_once PRIMARY KEY (source, digest)
+);
+-- Repeats are looked up by event; most events have none.
+CREATE INDEX claims_repeated ON claims (lead_id) WHERE repeats > 0;
+
+-- The key of all keyed hashes: one row, made with the database.
+CREATE TABLE installation (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    hash_key bytea NOT NULL
+);
+INSERT INTO installation (hash_key)
+    VALUES (sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea));
+
+-- Sending: Propexo's rate limit, and fairness among the sources.
+
+-- The rate limit that all workers share: one row, which every call to Propexo locks.
+CREATE TABLE rate_limit (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    -- GCRA's theoretical arrival time: when the next call would be made if all were spread evenly.
+    theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
+    -- No call is made before this.
+    paused_until timestamptz NOT NULL DEFAULT 'epoch',
+    -- Nothing is sent while this is set, until a person fixes the cause: not_authorised.
+    stopped_for text,
+    -- When a worker last tried whether the cause is fixed.
+    checked_at timestamptz NOT NULL DEFAULT 'epoch',
+    -- Calls per minute that Propexo last reported as allowed.
+    allowed integer,
+    -- Virtual time of fair queuing: that of the source served last.
+    virtual_time double precision NOT NULL DEFAULT 0
+);
+INSERT INTO rate_limit DEFAULT VALUES;
+
+-- Calls to Propexo in the last minute.
+CREATE TABLE calls (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL,
+    is_read boolean NOT NULL
+);
+CREATE INDEX calls_at ON calls (at);
+
+-- Weighted fair queuing: the source with the smallest virtual time is served next.
+CREATE TABLE source_turns (
+    source text PRIMARY KEY,
+    virtual_time double precision NOT NULL DEFAULT 0
+);
+
+-- Rejected requests and the secrets of sources.
+
+-- A request that failed verification, without credentials. Kept apart from events; the number and
+-- the bytes kept of each source are bounded.
+CREATE TABLE rejections (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source text NOT NULL,
+    received_at timestamptz NOT NULL,
+    reason text NOT NULL,
+    method text NOT NULL,
+    -- As received, with its query.
+    url text NOT NULL,
+    headers jsonb NOT NULL,
+    -- NULL: not kept, because it may hold a secret or is too long.
+    body bytea,
+    -- The row's size as counted against the bound.
+    bytes bigint NOT NULL,
+    -- Short keyed hash of the client's address: enough to tell clients apart, and no more.
+    sender text,
+    -- False where the proof was the secret itself, which is not kept: it cannot be verified again.
+    can_retry boolean NOT NULL
+);
+CREATE INDEX rejections_by_source ON rejections (source, id);
+CREATE INDEX rejections_by_time ON rejections (received_at);
+
+-- When each secret last verified a request. Holds names of environment variables, never secrets.
+CREATE TABLE secret_uses (
+    source text NOT NULL,
+    name text NOT NULL,
+    used_at timestamptz NOT NULL,
+    PRIMARY KEY (source, name)
+);
+
+-- The console: its users, the audit log and the statistics.
+
+-- Users who may sign in, besides those in ADAPTER_USERS.
+CREATE TABLE users (
+    name text PRIMARY KEY,
+    role text NOT NULL CONSTRAINT users_role CHECK (role IN ('read', 'operate')),
+    -- A slow hash with its salt.
+    password text NOT NULL,
+    added_at timestamptz NOT NULL
+);
+
+-- Recent failed sign-ins by name and by address (keyed hashes), to limit further tries.
+CREATE TABLE failed_sign_ins (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    who text NOT NULL,
+    at timestamptz NOT NULL
+);
+CREATE INDEX failed_sign_ins_by_who ON failed_sign_ins (who, at);
+
+-- Who viewed, released, edited, discarded, replayed or exported what. Append-only.
+CREATE TABLE audit_log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL,
+    by text NOT NULL,
+    action text NOT NULL,
+    -- The event or booking it concerned, if any.
+    lead_id bigint,
+    -- Further facts; never anything from a payload.
+    detail text NOT NULL DEFAULT ''
+);
+CREATE INDEX audit_log_by_lead ON audit_log (lead_id, id) WHERE lead_id IS NOT NULL;
+CREATE INDEX audit_log_by_user ON audit_log (by, id);
+
+-- Webhooks of each source in each past hour, to tell what volume is usual.
+CREATE TABLE hourly_counts (
+    source text NOT NULL,
+    hour timestamptz NOT NULL,
+    events integer NOT NULL,
+    PRIMARY KEY (source, hour)
+);
+CREATE INDEX hourly_counts_by_time ON hourly_counts (hour);
+
+-- Background jobs. They are inserted as rows of Procrastinate's table: here and in `insert_events`.
+-- tests/integration/test_tasks.py fails where a newer Procrastinate would write something else.
+
+-- Notify the workers when the transaction commits.
+CREATE FUNCTION notify_workers() RETURNS void LANGUAGE sql AS $$
+    SELECT pg_notify('procrastinate_any_queue_v1', '{"type": "job_inserted", "job_id": 0}')
+$$;
+
+-- Enqueue a task unless one already waits for the same row; notify the workers if it can run now.
+CREATE FUNCTION enqueue_task(task text, row_id bigint, priority integer, lock text, at timestamptz)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO procrastinate_jobs
+        (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at)
+    VALUES (
+        'default', enqueue_task.task, enqueue_task.priority, enqueue_task.lock,
+        enqueue_task.task || ':' || enqueue_task.row_id,
+        jsonb_build_object('row_id', enqueue_task.row_id), enqueue_task.at)
+    ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING;
+    IF FOUND AND (at IS NULL OR at <= now()) THEN
+        PERFORM notify_workers();
+    END IF;
+END
+$$;
+
+-- PostgreSQL lets one transaction at a time commit a NOTIFY, and each waits for the disk. The
+-- transaction that stores an event therefore has none: the web process notifies the workers later.
+ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1;
+
+-- Nothing reads the history that Procrastinate keeps of its jobs: that of the rows is above.
+ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_status_events_insert_v1;
+ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_status_events_update_v1;
+ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_scheduled_events_v1;
