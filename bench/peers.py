@@ -45,7 +45,7 @@ require("http").createServer((request, response) => {
 
 @contextlib.contextmanager
 def running(secret: str, folder: Path) -> Iterator[dict[str, Target]]:
-    """Those that are installed, ready. Of the others it says so."""
+    """Yield the installed peers, ready; print which are missing."""
     with contextlib.ExitStack() as stack:
         found = {}
         for name, program, start in (
@@ -77,7 +77,7 @@ def _check_refusal(name: str, port: int) -> None:
 
 @contextlib.contextmanager
 def _webhook(secret: str, folder: Path) -> Iterator[Target]:
-    """https://github.com/adnanh/webhook, hooks.json as its documentation has it."""
+    """Start https://github.com/adnanh/webhook with hooks.json as documented."""
     rule = {
         "type": "payload-hmac-sha256",
         "secret": secret,
@@ -102,7 +102,7 @@ def _webhook(secret: str, folder: Path) -> Iterator[Target]:
 
 @contextlib.contextmanager
 def _node_red(secret: str, folder: Path) -> Iterator[Target]:
-    """https://nodered.org/docs/user-guide/, a flow of four nodes."""
+    """Start https://nodered.org/docs/user-guide/ with a flow of four nodes."""
     home = folder / "node-red"
     home.mkdir()
     sink, port = free_port(), free_port()
