@@ -65,7 +65,7 @@ def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
     span = max(times[-1] - times[0], 1e-3)
     yield Row(
         section="drain",
-        what="calls a minute within the limit, with a backlog",
+        what="requests per minute within the limit, with a backlog",
         figure=(len(times) - 1) / span * WINDOW_SECONDS,
         unit="/min",
         beside="allowed by the setting",
@@ -74,19 +74,19 @@ def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
     )
     yield Row(
         section="drain",
-        what=f"calls in the fullest {WINDOW_SECONDS:g} s of {span:.0f}",
+        what=f"requests in the busiest {WINDOW_SECONDS:g} s of {span:.0f}",
         figure=fullest(times),
-        unit="calls",
+        unit="requests",
         beside="allowed by the setting",
         other=LIMIT,
         goals=(Goal(bound=1),),
     )
     yield Row(
         section="drain",
-        what="answers 429",
+        what="responses with 429",
         figure=refused,
-        unit="calls",
-        beside="all calls",
+        unit="requests",
+        beside="all requests",
         other=len(calls),
         goals=(Goal(bound=0),),
     )

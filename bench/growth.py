@@ -145,11 +145,11 @@ def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
 
 
 def spent_ms(connection: psycopg.Connection, statement: bytes) -> float:
-    """What PostgreSQL spends on planning and running a statement, in milliseconds; rolled back.
+    """Return PostgreSQL's planning and execution time of a statement, in ms; roll it back.
 
-    By its own clock, and planned each time; the program's are prepared after a few times. By ours
-    most of it is the waking of two processes, and ``SELECT 1`` on two empty databases then differs
-    threefold by the cores that they happen to sit on.
+    By its own clock, and planned each time, where the adapter's statements are prepared after a
+    few times. By our clock most of it would be the wake-up of two processes: ``SELECT 1`` on two
+    empty databases then differs threefold, depending on their cores.
     """
     now = dt.datetime.now(dt.UTC)
     values = {"now": now, "late": now, "soon": now + dt.timedelta(days=4)}
@@ -176,11 +176,11 @@ def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
 def _in_turn(
     measured: Callable[[str], float], sizes: list[str], effort: Effort, times: int
 ) -> dict[str, float]:
-    """What one call measures at each size: the median over the rounds of the least in each.
+    """Return for each size the median over the rounds of the minimum in each.
 
-    The least, because a call takes what it costs and whatever else the machine does meanwhile, and
-    these are so short that the second is often more. It hides what grows within a round, such as
-    the dead rows of what was rolled back; it shows what grows with what is stored.
+    The minimum, because these calls are so short that other work of the machine often takes
+    longer. It hides what grows within a round, such as dead rows after a rollback, and shows what
+    grows with the number of stored rows.
     """
     taken: dict[str, list[float]] = {size: [] for size in sizes}
     for number in range(effort.rounds):
@@ -227,20 +227,20 @@ def _memory_of_worker(stage: Stage, effort: Effort) -> Row:
 def _memory_row(who: str, after: float, before: float, count: int) -> Row:
     return Row(
         section="growth",
-        what=f"memory of the {who} after {count:,} events more",
+        what=f"memory of the {who} after {count:,} more events",
         figure=after,
         unit="MB",
-        beside="before them",
+        beside="before",
         other=before,
         goals=(Goal(bound=1.1),),
     )
 
 
 def memory_mb(pid: int) -> float:
-    """What a process and its children hold each (RSS), in MB.
+    """Return the sum of the RSS of a process and its children, in MB.
 
-    Not what is left when shared pages are counted once: that grows as forked workers come to touch
-    their pages, while nobody holds more.
+    Shared pages are counted in each process. Counted once, the sum would grow as forked workers
+    touch their pages, although no memory is added.
     """
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]

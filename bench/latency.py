@@ -54,7 +54,7 @@ def rows(effort: Effort) -> Iterator[Row]:
         yield from _to_post(Stage(url, folder), effort)
     with servers.database(folder, effort.server) as url:
         yield from _behind(Stage(url, folder, limit=120), effort)
-    yield from _beside_a_backlog(effort)
+    yield from _during_a_backlog(effort)
 
 
 def _to_post(stage: Stage, effort: Effort) -> Iterator[Row]:
@@ -93,10 +93,10 @@ def _behind(stage: Stage, effort: Effort) -> Iterator[Row]:
         behind = _soon(mail, "behind", effort.soon)
     yield Row(
         section="latency",
-        what=f"a soon tour behind {effort.backlog:,} waiting, to its POST",
+        what=f"a soon tour behind {effort.backlog:,} pending, to its POST",
         figure=statistics.median(behind) / 1000,
         unit="s",
-        beside="with nothing waiting",
+        beside="with an empty queue",
         other=statistics.median(alone) / 1000,
         goals=(Goal(bound=1, of="figure"),),
     )
@@ -118,7 +118,7 @@ def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
     return taken
 
 
-def _beside_a_backlog(effort: Effort) -> Iterator[Row]:
+def _during_a_backlog(effort: Effort) -> Iterator[Row]:
     """Measure two web processes in turn, one of them over pending tasks and bookings."""
     folder = servers.folder()
     connections = max(effort.connections[:2])
@@ -133,10 +133,10 @@ def _beside_a_backlog(effort: Effort) -> Iterator[Row]:
         seen = Bench(targets, secret, folder).rounds(connections, effort)
     yield Row(
         section="latency",
-        what=f"acknowledge p99 with {effort.backlog:,} waiting, {connections} conn.",
+        what=f"acknowledge p99 with {effort.backlog:,} pending, {connections} conn.",
         figure=statistics.median(answers.p99_ms for answers in seen["waiting"]),
         unit="ms",
-        beside="with nothing waiting",
+        beside="with an empty queue",
         other=statistics.median(answers.p99_ms for answers in seen["empty"]),
         goals=(Goal(bound=1.2),),
     )

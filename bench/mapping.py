@@ -99,7 +99,7 @@ def _slowest(source: Source, sample: Any, effort: Effort) -> Row:
         what=f"{source.name}, slowest hostile: {name}",
         figure=taken["ours"] / 1000,
         unit="ms",
-        beside="parsing it",
+        beside="parsing",
         other=taken["parse"] / 1000,
         goals=(HOSTILE_GOAL,),
     )

@@ -1,8 +1,8 @@
-"""Peers on this machine: Debian's `webhook` and Node-RED, which verify, answer and pass on.
+"""Peers on this machine: Debian's `webhook` and Node-RED, which verify, respond and forward.
 
-Neither stores. Each verifies the HMAC of the body, answers 202 at once, and then passes the lead
-on: `webhook` to a program, here `true`; Node-RED to a server that answers at once. Both must refuse
-a wrong signature, or there is no figure.
+Neither stores. Each verifies the HMAC of the body, responds 202 at once, and then forwards the
+lead: `webhook` to a program, here `true`; Node-RED to a server that responds at once. Both must
+reject a wrong signature, or there is no figure.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ msg.payload = "";
 return [msg, same ? lead : null];
 """
 
-#: Where Node-RED passes leads on to: reads them and answers 202.
+#: Where Node-RED forwards leads: reads them and responds 202.
 _SINK = """\
 require("http").createServer((request, response) => {
   request.resume().on("end", () => response.writeHead(202, {"content-length": 0}).end());

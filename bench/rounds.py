@@ -18,7 +18,7 @@ class Effort:
     rounds: int
     #: For one candidate in one round, of those that are called in this process.
     call_seconds: float
-    #: For one server in one round, of which there are more: a server's rate wanders by a third.
+    #: For one server in one round, with more of them: a server's rate varies by a third.
     load_seconds: float
     load_rounds: int
     #: Warm-up of one server before the rounds, not counted.

@@ -148,9 +148,9 @@ def secret() -> str:
 
 
 def environment(url: str, secret: str, **changes: str) -> dict[str, str]:
-    """The defaults of every setting, whatever the environment says.
+    """Return an environment with every setting at its default.
 
-    But for the limit by source: a bench sends more in a minute than any sender.
+    Except the rate limit per source: a benchmark sends more per minute than any sender.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     names = ("RENTFEED_SECRET", "LEASEBOT_SECRET", "TYPEFORM_SECRET")

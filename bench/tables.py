@@ -80,7 +80,7 @@ class Row:
         return f"{goal.sense} {number(goal.bound)} {self.unit}"
 
 
-HEAD = ("what", "figure", "beside", "its figure", "ratio", "goal", "")
+HEAD = ("measured", "figure", "baseline", "its figure", "ratio", "goal", "")
 
 
 def number(value: float) -> str:
