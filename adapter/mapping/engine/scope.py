@@ -1,6 +1,4 @@
-"""Where paths are read: the payload, and beside it the names that ``read:`` and
-``for_each:`` made, the headers and the query.
-"""
+"""What paths read: the payload, names from ``read:`` and ``for_each:``, headers and query."""
 
 import dataclasses
 import json
