@@ -15,7 +15,7 @@ from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source
 from adapter.models import Kind, WebhookRequest
 from adapter.propexo.appointment import request_from
-from adapter.sandbox.validation import prospect_schema
+from adapter.sandbox.validation import issues_of, schemas_with
 from adapter.settings import Policy
 from tests.paths import GALLERY, ROOT, SHARED
 
@@ -121,7 +121,7 @@ def _of_gallery(payload: str, folder: Path) -> Source:
         text = text.replace(said, instead)
     file.parent.mkdir()
     file.write_text(text)
-    found = load_files(FOLDER, [file], Policy(), tries_out=False)
+    found = load_files(FOLDER, [file], Policy(), strict=False)
     assert [str(problem) for problem in found.problems] == []
     return found.sources[file.stem]
 
@@ -231,9 +231,9 @@ def test_real_leads_without_a_time_become_guest_cards_that_propexo_takes() -> No
             if item.outcome is Outcome.PROSPECT:
                 made.append(name)
                 request = request_from(item.appointment, {}, item.kind)
-                assert prospect_schema({}).issues(request) == [], name
+                assert list(issues_of(request, schemas_with({})["prospect"])) == [], name
             elif item.kind is Kind.PROSPECT:
-                held[name] = {reason.field for reason in item.because}
+                held[name] = {reason.field for reason in item.blocking_reasons}
     assert len(set(made)) > 15, "most of those that are only leads"
     assert all(fields <= {"email_1", "event"} for fields in held.values()), held
 

@@ -52,7 +52,7 @@ def test_a_held_lead_is_found_mended_released_and_booked(ana: Reader) -> None:
     ana.site.settled(event_id)
     page.reload()
     expect(page.locator(".state.booked")).to_be_visible()
-    expect(page.get_by_text("It is booked. Sending it again would mail")).to_be_visible()
+    expect(page.get_by_text("It is booked. Sending it again would email")).to_be_visible()
     standing = [
         one
         for one in ana.site.running.upstream.appointments()
@@ -115,7 +115,7 @@ def test_a_wrong_password_is_told_and_five_of_them_lock(reader: Reader) -> None:
         page.get_by_label("Password").fill(PASSWORD if number == 5 else "not the one")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_contain_text(
-            "Too many tries" if number == 5 else "do not belong together"
+            "Too many attempts" if number == 5 else "Wrong name or password"
         )
 
 
