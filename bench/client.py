@@ -1,5 +1,7 @@
-"""A load client for machines without wrk: ``python -m bench.client PORT FILE LENGTH CONNECTIONS
-SECONDS``. One process, no threads, raw sockets; prints what ``wrk.lua`` prints.
+"""A load client for machines without wrk.
+
+Run it as ``python -m bench.client PORT FILE LENGTH CONNECTIONS SECONDS``. One process, no threads,
+raw sockets. It prints what ``wrk.lua`` prints.
 """
 
 import json
