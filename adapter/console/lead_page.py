@@ -113,7 +113,9 @@ def _audit_entries(users: Users, story: LeadHistory) -> list[AuditEntry]:
     entries = [
         entry
         for number in (story.event.id, *(booking.id for booking in story.bookings))
-        for entry in users.audit_log(lead_id=number, limit=MAX_AUDIT_ENTRIES, except_action="looked")
+        for entry in users.audit_log(
+            lead_id=number, limit=MAX_AUDIT_ENTRIES, except_action="looked"
+        )
     ]
     return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MAX_AUDIT_ENTRIES]
 
