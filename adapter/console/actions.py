@@ -14,7 +14,7 @@ from adapter.console.views import find_group, group_page
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, Event
 from adapter.operations import readmit
-from adapter.operations.release import may_release_together
+from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.replay import Difference
 from adapter.store import Group, ReviewQueue
 

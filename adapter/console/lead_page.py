@@ -21,13 +21,17 @@ from adapter.console.context import services
 from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, payload_lines
 from adapter.exceptions import PayloadError
 from adapter.mapping.engine import Item, Outcome
-from adapter.mapping.engine.results import delivery_of
-from adapter.mapping.provenance import Provenance, provenance_of, wall_time_of
+from adapter.mapping.provenance import Provenance, provenance_of, wall_clock_time
 from adapter.mapping.source import Source
 from adapter.models import Attempt, Booking, Change, LeadHistory
 from adapter.operations import serializers
 from adapter.operations.advice import Advice, advice_for, label_of
-from adapter.operations.release import RELEASABLE, may_confirm, may_discard, why_not_release
+from adapter.operations.allowed_actions import (
+    RELEASABLE,
+    may_confirm,
+    may_discard,
+    why_not_release,
+)
 from adapter.store import AuditEntry, Issue, Users
 
 MAX_AUDIT_ENTRIES = 20
@@ -127,7 +131,7 @@ def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLin
     if source is None:
         return [], "There is no mapping of this source any more: only the raw text is shown."
     try:
-        return payload_lines(source.scope(delivery_of(story.event)).payload), None
+        return payload_lines(source.scope(story.event.request).payload), None
     except PayloadError as exc:
         return [], f"It cannot be read: {exc}. Only the raw text is shown."
 
@@ -147,7 +151,7 @@ class MappedAgain:
         """Map a webhook again; None if its mapping is gone or its payload erased."""
         if source is None or story.event.kept != "all":
             return None
-        delivery = delivery_of(story.event)
+        delivery = story.event.request
         return cls(
             source=source,
             story=story,
@@ -160,8 +164,8 @@ class MappedAgain:
         """Return the tour's local time as it was sent, if no community is known."""
         if booking.starts_at is not None or booking.community is not None:
             return None
-        delivery = delivery_of(self.story.event)
-        return wall_time_of(self.source, delivery, self._item_number(booking))
+        delivery = self.story.event.request
+        return wall_clock_time(self.source, delivery, self._item_number(booking))
 
     def origins(self, booking: Booking) -> dict[str, Provenance]:
         """Return the origin of each field; fields that a person set have none."""

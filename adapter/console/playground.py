@@ -14,10 +14,10 @@ from adapter.console.form_input import row_id_from
 from adapter.console.views import download, record_action
 from adapter.exceptions import NotPossible
 from adapter.mapping import registry
-from adapter.mapping.engine import Delivery, Mapped
-from adapter.mapping.engine.results import delivery_of
+from adapter.mapping.engine import Mapped
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.operations.backtest import MOST_EVENTS, backtest, recent
 from adapter.operations.diff import changed_fields, facts_of
 
@@ -162,18 +162,18 @@ def _edited_source(entered: PlaygroundInput) -> Source:
     return registry.load_text(settings.mappings_dir, entered.name, entered.mapping, settings.policy)
 
 
-def _delivery(entered: PlaygroundInput) -> tuple[Delivery, dt.datetime]:
+def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
     """Return the chosen webhook, and when it came. Raises NotFound."""
     if entered.event_id is None:
         body = entered.body.encode("utf-8", "replace")
-        return Delivery(body=body, content_type=entered.content_type), services.now()
+        return WebhookRequest.from_body(body, content_type=entered.content_type), services.now()
     with services.store.transaction() as tx:
         event = tx.event(entered.event_id)
     if event is None or event.kept != "all":
         raise NotFound(
             f"There is no stored webhook {entered.event_id}, or what was sent is erased."
         )
-    return delivery_of(event), event.received_at
+    return event.request, event.received_at
 
 
 def _newest_event(name: str) -> int | None:

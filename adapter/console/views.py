@@ -17,7 +17,7 @@ from adapter.mapping import registry
 from adapter.models import BookingState, EventState
 from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, label_of
-from adapter.operations.release import may_release_together
+from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.status import OUTCOMES, overview_of
 from adapter.store import MOST_COUNTED, Group, Rejections, ReviewQueue, SourceStats, Users
 
@@ -44,7 +44,7 @@ def template_helpers() -> dict[str, Any]:
         "ago": lambda at: ago(at, services.now()),
         "file_line": lambda at: at.rpartition("/")[2],
         "most_counted": MOST_COUNTED,
-        "mappings_not_in_use": lambda: registry.not_in_use(
+        "mappings_not_in_use": lambda: registry.changed_since_load(
             services.settings.mappings_dir, services.sources
         ),
         "is_sandbox": services.settings.is_sandbox,

@@ -11,7 +11,7 @@ class Task(enum.StrEnum):
     """What a worker does with a row."""
 
     #: Map a received event.
-    MAP_EVENT = "map_event"
+    MAP = "map_event"
     #: Send what is due, most urgent first. Its row is no row but a lane: one runs at a time.
     SEND = "send"
     #: Start the lanes when a booking that was put off is due.
@@ -19,7 +19,7 @@ class Task(enum.StrEnum):
     #: Ask what became of a submitted booking.
     FOLLOW_UP = "follow_up"
     #: Look in Propexo's lists for a booking whose outcome is unknown.
-    LOOK_FOR = "look_for"
+    RECONCILE = "reconcile"
 
 
 #: Bookings that are on the wire at a time, of all workers together: enough for Propexo's slowest
@@ -30,11 +30,11 @@ SEND_SLOTS = 6
 TASK_OF = {
     BookingState.PENDING: Task.WAKE,
     BookingState.SUBMITTED: Task.FOLLOW_UP,
-    BookingState.UNKNOWN: Task.LOOK_FOR,
+    BookingState.UNKNOWN: Task.RECONCILE,
 }
 
 #: Tasks that go first when many wait: what has come in is mapped before more is sent.
-PRIORITIES = {Task.MAP_EVENT: 10, Task.SEND: 5}
+PRIORITIES = {Task.MAP: 10, Task.SEND: 5}
 
 
 class Tasks(Statements):

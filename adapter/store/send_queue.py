@@ -94,7 +94,7 @@ class SendQueue(Tasks):
             self.schedule_all_senders()
         events = self._all("events_without_task", before=before)
         for row in events:
-            self.put_task(Task.MAP_EVENT, row["id"])
+            self.put_task(Task.MAP, row["id"])
         bookings = self._all("bookings_without_task", before=before)
         for row in bookings:
             self._wake(row["id"], BookingState(row["state"]), None)

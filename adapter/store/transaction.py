@@ -85,7 +85,7 @@ class Transaction(SendQueue, History):
 
     def map_later(self, event_id: int, at: dt.datetime) -> None:
         """Puts the task of a received event again, to run at ``at``."""
-        self.put_task(Task.MAP_EVENT, event_id, at)
+        self.put_task(Task.MAP, event_id, at)
 
     def settle_event(
         self,

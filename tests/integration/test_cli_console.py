@@ -63,7 +63,7 @@ def test_the_queue_tells_what_is_wrong_and_what_to_do(harness: Harness, shell: S
 
 
 def test_a_held_webhook_waits_in_the_queue_too(harness: Harness, shell: Shell) -> None:
-    harness.pipeline.map_event(harness.receive("rentfeed", b"{").event_id)
+    harness.pipeline.mapper.map_event(harness.receive("rentfeed", b"{").event_id)
     (group,) = shell.json("queue")["groups"]
     assert (group["kind"], group["leads"]) == ("event", 1)
     assert [one["state"] for one in shell.json("queue", group["group"])["waiting"]] == ["held"]
@@ -103,7 +103,7 @@ def test_a_tour_is_not_confirmed_over_a_newer_request_that_waits(
     harness.clock.advance(60)
     (newer,) = harness.mapped("rentfeed", same_person(2, time="2:30 PM"))
     assert newer.state is BookingState.PENDING
-    with pytest.raises(NotPossible, match=f"a newer request .* waits: booking {newer.id}"):
+    with pytest.raises(NotPossible, match=f"a newer pending request, booking {newer.id}"):
         shell("confirm", str(held_one.id))
     assert harness.state(held_one.id) is BookingState.HELD
 
@@ -186,9 +186,9 @@ def test_people_are_added_listed_and_removed(shell: Shell) -> None:
         ("user_added", "rob read"),
         ("user_removed", "ana operate"),
     ]
-    with pytest.raises(Exception, match="a password has 10 to 200"):
+    with pytest.raises(Exception, match="a password must have 10 to 200"):
         shell("users", "add", "lou", "--password", "short")
-    with pytest.raises(Exception, match="a name is letters"):
+    with pytest.raises(Exception, match="a name may have letters"):
         shell("users", "add", "lou,rob", "--password", PASSWORD)
 
 

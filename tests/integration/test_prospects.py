@@ -16,7 +16,8 @@ from adapter.mapping.registry import load
 from adapter.models import Attempt, BookingState, EventState, Kind
 from adapter.operations import serializers
 from adapter.operations.advice import advice_for
-from adapter.operations.release import Repairs, may_confirm, why_not_release
+from adapter.operations.allowed_actions import may_confirm, why_not_release
+from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.store import Issue
 from tests.gunicorn_process import LEAD, write_mappings
@@ -147,11 +148,11 @@ def test_a_doubt_about_who_where_or_when_waits_for_a_person(
 def test_the_same_lead_again_is_no_second_card(harness: Harness, upstream: SandboxClient) -> None:
     first = harness.receive("portal", lead(1))
     again = harness.receive("portal", lead(1))
-    harness.pipeline.map_event(first.event_id)
-    harness.pipeline.map_event(first.event_id)
+    harness.pipeline.mapper.map_event(first.event_id)
+    harness.pipeline.mapper.map_event(first.event_id)
     settle(harness)
 
-    assert again.is_repeat
+    assert again.is_duplicate
     assert len(upstream.cards()) == 1
 
 
@@ -244,7 +245,7 @@ def test_a_tour_that_comes_late_still_goes_out(harness: Harness, upstream: Sandb
     late = harness.receive("portal", tour(1, email="dana@example.com"))
     harness.clock.advance(60)
     (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
-    harness.pipeline.map_event(late.event_id)
+    harness.pipeline.mapper.map_event(late.event_id)
     settle(harness)
 
     assert [one.state for one in harness.story(late.event_id).bookings] == [BOOKED]
@@ -309,7 +310,7 @@ def test_a_lead_that_its_sender_changes(
     harness.clock.advance(60)
     changed = harness.receive("portal", versions[1])
     assert changed.changed_id is not None
-    harness.pipeline.map_event(changed.changed_id)
+    harness.pipeline.mapper.map_event(changed.changed_id)
     (second,) = harness.story(changed.changed_id).bookings
     settle(harness)
 
@@ -324,7 +325,7 @@ def test_a_card_never_takes_a_held_tours_place(harness: Harness, upstream: Sandb
     assert held.state is HELD
     changed = harness.receive("portal", lead(1))
     assert changed.changed_id is not None
-    harness.pipeline.map_event(changed.changed_id)
+    harness.pipeline.mapper.map_event(changed.changed_id)
     settle(harness)
 
     assert harness.state(held.id) is HELD, "its time is still for a person to judge"
@@ -375,7 +376,7 @@ def test_a_guest_card_is_tried_for_some_days_and_then_a_person_calls(
     harness.pipeline.recover()
     expired = harness.booking(booking.id)
     assert (expired.state, expired.reason) == (EXPIRED, "waited_too_long")
-    assert "asks for no time" in advice_for(Issue.of(expired)).wrong
+    assert "has no tour time" in advice_for(Issue.of(expired)).wrong
 
     repairs(harness).release(booking.id, {}, by="ana")
     harness.pipeline.recover()
@@ -488,7 +489,9 @@ def test_simultaneous_senders_make_one_card(harness: Harness, upstream: SandboxC
         harness.receive("portal", lead(number, email="dana@example.com")).event_id
         for number in range(8)
     ]
-    threads = [threading.Thread(target=harness.pipeline.map_event, args=[one]) for one in events]
+    threads = [
+        threading.Thread(target=harness.pipeline.mapper.map_event, args=[one]) for one in events
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -516,7 +519,7 @@ def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: Sandb
 
 def test_a_held_card_is_released_as_one(harness: Harness, upstream: SandboxClient) -> None:
     (held,) = harness.mapped("portal", lead(1, community="Elm Row"))
-    with pytest.raises(NotPossible, match="community: not known"):
+    with pytest.raises(NotPossible, match="community: is missing"):
         repairs(harness).release(held.id, {}, by="ana")
     repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
     settle(harness)
@@ -538,7 +541,7 @@ def test_a_card_that_somebody_has_seen_in_knock_is_confirmed(
 
     booked = harness.booking(card.id)
     assert (booked.state, booked.reason) == (BOOKED, "seen_in_knock")
-    assert "guest card stands in Knock" in (why_not_release(booked) or "")
+    assert "guest card exists in Knock" in (why_not_release(booked) or "")
     assert len(upstream.cards()) == 1
 
 
@@ -584,7 +587,7 @@ def test_a_card_that_is_made_or_waits_gets_a_tour_beside_it(
     assert [one.kind for one in story.bookings] == [Kind.PROSPECT, Kind.APPOINTMENT]
     first = next(one for one in story.history if one.booking_id == beside.id)
     assert (first.why, first.by) == ("time_given", "ana")
-    refusal = "has this tour already" if is_booked else "is superseded: there is nothing to release"
+    refusal = "already has this tour" if is_booked else "is superseded: there is nothing to release"
     with pytest.raises(NotPossible, match=refusal):
         repairs(harness).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
 
@@ -599,7 +602,7 @@ def test_a_card_that_is_made_is_not_released_without_a_time(harness: Harness) ->
 def test_a_release_makes_no_second_card(harness: Harness) -> None:
     (first,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     (held,) = harness.mapped("form", lead(2, email="dana@example.com", community="Elm Row"))
-    with pytest.raises(NotPossible, match=f"guest card already: booking {first.id}"):
+    with pytest.raises(NotPossible, match=f"already has a guest card: booking {first.id}"):
         repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
 
 
@@ -677,7 +680,7 @@ def test_a_cancelled_lead_is_told_as_what_it_is(harness: Harness, tmp_path: Path
     (call_off,) = harness.mapped("portal", lead(1, kind="off"))
 
     assert (call_off.state, call_off.kind) == (HELD, Kind.APPOINTMENT)
-    assert "cancel what came of the lead in Knock" in call_off.reasons[-1].reason
+    assert "cancel any tour of the lead in Knock" in call_off.reasons[-1].reason
     assert str(card.id) in call_off.reasons[-1].reason
 
 

@@ -82,7 +82,7 @@ def test_an_events_task_is_the_one_that_is_put_by_hand(opened: Database) -> None
     (with_event,) = jobs(opened)
     with opened.transaction() as tx:
         tx.connection.execute("DELETE FROM procrastinate_jobs")
-        tx.put_task(Task.MAP_EVENT, event_id or 0)
+        tx.put_task(Task.MAP, event_id or 0)
     assert jobs(opened) == [with_event]
 
 

@@ -1,10 +1,9 @@
-"""One webhook's payload to the appointment it asks for: a compiled mapping, purely applied."""
+"""Apply a compiled mapping to a webhook: payload in, appointments out, no side effects."""
 
 from adapter.mapping.engine.mapping import CompiledMapping
 from adapter.mapping.engine.results import (
-    GOES_OUT,
+    SENT_OUTCOMES,
     Community,
-    Delivery,
     Item,
     Mapped,
     Outcome,
@@ -13,10 +12,9 @@ from adapter.mapping.engine.results import (
 from adapter.mapping.engine.scope import Scope
 
 __all__ = [
-    "GOES_OUT",
+    "SENT_OUTCOMES",
     "Community",
     "CompiledMapping",
-    "Delivery",
     "Item",
     "Mapped",
     "Outcome",
