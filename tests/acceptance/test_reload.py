@@ -18,9 +18,9 @@ import pytest
 
 from adapter.server.demo_scenario import webhooks
 from adapter.store.child_processes import popen
-from tests.adapter_process import ADAPTER, adapter, environment, is_ready
+from tests.adapter_process import ADAPTER, environment, is_ready, run_command
 from tests.paths import MAPPINGS
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 from tests.wait import wait_until
 
 
@@ -66,12 +66,12 @@ class Harness:
         file = self.folder.parent / "lead.json"
         file.write_text(json.dumps(payload))
         environ = self.environ | {"ADAPTER_MAPPINGS_DIR": str(folder)}
-        return adapter(environ, "send", "rentfeed", str(file)).stdout
+        return run_command(environ, "send", "rentfeed", str(file)).stdout
 
     def notes(self) -> list[str]:
         """Of all bookings, the newest first."""
         listed: list[dict[str, Any]] = json.loads(
-            adapter(self.environ, "bookings", "--json").stdout
+            run_command(self.environ, "bookings", "--json").stdout
         )["bookings"]
         return [booking["appointment"]["notes"] for booking in listed]
 
@@ -107,7 +107,7 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
 
 
 @pytest.fixture
-def parts(tmp_path: Path, database: str, upstream: Upstream) -> Iterator[Harness]:
+def parts(tmp_path: Path, database: str, upstream: SandboxClient) -> Iterator[Harness]:
     """For parts that run alone, over a database that is there already."""
     with harness_in(
         tmp_path, DATABASE_URL=database, PROPEXO_TOKEN="sandbox", PROPEXO_BASE_URL=upstream.url

@@ -14,7 +14,7 @@ from adapter.models import BookingState
 from tests.harness import SECRETS, Harness, settle
 from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 
 PASSWORD = "correct horse battery"
 
@@ -70,7 +70,7 @@ def test_a_held_webhook_waits_in_the_queue_too(harness: Harness, shell: Shell) -
 
 
 def test_a_tour_is_confirmed_by_whoever_saw_it(
-    harness: Harness, shell: Shell, upstream: Upstream
+    harness: Harness, shell: Shell, upstream: SandboxClient
 ) -> None:
     number = held(harness)
     shell("confirm", str(number), "--by", "ana")
@@ -83,7 +83,7 @@ def test_a_tour_is_confirmed_by_whoever_saw_it(
 
 
 def test_what_still_waits_does_not_go_out_after_a_confirmed_tour(
-    harness: Harness, shell: Shell, upstream: Upstream
+    harness: Harness, shell: Shell, upstream: SandboxClient
 ) -> None:
     """An older request and the same tour by another road wait, and an agent has booked by hand."""
     (older,) = harness.mapped("rentfeed", same_person(1, time="2:30 PM"))
@@ -113,7 +113,7 @@ def _website() -> Any:
 
 
 def test_an_unknown_booking_that_stands_in_knock_is_confirmed(
-    harness: Harness, shell: Shell, upstream: Upstream
+    harness: Harness, shell: Shell, upstream: SandboxClient
 ) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1))
     upstream.fault({"drop": "after"})

@@ -20,7 +20,7 @@ from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
 from tests.paths import ROOT
 from tests.ports import free_port
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 from tests.wait import wait_until
 
 MAPPINGS = Path(__file__).parent / "mappings"
@@ -37,8 +37,8 @@ SETTINGS = {
 }
 
 
-class Sandbox(Upstream):
-    """The sandbox and its records."""
+class Sandbox(SandboxClient):
+    """The sandbox, with all that it remembers."""
 
     def forget_faults(self) -> None:
         """Delete all pending faults."""
