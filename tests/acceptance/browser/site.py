@@ -54,7 +54,7 @@ class Site:
         source = load_one(self.mappings, name, Policy())
         secret = SECRETS[source.secrets[-1]]
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        request = signed_client.signed(
+        request = signed_client.sign_webhook(
             source,
             secret,
             body=body,
