@@ -1,4 +1,4 @@
-"""A mapping in plain sentences: per field where it looks and how it reads."""
+"""Explain a mapping: for each field, where it looks and how it reads."""
 
 import dataclasses
 import itertools
@@ -11,10 +11,12 @@ from adapter.mapping.source import Source
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.propexo.appointment import TARGETS
 
-#: Options of a field that are told in the middle column.
-TOLD: Final = frozenset({"from", "all", "always", "date", "time", "as", "table", "default"})
+#: Options of a field that the middle column shows.
+SHOWN_AS_PATH: Final = frozenset(
+    {"from", "all", "always", "date", "time", "as", "table", "default"}
+)
 
-#: What ``without_time`` says.
+#: Meanings of ``without_time``.
 WITHOUT_TIME: Final = {
     WithoutTime.HOLD: "held: a person picks a time",
     WithoutTime.IGNORE: "set aside",
@@ -28,19 +30,19 @@ WIDEST: Final = 34
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One line: what is filled, where it looks, how it reads."""
+    """One line of the explanation."""
 
     what: str
     where: str
     how: str
 
     def as_dict(self) -> dict[str, str]:
-        """The row as plain data, for JSON."""
+        """Return the row as plain data, for JSON."""
         return dataclasses.asdict(self)
 
 
 def rows_from_source(source: Source) -> list[Row]:
-    """Everything that the mapping says, in the order a webhook meets it."""
+    """Return all rows of a mapping, in the order a webhook meets them."""
     data = source.document.data
     fields = map(_field_row, data["appointment"].items())
     without_time = WithoutTime(data.get("without_time", WithoutTime.HOLD))
@@ -49,7 +51,7 @@ def rows_from_source(source: Source) -> list[Row]:
 
 
 def text_from_rows(rows: Sequence[Row]) -> Iterator[str]:
-    """The rows in three columns, each broken between words."""
+    """Yield the rows in three columns, each wrapped between words."""
     what = max(len(row.what) for row in rows)
     where = min(WIDEST, max(len(row.where) for row in rows))
     for row in rows:
@@ -142,7 +144,7 @@ def _readings(name: str, said: Mapping[str, Any]) -> Iterator[str]:
     elif name == "starts_at":
         yield "instant: local time is on the community's clock unless it says otherwise"
     for option, value in said.items():
-        if option not in TOLD:
+        if option not in SHOWN_AS_PATH:
             yield f"{option}: {_option(value)}"
     if "default" in said:
         yield f"{_words(said['default'])} where nothing is found"

@@ -1,4 +1,4 @@
-"""What a body became, as an entry for the tests of its mapping."""
+"""Record what a body maps to as a test of its mapping."""
 
 import datetime as dt
 from pathlib import Path
@@ -10,7 +10,7 @@ from adapter.mapping.source import Source
 
 
 def payload_of(source: Source, file: Path, scope: Scope) -> Any:
-    """How a test names the body: a file beside the mapping, or else the payload itself."""
+    """Return the payload of a test: the file name if it is near the mapping, else the payload."""
     folder = source.path.parent.resolve()
     if source.kind != "query" and file.resolve().is_relative_to(folder):
         return str(file.resolve().relative_to(folder))
@@ -20,7 +20,7 @@ def payload_of(source: Source, file: Path, scope: Scope) -> Any:
 def entry_from_mapped(
     payload: Any, mapped: Mapped, *, now: dt.datetime | None, content_type: str | None = None
 ) -> str:
-    """The lines of one test, to be put under ``tests:``."""
+    """Return the YAML of one test, for ``tests:``."""
     entry: dict[str, Any] = {"name": _name(mapped), "payload": payload}
     if content_type and isinstance(payload, str):
         entry["content_type"] = content_type
