@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapter.exceptions import PayloadError
 from adapter.parsing import body
-from adapter.parsing.paths import change, path_from_text
+from adapter.parsing.paths import path_from_text, set_value
 
 MAX_SAMPLE_BYTES: Final = 1024 * 1024
 
@@ -33,7 +33,7 @@ class Sample:
         """Return a copy with values set at paths. Raises ValueError or :class:`Unreadable`."""
         payload = copy.deepcopy(self.payload)
         for text, value in changes.items():
-            change(payload, path_from_text(text), value)
+            set_value(payload, path_from_text(text), value)
         return dataclasses.replace(self, payload=payload)
 
 

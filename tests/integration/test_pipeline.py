@@ -1,6 +1,7 @@
 """The whole way of a webhook, step by step: real PostgreSQL, real HTTP to the sandbox."""
 
 import datetime as dt
+import json
 import logging
 from typing import Any
 
@@ -12,11 +13,11 @@ from adapter.bookings import transitions
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.logs import JsonLines
-from adapter.models import Attempt, AttemptOutcome, BookingState, EventState
+from adapter.models import Attempt, AttemptOutcome, BookingState, EventState, WebhookRequest
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy
 from adapter.store import Database
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.receive import Receipt
 from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, tour
 from tests.sandbox_client import Upstream, served_sandbox
@@ -77,15 +78,15 @@ def test_a_webhook_that_comes_twice_is_one_event(harness: Harness) -> None:
     harness.clock.advance(60)
     second = harness.receive("rentfeed", tour())
 
-    assert not first.is_repeat
-    assert second == Receipt(event_id=first.event_id, is_repeat=True)
+    assert not first.is_duplicate
+    assert second == Receipt(event_id=first.event_id, is_duplicate=True)
     assert harness.story(first.event_id).duplicates == 1
 
 
 def test_a_body_that_cannot_be_read_is_kept_once_and_held(harness: Harness) -> None:
     first = harness.receive("rentfeed", b"{not json")
-    assert harness.receive("rentfeed", b"{not json").is_repeat
-    assert not harness.receive("rentfeed", b"{not json either").is_repeat
+    assert harness.receive("rentfeed", b"{not json").is_duplicate
+    assert not harness.receive("rentfeed", b"{not json either").is_duplicate
 
     harness.pipeline.mapper.map_event(first.event_id)
 
@@ -97,11 +98,11 @@ def test_a_body_that_cannot_be_read_is_kept_once_and_held(harness: Harness) -> N
 
 def test_a_forged_request_stores_nothing(harness: Harness) -> None:
     source = harness.pipeline.sources["rentfeed"]
-    forged = signatures.Request(
+    forged = WebhookRequest(
         method="POST", url="https://a.example.com/hooks/rentfeed", headers={}, body=b"{}"
     )
     with pytest.raises(VerificationError):
-        harness.pipeline.receiver.verify(source, build_verifier(source, harness.settings), forged)
+        harness.pipeline.receiver.verify(build_endpoint(source, harness.settings), forged)
 
     with harness.pipeline.store.transaction() as tx:
         assert tx.events() == []
@@ -115,6 +116,26 @@ def test_credentials_are_not_stored(harness: Harness) -> None:
     headers = harness.story(receipt.event_id).event.headers
     assert headers["user-agent"] == "RentFeed/1"
     assert not {"authorization", "cookie"} & headers.keys()
+
+
+def test_an_event_gives_its_request_back(harness: Harness) -> None:
+    endpoint = build_endpoint(harness.pipeline.sources["rentfeed"], harness.settings)
+    sent = WebhookRequest(
+        method="POST",
+        url="https://a.example.com/hooks/rentfeed?unit=2B&n=%20",
+        headers={"Content-Type": "application/json", "X-Trace": "7"},
+        body=json.dumps(tour()).encode(),
+        client="192.0.2.7",
+    )
+    signed = signatures.sign(endpoint.source.signature, "one", sent, harness.clock().timestamp())
+    receiver = harness.pipeline.receiver
+    receipt = receiver.store(receiver.verify(endpoint, signed))
+
+    stored = harness.story(receipt.event_id).event.request
+    assert (stored.method, stored.query, stored.body) == ("POST", "unit=2B&n=%20", sent.body)
+    assert stored.content_type == "application/json"
+    assert stored.headers == signed.lowercase_headers
+    assert stored.client is None, "addresses are not stored"
 
 
 def test_one_item_that_comes_again_in_another_webhook_is_a_duplicate(harness: Harness) -> None:

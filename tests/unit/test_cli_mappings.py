@@ -326,7 +326,7 @@ def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
     assert "staff" not in text.lower()
 
     text = text.replace("scheme: TODO", "scheme: hmac, header: X-S").replace(
-        "TODO: in_person", "onsite: in_person"
+        "last_name: TODO", "last_name: Okafor"
     )
     file.write_text(text)
     known = project / "mappings/communities.yaml"

@@ -8,7 +8,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.engine.tables import key_from_value
 from adapter.models import Reason
-from adapter.parsing.paths import MISSING, MOST_EACH, TOO_MANY, Path
+from adapter.parsing.paths import MAX_ITEMS, MISSING, TOO_MANY, Path
 
 
 class Verdict(enum.Enum):
@@ -41,7 +41,7 @@ class Condition:
         except Unreadable as exc:
             return Verdict.UNKNOWN, self._reason(str(exc), None)
         items = found if isinstance(found, list) else [found]
-        if len(items) > MOST_EACH:
+        if len(items) > MAX_ITEMS:
             return Verdict.UNKNOWN, self._reason(TOO_MANY, None)
         items = [item for item in items if not scope.is_empty(item)]
         if self.empty is not None:

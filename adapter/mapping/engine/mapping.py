@@ -16,7 +16,7 @@ from adapter.mapping.engine.results import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.transforms import clean_text
 from adapter.models import Kind, Reason
-from adapter.parsing.datetimes import certain_instant
+from adapter.parsing.datetimes import read_absolute_instant
 from adapter.parsing.paths import Path, unwrap_single
 from adapter.propexo import notes
 from adapter.settings import Policy
@@ -234,7 +234,7 @@ class CompiledMapping:
         """Return when the renter made the request; None unless it is a certain instant."""
         try:
             _, value = self.sent_at.first(scope)
-            return certain_instant(unwrap_single(value))
+            return read_absolute_instant(unwrap_single(value))
         except Unreadable:
             return None
 

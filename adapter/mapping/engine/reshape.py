@@ -11,7 +11,7 @@ from adapter.mapping.engine.scope import Scope
 from adapter.mapping.engine.tables import key_from_value, text_from_value
 from adapter.mapping.transforms import clean_text, is_empty
 from adapter.parsing import body
-from adapter.parsing.paths import MISSING, MOST_EACH, TOO_MANY, Path, unwrap_single
+from adapter.parsing.paths import MAX_ITEMS, MISSING, TOO_MANY, Path, unwrap_single
 
 #: The longest key of an answer.
 CAP_KEY: Final = 500
@@ -105,7 +105,7 @@ class ListReader:
         """Return the values by key; the first of a repeated key wins, the others are noted."""
         try:
             items = _items(scope.read(self.path))
-            if len(items) > MOST_EACH:
+            if len(items) > MAX_ITEMS:
                 raise Unreadable(TOO_MANY)
             return self._collect(items, scope)
         except Unreadable as exc:

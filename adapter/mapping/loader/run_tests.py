@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess_fields import places_of
 from adapter.mapping.date_hints import hint
 from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome, Scope
 from adapter.mapping.engine.community import CommunityLookup
@@ -18,7 +17,7 @@ from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.samples import Sample, sample_from_test
 from adapter.mapping.source import Source
 from adapter.models import Reason
-from adapter.parsing.paths import MISSING
+from adapter.parsing.paths import MISSING, leaves
 from adapter.settings import Policy
 
 #: The outcome of appointments and guest cards, by the expectation that shows them.
@@ -231,7 +230,7 @@ def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
-        known |= dict.fromkeys(path for path, _ in places_of({**whole, **scope.names}))
+        known |= dict.fromkeys(path for path, _ in leaves({**whole, **scope.names}))
     near = difflib.get_close_matches(
         text[:MAX_PATH_LENGTH], [one for one in known if len(one) <= MAX_PATH_LENGTH]
     )
