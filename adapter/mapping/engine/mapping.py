@@ -30,6 +30,8 @@ NO_CONTACT: Final = "neither an e-mail address nor a phone number was found"
 IDS_ONLY_REASON: Final = (
     "needs_enrichment: it holds ids only, and none of the fields of an appointment"
 )
+#: The first outcome that an item has is the outcome of the delivery.
+PRECEDENCE: Final = tuple(Outcome)
 #: Fields that a guest card does not need; it needs a community and a contact.
 NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
 
@@ -96,7 +98,7 @@ class CompiledMapping:
             for (one, more), key in zip(scopes, keys, strict=True)
         )
         return Mapped(
-            outcome=min((item.outcome for item in items), key=[*Outcome].index),
+            outcome=min((item.outcome for item in items), key=PRECEDENCE.index),
             items=items,
             dedupe_key=_joined_key(outcome, keys),
         )
