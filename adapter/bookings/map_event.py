@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from adapter.bookings.fingerprints import Fingerprints
 from adapter.bookings.intake import BookingPlanner
 from adapter.mapping.engine import Mapped, Outcome
-from adapter.mapping.engine.results import delivery_of
 from adapter.mapping.source import Source
 from adapter.models import Clock, Event, EventState, Reason
 from adapter.settings import Settings
@@ -43,7 +42,7 @@ class Mapper:
                 # The web process may have loaded a mapping that this worker has not loaded yet.
                 tx.map_later(event_id, now + RETRY_DELAY)
                 return
-            mapped = source.map(delivery_of(event), now=now) if source else _no_mapping(event)
+            mapped = source.map(event.request, now=now) if source else _no_mapping(event)
             planner.apply(tx, event, mapped, source.hash if source else None, now)
 
 

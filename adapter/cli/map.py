@@ -12,11 +12,11 @@ import click
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
 from adapter.mapping import registry
 from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
-from adapter.mapping.engine import SENT_OUTCOMES, Delivery, Item, Mapped, Outcome
+from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.loader.run_tests import format_reason
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
-from adapter.models import Reason
+from adapter.models import Reason, WebhookRequest
 from adapter.settings import settings_from
 
 #: Introduces the reasons for an outcome.
@@ -52,11 +52,11 @@ def map_(
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
-    delivery = _delivery(source, file, content_type)
+    request = _request_from_file(source, file, content_type)
     if as_test:
-        mapped = _print_test(source, file, delivery, at, content_type)
+        mapped = _print_test(source, file, request, at, content_type)
     else:
-        mapped = source.map(delivery, now=at or dt.datetime.now(dt.UTC))
+        mapped = source.map(request, now=at or dt.datetime.now(dt.UTC))
         _print(source.name, mapped, as_json=as_json)
     _warn(source)
     sys.exit(0 if mapped.outcome in SENT_OUTCOMES else 1)
@@ -70,20 +70,24 @@ def _instant(text: str) -> dt.datetime:
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
 
 
-def _delivery(source: Source, file: Path, content_type: str | None) -> Delivery:
+def _request_from_file(source: Source, file: Path, content_type: str | None) -> WebhookRequest:
     body = read_file(file)
     if source.kind == "query":
-        return Delivery(body=b"", query=body.decode("utf-8", "replace").strip())
+        return WebhookRequest.from_body(b"", query=body.decode("utf-8", "replace").strip())
     if content_type is None:
         content_type = content_type_of(file, body)
-    return Delivery(body=body, content_type=content_type)
+    return WebhookRequest.from_body(body, content_type=content_type)
 
 
 def _print_test(
-    source: Source, file: Path, delivery: Delivery, at: dt.datetime | None, content_type: str | None
+    source: Source,
+    file: Path,
+    request: WebhookRequest,
+    at: dt.datetime | None,
+    content_type: str | None,
 ) -> Mapped:
     """Print a test; without ``--now`` past times are accepted, as without ``received``."""
-    scope = source.scope(delivery)
+    scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
     click.echo(entry_from_mapped(payload, mapped, now=at, content_type=content_type), nl=False)

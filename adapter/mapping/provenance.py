@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError, Unreadable
-from adapter.mapping.engine import Community, Delivery, Scope
+from adapter.mapping.engine import Community, Scope
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup
@@ -16,6 +16,7 @@ from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tour_time import TourTime
 from adapter.mapping.source import Source
 from adapter.mapping.transforms import clean_text
+from adapter.models import WebhookRequest
 from adapter.parsing import paths
 from adapter.parsing.paths import Location, Path
 
@@ -45,10 +46,10 @@ class Provenance:
     places: tuple[tuple[str, tuple[Location, ...]], ...]
 
 
-def provenance_of(source: Source, delivery: Delivery) -> list[list[Provenance]]:
+def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
     """Return the provenance of each item of a delivery; empty if it is unreadable. Never raises."""
     try:
-        whole = source.scope(delivery)
+        whole = source.scope(request)
     except PayloadError:
         return []
     scopes = source.compiled.item_scopes(whole)
@@ -61,13 +62,13 @@ def provenance_of(source: Source, delivery: Delivery) -> list[list[Provenance]]:
     ]
 
 
-def wall_clock_time(source: Source, delivery: Delivery, number: int) -> dt.datetime | None:
+def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
     """Return the naive start of an item's tour as sent, or None.
 
     For a lead whose community, and so whose time zone, is not known yet.
     """
     try:
-        scopes = source.compiled.item_scopes(source.scope(delivery))
+        scopes = source.compiled.item_scopes(source.scope(request))
     except PayloadError:
         return None
     start = next((fill for fill in source.compiled.fillers if isinstance(fill, TourTime)), None)

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ from adapter import signatures
 from adapter.mapping.respond import seconds_from
 from adapter.mapping.samples import sample_from_test
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from tests.chatbots import BOTS, IN_TOUCH, SOURCES, Body, is_understood, sample_of
 from tests.gunicorn_process import Answer, Served, served, target_of, timed, working
 from tests.paths import GALLERY
@@ -59,7 +61,7 @@ class Stage:
         source = SOURCES[name]
         body, content_type, query = body_of(source)
         text = moved(body.decode(), self.day, name)
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url=f"{PUBLIC}/hooks/{name}" + (f"?{query}" if query else ""),
             headers={"Content-Type": content_type},
@@ -121,7 +123,7 @@ def all_at_once(
 ) -> Mapping[str, tuple[Answer, float]]:
     """The answer to each sender and the seconds that it took, all asking at the same time."""
     with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
-        asked = {name: threads.submit(timed, lambda name=name: ask(name)) for name in names}
+        asked = {name: threads.submit(timed, functools.partial(ask, name)) for name in names}
         return {name: one.result(60) for name, one in asked.items()}
 
 

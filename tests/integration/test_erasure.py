@@ -11,19 +11,19 @@ from click.testing import CliRunner
 from adapter import signatures
 from adapter.cli import commands
 from adapter.exceptions import VerificationError
-from adapter.models import BookingState
+from adapter.models import BookingState, WebhookRequest
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase import BATCH, Erasure, Found
 from adapter.operations.replay import Replays
 from adapter.store import SIGN_IN_WINDOW, Database, Rejections, Users
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import Harness, settle
 from tests.leads import lead
 from tests.sandbox_client import Upstream
 
 EMAIL = "dana.okafor@example.com"
 PHONE = "+13035550142"
-DANA = {"name": "Dana Okafor", "email": EMAIL, "phone": "(303) 555-0142"}
+DANA: dict[str, Any] = {"name": "Dana Okafor", "email": EMAIL, "phone": "(303) 555-0142"}
 #: What says who it was, in any of its spellings.
 TRACES = ("okafor", "dana.okafor", "5550142", "555-0142", "covered parking")
 
@@ -57,7 +57,7 @@ def traces(harness: Harness) -> list[str]:
 def refuse(harness: Harness) -> None:
     """A request with a wrong signature, which is kept as a rejection."""
     source = harness.pipeline.sources["rentfeed"]
-    request = signatures.Request(
+    request = WebhookRequest(
         method="POST",
         url="https://adapter.example.com/hooks/rentfeed",
         headers={"Content-Type": "application/json"},
@@ -65,7 +65,7 @@ def refuse(harness: Harness) -> None:
     )
     signed = signatures.sign(source.signature, "wrong", request, harness.clock().timestamp())
     with pytest.raises(VerificationError):
-        harness.pipeline.receiver.verify(source, build_verifier(source, harness.settings), signed)
+        harness.pipeline.receiver.verify(build_endpoint(source, harness.settings), signed)
     harness.pipeline.receiver.background_writer.flush()
 
 
@@ -95,7 +95,7 @@ def test_a_renter_who_asks_is_forgotten_everywhere(
     assert "person3@example.com" in everything(harness.pipeline.store)
     assert find(harness, contact) == Found(events=(), rejections=())
     # The same webhook again brings nobody back.
-    assert harness.receive("rentfeed", payload).is_repeat
+    assert harness.receive("rentfeed", payload).is_duplicate
     assert traces(harness) == []
 
 
@@ -106,7 +106,7 @@ def test_an_erased_lead_is_not_replayed(harness: Harness) -> None:
         harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
     )
     refused = replays.replay(waits.event_id, by="ana", dry_run=False, forced_because="again")
-    assert refused.refusal == "what was sent is erased"
+    assert refused.refusal == "its payload was erased"
 
 
 def test_what_is_on_its_way_is_left_and_named(harness: Harness, upstream: Upstream) -> None:
@@ -184,7 +184,7 @@ def test_everything_older_than_some_days_is_erased_in_batches(harness: Harness) 
     harness.clock.advance(30 * 86400)
     (young,) = harness.mapped("rentfeed", lead(9, day=14))
     heard: list[int] = []
-    count = erasure(harness).older_than(20, by="ana", told=heard.append)
+    count = erasure(harness).older_than(20, by="ana", progress=heard.append)
 
     assert (count, heard) == (5, [5])
     assert {harness.story(event).event.kept for event in events} == {"nothing"}

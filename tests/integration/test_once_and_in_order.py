@@ -10,7 +10,7 @@ import requests
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import NotPossible
 from adapter.mapping.respond import sentence_name
-from adapter.models import Attempt, Booking, BookingState
+from adapter.models import Attempt, Booking, BookingState, WebhookRequest
 from adapter.operations.release import Repairs
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
@@ -19,7 +19,7 @@ from adapter.store import Database, Filter, RateLimiter
 from adapter.store.queries import STATEMENTS
 from adapter.store.rate_limit import WINDOW
 from adapter.webhooks import outcome
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, settle
 from tests.leads import lead, look, same_person, surname
 from tests.rows import tasks
@@ -267,7 +267,7 @@ def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
     (first,) = harness.mapped("rentfeed", lead(1))
     settle(harness)
     changed = harness.receive("rentfeed", lead(1, time="4:00 PM"))
-    assert changed.is_repeat
+    assert changed.is_duplicate
     with harness.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
     harness.pipeline.mapper.map_event(newest.id)
@@ -283,7 +283,7 @@ def test_the_same_lead_with_other_bytes_is_a_duplicate(
     harness: Harness, upstream: Upstream
 ) -> None:
     harness.mapped("rentfeed", lead(1))
-    assert harness.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_repeat
+    assert harness.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_duplicate
     with harness.pipeline.store.transaction() as tx:
         newest = tx.events(limit=1)[0]
     harness.pipeline.mapper.map_event(newest.id)
@@ -326,7 +326,7 @@ def test_another_contact_under_a_booked_key_waits_for_a_person(
 def changed_to(harness: Harness, payload: Any) -> Booking:
     """The booking of a lead that came again, changed, under its old key."""
     receipt = harness.receive("rentfeed", payload)
-    assert receipt.is_repeat
+    assert receipt.is_duplicate
     assert receipt.changed_id is not None
     harness.pipeline.mapper.map_event(receipt.changed_id)
     (booking,) = harness.story(receipt.changed_id).bookings
@@ -374,7 +374,7 @@ def test_a_query_that_nobody_signed_makes_no_new_event(harness: Harness) -> None
 
     ids = set()
     for query in ("", "?n=1", "?n=2"):
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url="https://a.example.com/hooks/rentfeed" + query,
             headers={"Content-Type": "application/json"},
@@ -384,9 +384,9 @@ def test_a_query_that_nobody_signed_makes_no_new_event(harness: Harness) -> None
             source.signature, SECRETS["RENTFEED_SECRET"], request, harness.clock().timestamp()
         )
         verified = harness.pipeline.receiver.verify(
-            source, build_verifier(source, harness.settings), signed
+            build_endpoint(source, harness.settings), signed
         )
-        ids.add(harness.pipeline.receiver.receive(source, verified).event_id)
+        ids.add(harness.pipeline.receiver.store(verified).event_id)
     assert len(ids) == 1
 
 
@@ -625,14 +625,14 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
             f'{{"type": "{kind}", "id": "{number}", "name": "Roe", '
             f'"email": "roe{number}@example.com", "start": "2026-03-14T20:30:00Z"}}'
         ).encode()
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url="https://a.example.com/hooks/simple",
             headers={"Content-Type": "application/json"},
             body=body,
         )
-        verified = verified_from(verifier, request, harness.clock())
-        event_id = harness.pipeline.receiver.receive(source, verified).event_id
+        verified = verified_from(source, verifier, request, harness.clock())
+        event_id = harness.pipeline.receiver.store(verified).event_id
         harness.pipeline.mapper.map_event(event_id)
         return harness.story(event_id).bookings[0]
 

@@ -7,16 +7,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapter import signatures
 from adapter.bookings import transitions
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.logs import JsonLines
-from adapter.models import Attempt, AttemptOutcome, BookingState, EventState
+from adapter.models import Attempt, AttemptOutcome, BookingState, EventState, WebhookRequest
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy
 from adapter.store import Database
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.receive import Receipt
 from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, tour
 from tests.sandbox_client import Upstream, served_sandbox
@@ -77,15 +76,15 @@ def test_a_webhook_that_comes_twice_is_one_event(harness: Harness) -> None:
     harness.clock.advance(60)
     second = harness.receive("rentfeed", tour())
 
-    assert not first.is_repeat
-    assert second == Receipt(event_id=first.event_id, is_repeat=True)
+    assert not first.is_duplicate
+    assert second == Receipt(event_id=first.event_id, is_duplicate=True)
     assert harness.story(first.event_id).duplicates == 1
 
 
 def test_a_body_that_cannot_be_read_is_kept_once_and_held(harness: Harness) -> None:
     first = harness.receive("rentfeed", b"{not json")
-    assert harness.receive("rentfeed", b"{not json").is_repeat
-    assert not harness.receive("rentfeed", b"{not json either").is_repeat
+    assert harness.receive("rentfeed", b"{not json").is_duplicate
+    assert not harness.receive("rentfeed", b"{not json either").is_duplicate
 
     harness.pipeline.mapper.map_event(first.event_id)
 
@@ -97,11 +96,11 @@ def test_a_body_that_cannot_be_read_is_kept_once_and_held(harness: Harness) -> N
 
 def test_a_forged_request_stores_nothing(harness: Harness) -> None:
     source = harness.pipeline.sources["rentfeed"]
-    forged = signatures.Request(
+    forged = WebhookRequest(
         method="POST", url="https://a.example.com/hooks/rentfeed", headers={}, body=b"{}"
     )
     with pytest.raises(VerificationError):
-        harness.pipeline.receiver.verify(source, build_verifier(source, harness.settings), forged)
+        harness.pipeline.receiver.verify(build_endpoint(source, harness.settings), forged)
 
     with harness.pipeline.store.transaction() as tx:
         assert tx.events() == []

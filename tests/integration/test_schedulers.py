@@ -205,9 +205,9 @@ def test_calling_off_what_is_booked_goes_to_a_person(name: str, harness: Harness
 def test_what_is_told_twice_is_booked_once(name: str, harness: Harness, upstream: Upstream) -> None:
     booked, _, _ = TOLD[name]
     told(harness, name, booked())
-    assert harness.receive(name, booked()).is_repeat
+    assert harness.receive(name, booked()).is_duplicate
     settle(harness)
-    assert harness.receive(name, booked()).is_repeat
+    assert harness.receive(name, booked()).is_duplicate
 
     assert starts(upstream) == [FIRST]
 

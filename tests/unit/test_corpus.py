@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 
 from adapter.mapping import registry
-from adapter.mapping.engine import Delivery, Item, Mapped, Outcome, WithoutTime
+from adapter.mapping.engine import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source
-from adapter.models import Kind
+from adapter.models import Kind, WebhookRequest
 from adapter.propexo.appointment import request_from
-from adapter.sandbox.validation import prospect_schema
+from adapter.sandbox.validation import issues_of, schemas_with
 from adapter.settings import Policy
 from tests.paths import GALLERY, ROOT, SHARED
 
 FOLDER = ROOT / "tests" / "corpus"
-MAPPINGS = GALLERY
 PAYLOADS = SHARED / "corpus" / "payloads"
 
 #: What each disposition of the corpus is to us.
@@ -37,7 +36,7 @@ OUTCOMES = {
 INVALID_PHONES = {"+15555550123", "5555571234", "5555551234", "+910123456789"}
 
 #: Which mapping of the gallery reads which payload; the communities are those of the corpus.
-GALLERY = {
+READ_BY = {
     "abodo-lead-email-cloudmailin": "lead-mail-cloudmailin",
     "adf-autotrader-full-name": "adf",
     "calcom-booking-created": "cal-com",
@@ -115,8 +114,8 @@ CHANGED = {
 
 def _of_gallery(payload: str, folder: Path) -> Source:
     """The gallery's mapping for one payload, with the communities of the corpus."""
-    file = folder / payload / f"{GALLERY[payload]}.yaml"
-    text = (MAPPINGS / file.name).read_text()
+    file = folder / payload / f"{READ_BY[payload]}.yaml"
+    text = (GALLERY / file.name).read_text()
     for said, instead in CHANGED.get(payload, {}).items():
         assert said in text, f"{file.name} says {said!r} no more"
         text = text.replace(said, instead)
@@ -129,7 +128,7 @@ def _of_gallery(payload: str, folder: Path) -> Source:
 
 def _loaded() -> dict[str, Source]:
     with tempfile.TemporaryDirectory() as folder:
-        senders = {payload: _of_gallery(payload, Path(folder)) for payload in GALLERY}
+        senders = {payload: _of_gallery(payload, Path(folder)) for payload in READ_BY}
     return {**registry.load(FOLDER, Policy()), **senders}
 
 
@@ -155,7 +154,7 @@ def _deliver(name: str, meta: dict[str, Any], without_time: WithoutTime | None =
         compiled = dataclasses.replace(source.compiled, without_time=without_time)
         source = dataclasses.replace(source, compiled=compiled)
     # Some senders say the community in the address only.
-    delivery = Delivery(body=body, content_type=content_type, query="community=corpus")
+    delivery = WebhookRequest.from_body(body, content_type=content_type, query="community=corpus")
     return source.map(delivery, now=now)
 
 
@@ -163,7 +162,8 @@ def _meta(name: str) -> dict[str, Any]:
     file = PAYLOADS / f"{name}.meta.json"
     if not file.exists():
         pytest.skip("../shared is not here")
-    return json.loads(file.read_text())
+    meta: dict[str, Any] = json.loads(file.read_text())
+    return meta
 
 
 @pytest.mark.corpus
@@ -231,7 +231,7 @@ def test_real_leads_without_a_time_become_guest_cards_that_propexo_takes() -> No
             if item.outcome is Outcome.PROSPECT:
                 made.append(name)
                 request = request_from(item.appointment, {}, item.kind)
-                assert prospect_schema({}).issues(request) == [], name
+                assert list(issues_of(request, schemas_with({})["prospect"])) == [], name
             elif item.kind is Kind.PROSPECT:
                 held[name] = {reason.field for reason in item.blocking_reasons}
     assert len(set(made)) > 15, "most of those that are only leads"
