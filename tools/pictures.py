@@ -1,4 +1,4 @@
-"""``make pictures``: takes the pictures of the console in docs/, in a real Chromium."""
+"""``make pictures``: take the screenshots of the console in docs/ with a real Chromium."""
 
 import datetime as dt
 import random
@@ -21,17 +21,17 @@ from tests.acceptance.browser.site import (
 from tests.harness import sample
 
 DOCS = Path(__file__).parent.parent / "docs"
-#: Name of a picture → the page on it; ``{held}`` is a lead that waits.
+#: Name of a picture → its page; ``{held}`` is a lead that needs review.
 PAGES = {
     "overview": "/",
     "queue": "/queue",
     "lead": "/leads/{held}",
     "try-out": "/try?source=rentfeed&event={held}",
 }
-#: A smaller one shows an empty page.
+#: A smaller file shows an empty page.
 LEAST_BYTES = 20_000
 
-#: People of the pictures: made up.
+#: Made-up people.
 PEOPLE = (
     "Dana Okafor", "Luis Herrera", "Mei Tanaka", "Aisha Rahman", "Tom Lindqvist", "Priya Nair",
     "Sam Whitfield", "Elena Petrova", "Jonas Weber", "Grace Adeyemi", "Omar Haddad", "Ruth Cohen",
@@ -39,7 +39,7 @@ PEOPLE = (
 
 
 def morning(site: Site) -> int:
-    """A day's leads, spread over its hours; the number of one that waits."""
+    """Create a day's leads, spread over its hours; return the id of one that needs review."""
     numbers = []
     for number in range(100, 136):
         name = PEOPLE[number % len(PEOPLE)]
@@ -70,7 +70,7 @@ def morning(site: Site) -> int:
 
 
 def take(reader: Reader, held: int, folder: Path) -> Iterator[Path]:
-    """Each picture once it is taken. Ends the program when a page is not as it should be."""
+    """Yield each picture once it is taken. Exit if a page is not as expected."""
     for name, path in PAGES.items():
         reader.go(path.format(held=held))
         expect(reader.page.locator("h1")).to_be_visible()
