@@ -61,7 +61,7 @@ FILL = (
 )
 TABLES = ("events", "claims", "history", "bookings")
 
-#: What a worker asks when it takes a task, and a lane when it takes a booking; rolled back.
+#: What a worker asks when it takes a task, and a send slot when it takes a booking; rolled back.
 CLAIMS = {
     "taking a task": b"SELECT * FROM procrastinate_fetch_job_v2(NULL, NULL)",
     "taking a soon tour": STATEMENTS["most_urgent_soon"],

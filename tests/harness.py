@@ -95,7 +95,7 @@ class Harness:
         return story
 
     def send(self) -> None:
-        """Sends everything that is due, in one lane."""
+        """Send everything that is due, in one send slot."""
         self.pipeline.sender.send_due(0)
 
     def state(self, booking_id: int) -> BookingState:
