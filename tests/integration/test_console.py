@@ -1,4 +1,4 @@
-"""The console's pages over real PostgreSQL: doors, forms, roles, and what the pages say."""
+"""The console's pages over real PostgreSQL: access, forms, roles, and what the pages show."""
 
 import ast
 import collections
@@ -46,7 +46,7 @@ HELD, BOOKED, DISCARDED = BookingState.HELD, BookingState.BOOKED, BookingState.D
 
 @dataclasses.dataclass
 class Reader:
-    """Somebody with a browser that keeps cookies, and no eyes."""
+    """A user with an HTTP client that keeps cookies."""
 
     client: flask.testing.FlaskClient
     harness: Harness
@@ -68,18 +68,18 @@ class Reader:
         return self.client.post("/console" + path, data={"csrf": self.token()} | form)
 
     def hidden(self, path: str, *names: str) -> dict[str, str]:
-        """What the forms of a page carry unseen."""
+        """Return the hidden fields of a page's forms."""
         page = self.text(path)
         found = {name: re.search(rf'name="{name}" value="([^"]*)"', page) for name in names}
         return {name: one.group(1) for name, one in found.items() if one is not None}
 
     def release(self, number: int, **form: str) -> Any:
-        """Sends the form of a booking as the page has it, with these changes."""
+        """Send a booking's form as a browser would, with these changes."""
         unseen = self.hidden(f"/leads/{number}", "zone", "version")
         return self.post(f"/leads/{number}/release", **unseen | form)
 
     def act_on_group(self, key: str, act: str, **form: str) -> Any:
-        """Sends one of a group's forms as the page has it."""
+        """Send one of a group's forms as a browser would."""
         unseen = self.hidden(f"/queue/{key}", "seen")
         return self.post(f"/queue/{key}/{act}", **unseen | form)
 
@@ -92,7 +92,7 @@ Opener = Callable[..., Reader]
 
 @pytest.fixture
 def open_console(harness: Harness) -> Iterator[Opener]:
-    """Opens the console over the harness's store and clock, with these settings."""
+    """Return a function that opens a console over the harness's database and clock."""
     stores = []
 
     def begin(*names: str, **changes: Any) -> Reader:
@@ -115,7 +115,7 @@ def open_console(harness: Harness) -> Iterator[Opener]:
 
 @pytest.fixture
 def ana(open_console: Opener) -> Reader:
-    """Somebody who may operate and has signed in."""
+    """Return a signed-in user with the role operate."""
     reader = open_console("ana", "rob")
     assert reader.sign_in("ana").status_code == 302
     return reader
@@ -127,7 +127,7 @@ def held(harness: Harness, number: int = 1) -> int:
     return booking.id
 
 
-# --- doors
+# --- access
 
 
 def test_without_users_it_answers_on_this_machine_only(open_console: Opener) -> None:
@@ -146,14 +146,14 @@ def test_without_users_it_answers_on_this_machine_only(open_console: Opener) -> 
         assert "adapter users add NAME" in answer.text
 
 
-def test_behind_a_proxy_or_with_a_public_address_somebody_must_sign_in(
+def test_behind_a_proxy_or_with_a_public_url_signing_in_is_required(
     open_console: Opener,
 ) -> None:
     assert open_console(public_url="https://leads.example.com").get("/").status_code == 403
     assert open_console(trusted_proxies=1).get("/").status_code == 403
 
 
-def test_nobody_gets_in_without_a_name_and_a_password(open_console: Opener) -> None:
+def test_name_and_password_are_required(open_console: Opener) -> None:
     reader = open_console("ana")
     for path in ("/", "/queue", "/leads", "/leads/1", "/try", "/rejections", "/audit"):
         answer = reader.get(path)
@@ -186,7 +186,7 @@ def test_repeated_failures_lock_for_a_while(open_console: Opener, harness: Harne
     assert reader.sign_in("ana").status_code == 302
 
 
-def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
+def test_concurrent_attempts_all_count(open_console: Opener) -> None:
     reader = open_console("ana")
     services = SignIn(
         dataclasses.replace(reader.harness.settings, users={"ana": ("read", SLOW_HASH)}),
@@ -209,7 +209,7 @@ def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
     }
 
 
-def test_a_right_password_counts_for_nothing(open_console: Opener) -> None:
+def test_a_right_password_is_not_counted(open_console: Opener) -> None:
     reader = open_console("ana")
     for _ in range(MAX_FAILURES_OF_ADDRESS + 1):
         assert reader.sign_in("ana").status_code == 302
@@ -219,7 +219,7 @@ def test_a_right_password_counts_for_nothing(open_console: Opener) -> None:
 
 
 def locked_at(tries: Iterable[tuple[str, str]], reader: Reader, **headers: str) -> int | None:
-    """Which of these tries, each a name and an address, is the first that is not looked at."""
+    """Return the first of these attempts, each a name and an address, that is locked out."""
     token = reader.token()
     for number, (name, address) in enumerate(tries):
         answer = reader.client.post(
@@ -233,17 +233,17 @@ def locked_at(tries: Iterable[tuple[str, str]], reader: Reader, **headers: str) 
     return None
 
 
-def test_an_address_is_locked_whatever_names_it_tries(open_console: Opener) -> None:
+def test_an_address_is_locked_out_across_names(open_console: Opener) -> None:
     tries = [(f"name{number}", "192.0.2.1") for number in range(MAX_FAILURES_OF_ADDRESS + 1)]
     assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_ADDRESS
 
 
-def test_a_name_is_locked_from_wherever_it_is_tried(open_console: Opener) -> None:
+def test_a_name_is_locked_out_across_addresses(open_console: Opener) -> None:
     tries = [("nobody", f"192.0.2.{number}") for number in range(1, MAX_FAILURES_OF_NAME + 2)]
     assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_NAME
 
 
-def test_behind_a_proxy_that_hides_them_nobody_locks_the_others(
+def test_behind_an_untrusted_proxy_users_do_not_lock_out_each_other(
     open_console: Opener, caplog: pytest.LogCaptureFixture
 ) -> None:
     warn_of_untrusted_proxy.cache_clear()
@@ -263,10 +263,10 @@ def test_behind_a_proxy_that_hides_them_nobody_locks_the_others(
     )
 
 
-def test_a_session_ends_twelve_hours_after_signing_in_whatever_is_done(ana: Reader) -> None:
+def test_a_session_ends_twelve_hours_after_signing_in_active_or_not(ana: Reader) -> None:
     for _ in range(SESSION_HOURS * 2 - 1):
         ana.harness.clock.advance(1800)
-        answer = ana.post("/try/result", source="rentfeed", mapping="")  # the cookie is set anew
+        answer = ana.post("/try/result", source="rentfeed", mapping="")  # sets the cookie again
         assert answer.status_code == 200
         with ana.client.session_transaction(path="/console") as session:
             session["again"] = ana.harness.clock().isoformat()
@@ -274,7 +274,7 @@ def test_a_session_ends_twelve_hours_after_signing_in_whatever_is_done(ana: Read
     assert ana.get("/").location == "/console/sign-in"
 
 
-def test_signing_in_without_tls_is_told_apart_from_an_old_form(open_console: Opener) -> None:
+def test_signing_in_without_tls_has_its_own_message(open_console: Opener) -> None:
     reader = open_console("ana")
     form = {"csrf": "x", "name": "ana", "password": PASSWORD}
     for host, origin, told in (
@@ -305,7 +305,7 @@ def test_a_session_ends_with_its_user_and_its_password(ana: Reader) -> None:
     assert ana.get("/").status_code == 302
 
 
-def test_a_form_that_is_not_ours_changes_nothing(ana: Reader) -> None:
+def test_a_form_without_its_csrf_token_changes_nothing(ana: Reader) -> None:
     number = held(ana.harness)
     for form in ({}, {"csrf": ""}, {"csrf": "x" * 40}, {"csrf": "ä"}):
         answer = ana.client.post(f"/console/leads/{number}/discard", data={"reason": "spam"} | form)
@@ -314,7 +314,7 @@ def test_a_form_that_is_not_ours_changes_nothing(ana: Reader) -> None:
     assert ana.harness.state(number) is HELD
 
 
-def test_the_cookie_and_the_pages_are_sealed(open_console: Opener) -> None:
+def test_cookie_and_security_headers(open_console: Opener) -> None:
     answer = open_console("ana").get("/sign-in", headers={"Host": "leads.example.com"})
     cookie = answer.headers["Set-Cookie"]
     assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/console"))
@@ -332,7 +332,7 @@ def test_a_webhook_gets_no_session(ana: Reader) -> None:
 
 
 @pytest.mark.parametrize("act", ["release", "confirm", "discard", "replay"])
-def test_whoever_may_read_changes_nothing(ana: Reader, act: str) -> None:
+def test_the_read_role_changes_nothing(ana: Reader, act: str) -> None:
     number = held(ana.harness)
     ana.post("/sign-out")
     ana.sign_in("rob")
@@ -342,7 +342,7 @@ def test_whoever_may_read_changes_nothing(ana: Reader, act: str) -> None:
     assert ana.harness.state(number) is HELD
 
 
-def test_whoever_may_read_changes_no_group_and_lets_nothing_in(ana: Reader) -> None:
+def test_the_read_role_changes_no_group_and_accepts_nothing(ana: Reader) -> None:
     number = held(ana.harness)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     ana.post("/sign-out")
@@ -356,7 +356,7 @@ def test_whoever_may_read_changes_no_group_and_lets_nothing_in(ana: Reader) -> N
     assert [change.to_state for change in ana.harness.story(number).history].count("held") == 1
 
 
-def test_whoever_may_read_may_do_all_that_changes_nothing(ana: Reader) -> None:
+def test_the_read_role_may_send_forms_that_change_nothing(ana: Reader) -> None:
     ana.post("/sign-out")
     done = {"console.sign_in": ana.sign_in("rob").status_code}
     mapping = (MAPPINGS / "rentfeed.yaml").read_text()
@@ -371,7 +371,7 @@ def test_whoever_may_read_may_do_all_that_changes_nothing(ana: Reader) -> None:
     assert set(done.values()) <= {200, 302}
 
 
-#: What a browser, or whoever plays one, may send in any place.
+#: Values that a client may send anywhere.
 HOSTILE = (
     "\0",
     "a\0b",
@@ -390,7 +390,7 @@ HOSTILE = (
 )
 
 
-#: What each page and form reads: those that are not named read nothing but their address.
+#: The query or form fields of each endpoint; the others read only their path.
 FILTER = ("q", "state", "source", "community", "since", "until")
 TRY = ("source", "mapping", "event", "body", "content_type", "last")
 READ = {
@@ -422,23 +422,23 @@ READ = {
 
 
 def raw(values: Mapping[str, str]) -> str:
-    """Form-encoded, lone surrogates and all."""
+    """Form-encode values, lone surrogates included."""
     return urllib.parse.urlencode(values, errors="surrogatepass")
 
 
 def requests_with(
     hostile: str, known: Mapping[str, str], app: flask.Flask, fresh: Callable[[], int]
 ) -> Iterator[Any]:
-    """Method, address and values: ``hostile`` in every place of every page and form, one by one.
+    """Yield method, URL and values, with ``hostile`` in each field of each endpoint in turn.
 
-    ``known`` is what stands in the places of an address otherwise; each form of a lead gets a
-    ``fresh`` one, for the one before may be released.
+    ``known`` fills the variables of a path otherwise. Each form of a lead gets a ``fresh`` lead,
+    because the previous one may be released by then.
     """
     odd = urllib.parse.quote(hostile[:1000], safe="", errors="surrogatepass")
     digits = hostile[:1000] if hostile.isascii() and hostile.isdigit() else "9" * 1000
     bad = {name: digits if name == "number" else odd for name in known}
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("console.")]
-    # What ends a lead's or a reader's stay comes last.
+    # What settles a lead or ends a session comes last.
     last = ("release", "confirm", "replay", "discard", "sign")
     for rule in sorted(rules, key=lambda rule: [word in rule.rule for word in reversed(last)]):
         names = READ.get(rule.endpoint.partition(".")[2], ())
@@ -452,7 +452,7 @@ def requests_with(
 
 
 def hidden_fields(reader: Reader, path: str) -> list[tuple[str, str]]:
-    """Read what a lead's or a group's page sends along with the form that ``path`` takes."""
+    """Return the hidden fields that a lead's or a group's page sends to ``path``."""
     page, _, _ = path.rpartition("/")
     if not page.rpartition("/")[0].endswith(("/leads", "/queue")):
         return []
@@ -461,7 +461,7 @@ def hidden_fields(reader: Reader, path: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: f"{text[:20]!a}_{len(text)}")
-def test_nothing_that_is_sent_is_an_error_of_ours(
+def test_no_input_is_an_internal_error(
     ana: Reader, hostile: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     number, _ = held(ana.harness, 1), held(ana.harness, 2)
@@ -489,13 +489,13 @@ def test_nothing_that_is_sent_is_an_error_of_ours(
 
 
 @pytest.mark.parametrize("path", ["/nope", "/leads/77", "/leads/job_x", "/leads/%00", "/static/x"])
-def test_what_is_not_there_is_said_on_a_page(ana: Reader, path: str) -> None:
+def test_not_found_is_a_page(ana: Reader, path: str) -> None:
     answer = ana.get(path)
     assert answer.status_code == 404
     assert "<h1>Not Found</h1>" in answer.text or path.startswith("/static")
 
 
-def test_a_database_that_is_away_is_said_on_a_page(harness: Harness) -> None:
+def test_an_unreachable_database_is_a_page(harness: Harness) -> None:
     settings = Settings(
         database_url="postgresql://127.0.0.1:1/nowhere", mappings_dir=MAPPINGS, environ=SECRETS
     )
@@ -509,7 +509,7 @@ def test_a_database_that_is_away_is_said_on_a_page(harness: Harness) -> None:
 # --- a lead
 
 
-def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: SandboxClient) -> None:
+def test_a_lead_is_fixed_in_the_form_and_released(ana: Reader, upstream: SandboxClient) -> None:
     number = held(ana.harness)
     page = ana.text(f"/leads/{number}")
     assert "is at 02:30 in America/Denver" in page
@@ -534,7 +534,7 @@ def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: Sandbo
 
 
 def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
-    """Browsers send line feeds as pairs, and every field of the form."""
+    """Browsers send CRLF for a line feed, and every field of the form."""
     payload = lead(1, time="11:30 PM")
     payload["comments"] = "one\ntwo"
     (booking,) = ana.harness.mapped("rentfeed", payload)
@@ -550,7 +550,7 @@ def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
     assert "released" in [line.why for line in ana.harness.story(booking.id).history]
 
 
-def test_each_field_is_linked_to_its_place_and_its_line(ana: Reader) -> None:
+def test_each_field_links_to_its_payload_value_and_mapping_line(ana: Reader) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1))
     page = ana.text(f"/leads/{booking.id}")
     place = anchor_for(("contact", "name"))
@@ -559,7 +559,7 @@ def test_each_field_is_linked_to_its_place_and_its_line(ana: Reader) -> None:
     assert "<code>name: contact.name" in page
 
 
-def test_two_tours_of_one_webhook_are_linked_each_to_its_own(ana: Reader) -> None:
+def test_two_tours_of_one_webhook_link_to_their_own_values(ana: Reader) -> None:
     bookings = ana.harness.mapped("leasebot", sample("leasebot-handoff.json"))
     assert len(bookings) == 2
     page = ana.text(f"/leads/{bookings[0].event_id}")
@@ -577,7 +577,7 @@ def test_a_tour_that_was_seen_in_knock_counts_as_booked(
     assert upstream.posts() == []
 
 
-def test_a_lead_is_put_aside_only_with_a_reason(ana: Reader) -> None:
+def test_discarding_a_lead_requires_a_reason(ana: Reader) -> None:
     number = held(ana.harness)
     assert ana.post(f"/leads/{number}/discard", reason="  ").status_code == 409
     assert ana.harness.state(number) is HELD
@@ -585,7 +585,7 @@ def test_a_lead_is_put_aside_only_with_a_reason(ana: Reader) -> None:
     assert ana.harness.state(number) is DISCARDED
 
 
-def test_who_looked_and_changed_is_written_down(ana: Reader) -> None:
+def test_views_and_changes_are_audited(ana: Reader) -> None:
     number = held(ana.harness)
     ana.text(f"/leads/{number}")
     ana.post(f"/leads/{number}/discard", reason="a test of dana@example.com")
@@ -597,13 +597,13 @@ def test_who_looked_and_changed_is_written_down(ana: Reader) -> None:
 
 
 def acts_of(reader: Reader, act: str) -> list[tuple[str, int | None, str]]:
-    """Who did that, about which lead, and what else is told; the oldest first."""
+    """Return user, lead and detail of each such audit entry, oldest first."""
     with reader.harness.pipeline.store.transaction() as tx:
         found = Users(tx.connection).audit_log()
     return [(one.by, one.lead_id, one.detail) for one in reversed(found) if one.action == act]
 
 
-def test_a_look_at_a_webhook_in_the_try_out_is_written_down(ana: Reader) -> None:
+def test_viewing_a_webhook_in_the_playground_is_audited(ana: Reader) -> None:
     one, two = (ana.harness.mapped("rentfeed", lead(n))[0].event_id for n in (1, 2))
     assert "Okafor" in ana.text(f"/try?source=rentfeed&event={one}")
     assert acts_of(ana, "looked") == [("ana", one, "")]
@@ -624,7 +624,7 @@ def test_a_look_at_a_webhook_in_the_try_out_is_written_down(ana: Reader) -> None
     assert len(acts_of(ana, "looked")) == 3, "each load of the page"
 
 
-def test_what_else_people_do_is_written_down(ana: Reader) -> None:
+def test_other_actions_are_audited(ana: Reader) -> None:
     mapping = (MAPPINGS / "rentfeed.yaml").read_text()
     ana.post("/try/backtest", source="rentfeed", mapping=mapping)
     ana.post("/rejections/website/retry")
@@ -638,7 +638,7 @@ def test_what_else_people_do_is_written_down(ana: Reader) -> None:
     ]
 
 
-def test_looks_do_not_hide_what_was_done_with_a_lead(ana: Reader) -> None:
+def test_views_do_not_crowd_out_changes_on_the_lead_page(ana: Reader) -> None:
     number = held(ana.harness)
     ana.post(f"/leads/{number}/discard", reason="a test")
     event_id = ana.harness.booking(number).event_id
@@ -663,7 +663,7 @@ def test_an_erased_lead_says_so(ana: Reader) -> None:
 # --- the queue
 
 
-def test_what_waits_is_told_in_groups(ana: Reader) -> None:
+def test_the_queue_groups_leads_by_issue(ana: Reader) -> None:
     for number in (1, 2):
         held(ana.harness, number)
     elm = lead(3)
@@ -678,7 +678,7 @@ def test_what_waits_is_told_in_groups(ana: Reader) -> None:
         assert ana.client.get(key).status_code == 200
 
 
-def test_places_that_nobody_knows_are_told_with_their_leads(ana: Reader) -> None:
+def test_unknown_communities_are_listed_with_their_leads(ana: Reader) -> None:
     for number in (1, 2):
         elm = lead(number)
         elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
@@ -690,9 +690,7 @@ def test_places_that_nobody_knows_are_told_with_their_leads(ana: Reader) -> None
     assert "Places that no" not in ana.text("/queue")
 
 
-def test_a_tour_at_night_is_released_only_by_whoever_says_so(
-    ana: Reader, upstream: SandboxClient
-) -> None:
+def test_a_tour_at_night_needs_confirmation(ana: Reader, upstream: SandboxClient) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
     refused = ana.release(booking.id)
     assert refused.status_code == 409
@@ -707,7 +705,7 @@ def test_a_tour_at_night_is_released_only_by_whoever_says_so(
     assert len(upstream.posts()) == 1
 
 
-def test_the_hour_of_a_lead_without_a_known_place_is_shown_and_kept(
+def test_the_local_time_of_a_lead_without_community_is_shown_and_kept(
     ana: Reader, upstream: SandboxClient
 ) -> None:
     elm = lead(1)
@@ -723,7 +721,7 @@ def test_the_hour_of_a_lead_without_a_known_place_is_shown_and_kept(
     assert (posted["community_id"], posted["appointment_time"]) == ("com_harbor", "21:30:00")
 
 
-def test_mappings_that_are_not_taken_up_are_told(open_console: Opener, tmp_path: Path) -> None:
+def test_mappings_that_are_not_loaded_are_reported(open_console: Opener, tmp_path: Path) -> None:
     shutil.copytree(MAPPINGS, tmp_path / "mappings", ignore=shutil.ignore_patterns("gallery"))
     reader = open_console(mappings_dir=tmp_path / "mappings")
     assert "are not all in use" not in reader.text("/")
@@ -733,10 +731,10 @@ def test_mappings_that_are_not_taken_up_are_told(open_console: Opener, tmp_path:
     assert "are not all in use</strong>: newcomer, rentfeed." in page
 
 
-def test_a_group_is_released_or_put_aside_as_one(
+def test_a_group_is_released_or_discarded_together(
     open_console: Opener, upstream: SandboxClient
 ) -> None:
-    """Tours at half past nine, and then tour hours that are longer."""
+    """Tours at half past nine, outside tour hours, which are then extended."""
     ana = open_console(policy=Policy(latest_tour=dt.time(22, 0)))
     numbers = [ana.harness.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
@@ -753,7 +751,7 @@ def test_a_group_is_released_or_put_aside_as_one(
     assert ana.text(f"/queue/{key}").count("Nothing of this group waits any more") == 1
 
 
-def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> None:
+def test_mapping_a_group_again_is_previewed(ana: Reader) -> None:
     number = held(ana.harness)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     preview = ana.act_on_group(key, "replay").text
@@ -763,10 +761,10 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
     assert ana.harness.state(number) is HELD, "what would not change is left alone"
 
 
-def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
+def test_a_typed_contact_matches_the_person_of_a_sent_one(
     ana: Reader, upstream: SandboxClient
 ) -> None:
-    """Two leads of one person for one tour; the second one's contact is typed by hand."""
+    """Two leads of one person for one tour; the second contact was typed by hand."""
     first = lead(1)
     first["contact"] |= {"email": "renter@example.com", "phone": "(303) 555-0142"}
     ana.harness.mapped("rentfeed", first)
@@ -781,7 +779,7 @@ def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
     assert len(upstream.posts()) == 1
 
 
-def test_another_community_asks_for_the_hour_on_its_clock(
+def test_changing_the_community_asks_for_the_time_in_its_zone(
     ana: Reader, upstream: SandboxClient
 ) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
@@ -800,7 +798,7 @@ def test_another_community_asks_for_the_hour_on_its_clock(
     assert (posted["community_id"], posted["appointment_time"]) == ("com_harbor", "03:30:00")
 
 
-def test_a_colleagues_change_is_not_undone(ana: Reader) -> None:
+def test_a_conflicting_edit_is_refused(ana: Reader) -> None:
     number = held(ana.harness)
     old = ana.hidden(f"/leads/{number}", "zone", "version")
     ana.harness.clock.advance(5)
@@ -810,7 +808,7 @@ def test_a_colleagues_change_is_not_undone(ana: Reader) -> None:
     assert "changed since this page was made" in answer.text
 
 
-def test_what_is_optional_can_be_cleared(ana: Reader) -> None:
+def test_optional_fields_can_be_cleared(ana: Reader) -> None:
     number = held(ana.harness)
     done = ana.release(
         number, starts_at="2026-03-14T14:30", pets="", desired_num_bedrooms="", notes=""
@@ -822,7 +820,7 @@ def test_what_is_optional_can_be_cleared(ana: Reader) -> None:
 
 
 def test_a_form_gives_back_exactly_what_it_showed(ana: Reader) -> None:
-    """Families of emoji are held together by a mark that nobody sees."""
+    """Some emoji are joined by an invisible character."""
     number = held(ana.harness)
     family = "\U0001f468\u200d\U0001f469 & <b>us</b>"
     refused = ana.release(number, notes=family, last_name="")
@@ -831,7 +829,7 @@ def test_a_form_gives_back_exactly_what_it_showed(ana: Reader) -> None:
     assert html.unescape(shown) == family
 
 
-def test_a_group_act_leaves_alone_what_came_later(ana: Reader) -> None:
+def test_a_group_action_skips_leads_that_came_later(ana: Reader) -> None:
     number = held(ana.harness, 1)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     seen = ana.hidden(f"/queue/{key}", "seen")
@@ -842,7 +840,7 @@ def test_a_group_act_leaves_alone_what_came_later(ana: Reader) -> None:
     assert ana.harness.state(later) is HELD, "a form that saw nothing does nothing"
 
 
-def test_what_may_stand_in_knock_is_not_released_as_a_group(
+def test_leads_that_may_exist_in_knock_are_not_released_together(
     ana: Reader, upstream: SandboxClient
 ) -> None:
     ana.harness.mapped("rentfeed", lead(1))
@@ -855,7 +853,7 @@ def test_what_may_stand_in_knock_is_not_released_as_a_group(
     assert len(upstream.posts()) == 1
 
 
-def test_no_crowd_of_past_tours_hides_a_tour_to_come(
+def test_past_tours_do_not_hide_an_upcoming_one(
     ana: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(review_queue, "MOST_COUNTED", 2)
@@ -872,7 +870,7 @@ def test_no_crowd_of_past_tours_hides_a_tour_to_come(
     assert "tour in" in page
 
 
-def test_a_lead_is_linked_to_those_that_wait_for_the_same(ana: Reader) -> None:
+def test_a_lead_links_to_its_group(ana: Reader) -> None:
     elm = lead(3)
     elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
     for payload in (lead(1, time="9:30 PM"), elm):
@@ -881,7 +879,7 @@ def test_a_lead_is_linked_to_those_that_wait_for_the_same(ana: Reader) -> None:
         assert "1 lead of rentfeed" in ana.text(f"/queue/{key}")
 
 
-def test_what_a_person_set_is_not_said_to_come_from_the_payload(ana: Reader) -> None:
+def test_an_edited_field_has_no_origin_in_the_payload(ana: Reader) -> None:
     number = held(ana.harness)
     ana.release(number, starts_at="2026-03-14T14:30", email_1="typed@example.com")
     page = ana.text(f"/leads/{number}")
@@ -903,8 +901,8 @@ def test_sums_count_each_lead_once_however_often_it_is_mapped(ana: Reader) -> No
     assert line == "rentfeed,maple-court,1,0,0,1,0,0,0,0"
 
 
-def test_a_late_arrival_does_not_empty_a_list(ana: Reader) -> None:
-    """What was let in later has a newer number than its time."""
+def test_a_late_accepted_request_does_not_empty_a_list(ana: Reader) -> None:
+    """A request that was accepted later has a higher number than its time suggests."""
     harness = ana.harness
     for number in range(5):
         harness.receive("rentfeed", lead(number))
@@ -916,7 +914,7 @@ def test_a_late_arrival_does_not_empty_a_list(ana: Reader) -> None:
 
 
 def waits(part: ast.AST) -> bool:
-    """Whether a piece of code names a state in which a booking waits for a person."""
+    """Return True if the code names a state in which a booking needs review."""
     return any(
         isinstance(one, ast.Attribute)
         and one.attr in ("HELD", "FAILED", "UNKNOWN", "EXPIRED")
@@ -927,7 +925,7 @@ def waits(part: ast.AST) -> bool:
 
 
 def parts_of(node: ast.AST) -> list[ast.expr]:
-    """What a call is given, or what a tuple holds; of a choice both."""
+    """Return the arguments of a call or the items of a tuple; of a conditional both branches."""
     given: list[ast.expr] = node.elts if isinstance(node, ast.Tuple) else []
     if isinstance(node, ast.Call):
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
@@ -935,10 +933,10 @@ def parts_of(node: ast.AST) -> list[ast.expr]:
     return [*given, *(one for part in choices for one in (part.body, part.orelse))]
 
 
-def words_that_can_wait() -> set[str]:
-    """The constant words that the code gives together with such a state.
+def review_reasons() -> set[str]:
+    """Return the constant reasons that the code gives together with such a state.
 
-    Also those that it gives to a function which passes its ``why`` on with such a state.
+    Includes those passed to a function that passes its ``why`` on with such a state.
     """
     words = set[str]()
     for path in (MAPPINGS.parent / "adapter").rglob("*.py"):
@@ -960,10 +958,10 @@ def words_that_can_wait() -> set[str]:
     return words
 
 
-def test_every_word_that_can_wait_has_its_advice() -> None:
-    """Whatever word a booking waits under, one is told more than the word."""
+def test_every_reason_has_advice() -> None:
+    """Every reason has advice, not only its code word."""
     # What a mapping holds says why in a sentence of its own.
-    words = words_that_can_wait() - {"held_by_mapping"}
+    words = review_reasons() - {"held_by_mapping"}
     assert words == BY_WORD.keys()
     for word in words:
         trouble = Issue(
@@ -990,14 +988,14 @@ def test_every_word_that_can_wait_has_its_advice() -> None:
 # --- try-out, lists, overview
 
 
-def test_nothing_that_is_typed_breaks_the_try_out(ana: Reader) -> None:
+def test_no_input_breaks_the_playground(ana: Reader) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1))
     text = (MAPPINGS / "rentfeed.yaml").read_text()
     event = str(booking.event_id)
     for mapping, body, told in (
         (text, "", "It would be booked"),
         ("", "", "The mapping is not right"),
-        ("a: *b", "", "anchors, aliases and tags"),
+        ("a: *b", "", "tags (!) are not allowed"),
         ("\0", "", "The mapping is not right"),
         ("x: " + "[" * 500, "", "The mapping is not right"),
         (text.replace("leadId", "lead id"), "", "It would be booked"),
@@ -1102,7 +1100,7 @@ def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
     assert sums[1] == "rentfeed,maple-court,2,0,0,1,0,0,0,1"
 
 
-def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: SandboxClient) -> None:
+def test_the_overview_shows_that_sending_is_suspended(ana: Reader, upstream: SandboxClient) -> None:
     ana.harness.mapped("rentfeed", lead(1))
     upstream.fault({"status": 401})
     ana.harness.send()
@@ -1111,8 +1109,8 @@ def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: Sandb
     assert "Nothing is sent." in page
 
 
-def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:
-    """Four leads a day for five weeks, then a day of none."""
+def test_a_source_without_webhooks_is_marked_quiet(ana: Reader) -> None:
+    """Four leads a day for five weeks, then a day without any."""
     harness = ana.harness
     for day in range(36):
         for number in range(4):
@@ -1127,7 +1125,7 @@ def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:
     assert "quiet</strong>" in ana.text("/")
 
 
-# --- what is shown
+# --- display
 
 
 @pytest.mark.parametrize(
@@ -1141,7 +1139,7 @@ def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:
         ("abcdef", "abc … (6 characters)"),
     ],
 )
-def test_what_no_eye_sees_is_written_out(text: str, shown: str) -> None:
+def test_invisible_characters_are_written_out(text: str, shown: str) -> None:
     assert escape_invisible(text, 3 if text == "abcdef" else 100) == shown
 
 
@@ -1156,3 +1154,16 @@ def test_any_payload_is_shown_in_bounded_lines() -> None:
     )
     assert [line.key for line in payload_lines({"x": {"y": 1}})] == ["x", "y"]
     assert payload_lines("text")[0].text == "text"
+
+
+def test_the_overview_charts_leads_by_hour_and_delay_by_source(ana: Reader) -> None:
+    booked = ana.harness.mapped("rentfeed", lead(1))
+    settle(ana.harness)
+    assert ana.harness.state(booked[0].id) is BOOKED
+    held(ana.harness, 2)
+    page = ana.text("/")
+    bars = re.findall(r'class="outcome-(\d)" x="([\d.]+)" y="(\d)" width=".8" height="(\d)"', page)
+    assert bars == [("0", "23.1", "1", "1"), ("2", "23.1", "0", "1")]
+    assert 'viewBox="0 0 24 2"' in page
+    assert 'aria-label="2 leads in the last 24 hours' in page
+    assert re.search(r"<dt>rentfeed</dt>.*?<span>10 s to 10 s</span>", page, re.DOTALL)
