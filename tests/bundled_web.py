@@ -9,7 +9,7 @@ import requests
 from adapter import store
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
-from adapter.server.supervisor import web_command
+from adapter.server.web_process import web_command
 from adapter.settings import Settings
 from adapter.store.child_processes import popen
 from adapter.webhooks import signed_client

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from adapter.server.supervisor import web_command
+from adapter.server.web_process import web_command
 from adapter.settings import Settings
 from adapter.store.child_processes import popen
 from tests.adapter_process import ADAPTER, kept_environ

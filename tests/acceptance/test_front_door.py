@@ -254,8 +254,8 @@ def test_adapter_run_names_an_open_source(folder: Path, capsys: pytest.CaptureFi
     announce(Supervisor(environ, print))
 
     said = capsys.readouterr().err
-    assert "open is OPEN (scheme: none): anybody who knows its address may send" in said
-    assert said.count("OPEN") == 1
+    assert "open is UNSIGNED (scheme: none): anyone who knows its URL can send" in said
+    assert said.count("UNSIGNED") == 1
 
 
 # without a database ----------------------------------------------------------------------------

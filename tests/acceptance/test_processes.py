@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adapter.server.supervisor import ChildProcess, Supervisor
+from adapter.server.child_process import ChildProcess
+from adapter.server.supervisor import _locked
 from adapter.store.child_processes import popen
 from tests.adapter_process import (
     ADAPTER,
@@ -151,16 +152,15 @@ def is_told_to_end(process: psutil.Process) -> bool:
     return bool(pending & 1 << signal.SIGTERM - 1)
 
 
-def test_what_breaks_within_a_run_is_not_told_as_a_fault_of_its_folder(tmp_path: Path) -> None:
-    supervisor = Supervisor(environment(tmp_path), print)
-    with pytest.raises(BrokenPipeError), supervisor._alone():
+def test_an_error_within_a_run_is_not_reported_as_one_of_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), _locked(tmp_path):
         raise BrokenPipeError
 
 
 @pytest.mark.parametrize(
     ("words", "starts"), [(["false"], 1), (["true"], 1), (["sh", "-c", "kill -9 $$"], 4)]
 )
-def test_a_part_that_does_not_come_up_is_given_up(words: list[str], starts: int) -> None:
+def test_a_process_that_does_not_start_is_given_up(words: list[str], starts: int) -> None:
     begun: list[subprocess.Popen[bytes]] = []
 
     def start() -> "subprocess.Popen[bytes]":
@@ -168,11 +168,11 @@ def test_a_part_that_does_not_come_up_is_given_up(words: list[str], starts: int)
         return begun[-1]
 
     def is_given_up() -> bool:
-        if not part.is_crash_looping:
-            part.keep_alive(print)
-        return part.is_crash_looping
+        if not process.is_crash_looping:
+            process.keep_alive(print)
+        return process.is_crash_looping
 
-    part = ChildProcess("worker", start)
+    process = ChildProcess("worker", start)
     wait_until(is_given_up, "it is given up")
     assert len(begun) == starts
 
@@ -268,7 +268,7 @@ def test_a_second_run_on_the_same_data_is_refused(start: Callable[..., AdapterPr
     ended = run_command(running.environ | changes, "run")
 
     assert ended.returncode == 1
-    assert "another adapter runs on" in ended.stderr
+    assert "another adapter is running in" in ended.stderr
     assert is_ready(running.url)
 
 

@@ -1,4 +1,4 @@
-"""New mappings under processes that run, as real processes: taken up whole, or not at all."""
+"""Mappings reloaded in running processes: the whole set, or nothing."""
 
 import contextlib
 import dataclasses
@@ -120,23 +120,23 @@ def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(harness:
     wait_until(harness.is_ready, "adapter run is ready", 60)
 
     harness.greet("Good morning")
-    harness.waits_for("the changed mappings are taken up")
+    harness.waits_for("reloaded the changed mappings")
     harness.waits_for("mappings_reloaded", times=2)
     assert harness.notes_of(1).startswith("Good morning\n")
 
     harness.change("email_1: contact.email", "e_mail: contact.email")
-    harness.waits_for("the changed mappings are not taken up; the old ones stay:")
+    harness.waits_for("the changed mappings are invalid; the old ones stay active:")
     harness.waits_for("unknown field 'e_mail'; did you mean 'email_1'?")
     assert harness.notes_of(2).startswith("Good morning\n"), "the last right mapping serves"
 
     harness.greet("Good evening")
-    harness.waits_for("the changed mappings are taken up", times=2)
+    harness.waits_for("reloaded the changed mappings", times=2)
     harness.waits_for("mappings_reloaded", times=4)
     assert harness.notes_of(3).startswith("Good evening\n")
 
     run.send_signal(signal.SIGHUP)
-    harness.waits_for("the changed mappings are taken up", times=3)
-    assert "ended with" not in harness.said.read_text(), "no part had to be started again"
+    harness.waits_for("reloaded the changed mappings", times=3)
+    assert "restarting it" not in harness.said.read_text(), "no process was restarted"
 
 
 def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: Harness) -> None:

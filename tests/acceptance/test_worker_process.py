@@ -126,7 +126,7 @@ def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: Sandbox
         _, said = process.communicate(timeout=20)
 
     assert process.returncode == DEAD
-    assert "stopped_by_force" in said
+    assert "forced_stop" in said
 
 
 def doing(harness: Harness) -> list[int]:

@@ -92,7 +92,7 @@ def test_the_bundled_communities_fit_the_sandbox(run: Run, folder: Path) -> None
     ended = run("check")
     assert (ended.exit_code, ended.output) == (
         0,
-        f"{folder}/communities.yaml: Propexo knows all of it\n",
+        f"{folder}/communities.yaml: Propexo lists every id\n",
     )
 
 
@@ -214,11 +214,11 @@ def test_what_is_pulled_can_be_pasted(run: Run, folder: Path) -> None:
         "elm-row:   # Elm Row\n"
         "  integration_id: int_7Qm2\n"
         "  community_id: com_elm\n"
-        "  timezone: TODO   # such as America/Denver: Propexo does not tell it\n"
-        "  attributions:   # for each source the one that gets the credit\n"
+        "  timezone: TODO   # such as America/Denver; Propexo does not list it\n"
+        "  attributions:   # one for each source\n"
         "    # SOURCE: att_rentfeed_e   # RentFeed\n"
         "    # SOURCE: att_chat_e   # Chat\n"
-        "  known_as:   # for each source what it calls this community\n"
+        "  known_as:   # this community's names, for each source\n"
         "    # SOURCE: [Elm Row]\n"
     )
     file = folder / "communities.yaml"
@@ -275,7 +275,7 @@ def test_an_empty_list_is_no_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("PROPEXO_BASE_URL", other.url)
         ended = run("pull")
     assert ended.exit_code == 1
-    assert "Propexo lists no community for this token" in ended.output
+    assert "Propexo lists no communities for this token" in ended.output
 
 
 # --- pages and the rate
@@ -436,7 +436,7 @@ def test_sources_shows_the_report(
     ]
     text = CliRunner().invoke(commands, ["sources"], catch_exceptions=False).output
     assert (
-        '  no community is known by "Elm Row" (listing.propertyName): 1 held, '
-        "the last 2026-03-02T18:00:00Z\n" in text
+        '  no community is known as "Elm Row" (listing.propertyName): 1 held, '
+        "last one 2026-03-02T18:00:00Z\n" in text
     )
     assert "then: adapter replay --source rentfeed --state held\n" in text

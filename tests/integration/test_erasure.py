@@ -242,12 +242,12 @@ def test_a_number_is_found_however_it_is_written(data: bytes, is_named: bool) ->
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "name one of --email, --phone and --older-than"),
-        (["--email", EMAIL, "--phone", PHONE], "name one of"),
+        ([], "give exactly one of --email, --phone and --older-than"),
+        (["--email", EMAIL, "--phone", PHONE], "give exactly one of"),
         (["--email", "dana"], "not an e-mail address"),
-        (["--email", "none@none.com"], "stands for none"),
+        (["--email", "none@none.com"], "is a placeholder"),
         (["--phone", "12"], "not a valid phone number"),
-        (["--older-than", "30", "--dry-run"], "--dry-run goes with"),
+        (["--older-than", "30", "--dry-run"], "--dry-run needs"),
     ],
     ids=str,
 )

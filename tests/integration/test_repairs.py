@@ -82,7 +82,7 @@ def test_a_lead_for_an_unknown_community_is_given_one(
         ({"starts_at": "2026-03-01T10:00"}, "has passed"),
         ({"starts_at": "2026-03-14T14:30", "phone_1": "call me"}, "phone_1: "),
         ({"starts_at": "2026-03-14T14:30", "lease_term_in_months": 40}, "lease_term_in_months: "),
-        ({"starts_at": "2026-03-14T14:30", "email_1": ""}, "e-mail"),
+        ({"starts_at": "2026-03-14T14:30", "email_1": ""}, "email address"),
         ({"colour": "red"}, "unknown field colour"),
         (
             {"community": "elm-row"},

@@ -122,7 +122,7 @@ def test_a_lead_is_booked(tmp_path: Path) -> None:
         ({"place": ["D", "E"]}, "community", "several here: use .0 or .*"),
         ({"name": ""}, "name", "name is empty"),
         ({"name": "dana@example.com"}, "name", "name"),
-        ({"email": ""}, "email_1", "neither an e-mail address nor a phone number"),
+        ({"email": ""}, "email_1", "neither an email address nor a phone number"),
         ({"email": ["a@example.com", "b@example.com"]}, "email_1", "neither"),
     ],
 )
