@@ -85,14 +85,8 @@ class TimelineEntry:
 
 def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     """Render the lead of an event, a booking or a Propexo job. 409 after a refused form."""
-    with services.store.transaction() as tx:
-        story = tx.story(key)
-        if story is None:
-            raise NotFound("Nothing is known by that number.")
-        users, event = Users(tx.connection), story.event
-        users.record("looked", by=flask.g.user.name, at=services.now(), lead_id=event.id)
-        audit_entries = _audit_entries(users, story)
-    source = services.sources.get(event.source)
+    story, audit_entries = _load(key)
+    event, source = story.event, services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
     page = flask.render_template(
         "console/lead.html",
@@ -110,6 +104,17 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
         is_same_mapping=source is not None and source.hash == event.mapping_hash,
     )
     return (page, 409) if refused else page
+
+
+def _load(key: str) -> tuple[LeadHistory, list[AuditEntry]]:
+    """Load a lead and its audit entries, and record that the user looked at it."""
+    with services.store.transaction() as tx:
+        story = tx.story(key)
+        if story is None:
+            raise NotFound("Nothing is known by that number.")
+        users = Users(tx.connection)
+        users.record("looked", by=flask.g.user.name, at=services.now(), lead_id=story.event.id)
+        return story, _audit_entries(users, story)
 
 
 def _audit_entries(users: Users, story: LeadHistory) -> list[AuditEntry]:
