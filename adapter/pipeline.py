@@ -28,7 +28,7 @@ from adapter.models import Clock, Event, EventState, Reason, utc_now
 from adapter.operations.erase import Erasure
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import Database, Stats, Task
+from adapter.store import Database, Task
 from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
@@ -77,13 +77,14 @@ class Pipeline:
         """Makes the bookings of a received event, or says why there are none."""
         intake = BookingPlanner(self._seen(), self.settings.policy.shared_contacts)
         with self.store.transaction() as tx:
-            event = tx.event(event_id, lock=True)
+            event = tx.events.get(event_id, lock=True)
             if event is None or event.state is not EventState.RECEIVED:
                 return
             source, now = self.sources.get(event.source), self.clock()
             if source is None and now - event.received_at < NEW_MAPPING_PATIENCE:
                 # The web process may know a mapping that this worker has yet to load.
-                tx.map_later(event_id, now + dt.timedelta(seconds=MISSING_JOB_SECONDS))
+                later = now + dt.timedelta(seconds=MISSING_JOB_SECONDS)
+                tx.jobs.enqueue(Task.MAP_EVENT, event_id, later)
                 return
             mapped = source.map(delivery_of(event), now=now) if source else _no_mapping(event)
             intake.apply(tx, event, mapped, source.hash if source else None, now)
@@ -93,7 +94,7 @@ class Pipeline:
     def retry_later(self, task: Task, row_id: int) -> None:
         """PostgreSQL was away in the middle of a step: the row is looked at again soon."""
         with self.store.transaction() as tx:
-            tx.put_task(task, row_id, self.clock() + dt.timedelta(seconds=LATER_SECONDS))
+            tx.jobs.enqueue(task, row_id, self.clock() + dt.timedelta(seconds=LATER_SECONDS))
 
     def mark_failed(self, task: Task, row_id: int) -> None:
         """A step failed again and again for a reason nobody foresaw: the row waits for a person.
@@ -105,7 +106,7 @@ class Pipeline:
         with self.store.transaction() as tx:
             if task is Task.MAP_EVENT:
                 why = Reason(field="event", reason="the adapter failed on it; see the log")
-                tx.settle_event(
+                tx.events.settle(
                     row_id,
                     EventState.HELD,
                     why="internal_error",
@@ -114,9 +115,9 @@ class Pipeline:
                     now=now,
                 )
             elif task in (Task.FOLLOW_UP, Task.LOOK_FOR):
-                booking = tx.booking(row_id, lock=True)
+                booking = tx.bookings.get(row_id, lock=True)
                 if booking is not None and booking.due_at is not None:
-                    tx.reschedule(booking, later)
+                    tx.bookings.reschedule(booking, later)
 
     def recover(self) -> None:
         """Finds what a dead process left: unfinished POSTs become unknown, lost tasks come back.
@@ -125,9 +126,11 @@ class Pipeline:
         """
         now = self.clock()
         with self.store.transaction() as tx:
-            for attempt in tx.expired_attempts(now):
+            for attempt in tx.attempts.expired(now):
                 transitions.record_lost_attempt(tx, attempt, now)
-            woken = tx.requeue_missing_jobs(now - dt.timedelta(seconds=MISSING_JOB_SECONDS))
+            woken = tx.send_queue.requeue_missing_jobs(
+                now - dt.timedelta(seconds=MISSING_JOB_SECONDS)
+            )
         if woken:
             log.warning("missing_jobs_requeued", extra={"count": woken})
         self.sender.expire_late()
@@ -135,7 +138,7 @@ class Pipeline:
         self.erasure.forget_old()
         # Last, and by itself: nothing that is to be rescued waits for a figure.
         with self.store.transaction() as tx:
-            Stats(tx.connection).count_hours(now - COUNTED_AFTER)
+            tx.stats.count_hours(now - COUNTED_AFTER)
 
     def _seen(self) -> Fingerprints:
         # Its key is read before any transaction that needs it, which else would want another one.

@@ -13,7 +13,7 @@ from adapter.models import Attempt, Booking, BookingState, Clock, Kind
 from adapter.propexo.client import Propexo
 from adapter.propexo.responses import JobReport, WriteStatus
 from adapter.settings import Settings
-from adapter.store import Database, RateLimiter, Transaction
+from adapter.store import Database, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Follower:
             return
         report = self._report(booking)
         with self.store.transaction() as tx:
-            current = tx.booking(booking_id, lock=True)
+            current = tx.bookings.get(booking_id, lock=True)
             if current is None or current.state is not BookingState.SUBMITTED:
                 return
             longest = dt.timedelta(seconds=self.settings.job_deadline_seconds)
@@ -61,7 +61,7 @@ class Follower:
 
     def _patience(self, tx: Transaction, booking: Booking, longest: dt.timedelta) -> dt.timedelta:
         """How long the booking's job is waited for; what waits for it may have less time."""
-        waiting = tx.live_bookings_of(booking.person_keys, [BookingState.PENDING])
+        waiting = tx.bookings.of_people(booking.person_keys, [BookingState.PENDING])
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
         times = [other.starts_at - notice for other in waiting if other.starts_at is not None]
         return backoff.patience(
@@ -73,7 +73,7 @@ class Follower:
         report = JobReport(status=WriteStatus(status), errors=errors)
         deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
         with self.store.transaction() as tx:
-            booking = tx.booking_of_job(job_id)
+            booking = tx.bookings.of_job(job_id)
             if booking is not None and booking.state is BookingState.SUBMITTED:
                 transitions.record_job_status(tx, booking, report, self.clock(), deadline)
 
@@ -83,7 +83,7 @@ class Follower:
         if booking is None or not self._reserve_read(booking):
             return
         with self.store.transaction() as tx:
-            attempt = tx.attempts_of(booking_id)[-1]
+            attempt = tx.attempts.of_booking(booking_id)[-1]
         try:
             found: ReconcileMatch | UpstreamError | None = self._search(booking, attempt)
         except UpstreamError as exc:
@@ -91,7 +91,7 @@ class Follower:
             found = exc
         until = attempt.started_at + dt.timedelta(hours=self.settings.sync_lag_hours)
         with self.store.transaction() as tx:
-            current = tx.booking(booking_id, lock=True)
+            current = tx.bookings.get(booking_id, lock=True)
             if current is None or current.state is not BookingState.UNKNOWN:
                 return
             if isinstance(found, UpstreamError):
@@ -113,7 +113,7 @@ class Follower:
             log_query = reconcile.write_log_query(attempt, self.clock())
             log_records = self.propexo.records(reconcile.WRITE_LOG, log_query)
             with self.store.transaction() as tx:
-                known = tx.known_jobs(reconcile.jobs_of(log_records))
+                known = tx.bookings.known_jobs(reconcile.jobs_of(log_records))
             job_id = reconcile.job_in(log_records, attempt, known)
             if job_id is not None:
                 return ReconcileMatch(job_id=job_id)
@@ -130,14 +130,14 @@ class Follower:
         """One page of a list, with a place in the rate of its own. Raises UpstreamError."""
         with self.store.transaction() as tx:
             limit = self.settings.rate_per_minute
-            if RateLimiter(tx.connection).try_read(self.clock(), limit) is not None:
+            if tx.rate_limit.try_read(self.clock(), limit) is not None:
                 raise NotSent("the rate leaves no place for it")
         return self.propexo.records(path, query)
 
     def _load_if_due(self, booking_id: int, state: BookingState) -> Booking | None:
         """The booking, where it is in ``state`` and due to be looked at."""
         with self.store.transaction() as tx:
-            booking = tx.booking(booking_id)
+            booking = tx.bookings.get(booking_id)
         if booking is None or booking.state is not state or booking.due_at is None:
             return None
         return booking if booking.due_at <= self.clock() + CLOCK_SLACK else None
@@ -146,11 +146,11 @@ class Follower:
         """Takes a place in the rate for a read; where there is none, the look is put off."""
         with self.store.transaction() as tx:
             now = self.clock()
-            at = RateLimiter(tx.connection).try_read(now, self.settings.rate_per_minute)
+            at = tx.rate_limit.try_read(now, self.settings.rate_per_minute)
         if at is None:
             return True
         # Those that are put off come back one after the other.
         spread = dt.timedelta(seconds=SPREAD_SECONDS * random.random())  # noqa: S311
         with self.store.transaction() as tx:
-            tx.reschedule(booking, at + spread)
+            tx.bookings.reschedule(booking, at + spread)
         return False

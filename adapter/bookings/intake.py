@@ -68,7 +68,7 @@ class BookingPlanner:
         neither an earlier item nor an earlier tour of the same person makes them duplicates.
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
-        first = len(tx.bookings_of(event.id))  # those of an earlier look, when it is replayed
+        first = len(tx.bookings.of_event(event.id))  # those of an earlier look, when it is replayed
         drafts = [self._draft(number, item, event) for number, item in enumerate(items, first)]
         tx.lock_keys(self._keys_of(event, items, drafts))
         woken, seen_here = set[int](), set[str | None]()
@@ -77,15 +77,15 @@ class BookingPlanner:
                 self._cancel(tx, event, item, draft, now)
             elif item.dedupe_key is not None and item.dedupe_key in seen_here:
                 twice = draft.with_state(BookingState.DUPLICATE, "item_seen_before")
-                tx.insert_booking(event, twice, tx.next_id(), now=now)
+                tx.bookings.insert(event, twice, tx.bookings.next_id(), now=now)
             elif is_forced:
                 woken.add(self._force(tx, event, item, draft, now))
             else:
                 woken.add(self._plan(tx, event, item, draft, now))
             seen_here.add(item.dedupe_key)
-        tx.schedule_senders(woken - {0})
+        tx.send_queue.schedule_senders(woken - {0})
         state = event_state(mapped)
-        tx.settle_event(
+        tx.events.settle(
             event.id,
             state,
             why=str(mapped.outcome),
@@ -131,7 +131,7 @@ class BookingPlanner:
 
         Returns its id where it may go out, else 0.
         """
-        booking_id = tx.next_id()
+        booking_id = tx.bookings.next_id()
         draft = self._compare_with_same_key(tx, event, item, draft, booking_id, now)
         replaces: tuple[int, ...] = ()
         if draft.state is BookingState.PENDING:
@@ -139,7 +139,7 @@ class BookingPlanner:
                 event_id=event.id,
                 starts_at=draft.starts_at,
                 asked_at=draft.asked_at,
-                others=tx.live_bookings_of(draft.person_keys, precedence.LIVE),
+                others=tx.bookings.of_people(draft.person_keys, precedence.LIVE),
                 now=now,
             )
             replaces = verdict.replaces
@@ -155,10 +155,10 @@ class BookingPlanner:
 
         Two tours of one person here in one webhook still wait: Knock would keep the last only.
         """
-        booking_id, draft = tx.next_id(), dataclasses.replace(draft, asked_at=now)
+        booking_id, draft = tx.bookings.next_id(), dataclasses.replace(draft, asked_at=now)
         waiting = [
             other
-            for other in tx.live_bookings_of(draft.person_keys, (BookingState.PENDING,))
+            for other in tx.bookings.of_people(draft.person_keys, (BookingState.PENDING,))
             if precedence.may_replace(draft.kind, other.kind)
         ]
         twin = next((one for one in waiting if _are_twins(one, draft, event)), None)
@@ -169,7 +169,7 @@ class BookingPlanner:
                 draft = draft.with_state(BookingState.HELD, "two_tours_at_once", why)
         if item.dedupe_key is not None:
             key = self._seen.item(event.source, item.dedupe_key)
-            tx.claim(event.source, key, booking_id, now=now)
+            tx.claims.insert(event.source, key, booking_id, now=now)
         replaces = [other.id for other in waiting] if draft.state is BookingState.PENDING else []
         return self._insert(tx, event, item, draft, booking_id, replaces, now)
 
@@ -184,14 +184,14 @@ class BookingPlanner:
         now: dt.datetime,
     ) -> int:
         """Writes a booking in its place; its id where it may go out, else 0."""
-        tx.insert_booking(event, draft, booking_id, now=now)
+        tx.bookings.insert(event, draft, booking_id, now=now)
         for other in replaces:
             _replace(tx, other, booking_id, now)
         if draft.state is not BookingState.PENDING:
             return 0
         if item.dedupe_key is not None:
             key = self._seen.item(event.source, item.dedupe_key)
-            tx.reassign_claim(event.source, key, booking_id)
+            tx.claims.reassign(event.source, key, booking_id)
         return booking_id
 
     def _compare_with_same_key(
@@ -212,13 +212,13 @@ class BookingPlanner:
             return draft
         key = self._seen.item(event.source, item.dedupe_key)
         off = self._seen.cancellation(event.source, item.dedupe_key)
-        called_off = tx.event_of_claim(event.source, off)
-        if called_off is not None and tx.event_of_claim(event.source, key) is None:
+        called_off = tx.claims.owner(event.source, off)
+        if called_off is not None and tx.claims.owner(event.source, key) is None:
             why = _sentence("called_off_before", called_off)
             draft = draft.with_state(BookingState.HELD, "called_off_before", why)
         content = self._seen.item_content(event.source, item.dedupe_key, item.appointment)
-        is_new_content = tx.claim(event.source, content, booking_id, now=now)
-        if tx.claim(event.source, key, booking_id, now=now):
+        is_new_content = tx.claims.insert(event.source, content, booking_id, now=now)
+        if tx.claims.insert(event.source, key, booking_id, now=now):
             return draft
         earlier = self._earlier(tx, event, item)
         if earlier is not None and earlier.event_id == event.id:
@@ -234,13 +234,13 @@ class BookingPlanner:
 
         Propexo has no call that cancels a tour in Knock.
         """
-        booking_id = tx.next_id()
+        booking_id = tx.bookings.next_id()
         if item.dedupe_key is not None:
             off = self._seen.cancellation(event.source, item.dedupe_key)
-            tx.claim(event.source, off, booking_id, now=now)
+            tx.claims.insert(event.source, off, booking_id, now=now)
         earlier = self._earlier(tx, event, item)
         if earlier is not None and earlier.state in STILL_OURS:
-            tx.move(
+            tx.bookings.move(
                 earlier.id,
                 BookingState.DISCARDED,
                 why="cancelled_by_sender",
@@ -255,21 +255,21 @@ class BookingPlanner:
                 todo = _reason(done + SUPERSEDED_REASON.format(card.id))
                 draft = draft.with_state(BookingState.HELD, "cancellation", todo)
         elif earlier is not None:
-            tx.note_cancellation(earlier.id, now=now)
+            tx.bookings.mark_canceled(earlier.id, now=now)
             what = "the tour" if earlier.kind is Kind.APPOINTMENT else "what came of the lead"
             todo = _reason(f"booking {earlier.id} is {earlier.state}: cancel {what} in Knock")
             draft = draft.with_state(BookingState.HELD, "cancellation", todo)
         else:
             todo = _reason("the booking that it calls off is not known here: look in Knock")
             draft = draft.with_state(BookingState.HELD, "cancellation", todo)
-        tx.insert_booking(event, draft, booking_id, now=now)
+        tx.bookings.insert(event, draft, booking_id, now=now)
 
     def _earlier(self, tx: Transaction, event: Event, item: Item) -> Booking | None:
         if item.dedupe_key is None:
             return None
         digest = self._seen.item(event.source, item.dedupe_key)
-        booking_id = tx.event_of_claim(event.source, digest)
-        return tx.booking(booking_id, lock=True) if booking_id is not None else None
+        booking_id = tx.claims.owner(event.source, digest)
+        return tx.bookings.get(booking_id, lock=True) if booking_id is not None else None
 
 
 def event_state(mapped: Mapped) -> EventState:
@@ -300,13 +300,13 @@ def _beside_earlier(
 
 def _find_superseded_prospect(tx: Transaction, tour: Booking, now: dt.datetime) -> Booking | None:
     """The newest guest card that was not made because of a tour, where that person has nothing."""
-    standing = tx.live_bookings_of(tour.person_keys, precedence.LIVE)
+    standing = tx.bookings.of_people(tour.person_keys, precedence.LIVE)
     if precedence.decide(event_id=0, starts_at=None, asked_at=now, others=standing, now=now).reason:
         return None
     states = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
     cards = [
         other
-        for other in tx.live_bookings_of(tour.person_keys, states)
+        for other in tx.bookings.of_people(tour.person_keys, states)
         if other.kind is Kind.PROSPECT and precedence.stands(other, now)
     ]
     return cards[-1] if cards else None
@@ -320,7 +320,7 @@ def _are_twins(other: Booking, draft: NewBooking, event: Event) -> bool:
 
 def _replace(tx: Transaction, other: int, by: int, now: dt.datetime) -> None:
     reasons = [_sentence("replaced", by)]
-    tx.move(other, BookingState.SUPERSEDED, why="newer_request", now=now, reasons=reasons)
+    tx.bookings.move(other, BookingState.SUPERSEDED, why="newer_request", now=now, reasons=reasons)
 
 
 def _sentence(word: str, other: int | None) -> Reason:

@@ -15,7 +15,7 @@ from adapter.exceptions import ConfigurationError
 from adapter.models import BookingState, EventState, utc_now
 from adapter.operations import serializers
 from adapter.settings import Settings, settings_from
-from adapter.store import Database, Filter, Users, check_reachable
+from adapter.store import Database, Filter, check_reachable
 from adapter.store.embedded import EmbeddedServer
 
 
@@ -100,7 +100,7 @@ def bookings(limit: int, as_json: bool, **chosen: Any) -> None:
     adapter bookings --state held --community maple-court
     """  # noqa: D301 - click wants the character itself
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        found = tx.bookings(filter_from(**chosen), limit=limit)
+        found = tx.search.bookings(filter_from(**chosen), limit=limit)
     if as_json:
         print_json({"bookings": [serializers.booking_as_dict(booking) for booking in found]})
     else:
@@ -115,7 +115,7 @@ def bookings(limit: int, as_json: bool, **chosen: Any) -> None:
 def events(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
     """List events (webhooks that were stored), newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        found = tx.events(Filter(states=states, source=source), limit=limit)
+        found = tx.search.events(Filter(states=states, source=source), limit=limit)
     if as_json:
         print_json({"events": [serializers.event_as_dict(event) for event in found]})
     else:
@@ -128,10 +128,9 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
 def show(id: str, as_json: bool) -> None:
     """Tell one lead's whole story. ID: of an event or a booking, or Propexo's job id."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        story = tx.story(id)
+        story = tx.events.history(id)
         if story is not None:
-            people = Users(tx.connection)
-            people.record("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
+            tx.audit.record("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
     if story is None:
         click.echo(f"adapter: nothing is known by {id!r}", err=True)
         sys.exit(1)

@@ -13,7 +13,6 @@ from adapter.mapping.registry import load_one
 from adapter.operations import readmit, report_serializers
 from adapter.services import pipeline_from
 from adapter.settings import settings_from
-from adapter.store import Rejections
 from adapter.webhooks.endpoints import build_endpoint
 
 
@@ -27,7 +26,7 @@ def listing(context: click.Context, source: str | None, limit: int, as_json: boo
     if context.invoked_subcommand is not None:
         return
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        found = Rejections(tx.connection).newest(source=source, limit=limit)
+        found = tx.rejections.newest(source=source, limit=limit)
     if as_json:
         shown = [report_serializers.rejection_as_dict(rejection) for rejection in found]
         click.echo(json.dumps({"rejections": shown}, indent=2, ensure_ascii=False))
@@ -40,7 +39,7 @@ def listing(context: click.Context, source: str | None, limit: int, as_json: boo
 def show(id: int) -> None:
     """Print one refused request as JSON, with its body. It holds personal data."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        found = Rejections(tx.connection).one(id)
+        found = tx.rejections.get(id)
     if found is None:
         click.echo(f"adapter: there is no rejection {id}", err=True)
         sys.exit(1)

@@ -26,7 +26,7 @@ from adapter.operations.backtest import MOST_EVENTS, Compared, backtest, recent
 from adapter.operations.report_serializers import group_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import settings_from
-from adapter.store import Group, ReviewQueue, Users
+from adapter.store import Group, ReviewQueue
 
 
 @click.command()
@@ -40,7 +40,7 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
     `adapter replay`, a lead goes on by `release`, `confirm` or `discard`.
     """
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        waiting = ReviewQueue(tx.connection)
+        waiting = tx.review_queue
         groups = waiting.groups(utc_now())
         if group is not None:
             _print_group(_group_named(group, groups), waiting, limit, as_json=as_json)
@@ -110,9 +110,8 @@ def export(sums: bool, as_json: bool, **chosen: Any) -> None:
     which = filter_from(**chosen)
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
-            people = Users(tx.connection)
             detail = csv_export.filter_text(which)
-            people.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
+            tx.audit.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
         if sums:
             lines = csv_export.sums(store, which)
             click.echo(_sums_text(lines, as_json=as_json), nl=False)
@@ -145,8 +144,7 @@ def backtest_(name: str, file: Path, last: int, as_json: bool) -> None:
     present = registry.load(settings.mappings_dir, settings.policy).get(name)
     with opened_store(settings) as store:
         with store.transaction() as tx:
-            people = Users(tx.connection)
-            people.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
+            tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
         found = list(backtest(present, edited, recent(store, name, last)))
     if as_json:
         print_json({"events": [_compared_as_dict(one) for one in found]})
@@ -183,7 +181,7 @@ def _print_compared(found: list[Compared]) -> None:
 def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
     """List who looked at, released, edited, discarded, confirmed, replayed and exported what."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        found = Users(tx.connection).audit_log(by=by, lead_id=lead, limit=limit)
+        found = tx.audit.entries(by=by, lead_id=lead, limit=limit)
     if as_json:
         shown = [dataclasses.asdict(act) | {"at": serializers.utc(act.at)} for act in found]
         print_json({"acts": shown})

@@ -145,7 +145,7 @@ def replay(
         raise click.UsageError("--force needs --reason: it stays in the history")
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
-            chosen = tx.events_to_replay(
+            chosen = tx.events.ids_to_replay(
                 ids=ids,
                 source=source,
                 states=states,

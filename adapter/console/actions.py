@@ -15,7 +15,7 @@ from adapter.operations import readmit
 from adapter.operations.release import may_release_together
 from adapter.operations.replay import Difference
 from adapter.propexo.appointment import value_from_text
-from adapter.store import Group, ReviewQueue
+from adapter.store import Group
 
 #: So many leads of a group one click does, and so many it looks at to find them.
 AT_ONCE: Final = 200
@@ -189,7 +189,7 @@ def _changes(booking: Booking, services: ConsoleServices) -> dict[str, Any]:
 
 def _booking(services: ConsoleServices, number: int) -> Booking:
     with services.pipeline.store.transaction() as tx:
-        booking = tx.booking(number)
+        booking = tx.bookings.get(number)
     if booking is None:
         raise NotFound(f"There is no booking {number}.")
     return booking
@@ -226,7 +226,7 @@ def _leads(services: ConsoleServices, group: Group) -> Sequence[Booking | Event]
     seen = flask.request.form.get("seen", "")
     last_id = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 18 else 0
     with services.pipeline.store.transaction() as tx:
-        waiting = ReviewQueue(tx.connection)
+        waiting = tx.review_queue
         if group.issue.kind == "event":
             return waiting.events_of(group.issue, last_id=last_id, limit=MOST_LOOKED_AT)
         return waiting.bookings_of(group.issue, last_id=last_id, limit=MOST_LOOKED_AT)

@@ -22,7 +22,7 @@ from adapter.operations.advice import Advice, advice_for, label_of
 from adapter.operations.release import RELEASABLE, may_confirm, may_discard, why_not_release
 from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
-from adapter.store import AuditEntry, Issue, Users
+from adapter.store import AuditEntry, AuditLog, Issue
 
 #: What a person may set of an appointment, in the order of the form.
 FORM: Final = (
@@ -109,12 +109,12 @@ def lead_page(
 ) -> Any:
     """One lead's story. After a refused form: what was ``typed`` for ``edited``, and the error."""
     with services.pipeline.store.transaction() as tx:
-        story = tx.story(key)
+        story = tx.events.history(key)
         if story is None:
             raise NotFound("Nothing is known by that number.")
-        people, number = Users(tx.connection), story.event.id
-        people.record("looked", by=flask.g.user.name, at=services.pipeline.clock(), lead_id=number)
-        acts = _acts(people, story)
+        by, at = flask.g.user.name, services.pipeline.clock()
+        tx.audit.record("looked", by=by, at=at, lead_id=story.event.id)
+        acts = _acts(tx.audit, story)
     source = services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
     views = [_view(services, source, story, one, typed, error, edited) for one in story.bookings]
@@ -136,13 +136,13 @@ def lead_page(
     return (page, 409) if error is not None else page
 
 
-def _acts(people: Users, story: LeadHistory) -> list[AuditEntry]:
+def _acts(audit: AuditLog, story: LeadHistory) -> list[AuditEntry]:
     """The newest of what people did with it, without the looks."""
     numbers = (story.event.id, *(booking.id for booking in story.bookings))
     found = [
         act
         for number in numbers
-        for act in people.audit_log(lead_id=number, limit=20, except_action="looked")
+        for act in audit.entries(lead_id=number, limit=20, except_action="looked")
     ]
     return sorted(found, key=lambda act: act.id, reverse=True)[:20]
 

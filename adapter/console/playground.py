@@ -127,7 +127,7 @@ def _note_look(services: ConsoleServices, asked: PlaygroundInput, tried: Playgro
 
 def _page(services: ConsoleServices, asked: PlaygroundInput, **more: Any) -> str:
     with services.pipeline.store.transaction() as tx:
-        recent = tx.recent_events(asked.name, limit=RECENT)
+        recent = tx.search.recent_events(asked.name, limit=RECENT)
     return flask.render_template(
         "console/playground.html",
         asked=asked,
@@ -168,7 +168,7 @@ def _delivery(services: ConsoleServices, asked: PlaygroundInput) -> tuple[Delive
         body = asked.body.encode("utf-8", "replace")
         return Delivery(body=body, content_type=asked.content_type), services.pipeline.clock()
     with services.pipeline.store.transaction() as tx:
-        event = tx.event(asked.event_id)
+        event = tx.events.get(asked.event_id)
     if event is None or event.kept != "all":
         raise NotFound(f"There is no stored webhook {asked.event_id}, or what was sent is erased.")
     return delivery_of(event), event.received_at
@@ -176,7 +176,7 @@ def _delivery(services: ConsoleServices, asked: PlaygroundInput) -> tuple[Delive
 
 def _newest(services: ConsoleServices, name: str) -> int | None:
     with services.pipeline.store.transaction() as tx:
-        found = tx.recent_events(name, limit=1)
+        found = tx.search.recent_events(name, limit=1)
     return found[0].id if found else None
 
 

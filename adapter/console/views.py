@@ -18,7 +18,7 @@ from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, label_of
 from adapter.operations.release import may_release_together
 from adapter.operations.status import OUTCOMES, overview_of
-from adapter.store import MOST_COUNTED, Filter, Group, Rejections, ReviewQueue, SourceStats, Users
+from adapter.store import MOST_COUNTED, Filter, Group
 
 #: Groups on the page of the queue, and bookings in one export.
 MOST_GROUPS: Final = 100
@@ -55,7 +55,7 @@ def add_to(routes: flask.Blueprint, services: ConsoleServices) -> None:
         settings = services.pipeline.settings
         found = overview_of(store, services.sources, settings, clock())
         with store.transaction() as rows:
-            unknown = SourceStats(rows.connection).unknown_communities()
+            unknown = rows.stats.unknown_communities()
         return flask.render_template(
             "console/overview.html",
             overview=found,
@@ -70,8 +70,8 @@ def add_to(routes: flask.Blueprint, services: ConsoleServices) -> None:
     def queue() -> str:
         """What waits, in groups of what is wrong."""
         with store.transaction() as tx:
-            groups = ReviewQueue(tx.connection).groups(clock())
-            refused = Rejections(tx.connection).counts()
+            groups = tx.review_queue.groups(clock())
+            refused = tx.rejections.counts()
         shown = [(group, advice_for(group.issue)) for group in groups[:MOST_GROUPS]]
         return flask.render_template(
             "console/queue.html", groups=shown, more=len(groups) - len(shown), refused=refused
@@ -89,9 +89,9 @@ def add_to(routes: flask.Blueprint, services: ConsoleServices) -> None:
         before = number_of(flask.request.args.get("before"))
         with store.transaction() as rows:
             found: Sequence[Any] = (
-                rows.events(which, before=before, limit=PAGE)
+                rows.search.events(which, before=before, limit=PAGE)
                 if kind == "webhooks"
-                else rows.bookings(which, before=before, limit=PAGE)
+                else rows.search.bookings(which, before=before, limit=PAGE)
             )
         return flask.render_template(
             "console/leads.html",
@@ -121,7 +121,7 @@ def _add_reports(routes: flask.Blueprint, services: ConsoleServices) -> None:
         """Requests that did not prove who sent them."""
         source = flask.request.args.get("source") or None
         with store.transaction() as rows:
-            kept = Rejections(rows.connection)
+            kept = rows.rejections
             counts, found = kept.counts(), kept.newest(source=source, limit=200)
         return flask.render_template(
             "console/rejections.html", counts=counts, found=found, source=source
@@ -132,7 +132,7 @@ def _add_reports(routes: flask.Blueprint, services: ConsoleServices) -> None:
         """Who did what."""
         args = flask.request.args
         with store.transaction() as rows:
-            found = Users(rows.connection).audit_log(
+            found = rows.audit.entries(
                 by=args.get("by") or None, before=number_of(args.get("before")), limit=PAGE
             )
         more = found[-1].id if len(found) == PAGE else None
@@ -166,7 +166,7 @@ def note(
 ) -> None:
     """Writes down what the reader does. ``detail`` holds nothing of a payload."""
     with services.pipeline.store.transaction() as tx:
-        Users(tx.connection).record(
+        tx.audit.record(
             act, by=flask.g.user.name, at=services.pipeline.clock(), lead_id=lead_id, detail=detail
         )
 
@@ -219,7 +219,7 @@ def ago(at: dt.datetime | None, now: dt.datetime) -> str:
 def group_named(services: ConsoleServices, key: str) -> Group | None:
     """The group that still waits under this name."""
     with services.pipeline.store.transaction() as tx:
-        groups = ReviewQueue(tx.connection).groups(services.pipeline.clock())
+        groups = tx.review_queue.groups(services.pipeline.clock())
     return next((one for one in groups if one.issue.key == key), None)
 
 
@@ -230,11 +230,11 @@ def group_page(services: ConsoleServices, key: str, **more: Any) -> Any:
         return flask.render_template("console/group_empty.html", **more)
     trouble, after = group.issue, number_of(flask.request.args.get("after")) or 0
     with services.pipeline.store.transaction() as tx:
-        waiting, found = ReviewQueue(tx.connection), list[Any]()
+        waiting, found = tx.review_queue, list[Any]()
         if trouble.kind == "event":
             found += waiting.events_of(trouble, after=after, limit=PAGE)
         else:
-            last = tx.booking(after) if after else None
+            last = tx.bookings.get(after) if after else None
             found += waiting.bookings_of(trouble, after=last, limit=PAGE)
     return flask.render_template(
         "console/group.html",

@@ -37,7 +37,7 @@ def recent(store: Database, source: str, last: int) -> Iterator[Event]:
     before = LARGEST_NUMBER
     while last > 0:
         with store.transaction() as tx:
-            found = tx.recent_events(source, limit=min(PAGE, last), before=before)
+            found = tx.search.recent_events(source, limit=min(PAGE, last), before=before)
         yield from found
         if len(found) < PAGE:
             return

@@ -8,7 +8,7 @@ from adapter import signatures
 from adapter.exceptions import VerificationError
 from adapter.mapping.source import Source
 from adapter.settings import Settings
-from adapter.store import Rejection, Rejections, Users
+from adapter.store import Rejection
 from adapter.webhooks.receive import Receiver, Verified, verified_from
 
 
@@ -37,9 +37,9 @@ def retry(
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
     with receiver.store.transaction() as tx:
-        kept = Rejections(tx.connection).of_source(source.name)
+        kept = tx.rejections.of_source(source.name)
         if not dry_run:
-            Users(tx.connection).record("let_in", by=by, at=receiver.clock(), detail=source.name)
+            tx.audit.record("let_in", by=by, at=receiver.clock(), detail=source.name)
     for rejection in kept:
         if not rejection.can_retry:
             counts["not_verifiable"] += 1
@@ -74,7 +74,7 @@ def _verified(rejection: Rejection, verifier: signatures.Verifier, settings: Set
 def _let_in(receiver: Receiver, source: Source, rejection: Rejection, verified: Verified) -> bool:
     receipt = receiver.receive(source, verified)
     with receiver.store.transaction() as tx:
-        Rejections(tx.connection).remove(rejection.id)
+        tx.rejections.remove(rejection.id)
     return receipt.is_repeat
 
 

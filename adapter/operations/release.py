@@ -23,7 +23,7 @@ from adapter.models import MOVES, AttemptOutcome, Booking, BookingState, Clock, 
 from adapter.parsing.datetimes import utc_from_local
 from adapter.propexo import appointment as fields
 from adapter.settings import Settings
-from adapter.store import Database, NewBooking, Transaction, Users
+from adapter.store import Database, NewBooking, Transaction
 
 #: States from which a person may send a booking on its way again.
 RELEASABLE = (
@@ -78,7 +78,7 @@ class Repairs:
         """
         seen, now = Fingerprints(self._store.hash_key()), self._clock()
         with self._store.transaction() as tx:
-            booking = tx.booking(booking_id)
+            booking = tx.bookings.get(booking_id)
             if booking is None:
                 raise NotPossible(f"there is no booking {booking_id}")
             is_beside = _is_beside(booking, changes)
@@ -95,32 +95,34 @@ class Repairs:
             self._check(edited, now, is_any_hour=is_any_hour)
             # Keys before rows, as everywhere: two that need both cannot wait for each other.
             tx.lock_keys({*keys, *booking.person_keys})
-            if tx.booking(booking_id, lock=True) != booking:
+            if tx.bookings.get(booking_id, lock=True) != booking:
                 raise NotPossible(f"booking {booking_id} has changed just now: look at it again")
             note = functools.partial(
-                Users(tx.connection).record, by=by, at=now, detail=", ".join(sorted(changes))
+                tx.audit.record, by=by, at=now, detail=", ".join(sorted(changes))
             )
             if is_beside:
                 tour = self._book_beside(tx, edited, by, now)
                 note("time_given", lead_id=tour.id)
                 return tour
             self._check_order(tx, edited, now)
-            tx.edit_booking(edited)
+            tx.bookings.update(edited)
             if booking.state is BookingState.UNKNOWN:
-                tx.deny_attempts(booking_id, now=now)
-            tx.move(booking_id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
-            tx.schedule_sender(booking_id)
+                tx.attempts.deny(booking_id, now=now)
+            tx.bookings.move(
+                booking_id, BookingState.PENDING, why="released", now=now, by=by, due_at=now
+            )
+            tx.send_queue.schedule_sender(booking_id)
             note("edited_and_released" if changes else "released", lead_id=booking_id)
         return edited
 
     def _book_beside(self, tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
         """A tour for a lead whose guest card stays what it is: one that waits gives way to it."""
-        event = tx.event(edited.event_id)
+        event = tx.events.get(edited.event_id)
         assert event is not None  # noqa: S101 - a booking has its event
-        booking_id = tx.next_id()
+        booking_id = tx.bookings.next_id()
         self._check_order(tx, dataclasses.replace(edited, id=booking_id), now)
         tour = NewBooking(
-            item=len(tx.bookings_of(event.id)),
+            item=len(tx.bookings.of_event(event.id)),
             kind=edited.kind,
             state=BookingState.PENDING,
             reason="time_given",
@@ -132,11 +134,11 @@ class Repairs:
             asked_at=edited.asked_at,
             person_keys=edited.person_keys,
         )
-        tx.insert_booking(event, tour, booking_id, now=now, by=by)
+        tx.bookings.insert(event, tour, booking_id, now=now, by=by)
         # What is called off from now on is the tour.
-        tx.reassign_claims(edited.id, booking_id)
-        tx.schedule_sender(booking_id)
-        made = tx.booking(booking_id)
+        tx.claims.reassign_all(edited.id, booking_id)
+        tx.send_queue.schedule_sender(booking_id)
+        made = tx.bookings.get(booking_id)
         assert made is not None  # noqa: S101 - it was stored just now
         return made
 
@@ -224,7 +226,7 @@ class Repairs:
         return "; ".join(implausible(at, zone, self._settings.policy, now))
 
     def _check_order(self, tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-        others = tx.live_bookings_of(booking.person_keys, precedence.LIVE, except_id=booking.id)
+        others = tx.bookings.of_people(booking.person_keys, precedence.LIVE, except_id=booking.id)
         verdict = precedence.decide(
             event_id=0,
             starts_at=booking.starts_at,
@@ -240,7 +242,7 @@ class Repairs:
         if verdict.reason is not None:
             raise NotPossible(SENTENCES[verdict.reason].format(verdict.because_of))
         for other in verdict.replaces:
-            tx.move(other, BookingState.SUPERSEDED, why="newer_request", now=now)
+            tx.bookings.move(other, BookingState.SUPERSEDED, why="newer_request", now=now)
 
     # --- confirm, discard
 
@@ -251,35 +253,35 @@ class Repairs:
         """
         now = self._clock()
         with self._store.transaction() as tx:
-            booking = tx.booking(booking_id)
+            booking = tx.bookings.get(booking_id)
             if booking is None:
                 raise NotPossible(f"there is no booking {booking_id}")
             tx.lock_keys(booking.person_keys)
-            if tx.booking(booking_id, lock=True) != booking:
+            if tx.bookings.get(booking_id, lock=True) != booking:
                 raise NotPossible(f"booking {booking_id} has changed just now: look at it again")
             if booking.state not in RELEASABLE:
                 raise NotPossible(f"booking {booking_id} is {booking.state}: nothing to confirm")
             if not may_confirm(booking):
                 raise NotPossible(f"booking {booking_id} is no tour: discard it when it is done")
             if booking.state is BookingState.UNKNOWN:
-                last = tx.attempts_of(booking_id)[-1]
-                tx.finish_attempt(last.id, AttemptOutcome.ACCEPTED, now=now, status=last.status)
+                last = tx.attempts.of_booking(booking_id)[-1]
+                tx.attempts.finish(last.id, AttemptOutcome.ACCEPTED, now=now, status=last.status)
             _stop_what_waits(tx, booking, now)
-            tx.move(booking_id, BookingState.BOOKED, why="seen_in_knock", now=now, by=by)
-            tx.wake_siblings(booking_id)
-            Users(tx.connection).record("confirmed", by=by, at=now, lead_id=booking_id)
+            tx.bookings.move(booking_id, BookingState.BOOKED, why="seen_in_knock", now=now, by=by)
+            tx.send_queue.wake_siblings(booking_id)
+            tx.audit.record("confirmed", by=by, at=now, lead_id=booking_id)
 
     def discard(self, lead_id: int, reason: str, *, by: str) -> None:
         """Puts a booking or a held event aside. Raises :class:`NotPossible` where it cannot be."""
         now = self._clock()
         with self._store.transaction() as tx:
-            booking = tx.booking(lead_id, lock=True)
+            booking = tx.bookings.get(lead_id, lock=True)
             if booking is None:
-                if not tx.discard_event(lead_id, why=reason, by=by, now=now):
+                if not tx.events.discard(lead_id, why=reason, by=by, now=now):
                     raise NotPossible(f"{lead_id} is no booking, and no event that is held")
-            elif not tx.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
+            elif not tx.bookings.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
                 raise NotPossible(f"booking {lead_id} is {booking.state} and cannot be discarded")
-            Users(tx.connection).record("discarded", by=by, at=now, lead_id=lead_id)
+            tx.audit.record("discarded", by=by, at=now, lead_id=lead_id)
 
 
 def _stop_what_waits(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
@@ -287,7 +289,7 @@ def _stop_what_waits(tx: Transaction, booking: Booking, now: dt.datetime) -> Non
 
     Raises :class:`NotPossible` where a newer request waits: Knock would cancel the confirmed tour.
     """
-    for other in tx.live_bookings_of(booking.person_keys, (BookingState.PENDING,)):
+    for other in tx.bookings.of_people(booking.person_keys, (BookingState.PENDING,)):
         is_tour = other.kind is Kind.APPOINTMENT
         if is_tour and booking.kind is Kind.PROSPECT:
             continue  # a tour beside a guest card is wanted
@@ -298,7 +300,7 @@ def _stop_what_waits(tx: Transaction, booking: Booking, now: dt.datetime) -> Non
             )
         state = BookingState.DUPLICATE if is_same else BookingState.SUPERSEDED
         why = "same_person_and_time" if is_same else "newer_request"
-        tx.move(other.id, state, why=why, now=now)
+        tx.bookings.move(other.id, state, why=why, now=now)
 
 
 def why_not_release(booking: Booking) -> str | None:

@@ -12,7 +12,7 @@ from adapter.bookings.fingerprints import lock_key
 from adapter.exceptions import NotPossible, SignInRefused
 from adapter.models import Clock
 from adapter.settings import ROLES, Settings, is_user_name
-from adapter.store import SIGN_IN_WINDOW, Database, User, Users
+from adapter.store import SIGN_IN_WINDOW, Database, User
 from adapter.webhooks.client_ip import rate_limit_key
 
 #: So many failures lock: of one name from one address, from one address, of one name.
@@ -38,7 +38,7 @@ class SignIn:
     def users(self) -> dict[str, User]:
         """Everybody who may sign in; the environment's word goes before the database's."""
         with self._store.transaction() as tx:
-            found = {user.name: user for user in Users(tx.connection).users()}
+            found = {user.name: user for user in tx.users.all()}
         given = {
             name: User(name=name, role=role, password=password)
             for name, (role, password) in self._settings.users.items()
@@ -61,9 +61,8 @@ class SignIn:
         # Those of the name alone stay: whoever else guesses at it goes on being counted.
         own = [who.hex() for who, most in whos.items() if most == MOST_OF_BOTH]
         with self._store.transaction() as tx:
-            people = Users(tx.connection)
-            people.forget_failures(own, noted)
-            people.record("signed_in", by=user.name, at=now)
+            tx.users.delete_failures(own, noted)
+            tx.audit.record("signed_in", by=user.name, at=now)
         return user
 
     def _note_try(self, whos: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
@@ -73,12 +72,11 @@ class SignIn:
         """
         names = {who.hex(): most for who, most in whos.items()}
         with self._store.transaction() as tx:
-            people = Users(tx.connection)
-            people.lock([lock_key(who) for who in whos])
-            failures = people.failures([*names], now - SIGN_IN_WINDOW)
+            tx.lock_keys([lock_key(who) for who in whos])
+            failures = tx.users.failures([*names], now - SIGN_IN_WINDOW)
             if any(failures.get(who, 0) >= most for who, most in names.items()):
                 raise SignInRefused("Too many tries. Wait a quarter of an hour.")
-            return people.note_failure([*names], now=now)
+            return tx.users.record_failure([*names], now=now)
 
     def mark_of(self, user: User) -> str:
         """What a session keeps of a user: it is another one after the password has changed."""
@@ -93,17 +91,15 @@ class SignIn:
         """Lets somebody sign in. Raises :class:`NotPossible` with the reason."""
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
-            people = Users(tx.connection)
-            people.add_user(user, now=now)
-            people.record("user_added", by=by, at=now, detail=f"{name} {role}")
+            tx.users.add(user, now=now)
+            tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def remove(self, name: str, *, by: str) -> bool:
         """Lets somebody sign in no more; False where nobody of that name was added."""
         with self._store.transaction() as tx:
-            people = Users(tx.connection)
-            role = people.remove_user(name)
+            role = tx.users.remove(name)
             if role is not None:
-                people.record("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
+                tx.audit.record("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
         return role is not None
 
     def _whos(self, name: str, client: str | None) -> Mapping[bytes, int]:

@@ -145,7 +145,7 @@ class Receiver:
             return Receipt(event_id=event_id, is_repeat=False)
         changed = seen.changed_delivery(source.name, key, verified.content)
         with self.store.transaction() as tx:
-            first, is_same = tx.record_duplicate(
+            first, is_same = tx.claims.record_duplicate(
                 source=source.name,
                 digest=event.digest,
                 content=verified.content,
@@ -153,7 +153,7 @@ class Receiver:
             )
             if is_same:
                 return Receipt(event_id=first, is_repeat=True)
-            changed_id = tx.insert_event(dataclasses.replace(event, digest=changed))
+            changed_id = tx.events.insert(dataclasses.replace(event, digest=changed))
             if changed_id is None:
-                changed_id = tx.event_of_claim(source.name, changed)
+                changed_id = tx.claims.owner(source.name, changed)
             return Receipt(event_id=first, is_repeat=True, changed_id=changed_id)

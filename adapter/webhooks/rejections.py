@@ -14,7 +14,7 @@ from collections.abc import Callable
 from adapter import signatures
 from adapter.mapping.source import Source
 from adapter.settings import Settings
-from adapter.store import Database, NewRejection, Rejections, SourceStats
+from adapter.store import Database, NewRejection
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class BackgroundWriter:
         def write() -> None:
             sender = self._sender(client)
             with self._store.transaction() as tx:
-                Rejections(tx.connection).add(
+                tx.rejections.add(
                     dataclasses.replace(rejection, sender=sender),
                     max_rows=self._max_rows,
                     max_bytes=self._max_bytes,
@@ -68,7 +68,7 @@ class BackgroundWriter:
 
         def write() -> None:
             with self._store.transaction() as tx:
-                SourceStats(tx.connection).note_use(source=source.name, name=name, at=now)
+                tx.stats.record_secret_use(source=source.name, name=name, at=now)
 
         self._write_later(write, 0)
 
