@@ -19,8 +19,8 @@ from adapter.webhooks.outcome_waiter import OutcomeWaiter
 
 log = logging.getLogger(__name__)
 
-#: A sender is told 503 when a statement takes longer: most give up after ten seconds.
-PATIENCE_SECONDS = 5.0
+#: A sender gets 503 when a statement takes longer: most time out after ten seconds.
+STATEMENT_SECONDS = 5.0
 
 
 def create_app(
@@ -28,27 +28,25 @@ def create_app(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> flask.Flask:
-    """The WSGI application. Refuses to start (ConfigurationError) on a wrong mapping or secret.
+    """Build the WSGI application. Raise ConfigurationError for an invalid mapping or secret.
 
-    Without ``all_sources`` they are loaded from the mappings folder.
+    Load the sources from the mappings folder unless ``all_sources`` is given.
     """
     if settings is None:
         settings = settings_from()
         logs.configure(settings.log_level)
     app = flask.Flask("adapter", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    # A connection for each thread that answers, one for the journal and one for the herald.
+    # One connection for each request thread, one for background writes, one for the notifier.
     store = Database(
-        database_url(settings), size=settings.web_threads + 2, statement_seconds=PATIENCE_SECONDS
+        database_url(settings), size=settings.web_threads + 2, statement_seconds=STATEMENT_SECONDS
     )
     pipeline = pipeline_from(settings, store, clock, all_sources)
     endpoints = build_endpoints(pipeline.sources, settings)
     pipeline.store.open()
     app.extensions["pipeline"] = pipeline
     error_handlers.register_error_handlers(app)
-    app.register_blueprint(
-        views.blueprint(pipeline.receiver, endpoints, lobby_for(store, settings))
-    )
+    views.init_app(app, pipeline.receiver, endpoints, outcome_waiter(store, settings))
     if settings.propexo_webhook_secret is not None:
         app.register_blueprint(
             propexo_views.blueprint(pipeline.follower, settings.propexo_webhook_secret)
@@ -62,8 +60,8 @@ def create_app(
     return app
 
 
-def lobby_for(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Half of the threads may wait; the others take webhooks in all the same."""
+def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
+    """Build the waiter. Half of the threads may wait; the others go on receiving webhooks."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )

@@ -1,37 +1,37 @@
-"""Everything that can go wrong, as one tree. Each class says what happens next.
+"""Define every exception that the adapter raises on purpose, and its consequence.
 
 AdapterError
-├── ConfigurationError     the deployment or a mapping is wrong: do not start, name what to fix
-├── VerificationError      the request did not prove itself: 401, kept as a rejection
-├── LimitReached           one address or source sends too much: 429, the sender waits
-├── PayloadError           the bytes are not what they claim to be: the event is held for a person
-├── Unreadable             one value cannot be read: noted when optional, held when required
-├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender tries again
-├── NotPossible            a person asked for what this booking's state does not allow: said, exit 1
-├── SignInRefused          a person did not prove who they are: said, and counted
-└── UpstreamError          Propexo did not take the booking
-    ├── NotSent            the request never left: try again later, safe
-    ├── RateLimited        429 or a 503 that says so: try again when told, safe
-    ├── NotAuthorised      401 or 403: try again later, safe; a person must look at the token
-    ├── Refused            400 and other clear answers: failed, a person must look
-    └── OutcomeUnknown     it left, and no clear answer came: never sent again by itself
+├── ConfigurationError     invalid setting or mapping: the process does not start
+├── VerificationError      unverified request: 401, stored as a rejection
+├── LimitReached           rate limit of an address or a source: 429
+├── PayloadError           malformed body: the event is held
+├── Unreadable             unreadable value: noted if optional, held if required
+├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender retries
+├── NotPossible            the booking's state does not allow the action: error message, exit 1
+├── SignInRefused          wrong user name or password: error message, counted
+└── UpstreamError          Propexo did not accept the booking
+    ├── NotSent            the request was never sent: retried, cannot book twice
+    ├── RateLimited        429, or 503 with Retry-After: retried after that time
+    ├── NotAuthorised      401 or 403: retried later; the token needs a fix
+    ├── Refused            400 and other clear rejections: failed, needs review
+    └── OutcomeUnknown     sent without a clear response: never sent again automatically
 """
 
 from collections.abc import Mapping
 
 
 class AdapterError(Exception):
-    """The root of all errors that this program raises on purpose."""
+    """The base class."""
 
 
 class ConfigurationError(AdapterError):
-    """The deployment or a mapping is wrong. The message names the exact thing to fix."""
+    """A setting or a mapping is invalid. The message names what to fix."""
 
 
 class VerificationError(AdapterError):
-    """A request did not prove who sent it."""
+    """A request failed verification."""
 
-    #: A constant word (snake_case), for metrics, logs and the rejection's row.
+    #: A code of :data:`adapter.signatures.REASONS`, for logs and the stored rejection.
     reason: str
 
     def __init__(self, reason: str) -> None:
@@ -40,7 +40,7 @@ class VerificationError(AdapterError):
 
 
 class LimitReached(AdapterError):
-    """One address sends too much that proves nothing, or one source too much at all."""
+    """An address sends too many unverified requests, or a source too many requests."""
 
     retry_after_seconds: float
 
@@ -50,21 +50,21 @@ class LimitReached(AdapterError):
 
 
 class PayloadError(AdapterError):
-    """The bytes are not what their content type claims. The message quotes no content."""
+    """The body does not match its content type. The message quotes no content."""
 
 
 class Unreadable(AdapterError):
-    """One value cannot be read. The message is a reason for a person and never quotes the value."""
+    """A value cannot be read. The message is meant for people and never quotes the value."""
 
 
 class StoreUnavailable(AdapterError):
-    """PostgreSQL cannot be reached, or did not answer in time."""
+    """PostgreSQL cannot be reached, or did not respond in time."""
 
 
 class NotPossible(AdapterError):
-    """What was asked for is not allowed in this state. The message says why and what is."""
+    """The booking's state does not allow an action. The message says why, and what is allowed."""
 
-    #: What is wrong with single fields: field → sentence. Empty where it is the whole.
+    #: Problems of single fields: field → sentence. Empty where no field is to blame.
     faults: Mapping[str, str]
 
     def __init__(self, message: str, faults: Mapping[str, str] | None = None) -> None:
@@ -73,22 +73,22 @@ class NotPossible(AdapterError):
 
 
 class SignInRefused(AdapterError):
-    """Nobody signs in with this name and password, or nobody does for a while."""
+    """The user name or password is wrong, or sign-in is blocked for a while."""
 
 
 class UpstreamError(AdapterError):
-    """Propexo did not take the booking.
+    """Propexo did not accept the booking.
 
-    The message is a constant sentence, safe for logs; what Propexo answered is in ``answer``.
+    The message is a constant sentence, safe for logs; Propexo's response is in ``answer``.
     """
 
-    #: HTTP status, or None where there was no answer.
+    #: HTTP status; None where no response arrived.
     status: int | None
-    #: Seconds that Propexo asked us to wait, or None.
+    #: Seconds from Retry-After, or None.
     retry_after_seconds: float | None
-    #: What Propexo said. May quote personal data: for the record, never for logs.
+    #: Propexo's response. It may quote personal data: stored, never logged.
     answer: str | None
-    #: What its headers said of its rate limit: calls allowed and calls left, or None.
+    #: The rate limit from its headers: calls allowed and calls left, or None.
     rate: tuple[int, int] | None
 
     def __init__(
@@ -108,20 +108,20 @@ class UpstreamError(AdapterError):
 
 
 class NotSent(UpstreamError):
-    """The request never left this machine: trying again cannot book twice."""
+    """The request was never sent: a retry cannot book twice."""
 
 
 class RateLimited(UpstreamError):
-    """Propexo refused before doing anything and said to come back later."""
+    """Propexo rejected the request before processing it, and asked to retry later."""
 
 
 class NotAuthorised(UpstreamError):
-    """Propexo does not accept our token. Nothing was booked."""
+    """Propexo rejected our token. Nothing was booked."""
 
 
 class Refused(UpstreamError):
-    """Propexo gave a clear no. Nothing was booked; trying again would be refused again."""
+    """Propexo rejected the booking. Nothing was booked; a retry would be rejected again."""
 
 
 class OutcomeUnknown(UpstreamError):
-    """The request left and no clear answer came. It may or may not have been booked."""
+    """The request was sent and no clear response arrived. It may have been booked."""

@@ -1,7 +1,7 @@
-"""Logs as JSON lines: a constant event name and ids. Nothing from a payload gets here.
+"""Write logs as JSON lines: a constant event name and ids, and nothing from a payload.
 
-Exceptions are written as their type and the places they passed, never as their text: a driver's
-text may quote the row it failed on. Our own exceptions hold constant sentences and keep theirs.
+Exceptions are logged as type and traceback, without their message: a driver's message may quote
+the row that failed. Our own exceptions have constant messages, which are logged.
 """
 
 import datetime as dt
@@ -14,25 +14,25 @@ from typing import Any
 
 from adapter.exceptions import AdapterError
 
-#: What logging puts on every record; anything else was given as a field.
-_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+#: The attributes of every record; any other one is a field of the event.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-#: And fields of Procrastinate's that say what ours say already, or hold a task's arguments.
-_UNSEEN = _PLAIN | {"job", "jobs", "kwargs", "worker", "result", "exception", "queues"}
+#: Also omitted: Procrastinate's fields, which repeat ours or hold a task's arguments.
+_OMITTED = _STANDARD | {"job", "jobs", "kwargs", "worker", "result", "exception", "queues"}
 
 
-#: Made once: json.dumps makes an encoder for each line that has a default.
+#: Created once: json.dumps creates an encoder per call when ``default`` is given.
 _json = json.JSONEncoder(default=str).encode
 
-#: Loggers of packages that speak of data.
+#: Loggers of other packages, whose messages may hold data.
 _FOREIGN = frozenset({"psycopg", "procrastinate", "urllib3", "py"})
 
 
 class JsonLines(logging.Formatter):
-    """One record as one line of JSON."""
+    """Formats a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON: at, level, event, fields, error."""
+        """Return the record as JSON: at, level, event, fields, error."""
         line: dict[str, Any] = {
             "at": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(
                 timespec="milliseconds"
@@ -40,7 +40,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": _event_of(record),
-            **{name: value for name, value in vars(record).items() if name not in _UNSEEN},
+            **{name: value for name, value in vars(record).items() if name not in _OMITTED},
         }
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = error_summary(record.exc_info[1])
@@ -48,9 +48,9 @@ class JsonLines(logging.Formatter):
 
 
 def _event_of(record: logging.LogRecord) -> str:
-    """The record's own words, where they are ours; of others only which place speaks.
+    """Return the message of our own loggers; the code location for those of other packages.
 
-    A driver's sentence may hold an address with its password, or a row.
+    A driver's message may hold a URL with its password, or a row.
     """
     if record.name.partition(".")[0] in _FOREIGN:
         return f"{record.name}:{record.funcName}:{record.lineno}"
@@ -58,7 +58,7 @@ def _event_of(record: logging.LogRecord) -> str:
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:
-    """Type and places of an exception and of its causes; the text only of our own."""
+    """Return type and traceback of an exception and its causes; the text only of our own."""
     chain: list[dict[str, Any]] = []
     cause: BaseException | None = exc
     while cause is not None and len(chain) < 5:
@@ -67,8 +67,8 @@ def error_summary(exc: BaseException) -> dict[str, Any]:
     return {"chain": chain}
 
 
-def _summary(exc: BaseException, places: TracebackType | None) -> dict[str, Any]:
-    frames = traceback.extract_tb(places)[-6:]
+def _summary(exc: BaseException, trace: TracebackType | None) -> dict[str, Any]:
+    frames = traceback.extract_tb(trace)[-6:]
     summary: dict[str, Any] = {
         "type": type(exc).__name__,
         "at": [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames],
@@ -79,10 +79,10 @@ def _summary(exc: BaseException, places: TracebackType | None) -> dict[str, Any]
 
 
 def configure(level: str = "INFO") -> None:
-    """Sends every log record of this process to standard error as JSON lines."""
+    """Send every log record of this process to standard error as JSON lines."""
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[stream], force=True)
     logging.captureWarnings(capture=True)
-    for chatty in ("procrastinate", "werkzeug", "urllib3"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    for verbose in ("procrastinate", "werkzeug", "urllib3"):
+        logging.getLogger(verbose).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -1,7 +1,7 @@
-"""``GET /metrics``: how things stand, for Prometheus. The figures of ``adapter stats``.
+"""``GET /metrics``: the figures of ``adapter stats``, for Prometheus.
 
-They are read from PostgreSQL when they are asked for, so that they are the same from every web
-process, and hold neither names nor contacts.
+They are read from PostgreSQL for each request, so that every web process returns the same, and
+hold no personal data.
 """
 
 import datetime as dt
@@ -21,7 +21,7 @@ from adapter.webhooks.local_request import is_local_request
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """The route, for whoever has the token, or without one for this machine."""
+    """Return the route: open to the holder of the token, or to this machine if none is set."""
     routes = flask.Blueprint("metrics", __name__)
     settings = pipeline.settings
 
@@ -31,9 +31,9 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
             flask.request, settings.metrics_token, is_local_request(flask.request, settings)
         ):
             flask.abort(401)
-        found = overview_of(pipeline.store, pipeline.sources, settings, pipeline.clock())
+        overview = overview_of(pipeline.store, pipeline.sources, settings, pipeline.clock())
         registry = CollectorRegistry()
-        registry.register(_Figures(found))
+        registry.register(_OverviewCollector(overview))
         return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
 
     return routes
@@ -42,38 +42,46 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 def _may_read(request: flask.Request, token: str | None, is_local: bool) -> bool:  # noqa: FBT001
     if token is None:
         return is_local
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    return secrets.compare_digest(given.encode(), token.encode())
+    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return secrets.compare_digest(bearer.encode(), token.encode())
 
 
-class _Figures(Collector):
-    """One overview as gauges."""
+class _OverviewCollector(Collector):
+    """Collects one overview as gauges."""
 
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
 
     def collect(self) -> Iterator[Metric]:
-        """Every gauge, each with what it says."""
+        """Yield every gauge."""
         one = self._overview
-        yield _gauge("waiting", "Leads that wait for a person.", one.waiting)
+        yield _gauge("waiting", "Leads that need review.", one.waiting)
         yield _gauge(
             "oldest_waiting_seconds",
-            "How long the oldest of them has waited.",
+            "Age of the oldest lead that needs review.",
             _seconds(one.oldest_waiting_at, one.at),
         )
-        yield _gauge("pending", "Bookings that wait to be sent.", one.sending.pending)
-        yield _gauge("sending_stopped", "1: Propexo takes no token.", bool(one.sending.stopped_for))
+        yield _gauge("pending", "Bookings in the send queue.", one.sending.pending)
+        yield _gauge(
+            "sending_stopped",
+            "1 while Propexo rejects our API token and sending is suspended.",
+            bool(one.sending.stopped_for),
+        )
         yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
-        yield _gauge("calls_allowed", "Calls that the setting allows.", one.rate_per_minute)
+        yield _gauge(
+            "calls_allowed",
+            "Calls to Propexo that ADAPTER_RATE_PER_MINUTE allows.",
+            one.rate_per_minute,
+        )
         yield from _source_gauges(one.sources, one.at)
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
-    """What is told of each source."""
+    """Yield the gauges of each source."""
     events = _family("events_24h", "Webhooks of the last 24 hours.", ["source"])
-    quiet = _family("source_quiet", "1: far fewer webhooks than usual.", ["source"])
-    last = _family("last_event_seconds", "How long ago the last webhook came.", ["source"])
-    refused = _family("refused", "Refused requests that are kept.", ["source"])
+    quiet = _family("source_quiet", "1 while far fewer webhooks arrive than usual.", ["source"])
+    last = _family("last_event_seconds", "Time since the last webhook.", ["source"])
+    refused = _family("refused", "Rejected requests in the database.", ["source"])
     leads = _family("leads_24h", "Leads of the last 24 hours by state.", ["source", "state"])
     for one in sources:
         events.add_metric([one.name], one.events)

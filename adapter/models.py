@@ -1,85 +1,139 @@
-"""The nouns: an event, the bookings made of it, the attempts to send each, and their states."""
+"""Define requests, events, bookings and attempts, their states and transitions."""
 
 import dataclasses
 import datetime as dt
 import enum
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-#: A clock: returns an aware UTC instant. Everything that needs one is given it.
+#: A clock returns the current time, aware and in UTC.
 Clock = Callable[[], dt.datetime]
 
 
 def utc_now() -> dt.datetime:
-    """The clock on the wall, unless a test passes its own."""
+    """Return the current time: the clock of every process."""
     return dt.datetime.now(dt.UTC)
 
 
-class EventState(enum.StrEnum):
-    """How far one webhook request has come."""
+@dataclasses.dataclass(frozen=True)
+class WebhookRequest:
+    """One HTTP request, as it arrived.
 
-    #: Stored and acknowledged; its task has not run yet.
+    ``url`` is the address as the sender wrote it, ``body`` the raw bytes. The address is complete
+    where a signature may cover it; elsewhere path and query are enough.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    #: The sender's IP address, as far as it can be trusted; None: unknown.
+    client: str | None = None
+
+    @classmethod
+    def from_body(
+        cls,
+        body: bytes,
+        content_type: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+    ) -> Self:
+        """Build a request from what a mapping reads: body, content type, headers and query."""
+        typed = {"content-type": content_type} if content_type else {}
+        return cls("POST", f"?{query}" if query else "", {**typed, **(headers or {})}, body)
+
+    def header(self, name: str) -> str | None:
+        """Return a header's text, or None where it is absent or empty."""
+        return self.lowercase_headers.get(name.lower()) or None
+
+    @functools.cached_property
+    def lowercase_headers(self) -> Mapping[str, str]:
+        """The headers by lower-case name: servers differ in how they spell names."""
+        lowercase: dict[str, str] = {}
+        for name, value in self.headers.items():
+            key = name.lower()
+            # Two spellings of one name are one header sent twice: joined as gunicorn does it.
+            lowercase[key] = f"{lowercase[key]},{value}" if key in lowercase else value
+        return lowercase
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type header, or an empty text."""
+        return self.lowercase_headers.get("content-type", "")
+
+    @property
+    def query(self) -> str:
+        """The raw query string. Split by hand: ``urlsplit`` raises for some addresses."""
+        return self.url.partition("#")[0].partition("?")[2]
+
+
+class EventState(enum.StrEnum):
+    """The state of one stored webhook."""
+
+    #: Stored and acknowledged; not mapped yet.
     RECEIVED = "received"
-    #: One or more bookings were made of it.
+    #: One or more bookings were created from it.
     MAPPED = "mapped"
-    #: Not a booking, on purpose: the mapping says so.
+    #: Not a booking, as the mapping defines.
     IGNORED = "ignored"
-    #: Nothing could be made of it; a person must look.
+    #: It could not be mapped and needs review.
     HELD = "held"
-    #: A person put it aside.
+    #: Dismissed by a person.
     DISCARDED = "discarded"
 
 
 class Kind(enum.StrEnum):
-    """What is to be made in Knock."""
+    """What a booking creates in Knock."""
 
-    #: A tour. It makes the guest card of the renter too, where there is none.
+    #: A tour. Knock creates the renter's guest card with it, if there is none.
     APPOINTMENT = "appointment"
     #: The guest card alone, for a lead without a tour time.
     PROSPECT = "prospect"
 
 
 class BookingState(enum.StrEnum):
-    """How far one appointment, or one guest card, has come on its way into Knock."""
+    """The state of one appointment or guest card."""
 
-    #: Waiting to be sent, or for its next try.
+    #: Waiting to be sent, or to be retried.
     PENDING = "pending"
-    #: A person must decide.
+    #: Needs review.
     HELD = "held"
-    #: The POST may be on the wire. Committed before its first byte leaves.
+    #: The POST may be in flight. Committed before its first byte is sent.
     SENDING = "sending"
-    #: Propexo took it and gave a job id.
+    #: Propexo accepted it and returned a job id.
     SUBMITTED = "submitted"
-    #: Propexo says that the job succeeded.
+    #: Propexo reports that the job succeeded.
     BOOKED = "booked"
-    #: Propexo or Knock said no.
+    #: Propexo or Knock rejected it.
     FAILED = "failed"
-    #: Sent, and the outcome is lost. Never sent again by itself.
+    #: Sent with an unknown outcome. Never sent again automatically.
     UNKNOWN = "unknown"
-    #: A newer request of the same person for the same community came first.
+    #: A newer request of the same person for the same community takes precedence.
     SUPERSEDED = "superseded"
-    #: The same item of the same source, or the same person and instant, as another booking.
+    #: The same item of the same source, or the same person and time, as another booking.
     DUPLICATE = "duplicate"
-    #: The tour's time passed before it could be booked, or a lead without one waited too long.
+    #: The tour time passed before it was booked, or a lead without one waited too long.
     EXPIRED = "expired"
-    #: A person put it aside.
+    #: Dismissed by a person.
     DISCARDED = "discarded"
 
 
-#: Which states a booking may come from, for each state it may go to.
+#: The allowed transitions: for each state, the states that a booking may come from.
 MOVES: Mapping[BookingState, frozenset[BookingState]] = {
-    # From unknown only when the very attempt reports late that it never left, or a person says
-    # that nothing stands in Knock.
+    # From unknown only if the attempt reports late that it was never sent, or if a person
+    # confirms that Knock has no booking.
     BookingState.PENDING: frozenset(
         {BookingState.SENDING, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
         | {BookingState.EXPIRED}
     ),
     BookingState.SENDING: frozenset({BookingState.PENDING}),
-    # A fault that would stop all others, or a token that is refused for this one only.
+    # An error that would block all others, or a token that is rejected for this one only.
     BookingState.HELD: frozenset({BookingState.PENDING, BookingState.SENDING}),
-    # A late answer mends a booking that was given up as unknown.
+    # A late response settles a booking that was marked unknown.
     BookingState.SUBMITTED: frozenset({BookingState.SENDING, BookingState.UNKNOWN}),
-    # Where it waited for a person: somebody has seen it in Knock.
+    # From the states that need review: a person has seen it in Knock.
     BookingState.BOOKED: frozenset(
         {BookingState.SUBMITTED, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
         | {BookingState.EXPIRED}
@@ -100,7 +154,7 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
 }
 
 
-#: States in which nothing more happens by itself, or nobody knows when.
+#: States in which nothing more happens automatically.
 SETTLED = frozenset(BookingState) - {
     BookingState.PENDING,
     BookingState.SENDING,
@@ -109,55 +163,55 @@ SETTLED = frozenset(BookingState) - {
 
 
 class AttemptOutcome(enum.StrEnum):
-    """What became of one POST to Propexo. ``None`` in its place: it may be on the wire now."""
+    """The outcome of one POST to Propexo. None instead of one: it may be in flight."""
 
-    #: It never left this machine.
+    #: It was never sent.
     NOT_SENT = "not_sent"
-    #: Propexo said to come back later (429, or a 503 that says so).
+    #: Propexo asked to retry later (429, or a 503 with Retry-After).
     RATE_LIMITED = "rate_limited"
-    #: Propexo does not accept the token (401, 403).
+    #: Propexo rejected the token (401, 403).
     NOT_AUTHORISED = "not_authorised"
-    #: Propexo gave a clear no.
+    #: Propexo rejected the request.
     REFUSED = "refused"
-    #: Propexo took it; the job id is known.
+    #: Propexo accepted it; the job id is known.
     ACCEPTED = "accepted"
-    #: The job that it started failed: nothing stands in Knock.
+    #: Its job failed: nothing exists in Knock.
     JOB_FAILED = "job_failed"
-    #: It left, and no clear answer came.
+    #: It was sent, and no clear response arrived.
     UNKNOWN = "unknown"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
-    """Why a field, a booking or an event could not be taken as it came.
+    """Why a field, a booking or an event could not be used as it arrived.
 
-    Holds the renter's data in ``value``: kept in the record, shown to people, never logged.
+    ``value`` holds the renter's data: it is stored and shown to people, never logged.
     """
 
-    #: The target field (``starts_at``, ``community``, ``email_1``), or ``event`` for the whole.
+    #: The target field (``starts_at``, ``community``, ``email_1``), or ``event`` for all of it.
     field: str
     #: A sentence for a person, without the value.
     reason: str
     #: ``file:line`` of the mapping line that read it, or None.
     at: str | None = None
-    #: The path that was looked at (several joined by ", "), or None.
+    #: The path that was read (several joined by ", "), or None.
     path: str | None = None
-    #: What was found there as JSON text, at most 60 characters, ASCII only; None: nothing.
+    #: The value as JSON, at most 60 characters, ASCII only; None: there is none.
     value: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
-        """The reason as plain data, for JSON."""
+        """Return the reason as plain data, for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The reason that :meth:`as_dict` wrote."""
+        """Build the reason that :meth:`as_dict` returned."""
         return cls(**data)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One webhook request, stored once, as it came."""
+    """One stored webhook."""
 
     id: int
     source: str
@@ -165,49 +219,55 @@ class Event:
     #: Aware, UTC.
     received_at: dt.datetime
     content_type: str
-    #: Header names in lower case; credentials are replaced before storing.
+    #: Header names in lower case; without credentials.
     headers: Mapping[str, str]
     #: The raw query string.
     query: str
-    #: The raw bytes that were signed.
+    #: The raw bytes.
     body: bytes
-    #: Hash of the mapping that read it; None before that.
+    #: Hash of the mapping that was applied; None before that.
     mapping_hash: str | None
     reasons: tuple[Reason, ...]
-    #: ``all``; ``lead``: what was sent is erased; ``nothing``: so is who it was about.
+    #: ``all``; ``lead`` after the payload is erased; ``nothing`` after all personal data is.
     kept: str = "all"
-    #: Bytes of the body, also where a list left the body out.
+    #: Length of the body in bytes, also where a list omits the body.
     size: int = 0
+
+    @property
+    def request(self) -> WebhookRequest:
+        """The stored request, without credentials, host and client address."""
+        url = f"/hooks/{self.source}" + (f"?{self.query}" if self.query else "")
+        return WebhookRequest("POST", url, self.headers, self.body)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Booking:
-    """One appointment or one guest card to be made."""
+    """One appointment or guest card to create in Knock."""
 
     id: int
     event_id: int
     source: str
     state: BookingState
-    #: The community's key in communities.yaml; None where it is not known.
+    #: The community's key in communities.yaml; None where it is unknown.
     community: str | None
-    #: IANA name of the community's zone; None where the community is not known.
+    #: IANA name of the community's time zone; None where the community is unknown.
     timezone: str | None
-    #: The tour's start, aware, UTC; None where it could not be read.
+    #: The tour time, aware, UTC; None where it could not be read.
     starts_at: dt.datetime | None
-    #: The fields in Propexo's spelling, as far as they could be read.
+    #: The fields by Propexo's names, as far as they could be read.
     appointment: Mapping[str, Any]
     reasons: tuple[Reason, ...]
-    #: Propexo's job, once it took the booking.
+    #: Propexo's job, once it has accepted the booking.
     job_id: str | None
-    #: Not before this instant (aware, UTC) is the row looked at again.
+    #: When the row is due again, aware, UTC.
     due_at: dt.datetime | None
     created_at: dt.datetime
     updated_at: dt.datetime
-    #: Why it is in this state: a constant word.
+    #: The code that explains the state.
     reason: str | None
-    #: When the renter asked: the sender's own time where it has one, else the webhook's arrival.
+    #: When the renter sent the request: the sender's time if it has one, else the arrival.
     asked_at: dt.datetime
-    #: Who asks for which community: keyed hashes, one for the e-mail and one for the phone.
+    #: Keyed hashes of person and community: one for the email and one for the phone.
     person_keys: tuple[int, ...]
     #: When the sender called it off; None: it did not.
     canceled_at: dt.datetime | None = None
@@ -216,32 +276,32 @@ class Booking:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """One POST to Propexo, written down before its first byte leaves."""
+    """One POST to Propexo, recorded before its first byte is sent."""
 
     id: int
     booking_id: int
-    #: Exactly what is posted.
+    #: The exact body of the POST.
     request: Mapping[str, Any]
     started_at: dt.datetime
     finished_at: dt.datetime | None
     outcome: AttemptOutcome | None
     status: int | None
-    #: What Propexo said, as it said it.
+    #: Propexo's response, as received.
     answer: str | None
-    #: What it is to make.
+    #: What it creates.
     kind: Kind = Kind.APPOINTMENT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One change of state in the history."""
+    """One state change in the history."""
 
-    #: None: the event's own state.
+    #: None: a change of the event itself.
     booking_id: int | None
     at: dt.datetime
     from_state: str | None
     to_state: str
-    #: A constant word.
+    #: The code that explains the change.
     why: str
     #: ``web``, ``worker``, or a person's name.
     by: str
@@ -249,12 +309,12 @@ class Change:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LeadHistory:
-    """One lead's whole story."""
+    """One event with its bookings, their attempts and the history."""
 
     event: Event
     bookings: tuple[Booking, ...]
     #: Attempts per booking id.
     attempts: Mapping[int, tuple[Attempt, ...]]
     history: tuple[Change, ...]
-    #: How often the same webhook came again.
+    #: How many duplicates of the webhook arrived.
     duplicates: int

@@ -1,4 +1,4 @@
-"""The parts that every process is made of, as the settings describe them."""
+"""Build the services that every process uses, from the settings."""
 
 from collections.abc import Mapping
 
@@ -18,20 +18,14 @@ def pipeline_from(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> Pipeline:
-    """The pipeline that these settings describe, over ``store``."""
+    """Build the pipeline. Load the sources from the mappings folder unless they are given."""
     if all_sources is None:
         all_sources = registry.load(settings.mappings_dir, settings.policy)
-    return Pipeline(
-        settings,
-        store,
-        all_sources,
-        propexo_from(settings),
-        clock,
-    )
+    return Pipeline(settings, store, all_sources, propexo_from(settings), clock)
 
 
 def propexo_from(settings: Settings) -> Propexo:
-    """The client; without a token, the sandbox's."""
+    """Build the client; without a token, one for the sandbox."""
     if settings.propexo_token is None:
         url, token = f"http://127.0.0.1:{settings.sandbox_port}", SANDBOX_TOKEN
     else:
@@ -40,5 +34,5 @@ def propexo_from(settings: Settings) -> Propexo:
 
 
 def database_url(settings: Settings) -> str:
-    """Where PostgreSQL is: DATABASE_URL, else the embedded server's socket."""
+    """Return DATABASE_URL, or the URL of the embedded server's socket."""
     return settings.database_url or EmbeddedServer(settings.data_dir).url

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Container, Iterator
 from typing import Any
 
-from adapter.mapping.engine import Delivery
+from adapter.models import WebhookRequest
 
 Trail = tuple[str | int, ...]
 
@@ -35,16 +35,16 @@ FILLS: dict[str, Callable[[int], Any]] = {
 
 def deliveries(
     sample: Any, size: int, only: Container[str] | None = None
-) -> Iterator[tuple[str, Delivery]]:
+) -> Iterator[tuple[str, WebhookRequest]]:
     """Name and webhook: whole bodies of each kind, and the sample with one value swollen."""
     for name, content_type, body in _whole(size):
         if only is None or name in only:
-            yield name, Delivery(body=body[:size], content_type=content_type)
+            yield name, WebhookRequest.from_body(body[:size], content_type=content_type)
     for trail, (filling, fill) in itertools.product(_trails(sample), FILLS.items()):
         name = f"{'.'.join(map(str, trail))} is {filling}"
         if only is None or name in only:
             body = json.dumps(_with(sample, trail, fill(size - SAMPLE_BYTES))).encode()
-            yield name, Delivery(body=body, content_type="application/json")
+            yield name, WebhookRequest.from_body(body, content_type="application/json")
 
 
 def _whole(size: int) -> Iterator[tuple[str, str, bytes]]:

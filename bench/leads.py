@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapter import signatures
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.webhooks import signed_client
 from bench.load import Requests
 
@@ -30,7 +30,7 @@ def write(file: Path, source: Source, secret: str, sample: bytes, count: int) ->
     return Requests(file=file, length=length, count=count)
 
 
-def _request(source: Source, secret: str, sample: bytes, lead: str) -> signatures.Request:
+def _request(source: Source, secret: str, sample: bytes, lead: str) -> WebhookRequest:
     body = _body(sample, lead)
     request = signed_client.signed(
         source,
@@ -63,7 +63,7 @@ def bookable(sample: bytes, lead: str, *, in_days: int = 9) -> dict[str, Any]:
     }
 
 
-def _bytes_of(request: signatures.Request) -> bytes:
+def _bytes_of(request: WebhookRequest) -> bytes:
     address = urlsplit(request.url)
     lines = [
         f"POST {address.path} HTTP/1.1",

@@ -13,8 +13,8 @@ from typing import Any
 
 from adapter.exceptions import PayloadError
 from adapter.mapping import registry
-from adapter.mapping.engine import Delivery
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.parsing import body as parsing_body
 from adapter.settings import Policy
 from bench import floors, hostile
@@ -67,7 +67,7 @@ def rows(effort: Effort) -> Iterator[Row]:
 def _mapped(
     source: Source, body: bytes, bare: Bare, goals: tuple[Goal, ...], effort: Effort
 ) -> Row:
-    delivery = Delivery(body=body, content_type="application/json")
+    delivery = WebhookRequest.from_body(body, content_type="application/json")
     ours = partial(source.map, delivery, now=NOW)
     taken = microseconds({"ours": ours, "bare": bare.read}, effort)
     return Row(
@@ -105,10 +105,10 @@ def _slowest(source: Source, sample: Any, effort: Effort) -> Row:
     )
 
 
-def _slowest_body(source: Source, sample: Any, effort: Effort) -> tuple[str, Delivery]:
+def _slowest_body(source: Source, sample: Any, effort: Effort) -> tuple[str, WebhookRequest]:
     """Sought among smaller ones, of which the slowest are then made in full size."""
 
-    def slowness(pair: tuple[str, Delivery]) -> float:
+    def slowness(pair: tuple[str, WebhookRequest]) -> float:
         return _seconds(source, pair[1])
 
     size = effort.hostile_bytes
@@ -119,13 +119,13 @@ def _slowest_body(source: Source, sample: Any, effort: Effort) -> tuple[str, Del
     return max(hostile.deliveries(sample, size, only=names), key=slowness)
 
 
-def _seconds(source: Source, delivery: Delivery) -> float:
+def _seconds(source: Source, delivery: WebhookRequest) -> float:
     start = time.perf_counter()
     source.map(delivery, now=NOW)
     return time.perf_counter() - start
 
 
-def _parsed(delivery: Delivery) -> object:
+def _parsed(delivery: WebhookRequest) -> object:
     with contextlib.suppress(PayloadError):
         return parsing_body.parse(delivery.body, delivery.content_type)
     return None

@@ -15,9 +15,9 @@ from typing import Any
 
 import psycopg
 
-from adapter import signatures
 from adapter.mapping import registry
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.server.supervisor import free_port
 from adapter.settings import Policy
 from adapter.webhooks import signed_client
@@ -155,7 +155,7 @@ class Mail:
 
     def send(self, name: str, *, in_days: int = 9) -> None:
         """Sends one person's webhook. Raises BenchError unless it is taken as new."""
-        request: signatures.Request = signed_client.signed(
+        request: WebhookRequest = signed_client.signed(
             self._stage.source,
             self._stage.secret,
             body=self._stage.lead(name, in_days=in_days),

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from adapter import signatures
+from adapter.models import WebhookRequest
 from bench.rounds import Effort, microseconds
 from bench.tables import Row
 
@@ -62,10 +63,10 @@ def _row(what: str, block: Block, algorithm: str, effort: Effort) -> Row:
     )
 
 
-def _unsigned(block: Block) -> signatures.Request:
+def _unsigned(block: Block) -> WebhookRequest:
     is_form = block.get("in") == "form"
     content_type = "application/x-www-form-urlencoded" if is_form else "application/json"
-    return signatures.Request(
+    return WebhookRequest(
         method="POST",
         url="https://adapter.example.com/hooks/portal",
         headers={"Host": "adapter.example.com", "Content-Type": content_type},

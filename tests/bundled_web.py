@@ -6,8 +6,9 @@ import subprocess
 
 import requests
 
-from adapter import signatures, store
+from adapter import store
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.server.supervisor import web_command
 from adapter.settings import Settings
 from adapter.store.child_processes import popen
@@ -37,7 +38,7 @@ class Web:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def signed(self, name: str = "rentfeed", body: bytes = b"{}") -> signatures.Request:
+    def signed(self, name: str = "rentfeed", body: bytes = b"{}") -> WebhookRequest:
         return signed_client.signed(
             source(name),
             SECRETS[source(name).secrets[-1]],

@@ -10,12 +10,12 @@ from typing import Any
 from adapter import signatures
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
-from adapter.models import Booking, BookingState, LeadHistory
+from adapter.models import Booking, BookingState, LeadHistory, WebhookRequest
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy, Settings
 from adapter.store import Database, Filter
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.receive import Receipt
 from tests.paths import MAPPINGS
 from tests.sandbox_client import Upstream
@@ -72,7 +72,7 @@ class Harness:
     def receive(self, name: str, payload: Any, **headers: str) -> Receipt:
         source = self.pipeline.sources[name]
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url=f"https://adapter.example.com/hooks/{name}",
             headers={"Content-Type": "application/json"} | headers,
@@ -80,14 +80,12 @@ class Harness:
         )
         secret = self.settings.environ[source.secrets[-1]]
         signed = signatures.sign(source.signature, secret, request, self.clock().timestamp())
-        verified = self.pipeline.receiver.verify(
-            source, build_verifier(source, self.settings), signed
-        )
-        return self.pipeline.receiver.receive(source, verified)
+        verified = self.pipeline.receiver.verify(build_endpoint(source, self.settings), signed)
+        return self.pipeline.receiver.store(verified)
 
     def mapped(self, name: str, payload: Any) -> list[Booking]:
         event_id = self.receive(name, payload).event_id
-        self.pipeline.map_event(event_id)
+        self.pipeline.mapper.map_event(event_id)
         return list(self.story(event_id).bookings)
 
     def story(self, key: int) -> LeadHistory:

@@ -4,7 +4,8 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
-from adapter.signatures import Request, Verifier, sign, verifier
+from adapter.models import WebhookRequest
+from adapter.signatures import Verifier, sign, verifier
 from adapter.signatures.request import FORM_TYPE
 from adapter.signatures.token_scheme import TokenScheme
 
@@ -32,11 +33,11 @@ def is_form(name: str) -> bool:
     return isinstance(scheme, TokenScheme) and scheme.place == "form"
 
 
-def delivery(name: str) -> Request:
+def delivery(name: str) -> WebhookRequest:
     """A lead as this sender would send it."""
     content_type = FORM_TYPE if is_form(name) else "application/json"
     body = b"name=Zo%C3%AB&beds=2" if is_form(name) else '{"name": "Zoë", "beds": 2}'.encode()
-    bare = Request("POST", URL, {"Content-Type": content_type, "X-Other": "1"}, body)
+    bare = WebhookRequest("POST", URL, {"Content-Type": content_type, "X-Other": "1"}, body)
     return sign(block(name), SECRET, bare, NOW)
 
 
@@ -45,18 +46,20 @@ def flips(text: str) -> Iterator[str]:
         yield text[:place] + chr(ord(letter) ^ 1) + text[place + 1 :]
 
 
-def hostile_requests(name: str) -> Iterator[Request]:
+def hostile_requests(name: str) -> Iterator[WebhookRequest]:
     signed = delivery(name)
     own = proofs(name) | {"Authorization", "Content-Type"}
     for text in HOSTILE_TEXTS.values():
         for header in proofs(name):
             yield dataclasses.replace(signed, headers={**signed.headers, header: text})
-        yield Request(text, text, dict.fromkeys(own, text), b"", client=text)
+        yield WebhookRequest(text, text, dict.fromkeys(own, text), b"", client=text)
         for body in HOSTILE_BODIES.values():
-            yield Request("POST", f"{URL}&token={text}", dict.fromkeys(own, text), body)
+            yield WebhookRequest("POST", f"{URL}&token={text}", dict.fromkeys(own, text), body)
     for url in HOSTILE_URLS:
-        yield Request("POST", url, {}, b"")
-        yield Request("POST", url, {"Content-Type": FORM_TYPE, "Authorization": "x"}, b"\xff")
+        yield WebhookRequest("POST", url, {}, b"")
+        yield WebhookRequest(
+            "POST", url, {"Content-Type": FORM_TYPE, "Authorization": "x"}, b"\xff"
+        )
 
 
 HOSTILE_TEXTS = {

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from adapter.models import Attempt, Booking, BookingState
+from adapter.models import Attempt, Booking, BookingState, WebhookRequest
 from adapter.store import Database, NewEvent
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
@@ -18,10 +18,9 @@ def new_event(digest: bytes = b"one", source: str = "rentfeed") -> NewEvent:
         digest=digest,
         content=b"content of " + digest,
         received_at=NOW,
-        content_type="application/json",
-        headers={"user-agent": "RentFeed"},
-        query="",
-        body=b'{"a": 1}',
+        request=WebhookRequest.from_body(
+            b'{"a": 1}', "application/json", headers={"user-agent": "RentFeed"}
+        ),
     )
 
 

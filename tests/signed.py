@@ -5,7 +5,8 @@ import hmac
 from collections.abc import Mapping, Sequence
 
 from adapter.exceptions import VerificationError
-from adapter.signatures import Request, verifier
+from adapter.models import WebhookRequest
+from adapter.signatures import verifier
 
 NOW = 1767229200
 
@@ -27,7 +28,7 @@ def base64_of(content: bytes) -> str:
     return base64.b64encode(hmac.new(SECRET.encode(), content, "sha256").digest()).decode()
 
 
-def refusal(block: Mapping[str, object], given: Request, now: float = NOW) -> str | None:
+def refusal(block: Mapping[str, object], given: WebhookRequest, now: float = NOW) -> str | None:
     return refusal_by(block, [SECRET], given, now)
 
 
@@ -60,7 +61,7 @@ JSON = {"scheme": "token", "in": "json", "name": "secret_key"}
 
 
 def refusal_by(
-    block: Mapping[str, object], secrets: Sequence[str], given: Request, now: float = NOW
+    block: Mapping[str, object], secrets: Sequence[str], given: WebhookRequest, now: float = NOW
 ) -> str | None:
     """The reason of the refusal, or None where the request is accepted."""
     try:
@@ -76,5 +77,5 @@ def request(
     url: str = URL,
     method: str = "POST",
     client: str | None = None,
-) -> Request:
-    return Request(method, url, headers or {}, body, client)
+) -> WebhookRequest:
+    return WebhookRequest(method, url, headers or {}, body, client)

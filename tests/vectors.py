@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from adapter.signatures import Request
+from adapter.models import WebhookRequest
 from tests.paths import SHARED
 
 VECTORS = SHARED / "vectors"
@@ -14,6 +14,6 @@ def files(folder: str) -> list[Path]:
     return sorted((VECTORS / folder).glob("*.json"))
 
 
-def request_from(vector: dict[str, Any]) -> Request:
+def request_from(vector: dict[str, Any]) -> WebhookRequest:
     body = base64.b64decode(vector.get("body_base64", ""))
-    return Request(vector["method"], vector["url"], vector.get("headers", {}), body)
+    return WebhookRequest(vector["method"], vector["url"], vector.get("headers", {}), body)

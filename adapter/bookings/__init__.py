@@ -1,1 +1,1 @@
-"""Decide what to book, send it once, and find out what became of it."""
+"""Decide what to book, send it once, and follow it to its outcome."""

@@ -1,4 +1,4 @@
-"""When to try again. Pure decisions: every function takes what it needs and touches nothing."""
+"""Compute when to try again. All functions are pure."""
 
 import datetime as dt
 
@@ -12,23 +12,23 @@ from adapter.exceptions import (
 )
 from adapter.models import AttemptOutcome
 
-#: First gap between two tries, in seconds; each further one doubles, up to the longest.
-FIRST_GAP_SECONDS = 2.0
-LONGEST_GAP_SECONDS = 300.0
-#: After a 429 without a date: Propexo's limit is counted by the minute.
+#: Delay before the first retry; it doubles with each further one, up to the maximum.
+FIRST_DELAY_SECONDS = 2.0
+MAX_DELAY_SECONDS = 300.0
+#: Delay after a 429 without Retry-After: Propexo counts calls per minute.
 RATE_LIMIT_SECONDS = 60.0
-#: After a 401 or 403: somebody must change the token first.
+#: Delay after a 401 or 403: the token must be changed first.
 NOT_AUTHORISED_SECONDS = 60.0
-#: First and longest gap between two looks at a job.
-FIRST_LOOK_SECONDS = 1.0
-LONGEST_LOOK_SECONDS = 120.0
-#: No job is given up sooner.
-LEAST_PATIENCE = dt.timedelta(minutes=1)
-#: First and longest gap between two searches for an unknown booking.
-FIRST_SEARCH_SECONDS = 60.0
-LONGEST_SEARCH_SECONDS = 3600.0
+#: Bounds of the delay between two reads of a job's status.
+MIN_STATUS_DELAY_SECONDS = 1.0
+MAX_STATUS_DELAY_SECONDS = 120.0
+#: Minimum time to wait for a job's final status.
+MIN_JOB_TIMEOUT = dt.timedelta(minutes=1)
+#: Bounds of the delay between two searches for an unknown booking.
+MIN_SEARCH_DELAY_SECONDS = 60.0
+MAX_SEARCH_DELAY_SECONDS = 3600.0
 
-#: What each failure means for the attempt that met it.
+#: The outcome that each error gives an attempt.
 OUTCOMES: dict[type[UpstreamError], AttemptOutcome] = {
     NotSent: AttemptOutcome.NOT_SENT,
     RateLimited: AttemptOutcome.RATE_LIMITED,
@@ -39,7 +39,7 @@ OUTCOMES: dict[type[UpstreamError], AttemptOutcome] = {
 
 
 def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
-    """Whether nothing was booked for certain, and trying again makes sense."""
+    """Return whether certainly nothing was booked and a retry makes sense."""
     return outcome in {
         AttemptOutcome.NOT_SENT,
         AttemptOutcome.RATE_LIMITED,
@@ -48,44 +48,44 @@ def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
 
 
 def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: float) -> dt.datetime:
-    """When a booking goes out again after ``tries`` failures of a safe kind.
+    """Return when to retry a booking after ``tries`` failures that are safe to repeat.
 
-    ``chance`` is a random number from 0 to 1: waiting bookings spread out instead of coming
-    back all at once.
+    ``chance`` is a random number from 0 to 1 (jitter), so that bookings are not all retried at
+    the same moment.
     """
     if isinstance(error, NotAuthorised):
-        gap = NOT_AUTHORISED_SECONDS
+        delay = NOT_AUTHORISED_SECONDS
     elif error.retry_after_seconds is not None:
-        gap = error.retry_after_seconds
+        delay = error.retry_after_seconds
     elif isinstance(error, RateLimited) and error.status == 429:
-        gap = RATE_LIMIT_SECONDS
+        delay = RATE_LIMIT_SECONDS
     else:
-        gap = min(FIRST_GAP_SECONDS * 2.0 ** min(max(tries, 1) - 1, 20), LONGEST_GAP_SECONDS)
-    return now + dt.timedelta(seconds=gap * (1.0 + 0.25 * chance))
+        delay = min(FIRST_DELAY_SECONDS * 2.0 ** min(max(tries, 1) - 1, 20), MAX_DELAY_SECONDS)
+    return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))
 
 
-def next_look(submitted_at: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """When to ask for a job's status again: gaps grow by half of the time already waited."""
+def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
+    """Return when to read a job's status again: after half of the time already waited."""
     waited = max((now - submitted_at).total_seconds(), 0.0)
-    gap = min(max(waited / 2.0, FIRST_LOOK_SECONDS), LONGEST_LOOK_SECONDS)
-    return now + dt.timedelta(seconds=gap * (1.0 + 0.25 * chance))
+    delay = min(max(waited / 2.0, MIN_STATUS_DELAY_SECONDS), MAX_STATUS_DELAY_SECONDS)
+    return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))
 
 
-def patience(
-    longest: dt.timedelta, *, submitted_at: dt.datetime, sendable_until: dt.datetime | None
+def job_timeout(
+    limit: dt.timedelta, *, submitted_at: dt.datetime, sendable_until: dt.datetime | None
 ) -> dt.timedelta:
-    """How long a job is waited for: ``longest``, or less where it holds back a newer request.
+    """Return how long to wait for a job: ``limit``, or less if it delays a newer request.
 
-    That one may be sent ``sendable_until``. Half of the time till then is the job's: a renter whose
-    tour is soon would else have none.
+    The newer request can be sent until ``sendable_until``. The job gets half of the time left, so
+    that a tour that starts soon can still be booked.
     """
     if sendable_until is None:
-        return longest
-    return max(min(longest, (sendable_until - submitted_at) / 2), LEAST_PATIENCE)
+        return limit
+    return max(min(limit, (sendable_until - submitted_at) / 2), MIN_JOB_TIMEOUT)
 
 
 def next_search(unknown_since: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """When to look for an unknown booking again: gaps grow as long as the time already waited."""
+    """Return when to search for an unknown booking again: after as long as already waited."""
     waited = max((now - unknown_since).total_seconds(), 0.0)
-    gap = min(max(waited, FIRST_SEARCH_SECONDS), LONGEST_SEARCH_SECONDS)
-    return now + dt.timedelta(seconds=gap * (1.0 + 0.25 * chance))
+    delay = min(max(waited, MIN_SEARCH_DELAY_SECONDS), MAX_SEARCH_DELAY_SECONDS)
+    return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))

@@ -1,4 +1,4 @@
-"""What has been seen, as keyed hashes: deliveries, items, people. None can be read back."""
+"""Compute keyed hashes of deliveries, items and people, which cannot be reversed."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -8,43 +8,43 @@ from adapter import signatures
 
 
 class Fingerprints:
-    """Hashes under one installation's key."""
+    """Hash under the key of this installation."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def delivery(self, source: str, key: str) -> bytes:
-        """The digest by which one delivery is known."""
+        """Return the digest of a delivery's dedupe key."""
         return self._digest(source, "delivery", key)
 
     def changed_delivery(self, source: str, key: str, content: bytes) -> bytes:
-        """The digest of a delivery that came under a known key with other content."""
+        """Return the digest of a delivery that reuses a known key with different content."""
         return self._digest(source, "changed delivery", key, content.hex())
 
     def content(self, *parts: bytes) -> bytes:
-        """The digest of what came, to tell the same from something else."""
+        """Return the digest of a delivery's content, to detect changes."""
         return self._digest("content", *(part.hex() for part in parts))
 
     def item(self, source: str, key: str) -> bytes:
-        """The digest by which one item of a delivery is known: one appointment to be made."""
+        """Return the digest of the dedupe key of one item: one appointment to be made."""
         return self._digest(source, "item", key)
 
     def cancellation(self, source: str, key: str) -> bytes:
-        """The digest by which it is known that an item was called off."""
+        """Return the digest that marks an item as canceled."""
         return self._digest(source, "cancellation", key)
 
     def item_content(self, source: str, key: str, appointment: Mapping[str, Any]) -> bytes:
-        """The digest of an item together with all that it says."""
-        said = json.dumps(dict(appointment), sort_keys=True)
-        return self._digest(source, "item content", key, said)
+        """Return the digest of an item and all of its fields."""
+        fields = json.dumps(dict(appointment), sort_keys=True)
+        return self._digest(source, "item content", key, fields)
 
     def person_keys(
         self, community: str | None, appointment: Mapping[str, Any], shared: Collection[str]
     ) -> tuple[int, ...]:
-        """One 64-bit key for the e-mail and one for the phone of a person at a community.
+        """Return one 64-bit key for the email and one for the phone of a person at a community.
 
-        Knock knows a person at a community by either. A contact that many share tells nobody
-        apart and gives no key.
+        Knock identifies a person at a community by either. A contact that many people share
+        identifies no person and gives no key.
         """
         contacts = (appointment.get("email_1"), appointment.get("phone_1"))
         return tuple(
@@ -59,5 +59,5 @@ class Fingerprints:
 
 
 def lock_key(digest: bytes) -> int:
-    """The first 64 bits of a digest, as PostgreSQL's bigint: a key to lock and to look up."""
+    """Return the first 64 bits of a digest as a PostgreSQL bigint, to lock and to look up."""
     return int.from_bytes(digest[:8], signed=True)

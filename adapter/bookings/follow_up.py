@@ -1,4 +1,4 @@
-"""Follow up: a job until its end, and an unknown booking until it is found or a person's."""
+"""Follow up: read a job's status until it is final, and search for unknown bookings."""
 
 import datetime as dt
 import logging
@@ -17,14 +17,14 @@ from adapter.store import Database, Transaction
 
 log = logging.getLogger(__name__)
 
-#: A worker's clock may be this far behind PostgreSQL's, which wakes the tasks.
+#: How far a worker's clock may be behind PostgreSQL's, which starts due tasks.
 CLOCK_SLACK = dt.timedelta(seconds=2)
-#: Reads for which there is no place now are tried again within so many seconds.
+#: Reads delayed by the rate limit are spread over this many seconds.
 SPREAD_SECONDS = 10.0
 
 
 class Follower:
-    """Reads from Propexo what became of bookings."""
+    """Read the outcome of bookings from Propexo."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -33,7 +33,7 @@ class Follower:
         self.clock = clock
 
     def follow_up(self, booking_id: int) -> None:
-        """Asks Propexo what became of a submitted booking's job."""
+        """Read and record the status of a submitted booking's job."""
         booking = self._load_if_due(booking_id, BookingState.SUBMITTED)
         if booking is None or booking.job_id is None or not self._reserve_read(booking):
             return
@@ -42,34 +42,36 @@ class Follower:
             current = tx.bookings.get(booking_id, lock=True)
             if current is None or current.state is not BookingState.SUBMITTED:
                 return
-            longest = dt.timedelta(seconds=self.settings.job_deadline_seconds)
-            deadline = self._patience(tx, current, longest)
+            limit = dt.timedelta(seconds=self.settings.job_deadline_seconds)
+            deadline = self._job_timeout(tx, current, limit)
             if isinstance(report, UpstreamError):
-                longest = dt.timedelta(hours=self.settings.sync_lag_hours)
-                lag = self._patience(tx, current, longest)
+                lag_limit = dt.timedelta(hours=self.settings.sync_lag_hours)
+                lag = self._job_timeout(tx, current, lag_limit)
                 transitions.record_status_error(tx, current, report, self.clock(), deadline, lag)
             else:
                 transitions.record_job_status(tx, current, report, self.clock(), deadline)
 
     def _report(self, booking: Booking) -> JobReport | UpstreamError:
-        """What Propexo says of the booking's job, or why it could not be read."""
+        """Return the status of the booking's job, or the error of reading it."""
         try:
             return self.propexo.write_status(booking.job_id or "")
         except UpstreamError as exc:
-            log.warning("status_not_read", extra={"booking_id": booking.id, "status": exc.status})
+            log.warning(
+                "status_read_failed", extra={"booking_id": booking.id, "status": exc.status}
+            )
             return exc
 
-    def _patience(self, tx: Transaction, booking: Booking, longest: dt.timedelta) -> dt.timedelta:
-        """How long the booking's job is waited for; what waits for it may have less time."""
-        waiting = tx.bookings.of_people(booking.person_keys, [BookingState.PENDING])
+    def _job_timeout(self, tx: Transaction, booking: Booking, limit: dt.timedelta) -> dt.timedelta:
+        """Return how long to wait for the job; less if it delays a newer request."""
+        pending = tx.bookings.of_people(booking.person_keys, [BookingState.PENDING])
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
-        times = [other.starts_at - notice for other in waiting if other.starts_at is not None]
-        return backoff.patience(
-            longest, submitted_at=booking.updated_at, sendable_until=min(times, default=None)
+        times = [other.starts_at - notice for other in pending if other.starts_at is not None]
+        return backoff.job_timeout(
+            limit, submitted_at=booking.updated_at, sendable_until=min(times, default=None)
         )
 
     def handle_failure_notice(self, job_id: str, status: str, errors: tuple[str, ...]) -> None:
-        """Settles the submitted booking of a job that Propexo says has failed."""
+        """Handle Propexo's webhook for a failed or partly failed job."""
         report = JobReport(status=WriteStatus(status), errors=errors)
         deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
         with self.store.transaction() as tx:
@@ -78,36 +80,37 @@ class Follower:
                 transitions.record_job_status(tx, booking, report, self.clock(), deadline)
 
     def reconcile(self, booking_id: int) -> None:
-        """Looks in Propexo's lists for a booking whose outcome is unknown."""
+        """Search Propexo's lists for a booking whose outcome is unknown."""
         booking = self._load_if_due(booking_id, BookingState.UNKNOWN)
         if booking is None or not self._reserve_read(booking):
             return
         with self.store.transaction() as tx:
             attempt = tx.attempts.of_booking(booking_id)[-1]
         try:
-            found: ReconcileMatch | UpstreamError | None = self._search(booking, attempt)
+            result: ReconcileMatch | UpstreamError | None = self._search(booking, attempt)
         except UpstreamError as exc:
-            log.warning("lists_not_read", extra={"booking_id": booking_id, "status": exc.status})
-            found = exc
+            log.warning(
+                "reconcile_read_failed", extra={"booking_id": booking_id, "status": exc.status}
+            )
+            result = exc
         until = attempt.started_at + dt.timedelta(hours=self.settings.sync_lag_hours)
         with self.store.transaction() as tx:
             current = tx.bookings.get(booking_id, lock=True)
             if current is None or current.state is not BookingState.UNKNOWN:
                 return
-            if isinstance(found, UpstreamError):
-                transitions.record_search_error(tx, current, found, self.clock())
+            if isinstance(result, UpstreamError):
+                transitions.record_search_error(tx, current, result, self.clock())
             else:
-                transitions.record_search(tx, current, attempt, found, self.clock(), until)
+                transitions.record_search(tx, current, attempt, result, self.clock(), until)
 
     def _search(self, booking: Booking, attempt: Attempt) -> ReconcileMatch | None:
-        """The job, the tour or the guest card of an unknown booking, where one of the lists has it.
+        """Return the job, tour or guest card of an unknown booking, or None if no list has it.
 
-        The first call's place in the rate is taken before; each further one takes its own.
+        The caller has taken the first call from the rate limit; each further call takes its own.
         """
-        read = self._records
         if booking.job_id is not None:
-            ended = self.propexo.write_status(booking.job_id).status
-            if ended in (WriteStatus.SUCCESS, WriteStatus.FAILURE):
+            status = self.propexo.write_status(booking.job_id).status
+            if status in (WriteStatus.SUCCESS, WriteStatus.FAILURE):
                 return ReconcileMatch(job_id=booking.job_id)
         else:
             log_query = reconcile.write_log_query(attempt, self.clock())
@@ -117,25 +120,27 @@ class Follower:
             job_id = reconcile.job_in(log_records, attempt, known)
             if job_id is not None:
                 return ReconcileMatch(job_id=job_id)
-        prospects = read(reconcile.PROSPECTS, reconcile.prospects_query(attempt))
+        prospects = self._records(reconcile.PROSPECTS, reconcile.prospects_query(attempt))
         if attempt.kind is Kind.PROSPECT:
-            return ReconcileMatch(job_id=None) if reconcile.card_in(prospects, attempt) else None
+            return (
+                ReconcileMatch(job_id=None) if reconcile.has_prospect(prospects, attempt) else None
+            )
         for prospect_id in reconcile.prospects_in(prospects, attempt)[:3]:
-            tours = read(reconcile.EVENTS, reconcile.events_query(attempt, prospect_id))
-            if reconcile.tour_in(tours, booking):
+            tours = self._records(reconcile.EVENTS, reconcile.events_query(attempt, prospect_id))
+            if reconcile.has_tour(tours, booking):
                 return ReconcileMatch(job_id=None)
         return None
 
     def _records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """One page of a list, with a place in the rate of its own. Raises UpstreamError."""
+        """Return one page of a list, as one more call of the rate limit. Raises UpstreamError."""
         with self.store.transaction() as tx:
             limit = self.settings.rate_per_minute
             if tx.rate_limit.try_read(self.clock(), limit) is not None:
-                raise NotSent("the rate leaves no place for it")
+                raise NotSent("the rate limit allows no further call now")
         return self.propexo.records(path, query)
 
     def _load_if_due(self, booking_id: int, state: BookingState) -> Booking | None:
-        """The booking, where it is in ``state`` and due to be looked at."""
+        """Return the booking if it is in ``state`` and due, else None."""
         with self.store.transaction() as tx:
             booking = tx.bookings.get(booking_id)
         if booking is None or booking.state is not state or booking.due_at is None:
@@ -143,13 +148,13 @@ class Follower:
         return booking if booking.due_at <= self.clock() + CLOCK_SLACK else None
 
     def _reserve_read(self, booking: Booking) -> bool:
-        """Takes a place in the rate for a read; where there is none, the look is put off."""
+        """Take a read from the rate limit; if none is left, reschedule and return False."""
         with self.store.transaction() as tx:
             now = self.clock()
             at = tx.rate_limit.try_read(now, self.settings.rate_per_minute)
         if at is None:
             return True
-        # Those that are put off come back one after the other.
+        # Spread the delayed reads, so that they do not all come back at once.
         spread = dt.timedelta(seconds=SPREAD_SECONDS * random.random())  # noqa: S311
         with self.store.transaction() as tx:
             tx.bookings.reschedule(booking, at + spread)

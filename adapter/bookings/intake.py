@@ -1,6 +1,6 @@
-"""What a mapped event becomes: its bookings, each in its place among those of the same person.
+"""Plan and store the bookings of a mapped event, given the person's other bookings.
 
-Everything here is written in the transaction that settles the event, under a lock for each person
+Everything is written in the transaction that settles the event, under one lock for each person
 and community that it names.
 """
 
@@ -17,27 +17,27 @@ from adapter.store import NewBooking, Transaction
 
 log = logging.getLogger(__name__)
 
-#: What a person is told of each verdict; the number is the other booking's.
+#: The sentence for each reason code of a decision, with the id of the other booking.
 SENTENCES = {
-    "same_person_and_time": "the same person has this tour already: booking {}",
-    "same_person_has_a_tour": "the same person has a tour, which makes the guest card: booking {}",
-    "same_person_asked_before": "the same person has a guest card already: booking {}",
-    "newer_request_came_first": "a newer request of the same person came first: booking {}",
-    "two_tours_at_once": "the same webhook asks for another tour of this person here: booking {}; "
-    "Knock keeps one",
-    "called_off_before": "the sender has called it off already: booking {}",
-    "changed_after_first": "the sender changed the contact after booking {} had gone out",
-    "replaced": "a newer request of the same person took its place: booking {}",
+    "same_person_and_time": "this person already has this tour: booking {}",
+    "same_person_has_a_tour": "this person has a tour, which creates the guest card: booking {}",
+    "same_person_asked_before": "this person already has a guest card: booking {}",
+    "newer_request_came_first": "this person has a newer request: booking {}",
+    "two_tours_at_once": "the same webhook requests another tour for this person here: booking {}; "
+    "Knock keeps only one",
+    "called_off_before": "the sender has already canceled it: booking {}",
+    "changed_after_first": "the sender changed the contact after booking {} was sent",
+    "replaced": "a newer request of the same person replaced it: booking {}",
 }
 
-#: What is to be done where a tour is called off that stood for a guest card too.
+#: Added when the canceled tour had made a guest card unnecessary.
 SUPERSEDED_REASON = (
-    "; it stood for booking {0} too, the same person's lead without a time, which is in Knock by "
-    "neither: adapter replay {0} --force --reason …"
+    "; the same person's lead without a time, booking {0}, was not sent because of this tour, so "
+    "Knock has neither: run adapter replay {0} --force --reason …"
 )
 
-#: States of a booking that can be called off here: it is not in Knock for certain.
-STILL_OURS = (
+#: States of a booking that can be canceled here, because it is certainly not in Knock.
+CANCELABLE = (
     BookingState.PENDING,
     BookingState.HELD,
     BookingState.FAILED,
@@ -46,10 +46,10 @@ STILL_OURS = (
 
 
 class BookingPlanner:
-    """Makes the bookings of events."""
+    """Plan and store the bookings of events."""
 
-    def __init__(self, seen: Fingerprints, shared_contacts: Collection[str]) -> None:
-        self._seen = seen
+    def __init__(self, fingerprints: Fingerprints, shared_contacts: Collection[str]) -> None:
+        self._fingerprints = fingerprints
         self._shared = shared_contacts
 
     def apply(
@@ -62,28 +62,28 @@ class BookingPlanner:
         *,
         is_forced: bool = False,
     ) -> None:
-        """Writes an event's outcome and its bookings; a lane is woken for each that may go out.
+        """Store an event's outcome and its bookings, and schedule a sender for each ready one.
 
-        With ``is_forced`` a person wants them whatever came before: they are asked for now, and
-        neither an earlier item nor an earlier tour of the same person makes them duplicates.
+        With ``is_forced`` a user wants the bookings regardless of earlier ones: they count as
+        requested now, and neither an earlier item nor an earlier tour makes them duplicates.
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
-        first = len(tx.bookings.of_event(event.id))  # those of an earlier look, when it is replayed
+        first = len(tx.bookings.of_event(event.id))  # bookings of an earlier mapping, in a replay
         drafts = [self._draft(number, item, event) for number, item in enumerate(items, first)]
         tx.lock_keys(self._keys_of(event, items, drafts))
-        woken, seen_here = set[int](), set[str | None]()
+        ready, dedupe_keys = set[int](), set[str | None]()
         for item, draft in zip(items, drafts, strict=True):
             if item.outcome is Outcome.CANCELLATION:
                 self._cancel(tx, event, item, draft, now)
-            elif item.dedupe_key is not None and item.dedupe_key in seen_here:
-                twice = draft.with_state(BookingState.DUPLICATE, "item_seen_before")
-                tx.bookings.insert(event, twice, tx.bookings.next_id(), now=now)
+            elif item.dedupe_key is not None and item.dedupe_key in dedupe_keys:
+                duplicate = draft.with_state(BookingState.DUPLICATE, "item_seen_before")
+                tx.bookings.insert(event, duplicate, tx.bookings.next_id(), now=now)
             elif is_forced:
-                woken.add(self._force(tx, event, item, draft, now))
+                ready.add(self._force(tx, event, item, draft, now))
             else:
-                woken.add(self._plan(tx, event, item, draft, now))
-            seen_here.add(item.dedupe_key)
-        tx.send_queue.schedule_senders(woken - {0})
+                ready.add(self._plan(tx, event, item, draft, now))
+            dedupe_keys.add(item.dedupe_key)
+        tx.send_queue.schedule_senders(ready - {0})
         state = event_state(mapped)
         tx.events.settle(
             event.id,
@@ -98,10 +98,12 @@ class BookingPlanner:
     def _keys_of(
         self, event: Event, items: Sequence[Item], drafts: Sequence[NewBooking]
     ) -> set[int]:
-        """Everything that is decided about here: the items and the people."""
+        """Return the lock keys of all items and people that this event names."""
         keys = {key for draft in drafts for key in draft.person_keys}
-        named = (item.dedupe_key for item in items)
-        return keys | {lock_key(self._seen.item(event.source, key)) for key in named if key}
+        dedupe_keys = (item.dedupe_key for item in items)
+        return keys | {
+            lock_key(self._fingerprints.item(event.source, key)) for key in dedupe_keys if key
+        }
 
     def _draft(self, number: int, item: Item, event: Event) -> NewBooking:
         community = item.community
@@ -115,11 +117,11 @@ class BookingPlanner:
             timezone=community.timezone.key if community else None,
             starts_at=item.starts_at,
             appointment=item.appointment,
-            # What stands in the way first: it is what a person has to mend.
+            # What blocks the booking comes first: it is what a user has to fix.
             reasons=tuple(dict.fromkeys((*item.because, *item.reasons))),
-            # A sender's clock that runs ahead counts for nothing.
+            # A time in the future comes from a wrong clock, so it is ignored.
             asked_at=min(item.sent_at or event.received_at, event.received_at),
-            person_keys=self._seen.person_keys(
+            person_keys=self._fingerprints.person_keys(
                 community.key if community else None, item.appointment, self._shared
             ),
         )
@@ -127,50 +129,51 @@ class BookingPlanner:
     def _plan(
         self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> int:
-        """Stores a booking: pending, held, a duplicate, or superseded by a newer one.
+        """Store a booking: pending, held, a duplicate, or superseded by a newer one.
 
-        Returns its id where it may go out, else 0.
+        Return its id if it may be sent, else 0.
         """
         booking_id = tx.bookings.next_id()
         draft = self._compare_with_same_key(tx, event, item, draft, booking_id, now)
         replaces: tuple[int, ...] = ()
         if draft.state is BookingState.PENDING:
-            verdict = precedence.decide(
+            decision = precedence.decide(
                 event_id=event.id,
                 starts_at=draft.starts_at,
                 asked_at=draft.asked_at,
                 others=tx.bookings.of_people(draft.person_keys, precedence.LIVE),
                 now=now,
             )
-            replaces = verdict.replaces
-            if verdict.reason is not None:
-                why = _sentence(verdict.reason, verdict.because_of)
-                draft = draft.with_state(verdict.state, verdict.reason, why)
+            replaces = decision.replaces
+            if decision.reason is not None:
+                why = _reason_with(decision.reason, decision.because_of)
+                draft = draft.with_state(decision.state, decision.reason, why)
         return self._insert(tx, event, item, draft, booking_id, replaces, now)
 
     def _force(
         self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> int:
-        """Stores a booking that a person wants whatever came before; what waits gives way to it.
+        """Store a booking that a user forces; it replaces the person's pending bookings.
 
-        Two tours of one person here in one webhook still wait: Knock would keep the last only.
+        A second tour for the same person in the same webhook is still held: Knock would keep only
+        the last.
         """
         booking_id, draft = tx.bookings.next_id(), dataclasses.replace(draft, asked_at=now)
-        waiting = [
+        pending = [
             other
             for other in tx.bookings.of_people(draft.person_keys, (BookingState.PENDING,))
             if precedence.may_replace(draft.kind, other.kind)
         ]
-        twin = next((one for one in waiting if _are_twins(one, draft, event)), None)
+        twin = next((one for one in pending if _are_twins(one, draft, event)), None)
         if draft.state is BookingState.PENDING:
             draft = dataclasses.replace(draft, reason="forced")
             if twin is not None:
-                why = _sentence("two_tours_at_once", twin.id)
+                why = _reason_with("two_tours_at_once", twin.id)
                 draft = draft.with_state(BookingState.HELD, "two_tours_at_once", why)
         if item.dedupe_key is not None:
-            key = self._seen.item(event.source, item.dedupe_key)
+            key = self._fingerprints.item(event.source, item.dedupe_key)
             tx.claims.insert(event.source, key, booking_id, now=now)
-        replaces = [other.id for other in waiting] if draft.state is BookingState.PENDING else []
+        replaces = [other.id for other in pending] if draft.state is BookingState.PENDING else []
         return self._insert(tx, event, item, draft, booking_id, replaces, now)
 
     def _insert(
@@ -183,14 +186,14 @@ class BookingPlanner:
         replaces: Iterable[int],
         now: dt.datetime,
     ) -> int:
-        """Writes a booking in its place; its id where it may go out, else 0."""
+        """Store a booking and mark what it replaces. Return its id if it may be sent, else 0."""
         tx.bookings.insert(event, draft, booking_id, now=now)
         for other in replaces:
             _replace(tx, other, booking_id, now)
         if draft.state is not BookingState.PENDING:
             return 0
         if item.dedupe_key is not None:
-            key = self._seen.item(event.source, item.dedupe_key)
+            key = self._fingerprints.item(event.source, item.dedupe_key)
             tx.claims.reassign(event.source, key, booking_id)
         return booking_id
 
@@ -203,43 +206,43 @@ class BookingPlanner:
         booking_id: int,
         now: dt.datetime,
     ) -> NewBooking:
-        """The draft beside what came under the same key before.
+        """Compare the draft with earlier bookings that have the same dedupe key.
 
-        The very same again is a duplicate. A changed one takes the place of one that still waits;
-        where that has gone out for another person, somebody must look.
+        The same content again is a duplicate. Changed content replaces a booking that is still
+        waiting. If that booking was sent for another person, the draft is held for review.
         """
         if item.dedupe_key is None:
             return draft
-        key = self._seen.item(event.source, item.dedupe_key)
-        off = self._seen.cancellation(event.source, item.dedupe_key)
-        called_off = tx.claims.owner(event.source, off)
-        if called_off is not None and tx.claims.owner(event.source, key) is None:
-            why = _sentence("called_off_before", called_off)
+        key = self._fingerprints.item(event.source, item.dedupe_key)
+        canceled = self._fingerprints.cancellation(event.source, item.dedupe_key)
+        canceled_by = tx.claims.owner(event.source, canceled)
+        if canceled_by is not None and tx.claims.owner(event.source, key) is None:
+            why = _reason_with("called_off_before", canceled_by)
             draft = draft.with_state(BookingState.HELD, "called_off_before", why)
-        content = self._seen.item_content(event.source, item.dedupe_key, item.appointment)
+        content = self._fingerprints.item_content(event.source, item.dedupe_key, item.appointment)
         is_new_content = tx.claims.insert(event.source, content, booking_id, now=now)
         if tx.claims.insert(event.source, key, booking_id, now=now):
             return draft
         earlier = self._earlier(tx, event, item)
         if earlier is not None and earlier.event_id == event.id:
-            return draft  # the same event is looked at again, with another mapping
+            return draft  # a replay of the same event
         if earlier is None or not is_new_content:
             return draft.with_state(BookingState.DUPLICATE, "item_seen_before")
-        return _beside_earlier(tx, earlier, draft, booking_id, now)
+        return _compare_with_earlier(tx, earlier, draft, booking_id, now)
 
     def _cancel(
         self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> None:
-        """Stops the booking that is called off where it is still ours; else a person must.
+        """Discard the canceled booking if it was not sent; else hold the cancellation for review.
 
-        Propexo has no call that cancels a tour in Knock.
+        Propexo's API cannot cancel a tour in Knock.
         """
         booking_id = tx.bookings.next_id()
         if item.dedupe_key is not None:
-            off = self._seen.cancellation(event.source, item.dedupe_key)
-            tx.claims.insert(event.source, off, booking_id, now=now)
+            canceled = self._fingerprints.cancellation(event.source, item.dedupe_key)
+            tx.claims.insert(event.source, canceled, booking_id, now=now)
         earlier = self._earlier(tx, event, item)
-        if earlier is not None and earlier.state in STILL_OURS:
+        if earlier is not None and earlier.state in CANCELABLE:
             tx.bookings.move(
                 earlier.id,
                 BookingState.DISCARDED,
@@ -247,84 +250,84 @@ class BookingPlanner:
                 now=now,
                 by=event.source,
             )
-            done = f"booking {earlier.id} was still waiting and is discarded"
-            card = _find_superseded_prospect(tx, earlier, now)
-            if card is None:
+            done = f"booking {earlier.id} was not sent yet and is now discarded"
+            prospect = _find_superseded_prospect(tx, earlier, now)
+            if prospect is None:
                 draft = draft.with_state(BookingState.DISCARDED, "cancellation_done", _reason(done))
             else:
-                todo = _reason(done + SUPERSEDED_REASON.format(card.id))
+                todo = _reason(done + SUPERSEDED_REASON.format(prospect.id))
                 draft = draft.with_state(BookingState.HELD, "cancellation", todo)
         elif earlier is not None:
             tx.bookings.mark_canceled(earlier.id, now=now)
-            what = "the tour" if earlier.kind is Kind.APPOINTMENT else "what came of the lead"
+            what = "the tour" if earlier.kind is Kind.APPOINTMENT else "any tour of the lead"
             todo = _reason(f"booking {earlier.id} is {earlier.state}: cancel {what} in Knock")
             draft = draft.with_state(BookingState.HELD, "cancellation", todo)
         else:
-            todo = _reason("the booking that it calls off is not known here: look in Knock")
+            todo = _reason("no booking with this key is known here: look for the tour in Knock")
             draft = draft.with_state(BookingState.HELD, "cancellation", todo)
         tx.bookings.insert(event, draft, booking_id, now=now)
 
     def _earlier(self, tx: Transaction, event: Event, item: Item) -> Booking | None:
         if item.dedupe_key is None:
             return None
-        digest = self._seen.item(event.source, item.dedupe_key)
+        digest = self._fingerprints.item(event.source, item.dedupe_key)
         booking_id = tx.claims.owner(event.source, digest)
         return tx.bookings.get(booking_id, lock=True) if booking_id is not None else None
 
 
 def event_state(mapped: Mapped) -> EventState:
-    """What a mapped event is called."""
+    """Return the state of an event after mapping."""
     if any(item.outcome is not Outcome.IGNORED for item in mapped.items):
         return EventState.MAPPED
     return EventState.IGNORED if mapped.outcome is Outcome.IGNORED else EventState.HELD
 
 
-def _beside_earlier(
+def _compare_with_earlier(
     tx: Transaction, earlier: Booking, draft: NewBooking, booking_id: int, now: dt.datetime
 ) -> NewBooking:
-    """The draft beside what came under the same key with other content."""
-    is_outdone = draft.kind is earlier.kind or earlier.kind is Kind.APPOINTMENT
-    if earlier.asked_at > draft.asked_at and is_outdone:
-        why = _sentence("newer_request_came_first", earlier.id)
+    """Compare the draft with an earlier booking that has the same key and other content."""
+    is_older = draft.kind is earlier.kind or earlier.kind is Kind.APPOINTMENT
+    if earlier.asked_at > draft.asked_at and is_older:
+        why = _reason_with("newer_request_came_first", earlier.id)
         return draft.with_state(BookingState.SUPERSEDED, "newer_request_came_first", why)
     if draft.state is BookingState.PENDING:
         is_same_person = not {*draft.person_keys}.isdisjoint(earlier.person_keys)
         still_waits = earlier.state in (BookingState.HELD, BookingState.PENDING)
         if still_waits and precedence.may_replace(draft.kind, earlier.kind):
             _replace(tx, earlier.id, booking_id, now)
-        if earlier.state in precedence.GONE_OUT and not is_same_person:
-            why = _sentence("changed_after_first", earlier.id)
+        if earlier.state in precedence.SENT and not is_same_person:
+            why = _reason_with("changed_after_first", earlier.id)
             return draft.with_state(BookingState.HELD, "changed_after_first", why)
     return draft
 
 
 def _find_superseded_prospect(tx: Transaction, tour: Booking, now: dt.datetime) -> Booking | None:
-    """The newest guest card that was not made because of a tour, where that person has nothing."""
-    standing = tx.bookings.of_people(tour.person_keys, precedence.LIVE)
-    if precedence.decide(event_id=0, starts_at=None, asked_at=now, others=standing, now=now).reason:
+    """Return the newest guest card not made because of ``tour``, if the person has nothing else."""
+    current = tx.bookings.of_people(tour.person_keys, precedence.LIVE)
+    if precedence.decide(event_id=0, starts_at=None, asked_at=now, others=current, now=now).reason:
         return None
     states = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
-    cards = [
+    prospects = [
         other
         for other in tx.bookings.of_people(tour.person_keys, states)
-        if other.kind is Kind.PROSPECT and precedence.stands(other, now)
+        if other.kind is Kind.PROSPECT and precedence.is_current(other, now)
     ]
-    return cards[-1] if cards else None
+    return prospects[-1] if prospects else None
 
 
 def _are_twins(other: Booking, draft: NewBooking, event: Event) -> bool:
-    """Whether one webhook asks for two tours of one person here."""
+    """Return whether both are tours from the same webhook."""
     are_tours = other.kind is draft.kind is Kind.APPOINTMENT
     return are_tours and other.event_id == event.id
 
 
 def _replace(tx: Transaction, other: int, by: int, now: dt.datetime) -> None:
-    reasons = [_sentence("replaced", by)]
+    reasons = [_reason_with("replaced", by)]
     tx.bookings.move(other, BookingState.SUPERSEDED, why="newer_request", now=now, reasons=reasons)
 
 
-def _sentence(word: str, other: int | None) -> Reason:
-    return _reason(SENTENCES[word].format(other))
+def _reason_with(code: str, other: int | None) -> Reason:
+    return _reason(SENTENCES[code].format(other))
 
 
 def _reason(text: str) -> Reason:

@@ -1,8 +1,8 @@
-"""Where an unknown booking may be found again, and how it is recognised: pure functions.
+"""Find an unknown booking in Propexo's lists: the queries, and how to match their records. Pure.
 
-When a POST got no answer, three of Propexo's lists may tell: the write log (is there a job with
-these parameters?), the prospects (is there this person?) and their events (is there a tour at this
-instant?). The lists may be hours behind Knock, so that "not there" proves nothing for a while.
+After a POST without a response, three lists may contain the booking: the write log (a job with
+these parameters), the prospects (this person) and their events (a tour at this instant). The lists
+may be hours behind Knock, so for a while "not there" proves nothing.
 """
 
 import datetime as dt
@@ -15,18 +15,18 @@ WRITE_LOG = "/v1/admin/logs/writes/"
 PROSPECTS = "/crm/v1/prospects/"
 EVENTS = "/crm/v1/events/"
 
-#: Clocks of two machines may differ by so much.
+#: Maximum difference between the clocks of two machines.
 SKEW = dt.timedelta(seconds=30)
 
-#: What of a request tells one booking from another. A guest card has neither date nor time.
-TELLING = ("community_id", "appointment_date", "appointment_time", "last_name")
+#: The fields that identify a booking. A guest card has neither date nor time.
+IDENTIFYING = ("community_id", "appointment_date", "appointment_time", "last_name")
 CONTACTS = ("email_1", "phone_1")
 
 _SPANS = (("hour", 3600), ("day", 86_400), ("week", 7 * 86_400), ("month", 30 * 86_400))
 
 
 def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
-    """The query for the writes since an attempt."""
+    """Return the query for the writes since an attempt."""
     age = (now - attempt.started_at + SKEW).total_seconds()
     span = next((name for name, seconds in _SPANS if age < seconds), "month")
     return {
@@ -37,7 +37,7 @@ def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
 
 
 def prospects_query(attempt: Attempt) -> dict[str, str]:
-    """The query for the people of the community that changed since an attempt."""
+    """Return the query for the community's prospects that changed since an attempt."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "community_id": str(attempt.request["community_id"]),
@@ -48,7 +48,7 @@ def prospects_query(attempt: Attempt) -> dict[str, str]:
 
 
 def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
-    """The query for one person's tours."""
+    """Return the query for one prospect's tours."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "prospect_id": prospect_id,
@@ -57,11 +57,11 @@ def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
 
 
 def job_in(log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[str]) -> str | None:
-    """The id of the job that carries out this attempt; jobs of other bookings are ``known``."""
+    """Return the id of this attempt's job, or None; jobs of other bookings are ``known``."""
     others = set(known)
     for record in log:
         job_id, parameters = record.get("job_id"), record.get("parameters")
-        created_at = _instant(record.get("created_at"))
+        created_at = _parse_instant(record.get("created_at"))
         if (
             isinstance(job_id, str)
             and job_id not in others
@@ -75,56 +75,57 @@ def job_in(log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[s
 
 
 def jobs_of(log: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The ids of the jobs in a write log."""
+    """Return the ids of the jobs in a write log."""
     return [record["job_id"] for record in log if isinstance(record.get("job_id"), str)]
 
 
 def is_same_request(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two requests ask for the same person's tour."""
-    return all(one.get(name) == other.get(name) for name in (*TELLING, *CONTACTS))
+    """Return whether two requests are for the same person and tour."""
+    return all(one.get(name) == other.get(name) for name in (*IDENTIFYING, *CONTACTS))
 
 
-def prospects_in(found: Iterable[Mapping[str, Any]], attempt: Attempt) -> list[str]:
-    """Ids of the prospects with the e-mail or the phone of this attempt."""
-    wanted = {_plain(attempt.request.get(name)) for name in CONTACTS} - {""}
+def prospects_in(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> list[str]:
+    """Return the ids of the prospects with the email or phone of this attempt."""
+    wanted = {_normalize_contact(attempt.request.get(name)) for name in CONTACTS} - {""}
     return [
         record["id"]
-        for record in found
+        for record in records
         if isinstance(record.get("id"), str)
-        and wanted & {_plain(value) for value in record.values() if isinstance(value, str)}
+        and wanted
+        & {_normalize_contact(value) for value in record.values() if isinstance(value, str)}
     ]
 
 
-def card_in(found: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool:
-    """Whether one of these prospects is the guest card of this attempt.
+def has_prospect(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool:
+    """Return whether one of these prospects is the guest card of this attempt.
 
-    Nothing else proves it, so that one contact is not enough: a room-mate may have the same phone.
-    Each contact that was sent must be there, and the last name.
+    One matching contact is not enough, because roommates may share a phone: every contact that
+    was sent must match, and so must the last name.
     """
-    contacts = {_plain(attempt.request.get(name)) for name in CONTACTS} - {""}
+    contacts = {_normalize_contact(attempt.request.get(name)) for name in CONTACTS} - {""}
     last_name = str(attempt.request.get("last_name") or "").casefold()
-    for record in found:
+    for record in records:
         texts = [value for value in record.values() if isinstance(value, str)]
         has_name = not last_name or any(last_name in text.casefold() for text in texts)
-        if contacts <= {_plain(text) for text in texts} and has_name:
+        if contacts <= {_normalize_contact(text) for text in texts} and has_name:
             return True
     return False
 
 
-def tour_in(found: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
-    """Whether one of these events is the tour, at its very instant, and not cancelled.
+def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
+    """Return whether one of these events is the tour, at the same instant and not canceled.
 
-    The names of an event's fields were in no source, so that any of them may hold the instant.
+    Propexo does not document the fields of an event, so any field may hold the instant.
     """
     return any(
         not record.get("is_cancelled")
-        and booking.starts_at in {_instant(value) for value in record.values()}
-        for record in found
+        and booking.starts_at in {_parse_instant(value) for value in record.values()}
+        for record in records
     )
 
 
-def _plain(value: object) -> str:
-    """An e-mail in lower case, a phone as its last ten digits."""
+def _normalize_contact(value: object) -> str:
+    """Return an email in lower case, a phone as its last ten digits, anything else as empty."""
     text = str(value or "").strip().lower()
     if "@" in text:
         return text
@@ -132,7 +133,7 @@ def _plain(value: object) -> str:
     return digits[-10:] if len(digits) >= 10 else ""
 
 
-def _instant(value: object) -> dt.datetime | None:
+def _parse_instant(value: object) -> dt.datetime | None:
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:

@@ -1,7 +1,8 @@
-"""Create: one POST for each booking, between two commits, at the rate that Propexo allows.
+"""Send: one POST for each booking, between two commits, at the rate that Propexo allows.
 
-The first commit takes a place in the rate and the most urgent booking, writes the attempt and the
-state ``sending``; only then the first byte leaves. The second commit writes what became of it.
+The first commit takes one call from the rate limit and the most urgent booking, and writes the
+attempt and the state ``sending``. Only then is the first byte sent. The second commit writes the
+outcome.
 """
 
 import datetime as dt
@@ -20,22 +21,22 @@ from adapter.store import Database, Transaction, rate_limit
 
 log = logging.getLogger(__name__)
 
-#: A sender that has not written its outcome this long after Propexo's time-out is taken for dead.
+#: A sender that has not written an outcome this long after the timeout is considered dead.
 LEASE_MARGIN_SECONDS = 10.0
-#: So many bookings a lane sends before it lets other tasks have its thread.
+#: Bookings that one run of a send slot sends before it frees its thread for other tasks.
 MAX_BOOKINGS_PER_RUN = 25
-#: So long a lane holds its thread: slow answers must not look like a dead worker.
+#: Longest run of a send slot: slow responses must not look like a dead worker.
 MAX_RUN_SECONDS = 60.0
-#: A lane waits this long for its place in the rate; for longer it goes and comes back.
+#: Longest wait for the rate limit within a run; for a longer one the task is rescheduled.
 MAX_WAIT_IN_RUN_SECONDS = 2.0
-#: How long an outcome is written again while PostgreSQL is away.
-OUTCOME_SECONDS = 120.0
-#: How often it is tried whether Propexo takes the token again.
+#: How long to retry writing an outcome while PostgreSQL is unavailable.
+RECORD_RETRY_SECONDS = 120.0
+#: How often to check whether Propexo accepts the token again.
 TOKEN_CHECK_SECONDS = 10.0
 
 
 class Sender:
-    """Sends bookings, in lanes of one POST at a time each."""
+    """Send bookings. Each send slot makes one POST at a time."""
 
     def __init__(
         self,
@@ -50,38 +51,37 @@ class Sender:
         self.propexo = propexo
         self.clock = clock
         self.pause = pause
-        #: Set when this process is to stop: no lane begins anything new.
+        #: Set when this process must stop: nothing new is sent.
         self.stopping = threading.Event()
 
     def send_due(self, slot: int) -> None:
-        """Sends waiting bookings, the most urgent first, as fast as the rate allows.
+        """Send pending bookings, the most urgent first, as fast as the rate limit allows.
 
-        A lane is one POST at a time. It ends when nothing waits, or comes back when something may
-        be sent.
+        Stop when nothing is pending; otherwise reschedule this slot for when it may go on.
         """
-        began = self.clock()
+        started_at = self.clock()
         for _ in range(MAX_BOOKINGS_PER_RUN):
-            is_long = (self.clock() - began).total_seconds() > MAX_RUN_SECONDS
+            is_long = (self.clock() - started_at).total_seconds() > MAX_RUN_SECONDS
             if self.stopping.is_set() or is_long:
                 break
-            found = self._next()
-            if found is None:
+            attempt_or_time = self._next()
+            if attempt_or_time is None:
                 return
-            if isinstance(found, Attempt):
-                self._send(found)
+            if isinstance(attempt_or_time, Attempt):
+                self._send(attempt_or_time)
                 continue
-            seconds = (found - self.clock()).total_seconds()
+            seconds = (attempt_or_time - self.clock()).total_seconds()
             if seconds > MAX_WAIT_IN_RUN_SECONDS:
-                self._schedule_sender(slot, found)
+                self._schedule_sender(slot, attempt_or_time)
                 return
             self.pause(max(seconds, 0.0))
         self._schedule_sender(slot, None)
 
     def _next(self) -> Attempt | dt.datetime | None:
-        """The first of two commits: takes a place in the rate and the most urgent booking.
+        """Make the first commit: take one call from the rate limit and the most urgent booking.
 
-        Returns the attempt that is written down now, or when the rate allows the next one, or
-        None where nothing waits that may be sent.
+        Return the stored attempt, or the time of the next allowed call, or None if nothing
+        can be sent.
         """
         limit = self.settings.rate_per_minute
         with self.store.transaction() as tx:
@@ -107,9 +107,9 @@ class Sender:
             return self._begin_or_hold(tx, booking, now) or now
 
     def _begin_or_hold(self, tx: Transaction, booking: Booking, now: dt.datetime) -> Attempt | None:
-        """The attempt; or None, and the booking is held, where it cannot be begun.
+        """Begin the attempt; on an unexpected error hold the booking and return None.
 
-        It is the most urgent one: were it left in the line, it would stop all the others.
+        It is the most urgent one: left in the send queue, it would block all others.
         """
         try:
             with tx.savepoint():
@@ -117,13 +117,13 @@ class Sender:
         except StoreUnavailable:
             raise
         except Exception as exc:
-            log.exception("booking_not_begun", extra={"booking_id": booking.id}, exc_info=exc)
+            log.exception("attempt_not_started", extra={"booking_id": booking.id}, exc_info=exc)
             tx.bookings.move(booking.id, BookingState.HELD, why="internal_error", now=now)
             return None
 
     def _begin(self, tx: Transaction, booking: Booking, now: dt.datetime) -> Attempt:
         if not tx.bookings.move(booking.id, BookingState.SENDING, why="sending", now=now):
-            raise LookupError("a locked booking has moved")
+            raise LookupError("a locked booking changed its state")
         lease = self.propexo.timeout_seconds + LEASE_MARGIN_SECONDS
         return tx.attempts.begin(
             booking.id,
@@ -134,11 +134,11 @@ class Sender:
         )
 
     def _send(self, attempt: Attempt) -> None:
-        """The POST, and the second commit: what became of it."""
+        """Make the POST and the second commit, which records its outcome."""
         try:
             if self.clock() - attempt.started_at > rate_limit.CLOCK_LAG:
-                # Its place in the rate is gone, and so, after a long sleep, is its lease.
-                raise NotSent("this process slept between its intent and the request")
+                # Its call of the rate limit has expired, and after a long sleep so has its lease.
+                raise NotSent("the process was suspended between the first commit and the request")
             accepted = self.propexo.create(attempt)
         except UpstreamError as exc:
             error = exc
@@ -149,7 +149,7 @@ class Sender:
             )
 
     def _expire(self, tx: Transaction, now: dt.datetime) -> None:
-        """A tour that starts too soon is not booked any more: a person calls."""
+        """Expire tours that start too soon to be booked; a person must call the renter."""
         for booking_id in tx.send_queue.expired_tours(
             now + dt.timedelta(minutes=self.settings.notice_minutes)
         ):
@@ -157,19 +157,19 @@ class Sender:
             log.error("booking_expired", extra={"booking_id": booking_id})
 
     def wake(self, booking_id: int) -> None:
-        """Starts a lane when a booking that was put off is due."""
+        """Start a sender when a postponed booking is due."""
         self._schedule_sender(booking_id, None)
 
     def expire_late(self) -> None:
-        """Expires what waits too long, also while nothing is sent.
+        """Expire bookings that were pending too long, also while sending is suspended.
 
-        A guest card has no time to be late for; it is tried for as long as the settings say.
+        A guest card has no tour time; it expires after the hours in the settings.
         """
         with self.store.transaction() as tx:
             now = self.clock()
             self._expire(tx, now)
-            patience = dt.timedelta(hours=self.settings.prospect_hours)
-            for booking_id in tx.send_queue.expired_prospects(now - patience):
+            max_age = dt.timedelta(hours=self.settings.prospect_hours)
+            for booking_id in tx.send_queue.expired_prospects(now - max_age):
                 tx.bookings.move(booking_id, BookingState.EXPIRED, why="waited_too_long", now=now)
                 log.error("booking_expired", extra={"booking_id": booking_id})
 
@@ -178,12 +178,13 @@ class Sender:
             tx.send_queue.schedule_sender(slot, at)
 
     def _record(self, write: Callable[[Transaction], None]) -> None:
-        """Commits an outcome, trying again while PostgreSQL is away.
+        """Commit an outcome, and retry while PostgreSQL is unavailable.
 
-        When it stays away, recovery finds the attempt unfinished and the booking is unknown.
+        If it stays unavailable, recovery finds the unfinished attempt and marks the booking
+        unknown.
         """
-        deadline = time.monotonic() + OUTCOME_SECONDS
-        pause = 0.1
+        deadline = time.monotonic() + RECORD_RETRY_SECONDS
+        delay = 0.1
         while True:
             try:
                 with self.store.transaction() as tx:
@@ -191,17 +192,17 @@ class Sender:
             except StoreUnavailable:
                 if time.monotonic() > deadline:
                     raise
-                self.pause(pause)
-                pause = min(pause * 2, 5.0)
+                self.pause(delay)
+                delay = min(delay * 2, 5.0)
             else:
                 return
 
     def try_resume_sending(self) -> None:
-        """Starts sending again when Propexo takes the token again, which a cheap read tells."""
-        gap = dt.timedelta(seconds=TOKEN_CHECK_SECONDS)
+        """Resume suspended sending once a cheap read shows that Propexo accepts the token."""
+        interval = dt.timedelta(seconds=TOKEN_CHECK_SECONDS)
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
-            if not limiter.reserve_check(now, gap):
+            if not limiter.reserve_check(now, interval):
                 return
             limit, rate_state = self.settings.rate_per_minute, limiter.lock(now)
             if rate_limit.next_call(rate_state, now, limit, is_read=True) > now:

@@ -1,14 +1,15 @@
-"""What each answer of Propexo's does to a booking: the second of the two commits around a POST.
+"""Record Propexo's responses: the second of the two commits around a POST.
 
-Every function writes in the transaction it is given. An attempt that is settled already is left
-alone: the first word counts, except that an attempt may itself mend an outcome that was given up
-as unknown while it was still waiting.
+Every function writes in the given transaction. A finished attempt is left alone, because the first
+outcome counts, with one exception: a late response may correct an attempt that recovery had given
+up as unknown.
 """
 
 import dataclasses
 import datetime as dt
 import logging
 import random
+from collections.abc import Sequence
 
 from adapter.bookings import backoff, precedence
 from adapter.exceptions import NotAuthorised, RateLimited, Refused, UpstreamError
@@ -22,16 +23,16 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReconcileMatch:
-    """An unknown booking was found in Propexo's lists."""
+    """An unknown booking that was found in Propexo's lists."""
 
-    #: Its job, to be followed; None: the tour itself was seen in Knock.
+    #: Its job, to be followed up; None if the tour itself was found in Knock.
     job_id: str | None
 
 
 def record_accepted(
     tx: Transaction, attempt: Attempt, accepted: Accepted, now: dt.datetime
 ) -> None:
-    """Propexo took it: submitted, and its job is looked at soon."""
+    """Record that Propexo accepted the booking, and schedule its follow-up."""
     tx.rate_limit.save_limit(accepted.rate, now)
     if tx.attempts.finish(
         attempt.id, AttemptOutcome.ACCEPTED, now=now, status=accepted.status, answer=accepted.answer
@@ -41,7 +42,7 @@ def record_accepted(
             BookingState.SUBMITTED,
             why="accepted",
             now=now,
-            due_at=backoff.next_look(now, now=now, chance=_chance()),
+            due_at=backoff.next_status_read(now, now=now, chance=_jitter()),
             job_id=accepted.job_id,
         )
         log.info("booking_submitted", extra=_facts(attempt, job_id=accepted.job_id))
@@ -50,25 +51,25 @@ def record_accepted(
 def record_failure(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Propexo did not take it, or nobody knows: pending again, failed or unknown."""
+    """Record that the POST failed or has no clear outcome: pending again, failed or unknown."""
     outcome = backoff.OUTCOMES[type(error)]
     if not tx.attempts.finish(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
     ):
         return
     if backoff.is_safe_to_repeat(outcome):
-        _put_off(tx, attempt, error, now)
+        _retry_or_hold(tx, attempt, error, now)
     elif isinstance(error, Refused):
         _refused(tx, attempt, error, now)
     else:
-        _unknown(tx, attempt, "no_answer", now)
+        _mark_unknown(tx, attempt.booking_id, "no_answer", now)
     tx.send_queue.wake_siblings(attempt.booking_id)
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
-    """A clear no. Where it is only about niceties, they go into the notes and it is sent once more.
+    """Record a refusal: failed, or sent once more if only optional fields were refused.
 
-    That is safe: a 400 comes before any job exists.
+    These then go into the notes. A second POST is safe, because a 400 comes before any job exists.
     """
     reasons = reasons_from(error.answer)
     names = {reason.field.partition(".")[0] for reason in reasons}
@@ -76,10 +77,10 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
     refusals = sum(
         one.outcome is AttemptOutcome.REFUSED for one in tx.attempts.of_booking(attempt.booking_id)
     )
-    is_light = booking is not None and names <= appointment.optional(booking.kind)
-    if booking and error.status == 400 and refusals == 1 and is_light:
-        lighter = appointment.without(booking.appointment, names)
-        tx.bookings.update(dataclasses.replace(booking, appointment=lighter))
+    is_optional = booking is not None and names <= appointment.optional(booking.kind)
+    if booking and error.status == 400 and refusals == 1 and is_optional:
+        reduced = appointment.without(booking.appointment, names)
+        tx.bookings.update(dataclasses.replace(booking, appointment=reduced))
         why, to, due_at = "optional_fields_refused", BookingState.PENDING, now
     else:
         why, to, due_at = "refused", BookingState.FAILED, None
@@ -89,22 +90,24 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
         tx.send_queue.schedule_sender(attempt.booking_id)
 
 
-def _put_off(tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime) -> None:
-    """Nothing was booked: the booking waits for its next try, and the others with it if need be."""
+def _retry_or_hold(
+    tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
+) -> None:
+    """Schedule a retry: nothing was booked. Suspend or pause all sending where it concerns all."""
     outcome, limiter = backoff.OUTCOMES[type(error)], tx.rate_limit
     booking = tx.bookings.get(attempt.booking_id)
-    # A newer request of the same person may be placed at this moment: one after the other.
+    # Serialize with a newer request of the same person that may be stored right now.
     tx.lock_keys(booking.person_keys if booking else ())
     limiter.save_limit(error.rate, now)
-    before = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
-    tries = sum(map(backoff.is_safe_to_repeat, before))
-    due_at = backoff.next_try(error, tries=tries, now=now, chance=_chance())
+    outcomes = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
+    tries = sum(map(backoff.is_safe_to_repeat, outcomes))
+    due_at = backoff.next_try(error, tries=tries, now=now, chance=_jitter())
     if isinstance(error, NotAuthorised):
-        # Every other booking would meet the same answer. None of them loses its place.
+        # Every other booking would get the same response, so none is sent until the token works.
         if limiter.suspend("not_authorised", now):
             log.error("sending_stopped", extra=_facts(attempt, status=error.status))
-        if before.count(AttemptOutcome.NOT_AUTHORISED) > 1:
-            # Others were accepted in between: it is this booking that the token may not make.
+        if outcomes.count(AttemptOutcome.NOT_AUTHORISED) > 1:
+            # Others were accepted in between, so the token lacks permission for this booking.
             _hold_as_refused(tx, attempt, now)
             return
     elif isinstance(error, RateLimited):
@@ -118,7 +121,7 @@ def _put_off(tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.da
 
 
 def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
-    why = Reason(field="propexo", reason="Propexo accepts the token, but not for this booking")
+    why = Reason(field="propexo", reason="Propexo accepts the API token, but not for this booking")
     tx.bookings.move(
         attempt.booking_id, BookingState.HELD, why="not_authorised", now=now, reasons=[why]
     )
@@ -126,29 +129,22 @@ def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Non
 
 
 def _is_outdated(tx: Transaction, booking: Booking, now: dt.datetime) -> bool:
-    """Whether a newer request of the same person came while this one was on the wire."""
+    """Return whether the person made a newer request while this one was in flight."""
     others = tx.bookings.of_people(booking.person_keys, precedence.LIVE, except_id=booking.id)
     return precedence.has_newer(booking, others, now)
 
 
-def _unknown(tx: Transaction, attempt: Attempt, why: str, now: dt.datetime) -> None:
-    """It may stand in Knock. It is looked for, and never sent again by itself."""
-    due_at = backoff.next_search(now, now=now, chance=_chance())
-    tx.bookings.move(attempt.booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at)
-    log.error("booking_unknown", extra=_facts(attempt, why=why))
-
-
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
-    """The process that sent it did not live to say what became of it: unknown."""
+    """Mark the booking unknown: its process ended before it recorded an outcome."""
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
-        _unknown(tx, attempt, "sender_lost", now)
+        _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
         tx.send_queue.wake_siblings(attempt.booking_id)
 
 
 def record_job_status(
     tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime, deadline: dt.timedelta
 ) -> None:
-    """Propexo said how the job stands: booked, failed, unknown, or looked at again later."""
+    """Record a job's status: booked, failed, unknown, or to be read again later."""
     tx.rate_limit.save_limit(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
     if report.status is WriteStatus.SUCCESS:
@@ -161,12 +157,12 @@ def record_job_status(
         )
         log.error("booking_failed", extra={"booking_id": booking.id})
     elif report.status is WriteStatus.PARTIAL_SUCCESS:
-        _mark_unknown_for_good(tx, booking, "partial_success", now, reasons)
+        _mark_unknown(tx, booking.id, "partial_success", now, reasons)
     elif now - booking.updated_at > deadline:
-        _mark_unknown_for_good(tx, booking, "no_final_status", now, reasons)
+        _mark_unknown(tx, booking.id, "no_final_status", now, reasons)
     else:
         # A submitted booking was last changed when it was submitted.
-        due_at = backoff.next_look(booking.updated_at, now=now, chance=_chance())
+        due_at = backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
         tx.bookings.reschedule(booking, due_at)
         return
     tx.send_queue.wake_siblings(booking.id)
@@ -180,37 +176,37 @@ def record_status_error(
     deadline: dt.timedelta,
     lag: dt.timedelta,
 ) -> None:
-    """The job's status could not be read, which says nothing of the job: it is asked again.
+    """Reschedule a status read that failed, which says nothing about the job.
 
-    A job that Propexo does not know is given up at the deadline, one that nobody could ask about
-    after the lag; both are then looked for.
+    After the deadline, or after ``lag`` if Propexo could not be reached at all, the booking becomes
+    unknown and is searched for.
     """
     apply_rate_headers(tx, error, now)
     if now - booking.updated_at > (deadline if isinstance(error, Refused) else lag):
-        _mark_unknown_for_good(tx, booking, "no_final_status", now, [])
+        _mark_unknown(tx, booking.id, "no_final_status", now)
         tx.send_queue.wake_siblings(booking.id)
         return
     tx.bookings.reschedule(
-        booking, backoff.next_look(booking.updated_at, now=now, chance=_chance())
+        booking, backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
     )
 
 
 def record_search_error(
     tx: Transaction, booking: Booking, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Propexo's lists could not be read, which says nothing of the booking."""
+    """Reschedule a search that failed, which says nothing about the booking."""
     apply_rate_headers(tx, error, now)
     tx.bookings.reschedule(
-        booking, backoff.next_search(booking.updated_at, now=now, chance=_chance())
+        booking, backoff.next_search(booking.updated_at, now=now, chance=_jitter())
     )
 
 
 def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
-    """What an error to a read says for all calls."""
+    """Apply what the error of a read says about all calls: rate limit and token."""
     limiter = tx.rate_limit
     limiter.save_limit(error.rate, now)
     if isinstance(error, RateLimited):
-        limiter.pause(backoff.next_try(error, tries=1, now=now, chance=_chance()))
+        limiter.pause(backoff.next_try(error, tries=1, now=now, chance=_jitter()))
     elif isinstance(error, NotAuthorised) and limiter.suspend("not_authorised", now):
         log.error("sending_stopped", extra={"status": error.status})
 
@@ -219,47 +215,48 @@ def record_search(
     tx: Transaction,
     booking: Booking,
     attempt: Attempt,
-    found: ReconcileMatch | None,
+    match: ReconcileMatch | None,
     now: dt.datetime,
     until: dt.datetime,
 ) -> None:
-    """Propexo's lists were read for an unknown booking; ``until`` then they may be behind Knock."""
-    if found is not None:
+    """Record a search for an unknown booking; ``until`` then the lists may be behind Knock."""
+    if match is not None:
         tx.attempts.finish(attempt.id, AttemptOutcome.ACCEPTED, now=now, status=attempt.status)
-    if found is not None and found.job_id is not None:
+    if match is not None and match.job_id is not None:
         tx.bookings.move(
             booking.id,
             BookingState.SUBMITTED,
             why="found_in_write_log",
             now=now,
             due_at=now,
-            job_id=found.job_id,
+            job_id=match.job_id,
         )
-        log.info("booking_found", extra={"booking_id": booking.id, "job_id": found.job_id})
-    elif found is not None:
+        log.info("booking_found", extra={"booking_id": booking.id, "job_id": match.job_id})
+    elif match is not None:
         tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
         log.info("booking_found", extra={"booking_id": booking.id})
     elif now >= until:
         tx.bookings.stop_reconciling(booking, why="not_found", now=now)
         log.error("booking_not_found", extra={"booking_id": booking.id})
     else:
-        due_at = backoff.next_search(booking.updated_at, now=now, chance=_chance())
+        due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
         tx.bookings.reschedule(booking, due_at)
 
 
-def _mark_unknown_for_good(
-    tx: Transaction, booking: Booking, why: str, now: dt.datetime, reasons: list[Reason]
+def _mark_unknown(
+    tx: Transaction, booking_id: int, why: str, now: dt.datetime, reasons: Sequence[Reason] = ()
 ) -> None:
-    due_at = backoff.next_search(now, now=now, chance=_chance())
+    """Mark a booking unknown: it may exist in Knock, so it is searched for and never resent."""
+    due_at = backoff.next_search(now, now=now, chance=_jitter())
     tx.bookings.move(
-        booking.id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons
+        booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons
     )
-    log.error("booking_unknown", extra={"booking_id": booking.id, "why": why})
+    log.error("booking_unknown", extra={"booking_id": booking_id, "why": why})
 
 
 def _facts(attempt: Attempt, **more: object) -> dict[str, object]:
     return {"booking_id": attempt.booking_id, "attempt_id": attempt.id, **more}
 
 
-def _chance() -> float:
-    return random.random()  # noqa: S311 - it spreads load and guards nothing
+def _jitter() -> float:
+    return random.random()  # noqa: S311 - spreads load; not for security

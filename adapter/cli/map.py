@@ -12,11 +12,11 @@ import click
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
 from adapter.mapping import registry
 from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
-from adapter.mapping.engine import GOES_OUT, Delivery, Item, Mapped, Outcome
+from adapter.mapping.engine import GOES_OUT, Item, Mapped, Outcome
 from adapter.mapping.loader.run_tests import format_reason
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
-from adapter.models import Reason
+from adapter.models import Reason, WebhookRequest
 from adapter.settings import settings_from
 
 #: How the reasons that decided are introduced.
@@ -70,17 +70,17 @@ def _instant(text: str) -> dt.datetime:
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
 
 
-def _delivery(source: Source, file: Path, content_type: str | None) -> Delivery:
+def _delivery(source: Source, file: Path, content_type: str | None) -> WebhookRequest:
     body = read_file(file)
     if source.kind == "query":
-        return Delivery(body=b"", query=body.decode("utf-8", "replace").strip())
+        return WebhookRequest.from_body(b"", query=body.decode("utf-8", "replace").strip())
     if content_type is None:
         content_type = content_type_of(file, body)
-    return Delivery(body=body, content_type=content_type)
+    return WebhookRequest.from_body(body, content_type=content_type)
 
 
 def _print_test(
-    source: Source, file: Path, delivery: Delivery, at: dt.datetime | None, said: str | None
+    source: Source, file: Path, delivery: WebhookRequest, at: dt.datetime | None, said: str | None
 ) -> Mapped:
     """Without ``--now`` past and future are not judged, as in a test without ``received``."""
     scope = source.scope(delivery)

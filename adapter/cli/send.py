@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from adapter import signatures
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.settings import Settings, settings_from
 from adapter.webhooks import signed_client
 
@@ -18,9 +18,7 @@ to_option = click.option("--to", "url", help="Address of the adapter. [default: 
 type_option = click.option("--content-type", help="[default: by the file's ending]")
 
 
-def _request(
-    name: str, file: Path, url: str | None, content_type: str | None
-) -> signatures.Request:
+def _request(name: str, file: Path, url: str | None, content_type: str | None) -> WebhookRequest:
     settings = settings_from()
     source = _source(settings, name)
     return signed_client.signed(

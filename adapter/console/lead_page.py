@@ -13,7 +13,6 @@ from adapter.console.context import ConsoleServices
 from adapter.console.display import LONGEST_RAW, Line, anchor_of, lines_of
 from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
-from adapter.mapping.engine.results import delivery_of
 from adapter.mapping.provenance import Provenance, provenance_of, wall_time_of
 from adapter.mapping.source import Source
 from adapter.models import Attempt, Booking, Change, LeadHistory
@@ -154,7 +153,7 @@ def _payload(source: Source | None, story: LeadHistory) -> tuple[list[Line], str
     if source is None:
         return [], "There is no mapping of this source any more: only the raw text is shown."
     try:
-        return lines_of(source.scope(delivery_of(story.event)).payload), None
+        return lines_of(source.scope(story.event.request).payload), None
     except PayloadError as exc:
         return [], f"It cannot be read: {exc}. Only the raw text is shown."
 
@@ -196,7 +195,7 @@ def _wall_at(source: Source | None, story: LeadHistory, booking: Booking) -> dt.
         return None
     if story.event.kept != "all":
         return None
-    delivery = delivery_of(story.event)
+    delivery = story.event.request
     items = source.map(delivery, now=story.event.received_at).items
     return wall_time_of(source, delivery, _number_of(booking, items))
 
@@ -234,7 +233,7 @@ def _origins(
     """Where each field of a booking came from, by the mapping of now; not what a person set."""
     if source is None or story.event.kept != "all":
         return {}
-    delivery = delivery_of(story.event)
+    delivery = story.event.request
     items = source.map(delivery, now=story.event.received_at).items
     number = _number_of(booking, items)
     found = provenance_of(source, delivery)

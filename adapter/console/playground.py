@@ -14,10 +14,10 @@ from adapter.console.form_input import number_of
 from adapter.console.views import download, note
 from adapter.exceptions import NotPossible
 from adapter.mapping import registry
-from adapter.mapping.engine import Delivery, Mapped
-from adapter.mapping.engine.results import delivery_of
+from adapter.mapping.engine import Mapped
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.operations.backtest import MOST_EVENTS, backtest, recent
 from adapter.operations.diff import changed_fields, facts_of
 
@@ -162,16 +162,20 @@ def _edited(services: ConsoleServices, asked: PlaygroundInput) -> Source:
     return registry.load_text(settings.mappings_dir, asked.name, asked.mapping, settings.policy)
 
 
-def _delivery(services: ConsoleServices, asked: PlaygroundInput) -> tuple[Delivery, dt.datetime]:
+def _delivery(
+    services: ConsoleServices, asked: PlaygroundInput
+) -> tuple[WebhookRequest, dt.datetime]:
     """The webhook that is tried, and when it came."""
     if asked.event_id is None:
         body = asked.body.encode("utf-8", "replace")
-        return Delivery(body=body, content_type=asked.content_type), services.pipeline.clock()
+        return WebhookRequest.from_body(
+            body, content_type=asked.content_type
+        ), services.pipeline.clock()
     with services.pipeline.store.transaction() as tx:
         event = tx.events.get(asked.event_id)
     if event is None or event.kept != "all":
         raise NotFound(f"There is no stored webhook {asked.event_id}, or what was sent is erased.")
-    return delivery_of(event), event.received_at
+    return event.request, event.received_at
 
 
 def _newest(services: ConsoleServices, name: str) -> int | None:

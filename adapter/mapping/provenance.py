@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError, Unreadable
-from adapter.mapping.engine import Community, Delivery, Scope
+from adapter.mapping.engine import Community, Scope
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.fields import Field, FieldFiller, Lines, PathLookup
@@ -16,6 +16,7 @@ from adapter.mapping.engine.reshape import ListRead
 from adapter.mapping.engine.tour_time import TourTime
 from adapter.mapping.source import Source
 from adapter.mapping.transforms import clean_text
+from adapter.models import WebhookRequest
 from adapter.parsing import paths
 from adapter.parsing.paths import Location, Path
 
@@ -45,10 +46,10 @@ class Provenance:
     places: tuple[tuple[str, tuple[Location, ...]], ...]
 
 
-def provenance_of(source: Source, delivery: Delivery) -> list[list[Provenance]]:
+def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
     """The origins for each item of a delivery; none where it cannot be read. Never raises."""
     try:
-        whole = source.scope(delivery)
+        whole = source.scope(request)
     except PayloadError:
         return []
     scopes = source.compiled.item_scopes(whole)
@@ -58,13 +59,13 @@ def provenance_of(source: Source, delivery: Delivery) -> list[list[Provenance]]:
     ]
 
 
-def wall_time_of(source: Source, delivery: Delivery, number: int) -> dt.datetime | None:
+def wall_time_of(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
     """When an item's tour starts on a clock that is not known yet; None where nothing says so.
 
     For a lead whose community is not known: naive, as it was sent.
     """
     try:
-        scopes = source.compiled.item_scopes(source.scope(delivery))
+        scopes = source.compiled.item_scopes(source.scope(request))
     except PayloadError:
         return None
     start = next((fill for fill in source.compiled.fills if isinstance(fill, TourTime)), None)

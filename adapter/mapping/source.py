@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from adapter.exceptions import PayloadError, Unreadable
-from adapter.mapping.engine import Community, CompiledMapping, Delivery, Mapped, Outcome, Scope
+from adapter.mapping.engine import Community, CompiledMapping, Mapped, Outcome, Scope
 from adapter.mapping.engine.scope import reason_for
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.yaml_document import Document
 from adapter.mapping.respond import RequestValues
+from adapter.models import WebhookRequest
 from adapter.parsing import body, forms
 from adapter.parsing.paths import path_from_text, unwrap_single
 from adapter.parsing.text import CAP_TEXT, clean_text
@@ -46,29 +47,29 @@ class Source:
     #: The sections as loaded: for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
 
-    def dedupe_key(self, delivery: Delivery) -> str | None:
+    def dedupe_key(self, request: WebhookRequest) -> str | None:
         """What two deliveries of one booking share; None where nothing readable says so.
 
         The caller then uses the hash of the signed bytes. Never raises.
         """
         try:
-            return self.compiled.dedupe_key(self.scope(delivery))
+            return self.compiled.dedupe_key(self.scope(request))
         except PayloadError:
             return None
 
-    def map(self, delivery: Delivery, *, now: dt.datetime) -> Mapped:
+    def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
         """What the delivery becomes at ``now`` (aware). Never raises."""
         try:
-            scope = self.scope(delivery)
+            scope = self.scope(request)
         except PayloadError as exc:
             reason = reason_for("event", str(exc), at=self.document.at(("body",)))
             return Mapped(outcome=Outcome.UNREADABLE, reasons=(reason,))
         return self.compiled.apply(scope, now)
 
-    def asked(self, delivery: Delivery) -> RequestValues:
+    def asked(self, request: WebhookRequest) -> RequestValues:
         """What an answer may say of the delivery itself. Never raises."""
         try:
-            scope = self.scope(delivery)
+            scope = self.scope(request)
         except PayloadError:
             return RequestValues()
         whole, each = self.compiled.scopes(scope)
@@ -79,12 +80,12 @@ class Source:
             read=functools.partial(_text_at, whole), items=tuple(zip(readers, booked, strict=True))
         )
 
-    def scope(self, delivery: Delivery) -> Scope:
+    def scope(self, request: WebhookRequest) -> Scope:
         """What paths are read in. Raises :class:`PayloadError`."""
         payload = body.parse(
-            delivery.body, delivery.content_type, kind=self.kind, query=delivery.query
+            request.body, request.content_type, kind=self.kind, query=request.query
         )
-        return self.scope_of(payload, delivery.headers, delivery.query)
+        return self.scope_of(payload, request.lowercase_headers, request.query)
 
     def scope_of(
         self, payload: Any, headers: Mapping[str, str] | None = None, query: str = ""

@@ -5,7 +5,6 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from adapter.mapping.engine.results import delivery_of
 from adapter.mapping.source import Source
 from adapter.models import Event
 from adapter.operations.diff import changed_fields, facts_of
@@ -50,7 +49,7 @@ def backtest(present: Source | None, edited: Source, events: Iterable[Event]) ->
     Without a ``present`` mapping everything is a change.
     """
     for event in events:
-        delivery, now = delivery_of(event), event.received_at
+        delivery, now = event.request, event.received_at
         old = present.map(delivery, now=now) if present is not None else None
         new = edited.map(delivery, now=now)
         told = [*new.reasons, *(reason for item in new.items for reason in item.because)]

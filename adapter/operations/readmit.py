@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from adapter import signatures
 from adapter.exceptions import VerificationError
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Rejection
 from adapter.webhooks.receive import Receiver, Verified, verified_from
@@ -36,7 +37,7 @@ def retry(
     """
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
-    with receiver.store.transaction() as tx:
+    with receiver.database.transaction() as tx:
         kept = tx.rejections.of_source(source.name)
         if not dry_run:
             tx.audit.record("let_in", by=by, at=receiver.clock(), detail=source.name)
@@ -45,22 +46,24 @@ def retry(
             counts["not_verifiable"] += 1
             continue
         try:
-            verified = _verified(rejection, verifier, receiver.settings)
+            verified = _verified(rejection, source, verifier, receiver.settings)
         except VerificationError as exc:
             refused[exc.reason] += 1
             continue
-        is_repeat = False if dry_run else _let_in(receiver, source, rejection, verified)
+        is_repeat = False if dry_run else _let_in(receiver, rejection, verified)
         counts["repeated" if is_repeat else "accepted"] += 1
     return Retried(refused=dict(refused), **counts)
 
 
-def _verified(rejection: Rejection, verifier: signatures.Verifier, settings: Settings) -> Verified:
+def _verified(
+    rejection: Rejection, source: Source, verifier: signatures.Verifier, settings: Settings
+) -> Verified:
     """The request, judged by the secrets of now and by the time at which it came.
 
     ``allow_ips`` is not looked at again: a request that failed it is never tried, and the
     address of any other one was allowed.
     """
-    request = signatures.Request(
+    request = WebhookRequest(
         method=rejection.method,
         url=_url_of_now(rejection.url, settings.public_url),
         headers=rejection.headers,
@@ -68,14 +71,14 @@ def _verified(rejection: Rejection, verifier: signatures.Verifier, settings: Set
     )
     signed_only = dataclasses.replace(verifier, networks=())
     signed_only.verify(request, rejection.received_at.timestamp())
-    return verified_from(verifier, request, rejection.received_at)
+    return verified_from(source, verifier, request, rejection.received_at)
 
 
-def _let_in(receiver: Receiver, source: Source, rejection: Rejection, verified: Verified) -> bool:
-    receipt = receiver.receive(source, verified)
-    with receiver.store.transaction() as tx:
+def _let_in(receiver: Receiver, rejection: Rejection, verified: Verified) -> bool:
+    receipt = receiver.store(verified)
+    with receiver.database.transaction() as tx:
         tx.rejections.remove(rejection.id)
-    return receipt.is_repeat
+    return receipt.is_duplicate
 
 
 def _url_of_now(url: str, public_url: str | None) -> str:

@@ -10,7 +10,6 @@ from adapter.bookings.fingerprints import Fingerprints
 from adapter.bookings.intake import BookingPlanner
 from adapter.exceptions import NotPossible
 from adapter.mapping.engine import Item, Mapped, Outcome
-from adapter.mapping.engine.results import delivery_of
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
@@ -67,7 +66,7 @@ class Replays:
             source, bookings = self._sources.get(event.source), tx.bookings.of_event(event_id)
             mapped = Mapped(outcome=Outcome.HELD)
             if source is not None:
-                mapped = source.map(delivery_of(event), now=now)
+                mapped = source.map(event.request, now=now)
             is_forced = forced_because is not None
             if not is_forced:
                 mapped = _without_settled(tx, seen, event, bookings, mapped)

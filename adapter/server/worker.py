@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import datetime as dt
 import functools
 import logging
 import signal
@@ -10,12 +11,13 @@ from collections.abc import Callable
 
 import procrastinate
 
+from adapter.bookings.failed_step import mark_failed, retry_later
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping import registry
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.watchdog import Watchdog
-from adapter.store import RECONNECT_SECONDS, Task, check_reachable, queue_pool
+from adapter.store import RECONNECT_SECONDS, Task, Transaction, check_reachable, queue_pool
 
 log = logging.getLogger(__name__)
 
@@ -176,15 +178,7 @@ def queue_for(pipeline: Pipeline) -> procrastinate.App:
         pool_factory=queue_pool,
     )
     queue = procrastinate.App(connector=connector)
-
-    steps: dict[Task, Callable[[int], object]] = {
-        Task.MAP_EVENT: pipeline.map_event,
-        Task.SEND: pipeline.sender.send_due,
-        Task.WAKE: pipeline.sender.wake,
-        Task.FOLLOW_UP: pipeline.follower.follow_up,
-        Task.LOOK_FOR: pipeline.follower.reconcile,
-    }
-    for task, step in steps.items():
+    for task, step in pipeline.steps.items():
         queue.task(name=task.value)(functools.partial(_run_step, pipeline, task, step))
     return queue
 
@@ -204,16 +198,18 @@ def _run_step(
         step(row_id)
     except StoreUnavailable:
         log.warning("step_postponed", extra={"task": task, "row_id": row_id})
-        _despite_the_store(lambda: pipeline.retry_later(task, row_id))
+        _write_if_possible(pipeline, lambda tx, now: retry_later(tx, task, row_id, now))
     except Exception as exc:
         log.exception("step_failed", extra={"task": task, "row_id": row_id}, exc_info=exc)
-        _despite_the_store(lambda: pipeline.mark_failed(task, row_id))
+        _write_if_possible(pipeline, lambda tx, now: mark_failed(tx, task, row_id, now))
 
 
-def _despite_the_store(write: Callable[[], object]) -> None:
-    """Writes if PostgreSQL lets us; if not, the sweep finds the row later."""
-    with contextlib.suppress(StoreUnavailable):
-        write()
+def _write_if_possible(
+    pipeline: Pipeline, write: Callable[[Transaction, dt.datetime], None]
+) -> None:
+    """Write unless PostgreSQL is unavailable; recovery finds the row later."""
+    with contextlib.suppress(StoreUnavailable), pipeline.store.transaction() as tx:
+        write(tx, pipeline.clock())
 
 
 async def release_stalled(queue: procrastinate.App) -> None:

@@ -1,4 +1,4 @@
-"""Signed webhooks: schemes, presets and handshakes."""
+"""Verify webhooks: signature schemes, presets and handshakes."""
 
 from adapter.signatures.build import (
     Verifier,
@@ -12,13 +12,11 @@ from adapter.signatures.build import (
 from adapter.signatures.crypto import keyed_hash
 from adapter.signatures.presets import PRESETS, Preset
 from adapter.signatures.reasons import REASONS
-from adapter.signatures.request import Request
 
 __all__ = [
     "PRESETS",
     "REASONS",
     "Preset",
-    "Request",
     "Verifier",
     "check_block",
     "keyed_hash",

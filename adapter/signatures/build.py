@@ -1,38 +1,38 @@
-"""How a lead source proves itself: ``verifier(block, secrets).verify(request, now)``.
+"""Verify who sent a request: ``verifier(block, secrets).verify(request, now)``.
 
-The ``signature:`` block of a mapping says what to check (:mod:`adapter.signatures.config`);
-whatever is wrong with a request, it raises :class:`VerificationError` with one of
-:data:`~adapter.signatures.reasons.REASONS`, and nothing else.
+The ``signature:`` block of a mapping defines what is checked (:mod:`adapter.signatures.config`).
+Whatever is wrong with a request, only :class:`VerificationError` is raised, with one of
+:data:`~adapter.signatures.reasons.REASONS`.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
 from adapter.exceptions import ConfigurationError
-from adapter.signatures.config import Scheme, expanded, scheme_from_block
+from adapter.models import WebhookRequest
+from adapter.signatures.config import Scheme, expand_preset, scheme_from_block
 from adapter.signatures.hmac_scheme import DigestScheme
 from adapter.signatures.ip_allowlist import Network, check_address, networks_from_block
-from adapter.signatures.request import Request
 from adapter.signatures.token_scheme import BasicScheme, TokenScheme
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Verifier:
-    """Tells whether a request comes from one source."""
+    """Verifies the requests of one source."""
 
-    #: None: the source proves nothing (``scheme: none``).
+    #: None: requests are not signed (``scheme: none``).
     scheme: Scheme | None
     keys: tuple[bytes, ...] = dataclasses.field(repr=False)
     networks: tuple[Network, ...]
 
-    def verify(self, request: Request, now: float) -> None:
-        """Raises :class:`VerificationError` unless it is proved at ``now``, in Unix seconds."""
+    def verify(self, request: WebhookRequest, now: float) -> None:
+        """Raise :class:`VerificationError` unless it is genuine at ``now``, in Unix seconds."""
         self.verified_by(request, now)
 
-    def verified_by(self, request: Request, now: float) -> int | None:
-        """The index of the secret that matched, None where the scheme has no secret.
+    def verified_by(self, request: WebhookRequest, now: float) -> int | None:
+        """Verify a request, and return the index of the matching secret.
 
-        Raises :class:`VerificationError` like :meth:`verify`.
+        Return None where the scheme has no secret. Raise :class:`VerificationError`.
         """
         if self.networks:
             check_address(request.client, self.networks)
@@ -40,112 +40,106 @@ class Verifier:
 
     @property
     def is_open(self) -> bool:
-        """Whether anybody who knows the address may send."""
+        """True where anyone who knows the address may send."""
         return self.scheme is None
 
     @property
     def signs_url(self) -> bool:
-        """Whether the request's address is signed: it must be the one the sender wrote."""
+        """True where the signature covers the address, which must be the one that was called."""
         return isinstance(self.scheme, DigestScheme) and "url" in self.scheme.content.names
 
     @property
     def covers_query(self) -> bool:
-        """Whether the query is the sender's word: signed, or sent by whoever knows the secret."""
+        """True where the query is genuine: signed, or sent with the secret itself."""
         return self.signs_url or not isinstance(self.scheme, DigestScheme)
 
     @property
-    def proves_again(self) -> bool:
-        """Whether a request can be verified once more after it was stored.
+    def can_verify_again(self) -> bool:
+        """True where a stored request can be verified again.
 
-        A digest can. Where the proof is the secret itself it was not stored.
+        A digest can. A secret that travels in the request is not stored.
         """
         return isinstance(self.scheme, DigestScheme)
 
     @property
     def proof_headers(self) -> frozenset[str]:
-        """Headers that a digest stands in or covers, in lower case."""
+        """The headers that carry a digest or are covered by it, in lower case."""
         if not isinstance(self.scheme, DigestScheme):
             return frozenset()
-        clock = self.scheme.clock
-        names = [*self.scheme.headers, *self.scheme.content.headers]
-        names += [clock.header] if clock and clock.header else []
-        return frozenset(name.lower() for name in names)
+        return self.scheme.covered_headers | {name.lower() for name in self.scheme.headers}
 
-    def without_secret(self, request: Request) -> Request:
-        """The request as it may be stored: a token or password that travels in it is taken out."""
+    def without_secret(self, request: WebhookRequest) -> WebhookRequest:
+        """Return the request as it may be stored: without a token or password in it."""
         if isinstance(self.scheme, TokenScheme | BasicScheme):
             return self.scheme.without_secret(request)
         return request
 
-    def rejected(self, request: Request, reason: str) -> Request:
-        """A refused request as it may be stored.
+    def strip_rejected(self, request: WebhookRequest, reason: str) -> WebhookRequest:
+        """Return a rejected request as it may be stored.
 
-        A token that was found wrong may be the right one of tomorrow, so it is taken out like
-        a right one. Where it was not found, it may stand anywhere in the body: the body is not
-        kept, and nothing that holds a secret of ours.
+        A wrong token may be valid after the next rotation, so it is removed like a valid one.
+        A missing token may be anywhere in the body: then the body is removed, and every copy of
+        our own secrets.
         """
         if not isinstance(self.scheme, TokenScheme):
             return self.without_secret(request)
-        return self.scheme.rejected(self.keys, request, reason)
+        return self.scheme.strip_rejected(self.keys, request, reason)
 
 
 def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
-    """The verifier of a ``signature:`` block; the newest secret stands last.
+    """Build the verifier of a ``signature:`` block; the newest secret is the last.
 
-    Raises :class:`ConfigurationError` for a wrong block, and for no, an empty or a blank secret.
+    Raise :class:`ConfigurationError` for an invalid block, and for a missing or blank secret.
     """
-    block = expanded(block)
-    scheme = scheme_from_block(block)
-    networks = networks_from_block(block)
+    scheme, networks = check_block(block)
     if scheme is None:
         if secrets:
-            raise ConfigurationError("scheme 'none' takes no secrets: remove them, or sign")
+            raise ConfigurationError(
+                "scheme 'none' takes no secrets; remove them, or choose another scheme"
+            )
         return Verifier(scheme=None, keys=(), networks=networks)
     return Verifier(scheme=scheme, keys=_keys(scheme, secrets), networks=networks)
 
 
-def check_block(block: Mapping[str, object]) -> None:
-    """Raises :class:`ConfigurationError` for a wrong block. Needs no secrets."""
-    block = expanded(block)
-    scheme_from_block(block)
-    networks_from_block(block)
+def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Network, ...]]:
+    """Return the scheme and networks of a block. Raise :class:`ConfigurationError`."""
+    block = expand_preset(block)
+    return scheme_from_block(block), networks_from_block(block)
 
 
 def scheme_of(block: Mapping[str, object]) -> str:
-    """The name of a block's scheme; ``none``: anybody may send."""
-    return str(expanded(block)["scheme"])
+    """Return the name of a block's scheme; ``none`` means that anyone may send."""
+    return str(expand_preset(block)["scheme"])
 
 
 def signed_headers(block: Mapping[str, object]) -> frozenset[str]:
-    """Headers that the block's signature covers, in lower case. All others could be forged."""
-    scheme = scheme_from_block(expanded(block))
-    if not isinstance(scheme, DigestScheme):
-        return frozenset()
-    clock = scheme.clock
-    own = {clock.header.lower()} if clock and clock.header else set()
-    return scheme.content.headers | own
+    """Return the headers that a signature covers, in lower case. Others may be forged."""
+    scheme = scheme_from_block(expand_preset(block))
+    return scheme.covered_headers if isinstance(scheme, DigestScheme) else frozenset()
 
 
 def query_token(block: Mapping[str, object]) -> str | None:
-    """The field of the address that carries a source's token; None where the token is elsewhere."""
-    scheme = scheme_from_block(expanded(block))
+    """Return the query field that carries a source's token; None where the token is elsewhere."""
+    scheme = scheme_from_block(expand_preset(block))
     return scheme.name if isinstance(scheme, TokenScheme) and scheme.place == "query" else None
 
 
-def sign(block: Mapping[str, object], secret: str, request: Request, now: float) -> Request:
-    """The request as this source would send it at ``now``: with headers, address or body completed.
+def sign(
+    block: Mapping[str, object], secret: str, request: WebhookRequest, now: float
+) -> WebhookRequest:
+    """Return the request as this source would send it at ``now``, in Unix seconds.
 
-    Raises :class:`ConfigurationError` for a wrong block or secret, and
+    Raise :class:`ConfigurationError` for an invalid block or secret, and
     :class:`~adapter.exceptions.PayloadError` for a body that cannot carry the token.
     """
-    scheme = scheme_from_block(expanded(block))
+    scheme = scheme_from_block(expand_preset(block))
     if scheme is None:
         return request
     return scheme.sign(_keys(scheme, [secret])[0], request, now)
 
 
 def _keys(scheme: Scheme, secrets: Sequence[str]) -> tuple[bytes, ...]:
-    """The key of each secret. A text in the place of the list would give a key per character."""
+    """Return the key of each secret. A string instead of a list would give one per character."""
     if isinstance(secrets, str) or not secrets:
         raise ConfigurationError("'secrets' must be a list of at least one secret, newest last")
     keys = []

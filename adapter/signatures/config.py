@@ -1,6 +1,6 @@
-"""The ``signature:`` block of a mapping, checked key by key and made into a scheme.
+"""Check the ``signature:`` block of a mapping key by key, and build its scheme.
 
-Every fault raises :class:`ConfigurationError` with a message that names the key and what to do.
+Every problem raises :class:`ConfigurationError` with a message that names the key and the fix.
 """
 
 import difflib
@@ -22,7 +22,7 @@ Scheme: TypeAlias = DigestScheme | TokenScheme | BasicScheme
 _HEADER_KEYS = ("header", "format", "separator", "encoding", "signed", "timestamp")
 _SECRET_KEYS = ("secret_encoding", "secret_prefix")
 
-#: The keys of each scheme, beside those of every block.
+#: The keys of each scheme, in addition to those of every block.
 KEYS = {
     "hmac": (*_HEADER_KEYS, "algorithm", *_SECRET_KEYS),
     "hash": (*_HEADER_KEYS, *_SECRET_KEYS),
@@ -33,12 +33,12 @@ KEYS = {
 COMMON_KEYS = ("preset", "scheme", "secrets", "allow_ips")
 TIMESTAMP_KEYS = ("header", "unit", "tolerance")
 
-#: A longer tolerance than a day is no protection against a replay.
+#: A tolerance of more than a day does not protect against a replay.
 MAX_TOLERANCE_SECONDS = 86400
 
 
-def expanded(block: Block) -> dict[str, object]:
-    """The block with its preset's keys beneath its own; ``timestamp`` is merged key by key."""
+def expand_preset(block: Block) -> dict[str, object]:
+    """Return the block over its preset's keys; ``timestamp`` is merged key by key."""
     if not isinstance(block, Mapping):
         raise ConfigurationError("'signature' must hold keys such as 'preset' or 'scheme'")
     own = dict(block)
@@ -46,14 +46,14 @@ def expanded(block: Block) -> dict[str, object]:
         return own
     preset = PRESETS[_choice(own, "preset", tuple(PRESETS))].block
     merged = {**preset, **own}
-    beneath, above = preset.get("timestamp"), own.get("timestamp")
-    if isinstance(beneath, Mapping) and isinstance(above, Mapping):
-        merged["timestamp"] = {**beneath, **above}
+    defaults, overrides = preset.get("timestamp"), own.get("timestamp")
+    if isinstance(defaults, Mapping) and isinstance(overrides, Mapping):
+        merged["timestamp"] = {**defaults, **overrides}
     return merged
 
 
 def scheme_from_block(block: Block) -> Scheme | None:
-    """The scheme that an expanded block describes; None for ``none``."""
+    """Build the scheme of a block with its preset expanded; None for ``none``."""
     name = _choice(block, "scheme", tuple(KEYS))
     _check_keys(block, name)
     _check_secret_names(block)
@@ -76,12 +76,12 @@ def _check_keys(block: Block, scheme: str) -> None:
 
 
 def _suggestion(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}"
+    matches = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean '{matches[0]}'?" if matches else f"; known are {', '.join(known)}"
 
 
 def _check_secret_names(block: Block) -> None:
-    names = block.get("secrets", ["UNSAID"])
+    names = block.get("secrets", ["UNSET"])
     if not isinstance(names, list | tuple) or not names:
         raise ConfigurationError("'secrets' must be a list of environment variables, newest last")
     if not all(isinstance(name, str) and name.strip() for name in names):
@@ -139,25 +139,27 @@ def _tolerance(value: object) -> float:
 
 
 def _check_timestamp(clock: Clock | None, content: SignedContent, *, in_format: bool) -> None:
-    """A time that is not signed proves nothing, and a signed one must come from one place."""
+    """Check that the time is signed, as it proves nothing otherwise, and read from one place."""
     is_signed = "timestamp" in content.names
     if clock and clock.header and in_format:
-        raise ConfigurationError("'timestamp' has a header and 'format' has {timestamp}: keep one")
-    if clock and not clock.header and not in_format:
         raise ConfigurationError(
-            "'timestamp' needs a 'header', or 'format' must hold {timestamp}: where is the time?"
+            "'timestamp' has a header and 'format' has {timestamp}; remove one of them"
         )
+    if clock and not clock.header and not in_format:
+        raise ConfigurationError("'timestamp' needs a 'header', or {timestamp} in 'format'")
     if clock and not is_signed:
-        raise ConfigurationError("'signed' must hold {timestamp}: an unsigned time proves nothing")
+        raise ConfigurationError(
+            "'signed' must hold {timestamp}, as a time that is not signed proves nothing"
+        )
     if is_signed and not clock:
-        raise ConfigurationError("'signed' holds {timestamp}: name its header under 'timestamp'")
+        raise ConfigurationError("'signed' holds {timestamp}; name its header under 'timestamp'")
 
 
 def _headers(block: Block) -> tuple[str, ...]:
     if "header" not in block:
         raise ConfigurationError("key 'header' is missing: name the header with the signature")
-    given = block["header"]
-    names = given if isinstance(given, list | tuple) else [given]
+    value = block["header"]
+    names = value if isinstance(value, list | tuple) else [value]
     if not names:
         raise ConfigurationError("'header' must name at least one header")
     return tuple(_header_name(name) for name in names)
@@ -181,7 +183,7 @@ def _token_scheme(block: Block) -> TokenScheme:
 def _basic_scheme(block: Block) -> BasicScheme:
     username = _text(block, "username")
     if ":" in username:
-        raise ConfigurationError("'username' must not hold a colon: it ends the user name")
+        raise ConfigurationError("'username' must not hold a colon, which ends the user name")
     return BasicScheme(username=username)
 
 
@@ -197,8 +199,8 @@ def _choice(block: Block, key: str, allowed: Sequence[str], default: str | None 
 def _text(block: Block, key: str, default: str | None = None) -> str:
     value = block.get(key, default)
     if value is None and key not in block:
-        raise ConfigurationError(f"key '{key}' is missing: it must be a text")
-    # Some senders sign lines; any other control character is a slip of the keyboard.
+        raise ConfigurationError(f"key '{key}' is missing; it must be a text")
+    # Some senders sign line breaks; any other control character is a typing error.
     if isinstance(value, str) and value and value.replace("\n", "").isprintable():
         return value
     raise ConfigurationError(f"'{key}' must be a text that is not empty (quotes help)")

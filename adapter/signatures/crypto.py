@@ -1,7 +1,7 @@
-"""The only cryptography of the adapter: itsdangerous' HMAC, and what is built of it.
+"""Compute and compare digests: the only cryptography of the adapter, on itsdangerous' HMAC.
 
-Two traps of itsdangerous are stepped around here: ``HMACAlgorithm()`` means SHA-1 when no digest is
-named, and an empty key is taken without a word.
+Two traps of itsdangerous are avoided here: ``HMACAlgorithm()`` means SHA-1 when no digest is
+named, and an empty key raises no error.
 """
 
 import base64
@@ -21,7 +21,7 @@ ALGORITHMS = {
     "sha512": HMACAlgorithm(hashlib.sha512),
 }
 
-#: How a digest is written in a header.
+#: The encodings of a digest in a header.
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "hex": binascii.hexlify,
     "base64": base64.b64encode,
@@ -30,45 +30,45 @@ ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
 
 SECRET_ENCODINGS = ("utf8", "base64", "hex")
 
-_COMPARING = ALGORITHMS["sha256"]
-_COMPARING_KEY = secrets.token_bytes(32)
+_COMPARISON = ALGORITHMS["sha256"]
+_COMPARISON_KEY = secrets.token_bytes(32)
 
 
 def keyed_hash(key: bytes, value: bytes) -> bytes:
-    """HMAC-SHA256 of a value: 32 bytes."""
+    """Return the HMAC-SHA256 of a value: 32 bytes."""
     return ALGORITHMS["sha256"].get_signature(key, value)
 
 
 def is_equal(one: bytes, other: bytes) -> bool:
-    """Whether two byte strings are the same, in a time that tells nothing about either.
+    """Return True for two equal byte strings, in a time that does not depend on their content.
 
-    Both are hashed under a random key first, so the time depends on neither content nor length.
+    Both are hashed with a random key first, so that the time does not reveal the length either.
     """
-    return _COMPARING.verify_signature(
-        _COMPARING_KEY, one, _COMPARING.get_signature(_COMPARING_KEY, other)
+    return _COMPARISON.verify_signature(
+        _COMPARISON_KEY, one, _COMPARISON.get_signature(_COMPARISON_KEY, other)
     )
 
 
 def plain_sha256(value: bytes) -> bytes:
-    """SHA-256 without a key: 32 bytes."""
+    """Return the SHA-256 of a value, without a key: 32 bytes."""
     return hashlib.sha256(value).digest()
 
 
 def key_from_secret(secret: str, *, encoding: str = "utf8", prefix: str = "") -> bytes:
-    """The key's bytes. Raises :class:`ConfigurationError` for an empty or unreadable secret.
+    """Return the key's bytes. Raise :class:`ConfigurationError` for an empty or invalid secret.
 
-    Its message is the end of a sentence that begins with "secret 1 of 2", and never quotes it.
+    The message completes a sentence that starts with "secret 1 of 2". It never quotes the secret.
     """
     if not secret.strip():
-        raise ConfigurationError("is empty: set its environment variable")
+        raise ConfigurationError("is empty; set its environment variable")
     try:
         key = _decoded(want_bytes(secret.removeprefix(prefix)), encoding)
     except ValueError:
         raise ConfigurationError(
-            f"is not {encoding}: copy it again, or correct 'secret_encoding'"
+            f"is not {encoding}; copy it again, or correct 'secret_encoding'"
         ) from None
     if not key:
-        raise ConfigurationError("is empty after its prefix: copy it again")
+        raise ConfigurationError("is empty after its prefix; copy it again")
     return key
 
 
@@ -76,7 +76,7 @@ def _decoded(text: bytes, encoding: str) -> bytes:
     if encoding == "hex":
         return binascii.unhexlify(text)
     if encoding == "base64":
-        # Padding is often lost when a secret is copied; the vendors' libraries do without, too.
-        bare = text.rstrip(b"=")
-        return base64.b64decode(bare + b"=" * (-len(bare) % 4), validate=True)
+        # Padding is often lost when a secret is copied; the vendors' libraries accept that, too.
+        unpadded = text.rstrip(b"=")
+        return base64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)
     return text

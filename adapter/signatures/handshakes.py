@@ -1,6 +1,6 @@
-"""What a platform asks before it sends anything: whether this address is ours.
+"""Answer the verification request that a platform sends before its first webhook.
 
-Answers hold only characters that no browser reads as markup.
+Answers hold only characters that no browser treats as markup.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ from adapter.exceptions import ConfigurationError, VerificationError
 from adapter.signatures.crypto import is_equal, keyed_hash
 from adapter.signatures.request import bytes_from_text, fields_from_form
 
-#: Where Meta's verify token is looked for when the mapping names no variable.
+#: The variable with Meta's verify token, unless the mapping names another one.
 META_TOKEN = "META_VERIFY_TOKEN"  # noqa: S105 - a name, not a token
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-#: Meta describes its challenge as a number.
+#: Meta documents its challenge as a number.
 _META_CHALLENGE = re.compile(r"[0-9]{1,64}")
 _SLACK_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _ZOOM_TOKEN = _SLACK_CHALLENGE
@@ -29,14 +29,14 @@ class Handshake:
 
     #: ``meta``, ``slack`` or ``zoom``.
     kind: str
-    #: The environment variable that holds Meta's verify token; None: the others sign instead.
+    #: The environment variable with Meta's verify token; None for the others, which sign.
     variable: str | None
 
 
 def handshake_from(block: object) -> Handshake | None:
-    """What ``handshake: slack``, ``zoom`` or ``{ meta: VARIABLE }`` says; None: there is none.
+    """Read ``slack``, ``zoom`` or ``{ meta: VARIABLE }``; return None where there is none.
 
-    Raises :class:`ConfigurationError` for anything else.
+    Raise :class:`ConfigurationError` for anything else.
     """
     if block is None:
         return None
@@ -64,41 +64,42 @@ class Answer:
 
 
 def meta_answer(query: str, verify_token: str) -> Answer:
-    """The answer to Meta's GET: 200 with the challenge, 403 for a stranger, 400 for an unsafe text.
+    """Return 200 with Meta's challenge, 403 for a wrong token, 400 for an unsafe challenge.
 
-    ``query`` is the raw query string. Raises :class:`ConfigurationError` for an empty token.
+    ``query`` is the raw query string. Raise :class:`ConfigurationError` for an empty token.
     """
     if not verify_token.strip():
-        raise ConfigurationError("the verify token is empty: set its environment variable")
+        raise ConfigurationError("the verify token is empty; set its environment variable")
     try:
         fields = fields_from_form(bytes_from_text(query))
     except VerificationError:
         return Answer(status=400)
     mode, token, challenge = (
-        _only(fields, name) for name in (b"hub.mode", b"hub.verify_token", b"hub.challenge")
+        _single(fields, name) for name in (b"hub.mode", b"hub.verify_token", b"hub.challenge")
     )
     if not is_equal(token, verify_token.encode("utf-8", "surrogateescape")) or mode != b"subscribe":
         return Answer(status=403)
-    return _challenged(challenge.decode("latin-1"), _META_CHALLENGE)
+    return _echo(challenge.decode("latin-1"), _META_CHALLENGE)
 
 
 def slack_answer(body: bytes) -> Answer | None:
-    """The answer to Slack's ``url_verification``, or None where the body is anything else.
+    """Return the answer to Slack's ``url_verification``; None for any other body.
 
-    Call it after the signature was verified: Slack signs this request like any other.
+    Call it after verifying the signature: Slack signs this request like any other.
     """
     document = _document(body)
     if document.get("type") != "url_verification":
         return None
-    return _challenged(document.get("challenge"), _SLACK_CHALLENGE)
+    return _echo(document.get("challenge"), _SLACK_CHALLENGE)
 
 
 def zoom_answer(body: bytes, key: bytes) -> Answer | None:
-    """The answer to Zoom's ``endpoint.url_validation``, or None where the body is anything else.
+    """Return the answer to Zoom's ``endpoint.url_validation``; None for any other body.
 
-    Zoom asks at the start and every 72 hours for its token's HMAC, by the secret that signs its
-    webhooks. Call it after the signature was verified, with the key that matched: who cannot sign
-    gets nothing signed. https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint
+    Zoom requests its token's HMAC at the start and every 72 hours, with the secret that signs its
+    webhooks. Call it after verifying the signature, with the key that matched: a sender that
+    cannot sign gets nothing signed.
+    https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint
     """
     document = _document(body)
     if document.get("event") != "endpoint.url_validation":
@@ -113,7 +114,7 @@ def zoom_answer(body: bytes, key: bytes) -> Answer | None:
 
 
 def _document(body: bytes) -> dict[str, Any]:
-    """The object that a body holds; an empty one where it holds none."""
+    """Return the JSON object in a body; an empty one for any other body."""
     try:
         document = json.loads(body.decode())
     except (ValueError, RecursionError):
@@ -121,12 +122,12 @@ def _document(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _only(fields: list[tuple[bytes, bytes]], wanted: bytes) -> bytes:
+def _single(fields: list[tuple[bytes, bytes]], wanted: bytes) -> bytes:
     values = [value for name, value in fields if name == wanted]
     return values[0] if len(values) == 1 else b""
 
 
-def _challenged(challenge: object, safe: re.Pattern[str]) -> Answer:
+def _echo(challenge: object, safe: re.Pattern[str]) -> Answer:
     if isinstance(challenge, str) and safe.fullmatch(challenge):
         return Answer(status=200, text=challenge)
     return Answer(status=400)

@@ -1,9 +1,10 @@
-"""Schemes ``hmac`` and ``hash``: a digest over the request stands in a header."""
+"""Verify schemes ``hmac`` and ``hash``: a digest of the request in a header."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 
 from adapter.exceptions import VerificationError
+from adapter.models import WebhookRequest
 from adapter.signatures import twilio
 from adapter.signatures.crypto import (
     ALGORITHMS,
@@ -13,7 +14,7 @@ from adapter.signatures.crypto import (
     keyed_hash,
     plain_sha256,
 )
-from adapter.signatures.request import Request
+from adapter.signatures.request import header_of
 from adapter.signatures.signed_content import HeaderFormat, SignedContent
 from adapter.signatures.timestamps import Clock
 
@@ -22,35 +23,41 @@ from adapter.signatures.timestamps import Clock
 class DigestScheme:
     """A digest with a key (``hmac``), or of a text that starts with the secret (``hash``)."""
 
-    #: Names of the header; the first one present counts.
+    #: Names of the header; the first one present is used.
     headers: tuple[str, ...]
     format: HeaderFormat
     content: SignedContent
     encoding: str
     #: None: the plain SHA-256 of scheme ``hash``.
     algorithm: str | None
-    #: None: nothing is said about the time.
+    #: None: the sender gives no time.
     clock: Clock | None
     secret_encoding: str
     secret_prefix: str
 
+    @property
+    def covered_headers(self) -> frozenset[str]:
+        """The headers that the digest covers, in lower case."""
+        time_header = self.clock.header if self.clock else None
+        return self.content.headers | ({time_header.lower()} if time_header else set())
+
     def key(self, secret: str) -> bytes:
-        """The key of one secret. Raises :class:`ConfigurationError`."""
+        """Return the key of one secret. Raise :class:`ConfigurationError`."""
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
-    def verified_by(self, keys: Sequence[bytes], request: Request, now: float) -> int:
-        """The index of the key that matched; the newest, which is the last, is tried first."""
+    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:
+        """Return the index of the matching key; the newest, which is the last, is tried first."""
         signatures, timestamp = self.format.read(self._header(request))
         if self.clock and self.clock.header:
             timestamp = _timestamp(request, self.clock.header)
-        index = self._matching(keys, signatures, request, timestamp)
-        # Only now: "too old" is then said of a genuine request, which tells a person more.
+        index = self._matching_key(keys, signatures, request, timestamp)
+        # Checked last: "too old" then means a genuine request, which helps to find the cause.
         if self.clock:
             self.clock.check(timestamp or "", now)
         return index
 
-    def sign(self, key: bytes, request: Request, now: float) -> Request:
-        """The request as this sender would send it."""
+    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:
+        """Return the request as this sender would send it."""
         clock = self.clock or Clock()
         timestamp = clock.text_from_seconds(now)
         headers = {name: _message_id(request, timestamp) for name in self.content.headers}
@@ -58,19 +65,23 @@ class DigestScheme:
         request = with_headers(request, headers, replace=clock.header)
         if "form" in self.content.names:
             request = twilio.with_body_hash(request)
-        spelled = next(self.content.spelled(request, timestamp, key))
-        signature = self._encoded(key, spelled).decode()
+        content = next(self.content.variants(request, timestamp, key))
+        signature = self._encoded(key, content).decode()
         own = {self.headers[0]: self.format.write(signature, timestamp)}
         return with_headers(request, own, replace=self.headers[0])
 
-    def _header(self, request: Request) -> str:
+    def _header(self, request: WebhookRequest) -> str:
         for name in self.headers:
-            if value := request.header(name):
+            if value := header_of(request, name):
                 return value
         raise VerificationError("header_missing")
 
-    def _matching(
-        self, keys: Sequence[bytes], signatures: list[str], request: Request, timestamp: str | None
+    def _matching_key(
+        self,
+        keys: Sequence[bytes],
+        signatures: list[str],
+        request: WebhookRequest,
+        timestamp: str | None,
     ) -> int:
         for index in reversed(range(len(keys))):
             for expected in self._expected(keys[index], request, timestamp):
@@ -78,10 +89,12 @@ class DigestScheme:
                     return index
         raise VerificationError("signature_mismatch")
 
-    def _expected(self, key: bytes, request: Request, timestamp: str | None) -> Iterator[bytes]:
-        """What the sender should have written: encoded, so that its text is never decoded."""
-        for spelled in self.content.spelled(request, timestamp, key):
-            yield self._encoded(key, spelled)
+    def _expected(
+        self, key: bytes, request: WebhookRequest, timestamp: str | None
+    ) -> Iterator[bytes]:
+        """Yield the expected signatures, encoded: the sender's text is never decoded."""
+        for content in self.content.variants(request, timestamp, key):
+            yield self._encoded(key, content)
 
     def _encoded(self, key: bytes, content: bytes) -> bytes:
         if self.algorithm is None:
@@ -90,9 +103,9 @@ class DigestScheme:
 
 
 def with_headers(
-    request: Request, headers: dict[str, str], *, replace: str | None = None
-) -> Request:
-    """The request with these headers added; only the one named ``replace`` displaces another."""
+    request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
+) -> WebhookRequest:
+    """Return the request with headers added; only ``replace`` overwrites an existing one."""
     kept = {
         name: value
         for name, value in request.headers.items()
@@ -103,8 +116,8 @@ def with_headers(
     return dataclasses.replace(request, headers={**kept, **added})
 
 
-def _timestamp(request: Request, header: str) -> str:
-    value = request.header(header)
+def _timestamp(request: WebhookRequest, header: str) -> str:
+    value = header_of(request, header)
     if value is None:
         raise VerificationError("timestamp_missing")
     if not value.isascii():
@@ -112,6 +125,6 @@ def _timestamp(request: Request, header: str) -> str:
     return value
 
 
-def _message_id(request: Request, timestamp: str) -> str:
-    """An id for senders that sign one: the same for the same body at the same time."""
+def _message_id(request: WebhookRequest, timestamp: str) -> str:
+    """Return a message id that depends on the body and the time only."""
     return "msg_" + keyed_hash(timestamp.encode(), request.body).hex()[:24]

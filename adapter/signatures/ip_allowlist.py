@@ -1,4 +1,4 @@
-"""``allow_ips``: an extra condition on any scheme. It never replaces a signature."""
+"""Check ``allow_ips``, an extra condition on any scheme. It never replaces a signature."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,17 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks_from_block(block: Mapping[str, object]) -> tuple[Network, ...]:
-    """The networks of ``allow_ips``; empty where the key is absent: any address may send."""
+    """Return the networks of ``allow_ips``; none where the key is absent: any address may send."""
     if "allow_ips" not in block:
         return ()
-    given = block["allow_ips"]
-    if not isinstance(given, list | tuple) or not given:
+    values = block["allow_ips"]
+    if not isinstance(values, list | tuple) or not values:
         raise ConfigurationError("'allow_ips' must be a list of networks, such as 192.0.2.0/24")
-    return tuple(_network(text) for text in given)
+    return tuple(_network(text) for text in values)
 
 
 def check_address(client: str | None, networks: Sequence[Network]) -> None:
-    """Raises :class:`VerificationError` unless the client is in one of the networks."""
+    """Raise :class:`VerificationError` unless the client is in one of the networks."""
     try:
         address = ipaddress.ip_address(client or "")
     except ValueError:
@@ -36,5 +36,5 @@ def _network(text: object) -> Network:
         return ipaddress.ip_network(text if isinstance(text, str) else "")
     except ValueError:
         raise ConfigurationError(
-            f"'allow_ips' holds {text!r}, which is no network: write it as 192.0.2.0/24"
+            f"'allow_ips' holds {text!r}, which is not a network; write it as 192.0.2.0/24"
         ) from None

@@ -1,9 +1,9 @@
-"""The senders we know, as ready blocks: ``preset: typeform``. Any key may be overridden.
+"""The signature blocks of known senders: ``preset: typeform``. Any key may be overridden.
 
-A link is the vendor's own page. Where none is known, none is given.
+A link is the vendor's own page, or None where none is known.
 """
 
-# ruff: noqa: S106 - "secret_encoding" says how a secret is written; no secret stands here.
+# ruff: noqa: S106 - "secret_encoding" says how a secret is written; there is no secret here.
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,25 +11,25 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Preset:
-    """One sender's block, where it is documented, and one sentence for a person."""
+    """One sender's block, its documentation, and a note for people."""
 
     block: Mapping[str, object]
     link: str | None
-    sentence: str
+    note: str
 
 
 def _hmac(header: str | list[str], **more: object) -> dict[str, object]:
     return {"scheme": "hmac", "header": header, **more}
 
 
-def _listed(header: str, version: str, **more: object) -> dict[str, object]:
-    """The construction that Stripe began: ``t=…,v1=…`` over ``{timestamp}.{body}``, in hex."""
+def _stripe_style(header: str, version: str, **more: object) -> dict[str, object]:
+    """Build Stripe's construction: ``t=…,v1=…`` over ``{timestamp}.{body}``, in hex."""
     form = f"t={{timestamp}},{version}={{signature}}"
     return _hmac(header, format=form, separator=",", signed="{timestamp}.{body}", **more)
 
 
 def _standard(family: str) -> dict[str, object]:
-    """Standard Webhooks, whose headers begin with a family's name."""
+    """Build a Standard Webhooks block, whose headers start with ``family``."""
     return _hmac(
         f"{family}-signature",
         format="v1,{signature}",
@@ -64,17 +64,17 @@ PRESETS: Mapping[str, Preset] = {
         "Senders that deliver through Svix: Standard Webhooks under Svix's header names.",
     ),
     "stripe": Preset(
-        _listed("Stripe-Signature", "v1"),
+        _stripe_style("Stripe-Signature", "v1"),
         "https://docs.stripe.com/webhooks/signature",
         "Stripe; the secret is used with its whsec_ in front.",
     ),
     "calendly": Preset(
-        _listed("Calendly-Webhook-Signature", "v1", timestamp={"tolerance": 180}),
+        _stripe_style("Calendly-Webhook-Signature", "v1", timestamp={"tolerance": 180}),
         "https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
         "Calendly; signs only where the subscription was made with a signing key.",
     ),
     "elevenlabs": Preset(
-        _listed("ElevenLabs-Signature", "v0", timestamp={"tolerance": 1800}),
+        _stripe_style("ElevenLabs-Signature", "v0", timestamp={"tolerance": 1800}),
         "https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks",
         "ElevenLabs agents, after a call; half an hour of tolerance, as in their libraries.",
     ),

@@ -1,66 +1,39 @@
-"""What a signature can cover: one HTTP request, as it came off the wire."""
+"""Read the parts of a request that a signature covers, within bounds."""
 
-import dataclasses
 import re
-from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from adapter.exceptions import VerificationError
+from adapter.models import WebhookRequest
 
-#: A header that is longer than this is not read. Real ones stay under 700 characters.
+#: A longer header is rejected. Real ones stay under 700 characters.
 MAX_HEADER_CHARACTERS = 4096
 
-#: A form with more fields is not read: pairing them up costs time before anything is proved.
+#: A form with more fields is not read: parsing it costs time before the sender is verified.
 MAX_FORM_FIELDS = 2000
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """One request. ``url`` is the address as the sender wrote it, ``body`` the raw bytes.
+def header_of(request: WebhookRequest, name: str) -> str | None:
+    """Return a header's text, or None where it is absent or empty.
 
-    The address is whole where a signature may cover it; path and query are enough elsewhere.
+    Raise VerificationError for one beyond the cap.
     """
+    value = request.header(name)
+    if value is not None and len(value) > MAX_HEADER_CHARACTERS:
+        raise VerificationError("header_too_long")
+    return value
 
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    #: The sender's IP address, as far as it can be trusted; None: not known.
-    client: str | None = None
 
-    def __post_init__(self) -> None:
-        """Names differ in case between servers, so they are looked up in lower case."""
-        lowered: dict[str, str] = {}
-        for name, value in self.headers.items():
-            key = name.lower()
-            # Two spellings of one name are one header sent twice: joined as gunicorn does it.
-            lowered[key] = f"{lowered[key]},{value}" if key in lowered else value
-        object.__setattr__(self, "_lowered", lowered)
-
-    def header(self, name: str) -> str | None:
-        """A header's text, or None where it is absent or empty. Raises for one beyond the cap."""
-        lowered: dict[str, str] = self.__dict__["_lowered"]
-        value = lowered.get(name.lower())
-        if value is not None and len(value) > MAX_HEADER_CHARACTERS:
-            raise VerificationError("header_too_long")
-        return value or None
-
-    @property
-    def query(self) -> str:
-        """The raw query string. Cut out by hand: ``urlsplit`` raises for some addresses."""
-        return self.url.partition("#")[0].partition("?")[2]
-
-    @property
-    def is_form(self) -> bool:
-        """Whether the body says that it is a URL-encoded form."""
-        return (self.header("content-type") or "").lower().startswith(FORM_TYPE)
+def is_form(request: WebhookRequest) -> bool:
+    """Return True where the Content-Type header names a URL-encoded form."""
+    return (header_of(request, "content-type") or "").lower().startswith(FORM_TYPE)
 
 
 def bytes_from_text(text: str) -> bytes:
-    """The bytes that a server read this text from. WSGI hands headers over as Latin-1."""
+    """Return the bytes that a server decoded this text from: WSGI decodes headers as Latin-1."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -68,9 +41,9 @@ def bytes_from_text(text: str) -> bytes:
 
 
 def fields_from_form(form: bytes) -> list[tuple[bytes, bytes]]:
-    """Names and values of a URL-encoded form or query, percent-decoded to raw bytes.
+    """Return names and values of a URL-encoded form or query, percent-decoded to raw bytes.
 
-    Latin-1 stands for "each byte as it is", so no byte can make this fail.
+    Latin-1 maps each byte to one character, so no byte can make this fail.
     """
     try:
         pairs = parse_qsl(

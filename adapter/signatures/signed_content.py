@@ -1,37 +1,38 @@
-"""``format`` and ``signed``: what the header looks like, and what is signed."""
+"""Parse ``format`` and ``signed``: the form of the header, and the text that is signed."""
 
 import dataclasses
 import re
 from collections.abc import Iterator
 
 from adapter.exceptions import ConfigurationError, VerificationError
+from adapter.models import WebhookRequest
 from adapter.signatures import twilio
-from adapter.signatures.request import HEADER_NAME, Request, bytes_from_text
+from adapter.signatures.request import HEADER_NAME, bytes_from_text, header_of
 from adapter.signatures.timestamps import PATTERNS
 
-#: More signatures than this in one header are refused, not tried. Rotation needs two.
+#: A header with more signatures is rejected before any is compared. Rotation needs two.
 MAX_SIGNATURES = 16
-#: More items of any kind than this are not even looked at.
+#: A header with more items of any kind is rejected before it is parsed.
 MAX_ITEMS = 64
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-#: The alphabet of each encoding. Anything else is not a signature, and never reaches a comparison.
+#: The alphabet of each encoding. Any other text is not a signature and is not compared.
 _ALPHABETS = {"hex": "[0-9a-f]+", "base64": "[A-Za-z0-9+/=]+", "base64url": "[A-Za-z0-9_-]+"}
 _CONTENT = ("body", "timestamp", "method", "url", "form")
 
 
 def pieces_of(template: str, key: str) -> list[tuple[str, str | None]]:
-    """A template as (literal, placeholder) pairs; the last literal has None."""
+    """Split a template into (literal, placeholder) pairs; the last placeholder is None."""
     parts: list[str | None] = [*_PLACEHOLDER.split(template), None]
     pieces = [(parts[n] or "", parts[n + 1]) for n in range(0, len(parts), 2)]
     if any("{" in literal or "}" in literal for literal, _ in pieces):
-        raise ConfigurationError(f"'{key}' has a brace without its partner")
+        raise ConfigurationError(f"'{key}' has an unmatched brace")
     return pieces
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class HeaderFormat:
-    """How signatures, and perhaps the time, stand in the header."""
+    """The form of the header: signatures, and in some the time."""
 
     template: str
     separator: str | None
@@ -39,25 +40,25 @@ class HeaderFormat:
 
     @property
     def has_timestamp(self) -> bool:
-        """Whether the header carries the time of signing."""
+        """True where the header holds the time of signing."""
         return "{timestamp}" in self.template
 
     def read(self, value: str) -> tuple[list[str], str | None]:
-        """Signatures and the time in a header's text. Items of an unknown form are passed over."""
+        """Return the signatures and the time in a header. Items of another form are skipped."""
         texts = value.split(self.separator) if self.separator else [value]
         if len(texts) > MAX_ITEMS:
             raise VerificationError("too_many_signatures")
         matches = [match for text in texts for match in self._matches(text)]
-        signatures = [found["signature"] for found in matches if "signature" in found]
-        stamps = [found["timestamp"] for found in matches if "timestamp" in found]
+        signatures = [match["signature"] for match in matches if "signature" in match]
+        timestamps = [match["timestamp"] for match in matches if "timestamp" in match]
         if not signatures:
             raise VerificationError("header_malformed")
         if len(signatures) > MAX_SIGNATURES:
             raise VerificationError("too_many_signatures")
-        return signatures, self._one(stamps)
+        return signatures, self._single_timestamp(timestamps)
 
     def write(self, signature: str, timestamp: str) -> str:
-        """The header's text that :meth:`read` reads."""
+        """Return the header's text that :meth:`read` parses."""
         return self.template.replace("{signature}", signature).replace("{timestamp}", timestamp)
 
     def _matches(self, text: str) -> Iterator[dict[str, str]]:
@@ -65,18 +66,18 @@ class HeaderFormat:
             if match := item.fullmatch(text):
                 yield match.groupdict()
 
-    def _one(self, stamps: list[str]) -> str | None:
-        if len(stamps) > 1:
+    def _single_timestamp(self, timestamps: list[str]) -> str | None:
+        if len(timestamps) > 1:
             raise VerificationError("timestamp_repeated")
-        if self.has_timestamp and not stamps:
+        if self.has_timestamp and not timestamps:
             raise VerificationError("timestamp_missing")
-        return stamps[0] if stamps else None
+        return timestamps[0] if timestamps else None
 
 
 def header_format(
     template: str, *, separator: str | None, encoding: str, unit: str
 ) -> HeaderFormat:
-    """A checked ``format``. Raises :class:`ConfigurationError`."""
+    """Parse and check ``format``. Raise :class:`ConfigurationError`."""
     names = [name for _, name in pieces_of(template, "format") if name is not None]
     if names.count("signature") != 1:
         raise ConfigurationError("'format' must hold {signature} exactly once")
@@ -101,7 +102,7 @@ def _pattern(template: str, encoding: str, unit: str) -> re.Pattern[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SignedContent:
-    """What is signed: literal text and parts of the request, end to end."""
+    """The signed text: literals and parts of the request, concatenated."""
 
     pieces: tuple[tuple[bytes, str | None], ...]
     #: The placeholders.
@@ -109,8 +110,10 @@ class SignedContent:
     #: Headers that the signature covers, in lower case.
     headers: frozenset[str]
 
-    def spelled(self, request: Request, timestamp: str | None, key: bytes) -> Iterator[bytes]:
-        """The signed bytes. Twilio's may be spelled in two ways; all others in one."""
+    def variants(
+        self, request: WebhookRequest, timestamp: str | None, key: bytes
+    ) -> Iterator[bytes]:
+        """Yield the bytes that may have been signed: two variants for Twilio, else one."""
         parts = {"body": request.body, "method": bytes_from_text(request.method), "secret": key}
         parts["timestamp"] = (timestamp or "").encode()
         urls: tuple[str, ...] = (request.url,)
@@ -124,7 +127,7 @@ class SignedContent:
 
 
 def signed_content(template: str, *, is_hash: bool = False) -> SignedContent:
-    """A checked ``signed``. Raises :class:`ConfigurationError`."""
+    """Parse and check ``signed``. Raise :class:`ConfigurationError`."""
     pieces = tuple(
         (literal.encode(), _lowered(name)) for literal, name in pieces_of(template, "signed")
     )
@@ -136,7 +139,9 @@ def signed_content(template: str, *, is_hash: bool = False) -> SignedContent:
     if unknown := names - allowed:
         raise ConfigurationError(f"'signed' has an unknown placeholder {{{min(unknown)}}}")
     if not {"body", "form"} & names:
-        raise ConfigurationError("'signed' must hold {body} (or {form}): else any body would do")
+        raise ConfigurationError(
+            "'signed' must hold {body} or {form}; otherwise the body is not signed"
+        )
     if "form" in names and "url" not in names:
         raise ConfigurationError("'signed' must hold {url} where it holds {form}, as Twilio does")
     if is_hash and pieces[0] != (b"", "secret"):
@@ -148,8 +153,8 @@ def _lowered(name: str | None) -> str | None:
     return name.lower() if name and name.startswith("header:") else name
 
 
-def _header_bytes(request: Request, name: str) -> bytes:
-    value = request.header(name)
+def _header_bytes(request: WebhookRequest, name: str) -> bytes:
+    value = header_of(request, name)
     if value is None:
         raise VerificationError("signed_header_missing")
     return bytes_from_text(value)

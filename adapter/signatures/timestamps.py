@@ -1,4 +1,4 @@
-"""When a request was signed, and whether that is near enough to now.
+"""Check when a request was signed.
 
 The unit is never guessed: 1767229200 read as milliseconds is a day in January 1970.
 """
@@ -9,7 +9,7 @@ import re
 
 from adapter.exceptions import VerificationError
 
-#: What each unit looks like. Twelve digits of seconds reach the year 33658.
+#: The pattern of each unit. Twelve digits of seconds reach the year 33658.
 PATTERNS = {
     "s": r"[0-9]{1,12}",
     "ms": r"[0-9]{1,15}",
@@ -20,22 +20,22 @@ PATTERNS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Clock:
-    """How a sender writes the time, and how far off it may be."""
+    """How a sender writes the time, and how far it may be off."""
 
     #: ``s``, ``ms`` or ``iso8601``.
     unit: str = "s"
-    #: Seconds, to either side: a time far ahead would stay valid for as long as it is ahead.
+    #: Seconds, in both directions: a time far ahead would stay valid until then.
     tolerance: float = 300.0
-    #: The header that carries it; None: the signature's own header does.
+    #: The header with the time; None: it is in the signature's header.
     header: str | None = None
 
     def check(self, text: str, now: float) -> None:
-        """Raises :class:`VerificationError` unless ``text`` is within the tolerance of ``now``."""
+        """Raise :class:`VerificationError` unless ``text`` is within the tolerance of ``now``."""
         if not abs(now - self.seconds_from_text(text)) <= self.tolerance:
             raise VerificationError("timestamp_outside_tolerance")
 
     def seconds_from_text(self, text: str) -> float:
-        """Unix seconds. Raises :class:`VerificationError` for anything but the one format."""
+        """Return Unix seconds. Raise :class:`VerificationError` for any other format."""
         if not re.fullmatch(PATTERNS[self.unit], text):
             raise VerificationError("timestamp_malformed")
         if self.unit == "iso8601":
@@ -43,7 +43,7 @@ class Clock:
         return int(text) / (1000 if self.unit == "ms" else 1)
 
     def text_from_seconds(self, now: float) -> str:
-        """The time as this sender would write it."""
+        """Return the time as this sender writes it."""
         if self.unit == "iso8601":
             return dt.datetime.fromtimestamp(int(now), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return str(int(now * 1000) if self.unit == "ms" else int(now))
@@ -53,5 +53,5 @@ def _seconds_from_iso(text: str) -> float:
     try:
         return dt.datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
-        # The digits fit, the date does not exist: the 31st of June.
+        # The pattern matches, but the date does not exist, such as June 31.
         raise VerificationError("timestamp_malformed") from None

@@ -1,4 +1,4 @@
-"""Schemes ``token``, ``basic`` and ``none``: a secret that travels with the request, or nothing."""
+"""Verify schemes ``token`` and ``basic``: a secret that travels with the request."""
 
 import base64
 import contextlib
@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes, urlencode
 
 from adapter.exceptions import PayloadError, VerificationError
+from adapter.models import WebhookRequest
 from adapter.signatures.crypto import is_equal, key_from_secret
 from adapter.signatures.hmac_scheme import with_headers
-from adapter.signatures.request import FORM_TYPE, Request, bytes_from_text, fields_from_form
+from adapter.signatures.request import FORM_TYPE, bytes_from_text, fields_from_form, header_of
 
 PLACES = ("header", "query", "form", "json")
-#: Stands in a refused request where a secret of ours stood.
+#: Replaces a secret in a rejected request.
 REMOVED = "[removed]"
 
 
@@ -24,22 +25,22 @@ class TokenScheme:
     #: ``header``, ``query``, ``form`` or ``json``.
     place: str
     name: str
-    #: Stands before the secret, as in ``Bearer``.
+    #: The text before the secret, such as ``Bearer``.
     prefix: str
 
     def key(self, secret: str) -> bytes:
-        """The token's bytes with the prefix. Raises :class:`ConfigurationError`."""
+        """Return the token's bytes with the prefix. Raise :class:`ConfigurationError`."""
         return self.prefix.encode() + key_from_secret(secret)
 
-    def verified_by(self, keys: Sequence[bytes], request: Request, now: float) -> int:  # noqa: ARG002 - tokens do not age
-        """The index of the key that matched, the newest first."""
-        return _matching(keys, self._token(request), "token_mismatch")
+    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - tokens do not age
+        """Return the index of the matching key; the newest is tried first."""
+        return _matching_key(keys, self._token(request), "token_mismatch")
 
-    def sign(self, key: bytes, request: Request, now: float) -> Request:  # noqa: ARG002 - tokens do not age
-        """The request with the token in its place."""
+    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - tokens do not age
+        """Return the request with the token added."""
         token = key.decode()
         if self.place == "header":
-            # What leaves as UTF-8 arrives as Latin-1: the text is given the way it will be seen.
+            # Sent as UTF-8, a header arrives as Latin-1: return it as the receiver will see it.
             text = key.decode("latin-1")
             return with_headers(request, {self.name: text}, replace=self.name)
         if self.place == "json":
@@ -52,8 +53,8 @@ class TokenScheme:
         typed = with_headers(request, {"Content-Type": FORM_TYPE})
         return dataclasses.replace(typed, body=body)
 
-    def without_secret(self, request: Request) -> Request:
-        """The request without the token; every other byte of a form or query stays."""
+    def without_secret(self, request: WebhookRequest) -> WebhookRequest:
+        """Return the request without the token; every other byte of a form or query stays."""
         if self.place == "header":
             return with_headers(request, {}, replace=self.name)
         if self.place == "json":
@@ -64,23 +65,25 @@ class TokenScheme:
         query = _form_without(bytes_from_text(request.query), self.name).decode("latin-1")
         return dataclasses.replace(request, url=start + (mark and query and mark) + query)
 
-    def rejected(self, keys: Sequence[bytes], request: Request, reason: str) -> Request:
-        """The refused request without any token that can be found in it."""
+    def strip_rejected(
+        self, keys: Sequence[bytes], request: WebhookRequest, reason: str
+    ) -> WebhookRequest:
+        """Return a rejected request without any token that can be found in it."""
         stripped = self.without_secret(request)
         if self.place in ("form", "json") and reason != "token_mismatch":
             stripped = dataclasses.replace(stripped, body=b"")
         for key in keys:
-            stripped = _without_text(stripped, key.removeprefix(self.prefix.encode()))
+            stripped = _redact(stripped, key.removeprefix(self.prefix.encode()))
         return stripped
 
-    def _token(self, request: Request) -> bytes:
+    def _token(self, request: WebhookRequest) -> bytes:
         if self.place == "header":
             return _header(request, self.name)
         if self.place == "json":
-            return _only(_members(request.body), self.name)
+            return _json_token(request.body, self.name)
         raw = request.body if self.place == "form" else bytes_from_text(request.query)
         name = self.name.encode()
-        return _one([value for field, value in fields_from_form(raw) if field == name])
+        return _single([value for field, value in fields_from_form(raw) if field == name])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,42 +93,42 @@ class BasicScheme:
     username: str
 
     def key(self, secret: str) -> bytes:
-        """The credentials as they stand in the header. Raises :class:`ConfigurationError`."""
+        """Return the credentials as the header holds them. Raise :class:`ConfigurationError`."""
         return base64.b64encode(self.username.encode() + b":" + key_from_secret(secret))
 
-    def verified_by(self, keys: Sequence[bytes], request: Request, now: float) -> int:  # noqa: ARG002 - passwords do not age
-        """The index of the password that matched, the newest first."""
+    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - passwords do not age
+        """Return the index of the matching password; the newest is tried first."""
         scheme, space, credentials = _header(request, "authorization").partition(b" ")
         if scheme.lower() != b"basic" or not space:
             raise VerificationError("header_malformed")
-        return _matching(keys, credentials, "credentials_mismatch")
+        return _matching_key(keys, credentials, "credentials_mismatch")
 
-    def sign(self, key: bytes, request: Request, now: float) -> Request:  # noqa: ARG002 - passwords do not age
-        """The request with the credentials in its header."""
+    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - passwords do not age
+        """Return the request with the credentials in its header."""
         own = {"Authorization": f"Basic {key.decode()}"}
         return with_headers(request, own, replace="authorization")
 
-    def without_secret(self, request: Request) -> Request:
-        """The request without the credentials."""
+    def without_secret(self, request: WebhookRequest) -> WebhookRequest:
+        """Return the request without the credentials."""
         return with_headers(request, {}, replace="authorization")
 
 
-def _matching(keys: Sequence[bytes], token: bytes, otherwise: str) -> int:
+def _matching_key(keys: Sequence[bytes], token: bytes, mismatch: str) -> int:
     for index in reversed(range(len(keys))):
         if is_equal(token, keys[index]):
             return index
-    raise VerificationError(otherwise)
+    raise VerificationError(mismatch)
 
 
-def _header(request: Request, name: str) -> bytes:
-    value = request.header(name)
+def _header(request: WebhookRequest, name: str) -> bytes:
+    value = header_of(request, name)
     if value is None:
         raise VerificationError("header_missing")
     return bytes_from_text(value)
 
 
-def _one(values: list[bytes]) -> bytes:
-    """The only value. Of two, a reader further on might take the other one."""
+def _single(values: list[bytes]) -> bytes:
+    """Return the only value. Of two, a later reader might take the other one."""
     if len(values) > 1:
         raise VerificationError("token_repeated")
     if not values or not values[0]:
@@ -133,13 +136,14 @@ def _one(values: list[bytes]) -> bytes:
     return values[0]
 
 
-def _only(members: list[tuple[str, object]], name: str) -> bytes:
-    texts = [value if isinstance(value, str) else "" for member, value in members if member == name]
-    return _one([text.encode("utf-8", "surrogatepass") for text in texts])
+def _json_token(body: bytes, name: str) -> bytes:
+    values = [value for member, value in _members(body) if member == name]
+    texts = [value if isinstance(value, str) else "" for value in values]
+    return _single([text.encode("utf-8", "surrogatepass") for text in texts])
 
 
 def _members(body: bytes) -> list[tuple[str, object]]:
-    """The members of a JSON object, repeated ones too; of anything else none."""
+    """Return the members of a JSON object, repeated ones too; none of anything else."""
     try:
         members = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
@@ -148,7 +152,7 @@ def _members(body: bytes) -> list[tuple[str, object]]:
 
 
 class _Pairs(list[tuple[str, object]]):
-    """A JSON object as pairs; told apart from a JSON array by its type."""
+    """A JSON object as pairs; its type distinguishes it from a JSON array."""
 
 
 def _json_with(body: bytes, name: str, token: str) -> bytes:
@@ -161,7 +165,7 @@ def _json_with(body: bytes, name: str, token: str) -> bytes:
 
 
 def _json_without(body: bytes, name: str) -> bytes:
-    """The JSON object without that member; a body that cannot be read carries no token."""
+    """Return the JSON object without that member; a body that cannot be read has no token."""
     with contextlib.suppress(ValueError, RecursionError):
         document = json.loads(body.decode("utf-8-sig"))
         if isinstance(document, dict) and document.pop(name, None) is not None:
@@ -169,26 +173,26 @@ def _json_without(body: bytes, name: str) -> bytes:
     return body
 
 
-def _without_text(request: Request, secret: bytes) -> Request:
-    """The request with a secret blotted out wherever it stands as it is."""
+def _redact(request: WebhookRequest, secret: bytes) -> WebhookRequest:
+    """Return the request with every plain copy of a secret replaced."""
     texts = [secret.decode(encoding, "replace") for encoding in ("utf-8", "latin-1")]
 
-    def blotted(text: str) -> str:
-        for seen in texts:
-            text = text.replace(seen, REMOVED)
+    def redacted(text: str) -> str:
+        for plain in texts:
+            text = text.replace(plain, REMOVED)
         return text
 
     return dataclasses.replace(
         request,
-        url=blotted(request.url),
-        headers={name: blotted(value) for name, value in request.headers.items()},
+        url=redacted(request.url),
+        headers={name: redacted(value) for name, value in request.headers.items()},
         body=request.body.replace(secret, REMOVED.encode()),
     )
 
 
 def _form_without(form: bytes, name: str) -> bytes:
     def is_other(field: bytes) -> bool:
-        written = field.partition(b"=")[0].replace(b"+", b" ")
-        return unquote_to_bytes(written) != name.encode()
+        encoded = field.partition(b"=")[0].replace(b"+", b" ")
+        return unquote_to_bytes(encoded) != name.encode()
 
     return b"&".join(field for field in form.split(b"&") if is_other(field))

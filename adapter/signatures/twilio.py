@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable
 
 from adapter.exceptions import VerificationError
+from adapter.models import WebhookRequest
 from adapter.signatures.crypto import is_equal, plain_sha256
-from adapter.signatures.request import Request, bytes_from_text, fields_from_form
+from adapter.signatures.request import bytes_from_text, fields_from_form, is_form
 
 _HASH_FIELD = b"bodySHA256"
 _ADDRESS = re.compile(
@@ -23,7 +24,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def urls_of(url: str) -> tuple[str, ...]:
-    """The spellings of an address that may have been signed: without a port, and with one."""
+    """Return the addresses that may have been signed: without a port, and with one."""
     match = _ADDRESS.fullmatch(url)
     if match is None:
         return (url,)
@@ -31,29 +32,29 @@ def urls_of(url: str) -> tuple[str, ...]:
     return start + rest, start + (match["port"] or _DEFAULT_PORTS[match["scheme"]]) + rest
 
 
-def form_of(request: Request) -> bytes:
-    """The signed text of the body: empty where the address holds the body's hash.
+def form_of(request: WebhookRequest) -> bytes:
+    """Return the signed text of the body: empty where the address holds the body's hash.
 
-    A body that neither way covers is refused, or anyone could swap it under a good signature.
+    Reject a body that is covered neither way: anyone could replace it under a valid signature.
     """
     if hashes := _hashes(request):
         _check_hash(request.body, hashes)
         return b""
-    if request.body and not request.is_form:
+    if request.body and not is_form(request):
         raise VerificationError("body_not_signed")
     return _sorted_text(fields_from_form(request.body))
 
 
-def with_body_hash(request: Request) -> Request:
-    """The request with its body's hash in the address, unless the body is a form or empty."""
-    if not request.body or request.is_form or _hashes(request):
+def with_body_hash(request: WebhookRequest) -> WebhookRequest:
+    """Return the request with its body's hash in the address, unless it is a form or empty."""
+    if not request.body or is_form(request) or _hashes(request):
         return request
     mark = "&" if "?" in request.url else "?"
     field = f"{_HASH_FIELD.decode()}={plain_sha256(request.body).hex()}"
     return dataclasses.replace(request, url=f"{request.url}{mark}{field}")
 
 
-def _hashes(request: Request) -> list[bytes]:
+def _hashes(request: WebhookRequest) -> list[bytes]:
     fields = fields_from_form(bytes_from_text(request.query))
     return [value for name, value in fields if name == _HASH_FIELD]
 
@@ -65,5 +66,5 @@ def _check_hash(body: bytes, hashes: list[bytes]) -> None:
 
 
 def _sorted_text(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Each name followed by its value, sorted; a repeated pair counts once."""
+    """Concatenate sorted names and values; a repeated pair counts once."""
     return b"".join(name + value for name, value in sorted(set(fields)))

@@ -11,7 +11,7 @@ class Task(enum.StrEnum):
     """What a worker does with a row."""
 
     #: Map a received event.
-    MAP_EVENT = "map_event"
+    MAP = "map_event"
     #: Send what is due, most urgent first. Its row id is a send slot: one task runs in each.
     SEND = "send"
     #: Schedule senders when a postponed booking is due.
@@ -19,7 +19,7 @@ class Task(enum.StrEnum):
     #: Ask Propexo for the result of a submitted booking's job.
     FOLLOW_UP = "follow_up"
     #: Look in Propexo's lists for a booking whose outcome is unknown.
-    LOOK_FOR = "look_for"
+    RECONCILE = "reconcile"
 
 
 #: Bookings in flight at a time, of all workers together: enough for Propexo's slowest responses
@@ -30,11 +30,11 @@ SEND_SLOTS = 6
 TASK_OF = {
     BookingState.PENDING: Task.WAKE,
     BookingState.SUBMITTED: Task.FOLLOW_UP,
-    BookingState.UNKNOWN: Task.LOOK_FOR,
+    BookingState.UNKNOWN: Task.RECONCILE,
 }
 
 #: Priorities when many tasks wait: new events are mapped before more bookings are sent.
-PRIORITIES = {Task.MAP_EVENT: 10, Task.SEND: 5}
+PRIORITIES = {Task.MAP: 10, Task.SEND: 5}
 
 
 class Jobs(Statements):

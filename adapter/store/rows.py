@@ -16,6 +16,7 @@ from adapter.models import (
     EventState,
     Kind,
     Reason,
+    WebhookRequest,
 )
 
 #: One row, by column name.
@@ -32,10 +33,8 @@ class NewEvent:
     #: Keyed hash of its content.
     content: bytes
     received_at: dt.datetime
-    content_type: str
-    headers: Mapping[str, str]
-    query: str
-    body: bytes
+    #: Without credentials.
+    request: WebhookRequest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,16 +68,17 @@ def storable(text: str) -> str:
 
 def values_from_event(new: NewEvent) -> tuple[Any, ...]:
     """Return the parameters of ``insert_events`` for one event, in its order."""
-    headers = {storable(name): storable(value) for name, value in new.headers.items()}
+    request = new.request
+    headers = {storable(name): storable(text) for name, text in request.lowercase_headers.items()}
     return (
         new.source,
         new.digest,
         new.content,
         new.received_at,
-        storable(new.content_type),
+        storable(request.content_type),
         Jsonb(headers),
-        storable(new.query),
-        new.body,
+        storable(request.query),
+        request.body,
     )
 
 

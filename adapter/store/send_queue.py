@@ -62,7 +62,7 @@ class SendQueue(Statements):
         jobs = Jobs(self.connection)
         events = self._all("events_without_task", before=before)
         for row in events:
-            jobs.enqueue(Task.MAP_EVENT, row["id"])
+            jobs.enqueue(Task.MAP, row["id"])
         bookings = self._all("bookings_without_task", before=before)
         for row in bookings:
             jobs.enqueue_for(row["id"], BookingState(row["state"]))

@@ -1,1 +1,1 @@
-"""HTTP in: endpoints, rate limits, the client's address, the response."""
+"""Receive webhooks: endpoints, rate limits, client addresses, responses."""

@@ -1,4 +1,4 @@
-"""Who sent a request: the address that the proxies we trust have seen."""
+"""Find the sender's address from X-Forwarded-For and the trusted proxies."""
 
 import functools
 import ipaddress
@@ -12,42 +12,42 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | None:
-    """The sender's address; None where it cannot be read.
+    """Return the sender's address; None where it is not an address.
 
-    ``forwarded_for`` is X-Forwarded-For: each proxy adds, at the end, the address it was called
-    from. What stands further left than our own proxies is the sender's to forge.
+    ``forwarded_for`` is X-Forwarded-For: each proxy appends the address that called it. Whatever
+    is to the left of our own proxies may be forged by the sender.
     """
     hops = [*filter(None, (word.strip() for word in forwarded_for.split(","))), peer or ""]
     if isinstance(proxies, int):
         hop = hops[-1 - proxies] if len(hops) > proxies else hops[-1]
     else:
-        strangers = (hop for hop in reversed(hops) if not _is_proxy(hop, proxies))
-        hop = next(strangers, hops[0])
+        untrusted = (hop for hop in reversed(hops) if not _is_proxy(hop, proxies))
+        hop = next(untrusted, hops[0])
     address = _address(hop)
     return None if address is None else str(address)
 
 
 def is_private(peer: str) -> bool:
-    """Whether an address is one of a machine or a network of our own, as a proxy's mostly is."""
+    """Return True for an address of a private network, as most proxies have."""
     address = _address(peer)
     return address is not None and address.is_private
 
 
 def rate_limit_key(client: str | None) -> str:
-    """What a limit counts an address under: an IPv6 sender has its whole /64 to call from."""
+    """Return the key that a limit counts an address under: a whole /64 for IPv6."""
     address = _address(client or "")
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(address), 64), strict=False))
     return str(address)
 
 
-def host_of(called: str) -> str:
-    """The name or address in ``localhost:8000``, ``[::1]:8000`` or ``leads.example.com``."""
-    return called if called.endswith("]") else called.rpartition(":")[0] or called
+def host_of(netloc: str) -> str:
+    """Return the host in ``localhost:8000``, ``[::1]:8000`` or ``leads.example.com``."""
+    return netloc if netloc.endswith("]") else netloc.rpartition(":")[0] or netloc
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own."""
+    """Return True for localhost and loopback addresses."""
     address = _address(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
@@ -58,11 +58,11 @@ def _is_proxy(hop: str, proxies: Proxies) -> bool:
 
 
 def _address(text: str) -> Address | None:
-    """The address in ``192.0.2.1``, ``192.0.2.1:443``, ``2001:db8::1`` or ``[2001:db8::1]:443``."""
+    """Parse ``192.0.2.1``, ``192.0.2.1:443``, ``2001:db8::1`` or ``[2001:db8::1]:443``."""
     return _parsed(text) if len(text) <= LONGEST_ADDRESS else None
 
 
-#: Each call is looked at twice, and senders call again. What a stranger writes stays small.
+#: Each request is parsed twice, and senders send again. The length limit bounds the memory.
 @functools.lru_cache(maxsize=4096)
 def _parsed(text: str) -> Address | None:
     if text.startswith("["):

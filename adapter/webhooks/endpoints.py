@@ -1,4 +1,4 @@
-"""What each source comes in by: its verifier and its handshake, with their secrets."""
+"""Build the endpoint of each source: its verifier and its handshake, with their secrets."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,51 +14,51 @@ from adapter.signatures import handshakes
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """What one source comes in by."""
+    """The webhook endpoint of one source."""
 
     source: Source
     verifier: signatures.Verifier
     #: ``meta``, ``slack``, ``zoom`` or None.
     handshake: str | None
-    #: What Meta's handshake must name; empty for all others.
+    #: The token that Meta's handshake must carry; empty for all others.
     verify_token: str = dataclasses.field(default="", repr=False)
-    #: None: the plain answer, at once.
+    #: None: the default response, without waiting.
     respond: Respond | None = None
 
 
 def check(settings: Settings) -> None:
-    """Raises ConfigurationError for a wrong mapping or a missing secret. Starts nothing."""
+    """Raise ConfigurationError for an invalid mapping or a missing secret. Start nothing."""
     build_endpoints(registry.load(settings.mappings_dir, settings.policy), settings)
 
 
 def build_endpoints(all_sources: Mapping[str, Source], settings: Settings) -> dict[str, Endpoint]:
-    """What each source comes in by. Raises ConfigurationError that names all that is missing."""
-    faults, endpoints = [], {}
+    """Build every endpoint. Raise ConfigurationError that lists every problem."""
+    problems, endpoints = [], {}
     for source in all_sources.values():
         try:
             endpoints[source.name] = build_endpoint(source, settings)
         except ConfigurationError as exc:
-            faults.append(str(exc))
-    if faults:
-        raise ConfigurationError("\n".join(faults))
+            problems.append(str(exc))
+    if problems:
+        raise ConfigurationError("\n".join(problems))
     return endpoints
 
 
 def build_endpoint(source: Source, settings: Settings) -> Endpoint:
-    """What one source comes in by: its verifier and its handshake, with their secrets."""
-    handshake = _handshake_of(source)
+    """Build one endpoint. Raise ConfigurationError for a missing or unusable secret."""
+    handshake = _handshake(source)
     variable = handshake.variable if handshake else None
     secrets = [*source.secrets, *([variable] if variable else [])]
     missing = [name for name in secrets if not settings.environ.get(name, "").strip()]
     if missing:
         raise ConfigurationError(
-            "\n".join(f"{source.path}: {name} is not set; it holds a secret" for name in missing)
+            "\n".join(f"{source.path}: {name} is not set; set it to the secret" for name in missing)
         )
     verifier = build_verifier(source, settings)
     if verifier.signs_url and settings.public_url is None:
         raise ConfigurationError(
-            f"{source.path}: its signature covers the address that the sender calls: "
-            "set ADAPTER_PUBLIC_URL to its beginning, such as https://leads.example.com"
+            f"{source.path}: its signature covers the address that the sender calls; "
+            "set ADAPTER_PUBLIC_URL to the public base address, such as https://leads.example.com"
         )
     return Endpoint(
         source=source,
@@ -70,7 +70,7 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
 
 
 def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
-    """The verifier of one source, with its secrets out of the environment."""
+    """Build the verifier of one source, with its secrets from the environment."""
     secrets = [settings.environ.get(name, "") for name in source.secrets]
     try:
         return signatures.verifier(source.signature, secrets)
@@ -79,7 +79,7 @@ def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
 
 
 def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
-    """Names of the sources that prove nothing: anybody who knows their address may send."""
+    """Return the names of sources without a signature: anyone who knows the address may send."""
     return [
         source.name
         for source in all_sources.values()
@@ -87,7 +87,7 @@ def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
     ]
 
 
-def _handshake_of(source: Source) -> handshakes.Handshake | None:
+def _handshake(source: Source) -> handshakes.Handshake | None:
     try:
         return handshakes.handshake_from(source.handshake)
     except ConfigurationError as exc:

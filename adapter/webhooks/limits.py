@@ -1,4 +1,4 @@
-"""How many requests a minute are let through for each address or source."""
+"""Limit how many requests per minute each address or source may send."""
 
 import collections
 import threading
@@ -7,36 +7,36 @@ from collections.abc import Callable
 
 from adapter.exceptions import LimitReached
 
-#: So many addresses are remembered. The one that was quiet longest is forgotten first.
-KEYS = 10_000
+#: Number of keys kept in memory. The least recently used one is dropped first.
+MAX_KEYS = 10_000
 
 
 class RequestLimit:
-    """A token bucket for each key: it holds one minute's tokens and fills evenly.
+    """A token bucket for each key: it holds one minute's tokens and refills evenly.
 
-    Lives in the memory of one process (some 2 MB when full), so that counting costs no
-    round trip: with several web processes the limit is that many times as high.
+    It is kept in the memory of one process (about 2 MB when full), so that counting needs no
+    round trip. With several web processes the limit is that many times as high.
     """
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
         self._clock = clock
         self._lock = threading.Lock()
-        #: Tokens left and when they were counted, in monotonic seconds.
+        #: Tokens left, and the monotonic time at which they were counted.
         self._buckets: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
 
     def take(self, key: str) -> None:
-        """Takes one token. Raises :class:`LimitReached` where there is none."""
+        """Take one token. Raise :class:`LimitReached` where none is left."""
         with self._lock:
             tokens = self._tokens(key)
             if tokens < 1:
                 raise LimitReached(retry_after_seconds=(1 - tokens) * 60 / self._per_minute)
-            self._keep(key, tokens - 1)
+            self._save(key, tokens - 1)
 
     def give_back(self, key: str) -> None:
-        """Gives back what a request took that turned out to be welcome."""
+        """Return the token of a request that turned out to be genuine."""
         with self._lock:
-            self._keep(key, min(self._tokens(key) + 1, float(self._per_minute)))
+            self._save(key, min(self._tokens(key) + 1, float(self._per_minute)))
 
     def _tokens(self, key: str) -> float:
         full = float(self._per_minute)
@@ -44,8 +44,8 @@ class RequestLimit:
         filled = (self._clock() - counted_at) * full / 60
         return min(tokens + filled, full)
 
-    def _keep(self, key: str, tokens: float) -> None:
+    def _save(self, key: str, tokens: float) -> None:
         self._buckets[key] = (tokens, self._clock())
         self._buckets.move_to_end(key)
-        if len(self._buckets) > KEYS:
+        if len(self._buckets) > MAX_KEYS:
             self._buckets.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Whether whoever asks sits at this machine, with nothing between."""
+"""Detect requests that come from this machine directly, not through a proxy."""
 
 from typing import Final
 
@@ -7,15 +7,15 @@ import flask
 from adapter.settings import Settings
 from adapter.webhooks.client_ip import host_of, is_loopback
 
-#: Headers that tell of a proxy on the way.
+#: Headers that a proxy adds.
 FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
 
 def is_local_request(request: flask.Request, settings: Settings) -> bool:
-    """Whether the peer is this machine, was called by its name, and no proxy stands between.
+    """Return True for a request from this machine to a local host name, without a proxy.
 
-    The name counts too: a page elsewhere may point its own name at 127.0.0.1. Behind a proxy
-    every reader would seem to be here.
+    The host name counts too: a remote page may point its own name at 127.0.0.1. Behind a proxy
+    every request would seem to be local.
     """
     has_proxy = is_proxied(request) or settings.trusted_proxies
     if has_proxy or settings.public_url is not None:
@@ -24,6 +24,6 @@ def is_local_request(request: flask.Request, settings: Settings) -> bool:
 
 
 def is_proxied(request: flask.Request) -> bool:
-    """Whether a proxy shows: by a header of its own, or by HTTP/1.0, which no browser speaks."""
+    """Return True for a proxy's header, or for HTTP/1.0, which no browser uses."""
     is_old = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
     return is_old or any(name in request.headers for name in FORWARDED)

@@ -6,9 +6,8 @@ import logging
 from werkzeug.wrappers import Response
 
 from adapter.bookings import precedence
-from adapter.mapping.engine import Delivery
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome, webhook_outcome_from
-from adapter.models import Booking, BookingState, EventState
+from adapter.models import Booking, BookingState, EventState, WebhookRequest
 from adapter.store import Database, Transaction
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
@@ -18,31 +17,35 @@ log = logging.getLogger(__name__)
 
 
 def wait_for_outcome(
-    receipt: Receipt, endpoint: Endpoint, store: Database, waiter: OutcomeWaiter, deadline: float
+    receipt: Receipt,
+    endpoint: Endpoint,
+    database: Database,
+    waiter: OutcomeWaiter,
+    deadline: float,
 ) -> WebhookOutcome:
-    """What became of a stored webhook by ``deadline`` (monotonic), where its source waits for it.
+    """Return the outcome of a stored webhook at ``deadline`` (monotonic) at the latest.
 
-    What came again with other bytes and turns out to be nothing new is answered as the first was;
-    not to somebody who proved nothing, who would read of it what another one had sent.
+    A duplicate with other content that changes nothing gets the first webhook's outcome. An
+    unsigned source does not: a stranger would learn from it what someone else has sent.
     """
-    assert endpoint.respond is not None  # noqa: S101 - the caller looked
+    assert endpoint.respond is not None  # noqa: S101 - checked by the caller
     if endpoint.respond.wait_seconds == 0:
-        word = Outcome.DUPLICATE if receipt.is_repeat else Outcome.ACCEPTED
-        return WebhookOutcome(event_id=receipt.event_id, outcome=word)
+        code = Outcome.DUPLICATE if receipt.is_duplicate else Outcome.ACCEPTED
+        return WebhookOutcome(event_id=receipt.event_id, outcome=code)
 
     def wait_for(event_id: int) -> WebhookOutcome:
-        return waiter.wait(event_id, lambda: load_outcome(store, event_id), deadline)
+        return waiter.wait(event_id, lambda: load_outcome(database, event_id), deadline)
 
-    if receipt.changed_id is None:
-        return wait_for(receipt.event_id)
-    found = wait_for(receipt.changed_id)
-    is_known = found.outcome is Outcome.DUPLICATE and not endpoint.verifier.is_open
-    return wait_for(receipt.event_id) if is_known else found
+    outcome = wait_for(receipt.changed_id or receipt.event_id)
+    changes_nothing = receipt.changed_id is not None and outcome.outcome is Outcome.DUPLICATE
+    if changes_nothing and not endpoint.verifier.is_open:
+        outcome = wait_for(receipt.event_id)
+    return mark_replaced(database, outcome)
 
 
-def load_outcome(store: Database, event_id: int) -> WebhookOutcome:
-    """What is known of an event now. Raises StoreUnavailable."""
-    with store.transaction() as tx:
+def load_outcome(database: Database, event_id: int) -> WebhookOutcome:
+    """Return the current outcome of an event. Raise StoreUnavailable."""
+    with database.transaction() as tx:
         known = tx.events.state_of(event_id)
         if known is None:
             return WebhookOutcome(event_id=event_id)
@@ -50,13 +53,13 @@ def load_outcome(store: Database, event_id: int) -> WebhookOutcome:
         return webhook_outcome_from(event_id, state, tx.bookings.of_event(event_id), reasons)
 
 
-def mark_replaced(store: Database, found: WebhookOutcome) -> WebhookOutcome:
-    """What is told now: a tour that Knock has cancelled for a later one counts as superseded."""
-    if all(booking.state is not BookingState.BOOKED for booking in found.bookings):
-        return found
-    with store.transaction() as tx:
-        bookings = [_mark_if_replaced(tx, booking) for booking in found.bookings]
-    return webhook_outcome_from(found.event_id, EventState.MAPPED, bookings, found.reasons)
+def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome:
+    """Show a booked tour as superseded where Knock has canceled it for a later one."""
+    if all(booking.state is not BookingState.BOOKED for booking in outcome.bookings):
+        return outcome
+    with database.transaction() as tx:
+        bookings = [_mark_if_replaced(tx, booking) for booking in outcome.bookings]
+    return webhook_outcome_from(outcome.event_id, EventState.MAPPED, bookings, outcome.reasons)
 
 
 def _mark_if_replaced(tx: Transaction, booking: Booking) -> Booking:
@@ -66,11 +69,13 @@ def _mark_if_replaced(tx: Transaction, booking: Booking) -> Booking:
     return dataclasses.replace(booking, state=BookingState.SUPERSEDED)
 
 
-def render_response(endpoint: Endpoint, found: WebhookOutcome, delivery: Delivery) -> Response:
-    """The answer in the words of the source's mapping: 200, as bots take all else for a fault."""
-    assert endpoint.respond is not None  # noqa: S101 - the caller looked
-    log.info("outcome_answered", extra={"event_id": found.event_id, "outcome": found.outcome})
-    reply = endpoint.respond.reply(found, endpoint.source.asked(delivery))
+def render_response(
+    endpoint: Endpoint, outcome: WebhookOutcome, request: WebhookRequest
+) -> Response:
+    """Render the response that the mapping defines: 200, as bots treat all else as a failure."""
+    assert endpoint.respond is not None  # noqa: S101 - checked by the caller
+    log.info("outcome_returned", extra={"event_id": outcome.event_id, "outcome": outcome.outcome})
+    reply = endpoint.respond.reply(outcome, endpoint.source.asked(request))
     response = Response(reply.body.encode("utf-8", "replace"), 200, mimetype=reply.mimetype)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -1,8 +1,8 @@
-"""Where requests wait for the outcome of their event: woken by the database, never by a clock.
+"""Let a request wait for its event's outcome using LISTEN/NOTIFY, without polling.
 
-One thread of the process listens, over one connection. A request that waits holds a thread of the
-web server and no connection. The seats are bounded, so that senders who wait leave threads for
-those who do not.
+One thread of the process listens, over one connection. A request that waits occupies a thread of
+the web server and no connection. The number of waiters is limited, so that threads are left for
+senders that do not wait.
 """
 
 import contextlib
@@ -16,59 +16,63 @@ from adapter.mapping.webhook_outcome import WebhookOutcome
 
 log = logging.getLogger(__name__)
 
-#: Pause before the listener tries PostgreSQL again.
-PAUSE_SECONDS = 0.5
+#: Pause before the listener connects to PostgreSQL again.
+RECONNECT_SECONDS = 0.5
 
 
 class OutcomeWaiter:
     """The waiting requests of one process. The listener starts with the first of them."""
 
     def __init__(self, listen: Callable[[], Iterator[int | None]], max_waiters: int) -> None:
-        """``listen`` gives ids of settled events, and None when it begins to hear."""
+        """``listen`` yields ids of settled events, and None once it is connected."""
         self._listen = listen
         self._max_waiters = max_waiters
         self._lock = threading.Lock()
-        self._events: dict[int, list[threading.Event]] = {}
+        self._waiters: dict[int, list[threading.Event]] = {}
         self._listener: threading.Thread | None = None
         self._closed = threading.Event()
-        self._is_lost = False
+        self._is_disconnected = False
 
     def wait(
-        self, event_id: int, look: Callable[[], WebhookOutcome], deadline: float
+        self, event_id: int, load: Callable[[], WebhookOutcome], deadline: float
     ) -> WebhookOutcome:
-        """What ``look`` finds once it is final, or at ``deadline`` (monotonic seconds).
+        """Return what ``load`` returns once it is final, or at ``deadline`` (monotonic seconds).
 
-        Never raises when PostgreSQL is away: then the event is accepted, and no more is known.
-        Without a free seat it looks once.
+        Return an accepted outcome while PostgreSQL cannot be reached. Load once, without waiting,
+        if too many requests wait already.
         """
-        with self._slot(event_id) as settled:
-            found = _seen(event_id, look)
-            while settled is not None and not found.is_final:
-                if not settled.wait(max(0.0, deadline - time.monotonic())):
-                    return found
-                # Cleared before the look: what is settled during it rings again.
-                settled.clear()
-                found = _seen(event_id, look)
-            return found
+        with self._registered(event_id) as wakeup:
+            outcome = _load_or_accepted(event_id, load)
+            while wakeup is not None and not outcome.is_final:
+                if not wakeup.wait(max(0.0, deadline - time.monotonic())):
+                    return outcome
+                # Cleared before loading: a change during it sets it again.
+                wakeup.clear()
+                outcome = _load_or_accepted(event_id, load)
+            return outcome
+
+    def close(self) -> None:
+        """Let the listener end once its connection ends."""
+        self._closed.set()
 
     @contextlib.contextmanager
-    def _slot(self, event_id: int) -> Iterator[threading.Event | None]:
-        """A bell that rings when the event may be settled; None when all seats are taken."""
-        settled = threading.Event()
-        if not self._register(event_id, settled):
+    def _registered(self, event_id: int) -> Iterator[threading.Event | None]:
+        """Yield an event that is set when the outcome may have changed; None when all are taken."""
+        wakeup = threading.Event()
+        if not self._register(event_id, wakeup):
             log.warning("outcome_waiters_full", extra={"event_id": event_id})
             yield None
             return
         try:
-            yield settled
+            yield wakeup
         finally:
-            self._unregister(event_id, settled)
+            self._unregister(event_id, wakeup)
 
-    def _register(self, event_id: int, settled: threading.Event) -> bool:
+    def _register(self, event_id: int, wakeup: threading.Event) -> bool:
         with self._lock:
-            if sum(map(len, self._events.values())) >= self._max_waiters:
+            if sum(map(len, self._waiters.values())) >= self._max_waiters:
                 return False
-            self._events.setdefault(event_id, []).append(settled)
+            self._waiters.setdefault(event_id, []).append(wakeup)
             if self._listener is None:
                 self._listener = threading.Thread(
                     target=self._run, name="outcome-waiter", daemon=True
@@ -76,49 +80,42 @@ class OutcomeWaiter:
                 self._listener.start()
             return True
 
-    def _unregister(self, event_id: int, settled: threading.Event) -> None:
+    def _unregister(self, event_id: int, wakeup: threading.Event) -> None:
         with self._lock:
-            self._events[event_id].remove(settled)
-            if not self._events[event_id]:
-                del self._events[event_id]
-
-    def close(self) -> None:
-        """Lets the listener end once its connection does."""
-        self._closed.set()
+            self._waiters[event_id].remove(wakeup)
+            if not self._waiters[event_id]:
+                del self._waiters[event_id]
 
     def _run(self) -> None:
-        """Listens for ever; what was settled while nobody heard is found by a look of everyone."""
+        """Listen until closed. Wake every waiter after a reconnect: notifications may be lost."""
         while not self._closed.is_set():
             try:
                 for event_id in self._listen():
-                    self._is_lost = False
+                    self._is_disconnected = False
                     self._wake(event_id)
             except StoreUnavailable:
-                self._note_loss()
+                self._log_disconnect()
             except Exception:
                 log.exception("outcome_waiter_failed")
-            self._closed.wait(PAUSE_SECONDS)
+            self._closed.wait(RECONNECT_SECONDS)
 
-    def _note_loss(self) -> None:
-        """Once for each loss, not for each try."""
-        if not self._is_lost:
-            log.warning("outcome_waiter_lost_postgresql")
-        self._is_lost = True
+    def _log_disconnect(self) -> None:
+        """Log a lost connection once, not for each attempt to reconnect."""
+        if not self._is_disconnected:
+            log.warning("outcome_waiter_disconnected")
+        self._is_disconnected = True
 
     def _wake(self, event_id: int | None) -> None:
+        """Wake those that wait for an event; all of them for None."""
         with self._lock:
-            if event_id is not None:
-                settled_events = self._events.get(event_id, [])
-            else:
-                settled_events = [
-                    settled for sitting in self._events.values() for settled in sitting
-                ]
-            for settled in settled_events:
-                settled.set()
+            event_ids = list(self._waiters) if event_id is None else [event_id]
+            for waiting_for in event_ids:
+                for wakeup in self._waiters.get(waiting_for, []):
+                    wakeup.set()
 
 
-def _seen(event_id: int, look: Callable[[], WebhookOutcome]) -> WebhookOutcome:
+def _load_or_accepted(event_id: int, load: Callable[[], WebhookOutcome]) -> WebhookOutcome:
     try:
-        return look()
+        return load()
     except StoreUnavailable:
         return WebhookOutcome(event_id=event_id)

@@ -1,7 +1,7 @@
-"""What Propexo tells by itself: ``POST /propexo/webhooks``, for a write that failed.
+"""``POST /propexo/webhooks``: Propexo's own webhooks about failed writes.
 
-It settles a booking sooner than the next look at its job would. There is no such notice of a
-success, and a lost notice changes nothing: jobs are followed all the same.
+They settle a booking sooner than the next read of its job. Propexo sends none for a success, and
+a lost one changes nothing: jobs are followed up in any case.
 Source: docs.propexo.com, WRITE_OPERATION_FAILURE and signed payloads.
 """
 
@@ -14,7 +14,7 @@ import flask
 from adapter import signatures
 from adapter.bookings.follow_up import Follower
 from adapter.exceptions import VerificationError
-from adapter.webhooks.http_request import client_ip_of_request, signed_request
+from adapter.webhooks.http_request import client_ip_of_request, read_request
 
 log = logging.getLogger(__name__)
 
@@ -22,19 +22,19 @@ TRIGGER = "WRITE_OPERATION_FAILURE"
 
 
 def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
-    """The route for Propexo, whose webhooks are signed with ``secret``."""
-    routes = flask.Blueprint("notices", __name__)
+    """Return the route for Propexo, whose webhooks are signed with ``secret``."""
+    routes = flask.Blueprint("propexo", __name__)
     verifier = signatures.verifier({"preset": "propexo"}, [secret])
 
     @routes.post("/propexo/webhooks")
-    def told() -> tuple[dict[str, Any], int]:
-        """200 for every notice that is Propexo's, also for those that are not about us."""
+    def receive() -> tuple[dict[str, Any], int]:
+        """Return 200 for every webhook of Propexo's, also for those about other jobs."""
         client = client_ip_of_request(flask.request, follower.settings)
-        request = signed_request(flask.request, follower.settings, client)
+        request = read_request(flask.request, follower.settings, client)
         try:
             verifier.verify(request, follower.clock().timestamp())
         except VerificationError as exc:
-            log.warning("notice_rejected", extra={"reason": exc.reason})
+            log.warning("propexo_webhook_rejected", extra={"reason": exc.reason})
             return {"error": "signature not accepted"}, 401
         job_id, status, errors = _failure_in(request.body)
         if job_id is not None:
@@ -45,7 +45,7 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
 
 
 def _failure_in(body: bytes) -> tuple[str | None, str, tuple[str, ...]]:
-    """The job that a notice is about, how it ended, and Propexo's words; None: no such notice."""
+    """Return the job id, its write status and Propexo's errors; None for any other webhook."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):

@@ -9,26 +9,27 @@ import time
 from adapter import signatures
 from adapter.bookings.fingerprints import Fingerprints
 from adapter.exceptions import StoreUnavailable, VerificationError
-from adapter.mapping.engine import Delivery
 from adapter.mapping.source import Source
-from adapter.models import Clock
+from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewEvent
+from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.rejections import CREDENTIAL_HEADERS, BackgroundWriter, rejection_from
 
 log = logging.getLogger(__name__)
 
-#: What could not be stored is tried once more where that was known in this time.
-AT_ONCE_SECONDS = 1.0
+#: A failed insert is tried once more if it failed within this time.
+RETRY_WITHIN_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """What the sender is told: the event's id, and whether it had come before."""
+    """The result of storing a webhook."""
 
     event_id: int
-    is_repeat: bool
-    #: The event that holds what was sent, where a repeat brought something else; else None.
+    #: True where an earlier webhook has the same key; ``event_id`` is then that one's event.
+    is_duplicate: bool
+    #: The event that holds the new content, where a duplicate has other content; else None.
     changed_id: int | None = None
 
 
@@ -36,124 +37,127 @@ class Receipt:
 class Verified:
     """A request that proved who sent it. Nothing else is ever stored as an event."""
 
-    delivery: Delivery
+    source: Source
+    #: Without credentials.
+    request: WebhookRequest
     #: Aware, UTC.
     received_at: dt.datetime
-    #: What of it is the sender's word for certain: two that have it in common are the same.
+    #: Hash of what the signature covers: two requests with the same one are the same.
     content: bytes
+    #: Index of the matching secret; None where the scheme has none.
+    key_index: int | None
 
 
 def verified_from(
-    verifier: signatures.Verifier, request: signatures.Request, received_at: dt.datetime
+    source: Source,
+    verifier: signatures.Verifier,
+    request: WebhookRequest,
+    received_at: dt.datetime,
+    key_index: int | None = None,
 ) -> Verified:
-    """What is kept of a request that ``verifier`` has accepted: everything but the secrets."""
-    delivery = delivery_from(verifier.without_secret(request))
-    query = delivery.query.encode() if verifier.covers_query else b""
-    content = hashlib.sha256(delivery.body + b"\x00" + query).digest()
-    return Verified(delivery=delivery, received_at=received_at, content=content)
-
-
-def new_event_from(source: Source, verified: Verified, digest: bytes) -> NewEvent:
-    """What is stored of a verified request, under the digest that tells it from others."""
-    delivery = verified.delivery
-    return NewEvent(
-        source=source.name,
-        digest=digest,
-        content=verified.content,
-        received_at=verified.received_at,
-        content_type=delivery.content_type,
-        headers=delivery.headers,
-        query=delivery.query,
-        body=delivery.body,
+    """Remove the credentials from a request that ``verifier`` has accepted."""
+    stripped = _without_credential_headers(verifier.without_secret(request))
+    query = stripped.query.encode() if verifier.covers_query else b""
+    return Verified(
+        source=source,
+        request=stripped,
+        received_at=received_at,
+        content=hashlib.sha256(stripped.body + b"\x00" + query).digest(),
+        key_index=key_index,
     )
 
 
-def delivery_from(request: signatures.Request) -> Delivery:
-    """What a mapping reads of a request and what is stored: its bytes, headers and query."""
-    headers = {
-        name.lower(): value
-        for name, value in request.headers.items()
-        if name.lower() not in CREDENTIAL_HEADERS
-    }
-    return Delivery(
-        body=request.body,
-        content_type=headers.get("content-type", ""),
-        headers=headers,
-        query=request.url.partition("?")[2],
-    )
+def _without_credential_headers(request: WebhookRequest) -> WebhookRequest:
+    headers = request.lowercase_headers
+    kept = {name: text for name, text in headers.items() if name not in CREDENTIAL_HEADERS}
+    return WebhookRequest(request.method, request.url, kept, request.body, request.client)
 
 
 class Receiver:
-    """Verify webhooks and store them, over one store."""
+    """Verify webhooks and store them."""
 
-    def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
+    def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
         self.settings = settings
-        self.store = store
+        self.database = database
         self.clock = clock
-        self.background_writer = BackgroundWriter(store, settings)
+        self.background_writer = BackgroundWriter(database, settings)
 
-    def verify(
-        self, source: Source, verifier: signatures.Verifier, request: signatures.Request
-    ) -> Verified:
-        """The request without its secrets, once it has proved who sent it.
+    def verify(self, endpoint: Endpoint, request: WebhookRequest) -> Verified:
+        """Verify who sent a request, and return it without its credentials.
 
-        Raises VerificationError; the request is then kept as a rejection.
+        Raise VerificationError after handing the request over as a rejection.
         """
-        now = self.clock()
+        source, verifier, now = endpoint.source, endpoint.verifier, self.clock()
         try:
-            secret = verifier.verified_by(request, now.timestamp())
+            key_index = verifier.verified_by(request, now.timestamp())
         except VerificationError as exc:
             rejection = rejection_from(source, verifier, request, exc.reason, now)
             self.background_writer.save_rejection(rejection, request.client)
             raise
-        self.background_writer.record_secret_use(source, secret, now)
-        return verified_from(verifier, request, now)
+        self.background_writer.record_secret_use(source, key_index, now)
+        return verified_from(source, verifier, request, now, key_index)
 
-    def receive(self, source: Source, verified: Verified) -> Receipt:
-        """Stores a verified request with its task, in one transaction.
+    def store(self, verified: Verified) -> Receipt:
+        """Store a verified request with its task, in one transaction.
 
-        Raises StoreUnavailable: nothing is stored, or it is and the sender's repeat will find it.
+        Raise StoreUnavailable when it may not be stored. If it is after all, the sender's retry
+        is a duplicate.
         """
-        began = time.monotonic()
+        started_at = time.monotonic()
         try:
-            receipt = self._store(source, verified)
+            receipt = self._insert(verified)
         except StoreUnavailable:
-            if time.monotonic() - began > AT_ONCE_SECONDS:
+            if time.monotonic() - started_at > RETRY_WITHIN_SECONDS:
                 raise
-            # A connection was cut in the middle: once more on a new one.
-            receipt = self._store(source, verified)
-        if not receipt.is_repeat or receipt.changed_id is not None:
-            self.store.notify_workers()
+            # The connection was lost: retry once, on a new one.
+            receipt = self._insert(verified)
+        if not receipt.is_duplicate or receipt.changed_id is not None:
+            self.database.notify_workers()
         log.info(
-            "webhook_repeated" if receipt.is_repeat else "webhook_stored",
-            extra={"source": source.name, "event_id": receipt.event_id},
+            "webhook_duplicate" if receipt.is_duplicate else "webhook_stored",
+            extra={"source": verified.source.name, "event_id": receipt.event_id},
         )
         return receipt
 
-    def _store(self, source: Source, verified: Verified) -> Receipt:
-        """One event for each key, and one more for each time its content changed.
+    def _insert(self, verified: Verified) -> Receipt:
+        """Insert one event for each key, and one more each time the content under it changes.
 
-        A sender that changes a lead sends it again under the same key. That is answered as a
-        repeat, and its bytes are kept: what they change is decided when they are mapped.
+        A sender that changes a lead sends it again under the same key. The response calls it a
+        duplicate, and its content is stored: the worker decides what it changes.
         """
-        # Its key is read before the transaction, which else would want another one.
-        seen = Fingerprints(self.store.hash_key())
-        key = source.dedupe_key(verified.delivery) or "content:" + verified.content.hex()
-        event = new_event_from(source, verified, seen.delivery(source.name, key))
-        event_id = self.store.insert_event(event)
+        # Read before the transaction starts: the key may need a connection of its own.
+        fingerprints = Fingerprints(self.database.hash_key())
+        source = verified.source
+        key = source.dedupe_key(verified.request) or "content:" + verified.content.hex()
+        event = _new_event(verified, fingerprints.delivery(source.name, key))
+        event_id = self.database.insert_event(event)
         if event_id is not None:
-            return Receipt(event_id=event_id, is_repeat=False)
-        changed = seen.changed_delivery(source.name, key, verified.content)
-        with self.store.transaction() as tx:
-            first, is_same = tx.claims.record_duplicate(
-                source=source.name,
+            return Receipt(event_id=event_id, is_duplicate=False)
+        changed = fingerprints.changed_delivery(source.name, key, verified.content)
+        return self._insert_duplicate(event, changed)
+
+    def _insert_duplicate(self, event: NewEvent, changed: bytes) -> Receipt:
+        """Count a duplicate; insert it under the digest ``changed`` if its content is new."""
+        with self.database.transaction() as tx:
+            first_id, is_same = tx.claims.record_duplicate(
+                source=event.source,
                 digest=event.digest,
-                content=verified.content,
-                now=verified.received_at,
+                content=event.content,
+                now=event.received_at,
             )
             if is_same:
-                return Receipt(event_id=first, is_repeat=True)
+                return Receipt(event_id=first_id, is_duplicate=True)
             changed_id = tx.events.insert(dataclasses.replace(event, digest=changed))
             if changed_id is None:
-                changed_id = tx.claims.owner(source.name, changed)
-            return Receipt(event_id=first, is_repeat=True, changed_id=changed_id)
+                changed_id = tx.claims.owner(event.source, changed)
+            return Receipt(event_id=first_id, is_duplicate=True, changed_id=changed_id)
+
+
+def _new_event(verified: Verified, digest: bytes) -> NewEvent:
+    return NewEvent(
+        source=verified.source.name,
+        digest=digest,
+        content=verified.content,
+        received_at=verified.received_at,
+        request=verified.request,
+    )

@@ -1,7 +1,7 @@
-"""What the web process notes beside events: refused requests, and which secret verified last.
+"""Save rejected requests, and record which secret verified last, in the background.
 
-Written by one thread of its own, so that neither a slow nor an absent database changes what a
-sender is answered, and so that a flood of forged requests opens one transaction at a time.
+One thread writes both, so that a slow or absent database does not change the sender's response,
+and a flood of forged requests opens one transaction at a time.
 """
 
 import concurrent.futures
@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from adapter import signatures
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewRejection
 
@@ -20,34 +21,34 @@ log = logging.getLogger(__name__)
 
 #: Headers that are never stored, whatever the scheme.
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
-#: Notes that may wait to be written, and the bytes they may hold. What is more is not kept.
+#: Writes that may be queued, and the bytes they may hold. Further ones are dropped.
 MAX_WAITING = 200
 MAX_WAITING_BYTES = 8 * 1024 * 1024
-#: The use of a secret is noted once in this time, by each process.
+#: Each process records the use of a secret once in this time.
 USE_SECONDS = 60.0
 
 
 class BackgroundWriter:
-    """The notes of one process."""
+    """The queue of writes of one process, and the thread that empties it."""
 
-    def __init__(self, store: Database, settings: Settings) -> None:
-        self._store = store
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
         self._max_rows = settings.rejections_per_source
         self._max_bytes = settings.rejection_bytes_per_source
         self._lock = threading.Lock()
-        # Made with the first note: a thread that was there before gunicorn's fork would be lost.
+        # Started with the first write: a thread from before gunicorn's fork would be lost.
         self._writer: concurrent.futures.ThreadPoolExecutor | None = None
         self._waiting = self._waiting_bytes = 0
         self._used_at: dict[tuple[str, str], dt.datetime] = {}
 
     def save_rejection(self, rejection: NewRejection, client: str | None) -> None:
-        """Keeps a refused request, sooner or later; never waits and never raises."""
+        """Queue a rejected request to be saved; never wait and never raise."""
         if rejection.size > self._max_bytes:
             rejection = dataclasses.replace(rejection, body=None, can_retry=False)
 
         def write() -> None:
             sender = self._sender(client)
-            with self._store.transaction() as tx:
+            with self._database.transaction() as tx:
                 tx.rejections.add(
                     dataclasses.replace(rejection, sender=sender),
                     max_rows=self._max_rows,
@@ -57,7 +58,7 @@ class BackgroundWriter:
         self._write_later(write, rejection.size)
 
     def record_secret_use(self, source: Source, index: int | None, now: dt.datetime) -> None:
-        """Notes that the secret of this index verified a request at ``now``."""
+        """Queue a record that the secret of this index verified a request at ``now``."""
         if index is None or index >= len(source.secrets):
             return
         name = source.secrets[index]
@@ -67,13 +68,13 @@ class BackgroundWriter:
         self._used_at[source.name, name] = now
 
         def write() -> None:
-            with self._store.transaction() as tx:
+            with self._database.transaction() as tx:
                 tx.stats.record_secret_use(source=source.name, name=name, at=now)
 
         self._write_later(write, 0)
 
     def flush(self) -> None:
-        """Waits until everything noted so far is written, or given up."""
+        """Wait until everything queued so far is written or has failed."""
         if self._writer is not None:
             self._writer.submit(lambda: None).result()
 
@@ -83,11 +84,11 @@ class BackgroundWriter:
                 log.warning("background_write_dropped")
                 return
             if self._writer is None:
-                # Its queue is written to the end before the process goes.
+                # The interpreter waits for its queue before the process ends.
                 self._writer = concurrent.futures.ThreadPoolExecutor(1, "background-writer")
             try:
                 self._writer.submit(self._write, write, size)
-            except RuntimeError:  # the process is going, and takes no more
+            except RuntimeError:  # the process is ending
                 return
             self._waiting += 1
             self._waiting_bytes += size
@@ -95,7 +96,7 @@ class BackgroundWriter:
     def _write(self, write: Callable[[], None], size: int) -> None:
         try:
             write()
-        except Exception as exc:  # noqa: BLE001 - a note is worth no more than a line in the log
+        except Exception as exc:  # noqa: BLE001 - a lost record is not worth more than a log line
             log.warning("background_write_failed", extra={"reason": type(exc).__name__})
         finally:
             with self._lock:
@@ -103,35 +104,35 @@ class BackgroundWriter:
                 self._waiting_bytes -= size
 
     def _sender(self, client: str | None) -> str | None:
+        """Return a short keyed hash of an address, which itself is not stored."""
         if client is None:
             return None
-        digest = signatures.keyed_hash(self._store.hash_key(), b"address\x00" + client.encode())
+        digest = signatures.keyed_hash(self._database.hash_key(), b"address\x00" + client.encode())
         return digest[:4].hex()
 
 
 def rejection_from(
     source: Source,
     verifier: signatures.Verifier,
-    request: signatures.Request,
+    request: WebhookRequest,
     reason: str,
     now: dt.datetime,
 ) -> NewRejection:
-    """A refused request as it is kept: no credentials, and all that a digest is made of.
+    """Return a rejected request as it is stored: no credentials, and all that a digest covers.
 
-    Where an address was refused it cannot be verified again either: addresses are not kept.
+    One that was rejected for its address cannot be verified again: addresses are not stored.
     """
-    kept = verifier.rejected(request, reason)
+    stripped = verifier.strip_rejected(request, reason)
     hidden = CREDENTIAL_HEADERS - verifier.proof_headers
+    headers = stripped.lowercase_headers
     return NewRejection(
         source=source.name,
         received_at=now,
         reason=reason,
-        method=kept.method,
-        url=kept.url,
-        headers={
-            name.lower(): text for name, text in kept.headers.items() if name.lower() not in hidden
-        },
-        body=None if request.body and not kept.body else kept.body,
+        method=stripped.method,
+        url=stripped.url,
+        headers={name: text for name, text in headers.items() if name not in hidden},
+        body=None if request.body and not stripped.body else stripped.body,
         sender=None,
-        can_retry=verifier.proves_again and not reason.startswith("address_"),
+        can_retry=verifier.can_verify_again and not reason.startswith("address_"),
     )

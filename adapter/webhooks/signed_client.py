@@ -1,4 +1,4 @@
-"""What a lead source does, done by us: signs a webhook and sends it. To try out, and to demo."""
+"""Sign and send webhooks as a lead source does: for the command line, the demo and tests."""
 
 import dataclasses
 import json
@@ -12,25 +12,25 @@ from typing import Any
 from adapter import signatures
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.source import Source
-from adapter.models import Clock, utc_now
+from adapter.models import Clock, WebhookRequest, utc_now
 
-#: Longest wait for the adapter's answer, in seconds.
-ANSWER_SECONDS = 30.0
+#: Timeout for the adapter's response, in seconds.
+TIMEOUT_SECONDS = 30.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What the adapter said."""
+    """The adapter's response."""
 
     status: int
-    #: Parsed JSON, or the text where it is none.
+    #: Parsed JSON; text where it is not JSON.
     body: Any
 
 
 def content_type_of(file: Path) -> str:
-    """The content type that a sender would name, by the file's ending."""
-    endings = {".form": "application/x-www-form-urlencoded", ".xml": "application/xml"}
-    return endings.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/json"
+    """Guess the content type from the file's extension."""
+    types = {".form": "application/x-www-form-urlencoded", ".xml": "application/xml"}
+    return types.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/json"
 
 
 def signed(
@@ -41,9 +41,9 @@ def signed(
     content_type: str,
     adapter_url: str,
     clock: Clock = utc_now,
-) -> signatures.Request:
-    """The request as this source would send it now."""
-    request = signatures.Request(
+) -> WebhookRequest:
+    """Return the request as this source would send it now."""
+    request = WebhookRequest(
         method="POST",
         url=f"{adapter_url.rstrip('/')}/hooks/{source.name}",
         headers={"Content-Type": content_type},
@@ -52,15 +52,15 @@ def signed(
     return signatures.sign(source.signature, secret, request, clock().timestamp())
 
 
-def send(request: signatures.Request) -> Answer:
-    """Sends it. Raises :class:`ConfigurationError` when nobody listens there."""
+def send(request: WebhookRequest) -> Answer:
+    """Send a request. Raise :class:`ConfigurationError` when the address cannot be reached."""
     if not request.url.startswith(("http://", "https://")):
         raise ConfigurationError("the address must start with http:// or https://")
     message = urllib.request.Request(  # noqa: S310 - checked above
         request.url, data=request.body, headers=dict(request.headers), method=request.method
     )
     try:
-        with urllib.request.urlopen(message, timeout=ANSWER_SECONDS) as response:  # noqa: S310
+        with urllib.request.urlopen(message, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
             return Answer(status=response.status, body=_parsed(response.read()))
     except urllib.error.HTTPError as error:
         with error:
@@ -70,8 +70,8 @@ def send(request: signatures.Request) -> Answer:
         raise ConfigurationError(f"cannot send to {request.url}: {reason}") from error
 
 
-def curl(request: signatures.Request, file: str) -> str:
-    """The same request as a command line, its body read from ``file``."""
+def curl(request: WebhookRequest, file: str) -> str:
+    """Return the request as a curl command that reads its body from ``file``."""
     headers = [f"{name}: {value}" for name, value in request.headers.items()]
     words = ["curl", "-sS", "-X", request.method, request.url]
     for header in headers:

@@ -1,106 +1,132 @@
-"""The front door: ``/hooks/<source>``. Each failure becomes the answer that senders act on."""
+"""``/hooks/<source>``: the endpoint that senders call, one step after the other.
 
+The order follows cost and harm: the rate limit by address comes first, then the signature. The
+rate limit by source counts only requests that proved to come from that source.
+"""
+
+import dataclasses
 import logging
 import time
 from collections.abc import Mapping
+from typing import cast
 
 import flask
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
-from adapter import signatures
 from adapter.signatures import handshakes
 from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.error_handlers import Answer
-from adapter.webhooks.http_request import client_ip_of_request, raw_target, signed_request
+from adapter.webhooks.http_request import client_ip_of_request, raw_target, read_request
 from adapter.webhooks.limits import RequestLimit
-from adapter.webhooks.outcome import mark_replaced, render_response, wait_for_outcome
+from adapter.webhooks.outcome import render_response, wait_for_outcome
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
-from adapter.webhooks.receive import Receiver
+from adapter.webhooks.receive import Receipt, Receiver, Verified
 
 log = logging.getLogger(__name__)
 
+bp = flask.Blueprint("webhooks", __name__)
 
-def blueprint(
-    receiver: Receiver, endpoints: Mapping[str, Endpoint], waiter: OutcomeWaiter
-) -> flask.Blueprint:
-    """The routes for senders, over one receiver.
 
-    The order is that of what it costs and whom it may harm: the limit by address first, then the
-    signature, and the limit by source only for those who proved to be that source.
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookServices:
+    """What the views of one application share."""
+
+    receiver: Receiver
+    endpoints: Mapping[str, Endpoint]
+    waiter: OutcomeWaiter
+    address_limit: RequestLimit
+    source_limit: RequestLimit
+
+
+def init_app(
+    app: flask.Flask, receiver: Receiver, endpoints: Mapping[str, Endpoint], waiter: OutcomeWaiter
+) -> None:
+    """Register the views on an application."""
+    app.extensions["webhooks"] = WebhookServices(
+        receiver=receiver,
+        endpoints=endpoints,
+        waiter=waiter,
+        address_limit=RequestLimit(receiver.settings.address_limit_per_minute),
+        source_limit=RequestLimit(receiver.settings.source_limit_per_minute),
+    )
+    app.register_blueprint(bp)
+
+
+@bp.post("/hooks/<source>")
+def receive(source: str) -> Answer | Response:
+    """Return 202 for a stored webhook and 200 for a duplicate; errors are 401, 404, 413, 429, 503.
+
+    A source with ``respond`` gets its own response, always with 200.
     """
-    routes = flask.Blueprint("receiver", __name__)
-    settings = receiver.settings
-    addresses = RequestLimit(settings.address_limit_per_minute)
-    senders = RequestLimit(settings.source_limit_per_minute)
+    started_at, services = time.monotonic(), _services()
+    settings = services.receiver.settings
+    client = client_ip_of_request(flask.request, settings)
+    services.address_limit.take(rate_limit_key(client))
+    endpoint = services.endpoints.get(source)
+    if endpoint is None:
+        return unknown_source()
+    request = read_request(flask.request, settings, client)
+    verified = services.receiver.verify(endpoint, request)
+    if not endpoint.verifier.is_open:  # an unsigned request has proved nothing
+        services.address_limit.give_back(rate_limit_key(client))
+    services.source_limit.take(source)
+    if answer := handshake_answer(endpoint, verified):
+        return text_response(source, answer)
+    receipt = services.receiver.store(verified)
+    if endpoint.respond is None:
+        return acknowledgement(receipt)
+    deadline = started_at + endpoint.respond.wait_seconds
+    database = services.receiver.database
+    outcome = wait_for_outcome(receipt, endpoint, database, services.waiter, deadline)
+    return render_response(endpoint, outcome, verified.request)
 
-    @routes.post("/hooks/<name>")
-    def receive(name: str) -> Answer | Response:
-        """202 when stored, 200 when it had come before; 401, 404, 413, 429, 503 as they say.
 
-        A source with ``respond`` gets its own answer, always with 200.
-        """
-        arrived_at = time.monotonic()
-        client = client_ip_of_request(flask.request, settings)
-        caller = rate_limit_key(client)
-        addresses.take(caller)
-        if name not in endpoints:
-            return unknown_source()
-        endpoint = endpoints[name]
-        request = signed_request(flask.request, settings, client)
-        verified = receiver.verify(endpoint.source, endpoint.verifier, request)
-        if not endpoint.verifier.is_open:  # there, nothing was proved
-            addresses.give_back(caller)
-        senders.take(name)
-        if asked := handshake_response(endpoint, request, receiver):
-            return text_response(name, asked)
-        receipt = receiver.receive(endpoint.source, verified)
-        if endpoint.respond is not None:
-            deadline = arrived_at + endpoint.respond.wait_seconds
-            found = wait_for_outcome(receipt, endpoint, receiver.store, waiter, deadline)
-            return render_response(
-                endpoint, mark_replaced(receiver.store, found), verified.delivery
-            )
-        status, word = (200, "duplicate") if receipt.is_repeat else (202, "accepted")
-        return {"event": receipt.event_id, "status": word}, status
-
-    @routes.get("/hooks/<name>")
-    def shake_hands(name: str) -> Answer | Response:
-        """Meta's question whether this address is ours; 405 where a source asks none."""
-        addresses.take(rate_limit_key(client_ip_of_request(flask.request, settings)))
-        if name not in endpoints:
-            return unknown_source()
-        if endpoints[name].handshake != "meta":
-            raise MethodNotAllowed(["POST", "OPTIONS"])
-        query = raw_target(flask.request).partition("?")[2]
-        return text_response(name, handshakes.meta_answer(query, endpoints[name].verify_token))
-
-    return routes
+@bp.get("/hooks/<source>")
+def verify_endpoint(source: str) -> Answer | Response:
+    """Answer Meta's verification request; return 405 for a source that sends none."""
+    services = _services()
+    client = client_ip_of_request(flask.request, services.receiver.settings)
+    services.address_limit.take(rate_limit_key(client))
+    endpoint = services.endpoints.get(source)
+    if endpoint is None:
+        return unknown_source()
+    if endpoint.handshake != "meta":
+        raise MethodNotAllowed(["POST", "OPTIONS"])
+    query = raw_target(flask.request).partition("?")[2]
+    return text_response(source, handshakes.meta_answer(query, endpoint.verify_token))
 
 
 def unknown_source() -> Answer:
-    """No mapping has this name."""
-    log.warning("webhook_to_unknown_source")
+    """Return 404: no mapping has this name."""
+    log.warning("unknown_source")
     return {"error": "unknown source"}, 404
 
 
-def handshake_response(
-    endpoint: Endpoint, request: signatures.Request, receiver: Receiver
-) -> handshakes.Answer | None:
-    """The answer to a signed question whether this address is ours; None: it is a webhook."""
+def handshake_answer(endpoint: Endpoint, verified: Verified) -> handshakes.Answer | None:
+    """Return the answer to a signed verification request; None for a webhook."""
     if endpoint.handshake == "slack":
-        return handshakes.slack_answer(request.body)
-    if endpoint.handshake == "zoom":
-        verifier = endpoint.verifier
-        used = verifier.verified_by(request, receiver.clock().timestamp())
-        return None if used is None else handshakes.zoom_answer(request.body, verifier.keys[used])
+        return handshakes.slack_answer(verified.request.body)
+    if endpoint.handshake == "zoom" and verified.key_index is not None:
+        key = endpoint.verifier.keys[verified.key_index]
+        return handshakes.zoom_answer(verified.request.body, key)
     return None
 
 
-def text_response(name: str, answer: handshakes.Answer) -> Response:
-    """The answer to a handshake: no markup, whatever a browser would like to make of it."""
-    log.info("handshake_answered", extra={"source": name, "status": answer.status})
+def text_response(source: str, answer: handshakes.Answer) -> Response:
+    """Build the response to a handshake, which no browser may treat as markup."""
+    log.info("handshake_answered", extra={"source": source, "status": answer.status})
     response = Response(answer.text, answer.status, mimetype=answer.media_type)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+def acknowledgement(receipt: Receipt) -> Answer:
+    """Return the default response: the event's id, and whether the webhook is a duplicate."""
+    status, word = (200, "duplicate") if receipt.is_duplicate else (202, "accepted")
+    return {"event": receipt.event_id, "status": word}, status
+
+
+def _services() -> WebhookServices:
+    return cast("WebhookServices", flask.current_app.extensions["webhooks"])

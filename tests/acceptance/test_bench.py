@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from adapter import signatures
 from adapter.mapping import registry
-from adapter.models import utc_now
+from adapter.models import WebhookRequest, utc_now
 from adapter.settings import Policy
 from adapter.store.embedded import EmbeddedServer
 from bench import (
@@ -203,7 +203,7 @@ def test_the_requests_are_distinct_and_each_is_signed(written: Requests) -> None
         head, _, body = next(again).partition(b"\r\n\r\n")
         lines = head.decode().splitlines()[1:]
         headers = dict(line.split(": ", 1) for line in lines)
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST", url="http://127.0.0.1/hooks/rentfeed", headers=headers, body=body
         )
         verifier.verify(request, utc_now().timestamp())

@@ -20,6 +20,7 @@ from adapter import signatures
 from adapter.mapping.respond import seconds_from
 from adapter.mapping.samples import sample_from_test
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from tests.chatbots import BOTS, IN_TOUCH, SOURCES, Body, is_understood, sample_of
 from tests.gunicorn_process import Answer, Served, served, target_of, timed, working
 from tests.paths import GALLERY
@@ -59,7 +60,7 @@ class Stage:
         source = SOURCES[name]
         body, content_type, query = body_of(source)
         text = moved(body.decode(), self.day, name)
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url=f"{PUBLIC}/hooks/{name}" + (f"?{query}" if query else ""),
             headers={"Content-Type": content_type},

@@ -12,9 +12,10 @@ import pytest
 from adapter import app
 from adapter.cli.run import _announce as announce
 from adapter.exceptions import ConfigurationError
+from adapter.models import WebhookRequest
 from adapter.server.supervisor import Supervisor
 from adapter.settings import Settings, settings_from
-from adapter.signatures import Request, sign
+from adapter.signatures import sign
 from adapter.signatures.request import FORM_TYPE
 from adapter.store import Database, Filter
 from adapter.webhooks import endpoints
@@ -61,13 +62,13 @@ def web(folder: Path, module_database: str) -> Iterator[Served]:
         yield web
 
 
-def signed(name: str, body: bytes = BODY, query: str = "", **headers: str) -> Request:
+def signed(name: str, body: bytes = BODY, query: str = "", **headers: str) -> WebhookRequest:
     url = f"{PUBLIC_URL}/hooks/{name}{query}"
-    request = Request("POST", url, {"Content-Type": "application/json"} | headers, body)
+    request = WebhookRequest("POST", url, {"Content-Type": "application/json"} | headers, body)
     return sign(MAPPINGS[name]["signature"], SECRET, request, time.time())
 
 
-def send(web: Served, request: Request, **headers: str) -> Answer:
+def send(web: Served, request: WebhookRequest, **headers: str) -> Answer:
     target = target_of(request.url)[1]
     return web.call("POST", target, dict(request.headers) | headers, request.body)
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import requests
 
-from adapter import signatures
+from adapter.models import WebhookRequest
 from adapter.server.demo_scenario import webhooks
 from adapter.store.embedded import EmbeddedServer
 from adapter.webhooks import signed_client
@@ -47,7 +47,7 @@ def lead(number: int, days: int = 0) -> dict[str, Any]:
     return dict(payload)
 
 
-def signed_lead(url: str, payload: dict[str, Any]) -> signatures.Request:
+def signed_lead(url: str, payload: dict[str, Any]) -> WebhookRequest:
     return signed_client.signed(
         RENTFEED,
         SECRETS["RENTFEED_SECRET"],
@@ -57,7 +57,7 @@ def signed_lead(url: str, payload: dict[str, Any]) -> signatures.Request:
     )
 
 
-def post(signed: signatures.Request) -> int:
+def post(signed: WebhookRequest) -> int:
     return requests.post(
         signed.url, data=signed.body, headers=dict(signed.headers), timeout=30
     ).status_code

@@ -13,8 +13,9 @@ import psutil
 import pytest
 import requests
 
-from adapter import signatures, store
+from adapter import store
 from adapter.exceptions import StoreUnavailable
+from adapter.models import WebhookRequest
 from adapter.store import embedded
 from adapter.store.embedded import EmbeddedServer
 from tests.adapter_process import Running
@@ -62,12 +63,12 @@ class Server:
         return frozen(psutil.Process(self._process.pid))
 
 
-def signed(web: Web, number: int) -> signatures.Request:
+def signed(web: Web, number: int) -> WebhookRequest:
     """A webhook that is new for each number."""
     return web.signed(body=json.dumps({"leadId": f"RF-{number}"}).encode())
 
 
-def timed(request: signatures.Request) -> tuple[int, float]:
+def timed(request: WebhookRequest) -> tuple[int, float]:
     """The status of its answer, and how long that took."""
     began = time.monotonic()
     headers = dict(request.headers)

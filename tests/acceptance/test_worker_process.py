@@ -43,9 +43,10 @@ def test_a_stop_finishes_what_is_in_flight(start: Callable[..., Running], lead: 
 #: A worker in which one part hangs for ever, and that shall notice it soon.
 BROKEN = """
 import sys, threading, time
-from adapter import worker
+from adapter.bookings.map_event import Mapper
 from adapter.cli import main
 from adapter.pipeline import Pipeline
+from adapter.server import worker
 
 worker.RECOVERY_SECONDS = 0.2
 worker.DEAD_SECONDS, worker.GRACE_SECONDS, worker.FORCE_SECONDS = {limits}
@@ -93,7 +94,7 @@ def broken_worker(
     [
         ("Pipeline.recover", "hang", "recovery"),
         ("worker.release_stalled", "block", "recovery"),
-        ("Pipeline.map_event", "hang", "tasks"),
+        ("Mapper.map_event", "hang", "tasks"),
     ],
 )
 def test_a_worker_whose_threads_are_dead_says_so_and_ends(
@@ -113,9 +114,7 @@ def test_a_worker_whose_threads_are_dead_says_so_and_ends(
 
 def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: Upstream) -> None:
     event_id = harness.receive("rentfeed", tour()).event_id
-    with broken_worker(
-        harness, upstream, "Pipeline.map_event", "hang", (600.0, 1.0, 1.0)
-    ) as process:
+    with broken_worker(harness, upstream, "Mapper.map_event", "hang", (600.0, 1.0, 1.0)) as process:
         wait_until(lambda: event_id in doing(harness), "the task hangs")
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)

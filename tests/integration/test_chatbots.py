@@ -7,10 +7,9 @@ import json
 
 import pytest
 
-from adapter.mapping.engine import Delivery
 from adapter.mapping.respond import Respond, seconds_from
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome, webhook_outcome_from
-from adapter.models import BookingState, EventState, Kind
+from adapter.models import BookingState, EventState, Kind, WebhookRequest
 from tests.chatbots import BOTS, IN_TOUCH, SCHEMAS, SOURCES, is_understood, sample_of
 from tests.rows import booking
 
@@ -18,7 +17,7 @@ from tests.rows import booking
 def answer_of(name: str, found: WebhookOutcome) -> tuple[str, str]:
     source = SOURCES[name]
     body, content_type, query = sample_of(source)
-    asked = source.asked(Delivery(body=body, content_type=content_type, query=query))
+    asked = source.asked(WebhookRequest.from_body(body, content_type=content_type, query=query))
     assert source.respond is not None
     reply = Respond.from_section(source.respond).reply(found, asked)
     return reply.body, reply.mimetype
@@ -65,7 +64,7 @@ def test_a_name_that_would_like_to_be_markup_leaves_the_shape_whole(name: str) -
     assert source.respond is not None
     nasty = {"say": {"booked": '{booking.first_name}"}}<Message>&\n'}}
     body, content_type, query = sample_of(source)
-    asked = source.asked(Delivery(body=body, content_type=content_type, query=query))
+    asked = source.asked(WebhookRequest.from_body(body, content_type=content_type, query=query))
     one = booking(BookingState.BOOKED, appointment={"first_name": '"]}<Response/>&amp;\x00'})
     found = webhook_outcome_from(5, EventState.MAPPED, [one])
 
@@ -90,7 +89,7 @@ def test_each_tool_call_of_vapi_is_told_its_own_outcome() -> None:
 
 def test_what_is_no_tool_call_has_no_results() -> None:
     source = SOURCES["vapi"]
-    asked = source.asked(Delivery(body=b'{"message": {"type": "status-update"}}'))
+    asked = source.asked(WebhookRequest.from_body(b'{"message": {"type": "status-update"}}'))
     assert source.respond is not None
     body = Respond.from_section(source.respond).reply(FINDINGS["event ignored"], asked).body
 
@@ -101,7 +100,7 @@ def test_what_cannot_be_read_is_answered_all_the_same() -> None:
     for name in BOTS:
         source = SOURCES[name]
         assert source.respond is not None
-        asked = source.asked(Delivery(body=b"{not json"))
+        asked = source.asked(WebhookRequest.from_body(b"{not json"))
         assert Respond.from_section(source.respond).reply(FINDINGS["event held"], asked).body
 
 

@@ -648,7 +648,7 @@ def test_what_waits_is_told_in_groups(ana: Reader) -> None:
     elm = lead(3)
     elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
     ana.harness.mapped("rentfeed", elm)
-    ana.harness.pipeline.map_event(ana.harness.receive("rentfeed", b"{").event_id)
+    ana.harness.pipeline.mapper.map_event(ana.harness.receive("rentfeed", b"{").event_id)
     page = ana.text("/queue")
     assert "2 leads of rentfeed" in page
     assert "no community is known by: &#34;30999&#34;" in page
@@ -754,7 +754,7 @@ def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
         (booking,) = ana.harness.mapped("rentfeed", other)
         answer = ana.release(booking.id, starts_at="2026-03-14T14:30", **typed)
         assert answer.status_code == 409
-        assert "has this tour already" in answer.text
+        assert "already has this tour" in answer.text
     assert len(upstream.posts()) == 1
 
 

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from adapter import signatures
 from adapter.cli import commands
 from adapter.exceptions import VerificationError
-from adapter.models import BookingState
+from adapter.models import BookingState, WebhookRequest
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase import BATCH, Erasure, Found
 from adapter.operations.replay import Replays
 from adapter.store import SIGN_IN_WINDOW, Database
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import Harness, settle
 from tests.leads import lead
 from tests.sandbox_client import Upstream
@@ -57,7 +57,7 @@ def traces(harness: Harness) -> list[str]:
 def refuse(harness: Harness) -> None:
     """A request with a wrong signature, which is kept as a rejection."""
     source = harness.pipeline.sources["rentfeed"]
-    request = signatures.Request(
+    request = WebhookRequest(
         method="POST",
         url="https://adapter.example.com/hooks/rentfeed",
         headers={"Content-Type": "application/json"},
@@ -65,7 +65,7 @@ def refuse(harness: Harness) -> None:
     )
     signed = signatures.sign(source.signature, "wrong", request, harness.clock().timestamp())
     with pytest.raises(VerificationError):
-        harness.pipeline.receiver.verify(source, build_verifier(source, harness.settings), signed)
+        harness.pipeline.receiver.verify(build_endpoint(source, harness.settings), signed)
     harness.pipeline.receiver.background_writer.flush()
 
 
@@ -95,7 +95,7 @@ def test_a_renter_who_asks_is_forgotten_everywhere(
     assert "person3@example.com" in everything(harness.pipeline.store)
     assert find(harness, contact) == Found(events=(), rejections=())
     # The same webhook again brings nobody back.
-    assert harness.receive("rentfeed", payload).is_repeat
+    assert harness.receive("rentfeed", payload).is_duplicate
     assert traces(harness) == []
 
 

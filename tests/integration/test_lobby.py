@@ -70,7 +70,7 @@ def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
 ) -> None:
     event_id = harness.receive("rentfeed", tour()).event_id
     with waiting(harness, waiter, event_id) as one:
-        harness.pipeline.map_event(event_id)
+        harness.pipeline.mapper.map_event(event_id)
         harness.send()
         harness.clock.advance(5)
         (booking,) = harness.story(event_id).bookings
@@ -87,7 +87,7 @@ def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
 def test_a_held_event_wakes_at_once(harness: Harness, waiter: OutcomeWaiter) -> None:
     event_id = harness.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
     with waiting(harness, waiter, event_id) as one:
-        harness.pipeline.map_event(event_id)
+        harness.pipeline.mapper.map_event(event_id)
 
         assert one.found.result(LONG).outcome is Outcome.HELD
 
@@ -102,7 +102,7 @@ def test_what_is_rolled_back_wakes_nobody(harness: Harness, database: str) -> No
             booking.id, BookingState.SUPERSEDED, why="newer", now=harness.clock()
         )
         raise ZeroDivisionError
-    harness.pipeline.map_event(event_id)
+    harness.pipeline.mapper.map_event(event_id)
 
     assert [next(heard), next(heard)] == [booking.event_id, event_id]
 
@@ -141,7 +141,7 @@ def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
         with psycopg.connect(database) as connection:
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
         assert cut.wait(LONG), "the listener noticed"
-        harness.pipeline.map_event(event_id)  # settled while nobody listens
+        harness.pipeline.mapper.map_event(event_id)  # settled while nobody listens
         assert not one.found.done()
         gate.set()
 

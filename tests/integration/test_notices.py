@@ -8,7 +8,7 @@ import flask
 import pytest
 
 from adapter import signatures
-from adapter.models import BookingState
+from adapter.models import BookingState, WebhookRequest
 from adapter.webhooks import error_handlers, propexo_views
 from tests.harness import Harness
 from tests.leads import lead
@@ -29,7 +29,7 @@ def client(harness: Harness) -> Any:
 
 
 def notice(client: Any, body: bytes, secret: str = SECRET) -> int:
-    request = signatures.Request(
+    request = WebhookRequest(
         method="POST", url="https://a.example.com/propexo/webhooks", headers={}, body=body
     )
     signed = signatures.sign({"preset": "propexo"}, secret, request, 0)

@@ -10,7 +10,7 @@ import requests
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import NotPossible
 from adapter.mapping.respond import sentence_name
-from adapter.models import Attempt, Booking, BookingState
+from adapter.models import Attempt, Booking, BookingState, WebhookRequest
 from adapter.operations.release import Repairs
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
@@ -19,7 +19,7 @@ from adapter.store import Database, Filter
 from adapter.store.queries import STATEMENTS
 from adapter.store.rate_limit import WINDOW
 from adapter.webhooks import outcome
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, settle
 from tests.leads import lead, look, same_person, surname
 from tests.rows import tasks
@@ -122,7 +122,7 @@ def test_an_older_request_that_is_mapped_late_never_goes_out(
     older = harness.receive("rentfeed", same_person(1))
     harness.clock.advance(60)
     (newer,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    harness.pipeline.map_event(older.event_id)
+    harness.pipeline.mapper.map_event(older.event_id)
     settle(harness)
 
     (late,) = harness.story(older.event_id).bookings
@@ -237,7 +237,7 @@ def test_shared_contacts_tell_nobody_apart(opened: Database, upstream: Upstream)
 def test_simultaneous_senders_of_one_tour_make_one_booking(harness: Harness) -> None:
     events = [harness.receive("rentfeed", same_person(number)).event_id for number in range(8)]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        list(threads.map(harness.pipeline.map_event, events))
+        list(threads.map(harness.pipeline.mapper.map_event, events))
 
     with harness.pipeline.store.transaction() as tx:
         states = sorted(booking.state for booking in tx.search.bookings())
@@ -255,7 +255,7 @@ def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(harness: Har
     with harness.pipeline.store.transaction() as tx:
         events = [event.id for event in tx.search.events()]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        list(threads.map(harness.pipeline.map_event, events))
+        list(threads.map(harness.pipeline.mapper.map_event, events))
 
     with harness.pipeline.store.transaction() as tx:
         assert {event.state for event in tx.search.events()} == {"mapped"}
@@ -267,10 +267,10 @@ def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
     (first,) = harness.mapped("rentfeed", lead(1))
     settle(harness)
     changed = harness.receive("rentfeed", lead(1, time="4:00 PM"))
-    assert changed.is_repeat
+    assert changed.is_duplicate
     with harness.pipeline.store.transaction() as tx:
         newest = tx.search.events(limit=1)[0]
-    harness.pipeline.map_event(newest.id)
+    harness.pipeline.mapper.map_event(newest.id)
     settle(harness)
 
     (second,) = harness.story(newest.id).bookings
@@ -283,10 +283,10 @@ def test_the_same_lead_with_other_bytes_is_a_duplicate(
     harness: Harness, upstream: Upstream
 ) -> None:
     harness.mapped("rentfeed", lead(1))
-    assert harness.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_repeat
+    assert harness.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_duplicate
     with harness.pipeline.store.transaction() as tx:
         newest = tx.search.events(limit=1)[0]
-    harness.pipeline.map_event(newest.id)
+    harness.pipeline.mapper.map_event(newest.id)
     settle(harness)
 
     (again,) = harness.story(newest.id).bookings
@@ -300,7 +300,7 @@ def test_a_corrected_lead_takes_the_place_of_the_held_one(harness: Harness) -> N
     harness.receive("rentfeed", lead(1))
     with harness.pipeline.store.transaction() as tx:
         newest = tx.search.events(limit=1)[0]
-    harness.pipeline.map_event(newest.id)
+    harness.pipeline.mapper.map_event(newest.id)
 
     (corrected,) = harness.story(newest.id).bookings
     assert corrected.state is PENDING
@@ -315,7 +315,7 @@ def test_another_contact_under_a_booked_key_waits_for_a_person(
     harness.receive("rentfeed", lead(1, email="somebody.else@example.com"))
     with harness.pipeline.store.transaction() as tx:
         newest = tx.search.events(limit=1)[0]
-    harness.pipeline.map_event(newest.id)
+    harness.pipeline.mapper.map_event(newest.id)
     settle(harness)
 
     (changed,) = harness.story(newest.id).bookings
@@ -326,9 +326,9 @@ def test_another_contact_under_a_booked_key_waits_for_a_person(
 def changed_to(harness: Harness, payload: Any) -> Booking:
     """The booking of a lead that came again, changed, under its old key."""
     receipt = harness.receive("rentfeed", payload)
-    assert receipt.is_repeat
+    assert receipt.is_duplicate
     assert receipt.changed_id is not None
-    harness.pipeline.map_event(receipt.changed_id)
+    harness.pipeline.mapper.map_event(receipt.changed_id)
     (booking,) = harness.story(receipt.changed_id).bookings
     return booking
 
@@ -374,7 +374,7 @@ def test_a_query_that_nobody_signed_makes_no_new_event(harness: Harness) -> None
 
     ids = set()
     for query in ("", "?n=1", "?n=2"):
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url="https://a.example.com/hooks/rentfeed" + query,
             headers={"Content-Type": "application/json"},
@@ -384,9 +384,9 @@ def test_a_query_that_nobody_signed_makes_no_new_event(harness: Harness) -> None
             source.signature, SECRETS["RENTFEED_SECRET"], request, harness.clock().timestamp()
         )
         verified = harness.pipeline.receiver.verify(
-            source, build_verifier(source, harness.settings), signed
+            build_endpoint(source, harness.settings), signed
         )
-        ids.add(harness.pipeline.receiver.receive(source, verified).event_id)
+        ids.add(harness.pipeline.receiver.store(verified).event_id)
     assert len(ids) == 1
 
 
@@ -625,15 +625,15 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
             f'{{"type": "{kind}", "id": "{number}", "name": "Roe", '
             f'"email": "roe{number}@example.com", "start": "2026-03-14T20:30:00Z"}}'
         ).encode()
-        request = signatures.Request(
+        request = WebhookRequest(
             method="POST",
             url="https://a.example.com/hooks/simple",
             headers={"Content-Type": "application/json"},
             body=body,
         )
-        verified = verified_from(verifier, request, harness.clock())
-        event_id = harness.pipeline.receiver.receive(source, verified).event_id
-        harness.pipeline.map_event(event_id)
+        verified = verified_from(source, verifier, request, harness.clock())
+        event_id = harness.pipeline.receiver.store(verified).event_id
+        harness.pipeline.mapper.map_event(event_id)
         return harness.story(event_id).bookings[0]
 
     waiting = deliver("booked", "1")
@@ -903,7 +903,7 @@ def test_a_corrected_name_takes_the_place_of_what_waits(harness: Harness) -> Non
     harness.receive("rentfeed", lead(1, name="Dana Corrected"))
     with harness.pipeline.store.transaction() as tx:
         newest = tx.search.events(limit=1)[0]
-    harness.pipeline.map_event(newest.id)
+    harness.pipeline.mapper.map_event(newest.id)
 
     (second,) = harness.story(newest.id).bookings
     assert second.state is PENDING
@@ -916,8 +916,8 @@ def test_an_older_version_under_the_same_key_changes_nothing(harness: Harness) -
     harness.receive("rentfeed", lead(1))
     with harness.pipeline.store.transaction() as tx:
         newer, older = tx.search.events()
-    harness.pipeline.map_event(newer.id)
-    harness.pipeline.map_event(older.id)
+    harness.pipeline.mapper.map_event(newer.id)
+    harness.pipeline.mapper.map_event(older.id)
 
     (kept,), (late,) = harness.story(newer.id).bookings, harness.story(older.id).bookings
     assert kept.state is PENDING

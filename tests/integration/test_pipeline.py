@@ -7,16 +7,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapter import signatures
 from adapter.bookings import transitions
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.logs import JsonLines
-from adapter.models import Attempt, AttemptOutcome, BookingState, EventState
+from adapter.models import Attempt, AttemptOutcome, BookingState, EventState, WebhookRequest
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy
 from adapter.store import Database
-from adapter.webhooks.endpoints import build_verifier
+from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.receive import Receipt
 from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, tour
 from tests.sandbox_client import Upstream, served_sandbox
@@ -77,17 +76,17 @@ def test_a_webhook_that_comes_twice_is_one_event(harness: Harness) -> None:
     harness.clock.advance(60)
     second = harness.receive("rentfeed", tour())
 
-    assert not first.is_repeat
-    assert second == Receipt(event_id=first.event_id, is_repeat=True)
+    assert not first.is_duplicate
+    assert second == Receipt(event_id=first.event_id, is_duplicate=True)
     assert harness.story(first.event_id).duplicates == 1
 
 
 def test_a_body_that_cannot_be_read_is_kept_once_and_held(harness: Harness) -> None:
     first = harness.receive("rentfeed", b"{not json")
-    assert harness.receive("rentfeed", b"{not json").is_repeat
-    assert not harness.receive("rentfeed", b"{not json either").is_repeat
+    assert harness.receive("rentfeed", b"{not json").is_duplicate
+    assert not harness.receive("rentfeed", b"{not json either").is_duplicate
 
-    harness.pipeline.map_event(first.event_id)
+    harness.pipeline.mapper.map_event(first.event_id)
 
     story = harness.story(first.event_id)
     assert story.event.state is EventState.HELD
@@ -97,11 +96,11 @@ def test_a_body_that_cannot_be_read_is_kept_once_and_held(harness: Harness) -> N
 
 def test_a_forged_request_stores_nothing(harness: Harness) -> None:
     source = harness.pipeline.sources["rentfeed"]
-    forged = signatures.Request(
+    forged = WebhookRequest(
         method="POST", url="https://a.example.com/hooks/rentfeed", headers={}, body=b"{}"
     )
     with pytest.raises(VerificationError):
-        harness.pipeline.receiver.verify(source, build_verifier(source, harness.settings), forged)
+        harness.pipeline.receiver.verify(build_endpoint(source, harness.settings), forged)
 
     with harness.pipeline.store.transaction() as tx:
         assert tx.search.events() == []
@@ -141,7 +140,7 @@ def test_ignored_and_held_events_make_no_task(harness: Harness) -> None:
 
 def test_each_step_done_twice_changes_nothing(harness: Harness, upstream: Upstream) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
-    harness.pipeline.map_event(booking.event_id)
+    harness.pipeline.mapper.map_event(booking.event_id)
     assert len(harness.story(booking.id).bookings) == 1
 
     harness.pipeline.sender.send_due(0)
@@ -156,7 +155,7 @@ def test_each_step_done_twice_changes_nothing(harness: Harness, upstream: Upstre
 
 
 def test_a_row_that_is_not_there_is_nothing_to_do(harness: Harness) -> None:
-    harness.pipeline.map_event(1)
+    harness.pipeline.mapper.map_event(1)
     harness.pipeline.sender.send_due(0)
     harness.pipeline.follower.follow_up(1)
 
@@ -400,10 +399,10 @@ def test_a_process_that_slept_before_the_post_does_not_send(
 def test_an_event_whose_mapping_is_gone_is_held(harness: Harness) -> None:
     receipt = harness.receive("rentfeed", tour())
     harness.pipeline.sources = {}
-    harness.pipeline.map_event(receipt.event_id)
+    harness.pipeline.mapper.map_event(receipt.event_id)
     assert harness.story(receipt.event_id).event.state is EventState.RECEIVED, "another may know it"
     harness.clock.advance(3600)
-    harness.pipeline.map_event(receipt.event_id)
+    harness.pipeline.mapper.map_event(receipt.event_id)
 
     story = harness.story(receipt.event_id)
     assert story.event.state is EventState.HELD

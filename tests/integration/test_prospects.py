@@ -143,11 +143,11 @@ def test_a_doubt_about_who_where_or_when_waits_for_a_person(
 def test_the_same_lead_again_is_no_second_card(harness: Harness, upstream: Upstream) -> None:
     first = harness.receive("portal", lead(1))
     again = harness.receive("portal", lead(1))
-    harness.pipeline.map_event(first.event_id)
-    harness.pipeline.map_event(first.event_id)
+    harness.pipeline.mapper.map_event(first.event_id)
+    harness.pipeline.mapper.map_event(first.event_id)
     settle(harness)
 
-    assert again.is_repeat
+    assert again.is_duplicate
     assert len(upstream.cards()) == 1
 
 
@@ -238,7 +238,7 @@ def test_a_tour_that_comes_late_still_goes_out(harness: Harness, upstream: Upstr
     late = harness.receive("portal", tour(1, email="dana@example.com"))
     harness.clock.advance(60)
     (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
-    harness.pipeline.map_event(late.event_id)
+    harness.pipeline.mapper.map_event(late.event_id)
     settle(harness)
 
     assert [one.state for one in harness.story(late.event_id).bookings] == [BOOKED]
@@ -299,7 +299,7 @@ def test_a_lead_that_its_sender_changes(
     harness.clock.advance(60)
     changed = harness.receive("portal", versions[1])
     assert changed.changed_id is not None
-    harness.pipeline.map_event(changed.changed_id)
+    harness.pipeline.mapper.map_event(changed.changed_id)
     (second,) = harness.story(changed.changed_id).bookings
     settle(harness)
 
@@ -314,7 +314,7 @@ def test_a_card_never_takes_a_held_tours_place(harness: Harness, upstream: Upstr
     assert held.state is HELD
     changed = harness.receive("portal", lead(1))
     assert changed.changed_id is not None
-    harness.pipeline.map_event(changed.changed_id)
+    harness.pipeline.mapper.map_event(changed.changed_id)
     settle(harness)
 
     assert harness.state(held.id) is HELD, "its time is still for a person to judge"
@@ -476,7 +476,9 @@ def test_simultaneous_senders_make_one_card(harness: Harness, upstream: Upstream
         harness.receive("portal", lead(number, email="dana@example.com")).event_id
         for number in range(8)
     ]
-    threads = [threading.Thread(target=harness.pipeline.map_event, args=[one]) for one in events]
+    threads = [
+        threading.Thread(target=harness.pipeline.mapper.map_event, args=[one]) for one in events
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -570,7 +572,7 @@ def test_a_card_that_is_made_or_waits_gets_a_tour_beside_it(
     assert [one.kind for one in story.bookings] == [Kind.PROSPECT, Kind.APPOINTMENT]
     first = next(one for one in story.history if one.booking_id == beside.id)
     assert (first.why, first.by) == ("time_given", "ana")
-    refusal = "has this tour already" if is_booked else "is superseded: there is nothing to release"
+    refusal = "already has this tour" if is_booked else "is superseded: there is nothing to release"
     with pytest.raises(NotPossible, match=refusal):
         repairs(harness).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
 
@@ -585,7 +587,7 @@ def test_a_card_that_is_made_is_not_released_without_a_time(harness: Harness) ->
 def test_a_release_makes_no_second_card(harness: Harness) -> None:
     (first,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     (held,) = harness.mapped("form", lead(2, email="dana@example.com", community="Elm Row"))
-    with pytest.raises(NotPossible, match=f"guest card already: booking {first.id}"):
+    with pytest.raises(NotPossible, match=f"already has a guest card: booking {first.id}"):
         repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
 
 
@@ -661,7 +663,7 @@ def test_a_cancelled_lead_is_told_as_what_it_is(harness: Harness, tmp_path: Path
     (call_off,) = harness.mapped("portal", lead(1, kind="off"))
 
     assert (call_off.state, call_off.kind) == (HELD, Kind.APPOINTMENT)
-    assert "cancel what came of the lead in Knock" in call_off.reasons[-1].reason
+    assert "cancel any tour of the lead in Knock" in call_off.reasons[-1].reason
     assert str(card.id) in call_off.reasons[-1].reason
 
 

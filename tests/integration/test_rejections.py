@@ -15,11 +15,12 @@ from click.testing import CliRunner
 
 from adapter.cli import commands
 from adapter.exceptions import VerificationError
+from adapter.models import WebhookRequest
 from adapter.operations import readmit
 from adapter.pipeline import Pipeline
 from adapter.services import pipeline_from
 from adapter.settings import Settings
-from adapter.signatures import Request, sign
+from adapter.signatures import sign
 from adapter.signatures.request import FORM_TYPE
 from adapter.store import Database, NewRejection, Rejection
 from adapter.webhooks.endpoints import build_endpoint
@@ -66,29 +67,29 @@ class Desk:
         self.settings = dataclasses.replace(self.settings, environ=secrets)
         self.pipeline: Pipeline = pipeline_from(self.settings, self.store, lambda: self.now)
 
-    def request(self, name: str, secret: str, body: bytes | None = None, **more: Any) -> Request:
+    def request(
+        self, name: str, secret: str, body: bytes | None = None, **more: Any
+    ) -> WebhookRequest:
         kind = FORM_TYPE if name == "form-token" else "application/json"
         body = body if body is not None else json.dumps(LEAD).encode()
         body = b"id=L-1&kind=tour" if name == "form-token" else body
         url = f"https://leads.example.com/hooks/{name}?unit=2"
         headers = {"Content-Type": kind, "Cookie": "session=1"}
         client = more.pop("client", "192.0.2.7")
-        bare = Request("POST", url, headers | more, body, client=client)
+        bare = WebhookRequest("POST", url, headers | more, body, client=client)
         source = self.pipeline.sources[name]
         return sign(source.signature, secret, bare, self.now.timestamp())
 
-    def send(self, name: str, request: Request) -> str | None:
+    def send(self, name: str, request: WebhookRequest) -> str | None:
         """Receives it, or says why it was refused."""
         source = self.pipeline.sources[name]
         try:
-            verified = self.pipeline.receiver.verify(
-                source, build_endpoint(source, self.settings).verifier, request
-            )
+            verified = self.pipeline.receiver.verify(build_endpoint(source, self.settings), request)
         except VerificationError as exc:
             return exc.reason
         finally:
             self.pipeline.receiver.background_writer.flush()
-        self.pipeline.receiver.receive(source, verified)
+        self.pipeline.receiver.store(verified)
         return None
 
     def kept(self, name: str | None = None) -> list[Rejection]:
@@ -187,7 +188,7 @@ def test_a_token_in_the_wrong_place_is_not_kept_either(
 ) -> None:
     body = body.replace(b"%s", secret.encode())
     url = f"https://leads.example.com/hooks/{name}"
-    request = Request("POST", url, {"Authorization": f"Bearer {secret}"}, body)
+    request = WebhookRequest("POST", url, {"Authorization": f"Bearer {secret}"}, body)
     assert desk.send(name, request) is not None
 
     (rejection,) = desk.kept()
@@ -334,12 +335,12 @@ def test_without_a_database_a_request_is_refused_all_the_same(folder: Path) -> N
     """Many at once, and none of them waits for the database that does not answer."""
     with Database("postgresql://nobody@127.0.0.1:9/none", wait_seconds=0.2) as away:
         desk = Desk(folder, away)
-        verifier = build_endpoint(desk.pipeline.sources["signed"], desk.settings).verifier
+        endpoint = build_endpoint(desk.pipeline.sources["signed"], desk.settings)
         request = desk.request("signed", WRONG)
         started = dt.datetime.now(dt.UTC)
         for _ in range(1000):
             with pytest.raises(VerificationError):
-                desk.pipeline.receiver.verify(desk.pipeline.sources["signed"], verifier, request)
+                desk.pipeline.receiver.verify(endpoint, request)
         took = dt.datetime.now(dt.UTC) - started
         background_writer = desk.pipeline.receiver.background_writer
         assert background_writer._waiting <= 200, "what waits is bounded"

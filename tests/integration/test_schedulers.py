@@ -119,7 +119,7 @@ def told(harness: Harness, name: str, payload: Any, **headers: str) -> list[Book
     """The bookings of a webhook, also of one that changes what came under the same key."""
     receipt = harness.receive(name, payload, **headers)
     event_id = receipt.changed_id or receipt.event_id
-    harness.pipeline.map_event(event_id)
+    harness.pipeline.mapper.map_event(event_id)
     return list(harness.story(event_id).bookings)
 
 
@@ -205,9 +205,9 @@ def test_calling_off_what_is_booked_goes_to_a_person(name: str, harness: Harness
 def test_what_is_told_twice_is_booked_once(name: str, harness: Harness, upstream: Upstream) -> None:
     booked, _, _ = TOLD[name]
     told(harness, name, booked())
-    assert harness.receive(name, booked()).is_repeat
+    assert harness.receive(name, booked()).is_duplicate
     settle(harness)
-    assert harness.receive(name, booked()).is_repeat
+    assert harness.receive(name, booked()).is_duplicate
 
     assert starts(upstream) == [FIRST]
 
@@ -236,7 +236,7 @@ def test_a_cancellation_with_ids_only_of_what_nobody_knows_goes_to_a_person(
 
     assert (off.state, off.reason) == (BookingState.HELD, "cancellation")
     assert any(one.startswith("needs_enrichment") for one in said)
-    assert "the booking that it calls off is not known here: look in Knock" in said
+    assert "no booking with this key is known here: look for the tour in Knock" in said
 
 
 def test_the_appointment_that_a_relay_fetched_takes_the_place_of_its_notification(

@@ -15,7 +15,7 @@ from procrastinate.schema import SchemaManager
 
 from adapter import store
 from adapter.exceptions import ConfigurationError, StoreUnavailable
-from adapter.models import MOVES, AttemptOutcome, BookingState, EventState, Reason
+from adapter.models import MOVES, AttemptOutcome, BookingState, EventState, Reason, WebhookRequest
 from adapter.store import Database, NewBooking
 from adapter.store.jobs import SEND_SLOTS
 from adapter.store.queries import STATEMENTS
@@ -261,15 +261,18 @@ def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Database) -> None
         event_id = tx.events.insert(
             dataclasses.replace(
                 new_event(),
-                content_type="a\x00b",
-                headers={"x": "\ud800\x00"},
-                query="\x00",
-                body=b"\x00\xff",
+                request=WebhookRequest.from_body(
+                    b"\x00\xff", "a\x00b", headers={"x": "\ud800\x00"}, query="\x00"
+                ),
             )
         )
         event = tx.events.get(event_id or 0)
     assert event is not None
-    assert (event.content_type, event.headers, event.query) == ("ab", {"x": "?"}, "")
+    assert (event.content_type, event.headers, event.query) == (
+        "ab",
+        {"content-type": "ab", "x": "?"},
+        "",
+    )
     assert event.body == b"\x00\xff"
 
 

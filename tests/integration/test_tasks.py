@@ -82,7 +82,7 @@ def test_the_task_of_an_event_is_the_same_as_an_enqueued_one(opened: Database) -
     (with_event,) = jobs(opened)
     with opened.transaction() as tx:
         tx.connection.execute("DELETE FROM procrastinate_jobs")
-        tx.jobs.enqueue(Task.MAP_EVENT, event_id or 0)
+        tx.jobs.enqueue(Task.MAP, event_id or 0)
     assert jobs(opened) == [with_event]
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from adapter.mapping import registry
-from adapter.mapping.engine import Delivery, Item, Mapped, Outcome, WithoutTime
+from adapter.mapping.engine import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source
-from adapter.models import Kind
+from adapter.models import Kind, WebhookRequest
 from adapter.propexo.appointment import request_from
 from adapter.sandbox.validation import prospect_schema
 from adapter.settings import Policy
@@ -155,7 +155,7 @@ def _deliver(name: str, meta: dict[str, Any], without_time: WithoutTime | None =
         compiled = dataclasses.replace(source.compiled, without_time=without_time)
         source = dataclasses.replace(source, compiled=compiled)
     # Some senders say the community in the address only.
-    delivery = Delivery(body=body, content_type=content_type, query="community=corpus")
+    delivery = WebhookRequest.from_body(body, content_type=content_type, query="community=corpus")
     return source.map(delivery, now=now)
 
 

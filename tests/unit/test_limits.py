@@ -7,7 +7,7 @@ import pytest
 from adapter.exceptions import ConfigurationError, LimitReached
 from adapter.settings import Proxies, read_proxies, settings_from
 from adapter.webhooks.client_ip import client_ip, rate_limit_key
-from adapter.webhooks.limits import KEYS, RequestLimit
+from adapter.webhooks.limits import MAX_KEYS, RequestLimit
 
 
 class Clock:
@@ -73,10 +73,10 @@ def test_what_is_given_back_was_not_spent() -> None:
 def test_memory_is_bounded() -> None:
     limit = RequestLimit(1, clock=Clock())
     limit.take("first")
-    for number in range(KEYS):
+    for number in range(MAX_KEYS):
         limit.take(str(number))
 
-    assert len(limit._buckets) == KEYS
+    assert len(limit._buckets) == MAX_KEYS
     assert taken(limit, "first", 1) == 1, "the quietest was forgotten"
 
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapter.mapping.engine import Delivery, Item, Mapped, Outcome
+from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.mapping.engine.fields import Field
 from adapter.mapping.engine.scope import Scope
 from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source
-from adapter.models import Kind
+from adapter.models import Kind, WebhookRequest
 from adapter.parsing.paths import path_from_text
 from adapter.propexo.appointment import problems
 from adapter.settings import Policy
@@ -72,7 +72,7 @@ def source_of(folder: Path, lead: Any = None, fields: Any = None, **sections: An
 
 def map_json(source: Source, payload: Any, now: dt.datetime = NOW, **headers: str) -> Mapped:
     body = json.dumps(payload).encode()
-    delivery = Delivery(body=body, content_type="application/json", headers=headers)
+    delivery = WebhookRequest.from_body(body, content_type="application/json", headers=headers)
     return source.map(delivery, now=now)
 
 
@@ -221,8 +221,10 @@ def test_a_cancellation_never_has_the_key_of_the_booking(tmp_path: Path) -> None
     keys = {}
     for kind in ("tour", "off", "ping"):
         body = json.dumps(LEAD | {"kind": kind}).encode()
-        keys[kind] = source.dedupe_key(Delivery(body=body, content_type="application/json"))
-        assert keys[kind] == source.map(Delivery(body=body), now=NOW).dedupe_key
+        keys[kind] = source.dedupe_key(
+            WebhookRequest.from_body(body, content_type="application/json")
+        )
+        assert keys[kind] == source.map(WebhookRequest.from_body(body), now=NOW).dedupe_key
     assert keys == {"tour": "L1", "off": "cancellation L1", "ping": None}
 
 
@@ -614,9 +616,9 @@ def test_headers_and_query_can_be_read_and_the_body_is_preferred(tmp_path: Path)
     lead = LEAD | {"headers": {"X-Place": "D"}}
     source = source_of(tmp_path, lead, {"notes": "{query.unit}"}, community="headers.X-Place")
     body = json.dumps(LEAD).encode()
-    delivery = Delivery(body=body, headers={"x-place": "D"}, query="unit=2B&x=1")
+    delivery = WebhookRequest.from_body(body, headers={"x-place": "D"}, query="unit=2B&x=1")
     assert only_item(source.map(delivery, now=NOW)).appointment["notes"] == "2B"
-    spoofed = Delivery(body=json.dumps(lead).encode(), headers={"x-place": "Z"})
+    spoofed = WebhookRequest.from_body(json.dumps(lead).encode(), headers={"x-place": "Z"})
     assert source.map(spoofed, now=NOW).outcome is Outcome.BOOK
 
 
@@ -648,10 +650,10 @@ def test_ids_only_need_enrichment(tmp_path: Path) -> None:
 )
 def test_bytes_that_cannot_be_read(tmp_path: Path, body: bytes, content_type: str) -> None:
     source = source_of(tmp_path)
-    mapped = source.map(Delivery(body=body, content_type=content_type), now=NOW)
+    mapped = source.map(WebhookRequest.from_body(body, content_type=content_type), now=NOW)
     assert mapped.outcome is Outcome.UNREADABLE
     assert mapped.reasons[0].field == "event"
-    assert source.dedupe_key(Delivery(body=body, content_type=content_type)) is None
+    assert source.dedupe_key(WebhookRequest.from_body(body, content_type=content_type)) is None
 
 
 def test_long_values_are_bounded_in_notes_and_reasons(tmp_path: Path) -> None:
@@ -763,7 +765,7 @@ def test_any_json_value_never_raises(value: Any) -> None:
 )
 def test_any_bytes_never_raise(body: bytes, content_type: str, query: str) -> None:
     for source in bundled.values():
-        delivery = Delivery(body=body, content_type=content_type, query=query)
+        delivery = WebhookRequest.from_body(body, content_type=content_type, query=query)
         check_mapped(source.map(delivery, now=NOW))
         source.dedupe_key(delivery)
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import VerificationError
-from adapter.signatures import PRESETS, REASONS, Request, Verifier, check_block, sign, verifier
+from adapter.models import WebhookRequest
+from adapter.signatures import PRESETS, REASONS, Verifier, check_block, sign, verifier
 from adapter.signatures.hmac_scheme import DigestScheme
 from adapter.signatures.request import FORM_TYPE
 from tests.paths import ROOT
@@ -34,7 +35,7 @@ DOCS = ROOT / "docs" / "signatures.md"
 every_preset = pytest.mark.parametrize("name", PRESETS)
 
 
-def reason_of(found: Verifier, request: Request, now: float = NOW) -> str | None:
+def reason_of(found: Verifier, request: WebhookRequest, now: float = NOW) -> str | None:
     """Why a request is refused, or None. Any other exception fails the test."""
     try:
         found.verify(request, now)
@@ -59,7 +60,7 @@ def test_another_secret_is_refused(name: str) -> None:
 
 @every_preset
 def test_an_unsigned_request_is_refused(name: str) -> None:
-    bare = Request("POST", URL, {"Content-Type": "application/json"}, b'{"beds": 2}')
+    bare = WebhookRequest("POST", URL, {"Content-Type": "application/json"}, b'{"beds": 2}')
     assert reason_of(made(name), bare) is not None
 
 
@@ -145,7 +146,9 @@ TWILIO_FORM = {"Content-Type": FORM_TYPE}
 def test_twilio_may_sign_with_or_without_the_port(signed_url: str, seen_url: str) -> None:
     scheme = made("twilio").scheme
     assert isinstance(scheme, DigestScheme)
-    signed = sign(block("twilio"), SECRET, Request("POST", signed_url, TWILIO_FORM, b"a=1"), NOW)
+    signed = sign(
+        block("twilio"), SECRET, WebhookRequest("POST", signed_url, TWILIO_FORM, b"a=1"), NOW
+    )
     assert reason_of(made("twilio"), dataclasses.replace(signed, url=seen_url)) is None
 
 
@@ -162,16 +165,18 @@ def test_twilio_may_sign_with_or_without_the_port(signed_url: str, seen_url: str
     ],
 )
 def test_twilio_signs_the_sorted_form(body: bytes, reason: str | None) -> None:
-    signed = sign(block("twilio"), SECRET, Request("POST", URL, TWILIO_FORM, b"a=1&b=2"), NOW)
+    signed = sign(
+        block("twilio"), SECRET, WebhookRequest("POST", URL, TWILIO_FORM, b"a=1&b=2"), NOW
+    )
     assert reason_of(made("twilio"), dataclasses.replace(signed, body=body)) == reason
 
 
 def test_twilio_leaves_no_body_uncovered() -> None:
-    empty = sign(block("twilio"), SECRET, Request("POST", URL, {}, b""), NOW)
+    empty = sign(block("twilio"), SECRET, WebhookRequest("POST", URL, {}, b""), NOW)
     assert reason_of(made("twilio"), empty) is None
     sneaked = dataclasses.replace(empty, body=b'{"beds": 9}')
     assert reason_of(made("twilio"), sneaked) == "body_not_signed"
-    hashed = sign(block("twilio"), SECRET, Request("POST", URL, {}, b"{}"), NOW)
+    hashed = sign(block("twilio"), SECRET, WebhookRequest("POST", URL, {}, b"{}"), NOW)
     as_form = dataclasses.replace(hashed, headers={**hashed.headers, **TWILIO_FORM}, body=b"&")
     assert reason_of(made("twilio"), as_form) == "body_hash_mismatch"
 
@@ -182,7 +187,7 @@ def test_twilio_takes_one_body_hash_only() -> None:
     for url, reason in ((f"{URL}&{own}", None), (f"{URL}&{own}&{own}", "body_hash_mismatch")):
         key = SECRET.encode()
         signature = base64.b64encode(hmac.new(key, url.encode(), "sha1").digest()).decode()
-        request = Request("POST", url, {"X-Twilio-Signature": signature}, b"{}")
+        request = WebhookRequest("POST", url, {"X-Twilio-Signature": signature}, b"{}")
         assert reason_of(made("twilio"), request) == reason
 
 
@@ -225,7 +230,7 @@ def test_any_input_is_accepted_or_refused(
 ) -> None:
     names = sorted(proofs(name) | {"Content-Type"})
     headers = dict(zip(names, values, strict=False))
-    request = Request(method, url, headers, body, client=values[0])
+    request = WebhookRequest(method, url, headers, body, client=values[0])
     assert reason_of(made(name), request, now) is not None, "nobody guesses a signature"
     made(name).without_secret(request)
 
@@ -237,7 +242,7 @@ def preset_table() -> str:
     lines = ["| `preset` | sender | link |", "|---|---|---|"]
     for name, preset in PRESETS.items():
         link = f"[docs]({preset.link})" if preset.link else "none known"
-        lines.append(f"| `{name}` | {preset.sentence} | {link} |")
+        lines.append(f"| `{name}` | {preset.note} | {link} |")
     return "\n".join(lines)
 
 
@@ -258,7 +263,7 @@ def test_tables_in_the_docs_are_those_of_the_code(mark: str, table: object) -> N
 @every_preset
 def test_every_preset_says_what_it_is(name: str) -> None:
     preset = PRESETS[name]
-    assert preset.sentence.endswith(".")
+    assert preset.note.endswith(".")
     assert preset.link is None or preset.link.startswith(("https://", "http://help.wufoo.com/"))
 
 
@@ -266,5 +271,5 @@ def test_every_reason_is_raised_somewhere_and_every_raise_has_a_reason() -> None
     package = ROOT / "adapter" / "signatures"
     source = "".join(path.read_text() for path in package.glob("*.py"))
     raised = set(re.findall(r'VerificationError\("(\w+)"\)', source))
-    raised |= set(re.findall(r'_matching\(keys, .*, "(\w+)"\)', source))
+    raised |= set(re.findall(r'_matching_key\(keys, .*, "(\w+)"\)', source))
     assert raised == set(REASONS)

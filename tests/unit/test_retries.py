@@ -57,7 +57,7 @@ def test_next_try(error: UpstreamError, tries: int, chance: float, seconds: floa
 def test_next_look(waited: float, chance: float, seconds: float) -> None:
     submitted_at = NOW - dt.timedelta(seconds=waited)
 
-    look = backoff.next_look(submitted_at, now=NOW, chance=chance)
+    look = backoff.next_status_read(submitted_at, now=NOW, chance=chance)
 
     assert look - NOW == dt.timedelta(seconds=seconds)
 
@@ -91,6 +91,6 @@ def test_only_what_booked_nothing_for_certain_is_repeated() -> None:
 def test_patience(minutes: int | None, waits: int) -> None:
     until = None if minutes is None else NOW + dt.timedelta(minutes=minutes)
 
-    found = backoff.patience(dt.timedelta(hours=1), submitted_at=NOW, sendable_until=until)
+    found = backoff.job_timeout(dt.timedelta(hours=1), submitted_at=NOW, sendable_until=until)
 
     assert found == dt.timedelta(minutes=waits)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapter.bookings.reconcile import card_in, job_in, prospects_in, tour_in
+from adapter.bookings.reconcile import has_prospect, has_tour, job_in, prospects_in
 from tests.rows import NOW, REQUEST, attempt, other
 
 STARTS_AT = dt.datetime(2030, 3, 14, 20, 30, tzinfo=dt.UTC)
@@ -57,10 +57,10 @@ def test_a_card_needs_each_contact_and_the_name() -> None:
     sent = attempt(last_name="Quill", **BOTH)
     whole = {"id": "p1", "name": "Dana Quill", "email": BOTH["email_1"], "phone": "(303) 555-0142"}
 
-    assert card_in([whole], sent)
-    assert not card_in([whole | {"email": "room.mate@example.com"}], sent)
-    assert not card_in([whole | {"phone": ""}], sent)
-    assert not card_in([whole | {"name": "Dana Roe"}], sent)
+    assert has_prospect([whole], sent)
+    assert not has_prospect([whole | {"email": "room.mate@example.com"}], sent)
+    assert not has_prospect([whole | {"phone": ""}], sent)
+    assert not has_prospect([whole | {"name": "Dana Roe"}], sent)
 
 
 def test_either_contact_makes_a_prospect_worth_a_look() -> None:
@@ -84,4 +84,4 @@ def test_either_contact_makes_a_prospect_worth_a_look() -> None:
     ],
 )
 def test_a_tour_is_known_by_its_very_instant(event: dict[str, Any], is_it: bool) -> None:
-    assert tour_in([event], other(1, STARTS_AT, NOW)) is is_it
+    assert has_tour([event], other(1, STARTS_AT, NOW)) is is_it

@@ -9,7 +9,8 @@ import json
 import pytest
 
 from adapter.exceptions import ConfigurationError, PayloadError
-from adapter.signatures import Request, check_block, keyed_hash, sign, signed_headers, verifier
+from adapter.models import WebhookRequest
+from adapter.signatures import check_block, keyed_hash, sign, signed_headers, verifier
 from tests.signed import (
     BEARER,
     BODY,
@@ -425,7 +426,7 @@ def test_the_legacy_hash_starts_with_the_secret() -> None:
         (JSON, request(body=b""), "body_unreadable"),
     ],
 )
-def test_tokens(block: dict[str, object], given: Request, reason: str | None) -> None:
+def test_tokens(block: dict[str, object], given: WebhookRequest, reason: str | None) -> None:
     assert refusal(block, given) == reason
 
 
@@ -453,7 +454,7 @@ def test_a_token_in_json_needs_an_object(body: bytes) -> None:
         (PLAIN | {"header": "X-Sig"}, request({"X-Id": "1"})),
     ],
 )
-def test_what_is_stored_holds_no_secret(block: dict[str, object], bare: Request) -> None:
+def test_what_is_stored_holds_no_secret(block: dict[str, object], bare: WebhookRequest) -> None:
     signed = sign(block, "s3cr3t", bare, NOW)
     assert signed != bare
     stored = verifier(block, ["s3cr3t"]).without_secret(signed)
@@ -553,7 +554,7 @@ def test_allowed_addresses_are_one_condition_more(client: str | None, reason: st
         (PLAIN | {"format": "sha256="}, "must hold {signature} exactly once"),
         (PLAIN | {"format": "{signature}{signature}"}, "must hold {signature} exactly once"),
         (PLAIN | {"format": "{signature}{body}"}, "'format' may hold"),
-        (PLAIN | {"format": "{signature"}, "'format' has a brace without its partner"),
+        (PLAIN | {"format": "{signature"}, "'format' has an unmatched brace"),
         (PLAIN | {"format": 7}, "'format' must be a text"),
         (PLAIN | {"separator": ""}, "'separator' must be a text"),
         (PLAIN | {"algorithm": "md5"}, "'algorithm' is unknown"),
@@ -575,7 +576,7 @@ def test_allowed_addresses_are_one_condition_more(client: str | None, reason: st
         (TIMED | {"timestamp": {"header": "X", "tolerance": True}}, "'tolerance' must be a number"),
         (TIMED | {"timestamp": {"header": "X", "tolerance": 1e9}}, "'tolerance' must be a number"),
         (TIMED | {"timestamp": {"header": "X", "tolerance": "5m"}}, "'tolerance' must be a number"),
-        (LISTED | {"timestamp": {"header": "X-Time"}}, "keep one"),
+        (LISTED | {"timestamp": {"header": "X-Time"}}, "remove one of them"),
         (PLAIN | {"secret_encoding": "base32"}, "'secret_encoding' is unknown"),
         (PLAIN | {"secrets": "NAME"}, "'secrets' must be a list"),
         (PLAIN | {"secrets": []}, "'secrets' must be a list"),

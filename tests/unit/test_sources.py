@@ -10,8 +10,9 @@ import pytest
 
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
-from adapter.mapping.engine import Delivery, Outcome
+from adapter.mapping.engine import Outcome
 from adapter.mapping.loader.yaml_document import LARGEST_FILE, document_from_file
+from adapter.models import WebhookRequest
 from adapter.settings import Policy
 from tests.paths import MAPPINGS
 
@@ -329,9 +330,10 @@ def test_a_folder_without_mappings_is_told(tmp_path: Path) -> None:
 
 
 def test_an_unsigned_header_as_a_key_is_warned_of(folder: Path) -> None:
-    found = problems_after(folder, ("dedupe: leadId", "dedupe: headers.X-Delivery"))
+    found = problems_after(folder, ("dedupe: leadId", "dedupe: headers.X-WebhookRequest"))
     assert any(
-        "warning: headers.X-Delivery is not covered by the signature" in line for line in found
+        "warning: headers.X-WebhookRequest is not covered by the signature" in line
+        for line in found
     )
 
 
@@ -341,7 +343,7 @@ def test_delivery_id_stands_in_for_dedupe(folder: Path) -> None:
     (folder / "rentfeed.yaml").write_text(text)
     source = registry.load_one(folder, "rentfeed", POLICY)
     body = (MAPPINGS / "samples/rentfeed-tour.json").read_bytes()
-    assert source.dedupe_key(Delivery(body=body)) == "RF-88213047"
+    assert source.dedupe_key(WebhookRequest.from_body(body)) == "RF-88213047"
 
 
 @pytest.mark.parametrize(
@@ -366,7 +368,7 @@ def test_a_deployments_own_hours_do_not_fail_the_tests_of_a_mapping(folder: Path
     policy = Policy(earliest_tour=dt.time(9), latest_tour=dt.time(12))
     source = registry.load(folder, policy)["rentfeed"]
     body = (MAPPINGS / "samples/rentfeed-tour.json").read_bytes()
-    mapped = source.map(Delivery(body=body), now=dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
+    mapped = source.map(WebhookRequest.from_body(body), now=dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
     assert mapped.outcome is Outcome.HELD
     assert "tours start from 09:00 to 12:00" in mapped.items[0].reasons[0].reason
 

@@ -53,7 +53,7 @@ assert STATEMENTS["insert_events"] != _before
 import contextlib
 import copy
 
-LANE_BOOKINGS = 1
+MAX_BOOKINGS_PER_RUN = 1
 
 class _OneTransaction:
     def __init__(self, leads):
@@ -65,11 +65,11 @@ class _OneTransaction:
 
 _send_due = Sender.send_due
 
-def _send_in_one_transaction(self, lane):
+def _send_in_one_transaction(self, slot):
     with self.store.transaction() as leads:
         one = copy.copy(self)
         one.store = _OneTransaction(leads)
-        _send_due(one, lane)
+        _send_due(one, slot)
 
 Sender.send_due = _send_in_one_transaction
 """

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from adapter import signatures
+from adapter.models import WebhookRequest
 from adapter.webhooks import signed_client
 from tools.chaos.leads import Journey, Lead, Step
 from tools.chaos.stage import Stage
@@ -113,7 +113,7 @@ class Senders:
             return None, None
 
 
-def _post(request: signatures.Request, cut: str | None) -> tuple[int | None, int | None]:
+def _post(request: WebhookRequest, cut: str | None) -> tuple[int | None, int | None]:
     url = urlsplit(request.url)
     connection = http.client.HTTPConnection(url.netloc, timeout=ANSWER_SECONDS)
     with contextlib.closing(connection):

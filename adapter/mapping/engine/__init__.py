@@ -4,7 +4,6 @@ from adapter.mapping.engine.mapping import CompiledMapping
 from adapter.mapping.engine.results import (
     GOES_OUT,
     Community,
-    Delivery,
     Item,
     Mapped,
     Outcome,
@@ -16,7 +15,6 @@ __all__ = [
     "GOES_OUT",
     "Community",
     "CompiledMapping",
-    "Delivery",
     "Item",
     "Mapped",
     "Outcome",

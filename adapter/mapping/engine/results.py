@@ -7,19 +7,7 @@ import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
-from adapter.models import Event, Kind, Reason
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
-    """One webhook request as it came."""
-
-    body: bytes
-    content_type: str = ""
-    #: Names in lower case.
-    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    #: The raw query string.
-    query: str = ""
+from adapter.models import Kind, Reason
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,13 +90,3 @@ class Mapped:
     #: What concerns the delivery as a whole.
     reasons: tuple[Reason, ...] = ()
     dedupe_key: str | None = None
-
-
-def delivery_of(event: Event) -> Delivery:
-    """What a mapping reads of a stored event."""
-    return Delivery(
-        body=event.body,
-        content_type=event.content_type,
-        headers=event.headers,
-        query=event.query,
-    )

@@ -84,5 +84,5 @@ SELECT id, state FROM bookings b
 WHERE state IN ('submitted', 'unknown') AND due_at < %(before)s AND NOT EXISTS (
     SELECT FROM procrastinate_jobs j
     WHERE j.status = 'todo' AND j.queueing_lock =
-        CASE state WHEN 'submitted' THEN 'follow_up:' ELSE 'look_for:' END || b.id)
+        CASE state WHEN 'submitted' THEN 'follow_up:' ELSE 'reconcile:' END || b.id)
 ORDER BY due_at LIMIT 100
