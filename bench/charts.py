@@ -9,6 +9,7 @@ mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "benchmarks"  # the same figures make the same file
 
 import matplotlib.pyplot as plt  # noqa: E402 - after the backend is chosen
+from matplotlib.figure import Figure  # noqa: E402
 
 from bench.tables import Row  # noqa: E402
 
@@ -64,7 +65,7 @@ def _acknowledging(file: Path, rows: Sequence[Row]) -> Path:
     return _saved(figure, file)
 
 
-def _saved(figure: "plt.Figure", file: Path) -> Path:
+def _saved(figure: Figure, file: Path) -> Path:
     figure.tight_layout()
     figure.savefig(file, metadata={"Date": None})
     plt.close(figure)

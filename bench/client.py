@@ -62,7 +62,7 @@ def load(
         connection = Connection(port)
         selector.register(connection.socket, selectors.EVENT_READ, connection)
         connection.send(next(source))
-    answers = []
+    answers: list[tuple[int, float]] = []
     started = time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds or not answers:
         for key, _ in selector.select(0.1):

@@ -1,5 +1,6 @@
 """Section ``latency``: webhook to POST, a soon tour behind a backlog, acknowledging beside one."""
 
+import functools
 import statistics
 from collections.abc import Iterator, Sequence
 
@@ -101,6 +102,10 @@ def _behind(stage: Stage, effort: Effort) -> Iterator[Row]:
     )
 
 
+def _is_posted(mail: Mail, email: str) -> bool:
+    return email in mail.until_posted_ms()
+
+
 def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
     """Milliseconds to the POST of each."""
     taken = []
@@ -108,7 +113,7 @@ def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
         name = f"{prefix}-{number}"
         mail.send(name, in_days=SOON_DAYS)
         email = f"{name}@example.com"
-        wait_until(lambda email=email: email in mail.until_posted_ms(), "a soon tour is posted")
+        wait_until(functools.partial(_is_posted, mail, email), "a soon tour is posted")
         taken.append(mail.until_posted_ms()[email])
     return taken
 

@@ -1,4 +1,4 @@
-"""``docs/benchmarks.md``, written from a whole run."""
+"""Write ``docs/benchmarks.md`` from a whole run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,62 +9,64 @@ from bench.tables import Row, markdown_from_rows
 _HEAD = """\
 # Benchmarks
 
-Written by `.venv/bin/python -m bench --write`, not by hand. Each figure stands beside another one
-that was measured in the same rounds, in turn, on the same machine: read the ratio. Figures and
-ratios are those of medians, but where a section says otherwise. The machine was shared with other
-work, so the figures alone say little.
+Written by `.venv/bin/python -m bench --write`, not by hand. Each figure is compared with another
+one that was measured alternately in the same rounds on the same machine: read the ratio. Figures
+and ratios are those of medians unless a section says otherwise. The machine was shared with other
+work, so the absolute figures say little.
 """
 
 _METHODS = {
     "map": """\
-A webhook's bytes to its checked bookings (`Source.map`), with a fixed clock, on the bundled
-samples; beside them `json.loads` of the same bytes and plain reads of the same fields, which clean
-and check nothing (`bench/floors.py`). The corpus body is the largest one with a mapping. The
-hostile bodies have up to 1 MiB: deep, wide and long ones of each kind, and each value of the sample
-in turn swollen in eleven ways (`bench/hostile.py`). The slowest 25 at an eighth of the size are
-tried in full, and the table has the slowest of those for each source.""",
+Time from a webhook's bytes to its validated bookings (`Source.map`), with a fixed clock, on the
+bundled samples, compared with `json.loads` of the same bytes and plain reads of the same fields
+without cleaning or checks (`bench/floors.py`). The corpus body is the largest one with a mapping.
+Hostile bodies have up to 1 MiB: deep, wide and long ones of each kind, and each value of the
+sample in turn enlarged in eleven ways (`bench/hostile.py`). The slowest 25 at an eighth of the
+size are measured in full, and the table shows the slowest of those for each source.""",
     "verify": """\
-One verification of a 3 kB body with one secret, beside the bare digest and comparison of the same
-bytes; what carries a secret and no digest stands beside the digest too.""",
+One verification of a 3 kB body with one secret, compared with the bare digest and comparison of
+the same bytes. Schemes that carry a secret without a digest are compared with the digest too.""",
     "acknowledge": """\
-`POST /hooks/rentfeed`: 3 kB, a new lead each time, HMAC with timestamp verified, event, claim,
-history and task committed with fsync on, then 202. gunicorn as `adapter run` starts it and default
-settings, embedded PostgreSQL, no worker running. Beside it stand, under the same gunicorn, a Flask
-view that answers an empty 204, and one that stores the same bytes by one committed INSERT (BEGIN,
-INSERT, COMMIT) through the same pool; and, where they are installed, Debian's `webhook` and
-Node-RED, which verify an HMAC of the same body, answer 202 first and pass it on afterwards
-(`bench/peers.py`). They store nothing: what they have answered is gone when they are killed. Each
-must refuse a wrong signature before it is measured. There are seven rounds of one second, and of
-the peers five of their own with ours. A server and its children rest before the next one begins.
-Load comes from the same machine, as fast as answers come, with keep-alive. After each round as
-many events must be stored as were acknowledged, else there is no figure.""",
+`POST /hooks/rentfeed`: 3 kB, a new lead each time, HMAC with timestamp verified, then committed
+with fsync on, then 202. gunicorn as `adapter run` starts it with default settings, embedded
+PostgreSQL, no worker running. It is compared, under the same gunicorn, with a Flask view that
+returns an empty 204, and with one that stores the same bytes by one committed INSERT (BEGIN,
+INSERT, COMMIT) through the same pool; and, if they are installed, with Debian's `webhook` and
+Node-RED, which verify an HMAC of the same body, respond with 202 first and forward it afterwards
+(`bench/peers.py`). These two store nothing: acknowledged webhooks are lost if they are killed.
+Each must reject a wrong signature before it is measured. There are seven rounds of one second,
+and five more for the two with ours. A server and its children are idle before the next one
+starts. The load comes from the same machine, as fast as responses arrive, with keep-alive. After
+each round the number of stored events must equal the number of acknowledged webhooks; otherwise
+there is no figure.""",
     "drain": """\
-Webhooks that are stored are mapped, sent to a sandbox that answers at once, followed up and
-`booked`; with one worker and with two, in turn, and no limit. Then the usual limit of 120 a minute
-with a backlog, over more than a minute: calls are counted by the sandbox, which allows 150.""",
+Stored webhooks are mapped, sent to a sandbox that responds at once, followed up and `booked`;
+with one worker and with two, alternately, without a rate limit. Then with the default limit of
+120 a minute and a backlog, for more than a minute: the sandbox, which allows 150, counts the
+calls.""",
     "latency": """\
-From the moment a webhook leaves its sender to the arrival of its POST at the sandbox: 20 a second,
-evenly, without a limit; then tours of tomorrow, one by one, under the usual limit, before and
-behind ten thousand waiting bookings. And the acknowledgement of new webhooks over a database where
-as many bookings and tasks wait, in turn with an empty one.""",
+Time from sending a webhook to the arrival of its POST at the sandbox: 20 a second, evenly,
+without a rate limit; then tours of tomorrow, one by one, with the default limit, before and
+behind ten thousand pending bookings. Also the acknowledgement of new webhooks with as many
+pending bookings and tasks in the database, alternating with an empty one.""",
     "growth": """\
 Databases with that many stored leads (event, claim, booking, history), a thousand a day, side by
-side on one server, each with its own web process, in turn. Taking a task is what a worker asks
-PostgreSQL for; a lane takes a soon tour, or else the booking of the source whose turn it is. These
-are measured by PostgreSQL's own clock, planning and running, with a hundred bookings waiting and a
-hundred on the wire. Pages are those of `PATHS` in `bench/growth.py`. Of statements and pages the
-least of each round counts, and of the rounds the median. Memory is what the processes of the web
-(or the worker) hold, each counted whole.""",
+side on one server, each with its own web process, alternately. Taking a task is the worker's
+query for its next task; a send slot takes a soon tour, otherwise the booking of the source whose
+turn it is. These are measured by PostgreSQL's own clock, planning and execution, with a hundred
+bookings pending and a hundred in flight. Pages are those of `PATHS` in `bench/growth.py`. For
+statements and pages the minimum of each round counts, and the median of the rounds. Memory is
+what the web processes (or the worker) hold, each counted in full.""",
     "start": """\
-`adapter run` on a data folder that exists, until `/readyz` answers; beside it PostgreSQL alone.
-`adapter check` of many mappings, beside the bundled ones.""",
+`adapter run` on an existing data folder, until `/readyz` succeeds, compared with PostgreSQL
+alone. `adapter check` of many mappings, compared with the bundled ones.""",
 }
 
 
 def page(machine: Machine, rows: Mapping[str, Sequence[Row]], charts: Sequence[Path] = ()) -> str:
-    """The whole page, with the charts that lie beside it."""
+    """Return the whole page, with links to its charts."""
     parts = [_HEAD, machine.text() + "\n"]
     parts += [f"![{chart.stem}]({chart.name})\n" for chart in charts]
-    for name, found in rows.items():
-        parts.append(f"## {name}\n\n{_METHODS[name]}\n\n{markdown_from_rows(found)}\n")
+    for name, section in rows.items():
+        parts.append(f"## {name}\n\n{_METHODS[name]}\n\n{markdown_from_rows(section)}\n")
     return "\n".join(parts)

@@ -4,6 +4,9 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+Name = TypeVar("Name")
 
 Candidate = Callable[[], object]
 
@@ -101,7 +104,7 @@ def microseconds(candidates: Mapping[str, Candidate], effort: Effort) -> dict[st
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def turned(names: Sequence[str], number: int) -> list[str]:
+def turned(names: Sequence[Name], number: int) -> list[Name]:
     """The names, each time beginning with another one: nobody is always first."""
     start = number % len(names)
     return [*names[start:], *names[:start]]

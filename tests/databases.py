@@ -60,7 +60,7 @@ def url_of(server: EmbeddedServer, database: str) -> str:
 
 def run_sql(url: str, statement: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
+        connection.execute(statement)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from adapter.bookings import precedence
 from adapter.bookings.fingerprints import Fingerprints, lock_key
-from adapter.mapping.engine import GOES_OUT, Item, Mapped, Outcome
+from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.models import Booking, BookingState, Event, EventState, Kind, Reason
 from adapter.store import NewBooking, Transaction
 
@@ -107,7 +107,7 @@ class BookingPlanner:
 
     def _draft(self, number: int, item: Item, event: Event) -> NewBooking:
         community = item.community
-        is_ready = item.outcome in GOES_OUT
+        is_ready = item.outcome in SENT_OUTCOMES
         return NewBooking(
             item=number,
             kind=item.kind,
@@ -118,7 +118,7 @@ class BookingPlanner:
             starts_at=item.starts_at,
             appointment=item.appointment,
             # What blocks the booking comes first: it is what a user has to fix.
-            reasons=tuple(dict.fromkeys((*item.because, *item.reasons))),
+            reasons=tuple(dict.fromkeys((*item.blocking_reasons, *item.reasons))),
             # A time in the future comes from a wrong clock, so it is ignored.
             asked_at=min(item.sent_at or event.received_at, event.received_at),
             person_keys=self._fingerprints.person_keys(

@@ -21,7 +21,7 @@ from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.problems import MappingErrors
 from adapter.models import utc_now
 from adapter.operations.check_communities import problems_of
-from adapter.propexo.directory import Directory, Place, RateLimitedReads
+from adapter.propexo.directory import Directory, ListedCommunity, RateLimitedReads
 from adapter.services import propexo_from
 from adapter.settings import Settings, settings_from
 from adapter.store import Database
@@ -53,7 +53,7 @@ def pull(folder: Path, as_json: bool) -> None:
     Of those that stand there already only the attributions are printed. Writes nothing.
     """
     with _asking(settings_from()) as directory:
-        places = list(directory.places())
+        places = list(directory.all_communities())
     known = {one.community_id: key for key, one in _known(folder).items()}
     if as_json:
         found = [place_as_dict(place, known) for place in places]
@@ -152,7 +152,7 @@ def _credit(said: str | Mapping[str, str] | None) -> str | None:
     return said
 
 
-def place_as_dict(place: Place, known: Mapping[str, str]) -> dict[str, Any]:
+def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str, Any]:
     """A community as Propexo lists it, as plain data; ``known``: id → key in communities.yaml."""
     return {
         "integration_id": place.integration_id,
@@ -163,13 +163,13 @@ def place_as_dict(place: Place, known: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def stubs_text(places: Iterable[Place], known: Mapping[str, str]) -> str:
+def stubs_text(places: Iterable[ListedCommunity], known: Mapping[str, str]) -> str:
     """What can be pasted into communities.yaml; of those that stand there, only who gets credit."""
     taken = set(known.values())
     return "\n\n".join("\n".join(_stub_lines(place, known, taken)) for place in places)
 
 
-def _stub_lines(place: Place, known: Mapping[str, str], taken: set[str]) -> Iterator[str]:
+def _stub_lines(place: ListedCommunity, known: Mapping[str, str], taken: set[str]) -> Iterator[str]:
     credits_ = [f"# SOURCE: {_scalar(one)}   # {name}" for one, name in place.attributions.items()]
     if place.community_id in known:
         yield f"# {known[place.community_id]} ({place.community_id}) is listed; its attributions:"
@@ -190,7 +190,7 @@ def _scalar(text: str) -> str:
     return text_from_data([text]).removeprefix("- ").strip()
 
 
-def _key(place: Place, taken: set[str]) -> str:
+def _key(place: ListedCommunity, taken: set[str]) -> str:
     """A key for communities.yaml, out of the name; no two are the same."""
     plain = re.sub(r"[^a-z0-9]+", "-", (place.name or place.community_id).lower()).strip("-")
     base = key = plain or "community"

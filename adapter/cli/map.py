@@ -12,7 +12,7 @@ import click
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
 from adapter.mapping import registry
 from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
-from adapter.mapping.engine import GOES_OUT, Item, Mapped, Outcome
+from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.loader.run_tests import format_reason
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
@@ -59,7 +59,7 @@ def map_(
         mapped = source.map(delivery, now=at or dt.datetime.now(dt.UTC))
         _print(source.name, mapped, as_json=as_json)
     _warn(source)
-    sys.exit(0 if mapped.outcome in GOES_OUT else 1)
+    sys.exit(0 if mapped.outcome in SENT_OUTCOMES else 1)
 
 
 def _instant(text: str) -> dt.datetime:
@@ -143,8 +143,8 @@ def _item_lines(item: Item) -> Iterator[str]:
         text = value if isinstance(value, str) else json.dumps(value)
         yield f"  {field}: " + text.replace("\n", "\n" + " " * (len(field) + 4))
     yield from (f"  added to the notes: {fact}" for fact in item.notes_added)
-    others = [reason for reason in item.reasons if reason not in item.because]
-    yield from _reason_lines(BECAUSE.get(item.outcome, "because:"), item.because)
+    others = [reason for reason in item.reasons if reason not in item.blocking_reasons]
+    yield from _reason_lines(BECAUSE.get(item.outcome, "because:"), item.blocking_reasons)
     yield from _reason_lines("also noticed:", others)
 
 

@@ -62,7 +62,7 @@ def _mapping_path(path: Path, folder: Path) -> Path:
     """The path as given, or the mapping of the source that has this name."""
     if path.exists() or not NAME.match(str(path)):
         return path
-    return registry.file_of(folder, str(path))
+    return registry.mapping_file(folder, str(path))
 
 
 def _described(path: Path) -> str:
@@ -75,7 +75,7 @@ def source_named(name: str, folder: Path | None) -> Source:
     if file.suffix == ".yaml":
         folder, name = file.parent, file.stem
     policy = settings_from().policy
-    return registry.load_one(_folder(folder), name, policy, tries_out=False)
+    return registry.load_one(_folder(folder), name, policy, strict=False)
 
 
 def read_file(file: Path) -> bytes:

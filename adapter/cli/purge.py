@@ -83,7 +83,7 @@ def _refuse_shared(contact: str, policy: Policy) -> None:
 def _forget_by_age(erasure: Erasure, days: int, by: str, *, yes: bool) -> dict[str, Any]:
     if not yes:
         click.confirm(f"Erase every lead older than {days} days?", abort=True, err=True)
-    count = erasure.older_than(days, by=by, told=lambda sofar: click.echo(f"{sofar} …", err=True))
+    count = erasure.older_than(days, by=by, progress=lambda done: click.echo(f"{done} …", err=True))
     return {"erased": count}
 
 

@@ -14,7 +14,7 @@ from adapter.cli.mappings import mappings_option
 from adapter.cli.sources import source_url
 from adapter.mapping.authoring.install import community_text, install_mapping
 from adapter.mapping.communities_yaml import FILE
-from adapter.mapping.gallery import Entry, entries, gallery_of
+from adapter.mapping.gallery import Entry, entries, gallery_folder
 from adapter.mapping.loader.loader import NAME
 from adapter.mapping.registry import load_one
 from adapter.mapping.source import Source
@@ -30,7 +30,7 @@ COLUMNS: Final = ("sender", "family", "signature", "holds", "without a time", "w
 def gallery(folder: Path | None, as_json: bool) -> None:
     """List the senders in the gallery, whose mappings `adapter sources add` copies."""
     settings = settings_from()
-    senders = entries(gallery_of(folder or settings.mappings_dir), settings.policy)
+    senders = entries(gallery_folder(folder or settings.mappings_dir), settings.policy)
     if as_json:
         click.echo(json.dumps({"gallery": [entry.as_dict() for entry in senders]}, indent=2))
         return
@@ -56,7 +56,7 @@ def add(sender: str, name: str | None, folder: Path | None, as_json: bool) -> No
     settings = settings_from()
     folder = folder or settings.mappings_dir
     name = _checked_name(name or sender)
-    template = load_one(gallery_of(folder), sender, settings.policy)
+    template = load_one(gallery_folder(folder), sender, settings.policy)
     mapping = folder / f"{name}.yaml"
     *beside, _ = install_mapping(template, mapping)
     result = {

@@ -12,7 +12,7 @@ from adapter.console.views import group_named, group_page
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, Event
 from adapter.operations import readmit
-from adapter.operations.release import may_release_together
+from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.replay import Difference
 from adapter.propexo.appointment import value_from_text
 from adapter.store import Group

@@ -13,12 +13,17 @@ from adapter.console.context import ConsoleServices
 from adapter.console.display import LONGEST_RAW, Line, anchor_of, lines_of
 from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
-from adapter.mapping.provenance import Provenance, provenance_of, wall_time_of
+from adapter.mapping.provenance import Provenance, provenance_of, wall_clock_time
 from adapter.mapping.source import Source
 from adapter.models import Attempt, Booking, Change, LeadHistory
 from adapter.operations import serializers
 from adapter.operations.advice import Advice, advice_for, label_of
-from adapter.operations.release import RELEASABLE, may_confirm, may_discard, why_not_release
+from adapter.operations.allowed_actions import (
+    RELEASABLE,
+    may_confirm,
+    may_discard,
+    why_not_release,
+)
 from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
 from adapter.store import AuditEntry, AuditLog, Issue
@@ -197,7 +202,7 @@ def _wall_at(source: Source | None, story: LeadHistory, booking: Booking) -> dt.
         return None
     delivery = story.event.request
     items = source.map(delivery, now=story.event.received_at).items
-    return wall_time_of(source, delivery, _number_of(booking, items))
+    return wall_clock_time(source, delivery, _number_of(booking, items))
 
 
 def _fields(source: Source | None, story: LeadHistory, booking: Booking) -> Iterator[Shown]:

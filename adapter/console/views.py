@@ -16,7 +16,7 @@ from adapter.mapping import registry
 from adapter.models import BookingState, EventState
 from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, label_of
-from adapter.operations.release import may_release_together
+from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.status import OUTCOMES, overview_of
 from adapter.store import MOST_COUNTED, Filter, Group
 
@@ -43,7 +43,7 @@ def add_to(routes: flask.Blueprint, services: ConsoleServices) -> None:
             "ago": lambda at: ago(at, clock()),
             "place": lambda at: at.rpartition("/")[2],
             "most_counted": MOST_COUNTED,
-            "not_in_use": lambda: registry.not_in_use(
+            "not_in_use": lambda: registry.changed_since_load(
                 services.pipeline.settings.mappings_dir, services.sources
             ),
             "is_sandbox": services.pipeline.settings.is_sandbox,

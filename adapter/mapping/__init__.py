@@ -1,1 +1,1 @@
-"""The mapping language: what a webhook of each source means."""
+"""The mapping language: YAML files that map webhooks to appointments."""

@@ -1,9 +1,9 @@
-"""How dates and times look, and the ``format:`` to write for them: guesses, for tools only."""
+"""Guess the ``format:`` of dates and times, for tools only."""
 
 import re
 from typing import Final
 
-#: A date, and its format. Of two numbers the one over 12 is the day; else the month is first.
+#: Date patterns with their formats. A first number over 12 is a day; otherwise it is a month.
 DATES: Final = (
     (r"\d{4}-\d{2}-\d{2}", "YYYY-MM-DD"),
     (r"\d{8}", "YYYYMMDD"),
@@ -24,20 +24,20 @@ TIMES: Final = (
     (r"\d{1,2}:\d{2}:\d{2}", "H:mm:ss"),
 )
 COUNTED: Final = ((r"1\d{9}", "epoch"), (r"1\d{12}", "epoch_ms"))
-#: What stands between a date and a time of day.
+#: Separators of a date and a time of day.
 BETWEEN: Final = (" ", ", ")
-#: What is longer is no date.
+#: Longer texts are not dates.
 LONGEST: Final = 40
 
 
 def format_from_text(text: str) -> str:
-    """The format of a date, a time of day, or both; empty where it has none of the usual shapes."""
+    """Return the format of a date, a time of day, or both; "" for unusual ones."""
     text = text.strip()
     if len(text) > LONGEST:
         return ""
-    for shape, made in (*COUNTED, *DATES, *TIMES):
+    for shape, format_text in (*COUNTED, *DATES, *TIMES):
         if re.fullmatch(shape, text):
-            return made
+            return format_text
     for shape, date in DATES:
         for between in BETWEEN:
             found = re.match(shape + between + r"(?=\d)", text)
@@ -48,10 +48,10 @@ def format_from_text(text: str) -> str:
 
 
 def _time(text: str) -> str:
-    return next((made for shape, made in TIMES if re.fullmatch(shape, text)), "")
+    return next((format_text for shape, format_text in TIMES if re.fullmatch(shape, text)), "")
 
 
 def hint(value: str, reason: str) -> str:
-    """What to add to a mapping whose field reads ISO 8601 and was given something else."""
-    made = format_from_text(value)
-    return f"; add format: {made}" if made and "in ISO 8601" in reason else ""
+    """Suggest a format for a value that was read as ISO 8601 and is something else."""
+    format_text = format_from_text(value)
+    return f"; add format: {format_text}" if format_text and "in ISO 8601" in reason else ""

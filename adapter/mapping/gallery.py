@@ -1,4 +1,4 @@
-"""The gallery: mappings of real senders with samples and tests, there to be copied from."""
+"""The gallery: mappings of real senders, with samples and tests, to copy from."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,64 +13,62 @@ from adapter.mapping.registry import load
 from adapter.mapping.source import Source
 from adapter.settings import Policy
 
-#: The gallery's folder, beside the mappings that are in use.
+#: The folder of the gallery, inside the folder of the mappings in use.
 FOLDER: Final = "gallery"
-#: Of a sender that names the lead and tells nothing of it.
+#: For a sender whose webhooks only name the lead.
 IDS_ONLY: Final = "ids only"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """What a person chooses by: one sender of the gallery."""
+    """A sender of the gallery, with what people choose by."""
 
     name: str
     description: str
     family: str
-    #: The preset of its signature, or the scheme.
+    #: The preset or the scheme of its signature.
     signature: str
-    #: The paths that tell a repeat.
+    #: The dedupe paths.
     event_id: tuple[str, ...]
-    #: What its webhooks can hold: ``bookable``, ``lead only`` or ``ids only``.
+    #: What its webhooks contain: ``bookable``, ``lead only`` or ``ids only``.
     holds: str
-    #: What becomes of one without a tour time, by this mapping: ``guest card`` or ``waits``.
+    #: The handling of a lead without a tour time: ``guest card`` or ``waits``.
     without_time: str
-    #: Where its shape was seen.
+    #: Where the shape of its payloads was seen.
     shape: str
     docs: str
     #: The whole ``about`` section.
     about: Mapping[str, str]
 
     def as_dict(self) -> dict[str, Any]:
-        """The entry as plain data, for JSON."""
+        """Return the entry as plain data, for JSON."""
         return dataclasses.asdict(self)
 
 
-def gallery_of(mappings: Path) -> Path:
-    """The gallery beside some mappings, else the project's own.
+def gallery_folder(mappings: Path) -> Path:
+    """Return the gallery inside a folder of mappings, else the project's own.
 
-    Raises :class:`MappingErrors` where there is neither.
+    Raises :class:`MappingErrors` if neither exists.
     """
     project = Path(adapter.__file__).parents[1] / "mappings"
-    places = [folder / FOLDER for folder in (mappings, project)]
-    for place in places:
-        if place.is_dir():
-            return place
-    looked = " or ".join(map(str, dict.fromkeys(places)))
-    text = f"the gallery is not here: looked for {looked}; it comes with the project's source"
-    raise MappingErrors(
-        [Problem(file=str(places[0]), line=1, column=1, field="file", message=text)]
-    )
+    folders = [folder / FOLDER for folder in (mappings, project)]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    tried = " nor ".join(map(str, dict.fromkeys(folders)))
+    message = f"there is no gallery at {tried}: copy mappings/gallery from the project's source"
+    raise MappingErrors([Problem.of_file(folders[0], message)])
 
 
 def entries(gallery: Path, policy: Policy) -> list[Entry]:
-    """All senders of the gallery by family and name. Raises :class:`MappingErrors`."""
+    """Return all senders of the gallery by family and name. Raises :class:`MappingErrors`."""
     found = map(entry_from_source, load(gallery, policy).values())
     return sorted(found, key=lambda entry: (entry.family, entry.name))
 
 
 def entry_from_source(source: Source) -> Entry:
-    """What a mapping says of its sender."""
-    about, holds = source.sections.get("about", {}), _held_by(source.sections)
+    """Return the entry of a mapping."""
+    about, holds = source.sections.get("about", {}), _content_of(source.sections)
     makes_cards = source.compiled.without_time is WithoutTime.PROSPECT and holds != IDS_ONLY
     return Entry(
         name=source.name,
@@ -86,8 +84,8 @@ def entry_from_source(source: Source) -> Entry:
     )
 
 
-def _held_by(sections: Mapping[str, Any]) -> str:
-    """Whether there is a place for a tour time, and whether the first sample has all to fetch."""
+def _content_of(sections: Mapping[str, Any]) -> str:
+    """Return what the webhooks contain, by the fields and the first test of the mapping."""
     if "starts_at" not in sections["appointment"]:
         return "lead only"
     first = sections["tests"][0].get("held", {}).get("event", "")

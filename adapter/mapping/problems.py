@@ -1,4 +1,4 @@
-"""What is wrong with a mapping, and where: ``file:line:column: field: message``."""
+"""Errors of mappings with their positions: ``file:line:column: field: message``."""
 
 import dataclasses
 import difflib
@@ -9,18 +9,23 @@ from adapter.exceptions import ConfigurationError
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Problem:
-    """One mistake; sorts in the order of the file."""
+    """An error or warning; sorts in the order of the file."""
 
     file: str
     line: int
     column: int
     field: str
     message: str
-    #: Told, and no reason not to start.
+    #: True: reported, and the mapping loads all the same.
     warning: bool = False
 
+    @classmethod
+    def of_file(cls, file: object, message: str) -> "Problem":
+        """Return a problem of a file or folder as a whole."""
+        return cls(file=str(file), line=1, column=1, field="file", message=message)
+
     def as_dict(self) -> dict[str, str | int | bool]:
-        """The problem as plain data, for JSON."""
+        """Return the problem as plain data, for JSON."""
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
@@ -29,7 +34,7 @@ class Problem:
 
 
 class MappingErrors(ConfigurationError):
-    """The mappings have mistakes; the message is all of them, one a line, in file order."""
+    """The mappings have errors; the message lists them, one per line, in file order."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems))
@@ -37,7 +42,7 @@ class MappingErrors(ConfigurationError):
 
 
 def unknown(noun: str, name: str, known: Sequence[str]) -> str:
-    """The sentence for a word that is not in the vocabulary."""
+    """Say that a name is not known, and suggest a similar one or list them all."""
     near = difflib.get_close_matches(name[:60], known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; there is {', '.join(known)}"
+    hint = f"; did you mean {near[0]!r}?" if near else f"; use one of {', '.join(known)}"
     return f"unknown {noun} {name[:60]!r}{hint}"

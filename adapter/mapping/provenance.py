@@ -1,4 +1,4 @@
-"""Where each field of an appointment came from: places in the payload, and the mapping's line."""
+"""Trace the fields of an appointment to the payload and to the lines of the mapping."""
 
 import dataclasses
 import datetime as dt
@@ -10,9 +10,9 @@ from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Community, Scope
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.draft import Draft
-from adapter.mapping.engine.fields import Field, FieldFiller, Lines, PathLookup
-from adapter.mapping.engine.mapping import CompiledMapping, Reading
-from adapter.mapping.engine.reshape import ListRead
+from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup
+from adapter.mapping.engine.mapping import CompiledMapping, NamedReader
+from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tour_time import TourTime
 from adapter.mapping.source import Source
 from adapter.mapping.transforms import clean_text
@@ -20,9 +20,9 @@ from adapter.models import WebhookRequest
 from adapter.parsing import paths
 from adapter.parsing.paths import Location, Path
 
-#: Where it stands when the mapping has no line for it: the attribution of a community.
+#: The location of an attribution that the mapping has no line for.
 COMMUNITIES: Final = "communities.yaml"
-#: What several fields of an appointment are filled from.
+#: Lines of a mapping that fill fields of other names.
 FILLS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": ("first_name", "last_name"),
     "starts_at": ("appointment_date", "appointment_time"),
@@ -33,7 +33,7 @@ FILLS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """Where one line of a mapping found what it read."""
+    """The values that one line of a mapping read."""
 
     #: The line's name in the mapping: ``starts_at``, ``email_1``, ``community`` …
     line: str
@@ -41,43 +41,46 @@ class Provenance:
     fields: tuple[str, ...]
     #: ``file:line``.
     at: str
-    #: The paths that had something to say, as the mapping writes them, each with where that
-    #: stands in the payload: keys and indexes from the top.
+    #: The paths with a value, as written, each with its locations in the payload: keys and
+    #: indexes from the top.
     places: tuple[tuple[str, tuple[Location, ...]], ...]
 
 
 def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
-    """The origins for each item of a delivery; none where it cannot be read. Never raises."""
+    """Return the provenance of each item of a delivery; empty if it is unreadable. Never raises."""
     try:
         whole = source.scope(request)
     except PayloadError:
         return []
     scopes = source.compiled.item_scopes(whole)
     return [
-        [_origin(source, whole.payload, scope, number, fill) for fill in source.compiled.fills]
+        [
+            _provenance(source, whole.payload, scope, number, fill)
+            for fill in source.compiled.fillers
+        ]
         for number, scope in enumerate(scopes)
     ]
 
 
-def wall_time_of(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
-    """When an item's tour starts on a clock that is not known yet; None where nothing says so.
+def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
+    """Return the naive start of an item's tour as sent, or None.
 
-    For a lead whose community is not known: naive, as it was sent.
+    For a lead whose community, and so whose time zone, is not known yet.
     """
     try:
         scopes = source.compiled.item_scopes(source.scope(request))
     except PayloadError:
         return None
-    start = next((fill for fill in source.compiled.fills if isinstance(fill, TourTime)), None)
+    start = next((fill for fill in source.compiled.fillers if isinstance(fill, TourTime)), None)
     if start is None or start.zone or start.zone_from or number >= len(scopes):
         return None
-    draft = Draft(community=_NOWHERE)
+    draft = Draft(community=_UTC_COMMUNITY)
     start.fill(scopes[number], draft)
     return draft.starts_at.replace(tzinfo=None) if draft.starts_at is not None else None
 
 
-#: A community whose clock says what was sent.
-_NOWHERE: Final = Community(
+#: A community in UTC, where a local time is read as sent.
+_UTC_COMMUNITY: Final = Community(
     key="",
     integration_id="",
     community_id="",
@@ -87,49 +90,49 @@ _NOWHERE: Final = Community(
 )
 
 
-def _origin(
+def _provenance(
     source: Source, payload: Any, scope: Scope, number: int, fill: FieldFiller
 ) -> Provenance:
-    line = _line_of(fill)
+    line = _line_name(fill)
     where = (line,) if line in ("community", "attribution") else ("appointment", line)
     return Provenance(
         line=line,
         fields=FILLS.get(line, (line,)),
         at=source.document.at(where) if where in source.document.marks else COMMUNITIES,
         places=tuple(
-            (path.text, tuple(_spots(source.compiled, payload, number, path)))
+            (path.text, tuple(_locate(source.compiled, payload, number, path)))
             for path in _found(fill, scope)
         ),
     )
 
 
-def _line_of(fill: FieldFiller) -> str:
+def _line_name(fill: FieldFiller) -> str:
     if isinstance(fill, CommunityLookup):
         return "community"
     if isinstance(fill, Attribution):
         return "attribution"
-    if isinstance(fill, Lines):
+    if isinstance(fill, NotesFiller):
         return "notes"
     return str(getattr(fill, "name", "starts_at"))
 
 
 def _looks_of(fill: FieldFiller) -> Sequence[PathLookup]:
     if isinstance(fill, TourTime):
-        return fill.looks
-    look = getattr(fill, "look", None)
-    return [look] if isinstance(look, PathLookup) else []
+        return fill.lookups
+    lookup = getattr(fill, "lookup", None)
+    return [lookup] if isinstance(lookup, PathLookup) else []
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
-    """The paths of a line that have something to say, as the line would take them."""
-    if isinstance(fill, Lines):
-        looks = [PathLookup(paths=(path,)) for path in fill.paths]
+    """Yield the paths of a line that have a value, as far as the line uses them."""
+    if isinstance(fill, NotesFiller):
+        lookups = [PathLookup(paths=(path,)) for path in fill.paths]
     else:
-        looks = list(_looks_of(fill))
-    for look in looks:
-        takes_all = look.gather and isinstance(fill, Field)
+        lookups = list(_looks_of(fill))
+    for lookup in lookups:
+        takes_all = lookup.collect_all and isinstance(fill, Field)
         try:
-            for path, _ in look.found(scope):
+            for path, _ in lookup.values(scope):
                 yield path
                 if not takes_all:
                     break
@@ -137,37 +140,39 @@ def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
             continue
 
 
-def _spots(compiled: CompiledMapping, payload: Any, number: int, path: Path) -> list[Location]:
-    """Where a path leads in the payload, also through the names that ``read`` made."""
+def _locate(compiled: CompiledMapping, payload: Any, number: int, path: Path) -> list[Location]:
+    """Return the locations of a path in the payload, also through the names of ``read``."""
     first, rest = path.parts[0], _without_first(path)
     each = compiled.for_each
     if each is not None and first == each.name:
-        items = [spot for one in paths.locate(payload, each.path) for spot in _items_at(*one)]
+        items = [
+            located for one in paths.locate(payload, each.path) for located in _located_items(*one)
+        ]
         if number >= len(items):
             return []
-        way, item = items[number]
-        return [(*way, *more) for more, _ in paths.locate(item, rest)] if rest else [way]
-    for reading in (*compiled.readings, *compiled.item_readings):
+        location, item = items[number]
+        return [(*location, *more) for more, _ in paths.locate(item, rest)] if rest else [location]
+    for reading in (*compiled.readers, *compiled.item_readers):
         if reading.name == first:
-            return _spots_of_reading(compiled, payload, number, reading, rest)
-    return [way for way, _ in paths.locate(payload, path)]
+            return _locate_through_reader(compiled, payload, number, reading, rest)
+    return [location for location, _ in paths.locate(payload, path)]
 
 
-def _spots_of_reading(
-    compiled: CompiledMapping, payload: Any, number: int, reading: Reading, rest: Path | None
+def _locate_through_reader(
+    compiled: CompiledMapping, payload: Any, number: int, reading: NamedReader, rest: Path | None
 ) -> list[Location]:
-    """For a list by key, the element; for JSON or a line in a text, the text."""
-    made_from = _spots(compiled, payload, number, reading.read.path)
-    if not isinstance(reading.read, ListRead) or rest is None:
-        return made_from
-    for way in made_from:
-        for index, item in enumerate(_listed(_at(payload, way))):
-            if _key_of(item, reading.read) == rest.parts[0]:
-                return [(*way, index)]
-    return made_from
+    """Return the element for a list, and the text for JSON or a line in a text."""
+    locations = _locate(compiled, payload, number, reading.reader.path)
+    if not isinstance(reading.reader, ListReader) or rest is None:
+        return locations
+    for location in locations:
+        for index, item in enumerate(_as_list(_at(payload, location))):
+            if _key_of(item, reading.reader) == rest.parts[0]:
+                return [(*location, index)]
+    return locations
 
 
-def _key_of(item: object, read: ListRead) -> str | None:
+def _key_of(item: object, read: ListReader) -> str | None:
     try:
         return clean_text(paths.unwrap_single(read.by.read(item)), 500)
     except Unreadable:
@@ -181,17 +186,17 @@ def _without_first(path: Path) -> Path | None:
     return Path(path.text, path.parts[1:], quoted)
 
 
-def _items_at(way: Location, value: Any) -> list[tuple[Location, Any]]:
+def _located_items(location: Location, value: Any) -> list[tuple[Location, Any]]:
     if not isinstance(value, list):
-        return [(way, value)]
-    return [((*way, index), item) for index, item in enumerate(value) if item is not None]
+        return [(location, value)]
+    return [((*location, index), item) for index, item in enumerate(value) if item is not None]
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _at(payload: Any, way: Location) -> Any:
-    for step in way:
+def _at(payload: Any, location: Location) -> Any:
+    for step in location:
         payload = payload[step]
     return payload

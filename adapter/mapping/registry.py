@@ -1,6 +1,5 @@
-"""The lead sources: ``mappings/*.yaml`` and ``communities.yaml``, loaded and checked."""
+"""Load and check the lead sources: ``mappings/*.yaml`` and ``communities.yaml``."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,37 +29,36 @@ class Sources(Mapping[str, Source]):
 
 
 def load(folder: Path, policy: Policy) -> Sources:
-    """The sources of a folder. Raises :class:`MappingErrors` with all that is wrong."""
-    return Sources(_without_mistakes(_loaded(folder, policy)))
+    """Load the sources of a folder. Raises :class:`MappingErrors` with all errors."""
+    return Sources(_raise_errors(_loaded(folder, policy)))
 
 
-def load_one(folder: Path, name: str, policy: Policy, *, tries_out: bool = True) -> Source:
-    """One source of a folder, whatever is wrong with the others. Raises :class:`MappingErrors`.
+def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:
+    """Load one source of a folder, whatever errors the others have.
 
-    Without ``tries_out`` it may be a draft, for tools.
+    Without ``strict`` it may be a draft, for tools. Raises :class:`MappingErrors`.
     """
-    file = file_of(folder, name)
-    return _without_mistakes(load_files(folder, [file], policy, tries_out=tries_out))[name]
+    file = mapping_file(folder, name)
+    return _raise_errors(load_files(folder, [file], policy, strict=strict))[name]
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy) -> Source:
-    """One source as it would be if its file held ``text``. Raises :class:`MappingErrors`.
+    """Load a source from ``text`` instead of its file, as a draft. Raises :class:`MappingErrors`.
 
-    It may be a draft: its signature and its tests are not looked at. Nothing is written.
+    Neither its signature nor its tests are checked.
     """
-    loaded = loader.load_text(folder, name, text, policy)
-    known = _without_mistakes(loaded)
-    if name not in known:
-        raise MappingErrors([_no_mappings(folder, f"{name[:60]!r} is not a mapping")])
-    return known[name]
+    sources = _raise_errors(loader.load_text(folder, name, text, policy))
+    if name not in sources:
+        raise MappingErrors([Problem.of_file(folder, f"{name[:60]!r} is not a mapping")])
+    return sources[name]
 
 
-def not_in_use(folder: Path, sources: Mapping[str, Source]) -> list[str]:
-    """Names of the mappings whose files say something else than ``sources``, which are in use.
+def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]:
+    """Return the names of mappings whose files differ from ``sources``, which are in use.
 
-    A set with a mistake is not taken up as a whole: then what was mended has no effect either.
+    While one mapping has an error, none is reloaded: valid changes have no effect either.
     """
-    files = {path.stem: path for path in folder.glob("*.yaml") if path.name != FILE}
+    files = {path.stem: path for path in _mapping_files(folder)}
     return sorted(
         name
         for name in {*files, *sources}
@@ -70,29 +68,34 @@ def not_in_use(folder: Path, sources: Mapping[str, Source]) -> list[str]:
     )
 
 
-def file_of(folder: Path, name: str) -> Path:
-    """The mapping of one source. Raises :class:`MappingErrors` that names those there are."""
+def mapping_file(folder: Path, name: str) -> Path:
+    """Return the file of a source. Raises :class:`MappingErrors` with the names of all sources."""
     file = folder / f"{name}.yaml"
-    if name != Path(FILE).stem and file.is_file():
+    files = _mapping_files(folder)
+    if file in files:
         return file
-    known = ", ".join(sorted(one.stem for one in folder.glob("*.yaml") if one.name != FILE))
-    there = f"; there is {known}" if known else ""
-    raise MappingErrors([_no_mappings(folder, f"holds no mapping {name[:60]}.yaml{there}")])
+    known = ", ".join(one.stem for one in files)
+    hint = f"; use one of {known}" if known else ""
+    raise MappingErrors([Problem.of_file(folder, f"has no mapping {name[:60]}.yaml{hint}")])
 
 
-def _without_mistakes(loaded: Loaded) -> Mapping[str, Source]:
-    mistakes = [problem for problem in loaded.problems if not problem.warning]
-    if mistakes:
-        raise MappingErrors(mistakes)
+def _mapping_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.yaml") if path.name != FILE)
+
+
+def _raise_errors(loaded: Loaded) -> Mapping[str, Source]:
+    errors = [problem for problem in loaded.problems if not problem.warning]
+    if errors:
+        raise MappingErrors(errors)
     return loaded.sources
 
 
 def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
-    """All problems of folders and single files, warnings too, in the order of the files."""
+    """Return all problems of folders and files, with warnings, in the order of the files."""
     folders = [path for path in paths if path.is_dir()]
     others = [path for path in paths if path.suffix != ".yaml" and path.is_file()]
     files = [path for path in paths if path not in (*folders, *others)]
-    found: list[Iterable[Problem]] = [map(_no_mapping, others)]
+    found: list[Iterable[Problem]] = [map(_not_a_mapping, others)]
     found += [_loaded(folder, policy).problems for folder in folders]
     for folder, group in itertools.groupby(sorted(files), key=lambda path: path.parent):
         mappings = (file for file in group if file.name != FILE)
@@ -102,27 +105,20 @@ def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
 
 def _loaded(folder: Path, policy: Policy) -> Loaded:
     if not folder.is_dir():
-        raise MappingErrors([_no_mappings(folder, "is not a folder")])
-    files = sorted(path for path in folder.glob("*.yaml") if path.name != FILE)
+        raise MappingErrors([Problem.of_file(folder, "is not a folder")])
+    files = _mapping_files(folder)
     loaded = load_files(folder, files, policy)
-    misnamed = map(_misnamed, sorted(folder.glob("*.yml")))
-    loaded = dataclasses.replace(loaded, problems=tuple(sorted([*loaded.problems, *misnamed])))
-    if files:
-        return loaded
-    return Loaded({}, (*loaded.problems, _no_mappings(folder, "holds no mappings")))
+    problems = sorted([*loaded.problems, *map(_wrong_extension, sorted(folder.glob("*.yml")))])
+    if not files:
+        problems.append(Problem.of_file(folder, "has no mappings"))
+    return Loaded(loaded.sources, tuple(problems))
 
 
-def _no_mapping(file: Path) -> Problem:
+def _not_a_mapping(file: Path) -> Problem:
     if file.suffix == ".yml":
-        return _misnamed(file)
-    text = "is no mapping; a sample is looked at by: adapter map SOURCE FILE"
-    return Problem(file=str(file), line=1, column=1, field="file", message=text)
+        return _wrong_extension(file)
+    return Problem.of_file(file, "is not a mapping; to map a sample use: adapter map SOURCE FILE")
 
 
-def _misnamed(file: Path) -> Problem:
-    text = f"is not read: call it {file.stem}.yaml, with the ending .yaml"
-    return Problem(file=str(file), line=1, column=1, field="file", message=text)
-
-
-def _no_mappings(folder: Path, message: str) -> Problem:
-    return Problem(file=str(folder), line=1, column=1, field="file", message=message)
+def _wrong_extension(file: Path) -> Problem:
+    return Problem.of_file(file, f"is not loaded: rename it to {file.stem}.yaml")

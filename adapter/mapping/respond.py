@@ -1,9 +1,8 @@
-"""What a sender that waits is told: the outcome of its webhook, in the words of its mapping."""
+"""Render ``respond:``: the response with the outcome of a webhook, for senders that wait."""
 
 import dataclasses
 import datetime as dt
 import json
-import string
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Final, Self
 from xml.sax.saxutils import escape
@@ -11,16 +10,17 @@ from zoneinfo import ZoneInfo
 
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome
 from adapter.models import BookingState, Kind
+from adapter.parsing.templates import parse_template
 from adapter.propexo.appointment import AppointmentSchema
 
 KINDS: Final = {"json": "application/json", "xml": "application/xml", "text": "text/plain"}
 
-#: What ``respond`` says besides templates.
+#: Options of ``respond`` besides templates.
 OPTIONS: Final = ("wait", "deadline", "say")
 
 # --- sentences
 
-#: What a renter can be told of each outcome. Nothing is promised that is not so.
+#: A sentence for the renter by outcome. None promises more than is certain.
 SENTENCES: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "We have your request and will confirm shortly.",
     Outcome.BOOKED: "You are booked for {booking.starts_at}.",
@@ -34,22 +34,22 @@ SENTENCES: Final[Mapping[str, str]] = {
     BookingState.SUPERSEDED: "You have asked for another tour since, and that one counts.",
 }
 
-#: States whose own sentences name a tour's time: a guest card has none.
-_OF_A_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED})
+#: States whose own sentences name the time of the tour, which a guest card does not have.
+_STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED})
 
 
-def sentence_name(finding: WebhookOutcome, said: Container[str] = SENTENCES) -> str:
-    """The booking's own state where ``said`` has words for it, else the outcome."""
-    state = finding.booking.state if finding.booking else None
-    is_card = finding.booking is not None and finding.booking.kind is Kind.PROSPECT
-    if state not in said or (is_card and state in _OF_A_TIME):
-        return str(finding.outcome)
+def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES) -> str:
+    """Return the state of the booking if it has a sentence, else the outcome."""
+    state = result.booking.state if result.booking else None
+    is_card = result.booking is not None and result.booking.kind is Kind.PROSPECT
+    if state not in sentences or (is_card and state in _STATES_WITH_TIME):
+        return str(result.outcome)
     return str(state)
 
 
 # --- placeholders
 
-#: What ``{booking.…}`` may name besides the fields of the appointment.
+#: Names of ``{booking.…}``.
 BOOKING_FIELDS: Final = (
     *("state", "kind", "community", "starts_at", "starts_at_utc", "reason"),
     *AppointmentSchema().fields,
@@ -57,67 +57,49 @@ BOOKING_FIELDS: Final = (
 
 NAMES: Final = frozenset({"event", "status", *(f"booking.{field}" for field in BOOKING_FIELDS)})
 
-#: The sentence for the outcome.
+#: The placeholder for the sentence of the outcome.
 SAY: Final = "say"
 
-#: Before a place of the webhook that is answered: ``{request.message.id}``.
+#: The prefix of a path in the webhook: ``{request.message.id}``.
 REQUEST: Final = "request."
 
-#: In a list of a JSON template: once for each item of the webhook.
+#: The key of a list item in a JSON template that is repeated for each item of the webhook.
 EACH: Final = "each"
 
-#: Gives the text at a place of the webhook; empty where there is none.
+#: Returns the text at a path of the webhook, or "".
 Reader = Callable[[str], str]
-
-
-def _nothing(_: str) -> str:
-    return ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RequestValues:
-    """What the webhook says that is answered."""
+    """Values of the webhook that is answered."""
 
-    read: Reader = _nothing
-    #: For each of its items how that one is read, and whether a booking was made of it.
+    read: Reader = lambda _: ""
+    #: For each of its items: its reader, and whether it became a booking.
     items: Sequence[tuple[Reader, bool]] = ()
 
 
-def names_in(text: str) -> list[str]:
-    """The placeholders of a template's text. ValueError where its braces make no sense.
-
-    Python's own ``format`` would follow attributes and items; this reads names, and no more.
-    """
-    names = []
-    for _, name, spec, conversion in string.Formatter().parse(text):
-        if name is not None:
-            names.append(
-                name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            )
-    return names
-
-
-def values_from(finding: WebhookOutcome) -> dict[str, str]:
-    """The text of every placeholder; one of which nothing is known is empty."""
+def values_from(result: WebhookOutcome) -> dict[str, str]:
+    """Return the text of every placeholder; "" if it has no value yet."""
     values = dict.fromkeys(NAMES, "")
-    values |= {"event": str(finding.event_id), "status": str(finding.outcome)}
-    booking, said = finding.booking, {}
+    values |= {"event": str(result.event_id), "status": str(result.outcome)}
+    booking, fields = result.booking, {}
     if booking is not None:
-        said = {name: _text(value) for name, value in booking.appointment.items()}
-        said |= {
+        fields = {name: _text(value) for name, value in booking.appointment.items()}
+        fields |= {
             "state": str(booking.state),
             "kind": str(booking.kind),
             "community": booking.community or "",
-            "starts_at": in_words(booking.starts_at, booking.timezone),
+            "starts_at": format_tour_time(booking.starts_at, booking.timezone),
             "starts_at_utc": f"{booking.starts_at:%Y-%m-%dT%H:%M:%SZ}" if booking.starts_at else "",
         }
-    if finding.outcome not in (Outcome.ACCEPTED, Outcome.BOOKED, Outcome.PROSPECT):
-        said["reason"] = "; ".join(dict.fromkeys(reason.reason for reason in finding.reasons))
-    return values | {f"booking.{name}": text for name, text in said.items()}
+    if result.outcome not in (Outcome.ACCEPTED, Outcome.BOOKED, Outcome.PROSPECT):
+        fields["reason"] = "; ".join(dict.fromkeys(reason.reason for reason in result.reasons))
+    return values | {f"booking.{name}": text for name, text in fields.items()}
 
 
-def in_words(at: dt.datetime | None, timezone: str | None) -> str:
-    """An instant on the community's clock: ``Saturday 14 March at 2:30 PM``."""
+def format_tour_time(at: dt.datetime | None, timezone: str | None) -> str:
+    """Return an instant in local time: ``Saturday 14 March at 2:30 PM``."""
     if at is None or timezone is None:
         return ""
     local = at.astimezone(ZoneInfo(timezone))
@@ -133,94 +115,94 @@ def _text(value: object) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateContext:
-    """The values of one answer, or of one item in it."""
+    """The values for one response, or for one item in it."""
 
-    finding: WebhookOutcome
-    asked: RequestValues
+    result: WebhookOutcome
+    request: RequestValues
     #: The sentence of each outcome, with placeholders.
     sentences: Mapping[str, str]
 
     def reader(self) -> Reader:
-        """The text of a placeholder by its name."""
-        values = values_from(self.finding)
+        """Return a function that gives the text of a placeholder."""
+        values = values_from(self.result)
 
         def read(name: str) -> str:
             if name == SAY:
-                sentence = self.sentences[sentence_name(self.finding, self.sentences)]
-                return " ".join(_filled(sentence, read).split())
+                sentence = self.sentences[sentence_name(self.result, self.sentences)]
+                return " ".join(_render(sentence, read).split())
             if name.startswith(REQUEST):
-                return self.asked.read(name.removeprefix(REQUEST))
+                return self.request.read(name.removeprefix(REQUEST))
             return values[name]
 
         return read
 
-    def each(self) -> "list[TemplateContext]":
-        """The same for each item of the webhook."""
-        findings = iter(self.finding.per_item(sum(booked for _, booked in self.asked.items)))
-        ignored = WebhookOutcome(event_id=self.finding.event_id, outcome=Outcome.IGNORED)
+    def per_item(self) -> "list[TemplateContext]":
+        """Return the context of each item of the webhook."""
+        results = iter(self.result.per_item(sum(booked for _, booked in self.request.items)))
+        ignored = WebhookOutcome(event_id=self.result.event_id, outcome=Outcome.IGNORED)
         return [
             dataclasses.replace(
-                self, asked=RequestValues(read=read), finding=next(findings) if booked else ignored
+                self, request=RequestValues(read=read), result=next(results) if booked else ignored
             )
-            for read, booked in self.asked.items
+            for read, booked in self.request.items
         ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """One answer with placeholders: data for JSON, a text for the others."""
+    """A response body with placeholders: data for JSON, text for XML and plain text."""
 
     kind: str
     content: Any
 
-    def filled(self, told: TemplateContext) -> str:
-        """The body of the answer, each value written so that it cannot break out of its place."""
+    def render(self, context: TemplateContext) -> str:
+        """Return the body, with each value escaped for its format."""
         if self.kind == "json":
-            return json.dumps(_data(self.content, told))
-        read = told.reader()
+            return json.dumps(_render_json(self.content, context))
+        read = context.reader()
         if self.kind == "xml":
-            return _filled(self.content, lambda name: xml_from_text(read(name)))
-        return _filled(self.content, read)
+            return _render(self.content, lambda name: xml_from_text(read(name)))
+        return _render(self.content, read)
 
 
-def _data(content: Any, told: TemplateContext) -> Any:
-    read = told.reader()
+def _render_json(content: Any, context: TemplateContext) -> Any:
+    read = context.reader()
 
-    def made(part: Any) -> Any:
+    def render(part: Any) -> Any:
         if isinstance(part, Mapping):
-            return {name: made(item) for name, item in part.items()}
+            return {name: render(item) for name, item in part.items()}
         if isinstance(part, list):
-            return [item for one in part for item in items(one)]
-        return _filled(part, read) if isinstance(part, str) else part
+            return [item for one in part for item in render_items(one)]
+        return _render(part, read) if isinstance(part, str) else part
 
-    def items(part: Any) -> list[Any]:
+    def render_items(part: Any) -> list[Any]:
         if isinstance(part, Mapping) and list(part) == [EACH]:
-            return [_data(part[EACH], one) for one in told.each()]
-        return [made(part)]
+            return [_render_json(part[EACH], one) for one in context.per_item()]
+        return [render(part)]
 
-    return made(content)
+    return render(content)
 
 
-def _filled(text: str, read: Reader) -> str:
-    pieces = string.Formatter().parse(text)
-    return "".join(words + (read(name) if name else "") for words, name, _, _ in pieces)
+def _render(text: str, read: Reader) -> str:
+    pieces = parse_template(text)
+    return "".join(literal + (read(name) if name else "") for literal, name in pieces)
 
 
 def xml_from_text(text: str) -> str:
-    """Text for between tags and for attributes; characters that XML forbids are left out."""
+    """Escape text for XML content and attributes; drop characters that XML forbids."""
     kept = "".join(filter(_is_xml, text))
     return escape(kept, {'"': "&quot;", "'": "&apos;"})
 
 
 def _is_xml(character: str) -> bool:
-    """Whether XML 1.0 knows the character (section 2.2)."""
+    """Return True for a character of XML 1.0 (section 2.2)."""
     code = ord(character)
     return character in "\t\n\r" or 0x20 <= code <= 0xD7FF or 0xE000 <= code not in (0xFFFE, 0xFFFF)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """A body and its content type."""
+    """A response body and its content type."""
 
     body: str
     mimetype: str
@@ -230,39 +212,39 @@ class Reply:
 class Respond:
     """The section ``respond`` of a mapping."""
 
-    #: How long the sender waits for the outcome; 0: not at all.
+    #: How long the response waits for the outcome; 0: not at all.
     wait_seconds: int
-    #: One for each outcome that has its own, and None for all others.
+    #: By outcome; None: for all other outcomes.
     templates: Mapping[str | None, Template]
-    #: What ``{say}`` stands for.
+    #: The sentences of ``{say}`` by outcome.
     sentences: Mapping[str, str]
 
     @classmethod
-    def from_section(cls, said: Mapping[str, Any]) -> Self:
-        """The section as its mapping has it, which is checked when the mapping is loaded."""
+    def from_section(cls, section: Mapping[str, Any]) -> Self:
+        """Build it from the section, which was checked when the mapping loaded."""
         templates: dict[str | None, Template] = {}
-        for name, value in said.items():
+        for name, value in section.items():
             if name in KINDS:
                 templates[None] = Template(kind=name, content=value)
             elif name not in OPTIONS:
                 ((kind, content),) = value.items()
                 templates[name] = Template(kind=kind, content=content)
         return cls(
-            wait_seconds=seconds_from(said.get("wait", "0s")),
+            wait_seconds=seconds_from(section.get("wait", "0s")),
             templates=templates,
-            sentences={**SENTENCES, **said.get("say", {})},
+            sentences={**SENTENCES, **section.get("say", {})},
         )
 
-    def reply(self, finding: WebhookOutcome, asked: RequestValues) -> Reply:
-        """The answer; the plain JSON of all senders where the mapping has none for the outcome."""
-        template = self.templates.get(finding.outcome) or self.templates.get(None)
+    def reply(self, result: WebhookOutcome, request: RequestValues) -> Reply:
+        """Return the response; plain JSON if the mapping has no template for the outcome."""
+        template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
-            plain = {"event": finding.event_id, "status": finding.outcome}
+            plain = {"event": result.event_id, "status": result.outcome}
             return Reply(body=json.dumps(plain), mimetype=KINDS["json"])
-        told = TemplateContext(finding=finding, asked=asked, sentences=self.sentences)
-        return Reply(body=template.filled(told), mimetype=KINDS[template.kind])
+        context = TemplateContext(result=result, request=request, sentences=self.sentences)
+        return Reply(body=template.render(context), mimetype=KINDS[template.kind])
 
 
 def seconds_from(text: str) -> int:
-    """``8s`` as 8."""
+    """Return ``8s`` as 8."""
     return int(text.removesuffix("s"))

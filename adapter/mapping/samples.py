@@ -1,4 +1,4 @@
-"""Sample payloads of a mapping's tests: a file or inline, and what a test changes in it."""
+"""Load the sample payloads of a mapping's tests, from files or inline, and apply changes."""
 
 import copy
 import dataclasses
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from adapter.exceptions import PayloadError, Unreadable
+from adapter.exceptions import PayloadError
 from adapter.parsing import body
-from adapter.parsing.paths import change, path_from_text
+from adapter.parsing.paths import path_from_text, set_value
 
-LARGEST_SAMPLE: Final = 1024 * 1024
+MAX_SAMPLE_BYTES: Final = 1024 * 1024
 
 CONTENT_TYPES: Final = {
     ".json": "application/json",
@@ -23,22 +23,22 @@ CONTENT_TYPES: Final = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One payload, parsed."""
+    """A parsed payload with its request."""
 
     payload: Any
     headers: Mapping[str, str]
     query: str
 
     def changed(self, changes: Mapping[str, Any]) -> "Sample":
-        """A copy with values put at paths. Raises ValueError or :class:`Unreadable`."""
+        """Return a copy with values set at paths. Raises ValueError or :class:`Unreadable`."""
         payload = copy.deepcopy(self.payload)
         for text, value in changes.items():
-            change(payload, path_from_text(text), value)
+            set_value(payload, path_from_text(text), value)
         return dataclasses.replace(self, payload=payload)
 
 
 def content_type_of(file: Path, raw: bytes) -> str:
-    """By the file's ending; a multipart body's boundary is its first line."""
+    """Return the content type by the file extension; a multipart boundary is the first line."""
     kind = CONTENT_TYPES.get(file.suffix.lower(), "")
     if kind == "multipart/form-data":
         first = raw.lstrip(b"\r\n").split(b"\n", 1)[0].strip()
@@ -47,28 +47,25 @@ def content_type_of(file: Path, raw: bytes) -> str:
 
 
 def sample_from_test(test: Mapping[str, Any], folder: Path, kind: str | None) -> Sample:
-    """The payload that a test names. Raises ValueError with the reason."""
-    said = test["payload"]
+    """Load the payload of a test. Raises ValueError with the reason."""
+    payload = test["payload"]
     headers = {name.lower(): value for name, value in test.get("headers", {}).items()}
     query = test.get("query", "")
-    if isinstance(said, str):
-        said = _read(folder / said, said, test.get("content_type"), kind, query)
-    elif not isinstance(said, Mapping | list):
-        raise ValueError("must be a file, or the payload itself")  # noqa: TRY004
-    return Sample(payload=said, headers=headers, query=query)
+    if isinstance(payload, str):
+        payload = _read(folder / payload, payload, test.get("content_type"), kind, query)
+    elif not isinstance(payload, Mapping | list):
+        raise ValueError("must be a file name, or the payload itself")  # noqa: TRY004
+    return Sample(payload=payload, headers=headers, query=query)
 
 
 def _read(file: Path, name: str, content_type: str | None, kind: str | None, query: str) -> Any:
     try:
         raw = file.read_bytes()
     except (OSError, ValueError):
-        raise ValueError(f"{name[:100]!r} cannot be read as a file") from None
-    if len(raw) > LARGEST_SAMPLE:
-        raise ValueError(f"{name!r} is larger than 1 MiB")
+        raise ValueError(f"{name[:100]!r} cannot be read as a file: check its name") from None
+    if len(raw) > MAX_SAMPLE_BYTES:
+        raise ValueError(f"{name!r} is larger than 1 MiB: shorten it")
     try:
         return body.parse(raw, content_type or content_type_of(file, raw), kind=kind, query=query)
     except PayloadError as exc:
         raise ValueError(f"{name!r}: {exc}") from None
-
-
-__all__ = ["Sample", "Unreadable", "content_type_of", "sample_from_test"]

@@ -1,4 +1,4 @@
-"""One lead source: its mapping, compiled, and what the rest of the program asks of it."""
+"""A lead source: its compiled mapping, and how the rest of the program uses it."""
 
 import dataclasses
 import datetime as dt
@@ -21,7 +21,7 @@ from adapter.parsing.text import CAP_TEXT, clean_text
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One mapping file, loaded and checked."""
+    """A mapping file, loaded and checked."""
 
     name: str
     path: Path
@@ -29,28 +29,28 @@ class Source:
     hash: str
     description: str
     docs: str
-    #: The block as the file has it; :mod:`adapter.signatures` reads it.
+    #: The section as written; :mod:`adapter.signatures` reads it.
     signature: Mapping[str, Any]
     #: Names of the environment variables that hold the secrets, newest last.
     secrets: tuple[str, ...]
     handshake: Any
     respond: Mapping[str, Any] | None
-    #: As ``body:`` says; None: the content type decides.
+    #: ``body:``; None: the content type decides.
     kind: str | None
     blanks: frozenset[str]
     #: All communities, by their keys.
     communities: Mapping[str, Community]
     compiled: CompiledMapping
     document: Document = dataclasses.field(repr=False)
-    #: All paths, with where the file writes them.
-    places: tuple[UsedPath, ...] = dataclasses.field(repr=False)
+    #: All paths, with their positions in the file.
+    used_paths: tuple[UsedPath, ...] = dataclasses.field(repr=False)
     #: The sections as loaded: for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
 
     def dedupe_key(self, request: WebhookRequest) -> str | None:
-        """What two deliveries of one booking share; None where nothing readable says so.
+        """Return the key that deliveries of the same booking share; never raise.
 
-        The caller then uses the hash of the signed bytes. Never raises.
+        None without a readable key: the caller then uses the hash of the signed bytes.
         """
         try:
             return self.compiled.dedupe_key(self.scope(request))
@@ -58,7 +58,7 @@ class Source:
             return None
 
     def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
-        """What the delivery becomes at ``now`` (aware). Never raises."""
+        """Map the delivery at ``now`` (aware); never raise."""
         try:
             scope = self.scope(request)
         except PayloadError as exc:
@@ -66,8 +66,8 @@ class Source:
             return Mapped(outcome=Outcome.UNREADABLE, reasons=(reason,))
         return self.compiled.apply(scope, now)
 
-    def asked(self, request: WebhookRequest) -> RequestValues:
-        """What an answer may say of the delivery itself. Never raises."""
+    def request_values(self, request: WebhookRequest) -> RequestValues:
+        """Return the values of the delivery for a response template; never raise."""
         try:
             scope = self.scope(request)
         except PayloadError:
@@ -81,28 +81,28 @@ class Source:
         )
 
     def scope(self, request: WebhookRequest) -> Scope:
-        """What paths are read in. Raises :class:`PayloadError`."""
+        """Return the scope of the delivery. Raises :class:`PayloadError`."""
         payload = body.parse(
             request.body, request.content_type, kind=self.kind, query=request.query
         )
-        return self.scope_of(payload, request.lowercase_headers, request.query)
+        return self.scope_from_payload(payload, request.lowercase_headers, request.query)
 
-    def scope_of(
+    def scope_from_payload(
         self, payload: Any, headers: Mapping[str, str] | None = None, query: str = ""
     ) -> Scope:
-        """The same for a payload that is parsed already."""
+        """Return the scope of a payload that is parsed already."""
         return Scope(
             payload=payload,
             headers=headers or {},
-            query=forms.query_values(query),
+            query=forms.parse_query(query),
             blanks=self.blanks,
         )
 
 
-def _text_at(scope: Scope, place: str) -> str:
-    """What stands at a place, as one line of text; empty where it is none."""
+def _text_at(scope: Scope, path: str) -> str:
+    """Return the value at a path as one line of text; "" for anything but text and numbers."""
     try:
-        value = unwrap_single(scope.read(path_from_text(place)))
+        value = unwrap_single(scope.read(path_from_text(path)))
         return clean_text(value, CAP_TEXT) if isinstance(value, str | int | float) else ""
     except Unreadable:
         return ""

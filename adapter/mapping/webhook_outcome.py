@@ -1,4 +1,4 @@
-"""Say what became of a webhook, as far as its sender is concerned."""
+"""Derive the outcome of a webhook, as its sender sees it, from the states of its bookings."""
 
 import dataclasses
 import enum
@@ -9,27 +9,27 @@ from adapter.models import Booking, BookingState, EventState, Kind, Reason
 
 
 class Outcome(enum.StrEnum):
-    """What became of a webhook, as far as its sender is concerned."""
+    """The outcome of a webhook, as its sender sees it."""
 
-    #: Stored; what becomes of it is not known yet.
+    #: Stored; the outcome is not known yet.
     ACCEPTED = "accepted"
-    #: Nothing was to be booked.
+    #: There was nothing to book.
     IGNORED = "ignored"
-    #: The tour stands already, or a newer request of the same person counts.
+    #: The tour is booked already, or a newer request of the same person replaced it.
     DUPLICATE = "duplicate"
     BOOKED = "booked"
-    #: No tour was asked for: the renter's guest card stands in Knock.
+    #: No tour was requested; the renter has a guest card in Knock.
     PROSPECT = "prospect"
-    #: A person looks at it first.
+    #: Needs review.
     HELD = "held"
-    #: It may stand in Knock, or not; a person finds out.
+    #: It may or may not exist in Knock; needs review.
     UNKNOWN = "unknown"
     #: No tour was booked.
     FAILED = "failed"
 
 
-#: What a booking's state means to its sender.
-OUTCOME_OF: Final[Mapping[BookingState, Outcome]] = {
+#: The outcome for the sender, by the state of the booking.
+OUTCOME_BY_STATE: Final[Mapping[BookingState, Outcome]] = {
     BookingState.PENDING: Outcome.ACCEPTED,
     BookingState.SENDING: Outcome.ACCEPTED,
     BookingState.SUBMITTED: Outcome.ACCEPTED,
@@ -43,8 +43,9 @@ OUTCOME_OF: Final[Mapping[BookingState, Outcome]] = {
     BookingState.DISCARDED: Outcome.IGNORED,
 }
 
-#: Of several bookings the first of these is told: nothing while one is open, then the worst.
-WORST_FIRST: Final = (
+#: The first of these that a booking has is the outcome of the webhook: none while one is open,
+#: then the worst.
+OUTCOME_PRECEDENCE: Final = (
     Outcome.ACCEPTED,
     Outcome.FAILED,
     Outcome.UNKNOWN,
@@ -55,8 +56,8 @@ WORST_FIRST: Final = (
     Outcome.IGNORED,
 )
 
-#: What an event is that no booking was made of.
-_OUTCOME_WITHOUT_BOOKING: Final = {
+#: The outcome of an event without bookings.
+_OUTCOME_BY_EVENT_STATE: Final = {
     EventState.RECEIVED: Outcome.ACCEPTED,
     EventState.MAPPED: Outcome.IGNORED,
     EventState.IGNORED: Outcome.IGNORED,
@@ -67,24 +68,24 @@ _OUTCOME_WITHOUT_BOOKING: Final = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookOutcome:
-    """What is known of an event at one moment."""
+    """The outcome of an event so far."""
 
     event_id: int
     outcome: Outcome = Outcome.ACCEPTED
-    #: The first booking that ended so; None where there is none.
+    #: The first booking with this outcome.
     booking: Booking | None = None
-    #: Why it ended so.
+    #: The reasons for it.
     reasons: Sequence[Reason] = ()
     #: All bookings of the event, in the order of its items.
     bookings: Sequence[Booking] = ()
 
     @property
     def is_final(self) -> bool:
-        """Whether the sender has nothing more to wait for."""
+        """Return True if the outcome will not change while the sender waits."""
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """What is known of each of ``count`` bookings; of each the worst, where they are others."""
+        """Return the outcome of each booking; the worst for all if there are not ``count``."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]
@@ -93,11 +94,11 @@ class WebhookOutcome:
 def webhook_outcome_from(
     event_id: int, state: EventState, bookings: Sequence[Booking], reasons: Sequence[Reason] = ()
 ) -> WebhookOutcome:
-    """What an event in ``state`` with these bookings is to its sender."""
+    """Return the outcome of an event in ``state`` with these bookings."""
     if state is EventState.RECEIVED or not bookings:
-        outcome = _OUTCOME_WITHOUT_BOOKING[state]
+        outcome = _OUTCOME_BY_EVENT_STATE[state]
         return WebhookOutcome(event_id=event_id, outcome=outcome, reasons=reasons)
-    booking = min(bookings, key=lambda one: WORST_FIRST.index(_outcome_of(one)))
+    booking = min(bookings, key=lambda one: OUTCOME_PRECEDENCE.index(_outcome_of(one)))
     return _outcome_of_booking(event_id, booking, bookings)
 
 
@@ -114,6 +115,6 @@ def _outcome_of_booking(
 
 
 def _outcome_of(booking: Booking) -> Outcome:
-    outcome = OUTCOME_OF[booking.state]
+    outcome = OUTCOME_BY_STATE[booking.state]
     is_card = booking.kind is Kind.PROSPECT
     return Outcome.PROSPECT if is_card and outcome is Outcome.BOOKED else outcome

@@ -11,9 +11,9 @@ from adapter.propexo.directory import VENDOR, Directory
 
 
 def problems_of(communities: Communities, directory: Directory) -> list[Problem]:
-    """What of communities.yaml is not in Propexo's lists, each with its place and what to do.
+    """Return the ids in communities.yaml that Propexo does not have, each with its line.
 
-    Raises :class:`UpstreamError` where the lists cannot be read.
+    Raise :class:`UpstreamError` if the lists cannot be read.
     """
     document = dataclasses.replace(communities.document, problems=[])
     for key, community in communities.by_key.items():
@@ -23,21 +23,21 @@ def problems_of(communities: Communities, directory: Directory) -> list[Problem]
             continue
         known = directory.communities(integration_id)
         if community_id not in known:
-            said = _no_community(integration_id, community_id, directory)
-            document.add((key, "community_id"), said)
+            text = _no_community(integration_id, community_id, directory)
+            document.add((key, "community_id"), text)
             continue
-        for where, attribution_id in _credits(document.data[key].get("attributions", {})):
+        for where, attribution_id in _attribution_ids(document.data[key].get("attributions", {})):
             if attribution_id not in directory.attributions(integration_id, community_id):
-                said = _no_attribution(integration_id, community_id, attribution_id, directory)
-                document.add((key, "attributions", *where), said)
+                text = _no_attribution(integration_id, community_id, attribution_id, directory)
+                document.add((key, "attributions", *where), text)
     return sorted(document.problems)
 
 
-def _credits(attributions: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Each attribution id, and the keys on the way to it."""
+def _attribution_ids(attributions: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield each attribution id with its keys."""
     for source, entry in attributions.items():
         if isinstance(entry, Mapping):
-            yield from (((source, word), one) for word, one in entry.items())
+            yield from (((source, value), one) for value, one in entry.items())
         else:
             yield (source,), entry
 
@@ -45,9 +45,9 @@ def _credits(attributions: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...],
 def _no_integration(integration_id: str, directory: Directory) -> str:
     vendor = directory.vendors.get(integration_id)
     if vendor:
-        return f"{integration_id!r} is an integration with {vendor}, not with {VENDOR}"
+        return f"{integration_id!r} is a {vendor} integration, not a {VENDOR} integration"
     hint = _hint(integration_id, directory.integrations)
-    return f"this token knows no integration {integration_id!r}{hint}"
+    return f"the API token has no integration {integration_id!r}{hint}"
 
 
 def _no_community(integration_id: str, community_id: str, directory: Directory) -> str:
@@ -70,13 +70,13 @@ def _no_attribution(
     return f"{attribution_id!r} does not belong to {community_id!r}{own}"
 
 
-def _hint(said: str, known: Mapping[str, str]) -> str:
-    """What was perhaps meant; where there are few, what there is."""
-    near = difflib.get_close_matches(said[:100], known, n=1)
+def _hint(text: str, known: Mapping[str, str]) -> str:
+    """Suggest the closest known id, or list the known ones."""
+    near = difflib.get_close_matches(text[:100], known, n=1)
     if near:
         return f"; did you mean {near[0]!r}{_in_brackets(known[near[0]])}?"
     listed = ", ".join(one + _in_brackets(name) for one, name in list(known.items())[:10])
-    return f"; there is {listed or 'none'}" + (", …" if len(known) > 10 else "")
+    return f"; the choices are: {listed or 'none'}" + (", …" if len(known) > 10 else "")
 
 
 def _in_brackets(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Whether a text names a contact, however it is written.
+"""Find a contact in text, however it is written.
 
-PostgreSQL looks roughly and quickly, by :attr:`Contact.rough`; what it finds is read here, so that
-``dana@example.com`` is not erased when ``ana@example.com`` asks.
+PostgreSQL preselects rows with :attr:`Contact.prefilter`; these are checked exactly here, so that
+a request to erase ``ana@example.com`` does not erase ``dana@example.com``.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 from urllib.parse import unquote_plus
 
-#: So deep JSON inside JSON strings is read.
+#: Maximum nesting of JSON inside JSON strings.
 DEPTH = 5
 
 _NOT_IN_EMAIL = "[^a-z0-9._%+-]"
@@ -20,20 +20,19 @@ _NOT_IN_EMAIL = "[^a-z0-9._%+-]"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Contact:
-    """An e-mail address or a phone number, as it is looked for."""
+    """An email address or phone number to search for."""
 
-    #: Finds it and more, in lower-case bytes that were escaped in any way: PostgreSQL's regex.
+    #: PostgreSQL's regex that matches it and more, in lower-case bytes with any escapes.
     prefilter: str
-    #: Finds exactly it in a lower-case text without escapes.
+    #: Matches exactly it in lower-case text without escapes.
     pattern: re.Pattern[str]
 
     @classmethod
     def from_email(cls, address: str) -> Self:
-        """An address in lower case."""
+        """Build from an address in lower case."""
         parts = re.split(r"[^a-z0-9]", address)
-        rough = ".{1,9}".join(parts)
         return cls(
-            prefilter=rough,
+            prefilter=".{1,9}".join(parts),
             pattern=re.compile(
                 rf"(?:^|{_NOT_IN_EMAIL}){re.escape(address)}(?![a-z0-9_-]|\.[a-z0-9])"
             ),
@@ -41,7 +40,7 @@ class Contact:
 
     @classmethod
     def from_phone(cls, number: str) -> Self:
-        """A number in E.164. Its last ten digits count: the country code is often left out."""
+        """Build from an E.164 number; the country code may be missing where it is found."""
         country, digits = number.removeprefix("+")[:-10], number[-10:]
         return cls(
             prefilter="(%[0-9a-f]{2}|[^0-9]){0,4}".join(digits),
@@ -53,12 +52,12 @@ class Contact:
         )
 
     def is_in(self, data: bytes) -> bool:
-        """Whether it stands in ``data``: as text, in a form, in JSON, or in markup."""
+        """Return whether ``data`` contains it: as text, or in a form, JSON or markup."""
         return any(self.pattern.search(text.lower()) for text in texts_in(data))
 
 
 def texts_in(data: bytes) -> Iterator[str]:
-    """Every way in which bytes can be read as text."""
+    """Yield every decoding of the bytes as text."""
     text = data.decode("utf-8", "replace")
     yield text
     yield unquote_plus(text)
@@ -67,7 +66,7 @@ def texts_in(data: bytes) -> Iterator[str]:
 
 
 def _strings_in(text: str, depth: int) -> Iterator[str]:
-    """The strings of a JSON text, and of JSON texts within its strings."""
+    """Yield the strings of a JSON text, and of JSON texts within its strings."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -79,13 +78,13 @@ def _strings_in(text: str, depth: int) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Strings and numbers of plain data, as text; without recursion, for data from strangers."""
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
+    """Yield strings and numbers of plain data as text; not recursive, for untrusted data."""
+    stack = [value]
+    while stack:
+        one = stack.pop()
         if isinstance(one, dict):
-            waiting += [*one.keys(), *one.values()]
+            stack += [*one.keys(), *one.values()]
         elif isinstance(one, list):
-            waiting += one
+            stack += one
         elif one is not None:
             yield str(one)

@@ -1,4 +1,4 @@
-"""What differs between two readings of the same webhook, field by field. Pure."""
+"""Compare two mappings of the same webhook field by field. Pure."""
 
 import datetime as dt
 import zoneinfo
@@ -7,31 +7,31 @@ from typing import Any
 
 from adapter.mapping.engine import Item, Mapped, Outcome
 
-#: What is told of one appointment: its fields, and ``outcome``.
+#: What is compared of one appointment: its fields, ``tour`` and ``outcome``.
 Facts = Mapping[str, Any]
 
 
 def facts_of_item(item: Item) -> Facts:
-    """One item of a mapped webhook, with its tour on the community's clock."""
+    """Return the facts of one item, with its tour in the community's time zone."""
     zone = item.community.timezone if item.community is not None else None
     return {**item.appointment, **tour_of(item.starts_at, zone), "outcome": str(item.outcome)}
 
 
 def tour_of(starts_at: dt.datetime | None, zone: zoneinfo.ZoneInfo | None) -> Facts:
-    """``tour``: when it starts, as people at the community say it; nothing if unknown."""
+    """Return ``tour``, the start in the community's time zone, or nothing if unknown."""
     if starts_at is None or zone is None:
         return {}
     return {"tour": starts_at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M %Z")}
 
 
 def facts_of(mapped: Mapped) -> list[Facts]:
-    """The items that would become bookings; where there are none, what became of the whole."""
+    """Return the facts of the items that become bookings, or else the outcome of the whole."""
     items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
     return [facts_of_item(item) for item in items] or [{"outcome": str(mapped.outcome)}]
 
 
 def changed_fields(before: Sequence[Facts], after: Sequence[Facts]) -> dict[str, tuple[Any, Any]]:
-    """``item.field`` → (as it was, as it is); None stands for nothing."""
+    """Return ``item.field`` → (before, after) of what differs; None means absent."""
     changed: dict[str, tuple[Any, Any]] = {}
     for number in range(max(len(before), len(after))):
         old = before[number] if number < len(before) else {}

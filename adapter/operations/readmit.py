@@ -1,4 +1,4 @@
-"""Lets refused requests in after the secret was mended: verified again, then stored as ever."""
+"""Verify rejected requests again after a secret was fixed, and accept the valid ones."""
 
 import collections
 import dataclasses
@@ -15,33 +15,33 @@ from adapter.webhooks.receive import Receiver, Verified, verified_from
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Retried:
-    """What became of a source's rejections."""
+    """How many rejections of a source were accepted."""
 
-    #: Good now: stored as events, and no longer rejections.
+    #: Valid now: stored as events, and no longer rejections.
     accepted: int
-    #: Good now, and the same webhook had come in meanwhile.
+    #: Valid now, but the same webhook was already accepted.
     repeated: int
-    #: Still refused, by reason.
+    #: Still invalid, by reason.
     refused: Mapping[str, int]
-    #: Nothing is left that could be verified again.
+    #: Too little was kept to verify them again.
     not_verifiable: int
 
 
 def retry(
     receiver: Receiver, source: Source, verifier: signatures.Verifier, *, by: str, dry_run: bool
 ) -> Retried:
-    """Verifies the rejections of one source again and lets the good ones in, oldest first.
+    """Verify the rejections of one source again and accept the valid ones, oldest first.
 
-    Each is stored before it is removed: an end between the two makes a repeat of the next try.
-    With ``dry_run`` nothing is changed, and all good ones count as accepted.
+    Each is stored before it is removed: after a crash in between, the next run counts it as
+    repeated. With ``dry_run`` nothing is changed, and all valid ones count as accepted.
     """
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
     with receiver.database.transaction() as tx:
-        kept = tx.rejections.of_source(source.name)
+        rejections = Rejections(tx.connection).of_source(source.name)
         if not dry_run:
-            tx.audit.record("let_in", by=by, at=receiver.clock(), detail=source.name)
-    for rejection in kept:
+            Users(tx.connection).record("let_in", by=by, at=receiver.clock(), detail=source.name)
+    for rejection in rejections:
         if not rejection.can_retry:
             counts["not_verifiable"] += 1
             continue
@@ -50,7 +50,7 @@ def retry(
         except VerificationError as exc:
             refused[exc.reason] += 1
             continue
-        is_repeat = False if dry_run else _let_in(receiver, rejection, verified)
+        is_repeat = False if dry_run else _accept(receiver, rejection, verified)
         counts["repeated" if is_repeat else "accepted"] += 1
     return Retried(refused=dict(refused), **counts)
 
@@ -58,14 +58,14 @@ def retry(
 def _verified(
     rejection: Rejection, source: Source, verifier: signatures.Verifier, settings: Settings
 ) -> Verified:
-    """The request, judged by the secrets of now and by the time at which it came.
+    """Verify with the current secrets, as of the time at which the request was received.
 
-    ``allow_ips`` is not looked at again: a request that failed it is never tried, and the
-    address of any other one was allowed.
+    ``allow_ips`` is not checked again: a request that failed it is never retried, and any other
+    passed it.
     """
     request = WebhookRequest(
         method=rejection.method,
-        url=_url_of_now(rejection.url, settings.public_url),
+        url=_current_url(rejection.url, settings.public_url),
         headers=rejection.headers,
         body=rejection.body or b"",
     )
@@ -74,15 +74,15 @@ def _verified(
     return verified_from(source, verifier, request, rejection.received_at)
 
 
-def _let_in(receiver: Receiver, rejection: Rejection, verified: Verified) -> bool:
+def _accept(receiver: Receiver, rejection: Rejection, verified: Verified) -> bool:
     receipt = receiver.store(verified)
     with receiver.database.transaction() as tx:
         tx.rejections.remove(rejection.id)
     return receipt.is_duplicate
 
 
-def _url_of_now(url: str, public_url: str | None) -> str:
-    """The address with today's ADAPTER_PUBLIC_URL: it may have been what was wrong."""
+def _current_url(url: str, public_url: str | None) -> str:
+    """Return the URL with the current ADAPTER_PUBLIC_URL, which may have been wrong before."""
     if public_url is None:
         return url
     target = url if url.startswith("/") else url.partition("://")[2]

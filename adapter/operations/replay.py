@@ -1,4 +1,4 @@
-"""Replay: a stored event is mapped again, after a mapping was mended, with the difference shown."""
+"""Map stored events again after a mapping was fixed, and show what changes."""
 
 import dataclasses
 import datetime as dt
@@ -16,28 +16,28 @@ from adapter.operations.diff import changed_fields, facts_of_item, tour_of
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
 
-#: Bookings of an event that a replay puts aside for what the mapping makes of it now.
-REPLAYED = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
+#: States of bookings that a replay replaces.
+REPLACEABLE = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
 
-#: What nobody can force: it is on its way, or nobody knows whether it stands in Knock.
-ON_ITS_WAY = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN)
+#: States that even a forced replay leaves alone: in flight, or possibly in Knock.
+NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """What one event would become, beside what it is."""
+    """What a replay of one event changes."""
 
     event_id: int
     source: str
-    #: Why it is left alone; None: it is replayed.
+    #: Why it cannot be replayed, or None.
     refusal: str | None
     outcome: str
-    #: ``item.field`` → (as it is, as it would be).
+    #: ``item.field`` → (before, after).
     fields: Mapping[str, tuple[Any, Any]]
 
 
 class Replays:
-    """Maps events again, over one store and the mappings of now."""
+    """Map events again with the current mappings."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -50,15 +50,15 @@ class Replays:
     def replay(
         self, event_id: int, *, by: str, dry_run: bool, forced_because: str | None = None
     ) -> Difference:
-        """Maps an event again with the mapping of now; ``dry_run`` only says what would change.
+        """Map an event again with the current mapping; ``dry_run`` only reports the changes.
 
-        What is on its way, booked, put aside, or past is left alone; of several tours in one
-        webhook, each by itself where the mapping gives it a key of its own. With
-        ``forced_because``, the reason that the history keeps, only what is on its way is: what
-        was booked is booked once more, and a past tour is held with what the mapping makes of it.
+        Bookings that are in flight, booked, discarded or past are left alone; several tours in one
+        webhook are treated separately if the mapping gives each a dedupe key. With
+        ``forced_because``, a reason for the history, only bookings in flight are left alone: a
+        booked tour is booked again, and a past tour is held.
         """
-        seen, now = Fingerprints(self._store.hash_key()), self._clock()
-        intake = BookingPlanner(seen, self._settings.policy.shared_contacts)
+        fingerprints, now = Fingerprints(self._store.hash_key()), self._clock()
+        planner = BookingPlanner(fingerprints, self._settings.policy.shared_contacts)
         with self._store.transaction() as tx:
             event = tx.events.get(event_id, lock=True)
             if event is None:
@@ -69,38 +69,40 @@ class Replays:
                 mapped = source.map(event.request, now=now)
             is_forced = forced_because is not None
             if not is_forced:
-                mapped = _without_settled(tx, seen, event, bookings, mapped)
+                mapped = _without_settled(tx, fingerprints, event, bookings, mapped)
             refusal = _refusal(event, source, bookings, mapped, is_forced=is_forced)
             if refusal is None and not is_forced and _is_past(mapped, now):
                 refusal = "its tour has passed"
             difference = _difference(event, refusal, bookings, mapped, is_forced=is_forced)
             if refusal is None and source is not None and not dry_run:
                 for booking in bookings:
-                    tx.bookings.move(
-                        booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by
-                    )
-                tx.events.reopen(event_id, why=forced_because or "replayed", by=by, now=now)
-                intake.apply(tx, event, mapped, source.hash, now, is_forced=is_forced)
-                act = "replayed_by_force" if is_forced else "replayed"
-                tx.audit.record(act, by=by, at=now, lead_id=event_id)
+                    tx.move(booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by)
+                tx.reopen_event(event_id, why=forced_because or "replayed", by=by, now=now)
+                planner.apply(tx, event, mapped, source.hash, now, is_forced=is_forced)
+                action = "replayed_by_force" if is_forced else "replayed"
+                Users(tx.connection).record(action, by=by, at=now, lead_id=event_id)
         return difference
 
 
 def _without_settled(
-    tx: Transaction, seen: Fingerprints, event: Event, bookings: tuple[Booking, ...], mapped: Mapped
+    tx: Transaction,
+    fingerprints: Fingerprints,
+    event: Event,
+    bookings: tuple[Booking, ...],
+    mapped: Mapped,
 ) -> Mapped:
-    """The items whose bookings still wait, where others of the same webhook are settled."""
+    """Return only the items whose bookings can be replaced, if others are settled."""
     if not any(map(_is_settled, bookings)):
         return mapped
-    waiting = {booking.id for booking in bookings if booking.state in REPLAYED}
+    replaceable = {booking.id for booking in bookings if booking.state in REPLACEABLE}
 
-    def waits(item: Item) -> bool:
+    def is_replaceable(item: Item) -> bool:
         if item.dedupe_key is None:
             return False
-        digest = seen.item(event.source, item.dedupe_key)
-        return tx.claims.owner(event.source, digest) in waiting
+        digest = fingerprints.item(event.source, item.dedupe_key)
+        return tx.event_of_claim(event.source, digest) in replaceable
 
-    return dataclasses.replace(mapped, items=tuple(filter(waits, mapped.items)))
+    return dataclasses.replace(mapped, items=tuple(filter(is_replaceable, mapped.items)))
 
 
 def _refusal(
@@ -114,25 +116,25 @@ def _refusal(
     if source is None:
         return f"there is no mapping called {event.source}"
     if event.state is EventState.RECEIVED:
-        return "it waits to be mapped"
+        return "it is not mapped yet"
     if event.kept != "all":
-        return "what was sent is erased"
+        return "its payload was erased"
     if event.state is EventState.DISCARDED and not is_forced:
         return "it was discarded"
     if mapped.items and not is_forced:
-        return None  # the others of it are left out
+        return None  # settled items are already left out
     for booking in bookings:
-        if booking.state in ON_ITS_WAY if is_forced else _is_settled(booking):
-            return f"booking {booking.id} of it is {booking.state}"
+        if booking.state in NOT_FORCEABLE if is_forced else _is_settled(booking):
+            return f"its booking {booking.id} is {booking.state}"
     return None
 
 
 def _is_settled(booking: Booking) -> bool:
-    return booking.state not in REPLAYED and booking.reason != "replayed"
+    return booking.state not in REPLACEABLE and booking.reason != "replayed"
 
 
 def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
-    """Whether every tour of it has begun."""
+    """Return whether every tour has started."""
     starts = [item.starts_at for item in mapped.items if item.outcome is not Outcome.IGNORED]
     return bool(starts) and all(start is not None and start <= now for start in starts)
 
@@ -149,7 +151,7 @@ def _difference(
     before = [
         booking
         for booking in bookings
-        if booking.state in REPLAYED or (is_forced and booking.reason != "replayed")
+        if booking.state in REPLACEABLE or (is_forced and booking.reason != "replayed")
     ]
     changed = changed_fields(
         [_facts_of_booking(booking) for booking in before], [facts_of_item(item) for item in items]
@@ -164,8 +166,8 @@ def _difference(
 
 
 def _facts_of_booking(booking: Booking) -> dict[str, Any]:
-    ready = booking.state in (BookingState.PENDING, BookingState.BOOKED)
+    is_ready = booking.state in (BookingState.PENDING, BookingState.BOOKED)
     outcome = Outcome.BOOK if booking.kind is Kind.APPOINTMENT else Outcome.PROSPECT
     zone = ZoneInfo(booking.timezone) if booking.timezone is not None else None
-    told = {**booking.appointment, **tour_of(booking.starts_at, zone)}
-    return told | {"outcome": str(outcome if ready else Outcome.HELD)}
+    facts = {**booking.appointment, **tour_of(booking.starts_at, zone)}
+    return facts | {"outcome": str(outcome if is_ready else Outcome.HELD)}

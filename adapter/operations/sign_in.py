@@ -1,4 +1,4 @@
-"""Who may look at leads and mend them: names, passwords, and what happens after wrong ones."""
+"""Sign console users in: names, passwords, and lockout after failed attempts."""
 
 import datetime as dt
 import functools
@@ -15,20 +15,20 @@ from adapter.settings import ROLES, Settings, is_user_name
 from adapter.store import SIGN_IN_WINDOW, Database, User
 from adapter.webhooks.client_ip import rate_limit_key
 
-#: So many failures lock: of one name from one address, from one address, of one name.
-MOST_OF_BOTH: Final = 5
-MOST_OF_ADDRESS: Final = 20
-MOST_OF_NAME: Final = 50
-SHORTEST_PASSWORD: Final = 10
-#: A longer one is not hashed: hashing is slow on purpose.
-LONGEST_PASSWORD: Final = 200
+#: Failures that lock out: one name from one address, any name from one address, one name.
+MAX_FAILURES_OF_BOTH: Final = 5
+MAX_FAILURES_OF_ADDRESS: Final = 20
+MAX_FAILURES_OF_NAME: Final = 50
+MIN_PASSWORD_LENGTH: Final = 10
+#: Longer ones are not hashed, because hashing is slow by design.
+MAX_PASSWORD_LENGTH: Final = 200
 
-#: Somebody on this machine, where nobody was given a name.
+#: The user of requests from this machine while no user exists.
 LOCAL: Final = User(name="local", role="operate", password="")
 
 
 class SignIn:
-    """Names and passwords, over one store and the settings."""
+    """Check and change the users of the database and the settings."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
@@ -36,98 +36,102 @@ class SignIn:
         self._clock = clock
 
     def users(self) -> dict[str, User]:
-        """Everybody who may sign in; the environment's word goes before the database's."""
+        """Return all console users; ADAPTER_USERS takes precedence over the database."""
         with self._store.transaction() as tx:
-            found = {user.name: user for user in tx.users.all()}
-        given = {
+            stored = {user.name: user for user in Users(tx.connection).users()}
+        configured = {
             name: User(name=name, role=role, password=password)
             for name, (role, password) in self._settings.users.items()
         }
-        return found | given
+        return stored | configured
 
     def sign_in(self, name: str, password: str, client: str | None) -> User:
-        """Whoever proves to be ``name``. Raises :class:`SignInRefused`, with one same sentence.
+        """Return the user. Raise :class:`SignInRefused`, the same for a wrong name or password.
 
-        ``client`` is an address, or None where it says nothing: then only the name counts.
+        Without ``client``, the address, only the name is counted.
         """
-        now, whos = self._clock(), self._whos(name, client)
-        noted = self._note_try(whos, now)
+        now, limits = self._clock(), self._limits(name, client)
+        failure_ids = self._record_failure(limits, now)
         user = self.users().get(name)
         is_right = check_password_hash(
-            user.password if user else _nobody(), password[:LONGEST_PASSWORD]
+            user.password if user else _dummy_hash(), password[:MAX_PASSWORD_LENGTH]
         )
         if user is None or not is_right:
-            raise SignInRefused("This name and password do not belong together.")
-        # Those of the name alone stay: whoever else guesses at it goes on being counted.
-        own = [who.hex() for who, most in whos.items() if most == MOST_OF_BOTH]
+            raise SignInRefused("Wrong name or password.")
+        # Failures of the name alone stay, so that other clients' guesses still count.
+        own = [key.hex() for key, limit in limits.items() if limit == MAX_FAILURES_OF_BOTH]
         with self._store.transaction() as tx:
-            tx.users.delete_failures(own, noted)
-            tx.audit.record("signed_in", by=user.name, at=now)
+            people = Users(tx.connection)
+            people.forget_failures(own, failure_ids)
+            people.record("signed_in", by=user.name, at=now)
         return user
 
-    def _note_try(self, whos: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
-        """Counts, and notes a failure before the password is looked at: tries at once all count.
+    def _record_failure(self, limits: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
+        """Record a failure in advance, so that concurrent attempts all count; return its ids.
 
-        The numbers of the notes, to be taken back. Raises :class:`SignInRefused` where it locks.
+        Raise :class:`SignInRefused` if a limit is reached.
         """
-        names = {who.hex(): most for who, most in whos.items()}
+        names = {key.hex(): limit for key, limit in limits.items()}
         with self._store.transaction() as tx:
-            tx.lock_keys([lock_key(who) for who in whos])
-            failures = tx.users.failures([*names], now - SIGN_IN_WINDOW)
-            if any(failures.get(who, 0) >= most for who, most in names.items()):
-                raise SignInRefused("Too many tries. Wait a quarter of an hour.")
-            return tx.users.record_failure([*names], now=now)
+            people = Users(tx.connection)
+            people.lock([lock_key(key) for key in limits])
+            failures = people.failures([*names], now - SIGN_IN_WINDOW)
+            if any(failures.get(key, 0) >= limit for key, limit in names.items()):
+                raise SignInRefused("Too many attempts. Try again in 15 minutes.")
+            return people.note_failure([*names], now=now)
 
     def mark_of(self, user: User) -> str:
-        """What a session keeps of a user: it is another one after the password has changed."""
+        """Return a session's mark of the user, which changes with the password."""
         key = self._store.hash_key()
         return signatures.keyed_hash(key, b"session\0" + user.password.encode()).hex()[:32]
 
     def session_key(self) -> bytes:
-        """The key that signs sessions: one for the installation, known to the database only."""
+        """Return this installation's key that signs sessions."""
         return signatures.keyed_hash(self._store.hash_key(), b"console sessions")
 
     def add(self, name: str, password: str, role: str, *, by: str) -> None:
-        """Lets somebody sign in. Raises :class:`NotPossible` with the reason."""
+        """Add a user. Raise :class:`NotPossible` with the reason."""
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
             tx.users.add(user, now=now)
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def remove(self, name: str, *, by: str) -> bool:
-        """Lets somebody sign in no more; False where nobody of that name was added."""
+        """Remove a user; return False if there is none of that name."""
         with self._store.transaction() as tx:
             role = tx.users.remove(name)
             if role is not None:
                 tx.audit.record("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
         return role is not None
 
-    def _whos(self, name: str, client: str | None) -> Mapping[bytes, int]:
-        """What failures are counted under, as keyed hashes, and how many of them lock."""
-        texts = {f"name\0{name}": MOST_OF_NAME}
+    def _limits(self, name: str, client: str | None) -> Mapping[bytes, int]:
+        """Return the keyed hashes that failures are counted under, with their limits."""
+        texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
         if client is not None:
             address = rate_limit_key(client)
-            texts[f"both\0{name}\0{address}"] = MOST_OF_BOTH
-            texts[f"address\0{address}"] = MOST_OF_ADDRESS
+            texts[f"both\0{name}\0{address}"] = MAX_FAILURES_OF_BOTH
+            texts[f"address\0{address}"] = MAX_FAILURES_OF_ADDRESS
         key = self._store.hash_key()
         return {
-            signatures.keyed_hash(key, text.encode("utf-8", "replace"))[:16]: most
-            for text, most in texts.items()
+            signatures.keyed_hash(key, text.encode("utf-8", "replace"))[:16]: limit
+            for text, limit in texts.items()
         }
 
 
 def new_user(name: str, password: str, role: str) -> User:
-    """Somebody with a hashed password. Raises :class:`NotPossible` with the reason."""
+    """Return a user with a hashed password. Raise :class:`NotPossible` with the reason."""
     if not is_user_name(name):
-        raise NotPossible("a name is letters, digits, '.', '_' and '-', at most 60")
+        raise NotPossible("a name may have letters, digits, '.', '_' and '-', at most 60")
     if role not in ROLES:
-        raise NotPossible("a role is one of " + ", ".join(ROLES))
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise NotPossible(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+        raise NotPossible("the role must be one of " + ", ".join(ROLES))
+    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+        raise NotPossible(
+            f"a password must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"
+        )
     return User(name=name, role=role, password=generate_password_hash(password))
 
 
 @functools.cache
-def _nobody() -> str:
-    """Checked where there is nobody of that name, so that it takes as long."""
+def _dummy_hash() -> str:
+    """Return a hash to check for unknown names, so that they take as long."""
     return generate_password_hash("nobody")

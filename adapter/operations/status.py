@@ -1,4 +1,4 @@
-"""Whether all is well, in a handful of figures: each source, the queue, sending, the last day."""
+"""Summarize the last 24 hours: each source, the review queue, and sending."""
 
 import collections
 import dataclasses
@@ -9,19 +9,19 @@ from typing import Any, Final
 from adapter.settings import Settings
 from adapter.store import Database, Group, Sending
 
-#: What people call the states, in the order of a chart.
+#: States by the name that users see, in the order of a chart.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
     "booked": frozenset({"booked"}),
-    "on its way": frozenset({"received", "pending", "sending", "submitted"}),
-    "waits": frozenset({"held", "failed", "unknown", "expired"}),
-    "put aside": frozenset({"superseded", "duplicate", "discarded"}),
+    "in progress": frozenset({"received", "pending", "sending", "submitted"}),
+    "needs review": frozenset({"held", "failed", "unknown", "expired"}),
+    "closed": frozenset({"superseded", "duplicate", "discarded"}),
     "ignored": frozenset({"ignored"}),
 }
 _OUTCOME_OF: Final = {state: name for name, states in OUTCOMES.items() for state in states}
 
 DAY: Final = dt.timedelta(hours=24)
-#: A source that usually sends so many a day, and now a quarter of that, is called quiet.
-USUAL_ENOUGH: Final = 4
+#: Minimum usual number of events for a source to be reported as quiet.
+MIN_USUAL: Final = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,52 +30,50 @@ class SourceState:
 
     name: str
     last_event_at: dt.datetime | None
-    #: Events, and how many there are on average in the same hours of the weeks before.
+    #: Events, and the average in the same hours of previous weeks.
     events: int
     usual: float | None
-    #: Leads by what became of them: the keys of :data:`OUTCOMES`, and each state.
+    #: Leads by the keys of :data:`OUTCOMES`, and by state.
     outcomes: Mapping[str, int]
     states: Mapping[str, int]
     rejections: int
-    #: Seconds from a webhook to its tour's standing in Knock; None where nothing was booked.
+    #: Seconds from a webhook to its booking in Knock; None if nothing was booked.
     p50_seconds: float | None
     p95_seconds: float | None
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it sends far less than usual: silence looks like health."""
-        return (
-            self.usual is not None and self.usual >= USUAL_ENOUGH and self.events < self.usual / 4
-        )
+        """Whether it sends less than a quarter of the usual number."""
+        return self.usual is not None and self.usual >= MIN_USUAL and self.events < self.usual / 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """The whole, at one moment."""
+    """The state of everything at one moment."""
 
     at: dt.datetime
     sources: tuple[SourceState, ...]
     sending: Sending
     rate_per_minute: int
-    #: Leads that wait for a person, and since when the oldest one does.
+    #: Leads that need review, when the oldest came in, and the soonest tour among them.
     waiting: int
     oldest_waiting_at: dt.datetime | None
     soonest_waiting_at: dt.datetime | None
-    #: The 24 hours, oldest first: the hour, and leads by outcome.
+    #: Leads by outcome in each of the 24 hours, oldest first.
     hours: tuple[tuple[dt.datetime, Mapping[str, int]], ...]
     #: Whether tours are booked in the sandbox, not in Knock.
     is_sandbox: bool
 
     @property
     def is_paused(self) -> bool:
-        """Whether no booking goes out now."""
+        """Whether no booking is sent now."""
         return self.sending.stopped_for is not None or self.sending.paused_until > self.at
 
 
 def overview_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Overview:
-    """How things stand at ``now``. ``names`` are the sources that there are."""
+    """Return the state at ``now`` of the sources in ``names``."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     begin = hour - DAY + dt.timedelta(hours=1)
     with store.transaction() as tx:
@@ -104,7 +102,7 @@ def overview_of(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Facts:
-    """What is known of all sources, by their names."""
+    """The figures of all sources, by name."""
 
     arrivals: Mapping[str, int]
     usual: Mapping[str, float]

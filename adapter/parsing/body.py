@@ -1,4 +1,4 @@
-"""Bytes and their content type become plain data: JSON, forms, multipart, XML, query strings."""
+"""Parse a webhook's body: JSON, forms, multipart, XML or the query string."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -6,39 +6,39 @@ from typing import Final
 
 from werkzeug.http import parse_options_header
 
-from adapter.parsing.forms import data_from_form, data_from_multipart, query_values
-from adapter.parsing.json_xml import data_from_json, data_from_xml
+from adapter.parsing.forms import parse_form, parse_multipart, parse_query
+from adapter.parsing.json_xml import parse_json, parse_xml
 
 _PARSERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str]], object]]] = {
-    "json": data_from_json,
-    "form": data_from_form,
-    "multipart": data_from_multipart,
-    "xml": data_from_xml,
+    "json": parse_json,
+    "form": parse_form,
+    "multipart": parse_multipart,
+    "xml": parse_xml,
 }
 
-#: What ``body:`` in a mapping may say.
+#: Allowed values of ``body:`` in a mapping.
 KINDS: Final = (*_PARSERS, "query")
 
 
 def parse(body: bytes, content_type: str, *, kind: str | None = None, query: str = "") -> object:
-    """Plain data out of a webhook's bytes.
+    """Return a webhook's payload as plain data.
 
-    ``kind`` is one of :data:`KINDS`; without it the content type decides, and a content type
-    that is missing or names none of these (``text/plain``) is tried as JSON. ``query`` is the
-    raw query string, read for the kind ``query`` in place of the body.
+    ``kind`` is one of :data:`KINDS`. Without it the content type decides, and a missing or other
+    content type (``text/plain``) means JSON. ``query`` is the raw query string, which is parsed in
+    place of the body if ``kind`` is ``query``.
 
     Raises :class:`~adapter.exceptions.PayloadError`; its message quotes nothing of the body.
     """
-    named, parameters = _read_type(content_type)
-    kind = kind or named
+    declared, parameters = _parse_content_type(content_type)
+    kind = kind or declared
     if kind == "query":
-        return query_values(query)
+        return parse_query(query)
     return _PARSERS[kind](body, parameters)
 
 
-@functools.lru_cache(maxsize=256)  # a sender writes the same one each time
-def _read_type(content_type: str) -> tuple[str, Mapping[str, str]]:
-    """The kind that a content type names, and its parameters."""
+@functools.lru_cache(maxsize=256)  # a sender repeats the same one
+def _parse_content_type(content_type: str) -> tuple[str, Mapping[str, str]]:
+    """Return the kind of a content type, and its parameters."""
     mime, parameters = parse_options_header(content_type)
     return _kind_from_mime(mime.lower()), parameters
 

@@ -1,10 +1,10 @@
-"""The charsets that senders may use."""
+"""Decode bytes in the charsets that senders may use."""
 
 from typing import Final
 
 from adapter.exceptions import PayloadError
 
-#: Charsets that are decoded. Python knows more, and some of those are slow or are no charsets.
+#: Python supports more, but some of those are slow or no charsets.
 CHARSETS: Final = frozenset(
     {"ascii", "us-ascii", "utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "utf-32"}
     | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "iso-2022-jp", "koi8-r", "koi8-u"}
@@ -16,16 +16,16 @@ CHARSETS: Final = frozenset(
 
 
 def charset_from(name: str | None) -> str:
-    """The name of a charset that is decoded; UTF-8 where none is told. Raises PayloadError."""
+    """Return the normalized name of a supported charset; default UTF-8. Raises PayloadError."""
     charset = (name or "utf-8").strip().lower()
     if charset not in CHARSETS:
-        raise PayloadError("the charset is not known")
+        raise PayloadError("the charset is not supported")
     return charset
 
 
-def decoded(data: bytes, charset: str | None) -> str:
-    """The text of bytes. Raises PayloadError."""
+def decode(data: bytes, charset: str | None) -> str:
+    """Return bytes as text. Raises PayloadError."""
     try:
         return data.decode(charset_from(charset))
     except UnicodeError:
-        raise PayloadError("the bytes are not in the charset they claim") from None
+        raise PayloadError("the bytes do not match the declared charset") from None

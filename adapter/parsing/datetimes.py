@@ -1,4 +1,7 @@
-"""Local time to UTC, with the hours that a clock change skips or repeats found and refused."""
+"""Read dates and times, and convert local time to UTC.
+
+Local times that a clock change skips or repeats are refused.
+"""
 
 import dataclasses
 import datetime as dt
@@ -11,11 +14,11 @@ from adapter.exceptions import Unreadable
 from adapter.parsing.date_formats import Format, compile_format
 from adapter.parsing.text import CAP_NUMBER, clean_text
 
-#: A year outside is a typing error or a filler.
+#: Other years are typos or fillers.
 YEARS: Final = range(2000, 2101)
 
-# The shape is checked here, the numbers by fromisoformat, which alone would take a date for
-# midnight and any character between the two.
+# Only the shape is checked here. fromisoformat checks the numbers; alone it would read a date as
+# midnight and accept any separator.
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 
 _ISO_INSTANT: Final = re.compile(
@@ -27,23 +30,23 @@ _ISO_INSTANT: Final = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Instant:
-    """One moment, and how it was written."""
+    """An instant, and how it was written."""
 
-    #: Aware, UTC.
+    #: Aware, in UTC.
     at: dt.datetime
-    #: The offset that the value carried, or None. An offset that was ignored is None.
+    #: The offset in the value; None if there is none or it was ignored.
     offset: dt.timedelta | None
-    #: The wall clock as written, naive.
+    #: The local time as written, naive.
     local: dt.datetime
 
 
 def utc_from_local(
     local: dt.datetime, zone: zoneinfo.ZoneInfo, *, dst: str | None = None
 ) -> dt.datetime:
-    """The UTC instant of a naive local time.
+    """Convert a naive local time to UTC.
 
-    A time that a clock change skips or repeats is :class:`Unreadable`, unless ``dst`` says
-    which of the two possible instants is meant: ``earlier`` or ``later``.
+    Raises :class:`Unreadable` for a time that a clock change skips or repeats, unless ``dst``
+    chooses one of the two possible instants: ``earlier`` or ``later``.
     """
     try:
         before, after = (
@@ -60,16 +63,16 @@ def utc_from_local(
     raise Unreadable(f"the time happens twice in {zone.key} (the clocks change)")
 
 
-def certain_instant(value: object) -> dt.datetime:
-    """The moment that a value names without any zone: ISO 8601 with an offset, or an epoch.
+def read_absolute_instant(value: object) -> dt.datetime:
+    """Read an instant that needs no time zone: ISO 8601 with an offset, or an epoch.
 
-    Raises :class:`Unreadable` for all others.
+    Raises :class:`Unreadable` for any other value.
     """
     text = clean_text(value, CAP_NUMBER)
     if text.isascii() and text.isdigit():
         form = compile_format("epoch" if len(text) <= 10 else "epoch_ms")
         return read_instant(value, formats=[form], zone=zoneinfo.ZoneInfo("UTC")).at
-    if _datetime_from_iso(text).utcoffset() is None:
+    if _parse_iso(text).utcoffset() is None:
         raise Unreadable("it has no offset")
     return read_instant(value, zone=zoneinfo.ZoneInfo("UTC")).at
 
@@ -82,46 +85,46 @@ def read_instant(
     dst: str | None = None,
     ignore_offset: bool = False,
 ) -> Instant:
-    """The moment that a value says; ISO 8601 unless ``formats`` are given (first match wins).
+    """Read an instant in ISO 8601, or in the first of ``formats`` that matches.
 
-    An offset in the value decides; ``zone`` is for values without one, and for all of them
-    with ``ignore_offset``. A date and a time from two places are passed as one text,
-    ``"date time"``. A date without a time of day is never midnight.
+    An offset in the value takes precedence; ``zone`` applies to values without an offset, or to all
+    with ``ignore_offset``. Join a date and a time from two paths with a space. A date without a
+    time of day is not read as midnight.
 
     Raises :class:`Unreadable`.
     """
     text = clean_text(value, CAP_NUMBER)
     for form in formats:
         if not (form.has_date and form.has_time):
-            raise Unreadable(f"the format {form.text} does not say both a date and a time")
-    read = _read_any(text, formats) if formats else _datetime_from_iso(text)
-    local, offset = read.replace(tzinfo=None), read.utcoffset()
+            raise Unreadable(f"the format {form.text} does not have both a date and a time")
+    written = _parse_any(text, formats) if formats else _parse_iso(text)
+    local, offset = written.replace(tzinfo=None), written.utcoffset()
     _check_plausible(local, offset)
     if offset is None or ignore_offset:
         return Instant(at=utc_from_local(local, zone, dst=dst), offset=None, local=local)
-    return Instant(at=read.astimezone(dt.UTC), offset=offset, local=local)
+    return Instant(at=written.astimezone(dt.UTC), offset=offset, local=local)
 
 
 def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
-    """The calendar date that a value says; ISO 8601 unless ``formats`` are given.
+    """Read a calendar date in ISO 8601, or in the first of ``formats`` that matches.
 
-    Of a date with a time the date is taken as written: no zone is ever applied. A time in UTC
-    other than midnight is refused, because its date depends on the zone of the reader.
+    For a date with a time, the date is used as written: no time zone is applied. A time in UTC
+    other than midnight is refused, because its date depends on the time zone.
 
     Raises :class:`Unreadable`.
     """
     text = clean_text(value, CAP_NUMBER)
     if not formats and _ISO_DATE.fullmatch(text):
-        read = _from_iso(text)
+        written = _from_iso(text)
     else:
-        read = _read_any(text, formats) if formats else _datetime_from_iso(text, "date")
-    if read.utcoffset() == dt.timedelta(0) and read.time() != dt.time(0):
+        written = _parse_any(text, formats) if formats else _parse_iso(text, "date")
+    if written.utcoffset() == dt.timedelta(0) and written.time() != dt.time(0):
         raise Unreadable("an instant in UTC, whose date depends on the time zone")
-    _check_plausible(read.replace(tzinfo=None), None)
-    return read.date()
+    _check_plausible(written.replace(tzinfo=None), None)
+    return written.date()
 
 
-def _read_any(text: str, formats: Sequence[Format]) -> dt.datetime:
+def _parse_any(text: str, formats: Sequence[Format]) -> dt.datetime:
     for form in formats:
         try:
             return form.parse(text)
@@ -132,13 +135,13 @@ def _read_any(text: str, formats: Sequence[Format]) -> dt.datetime:
     raise Unreadable("not written as " + " or ".join(form.text for form in formats))
 
 
-def _datetime_from_iso(text: str, wanted: str = "date and time") -> dt.datetime:
+def _parse_iso(text: str, expected: str = "date and time") -> dt.datetime:
     if _ISO_DATE.fullmatch(text):
         raise Unreadable("a date without a time of day")
     match = _ISO_INSTANT.fullmatch(text)
     if not match:
-        raise Unreadable(f"not a {wanted} in ISO 8601")
-    # Fractions of a second are dropped: a tour starts at a minute.
+        raise Unreadable(f"not a {expected} in ISO 8601")
+    # Tours start at a full minute, so fractions of a second are dropped.
     seconds = re.split("[.,]", match["seconds"] or "")[0]
     offset = "Z" if match["offset"] == "UTC" else match["offset"] or ""
     return _from_iso(f"{match['date']}T{match['time']}{seconds}{offset}")
@@ -155,7 +158,7 @@ def _check_plausible(local: dt.datetime, offset: dt.timedelta | None) -> None:
     if local.year not in YEARS:
         raise _implausible_year()
     if offset is not None and abs(offset) > dt.timedelta(hours=14):
-        raise Unreadable("no place has such an offset from UTC")
+        raise Unreadable("the offset from UTC is more than 14 hours")
 
 
 def _implausible_year() -> Unreadable:

@@ -1,4 +1,4 @@
-"""Forms, multipart and query strings: bytes that hold named fields."""
+"""Parse forms, multipart bodies and query strings into named fields."""
 
 import dataclasses
 import json
@@ -11,9 +11,8 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
 
 from adapter.exceptions import PayloadError
-from adapter.parsing.charsets import charset_from, decoded
+from adapter.parsing.charsets import charset_from, decode
 
-#: More fields in a form, or parts in a multipart body, are refused.
 MAX_FIELDS: Final = 10_000
 MAX_PARTS: Final = 1_000
 #: RFC 2046 allows 70; a longer boundary only makes the search slow.
@@ -26,21 +25,21 @@ class _Part:
 
     name: str
     content: bytes
-    #: Of a file; its content is not kept.
+    #: Only for a file, whose content is dropped.
     filename: str | None
-    #: As the part's own header says.
+    #: From the part's own header.
     charset: str | None
 
 
-def query_values(query: str) -> dict[str, object]:
-    """The fields of a raw query string; a repeated one is a list. Never raises."""
-    return grouped(urllib.parse.parse_qsl(query, keep_blank_values=True, errors="replace"))
+def parse_query(query: str) -> dict[str, object]:
+    """Parse a raw query string; a repeated field becomes a list. Never raises."""
+    return _group_by_name(urllib.parse.parse_qsl(query, keep_blank_values=True, errors="replace"))
 
 
-def data_from_form(body: bytes, parameters: Mapping[str, str]) -> object:
-    """The fields of a URL-encoded form; a repeated one is a list."""
+def parse_form(body: bytes, parameters: Mapping[str, str]) -> object:
+    """Parse a URL-encoded form; a repeated field becomes a list."""
     charset = charset_from(parameters.get("charset"))
-    text = decoded(body.strip(), charset)
+    text = decode(body.strip(), charset)
     try:
         pairs = urllib.parse.parse_qsl(
             text,
@@ -50,32 +49,32 @@ def data_from_form(body: bytes, parameters: Mapping[str, str]) -> object:
             max_num_fields=MAX_FIELDS,
         )
     except UnicodeError:
-        raise PayloadError("form: the bytes are not in the charset they claim") from None
+        raise PayloadError("form: the bytes do not match the declared charset") from None
     except ValueError:
         raise PayloadError(f"form: more than {MAX_FIELDS} fields") from None
-    return grouped(pairs)
+    return _group_by_name(pairs)
 
 
-def data_from_multipart(body: bytes, parameters: Mapping[str, str]) -> object:
-    """Text parts by name; of a file the value is its name only."""
+def parse_multipart(body: bytes, parameters: Mapping[str, str]) -> object:
+    """Parse a multipart body into text by name; the value of a file is its filename."""
     try:
         parts = list(_parts(body, _boundary_from(body, parameters)))
     except RequestEntityTooLarge:
         raise PayloadError(f"multipart: more than {MAX_PARTS} parts") from None
     except ValueError:
-        raise PayloadError("multipart: the parts cannot be told apart") from None
+        raise PayloadError("multipart: malformed, or the boundary is missing") from None
     charsets = _declared_charsets(parts)
-    return grouped((part.name, _text_from(part, charsets)) for part in parts)
+    return _group_by_name((part.name, _text_from(part, charsets)) for part in parts)
 
 
 def _text_from(part: _Part, charsets: Mapping[str, str]) -> str:
     if part.filename is not None:
         return part.filename
-    return decoded(part.content, part.charset or charsets.get(part.name) or charsets.get(""))
+    return decode(part.content, part.charset or charsets.get(part.name) or charsets.get(""))
 
 
 def _boundary_from(body: bytes, parameters: Mapping[str, str]) -> bytes:
-    """The header's boundary; without one, that of the first line."""
+    """Return the header's boundary, or else the one on the first line."""
     boundary = parameters.get("boundary", "").encode("ascii")
     if not boundary:
         boundary = body.lstrip()[: MAX_BOUNDARY + 3].partition(b"\n")[0].strip().removeprefix(b"--")
@@ -112,10 +111,10 @@ def _part(head: Field | File, content: bytes) -> _Part:
 
 
 def _declared_charsets(parts: Iterable[_Part]) -> dict[str, str]:
-    """Charsets by the names of parts, where the form itself tells; ``""`` is for all others.
+    """Return the charsets that the form itself declares, by part; ``""`` is for all other parts.
 
-    Two forms do: HTML's ``_charset_`` field, for all parts, and SendGrid's ``charsets`` field,
-    JSON with a charset for each name.
+    HTML's ``_charset_`` field applies to all parts. SendGrid's ``charsets`` field is JSON with a
+    charset for each name.
     """
     contents = {part.name: part.content for part in parts}
     try:
@@ -128,20 +127,19 @@ def _declared_charsets(parts: Iterable[_Part]) -> dict[str, str]:
     return declared
 
 
-def grouped(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
-    """Values by name."""
+def _group_by_name(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
     values: dict[str, object] = {}
     for name, value in pairs:
-        add(values, name, value)
+        add_value(values, name, value)
     return values
 
 
-def add(values: dict[str, object], name: str, value: object) -> None:
-    """Puts a value under its name; the second of a name makes a list."""
-    known = values.get(name)
+def add_value(values: dict[str, object], name: str, value: object) -> None:
+    """Add a value under its name; a repeated name gets a list."""
+    present = values.get(name)
     if name not in values:
         values[name] = value
-    elif isinstance(known, list):
-        known.append(value)
+    elif isinstance(present, list):
+        present.append(value)
     else:
-        values[name] = [known, value]
+        values[name] = [present, value]

@@ -1,4 +1,4 @@
-"""JSON and XML: bytes that hold a tree."""
+"""Parse JSON and XML."""
 
 import json
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from adapter.exceptions import PayloadError
-from adapter.parsing.charsets import decoded
-from adapter.parsing.forms import add
+from adapter.parsing.charsets import decode
+from adapter.parsing.forms import add_value
 
-#: Deeper XML is refused, so that nothing behind this module meets a deep tree.
+#: Protects later code from deep trees.
 MAX_DEPTH: Final = 100
-#: More elements are refused: each costs a call from the parser.
+#: Each element costs a call from the parser.
 MAX_ELEMENTS: Final = 30_000
 
 
-def data_from_json(body: bytes, parameters: Mapping[str, str]) -> object:
-    """Integers stay exact. Bytes say themselves which Unicode they are, as RFC 8259 has it."""
+def parse_json(body: bytes, parameters: Mapping[str, str]) -> object:
+    """Parse JSON; integers stay exact, and the Unicode encoding is detected from the bytes."""
     charset = parameters.get("charset", "utf-8").lower()
-    text = body if charset.startswith("utf") else decoded(body, charset)
+    text = body if charset.startswith("utf") else decode(body, charset)
     if not body.strip():
         raise PayloadError("the body is empty")
     try:
@@ -31,9 +31,9 @@ def data_from_json(body: bytes, parameters: Mapping[str, str]) -> object:
     except json.JSONDecodeError as exc:
         raise PayloadError(f"not JSON: line {exc.lineno}, column {exc.colno}") from None
     except UnicodeDecodeError:
-        raise PayloadError("JSON: the bytes are not in the charset they claim") from None
+        raise PayloadError("JSON: the bytes do not match the declared charset") from None
     except ValueError as exc:
-        # From _refuse_constant, or an integer of more than 4,300 digits.
+        # From _refuse_constant, or for an integer of more than 4,300 digits.
         reason = str(exc) if str(exc) == _NO_CONSTANT else "an integer is too long"
         raise PayloadError(f"JSON: {reason}") from None
 
@@ -45,26 +45,29 @@ def _refuse_constant(_: str) -> Never:
     raise ValueError(_NO_CONSTANT)
 
 
-def data_from_xml(body: bytes, parameters: Mapping[str, str]) -> object:
-    """The root's name is the first name of a path; a charset in the header beats the document's."""
+def parse_xml(body: bytes, parameters: Mapping[str, str]) -> object:
+    """Parse XML; the root's name is a path's first part, and the header's charset takes precedence.
+
+    Attributes are named ``@name``, and text beside attributes or children is ``#text``.
+    """
     charset = parameters.get("charset")
-    # Text is read without regard to the document's own declaration.
-    document = decoded(body, charset) if charset else body
+    # For text the parser ignores the document's own encoding declaration.
+    document = decode(body, charset) if charset else body
     parser = DefusedXMLParser(target=_Tree(), forbid_dtd=True)
     try:
         parser.feed(document.lstrip())
         return parser.close()
     except DefusedXmlException:
-        raise PayloadError("XML: a DTD or an entity is not accepted") from None
+        raise PayloadError("XML: DTDs and entities are not accepted") from None
     except ParseError as exc:
         line, column = exc.position
         raise PayloadError(f"not XML: line {line}, column {column + 1}") from None
     except (ValueError, LookupError):
-        raise PayloadError("XML: the charset is not known") from None
+        raise PayloadError("XML: the charset is not supported") from None
 
 
 class _Tree:
-    """Builds plain data while the parser reads, without a tree of elements between."""
+    """Parser target that builds plain data directly, without a tree of elements."""
 
     def __init__(self) -> None:
         self._open: list[dict[str, object]] = [{}]
@@ -87,12 +90,12 @@ class _Tree:
         element, text = self._open.pop(), "".join(self._texts.pop()).strip()
         if element and text:
             element["#text"] = text
-        add(self._open[-1], _local(tag), element or text)
+        add_value(self._open[-1], _local(tag), element or text)
 
     def close(self) -> dict[str, object]:
         return self._open[0]
 
 
 def _local(name: str) -> str:
-    """A name without its namespace, which the parser writes before it in braces."""
+    """Return a name without the namespace that the parser puts before it in braces."""
     return name.rpartition("}")[2]

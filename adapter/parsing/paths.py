@@ -1,39 +1,44 @@
 """Dotted paths into parsed payloads: ``tours.0.id``, ``answers."Move.in"``, ``transcript.*.text``.
 
-Payloads are hostile: everything here is a loop, nothing recurses, and nothing raises
-but :class:`~adapter.exceptions.Unreadable`.
+Payloads are untrusted: nothing here recurses, and reading raises only
+:class:`~adapter.exceptions.Unreadable`.
 """
 
 import csv
 import dataclasses
 import difflib
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 
-#: The part that means "each of them".
+#: The part that stands for every item of a list.
 EACH: Final = "*"
 SEVERAL: Final = "several here: use .0 or .*"
-#: Comparing a name with an attacker's 5,000 keys took 17 seconds once.
-MOST_KEYS_COMPARED: Final = 50
-MOST_PARTS: Final = 50
-#: As many items are read one by one, of all lists at a ``*`` together.
-MOST_EACH: Final = 10_000
-TOO_MANY: Final = f"more than {MOST_EACH:,} items"
+#: Comparing a name with 5,000 keys takes 17 seconds.
+MAX_KEYS_COMPARED: Final = 50
+MAX_PARTS: Final = 50
+#: Limit for the items of all lists at one ``*`` together.
+MAX_ITEMS: Final = 10_000
+#: Limits of :func:`leaves`.
+MAX_DEPTH: Final = 12
+MAX_LEAVES: Final = 400
+TOO_MANY: Final = f"more than {MAX_ITEMS:,} items"
 
 
 class Missing(enum.Enum):
-    """What a path gives where there is nothing: not even null."""
+    """The type of :data:`MISSING`."""
 
-    ABSENT = "absent"
+    MISSING = "missing"
 
     def __bool__(self) -> bool:
         return False
 
 
-MISSING: Final = Missing.ABSENT
+#: What a path gives if there is nothing, not even null.
+MISSING: Final = Missing.MISSING
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,28 +49,28 @@ class Path:
     text: str
     #: Names, digits as text, and ``*``.
     parts: tuple[str, ...]
-    #: Which of the parts were quoted: a quoted ``*`` or ``0`` is only a name.
+    #: Numbers of the quoted parts: a quoted ``*`` or ``0`` is only a name.
     quoted: frozenset[int] = frozenset()
 
     def read(self, data: object) -> Any:
-        """What stands at the path in ``data``, or :data:`ABSENT`; with ``*`` a list.
+        """Return the value at the path in ``data``, or :data:`MISSING`; with ``*`` a list.
 
-        Raises :class:`Unreadable` where a name meets a list of several.
+        Raises :class:`Unreadable` if a name meets a list of several items.
         """
         return read(data, self.parts, self.quoted)
 
 
 def path_from_text(text: str) -> Path:
-    """A path out of what a mapping writes. Raises ValueError when it is none."""
+    """Parse a path as a mapping writes it. Raises ValueError."""
     fields = _split(text)
     parts = tuple(part.strip() for part, _ in fields)
-    if not parts or not all(parts) or len(parts) > MOST_PARTS:
+    if not parts or not all(parts) or len(parts) > MAX_PARTS:
         raise ValueError(f"{text!r} is not a path")
     return Path(text, parts, frozenset(n for n, (_, quoted) in enumerate(fields) if quoted))
 
 
 def _split(text: str) -> list[tuple[str, bool]]:
-    """The parts, each with whether it was quoted; csv knows quotes, and not which were there."""
+    """Return each part and whether it was quoted, which csv does not report."""
     if any(character in text for character in "\r\n\0"):
         raise ValueError(f"{text!r} is not a path")
     try:
@@ -82,9 +87,9 @@ def _split(text: str) -> list[tuple[str, bool]]:
 
 
 def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset()) -> Any:
-    """What stands below ``data`` at ``parts``; see :meth:`Path.read`."""
+    """Return the value at ``parts`` below ``data``; see :meth:`Path.read`."""
     depth = 0
-    for part in parts:  # most paths are names in objects; the loop below is ten times slower
+    for part in parts:  # most paths are names in objects; the general loop is ten times slower
         if type(data) is not dict or part == EACH:
             break
         if part not in data:
@@ -95,38 +100,38 @@ def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset(
         depth += 1
     else:
         return data
-    return _read(data, list(enumerate(parts))[depth:], quoted)
+    return _read_any(data, list(enumerate(parts))[depth:], quoted)
 
 
-def _read(data: object, parts: Iterable[tuple[int, str]], quoted: frozenset[int]) -> Any:
-    found, many = [data], False
+def _read_any(data: object, parts: Iterable[tuple[int, str]], quoted: frozenset[int]) -> Any:
+    values, is_list = [data], False
     for number, part in parts:
         if part == EACH and number not in quoted:
-            found, many = _all_of(found), True
+            values, is_list = _items_of_all(values), True
         else:
             index = int(part) if number not in quoted and _is_index(part) else None
-            steps = (_step(value, part, index) for value in found)
-            found = [value for value in steps if value is not MISSING]
-    if many:
-        return found
-    return found[0] if found else MISSING
+            steps = (_step(value, part, index) for value in values)
+            values = [value for value in steps if value is not MISSING]
+    if is_list:
+        return values
+    return values[0] if values else MISSING
 
 
-def _all_of(values: Iterable[object]) -> list[Any]:
-    found: list[Any] = []
+def _items_of_all(values: Iterable[object]) -> list[Any]:
+    items: list[Any] = []
     for value in values:
-        found += _each(value)
-        if len(found) > MOST_EACH:
+        items += _items_of(value)
+        if len(items) > MAX_ITEMS:
             raise Unreadable(TOO_MANY)
-    return found
+    return items
 
 
 def _is_index(part: str) -> bool:
     return part.isascii() and part.isdigit() and len(part) <= 6
 
 
-def _each(value: object) -> list[Any]:
-    """The items of a list; anything else that is there is a list of one."""
+def _items_of(value: object) -> list[Any]:
+    """Return the items of a list; any other value but null counts as a list of one."""
     if isinstance(value, list):
         return value
     return [] if value is None else [value]
@@ -139,12 +144,12 @@ def _step(value: object, part: str, index: int | None) -> Any:
     if isinstance(value, Mapping) and part in value:
         return value[part]
     if index == 0 and value is not MISSING and value is not None:
-        return value  # the sender wraps several in a list, and one in nothing
+        return value  # some senders use a list only for more than one item
     return MISSING
 
 
 def _unwrapped(value: object) -> Any:
-    """The one item of a list of one; some senders wrap everything."""
+    """Return the item of a list of one, because some senders wrap everything in lists."""
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, list):
@@ -155,97 +160,132 @@ def _unwrapped(value: object) -> Any:
 
 
 def unwrap_single(value: object) -> Any:
-    """A value, or the one item of a list of one; nothing for an empty list.
+    """Return a value, or the item of a list of one; None for an empty list.
 
-    Raises :class:`Unreadable` for a list of several.
+    Raises :class:`Unreadable` for a list of several items.
     """
-    found = _unwrapped(value)
-    return None if found is MISSING else found
+    unwrapped = _unwrapped(value)
+    return None if unwrapped is MISSING else unwrapped
 
 
-#: A place in a payload: keys and indexes, from the top.
+#: Keys and indexes from the top of a payload.
 Location = tuple[str | int, ...]
 
 
 def locate(data: object, path: Path) -> list[tuple[Location, Any]]:
-    """Every place that the path leads to in ``data``, with what stands there; none: no place.
+    """Return each location that the path leads to in ``data``, with the value there.
 
-    The same steps as :func:`read` takes, with the way that they went.
+    Takes the same steps as :func:`read`.
     """
-    found: list[tuple[Location, Any]] = [((), data)]
+    located: list[tuple[Location, Any]] = [((), data)]
     for number, part in enumerate(path.parts):
         if part == EACH and number not in path.quoted:
-            found = [step for way, value in found for step in _located_each(way, value)]
+            located = [step for at, value in located for step in _locate_items(at, value)]
         else:
             index = int(part) if number not in path.quoted and _is_index(part) else None
-            found = [step for way, value in found for step in _located(way, value, part, index)]
-        if len(found) > MOST_EACH:
+            located = [step for at, value in located for step in _locate(at, value, part, index)]
+        if len(located) > MAX_ITEMS:
             return []
-    return found
+    return located
 
 
-def _located_each(way: Location, value: Any) -> list[tuple[Location, Any]]:
+def _locate_items(at: Location, value: Any) -> list[tuple[Location, Any]]:
     if isinstance(value, list):
-        return [((*way, number), item) for number, item in enumerate(value)]
-    return [] if value is None else [(way, value)]
+        return [((*at, number), item) for number, item in enumerate(value)]
+    return [] if value is None else [(at, value)]
 
 
-def _located(way: Location, value: Any, part: str, index: int | None) -> list[tuple[Location, Any]]:
+def _locate(at: Location, value: Any, part: str, index: int | None) -> list[tuple[Location, Any]]:
     if isinstance(value, list) and index is not None:
-        return [((*way, index), value[index])] if index < len(value) else []
+        return [((*at, index), value[index])] if index < len(value) else []
     while isinstance(value, list) and len(value) == 1:
-        way, value = (*way, 0), value[0]
+        at, value = (*at, 0), value[0]
     if isinstance(value, Mapping) and part in value:
-        return [((*way, part), value[part])]
-    return [(way, value)] if index == 0 and not isinstance(value, list) else []
+        return [((*at, part), value[part])]
+    return [(at, value)] if index == 0 and not isinstance(value, list) else []
 
 
 def closest_key(data: object, path: Path) -> str | None:
-    """A name that stands where the path fails and looks like the one that is missing."""
+    """Return the key most like the first part of the path that is missing, if one is close."""
     for number, part in enumerate(path.parts):
         try:
-            found = read(data, [part], frozenset({0}) if number in path.quoted else frozenset())
+            value = read(data, [part], frozenset({0}) if number in path.quoted else frozenset())
         except Unreadable:
             return None
-        if found is MISSING or found == []:
-            return _resembling(data, part)
-        data = found
+        if value is MISSING or value == []:
+            return _similar_key(data, part)
+        data = value
         if isinstance(data, list) and data:
             data = data[0]
     return None
 
 
-def _resembling(data: object, part: str) -> str | None:
+def _similar_key(data: object, part: str) -> str | None:
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if not isinstance(data, Mapping):
         return None
-    keys = [key for key, _ in zip(data, range(MOST_KEYS_COMPARED), strict=False) if len(key) <= 60]
+    keys = [key for key, _ in zip(data, range(MAX_KEYS_COMPARED), strict=False) if len(key) <= 60]
     folded = {key.casefold(): key for key in keys}
     close = difflib.get_close_matches(part.casefold(), folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else None
 
 
-def change(data: Any, path: Path, value: object) -> None:
-    """Puts a value at a path of a sample, in place; makes the objects on the way.
+def leaves(data: object) -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of each leaf, shallow ones first; of a list only its first item.
 
-    Raises :class:`Unreadable` where the path leads into something that is no object or list.
+    At most 400. Scalars and lists of scalars are leaves.
     """
-    *way, last = path.parts
-    for part in way:
-        found = read(data, [part])
-        if found is MISSING or found is None:
-            found = {}
-            _put(data, part, found)
-        data = found
-    _put(data, last, value)
+    return itertools.islice(
+        ((path, value) for path, value in walk(data) if not _has_inner_values(value)), MAX_LEAVES
+    )
 
 
-def _put(data: Any, part: str, value: object) -> None:
+def walk(data: object) -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of everything below ``data``, like :func:`leaves` but all."""
+    level: list[tuple[tuple[str, ...], Any]] = [((), data)]
+    for _ in range(MAX_DEPTH):
+        deeper: list[tuple[tuple[str, ...], Any]] = []
+        for names, value in level:
+            if names:
+                yield ".".join(map(_quoted, names)), value
+            if isinstance(value, Mapping):
+                deeper += [((*names, str(key)), inner) for key, inner in value.items()]
+            elif _has_inner_values(value):
+                deeper.append(((*names, "0"), value[0]))
+        level = deeper
+
+
+def _has_inner_values(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and isinstance(value[0], Mapping | list)
+    return isinstance(value, Mapping)
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if "." in name or name in ("", EACH) else name
+
+
+def set_value(data: Any, path: Path, value: object) -> None:
+    """Set the value at a path of a sample, in place; create missing objects along the path.
+
+    Raises :class:`Unreadable` if the path leads into something that is neither object nor list.
+    """
+    *parents, last = path.parts
+    for part in parents:
+        inner = read(data, [part])
+        if inner is MISSING or inner is None:
+            inner = {}
+            _set_item(data, part, inner)
+        data = inner
+    _set_item(data, last, value)
+
+
+def _set_item(data: Any, part: str, value: object) -> None:
     if isinstance(data, list) and _is_index(part) and int(part) <= len(data):
         data[int(part) : int(part) + 1] = [value]
         return
     data = unwrap_single(data)
     if not isinstance(data, dict):
-        raise Unreadable(f"nothing can be changed at {part!r}: there is no object")
+        raise Unreadable(f"cannot set {part!r}: its parent is not an object")
     data[part] = value

@@ -1,4 +1,4 @@
-"""Human text made safe: what a value says, in one line of clean characters."""
+"""Clean text: one line of printable characters from an untrusted value."""
 
 import decimal
 import math
@@ -8,33 +8,32 @@ from typing import Final
 
 from adapter.exceptions import Unreadable
 
-#: Longest texts that are read, in characters after cleaning. The caps are a security control:
-#: the parsers behind the transforms are slow on long input.
+#: Maximum lengths in characters after cleaning. They are a security control: the parsers behind the
+#: transforms are slow on long input.
 CAP_EMAIL: Final = 254
 CAP_NAME: Final = 200
 CAP_NUMBER: Final = 100
 CAP_TEXT: Final = 500
-#: How many items of a list are read.
+#: Further items of a list are ignored.
 CAP_ITEMS: Final = 50
 
-#: More accents on one letter than this are dropped, as in Unicode's stream-safe form (UAX 15,
-#: section 13): normalizing takes time by the square of their number.
-MOST_MARKS: Final = 30
+#: More accents on one letter are dropped, as in Unicode's stream-safe form (UAX 15, section 13):
+#: the time to normalize them grows with the square of their number.
+MAX_MARKS: Final = 30
 
-#: Control, format, private and surrogate characters: they break a database or deceive a reader.
+#: Control, format, private-use and surrogate characters: they break databases or deceive readers.
 _HARMFUL: Final = frozenset({"Cc", "Cf", "Co", "Cs"})
 
 
 def clean_text(value: object, cap: int) -> str:
-    """What a text or a number says: NFC, without invisible characters, in one line.
+    """Return a text or number as one line of text: NFC, without invisible characters.
 
-    Raises :class:`Unreadable` for anything else, for a number that is not finite, and for more
-    than ``cap`` characters.
+    Raises :class:`Unreadable` for other types, infinite numbers, and more than ``cap`` characters.
     """
     text = value if isinstance(value, str) else _text_from(value, cap)
     if len(text) <= cap and text.isascii() and text.isprintable():
         return " ".join(text.split())
-    # Looked at before any work: what is ten times too long does not shrink to fit.
+    # Checked before any work: text ten times too long does not shrink to fit.
     if len(text) > 10 * cap:
         raise Unreadable(f"longer than {cap} characters")
     if not text.isprintable():
@@ -48,10 +47,10 @@ def clean_text(value: object, cap: int) -> str:
 
 
 def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
-    """Whether a value says nothing: absent, null, blank text, an empty list, a sender's filler.
+    """Return True for null, blank text, an empty list, or one of the sender's filler texts.
 
-    A list of nothing but empty items is empty. ``blanks`` holds the fillers as :func:`words`
-    writes them. Zero and false are values.
+    A list of empty items is empty. Zero and false are not. ``blanks`` holds the filler texts as
+    :func:`clean_text` returns them.
     """
     if isinstance(value, list):
         return len(value) <= CAP_ITEMS and all(_is_blank(item, blanks) for item in value)
@@ -59,14 +58,14 @@ def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
 
 
 def as_items(value: object) -> list[object]:
-    """The items of a list, at most 50, without the empty ones; any other value is the one item."""
+    """Return the nonempty items of a list, at most 50; any other value is the only item."""
     if not isinstance(value, list):
         value = [value]
     return [item for item in value[:CAP_ITEMS] if not is_empty(item)]
 
 
 def single_value(value: object) -> object:
-    """The item of a list of one, as XML and some form builders wrap it; else the value itself."""
+    """Return the item of a list of one, as XML and form builders send it; else the value."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -76,7 +75,7 @@ def _is_blank(value: object, blanks: Collection[str]) -> bool:
     if isinstance(value, bool | list | dict):
         return False
     if type(value) is str and not blanks and value.isprintable():
-        return not value.strip()  # what words() comes to, ten times as fast; most values are this
+        return not value.strip()  # the common case: same result as clean_text(), ten times faster
     try:
         text = clean_text(value, CAP_TEXT)
     except Unreadable:
@@ -92,7 +91,7 @@ def _text_from(value: object, cap: int) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise Unreadable("not a number")
-        # The shortest text of the float, without an exponent.
+        # The shortest notation of the float, without an exponent.
         return f"{decimal.Decimal(repr(value)):f}"
     if isinstance(value, list):
         raise Unreadable("expected text, and this is a list")
@@ -100,7 +99,7 @@ def _text_from(value: object, cap: int) -> str:
 
 
 def _digits_from(value: int, cap: int) -> str:
-    # str() itself refuses what has more than 4,300 digits.
+    # str() raises ValueError for more than 4,300 digits.
     if value.bit_length() > 4 * cap:
         raise Unreadable(f"longer than {cap} characters")
     return str(value)
@@ -118,5 +117,5 @@ def _without_piled_marks(text: str) -> Iterator[str]:
     marks = 0
     for character in text:
         marks = marks + 1 if unicodedata.combining(character) else 0
-        if marks <= MOST_MARKS:
+        if marks <= MAX_MARKS:
             yield character

@@ -1,1 +1,1 @@
-"""Propexo's API: the client, the request body, the lists."""
+"""Call Propexo's API: the client, the request body, and its lists."""

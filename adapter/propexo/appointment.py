@@ -1,9 +1,9 @@
-"""The target: the fields of Propexo's "Create Appointment: Knock", with its limits.
+"""Declare the fields of Propexo's "Create Appointment: Knock", with their limits.
 
-"Create Prospect: Knock", the guest card alone, takes most of them and needs fewer; what it does not
-take is told in its notes. Enums are in our neutral words; :func:`request_from` turns them into
-Propexo's spelling.
-Propexo's patterns lack anchors and count other alphabets' digits; ours do neither.
+"Create Prospect: Knock", the guest card alone, accepts most of them and requires fewer; what it
+does not accept goes into its notes. Enums hold neutral values; :func:`request_from` translates them
+into Propexo's spelling. Propexo's patterns are unanchored and accept the digits of other alphabets;
+ours are stricter.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from adapter.propexo.notes import LIMIT, append, units
 from adapter.settings import NEUTRAL_WORDS
 
 NO_CONTACT: Final = "neither an e-mail address nor a phone number was found"
-#: The largest amount and count that fit a 32-bit integer somewhere on the way.
+#: Largest amount or count: systems behind Propexo may use 32-bit integers.
 LARGEST_INTEGER: Final = 2**31 - 1
 
 
@@ -63,7 +63,7 @@ def _list_of(item: fields.Field[Any]) -> fields.List[Any]:
 
 
 class _Text(fields.String):
-    """Text that fits ``limit`` UTF-16 units."""
+    """Text of at most ``limit`` UTF-16 code units."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(validate=self._fits)
@@ -75,10 +75,10 @@ class _Text(fields.String):
 
 
 class AppointmentSchema(Schema):
-    """What Propexo takes, checked before it is asked."""
+    """Validate an appointment before it is sent to Propexo."""
 
     class Meta:
-        """Propexo refuses unknown keys, so do we."""
+        """Reject unknown keys, as Propexo does."""
 
         unknown = RAISE
 
@@ -109,27 +109,27 @@ class AppointmentSchema(Schema):
 
     @validates_schema(skip_on_field_errors=False)
     def has_contact(self, data: Mapping[str, object], **_: object) -> None:
-        """Propexo needs an e-mail address or a phone number."""
+        """Require an email address or a phone number, as Propexo does."""
         if not (data.get("email_1") or data.get("phone_1")):
             raise ValidationError(NO_CONTACT, "email_1")
 
 
 _SCHEMA: Final = AppointmentSchema()
 REQUIRED: Final = frozenset(name for name, field in _SCHEMA.fields.items() if field.required)
-#: What a guest card can do without.
-_NOT_FOR_A_PROSPECT: Final = frozenset({"last_name", "appointment_date", "appointment_time"})
-#: What each kind must have, beside a contact.
+#: Required fields that a guest card may lack.
+_OPTIONAL_FOR_PROSPECTS: Final = frozenset({"last_name", "appointment_date", "appointment_time"})
+#: Required fields of each kind, in addition to a contact.
 REQUIRED_BY: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.APPOINTMENT: REQUIRED,
-    Kind.PROSPECT: REQUIRED - _NOT_FOR_A_PROSPECT,
+    Kind.PROSPECT: REQUIRED - _OPTIONAL_FOR_PROSPECTS,
 }
-#: What "Create Prospect" does not take.
-_ONLY_OF_APPOINTMENTS: Final = frozenset(
+#: Fields that "Create Prospect" does not accept.
+_APPOINTMENT_ONLY: Final = frozenset(
     {"appointment_date", "appointment_time", "tour_type", "first_contact_type"}
 )
-#: Sent with every guest card: Propexo's default subscribes the renter to Knock's own messages, and
-#: no sender has told us of a consent to them.
-NO_MESSAGES: Final[Mapping[str, Any]] = {"subscribe": False}
+#: Sent with every guest card: Propexo's default subscribes the renter to Knock's own messages, but
+#: no sender passes on a consent to them.
+NO_SUBSCRIPTION: Final[Mapping[str, Any]] = {"subscribe": False}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,16 +137,16 @@ class Target:
     """One field that a mapping may fill."""
 
     name: str
-    #: For people: "Move in date".
+    #: Shown to users: "Move in date".
     label: str
-    #: The transform that reads it unless the mapping names another; None: it must name one.
+    #: The default transform, or None if the mapping must name one.
     transform: str | None
     field: fields.Field[Any] | None = None
     required: bool = False
     many: bool = False
 
     def check(self, value: object) -> Any:
-        """The value as Propexo takes it. Raises :class:`Unreadable`."""
+        """Return the value as Propexo accepts it. Raise :class:`Unreadable` for any other."""
         if self.field is None:
             return value
         try:
@@ -162,23 +162,23 @@ def _flat(messages: Any) -> list[str]:
 
 
 def value_from_text(name: str, text: str) -> Any:
-    """What a person typed for a field, as the field's own kind: ``2`` and ``1, 2`` are numbers.
+    """Convert a user's input to the type of the field: ``2`` and ``1, 2`` become numbers.
 
-    What cannot be taken so stays text, and is refused by :func:`problems`.
+    Other text stays text, and :func:`problems` rejects it.
     """
     field = _SCHEMA.fields.get(name)
     if isinstance(field, fields.List):
         parts = [part.strip(" \"'") for part in text.strip(" []").split(",") if part.strip()]
-        return [_plain(field.inner, part) for part in parts]
-    return _plain(field, text.strip()) if field is not None else text
+        return [_number_or_text(field.inner, part) for part in parts]
+    return _number_or_text(field, text.strip()) if field is not None else text
 
 
-def _plain(field: fields.Field[Any], text: str) -> Any:
+def _number_or_text(field: fields.Field[Any], text: str) -> Any:
     is_number = text.isascii() and text.isdigit() and len(text) < 12
     return int(text) if isinstance(field, fields.Integer) and is_number else text
 
 
-#: How each field is read where the mapping says no more. None: it has to be named.
+#: The default transform of each field. None: the mapping must name one.
 TRANSFORM_OF: Final[Mapping[str, str | None]] = {
     "first_name": "text",
     "last_name": "text",
@@ -196,7 +196,7 @@ TRANSFORM_OF: Final[Mapping[str, str | None]] = {
     "notes": "lines",
 }
 
-#: What the community or ``starts_at`` fills, and who fills it.
+#: Fields that a mapping cannot set, and what sets them.
 FILLED_BY: Final[Mapping[str, str]] = {
     "integration_id": "the community",
     "community_id": "the community",
@@ -207,7 +207,7 @@ FILLED_BY: Final[Mapping[str, str]] = {
 
 
 def label_of(name: str) -> str:
-    """``rent_maximum_in_cents`` for people: "Rent maximum"."""
+    """Return a field's name for users: "Rent maximum" for ``rent_maximum_in_cents``."""
     for ending in ("_in_cents", "_in_months", "_1"):
         name = name.removesuffix(ending)
     return name.removeprefix("desired_num_").replace("_", " ").capitalize()
@@ -235,7 +235,7 @@ def _targets() -> dict[str, Target]:
     return pairs | plain
 
 
-#: Everything that may stand under ``appointment:``, in the order people think of it.
+#: Everything that ``appointment:`` may contain, in the order in which people think of it.
 TARGETS: Final[Mapping[str, Target]] = _targets()
 
 
@@ -244,26 +244,26 @@ def problems(
     checked: Container[str] = (),
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
-    """What Propexo would refuse, per field; empty: nothing.
+    """Return what Propexo would refuse, per field.
 
-    ``checked`` are fields that :meth:`Target.check` gave: they are not looked at again.
+    ``checked`` are fields that :meth:`Target.check` returned; they are not validated again.
     """
-    if _is_right(appointment, checked, kind):
+    if _is_valid(appointment, checked, kind):
         return {}
     errors = _SCHEMA.validate(appointment, partial=tuple(REQUIRED - REQUIRED_BY[kind]))
     return {name: _flat(messages) for name, messages in errors.items()}
 
 
-def _is_right(appointment: Mapping[str, object], checked: Container[str], kind: Kind) -> bool:
-    """Whether nothing is wrong. The schema says what is, and takes four times as long."""
+def _is_valid(appointment: Mapping[str, object], checked: Container[str], kind: Kind) -> bool:
+    """Return whether all fields are valid; four times as fast as the schema's error messages."""
     if not appointment.keys() >= REQUIRED_BY[kind]:
         return False
     if not (appointment.get("email_1") or appointment.get("phone_1")):
         return False
-    return all(name in checked or _is_taken(name, value) for name, value in appointment.items())
+    return all(name in checked or _is_accepted(name, value) for name, value in appointment.items())
 
 
-def _is_taken(name: str, value: object) -> bool:
+def _is_accepted(name: str, value: object) -> bool:
     try:
         _SCHEMA.fields[name].deserialize(value)
     except (KeyError, ValidationError):
@@ -276,17 +276,17 @@ def request_from(
     spellings: Mapping[str, Mapping[str, str]],
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, Any]:
-    """Exactly the JSON to post: no nulls, enums in Propexo's spelling.
+    """Return the JSON to post: no nulls, enums in Propexo's spelling.
 
-    A word without a spelling is not sent, for one wrong word makes Propexo refuse the whole
-    booking; its fact goes into the notes. So does a word for which a guest card has no field.
+    A value without a known spelling is not sent, because one wrong value makes Propexo refuse the
+    whole booking; it goes into the notes. So does a value for which a guest card has no field.
     """
-    left_out = _ONLY_OF_APPOINTMENTS if kind is Kind.PROSPECT else frozenset()
+    left_out = _APPOINTMENT_ONLY if kind is Kind.PROSPECT else frozenset()
     request = {name: value for name, value in appointment.items() if value not in (None, "", [])}
     facts = []
     for name in NEUTRAL_WORDS.keys() & request.keys():
         table = {} if name in left_out else spellings.get(name, {})
-        sent, rest = _spelled(request.pop(name), table)
+        sent, rest = _spell(request.pop(name), table)
         if sent:
             request[name] = sent
         if rest:
@@ -294,37 +294,39 @@ def request_from(
     if facts:
         request["notes"] = append(request.get("notes", ""), sorted(facts))
     names = (name for name in _SCHEMA.fields if name in request and name not in left_out)
-    fixed = NO_MESSAGES if kind is Kind.PROSPECT else {}
+    fixed = NO_SUBSCRIPTION if kind is Kind.PROSPECT else {}
     return {name: request[name] for name in names} | dict(fixed)
 
 
 def optional(kind: Kind) -> frozenset[str]:
-    """What one of a kind can do without: neither where, nor when, nor how to reach the renter."""
+    """Return the optional fields of a kind. A contact is never optional."""
     return frozenset(_SCHEMA.fields) - REQUIRED_BY[kind] - {"email_1", "phone_1"}
 
 
 def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """The appointment without these optional fields; what they said goes into the notes."""
+    """Return the appointment without these optional fields; their values go into the notes."""
     left_out = [name for name in names if name in appointment]
     kept = {name: value for name, value in appointment.items() if name not in left_out}
     facts = [
-        f"{label_of(name)}: {_said(appointment[name])}" for name in left_out if name != "notes"
+        f"{label_of(name)}: {_value_text(appointment[name])}"
+        for name in left_out
+        if name != "notes"
     ]
     if facts:
         kept["notes"] = append(str(kept.get("notes", "")), sorted(facts))
     return kept
 
 
-def _said(value: Any) -> str:
-    words = value if isinstance(value, list) else [value]
-    return ", ".join(str(word).replace("_", " ") for word in words)
+def _value_text(value: Any) -> str:
+    values = value if isinstance(value, list) else [value]
+    return ", ".join(str(one).replace("_", " ") for one in values)
 
 
-def _spelled(value: Any, table: Mapping[str, str]) -> tuple[Any, list[str]]:
-    """What can be sent, and the words that cannot, for people."""
-    words = value if isinstance(value, list) else [value]
-    sent = [table[word] for word in words if word in table]
-    rest = [str(word).replace("_", " ") for word in words if word not in table]
+def _spell(value: Any, table: Mapping[str, str]) -> tuple[Any, list[str]]:
+    """Return the values in Propexo's spelling, and those that have none as text."""
+    values = value if isinstance(value, list) else [value]
+    sent = [table[one] for one in values if one in table]
+    rest = [str(one).replace("_", " ") for one in values if one not in table]
     if isinstance(value, list):
         return sent, rest
     return (sent[0] if sent else None), rest

@@ -1,9 +1,9 @@
-"""The client of Propexo's API: four calls, one border where its errors become ours.
+"""Call Propexo's API, and translate its errors into ours.
 
-``create`` is the only place that can book a tour or make a guest card. It takes an
-:class:`~adapter.models.Attempt`, which only a committed row gives, and it says of every failure
-whether the request left this machine. It can tell because it hands over the body itself: as long
-as nobody has read that, no byte of it is on the wire, and a request without its body books nothing.
+:meth:`Propexo.create` is the only call that books a tour or creates a guest card. It takes an
+:class:`~adapter.models.Attempt`, which exists only as a committed row, and every error that it
+raises says whether the request may have been sent. It knows from the request body: until
+``requests`` has read from it, no byte of it was sent, and without its body a request books nothing.
 """
 
 import json
@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from adapter.exceptions import NotSent, OutcomeUnknown
 from adapter.models import Attempt, Kind
 from adapter.propexo import responses
-from adapter.propexo.http import Answer, Body, exchange
+from adapter.propexo.http import Body, Response, exchange
 from adapter.propexo.responses import Accepted, JobReport, Page
 
 CREATE_PATHS: Mapping[Kind, str] = {
@@ -28,23 +28,23 @@ INTEGRATIONS_PATH = "/v1/admin/integrations/"
 
 
 class Propexo:
-    """A client for one token. Safe to share between threads."""
+    """A client for one token, safe to share between threads."""
 
     def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 20.0) -> None:
         self.base_url = base_url.rstrip("/")
         self._token = token
-        #: Longest time for one exchange, from its begin to the last byte of the answer.
+        #: Longest time for one exchange, from its start to the last byte of the response.
         self.timeout_seconds = timeout_seconds
 
     def create(self, attempt: Attempt) -> Accepted:
-        """Posts one appointment or one guest card, once.
+        """Post one appointment or one guest card, once.
 
-        Raises :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorised` or :class:`Refused`
-        when nothing was booked for certain, :class:`OutcomeUnknown` otherwise.
+        Raise :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorised` or :class:`Refused`
+        if certainly nothing was booked, else :class:`OutcomeUnknown`.
         """
         body = Body(json.dumps(dict(attempt.request)).encode())
         try:
-            answer = exchange(
+            response = exchange(
                 "POST",
                 self.base_url + CREATE_PATHS[attempt.kind],
                 token=self._token,
@@ -52,35 +52,35 @@ class Propexo:
                 timeout_seconds=self.timeout_seconds,
             )
         except Exception as exc:
-            # Of whatever type: what counts is whether anything was on the wire.
-            if body.has_left:
-                raise OutcomeUnknown("the request left and no answer came back") from exc
+            # The type does not matter, only whether any byte was sent.
+            if body.has_started:
+                raise OutcomeUnknown("the request was sent and no response came back") from exc
             raise NotSent("Propexo could not be reached") from exc
-        return responses.accepted(answer)
+        return responses.accepted(response)
 
     def write_status(self, job_id: str) -> JobReport:
-        """Asks what became of a job.
+        """Return the status of a job.
 
-        Raises :class:`UpstreamError` when there is no usable answer; asking again is always safe.
+        Raise :class:`UpstreamError` without a usable response; repeating the call is always safe.
         """
         return responses.report(self._get(STATUS_PATH + quote(job_id, safe="")))
 
     def records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """The records of one page of a list. Raises :class:`UpstreamError`, as :meth:`page`."""
+        """Return the records of one page of a list. Raise as :meth:`page`."""
         return self.page(path, query).records
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
-        """One page of a list; whatever is no object in it is left out.
+        """Return one page of a list, without items that are not objects.
 
-        Raises :class:`UpstreamError` when there is no usable answer.
+        Raise :class:`UpstreamError` without a usable response.
         """
         return responses.page(self._get(f"{path}?{urlencode(query)}"))
 
     def check_token(self) -> None:
-        """Makes a cheap call; raises :class:`UpstreamError` unless it is answered with success."""
+        """Make a cheap call. Raise :class:`UpstreamError` unless Propexo accepts the token."""
         self.records(INTEGRATIONS_PATH, {"limit": "1"})
 
-    def _get(self, path: str) -> Answer:
+    def _get(self, path: str) -> Response:
         try:
             return exchange(
                 "GET",

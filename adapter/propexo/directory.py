@@ -1,8 +1,8 @@
-"""What Propexo lists: integrations, their communities, and the attributions of each.
+"""Read Propexo's lists: integrations, their communities, and the attributions of each.
 
-The lists are read as far as somebody asks. Only the core fields of their records are known (id,
-integration_id); a name is taken where one is given. Whose an attribution is, is told by the filter
-``community_id``, which Propexo documents, and not by a field of the record, which it does not.
+Each list is read when it is needed. Only the core fields of the records are documented (id,
+integration_id); a name is used if there is one. The community of an attribution comes from the
+filter ``community_id``, which Propexo documents, not from a field of the record.
 """
 
 import dataclasses
@@ -24,29 +24,30 @@ ATTRIBUTIONS_PATH: Final = "/crm/v1/attributions/"
 
 NO_FILTER: Final[Mapping[str, str]] = {}
 
-#: What comes while the pages are read then stands at the end, and moves nothing.
+#: Records that are added while the pages are read then come last and shift no page.
 OLDEST_FIRST: Final = {"order-by": "created_at:asc"}
 
-#: Records of one page: the most that Propexo gives.
+#: Records per page: Propexo's maximum.
 PAGE_SIZE: Final = 250
 
-#: Longer lists are not read to their end.
-MOST_PAGES: Final = 400
+#: Reading a longer list is an error.
+MAX_PAGES: Final = 400
 
-#: So long a read waits for its place in the rate.
-PATIENCE = dt.timedelta(seconds=90)
+#: Longest wait for the rate limit.
+MAX_WAIT = dt.timedelta(seconds=90)
 
-#: The vendor of the integrations that we can book through.
+#: The vendor of the integrations that can be used for bookings.
 VENDOR: Final = "KNOCK"
 
-#: Reads one page of a list. Raises :class:`UpstreamError`.
+#: Return one page of a list, or raise :class:`UpstreamError`.
 Read = Callable[[str, Mapping[str, str]], Page]
 
 
 class RateLimitedReads:
-    """Pages of lists, each with a place in the rate that all workers keep together.
+    """Read pages of lists within the rate limit that all processes share.
 
-    Without a store nobody else calls from here, and the calls are spread evenly.
+    Without a database no other process of this installation calls Propexo, and the calls are
+    spread evenly.
     """
 
     def __init__(
@@ -65,16 +66,16 @@ class RateLimitedReads:
         self._next_at = clock()
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
-        """One page, as soon as the rate allows. Raises :class:`UpstreamError`."""
-        until = self._clock() + PATIENCE
-        while (at := self._place()) is not None:
+        """Return one page as soon as the rate limit allows. Raise :class:`UpstreamError`."""
+        until = self._clock() + MAX_WAIT
+        while (at := self._wait_until()) is not None:
             if at > until:
-                raise NotSent("the rate leaves no place for it now; try again later")
+                raise NotSent("the rate limit allows no further call now; try again later")
             self._pause(max((at - self._clock()).total_seconds(), 0.01))
         return self._propexo.page(path, query)
 
-    def _place(self) -> dt.datetime | None:
-        """Takes a place in the rate; or says when to come back."""
+    def _wait_until(self) -> dt.datetime | None:
+        """Take one call from the rate limit; return None, or the time of the next allowed call."""
         now = self._clock()
         if self._store is not None:
             with self._store.transaction() as tx:
@@ -86,19 +87,19 @@ class RateLimitedReads:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class ListedCommunity:
     """One community as Propexo lists it."""
 
     integration_id: str
     community_id: str
-    #: Empty where the list gives none.
+    #: Empty if the list has none.
     name: str
     #: Attribution id → name.
     attributions: Mapping[str, str]
 
 
 class Directory:
-    """Propexo's lists, each read when it is first asked for, and once."""
+    """Propexo's lists, each read once, when it is first needed."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -106,34 +107,34 @@ class Directory:
 
     @functools.cached_property
     def vendors(self) -> Mapping[str, str]:
-        """Integration id → its vendor, as far as the list says one."""
+        """Integration id → vendor, empty if the list has none."""
         return {one["id"]: _text(one.get("vendor")) for one in self._all(INTEGRATIONS_PATH)}
 
     @functools.cached_property
     def integrations(self) -> Mapping[str, str]:
-        """Id → name of each integration with Knock."""
+        """Id → name of each Knock integration."""
         names = _names(self._all(INTEGRATIONS_PATH))
         return {one: name for one, name in names.items() if self.vendors[one] in ("", VENDOR)}
 
     def communities(self, integration_id: str) -> Mapping[str, str]:
-        """Id → name of each community of an integration."""
-        found = self._all(COMMUNITIES_PATH, {"integration_id": integration_id} | OLDEST_FIRST)
-        # That this list takes the filter is our reading: what else it gives is left out.
-        return _names(one for one in found if one.get("integration_id") == integration_id)
+        """Return id → name of each community of an integration."""
+        records = self._all(COMMUNITIES_PATH, {"integration_id": integration_id} | OLDEST_FIRST)
+        # Propexo may ignore this filter, so other integrations are left out here too.
+        return _names(one for one in records if one.get("integration_id") == integration_id)
 
     def attributions(
         self, integration_id: str, community_id: str | None = None
     ) -> Mapping[str, str]:
-        """Id → name of each attribution of a community, or of the whole integration."""
+        """Return id → name of each attribution of a community, or of the whole integration."""
         query = {"integration_id": integration_id}
         query |= {"community_id": community_id} if community_id is not None else {}
         return _names(self._all(ATTRIBUTIONS_PATH, query | OLDEST_FIRST))
 
-    def places(self) -> Iterator[Place]:
-        """Every community of every integration with Knock."""
+    def all_communities(self) -> Iterator[ListedCommunity]:
+        """Yield every community of every Knock integration."""
         for integration_id in self.integrations:
             for community_id, name in self.communities(integration_id).items():
-                yield Place(
+                yield ListedCommunity(
                     integration_id=integration_id,
                     community_id=community_id,
                     name=name,
@@ -147,14 +148,14 @@ class Directory:
         return self._lists[key]
 
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-        """The records of all pages. Raises :class:`UpstreamError`."""
-        for number in range(MOST_PAGES):
+        """Yield the records of all pages. Raise :class:`UpstreamError`."""
+        for number in range(MAX_PAGES):
             span = {"limit": str(PAGE_SIZE), "offset": str(number * PAGE_SIZE)}
             page = self._read(path, {**query, **span})
             yield from (one for one in page.records if _text(one.get("id")))
             if not page.has_more:
                 return
-        raise UpstreamError(f"the list has more than {MOST_PAGES} pages")
+        raise UpstreamError(f"the list has more than {MAX_PAGES} pages")
 
 
 def _names(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -162,6 +163,6 @@ def _names(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """A text in one line of printable characters; empty where it is none."""
+    """Return a text as one line of printable characters, or empty if it is not a text."""
     text = value if isinstance(value, str) else ""
     return "".join(one if one.isprintable() else " " for one in text).strip()

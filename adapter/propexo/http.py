@@ -1,7 +1,7 @@
-"""One HTTP request to Propexo and its whole answer, within one time-out.
+"""Make one HTTP request to Propexo and read the whole response, within one timeout.
 
-``requests`` bounds each wait for bytes, not the exchange: an answer that drips could take for ever,
-and the lease that guards a booking relies on an end. So a timer cuts the connection.
+``requests`` limits each wait for bytes, not the whole exchange: a slow response could take forever,
+but the lease that guards a booking needs a limit. So a timer closes the connection.
 """
 
 import contextlib
@@ -19,56 +19,57 @@ import requests.adapters
 
 #: Seconds to wait for a connection: DNS, TCP and TLS.
 CONNECT_SECONDS = 10.0
-#: Longest answer that is read, in bytes.
-ANSWER_BYTES = 1024 * 1024
+#: Longest response that is read, in bytes.
+MAX_RESPONSE_BYTES = 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What came back."""
+class Response:
+    """One HTTP response."""
 
     status: int
-    #: Any case; look them up in lower case.
+    #: Names may have any case, and are looked up in lower case.
     headers: Mapping[str, str]
     text: str
 
 
 class Body(io.BytesIO):
-    """A request body that knows whether anybody has begun to send it."""
+    """A request body that records whether any of it may have been sent."""
 
-    has_left = False
-    #: After this (monotonic seconds) nothing of it may begin to leave. Not left to the timer that
-    #: cuts the exchange: in a process that was frozen both threads wake at the same moment.
-    leaves_by = math.inf
+    #: Whether any of it may have been sent.
+    has_started = False
+    #: Sending may not start after this (monotonic seconds). The timer that closes the connection is
+    #: not enough: after a suspended process resumes, both threads run at the same moment.
+    send_deadline = math.inf
 
     def __len__(self) -> int:
         return len(self.getvalue())
 
     def read(self, size: int | None = -1) -> bytes:
-        """Bytes for the wire; from now on some may be on it."""
-        if time.monotonic() > self.leaves_by and not self.has_left:
-            raise TimeoutError("the time for this request is over")
-        self.has_left = True
+        """Return bytes to send; from now on some may have been sent."""
+        if time.monotonic() > self.send_deadline and not self.has_started:
+            raise TimeoutError("the request timed out")
+        self.has_started = True
         return super().read(size)
 
 
 def exchange(
     method: str, url: str, *, token: str, body: Body | None, timeout_seconds: float
-) -> Answer:
-    """One request on a connection of its own, so that no stale one can swallow it.
+) -> Response:
+    """Make one request on a new connection, because a stale one could lose it.
 
-    Redirects are not followed: a redirected POST would turn into a GET. Raises whatever goes
-    wrong, of any type: the caller knows by ``body`` whether the request had left.
+    Redirects are not followed: a redirected POST would become a GET. Raise any error unchanged:
+    the caller sees from ``body`` whether the request was sent.
     """
 
-    def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        # Being an ``auth``, it also keeps a netrc file from replacing the token.
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        # Passed as ``auth``, so that a netrc file cannot replace the token.
         request.headers["Authorization"] = f"Bearer {token}"
         return request
 
     if body is not None:
-        body.leaves_by = time.monotonic() + timeout_seconds
-    with _cut_after(timeout_seconds) as adapter, requests.Session() as session:
+        body.send_deadline = time.monotonic() + timeout_seconds
+    with _closed_after(timeout_seconds) as adapter, requests.Session() as session:
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         response = session.request(
@@ -76,12 +77,12 @@ def exchange(
             url,
             data=body,
             headers={"Connection": "close", "Content-Type": "application/json"},
-            auth=authorise,
+            auth=authorize,
             timeout=(min(CONNECT_SECONDS, timeout_seconds), timeout_seconds),
             allow_redirects=False,
             stream=True,
         )
-        return Answer(status=response.status_code, headers=response.headers, text=_text(response))
+        return Response(status=response.status_code, headers=response.headers, text=_text(response))
 
 
 def _text(response: requests.Response) -> str:
@@ -89,16 +90,16 @@ def _text(response: requests.Response) -> str:
     for chunk in response.iter_content(16 * 1024):
         chunks.append(chunk)
         total += len(chunk)
-        if total > ANSWER_BYTES:
-            raise requests.exceptions.ChunkedEncodingError("the answer is too long")
+        if total > MAX_RESPONSE_BYTES:
+            raise requests.exceptions.ChunkedEncodingError("the response is too long")
     return b"".join(chunks).decode("utf-8", "replace")
 
 
 @contextlib.contextmanager
-def _cut_after(seconds: float) -> Iterator["_Adapter"]:
-    """An adapter whose connections are cut when the time is over."""
+def _closed_after(seconds: float) -> Iterator["_Adapter"]:
+    """Yield an adapter whose connections are closed after ``seconds``."""
     adapter = _Adapter()
-    timer = threading.Timer(seconds, adapter.cut)
+    timer = threading.Timer(seconds, adapter.close_connections)
     timer.daemon = True
     timer.start()
     try:
@@ -109,39 +110,39 @@ def _cut_after(seconds: float) -> Iterator["_Adapter"]:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Keeps a second handle on each socket, by which it can be cut from another thread."""
+    """Keep a second handle on each socket, to shut it down from another thread."""
 
     def __init__(self) -> None:
         self._handles: list[socket.socket] = []
-        self._is_cut = False
+        self._is_closed = False
         super().__init__()
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        """The pool for an address, with connections that tell us of their sockets."""
+        """Return the pool for an address, with connections that register their sockets."""
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         handles, adapter = self._handles, self
 
-        class Known(pool.ConnectionCls):  # type: ignore[misc] # it depends on the scheme
+        class Registered(pool.ConnectionCls):  # type: ignore[misc] # it depends on the scheme
             def _new_conn(self) -> socket.socket:
-                if adapter._is_cut:
-                    raise TimeoutError("the time for this request is over")
-                made: socket.socket = super()._new_conn()
-                handles.append(made.dup())
-                if adapter._is_cut:
-                    adapter.cut()
-                return made
+                if adapter._is_closed:
+                    raise TimeoutError("the request timed out")
+                connection: socket.socket = super()._new_conn()
+                handles.append(connection.dup())
+                if adapter._is_closed:
+                    adapter.close_connections()
+                return connection
 
-        pool.ConnectionCls = Known
+        pool.ConnectionCls = Registered
         return pool
 
-    def cut(self) -> None:
-        """Ends every connection; whoever reads from one gets an error."""
-        self._is_cut = True
+    def close_connections(self) -> None:
+        """Shut down every connection; a thread that reads from one gets an error."""
+        self._is_closed = True
         for handle in self._handles:
             with contextlib.suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Lets the handles go."""
+        """Close the handles."""
         for handle in self._handles:
             handle.close()

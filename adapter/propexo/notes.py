@@ -1,24 +1,24 @@
-"""The notes of an appointment: what the renter wrote first, then the facts that fit no field."""
+"""Compose the notes of an appointment: the renter's text, then the facts that fit no field."""
 
 import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-#: Propexo's limit, in UTF-16 units: it is likely to count as JavaScript does.
+#: Propexo's limit, in UTF-16 code units, because it probably counts like JavaScript.
 LIMIT: Final = 1000
 ELLIPSIS: Final = "…"
-#: Less room than this is not worth a beginning.
-LEAST_ROOM: Final = 20
+#: A text is left out if less room than this is left for it.
+MIN_TEXT_LENGTH: Final = 20
 
 
 def units(text: str) -> int:
-    """The length in UTF-16 units."""
+    """Return the length in UTF-16 code units."""
     beyond = 0 if text.isascii() else sum(character > "\uffff" for character in text)
     return len(text) + beyond
 
 
 def cut(text: str, limit: int = LIMIT) -> str:
-    """The text within ``limit`` units: cut at the last space that fits, ending in "…"."""
+    """Return the text within ``limit`` units, cut at the last space that fits, with "…"."""
     if units(text) <= limit:
         return text
     end = _characters_within(text, limit - units(ELLIPSIS))
@@ -27,33 +27,33 @@ def cut(text: str, limit: int = LIMIT) -> str:
 
 
 def _characters_within(text: str, limit: int) -> int:
-    """How many characters fit, never ending between a letter and its accent or joiner."""
-    end = taken = 0
+    """Return how many characters fit, without separating a letter from its accent or joiner."""
+    end = length = 0
     for end, character in enumerate(text):  # noqa: B007 - the index is the result
-        taken += 2 if character > "\uffff" else 1
-        if taken > limit:
+        length += 2 if character > "\uffff" else 1
+        if length > limit:
             break
-    while end > 0 and (_belongs_to_previous(text[end]) or text[end - 1] == "\u200d"):
+    while end > 0 and (_is_combining(text[end]) or text[end - 1] == "\u200d"):
         end -= 1
     return end
 
 
-def _belongs_to_previous(character: str) -> bool:
+def _is_combining(character: str) -> bool:
     return unicodedata.category(character) in {"Mn", "Me", "Mc", "Cf"} or (
         "\U0001f3fb" <= character <= "\U0001f3ff"
     )
 
 
 def compose(text: str, facts: Sequence[str]) -> str:
-    """Both within the limit; the text gives way to the facts."""
+    """Join text and facts within the limit; the text is cut first."""
     tail = cut("\n".join(facts))
     room = LIMIT - units(tail) - bool(tail)
-    head = cut(text, room) if room >= min(LEAST_ROOM, units(text)) else ""
+    head = cut(text, room) if room >= min(MIN_TEXT_LENGTH, units(text)) else ""
     return "\n".join(part for part in (head, tail) if part)
 
 
 def append(text: str, facts: Sequence[str]) -> str:
-    """Notes that stand already, and more facts; the longest line gives way where it must."""
+    """Add facts to existing notes; the longest line is cut if needed."""
     whole = "\n".join(part for part in (text, *facts) if part)
     over = units(whole) - LIMIT
     if over <= 0:

@@ -1,4 +1,4 @@
-"""What Propexo's answers say. Pure: text and headers in, our words or our errors out."""
+"""Parse Propexo's responses into values or errors. All functions are pure."""
 
 import dataclasses
 import enum
@@ -15,42 +15,42 @@ from adapter.exceptions import (
     UpstreamError,
 )
 from adapter.models import Reason
-from adapter.propexo.http import Answer
+from adapter.propexo.http import Response
 
-#: What the headers of an answer say: calls allowed in a minute, and calls left of them.
+#: From the response headers: calls allowed per minute, and calls left.
 Rate = tuple[int, int]
 
 
 class WriteStatus(enum.StrEnum):
-    """What Propexo says of a job."""
+    """The status of a job at Propexo."""
 
     #: Not finished.
     PENDING = "PENDING"
     #: The data has been written.
     SUCCESS = "SUCCESS"
-    #: A portion succeeded: the appointment may stand. Never sent again.
+    #: A part succeeded: the appointment may exist, so it is never sent again.
     PARTIAL_SUCCESS = "PARTIAL_SUCCESS"
-    #: Propexo calls it completely failed.
+    #: All of it failed.
     FAILURE = "FAILURE"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
-    """Propexo took the booking."""
+    """Propexo accepted the booking."""
 
     job_id: str
     status: int
-    #: The answer as text.
+    #: The response body.
     answer: str
     rate: Rate | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JobReport:
-    """What became of a job so far."""
+    """The current status of a job."""
 
     status: WriteStatus
-    #: Propexo's own words, at most ten; may quote the renter's data.
+    #: Propexo's error messages, at most ten; they may quote the renter's data.
     errors: tuple[str, ...]
     rate: Rate | None = None
 
@@ -60,79 +60,79 @@ class Page:
     """One page of a list."""
 
     records: list[Mapping[str, Any]]
-    #: Whether another page follows, as far as the answer says so.
+    #: Whether Propexo says that another page follows.
     has_more: bool
 
 
-def accepted(answer: Answer) -> Accepted:
-    """The job of a write that was taken. Raises what any other answer stands for."""
-    if not 200 <= answer.status < 300:
-        raise refusal(answer)
-    job_id = _job_id(_json(answer.text))
+def accepted(response: Response) -> Accepted:
+    """Return the job of an accepted write. Raise the error of any other response."""
+    if not 200 <= response.status < 300:
+        raise error_from(response)
+    job_id = _job_id(_json(response.text))
     if job_id is None:
         raise OutcomeUnknown(
-            "Propexo's answer holds no job id", status=answer.status, answer=answer.text
+            "Propexo's response has no job id", status=response.status, answer=response.text
         )
     return Accepted(
-        job_id=job_id, status=answer.status, answer=answer.text, rate=rate_of(answer.headers)
+        job_id=job_id, status=response.status, answer=response.text, rate=rate_of(response.headers)
     )
 
 
-def report(answer: Answer) -> JobReport:
-    """How a job stands. Raises :class:`UpstreamError` when it does not say so."""
-    if answer.status != http.HTTPStatus.OK:
-        raise refusal(answer)
-    data, rate = _json(answer.text), rate_of(answer.headers)
+def report(response: Response) -> JobReport:
+    """Return the status of a job. Raise :class:`UpstreamError` if the response has none."""
+    if response.status != http.HTTPStatus.OK:
+        raise error_from(response)
+    data, rate = _json(response.text), rate_of(response.headers)
     status = _member(data, "write_status")
     if not isinstance(status, str) or status not in list(WriteStatus):
-        raise UpstreamError("Propexo's answer holds no write status", rate=rate)
+        raise UpstreamError("Propexo's response has no write status", rate=rate)
     errors = _member(data, "errors")
     texts = [str(error)[:500] for error in errors[:10]] if isinstance(errors, list) else []
     return JobReport(status=WriteStatus(status), errors=tuple(texts), rate=rate)
 
 
-def page(answer: Answer) -> Page:
-    """One page of a list. Raises :class:`UpstreamError` when there is no list."""
-    if answer.status != http.HTTPStatus.OK:
-        raise refusal(answer)
-    data = _json(answer.text)
+def page(response: Response) -> Page:
+    """Return one page of a list. Raise :class:`UpstreamError` if the response has none."""
+    if response.status != http.HTTPStatus.OK:
+        raise error_from(response)
+    data = _json(response.text)
     results = _member(data, "results")
-    found = _member(results, "logs") if isinstance(results, dict) else results
-    if not isinstance(found, list):
-        raise UpstreamError("Propexo's answer holds no list", rate=rate_of(answer.headers))
+    records = _member(results, "logs") if isinstance(results, dict) else results
+    if not isinstance(records, list):
+        raise UpstreamError("Propexo's response has no list", rate=rate_of(response.headers))
     return Page(
-        records=[record for record in found if isinstance(record, dict)],
+        records=[record for record in records if isinstance(record, dict)],
         has_more=_member(_member(data, "meta"), "hasMore") is True,
     )
 
 
-def refusal(answer: Answer) -> UpstreamError:
-    """The error that an answer other than success stands for."""
-    status = answer.status
-    wait = _seconds(answer.headers.get("retry-after"))
+def error_from(response: Response) -> UpstreamError:
+    """Return the error for a response other than success."""
+    status = response.status
+    retry_after = _seconds(response.headers.get("retry-after"))
     facts: dict[str, Any] = {
         "status": status,
-        "answer": answer.text,
-        "retry_after_seconds": wait,
-        "rate": rate_of(answer.headers),
+        "answer": response.text,
+        "retry_after_seconds": retry_after,
+        "rate": rate_of(response.headers),
     }
     if status == http.HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited("Propexo's rate limit is reached", **facts)
-    says_so = wait is not None or _is_error(answer.text)
-    if status == http.HTTPStatus.SERVICE_UNAVAILABLE and says_so:
-        # A bare 503 may be a proxy's that lost the answer; one that says so is Propexo's no.
+    is_explicit = retry_after is not None or _is_propexo_error(response.text)
+    if status == http.HTTPStatus.SERVICE_UNAVAILABLE and is_explicit:
+        # A bare 503 may come from a proxy that lost the response; this one comes from Propexo.
         return RateLimited("Propexo is not available", **facts)
     if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
         return NotAuthorised("Propexo does not accept the token", **facts)
     if status == http.HTTPStatus.REQUEST_TIMEOUT or status >= 500:
-        return OutcomeUnknown("Propexo answered with an error of its own", **facts)
+        return OutcomeUnknown("Propexo failed with a server error", **facts)
     return Refused(f"Propexo refused the booking with {status}", **facts)
 
 
 def reasons_from(answer: str | None) -> tuple[Reason, ...]:
-    """Propexo's issues per field, out of a 400's body; one for the whole where it names none.
+    """Return the issues per field in the body of a 400, or one general reason without any.
 
-    They lie at ``error.details.issues`` or ``error.details.details.issues``.
+    They are at ``error.details.issues`` or ``error.details.details.issues``.
     """
     issues = _issues(_json(answer or ""))
     if not issues:
@@ -142,8 +142,8 @@ def reasons_from(answer: str | None) -> tuple[Reason, ...]:
 
 def _issues(data: object) -> list[object]:
     details = _member(_member(data, "error"), "details")
-    for place in (details, _member(details, "details")):
-        issues = _member(place, "issues")
+    for parent in (details, _member(details, "details")):
+        issues = _member(parent, "issues")
         if isinstance(issues, list):
             return issues
     return []
@@ -169,13 +169,13 @@ def _json(text: str) -> Any:
         return None
 
 
-def _is_error(text: str) -> bool:
-    """Whether it is Propexo's own error body: ``{"error": {"code": …}}``."""
+def _is_propexo_error(text: str) -> bool:
+    """Return whether it is Propexo's own error body: ``{"error": {"code": …}}``."""
     return isinstance(_member(_member(_json(text), "error"), "code"), str)
 
 
 def _job_id(data: object) -> str | None:
-    """The job's id in either documented shape: ``{meta: {job_id}}`` or ``{job_id}``."""
+    """Return the job's id from either documented shape: ``{meta: {job_id}}`` or ``{job_id}``."""
     job_id = _member(_member(data, "meta"), "job_id") or _member(data, "job_id")
     if not isinstance(job_id, str) or not 0 < len(job_id) <= 200:
         return None
@@ -183,7 +183,7 @@ def _job_id(data: object) -> str | None:
 
 
 def rate_of(headers: Mapping[str, str]) -> Rate | None:
-    """What the answer says of the rate limit, where it says both numbers."""
+    """Return the rate limit from the headers, or None unless both numbers are given."""
     names = ("x-ratelimit-limit", "x-ratelimit-remaining")
     limit, remaining = (headers.get(name, "").strip() for name in names)
     if not all(text.isascii() and text.isdigit() and len(text) < 7 for text in (limit, remaining)):
@@ -192,7 +192,7 @@ def rate_of(headers: Mapping[str, str]) -> Rate | None:
 
 
 def _seconds(header: str | None) -> float | None:
-    """``Retry-After`` in seconds, at most an hour; dates and junk are None."""
+    """Return ``Retry-After`` in seconds, at most an hour, or None for dates and invalid values."""
     text = (header or "").strip()
     if not (text.isascii() and text.isdigit()) or len(text) > 6:
         return None

@@ -1,18 +1,19 @@
-"""The stand-in for Propexo's API, and for Knock behind it.
+"""A sandbox for Propexo's API and the Knock account behind it.
 
-It is there to try the adapter, to develop a mapping and to train people, and the tests book in it
-over real HTTP. Propexo offers no Knock sandbox of its own. What it does:
+Use it to try the adapter, to develop a mapping and to train people; the tests book in it over real
+HTTP. Propexo offers no Knock sandbox of its own. This one behaves as follows:
 
-- It checks a body as strictly as Propexo's published limits allow, and refuses in Propexo's shape.
-  The values of ``pets``, ``first_contact_type`` and ``tour_type`` are in no published page: every
-  value is refused until :func:`create_app` is told which to take.
-- A write answers at once with a job, which goes from PENDING to its end when its time has passed.
-  The appointment stands in Knock from the moment the write is taken.
-- Knock knows a person at a community by e-mail or phone, overwrites the card with what came last,
-  cancels the upcoming tour when another comes, and mails a confirmation for each.
-- ``/_sandbox/…`` shows what stands, what was called, and takes faults for the next calls.
+- It validates a body as strictly as Propexo's published limits allow and returns errors in
+  Propexo's shape. Propexo publishes no values for ``pets``, ``first_contact_type`` and
+  ``tour_type``: every value is rejected unless it was passed to :func:`create_app`.
+- A write returns a job at once. The job is PENDING for some time, then ends. The appointment
+  exists in Knock from the moment the write is accepted.
+- Knock identifies a person at a community by e-mail or phone, overwrites the card with the latest
+  data, cancels the upcoming tour when another is booked, and mails a confirmation for each.
+- ``/_sandbox/…`` lists appointments, guest cards and requests, and injects faults into the next
+  requests.
 
-The memory is in the process and ends with it.
+Everything is kept in memory and lost when the process ends.
 """
 
 from adapter.sandbox.app import create_app

@@ -1,4 +1,4 @@
-"""The sandbox as a Flask app: what happens around each call of Propexo's API."""
+"""The sandbox as a Flask app: authentication, rate limit and faults around each request."""
 
 import datetime as dt
 import hmac
@@ -15,11 +15,11 @@ from adapter.sandbox.control_api import control
 from adapter.sandbox.propexo_api import api
 from adapter.sandbox.request_body import body_of, json_from
 from adapter.sandbox.state import Clock, State, current_state
-from adapter.sandbox.validation import appointment_schema, checked_enums, prospect_schema
+from adapter.sandbox.validation import schemas_with
 
 
 def utc_now() -> dt.datetime:
-    """The wall clock."""
+    """Return the current time."""
     return dt.datetime.now(dt.UTC)
 
 
@@ -33,45 +33,42 @@ def create_app(
     enums: Mapping[str, Collection[str]] = MappingProxyType({}),
     catalog: Catalog = NOTHING,
 ) -> Flask:
-    """The sandbox. Its memory is the process's: serve it by one process, with threads.
+    """Return the sandbox. Its state is in memory: serve it from one process, with threads.
 
-    ``job_seconds`` is how long a job stays PENDING. ``slowdown_seconds`` is how much later each
-    answer comes in the last fifth of a minute's calls (Propexo: 2). ``enums`` lists the values
-    that each of ``pets``, ``first_contact_type`` and ``tour_type`` may have: Propexo's are in no
-    published page, so that by default every value is refused, as Propexo refuses a wrong one.
-    ``catalog`` is what the lists of integrations, communities and attributions show.
+    ``job_seconds`` is how long a job stays PENDING. ``slowdown_seconds`` delays each response in
+    the last fifth of a minute's requests (Propexo: 2). ``enums`` lists the accepted values of
+    ``pets``, ``first_contact_type`` and ``tour_type``; by default every value is rejected.
+    ``catalog`` is what the lists of integrations, communities and attributions return.
     Raises :class:`~adapter.exceptions.ConfigurationError` for any other name in ``enums``.
     """
-    enums = checked_enums(enums)
     app = Flask(__name__, static_folder=None)
     app.json = propexo_responses.Json(app)
     app.config["SLOWDOWN_SECONDS"] = slowdown_seconds
     app.config["TOKEN"] = token
-    schemas = {"appointment": appointment_schema(enums), "prospect": prospect_schema(enums)}
     app.extensions["sandbox"] = State(
         clock=clock,
         job_seconds=job_seconds,
         limit=limit_per_minute,
-        schemas=schemas,
+        schemas=schemas_with(enums),
         catalog=catalog,
     )
     app.register_blueprint(api)
     app.register_blueprint(control)
     app.before_request(_begin)
     app.after_request(_end)
-    app.register_error_handler(HTTPException, _refusal)
+    app.register_error_handler(HTTPException, _http_error)
     return app
 
 
 def _begin() -> Response | None:
-    """Writes the call down and says no where something stands in its way."""
+    """Record the request; reject it for a fault, a wrong token or an exceeded rate limit."""
     if not request.path.startswith(("/crm/", "/v1/")):
         return None
     state = current_state()
     query = request.query_string.decode("utf-8", "replace")
     call = g.call = state.receive(_kind(), method=request.method, path=request.path, query=query)
     g.body = body_of(request)
-    call.body = _shown(g.body)
+    call.body = _json_or_text(g.body)
     state.wait(call.fault.delay_before)
     if not call.fault.is_booking and (call.fault.status or call.fault.drop == "before"):
         return (
@@ -79,53 +76,53 @@ def _begin() -> Response | None:
             if call.fault.status
             else propexo_responses.hung_up()
         )
-    return _refused(call.remaining)
+    return _rejection(call.remaining)
 
 
-def _refused(remaining: int) -> Response | None:
-    # Compared as bytes: hmac takes no text beyond ASCII.
+def _rejection(remaining: int) -> Response | None:
+    # Compared as bytes: hmac accepts only ASCII text.
     given = request.headers.get("Authorization", "").encode("utf-8", "replace")
-    wanted = f"Bearer {current_app.config['TOKEN']}".encode()
-    if not hmac.compare_digest(given, wanted):
+    expected = f"Bearer {current_app.config['TOKEN']}".encode()
+    if not hmac.compare_digest(given, expected):
         return propexo_responses.error(401, "the bearer token is missing or wrong")
     if remaining < 0:
-        return propexo_responses.error(429, "the calls of this minute are used up")
+        return propexo_responses.error(429, "the rate limit of this minute is used up")
     return None
 
 
-def _end(answer: Response) -> Response:
-    """Puts the rate limit on the answer, lets the fault do what it does, writes it down."""
+def _end(response: Response) -> Response:
+    """Add the rate limit headers, apply the fault and record the response."""
     call = g.get("call")
     if call is None:
-        return answer
+        return response
     state, fault = current_state(), call.fault
     if fault.status:
-        answer = propexo_responses.faulty(fault)
-    answer.headers["x-ratelimit-limit"] = str(state.rate.limit)
-    answer.headers["x-ratelimit-remaining"] = str(max(call.remaining, 0))
+        response = propexo_responses.faulty(fault)
+    response.headers["x-ratelimit-limit"] = str(state.rate.limit)
+    response.headers["x-ratelimit-remaining"] = str(max(call.remaining, 0))
     if state.rate.is_slow(call.remaining):
         state.wait(current_app.config["SLOWDOWN_SECONDS"])
     state.wait(fault.delay)
     if fault.drop:
-        return propexo_responses.hung_up(answer if fault.drop == "during" else None)
-    state.answer(call, answer.status_code)
-    return answer
+        return propexo_responses.hung_up(response if fault.drop == "during" else None)
+    state.record_response(call, response.status_code)
+    return response
 
 
-def _refusal(exc: HTTPException) -> Response:
-    """Flask's own refusals (404, 405, 413 …) in Propexo's error shape."""
+def _http_error(exc: HTTPException) -> Response:
+    """Return Flask's own errors (404, 405, 413 …) in Propexo's error shape."""
     return propexo_responses.error(exc.code or 500, exc.description)
 
 
 def _kind() -> str:
-    """The kind of call that a fault may wait for."""
+    """Return the kind of request, as faults select it."""
     if request.method == "POST":
         return "create" if request.path.startswith("/crm/") else "retry"
     return "status" if request.path.startswith("/v1/admin/write-status/") else "list"
 
 
-def _shown(body: bytes) -> Any:
-    """A body for the list of requests."""
+def _json_or_text(body: bytes) -> Any:
+    """Return a body for the list of requests."""
     try:
         return json_from(body) if body else None
     except ValueError:

@@ -1,6 +1,6 @@
-"""What is there before anything is written: integrations, their communities, and who gets credit.
+"""The read-only data of the sandbox: integrations, their communities and attributions.
 
-Propexo's lists say no more of a community than its ids and its name; a time zone was seen in none.
+Propexo's lists give only ids and names of a community, no time zone.
 """
 
 import dataclasses
@@ -25,25 +25,35 @@ class Community:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
-    """Everything that the lists show, beside the people and their tours."""
+    """Everything the lists return besides people and their tours."""
 
     #: Integration id → its name.
     integrations: Mapping[str, str]
     communities: tuple[Community, ...]
 
     def integration_records(self) -> Iterator[Record]:
-        """What ``GET /v1/admin/integrations/`` says of each."""
-        more = {"vendor": "KNOCK", "active": True, "system": "SANDBOX", "can_authenticate": True}
+        """Yield the records of ``GET /v1/admin/integrations/``."""
+        constants = {
+            "vendor": "KNOCK",
+            "active": True,
+            "system": "SANDBOX",
+            "can_authenticate": True,
+        }
         for integration_id, name in self.integrations.items():
-            yield {"id": integration_id, "integration_id": integration_id, "name": name, **more}
+            yield {
+                "id": integration_id,
+                "integration_id": integration_id,
+                "name": name,
+                **constants,
+            }
 
     def community_records(self) -> Iterator[Record]:
-        """What ``GET /crm/v1/communities/`` says of each; its name is our guess."""
+        """Yield the records of ``GET /crm/v1/communities/``. That they have a name is our guess."""
         for one in self.communities:
             yield {"id": one.id, "integration_id": one.integration_id, "name": one.name}
 
     def attribution_records(self) -> Iterator[Record]:
-        """What ``GET /crm/v1/attributions/`` says of each; an attribution is a community's own."""
+        """Yield the records of ``GET /crm/v1/attributions/``, each with its one community."""
         for one in self.communities:
             core = {"integration_id": one.integration_id, "community_id": one.id}
             for attribution_id, name in one.attributions.items():
@@ -51,22 +61,24 @@ class Catalog:
 
 
 def catalog_from(data: Any) -> Catalog:
-    """``{integration: {name, communities: {id: {name, attributions: {id: name}}}}}`` as a value.
+    """Parse ``{integration: {name, communities: {id: {name, attributions: {id: name}}}}}``.
 
-    Raises :class:`ConfigurationError` that says what it must be.
+    Raises :class:`ConfigurationError` for any other shape.
     """
     try:
         return Catalog(
-            integrations={one: str(said["name"]) for one, said in data.items()},
+            integrations={one: str(details["name"]) for one, details in data.items()},
             communities=tuple(
                 Community(
                     integration_id=integration_id,
                     id=community_id,
-                    name=str(place["name"]),
-                    attributions={one: str(name) for one, name in place["attributions"].items()},
+                    name=str(community["name"]),
+                    attributions={
+                        one: str(name) for one, name in community["attributions"].items()
+                    },
                 )
-                for integration_id, said in data.items()
-                for community_id, place in said["communities"].items()
+                for integration_id, details in data.items()
+                for community_id, community in details["communities"].items()
             ),
         )
     except (AttributeError, KeyError, TypeError):
@@ -76,9 +88,8 @@ def catalog_from(data: Any) -> Catalog:
         ) from None
 
 
-#: Nothing at all.
 NOTHING: Final = Catalog(integrations={}, communities=())
-#: Fits the communities.yaml that comes with the adapter.
+#: Matches the communities.yaml that comes with the adapter.
 DEFAULT: Final = catalog_from(
     {
         "int_7Qm2": {

@@ -1,4 +1,4 @@
-"""What the sandbox tells of itself, and how it is told what to do. Without a token."""
+"""The sandbox's own pages and endpoints, without a token: list its data, inject faults, reset."""
 
 import dataclasses
 from typing import Any
@@ -15,10 +15,10 @@ control = Blueprint("control", __name__)
 
 @control.get("/")
 def show_page() -> Response:
-    """The appointments and the guest cards, for people."""
+    """Render appointments and guest cards as a web page."""
     state = current_state()
     with state.lock:
-        # JSON can carry half of a surrogate pair, which no encoding can.
+        # JSON can carry half of a surrogate pair, which UTF-8 cannot.
         text = render_template(
             "knock.html", appointments=state.knock.appointments, prospects=state.knock.prospects
         )
@@ -27,7 +27,7 @@ def show_page() -> Response:
 
 @control.get("/_sandbox/appointments")
 def list_appointments() -> Response:
-    """All that stands or stood in Knock, in the order in which it was booked."""
+    """List all appointments, canceled ones too, in the order in which they were booked."""
     state = current_state()
     with state.lock:
         return jsonify({"appointments": [_appointment(one) for one in state.knock.appointments]})
@@ -35,7 +35,7 @@ def list_appointments() -> Response:
 
 @control.get("/_sandbox/prospects")
 def list_prospects() -> Response:
-    """All guest cards in Knock, each with the posts that asked for no tour."""
+    """List all guest cards, each with its inquiries."""
     state = current_state()
     with state.lock:
         return jsonify({"prospects": [_prospect(one) for one in state.knock.prospects]})
@@ -43,7 +43,7 @@ def list_prospects() -> Response:
 
 @control.get("/_sandbox/requests")
 def list_requests() -> Response:
-    """Every call of Propexo's API, in the order in which it came."""
+    """List every request to Propexo's API, in order."""
     state = current_state()
     with state.lock:
         return jsonify({"requests": [_call(call) for call in state.calls]})
@@ -51,7 +51,7 @@ def list_requests() -> Response:
 
 @control.get("/_sandbox/faults")
 def list_faults() -> Response:
-    """The faults that no call has taken yet."""
+    """List the pending faults."""
     state = current_state()
     with state.lock:
         return jsonify({"next": [fault.posted for fault in state.faults.queue]})
@@ -59,7 +59,7 @@ def list_faults() -> Response:
 
 @control.post("/_sandbox/faults")
 def add_faults() -> tuple[Response, int] | Response:
-    """Puts faults at the end of the queue; all of them or, where one is wrong, none."""
+    """Queue faults; if one is invalid, queue none."""
     try:
         faults = faults_from(json_from(body_of(request)))
     except BadFault as exc:
@@ -74,7 +74,7 @@ def add_faults() -> tuple[Response, int] | Response:
 
 @control.delete("/_sandbox/faults")
 def clear_faults() -> Response:
-    """Forgets the faults that no call has taken yet."""
+    """Delete the pending faults."""
     state = current_state()
     with state.lock:
         state.faults.queue.clear()
@@ -83,7 +83,7 @@ def clear_faults() -> Response:
 
 @control.post("/_sandbox/reset")
 def reset() -> Response:
-    """Forgets everything."""
+    """Delete everything."""
     current_state().reset()
     return jsonify({"status": "empty"})
 

@@ -1,4 +1,4 @@
-"""Knock behind Propexo: people, their appointments, and what a second one does to the first."""
+"""Knock behind Propexo: people, their appointments, and how a new tour cancels an earlier one."""
 
 import dataclasses
 import datetime as dt
@@ -10,7 +10,7 @@ from typing import Any
 
 from adapter.sandbox.validation import date_from
 
-#: What a later post overwrites on the card of the same person.
+#: Fields that a later request overwrites on the same person's card.
 CARD_FIELDS = (
     "first_name", "last_name", "email_1", "phone_1", "move_in_date", "number_of_occupants",
     "lease_term_in_months", "rent_minimum_in_cents", "rent_maximum_in_cents",
@@ -21,15 +21,14 @@ CARD_FIELDS = (
 class Status(enum.StrEnum):
     """Whether a tour will take place."""
 
-    #: It stands.
     BOOKED = "booked"
-    #: A later one of the same person at the same community took its place.
+    #: Replaced by a later tour of the same person at the same community.
     CANCELLED = "cancelled"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Inquiry:
-    """One post of a guest card, without a tour."""
+    """One request for a guest card without a tour."""
 
     job_id: str
     request: Mapping[str, Any]
@@ -43,7 +42,7 @@ class Prospect:
     id: str
     integration_id: str
     community_id: str
-    #: The tracking source of the first contact; later posts do not move it.
+    #: The source of the first contact. Later requests do not change it.
     attribution_id: str
     created_at: dt.datetime
     updated_at: dt.datetime
@@ -59,12 +58,12 @@ class Appointment:
     id: str
     job_id: str
     prospect_id: str
-    #: The person's card as it stood after this post.
+    #: The person's card after this request.
     person: Mapping[str, Any]
     starts_at: dt.datetime
     status: Status
-    #: One where the person has an e-mail address: Knock mails at once. Texts need a consent that
-    #: Propexo's fields do not carry.
+    #: 1 if the person has an e-mail address: Knock mails at once. Text messages need a consent
+    #: that Propexo's fields do not carry.
     confirmations: int
     request: Mapping[str, Any]
     created_at: dt.datetime
@@ -72,17 +71,17 @@ class Appointment:
 
 
 class Knock:
-    """All that stands in Knock, in the order in which it came. Not locked: its owner does that."""
+    """All prospects and appointments, in order. The caller holds the lock."""
 
     def __init__(self) -> None:
         self.prospects: list[Prospect] = []
         self.appointments: list[Appointment] = []
-        #: Integration, community, field and normal address → who had it on the card last.
+        #: Integration, community, field, normalized contact → the latest prospect with it.
         self._holders: dict[tuple[str, str, str, str], Prospect] = {}
 
     def book(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Appointment:
-        """Books a tour, and cancels the person's other upcoming ones at the community."""
-        prospect = self.meet(request, now)
+        """Book a tour and cancel the person's other upcoming tours at the community."""
+        prospect = self.find_or_create(request, now)
         _cancel_upcoming(prospect, now)
         appointment = Appointment(
             id=str(uuid.uuid4()),
@@ -101,25 +100,25 @@ class Knock:
         return appointment
 
     def inquire(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Prospect:
-        """Makes a guest card without a tour, or brings one up to date; tours stay as they are."""
-        prospect = self.meet(request, now)
+        """Create or update a guest card. Tours are left unchanged."""
+        prospect = self.find_or_create(request, now)
         prospect.inquiries.append(Inquiry(job_id=job_id, request=request, created_at=now))
         return prospect
 
-    def meet(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
-        """The person that this is, by e-mail or else by phone, with the card brought up to date."""
+    def find_or_create(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
+        """Find the person by e-mail, then by phone, or create one; update the card."""
         prospect = self._match(request) or self._add(request, now)
         prospect.card.update({name: request[name] for name in CARD_FIELDS if name in request})
         prospect.updated_at = now
-        for key in _addresses(prospect.card, request):
+        for key in _contacts(prospect.card, request):
             self._holders[key] = prospect
         return prospect
 
     def _match(self, request: Mapping[str, Any]) -> Prospect | None:
-        for key in _addresses(request, request):
+        for key in _contacts(request, request):
             holder = self._holders.get(key)
-            # A card that was overwritten is no longer known by its old address.
-            if holder and key in _addresses(holder.card, request):
+            # An overwritten card no longer matches its old e-mail or phone.
+            if holder and key in _contacts(holder.card, request):
                 return holder
         return None
 
@@ -137,16 +136,16 @@ class Knock:
         return prospect
 
 
-def _addresses(
-    card: Mapping[str, Any], place: Mapping[str, Any]
+def _contacts(
+    card: Mapping[str, Any], community: Mapping[str, Any]
 ) -> list[tuple[str, str, str, str]]:
-    """What a card is known by at a place, the e-mail address first."""
+    """Return what identifies a card at a community, the e-mail address first."""
     normal = {
         "email_1": normal_email(card.get("email_1", "")),
         "phone_1": normal_phone(card.get("phone_1", "")),
     }
     return [
-        (place["integration_id"], place["community_id"], name, text)
+        (community["integration_id"], community["community_id"], name, text)
         for name, text in normal.items()
         if text
     ]
@@ -159,19 +158,19 @@ def _cancel_upcoming(prospect: Prospect, now: dt.datetime) -> None:
 
 
 def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:
-    """The instant that a valid request means: its UTC date and its UTC time of day."""
+    """Return the start of a valid request: its UTC date at its UTC time of day."""
     day = date_from(request["appointment_date"])
-    assert day is not None, "the schema lets no other date through"  # noqa: S101 - for mypy
+    assert day is not None, "the schema accepts no other date"  # noqa: S101 - for mypy
     time = dt.time.fromisoformat(request["appointment_time"])
     return dt.datetime.combine(day, time, tzinfo=dt.UTC)
 
 
 def normal_email(text: str) -> str:
-    """An e-mail address as Knock compares it."""
+    """Normalize an e-mail address as Knock compares it."""
     return text.strip().casefold()
 
 
 def normal_phone(text: str) -> str:
-    """A phone number as Knock compares it: digits, without the country code of North America."""
+    """Return the digits of a phone number without North America's country code."""
     digits = re.sub(r"[^0-9]", "", text)
     return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits

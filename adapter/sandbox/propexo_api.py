@@ -1,4 +1,4 @@
-"""Propexo's endpoints, as far as the adapter uses them."""
+"""The endpoints of Propexo's API that the adapter uses."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from adapter.sandbox import propexo_responses
 from adapter.sandbox.knock import Appointment, Prospect, Status
 from adapter.sandbox.request_body import json_from
 from adapter.sandbox.state import current_state
-from adapter.sandbox.validation import Issue
+from adapter.sandbox.validation import Issue, issues_of
 
 api = Blueprint("api", __name__)
 
@@ -25,13 +25,13 @@ _ORDERS = ("created_at:desc", "created_at:asc", "updated_at:desc", "updated_at:a
 
 @api.post("/crm/v1/appointments/knock")
 def create_appointment() -> Response:
-    """Books a tour."""
+    """Book a tour."""
     return _write("appointment")
 
 
 @api.post("/crm/v1/prospects/knock")
 def create_prospect() -> Response:
-    """Makes a guest card without a tour, or brings one up to date."""
+    """Create or update a guest card without a tour."""
     return _write("prospect")
 
 
@@ -45,7 +45,7 @@ def _write(kind: str) -> Response:
         body = json_from(g.body)
     except ValueError as exc:
         return propexo_responses.error(400, str(exc), "invalid_request")
-    issues = state.schemas[kind].issues(body)
+    issues = list(issues_of(body, state.schemas[kind]))
     if issues:
         return propexo_responses.invalid(issues)
     job = state.write(kind, body, g.call.fault)
@@ -54,7 +54,7 @@ def _write(kind: str) -> Response:
 
 @api.get("/v1/admin/write-status/<job_id>")
 def show_write_status(job_id: str) -> Response:
-    """How far a write has come."""
+    """Return the status of a write."""
     state = current_state()
     job = state.jobs.get(job_id)
     if job is None:
@@ -64,7 +64,7 @@ def show_write_status(job_id: str) -> Response:
 
 @api.post("/v1/admin/retry-write/<job_id>")
 def retry_write(job_id: str) -> Response:
-    """Carries a failed write out anew, under a new job id."""
+    """Repeat a failed write under a new job id."""
     state = current_state()
     job = state.jobs.get(job_id)
     if job is None or job.status(state.clock()) != "FAILURE":
@@ -74,12 +74,12 @@ def retry_write(job_id: str) -> Response:
 
 @api.get("/v1/admin/logs/writes/")
 def list_write_logs() -> Response:
-    """Writes that have ended, the newest first."""
+    """List finished writes, newest first."""
     state, issues = current_state(), list[Issue]()
-    limit = _number("limit", 100, least=1, most=100, issues=issues)
-    offset = _number("offset", 0, issues=issues)
-    span = _word("time_range", _RANGES, issues)
-    status = _word("status", ("SUCCESS", "FAILURE"), issues)
+    limit = _integer_argument("limit", 100, least=1, most=100, issues=issues)
+    offset = _integer_argument("offset", 0, issues=issues)
+    span = _enum_argument("time_range", _RANGES, issues)
+    status = _enum_argument("status", ("SUCCESS", "FAILURE"), issues)
     if issues:
         return propexo_responses.invalid(issues)
     now = state.clock()
@@ -93,7 +93,7 @@ def list_write_logs() -> Response:
 
 @api.get("/crm/v1/prospects/")
 def list_prospects() -> Response:
-    """The people in Knock. Only the core fields of a record are known; the rest is our guess."""
+    """List guest cards. Only the core fields of a record are documented; the rest is our guess."""
     state = current_state()
     with state.lock:
         records = [_prospect_record(prospect) for prospect in state.knock.prospects]
@@ -102,7 +102,7 @@ def list_prospects() -> Response:
 
 @api.get("/crm/v1/events/")
 def list_events() -> Response:
-    """The tours in Knock, as events. As with prospects, most field names are our guess."""
+    """List tours as events. As with prospects, most field names are our guess."""
     state = current_state()
     with state.lock:
         records = [_event_record(appointment) for appointment in state.knock.appointments]
@@ -111,48 +111,52 @@ def list_events() -> Response:
 
 @api.get("/v1/admin/integrations/")
 def list_integrations() -> Response:
-    """The integrations of the catalog."""
-    return _page(_kept(current_state().catalog.integration_records()))
+    """List the integrations of the catalog."""
+    return _page(_with_core_fields(current_state().catalog.integration_records()))
 
 
 @api.get("/crm/v1/communities/")
 def list_communities() -> Response:
-    """The communities of the catalog."""
-    return _page(_matching(_kept(current_state().catalog.community_records()), "integration_id"))
+    """List the communities of the catalog."""
+    return _page(
+        _matching(_with_core_fields(current_state().catalog.community_records()), "integration_id")
+    )
 
 
 @api.get("/crm/v1/attributions/")
 def list_attributions() -> Response:
-    """The attributions of the catalog, each with its community."""
-    records = _kept(current_state().catalog.attribution_records())
+    """List the attributions of the catalog, each with its community."""
+    records = _with_core_fields(current_state().catalog.attribution_records())
     return _page(_matching(records, "integration_id", "community_id"))
 
 
 def _page(records: Iterable[Mapping[str, Any]]) -> Response:
     issues: list[Issue] = []
-    limit = _number("limit", 100, most=250, issues=issues)
-    offset = _number("offset", 0, issues=issues)
-    order = _word("order-by", _ORDERS, issues) or _ORDERS[0]
-    since = _instant("updated_at_gte", issues)
+    limit = _integer_argument("limit", 100, most=250, issues=issues)
+    offset = _integer_argument("offset", 0, issues=issues)
+    order = _enum_argument("order-by", _ORDERS, issues) or _ORDERS[0]
+    since = _instant_argument("updated_at_gte", issues)
     if issues:
         return propexo_responses.invalid(issues)
     field, _, direction = order.partition(":")
-    fresh = [record for record in records if since is None or record["updated_at"] >= since]
-    if direction == "desc":  # of two records of one instant, the later one is the newer one
-        fresh.reverse()
-    fresh.sort(key=lambda record: record[field], reverse=direction == "desc")
-    return propexo_responses.page(fresh, offset=offset, limit=limit, order=order)
+    selected = [record for record in records if since is None or record["updated_at"] >= since]
+    if direction == "desc":  # of two records with the same time, the later one is newer
+        selected.reverse()
+    selected.sort(key=lambda record: record[field], reverse=direction == "desc")
+    return propexo_responses.page(selected, offset=offset, limit=limit, order=order)
 
 
 def _matching(records: Iterable[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """The records with the values that the query names."""
-    wanted = {name: request.args[name] for name in names if name in request.args}
+    """Return the records that have the values given in the query."""
+    filters = {name: request.args[name] for name in names if name in request.args}
     return [
-        record for record in records if all(record[name] == value for name, value in wanted.items())
+        record
+        for record in records
+        if all(record[name] == value for name, value in filters.items())
     ]
 
 
-def _number(
+def _integer_argument(
     name: str, default: int, *, least: int = 0, most: int = 10**9, issues: list[Issue]
 ) -> int:
     text = request.args.get(name, "") or str(default)
@@ -163,7 +167,7 @@ def _number(
     return default
 
 
-def _word(name: str, options: Iterable[str], issues: list[Issue]) -> str | None:
+def _enum_argument(name: str, options: Iterable[str], issues: list[Issue]) -> str | None:
     word = request.args.get(name)
     if word is not None and word not in options:
         message = "Invalid enum value. Expected " + " | ".join(map(repr, options))
@@ -171,7 +175,7 @@ def _word(name: str, options: Iterable[str], issues: list[Issue]) -> str | None:
     return word
 
 
-def _instant(name: str, issues: list[Issue]) -> dt.datetime | None:
+def _instant_argument(name: str, issues: list[Issue]) -> dt.datetime | None:
     text = request.args.get(name)
     if not text:
         return None
@@ -219,7 +223,7 @@ def _event_record(appointment: Appointment) -> dict[str, Any]:
     }
 
 
-def _kept(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Records of the catalog with the fields that each record has; nothing in it ever changes."""
+def _with_core_fields(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Add the fields that every record has to records of the catalog, which never change."""
     at = current_state().began_at
     return [{**_record(one["id"], one["integration_id"], at, at), **one} for one in records]

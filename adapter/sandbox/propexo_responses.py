@@ -1,4 +1,4 @@
-"""Answers in Propexo's shapes: errors, jobs, pages; and the answers that never arrive."""
+"""Responses in Propexo's shapes: errors, jobs and pages; and responses that are cut off."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -14,46 +14,46 @@ from adapter.sandbox.validation import Issue
 
 
 class Json(DefaultJSONProvider):
-    """JSON with instants in ISO 8601 and keys in the order in which they were written."""
+    """JSON with times in ISO 8601 and keys in insertion order."""
 
     sort_keys = False
 
     @staticmethod
     def default(value: Any) -> Any:
-        """An instant as ``2026-11-24T00:30:00Z``; the rest as Flask does it."""
+        """Format times as ``2026-11-24T00:30:00Z``; leave the rest to Flask."""
         if isinstance(value, dt.datetime):
             return value.isoformat().replace("+00:00", "Z")
         return DefaultJSONProvider.default(value)
 
 
 def error(status: int, message: str | None = None, code: str | None = None) -> Response:
-    """An error. For all but 400 the code is our own word: Propexo's pages show none."""
+    """Return an error. The code is documented for 400 only; all others are our own."""
     phrase = _phrase(status)
     code = code or phrase.lower().replace(" ", "_").replace("-", "_")
-    answer = jsonify({"error": {"code": code, "message": message or phrase}})
-    answer.status_code = status
-    return answer
+    response = jsonify({"error": {"code": code, "message": message or phrase}})
+    response.status_code = status
+    return response
 
 
 def invalid(issues: Sequence[Issue]) -> Response:
-    """400 with Zod's issues, nested as Propexo nests them."""
+    """Return 400 with Zod's issues, nested as Propexo nests them."""
     details = {"details": {"issues": list(issues), "name": "ZodError"}}
-    answer = jsonify(
+    response = jsonify(
         {"error": {"code": "invalid_request", "message": "invalid request", "details": details}}
     )
-    answer.status_code = 400
-    return answer
+    response.status_code = 400
+    return response
 
 
 def accepted(job: Job, shape: str) -> Response:
-    """The answer to a write that was taken, in Knock's shape or in the generic one."""
+    """Return the response to an accepted write, in Knock's shape or the generic one."""
     if shape == "generic":
         return jsonify({"job_id": job.id, "data": {}})
     return jsonify({"meta": {"job_id": job.id}, "result": {}})
 
 
 def page(records: Sequence[Any], *, offset: int, limit: int, order: str) -> Response:
-    """One page of a list."""
+    """Return one page of a list."""
     field, _, direction = order.partition(":")
     meta = {
         "orderBy": [{field: direction}],
@@ -66,29 +66,29 @@ def page(records: Sequence[Any], *, offset: int, limit: int, order: str) -> Resp
 
 
 def faulty(fault: Fault) -> Response:
-    """What a fault with a status answers."""
+    """Return the response of a fault that has a status."""
     status = fault.status or 500
     if fault.body is None:
-        answer = error(status)
+        response = error(status)
     elif isinstance(fault.body, str):
-        answer = Response(fault.body.encode("utf-8", "replace"), mimetype="text/html")
+        response = Response(fault.body.encode("utf-8", "replace"), mimetype="text/html")
     else:
-        answer = jsonify(fault.body)
-    answer.status_code = status
-    answer.headers.update(fault.headers)
-    return answer
+        response = jsonify(fault.body)
+    response.status_code = status
+    response.headers.update(fault.headers)
+    return response
 
 
-def hung_up(answer: Response | None = None) -> Response:
-    """Closes the connection without an answer, or after the first half of one."""
-    if answer is None:
+def hung_up(response: Response | None = None) -> Response:
+    """Close the connection without a response, or after the first half of one."""
+    if response is None:
         return Response(_closing(b""))
-    data = answer.get_data()
-    return Response(_closing(data[: len(data) // 2]), answer.status_code, answer.headers)
+    data = response.get_data()
+    return Response(_closing(data[: len(data) // 2]), response.status_code, response.headers)
 
 
 def _closing(data: bytes) -> Iterator[bytes]:
-    # Servers take a ConnectionError of the application for a client that went away: they close.
+    # A server closes the connection on a ConnectionError, as if the client had disconnected.
     if data:
         yield data
     raise ConnectionAbortedError

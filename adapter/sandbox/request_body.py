@@ -1,4 +1,4 @@
-"""Request bodies: read within bounds, and JSON as strict as JavaScript's."""
+"""Read request bodies within limits, and JSON as strictly as JavaScript does."""
 
 import json
 import math
@@ -8,15 +8,15 @@ from flask import Request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 MAX_BYTES = 1024 * 1024
-#: Deeper than any body of Propexo's, and far from what Python's parser and writer can take.
+#: Deeper than any body of Propexo's, and far below the limit of Python's JSON module.
 MAX_DEPTH = 50
 
 
 def body_of(request: Request) -> bytes:
-    """The whole body. Raises 413 above :data:`MAX_BYTES`, 400 where it cannot be read."""
+    """Return the whole body. Raises 413 above :data:`MAX_BYTES`, 400 if it cannot be read."""
     try:
         body = request.stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError):  # a chunk that says no length, or a client that fell silent
+    except (OSError, ValueError):  # a chunk without a length, or a client that stopped sending
         raise BadRequest("the body could not be read") from None
     if len(body) > MAX_BYTES:
         raise RequestEntityTooLarge(f"the body is longer than {MAX_BYTES} bytes")
@@ -24,9 +24,9 @@ def body_of(request: Request) -> bytes:
 
 
 def json_from(body: bytes) -> Any:
-    """Parsed JSON. Raises :class:`ValueError` with a constant sentence."""
+    """Parse JSON. Raises :class:`ValueError` with a constant message."""
     try:
-        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(body, parse_constant=_reject, parse_float=_finite)
     except (ValueError, RecursionError):
         raise ValueError("the body is not JSON") from None
     if _depth(value) > MAX_DEPTH:
@@ -34,13 +34,13 @@ def json_from(body: bytes) -> Any:
     return value
 
 
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(word)
+def _reject(text: str) -> NoReturn:
+    raise ValueError(text)
 
 
 def _finite(text: str) -> float:
     number = float(text)
-    return number if math.isfinite(number) else _refuse(text)
+    return number if math.isfinite(number) else _reject(text)
 
 
 def _depth(value: Any) -> int:

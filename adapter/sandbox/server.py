@@ -1,4 +1,4 @@
-"""The sandbox over HTTP: werkzeug's threaded server on a socket that we bind."""
+"""Serve the sandbox over HTTP with werkzeug's threaded server."""
 
 import signal
 import socket
@@ -15,29 +15,29 @@ _STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 
 class _Connection(WSGIRequestHandler):
-    """One connection. The server closes it after each answer: werkzeug cannot keep it open."""
+    """One connection, closed after each response: werkzeug cannot keep it open."""
 
     disable_nagle_algorithm = True
-    #: Seconds until a client that fell silent in mid-request is let go.
+    #: Seconds until a client that stops in the middle of a request is disconnected.
     timeout = 60
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
-        """Closes, where werkzeug would wait for the next request."""
+        """Close the connection, where werkzeug would wait for the next request."""
         self.close_connection = True
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Says nothing: what was called is at ``/_sandbox/requests``."""
+        """Log nothing: requests are listed at ``/_sandbox/requests``."""
 
 
 class Server:
-    """A served app; as a context manager it serves in a thread until the block ends.
+    """Serve an app in a thread for the time of a ``with`` block.
 
-    Port 0 is any free port. Raises :class:`ConfigurationError` where the address cannot be had.
+    Port 0 is any free port. Raises :class:`ConfigurationError` if the address is not available.
     """
 
     def __init__(self, app: Flask, *, host: str = "127.0.0.1", port: int = 0) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Werkzeug ends the process where it cannot bind; so it gets a socket that is bound.
+        # Werkzeug ends the process if it cannot bind, so it gets a socket that is bound already.
         try:
             with socket.create_server((host, port), family=family, backlog=128) as listening:
                 self._server = make_server(
@@ -45,10 +45,11 @@ class Server:
                     fd=listening.fileno(),
                 )  # fmt: skip
         except (OSError, OverflowError, UnicodeError) as exc:
-            # Python adds the address in brackets, which the sentence has already.
-            why = str(getattr(exc, "strerror", None) or exc).partition(" (while")[0]
+            # Python adds the address in parentheses, which our message has already.
+            reason = str(getattr(exc, "strerror", None) or exc).partition(" (while")[0]
             raise ConfigurationError(
-                f"the sandbox cannot listen on {host} port {port}: {why}"
+                f"the sandbox cannot listen on {host} port {port}: {reason}; "
+                "choose another --host or --port"
             ) from None
         name = f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self._server.port}"
@@ -68,8 +69,8 @@ class Server:
 
 
 def serve(app: Flask, *, host: str, port: int, announce: Callable[[str], object]) -> None:
-    """Serves until SIGINT or SIGTERM; ``notify`` gets the address once calls are taken."""
-    # Blocked before the threads start, so that every one of them leaves the signals to sigwait.
+    """Serve until SIGINT or SIGTERM; call ``announce`` with the URL once requests are accepted."""
+    # Blocked before the threads start, so that every thread leaves the signals to sigwait.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         with Server(app, host=host, port=port) as server:

@@ -1,4 +1,4 @@
-"""All that the sandbox remembers, behind one lock."""
+"""The sandbox's state, behind one lock."""
 
 import dataclasses
 import datetime as dt
@@ -17,7 +17,7 @@ from adapter.sandbox.validation import Schema
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One write. Nothing runs: its status follows from the clock."""
+    """One write. No code runs in the background: its status follows from the clock."""
 
     id: str
     #: What is written: ``appointment`` or ``prospect``.
@@ -25,18 +25,18 @@ class Job:
     request: Mapping[str, Any]
     created_at: dt.datetime
     settles_at: dt.datetime
-    #: SUCCESS, FAILURE or PARTIAL_SUCCESS; PENDING: it never ends.
+    #: SUCCESS, FAILURE or PARTIAL_SUCCESS. PENDING: the job never ends.
     outcome: str
     errors: Sequence[str]
     #: The appointment or the prospect that was made, if any.
     record_id: str | None
 
     def status(self, now: dt.datetime) -> str:
-        """The status that Propexo gives at this instant."""
+        """Return the status at this time."""
         return self.outcome if now >= self.settles_at else "PENDING"
 
     def write_status(self, now: dt.datetime) -> dict[str, Any]:
-        """The answer of ``GET /v1/admin/write-status/{job_id}``."""
+        """Return the response of ``GET /v1/admin/write-status/{job_id}``."""
         status = self.status(now)
         is_settled = status != "PENDING"
         return {
@@ -46,7 +46,7 @@ class Job:
         }
 
     def log(self) -> dict[str, Any]:
-        """One line of ``GET /v1/admin/logs/writes/``, which knows only success and failure."""
+        """Return a record of ``GET /v1/admin/logs/writes/``: it has only success and failure."""
         return {
             "id": f"log-{self.id}",
             "created_at": self.settles_at,
@@ -63,7 +63,7 @@ class Job:
 
 
 class MinuteLimit:
-    """Counts calls per minute of the clock. Not locked: its owner does that."""
+    """Count requests per calendar minute. The caller holds the lock."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -71,7 +71,7 @@ class MinuteLimit:
         self._used = 0
 
     def use(self, now: dt.datetime) -> int:
-        """Counts one call; the calls left in this minute, negative where it was one too many."""
+        """Count one request; return how many are left, negative if over the limit."""
         minute = now.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._minute, self._used = minute, 0
@@ -79,7 +79,7 @@ class MinuteLimit:
         return self.limit - self._used
 
     def is_slow(self, remaining: int) -> bool:
-        """Whether the call stands in the last fifth, where Propexo starts to slow down."""
+        """Return whether the request is in the last fifth, where Propexo slows down."""
         return (self.limit - remaining) * 5 > self.limit * 4
 
 
@@ -88,7 +88,7 @@ Clock = Callable[[], dt.datetime]
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Call:
-    """One call of Propexo's API as it came, and what became of it."""
+    """One request to Propexo's API and its response."""
 
     number: int
     received_at: dt.datetime
@@ -96,17 +96,17 @@ class Call:
     path: str
     query: str
     fault: Fault
-    #: Calls left in this minute; negative: one too many.
+    #: Requests left in this minute; negative if over the limit.
     remaining: int
-    #: Parsed JSON, or the text where it is none; None: no body.
+    #: Parsed JSON, or text if it is not JSON. None: no body.
     body: Any = None
     answered_at: dt.datetime | None = None
-    #: None: no answer yet, or none at all.
+    #: None: no response yet, or none at all.
     status: int | None = None
 
 
 class State:
-    """Jobs, faults, calls and Knock. Each method takes the lock for as long as it needs."""
+    """Jobs, faults, requests and Knock. Each method acquires the lock as needed."""
 
     def __init__(
         self,
@@ -118,10 +118,9 @@ class State:
         catalog: Catalog,
     ) -> None:
         self.clock = clock
-        #: What is there before anything is written.
         self.catalog = catalog
         self.began_at = clock()
-        #: The body of each kind of write.
+        #: By kind of write.
         self.schemas = schemas
         self.lock = threading.RLock()
         self._job_seconds = job_seconds
@@ -137,19 +136,19 @@ class State:
         self.rate = MinuteLimit(self._limit)
 
     def reset(self) -> None:
-        """Forgets everything and ends every delay that is under way."""
+        """Delete everything and end every delay in progress."""
         with self.lock:
             self._empty()
             self._woken.set()
             self._woken = threading.Event()
 
     def wait(self, seconds: float) -> None:
-        """Waits in real time, or until a reset."""
+        """Wait in real time, or until a reset."""
         if seconds > 0:
             self._woken.wait(seconds)
 
     def receive(self, kind: str, *, method: str, path: str, query: str) -> Call:
-        """Writes a call down, counts it and takes the fault that waits for it."""
+        """Record and count a request, and take the fault that applies to it."""
         with self.lock:
             now = self.clock()
             call = Call(
@@ -164,20 +163,20 @@ class State:
             self.calls.append(call)
             return call
 
-    def answer(self, call: Call, status: int | None) -> None:
-        """Writes down what a call was answered; None: the connection was closed."""
+    def record_response(self, call: Call, status: int) -> None:
+        """Record the status of a request's response."""
         with self.lock:
             call.status, call.answered_at = status, self.clock()
 
     def write(self, kind: str, request: Mapping[str, Any], fault: Fault = NONE) -> Job:
-        """Carries a valid request out, as far as the fault lets it, and starts its job.
+        """Execute a valid request, unless the fault prevents it, and start its job.
 
-        The appointment stands in Knock from here on, before the job says so: as at Propexo, where
-        a lost answer or a job that never ends does not mean that nothing was booked.
+        The appointment exists in Knock from here on, before the job says so. It is the same at
+        Propexo: a lost response or a job that never ends does not mean that nothing was booked.
         """
         with self.lock:
             now, job_id = self.clock(), str(uuid.uuid4())
-            record_id = self._carry_out(kind, request, job_id, now) if fault.is_booking else None
+            record_id = self._execute(kind, request, job_id, now) if fault.is_booking else None
             seconds = self._job_seconds if fault.job_seconds is None else fault.job_seconds
             job = Job(
                 id=job_id,
@@ -192,16 +191,14 @@ class State:
             self.jobs[job_id] = job
             return job
 
-    def _carry_out(
-        self, kind: str, request: Mapping[str, Any], job_id: str, now: dt.datetime
-    ) -> str:
+    def _execute(self, kind: str, request: Mapping[str, Any], job_id: str, now: dt.datetime) -> str:
         if kind == "appointment":
             return self.knock.book(request, job_id=job_id, now=now).id
         return self.knock.inquire(request, job_id=job_id, now=now).id
 
 
 def current_state() -> State:
-    """The state of the app that serves this request."""
+    """Return the state of the app that serves this request."""
     return cast("State", current_app.extensions["sandbox"])
 
 
@@ -209,5 +206,5 @@ def _errors(fault: Fault) -> Sequence[str]:
     if fault.errors is not None:
         return fault.errors
     return (
-        ("Knock did not take the request",) if fault.job in ("FAILURE", "PARTIAL_SUCCESS") else ()
+        ("Knock did not accept the request",) if fault.job in ("FAILURE", "PARTIAL_SUCCESS") else ()
     )

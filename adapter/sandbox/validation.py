@@ -1,37 +1,63 @@
-"""What Propexo accepts, as tables of rules; what is wrong with a body, as Zod's issues.
+"""Check request bodies against ``requests.yaml`` and report faults as Propexo does: Zod's issues.
 
-It is written apart from :mod:`adapter.propexo.appointment` on purpose: a stand-in that shared the
-adapter's own checks would agree with every mistake in them. Where Propexo's pages leave a doubt,
-the stricter reading is taken, so that what passes here has the best chance to pass there.
+Only the keywords used there are known. What takes the lines is Zod's wording of each fault, which
+no JSON Schema library has.
 """
 
-import dataclasses
+import copy
 import datetime as dt
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
 
 from adapter.exceptions import ConfigurationError
 
 Issue = dict[str, Any]
-Path = list[str | int]
-#: Finds what is wrong with one value at one place.
-Rule = Callable[[Any, Path], list[Issue]]
+#: Keys and indexes that lead to a value.
+Location = tuple[str | int, ...]
+Schema = Mapping[str, Any]
 
-#: The fields that are enums at Propexo, with values that its published pages lack.
-ENUMS = ("first_contact_type", "pets", "tour_type")
+#: Propexo's enums. Their values are in no published page.
+ENUMS: Final = ("first_contact_type", "pets", "tour_type")
 
-_PHONE = re.compile(r"\+?[0-9]{1,50}")
-_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
-_DATE = re.compile(
+_SCHEMAS: Final = yaml.safe_load(Path(__file__).with_name("requests.yaml").read_text("utf-8"))
+_DATE: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2}))?"
 )
-_TYPES = {bool: "boolean", int: "number", float: "number", str: "string", list: "array"}
+#: What JavaScript calls a value of these types.
+_TYPES: Final = {
+    type(None): "null",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
+
+
+def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
+    """Return the schema of each kind of write; an enum without values accepts none.
+
+    Raises :class:`ConfigurationError` for a name that is not an enum.
+    """
+    for name in enums:
+        if name not in ENUMS:
+            raise ConfigurationError(f"{name!r} is not an enum; the enums are {', '.join(ENUMS)}")
+    schemas: Mapping[str, Schema] = copy.deepcopy(_SCHEMAS)
+    for schema in schemas.values():
+        for name in schema["properties"].keys() & enums.keys():
+            field = schema["properties"][name]
+            field.get("items", field)["enum"] = list(enums[name])
+    return schemas
 
 
 def date_from(text: str) -> dt.date | None:
-    """The UTC date of ``2026-11-24`` or of an RFC 3339 instant; None: it is neither."""
+    """Return the UTC date of ``2026-11-24`` or of an RFC 3339 instant, or None."""
     if not _DATE.fullmatch(text):
         return None
     try:
@@ -41,180 +67,116 @@ def date_from(text: str) -> dt.date | None:
         return None
 
 
-def text(*, most: int | None = None, pattern: re.Pattern[str] | None = None) -> Rule:
-    """A string, of at most so many UTF-16 units (Propexo counts as JavaScript does)."""
-
-    def check(value: Any, path: Path) -> list[Issue]:
-        if not isinstance(value, str):
-            return [_wrong_type("string", value, path)]
-        if most is not None and len(value.encode("utf-16-le", "surrogatepass")) // 2 > most:
-            limit = {"maximum": most, "type": "string", "inclusive": True, "exact": False}
-            message = f"String must contain at most {most} character(s)"
-            return [_issue("too_big", path, message, **limit)]
-        if pattern is not None and not pattern.fullmatch(value):
-            return [_issue("invalid_string", path, "Invalid", validation="regex")]
-        return []
-
-    return check
+def issues_of(value: Any, schema: Schema, location: Location = ()) -> Iterator[Issue]:
+    """Yield every fault of a value in the order of the schema's keywords."""
+    received = _TYPES[type(value)]
+    expected = "number" if schema["type"] == "integer" else schema["type"]
+    if received != expected:
+        yield _wrong_type(location, expected, received)
+    elif schema["type"] == "integer" and value != int(value):
+        yield _wrong_type(location, "integer", "float")
+    else:
+        for keyword in schema:
+            if keyword in _CHECKS:
+                yield from _CHECKS[keyword](value, schema, location)
 
 
-def date() -> Rule:
-    """A date, or an instant of which the UTC date counts."""
-
-    def check(value: Any, path: Path) -> list[Issue]:
-        if not isinstance(value, str):
-            return [_wrong_type("string", value, path)]
-        return [] if date_from(value) else [_issue("invalid_union", path, "Invalid input")]
-
-    return check
+def _required(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
+    for name in schema["required"]:
+        if name not in value:
+            yield _issue(
+                "invalid_type", (*location, name), "Required",
+                expected="string", received="undefined",
+            )  # fmt: skip
 
 
-def integer(*, least: int | None = None, most: int | None = None) -> Rule:
-    """A whole number; ``12.0`` is one, as in JavaScript."""
-
-    def check(value: Any, path: Path) -> list[Issue]:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return [_wrong_type("number", value, path)]
-        if value != int(value):
-            message = "Expected integer, received float"
-            kind = {"expected": "integer", "received": "float"}
-            return [_issue("invalid_type", path, message, **kind)]
-        limit = {"type": "number", "inclusive": True, "exact": False}
-        if least is not None and value < least:
-            message = f"Number must be greater than or equal to {least}"
-            return [_issue("too_small", path, message, minimum=least, **limit)]
-        if most is not None and value > most:
-            message = f"Number must be less than or equal to {most}"
-            return [_issue("too_big", path, message, maximum=most, **limit)]
-        return []
-
-    return check
+def _any_of(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
+    names = [name for branch in schema["anyOf"] for name in branch["required"]]
+    if not any(name in value for name in names):
+        yield _issue("custom", location, f"{' and/or '.join(names)} required")
 
 
-def flag() -> Rule:
-    """True or false."""
-    return lambda value, path: (
-        [] if isinstance(value, bool) else [_wrong_type("boolean", value, path)]
-    )
+def _properties(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
+    for name, property_ in schema["properties"].items():
+        if name in value:
+            yield from issues_of(value[name], property_, (*location, name))
 
 
-def choice(options: Collection[str]) -> Rule:
-    """One of some words. Without options every word is refused."""
-    quoted = " | ".join(f"'{option}'" for option in options)
+def _additional_properties(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
+    keys = [key for key in value if key not in schema["properties"]]
+    if keys:
+        message = "Unrecognized key(s) in object: " + ", ".join(f"'{key}'" for key in keys)
+        yield _issue("unrecognized_keys", location, message, keys=keys)
 
-    def check(value: Any, path: Path) -> list[Issue]:
-        if not isinstance(value, str):
-            return [_wrong_type("string", value, path)]
-        if value in options:
-            return []
+
+def _items(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
+    for index, item in enumerate(value):
+        yield from issues_of(item, schema["items"], (*location, index))
+
+
+def _enum(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
+    options = schema["enum"]
+    if value not in options:
+        quoted = " | ".join(f"'{option}'" for option in options)
         message = f"Invalid enum value. Expected {quoted}, received '{value}'"
-        return [_issue("invalid_enum_value", path, message, received=value, options=list(options))]
-
-    return check
+        yield _issue("invalid_enum_value", location, message, received=value, options=options)
 
 
-def listing(rule: Rule) -> Rule:
-    """A list of which each item keeps the rule."""
-
-    def check(value: Any, path: Path) -> list[Issue]:
-        if not isinstance(value, list):
-            return [_wrong_type("array", value, path)]
-        return [issue for number, item in enumerate(value) for issue in rule(item, [*path, number])]
-
-    return check
+def _pattern(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
+    if not re.fullmatch(schema["pattern"], value):
+        yield _issue("invalid_string", location, "Invalid", validation="regex")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Schema:
-    """One body: its fields, which of them must be there, and of which one is enough."""
-
-    fields: Mapping[str, Rule]
-    required: Sequence[str]
-    any_of: Sequence[str] = ("email_1", "phone_1")
-
-    def issues(self, body: Any) -> list[Issue]:
-        """What is wrong with the body; an empty list: nothing."""
-        if not isinstance(body, dict):
-            return [_wrong_type("object", body, [])]
-        return [*self._missing(body), *self._wrong(body), *_unrecognized(body, self.fields)]
-
-    def _missing(self, body: Mapping[str, Any]) -> list[Issue]:
-        kind = {"expected": "string", "received": "undefined"}
-        issues = [
-            _issue("invalid_type", [name], "Required", **kind)
-            for name in self.required
-            if name not in body
-        ]
-        if not any(name in body for name in self.any_of):
-            message = f"{' and/or '.join(self.any_of)} required"
-            issues.append(_issue("custom", [], message))
-        return issues
-
-    def _wrong(self, body: Mapping[str, Any]) -> list[Issue]:
-        present = (name for name in self.fields if name in body)
-        return [issue for name in present for issue in self.fields[name](body[name], [name])]
+def _format(value: Any, _schema: Schema, location: Location) -> Iterator[Issue]:
+    if date_from(value) is None:
+        yield _issue("invalid_union", location, "Invalid input")
 
 
-def appointment_schema(enums: Mapping[str, Collection[str]]) -> Schema:
-    """The body of ``POST /crm/v1/appointments/knock``."""
-    when = {
-        "appointment_date": date(),
-        "appointment_time": text(pattern=_TIME),
-    }
-    contact = {
-        "first_contact_type": choice(enums.get("first_contact_type", ())),
-        "tour_type": choice(enums.get("tour_type", ())),
-    }
-    required = (*_IDS, *when, "last_name")
-    return Schema(fields={**_shared_fields(enums), **when, **contact}, required=required)
+def _max_length(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
+    limit = schema["maxLength"]
+    # JavaScript counts UTF-16 units.
+    if len(value.encode("utf-16-le", "surrogatepass")) // 2 > limit:
+        message = f"String must contain at most {limit} character(s)"
+        yield _limit_issue("too_big", location, message, type="string", maximum=limit)
 
 
-def prospect_schema(enums: Mapping[str, Collection[str]]) -> Schema:
-    """The body of ``POST /crm/v1/prospects/knock``."""
-    names = ("agent_id", "address_1", "city", "state", "zip")
-    own = {**{name: text() for name in names}, "subscribe": flag()}
-    return Schema(fields={**_shared_fields(enums), **own}, required=_IDS)
+def _minimum(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
+    limit = schema["minimum"]
+    if value < limit:
+        message = f"Number must be greater than or equal to {limit}"
+        yield _limit_issue("too_small", location, message, type="number", minimum=limit)
 
 
-def checked_enums(enums: Mapping[str, Collection[str]]) -> Mapping[str, Collection[str]]:
-    """The same, where each name is one of Propexo's enums; else :class:`ConfigurationError`."""
-    for name in enums:
-        if name not in ENUMS:
-            raise ConfigurationError(f"{name!r} is not an enum; the enums are {', '.join(ENUMS)}")
-    return enums
+def _maximum(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
+    limit = schema["maximum"]
+    if value > limit:
+        message = f"Number must be less than or equal to {limit}"
+        yield _limit_issue("too_big", location, message, type="number", maximum=limit)
 
 
-_IDS = ("integration_id", "community_id", "attribution_id")
+_CHECKS: Final[Mapping[str, Callable[[Any, Schema, Location], Iterator[Issue]]]] = {
+    "required": _required,
+    "anyOf": _any_of,
+    "properties": _properties,
+    "additionalProperties": _additional_properties,
+    "items": _items,
+    "enum": _enum,
+    "pattern": _pattern,
+    "format": _format,
+    "maxLength": _max_length,
+    "minimum": _minimum,
+    "maximum": _maximum,
+}
 
 
-def _shared_fields(enums: Mapping[str, Collection[str]]) -> dict[str, Rule]:
-    return {
-        **{name: text() for name in (*_IDS, "last_name", "first_name", "email_1")},
-        "phone_1": text(pattern=_PHONE),
-        "move_in_date": date(),
-        "number_of_occupants": integer(),
-        "lease_term_in_months": integer(least=1, most=18),
-        "rent_minimum_in_cents": integer(least=1),
-        "rent_maximum_in_cents": integer(least=1),
-        "notes": text(most=1000),
-        "desired_num_bedrooms": listing(integer()),
-        "pets": listing(choice(enums.get("pets", ()))),
-    }
+def _issue(code: str, location: Location, message: str, **details: Any) -> Issue:
+    return {"code": code, **details, "path": list(location), "message": message}
 
 
-def _issue(code: str, path: Path, message: str, **more: Any) -> Issue:
-    return {"code": code, **more, "path": path, "message": message}
+def _limit_issue(code: str, location: Location, message: str, **details: Any) -> Issue:
+    return _issue(code, location, message, **details, inclusive=True, exact=False)
 
 
-def _wrong_type(expected: str, value: Any, path: Path) -> Issue:
-    received = "null" if value is None else _TYPES.get(type(value), "object")
+def _wrong_type(location: Location, expected: str, received: str) -> Issue:
     message = f"Expected {expected}, received {received}"
-    return _issue("invalid_type", path, message, expected=expected, received=received)
-
-
-def _unrecognized(body: Mapping[str, Any], known: Collection[str]) -> list[Issue]:
-    keys = [key for key in body if key not in known]
-    if not keys:
-        return []
-    message = "Unrecognized key(s) in object: " + ", ".join(f"'{key}'" for key in keys)
-    return [_issue("unrecognized_keys", [], message, keys=keys)]
+    return _issue("invalid_type", location, message, expected=expected, received=received)

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.authoring.install import install_mapping
 from adapter.mapping.communities_yaml import FILE
-from adapter.mapping.gallery import gallery_of
+from adapter.mapping.gallery import gallery_folder
 from adapter.mapping.loader.yaml_document import document_from_file, text_from_data
 from adapter.mapping.registry import load, load_one
 from adapter.mapping.source import Source
@@ -129,7 +129,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 def _mappings_in(folder: Path, base: Settings) -> Path:
     """A copy of the mappings, and a chatbot of the gallery added to it."""
-    mappings, gallery = folder / "mappings", gallery_of(base.mappings_dir)
+    mappings, gallery = folder / "mappings", gallery_folder(base.mappings_dir)
     shutil.copytree(base.mappings_dir, mappings, ignore=shutil.ignore_patterns(gallery.name))
     install_mapping(load_one(gallery, GALLERY_CHATBOT, base.policy), mappings / f"{CHATBOT}.yaml")
     _add_chatbot_to(mappings / FILE)

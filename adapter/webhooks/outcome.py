@@ -75,7 +75,7 @@ def render_response(
     """Render the response that the mapping defines: 200, as bots treat all else as a failure."""
     assert endpoint.respond is not None  # noqa: S101 - checked by the caller
     log.info("outcome_returned", extra={"event_id": outcome.event_id, "outcome": outcome.outcome})
-    reply = endpoint.respond.reply(outcome, endpoint.source.asked(request))
+    reply = endpoint.respond.reply(outcome, endpoint.source.request_values(request))
     response = Response(reply.body.encode("utf-8", "replace"), 200, mimetype=reply.mimetype)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

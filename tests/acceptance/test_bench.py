@@ -59,6 +59,7 @@ def bench(*arguments: str) -> list[dict[str, Any]]:
     """The rows of one section in its tiny form."""
     ended = CliRunner().invoke(main, [*arguments, "--tiny", "--json"], catch_exceptions=False)
     assert ended.exit_code == 0, ended.output
+    rows: list[dict[str, Any]]
     (rows,) = json.loads(ended.stdout)["sections"].values()
     return rows
 

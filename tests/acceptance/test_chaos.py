@@ -56,9 +56,11 @@ def post(one: Lead, *, may_have_booked: bool = True) -> Post:
 
 
 def tour(one: Lead, *, stands: bool, starts_at: dt.datetime | None = None) -> Tour:
+    starts_at = starts_at or one.starts_at
+    assert starts_at is not None
     return Tour(
         lead_id=one.id,
-        starts_at=starts_at or one.starts_at,
+        starts_at=starts_at,
         community_id="com_elm",
         stands=stands,
     )
@@ -123,7 +125,7 @@ UNSOUND: dict[str, dict[str, Any]] = {
     "older after newer": {"posts": (post(NEWER), post(OLDER))},
     "older stands": {"tours": (tour(NEWER, stands=False), tour(OLDER, stands=True))},
     "wrong hour": {
-        "tours": (tour(NEWER, stands=True, starts_at=NEWER.starts_at + dt.timedelta(hours=1)),)
+        "tours": (tour(NEWER, stands=True, starts_at=NOW + dt.timedelta(days=2, hours=1)),)
     },
     "denied": {"bookings": states(BOOKED, FAILED)},
     "stuck": {"moving": ("booking 7 (sending)",)},

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import json
 import re
 import shutil
@@ -122,7 +123,7 @@ def all_at_once(
 ) -> Mapping[str, tuple[Answer, float]]:
     """The answer to each sender and the seconds that it took, all asking at the same time."""
     with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
-        asked = {name: threads.submit(timed, lambda name=name: ask(name)) for name in names}
+        asked = {name: threads.submit(timed, functools.partial(ask, name)) for name in names}
         return {name: one.result(60) for name, one in asked.items()}
 
 

@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def environment(**changes: str) -> dict[str, str]:
+def environment(**changes: str) -> dict[str, Any]:
     return SECRETS | {"ADAPTER_PUBLIC_URL": PUBLIC_URL, "ADAPTER_LOG_LEVEL": "ERROR"} | changes
 
 

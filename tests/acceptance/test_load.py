@@ -66,7 +66,7 @@ def post(signed: WebhookRequest) -> int:
 def query(running: Running, statement: str) -> Any:
     url = EmbeddedServer(Path(running.environ["ADAPTER_DATA_DIR"])).url
     with psycopg.connect(url) as connection:
-        row = connection.execute(statement).fetchone()  # type: ignore[arg-type]
+        row = connection.execute(statement).fetchone()
     assert row is not None
     return row[0]
 

@@ -82,7 +82,11 @@ def stage(module_database: str, tmp_path_factory: Any) -> Iterator[Stage]:
             "open": {"signature": {"scheme": "none"}, "respond": {"wait": "20s", **SAYS}},
         },
     )
-    environ = {"BOT_SECRET": "one", "ADAPTER_LOG_LEVEL": "ERROR", "ADAPTER_WEB_THREADS": "4"}
+    environ: dict[str, Any] = {
+        "BOT_SECRET": "one",
+        "ADAPTER_LOG_LEVEL": "ERROR",
+        "ADAPTER_WEB_THREADS": "4",
+    }
     day = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=3)
     with (
         served_sandbox() as upstream,

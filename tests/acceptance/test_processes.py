@@ -76,7 +76,7 @@ def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
 
 def is_connecting(process: psutil.Process, port: int) -> bool:
     return any(
-        one.status == psutil.CONN_SYN_SENT and one.raddr and one.raddr.port == port
+        one.status == psutil.CONN_SYN_SENT and one.raddr[1:] == (port,)
         for one in process.net_connections("tcp")
     )
 

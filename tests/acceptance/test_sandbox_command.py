@@ -62,7 +62,7 @@ def test_a_port_in_use_is_one_clear_line() -> None:
             out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (1, "")
     wanted = f"adapter: the sandbox cannot listen on 127.0.0.1 port {port}: Address already in use"
-    assert err == wanted + "\n"
+    assert err == wanted + "; choose another --host or --port\n"
 
 
 # Against what is known of Propexo's API

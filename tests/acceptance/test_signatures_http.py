@@ -90,7 +90,7 @@ def call(web: Served, vector: dict[str, Any]) -> Answer:
 @pytest.fixture(scope="module")
 def web(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Every vector's and every preset's source, with the secrets that they want."""
-    environ = UNLIMITED | {"PRESET_SECRET": SECRET}
+    environ: dict[str, Any] = UNLIMITED | {"PRESET_SECRET": SECRET}
     preset = {"secrets": ["PRESET_SECRET"]}
     mappings: dict[str, dict[str, Any]] = {
         PUBLIC_URL: {f"preset-{name}": {"signature": {"preset": name} | preset} for name in PRESETS}

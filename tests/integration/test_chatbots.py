@@ -17,7 +17,9 @@ from tests.rows import booking
 def answer_of(name: str, found: WebhookOutcome) -> tuple[str, str]:
     source = SOURCES[name]
     body, content_type, query = sample_of(source)
-    asked = source.asked(WebhookRequest.from_body(body, content_type=content_type, query=query))
+    asked = source.request_values(
+        WebhookRequest.from_body(body, content_type=content_type, query=query)
+    )
     assert source.respond is not None
     reply = Respond.from_section(source.respond).reply(found, asked)
     return reply.body, reply.mimetype
@@ -64,12 +66,14 @@ def test_a_name_that_would_like_to_be_markup_leaves_the_shape_whole(name: str) -
     assert source.respond is not None
     nasty = {"say": {"booked": '{booking.first_name}"}}<Message>&\n'}}
     body, content_type, query = sample_of(source)
-    asked = source.asked(WebhookRequest.from_body(body, content_type=content_type, query=query))
+    asked = source.request_values(
+        WebhookRequest.from_body(body, content_type=content_type, query=query)
+    )
     one = booking(BookingState.BOOKED, appointment={"first_name": '"]}<Response/>&amp;\x00'})
     found = webhook_outcome_from(5, EventState.MAPPED, [one])
 
     assert is_understood(
-        name, Respond.from_section(source.respond | nasty).reply(found, asked).body
+        name, Respond.from_section({**source.respond, **nasty}).reply(found, asked).body
     )
 
 
@@ -89,7 +93,9 @@ def test_each_tool_call_of_vapi_is_told_its_own_outcome() -> None:
 
 def test_what_is_no_tool_call_has_no_results() -> None:
     source = SOURCES["vapi"]
-    asked = source.asked(WebhookRequest.from_body(b'{"message": {"type": "status-update"}}'))
+    asked = source.request_values(
+        WebhookRequest.from_body(b'{"message": {"type": "status-update"}}')
+    )
     assert source.respond is not None
     body = Respond.from_section(source.respond).reply(FINDINGS["event ignored"], asked).body
 
@@ -100,7 +106,7 @@ def test_what_cannot_be_read_is_answered_all_the_same() -> None:
     for name in BOTS:
         source = SOURCES[name]
         assert source.respond is not None
-        asked = source.asked(WebhookRequest.from_body(b"{not json"))
+        asked = source.request_values(WebhookRequest.from_body(b"{not json"))
         assert Respond.from_section(source.respond).reply(FINDINGS["event held"], asked).body
 
 

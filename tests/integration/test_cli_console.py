@@ -103,7 +103,7 @@ def test_a_tour_is_not_confirmed_over_a_newer_request_that_waits(
     harness.clock.advance(60)
     (newer,) = harness.mapped("rentfeed", same_person(2, time="2:30 PM"))
     assert newer.state is BookingState.PENDING
-    with pytest.raises(NotPossible, match=f"a newer request .* waits: booking {newer.id}"):
+    with pytest.raises(NotPossible, match=f"a newer pending request, booking {newer.id}"):
         shell("confirm", str(held_one.id))
     assert harness.state(held_one.id) is BookingState.HELD
 
@@ -186,9 +186,9 @@ def test_people_are_added_listed_and_removed(shell: Shell) -> None:
         ("user_added", "rob read"),
         ("user_removed", "ana operate"),
     ]
-    with pytest.raises(Exception, match="a password has 10 to 200"):
+    with pytest.raises(Exception, match="a password must have 10 to 200"):
         shell("users", "add", "lou", "--password", "short")
-    with pytest.raises(Exception, match="a name is letters"):
+    with pytest.raises(Exception, match="a name may have letters"):
         shell("users", "add", "lou,rob", "--password", PASSWORD)
 
 

@@ -103,7 +103,7 @@ def test_the_bundled_communities_fit_the_sandbox(run: Run, folder: Path) -> None
             "integration_id: int_7Qm2",
             "integration_id: int_7Qm3",
             (
-                "3:3: maple-court.integration_id: this token knows no integration 'int_7Qm3'; "
+                "3:3: maple-court.integration_id: the API token has no integration 'int_7Qm3'; "
                 "did you mean 'int_7Qm2' (Made-up Living)?"
             ),
         ),
@@ -119,9 +119,9 @@ def test_the_bundled_communities_fit_the_sandbox(run: Run, folder: Path) -> None
             "rentfeed: att_rentfeed_m",
             "rentfeed: XY",
             (
-                "6:19: maple-court.attributions.rentfeed: there is no attribution 'XY'; there is "
-                "att_rentfeed_m (RentFeed), att_website_m (Property Website), att_chat_m (Chat), "
-                "att_drive_by_m (Drive by)"
+                "6:19: maple-court.attributions.rentfeed: there is no attribution 'XY'; "
+                "the choices are: att_rentfeed_m (RentFeed), att_website_m (Property Website), "
+                "att_chat_m (Chat), att_drive_by_m (Drive by)"
             ),
         ),
         (
@@ -165,7 +165,7 @@ def test_a_community_of_another_integration_is_told(
         monkeypatch.setenv("PROPEXO_BASE_URL", other.url)
         output = run("check").output
     assert "maple-court.community_id: 'com_maple' belongs to the integration 'int_8'\n" in output
-    assert "there is no attribution 'att_rentfeed_h'; there is none\n" in output
+    assert "there is no attribution 'att_rentfeed_h'; the choices are: none\n" in output
 
 
 def test_lists_that_cannot_be_read_say_why(
@@ -307,7 +307,7 @@ def test_reads_keep_the_rate(opened: Database, has_store: bool) -> None:
         reads = RateLimitedReads(
             propexo, settings, opened if has_store else None, clock, clock.advance
         )
-        list(Directory(reads.page).places())
+        list(Directory(reads.page).all_communities())
         times = [call["received_at"] for call in upstream.calls()]
 
     assert len(times) == 14
@@ -324,7 +324,7 @@ def test_a_closed_gate_is_not_waited_for_for_ever(opened: Database) -> None:
     with opened.transaction() as tx:
         tx.rate_limit.pause(START.replace(hour=23))
     reads = RateLimitedReads(Propexo("http://x", "y"), Settings(), opened, clock, clock.advance)
-    with pytest.raises(NotSent, match="the rate leaves no place"):
+    with pytest.raises(NotSent, match="the rate limit allows no further call"):
         reads.page("/v1/admin/integrations/", {})
 
 
@@ -336,14 +336,14 @@ def listing(**answers: Page) -> Directory:
 
 
 def test_records_of_other_shapes_are_read_as_far_as_they_go() -> None:
-    integrations = [
+    integrations: list[Mapping[str, Any]] = [
         {"id": "int_1"},
         {"id": "int_2", "vendor": "FUNNEL", "name": "x"},
         {"id": None},
         {"id": 7},
         {"id": "int_3", "vendor": "KNOCK", "name": ["no text"]},
     ]
-    places = [
+    places: list[Mapping[str, Any]] = [
         {"id": "com_1", "integration_id": "int_1", "name": None},
         {"id": "com_2", "integration_id": "int_9", "name": "of somebody else"},
         {"name": "nameless"},

@@ -26,7 +26,13 @@ from adapter.exceptions import SignInRefused
 from adapter.models import BookingState
 from adapter.operations.advice import BY_WORD, advice_for
 from adapter.operations.replay import Replays
-from adapter.operations.sign_in import MOST_OF_ADDRESS, MOST_OF_BOTH, MOST_OF_NAME, SignIn, new_user
+from adapter.operations.sign_in import (
+    MAX_FAILURES_OF_ADDRESS,
+    MAX_FAILURES_OF_BOTH,
+    MAX_FAILURES_OF_NAME,
+    SignIn,
+    new_user,
+)
 from adapter.settings import Policy, Settings
 from adapter.store import SIGN_IN_WINDOW, Issue, review_queue
 from tests.harness import SECRETS, Harness, loaded, sample, settle
@@ -96,7 +102,7 @@ def open_console(harness: Harness) -> Iterator[Opener]:
             for name in names
             for known in [user(name, "read" if name == "rob" else "operate")]
         }
-        given = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
+        given: dict[str, Any] = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
         settings = Settings(database_url=harness.pipeline.store.url, users=users, **given)
         app = create_app(settings, harness.clock, loaded(settings.mappings_dir))
         app.testing = False
@@ -158,7 +164,7 @@ def test_nobody_gets_in_without_a_name_and_a_password(open_console: Opener) -> N
     for name, password in (("ana", "wrong"), ("nobody", PASSWORD), ("ana\0", PASSWORD), ("", "")):
         answer = reader.sign_in(name, password)
         assert answer.status_code == 401
-        assert "do not belong together" in answer.text
+        assert "Wrong name or password" in answer.text
     assert reader.sign_in("ana").status_code == 302
     assert reader.get("/").status_code == 200
     reader.post("/sign-out")
@@ -168,8 +174,8 @@ def test_nobody_gets_in_without_a_name_and_a_password(open_console: Opener) -> N
 def test_repeated_failures_lock_for_a_while(open_console: Opener, harness: Harness) -> None:
     reader = open_console("ana")
     for _ in range(5):
-        assert "do not belong together" in reader.sign_in("ana", "wrong password").text
-    assert "Too many tries" in reader.sign_in("ana").text
+        assert "Wrong name or password" in reader.sign_in("ana", "wrong password").text
+    assert "Too many attempts" in reader.sign_in("ana").text
     elsewhere = reader.client.post(
         "/console/sign-in",
         data={"csrf": reader.token(), "name": "ana", "password": PASSWORD},
@@ -199,14 +205,14 @@ def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
     with concurrent.futures.ThreadPoolExecutor(12) as threads:
         told = collections.Counter(threads.map(guess, range(12)))
     assert told == {
-        "This name and password do not belong together.": MOST_OF_BOTH,
-        "Too many tries. Wait a quarter of an hour.": 12 - MOST_OF_BOTH,
+        "Wrong name or password.": MAX_FAILURES_OF_BOTH,
+        "Too many attempts. Try again in 15 minutes.": 12 - MAX_FAILURES_OF_BOTH,
     }
 
 
 def test_a_right_password_counts_for_nothing(open_console: Opener) -> None:
     reader = open_console("ana")
-    for _ in range(MOST_OF_ADDRESS + 1):
+    for _ in range(MAX_FAILURES_OF_ADDRESS + 1):
         assert reader.sign_in("ana").status_code == 302
     with reader.harness.pipeline.store.transaction() as tx:
         left = tx.connection.execute("SELECT count(*) AS n FROM failed_sign_ins").fetchone()
@@ -223,35 +229,38 @@ def locked_at(tries: Iterable[tuple[str, str]], reader: Reader, **headers: str) 
             environ_overrides={"REMOTE_ADDR": address},
             headers=headers,
         )
-        if "Too many tries" in answer.text:
+        if "Too many attempts" in answer.text:
             return number
     return None
 
 
 def test_an_address_is_locked_whatever_names_it_tries(open_console: Opener) -> None:
-    tries = [(f"name{number}", "192.0.2.1") for number in range(MOST_OF_ADDRESS + 1)]
-    assert locked_at(tries, open_console("ana")) == MOST_OF_ADDRESS
+    tries = [(f"name{number}", "192.0.2.1") for number in range(MAX_FAILURES_OF_ADDRESS + 1)]
+    assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_ADDRESS
 
 
 def test_a_name_is_locked_from_wherever_it_is_tried(open_console: Opener) -> None:
-    tries = [("nobody", f"192.0.2.{number}") for number in range(1, MOST_OF_NAME + 2)]
-    assert locked_at(tries, open_console("ana")) == MOST_OF_NAME
+    tries = [("nobody", f"192.0.2.{number}") for number in range(1, MAX_FAILURES_OF_NAME + 2)]
+    assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_NAME
 
 
 def test_behind_a_proxy_that_hides_them_nobody_locks_the_others(
     open_console: Opener, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader, proxy = open_console("ana"), {"X-Forwarded-For": "203.0.113.9"}
-    tries = [(f"name{number}", "10.0.0.1") for number in range(MOST_OF_ADDRESS + 1)]
+    tries = [(f"name{number}", "10.0.0.1") for number in range(MAX_FAILURES_OF_ADDRESS + 1)]
     assert locked_at(tries, reader, **proxy) is None
-    assert locked_at([("ana", "10.0.0.1")] * (MOST_OF_BOTH + 1), reader, **proxy) is None
+    assert locked_at([("ana", "10.0.0.1")] * (MAX_FAILURES_OF_BOTH + 1), reader, **proxy) is None
     assert reader.sign_in("ana").status_code == 302
     told = [line for line in caplog.records if line.message == "proxy_not_trusted"]
     assert len(told) == 1
     assert "ADAPTER_TRUSTED_PROXIES" in vars(told[0])["todo"]
 
     trusted = open_console("ana", trusted_proxies=1)
-    assert locked_at([("ana", "10.0.0.1")] * (MOST_OF_BOTH + 1), trusted, **proxy) == MOST_OF_BOTH
+    assert (
+        locked_at([("ana", "10.0.0.1")] * (MAX_FAILURES_OF_BOTH + 1), trusted, **proxy)
+        == MAX_FAILURES_OF_BOTH
+    )
 
 
 def test_a_session_ends_twelve_hours_after_signing_in_whatever_is_done(ana: Reader) -> None:
@@ -494,7 +503,7 @@ def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: Upstre
     number = held(ana.harness)
     page = ana.text(f"/leads/{number}")
     assert "is at 02:30 in America/Denver" in page
-    assert "Call or write to the renter" in page
+    assert "Call or email the renter" in page
 
     refused = ana.release(number, starts_at="", last_name="", pets="cow")
     assert refused.status_code == 409
@@ -510,7 +519,7 @@ def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: Upstre
     assert (posted["appointment_time"], posted["number_of_occupants"]) == ("20:30:00", 3)
     told = ana.text(f"/leads/{number}")
     assert "is released and goes out by itself" in told
-    assert "Sending it again would mail the renter again" in told
+    assert "Sending it again would email the renter again" in told
     assert "edited_and_released number_of_occupants, starts_at" in told
 
 
@@ -651,7 +660,7 @@ def test_what_waits_is_told_in_groups(ana: Reader) -> None:
     ana.harness.pipeline.mapper.map_event(ana.harness.receive("rentfeed", b"{").event_id)
     page = ana.text("/queue")
     assert "2 leads of rentfeed" in page
-    assert "no community is known by: &#34;30999&#34;" in page
+    assert "a community that is not set up here: &#34;30999&#34;" in page
     assert "JSON" in page
     for key in re.findall(r'href="(/console/queue/[0-9a-f]+)"', page):
         assert ana.client.get(key).status_code == 200
@@ -675,7 +684,7 @@ def test_a_tour_at_night_is_released_only_by_whoever_says_so(
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
     refused = ana.release(booking.id)
     assert refused.status_code == 409
-    assert "tours start from 07:00 to 21:00. If that is right, say so" in refused.text
+    assert "tours start from 07:00 to 21:00. If it is right, confirm it" in refused.text
     far = ana.release(booking.id, starts_at="2029-03-14T14:30")
     assert "is more than 366 days ahead" in far.text
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
@@ -957,9 +966,9 @@ def test_every_word_that_can_wait_has_its_advice() -> None:
         plain = advice_for(dataclasses.replace(trouble, word="new_word"))
         assert plain.wrong == "{strange} braces."
         odd = dataclasses.replace(trouble, word="new_word", field="{field}", sentence="{no}")
-        assert advice_for(odd).wrong == "{field} cannot be taken as it came: {no}."
+        assert advice_for(odd).wrong == "{field} cannot be used as it was sent: {no}."
         silent = dataclasses.replace(odd, sentence="", state="{state}")
-        assert advice_for(silent).wrong == "It waits for a person: {state}."
+        assert advice_for(silent).wrong == "It needs review: {state}."
 
 
 # --- try-out, lists, overview

@@ -23,7 +23,7 @@ from tests.sandbox_client import Upstream
 
 EMAIL = "dana.okafor@example.com"
 PHONE = "+13035550142"
-DANA = {"name": "Dana Okafor", "email": EMAIL, "phone": "(303) 555-0142"}
+DANA: dict[str, Any] = {"name": "Dana Okafor", "email": EMAIL, "phone": "(303) 555-0142"}
 #: What says who it was, in any of its spellings.
 TRACES = ("okafor", "dana.okafor", "5550142", "555-0142", "covered parking")
 
@@ -106,7 +106,7 @@ def test_an_erased_lead_is_not_replayed(harness: Harness) -> None:
         harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
     )
     refused = replays.replay(waits.event_id, by="ana", dry_run=False, forced_because="again")
-    assert refused.refusal == "what was sent is erased"
+    assert refused.refusal == "its payload was erased"
 
 
 def test_what_is_on_its_way_is_left_and_named(harness: Harness, upstream: Upstream) -> None:
@@ -184,7 +184,7 @@ def test_everything_older_than_some_days_is_erased_in_batches(harness: Harness) 
     harness.clock.advance(30 * 86400)
     (young,) = harness.mapped("rentfeed", lead(9, day=14))
     heard: list[int] = []
-    count = erasure(harness).older_than(20, by="ana", told=heard.append)
+    count = erasure(harness).older_than(20, by="ana", progress=heard.append)
 
     assert (count, heard) == (5, [5])
     assert {harness.story(event).event.kept for event in events} == {"nothing"}

@@ -218,14 +218,14 @@ def test_an_answer_that_drips_is_given_up_in_time(answer: bytes, drip: bytes) ->
 
 def test_a_body_whose_time_is_over_does_not_leave() -> None:
     late = Body(b"{}")
-    late.leaves_by = time.monotonic()
+    late.send_deadline = time.monotonic()
     with pytest.raises(TimeoutError):
         late.read()
-    assert not late.has_left
+    assert not late.has_started
 
     begun = Body(b"{}")
     assert begun.read(1) == b"{"
-    begun.leaves_by = time.monotonic()
+    begun.send_deadline = time.monotonic()
     assert begun.read() == b"}", "half of it is on the wire"
 
 

@@ -16,7 +16,8 @@ from adapter.mapping.registry import load
 from adapter.models import Attempt, BookingState, EventState, Kind
 from adapter.operations import serializers
 from adapter.operations.advice import advice_for
-from adapter.operations.release import Repairs, may_confirm, why_not_release
+from adapter.operations.allowed_actions import may_confirm, why_not_release
+from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.store import Issue
 from tests.gunicorn_process import LEAD, write_mappings
@@ -363,7 +364,7 @@ def test_a_guest_card_is_tried_for_some_days_and_then_a_person_calls(
     harness.pipeline.recover()
     expired = harness.booking(booking.id)
     assert (expired.state, expired.reason) == (EXPIRED, "waited_too_long")
-    assert "asks for no time" in advice_for(Issue.of(expired)).wrong
+    assert "has no tour time" in advice_for(Issue.of(expired)).wrong
 
     repairs(harness).release(booking.id, {}, by="ana")
     harness.pipeline.recover()
@@ -506,7 +507,7 @@ def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: Upstr
 
 def test_a_held_card_is_released_as_one(harness: Harness, upstream: Upstream) -> None:
     (held,) = harness.mapped("portal", lead(1, community="Elm Row"))
-    with pytest.raises(NotPossible, match="community: not known"):
+    with pytest.raises(NotPossible, match="community: is missing"):
         repairs(harness).release(held.id, {}, by="ana")
     repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
     settle(harness)
@@ -528,7 +529,7 @@ def test_a_card_that_somebody_has_seen_in_knock_is_confirmed(
 
     booked = harness.booking(card.id)
     assert (booked.state, booked.reason) == (BOOKED, "seen_in_knock")
-    assert "guest card stands in Knock" in (why_not_release(booked) or "")
+    assert "guest card exists in Knock" in (why_not_release(booked) or "")
     assert len(upstream.cards()) == 1
 
 

@@ -270,7 +270,7 @@ def test_an_address_that_was_refused_is_never_let_in(desk: Desk) -> None:
 
 
 def new_rejection(source: str = "signed", **changes: Any) -> NewRejection:
-    values = {
+    values: dict[str, Any] = {
         "source": source,
         "received_at": START,
         "reason": "signature_mismatch",

@@ -72,7 +72,7 @@ def test_a_lead_for_an_unknown_community_is_given_one(harness: Harness, upstream
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({}, "starts_at: not known"),
+        ({}, "starts_at: is missing"),
         ({"starts_at": "tomorrow"}, "write it as 2026-03-14T14:30"),
         ({"starts_at": "2026-03-08T02:30"}, "does not exist in America/Denver"),
         ({"starts_at": "2026-03-01T10:00"}, "has passed"),
@@ -80,7 +80,10 @@ def test_a_lead_for_an_unknown_community_is_given_one(harness: Harness, upstream
         ({"starts_at": "2026-03-14T14:30", "lease_term_in_months": 40}, "lease_term_in_months: "),
         ({"starts_at": "2026-03-14T14:30", "email_1": ""}, "e-mail"),
         ({"colour": "red"}, "unknown field colour"),
-        ({"community": "elm-row"}, "there is no community elm-row; there is harbor-flats"),
+        (
+            {"community": "elm-row"},
+            "there is no community elm-row; the communities are: harbor-flats",
+        ),
     ],
     ids=str,
 )
@@ -103,7 +106,7 @@ def test_an_unknown_booking_is_released_only_by_whoever_looked(
     upstream.fault({"drop": "before"})
     (booking,) = harness.mapped("rentfeed", lead(1))
     harness.send()
-    with pytest.raises(NotPossible, match="it may stand in Knock"):
+    with pytest.raises(NotPossible, match="it may exist in Knock"):
         repairs(harness).release(booking.id, {}, by="ana")
 
     repairs(harness).release(booking.id, {}, by="ana", is_not_in_knock=True)
@@ -140,7 +143,7 @@ def test_a_lead_is_put_aside_with_a_reason(harness: Harness) -> None:
     harness.pipeline.mapper.map_event(event.event_id)
     repairs(harness).discard(event.event_id, "a test", by="ana")
     assert harness.story(event.event_id).event.state is EventState.DISCARDED
-    with pytest.raises(NotPossible, match="no event that is held"):
+    with pytest.raises(NotPossible, match="neither a booking nor a held webhook"):
         repairs(harness).discard(event.event_id, "again", by="ana")
 
 
@@ -202,7 +205,7 @@ def test_what_was_put_aside_is_not_replayed(harness: Harness) -> None:
     event_id = harness.story(booking_id).event.id
 
     replayed = replays(harness).replay(event_id, by="ana", dry_run=False)
-    assert replayed.refusal == f"booking {booking_id} of it is discarded"
+    assert replayed.refusal == f"its booking {booking_id} is discarded"
     assert len(harness.story(booking_id).bookings) == 1
 
 
@@ -211,7 +214,7 @@ def test_an_older_lead_is_not_released_over_a_newer_one(harness: Harness) -> Non
     harness.clock.advance(3600)
     (newer,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
     change = {"starts_at": "2026-03-14T14:30"}
-    with pytest.raises(NotPossible, match=f"booking {newer.id}. If this one is right, say so"):
+    with pytest.raises(NotPossible, match=f"booking {newer.id}, and Knock would cancel its tour"):
         repairs(harness).release(older.id, change, by="ana")
 
     repairs(harness).release(older.id, change, by="ana", is_wanted_anyway=True)
@@ -326,7 +329,7 @@ def test_what_may_be_on_its_way_is_not_replayed_by_force(
         booking.event_id, by="ana", dry_run=False, forced_because="now, please"
     )
     assert forced.refusal is not None
-    assert f"booking {booking.id} of it is" in forced.refusal
+    assert f"its booking {booking.id} is" in forced.refusal
     assert len(harness.story(booking.id).bookings) == 1
 
 

@@ -81,7 +81,7 @@ def test_a_booking_is_a_job_that_succeeds_when_its_time_has_passed(
     assert answer.json() == {"meta": {"job_id": answer.json()["meta"]["job_id"]}, "result": {}}
     job_id = answer.json()["meta"]["job_id"]
     clock.move(0.4)
-    pending = {"write_status": "PENDING", "errors": [], "created_record_id": None}
+    pending: dict[str, Any] = {"write_status": "PENDING", "errors": [], "created_record_id": None}
     assert client.status(job_id) == pending
     clock.move(0.1)
     [appointment] = client.appointments()
@@ -639,7 +639,7 @@ def test_a_delay_before_keeps_the_booking_back_too(client: Client) -> None:
 @pytest.mark.parametrize(
     ("fault", "status", "errors", "booked"),
     [
-        ({"job": "FAILURE"}, "FAILURE", ["Knock did not take the request"], 0),
+        ({"job": "FAILURE"}, "FAILURE", ["Knock did not accept the request"], 0),
         ({"job": "FAILURE", "errors": ["slot taken"]}, "FAILURE", ["slot taken"], 0),
         # Propexo's own time-out toward Knock: a failure that is none.
         ({"job": "FAILURE", "errors": ["timed out"], "book": True}, "FAILURE", ["timed out"], 1),
@@ -696,7 +696,7 @@ def test_faults_wait_for_their_kind_of_call(client: Client) -> None:
         ({"errors": "x"}, "'errors' must be a list of strings"),
         ({"headers": {"A\r\nB": "x"}}, "'headers' must be header names with printable ASCII text"),
         ({"headers": {"A": "x\ny"}}, "'headers' must be header names with printable ASCII text"),
-        ({"on": "status", "job": "PENDING"}, "'job' needs a call that creates"),
+        ({"on": "status", "job": "PENDING"}, "'job' needs a create request"),
     ],
 )
 def test_a_wrong_fault_is_named_and_none_is_taken(
@@ -870,8 +870,8 @@ def test_validation_agrees_with_the_openapi(openapi: Any, client: Client) -> Non
 def test_each_field_of_the_openapi_is_known_and_no_other(openapi: Any) -> None:
     schemas = create_app().extensions["sandbox"].schemas
     for kind, (_, _, known) in zip(("appointment", "prospect"), body_schemas(openapi), strict=True):
-        assert set(schemas[kind].fields) == set(known["properties"])
-        assert set(schemas[kind].required) == set(known["required"])
+        assert set(schemas[kind]["properties"]) == set(known["properties"])
+        assert set(schemas[kind]["required"]) == set(known["required"])
 
 
 @pytest.mark.corpus

@@ -180,7 +180,7 @@ def test_explain_keeps_to_the_width_of_a_screen() -> None:
 )
 def test_an_unknown_source_lists_those_there_are(command: tuple[str, ...]) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"acme\.yaml; there is leasebot, rentfeed, website"
+        ConfigurationError, match=r"acme\.yaml; use one of leasebot, rentfeed, website"
     ):
         run(*command)
 
@@ -198,7 +198,7 @@ def test_check_says_what_is_no_mapping() -> None:
     result = run("check", SAMPLE)
     assert result.exit_code == 1
     assert result.output.endswith(
-        "file: is no mapping; a sample is looked at by: adapter map SOURCE FILE\n"
+        "file: is not a mapping; to map a sample use: adapter map SOURCE FILE\n"
     )
 
 
@@ -242,7 +242,7 @@ def test_what_holds_stands_apart_from_what_is_only_noticed() -> None:
 @pytest.mark.parametrize(
     ("section", "line"),
     [
-        ("", 'accept (mappings/rentfeed.yaml:12) "spam" from eventType: is another value'),
+        ("", 'accept (mappings/rentfeed.yaml:12) "spam" from eventType: is not one of'),
         (
             "ignore: { eventType: spam }\n\n",
             "ignore (mappings/rentfeed.yaml:11) \"spam\" from eventType: this is what 'ignore'",
@@ -326,7 +326,7 @@ def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
     assert "staff" not in text.lower()
 
     text = text.replace("scheme: TODO", "scheme: hmac, header: X-S").replace(
-        "TODO: in_person", "onsite: in_person"
+        "last_name: TODO", "last_name: Okafor"
     )
     file.write_text(text)
     known = project / "mappings/communities.yaml"

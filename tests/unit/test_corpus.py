@@ -15,12 +15,11 @@ from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source
 from adapter.models import Kind, WebhookRequest
 from adapter.propexo.appointment import request_from
-from adapter.sandbox.validation import prospect_schema
+from adapter.sandbox.validation import issues_of, schemas_with
 from adapter.settings import Policy
 from tests.paths import GALLERY, ROOT, SHARED
 
 FOLDER = ROOT / "tests" / "corpus"
-MAPPINGS = GALLERY
 PAYLOADS = SHARED / "corpus" / "payloads"
 
 #: What each disposition of the corpus is to us.
@@ -37,7 +36,7 @@ OUTCOMES = {
 INVALID_PHONES = {"+15555550123", "5555571234", "5555551234", "+910123456789"}
 
 #: Which mapping of the gallery reads which payload; the communities are those of the corpus.
-GALLERY = {
+READ_BY = {
     "abodo-lead-email-cloudmailin": "lead-mail-cloudmailin",
     "adf-autotrader-full-name": "adf",
     "calcom-booking-created": "cal-com",
@@ -115,21 +114,21 @@ CHANGED = {
 
 def _of_gallery(payload: str, folder: Path) -> Source:
     """The gallery's mapping for one payload, with the communities of the corpus."""
-    file = folder / payload / f"{GALLERY[payload]}.yaml"
-    text = (MAPPINGS / file.name).read_text()
+    file = folder / payload / f"{READ_BY[payload]}.yaml"
+    text = (GALLERY / file.name).read_text()
     for said, instead in CHANGED.get(payload, {}).items():
         assert said in text, f"{file.name} says {said!r} no more"
         text = text.replace(said, instead)
     file.parent.mkdir()
     file.write_text(text)
-    found = load_files(FOLDER, [file], Policy(), tries_out=False)
+    found = load_files(FOLDER, [file], Policy(), strict=False)
     assert [str(problem) for problem in found.problems] == []
     return found.sources[file.stem]
 
 
 def _loaded() -> dict[str, Source]:
     with tempfile.TemporaryDirectory() as folder:
-        senders = {payload: _of_gallery(payload, Path(folder)) for payload in GALLERY}
+        senders = {payload: _of_gallery(payload, Path(folder)) for payload in READ_BY}
     return {**registry.load(FOLDER, Policy()), **senders}
 
 
@@ -163,7 +162,8 @@ def _meta(name: str) -> dict[str, Any]:
     file = PAYLOADS / f"{name}.meta.json"
     if not file.exists():
         pytest.skip("../shared is not here")
-    return json.loads(file.read_text())
+    meta: dict[str, Any] = json.loads(file.read_text())
+    return meta
 
 
 @pytest.mark.corpus
@@ -231,9 +231,9 @@ def test_real_leads_without_a_time_become_guest_cards_that_propexo_takes() -> No
             if item.outcome is Outcome.PROSPECT:
                 made.append(name)
                 request = request_from(item.appointment, {}, item.kind)
-                assert prospect_schema({}).issues(request) == [], name
+                assert list(issues_of(request, schemas_with({})["prospect"])) == [], name
             elif item.kind is Kind.PROSPECT:
-                held[name] = {reason.field for reason in item.because}
+                held[name] = {reason.field for reason in item.blocking_reasons}
     assert len(set(made)) > 15, "most of those that are only leads"
     assert all(fields <= {"email_1", "event"} for fields in held.values()), held
 

@@ -62,7 +62,7 @@ def shown(value: object) -> str:
     ids=shown,
 )
 def test_a_format_reads(form: str, text: str, said: tuple[int, ...]) -> None:
-    assert compile_format(form).parse(text) == dt.datetime(*said)  # type: ignore[arg-type,misc]
+    assert compile_format(form).parse(text) == dt.datetime(*said)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_format_does_not_guess(form: str, text: str) -> None:
 def test_a_weekday_must_fit_the_date() -> None:
     form = compile_format("dddd MM/DD/YYYY")
     assert form.parse("Saturday 03/14/2026").day == 14
-    with pytest.raises(Unreadable, match="the weekday does not fit the date"):
+    with pytest.raises(Unreadable, match="the weekday does not match the date"):
         form.parse("Friday 03/14/2026")
 
 
@@ -113,15 +113,15 @@ def test_a_weekday_must_fit_the_date() -> None:
         ("%Y-%m-%d", "'Y' in"),
         ("2026-MM-DD", "'2' in"),
         ("MM/DD\x00", "is not one of"),
-        ("", "is no date format"),
-        ("//", "is no date format"),
+        ("", "is not a date format"),
+        ("//", "is not a date format"),
         ("h:mm", "h, which needs A"),
-        ("HH:mm A", "A, which goes with h and not with H"),
+        ("HH:mm A", "A, which needs h instead of H"),
         ("mm/DD/YYYY", "minutes, without an hour"),
         ("HH ss", "ss without mm"),
-        ("YYYY YY", "says the year twice"),
-        ("HH h A", "says the hour twice"),
-        ("YYYYMD", "needs a fixed width"),
+        ("YYYY YY", "has the year twice"),
+        ("HH h A", "has the hour twice"),
+        ("YYYYMD", "need a fixed width"),
     ],
     ids=shown,
 )
@@ -194,7 +194,7 @@ def test_iso_8601_is_read(text: str, at: dt.datetime) -> None:
         ("0001-01-01T00:00:00+14:00", "the year is not between 2000 and 2100"),
         ("9999-12-31T23:59:59-10:00", "the year is not between 2000 and 2100"),
         ("1999-12-31T23:59:59", "the year is not between 2000 and 2100"),
-        ("2026-03-14T14:30+23:59", "no place has such an offset from UTC"),
+        ("2026-03-14T14:30+23:59", "the offset from UTC is more than 14 hours"),
         (True, "expected text, and this is true or false"),
         (["2026-03-14T14:30"], "expected text, and this is a list"),
         (None, "expected text"),
@@ -215,7 +215,7 @@ def test_a_date_without_a_time_is_never_midnight_by_a_format_either() -> None:
 
 @pytest.mark.parametrize("form", ["MM/DD/YYYY", "YYYY-MM-DD", "HH:mm"])
 def test_a_format_without_a_date_or_a_time_makes_no_instant(form: str) -> None:
-    with pytest.raises(Unreadable, match="does not say both a date and a time"):
+    with pytest.raises(Unreadable, match="does not have both a date and a time"):
         reading("03/14/2026", form)
 
 
@@ -245,13 +245,14 @@ def test_the_overlap_is_refused() -> None:
     ids=shown,
 )
 def test_dst_opts_out(local: tuple[int, ...], dst: str, at: dt.datetime) -> None:
-    naive = dt.datetime(*local)  # type: ignore[arg-type,misc]
+    naive = dt.datetime(*local)  # type: ignore[arg-type]
     assert utc_from_local(naive, DENVER, dst=dst) == at
 
 
 @pytest.mark.parametrize(("hour", "minute"), [(1, 59), (3, 0)])
 def test_the_hours_around_the_gap_are_fine(hour: int, minute: int) -> None:
-    assert utc_from_local(dt.datetime(2026, 3, 8, hour, minute), DENVER)
+    naive = dt.datetime(2026, 3, 8, hour, minute)
+    assert utc_from_local(naive, DENVER) == naive.replace(tzinfo=DENVER)
 
 
 @pytest.mark.parametrize(

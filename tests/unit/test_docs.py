@@ -54,6 +54,28 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_anchor_leads_to_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text())
+    targets = [(page.parent / file if file else page, anchor) for file, anchor in links]
+
+    assert [anchor for target, anchor in targets if anchor not in anchors_of(target)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"`((?:\w+/)+[\w.-]+\.(?:py|sql))`", page.read_text()))
+    folders = (ROOT, ROOT / "adapter")
+
+    assert [path for path in named if not any((top / path).exists() for top in folders)] == []
+
+
 def test_the_page_of_the_console_shows_every_picture_that_is_taken_and_no_other() -> None:
     taken = {f"console-{name}.png" for name in pictures.PAGES}
     shown = set(re.findall(r"\]\((console-[^)]+)\)", CONSOLE))

@@ -67,7 +67,7 @@ def test_the_schema_underlines_mistakes(change: dict[str, Any]) -> None:
 
 
 def test_the_mapping_on_the_page_passes_check(tmp_path: Path) -> None:
-    text = PAGE.split("## One whole mapping")[1].split("```yaml\n")[1].split("```")[0]
+    text = PAGE.split("## A complete mapping")[1].split("```yaml\n")[1].split("```")[0]
     (tmp_path / "acme.yaml").write_text(text)
     known = PAGE.split("## Communities")[1].split("```yaml\n")[1].split("```")[0]
     (tmp_path / "communities.yaml").write_text(known)

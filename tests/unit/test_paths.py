@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
-from adapter.parsing.paths import MISSING, Path, change, closest_key, path_from_text, unwrap_single
+from adapter.parsing.paths import (
+    MISSING,
+    Path,
+    closest_key,
+    path_from_text,
+    set_value,
+    unwrap_single,
+)
 
 DATA = {
     "contact": {"email": "a@example.com", "second": None},
@@ -94,14 +101,14 @@ def test_only_unwraps_lists_of_one() -> None:
 def test_change_puts_values_and_makes_the_way() -> None:
     data = {"a": {"b": 1}, "list": [{"c": 1}, {"c": 2}], "one": [{"d": 1}]}
     for text, value in (("a.b", 2), ("a.new.deep", 3), ("list.1.c", 4), ("one.d", 5)):
-        change(data, path_from_text(text), value)
+        set_value(data, path_from_text(text), value)
     assert data == {
         "a": {"b": 2, "new": {"deep": 3}},
         "list": [{"c": 1}, {"c": 4}],
         "one": [{"d": 5}],
     }
-    with pytest.raises(Unreadable, match="no object"):
-        change({"a": "text"}, path_from_text("a.b.c"), 1)
+    with pytest.raises(Unreadable, match="not an object"):
+        set_value({"a": "text"}, path_from_text("a.b.c"), 1)
 
 
 JSON = st.recursive(

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from adapter import signatures
-from adapter.mapping.authoring.guess_fields import guesses_from
-from adapter.mapping.authoring.scaffold import mapping_from_sample
+from adapter.mapping.authoring.scaffold import guess_paths, mapping_from_sample
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.registry import check
 from adapter.parsing.date_formats import compile_format
@@ -31,7 +30,7 @@ from adapter.settings import Policy
     ],
 )
 def test_a_key_is_only_an_id_of_a_request(data: dict[str, Any], path: str | None) -> None:
-    assert guesses_from(data).get("dedupe") == path
+    assert guess_paths(data).get("dedupe") == path
 
 
 def test_an_id_that_is_not_known_is_only_named() -> None:
@@ -51,7 +50,7 @@ def test_the_renter_is_asked_before_all_others(whose: str) -> None:
         "organizer": person,
         "inner": {whose: person},
     }
-    found = guesses_from(data)
+    found = guess_paths(data)
     assert found["email_1"] == f"inner.{whose}.email"
     assert found["phone_1"] == f"inner.{whose}.phone"
     assert found["first_name"] == f"inner.{whose}.firstName"
@@ -60,13 +59,13 @@ def test_the_renter_is_asked_before_all_others(whose: str) -> None:
 @pytest.mark.parametrize("whose", ["recipient", "agent", "owner", "organizer", "location", "host"])
 def test_our_own_people_are_never_the_renter(whose: str) -> None:
     data = {whose: {"email": "a@example.com", "name": "A", "phone": "1"}, f"{whose}Email": "b@c.d"}
-    assert not {"email_1", "name", "phone_1"} & guesses_from(data).keys()
+    assert not {"email_1", "name", "phone_1"} & guess_paths(data).keys()
 
 
 @pytest.mark.parametrize("thing", ["vehicle", "price", "attributes"])
 def test_a_type_of_a_thing_is_no_condition(thing: str) -> None:
-    assert "accept" not in guesses_from({"lead": {thing: {"type": "asking"}}})
-    assert guesses_from({"lead": {thing: {"type": "x"}}, "event": "tour"})["accept"] == "event"
+    assert "accept" not in guess_paths({"lead": {thing: {"type": "asking"}}})
+    assert guess_paths({"lead": {thing: {"type": "x"}}, "event": "tour"})["accept"] == "event"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,7 @@ def test_a_type_of_a_thing_is_no_condition(thing: str) -> None:
     ],
 )
 def test_a_window_starts_with_its_first_moment(data: dict[str, Any], path: str | None) -> None:
-    assert guesses_from(data).get("starts_at") == path
+    assert guess_paths(data).get("starts_at") == path
 
 
 @pytest.mark.parametrize(
@@ -99,22 +98,23 @@ def test_every_proposed_preset_stands_by_itself(preset: str) -> None:
     signatures.check_block({"preset": preset, "secrets": ["A_SECRET"]})
 
 
-def test_the_first_test_shows_what_the_guesses_give() -> None:
-    lead = {
-        "customer": {"name": "Dana Okafor", "email": "Dana@Example.com", "phone": "no"},
-        "tour": {"start": "2026-03-14T14:30:00-06:00"},
-        "occupants": "2",
-    }
-    assert mapping_from_sample("acme", "samples/acme.json", lead).endswith(
-        """    expect_some:   # what the guesses give; adapter map --as-test shows the whole
-      first_name: Dana
-      last_name: Okafor
-      email_1: dana@example.com
-      number_of_occupants: 2
-      appointment_date: 2026-03-14
-      appointment_time: 20:30:00
-"""
-    )
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        ({"bot": {"name": "Ava"}, "lead": {"name": "Dana Okafor"}}, "lead.name"),
+        ({"bot": {"name": "Ava"}, "full_name": "Dana Okafor"}, "full_name"),
+        ({"name": "Dana Okafor"}, "name"),
+        ({"bot": {"name": "Ava"}}, None),
+    ],
+)
+def test_a_name_is_only_guessed_for_people(data: dict[str, Any], path: str | None) -> None:
+    assert guess_paths(data).get("name") == path
+
+
+def test_a_property_is_preferred_to_a_form() -> None:
+    data = {"form_id": "f1", "hidden": {"community": "maple"}}
+    assert guess_paths(data)["community"] == "hidden.community"
+    assert guess_paths({"form_id": "f1", "location": "Denver"})["community"] == "form_id"
 
 
 @pytest.mark.parametrize("data", [{}, [], "text", 7, None, {"a": [[[]]]}, {"id": {"id": []}}])

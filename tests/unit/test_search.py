@@ -39,7 +39,8 @@ def test_the_job_of_this_request_is_found_among_others() -> None:
     ],
 )
 def test_a_request_that_differs_is_another_one(field: str, value: str) -> None:
-    assert job_in([logged(**{field: value})], attempt(), known=[]) is None
+    parameters: dict[str, Any] = {field: value}
+    assert job_in([logged(**parameters)], attempt(), known=[]) is None
 
 
 def test_a_job_of_another_booking_is_not_taken() -> None:

@@ -157,7 +157,7 @@ def test_every_sender_of_the_gallery_can_be_added(sender: str, folder: Path) -> 
 
 REFUSED = [
     (["add"], 2, "Missing argument 'SENDER'"),
-    (["add", "typefrom"], 1, "holds no mapping typefrom.yaml; there is"),
+    (["add", "typefrom"], 1, "has no mapping typefrom.yaml; use one of"),
     (["add", "typeform", "--as", "Tours"], 2, "a to z"),
     (["add", "typeform", "--as", "communities"], 2, "a to z"),
 ]
@@ -209,5 +209,5 @@ def test_a_gallery_beside_the_mappings_comes_first(folder: Path) -> None:
 def test_a_missing_gallery_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "__file__", str(folder.parent / "site/adapter/__init__.py"))
 
-    with pytest.raises(AdapterError, match="looked for"):
+    with pytest.raises(AdapterError, match="there is no gallery at"):
         run("gallery")

@@ -159,7 +159,8 @@ def wrong_hour(record: Record) -> Iterator[str]:
 
 def denied(record: Record) -> Iterator[str]:
     """A tour or a guest card in Knock whose booking says that it is not there."""
-    for lead_id in {one.lead_id for one in (*record.tours, *record.cards)}:
+    in_knock = {tour.lead_id for tour in record.tours} | {card.lead_id for card in record.cards}
+    for lead_id in in_knock:
         states = {booking.state for booking in record.bookings.get(lead_id, ())}
         if not states & SENT:
             yield f"{lead_id} is in Knock, and its booking is {_words(states)}"

@@ -4,7 +4,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from adapter.mapping.engine import GOES_OUT, Mapped, Outcome, Scope
+from adapter.mapping.engine import SENT_OUTCOMES, Mapped, Outcome, Scope
 from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.source import Source
 
@@ -39,11 +39,14 @@ def _name(mapped: Mapped) -> str:
 
 
 def _expected(mapped: Mapped) -> dict[str, Any]:
-    if mapped.outcome in GOES_OUT:
+    if mapped.outcome in SENT_OUTCOMES:
         word = "expect" if mapped.outcome is Outcome.BOOK else "prospect"
         shown = [dict(item.appointment) for item in mapped.items if item.outcome is mapped.outcome]
         return {word: shown[0] if len(shown) == 1 else shown}
     if mapped.outcome is Outcome.HELD:
-        reasons = [*mapped.reasons, *(one for item in mapped.items for one in item.because)]
+        reasons = [
+            *mapped.reasons,
+            *(one for item in mapped.items for one in item.blocking_reasons),
+        ]
         return {"held": {reason.field: reason.reason for reason in reasons}}
     return {str(mapped.outcome): True}

@@ -1,215 +1,321 @@
-"""A first mapping out of one sample: guesses by the names of its keys, each to be confirmed."""
+"""Write a first mapping from one sample; each guess by a key's name is for the user to confirm."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter import signatures
-from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess_fields import (
-    answers_of,
-    guesses_from,
-    is_id,
-    places_of,
-    value_at,
-)
-from adapter.mapping.date_hints import DATES, format_from_text
-from adapter.mapping.engine.tour_time import fields_from_instant
-from adapter.mapping.loader.yaml_document import text_from_data
-from adapter.mapping.transforms import TRANSFORMS, Noted
-from adapter.parsing.date_formats import compile_format
-from adapter.parsing.datetimes import read_instant
-from adapter.parsing.timezones import zone_from_name
-from adapter.settings import Policy
+from adapter.mapping.date_hints import format_from_text
+from adapter.parsing.paths import MISSING, leaves, path_from_text, walk
 
 GUESS: Final = "# guessed from the name: confirm"
 TODO: Final = "TODO"
-#: What the fields of the first test are read with.
-SHOWN: Final = {
-    "name": "name",
-    "first_name": "text",
-    "last_name": "text",
-    "email_1": "email",
-    "phone_1": "phone",
-    "number_of_occupants": "integer",
-    "lease_term_in_months": "months",
+
+#: Target → patterns for its key, lower case without separators; an earlier pattern is preferred.
+KEYS: Final[Mapping[str, Sequence[str]]] = {
+    "accept": (r"event|eventtype|triggerevent|triggertype|type|kind|topic",),
+    "community": (
+        r"(property|community|listing)(id|code|uuid|name)?",
+        r"(location|form|calendar)(id|code|uuid)|eventtypeid",
+    ),
+    "dedupe": (r".*(id|uid|uuid|token)",),
+    "first_name": (r".*(first|given)name",),
+    "last_name": (r".*(last|family|sur)name",),
+    "name": (r"(full|customer|contact|visitor|guest|renter|invitee)name", r"name"),
+    "email_1": (r".*e?mail(address)?",),
+    "phone_1": (r".*(phone|mobile|cell|telephone|sms)(number|no)?",),
+    "starts_at": (
+        r"(starts?|begin|tour|appointment|scheduled|booking|visit)(time|at|datetime|datetimeutc)",
+        r"startdatetime|startson|slot|earliest|from|begin|starts?",
+    ),
+    "date": (r"(tour|appointment|visit|booking|start|showing)?(date|day)",),
+    "time": (r"(tour|appointment|visit|booking|start|showing)?(time|hour|timefrom)",),
+    "move_in_date": (r".*(movein|moving|moveindate|movedate)(date)?",),
+    "number_of_occupants": (r".*occupants|(household|group|party)size",),
+    "lease_term_in_months": (r".*lease(term|length)(months)?|leaselengthmonths",),
+    "rent_minimum_in_cents": (r"(min|minimum)(rent|budget|price)|(rent|budget|price)min(imum)?",),
+    "rent_maximum_in_cents": (r"(max|maximum)(rent|budget|price)|(rent|budget|price)max(imum)?",),
+    "desired_num_bedrooms": (r".*(bedrooms|beds|numbedrooms|bedroomssought)",),
+    "pets": (r"pets?",),
+    "notes": (r"comments?|message|notes?|questions?|additionalnotes",),
 }
+CONTACT: Final = frozenset({"first_name", "last_name", "name", "email_1", "phone_1"})
+#: Words in the path of people who are not the renter.
+STAFF: Final = frozenset(
+    {"organizer", "owner", "host", "assignee", "agent", "user", "assigned", "recipient", "staff"}
+    | {"location", "office", "broker", "company", "business", "member"}
+)
+#: Words around the renter's own data.
+RENTER: Final = frozenset(
+    {"contact", "customer", "visitor", "lead", "invitee", "applicant", "guest", "renter"}
+    | {"prospect", "attendee", "attendees", "contacts", "consumer", "client", "answers"}
+)
+#: The last word of an id.
+IDS: Final = frozenset({"id", "uid", "uuid", "token"})
+#: What has one id per request.
+REQUESTS: Final = frozenset(
+    {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
+)
+#: What has the same id in many requests.
+SHARED: Final = frozenset(
+    {"location", "agent", "form", "page", "account", "property", "listing", "community", "company"}
+    | {"branch", "group", "calendar", "type", "user", "owner", "organizer", "office"}
+)
+#: A type of these says nothing about the webhook.
+THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
+#: Around these a key such as ``from`` is the start of a tour.
+VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
+STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
+#: In lists of answers, as form builders send them: paths of the key and of the value.
+ANSWER_KEYS: Final = ("field.ref", "field.id", "column_id", "ref", "key", "label", "name")
+ANSWER_VALUES: Final = (
+    *("text", "email", "phone_number", "number", "date", "boolean", "choice.label"),
+    *("choices.labels", "string_value", "value", "answer"),
+)
+PLAIN_FIELDS: Final = ("number_of_occupants", "lease_term_in_months", "desired_num_bedrooms")
+MONEY_FIELDS: Final = ("rent_minimum_in_cents", "rent_maximum_in_cents")
 
 
 def mapping_from_sample(name: str, sample: str, data: Any) -> str:
-    """The text of a first mapping file for one source. ``sample``: the file, beside it."""
-    answers = answers_of(data)
-    named = {"answers": answers[3]} if answers else {}
-    whole = {**named, **(data if isinstance(data, Mapping) else {})}
-    guesses = guesses_from(whole)
-    lines = [
-        f"# {name}: written from {sample}. Confirm each guess, fill in each {TODO}.",
-        "",
-        _signature_line(name),
-        "",
-    ]
-    lines += _accept_lines(data, guesses)
-    if answers:
-        lines += _read_lines(answers)
-    lines += [_dedupe_line(guesses, whole), _line("community", guesses.get("community"))]
-    lines += [
-        "",
-        "appointment:",
-        *_appointment_lines(guesses, whole),
-        "",
-        *_test_lines(sample, guesses, whole),
-    ]
-    return "\n".join(lines) + "\n"
+    """Return the text of a first mapping for a source; ``sample`` is the sample's file name."""
+    answers = _find_answers(data)
+    fields = {"answers": answers[3]} if answers else {}
+    fields |= data if isinstance(data, Mapping) else {}
+    guesses = guess_paths(fields)
+    return "\n".join(
+        [
+            f"# {name}: written from {sample}. Confirm each guess, fill in each {TODO}.",
+            "",
+            _signature_line(name),
+            "",
+            *_accept_lines(fields, guesses),
+            *(_read_lines(answers) if answers else ()),
+            _dedupe_line(guesses, fields),
+            _line("community", guesses.get("community")),
+            "",
+            "appointment:",
+            *(f"  {line}" for line in _appointment_lines(guesses, fields)),
+            "",
+            "tests:",
+            "  - name: the sample",
+            f"    payload: {sample}",
+            f"    expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest",
+            "",
+        ]
+    )
+
+
+def guess_paths(data: Any) -> dict[str, str]:
+    """Return the most likely path for each target: the renter's own data first, then the top."""
+    guesses: dict[str, str] = {}
+    fields = list(leaves(data))
+    for target in KEYS:
+        paths = [
+            path
+            for path, value in fields
+            if path not in guesses.values()
+            and _matching_pattern(target, path) is not None
+            and _is_plausible(target, path, value)
+        ]
+        if paths:
+            guesses[target] = min(paths, key=lambda path: _rank(target, path))
+    return guesses
+
+
+def _matching_pattern(target: str, path: str) -> int | None:
+    key = _key(path)
+    return next((n for n, form in enumerate(KEYS[target]) if re.fullmatch(form, key)), None)
+
+
+def _rank(target: str, path: str) -> tuple[bool, int]:
+    is_others = target in CONTACT and not RENTER & {*_words_around(path)}
+    return is_others, _matching_pattern(target, path) or 0
+
+
+def _is_plausible(target: str, path: str, value: Any) -> bool:
+    if target in CONTACT and STAFF & {*_words(path)}:
+        return False
+    if target in _PLAUSIBLE:
+        return _PLAUSIBLE[target](path, value)
+    return isinstance(value, str | int | float)
+
+
+def _is_event_type(path: str, value: Any) -> bool:
+    return isinstance(value, str) and "@" not in path + value and not THINGS & {*_words(path)}
+
+
+def _is_renters_name(path: str, value: Any) -> bool:
+    """Exclude a plain ``name`` of something else: of a bot, a form, a function."""
+    people = (RENTER | VISITS) & {*_words_around(path)}
+    is_renters = _key(path) != "name" or "." not in path or people
+    return isinstance(value, str) and "@" not in value and bool(is_renters)
+
+
+def _is_start(path: str, value: Any) -> bool:
+    """Exclude ``from`` and the like, except in a tour, and texts too short for a date and time."""
+    is_tours = _key(path) not in STARTS or VISITS & {*_words_around(path)}
+    return bool(is_tours) and (isinstance(value, int) or len(str(value)) > 8)
+
+
+_PLAUSIBLE: Final[Mapping[str, Callable[[str, Any], bool]]] = {
+    "accept": _is_event_type,
+    "dedupe": lambda path, value: isinstance(value, str | int) and _is_request_id(path),
+    "name": _is_renters_name,
+    "email_1": lambda _, value: isinstance(value, str) and "@" in value,
+    "starts_at": _is_start,
+    "pets": lambda *_: True,
+    "desired_num_bedrooms": lambda *_: True,
+    "notes": lambda _, value: isinstance(value, str) and bool(value),
+}
+
+
+def _is_request_id(path: str) -> bool:
+    owner = _id_owner(path)
+    return bool(owner) and owner[-1] in REQUESTS and not SHARED & {*owner}
+
+
+def _may_be_request_id(path: str) -> bool:
+    words = _words(path.split(".")[-1])
+    return bool(words) and words[-1] in IDS and not SHARED & {*_id_owner(path)}
+
+
+def _id_owner(path: str) -> list[str]:
+    """Return the words for what has this id, from its own name or the one around it."""
+    names = [_words(name) for name in path.split(".") if not name.isdigit()]
+    if not names or not names[-1] or names[-1][-1] not in IDS:
+        return []
+    return names[-1][:-1] or (names[-2] if len(names) > 1 else [])
+
+
+def _key(path: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", path.split(".")[-1].strip('"').lower()[:80])
+
+
+def _words(name: str) -> list[str]:
+    """Split a name: ``recipientEmail`` and ``recipient_email`` are recipient, email."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name[:80])]
+
+
+def _words_around(path: str) -> list[str]:
+    return [word for name in path.split(".")[:-1] for word in _words(name)]
+
+
+Answers = tuple[str, str, list[str], dict[str, Any]]
+
+
+def _find_answers(data: Any) -> Answers | None:
+    """Return a form builder's list of answers: its path, its key and value paths, the answers."""
+    for path, value in walk(data):
+        answers = _answers_in(value) if isinstance(value, list) and len(value) > 1 else None
+        if answers:
+            return path, *answers
+    return None
+
+
+def _answers_in(items: list[Any]) -> tuple[str, list[str], dict[str, Any]] | None:
+    for by in ANSWER_KEYS:
+        keys = [path_from_text(by).read(item) for item in items]
+        values = [path for path in ANSWER_VALUES if path != by and _is_in_any(items, path)]
+        if values and all(isinstance(key, str) and key for key in keys):
+            answers = (_first_value(item, values) for item in items)
+            return by, values, dict(zip(keys, answers, strict=True))
+    return None
+
+
+def _is_in_any(items: list[Any], path: str) -> bool:
+    return any(path_from_text(path).read(item) not in (MISSING, None, "") for item in items)
+
+
+def _first_value(item: Any, paths: list[str]) -> Any:
+    values = (path_from_text(path).read(item) for path in paths)
+    return next((value for value in values if value not in (MISSING, None)), None)
 
 
 def _signature_line(name: str) -> str:
-    """With the preset that the source is named after, where there is one."""
+    """Use the preset that the source is named after, if there is one."""
     secrets = f"secrets: [{re.sub('[^A-Z0-9]', '_', name.upper())}_SECRET]"
-    known = {preset.replace("-", ""): preset for preset in signatures.PRESETS}
+    presets = {preset.replace("-", ""): preset for preset in signatures.PRESETS}
     parts = name.replace("_", "-").split("-")
     for count in range(len(parts), 0, -1):
-        preset = known.get("".join(parts[:count]))
+        preset = presets.get("".join(parts[:count]))
         if preset:
             return f"signature: {{ preset: {preset}, {secrets} }}   {GUESS}"
     return f"signature: {{ scheme: {TODO}, {secrets} }}   # hmac, hash, token or basic"
-
-
-def _dedupe_line(guesses: Mapping[str, str], data: Any) -> str:
-    """An id that is not known to be a request's own is only named: a wrong one loses leads."""
-    line = _line("dedupe", guesses.get("dedupe"))
-    if "dedupe" in guesses:
-        return line
-    ids = [path for path, _ in places_of(data) if is_id(path)]
-    return f"{line}   # an id that each lead has of its own: {', '.join(ids[:4])}?" if ids else line
-
-
-def _line(name: str, path: str | None, indent: str = "") -> str:
-    return f"{indent}{name}: {_text(path)}   {GUESS}" if path else f"{indent}{name}: {TODO}"
-
-
-def _text(path: str) -> str:
-    return path if re.fullmatch(r"[A-Za-z_][\w .@-]*", path) else json.dumps(path)
 
 
 def _accept_lines(data: Any, guesses: Mapping[str, str]) -> list[str]:
     path = guesses.get("accept")
     if path is None:
         return []
-    value = value_at(data, path)
-    return ["accept:", f"  {_text(path)}: {json.dumps(value, ensure_ascii=False)}   {GUESS}", ""]
+    value = json.dumps(path_from_text(path).read(data), ensure_ascii=False)
+    return ["accept:", f"  {_quoted(path)}: {value}   {GUESS}", ""]
 
 
-def _read_lines(answers: tuple[str, str, list[str], dict[str, Any]]) -> list[str]:
+def _read_lines(answers: Answers) -> list[str]:
     path, by, values, _ = answers
-    listed = f"[{', '.join(values)}]"
-    line = f"  answers: {{ list: {_text(path)}, by: {by}, value: {listed} }}"
+    line = f"  answers: {{ list: {_quoted(path)}, by: {by}, value: [{', '.join(values)}] }}"
     return ["read:", f"{line}   {GUESS}", ""]
 
 
+def _dedupe_line(guesses: Mapping[str, str], data: Any) -> str:
+    """Name candidates only in a comment, because a wrong dedupe key loses leads."""
+    line = _line("dedupe", guesses.get("dedupe"))
+    if "dedupe" in guesses:
+        return line
+    ids = [path for path, _ in leaves(data) if _may_be_request_id(path)]
+    return f"{line}   # an id that each lead has of its own: {', '.join(ids[:4])}?" if ids else line
+
+
 def _appointment_lines(guesses: Mapping[str, str], data: Any) -> Iterator[str]:
-    names = ["first_name", "last_name"] if "last_name" in guesses else ["name"]
-    for name in names:
-        yield _line(name, guesses.get(name), "  ")
-    for name in ("email_1", "phone_1"):
-        if name in guesses:
-            yield _line(name, guesses[name], "  ")
-    yield from _start_lines(guesses, data)
+    names = ("first_name", "last_name") if "last_name" in guesses else ("name",)
+    yield from (_line(name, guesses.get(name)) for name in names)
+    yield from (_line(name, guesses[name]) for name in ("email_1", "phone_1") if name in guesses)
+    yield _start_line(guesses, data)
     if "move_in_date" in guesses:
-        yield _date_line(guesses["move_in_date"], data)
-    yield from (_line(name, guesses[name], "  ") for name in _PLAIN if name in guesses)
-    yield from (_money_line(name, guesses[name]) for name in _MONEY if name in guesses)
-    for name, words in (("tour_type", "in_person"), ("pets", "cat")):
-        if name in guesses:
-            place = _text(guesses[name])
-            yield f"  {name}: {{ from: {place}, table: {{ {TODO}: {words} }} }}   {GUESS}"
+        path = guesses["move_in_date"]
+        yield _line("move_in_date", path, _format_option(_format_at(data, path) or TODO))
+    yield from (_line(name, guesses[name]) for name in PLAIN_FIELDS if name in guesses)
+    yield from (
+        _line(name, guesses[name], "as: dollars") for name in MONEY_FIELDS if name in guesses
+    )
+    if "pets" in guesses:
+        yield _line("pets", guesses["pets"], f"table: {{ {TODO}: cat }}")
     if "notes" in guesses:
-        yield f"  notes: [ {json.dumps('{' + guesses['notes'] + '}')} ]   {GUESS}"
+        yield f"notes: [ {json.dumps('{' + guesses['notes'] + '}')} ]   {GUESS}"
 
 
-_PLAIN: Final = ("number_of_occupants", "lease_term_in_months", "desired_num_bedrooms")
-_MONEY: Final = ("rent_minimum_in_cents", "rent_maximum_in_cents")
-
-
-def _money_line(name: str, path: str) -> str:
-    return f"  {name}: {{ from: {_text(path)}, as: dollars }}   {GUESS}"
-
-
-def _format(path: str, data: Any) -> str:
-    """The format of the sample's own value; empty where it has none of the usual shapes."""
-    return format_from_text(str(value_at(data, path)))
-
-
-def _date_line(path: str, data: Any) -> str:
-    made = _format(path, data) or TODO
-    if made == "YYYY-MM-DD":
-        return _line("move_in_date", path, "  ")
-    return f"  move_in_date: {{ from: {_text(path)}, format: {_said(made)} }}   {GUESS}"
-
-
-def _start_lines(guesses: Mapping[str, str], data: Any) -> Iterator[str]:
+def _start_line(guesses: Mapping[str, str], data: Any) -> str:
     if "starts_at" in guesses:
-        made = _format(guesses["starts_at"], data)
-        if made in ("", "YYYY-MM-DD"):
-            yield _line("starts_at", guesses["starts_at"], "  ")
-        else:
-            place = _text(guesses["starts_at"])
-            yield f"  starts_at: {{ from: {place}, format: {_said(made)} }}   {GUESS}"
-    elif {"date", "time"} <= guesses.keys():
-        date, time = _text(guesses["date"]), _text(guesses["time"])
-        parts = (_format(guesses[name], data) or TODO for name in ("date", "time"))
-        made = " ".join(parts)
-        yield f"  starts_at: {{ date: {date}, time: {time}, format: {_said(made)} }}   {GUESS}"
-    else:
-        yield f"  starts_at: {TODO}   # or remove it and say 'without_time: prospect' at the top"
+        path = guesses["starts_at"]
+        return _line("starts_at", path, _format_option(_format_at(data, path)))
+    if {"date", "time"} <= guesses.keys():
+        date, time = guesses["date"], guesses["time"]
+        formats = " ".join(_format_at(data, path) or TODO for path in (date, time))
+        paths = f"date: {_quoted(date)}, time: {_quoted(time)}"
+        return f"starts_at: {{ {paths}, format: {_quoted_format(formats)} }}   {GUESS}"
+    return f"starts_at: {TODO}   # or remove it and say 'without_time: prospect' at the top"
 
 
-def _said(made: str) -> str:
-    """A format inside braces, where a comma would end it."""
-    return json.dumps(made) if "," in made else made
+def _line(name: str, path: str | None, option: str = "") -> str:
+    if path is None:
+        return f"{name}: {TODO}"
+    value = f"{{ from: {_quoted(path)}, {option} }}" if option else _quoted(path)
+    return f"{name}: {value}   {GUESS}"
 
 
-def _test_lines(sample: str, guesses: Mapping[str, str], data: Any) -> list[str]:
-    expected = text_from_data(_expected(guesses, data) or {"last_name": TODO})
-    return [
-        "tests:",
-        "  - name: the sample",
-        f"    payload: {sample}",
-        "    expect_some:   # what the guesses give; adapter map --as-test shows the whole",
-        *(f"      {line}" for line in expected.splitlines()),
-    ]
+def _quoted(path: str) -> str:
+    return path if re.fullmatch(r"[A-Za-z_][\w .@-]*", path) else json.dumps(path)
 
 
-def _expected(guesses: Mapping[str, str], data: Any) -> dict[str, Any]:
-    """What the guesses make of the sample; what cannot be read of it is left out."""
-    names = ["first_name", "last_name"] if "last_name" in guesses else ["name"]
-    found: dict[str, Any] = {}
-    for field, transform in SHOWN.items():
-        if field not in guesses or (field.endswith("name") and field not in names):
-            continue
-        read = _read(transform, value_at(data, guesses[field]))
-        if read is not None:
-            found |= read if isinstance(read, dict) else {field: read}
-    return found | _start(guesses, data)
+def _format_at(data: Any, path: str) -> str:
+    """Return the format of the sample's value; empty if it is not recognized."""
+    return format_from_text(str(path_from_text(path).read(data)))
 
 
-def _read(transform: str, value: Any) -> Any:
-    try:
-        read = TRANSFORMS[transform].bind({}, Policy())(value)
-    except Unreadable:
-        return None
-    return read.value if isinstance(read, Noted) else read
+def _format_option(form: str) -> str:
+    return "" if form in ("", "YYYY-MM-DD") else f"format: {_quoted_format(form)}"
 
 
-def _start(guesses: Mapping[str, str], data: Any) -> dict[str, str]:
-    """The tour's start where it does not take the community's clock to read it."""
-    if "starts_at" not in guesses:
-        return {}
-    made = _format(guesses["starts_at"], data)
-    formats = [compile_format(made)] if made and made not in dict(DATES).values() else []
-    try:
-        value = value_at(data, guesses["starts_at"])
-        instant = read_instant(value, formats=formats, zone=zone_from_name("UTC"))
-    except Unreadable:
-        return {}
-    return {} if instant.offset is None else fields_from_instant(instant.at)
+def _quoted_format(form: str) -> str:
+    return json.dumps(form) if "," in form else form

@@ -1,8 +1,8 @@
-"""One webhook's payload to the appointment it asks for: a compiled mapping, purely applied."""
+"""Apply a compiled mapping to a webhook: payload in, appointments out, no side effects."""
 
 from adapter.mapping.engine.mapping import CompiledMapping
 from adapter.mapping.engine.results import (
-    GOES_OUT,
+    SENT_OUTCOMES,
     Community,
     Item,
     Mapped,
@@ -12,7 +12,7 @@ from adapter.mapping.engine.results import (
 from adapter.mapping.engine.scope import Scope
 
 __all__ = [
-    "GOES_OUT",
+    "SENT_OUTCOMES",
     "Community",
     "CompiledMapping",
     "Item",

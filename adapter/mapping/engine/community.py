@@ -1,4 +1,4 @@
-"""Which community a lead is for, and to whom it is credited. A miss is never a default."""
+"""Find the community of a lead and its attribution. Neither has a default."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,25 +9,26 @@ from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.results import Community
 from adapter.mapping.engine.scope import Scope, reason_for
-from adapter.mapping.engine.tables import REST, key_from_value
+from adapter.mapping.engine.tables import ANY_OTHER, key_from_value
 from adapter.parsing.paths import unwrap_single
 
-NOWHERE: Final = PathLookup(paths=())
+NO_PATHS: Final = PathLookup(paths=())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CommunityLookup:
-    """``community``: one place for all, or looked up by what the sender calls it."""
+    """``community``: a fixed one, or the one that has the sender's name for it."""
 
     source: str
     at: str
-    look: PathLookup = NOWHERE
+    lookup: PathLookup = NO_PATHS
     always: Community | None = None
+    #: Community by the name that the sender uses.
     known: Mapping[str, Community] = dataclasses.field(default_factory=dict)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Puts the community and its ids, or holds."""
-        community = self.always or self._found(scope, draft)
+        """Set the community and its ids, or block the booking."""
+        community = self.always or self._find(scope, draft)
         if community:
             draft.community = community
             draft.appointment |= {
@@ -35,17 +36,17 @@ class CommunityLookup:
                 "community_id": community.community_id,
             }
 
-    def _found(self, scope: Scope, draft: Draft) -> Community | None:
-        path, value = self.look.text, None
+    def _find(self, scope: Scope, draft: Draft) -> Community | None:
+        path, value = self.lookup.text, None
         try:
-            for place, value in self.look.found(scope):
-                path = place.text
-                key = key_from_value(unwrap_single(value)) or ""
-                if key in self.known:
-                    return self.known[key]
-                why = f"no community is known to {self.source} by this; "
-                raise Unreadable(why + "add it to communities.yaml")
-            raise Unreadable(self.look.missing(scope))
+            path, value = self.lookup.first(scope)
+            if value is None:
+                raise Unreadable(self.lookup.missing(scope))
+            key = key_from_value(unwrap_single(value)) or ""
+            if key in self.known:
+                return self.known[key]
+            why = f"no community is known to {self.source} by this; "
+            raise Unreadable(why + "add it to communities.yaml")
         except Unreadable as exc:
             draft.block(reason_for("community", str(exc), at=self.at, path=path, value=value))
         return None
@@ -53,34 +54,31 @@ class CommunityLookup:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attribution:
-    """Who gets the credit: one id per source and community, or by the sender's word."""
+    """``attribution``: one id per source and community, or one per value of a path."""
 
     source: str
     at: str
-    look: PathLookup | None = None
+    lookup: PathLookup = NO_PATHS
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Puts attribution_id, or holds; nothing where the community is unknown."""
+        """Set attribution_id or block the booking; skip it while the community is unknown."""
         if draft.community is None:
             return
-        credit = draft.community.attributions.get(self.source, {})
-        if isinstance(credit, str):
-            draft.appointment["attribution_id"] = credit
+        table = draft.community.attributions.get(self.source, {})
+        if isinstance(table, str):
+            draft.appointment["attribution_id"] = table
             return
-        path, value = self._said(scope)
-        found = credit.get(key_from_value(value) or "", credit.get(REST))
-        if found:
-            draft.appointment["attribution_id"] = found
+        path, value = self._value(scope)
+        attribution = table.get(key_from_value(value) or "", table.get(ANY_OTHER))
+        if attribution:
+            draft.appointment["attribution_id"] = attribution
             return
         why = f"{draft.community.key} has no attribution for this under {self.source}"
-        draft.block(reason_for("attribution_id", why, at=self.at, path=path, value=value))
+        draft.block(reason_for("attribution_id", why, at=self.at, path=path or None, value=value))
 
-    def _said(self, scope: Scope) -> tuple[str | None, Any]:
-        if self.look is None:
-            return None, None
+    def _value(self, scope: Scope) -> tuple[str, Any]:
         try:
-            for path, value in self.look.found(scope):
-                return path.text, unwrap_single(value)
+            path, value = self.lookup.first(scope)
+            return path, unwrap_single(value)
         except Unreadable:
-            pass
-        return self.look.text, None
+            return self.lookup.text, None

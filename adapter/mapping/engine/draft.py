@@ -1,4 +1,4 @@
-"""One appointment in the making: what was read so far, and what stands in its way."""
+"""The appointment under construction: the values read so far, and what blocks the booking."""
 
 import dataclasses
 import datetime as dt
@@ -12,39 +12,39 @@ from adapter.settings import Policy
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Draft:
-    """Filled by one target after the other."""
+    """An appointment that the field fillers complete one after the other."""
 
-    #: When it is received (aware); None: past and future are not judged.
+    #: When the webhook was received (aware); None: past and future are not judged.
     now: dt.datetime | None = None
     policy: Policy = dataclasses.field(default_factory=Policy)
-    #: What two items share that make the same booking.
+    #: Two items with the same key make the same booking.
     dedupe_key: str | None = None
     community: Community | None = None
     starts_at: dt.datetime | None = None
     appointment: dict[str, Any] = dataclasses.field(default_factory=dict)
-    #: Those of its fields that the target has checked already.
+    #: Fields of the appointment that the target has validated already.
     checked: set[str] = dataclasses.field(default_factory=set)
-    #: The first part of the notes: what the mapping's lines gave.
+    #: The first part of the notes: the lines of the mapping.
     text: str = ""
     reasons: list[Reason] = dataclasses.field(default_factory=list)
-    #: For the notes: what fits no field.
+    #: The rest of the notes: what fits no field.
     facts: list[str] = dataclasses.field(default_factory=list)
-    #: Those of the reasons for which a person must look.
+    #: The reasons for which the booking needs review.
     blocking_reasons: list[Reason] = dataclasses.field(default_factory=list)
-    #: Whether a tour time was looked for and nothing was there.
+    #: True if the mapping looked for a tour time and the webhook has none.
     has_no_time: bool = False
-    #: For the notes where a doubt does not hold it after all: what could not be read.
+    #: Unreadable values of blocking fields, for the notes if the block is waived.
     unread: list[str] = dataclasses.field(default_factory=list)
-    #: How many places of the appointment held anything at all.
+    #: How many fields of the appointment had a value in the payload.
     found: int = 0
 
     def block(self, *reasons: Reason) -> None:
-        """A doubt about who, where or when: a person decides."""
+        """Require review: who, where or when is uncertain."""
         self.reasons += reasons
         self.blocking_reasons += reasons
 
-    def add(self, other: "Draft") -> None:
-        """Puts in what one line of the mapping gave to a draft of its own."""
+    def merge(self, other: "Draft") -> None:
+        """Add what one field filler wrote to a draft of its own."""
         self.appointment |= other.appointment
         self.checked |= other.checked
         self.text = other.text or self.text
@@ -55,13 +55,13 @@ class Draft:
         self.found += other.found
 
     def waive(self, fields: Container[str]) -> None:
-        """These are not needed after all: what was unclear about them goes into the notes."""
+        """Unblock fields that are not required after all; unreadable values go to the notes."""
         self.blocking_reasons = [
             reason for reason in self.blocking_reasons if reason.field not in fields
         ]
         self.facts += self.unread
 
     def note(self, reason: Reason | None = None, fact: str | None = None) -> None:
-        """A nicety that could not be taken: told, and kept in the notes."""
+        """Report an optional value that cannot be used, and keep it in the notes."""
         self.reasons += [reason] if reason else []
         self.facts += [fact] if fact and fact not in self.facts else []

@@ -1,8 +1,7 @@
-"""The fields of an appointment: where each looks, how it reads, what becomes of failure."""
+"""Fill the fields of an appointment from the payload, with rules for unreadable values."""
 
 import dataclasses
 import enum
-import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -10,48 +9,58 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.engine.conditions import absence
 from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.scope import Scope, reason_for
-from adapter.mapping.engine.tables import SILENT, text_from_value
+from adapter.mapping.engine.tables import NO_VALUE, text_from_value
 from adapter.mapping.transforms import EMPTY, Noted, Reader
 from adapter.parsing.paths import MISSING, Path, unwrap_single
+from adapter.parsing.templates import parse_template
 
 
 class OnUnreadable(enum.StrEnum):
-    """What becomes of an optional value that cannot be read."""
+    """Handling of an optional value that cannot be read."""
 
-    #: What they wrote goes into the notes.
+    #: The original text goes to the notes.
     NOTE = "note"
     DROP = "drop"
     HOLD = "hold"
 
 
 class FieldFiller(Protocol):
-    """One line of ``appointment:``."""
+    """Fills one line of ``appointment:``."""
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Puts what it reads into the draft; never raises."""
+        """Write the values it reads to the draft; never raise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PathLookup:
-    """Places in order: the first that is not empty counts, or all of them together."""
+    """Paths in order: the first that is not empty counts, or all of them together."""
 
     paths: tuple[Path, ...]
-    gather: bool = False
+    collect_all: bool = False
 
     @property
     def text(self) -> str:
-        """The paths, for people."""
+        """Return the paths as text."""
         return ", ".join(path.text for path in self.paths)
 
-    def found(self, scope: Scope) -> Iterator[tuple[Path, Any]]:
-        """What is not empty, place by place. Raises :class:`Unreadable`."""
+    def values(self, scope: Scope) -> Iterator[tuple[Path, Any]]:
+        """Yield each path whose value is not empty. Raises :class:`Unreadable`."""
         for path in self.paths:
             value = scope.read(path)
             if not scope.is_empty(value):
                 yield path, value
 
+    def first(self, scope: Scope) -> tuple[str, Any]:
+        """Return the first value that is not empty with its path; all paths and None without one.
+
+        Raises :class:`Unreadable`.
+        """
+        for path, value in self.values(scope):
+            return path.text, value
+        return self.text, None
+
     def missing(self, scope: Scope) -> str:
-        """The sentence for "nothing there"."""
+        """Say which path is missing or empty."""
         for path in self.paths:
             try:
                 if scope.read(path) is MISSING:
@@ -63,13 +72,13 @@ class PathLookup:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Constant:
-    """``{ always: … }``: checked when the mapping loads."""
+    """``{ always: … }``, validated when the mapping loads."""
 
     name: str
     value: Any
 
     def fill(self, scope: Scope, draft: Draft) -> None:  # noqa: ARG002 - the protocol's
-        """Puts the constant."""
+        """Set the constant."""
         draft.appointment[self.name] = self.value
         draft.checked.add(self.name)
 
@@ -82,24 +91,24 @@ class Field:
     #: For people: "Move in date".
     label: str
     at: str
-    look: PathLookup
+    lookup: PathLookup
     read: Reader
-    #: What the target field takes; raises :class:`Unreadable`.
+    #: Validates a value for the target field; raises :class:`Unreadable`.
     check: Callable[[Any], Any]
-    #: Field → value where nothing is found; None: there is none.
+    #: Field → value if the payload has none.
     default: Mapping[str, Any] | None = None
     required: bool = False
-    #: Whether the reader takes a list as it is.
+    #: True if the reader accepts a list as it is.
     takes_lists: bool = False
     unreadable: OnUnreadable = OnUnreadable.NOTE
 
     @property
     def paths(self) -> Sequence[Path]:
-        """All that it reads."""
-        return self.look.paths
+        """Return the paths that it reads."""
+        return self.lookup.paths
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Reads the first place that is not empty."""
+        """Set the first value that is not empty."""
         for path, value in self._values(scope, draft):
             draft.found += 1
             try:
@@ -108,24 +117,24 @@ class Field:
                     continue
                 self._put(read, draft)
             except Unreadable as exc:
-                self._refuse(str(exc), path, value, draft)
+                self._reject(str(exc), path, value, draft)
             return
         self._put_default(scope, draft)
 
     def _values(self, scope: Scope, draft: Draft) -> Iterator[tuple[str, Any]]:
         try:
-            found = [(path.text, value) for path, value in self.look.found(scope)]
+            found = [(path.text, value) for path, value in self.lookup.values(scope)]
         except Unreadable as exc:
-            self._refuse(str(exc), self.look.text, None, draft)
+            self._reject(str(exc), self.lookup.text, None, draft)
             return
-        if self.look.gather and found:
-            yield self.look.text, [item for _, value in found for item in _listed(value)]
+        if self.lookup.collect_all and found:
+            yield self.lookup.text, [item for _, value in found for item in _as_list(value)]
         elif found:
             yield from found
 
     def _put(self, read: object, draft: Draft) -> None:
         value = read.value if isinstance(read, Noted) else read
-        if value is not SILENT:
+        if value is not NO_VALUE:
             checked = self._checked(value)
             draft.appointment |= checked
             draft.checked |= checked.keys()
@@ -140,13 +149,13 @@ class Field:
             draft.appointment |= self.default
             draft.checked |= self.default.keys()
         elif self.required:
-            reason = self.look.missing(scope)
-            draft.block(reason_for(self.name, reason, at=self.at, path=self.look.text))
+            reason = self.lookup.missing(scope)
+            draft.block(reason_for(self.name, reason, at=self.at, path=self.lookup.text))
 
-    def _refuse(self, why: str, path: str, value: object, draft: Draft) -> None:
+    def _reject(self, why: str, path: str, value: object, draft: Draft) -> None:
         reason = reason_for(self.name, why, at=self.at, path=path, value=value)
-        said = text_from_value(value) if self.unreadable is OnUnreadable.NOTE else ""
-        fact = f"{self.label}: {said}" if said else None
+        text = text_from_value(value) if self.unreadable is OnUnreadable.NOTE else ""
+        fact = f"{self.label}: {text}" if text else None
         if self.required or self.unreadable is OnUnreadable.HOLD:
             draft.block(reason)
             draft.unread += [fact] if fact else []
@@ -162,32 +171,29 @@ class FullName(Field):
         return dict(self.check(value))
 
 
-#: How much of one value a line of the notes takes.
+#: The longest value in a line of the notes, in characters.
 CAP_LINE_VALUE: Final = 2000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Line:
+class NotesLine:
     """One line of the notes: literal text and ``{path}``."""
 
-    #: (text before, path or None).
+    #: (literal text, path after it or None).
     pieces: tuple[tuple[str, Path | None], ...]
 
     def text(self, scope: Scope) -> str:
-        """The line; empty when one of its paths has nothing to say."""
-        said = []
+        """Return the line; empty if one of its paths has no value."""
+        parts = []
         for literal, path in self.pieces:
-            said.append(literal)
-            if path is None:
-                continue
-            value = _said(scope, path)
-            if not value:
+            value = _text_at(scope, path) if path else ""
+            if path and not value:
                 return ""
-            said.append(value)
-        return "".join(said).strip()
+            parts += [literal, value]
+        return "".join(parts).strip()
 
 
-def _said(scope: Scope, path: Path) -> str:
+def _text_at(scope: Scope, path: Path) -> str:
     try:
         value = scope.read(path)
     except Unreadable:
@@ -195,32 +201,32 @@ def _said(scope: Scope, path: Path) -> str:
     return "" if scope.is_empty(value) else text_from_value(value, CAP_LINE_VALUE)
 
 
-def line_from_text(text: str, path_from_text: Callable[[str], Path]) -> Line:
-    """A template, parsed once. Raises ValueError with the reason."""
-    pieces: list[tuple[str, Path | None]] = []
-    for literal, name, spec, conversion in string.Formatter().parse(text):
-        if spec or conversion:
-            raise ValueError(f"{{{name}}} takes no ':' and no '!'")
-        pieces.append((literal, path_from_text(name) if name is not None else None))
-    return Line(tuple(pieces))
+def notes_line_from_text(text: str, path_from_text: Callable[[str], Path]) -> NotesLine:
+    """Compile a line of the notes. Raises ValueError."""
+    return NotesLine(
+        tuple(
+            (literal, None if name is None else path_from_text(name))
+            for literal, name in parse_template(text)
+        )
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Lines:
+class NotesFiller:
     """``notes``."""
 
-    lines: Sequence[Line]
+    lines: Sequence[NotesLine]
 
     @property
     def paths(self) -> Sequence[Path]:
-        """All that it reads."""
+        """Return the paths of all lines."""
         return [path for line in self.lines for _, path in line.pieces if path]
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Joins the lines that say something."""
+        """Set the lines whose paths all have values."""
         texts = (line.text(scope) for line in self.lines)
         draft.text = "\n".join(text for text in texts if text)
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""A mapping, compiled: what one delivery becomes. Pure, and it raises for no input."""
+"""Apply a compiled mapping to a delivery. No side effects, and no input makes it raise."""
 
 import dataclasses
 import datetime as dt
@@ -8,50 +8,52 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.engine.conditions import Filter, Verdict, judge_all
+from adapter.mapping.engine.conditions import Filter, Verdict, evaluate_all
 from adapter.mapping.engine.draft import Draft
-from adapter.mapping.engine.fields import Field, FieldFiller, Lines, PathLookup
-from adapter.mapping.engine.reshape import Read
+from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup
+from adapter.mapping.engine.reshape import PayloadReader
 from adapter.mapping.engine.results import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.transforms import clean_text
 from adapter.models import Kind, Reason
-from adapter.parsing.datetimes import certain_instant
+from adapter.parsing.datetimes import read_absolute_instant
 from adapter.parsing.paths import Path, unwrap_single
 from adapter.propexo import notes
 from adapter.settings import Policy
 
-#: One delivery makes no more appointments than this.
-MOST_ITEMS: Final = 50
-#: Longer keys are stored as their hash.
-LONGEST_KEY: Final = 200
+#: A delivery with more items needs review.
+MAX_ITEMS: Final = 50
+#: Longer dedupe keys are stored as their hash.
+MAX_KEY_LENGTH: Final = 200
 CAP_KEY_PART: Final = 500
 NO_CONTACT: Final = "neither an e-mail address nor a phone number was found"
-THIN: Final = "needs_enrichment: it holds ids only, and none of the fields of an appointment"
-#: The first of these that an item has is the outcome of the whole.
-RANKS: Final = (
+IDS_ONLY_REASON: Final = (
+    "needs_enrichment: it holds ids only, and none of the fields of an appointment"
+)
+#: The first of these that an item has is the outcome of the delivery.
+OUTCOME_PRECEDENCE: Final = (
     Outcome.BOOK,
     Outcome.PROSPECT,
     Outcome.HELD,
     Outcome.CANCELLATION,
     Outcome.IGNORED,
 )
-#: What a guest card can do without; where and how to reach the renter it cannot.
-NOT_FOR_A_PROSPECT: Final = frozenset({"starts_at", "name", "last_name"})
+#: Fields that a guest card does not need; it needs a community and a contact.
+NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class NamedReader:
     """One name under ``read:``."""
 
     name: str
     at: str
-    read: Read
+    reader: PayloadReader
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Each:
-    """``for_each``: the name of one item, and where the items are."""
+class ForEach:
+    """``for_each``: the name of an item and the path of the items."""
 
     name: str
     at: str
@@ -60,162 +62,171 @@ class Each:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CompiledMapping:
-    """All sections of one mapping file, ready to be applied."""
+    """The sections of one mapping file, ready to apply."""
 
-    #: Judged once for the delivery, and for each item.
+    #: Conditions on the delivery.
     event_filter: Filter
+    #: Conditions on each item.
     item_filter: Filter
-    readings: Sequence[Reading]
-    item_readings: Sequence[Reading]
-    for_each: Each | None
+    readers: Sequence[NamedReader]
+    item_readers: Sequence[NamedReader]
+    for_each: ForEach | None
     dedupe: PathLookup
-    #: Where the sender says when the renter asked.
+    #: When the renter made the request, by the sender.
     sent_at: PathLookup
-    #: In order: the community before the time, for the time is on the community's clock.
-    fills: Sequence[FieldFiller]
-    #: What the target refuses, per field: the last look before anything is booked. The second
-    #: argument names the fields that it has checked already.
-    refused: Callable[[Mapping[str, Any], Container[str], Kind], Mapping[str, Sequence[str]]]
+    #: In order: the community before the time, which is in the community's time zone.
+    fillers: Sequence[FieldFiller]
+    #: Validates an appointment: errors per field. The second argument names the fields that are
+    #: validated already.
+    validate: Callable[[Mapping[str, Any], Container[str], Kind], Mapping[str, Sequence[str]]]
     without_time: WithoutTime
     policy: Policy
 
     @property
     def inner_names(self) -> frozenset[str]:
-        """The names that only an item of ``for_each`` has."""
-        readings = frozenset(reading.name for reading in self.item_readings)
-        return readings | {self.for_each.name} if self.for_each else readings
+        """Return the names that exist only in an item of ``for_each``."""
+        names = frozenset(reading.name for reading in self.item_readers)
+        return names | {self.for_each.name} if self.for_each else names
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
-        """What the delivery becomes. Without ``now`` past and future are not judged."""
-        scope, said = self._read(scope, self.readings)
-        outcome, reasons = _judge(self.event_filter, scope)
+        """Map a delivery. Without ``now``, past and future are not judged."""
+        scope, notes_so_far = self._read(scope, self.readers)
+        outcome, reasons = _evaluate(self.event_filter, scope)
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
             return Mapped(outcome=outcome, reasons=reasons)
         scopes, problem = self._item_scopes(scope)
         if problem:
             return Mapped(outcome=Outcome.HELD, reasons=(problem,))
         keys = [self._key_parts(one) for one, _ in scopes]
-        same = self._same_for_all([one for one, _ in scopes])
+        shared = self._shared_values([one for one, _ in scopes])
         items = tuple(
-            self._item(one, self._draft([said, more], key, now), outcome, same)
+            self._item(one, self._draft([notes_so_far, more], key, now), outcome, shared)
             for (one, more), key in zip(scopes, keys, strict=True)
         )
         return Mapped(
-            outcome=next(rank for rank in RANKS if any(item.outcome is rank for item in items)),
+            outcome=next(
+                rank for rank in OUTCOME_PRECEDENCE if any(item.outcome is rank for item in items)
+            ),
             items=items,
-            dedupe_key=_whole_key(outcome, keys),
+            dedupe_key=_delivery_dedupe_key(outcome, keys),
         )
 
     def dedupe_key(self, scope: Scope) -> str | None:
-        """What two deliveries share that make the same booking; None where nothing says so.
+        """Return the key that deliveries of the same booking share, or None.
 
-        A cancellation often carries the booking's own id: its key is another one. What is no
-        booking has none, so that it never stands in the way of a booking with the same id.
+        A cancellation often carries the id of its booking, so its key is prefixed. An ignored
+        delivery has no key, so that it never makes a booking with the same id a duplicate.
         """
-        scope, _ = self._read(scope, self.readings)
-        outcome, _ = _judge(self.event_filter, scope)
+        scope, _ = self._read(scope, self.readers)
+        outcome, _ = _evaluate(self.event_filter, scope)
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
             return None
         scopes, problem = self._item_scopes(scope)
-        return None if problem else _whole_key(outcome, [self._key_parts(one) for one, _ in scopes])
+        return (
+            None
+            if problem
+            else _delivery_dedupe_key(outcome, [self._key_parts(one) for one, _ in scopes])
+        )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """The scopes that fields are read in, whatever the delivery is: for checks and tools."""
+        """Return the scopes that fields are read in, whatever the outcome: for checks and tools."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
     def scopes(self, scope: Scope) -> tuple[Scope, list[Scope]]:
-        """What the delivery is read in, and each of its items; none where there are none."""
-        scope, _ = self._read(scope, self.readings)
+        """Return the scope of the delivery and those of its items."""
+        scope, _ = self._read(scope, self.readers)
         scopes, _ = self._item_scopes(scope)
         return scope, [one for one, _ in scopes]
 
-    def _read(self, scope: Scope, readings: Iterable[Reading]) -> tuple[Scope, Draft]:
-        """The scope with the names that ``read:`` makes; the draft holds what must be said."""
-        said = Draft()
-        for reading in readings:
-            made = reading.read.make(scope)
-            scope = scope.with_names({reading.name: made.value})
-            if made.problem:
-                path = reading.read.path.text
-                said.note(
-                    reason_for(reading.name, made.problem, at=reading.at, path=path),
-                    f"{reading.name.capitalize()}: {made.fact}" if made.fact else None,
+    def _read(self, scope: Scope, readers: Iterable[NamedReader]) -> tuple[Scope, Draft]:
+        """Return the scope with the names of ``read:``, and a draft with the problems."""
+        draft = Draft()
+        for reading in readers:
+            result = reading.reader.read(scope)
+            scope = scope.with_names({reading.name: result.value})
+            if result.problem:
+                path = reading.reader.path.text
+                draft.note(
+                    reason_for(reading.name, result.problem, at=reading.at, path=path),
+                    f"{reading.name.capitalize()}: {result.fact}" if result.fact else None,
                 )
-        return scope, said
+        return scope, draft
 
     def _item_scopes(self, scope: Scope) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
-        """A scope for each item with what must be said of it, or why there are none."""
+        """Return a scope and a draft for each item, or why there are none."""
         if self.for_each is None:
             return [(scope, Draft())], None
         each = self.for_each
         try:
             items = _items(scope.read(each.path))
-            problem = _wrong_number(len(items))
+            problem = _item_count_problem(len(items))
         except Unreadable as exc:
             items, problem = [], str(exc)
         if problem:
             return [], reason_for("for_each", problem, at=each.at, path=each.path.text)
         scopes = (scope.with_names({each.name: item}) for item in items)
-        return [self._read(one, self.item_readings) for one in scopes], None
+        return [self._read(one, self.item_readers) for one in scopes], None
 
-    def _same_for_all(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """What the lines give that read nothing of the item, by number: they are read once."""
+    def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
+        """Read the fields that do not depend on the item once: their drafts by number."""
         if self.for_each is None or len(scopes) == 1:
             return {}
-        names, same = self.inner_names, {}
-        for number, fill in enumerate(self.fills):
-            if isinstance(fill, Field | Lines) and not any(
+        names, shared = self.inner_names, {}
+        for number, fill in enumerate(self.fillers):
+            if isinstance(fill, Field | NotesFiller) and not any(
                 path.parts[0] in names for path in fill.paths
             ):
-                same[number] = Draft()
-                fill.fill(scopes[0], same[number])
-        return same
+                shared[number] = Draft()
+                fill.fill(scopes[0], shared[number])
+        return shared
 
     def _draft(
-        self, said: Sequence[Draft], key: Sequence[str] | None, now: dt.datetime | None
+        self, drafts: Sequence[Draft], key: Sequence[str] | None, now: dt.datetime | None
     ) -> Draft:
         return Draft(
             now=now,
             policy=self.policy,
-            dedupe_key=_key_from_parts(key) if key else None,
-            reasons=[reason for one in said for reason in one.reasons],
-            facts=[fact for one in said for fact in one.facts],
+            dedupe_key=_dedupe_key_from_parts(key) if key else None,
+            reasons=[reason for one in drafts for reason in one.reasons],
+            facts=[fact for one in drafts for fact in one.facts],
         )
 
     def _item(
-        self, scope: Scope, draft: Draft, outcome: Outcome, same: Mapping[int, Draft]
+        self, scope: Scope, draft: Draft, outcome: Outcome, shared: Mapping[int, Draft]
     ) -> Item:
         key = draft.dedupe_key
         if outcome is Outcome.BOOK:
-            outcome, reasons = _judge(self.item_filter, scope)
+            outcome, reasons = _evaluate(self.item_filter, scope)
             if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
-                return Item(outcome=outcome, reasons=reasons, because=reasons, dedupe_key=key)
-        for number, fill in enumerate(self.fills):
-            if number in same:
-                draft.add(same[number])
+                return Item(
+                    outcome=outcome, reasons=reasons, blocking_reasons=reasons, dedupe_key=key
+                )
+        for number, fill in enumerate(self.fillers):
+            if number in shared:
+                draft.merge(shared[number])
             else:
                 fill.fill(scope, draft)
         kind = self._kind(draft, outcome)
         if kind is Kind.PROSPECT:
-            draft.waive(NOT_FOR_A_PROSPECT)
-        _complete(draft)
-        finished = self._finished(draft, outcome, kind)
-        sent_at = self._sent_at(scope)
-        return dataclasses.replace(finished, sent_at=sent_at) if sent_at else finished
+            draft.waive(NOT_NEEDED_BY_PROSPECTS)
+        _finish(draft)
+        return self._item_from(draft, self._sent_at(scope), outcome, kind)
 
     def _kind(self, draft: Draft, outcome: Outcome) -> Kind:
         is_lead = outcome is Outcome.BOOK and draft.has_no_time
         is_prospect = is_lead and self.without_time is WithoutTime.PROSPECT
         return Kind.PROSPECT if is_prospect else Kind.APPOINTMENT
 
-    def _finished(self, draft: Draft, outcome: Outcome, kind: Kind) -> Item:
+    def _item_from(
+        self, draft: Draft, sent_at: dt.datetime | None, outcome: Outcome, kind: Kind
+    ) -> Item:
         if outcome is Outcome.BOOK and not draft.blocking_reasons:
-            for field, texts in self.refused(draft.appointment, draft.checked, kind).items():
+            for field, texts in self.validate(draft.appointment, draft.checked, kind).items():
                 draft.block(reason_for(field, "; ".join(texts)))
         if outcome is Outcome.BOOK and draft.blocking_reasons:
-            aside = draft.has_no_time and self.without_time is WithoutTime.IGNORE
-            outcome = Outcome.IGNORED if aside else Outcome.HELD
+            is_ignored = draft.has_no_time and self.without_time is WithoutTime.IGNORE
+            outcome = Outcome.IGNORED if is_ignored else Outcome.HELD
         elif outcome is Outcome.BOOK and kind is Kind.PROSPECT:
             outcome = Outcome.PROSPECT
         return Item(
@@ -225,22 +236,22 @@ class CompiledMapping:
             starts_at=draft.starts_at,
             appointment=draft.appointment,
             reasons=tuple(draft.reasons),
-            because=tuple(draft.blocking_reasons),
+            blocking_reasons=tuple(draft.blocking_reasons),
             notes_added=tuple(draft.facts),
+            sent_at=sent_at,
             dedupe_key=draft.dedupe_key,
         )
 
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
-        """When the renter asked. What is no certain instant is left out: arrival counts then."""
+        """Return when the renter made the request; None unless it is a certain instant."""
         try:
-            for _, value in self.sent_at.found(scope):
-                return certain_instant(unwrap_single(value))
+            _, value = self.sent_at.first(scope)
+            return read_absolute_instant(unwrap_single(value))
         except Unreadable:
             return None
-        return None
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
-        """The dedupe paths' values as texts; None when one of them has nothing to say."""
+        """Return the values of the dedupe paths as texts; None if one of them is empty."""
         parts = []
         for path in self.dedupe.paths:
             try:
@@ -251,30 +262,30 @@ class CompiledMapping:
         return parts if all(parts) else None
 
 
-def _complete(draft: Draft) -> None:
-    """What takes more than one field to see."""
+def _finish(draft: Draft) -> None:
+    """Check what concerns several fields, and compose the notes."""
     if not draft.found and not draft.text:
-        draft.block(reason_for("event", THIN))
+        draft.block(reason_for("event", IDS_ONLY_REASON))
     elif not {"email_1", "phone_1"} & draft.appointment.keys():
         draft.block(reason_for("email_1", NO_CONTACT))
     text = notes.compose(draft.text, draft.facts)
     draft.appointment |= {"notes": text} if text else {}
 
 
-def _judge(event_filter: Filter, scope: Scope) -> tuple[Outcome, tuple[Reason, ...]]:
-    ignored = event_filter.ignored_by(scope)
+def _evaluate(event_filter: Filter, scope: Scope) -> tuple[Outcome, tuple[Reason, ...]]:
+    ignored = event_filter.ignore_reasons(scope)
     if ignored:
         return Outcome.IGNORED, ignored
     if event_filter.is_cancellation(scope):
         return Outcome.CANCELLATION, ()
-    verdict, reasons = judge_all(event_filter.accept, scope)
+    verdict, reasons = evaluate_all(event_filter.accept, scope)
     if verdict is Verdict.FAILS:
         return Outcome.IGNORED, reasons
     return (Outcome.HELD if verdict is Verdict.UNKNOWN else Outcome.BOOK), reasons
 
 
 def _items(found: Any) -> list[Any]:
-    """The items of a list, of a list of lists, or the one that is given bare."""
+    """Return the items of a list or of a list of lists; an object or text is the one item."""
     if not isinstance(found, list):
         return [found] if isinstance(found, Mapping | str) and found else []
     items: list[Any] = []
@@ -283,10 +294,10 @@ def _items(found: Any) -> list[Any]:
     return [item for item in items if item is not None]
 
 
-def _wrong_number(count: int) -> str | None:
+def _item_count_problem(count: int) -> str | None:
     if not count:
         return "there is no item"
-    return f"there are {count} items, more than {MOST_ITEMS}" if count > MOST_ITEMS else None
+    return f"there are {count} items, more than {MAX_ITEMS}" if count > MAX_ITEMS else None
 
 
 def _key_part(value: object) -> str:
@@ -295,18 +306,18 @@ def _key_part(value: object) -> str:
     return clean_text(value, CAP_KEY_PART)
 
 
-def _whole_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
-    """The key of a delivery: its item's, or those of all of its items."""
+def _delivery_dedupe_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
+    """Return the key of the only item, or one made of the keys of all items."""
     parts = keys[0] if len(keys) == 1 else keys
     if not parts or not all(parts):
         return None
-    key = _key_from_parts(parts)
+    key = _dedupe_key_from_parts(parts)
     return key if outcome is Outcome.BOOK else f"{outcome} {key}"
 
 
-def _key_from_parts(parts: Sequence[Any]) -> str:
-    """One text by itself, several as a JSON list: no two lists give the same text."""
+def _dedupe_key_from_parts(parts: Sequence[Any]) -> str:
+    """Return one part as it is and several as a JSON list, so that no two lists collide."""
     key = parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
-    if len(key) <= LONGEST_KEY:
+    if len(key) <= MAX_KEY_LENGTH:
         return key
     return "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""``read:`` makes awkward shapes readable, once; after it every field is a plain path."""
+"""Apply ``read:``: turn JSON in a text, lists of answers and lines of a mail into plain names."""
 
 import dataclasses
 import html.parser
@@ -11,13 +11,13 @@ from adapter.mapping.engine.scope import Scope
 from adapter.mapping.engine.tables import key_from_value, text_from_value
 from adapter.mapping.transforms import clean_text, is_empty
 from adapter.parsing import body
-from adapter.parsing.paths import MISSING, MOST_EACH, TOO_MANY, Path, unwrap_single
+from adapter.parsing.paths import MAX_ITEMS, MISSING, TOO_MANY, Path, unwrap_single
 
-#: Longest key of an answer.
+#: The longest key of an answer.
 CAP_KEY: Final = 500
-#: As much of a mail is searched for labels.
+#: How much of a mail is searched for labels.
 CAP_MAIL: Final = 100_000
-#: What plain text never has: ``<dana@example.com>`` alone makes no HTML.
+#: Tags that plain text never has: ``<dana@example.com>`` alone is not HTML.
 _MARKUP: Final = re.compile(
     r"</[a-z]|<(?:!doctype|html|body|p|div|br|table|tr|td)\b", re.IGNORECASE
 )
@@ -25,38 +25,39 @@ _MARKUP: Final = re.compile(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What a reading gave: the value under its name, what is wrong, and what must be noted."""
+    """The value for a name under ``read:``."""
 
     value: Any
     problem: str | None = None
+    #: For the notes: what the value leaves out.
     fact: str | None = None
 
 
-class Read(Protocol):
-    """One line of ``read:``."""
+class PayloadReader(Protocol):
+    """Reads the value for a name under ``read:``."""
 
     @property
     def path(self) -> Path:
-        """Where it looks."""
+        """Return the path that it reads."""
 
-    def make(self, scope: Scope) -> ReadResult:
-        """The value; never raises."""
+    def read(self, scope: Scope) -> ReadResult:
+        """Return the value; never raise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class JsonRead:
-    """JSON inside a text."""
+class JsonReader:
+    """``json``: JSON inside a text."""
 
     path: Path
 
-    def make(self, scope: Scope) -> ReadResult:
-        """The data that the text holds."""
+    def read(self, scope: Scope) -> ReadResult:
+        """Return the parsed text."""
         try:
             text = unwrap_single(scope.read(self.path))
             if scope.is_empty(text):
                 return ReadResult({})
             if not isinstance(text, str):
-                return ReadResult(text)  # some versions of a sender send the data itself
+                return ReadResult(text)  # some senders switch to sending the data itself
             return ReadResult(body.parse(text.encode("utf-8", "replace"), "", kind="json"))
         except PayloadError:
             return ReadResult({}, "not JSON", text_from_value(text))
@@ -66,22 +67,22 @@ class JsonRead:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """Option ids to what they say, from the same element of the list or from the payload."""
+    """``labels``: the labels of option ids, from the same element or elsewhere in the payload."""
 
     path: Path
     by: Path
     value: Path
 
     def table(self, options: object) -> Mapping[str | None, Any]:
-        """Label by id, out of the options."""
+        """Return the labels of the options by id."""
         pairs = (
             (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
         )
         return {key: label for key, label in pairs if key and label is not MISSING}
 
-    def relabelled(self, element: object, value: Any, shared: Mapping[str | None, Any]) -> Any:
-        """The value with ids turned into labels; what has none stays as it is."""
+    def relabel(self, element: object, value: Any, shared: Mapping[str | None, Any]) -> Any:
+        """Return the value with ids replaced by labels; ids without a label stay."""
         own = _read(element, self.path)
         table = shared if own is MISSING else self.table(own)
         if isinstance(value, list):
@@ -90,29 +91,28 @@ class Labels:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class ListRead:
-    """A list of answers to names: ``answers.email``."""
+class ListReader:
+    """``list``: a list of answers, read by key as ``answers.email``."""
 
     path: Path
     by: Path
     values: tuple[Path, ...]
     labels: Labels | None = None
-    #: The keys that the mapping reads: a repetition of any other loses nothing.
+    #: The keys that the mapping uses; repeated values of other keys are not reported.
     keys: frozenset[str] = frozenset()
 
-    def make(self, scope: Scope) -> ReadResult:
-        """Value by key; the first of a repeated key wins and the others are noted."""
+    def read(self, scope: Scope) -> ReadResult:
+        """Return the values by key; the first of a repeated key wins, the others are noted."""
         try:
-            found = scope.read(self.path)
-            items = _items(found)
-            if len(items) > MOST_EACH:
+            items = _items(scope.read(self.path))
+            if len(items) > MAX_ITEMS:
                 raise Unreadable(TOO_MANY)
-            return self._collected(items, scope)
+            return self._collect(items, scope)
         except Unreadable as exc:
             return ReadResult({}, str(exc))
 
-    def _collected(self, items: list[Any], scope: Scope) -> ReadResult:
-        made: dict[str, Any] = {}
+    def _collect(self, items: list[Any], scope: Scope) -> ReadResult:
+        values: dict[str, Any] = {}
         repeated: dict[str, Any] = {}
         shared = self.labels.table(scope.read(self.labels.path)) if self.labels else {}
         for item in items:
@@ -121,26 +121,23 @@ class ListRead:
                 continue
             value = self._value(item, scope)
             if self.labels and value is not None:
-                value = self.labels.relabelled(item, value, shared)
-            if key not in made or scope.is_empty(made[key]):
-                made[key] = value
-            elif key in self.keys and not scope.is_empty(value) and value != made[key]:
+                value = self.labels.relabel(item, value, shared)
+            if key not in values or scope.is_empty(values[key]):
+                values[key] = value
+            elif key in self.keys and not scope.is_empty(value) and value != values[key]:
                 repeated.setdefault(key, value)
         if not repeated:
-            return ReadResult(made)
+            return ReadResult(values)
         fact = ", ".join(f"{key}: {text_from_value(value)}" for key, value in repeated.items())
-        return ReadResult(made, "the same key more than once; the first was taken", fact[:300])
+        return ReadResult(values, "the same key more than once; the first was taken", fact[:300])
 
     def _value(self, item: object, scope: Scope) -> Any:
-        for path in self.values:
-            value = _read(item, path)
-            if not scope.is_empty(value):
-                return value
-        return None
+        values = (_read(item, path) for path in self.values)
+        return next((value for value in values if not scope.is_empty(value)), None)
 
 
 def _items(found: Any) -> list[Any]:
-    """A list's items; one that is given bare; nothing."""
+    """Return the items of a list or of a list of lists; any other value is the one item."""
     if isinstance(found, list):
         nested = [item for item in found if isinstance(item, list)]
         return [one for item in nested for one in item] if len(nested) == len(found) else found
@@ -163,22 +160,22 @@ def _key(item: object, by: Path) -> str | None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TextRead:
-    """What follows a label in a text: mail-shaped leads."""
+class TextReader:
+    """``text``: the rest of a line that starts with a label, for leads sent as a mail."""
 
     path: Path
-    #: With its colon, if it has one: ``Name:``.
+    #: The label, with its colon if it has one: ``Name:``.
     line: str
 
-    def make(self, scope: Scope) -> ReadResult:
-        """The rest of the first line that starts with the label; None where no line does."""
+    def read(self, scope: Scope) -> ReadResult:
+        """Return the rest of the first line that starts with the label, or None."""
         try:
             text = unwrap_single(scope.read(self.path))
         except Unreadable as exc:
             return ReadResult(None, str(exc))
-        return ReadResult(self._following(text) if isinstance(text, str) else None)
+        return ReadResult(self._rest_of_line(text) if isinstance(text, str) else None)
 
-    def _following(self, text: str) -> str | None:
+    def _rest_of_line(self, text: str) -> str | None:
         label = self.line.casefold()
         for line in lines_from_text(text[:CAP_MAIL]):
             if line.casefold().startswith(label) and line[len(self.line) :].strip():
@@ -187,7 +184,7 @@ class TextRead:
 
 
 def lines_from_text(text: str) -> list[str]:
-    """The lines of a plain text, or of an HTML text as a browser would break them."""
+    """Return the lines of a plain text, or of an HTML text as a browser breaks them."""
     if _MARKUP.search(text):
         reader = _TextFromHtml()
         reader.feed(text)

@@ -1,4 +1,4 @@
-"""What goes into a mapping and what comes out of it, as values."""
+"""Inputs and results of a mapping, as values."""
 
 import dataclasses
 import datetime as dt
@@ -12,81 +12,81 @@ from adapter.models import Kind, Reason
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Community:
-    """A place that tours are booked for, out of communities.yaml."""
+    """A community of communities.yaml."""
 
     #: Its key in the file.
     key: str
     integration_id: str
     community_id: str
     timezone: zoneinfo.ZoneInfo
-    #: Source → attribution id, or the sender's word → attribution id.
+    #: Source → attribution id, or a table from the sender's values to ids.
     attributions: Mapping[str, str | Mapping[str, str]]
-    #: Source → what the source calls it.
+    #: Source → the names that the source uses.
     known_as: Mapping[str, tuple[str, ...]]
 
 
 class Outcome(enum.StrEnum):
-    """What one delivery, or one item of it, turned out to be."""
+    """The kind of a delivery, or of one of its items."""
 
-    #: An appointment, complete and plausible.
+    #: A complete and plausible appointment.
     BOOK = "book"
-    #: No tour time: a guest card, complete.
+    #: A complete guest card, without a tour time.
     PROSPECT = "prospect"
     #: Known not to be a booking.
     IGNORED = "ignored"
-    #: A person must look; the reasons say why.
+    #: Needs review; the reasons say why.
     HELD = "held"
-    #: The bytes are not what they claim to be.
+    #: The body cannot be parsed.
     UNREADABLE = "unreadable"
-    #: Calls off an earlier booking.
+    #: Cancels an earlier booking.
     CANCELLATION = "cancellation"
 
 
 class WithoutTime(enum.StrEnum):
-    """What becomes of a lead without a tour time, by its mapping."""
+    """``without_time`` of a mapping: the handling of a lead without a tour time."""
 
-    #: A person picks a time, or calls.
+    #: It needs review: an agent picks a time, or calls.
     HOLD = "hold"
-    #: It is set aside.
+    #: It is ignored.
     IGNORE = "ignore"
-    #: A guest card is made in Knock.
+    #: It becomes a guest card in Knock.
     PROSPECT = "prospect"
 
 
-#: Outcomes that go out to Knock.
-GOES_OUT = (Outcome.BOOK, Outcome.PROSPECT)
+#: Outcomes that are sent to Knock.
+SENT_OUTCOMES = (Outcome.BOOK, Outcome.PROSPECT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """One appointment, as far as it could be read."""
+    """One appointment, as far as the payload gives it."""
 
     outcome: Outcome
-    #: What it is, or would be if nothing stood in its way.
+    #: What it is, or would be if nothing blocked it.
     kind: Kind = Kind.APPOINTMENT
     community: Community | None = None
     #: Aware, UTC.
     starts_at: dt.datetime | None = None
-    #: Propexo's field names, enums in neutral words.
+    #: By Propexo's field names; enums in neutral words.
     appointment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
-    #: Those of the reasons that stand in the way; the others are only told.
-    because: tuple[Reason, ...] = ()
-    #: What was put into the notes because it fits no field.
+    #: The reasons that block the booking; the others are only reported.
+    blocking_reasons: tuple[Reason, ...] = ()
+    #: Text added to the notes because it fits no field.
     notes_added: tuple[str, ...] = ()
-    #: When the renter asked, by the sender's word: aware, UTC; None where it does not say.
+    #: When the renter made the request, by the sender: aware, UTC; None if not given.
     sent_at: dt.datetime | None = None
-    #: The same for two items that make the same booking; None where the paths give nothing.
+    #: Two items with the same key make the same booking; None if a path has no value.
     dedupe_key: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Mapped:
-    """What a mapping made of one delivery."""
+    """The result of a mapping for one delivery."""
 
-    #: Of the items: book before prospect before held before cancellation before ignored.
+    #: The first that an item has of: book, prospect, held, cancellation, ignored.
     outcome: Outcome
     items: tuple[Item, ...] = ()
-    #: What concerns the delivery as a whole.
+    #: Reasons that concern the delivery as a whole.
     reasons: tuple[Reason, ...] = ()
     dedupe_key: str | None = None

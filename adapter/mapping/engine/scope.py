@@ -1,6 +1,4 @@
-"""Where paths are read: the payload, and beside it the names that ``read:`` and
-``for_each:`` made, the headers and the query.
-"""
+"""Resolve paths: in the payload, the names of ``read:`` and ``for_each:``, headers and query."""
 
 import dataclasses
 import json
@@ -12,24 +10,24 @@ from adapter.models import Reason
 from adapter.parsing import paths
 from adapter.parsing.paths import MISSING, Path
 
-#: How much of a value a reason shows.
-SHOWN: Final = 60
+#: The longest value that a reason shows, in characters.
+MAX_PREVIEW: Final = 60
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """What is in sight of one delivery, or of one item of it."""
+    """The data that paths are resolved in, for a delivery or one of its items."""
 
     payload: Any
-    #: Names that ``read:`` and ``for_each:`` made.
+    #: The results of ``read:`` and ``for_each:`` by name.
     names: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     query: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    #: This sender's fillers, as cleaned texts.
+    #: What this sender writes for "nothing", as cleaned texts.
     blanks: Collection[str] = ()
 
     def read(self, path: Path) -> Any:
-        """What stands at the path, or :data:`~adapter.parsing.paths.MISSING`.
+        """Return the value at the path, or :data:`~adapter.parsing.paths.MISSING`.
 
         Raises :class:`~adapter.exceptions.Unreadable` where a name meets a list of several.
         """
@@ -44,44 +42,44 @@ class Scope:
         return found
 
     def is_empty(self, value: object) -> bool:
-        """Whether a value says nothing, by this sender's own fillers too."""
+        """Return True for an empty value, including this sender's words for nothing."""
         return value is MISSING or is_empty(value, self.blanks)
 
     def with_names(self, names: Mapping[str, Any]) -> "Scope":
-        """The same scope with more names in sight."""
+        """Return the same scope with more names."""
         return dataclasses.replace(self, names={**self.names, **names})
 
     def closest_key(self, path: Path) -> str | None:
-        """A name in the payload that resembles the one that is missing."""
+        """Return a name in the payload that resembles the one that is missing."""
         first = path.parts[0]
         whole = {first: self.names[first]} if first in self.names else self.payload
         return paths.closest_key(whole, path)
 
 
-def shown(value: object) -> str | None:
-    """A value as JSON in ASCII, at most 60 characters; None where there is nothing."""
+def preview_from_value(value: object) -> str | None:
+    """Return a value as ASCII JSON of at most 60 characters; None for a missing value."""
     if value is MISSING or value is None:
         return None
-    text = json.dumps(_sketch(value), default=str)
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+    text = json.dumps(_preview(value), default=str)
+    return text if len(text) <= MAX_PREVIEW else text[: MAX_PREVIEW - 3] + "..."
 
 
-def _sketch(value: object) -> object:
-    """The beginning of a value: what it shows is bounded, however deep or long it is."""
+def _preview(value: object) -> object:
+    """Return the beginning of a value, bounded however deep or long it is."""
     if isinstance(value, Mapping):
         pairs = zip(value.items(), range(5), strict=False)
-        return {_scalar(key): _scalar(item) for (key, item), _ in pairs}
+        return {_preview_item(key): _preview_item(item) for (key, item), _ in pairs}
     if isinstance(value, list):
-        return [_scalar(item) for item in value[:10]]
-    return _scalar(value)
+        return [_preview_item(item) for item in value[:10]]
+    return _preview_item(value)
 
 
-def _scalar(value: object) -> Any:
+def _preview_item(value: object) -> Any:
     if isinstance(value, str):
-        return value[: SHOWN + 1]
+        return value[: MAX_PREVIEW + 1]
     if isinstance(value, Mapping | list):
         return "..."
-    if isinstance(value, int) and abs(value) >= 10**SHOWN:
+    if isinstance(value, int) and abs(value) >= 10**MAX_PREVIEW:
         return "a number of more than 60 digits"
     return value
 
@@ -89,5 +87,5 @@ def _scalar(value: object) -> Any:
 def reason_for(
     field: str, reason: str, *, at: str | None = None, path: str | None = None, value: object = None
 ) -> Reason:
-    """A reason, with the value shortened to what may be kept beside it."""
-    return Reason(field=field, reason=reason, at=at, path=path, value=shown(value))
+    """Return a reason with the value shortened to what may be stored."""
+    return Reason(field=field, reason=reason, at=at, path=path, value=preview_from_value(value))

@@ -1,4 +1,4 @@
-"""Tables: the sender's words to ours."""
+"""Translate a sender's words with the tables of its mapping."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,25 +8,25 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.transforms import Noted, clean_text
 from adapter.parsing.paths import unwrap_single
 
-#: The row for everything that has no row.
-REST: Final = "*"
-#: As many items of a list are looked up.
-MOST_ITEMS: Final = 50
+#: The key of the row for all other values.
+ANY_OTHER: Final = "*"
+#: How many items of a list are looked up.
+MAX_ITEMS: Final = 50
 CAP: Final = 500
 NOT_IN_TABLE: Final = "not in the table"
 
 
-class Silent:
-    """What a row says with ``[]``: nothing at all, and no default either."""
+class NoValue:
+    """The result of a row ``[]``: set nothing, not even the default."""
 
 
-SILENT: Final = Silent()
+NO_VALUE: Final = NoValue()
 
 
 def key_from_value(value: object) -> str | None:
-    """What tables and conditions compare: true, numbers and texts alike, case folded.
+    """Return a value as tables and conditions compare it: as text, case folded.
 
-    None for what has no such text: objects, lists, texts that are too long.
+    None for an object, a list, or a text that is too long.
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -40,56 +40,52 @@ def key_from_value(value: object) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Rows by key; what a row gives is checked against the target when the mapping loads."""
+    """A table of a mapping; its results are validated when the mapping loads."""
 
     rows: Mapping[str, Any]
-    #: Whether the target is a list: then items are looked up one by one.
+    #: True if the target is a list; its items are looked up one by one.
     many: bool = False
-    #: The target's, for the notes: "Pets".
+    #: The label of the target in the notes: "Pets".
     label: str = ""
 
     def __call__(self, value: object) -> object:
-        """What the table has for a value. Raises :class:`Unreadable` where it has nothing."""
+        """Return the result for a value. Raises :class:`Unreadable` if the table has none."""
         if not self.many:
-            return self._one(self._row(unwrap_single(value)))
-        items = value[:MOST_ITEMS] if isinstance(value, list) else [value]
-        found, strangers = [], []
+            row = self._row(unwrap_single(value))
+            return NO_VALUE if row == [] else row
+        items = value[:MAX_ITEMS] if isinstance(value, list) else [value]
+        results, unmatched = [], []
         for item in items:
             try:
                 row = self._row(unwrap_single(item))
             except Unreadable:
-                strangers.append(item)
+                unmatched.append(item)
                 continue
-            found += row if isinstance(row, list) else [row]
-        return self._many(list(dict.fromkeys(found)), strangers)
+            results += row if isinstance(row, list) else [row]
+        return self._list_result(list(dict.fromkeys(results)), unmatched)
 
     def _row(self, value: object) -> Any:
         key = key_from_value(value)
-        if key is not None and key in self.rows:
-            return self.rows[key]
-        if REST in self.rows:
-            return self.rows[REST]
-        raise Unreadable(NOT_IN_TABLE)
-
-    def _one(self, row: Any) -> object:
-        return SILENT if row == [] else row
-
-    def _many(self, found: list[Any], strangers: list[object]) -> object:
-        result: object = found or SILENT
-        if not strangers:
-            return result
-        if not found:
+        row = self.rows.get(ANY_OTHER if key is None else key, self.rows.get(ANY_OTHER))
+        if row is None:
             raise Unreadable(NOT_IN_TABLE)
-        return Noted(result, f"{self.label}: {text_from_value(strangers)}")
+        return row
+
+    def _list_result(self, results: list[Any], unmatched: list[object]) -> object:
+        if not unmatched:
+            return results or NO_VALUE
+        if not results:
+            raise Unreadable(NOT_IN_TABLE)
+        return Noted(results, f"{self.label}: {text_from_value(unmatched)}")
 
 
 def text_from_value(value: object, cap: int = 200) -> str:
-    """What a value says, for the notes: lists joined with ", ", the rest left out."""
-    items = value[:MOST_ITEMS] if isinstance(value, list) else [value]
-    return ", ".join(filter(None, (_said(item, cap) for item in items)))[: cap * 3]
+    """Return a value as text for the notes; lists are joined with ", ", objects left out."""
+    items = value[:MAX_ITEMS] if isinstance(value, list) else [value]
+    return ", ".join(filter(None, (_item_text(item, cap) for item in items)))[: cap * 3]
 
 
-def _said(value: object, cap: int) -> str:
+def _item_text(value: object, cap: int) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str) and len(value) > cap:

@@ -1,4 +1,4 @@
-"""``starts_at``: the tour's start out of one place or two, as one UTC instant."""
+"""Read ``starts_at``: the start of the tour from one path or two, as a UTC instant."""
 
 import dataclasses
 import datetime as dt
@@ -19,16 +19,19 @@ from adapter.parsing.paths import unwrap_single
 from adapter.parsing.timezones import zone_from_name
 from adapter.settings import Policy
 
-#: The names that senders give to each part.
+#: Names that senders use for the parts of a time.
 HOUR: Final = ("hour", "hours", "hourSelect")
-
 MINUTE: Final = ("minute", "minutes", "minuteSelect")
+MERIDIEM: Final = ("ampm", "AMPM", "meridiem")
+UTC: Final = zoneinfo.ZoneInfo("UTC")
+CAP_PART: Final = 100
+NO_TIME: Final = "this sender gives no tour time"
+TO_FETCH: Final = "needs_enrichment: the time is not in the webhook, it must be fetched by this"
+NO_TIME_OF_DAY: Final = "there is a date and no time of day"
 
-HALF: Final = ("ampm", "AMPM", "meridiem")
 
-
-def text_from_parts(value: Any) -> Any:
-    """ISO text for an object of parts; everything else as it is, to be read or refused later."""
+def iso_from_parts(value: Any) -> Any:
+    """Return an object of date parts as ISO text, and any other value unchanged."""
     if not isinstance(value, Mapping):
         return value
     day = _date(value)
@@ -47,16 +50,16 @@ def _clock(value: Mapping[str, Any]) -> str | None:
     hour, minute = _number(value, HOUR), _number(value, MINUTE)
     if hour is None:
         return None
-    half = next((str(value[name]).strip().upper() for name in HALF if value.get(name)), "")
-    if half in ("AM", "PM") and 1 <= hour <= 12:
-        hour = hour % 12 + (12 if half == "PM" else 0)
-    elif half:
+    meridiem = next((str(value[name]).strip().upper() for name in MERIDIEM if value.get(name)), "")
+    if meridiem in ("AM", "PM") and 1 <= hour <= 12:
+        hour = hour % 12 + (12 if meridiem == "PM" else 0)
+    elif meridiem:
         return None
     return f"{hour:02}:{minute or 0:02}"
 
 
 def _number(value: Mapping[str, Any], names: Sequence[str]) -> int | None:
-    """A whole number of at most four digits, as a number or as text."""
+    """Return the first part that is a whole number of at most four digits."""
     for name in names:
         part = value.get(name)
         if isinstance(part, float) and part.is_integer() and 0 <= part <= 9999:
@@ -67,76 +70,63 @@ def _number(value: Mapping[str, Any], names: Sequence[str]) -> int | None:
     return None
 
 
-UTC: Final = zoneinfo.ZoneInfo("UTC")
-
-CAP_PART: Final = 100
-
-NO_TIME: Final = "this sender gives no tour time"
-
-TO_FETCH: Final = "needs_enrichment: the time is not in the webhook, it must be fetched by this"
-
-NO_TIME_OF_DAY: Final = "there is a date and no time of day"
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TourTime:
-    """Where the tour's start stands and how it is read."""
+    """``starts_at`` of a mapping: the paths and how to read them."""
 
     at: str
-    #: One place for the whole, or one for the date and one for the time of day.
-    looks: tuple[PathLookup, ...]
+    #: One for date and time together, or one for the date and one for the time of day.
+    lookups: tuple[PathLookup, ...]
     formats: Sequence[Format] = ()
     zone: zoneinfo.ZoneInfo | None = None
     zone_from: PathLookup | None = None
     dst: str | None = None
     ignore_offset: bool = False
-    #: Hold where the offset contradicts the community's zone; else it is only told.
+    #: True: block if the offset is not that of the community's time zone; False: report only.
     must_agree: bool = False
-    #: Hold a Z as well: whoever wrote it may have meant the wall clock.
+    #: True: compare Z too, since some senders append it to local times.
     doubts_z: bool = False
-    #: Where the sender's own id or address stands by which the time can be fetched.
+    #: The id or URL by which the time can be fetched from the sender.
     fetch_by: PathLookup | None = None
 
     @property
     def name(self) -> str:
-        """The field's name in reasons."""
+        """Return the name of the field, for reasons."""
         return "starts_at"
 
     @property
     def path(self) -> str:
-        """The paths, for people."""
-        return ", ".join(look.text for look in self.looks)
+        """Return the paths as text."""
+        return ", ".join(lookup.text for lookup in self.lookups)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Reads the instant; every failure holds, for the time is never guessed."""
+        """Set the start, or block the booking: a time is never guessed."""
         value: object = None
         try:
-            parts = [self._part(look, scope) for look in self.looks]
+            parts = [self._part(lookup, scope) for lookup in self.lookups]
             draft.found += any(part is not None for part in parts)
             if parts[0] is None:
-                self._lacks(parts, scope, draft)
+                self._block_without_time(parts, scope, draft)
                 return
             value = _joined(parts)
             self._read(value, scope, draft)
         except Unreadable as exc:
             draft.block(self._reason(str(exc), value))
 
-    def _part(self, look: PathLookup, scope: Scope) -> Any:
-        for _, value in look.found(scope):
-            return text_from_parts(unwrap_single(value))
-        return None
+    def _part(self, lookup: PathLookup, scope: Scope) -> Any:
+        return iso_from_parts(unwrap_single(lookup.first(scope)[1]))
 
-    def _lacks(self, parts: Sequence[Any], scope: Scope, draft: Draft) -> None:
-        """Holds. A time that can be fetched is not lacking: ``without_time`` is not for it."""
-        for place, value in self.fetch_by.found(scope) if self.fetch_by else ():
-            draft.block(reason_for(self.name, TO_FETCH, at=self.at, path=place.text, value=value))
+    def _block_without_time(self, parts: Sequence[Any], scope: Scope, draft: Draft) -> None:
+        path, value = self.fetch_by.first(scope) if self.fetch_by else ("", None)
+        if value is not None:  # the tour has a time, so `without_time` does not apply
+            draft.block(reason_for(self.name, TO_FETCH, at=self.at, path=path, value=value))
             return
-        # A time of day without a date says something: that is for a person.
+        # A time of day without a date needs review, whatever `without_time` says.
         draft.has_no_time = not any(part is not None for part in parts)
-        draft.block(self._reason(self.looks[0].missing(scope), None))
+        draft.block(self._reason(self.lookups[0].missing(scope), None))
 
     def _read(self, value: object, scope: Scope, draft: Draft) -> None:
-        zone, named = self._zone(scope, draft.community)
+        zone, problem = self._zone(scope, draft.community)
         instant = read_instant(
             value,
             formats=self.formats,
@@ -145,35 +135,35 @@ class TourTime:
             ignore_offset=self.ignore_offset,
         )
         if zone is None and instant.offset is None:
-            if named:
-                raise Unreadable(named)
-            return  # the community is unknown, which is said already
+            if problem:
+                raise Unreadable(problem)
+            return  # the unknown community blocks the booking already
         draft.starts_at = instant.at
         draft.appointment |= fields_from_instant(instant.at)
         self._compare(instant, value, draft)
         zone = draft.community.timezone if draft.community else None
-        found = implausible(instant.at, zone, draft.policy, draft.now)
-        draft.block(*(self._reason(why, value) for why in found))
+        problems = plausibility_problems(instant.at, zone, draft.policy, draft.now)
+        draft.block(*(self._reason(problem, value) for problem in problems))
 
     def _zone(
         self, scope: Scope, community: Community | None
     ) -> tuple[zoneinfo.ZoneInfo | None, str]:
-        """The zone for a time without an offset; None with the reason why there is none."""
+        """Return the zone for a time without an offset, or None and the reason."""
         if self.zone:
             return self.zone, ""
         if self.zone_from:
-            for _, value in self.zone_from.found(scope):
-                return zone_from_name(unwrap_single(value)), ""
-            return None, f"there is no time zone: {self.zone_from.missing(scope)}"
+            _, value = self.zone_from.first(scope)
+            if value is None:
+                return None, f"there is no time zone: {self.zone_from.missing(scope)}"
+            return zone_from_name(unwrap_single(value)), ""
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """An offset that the community's clock does not have. Z claims no clock, unless doubted."""
+        """Block or report an offset that differs from the community's; Z only if doubted."""
         is_silent = instant.offset is None if self.doubts_z else not instant.offset
         if is_silent or not draft.community:
             return
-        own = instant.at.astimezone(draft.community.timezone).utcoffset()
-        if own == instant.offset:
+        if instant.at.astimezone(draft.community.timezone).utcoffset() == instant.offset:
             return
         reason = self._reason(
             f"the offset is not that of {draft.community.timezone.key} at that time", value
@@ -189,18 +179,18 @@ class TourTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NoTourTime:
-    """For a sender that gives no tour time: ``without_time`` says what becomes of its leads."""
+    """The filler for a mapping without ``starts_at``; ``without_time`` decides what follows."""
 
     at: str
 
     def fill(self, scope: Scope, draft: Draft) -> None:  # noqa: ARG002 - the protocol's
-        """Holds."""
+        """Block the booking for want of a time."""
         draft.has_no_time = True
         draft.block(reason_for("starts_at", NO_TIME, at=self.at))
 
 
 def _joined(parts: Sequence[Any]) -> object:
-    """One text out of a date and a time. Raises :class:`Unreadable`."""
+    """Return date and time of day as one value. Raises :class:`Unreadable`."""
     if len(parts) == 1:
         return parts[0]
     if parts[1] is None:
@@ -209,17 +199,17 @@ def _joined(parts: Sequence[Any]) -> object:
 
 
 def fields_from_instant(at: dt.datetime) -> dict[str, str]:
-    """Date and time of day, both from the one UTC instant."""
+    """Return the date and time fields of a UTC instant."""
     return {
         "appointment_date": at.date().isoformat(),
         "appointment_time": at.time().isoformat("seconds"),
     }
 
 
-def implausible(
+def plausibility_problems(
     at: dt.datetime, zone: zoneinfo.ZoneInfo | None, policy: Policy, now: dt.datetime | None
 ) -> Iterator[str]:
-    """Why a tour would not start then: past, far ahead, or outside tour hours."""
+    """Yield why a tour cannot start then: in the past, too far ahead, or outside tour hours."""
     if now is not None and at <= now:
         yield "is in the past"
     if now is not None and at > now + dt.timedelta(days=policy.horizon_days):

@@ -1,1 +1,1 @@
-"""From YAML files to compiled mappings, with every mistake reported."""
+"""Compile YAML files to mappings, and report every error."""

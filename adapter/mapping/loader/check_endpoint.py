@@ -1,4 +1,4 @@
-"""How a sender is let in and answered: ``signature``, ``handshake`` and ``respond``, checked."""
+"""Check ``signature``, ``handshake`` and ``respond`` of a mapping."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -8,22 +8,22 @@ from adapter import signatures
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import respond, webhook_outcome
 from adapter.mapping.loader.compile_paths import PathRegistry
-from adapter.mapping.loader.yaml_document import Document, Where
+from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
+from adapter.parsing.templates import parse_template
 from adapter.signatures import handshakes
 
-#: What an environment variable is called. A value that does not fit may be the secret itself,
-#: so no message shows it.
+#: Names of environment variables. Anything else may be the secret itself, so no message shows it.
 VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
-NO_VARIABLE: Final = (
-    "is no name of an environment variable (A to Z, 0 to 9 and _): "
-    "name the variable that holds the secret, and never write the secret here"
+NOT_A_VARIABLE_NAME: Final = (
+    "is not the name of an environment variable (A to Z, 0 to 9 and _): "
+    "write the name of the variable that holds the secret, never the secret itself"
 )
-NO_SECRETS: Final = (
-    "the option 'secrets' is missing: the names of the environment variables "
-    "that hold them, newest last, such as [ACME_SECRET]"
+SECRETS_MISSING: Final = (
+    "the option 'secrets' is missing: list the environment variables that hold them, "
+    "newest last, such as [ACME_SECRET]"
 )
-#: What a webhook may have become when its sender is answered.
+#: Outcomes that ``respond`` may have a template for.
 OUTCOMES: Final = tuple(map(str, webhook_outcome.Outcome))
 TEMPLATES: Final = tuple(respond.KINDS)
 WAIT: Final = re.compile(r"(?:[1-9]|1[0-9]|2[0-5])s\Z")
@@ -32,17 +32,17 @@ SECONDS: Final = {
     "wait": (WAIT, "must be seconds from 1s to 25s, such as 8s"),
     "deadline": (DEADLINE, "must be seconds, such as 10s"),
 }
-NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<place>}"
+NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the secrets; a problem where the block is wrong."""
+    """Return the names of the secrets; add a problem if the block is invalid."""
     if not block:
         return ()
     scheme = block.get("scheme")
     if "preset" not in block and isinstance(scheme, str) and scheme in signatures.PRESETS:
-        said = f"{scheme!r} is a preset: write preset: {scheme}"
-        document.add(("signature", "scheme"), said)
+        message = f"{scheme!r} is a preset: write 'preset: {scheme}'"
+        document.add(("signature", "scheme"), message)
         return ()
     try:
         signatures.check_block(block)
@@ -60,50 +60,51 @@ def _secrets(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
             document.add(("signature", "secrets"), "scheme 'none' takes no secrets: remove them")
         return ()
     if not names:
-        document.add(("signature",), NO_SECRETS)
+        document.add(("signature",), SECRETS_MISSING)
     for number, name in enumerate(names):
         if not VARIABLE.match(name):
-            document.add(("signature", "secrets", str(number)), NO_VARIABLE)
+            document.add(("signature", "secrets", str(number)), NOT_A_VARIABLE_NAME)
     return tuple(names)
 
 
-def check_handshake(document: Document, said: Any) -> None:
-    """A problem where ``handshake`` is none of its forms."""
-    if isinstance(said, Mapping) and list(said) == ["meta"] and isinstance(said["meta"], str):
-        if not VARIABLE.match(said["meta"]):
-            document.add(("handshake", "meta"), NO_VARIABLE)
+def check_handshake(document: Document, value: Any) -> None:
+    """Add a problem if ``handshake`` is invalid."""
+    if isinstance(value, Mapping) and list(value) == ["meta"] and isinstance(value["meta"], str):
+        if not VARIABLE.match(value["meta"]):
+            document.add(("handshake", "meta"), NOT_A_VARIABLE_NAME)
         return
     try:
-        handshakes.handshake_from(said)
+        handshakes.handshake_from(value)
     except ConfigurationError as exc:
         document.add(("handshake",), str(exc))
-    if said == "zoom" and "secrets" not in document.data.get("signature", {}):
-        document.add(("handshake",), "zoom proves the address by the secret: name it in 'secrets'")
+    if value == "zoom" and "secrets" not in document.data.get("signature", {}):
+        message = "zoom checks this URL with a secret: list its variable in 'signature: secrets'"
+        document.add(("handshake",), message)
 
 
 class RespondChecker:
-    """Finds each word of ``respond`` that has no meaning there."""
+    """Checks ``respond`` of one mapping."""
 
-    def __init__(self, document: Document, places: PathRegistry, inner: Collection[str]) -> None:
-        """``inner`` are the names that only an item of ``for_each`` has."""
+    def __init__(self, document: Document, paths: PathRegistry, inner: Collection[str]) -> None:
+        """Take ``inner``, the names that exist only in an item of ``for_each``."""
         self.document = document
-        self.places = places
+        self.paths = paths
         self.inner = inner
 
-    def check(self, said: Mapping[str, Any]) -> None:
-        """A problem for each."""
-        for name, value in said.items():
+    def check(self, section: Mapping[str, Any]) -> None:
+        """Add a problem for each error."""
+        for name, value in section.items():
             self._check_option(name, value, ("respond", name))
-        if len(said.keys() & {*TEMPLATES}) > 1:
-            self.document.add(("respond",), f"takes one of {', '.join(TEMPLATES)} for all outcomes")
-        if _is_late(said):
+        if len(section.keys() & {*TEMPLATES}) > 1:
+            self.document.add(("respond",), f"has several of {', '.join(TEMPLATES)}: keep one")
+        if _is_wait_too_long(section):
             self.document.add(("respond", "wait"), "must be shorter than 'deadline'")
 
-    def _check_option(self, name: str, value: Any, where: Where) -> None:
+    def _check_option(self, name: str, value: Any, where: KeyPath) -> None:
         if name in SECONDS:
-            pattern, words = SECONDS[name]
+            pattern, message = SECONDS[name]
             if not (isinstance(value, str) and pattern.match(value)):
-                self.document.add(where, words)
+                self.document.add(where, message)
         elif name == "say":
             self._check_sentences(value, where)
         elif name in TEMPLATES:
@@ -117,79 +118,78 @@ class RespondChecker:
             for kind, template in value.items():
                 self._check_template(kind, template, (*where, kind))
 
-    def _check_sentences(self, said: Any, where: Where) -> None:
-        if not isinstance(said, Mapping):
-            self.document.add(where, "must be sentences by their outcomes")
+    def _check_sentences(self, sentences: Any, where: KeyPath) -> None:
+        if not isinstance(sentences, Mapping):
+            self.document.add(where, "must be lines such as 'booked: See you then.'")
             return
-        for name, text in said.items():
+        for name, text in sentences.items():
             if name not in respond.SENTENCES:
-                words = unknown("outcome", name, list(respond.SENTENCES))
-                self.document.add((*where, name), words)
+                message = unknown("outcome", name, list(respond.SENTENCES))
+                self.document.add((*where, name), message)
             elif not isinstance(text, str):
-                self.document.add((*where, name), "must be a text")
+                self.document.add((*where, name), "must be text")
             else:
                 self._check_text(text, (*where, name), {*respond.NAMES})
 
-    def _check_template(self, kind: str, template: Any, where: Where) -> None:
+    def _check_template(self, kind: str, template: Any, where: KeyPath) -> None:
         if not isinstance(template, Mapping | list if kind == "json" else str):
-            self.document.add(where, "must be an object" if kind == "json" else "must be a text")
+            message = "must be an object or a list" if kind == "json" else "must be text"
+            self.document.add(where, message)
             return
-        if not _is_each_right(template):
-            self.document.add(where, "'each' stands alone in an item of a list")
+        if not _is_each_valid(template):
+            self.document.add(where, "'each' must be the only key of an item of a list")
         for text, in_each in _texts(template):
             inner = () if in_each else self.inner
             self._check_text(text, where, {*respond.NAMES, respond.SAY}, inner)
 
     def _check_text(
-        self, text: str, where: Where, known: Collection[str], inner: Collection[str] = ()
+        self, text: str, where: KeyPath, known: Collection[str], inner: Collection[str] = ()
     ) -> None:
         try:
-            names = respond.names_in(text)
+            names = [name for _, name in parse_template(text) if name is not None]
         except ValueError as exc:
             self.document.add(where, f"{text[:60]!r}: {exc}")
             return
         for name in names:
             if name.startswith(respond.REQUEST):
-                self._check_place(name.removeprefix(respond.REQUEST), where, inner)
+                self._check_path(name.removeprefix(respond.REQUEST), where, inner)
             elif name not in known:
-                self.document.add(where, _no_such_name(name))
+                self.document.add(where, _unknown_placeholder(name))
 
-    def _check_place(self, text: str, where: Where, inner: Collection[str]) -> None:
-        path = self.places.path(text, where)
+    def _check_path(self, text: str, where: KeyPath, inner: Collection[str]) -> None:
+        path = self.paths.path(text, where)
         if path is not None and path.parts[0] in inner:
-            self.document.add(where, f"{path.parts[0]!r} is one of several: use it under 'each'")
+            message = f"{path.parts[0]!r} has a value for each item: use it under 'each'"
+            self.document.add(where, message)
 
 
-def _is_late(said: Mapping[str, Any]) -> bool:
-    """Whether the sender has gone before it is answered."""
-    texts = [said.get(name) for name in ("wait", "deadline")]
+def _is_wait_too_long(section: Mapping[str, Any]) -> bool:
+    """Return True if the sender hangs up before we respond."""
+    texts = [section.get(name) for name in ("wait", "deadline")]
     if not all(isinstance(text, str) and DEADLINE.match(text) for text in texts):
         return False
     wait, deadline = map(respond.seconds_from, map(str, texts))
     return wait >= deadline
 
 
-def _no_such_name(name: str) -> str:
+def _unknown_placeholder(name: str) -> str:
     if name.startswith("booking.") and name != "booking.":
         return unknown("field", name.removeprefix("booking."), list(respond.BOOKING_FIELDS))
-    return f"{{{name[:60]}}} is none of {NAMES}"
+    return f"{{{name[:60]}}} is not a placeholder: use one of {NAMES}"
 
 
-def _is_each_right(value: Any, *, is_item: bool = False) -> bool:
+def _is_each_valid(value: Any, *, is_item: bool = False) -> bool:
     if isinstance(value, list):
-        return all(_is_each_right(item, is_item=True) for item in value)
+        return all(_is_each_valid(item, is_item=True) for item in value)
     if not isinstance(value, Mapping):
         return True
     if respond.EACH in value and not (is_item and len(value) == 1):
         return False
-    return all(map(_is_each_right, value.values()))
+    return all(map(_is_each_valid, value.values()))
 
 
 def _texts(value: Any, *, in_each: bool = False) -> Iterator[tuple[str, bool]]:
-    """All texts of a template, each with whether it is written once for each item.
-
-    A file is not nested deeper than its reader allows.
-    """
+    """Yield each text of a template, and whether it is under ``each``. Its depth is limited."""
     if isinstance(value, str):
         yield value, in_each
     elif isinstance(value, list):

@@ -1,32 +1,31 @@
-"""Paths of a mapping file: parsed once and remembered, to be looked for in the samples."""
+"""Parse the paths of a mapping once, and keep them to be checked against the samples."""
 
 import dataclasses
 from collections.abc import Iterable
 
 from adapter.mapping.engine.fields import PathLookup
-from adapter.mapping.loader.yaml_document import Document, Where
+from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.parsing.paths import Path, path_from_text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UsedPath:
-    """One path and where the file writes it."""
+    """A path and its position in the file."""
 
     path: Path
-    where: Where
+    where: KeyPath
     field: str
 
 
 @dataclasses.dataclass(slots=True)
 class PathRegistry:
-    """All paths of one mapping, by the scope they are read in."""
+    """All paths of one mapping."""
 
     document: Document
-    #: Read in the scope of an item (or of the delivery).
     used: list[UsedPath] = dataclasses.field(default_factory=list)
 
-    def path(self, text: str, where: Where, field: str | None = None) -> Path | None:
-        """The path; None, and a problem, where the text is none."""
+    def path(self, text: str, where: KeyPath, field: str | None = None) -> Path | None:
+        """Return the path; None, and a problem, if the text is not a path."""
         name = field or ".".join(where)
         try:
             path = path_from_text(text)
@@ -36,9 +35,14 @@ class PathRegistry:
         self.used.append(UsedPath(path, where, name))
         return path
 
-    def look(
-        self, texts: Iterable[str], where: Where, field: str | None = None, *, gather: bool = False
+    def lookup(
+        self,
+        texts: Iterable[str],
+        where: KeyPath,
+        field: str | None = None,
+        *,
+        collect_all: bool = False,
     ) -> PathLookup:
-        """Where one field looks; wrong paths are left out, with a problem each."""
-        found = [self.path(text, where, field) for text in texts]
-        return PathLookup(paths=tuple(path for path in found if path), gather=gather)
+        """Return the lookup of one field; invalid paths are left out, with a problem each."""
+        paths = [self.path(text, where, field) for text in texts]
+        return PathLookup(paths=tuple(path for path in paths if path), collect_all=collect_all)

@@ -1,4 +1,4 @@
-"""Mapping files to sources: read, checked in ten ways, compiled."""
+"""Load mapping files: read, check, compile, and run their tests."""
 
 import dataclasses
 import hashlib
@@ -14,10 +14,10 @@ from adapter.mapping.communities_yaml import (
     examples_file,
 )
 from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
-from adapter.mapping.engine.mapping import Reading
-from adapter.mapping.engine.reshape import ListRead
+from adapter.mapping.engine.mapping import NamedReader
+from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.loader.check_endpoint import RespondChecker, check_handshake, check_signature
-from adapter.mapping.loader.check_todos import refuse_blanks
+from adapter.mapping.loader.check_todos import check_todos
 from adapter.mapping.loader.compile_fields import FieldCompiler
 from adapter.mapping.loader.compile_paths import PathRegistry
 from adapter.mapping.loader.compile_sections import SectionCompiler, split_filter
@@ -27,56 +27,58 @@ from adapter.mapping.loader.yaml_document import Document, document_from_bytes, 
 from adapter.mapping.problems import Problem
 from adapter.mapping.source import Source
 from adapter.mapping.transforms import clean_text
-from adapter.propexo.appointment import problems as refusals
+from adapter.propexo.appointment import problems as validate
 from adapter.settings import Policy
 
-#: A source's name is part of its address.
+#: Names of sources, which are part of their URLs.
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
-CAP_BLANK: Final = 500
+MAX_BLANK_LENGTH: Final = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
-    """What loading gave: sources, and every problem in the order of the files."""
+    """The sources that loaded, and every problem in the order of the files."""
 
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
 
 
 def load_files(
-    folder: Path, files: Iterable[Path], policy: Policy, *, tries_out: bool = True
+    folder: Path, files: Iterable[Path], policy: Policy, *, strict: bool = True
 ) -> Loaded:
-    """The sources of some files of one folder, with that folder's communities.
+    """Load some files of a folder with the communities of that folder.
 
-    Without ``tries_out`` they may be drafts: their signatures, tests and samples are not looked
-    at, nor whether everything is filled in.
+    Without ``strict`` they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
-    document, raw = document_from_file(folder / FILE)
-    communities = communities_from_document(document)
-    sources, problems = {}, []
-    for file in files:
-        read = document_from_file(file)
-        mapping, source = _load(file, read, raw, communities, policy, tries_out=tries_out)
-        problems += mapping.problems
-        if source and not mapping.is_wrong:
-            sources[source.name] = source
-    return Loaded(sources, tuple(sorted([*document.problems, *problems])))
+    documents = ((file, *document_from_file(file)) for file in files)
+    return _load_documents(folder, documents, policy, strict=strict)
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy) -> Loaded:
-    """One source as it would be if its file in ``folder`` held ``text``. Writes nothing."""
-    document, communities_raw = document_from_file(folder / FILE)
-    communities = communities_from_document(document)
+    """Load a draft from ``text`` instead of the file of that name in ``folder``."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
-    read = (document_from_bytes(str(file), raw), raw)
-    mapping, source = _load(file, read, communities_raw, communities, policy, tries_out=False)
-    is_right = source is not None and not mapping.is_wrong
-    problems = tuple(sorted([*document.problems, *mapping.problems]))
-    return Loaded({name: source} if source is not None and is_right else {}, problems)
+    documents = [(file, document_from_bytes(str(file), raw), raw)]
+    return _load_documents(folder, documents, policy, strict=False)
+
+
+def _load_documents(
+    folder: Path, documents: Iterable[tuple[Path, Document, bytes]], policy: Policy, *, strict: bool
+) -> Loaded:
+    communities_document, communities_raw = document_from_file(folder / FILE)
+    communities = communities_from_document(communities_document)
+    sources, problems = {}, []
+    for file, document, raw in documents:
+        digest = _digest(raw, communities_raw)
+        source = _load(document, file, digest, communities, policy, strict=strict)
+        problems += document.problems
+        if source and not document.has_errors:
+            sources[source.name] = source
+    # Loading adds problems to the communities too.
+    return Loaded(sources, tuple(sorted([*communities_document.problems, *problems])))
 
 
 def digest_of(mapping: Path, communities: Path) -> str | None:
-    """What tells one state of a mapping from another; None where a file cannot be read."""
+    """Return the hash of a mapping's current files; None if one cannot be read."""
     try:
         return _digest(mapping.read_bytes(), communities.read_bytes())
     except OSError:
@@ -88,39 +90,38 @@ def _digest(mapping: bytes, communities: bytes) -> str:
 
 
 def _load(
+    document: Document,
     file: Path,
-    read: tuple[Document, bytes],
-    communities_raw: bytes,
+    digest: str,
     communities: Communities,
     policy: Policy,
     *,
-    tries_out: bool,
-) -> tuple[Document, Source | None]:
-    document, raw = read
+    strict: bool,
+) -> Source | None:
     if not NAME.match(file.stem):
-        document.add((), f"{file.stem!r} cannot be an address: use a to z, 0 to 9, - and _")
+        message = f"{file.stem!r} cannot be part of a URL: rename it, using a to z, 0 to 9, - and _"
+        document.add((), message)
     if not isinstance(document.data, Mapping) and not document.problems:
         document.add((), "must be sections such as 'signature:' and 'appointment:'")
     if document.problems:
-        return document, None
-    digest = _digest(raw, communities_raw)
-    source = _compile(document, file, digest, communities, policy, tries_out=tries_out)
-    if tries_out:
-        refuse_blanks(document)
+        return None
+    source = _compile(document, file, digest, communities, policy, strict=strict)
+    if strict:
+        check_todos(document)
         examples = _examples(document, file)
-        runs_tests = not communities.document.is_wrong and not document.is_wrong
+        runs_tests = not communities.document.has_errors and not document.has_errors
         run_mapping_tests(source, runs_tests=runs_tests, examples=examples)
-    return document, source
+    return source
 
 
 def _examples(document: Document, file: Path) -> Mapping[str, Community]:
-    """The communities that only the tests know; what is wrong there is wrong with the mapping."""
-    beside = examples_file(file)
-    if not beside.exists():
+    """Return the communities for the tests alone; their problems are the mapping's."""
+    examples = examples_file(file)
+    if not examples.exists():
         return {}
-    communities = communities_from_document(document_from_file(beside)[0])
+    communities = communities_from_document(document_from_file(examples)[0])
     document.problems += communities.document.problems
-    return communities.known_to(file.stem)
+    return communities.aliases_of(file.stem)
 
 
 def _compile(
@@ -130,23 +131,23 @@ def _compile(
     communities: Communities,
     policy: Policy,
     *,
-    tries_out: bool,
+    strict: bool,
 ) -> Source:
-    """The source as far as the file allows; what is wrong is left out, with a problem each."""
-    loaded = _sections(document, needs_tests=tries_out)
-    places = PathRegistry(document)
-    sections = SectionCompiler(document, places, file.stem)
+    """Compile the valid parts of a document; add a problem for each of the others."""
+    loaded = _sections(document, needs_tests=strict)
+    paths = PathRegistry(document)
+    sections = SectionCompiler(document, paths, file.stem)
     appointment = loaded.get("appointment")
     fields = []
     if appointment:
-        compiler = FieldCompiler(document, places, policy)
-        fields = compiler.fills(appointment, needs_name=not _is_for_prospects_only(loaded))
-    _refuse_no_time(document, loaded)
-    compiled = _with_keys(_compiled(sections, fields, loaded, communities, policy), places)
+        compiler = FieldCompiler(document, paths, policy)
+        fields = compiler.compile(appointment, needs_name=not _is_for_prospects_only(loaded))
+    _require_time(document, loaded)
+    compiled = _with_keys(_compiled(sections, fields, loaded, communities, policy), paths)
     signature = loaded.get("signature", {})
-    secrets = check_signature(document, signature) if tries_out else ()
+    secrets = check_signature(document, signature) if strict else ()
     check_handshake(document, loaded.get("handshake"))
-    RespondChecker(document, places, compiled.inner_names).check(loaded.get("respond", {}))
+    RespondChecker(document, paths, compiled.inner_names).check(loaded.get("respond", {}))
     return Source(
         name=file.stem,
         path=file,
@@ -158,34 +159,34 @@ def _compile(
         handshake=loaded.get("handshake"),
         respond=loaded.get("respond"),
         kind=loaded.get("body"),
-        blanks=frozenset(clean_text(text, CAP_BLANK) for text in loaded.get("blank", ())),
+        blanks=frozenset(clean_text(text, MAX_BLANK_LENGTH) for text in loaded.get("blank", ())),
         communities=communities.by_key,
         compiled=compiled,
         document=document,
-        places=tuple(places.used),
+        used_paths=tuple(paths.used),
         sections=loaded,
     )
 
 
 def _sections(document: Document, *, needs_tests: bool) -> Mapping[str, Any]:
-    """The sections; those that are wrong are left out, with a problem each."""
+    """Load the valid sections; add a problem for each of the others."""
     _use_delivery_id(document)
     missing = () if needs_tests else ("tests",)
     loaded = load_into(document, Sections(partial=missing), document.data, ())
     if loaded is not None:
         return dict(loaded)
-    wrong = {problem.field.split(".")[0] for problem in document.problems}
-    rest = {name: value for name, value in document.data.items() if name not in wrong}
+    invalid = {problem.field.split(".")[0] for problem in document.problems}
+    rest = {name: value for name, value in document.data.items() if name not in invalid}
     return dict(Sections(partial=True).load(rest))
 
 
 def _use_delivery_id(document: Document) -> None:
-    """``delivery_id`` is the signature vocabulary's word for ``dedupe``, where that is missing."""
-    said = document.data.get("delivery_id")
-    if "dedupe" in document.data or not isinstance(said, str):
+    """Translate ``delivery_id``, as signatures call it, to ``dedupe``, unless that is given."""
+    delivery_id = document.data.get("delivery_id")
+    if "dedupe" in document.data or not isinstance(delivery_id, str):
         return
-    kind, _, place = said.partition(":")
-    dedupe = f"headers.{place}" if kind == "header" else place.removeprefix("$.")
+    kind, _, name = delivery_id.partition(":")
+    dedupe = f"headers.{name}" if kind == "header" else name.removeprefix("$.")
     document.data = {**document.data, "dedupe": dedupe}
 
 
@@ -203,56 +204,56 @@ def _compiled(
     }
     groups["accept"] = [sections.conditions("accept", loaded.get("accept", {}), ("accept",))]
     each = sections.each(loaded.get("for_each"))
-    made = (sections.reading(name, data) for name, data in loaded.get("read", {}).items())
-    outer, inner = _split_readings([one for one in made if one], each.name if each else None)
+    readers = (sections.reading(name, data) for name, data in loaded.get("read", {}).items())
+    outer, inner = _split_readers([one for one in readers if one], each.name if each else None)
     names = {one.name for one in inner} | ({each.name} if each else set())
     event_filter, item_filter = split_filter(groups, names)
-    dedupe = sections.places.look(loaded.get("dedupe", ()), ("dedupe",))
+    dedupe = sections.paths.lookup(loaded.get("dedupe", ()), ("dedupe",))
     if each and dedupe.paths and not any(path.parts[0] in names for path in dedupe.paths):
-        said = f"with for_each one of the paths must be inside the item: {each.name}.…"
-        sections.document.add(("dedupe",), said)
+        message = f"with for_each one of the paths must be inside the item: {each.name}.…"
+        sections.document.add(("dedupe",), message)
     community = sections.community(loaded.get("community"), communities)
     attribution = sections.attribution(loaded.get("attribution"), community)
     return CompiledMapping(
         event_filter=event_filter,
         item_filter=item_filter,
-        readings=outer,
-        item_readings=inner,
+        readers=outer,
+        item_readers=inner,
         for_each=each,
         dedupe=dedupe,
-        sent_at=sections.places.look(loaded.get("sent_at", ()), ("sent_at",)),
-        fills=[community, attribution, *fields],
-        refused=refusals,
+        sent_at=sections.paths.lookup(loaded.get("sent_at", ()), ("sent_at",)),
+        fillers=[community, attribution, *fields],
+        validate=validate,
         without_time=WithoutTime(loaded.get("without_time", WithoutTime.HOLD)),
         policy=policy,
     )
 
 
-def _with_keys(compiled: CompiledMapping, places: PathRegistry) -> CompiledMapping:
-    """Tells each list by key which of its keys the mapping reads."""
+def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
+    """Set the keys that the mapping uses of each list."""
 
-    def told(reading: Reading) -> Reading:
-        if not isinstance(reading.read, ListRead):
-            return reading
-        parts = (place.path.parts for place in places.used)
-        keys = frozenset(part[1] for part in parts if part[0] == reading.name and len(part) > 1)
-        return dataclasses.replace(reading, read=dataclasses.replace(reading.read, keys=keys))
+    def with_keys(named: NamedReader) -> NamedReader:
+        if not isinstance(named.reader, ListReader):
+            return named
+        parts = (used.path.parts for used in paths.used)
+        keys = frozenset(part[1] for part in parts if part[0] == named.name and len(part) > 1)
+        return dataclasses.replace(named, reader=dataclasses.replace(named.reader, keys=keys))
 
     return dataclasses.replace(
         compiled,
-        readings=[told(one) for one in compiled.readings],
-        item_readings=[told(one) for one in compiled.item_readings],
+        readers=[with_keys(one) for one in compiled.readers],
+        item_readers=[with_keys(one) for one in compiled.item_readers],
     )
 
 
-def _split_readings(
-    readings: list[Reading], item: str | None
-) -> tuple[list[Reading], list[Reading]]:
-    """Those that read the item, or what was read from it, are made anew for each item."""
+def _split_readers(
+    readers: list[NamedReader], item: str | None
+) -> tuple[list[NamedReader], list[NamedReader]]:
+    """Separate the readers that depend on an item, directly or through another reader."""
     names = {item} if item else set()
     outer, inner = [], []
-    for reading in readings:
-        if reading.read.path.parts[0] in names:
+    for reading in readers:
+        if reading.reader.path.parts[0] in names:
             names.add(reading.name)
             inner.append(reading)
         else:
@@ -260,13 +261,13 @@ def _split_readings(
     return outer, inner
 
 
-def _refuse_no_time(document: Document, loaded: Mapping[str, Any]) -> None:
+def _require_time(document: Document, loaded: Mapping[str, Any]) -> None:
     appointment = loaded.get("appointment")
     if appointment and "starts_at" not in appointment and "without_time" not in loaded:
         document.add(
             ("appointment",),
-            "nothing fills starts_at, which is required "
-            "(or say 'without_time: hold', or prospect, for a sender that has no tour times)",
+            "nothing fills starts_at, which is required: add it, or add 'without_time: hold' "
+            "(or prospect) if the sender has no tour times",
         )
 
 

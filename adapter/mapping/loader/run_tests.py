@@ -1,4 +1,4 @@
-"""Running a mapping's own tests, and looking for each of its paths in their samples."""
+"""Run the tests of a mapping, and look for each of its paths in their samples."""
 
 import dataclasses
 import datetime as dt
@@ -8,38 +8,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess_fields import places_of
 from adapter.mapping.date_hints import hint
 from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome, Scope
 from adapter.mapping.engine.community import CommunityLookup
-from adapter.mapping.engine.reshape import ListRead
+from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.loader.compile_paths import UsedPath
-from adapter.mapping.loader.yaml_document import Where
+from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.samples import Sample, sample_from_test
 from adapter.mapping.source import Source
 from adapter.models import Reason
-from adapter.parsing.paths import MISSING
+from adapter.parsing.paths import MISSING, leaves
 from adapter.settings import Policy
 
-#: What a test may expect; exactly one of them.
+#: What a test can expect; each has exactly one.
 EXPECTATIONS: Final = (
     *("expect", "expect_some", "prospect", "prospect_some"),
     *("held", "ignored", "cancellation"),
 )
-#: What goes out to Knock, by the words that show it.
-SHOWN_BY: Final = {
+#: The outcome of appointments and guest cards, by the expectation that shows them.
+OUTCOME_BY_EXPECTATION: Final = {
     "expect": Outcome.BOOK,
     "expect_some": Outcome.BOOK,
     "prospect": Outcome.PROSPECT,
     "prospect_some": Outcome.PROSPECT,
 }
-#: How many of them there are, for people.
-COUNTED: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
-#: How many samples, and paths of which length, are asked what was meant.
-MOST_SCOPES: Final = 10
-LONGEST: Final = 100
-#: A field of the appointment and the line of the mapping that fills it.
-FILLED_WITH: Final = {
+#: Words for a number of them.
+COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
+#: How many samples are searched for a similar path, and how long paths may be.
+MAX_SCOPES: Final = 10
+MAX_PATH_LENGTH: Final = 100
+#: Fields of the appointment that a line of another name fills.
+FILLED_BY_LINE: Final = {
     "first_name": "name",
     "last_name": "name",
     "appointment_date": "starts_at",
@@ -50,36 +49,40 @@ FILLED_WITH: Final = {
 def run_mapping_tests(
     source: Source, *, runs_tests: bool, examples: Mapping[str, Community] | None = None
 ) -> None:
-    """Looks for the paths, then runs the tests; what fails goes to the document's problems.
+    """Check the paths, then run the tests; failures are added to the document's problems.
 
-    The tests run only where nothing else is wrong: their failures would tell it twice. They know
-    ``examples``, made-up communities by what the sender calls them, beside those of the deployment.
+    The tests run only without other errors, which would make them fail as well. ``examples`` are
+    made-up communities by the sender's names, for the tests alone.
     """
-    source = dataclasses.replace(source, compiled=_on_trial(source.compiled, examples or {}))
+    source = dataclasses.replace(
+        source, compiled=_prepared_for_tests(source.compiled, examples or {})
+    )
     tests = source.sections.get("tests", [])
     samples = {number: _sample(source, test, number) for number, test in enumerate(tests)}
-    found = {number: sample for number, sample in samples.items() if sample}
-    if found:
-        _find_paths(source, list(found.values()))
-    _warn_of_unsigned_keys(source, list(found.values()))
-    _refuse_no_expectation(source)
-    if runs_tests and not source.document.is_wrong:
-        for number, sample in found.items():
-            _try(source, tests[number], sample, ("tests", str(number)))
+    loaded = {number: sample for number, sample in samples.items() if sample}
+    if loaded:
+        _check_paths(source, list(loaded.values()))
+    _warn_of_unsigned_keys(source, list(loaded.values()))
+    _require_expectation(source)
+    if runs_tests and not source.document.has_errors:
+        for number, sample in loaded.items():
+            _run_test(source, tests[number], sample, ("tests", str(number)))
 
 
-def _on_trial(compiled: CompiledMapping, examples: Mapping[str, Community]) -> CompiledMapping:
-    """The mapping as its tests see it: with their communities, and by everybody's tour hours.
+def _prepared_for_tests(
+    compiled: CompiledMapping, examples: Mapping[str, Community]
+) -> CompiledMapping:
+    """Return the mapping with the communities of its tests, and with the default tour hours.
 
-    A shorter day of one deployment must not fail a mapping's tests.
+    The tour hours of a deployment must not make a mapping's tests fail.
     """
-    fills = [
+    fillers = [
         dataclasses.replace(fill, known={**fill.known, **examples})
         if isinstance(fill, CommunityLookup)
         else fill
-        for fill in compiled.fills
+        for fill in compiled.fillers
     ]
-    return dataclasses.replace(compiled, policy=Policy(), fills=fills)
+    return dataclasses.replace(compiled, policy=Policy(), fillers=fillers)
 
 
 def _sample(source: Source, test: Mapping[str, Any], number: int) -> Sample | None:
@@ -90,17 +93,19 @@ def _sample(source: Source, test: Mapping[str, Any], number: int) -> Sample | No
         return None
 
 
-def _refuse_no_expectation(source: Source) -> None:
+def _require_expectation(source: Source) -> None:
     tests = source.sections.get("tests", [])
     shows_one = any({"expect", "expect_some"} & test.keys() for test in tests)
     if tests and not shows_one and "without_time" not in source.sections:
-        source.document.add(("tests",), "no test has 'expect': show one whole appointment")
+        source.document.add(
+            ("tests",), "no test has 'expect': add one that shows a whole appointment"
+        )
 
 
-def _try(source: Source, test: Mapping[str, Any], sample: Sample, where: Where) -> None:
-    said = [word for word in EXPECTATIONS if word in test]
-    if len(said) != 1:
-        source.document.add(where, f"needs one of {', '.join(EXPECTATIONS)}")
+def _run_test(source: Source, test: Mapping[str, Any], sample: Sample, where: KeyPath) -> None:
+    kinds = [kind for kind in EXPECTATIONS if kind in test]
+    if len(kinds) != 1:
+        source.document.add(where, f"needs exactly one of {', '.join(EXPECTATIONS)}")
         return
     try:
         now = _received(test)
@@ -108,10 +113,11 @@ def _try(source: Source, test: Mapping[str, Any], sample: Sample, where: Where) 
     except (ValueError, Unreadable) as exc:
         source.document.add(where, str(exc))
         return
-    scope = source.scope_of(sample.payload, sample.headers, sample.query)
+    scope = source.scope_from_payload(sample.payload, sample.headers, sample.query)
     mapped = source.compiled.apply(scope, now)
-    for difference in _differences(said[0], test[said[0]], mapped):
-        source.document.add((*where, said[0]), f"{test['name']}: {difference}")
+    kind = kinds[0]
+    for difference in _differences(kind, test[kind], mapped):
+        source.document.add((*where, kind), f"{test['name']}: {difference}")
 
 
 def _received(test: Mapping[str, Any]) -> dt.datetime | None:
@@ -127,9 +133,9 @@ def _received(test: Mapping[str, Any]) -> dt.datetime | None:
 
 
 def _differences(kind: str, wanted: Any, mapped: Mapped) -> Iterator[str]:
-    if kind in SHOWN_BY:
+    if kind in OUTCOME_BY_EXPECTATION:
         is_whole = not kind.endswith("_some")
-        yield from _differing_items(wanted, mapped, SHOWN_BY[kind], whole=is_whole)
+        yield from _differing_items(wanted, mapped, OUTCOME_BY_EXPECTATION[kind], whole=is_whole)
     elif kind == "held":
         yield from _missing_reasons(wanted, mapped)
     else:
@@ -143,13 +149,13 @@ def _differing_items(
 ) -> Iterator[str]:
     listed = wanted if isinstance(wanted, list) else [wanted]
     if not all(isinstance(one, Mapping) for one in listed):
-        yield "must be the fields of an appointment, or a list of such"
+        yield "must be the fields of an appointment, or a list of appointments"
         return
-    found = [item for item in mapped.items if item.outcome is outcome]
-    if len(found) != len(listed):
-        yield f"want {len(listed)} {COUNTED[outcome]}, got {_format_result(mapped)}"
+    items = [item for item in mapped.items if item.outcome is outcome]
+    if len(items) != len(listed):
+        yield f"want {len(listed)} {COUNT_LABELS[outcome]}, got {_format_result(mapped)}"
         return
-    for number, (want, item) in enumerate(zip(listed, found, strict=True)):
+    for number, (want, item) in enumerate(zip(listed, items, strict=True)):
         prefix = f"[{number}] " if isinstance(wanted, list) else ""
         yield from (prefix + line for line in _differing_fields(want, item, whole=whole))
 
@@ -159,10 +165,10 @@ def _differing_fields(want: Mapping[str, Any], item: Item, *, whole: bool) -> It
     for name in dict.fromkeys(names):
         wanted, got = want.get(name, MISSING), item.appointment.get(name, MISSING)
         if wanted is MISSING or got is MISSING or wanted != got:
-            yield f"{name}: want {_shown(wanted)}, got {_shown(got)}"
+            yield f"{name}: want {_value_text(wanted)}, got {_value_text(got)}"
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return "nothing" if value is MISSING else json.dumps(value, ensure_ascii=False)
 
 
@@ -172,27 +178,27 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
         return
     reasons = all_reasons(mapped)
     for field, text in wanted.items():
-        fields = {field, FILLED_WITH.get(field)}
+        fields = {field, FILLED_BY_LINE.get(field)}
         if not any(r.field in fields and text in format_reason(r) for r in reasons):
             yield f"{field}: want a reason with {text!r}, got {_format_result(mapped)}"
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Of the delivery and of its items."""
+    """Return the reasons of the delivery and of its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
 def format_reason(reason: Reason) -> str:
-    """A reason in one line, without its field and place: value, path, sentence."""
+    """Return a reason in one line: value, path, sentence."""
     head = " from ".join(part for part in (reason.value, reason.path) if part)
     text = reason.reason + hint(_text(reason.value), reason.reason)
     return f"{head}: {text}" if head else text
 
 
-def _text(shown: str | None) -> str:
-    """The text that a reason shows, where it is one and shown whole."""
+def _text(preview: str | None) -> str:
+    """Return the value of a reason if it is text or a number and not shortened."""
     try:
-        value = json.loads(shown or "null")
+        value = json.loads(preview or "null")
     except ValueError:
         return ""
     return str(value) if isinstance(value, str | int) else ""
@@ -206,59 +212,64 @@ def _format_result(mapped: Mapped) -> str:
     return f"{outcomes} ({reasons})" if reasons else outcomes
 
 
-def _find_paths(source: Source, samples: Sequence[Sample]) -> None:
-    """A path that no sample has is most likely misspelt."""
-    scopes = [source.scope_of(sample.payload, sample.headers, sample.query) for sample in samples]
+def _check_paths(source: Source, samples: Sequence[Sample]) -> None:
+    """Report each path that no sample has: it is most likely misspelled."""
+    scopes = [
+        source.scope_from_payload(sample.payload, sample.headers, sample.query)
+        for sample in samples
+    ]
     inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
     document = source.document
-    told = {(problem.line, problem.column) for problem in document.problems}
-    for place in source.places:
-        if document.position(place.where) in told:
+    reported = {(problem.line, problem.column) for problem in document.problems}
+    for used in source.used_paths:
+        if document.position(used.where) in reported:
             continue
-        if not any(_is_there(place, scope) or _is_unknown(place, scope) for scope in inner):
-            text = place.path.text
-            message = f"{text!r} is found in none of the sample payloads{_meant(text, inner)}"
-            document.add(place.where, message, field=place.field)
-    _find_answers(source, inner)
+        if not any(_exists(used, scope) or _is_unknown(used, scope) for scope in inner):
+            text = used.path.text
+            message = f"{text!r} is found in none of the sample payloads{_suggestion(text, inner)}"
+            document.add(used.where, message, field=used.field)
+    _check_list_readers(source, inner)
 
 
-def _meant(text: str, scopes: Sequence[Scope]) -> str:
-    """The path of a sample that was perhaps meant. Bounded, and never on a webhook's way."""
+def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
+    """Suggest a similar path of the samples. Bounded, and never run for a webhook."""
     known: dict[str, None] = {}
-    for scope in scopes[:MOST_SCOPES]:
+    for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
-        known |= dict.fromkeys(path for path, _ in places_of({**whole, **scope.names}))
-    near = difflib.get_close_matches(text[:LONGEST], [one for one in known if len(one) <= LONGEST])
+        known |= dict.fromkeys(path for path, _ in leaves({**whole, **scope.names}))
+    near = difflib.get_close_matches(
+        text[:MAX_PATH_LENGTH], [one for one in known if len(one) <= MAX_PATH_LENGTH]
+    )
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _is_there(place: UsedPath, scope: Scope) -> bool:
+def _exists(used: UsedPath, scope: Scope) -> bool:
     try:
-        found = scope.read(place.path)
+        value = scope.read(used.path)
     except Unreadable:
         return True
-    return found is not MISSING and not ("*" in place.path.parts and found == [])
+    return value is not MISSING and not ("*" in used.path.parts and value == [])
 
 
-def _is_unknown(place: UsedPath, scope: Scope) -> bool:
-    """Whether a path reads headers or the query, and the test gives none."""
-    first = place.path.parts[0]
+def _is_unknown(used: UsedPath, scope: Scope) -> bool:
+    """Return True for a path into headers or query if the test gives none."""
+    first = used.path.parts[0]
     return (first == "headers" and not scope.headers) or (first == "query" and not scope.query)
 
 
-def _find_answers(source: Source, scopes: Sequence[Scope]) -> None:
-    """A list by key from which no sample has an answer: 'by' or 'value' is most likely wrong."""
-    readings = [*source.compiled.readings, *source.compiled.item_readings]
-    for reading in readings:
-        if not isinstance(reading.read, ListRead):
+def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
+    """Report each list that has no value in any sample: 'by' or 'value' is most likely wrong."""
+    for reading in (*source.compiled.readers, *source.compiled.item_readers):
+        if not isinstance(reading.reader, ListReader):
             continue
-        made = [reading.read.make(scope).value for scope in scopes]
-        if not any(value is not None for one in made for value in one.values()):
-            source.document.add(("read", reading.name), "no sample gives it a single value")
+        results = [reading.reader.read(scope).value for scope in scopes]
+        if not any(value is not None for one in results for value in one.values()):
+            message = "has no value in any sample: check 'by' and 'value'"
+            source.document.add(("read", reading.name), message)
 
 
 def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
-    """A key out of a header that the signature does not cover: anybody could change it."""
+    """Warn of a dedupe key in a header that the signature does not cover."""
     block = source.signature
     signed = str(block.get("signed", "")).lower()
     for path in source.compiled.dedupe.paths:
@@ -266,5 +277,5 @@ def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
             continue
         in_body = any(path.read(sample.payload) is not MISSING for sample in samples)
         if not in_body and f"{{header:{path.parts[-1].lower()}}}" not in signed:
-            said = f"{path.text} is not covered by the signature: anybody could change it"
-            source.document.add(("dedupe",), said, warning=True)
+            message = f"{path.text} is not covered by the signature, so anyone could change it"
+            source.document.add(("dedupe",), message, warning=True)

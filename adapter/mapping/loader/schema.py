@@ -1,4 +1,4 @@
-"""The shape of a mapping file, by marshmallow; each refusal is a sentence with a place."""
+"""The schema of mapping files, in marshmallow; each error is a sentence with a position."""
 
 import functools
 from collections.abc import Mapping
@@ -6,30 +6,41 @@ from typing import Any, ClassVar, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
+from adapter.exceptions import Unreadable
 from adapter.mapping.engine import WithoutTime
 from adapter.mapping.engine.fields import OnUnreadable
-from adapter.mapping.loader.yaml_document import Document, Where
+from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.parsing.body import KINDS
+from adapter.parsing.timezones import zone_from_name
 
-#: Under this key stand messages about the whole of an object.
+#: The key of messages about an object as a whole.
 WHOLE: Final = "_schema"
+#: Marshmallow's messages about types, for people who know YAML and no Python.
+TYPE_MESSAGES: Final = {
+    "Not a valid string.": "must be text",
+    "Not a valid boolean.": "must be true or false",
+    "Not a valid list.": "must be a list of items that start with '-'",
+    "Not a valid mapping type.": "must be lines such as 'name: value'",
+    "Invalid input type.": "must be lines such as 'name: value'",
+    "Field may not be null.": "is empty: give it a value, or remove the line",
+}
 
 
 class StrictSchema(Schema):
-    """Refuses what it does not know, and says what was perhaps meant."""
+    """Rejects unknown keys and suggests the known one."""
 
-    #: What a key is called in messages.
+    #: The word for a key in messages.
     noun: ClassVar[str] = "option"
 
     class Meta:
-        """Nothing is skipped in silence."""
+        """Unknown keys are errors."""
 
         unknown = RAISE
 
     def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:  # noqa: ARG002
-        """Turns marshmallow's words for unknown and missing keys into ours."""
+        """Replace marshmallow's messages for unknown and missing keys."""
         known = {field.data_key or name: field for name, field in self.fields.items()}
         messages: Any = error.messages
         for name, texts in list(messages.items() if isinstance(messages, dict) else ()):
@@ -42,27 +53,33 @@ class StrictSchema(Schema):
 
 
 class Texts(fields.Field[Any]):
-    """One text or number, or a list of them; always a list of texts afterwards."""
+    """One text or number, or a list of them; loads as a list of texts."""
+
+    expected: ClassVar[str] = "text, or a list of texts"
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
         items = value if isinstance(value, list) else [value]
-        if not items or not all(_is_scalar(item) for item in items):
-            raise ValidationError("must be a text, or a list of texts")
-        return [text_from_scalar(item) for item in items]
+        if not items or not all(map(self.accepts, items)):
+            raise ValidationError(f"must be {self.expected}")
+        return list(map(str, items))
+
+    def accepts(self, item: object) -> bool:
+        """Return True for a text or a number."""
+        return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
-class PathList(fields.Field[Any]):
-    """A path, or a list of paths; always a list afterwards."""
+class PathList(Texts):
+    """A path, or a list of paths; loads as a list of texts."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
-        items = value if isinstance(value, list) else [value]
-        if not items or not all(_is_scalar(item) and item != "" for item in items):
-            raise ValidationError("must be a place in the payload, or a list of places")
-        return [text_from_scalar(item) for item in items]
+    expected = "a path in the payload, or a list of paths"
+
+    def accepts(self, item: object) -> bool:
+        """Return True for a number or a text that is not empty."""
+        return super().accepts(item) and item != ""
 
 
 class Shorthand(fields.Field[Any]):
-    """An object, or its short form: a text or list that stands for one of its keys."""
+    """An object, or the value of its main key alone."""
 
     def __init__(self, schema: type[StrictSchema], key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -74,15 +91,6 @@ class Shorthand(fields.Field[Any]):
         return self.schema().load(value)
 
 
-def _is_scalar(value: object) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
-
-
-def text_from_scalar(value: object) -> str:
-    """``true``, ``20417`` and text as text."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 class FromSchema(StrictSchema):
     """``{ from: … }``."""
 
@@ -90,19 +98,27 @@ class FromSchema(StrictSchema):
 
 
 class CommunitySection(StrictSchema):
-    """A path or fallbacks, or ``always``."""
+    """``community``."""
 
     from_ = PathList(data_key="from")
     always = fields.String()
 
 
-class ZoneSection(fields.Field[Any]):
-    """A zone's name, or ``{ from: path }``."""
+class ZoneName(fields.Field[Any]):
+    """The name of a time zone; loads as the zone."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        if isinstance(value, str):
-            return value
-        return FromSchema().load(value)
+        try:
+            return zone_from_name(value)
+        except Unreadable as exc:
+            raise ValidationError(f"{str(value)[:60]!r}: {exc}") from None
+
+
+class ZoneSection(ZoneName):
+    """The name of a time zone, or ``{ from: path }``."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        return super()._deserialize(value) if isinstance(value, str) else FromSchema().load(value)
 
 
 class StartSection(StrictSchema):
@@ -121,7 +137,7 @@ class StartSection(StrictSchema):
 
 
 class LabelsSection(StrictSchema):
-    """Option ids to labels."""
+    """``labels`` of a list."""
 
     list = fields.String(required=True)
     by = fields.String(required=True)
@@ -129,7 +145,7 @@ class LabelsSection(StrictSchema):
 
 
 class ReadSection(StrictSchema):
-    """One name under ``read``: exactly one of json, list, text."""
+    """One name under ``read``; exactly one of json, list, text."""
 
     json = fields.String()
     list = fields.String()
@@ -160,7 +176,7 @@ class TestSection(StrictSchema):
 
 
 class FieldOptions(StrictSchema):
-    """What every field takes beside the options of its transform."""
+    """Options of every field, beside those of its transform."""
 
     from_ = PathList(data_key="from")
     all = PathList()
@@ -173,20 +189,20 @@ class FieldOptions(StrictSchema):
 
 @functools.cache
 def field_schema(transform: str | None) -> type[StrictSchema]:
-    """The options of a field that reads with a transform."""
+    """Return the schema of a field that uses a transform."""
     options = TRANSFORMS[transform].options if transform in TRANSFORMS else ()
     extra: dict[str, Any] = {option.name: fields.Raw() for option in options}
     return FieldOptions.from_dict(extra, name="FieldOptions")  # type: ignore[return-value]
 
 
-#: What kind of sender a source is, for people.
+#: Kinds of senders.
 FAMILIES: Final = ("portal", "mail", "chatbot", "voice", "form", "ads", "crm", "scheduler")
-#: Where the shape of what a sender sends was seen.
+#: Where the shape of a sender's payloads was seen.
 SHAPES: Final = ("traffic", "documentation")
 
 
 class AboutSection(StrictSchema):
-    """What a person must know about the sender; the program reads none of it."""
+    """Facts about the sender for people; the program does not use them."""
 
     family = fields.String(validate=validate.OneOf(FAMILIES))
     switch_on = fields.String(validate=validate.Length(1, 1000))
@@ -209,7 +225,7 @@ class Sections(StrictSchema):
     delivery_id = fields.String(
         validate=validate.Regexp(
             r"(?:header:[\w-]+|json:\$\.\S.*)\Z",
-            error="must be header:NAME or json:$.place; 'dedupe' says the same",
+            error="must be header:NAME or json:$.path; or use 'dedupe' instead",
         )
     )
     respond = fields.Dict(keys=fields.String())
@@ -230,8 +246,8 @@ class Sections(StrictSchema):
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))
 
 
-def load_into(document: Document, schema: Schema, data: Any, where: Where) -> Any:
-    """The data by the schema; None, and problems in the document, where it does not fit."""
+def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> Any:
+    """Load data with a schema; return None and add problems if it does not match."""
     try:
         return schema.load(data)
     except ValidationError as exc:
@@ -239,8 +255,8 @@ def load_into(document: Document, schema: Schema, data: Any, where: Where) -> An
         return None
 
 
-def report(document: Document, messages: Any, where: Where) -> None:
-    """Marshmallow's tree of messages as problems at their places."""
+def report(document: Document, messages: Any, where: KeyPath) -> None:
+    """Add a tree of marshmallow's messages as problems at their positions."""
     if isinstance(messages, Mapping):
         for key, rest in messages.items():
             # Dictionaries report their entries under "key" and "value".
@@ -248,4 +264,4 @@ def report(document: Document, messages: Any, where: Where) -> None:
             report(document, rest, inner)
         return
     for message in messages if isinstance(messages, list) else [messages]:
-        document.add(where, str(message))
+        document.add(where, TYPE_MESSAGES.get(str(message), str(message)))

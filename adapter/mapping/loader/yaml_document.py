@@ -1,7 +1,7 @@
-"""A YAML file as plain data, and for every key the line and column where it stands.
+"""Load a YAML file as plain data, with the line and column of every key.
 
 A plain scalar is a number, true, false or null only if JSON would say so; anything else is
-text: ``NO``, ``10:30``, ``+13035550142`` and ``0000000000`` stay what people wrote.
+text: ``NO``, ``10:30``, ``+13035550142`` and ``0000000000`` stay as written.
 """
 
 import dataclasses
@@ -14,15 +14,19 @@ import yaml
 
 from adapter.mapping.problems import Problem
 
-LARGEST_FILE: Final = 256 * 1024
-DEEPEST: Final = 30
+MAX_FILE_BYTES: Final = 256 * 1024
+MAX_DEPTH: Final = 30
+REFERENCES: Final = (
+    "anchors (&), aliases (*) and tags (!) are not allowed: "
+    "write the value out, or put a text that starts with &, * or ! in quotes"
+)
 
 #: A key path: names, and for items of a list their numbers as text.
-Where = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """Knows JSON's scalars only."""
+    """Resolves only the scalars of JSON."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
@@ -37,16 +41,16 @@ for _tag, _pattern, _first in (
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what the loader would not read as text, and nothing else."""
+    """Quotes only what the loader would not read as text."""
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        """Writes the same list twice where it stands twice: mappings know no aliases."""
+        """Write repeated values in full: mappings have no aliases."""
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
-        """Indents lists below their key, as people do."""
+        """Indent lists below their key, as people do."""
         super().increase_indent(flow, indentless=False)
 
 
@@ -59,64 +63,61 @@ _Dumper.add_representer(str, _lines)
 
 
 def text_from_data(data: Any) -> str:
-    """Plain data as YAML that reads back as the same."""
+    """Dump plain data as YAML that loads as the same data."""
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
 
 def flow_from_data(data: Any) -> str:
-    """The same in one line, as people write it: ``{ a: [b, c] }``."""
+    """Dump plain data in one line, as people write it: ``{ a: [b, c] }``."""
     if isinstance(data, dict):
         inner = ", ".join(f"{flow_from_data(key)}: {flow_from_data(data[key])}" for key in data)
         return f"{{ {inner} }}" if data else "{}"
     if isinstance(data, list):
         return f"[{', '.join(map(flow_from_data, data))}]"
     # Within brackets a comma needs quotes too.
-    made = yaml.dump(
+    text = yaml.dump(
         [data], Dumper=_Dumper, allow_unicode=True, width=10**6, default_flow_style=True
     )
-    return str(made).strip()[1:-1]
+    return str(text).strip()[1:-1]
 
 
 def nodes_from_text(text: str) -> yaml.Node | None:
-    """The nodes of a text that was loaded before, with their places; None where there are none."""
+    """Return the nodes, with their positions, of a text that loads without errors."""
     return yaml.compose(text, _Loader)
 
 
 @dataclasses.dataclass(slots=True)
 class Document:
-    """One file, and the problems found in it so far."""
+    """One file and its problems."""
 
-    #: As messages name it.
+    #: Its name in messages.
     file: str
     data: Any = None
-    marks: dict[Where, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    marks: dict[KeyPath, tuple[int, int]] = dataclasses.field(default_factory=dict)
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
-    def position(self, where: Where) -> tuple[int, int]:
-        """Line and column of a key, or of the nearest key around it."""
+    def position(self, where: KeyPath) -> tuple[int, int]:
+        """Return the line and column of a key, or of the nearest key around it."""
         while where not in self.marks and where:
             where = where[:-1]
         return self.marks.get(where, (1, 1))
 
-    def at(self, where: Where) -> str:
-        """``file:line``, for reasons."""
+    def at(self, where: KeyPath) -> str:
+        """Return ``file:line``, for reasons."""
         return f"{self.file}:{self.position(where)[0]}"
 
     def add(
-        self, where: Where, message: str, *, field: str | None = None, warning: bool = False
+        self, where: KeyPath, message: str, *, field: str | None = None, warning: bool = False
     ) -> None:
-        """Notes a mistake."""
-        line, column = self.position(where)
-        self._add(line, column, field or ".".join(where) or "file", message, warning)
+        """Add a problem at a key."""
+        name = field or ".".join(where) or "file"
+        self.add_at(self.position(where), name, message, warning=warning)
 
-    def _add(
-        self,
-        line: int,
-        column: int,
-        field: str,
-        message: str,
-        warning: bool = False,  # noqa: FBT001, FBT002
+    def add_at(
+        self, position: tuple[int, int], field: str, message: str, *, warning: bool = False
     ) -> None:
+        """Add a problem at a line and column; repeated ones count once."""
+        line, column = position
         problem = Problem(
             file=self.file, line=line, column=column, field=field, message=message, warning=warning
         )
@@ -124,13 +125,13 @@ class Document:
             self.problems.append(problem)
 
     @property
-    def is_wrong(self) -> bool:
-        """Whether there is more than warnings."""
+    def has_errors(self) -> bool:
+        """Return True if a problem is more than a warning."""
         return any(not problem.warning for problem in self.problems)
 
 
 def document_from_file(path: Path) -> tuple[Document, bytes]:
-    """The file's data and its bytes; what is wrong with it is in its problems."""
+    """Load a file: its document, with errors as problems, and its bytes."""
     try:
         raw = path.read_bytes()
     except OSError as exc:
@@ -141,30 +142,33 @@ def document_from_file(path: Path) -> tuple[Document, bytes]:
 
 
 def document_from_bytes(file: str, raw: bytes) -> Document:
-    """The data of a file that is called ``file``; what is wrong with it is in its problems."""
+    """Load the bytes of a file named ``file``; errors are added to the problems."""
     document = Document(file)
-    if len(raw) > LARGEST_FILE:
-        document.add((), f"larger than {LARGEST_FILE // 1024} kB")
+    if len(raw) > MAX_FILE_BYTES:
+        document.add(
+            (), f"is larger than {MAX_FILE_BYTES // 1024} kB: move payloads to files under samples/"
+        )
         return document
     try:
         _fill(document, raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        document.add((), "not UTF-8")
+        document.add((), "is not UTF-8: save it in that encoding")
     except yaml.MarkedYAMLError as exc:
-        mark = exc.problem_mark or exc.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        document._add(line, column, "file", _slip(exc.problem))  # noqa: SLF001
+        position = _position(exc.problem_mark or exc.context_mark)
+        document.add_at(position, "file", _parser_message(exc.problem))
     except yaml.YAMLError as exc:
-        document.add((), str(getattr(exc, "reason", None) or "not YAML"))
+        document.add((), str(getattr(exc, "reason", None) or "is not YAML"))
     return document
 
 
-def _slip(problem: str | None) -> str:
-    """What the parser says, with what people have usually done."""
-    said = problem or "not YAML"
-    if "expected ':'" in said:
-        return f"{said} (here or in the line before)"
-    return f"{said}: indent with spaces, not tabs" if "\\t" in said else said
+def _parser_message(problem: str | None) -> str:
+    """Return the parser's message with the usual cause."""
+    message = problem or "is not YAML"
+    if "expected ':'" in message:
+        return f"{message} (here or in the line before)"
+    if message.startswith("mapping values"):
+        return f"{message}: put a text that contains ': ' in quotes"
+    return f"{message}: indent with spaces, not tabs" if "\\t" in message else message
 
 
 def _fill(document: Document, text: str) -> None:
@@ -174,32 +178,31 @@ def _fill(document: Document, text: str) -> None:
     if root is None:
         document.add((), "is empty")
         return
-    document.marks[()] = _position(root)
+    document.marks[()] = _position(root.start_mark)
     document.data = _value(document, root, ())
 
 
 def _is_plain(document: Document, text: str) -> bool:
-    """Refuses what could refer, call or nest without end, before anything is built."""
+    """Reject references, tags and deep nesting before any data is built."""
     depth = 0
     for event in yaml.parse(text, _Loader):
-        mark = event.start_mark
-        position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        position = _position(event.start_mark)
         if getattr(event, "anchor", None) or getattr(event, "tag", None):
-            document._add(*position, "file", "anchors, aliases and tags are not used here")  # noqa: SLF001
+            document.add_at(position, "file", REFERENCES)
             return False
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            document._add(*position, "file", f"nested more than {DEEPEST} deep")  # noqa: SLF001
+        if depth > MAX_DEPTH:
+            document.add_at(position, "file", f"is nested more than {MAX_DEPTH} levels deep")
             return False
     return True
 
 
-def _position(node: yaml.Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
+def _position(mark: Any) -> tuple[int, int]:
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-def _value(document: Document, node: yaml.Node, where: Where) -> Any:
+def _value(document: Document, node: yaml.Node, where: KeyPath) -> Any:
     if isinstance(node, yaml.MappingNode):
         return _object(document, node, where)
     if isinstance(node, yaml.SequenceNode):
@@ -209,22 +212,24 @@ def _value(document: Document, node: yaml.Node, where: Where) -> Any:
     return json.loads(node.value or "null")
 
 
-def _item(document: Document, node: yaml.Node, where: Where) -> Any:
-    document.marks[where] = _position(node)
+def _item(document: Document, node: yaml.Node, where: KeyPath) -> Any:
+    document.marks[where] = _position(node.start_mark)
     return _value(document, node, where)
 
 
-def _object(document: Document, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
-    """Keys stay text, also true and 20417."""
+def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[str, Any]:
+    """Build an object; its keys stay text, even ``true`` and ``20417``."""
     data: dict[str, Any] = {}
     for key, value in node.value:
+        position = _position(key.start_mark)
         if not isinstance(key, yaml.ScalarNode):
-            document._add(*_position(key), ".".join(where) or "file", "a key must be text")  # noqa: SLF001
+            field = ".".join(where) or "file"
+            document.add_at(position, field, "a key must be text, not a list or an object")
             continue
         name = (*where, key.value)
         if key.value in data:
-            document._add(*_position(key), ".".join(name), "written twice")  # noqa: SLF001
+            document.add_at(position, ".".join(name), "is written twice: remove one of them")
             continue
-        document.marks[name] = _position(key)
+        document.marks[name] = position
         data[key.value] = _value(document, value, name)
     return data

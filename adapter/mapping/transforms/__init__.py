@@ -1,4 +1,4 @@
-"""The named ways of reading one value, each with its description, options and examples."""
+"""Named transforms that read one value, each with its description, options and examples."""
 
 from adapter.mapping.transforms.base import (
     EMPTY,

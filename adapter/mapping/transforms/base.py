@@ -1,4 +1,4 @@
-"""What a transform is, and the register of all of them."""
+"""The transform class and registry."""
 
 import dataclasses
 import difflib
@@ -11,7 +11,7 @@ from typing import Any, Final
 from adapter.parsing.text import clean_text, single_value
 from adapter.settings import Policy
 
-#: What a reader returns when the value counts as empty.
+#: What a reader returns for a value that counts as empty.
 EMPTY: Final = None
 
 #: Takes one value; returns plain data, :data:`EMPTY` or a :class:`Noted`, or raises Unreadable.
@@ -20,7 +20,7 @@ Reader = Callable[[object], object]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Noted:
-    """A value that was read, and a remark for the notes about what was left out of it."""
+    """A value, and a line for the notes with what the value leaves out."""
 
     value: object
     note: str
@@ -32,18 +32,18 @@ class Option:
 
     name: str
     meaning: str
-    #: Makes the option's value of what the mapping says; raises ValueError with the reason.
+    #: Converts what the mapping says; raises ValueError with the reason.
     read: Callable[[object], Any]
     default: Any = None
-    #: The words it takes, where there is a fixed choice.
+    #: The only allowed values, if there is a fixed choice.
     allowed: tuple[str, ...] = ()
-    #: What else it takes, for people.
+    #: Otherwise, a description of the allowed values.
     takes: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """One line of a transform's table: what is given, and what comes of it."""
+    """One example in a transform's documentation; a test runs it."""
 
     given: object
     gives: object = None
@@ -54,7 +54,7 @@ class Example:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Transform:
-    """A named way of reading one value."""
+    """A named way to read one value."""
 
     name: str
     description: str
@@ -63,9 +63,9 @@ class Transform:
     read: Callable[..., object]
 
     def bind(self, options: Mapping[str, object], policy: Policy) -> Reader:
-        """The reader for one field of a mapping.
+        """Return the reader for one field of a mapping.
 
-        Raises ValueError for an unknown option or a value that the option does not take.
+        Raises ValueError for an unknown option or an invalid value.
         """
         known = {option.name: option for option in self.options}
         for name in options:
@@ -90,9 +90,9 @@ def transform(
     examples: Sequence[Example],
     options: Sequence[Option] = (),
 ) -> Callable[[Callable[..., object]], Callable[..., object]]:
-    """Registers a function under a name.
+    """Register a function as a transform.
 
-    The function takes the value, and by keyword each of the options; ``policy`` if it wants.
+    The function takes the value, its options as keyword arguments, and ``policy`` if declared.
     """
 
     def register(read: Callable[..., object]) -> Callable[..., object]:
@@ -109,7 +109,7 @@ def transform(
 
 
 def choice(*allowed: str) -> Callable[[object], str]:
-    """A check for options that take one of a few words."""
+    """Return a reader for options with a fixed choice."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in allowed:
@@ -120,13 +120,13 @@ def choice(*allowed: str) -> Callable[[object], str]:
 
 
 def text_or_empty(value: object, cap: int) -> str | None:
-    """The words of one value, or of a list of one; :data:`EMPTY` where it says nothing."""
+    """Return the clean text of a value or of a list of one; :data:`EMPTY` if there is none."""
     value = single_value(value)
     return EMPTY if value is None or value == [] else clean_text(value, cap) or EMPTY
 
 
 def reference() -> str:
-    """All transforms as Markdown: heading, description, options, table of examples."""
+    """Return all transforms as Markdown: heading, description, options, table of examples."""
     return "\n".join(_section(TRANSFORMS[name]) for name in sorted(TRANSFORMS))
 
 
@@ -164,7 +164,7 @@ def _code(value: object) -> str:
 
 
 def _hint(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name[:50], known, n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; there is {', '.join(known)}" if known else "; this transform has none"
+    similar = difflib.get_close_matches(name[:50], known, n=1)
+    if similar:
+        return f"; did you mean {similar[0]!r}?"
+    return f"; its options: {', '.join(known)}" if known else "; this transform has no options"

@@ -1,4 +1,4 @@
-"""How many bedrooms."""
+"""The ``bedrooms`` transform."""
 
 import re
 from typing import Final
@@ -7,10 +7,10 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.transforms.base import EMPTY, Example, Noted, text_or_empty, transform
 from adapter.parsing.text import CAP_NUMBER, as_items
 
-#: A larger number is not one of bedrooms.
-MOST_BEDROOMS: Final = 12
+#: Larger numbers are not numbers of bedrooms.
+MAX_BEDROOMS: Final = 12
 
-# All of these are matched against the whole of at most 100 characters.
+# These are matched against whole texts of at most 100 characters.
 _SIZE: Final = r"(studio|[0-9]{1,2}(?:\.0+)?)(?:[ -]?(?:bedrooms?|beds?|bdrms?|bds?|brs?))?"
 _BEDROOMS: Final = re.compile(rf"{_SIZE}(\+| or more)?(?:[ -]?(?:bedrooms?|beds?|brs?))?")
 _BEDROOM_RANGE: Final = re.compile(rf"{_SIZE} ?(?:[-\u2013\u2014]|to) ?{_SIZE}(\+)?")
@@ -20,8 +20,8 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
 @transform(
     "bedrooms",
     description=(
-        "The sizes asked for, as a sorted list: 0 is a studio, 3 stands for three and more. "
-        "Takes a text or a list. What is not read in a list goes to the notes."
+        "The requested sizes as a sorted list: 0 is a studio, 3 means three or more. "
+        "Reads a text or a list. List items that cannot be read go to the notes."
     ),
     examples=[
         Example(given="Studio", gives=[0]),
@@ -42,21 +42,21 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
     ],
 )
 def bedrooms_from(value: object) -> object:
-    """A sorted list of numbers from 0 to 3."""
-    given = as_items(value)
-    if not given:
+    """Return a sorted list of numbers from 0 to 3."""
+    items = as_items(value)
+    if not items:
         return EMPTY
     sizes: set[int] = set()
-    strange = []
-    for item in given:
+    unreadable = []
+    for item in items:
         try:
             sizes |= _sizes(text_or_empty(item, CAP_NUMBER) or "")
         except Unreadable:
-            strange.append(item)
+            unreadable.append(item)
     if not sizes:
         raise Unreadable("not a number of bedrooms")
-    written = [text for text in map(_quoted, strange) if text]
-    return Noted(sorted(sizes), "Bedrooms: " + ", ".join(written)) if written else sorted(sizes)
+    texts = [text for text in map(_text_or_none, unreadable) if text]
+    return Noted(sorted(sizes), "Bedrooms: " + ", ".join(texts)) if texts else sorted(sizes)
 
 
 def _sizes(text: str) -> set[int]:
@@ -69,25 +69,24 @@ def _sizes(text: str) -> set[int]:
 def _sizes_of_piece(piece: str) -> set[int]:
     if match := _BEDROOMS.fullmatch(piece):
         low = high = _size(match[1])
-        more = match[2]
+        is_open = match[2]
     elif match := _BEDROOM_RANGE.fullmatch(piece):
-        low, high, more = _size(match[1]), _size(match[2]), match[3]
+        low, high, is_open = _size(match[1]), _size(match[2]), match[3]
     else:
         raise Unreadable("not a number of bedrooms")
     if low > high:
-        raise Unreadable("a range that runs backwards")
-    return {min(size, 3) for size in range(low, (max(high, 3) if more else high) + 1)}
+        raise Unreadable("a range whose low end is above its high end")
+    return {min(size, 3) for size in range(low, (max(high, 3) if is_open else high) + 1)}
 
 
 def _size(text: str) -> int:
     size = 0 if text == "studio" else int(text.partition(".")[0])
-    if size > MOST_BEDROOMS:
+    if size > MAX_BEDROOMS:
         raise Unreadable("not a number of bedrooms")
     return size
 
 
-def _quoted(item: object) -> str | None:
-    """What was written, for the notes; None where it is no text."""
+def _text_or_none(item: object) -> str | None:
     try:
         return text_or_empty(item, CAP_NUMBER)
     except Unreadable:

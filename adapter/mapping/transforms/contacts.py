@@ -1,4 +1,4 @@
-"""Who it is and how to reach them: text, names, e-mail addresses, phone numbers."""
+"""Transforms for text, names, e-mail addresses and phone numbers."""
 
 import dataclasses
 import re
@@ -15,35 +15,34 @@ from adapter.mapping.transforms.base import EMPTY, Example, Noted, Option, text_
 from adapter.parsing.text import CAP_EMAIL, CAP_NAME, CAP_NUMBER, CAP_TEXT
 from adapter.settings import Policy
 
-#: Forms of address that are left out of a name. The parser knows many more, and some of those
-#: are first names: Prince, King, Judge.
+#: Titles that are removed from names. The parser knows more, but some are first names: Judge.
 _COURTESIES: Final = frozenset(
     {"mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "doctor", "rev", "reverend"}
     | {"sir", "madam", "mister", "and", "&"}
 )
-#: What a date or a phone number is made of: numbers, and nothing with letters but months.
+#: Dates and phone numbers, which people enter in name fields.
 _NUMERIC: Final = re.compile(r"[0-9][0-9\s./:,()+-]*|[+(][0-9(][0-9\s./()-]*")
 
-#: Most names are two words like these.
+#: Most names match this.
 _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
 
 
 def _words_of(lexicon: Lexicon) -> Iterator[str]:
-    """All that the parser gives a meaning of its own: titles, particles, suffixes."""
+    """Yield each word that has a special meaning to the parser: titles, particles, suffixes."""
     for field in dataclasses.fields(lexicon):
         for entry in getattr(lexicon, field.name):
             yield from entry.lower().split() if isinstance(entry, str) else ()
 
 
-_MEANINGFUL: Final = frozenset(_words_of(Lexicon.default()))
+_SPECIAL_WORDS: Final = frozenset(_words_of(Lexicon.default()))
 
 _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Whether a text is an e-mail address, a phone number or a date, or has no letter at all.
+    """Return True for an e-mail address, a phone number, a date, or a text without letters.
 
-    People and caller ids put those into name fields. At most 200 characters.
+    People and caller ids put those into name fields. The text has at most 200 characters.
     """
     return "@" in text or _NUMERIC.fullmatch(text) is not None or not any(map(str.isalpha, text))
 
@@ -51,8 +50,8 @@ def is_no_name(text: str) -> bool:
 @transform(
     "text",
     description=(
-        "The text in one line: invisible characters are removed, white space is one space. "
-        "A number is written out."
+        "The text in one line. Invisible characters are removed, and each run of white space "
+        "becomes one space. A number becomes text."
     ),
     examples=[
         Example(given="  Dana \n", gives="Dana"),
@@ -63,16 +62,16 @@ def is_no_name(text: str) -> bool:
     ],
 )
 def text_from(value: object) -> object:
-    """The clean text."""
+    """Return the clean text."""
     return text_or_empty(value, CAP_TEXT)
 
 
 @transform(
     "name",
     description=(
-        "One field with a whole name. Middle names go with the first name, suffixes with the "
-        "last; titles and nicknames are left out. One word alone is a last name. "
-        '"Last, First" is read as such. An e-mail address, a phone number or a date is no name.'
+        "One field with a full name. Middle names go to the first name, suffixes to the last "
+        "name; titles and nicknames are removed. A single word is a last name. "
+        '"Last, First" is recognized. An e-mail address, a phone number or a date is unreadable.'
     ),
     examples=[
         Example(given="Dana Okafor", gives={"first_name": "Dana", "last_name": "Okafor"}),
@@ -90,7 +89,7 @@ def text_from(value: object) -> object:
     ],
 )
 def name_from(value: object) -> object:
-    """``first_name`` and ``last_name``; the first is absent where there is one word."""
+    """Return ``last_name``, and ``first_name`` unless there is only one word."""
     text = text_or_empty(value, CAP_NAME)
     if text is EMPTY:
         return EMPTY
@@ -100,9 +99,9 @@ def name_from(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """What the parser gives for two plain words, twenty times as fast; None for all else."""
+    """Split two plain words, twenty times faster than the parser; return None for other names."""
     match = _TWO_WORDS.fullmatch(text)
-    if not match or not _MEANINGFUL.isdisjoint(text.lower().split()):
+    if not match or not _SPECIAL_WORDS.isdisjoint(text.lower().split()):
         return None
     return {"first_name": match[1], "last_name": match[2]}
 
@@ -121,8 +120,8 @@ def _parsed_name(text: str) -> dict[str, str]:
 @transform(
     "email",
     description=(
-        "An e-mail address, in lower case; `mailto:` is taken off. The addresses of "
-        "ADAPTER_PLACEHOLDER_EMAILS count as empty: they would merge strangers."
+        "An e-mail address in lower case; `mailto:` is removed. The addresses in "
+        "ADAPTER_PLACEHOLDER_EMAILS count as empty, because many people would share them."
     ),
     examples=[
         Example(given=" Dana.Okafor@Example.com", gives="dana.okafor@example.com"),
@@ -133,7 +132,7 @@ def _parsed_name(text: str) -> dict[str, str]:
     ],
 )
 def email_from(value: object, *, policy: Policy) -> object:
-    """The address in lower case."""
+    """Return the address in lower case."""
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
@@ -148,22 +147,22 @@ def email_from(value: object, *, policy: Policy) -> object:
 
 def _region(value: object) -> str:
     if not isinstance(value, str) or value not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"{value!r} is not a region; it takes two capital letters, such as US")
+        raise ValueError(f"{value!r} is not a region; use two capital letters, such as US")
     return value
 
 
 @transform(
     "phone",
     description=(
-        "The first valid phone number in the text, with its country code. An extension and "
-        "further numbers go to the notes."
+        "The first valid phone number in the text, with its country code. Its extension and "
+        "other numbers go to the notes."
     ),
     options=[
         Option(
             name="region",
             read=_region,
-            takes="two letters, such as `CA`",
-            meaning="Where a number without a country code is at home; else the US.",
+            takes="two capital letters, such as `CA`",
+            meaning="Country of a number without a country code; default: US.",
         )
     ],
     examples=[
@@ -183,7 +182,7 @@ def _region(value: object) -> str:
     ],
 )
 def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
-    """The number in E.164."""
+    """Return the number in E.164."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -205,6 +204,6 @@ def _e164(number: phonenumbers.PhoneNumber) -> str:
 
 
 def _uncommon_title(name: HumanName) -> str:
-    """What the parser takes for a title and we for a first name, or nothing."""
+    """Return a title by the parser that is used as a first name here, or an empty text."""
     words = {word.rstrip(".").lower() for word in name.title.split()}
     return "" if words <= _COURTESIES else str(name.title)

@@ -1,4 +1,4 @@
-"""Calendar dates."""
+"""The ``date`` transform."""
 
 from adapter.mapping.transforms.base import EMPTY, Example, Option, text_or_empty, transform
 from adapter.parsing.date_formats import Format, compile_format
@@ -7,11 +7,11 @@ from adapter.parsing.text import CAP_NUMBER
 
 
 def formats_from(value: object) -> tuple[Format, ...]:
-    """The formats that a mapping names: one or a list. Raises ValueError with the reason."""
-    given = value if isinstance(value, list) else [value]
-    texts = [text for text in given if isinstance(text, str)]
-    if not texts or len(texts) < len(given):
-        raise ValueError("a format is a text such as MM/DD/YYYY, or a list of them")
+    """Compile a mapping's format or list of formats. Raises ValueError."""
+    items = value if isinstance(value, list) else [value]
+    texts = [text for text in items if isinstance(text, str)]
+    if not texts or len(texts) < len(items):
+        raise ValueError("must be a format such as MM/DD/YYYY, or a list of formats")
     return tuple(map(compile_format, texts))
 
 
@@ -19,24 +19,24 @@ def _date_formats(value: object) -> tuple[Format, ...]:
     formats = formats_from(value)
     for form in formats:
         if not form.has_date:
-            raise ValueError(f"{form.text!r} does not say year, month and day")
+            raise ValueError(f"{form.text!r} must have year, month and day")
     return formats
 
 
 @transform(
     "date",
     description=(
-        "A calendar date; no time zone is ever applied to it. ISO 8601 unless a format is "
-        "given. Of a date with a time the date is taken as written, except from a time in UTC "
-        "other than midnight, whose date depends on the zone."
+        "A calendar date, in ISO 8601 unless a format is given. No time zone is applied: of a date "
+        "with a time, the date is used as written. A time in UTC other than midnight is "
+        "unreadable, because its date depends on the time zone."
     ),
     options=[
         Option(
             name="format",
             read=_date_formats,
             default=(),
-            takes="a format such as `MM/DD/YYYY`, or a list of them",
-            meaning="How the sender writes dates; the first that fits is taken.",
+            takes="a format such as `MM/DD/YYYY`, or a list of formats",
+            meaning="How the sender writes dates; the first format that matches is used.",
         )
     ],
     examples=[
@@ -57,6 +57,6 @@ def _date_formats(value: object) -> tuple[Format, ...]:
     ],
 )
 def date_from(value: object, *, format: tuple[Format, ...]) -> object:  # noqa: A002
-    """The date as ISO text."""
+    """Return the date as ISO text."""
     text = text_or_empty(value, CAP_NUMBER)
     return EMPTY if text is EMPTY else read_date(text, format).isoformat()

@@ -1,4 +1,4 @@
-"""How much and how many: integers, months, rent."""
+"""Transforms for numbers: integers, months and amounts of money."""
 
 import decimal
 import re
@@ -9,7 +9,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.transforms.base import EMPTY, Example, Option, choice, text_or_empty, transform
 from adapter.parsing.text import CAP_NUMBER
 
-# All of these are matched against the whole of at most 100 characters.
+# These are matched against whole texts of at most 100 characters.
 _INTEGER: Final = re.compile(r"([0-9]+)(?:\.0+)?")
 _MONTHS: Final = re.compile(r"([0-9]{1,3})(?:\.0+)?(?:[ -]?(?:months?|mos?|mths?)\.?)?(?: lease)?")
 _YEARS: Final = re.compile(r"([0-9]{1,2})(?:\.0+)?[ -]?(?:years?|yrs?)\.?(?: lease)?")
@@ -20,7 +20,7 @@ _MONEY: Final = re.compile(rf"{_AMOUNT}{_PERIOD}(?: ?(?:[-\u2013\u2014]|to) ?{_A
 
 @transform(
     "integer",
-    description="A whole number in digits. Words and fractions are not read, nothing is rounded.",
+    description="A whole number in digits. Number words and fractions are unreadable.",
     examples=[
         Example(given="2", gives=2),
         Example(given=2.0, gives=2),
@@ -32,7 +32,7 @@ _MONEY: Final = re.compile(rf"{_AMOUNT}{_PERIOD}(?: ?(?:[-\u2013\u2014]|to) ?{_A
     ],
 )
 def integer_from(value: object) -> object:
-    """The number."""
+    """Return the number."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -44,7 +44,7 @@ def integer_from(value: object) -> object:
 
 @transform(
     "months",
-    description="A number of months, or of years. Ranges and “month to month” are not read.",
+    description="A number of months or years. Ranges and “month to month” are unreadable.",
     examples=[
         Example(given="12", gives=12),
         Example(given="12 months", gives=12),
@@ -57,7 +57,7 @@ def integer_from(value: object) -> object:
     ],
 )
 def months_from(value: object) -> object:
-    """The number of months."""
+    """Return the number of months."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -73,8 +73,8 @@ _TAKE: Final = Option(
     read=choice("low", "high"),
     allowed=("low", "high"),
     meaning=(
-        "Which end of a range. A single amount is the high end, and has no low one. "
-        "Without this option a range is unreadable."
+        "Which end of a range to use. A single amount counts as the high end, and the low end is "
+        "empty. Without this option a range is unreadable."
     ),
 )
 
@@ -82,8 +82,8 @@ _TAKE: Final = Option(
 @transform(
     "dollars",
     description=(
-        "An amount in US dollars, as cents: digits with correct grouping, optional `$` or USD, "
-        "cents in two digits, “/mo” or “per month”, or a range of two. Nothing is guessed."
+        "An amount in US dollars, converted to cents: digits, optionally grouped by commas, with "
+        "`$` or USD, two digits of cents, “/mo” or “per month”; or a range of two amounts."
     ),
     options=[_TAKE],
     examples=[
@@ -105,8 +105,8 @@ _TAKE: Final = Option(
     ],
 )
 def dollars_from(value: object, *, take: str | None) -> object:
-    """Whole cents."""
-    # 1234.5 as a JSON number is 1234.50; as text it may be anything.
+    """Return whole cents."""
+    # The JSON number 1234.5 is $1,234.50; the text is ambiguous.
     places = (1, 2) if isinstance(value, float) else (2,)
 
     def cents(whole: str, fraction: str | None) -> int:
@@ -119,7 +119,7 @@ def dollars_from(value: object, *, take: str | None) -> object:
 
 @transform(
     "cents",
-    description="An amount that is in US cents already: digits, or a range of two.",
+    description="An amount in US cents: digits, or a range of two amounts.",
     options=[_TAKE],
     examples=[
         Example(given=185000, gives=185000),
@@ -129,7 +129,7 @@ def dollars_from(value: object, *, take: str | None) -> object:
     ],
 )
 def cents_from(value: object, *, take: str | None) -> object:
-    """Whole cents."""
+    """Return whole cents."""
 
     def cents(whole: str, fraction: str | None) -> int:
         if fraction and fraction.strip(".0"):
@@ -155,7 +155,7 @@ def _money(
     if high is None:
         return EMPTY if take == "low" else low
     if take is None:
-        raise Unreadable("a range, and the mapping does not say which end to take")
+        raise Unreadable("a range, and the mapping has no take: low or take: high")
     if low is None or low > high:
-        raise Unreadable("a range that runs backwards")
+        raise Unreadable("a range whose low end is above its high end")
     return low if take == "low" else high

@@ -84,7 +84,7 @@ class Site:
     def sql(self, statement: str) -> None:
         url = EmbeddedServer(Path(self.running.environ["ADAPTER_DATA_DIR"])).url
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
 
 
 def lead(number: int, *, days: int = 3, time: str = "2:30 PM", **contact: str) -> dict[str, Any]:
@@ -169,7 +169,8 @@ def somebody(browser: Browser, site: Site) -> Iterator[Reader]:
     page, complaints = context.new_page(), list[str]()
     page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (complaints.append("dialog"), dialog.dismiss()))
+    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    page.on("dialog", lambda dialog: dialog.dismiss())
     try:
         yield Reader(page, site, complaints)
     finally:

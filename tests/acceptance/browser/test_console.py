@@ -1,6 +1,7 @@
 """The console in a real Chromium, over a running adapter."""
 
 import re
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -51,7 +52,7 @@ def test_a_held_lead_is_found_mended_released_and_booked(ana: Reader) -> None:
     ana.site.settled(event_id)
     page.reload()
     expect(page.locator(".state.booked")).to_be_visible()
-    expect(page.get_by_text("It is booked. Sending it again would mail")).to_be_visible()
+    expect(page.get_by_text("It is booked. Sending it again would email")).to_be_visible()
     standing = [
         one
         for one in ana.site.running.upstream.appointments()
@@ -114,7 +115,7 @@ def test_a_wrong_password_is_told_and_five_of_them_lock(reader: Reader) -> None:
         page.get_by_label("Password").fill(PASSWORD if number == 5 else "not the one")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_contain_text(
-            "Too many tries" if number == 5 else "do not belong together"
+            "Too many attempts" if number == 5 else "Wrong name or password"
         )
 
 
@@ -189,7 +190,9 @@ def grave_faults(reader: Reader) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_a_phone_and_can_be_used_by_everybody(ana: Reader, scheme: str) -> None:
+def test_every_page_fits_a_phone_and_can_be_used_by_everybody(
+    ana: Reader, scheme: Literal["light", "dark"]
+) -> None:
     held = held_for_its_time(ana.site, 60 if scheme == "light" else 61)
     booked = ana.site.send("rentfeed", lead(62))
     ana.site.settled(booked)
@@ -197,7 +200,7 @@ def test_every_page_fits_a_phone_and_can_be_used_by_everybody(ana: Reader, schem
     context = ana.page.context.browser.new_context(  # type: ignore[union-attr]
         viewport={"width": 390, "height": 844},
         color_scheme=scheme,
-        bypass_csp=True,  # type: ignore[arg-type]
+        bypass_csp=True,
     )
     phone = Reader(context.new_page(), ana.site, [])
     phone.go("/sign-in")

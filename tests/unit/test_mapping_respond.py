@@ -1,4 +1,4 @@
-"""What a sender that waits is told: which outcome, in which words, safely written."""
+"""Responses to senders that wait: the outcome, its sentence, and safe escaping."""
 
 import datetime as dt
 import json
@@ -12,12 +12,11 @@ from adapter.mapping.respond import (
     Reader,
     RequestValues,
     Respond,
-    in_words,
-    names_in,
+    format_tour_time,
     values_from,
 )
 from adapter.mapping.webhook_outcome import (
-    OUTCOME_OF,
+    OUTCOME_BY_STATE,
     Outcome,
     WebhookOutcome,
     webhook_outcome_from,
@@ -29,7 +28,7 @@ NASTY = '"}<Say>&amp; \x0b{event} \ud800'
 
 
 def of(*words: str) -> WebhookOutcome:
-    """The finding of an event with a booking in each of these states."""
+    """The outcome of an event with a booking in each of these states."""
     bookings = [booking(BookingState(word), id=number) for number, word in enumerate(words)]
     return webhook_outcome_from(5, EventState.MAPPED, bookings)
 
@@ -89,8 +88,10 @@ def test_an_event_that_is_mapped_again_is_open_whatever_its_first_bookings_are()
 
 
 def test_a_notice_is_sent_for_every_state_that_ends_the_waiting() -> None:
-    assert set(OUTCOME_OF) == set(BookingState)
-    assert {state for state in BookingState if OUTCOME_OF[state] is not Outcome.ACCEPTED} == SETTLED
+    assert set(OUTCOME_BY_STATE) == set(BookingState)
+    assert {
+        state for state in BookingState if OUTCOME_BY_STATE[state] is not Outcome.ACCEPTED
+    } == SETTLED
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_a_notice_is_sent_for_every_state_that_ends_the_waiting() -> None:
 def test_the_start_is_told_on_the_communitys_clock(
     at: dt.datetime | None, zone: str | None, words: str
 ) -> None:
-    assert in_words(at, zone) == words
+    assert format_tour_time(at, zone) == words
 
 
 def test_the_values_of_a_booking() -> None:
@@ -303,18 +304,3 @@ def test_without_a_template_the_answer_is_the_plain_one() -> None:
 def test_the_wait_is_read() -> None:
     assert Respond.from_section({"wait": "8s"}).wait_seconds == 8
     assert Respond.from_section({"text": "thanks"}).wait_seconds == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("a {event} b {booking.starts_at}", ["event", "booking.starts_at"]),
-        ("{{event}}", []),
-        ("{event!r}", ["event!r"]),
-        ("{event:>9}", ["event:>9"]),
-        ("{event.__class__}", ["event.__class__"]),
-        ("{}", [""]),
-    ],
-)
-def test_names_are_read_and_never_followed(text: str, names: list[str]) -> None:
-    assert names_in(text) == names

@@ -1,4 +1,4 @@
-"""Mapping files: what loads, and what each mistake is told as, with its place."""
+"""Mapping files: what loads, and how each error is reported, with its position."""
 
 import datetime as dt
 import hashlib
@@ -11,7 +11,7 @@ import pytest
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.engine import Outcome
-from adapter.mapping.loader.yaml_document import LARGEST_FILE, document_from_file
+from adapter.mapping.loader.yaml_document import MAX_FILE_BYTES, REFERENCES, document_from_file
 from adapter.models import WebhookRequest
 from adapter.settings import Policy
 from tests.paths import MAPPINGS
@@ -137,11 +137,17 @@ MISTAKES = {
     ),
     "a template that calls": (
         [("{comments}", "{comments!r}")],
-        "m/rentfeed.yaml:40:7: appointment.notes: {comments} takes no ':' and no '!'",
+        (
+            "m/rentfeed.yaml:40:7: appointment.notes: 'comments!r' is found in none of the sample "
+            "payloads; did you mean 'comments'?"
+        ),
     ),
     "no last name": (
         [("  name: contact.name", "  #")],
-        "m/rentfeed.yaml:18:1: appointment: nothing fills last_name, which is required",
+        (
+            "m/rentfeed.yaml:18:1: appointment: nothing fills last_name, which is required: "
+            "add 'name: <path>'"
+        ),
     ),
     "no start": (
         [
@@ -150,8 +156,8 @@ MISTAKES = {
             ("    format: MM/DD/YYYY h:mm A\n", ""),
         ],
         (
-            "m/rentfeed.yaml:18:1: appointment: nothing fills starts_at, which is required "
-            "(or say 'without_time: hold', or prospect, for a sender that has no tour times)"
+            "m/rentfeed.yaml:18:1: appointment: nothing fills starts_at, which is required: "
+            "add it, or add 'without_time: hold' (or prospect) if the sender has no tour times"
         ),
     ),
     "rent without a unit": (
@@ -164,13 +170,16 @@ MISTAKES = {
     "a bare word": (
         [("{ always: internet }", "internet")],
         (
-            "m/rentfeed.yaml:29:3: appointment.first_contact_type: internet is read as a place in "
+            "m/rentfeed.yaml:29:3: appointment.first_contact_type: internet is read as a path in "
             "the payload; for a constant write { always: internet }"
         ),
     ),
     "a field that the community fills": (
         [("  name: contact.name", "  community_id: x\n  name: contact.name")],
-        "m/rentfeed.yaml:19:3: appointment.community_id: community_id is filled by the community",
+        (
+            "m/rentfeed.yaml:19:3: appointment.community_id: "
+            "community_id is filled by the community: remove this line"
+        ),
     ),
     "half a start": (
         [("    time: tour.time\n", "")],
@@ -192,7 +201,10 @@ MISTAKES = {
     ),
     "a sample that is not there": (
         [("payload: samples/rentfeed-tour.json", "payload: samples/none.json")],
-        "m/rentfeed.yaml:45:5: tests.0.payload: 'samples/none.json' cannot be read as a file",
+        (
+            "m/rentfeed.yaml:45:5: tests.0.payload: "
+            "'samples/none.json' cannot be read as a file: check its name"
+        ),
     ),
     "an expectation": (
         [("      last_name: Okafor", "      last_name: Okafer")],
@@ -235,14 +247,14 @@ COMMUNITY_MISTAKES = {
         [("[20555, Harbor Flats]", "[20555, maple COURT]")],
         (
             "m/communities.yaml:18:23: harbor-flats.known_as.rentfeed.1: "
-            "'maple COURT' is maple-court already"
+            "'maple COURT' is a name of maple-court already: remove one"
         ),
     ),
     "no attribution": (
         [("rentfeed: att_rentfeed_m, ", "")],
         (
-            "m/communities.yaml:6:3: maple-court.attributions: "
-            "rentfeed knows this community and has no attribution here"
+            "m/communities.yaml:6:3: maple-court.attributions: has none for rentfeed, which sends "
+            "leads for this community: add 'rentfeed: <attribution id>'"
         ),
     ),
     "an unknown word": (
@@ -266,16 +278,16 @@ def test_a_mistake_in_the_communities_is_told(folder: Path, mistake: str) -> Non
     ("text", "line"),
     [
         ("a: b: c\n", "1:5: file: mapping values are not allowed here"),
-        ("signature: {}\nsignature: {}\n", "2:1: signature: written twice"),
-        ("a: &x 1\nb: 2\n", "1:4: file: anchors, aliases and tags are not used here"),
-        ("a: !!python/name:os.system x\n", "1:4: file: anchors, aliases and tags are not used"),
+        ("signature: {}\nsignature: {}\n", "2:1: signature: is written twice"),
+        ("a: &x 1\nb: 2\n", "1:4: file: anchors (&), aliases (*) and tags (!) are not allowed"),
+        ("a: !!python/name:os.system x\n", "1:4: file: anchors (&), aliases"),
         ("? [a, b]\n: 1\n", "1:3: file: a key must be text"),
         ("", "1:1: file: is empty"),
         ("- a\n", "1:1: file: must be sections"),
-        ("a: " + "[" * 40 + "]" * 40, "1:33: file: nested more than 30 deep"),
+        ("a: " + "[" * 40 + "]" * 40, "1:33: file: is nested more than 30 levels deep"),
         ("a: \x07\n", "1:1: file: special characters are not allowed"),
         ("a: 1\n---\nb: 2\n", "2:1: file: but found another document"),
-        ("x" * (LARGEST_FILE + 1), "1:1: file: larger than 256 kB"),
+        ("x" * (MAX_FILE_BYTES + 1), "1:1: file: is larger than 256 kB"),
     ],
 )
 def test_what_is_no_plain_yaml_is_refused(folder: Path, text: str, line: str) -> None:
@@ -289,7 +301,7 @@ def test_an_alias_bomb_is_refused_before_it_is_built(folder: Path) -> None:
     rows += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
     (folder / "bomb.yaml").write_text("\n".join(rows))
     found = registry.check([folder / "bomb.yaml"], POLICY)
-    assert [problem.message for problem in found] == ["anchors, aliases and tags are not used here"]
+    assert [problem.message for problem in found] == [REFERENCES]
 
 
 def test_text_is_kept_as_people_wrote_it(tmp_path: Path) -> None:
@@ -311,21 +323,21 @@ def test_all_problems_are_raised_together(folder: Path) -> None:
         registry.load(folder, POLICY)
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("m/other.yaml:2:1: a: written twice")
+    assert lines[0].startswith("m/other.yaml:2:1: a: is written twice")
     assert lines[1].startswith("m/rentfeed.yaml:20:3: appointment.email_1.from: ")
 
 
 def test_a_mistake_elsewhere_does_not_stop_one_source(folder: Path) -> None:
     (folder / "other.yaml").write_text("a: 1\na: 2\n")
     assert registry.load_one(folder, "rentfeed", POLICY).name == "rentfeed"
-    with pytest.raises(ConfigurationError, match="holds no mapping absent"):
+    with pytest.raises(ConfigurationError, match="has no mapping absent"):
         registry.load_one(folder, "absent", POLICY)
 
 
 def test_a_folder_without_mappings_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is not a folder"):
         registry.load(tmp_path / "none", POLICY)
-    with pytest.raises(ConfigurationError, match="holds no mappings"):
+    with pytest.raises(ConfigurationError, match="has no mappings"):
         registry.load(tmp_path, POLICY)
 
 

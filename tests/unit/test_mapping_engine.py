@@ -65,7 +65,7 @@ def source_of(folder: Path, lead: Any = None, fields: Any = None, **sections: An
     } | sections
     (folder / "feed.yaml").write_text(json.dumps(mapping))
     (folder / "communities.yaml").write_text(COMMUNITIES)
-    loaded = load_files(folder, [folder / "feed.yaml"], POLICY, tries_out=False)
+    loaded = load_files(folder, [folder / "feed.yaml"], POLICY, strict=False)
     assert loaded.problems == ()
     return loaded.sources["feed"]
 
@@ -257,7 +257,7 @@ def test_a_lead_without_a_time_may_be_set_aside(tmp_path: Path) -> None:
 def test_a_lead_without_a_time_may_become_a_prospect(tmp_path: Path) -> None:
     source = source_of(tmp_path, without_time="prospect")
     item = only_item(map_json(source, LEAD | {"at": None}))
-    assert (item.outcome, item.kind, item.because) == (Outcome.PROSPECT, Kind.PROSPECT, ())
+    assert (item.outcome, item.kind, item.blocking_reasons) == (Outcome.PROSPECT, Kind.PROSPECT, ())
     assert [reason.field for reason in item.reasons] == ["starts_at"], "it is told all the same"
     assert not {"appointment_date", "appointment_time"} & item.appointment.keys()
     assert map_json(source, LEAD).outcome is Outcome.BOOK
@@ -296,7 +296,7 @@ def test_a_sender_of_prospects_alone_may_have_no_names(tmp_path: Path) -> None:
     mapping["appointment"] = {"email_1": "email"}
     for word, count in (("prospect", 0), ("hold", 1)):
         (tmp_path / "feed.yaml").write_text(json.dumps(mapping | {"without_time": word}))
-        loaded = load_files(tmp_path, [tmp_path / "feed.yaml"], POLICY, tries_out=False)
+        loaded = load_files(tmp_path, [tmp_path / "feed.yaml"], POLICY, strict=False)
         assert len(loaded.problems) == count, loaded.problems
     assert "last_name" in loaded.problems[0].message
 
@@ -558,13 +558,13 @@ def _with_tours(lead: Any, tours: list[Any]) -> Any:
 def test_a_field_outside_the_items_is_read_once(tmp_path: Path) -> None:
     source = batch_source(tmp_path)
     read: list[object] = []
-    (field,) = (fill for fill in source.compiled.fills if getattr(fill, "name", "") == "email_1")
+    (field,) = (fill for fill in source.compiled.fillers if getattr(fill, "name", "") == "email_1")
     assert isinstance(field, Field)
-    look = dataclasses.replace(field.look, paths=(path_from_text("place"),))
-    field = dataclasses.replace(field, look=look, read=read.append)
-    compiled = dataclasses.replace(source.compiled, fills=[field])
-    compiled.apply(source.scope_of(BATCH), NOW)
-    assert read == ["D"], "four items, and one look"
+    lookup = dataclasses.replace(field.lookup, paths=(path_from_text("place"),))
+    field = dataclasses.replace(field, lookup=lookup, read=read.append)
+    compiled = dataclasses.replace(source.compiled, fillers=[field])
+    compiled.apply(source.scope_from_payload(BATCH), NOW)
+    assert read == ["D"], "four items, read once"
 
 
 @pytest.mark.parametrize("section", ["accept", "ignore", "cancellation"])
@@ -586,7 +586,7 @@ def test_a_list_of_too_many_answers_is_not_read(tmp_path: Path) -> None:
         {"notes": "Unit: {answers.unit}"},
         read={"answers": {"list": "answers", "by": "q", "value": "a"}},
     )
-    answers = source.compiled.readings[0].name
+    answers = source.compiled.readers[0].name
     mapped = map_json(source, lead | {"answers": lead["answers"] * 10_001})
     assert reasons(mapped)[answers] == "more than 10,000 items"
     assert only_item(map_json(source, lead)).appointment["notes"] == "Unit: 2B"
@@ -678,7 +678,7 @@ SAMPLES = {
 SCALARS = [None, True, False, 0, -1, 2**65, 1e308, float("inf"), float("nan")]
 TEXTS = ["", " ", "\x00", "\ud800", "x" * 5000, "{", "1e400", "../..", "٣"]
 TIMES = ["9999-12-31T23:59:59", "0001-01-01T00:00:00", "2026-03-08 2:30 AM", "2026-03-14"]
-SHAPES = [[], {}, [[]], [None], [{}], {"": ""}, ["a", "b"], [["a"]], {"a": {"b": 1}}]
+SHAPES: list[Any] = [[], {}, [[]], [None], [{}], {"": ""}, ["a", "b"], [["a"]], {"a": {"b": 1}}]
 NASTY = st.sampled_from([*SCALARS, *TEXTS, *TIMES, *SHAPES])
 VALUES = st.recursive(
     NASTY | st.text(max_size=20) | st.integers() | st.floats(),
@@ -743,7 +743,7 @@ def check_mapped(mapped: Mapped) -> None:
 def test_spoiled_samples_never_raise(case: tuple[str, Any]) -> None:
     name, sample = case
     source = bundled[name]
-    for scope in (source.scope_of(sample),):
+    for scope in (source.scope_from_payload(sample),):
         mapped = source.compiled.apply(scope, NOW)
         check_mapped(mapped)
         assert mapped.dedupe_key == source.compiled.dedupe_key(scope)
@@ -789,7 +789,7 @@ def test_any_bytes_never_raise(body: bytes, content_type: str, query: str) -> No
 )
 def test_a_large_payload_takes_bounded_time(payload: Any) -> None:
     for source in bundled.values():
-        scope = source.scope_of(payload)
+        scope = source.scope_from_payload(payload)
         start = time.perf_counter()
         check_mapped(source.compiled.apply(scope, NOW))
         assert time.perf_counter() - start < 1.0, source.name
@@ -880,6 +880,7 @@ def test_unreadable_notes_and_objects_in_templates_leave_the_line_out(tmp_path: 
     fields = {"notes": ["Asked: {questions.*.text}", "Unit: {unit}"]}
     lead = LEAD | {"questions": [{"text": "a"}, {"text": "b"}], "unit": "2B"}
     source = source_of(tmp_path, lead, fields)
+    strange: Any
     for strange in ([{"text": {"x": 1}}], [{}], "x", None, []):
         item = only_item(map_json(source, lead | {"questions": strange}))
         assert item.appointment["notes"] == "Unit: 2B"

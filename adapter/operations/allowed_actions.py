@@ -1,0 +1,93 @@
+"""Decide what users may do with a booking. All functions are pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapter.bookings import precedence
+from adapter.exceptions import NotPossible
+from adapter.models import MOVES, Booking, BookingState, Kind
+
+#: States from which a user may release a booking.
+RELEASABLE = (
+    BookingState.HELD,
+    BookingState.FAILED,
+    BookingState.EXPIRED,
+    BookingState.UNKNOWN,
+)
+
+#: Reason codes of leads that may be released as a group: none needs a look in Knock or a call.
+GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
+    BookingState.HELD: frozenset({"held_by_mapping", "not_authorised", "internal_error"}),
+    BookingState.FAILED: frozenset({"refused"}),
+}
+
+
+def why_not_release(booking: Booking) -> str | None:
+    """Return why a booking cannot be released, or None if it can be."""
+    if booking.state in (BookingState.SENDING, BookingState.SUBMITTED):
+        return "It is being sent."
+    if booking.state is BookingState.PENDING:
+        return "It is in the send queue and will be sent automatically."
+    if booking.state is BookingState.BOOKED and booking.kind is Kind.PROSPECT:
+        return "Its guest card exists in Knock. Set a time with adapter release to add a tour."
+    if booking.state is BookingState.BOOKED:
+        return (
+            "It is booked. Sending it again would email the renter again and cancel the first tour."
+        )
+    if booking.state not in RELEASABLE:
+        return f"It is {booking.state}: another request replaces it, or it was discarded."
+    if booking.reason == "cancellation":
+        return "It is a cancellation. Cancel the tour in Knock."
+    return None
+
+
+def check_release(booking: Booking, *, is_not_in_knock: bool) -> None:
+    """Raise :class:`NotPossible` unless a user may release the booking."""
+    if booking.state not in RELEASABLE:
+        raise NotPossible(f"booking {booking.id} is {booking.state}: there is nothing to release")
+    if booking.reason == "cancellation":
+        raise NotPossible(
+            f"booking {booking.id} is a cancellation: cancel the tour in Knock, then discard it"
+        )
+    if booking.state is BookingState.UNKNOWN and not is_not_in_knock:
+        raise NotPossible(
+            f"booking {booking.id} is unknown: it may exist in Knock, and sending it again would "
+            "email the renter again. Check Knock; if it is not there, confirm that "
+            "(command: --not-in-knock)"
+        )
+
+
+def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
+    """Return whether the changes give a time to a guest card that is sent or about to be.
+
+    The guest card then stays, and the tour becomes a booking of its own.
+    """
+    is_prospect = booking.kind is Kind.PROSPECT and booking.state in precedence.LIVE
+    has_time = bool(str(changes.get("starts_at") or "").strip())
+    return is_prospect and booking.state is not BookingState.UNKNOWN and has_time
+
+
+def may_confirm(booking: Booking) -> bool:
+    """Return whether a user may confirm that the tour or guest card exists in Knock."""
+    is_bookable = booking.kind is Kind.PROSPECT or booking.starts_at is not None
+    return booking.state in RELEASABLE and booking.reason != "cancellation" and is_bookable
+
+
+def check_confirm(booking: Booking) -> None:
+    """Raise :class:`NotPossible` unless :func:`may_confirm`."""
+    if booking.state not in RELEASABLE:
+        raise NotPossible(f"booking {booking.id} is {booking.state}: there is nothing to confirm")
+    if not may_confirm(booking):
+        raise NotPossible(
+            f"booking {booking.id} has no tour to confirm: discard it when it is done"
+        )
+
+
+def may_release_together(state: str, code: str) -> bool:
+    """Return whether leads with this reason code may be released or replayed as a group."""
+    return code in GROUP_RELEASABLE.get(BookingState(state), ())
+
+
+def may_discard(booking: Booking) -> bool:
+    """Return whether a user may discard the booking."""
+    return booking.state in MOVES[BookingState.DISCARDED]
