@@ -56,12 +56,12 @@ class Erasure:
         payloads = now - dt.timedelta(days=self._settings.payload_days)
         people = now - dt.timedelta(days=self._settings.lead_days)
         with self._store.transaction() as tx:
-            erasures = Erasures(tx.connection)
-            erased = self._old_people(tx, erasures, people, now, by="worker")
-            old = erasures.erasable(payloads, people=False, now=now, limit=BATCH)
-            erasures.erase_payloads(old)
-            rejected = erasures.erase_rejections(payloads, limit=BATCH)
-            Users(tx.connection).forget_old(failures=now - SIGN_IN_WINDOW, acts=people, limit=BATCH)
+            erased = self._old_people(tx, people, now, by="worker")
+            old = tx.erasure.erasable(payloads, people=False, now=now, limit=BATCH)
+            tx.erasure.erase_payloads(old)
+            rejected = tx.erasure.erase_rejections(payloads, limit=BATCH)
+            tx.users.delete_old_failures(now - SIGN_IN_WINDOW, limit=BATCH)
+            tx.audit.delete_old(people, limit=BATCH)
         count = erased + len(old) + rejected
         if count:
             log.info("erased", extra={"count": count})
@@ -89,7 +89,7 @@ class Erasure:
         old = tx.erasure.erasable(before, people=True, now=now, limit=BATCH)
         for event_id in old:
             _discard_all(tx, event_id, by, now)
-        erasures.erase_people(old)
+        tx.erasure.erase_people(old)
         return len(old)
 
     # --- by contact
@@ -104,8 +104,8 @@ class Erasure:
         for start in range(0, last, STRIDE):
             events += self._events(contact, start, min(start + STRIDE, last))
             progress(min(start + STRIDE, last), last)
-        candidates = self._read(lambda erasures: erasures.rejections_that_match(contact.prefilter))
-        rows = self._read(lambda erasures: erasures.rejections_by_id(candidates))
+        candidates = self._read(lambda tx: tx.erasure.rejections_that_match(contact.prefilter))
+        rows = self._read(lambda tx: tx.erasure.rejections_by_id(candidates))
         rejections = [
             row["id"]
             for row in rows
@@ -115,13 +115,13 @@ class Erasure:
 
     def _events(self, contact: Contact, after: int, until: int) -> list[int]:
         candidates = self._read(
-            lambda erasures: erasures.events_that_match(contact.prefilter, after=after, until=until)
+            lambda tx: tx.erasure.events_that_match(contact.prefilter, after=after, until=until)
         )
         return [event_id for event_id in candidates if self._is_named(contact, event_id)]
 
     def _is_named(self, contact: Contact, event_id: int) -> bool:
         with self._store.transaction() as tx:
-            event, bookings = tx.event(event_id), tx.bookings_of(event_id)
+            event, bookings = tx.events.get(event_id), tx.bookings.of_event(event_id)
         values = [str(value) for booking in bookings for value in booking.appointment.values()]
         return event is not None and _names(
             contact, event.body, event.query, str(dict(event.headers)), *values
@@ -158,8 +158,10 @@ def _names(contact: Contact, body: bytes, *texts: str) -> bool:
 
 def _discard_all(tx: Transaction, event_id: int, by: str, now: dt.datetime) -> None:
     """Discard an event's bookings. Raise NotPossible if one is in flight or searched for."""
-    event = tx.event(event_id, lock=True)
-    bookings = [tx.booking(booking.id, lock=True) for booking in tx.bookings_of(event_id)]
+    event = tx.events.get(event_id, lock=True)
+    bookings = [
+        tx.bookings.get(booking.id, lock=True) for booking in tx.bookings.of_event(event_id)
+    ]
     for booking in bookings:
         if booking is None:
             continue

@@ -38,9 +38,9 @@ def retry(
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
     with receiver.database.transaction() as tx:
-        rejections = Rejections(tx.connection).of_source(source.name)
+        rejections = tx.rejections.of_source(source.name)
         if not dry_run:
-            Users(tx.connection).record("let_in", by=by, at=receiver.clock(), detail=source.name)
+            tx.audit.record("let_in", by=by, at=receiver.clock(), detail=source.name)
     for rejection in rejections:
         if not rejection.can_retry:
             counts["not_verifiable"] += 1

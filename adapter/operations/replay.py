@@ -76,11 +76,13 @@ class Replays:
             difference = _difference(event, refusal, bookings, mapped, is_forced=is_forced)
             if refusal is None and source is not None and not dry_run:
                 for booking in bookings:
-                    tx.move(booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by)
-                tx.reopen_event(event_id, why=forced_because or "replayed", by=by, now=now)
+                    tx.bookings.move(
+                        booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by
+                    )
+                tx.events.reopen(event_id, why=forced_because or "replayed", by=by, now=now)
                 planner.apply(tx, event, mapped, source.hash, now, is_forced=is_forced)
                 action = "replayed_by_force" if is_forced else "replayed"
-                Users(tx.connection).record(action, by=by, at=now, lead_id=event_id)
+                tx.audit.record(action, by=by, at=now, lead_id=event_id)
         return difference
 
 
@@ -100,7 +102,7 @@ def _without_settled(
         if item.dedupe_key is None:
             return False
         digest = fingerprints.item(event.source, item.dedupe_key)
-        return tx.event_of_claim(event.source, digest) in replaceable
+        return tx.claims.owner(event.source, digest) in replaceable
 
     return dataclasses.replace(mapped, items=tuple(filter(is_replaceable, mapped.items)))
 

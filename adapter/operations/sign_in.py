@@ -38,7 +38,7 @@ class SignIn:
     def users(self) -> dict[str, User]:
         """Return all console users; ADAPTER_USERS takes precedence over the database."""
         with self._store.transaction() as tx:
-            stored = {user.name: user for user in Users(tx.connection).users()}
+            stored = {user.name: user for user in tx.users.all()}
         configured = {
             name: User(name=name, role=role, password=password)
             for name, (role, password) in self._settings.users.items()
@@ -61,9 +61,8 @@ class SignIn:
         # Failures of the name alone stay, so that other clients' guesses still count.
         own = [key.hex() for key, limit in limits.items() if limit == MAX_FAILURES_OF_BOTH]
         with self._store.transaction() as tx:
-            people = Users(tx.connection)
-            people.forget_failures(own, failure_ids)
-            people.record("signed_in", by=user.name, at=now)
+            tx.users.delete_failures(own, failure_ids)
+            tx.audit.record("signed_in", by=user.name, at=now)
         return user
 
     def _record_failure(self, limits: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
@@ -73,12 +72,11 @@ class SignIn:
         """
         names = {key.hex(): limit for key, limit in limits.items()}
         with self._store.transaction() as tx:
-            people = Users(tx.connection)
-            people.lock([lock_key(key) for key in limits])
-            failures = people.failures([*names], now - SIGN_IN_WINDOW)
+            tx.lock_keys([lock_key(key) for key in limits])
+            failures = tx.users.failures([*names], now - SIGN_IN_WINDOW)
             if any(failures.get(key, 0) >= limit for key, limit in names.items()):
                 raise SignInRefused("Too many attempts. Try again in 15 minutes.")
-            return people.note_failure([*names], now=now)
+            return tx.users.record_failure([*names], now=now)
 
     def mark_of(self, user: User) -> str:
         """Return a session's mark of the user, which changes with the password."""

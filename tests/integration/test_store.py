@@ -226,8 +226,8 @@ def test_the_same_digest_is_stored_once_and_counted(opened: Database) -> None:
 
     with opened.transaction() as tx:
         facts: dict[str, Any] = {"source": "rentfeed", "digest": b"one", "now": NOW}
-        assert tx.record_duplicate(**facts, content=b"content of one") == (first, True)
-        assert tx.record_duplicate(**facts, content=b"other") == (first, False)
+        assert tx.claims.record_duplicate(**facts, content=b"content of one") == (first, True)
+        assert tx.claims.record_duplicate(**facts, content=b"other") == (first, False)
     with opened.transaction() as tx:
         story = tx.events.history(str(first))
     assert story is not None
