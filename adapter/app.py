@@ -46,7 +46,10 @@ def create_app(
     pipeline.store.open()
     app.extensions["pipeline"] = pipeline
     error_handlers.register_error_handlers(app)
-    views.init_app(app, pipeline.receiver, endpoints, outcome_waiter(store, settings))
+    app.extensions["webhooks"] = views.WebhookServices(
+        pipeline.receiver, endpoints, outcome_waiter(store, settings)
+    )
+    app.register_blueprint(views.bp)
     if settings.propexo_webhook_secret is not None:
         app.register_blueprint(
             propexo_views.blueprint(pipeline.follower, settings.propexo_webhook_secret)

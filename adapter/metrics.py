@@ -63,23 +63,17 @@ class _OverviewCollector(Collector):
         )
         yield _gauge("pending", "Bookings in the send queue.", one.sending.pending)
         yield _gauge(
-            "sending_stopped",
-            "1 while Propexo rejects our API token and sending is suspended.",
-            bool(one.sending.stopped_for),
+            "sending_stopped", "1 while sending is suspended.", bool(one.sending.stopped_for)
         )
         yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
-        yield _gauge(
-            "calls_allowed",
-            "Calls to Propexo that ADAPTER_RATE_PER_MINUTE allows.",
-            one.rate_per_minute,
-        )
+        yield _gauge("calls_allowed", "Calls that the setting allows.", one.rate_per_minute)
         yield from _source_gauges(one.sources, one.at)
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
     """Yield the gauges of each source."""
     events = _family("events_24h", "Webhooks of the last 24 hours.", ["source"])
-    quiet = _family("source_quiet", "1 while far fewer webhooks arrive than usual.", ["source"])
+    quiet = _family("source_quiet", "1 while far fewer webhooks than usual.", ["source"])
     last = _family("last_event_seconds", "Time since the last webhook.", ["source"])
     refused = _family("refused", "Rejected requests in the database.", ["source"])
     leads = _family("leads_24h", "Leads of the last 24 hours by state.", ["source", "state"])

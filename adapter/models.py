@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 import enum
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self
 
 #: A clock returns the current time, aware and in UTC.
@@ -43,6 +43,11 @@ class WebhookRequest:
         """Build a request from what a mapping reads: body, content type, headers and query."""
         typed = {"content-type": content_type} if content_type else {}
         return cls("POST", f"?{query}" if query else "", {**typed, **(headers or {})}, body)
+
+    def without_headers(self, names: Collection[str]) -> Self:
+        """Return the request without the headers of these lower-case names."""
+        kept = {name: text for name, text in self.lowercase_headers.items() if name not in names}
+        return type(self)(self.method, self.url, kept, self.body, self.client)
 
     def header(self, name: str) -> str | None:
         """Return a header's text, or None where it is absent or empty."""
@@ -269,7 +274,7 @@ class Booking:
     asked_at: dt.datetime
     #: Keyed hashes of person and community: one for the email and one for the phone.
     person_keys: tuple[int, ...]
-    #: When the sender called it off; None: it did not.
+    #: When the sender canceled it; None: it did not.
     canceled_at: dt.datetime | None = None
     kind: Kind = Kind.APPOINTMENT
 

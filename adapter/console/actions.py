@@ -1,4 +1,4 @@
-"""The forms that change something: release, discard, confirm, map again, let in."""
+"""Handle the forms that change something: release, discard, confirm, map again, accept."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -6,241 +6,193 @@ from typing import Any, Final
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.console.context import ConsoleServices
-from adapter.console.lead_page import lead_page, values_of, version_of, zone_named
-from adapter.console.views import group_named, group_page
+from adapter.console.booking_form import RefusedForm, form_changes
+from adapter.console.context import bp, services
+from adapter.console.form_input import row_id_from
+from adapter.console.lead_page import lead_page
+from adapter.console.views import find_group, group_page
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, Event
 from adapter.operations import readmit
 from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.replay import Difference
-from adapter.propexo.appointment import value_from_text
-from adapter.store import Group
+from adapter.store import Group, ReviewQueue
 
-#: So many leads of a group one click does, and so many it looks at to find them.
-AT_ONCE: Final = 200
-MOST_LOOKED_AT: Final = 1000
-
-
-def add_to(routes: flask.Blueprint, services: ConsoleServices) -> None:
-    """Adds the forms."""
-    _add_to_lead(routes, services)
-    _add_to_group(routes, services)
-    _add_to_rejections(routes, services)
+#: Most leads of a group that one click changes, and most that it examines to find them.
+MAX_CHANGED: Final = 200
+MAX_EXAMINED: Final = 1000
+MAX_ERRORS_SHOWN: Final = 10
+MAX_REASON: Final = 500
 
 
-def _add_to_lead(routes: flask.Blueprint, services: ConsoleServices) -> None:
-    """What one does with one lead."""
-
-    @routes.post("/leads/<int:number>/release")
-    def release(number: int) -> Any:
-        """Sends a booking on its way, with what was changed in the form."""
-        form = flask.request.form
-        booking = _booking(services, number)
-        try:
-            services.repairs.release(
-                number,
-                _changes(booking, services),
-                by=flask.g.user.name,
-                is_not_in_knock="not_in_knock" in form,
-                is_wanted_anyway="anyway" in form,
-                is_any_hour="any_hour" in form,
-            )
-        except NotPossible as exc:
-            return lead_page(services, str(number), typed=form, error=exc, edited=number)
-        return _redirect_with_message(
-            number, f"Booking {number} is released and goes out by itself."
-        )
-
-    @routes.post("/leads/<int:number>/confirm")
-    def confirm(number: int) -> Any:
-        """The reader has seen the tour in Knock."""
-        if "seen" not in flask.request.form:
-            raise NotPossible("Tick that you have seen it in Knock: it is not sent after this.")
-        services.repairs.confirm(number, by=flask.g.user.name)
-        return _redirect_with_message(
-            number, f"Booking {number} counts as booked: you have seen it in Knock."
-        )
-
-    @routes.post("/leads/<int:number>/discard")
-    def discard(number: int) -> Any:
-        """Puts a booking or a held webhook aside."""
-        services.repairs.discard(number, _reason(), by=flask.g.user.name)
-        return _redirect_with_message(number, f"{number} is put aside.")
-
-    @routes.post("/leads/<int:number>/replay")
-    def replay(number: int) -> Any:
-        """Maps a stored webhook again, with the mapping of now."""
-        found = services.replays.replay(number, by=flask.g.user.name, dry_run=False)
-        if found.refusal is not None:
-            raise NotPossible(f"Event {number} is left alone: {found.refusal}.")
-        return _redirect_with_message(number, f"Webhook {number} was mapped again.")
-
-
-def _add_to_group(routes: flask.Blueprint, services: ConsoleServices) -> None:
-    """What one does with all leads of a group."""
-
-    @routes.post("/queue/<key>/replay")
-    def replay_group(key: str) -> Any:
-        """Maps the webhooks of a group again; first only what would change."""
-        group = _group(services, key)
-        _check_together(group)
-        found = list(_would_change(services, group))
-        if "now" not in flask.request.form:
-            return group_page(services, key, preview=found)
-        doable = [one for one in found if one.refusal is None and one.fields]
-        for one in doable:
-            services.replays.replay(one.event_id, by=flask.g.user.name, dry_run=False)
-        flask.flash(f"{len(doable)} of {len(found)} webhooks were mapped again.")
-        return flask.redirect(flask.url_for("console.group", key=key))
-
-    @routes.post("/queue/<key>/release")
-    def release_group(key: str) -> Any:
-        """Sends the bookings of a group on their way as they are."""
-        by, group = flask.g.user.name, _group(services, key)
-        _check_together(group)
-        done, faults = _each(group, services, lambda one: services.repairs.release(one, {}, by=by))
-        return _redirect_to_group(key, f"Released: {done}.", faults)
-
-    @routes.post("/queue/<key>/discard")
-    def discard_group(key: str) -> Any:
-        """Puts a group aside."""
-        by, reason = flask.g.user.name, _reason()
-        done, faults = _each(
-            _group(services, key),
-            services,
-            lambda one: services.repairs.discard(one, reason, by=by),
-        )
-        return _redirect_to_group(key, f"Put aside: {done}.", faults)
-
-
-def _add_to_rejections(routes: flask.Blueprint, services: ConsoleServices) -> None:
-    """What one does with requests that were refused."""
-
-    @routes.post("/rejections/<source>/retry")
-    def retry(source: str) -> Any:
-        """Lets those refused requests in that verify now."""
-        if source not in services.sources or source not in services.verifiers:
-            raise NotFound("There is no source of that name.")
-        found = readmit.retry(
-            services.pipeline.receiver,
-            services.sources[source],
-            services.verifiers[source],
+@bp.post("/leads/<int:number>/release")
+def release(number: int) -> Any:
+    """Release a booking, with what was changed in the form."""
+    form = flask.request.form
+    booking = _booking(number)
+    try:
+        services.repairs.release(
+            number,
+            form_changes(booking, form),
             by=flask.g.user.name,
-            dry_run=False,
+            is_not_in_knock="not_in_knock" in form,
+            is_wanted_anyway="anyway" in form,
+            is_any_hour="any_hour" in form,
         )
-        still = sum(found.refused.values()) + found.not_verifiable
-        flask.flash(
-            f"{found.accepted} were let in, {found.repeated} had come in, {still} stay out."
-        )
-        return flask.redirect(flask.url_for("console.rejections", source=source))
+    except NotPossible as exc:
+        return lead_page(str(number), RefusedForm(booking_id=number, typed=form, error=exc))
+    return _redirect_to_lead(number, f"Booking {number} is released and goes out by itself.")
 
 
-def _would_change(services: ConsoleServices, group: Group) -> Iterator[Difference]:
-    """What mapping each webhook of a group again would change: all that one click looks at.
+@bp.post("/leads/<int:number>/confirm")
+def confirm(number: int) -> Any:
+    """Record that the user has seen the tour in Knock."""
+    if "seen" not in flask.request.form:
+        raise NotPossible("Tick that you have seen it in Knock: it is not sent after this.")
+    services.repairs.confirm(number, by=flask.g.user.name)
+    return _redirect_to_lead(
+        number, f"Booking {number} counts as booked: you have seen it in Knock."
+    )
 
-    Each webhook once, however many of its tours wait; after so many that change it ends, and what
-    is left is for another click.
+
+@bp.post("/leads/<int:number>/discard")
+def discard(number: int) -> Any:
+    """Discard a booking or a held webhook."""
+    services.repairs.discard(number, _reason(), by=flask.g.user.name)
+    return _redirect_to_lead(number, f"{number} is put aside.")
+
+
+@bp.post("/leads/<int:number>/replay")
+def replay(number: int) -> Any:
+    """Map a stored webhook again, with the current mapping."""
+    difference = services.replays.replay(number, by=flask.g.user.name, dry_run=False)
+    if difference.refusal is not None:
+        raise NotPossible(f"Event {number} is left alone: {difference.refusal}.")
+    return _redirect_to_lead(number, f"Webhook {number} was mapped again.")
+
+
+@bp.post("/queue/<key>/replay")
+def replay_group(key: str) -> Any:
+    """Map the webhooks of a group again; the first click only shows what would change."""
+    group = _group(key)
+    _check_may_act_together(group)
+    differences = list(_preview_replay(group))
+    if "now" not in flask.request.form:
+        return group_page(key, preview=differences)
+    changed = [one for one in differences if one.refusal is None and one.fields]
+    for one in changed:
+        services.replays.replay(one.event_id, by=flask.g.user.name, dry_run=False)
+    text = f"{len(changed)} of {len(differences)} webhooks were mapped again."
+    return _redirect_to_group(key, text)
+
+
+@bp.post("/queue/<key>/release")
+def release_group(key: str) -> Any:
+    """Release the bookings of a group unchanged."""
+    by, group = flask.g.user.name, _group(key)
+    _check_may_act_together(group)
+    done, errors = _for_each(group, lambda number: services.repairs.release(number, {}, by=by))
+    return _redirect_to_group(key, f"Released: {done}.", errors)
+
+
+@bp.post("/queue/<key>/discard")
+def discard_group(key: str) -> Any:
+    """Discard the leads of a group."""
+    by, reason, group = flask.g.user.name, _reason(), _group(key)
+    done, errors = _for_each(group, lambda number: services.repairs.discard(number, reason, by=by))
+    return _redirect_to_group(key, f"Put aside: {done}.", errors)
+
+
+@bp.post("/rejections/<source>/retry")
+def retry(source: str) -> Any:
+    """Verify a source's rejected requests again, and accept those that pass."""
+    if source not in services.sources or source not in services.verifiers:
+        raise NotFound("There is no source of that name.")
+    result = readmit.retry(
+        services.pipeline.receiver,
+        services.sources[source],
+        services.verifiers[source],
+        by=flask.g.user.name,
+        dry_run=False,
+    )
+    still = sum(result.refused.values()) + result.not_verifiable
+    flask.flash(f"{result.accepted} were let in, {result.repeated} had come in, {still} stay out.")
+    return flask.redirect(flask.url_for("console.rejections", source=source))
+
+
+def _preview_replay(group: Group) -> Iterator[Difference]:
+    """Return what mapping the webhooks of a group again would change, each webhook once.
+
+    Ends after MAX_CHANGED changed webhooks; the rest is for another click.
     """
-    by, seen, changed = flask.g.user.name, set[int](), 0
-    for one in _leads(services, group):
-        event_id = one.event_id if isinstance(one, Booking) else one.id
-        if event_id in seen:
-            continue
-        seen.add(event_id)
-        found = services.replays.replay(event_id, by=by, dry_run=True)
-        yield found
-        changed += bool(found.refusal is None and found.fields)
-        if changed == AT_ONCE:
+    by, changed = flask.g.user.name, 0
+    leads = _leads(group)
+    event_ids = [lead.event_id if isinstance(lead, Booking) else lead.id for lead in leads]
+    for event_id in dict.fromkeys(event_ids):
+        difference = services.replays.replay(event_id, by=by, dry_run=True)
+        yield difference
+        changed += bool(difference.refusal is None and difference.fields)
+        if changed == MAX_CHANGED:
             return
 
 
-def _check_together(group: Group) -> None:
-    """Raises NotPossible where each lead of a group wants a look of its own."""
-    trouble = group.issue
-    if trouble.kind == "booking" and not may_release_together(trouble.state, trouble.word):
+def _check_may_act_together(group: Group) -> None:
+    """Raise NotPossible if each lead of the group must be reviewed by itself."""
+    issue = group.issue
+    if issue.kind == "booking" and not may_release_together(issue.state, issue.word):
         raise NotPossible("Somebody has to look at each of these: open them one by one.")
 
 
-def _changes(booking: Booking, services: ConsoleServices) -> dict[str, Any]:
-    """What the reader changed in the form. A field that is as it was is not set anew.
-
-    Raises NotPossible where somebody else changed the booking meanwhile, and where the hour was
-    typed on another clock than that of the community.
-    """
-    form = flask.request.form
-    if form.get("version", "") != version_of(booking):
-        raise NotPossible("It has changed since this page was made. Look at it again.")
-    before = values_of(booking)
-    zone, meant = form.get("zone", ""), zone_named(services, booking, form.get("community", ""))
-    if zone and meant and zone != meant:
-        text = f"On which hour of the clock of {meant}? It was read on that of {zone}."
-        raise NotPossible(text, {"starts_at": text})
-    if meant != (booking.timezone or "") and booking.timezone is not None:
-        before["starts_at"] = ""  # the same digits on another clock are another hour
-    typed = {name: text for name, text in flask.request.form.items() if name in before}
-    plain = {name: text.replace("\r\n", "\n") for name, text in typed.items()}
-    return {
-        name: text if name in ("community", "starts_at") else value_from_text(name, text)
-        for name, text in plain.items()
-        if text != before[name]
-    }
-
-
-def _booking(services: ConsoleServices, number: int) -> Booking:
-    with services.pipeline.store.transaction() as tx:
-        booking = tx.bookings.get(number)
+def _booking(number: int) -> Booking:
+    with services.store.transaction() as tx:
+        booking = tx.booking(number)
     if booking is None:
         raise NotFound(f"There is no booking {number}.")
     return booking
 
 
 def _reason() -> str:
-    reason = flask.request.form.get("reason", "").strip()[:500]
+    reason = flask.request.form.get("reason", "").strip()[:MAX_REASON]
     if not reason:
         raise NotPossible("Write a reason: it stays in the history.")
     return reason
 
 
-def _redirect_with_message(number: int, text: str) -> Any:
-    flask.flash(text)
+def _redirect_to_lead(number: int, message: str) -> Any:
+    flask.flash(message)
     return flask.redirect(flask.url_for("console.lead", key=number))
 
 
-def _redirect_to_group(key: str, text: str, faults: list[str]) -> Any:
-    flask.flash(text)
-    for fault in faults[:10]:
-        flask.flash(fault, "bad")
+def _redirect_to_group(key: str, message: str, errors: Sequence[str] = ()) -> Any:
+    flask.flash(message)
+    for error in errors[:MAX_ERRORS_SHOWN]:
+        flask.flash(error, "bad")
     return flask.redirect(flask.url_for("console.group", key=key))
 
 
-def _group(services: ConsoleServices, key: str) -> Group:
-    group = group_named(services, key)
+def _group(key: str) -> Group:
+    group = find_group(key)
     if group is None:
         raise NotFound("Nothing of this group waits any more.")
     return group
 
 
-def _leads(services: ConsoleServices, group: Group) -> Sequence[Booking | Event]:
-    """The leads of a group that the reader saw: what came since is not among them."""
-    seen = flask.request.form.get("seen", "")
-    last_id = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 18 else 0
-    with services.pipeline.store.transaction() as tx:
-        waiting = tx.review_queue
+def _leads(group: Group) -> Sequence[Booking | Event]:
+    """Return the leads of a group that the user saw, not those that came since."""
+    last_id = row_id_from(flask.request.form.get("seen")) or 0
+    with services.store.transaction() as tx:
+        review_queue = ReviewQueue(tx.connection)
         if group.issue.kind == "event":
-            return waiting.events_of(group.issue, last_id=last_id, limit=MOST_LOOKED_AT)
-        return waiting.bookings_of(group.issue, last_id=last_id, limit=MOST_LOOKED_AT)
+            return review_queue.events_of(group.issue, last_id=last_id, limit=MAX_EXAMINED)
+        return review_queue.bookings_of(group.issue, last_id=last_id, limit=MAX_EXAMINED)
 
 
-def _each(
-    group: Group, services: ConsoleServices, act: Callable[[int], object]
-) -> tuple[int, list[str]]:
-    """Does it with each lead by itself; how many it was done with, and why not with the others."""
-    faults = []
-    found = _leads(services, group)[:AT_ONCE]
-    for one in found:
+def _for_each(group: Group, action: Callable[[int], object]) -> tuple[int, list[str]]:
+    """Apply an action to each lead; return how many succeeded, and why the others did not."""
+    errors, leads = [], _leads(group)[:MAX_CHANGED]
+    for lead in leads:
         try:
-            act(one.id)
+            action(lead.id)
         except NotPossible as exc:
-            faults.append(f"{one.id}: {exc}")
-    return len(found) - len(faults), faults
+            errors.append(f"{lead.id}: {exc}")
+    return len(leads) - len(errors), errors

@@ -1,10 +1,11 @@
-"""What a stranger wrote, made harmless to look at: texts, and payloads that one can point at.
+"""Make text from strangers safe to look at: texts, and payloads with an anchor for each value.
 
-Markup is escaped by the templates. Here, what no eye sees is made visible: controls, marks that
-turn the direction of reading, halves of characters. And what is too long is cut.
+The templates escape markup. Here invisible characters are written out (controls, marks that turn
+the direction of reading, halves of surrogate pairs), and long texts are cut.
 """
 
 import dataclasses
+import datetime as dt
 import hashlib
 import re
 from collections.abc import Mapping
@@ -15,93 +16,113 @@ from markupsafe import Markup, escape
 from adapter.parsing.paths import Location
 
 #: Longest text that a page shows in one place, in characters.
-LONGEST: Final = 4000
+MAX_TEXT: Final = 4000
 #: Most lines of a payload that a page shows.
-MOST_LINES: Final = 2000
-#: Deeper than this nothing is indented further.
-DEEPEST: Final = 8
+MAX_LINES: Final = 2000
+#: Deepest level of a payload that is still indented further.
+MAX_DEPTH: Final = 8
 #: Longest raw body that a page shows, in bytes.
-LONGEST_RAW: Final = 100_000
+MAX_RAW_BODY: Final = 100_000
 
-# C0 and C1 controls but for tab and line feed, format characters that hide or turn text, and
-# characters that no encoding can carry.
-_UNSEEN: Final = re.compile(
+# C0 and C1 controls except tab and line feed, format characters that hide or turn text, and
+# surrogates, which no encoding can carry.
+_INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
 
 
-def escape_invisible(text: str, longest: int = LONGEST) -> str:
-    """The text with everything unseen written out, cut to ``longest`` characters."""
-    cut = len(text) > longest
-    seen = _UNSEEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text[:longest])
-    return f"{seen} … ({len(text):,} characters)" if cut else seen
+def escape_invisible(text: str, max_length: int = MAX_TEXT) -> str:
+    """Write out every invisible character, and cut the text to ``max_length`` characters."""
+    escaped = _INVISIBLE.sub(lambda match: f"⟨U+{ord(match.group()):04X}⟩", text[:max_length])
+    return f"{escaped} … ({len(text):,} characters)" if len(text) > max_length else escaped
 
 
 def render_value(value: object) -> object:
-    """What a template does with every value that it prints."""
+    """Prepare any value that a template prints: Jinja's ``finalize``."""
     if isinstance(value, Markup):
         return value
     if value is None:
         return ""
-    return escape_invisible(value, LONGEST_RAW) if isinstance(value, str) else value
+    return escape_invisible(value, MAX_RAW_BODY) if isinstance(value, str) else value
 
 
-def typed(value: str) -> Markup:
-    """A value in a form: exactly what it is, for what a form shows it sends back."""
+def form_value(value: str) -> Markup:
+    """Escape a form's value without changing it: the form sends it back as it is."""
     return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
 
 
+def ago(at: dt.datetime | None, now: dt.datetime) -> str:
+    """Return how long ago or how far ahead an instant is, in one suitable unit."""
+    if at is None:
+        return "-"
+    seconds = (now - at).total_seconds()
+    size, unit = next(
+        (abs(seconds) / length, name)
+        for length, name in ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+        if abs(seconds) >= 2 * length or length == 1
+    )
+    return f"{size:.0f} {unit} ago" if seconds >= 0 else f"in {size:.0f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a text in one suitable unit."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
+class PayloadLine:
     """One line of a payload."""
 
     depth: int
     key: str
     #: None for an object or a list, whose own lines follow.
     text: str | None
-    #: What a link points to.
+    #: The line's HTML id.
     anchor: str
 
 
-def anchor_of(spot: Location) -> str:
-    """The name of a place in a payload within a page."""
-    return "p" + hashlib.sha256(repr(spot).encode("utf-8", "replace")).hexdigest()[:12]
+def anchor_for(location: Location) -> str:
+    """Return the HTML id of a value in a payload."""
+    return "p" + hashlib.sha256(repr(location).encode("utf-8", "replace")).hexdigest()[:12]
 
 
-def lines_of(payload: Any) -> list[Line]:
-    """A payload, line by line; one that is too long ends with a line that says so."""
-    lines: list[Line] = []
-    waiting: list[tuple[Location, str, Any]] = [((), "", payload)]
-    while waiting:
-        spot, key, value = waiting.pop()
-        if len(lines) == MOST_LINES:
-            lines.append(Line(depth=0, key="", text="… and more", anchor="p-more"))
+def payload_lines(payload: Any) -> list[PayloadLine]:
+    """Return a payload line by line; a last line says so if there is more."""
+    lines: list[PayloadLine] = []
+    # A stack, not recursion: a payload may be nested deeper than Python's limit.
+    stack: list[tuple[Location, str, Any]] = [((), "", payload)]
+    while stack:
+        location, key, value = stack.pop()
+        if len(lines) == MAX_LINES:
+            lines.append(PayloadLine(depth=0, key="", text="… and more", anchor="p-more"))
             break
-        inner = _inner(value)
-        if key or inner is None:
-            depth = min(max(len(spot) - 1, 0), DEEPEST)
-            text = _text(value) if inner is None else None if inner else _empty(value)
-            lines.append(Line(depth=depth, key=key, text=text, anchor=anchor_of(spot)))
-        waiting += reversed([((*spot, step), str(step), one) for step, one in inner or ()])
+        children = _children(value)
+        if key or children is None:
+            depth = min(max(len(location) - 1, 0), MAX_DEPTH)
+            text = None if children else _scalar_text(value)
+            anchor = anchor_for(location)
+            lines.append(PayloadLine(depth=depth, key=key, text=text, anchor=anchor))
+        stack += reversed([((*location, step), str(step), child) for step, child in children or ()])
     return lines
 
 
-def _inner(value: Any) -> list[tuple[str | int, Any]] | None:
+def _children(value: Any) -> list[tuple[str | int, Any]] | None:
     if isinstance(value, Mapping):
-        return [*zip(value, value.values(), strict=True)][:MOST_LINES]
-    return [*enumerate(value[:MOST_LINES])] if isinstance(value, list) else None
+        return [*zip(value, value.values(), strict=True)][:MAX_LINES]
+    return [*enumerate(value[:MAX_LINES])] if isinstance(value, list) else None
 
 
-def _empty(value: Any) -> str:
-    return "{}" if isinstance(value, Mapping) else "[]"
-
-
-def _text(value: Any) -> str:
+def _scalar_text(value: Any) -> str:
+    """Return the text of a scalar, or of an empty object or list."""
     if isinstance(value, str):
         return escape_invisible(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    # Python refuses to write very long numbers out.
+    if isinstance(value, Mapping):
+        return "{}"
+    # Python refuses to write out integers of more than 4,300 digits.
     is_long = isinstance(value, int) and value.bit_length() > 4000
     return "a very long number" if is_long else str(value)

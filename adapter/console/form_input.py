@@ -1,19 +1,31 @@
-"""What a browser sent, cleaned once where it comes in: what PostgreSQL can hold."""
+"""Read what a browser sent: form and query values, numbers, and the filter of a list."""
+
+import datetime as dt
+from collections.abc import Mapping
 
 import flask
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 
-from adapter.store import LARGEST_NUMBER, storable
+from adapter.store import LARGEST_NUMBER, Filter, storable
 
 
 def sanitize_form(request: flask.Request) -> None:
-    """Puts cleaned texts in the place of what was sent, for every page that reads them after."""
-    request.args = _cleaned(request.args)
-    request.form = _cleaned(request.form)
+    """Replace the request's query and form by values that PostgreSQL can store."""
+    request.args = _sanitized(request.args)
+    request.form = _sanitized(request.form)
 
 
-def number_of(text: str | None) -> int | None:
-    """The number of a row; None for whatever else was typed."""
+def _sanitized(sent: MultiDict[str, str]) -> ImmutableMultiDict[str, str]:
+    return ImmutableMultiDict((_text(name), _text(text)) for name, text in sent.items(multi=True))
+
+
+def _text(text: str) -> str:
+    # A NUL is replaced, not dropped: without it the rest could mean something else.
+    return storable(text.replace("\x00", "\N{REPLACEMENT CHARACTER}"))
+
+
+def row_id_from(text: str | None) -> int | None:
+    """Return the row number in a text, or None if it is anything else."""
     digits = (text or "").strip()
     if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(LARGEST_NUMBER)):
         return None
@@ -21,10 +33,25 @@ def number_of(text: str | None) -> int | None:
     return number if number <= LARGEST_NUMBER else None
 
 
-def _cleaned(sent: MultiDict[str, str]) -> ImmutableMultiDict[str, str]:
-    return ImmutableMultiDict((_text(name), _text(text)) for name, text in sent.items(multi=True))
+def filter_from(args: Mapping[str, str]) -> Filter:
+    """Return the filter in a query. A date that cannot be read filters nothing."""
+    state = args.get("state", "")
+    return Filter(
+        states=(state,) if state else (),
+        source=args.get("source") or None,
+        community=args.get("community") or None,
+        since=_instant(args.get("since", "")),
+        until=_instant(args.get("until", ""), days=1),
+        text=args.get("q", "")[:200],
+    )
 
 
-def _text(text: str) -> str:
-    """A NUL is not dropped: the rest of the text would mean something else than what was sent."""
-    return storable(text.replace("\x00", "\N{REPLACEMENT CHARACTER}"))
+def _instant(text: str, days: int = 0) -> dt.datetime | None:
+    """Return an instant; for a date alone the start of the day ``days`` later."""
+    try:
+        at = dt.datetime.fromisoformat(text)
+        if len(text) == len("2026-03-14"):
+            at += dt.timedelta(days=days)
+        return at.astimezone(dt.UTC) if at.tzinfo else at.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,17 +1,25 @@
-"""One lead's whole story: what came beside what it became, each field with where it came from."""
+"""Show one lead's history: what was sent beside what became of it, each field with its origin."""
 
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Any, Self
 
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.console.context import ConsoleServices
-from adapter.console.display import LONGEST_RAW, Line, anchor_of, lines_of
-from adapter.exceptions import NotPossible, PayloadError
+from adapter.console.booking_form import (
+    EDITABLE_FIELDS,
+    FormField,
+    RefusedForm,
+    form_fields,
+    text_of,
+    version_of,
+    zone_of,
+)
+from adapter.console.context import services
+from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, payload_lines
+from adapter.exceptions import PayloadError
 from adapter.mapping.engine import Item, Outcome
 from adapter.mapping.provenance import Provenance, provenance_of, wall_clock_time
 from adapter.mapping.source import Source
@@ -24,61 +32,23 @@ from adapter.operations.allowed_actions import (
     may_discard,
     why_not_release,
 )
-from adapter.propexo.appointment import TARGETS
-from adapter.settings import NEUTRAL_WORDS
-from adapter.store import AuditEntry, AuditLog, Issue
+from adapter.store import AuditEntry, Issue, Users
 
-#: What a person may set of an appointment, in the order of the form.
-FORM: Final = (
-    "first_name",
-    "last_name",
-    "email_1",
-    "phone_1",
-    "tour_type",
-    "first_contact_type",
-    "move_in_date",
-    "number_of_occupants",
-    "lease_term_in_months",
-    "rent_minimum_in_cents",
-    "rent_maximum_in_cents",
-    "desired_num_bedrooms",
-    "pets",
-    "notes",
-)
-
-
-def communities_of(services: ConsoleServices) -> list[str]:
-    """The keys of all communities."""
-    return sorted({key for source in services.sources.values() for key in source.communities})
+MAX_AUDIT_ENTRIES = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
+class FieldRow:
     """One field of an appointment, with where it came from."""
 
     name: str
     label: str
     value: str
-    #: (path, anchor in the payload), or none.
-    places: Sequence[tuple[str, str | None]]
-    #: ``file:line`` of the mapping and what stands there; None where a person set it.
+    #: (path, anchor in the payload or None) of each value that was read.
+    paths: Sequence[tuple[str, str | None]]
+    #: ``file:line`` in the mapping and the text of that line; None if a person set the field.
     at: str | None
     line: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Input:
-    """One field of the form that edits a booking."""
-
-    name: str
-    label: str
-    value: str
-    #: For a choice: what there is to choose from.
-    choices: Sequence[str] = ()
-    fault: str = ""
-    kind: str = "text"
-    #: Whether it is one of those that this lead waits for, or that most leads wait for.
-    is_first: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,288 +56,217 @@ class BookingView:
     """One booking as the page shows it."""
 
     booking: Booking
-    #: What is wrong and what to do; None where it does not wait for a person.
+    #: What is wrong and what to do; None unless the booking needs review.
     advice: Advice | None
-    fields: Sequence[Shown]
-    inputs: Sequence[Input]
-    attempts: Sequence[Attempt]
-    #: The clock that the form's hour is read on, and the version of the booking that it shows.
+    #: The key of its group in the queue, or None.
+    group: str | None
+    fields: Sequence[FieldRow]
+    form: Sequence[FormField]
+    #: The zone of the form's time, and the version of the booking that the form shows.
     zone: str
     version: str
     #: When the tour starts on the clock of a community that is not known yet, or None.
-    wall_at: dt.datetime | None
-    #: The group that it waits in, or None.
-    group: str | None
+    wall_time: dt.datetime | None
     why_not_release: str | None
     may_confirm: bool
     may_discard: bool
 
 
-def lead_page(
-    services: ConsoleServices,
-    key: str,
-    *,
-    typed: Mapping[str, str] | None = None,
-    error: NotPossible | None = None,
-    edited: int | None = None,
-) -> Any:
-    """One lead's story. After a refused form: what was ``typed`` for ``edited``, and the error."""
-    with services.pipeline.store.transaction() as tx:
-        story = tx.events.history(key)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TimelineEntry:
+    """One change of state, or one call to Propexo."""
+
+    at: dt.datetime
+    title: str
+    text: str
+    #: Propexo's response, or None.
+    response: str | None = None
+
+
+def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
+    """Render the lead of an event, a booking or a Propexo job. 409 after a refused form."""
+    with services.store.transaction() as tx:
+        story = tx.story(key)
         if story is None:
             raise NotFound("Nothing is known by that number.")
-        by, at = flask.g.user.name, services.pipeline.clock()
-        tx.audit.record("looked", by=by, at=at, lead_id=story.event.id)
-        acts = _acts(tx.audit, story)
-    source = services.sources.get(story.event.source)
+        users, event = Users(tx.connection), story.event
+        users.record("looked", by=flask.g.user.name, at=services.now(), lead_id=event.id)
+        audit_entries = _audit_entries(users, story)
+    source = services.sources.get(event.source)
     payload, problem = _payload(source, story)
-    views = [_view(services, source, story, one, typed, error, edited) for one in story.bookings]
     page = flask.render_template(
         "console/lead.html",
         story=story,
-        event=story.event,
+        event=event,
         source=source,
-        views=views,
+        views=list(_booking_views(source, story, refused)),
         payload=payload,
         problem=problem,
-        raw=story.event.body[:LONGEST_RAW].decode("utf-8", "replace"),
-        is_cut=len(story.event.body) > LONGEST_RAW,
+        raw=event.body[:MAX_RAW_BODY].decode("utf-8", "replace"),
+        is_cut=len(event.body) > MAX_RAW_BODY,
         timeline=timeline_of(story),
-        acts=acts,
-        error=error,
-        is_same_mapping=source is not None and source.hash == story.event.mapping_hash,
+        audit_entries=audit_entries,
+        error=refused.error if refused else None,
+        is_same_mapping=source is not None and source.hash == event.mapping_hash,
     )
-    return (page, 409) if error is not None else page
+    return (page, 409) if refused else page
 
 
-def _acts(audit: AuditLog, story: LeadHistory) -> list[AuditEntry]:
-    """The newest of what people did with it, without the looks."""
-    numbers = (story.event.id, *(booking.id for booking in story.bookings))
-    found = [
-        act
-        for number in numbers
-        for act in audit.entries(lead_id=number, limit=20, except_action="looked")
+def _audit_entries(users: Users, story: LeadHistory) -> list[AuditEntry]:
+    """Return the newest audit entries of an event and its bookings, except views."""
+    entries = [
+        entry
+        for number in (story.event.id, *(booking.id for booking in story.bookings))
+        for entry in users.audit_log(
+            lead_id=number, limit=MAX_AUDIT_ENTRIES, except_action="looked"
+        )
     ]
-    return sorted(found, key=lambda act: act.id, reverse=True)[:20]
+    return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MAX_AUDIT_ENTRIES]
 
 
-def _payload(source: Source | None, story: LeadHistory) -> tuple[list[Line], str | None]:
-    """The payload line by line, or why there is none."""
+def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLine], str | None]:
+    """Return the payload line by line, or why there is none."""
     if story.event.kept != "all":
         return [], "What was sent is erased."
     if source is None:
         return [], "There is no mapping of this source any more: only the raw text is shown."
     try:
-        return lines_of(source.scope(story.event.request).payload), None
+        return payload_lines(source.scope(story.event.request).payload), None
     except PayloadError as exc:
         return [], f"It cannot be read: {exc}. Only the raw text is shown."
 
 
-def _view(
-    services: ConsoleServices,
-    source: Source | None,
-    story: LeadHistory,
-    booking: Booking,
-    typed: Mapping[str, str] | None,
-    error: NotPossible | None,
-    edited: int | None,
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class MappedAgain:
+    """A stored webhook under the current mapping: it tells where a booking's fields came from."""
+
+    source: Source
+    story: LeadHistory
+    items: Sequence[Item]
+    provenance: Sequence[Sequence[Provenance]]
+    mapping_lines: Sequence[str]
+
+    @classmethod
+    def of(cls, source: Source | None, story: LeadHistory) -> Self | None:
+        """Map a webhook again; None if its mapping is gone or its payload erased."""
+        if source is None or story.event.kept != "all":
+            return None
+        delivery = story.event.request
+        return cls(
+            source=source,
+            story=story,
+            items=source.map(delivery, now=story.event.received_at).items,
+            provenance=provenance_of(source, delivery),
+            mapping_lines=services.mapping_text(source.name).splitlines(),
+        )
+
+    def wall_time(self, booking: Booking) -> dt.datetime | None:
+        """Return the tour's local time as it was sent, if no community is known."""
+        if booking.starts_at is not None or booking.community is not None:
+            return None
+        delivery = self.story.event.request
+        return wall_clock_time(self.source, delivery, self._item_number(booking))
+
+    def origins(self, booking: Booking) -> dict[str, Provenance]:
+        """Return the origin of each field; fields that a person set have none."""
+        number = self._item_number(booking)
+        if number >= min(len(self.provenance), len(self.items)):
+            return {}
+        mapped = self.items[number].appointment
+        return {
+            field: origin
+            for origin in self.provenance[number]
+            for field in origin.fields
+            if booking.appointment.get(field) == mapped.get(field)
+        }
+
+    def line_at(self, at: str | None) -> str:
+        """Return the mapping's line at ``file:line``."""
+        number = int(at.rpartition(":")[2]) if at and ":" in at else 0
+        is_there = 0 < number <= len(self.mapping_lines)
+        return self.mapping_lines[number - 1].strip() if is_there else ""
+
+    def _item_number(self, booking: Booking) -> int:
+        """Return the item that is most like the booking."""
+
+        def likeness(number: int) -> int:
+            if self.items[number].outcome is Outcome.IGNORED:
+                return -1
+            pairs = self.items[number].appointment.items()
+            return sum(booking.appointment.get(name) == value for name, value in pairs)
+
+        return max(range(len(self.items)), key=likeness, default=0)
+
+
+def _booking_views(
+    source: Source | None, story: LeadHistory, refused: RefusedForm | None
+) -> Iterator[BookingView]:
+    mapped = MappedAgain.of(source, story) if story.bookings else None
+    for booking in story.bookings:
+        is_refused = refused is not None and refused.booking_id == booking.id
+        yield _booking_view(booking, mapped, refused if is_refused else None)
+
+
+def _booking_view(
+    booking: Booking, mapped: MappedAgain | None, refused: RefusedForm | None
 ) -> BookingView:
-    is_edited = booking.id == edited
-    trouble = Issue.of(booking) if booking.state in RELEASABLE else None
-    wall_at = _wall_at(source, story, booking)
-    shown = dict(typed or {}) if is_edited else {}
-    if wall_at is not None:
-        shown.setdefault("starts_at", wall_at.strftime("%Y-%m-%dT%H:%M"))
-    faults = error.faults if error is not None and is_edited else {}
+    issue = Issue.of(booking) if booking.state in RELEASABLE else None
+    wall_time = mapped.wall_time(booking) if mapped else None
     return BookingView(
         booking=booking,
-        advice=advice_for(trouble) if trouble else None,
-        group=trouble.key if trouble else None,
-        wall_at=wall_at,
-        zone=zone_named(services, booking, (typed or {}).get("community", "") if is_edited else ""),
+        advice=advice_for(issue) if issue else None,
+        group=issue.key if issue else None,
+        fields=list(_field_rows(booking, mapped)),
+        form=form_fields(booking, refused, wall_time),
+        zone=zone_of(booking, refused.typed.get("community", "") if refused else ""),
         version=version_of(booking),
-        fields=list(_fields(source, story, booking)),
-        inputs=inputs_of(services, booking, shown, faults),
-        attempts=story.attempts[booking.id],
+        wall_time=wall_time,
         why_not_release=why_not_release(booking),
         may_confirm=may_confirm(booking),
         may_discard=may_discard(booking),
     )
 
 
-def _wall_at(source: Source | None, story: LeadHistory, booking: Booking) -> dt.datetime | None:
-    if source is None or booking.starts_at is not None or booking.community is not None:
-        return None
-    if story.event.kept != "all":
-        return None
-    delivery = story.event.request
-    items = source.map(delivery, now=story.event.received_at).items
-    return wall_clock_time(source, delivery, _number_of(booking, items))
-
-
-def _fields(source: Source | None, story: LeadHistory, booking: Booking) -> Iterator[Shown]:
-    origins = _origins(source, story, booking)
-    texts = _mapping_lines(source)
-    order = {name: number for number, name in enumerate(FORM)}
-    pairs = sorted(booking.appointment.items(), key=lambda pair: order.get(pair[0], len(order)))
-    for name, value in pairs:
+def _field_rows(booking: Booking, mapped: MappedAgain | None) -> Iterator[FieldRow]:
+    origins: Mapping[str, Provenance] = mapped.origins(booking) if mapped else {}
+    order = {name: number for number, name in enumerate(EDITABLE_FIELDS)}
+    for name in sorted(booking.appointment, key=lambda name: order.get(name, len(order))):
         origin = origins.get(name)
         at = origin.at if origin else None
-        number = int(at.rpartition(":")[2]) if at and ":" in at else 0
-        yield Shown(
+        yield FieldRow(
             name=name,
             label=label_of(name),
-            value=text_of(value),
-            places=[
-                (path, anchor_of(spots[0]) if spots else None)
-                for path, spots in (origin.places if origin else ())
+            value=text_of(booking.appointment[name]),
+            paths=[
+                (path, anchor_for(locations[0]) if locations else None)
+                for path, locations in (origin.places if origin else ())
             ],
             at=at,
-            line=texts[number - 1].strip() if 0 < number <= len(texts) else "",
+            line=mapped.line_at(at) if mapped else "",
         )
 
 
-def text_of(value: Any) -> str:
-    """A field's value as a person would type it."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _origins(
-    source: Source | None, story: LeadHistory, booking: Booking
-) -> Mapping[str, Provenance]:
-    """Where each field of a booking came from, by the mapping of now; not what a person set."""
-    if source is None or story.event.kept != "all":
-        return {}
-    delivery = story.event.request
-    items = source.map(delivery, now=story.event.received_at).items
-    number = _number_of(booking, items)
-    found = provenance_of(source, delivery)
-    lines = found[number] if number < len(found) else []
-    mapped = items[number].appointment if number < len(items) else {}
-    return {
-        field: origin
-        for origin in lines
-        for field in origin.fields
-        if booking.appointment.get(field) == mapped.get(field)
-    }
-
-
-def _number_of(booking: Booking, items: Sequence[Item]) -> int:
-    """Which item of a webhook became this booking: the one that is most like it."""
-
-    def alike(number: int) -> int:
-        pairs = items[number].appointment.items()
-        same = sum(booking.appointment.get(name) == value for name, value in pairs)
-        return same if items[number].outcome is not Outcome.IGNORED else -1
-
-    return max(range(len(items)), key=alike, default=0)
-
-
-def _mapping_lines(source: Source | None) -> list[str]:
-    if source is None:
-        return []
-    try:
-        return source.path.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return []
-
-
-def inputs_of(
-    services: ConsoleServices, booking: Booking, typed: Mapping[str, str], faults: Mapping[str, str]
-) -> list[Input]:
-    """The form of one booking, with what was typed and what was wrong with it."""
-    known = values_of(booking)
-    first = {"starts_at", "community", *(reason.field for reason in booking.reasons)}
-
-    def field(name: str, label: str, choices: Sequence[str] = (), kind: str = "text") -> Input:
-        value = typed.get(name, known.get(name, ""))
-        # A value that is no choice any more stays one, so that the form does not change it.
-        more = [value] if choices and value and value not in choices else []
-        return Input(
-            name=name,
-            label=label,
-            value=value,
-            choices=[*choices, *more],
-            fault=faults.get(name, ""),
-            kind=kind,
-            is_first=name in first or name in faults,
-        )
-
-    zone = zone_named(services, booking, typed.get("community", "")) or "the community's clock"
-    return [
-        field("starts_at", f"Tour starts at ({zone})", kind="datetime-local"),
-        field("community", "Community", ["", *communities_of(services)]),
-        *(
-            field(name, TARGETS[name].label, _choices(name), _kind(name))
-            for name in FORM
-            if name in TARGETS
-        ),
-    ]
-
-
-def _choices(name: str) -> Sequence[str]:
-    is_one_of = name in NEUTRAL_WORDS and not TARGETS[name].many
-    return ["", *NEUTRAL_WORDS[name]] if is_one_of else ()
-
-
-def _kind(name: str) -> str:
-    return {"move_in_date": "date", "notes": "area"}.get(name, "text")
-
-
-def zone_named(services: ConsoleServices, booking: Booking, community: str) -> str:
-    """The zone of the community that is chosen in the form, or of the booking's; empty: none."""
-    source = services.sources.get(booking.source)
-    place = source.communities.get(community) if source is not None else None
-    return place.timezone.key if place is not None else booking.timezone or ""
-
-
-def version_of(booking: Booking) -> str:
-    """What a form carries, so that it does not undo what somebody else did meanwhile."""
-    return f"{booking.state} {booking.updated_at.isoformat()}"
-
-
-def values_of(booking: Booking) -> dict[str, str]:
-    """What stands in the form before anybody types: texts by field."""
-    values = {name: text_of(booking.appointment.get(name, "")) for name in FORM}
-    values["community"] = booking.community or ""
-    values["starts_at"] = ""
-    if booking.starts_at is not None and booking.timezone is not None:
-        local = booking.starts_at.astimezone(ZoneInfo(booking.timezone))
-        values["starts_at"] = local.strftime("%Y-%m-%dT%H:%M")
-    return values
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Moment:
-    """One line of a timeline."""
-
-    at: dt.datetime
-    title: str
-    text: str
-    #: What Propexo answered, or None.
-    answer: str | None = None
-
-
-def timeline_of(story: LeadHistory) -> list[Moment]:
-    """Every change of state and every POST with its answer, in the order of time."""
-    moments = [_change(change) for change in story.history]
+def timeline_of(story: LeadHistory) -> list[TimelineEntry]:
+    """Return every change of state and every POST with its response, oldest first."""
+    entries = [_change(change) for change in story.history]
     for attempts in story.attempts.values():
-        moments += map(_attempt, attempts)
-    return sorted(moments, key=lambda moment: moment.at)
+        entries += map(_attempt, attempts)
+    return sorted(entries, key=lambda entry: entry.at)
 
 
-def _change(change: Change) -> Moment:
+def _change(change: Change) -> TimelineEntry:
     what = f"booking {change.booking_id}" if change.booking_id else "webhook"
-    way = f"{change.from_state} → {change.to_state}" if change.from_state else change.to_state
-    return Moment(at=change.at, title=f"{what}: {way}", text=f"{change.why}, by {change.by}")
+    states = f"{change.from_state} → {change.to_state}" if change.from_state else change.to_state
+    title, text = f"{what}: {states}", f"{change.why}, by {change.by}"
+    return TimelineEntry(at=change.at, title=title, text=text)
 
 
-def _attempt(attempt: Attempt) -> Moment:
+def _attempt(attempt: Attempt) -> TimelineEntry:
     status = f", HTTP {attempt.status}" if attempt.status else ""
     outcome = attempt.outcome or "no outcome yet"
-    return Moment(
+    return TimelineEntry(
         at=attempt.finished_at or attempt.started_at,
         title=f"booking {attempt.booking_id}: posted to Propexo",
         text=f"{outcome}{status}; begun {serializers.utc(attempt.started_at)}",
-        answer=attempt.answer,
+        response=attempt.answer,
     )

@@ -1,4 +1,4 @@
-"""The mapping try-out: what a webhook would become, as one types. Nothing is sent or stored."""
+"""Try out a mapping: show what a webhook would become, as the user types. Nothing is stored."""
 
 import dataclasses
 import datetime as dt
@@ -9,9 +9,9 @@ from typing import Any, Final
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.console.context import ConsoleServices
-from adapter.console.form_input import number_of
-from adapter.console.views import download, note
+from adapter.console.context import bp, services
+from adapter.console.form_input import row_id_from
+from adapter.console.views import download, record_action
 from adapter.exceptions import NotPossible
 from adapter.mapping import registry
 from adapter.mapping.engine import Mapped
@@ -22,129 +22,128 @@ from adapter.operations.backtest import MOST_EVENTS, backtest, recent
 from adapter.operations.diff import changed_fields, facts_of
 
 #: Stored webhooks to choose from.
-RECENT: Final = 30
-#: What a new mapping begins with, where nobody has chosen one.
+RECENT_EVENTS: Final = 30
+#: The name of a mapping that is no source's.
 DRAFT: Final = "draft"
-JSON: Final = "application/json"
+DEFAULT_CONTENT_TYPE: Final = "application/json"
+DEFAULT_BACKTEST_EVENTS: Final = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PlaygroundInput:
-    """What the form holds."""
+    """The values of the form."""
 
     name: str
     mapping: str
-    #: The number of a stored webhook; None: the body that was pasted.
+    #: The number of a stored webhook; None: the pasted body.
     event_id: int | None
-    body: str
-    content_type: str
-    last: int
+    body: str = ""
+    content_type: str = DEFAULT_CONTENT_TYPE
+    #: How many stored webhooks a back-test covers.
+    last: int = DEFAULT_BACKTEST_EVENTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PlaygroundResult:
-    """What came of it."""
+    """What the webhook becomes, or why it cannot be mapped."""
 
     problems: tuple[Problem, ...] = ()
     mapped: Mapped | None = None
-    #: ``item.field`` → (by the present mapping, by the one in the form).
+    #: ``item.field`` → (by the source's mapping, by the one in the form).
     changed: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
     text: str = ""
 
 
-def add_to(routes: flask.Blueprint, services: ConsoleServices) -> None:
-    """Adds the try-out."""
-
-    @routes.get("/try")
-    def try_out() -> str:
-        """The form, with the mapping of a source and its newest webhook."""
-        args = flask.request.args
-        name = args.get("source") or next(iter(sorted(services.sources)), DRAFT)
-        asked = PlaygroundInput(
-            name=name,
-            mapping=_text_of(services.sources.get(name)),
-            event_id=number_of(args.get("event")) or _newest(services, name),
-            body="",
-            content_type=JSON,
-            last=100,
-        )
-        found = _tried(services, asked)
-        _note_look(services, asked, found)
-        return _page(services, asked, tried=found)
-
-    @routes.post("/try/result")
-    def tried() -> str:
-        """What the webhook becomes: the part of the page, or without a script the whole."""
-        asked = _asked()
-        found = _tried(services, asked)
-        if flask.session.get("tried") != asked.event_id:
-            _note_look(services, asked, found)
-        if "HX-Request" in flask.request.headers:
-            return flask.render_template("console/_playground_result.html", tried=found)
-        return _page(services, asked, tried=found)
-
-    @routes.post("/try/backtest")
-    def backtested() -> str:
-        """What the mapping would change over the last stored webhooks."""
-        asked = _asked()
-        try:
-            edited = _edited(services, asked)
-        except MappingErrors as exc:
-            return _page(services, asked, tried=PlaygroundResult(problems=tuple(exc.problems)))
-        note(services, "backtested", detail=asked.name)
-        events = recent(services.pipeline.store, asked.name, asked.last)
-        compared = list(backtest(services.sources.get(asked.name), edited, events))
-        return _page(services, asked, tried=_tried(services, asked), compared=compared)
-
-    @routes.post("/try/file")
-    def file() -> Any:
-        """The mapping in the form, as a file."""
-        asked = _asked()
-        return download(f"{asked.name}.yaml", [asked.mapping], "application/yaml")
+@bp.get("/try")
+def playground() -> str:
+    """Show the form, with the mapping of a source and its newest webhook."""
+    args = flask.request.args
+    name = args.get("source") or next(iter(sorted(services.sources)), DRAFT)
+    entered = PlaygroundInput(
+        name=name,
+        mapping=services.mapping_text(name),
+        event_id=row_id_from(args.get("event")) or _newest_event(name),
+    )
+    result = _map(entered)
+    _record_view(entered, result)
+    return _page(entered, result=result)
 
 
-def _asked() -> PlaygroundInput:
+@bp.post("/try/result")
+def playground_result() -> str:
+    """Show what the webhook becomes: a part of the page for htmx, else the whole page."""
+    entered = _input_from_form()
+    result = _map(entered)
+    if flask.session.get("tried") != entered.event_id:
+        _record_view(entered, result)
+    if "HX-Request" in flask.request.headers:
+        return flask.render_template("console/_playground_result.html", result=result)
+    return _page(entered, result=result)
+
+
+@bp.post("/try/backtest")
+def playground_backtest() -> str:
+    """Show what the mapping would change in the last stored webhooks."""
+    entered = _input_from_form()
+    try:
+        edited = _edited_source(entered)
+    except MappingErrors as exc:
+        return _page(entered, result=PlaygroundResult(problems=tuple(exc.problems)))
+    record_action("backtested", detail=entered.name)
+    events = recent(services.store, entered.name, entered.last)
+    compared = list(backtest(services.sources.get(entered.name), edited, events))
+    return _page(entered, result=_map(entered), compared=compared)
+
+
+@bp.post("/try/file")
+def download_mapping() -> Any:
+    """Send the mapping in the form as a file."""
+    entered = _input_from_form()
+    return download(f"{entered.name}.yaml", [entered.mapping], "application/yaml")
+
+
+def _input_from_form() -> PlaygroundInput:
     form = flask.request.form
     name = form.get("source", "").strip() or DRAFT
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
         raise NotPossible("A source is called by a to z, 0 to 9, - and _.")
+    last = row_id_from(form.get("last")) or DEFAULT_BACKTEST_EVENTS
     return PlaygroundInput(
         name=name,
         mapping=form.get("mapping", "").replace("\r\n", "\n"),
-        event_id=number_of(form.get("event")),
+        event_id=row_id_from(form.get("event")),
         body=form.get("body", ""),
-        content_type=form.get("content_type", "").strip() or JSON,
-        last=min(max(number_of(form.get("last")) or 100, 1), MOST_EVENTS),
+        content_type=form.get("content_type", "").strip() or DEFAULT_CONTENT_TYPE,
+        last=min(last, MOST_EVENTS),
     )
 
 
-def _note_look(services: ConsoleServices, asked: PlaygroundInput, tried: PlaygroundResult) -> None:
-    """A stored webhook is shown: that is written down, not with each letter that is typed."""
-    if asked.event_id is not None and tried.mapped is not None:
-        note(services, "looked", lead_id=asked.event_id)
-        flask.session["tried"] = asked.event_id
+def _record_view(entered: PlaygroundInput, result: PlaygroundResult) -> None:
+    """Record that a stored webhook was shown: once, not with every keystroke."""
+    if entered.event_id is not None and result.mapped is not None:
+        record_action("looked", lead_id=entered.event_id)
+        flask.session["tried"] = entered.event_id
 
 
-def _page(services: ConsoleServices, asked: PlaygroundInput, **more: Any) -> str:
-    with services.pipeline.store.transaction() as tx:
-        recent = tx.search.recent_events(asked.name, limit=RECENT)
+def _page(entered: PlaygroundInput, **more: Any) -> str:
+    with services.store.transaction() as tx:
+        events = tx.recent_events(entered.name, limit=RECENT_EVENTS)
     return flask.render_template(
         "console/playground.html",
-        asked=asked,
+        entered=entered,
         sources=sorted(services.sources),
-        recent=recent,
+        recent_events=events,
         **more,
     )
 
 
-def _tried(services: ConsoleServices, asked: PlaygroundInput) -> PlaygroundResult:
-    """What the chosen webhook becomes. Never raises for what was typed."""
+def _map(entered: PlaygroundInput) -> PlaygroundResult:
+    """Map the chosen webhook. Never raises for what was typed."""
     try:
-        edited = _edited(services, asked)
+        edited = _edited_source(entered)
+        delivery, now = _delivery(entered)
     except MappingErrors as exc:
         return PlaygroundResult(problems=tuple(exc.problems))
-    try:
-        delivery, now = _delivery(services, asked)
     except NotFound as exc:
         return PlaygroundResult(text=exc.description or "")
     if not delivery.body and not delivery.query:
@@ -152,42 +151,32 @@ def _tried(services: ConsoleServices, asked: PlaygroundInput) -> PlaygroundResul
             text="The mapping is right. Choose a stored webhook, or paste a body."
         )
     mapped = edited.map(delivery, now=now)
-    present = services.sources.get(asked.name)
-    before = facts_of(present.map(delivery, now=now)) if present is not None else facts_of(mapped)
+    current = services.sources.get(entered.name)
+    before = facts_of(current.map(delivery, now=now)) if current is not None else facts_of(mapped)
     return PlaygroundResult(mapped=mapped, changed=changed_fields(before, facts_of(mapped)))
 
 
-def _edited(services: ConsoleServices, asked: PlaygroundInput) -> Source:
-    settings = services.pipeline.settings
-    return registry.load_text(settings.mappings_dir, asked.name, asked.mapping, settings.policy)
+def _edited_source(entered: PlaygroundInput) -> Source:
+    """Load the mapping in the form. Raises MappingErrors."""
+    settings = services.settings
+    return registry.load_text(settings.mappings_dir, entered.name, entered.mapping, settings.policy)
 
 
-def _delivery(
-    services: ConsoleServices, asked: PlaygroundInput
-) -> tuple[WebhookRequest, dt.datetime]:
-    """The webhook that is tried, and when it came."""
-    if asked.event_id is None:
-        body = asked.body.encode("utf-8", "replace")
-        return WebhookRequest.from_body(
-            body, content_type=asked.content_type
-        ), services.pipeline.clock()
-    with services.pipeline.store.transaction() as tx:
-        event = tx.events.get(asked.event_id)
+def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
+    """Return the chosen webhook, and when it came. Raises NotFound."""
+    if entered.event_id is None:
+        body = entered.body.encode("utf-8", "replace")
+        return WebhookRequest.from_body(body, content_type=entered.content_type), services.now()
+    with services.store.transaction() as tx:
+        event = tx.event(entered.event_id)
     if event is None or event.kept != "all":
-        raise NotFound(f"There is no stored webhook {asked.event_id}, or what was sent is erased.")
+        raise NotFound(
+            f"There is no stored webhook {entered.event_id}, or what was sent is erased."
+        )
     return event.request, event.received_at
 
 
-def _newest(services: ConsoleServices, name: str) -> int | None:
-    with services.pipeline.store.transaction() as tx:
-        found = tx.search.recent_events(name, limit=1)
-    return found[0].id if found else None
-
-
-def _text_of(source: Source | None) -> str:
-    if source is None:
-        return ""
-    try:
-        return source.path.read_text("utf-8", "replace")
-    except OSError:
-        return ""
+def _newest_event(name: str) -> int | None:
+    with services.store.transaction() as tx:
+        events = tx.recent_events(name, limit=1)
+    return events[0].id if events else None

@@ -66,12 +66,12 @@ PRESETS: Mapping[str, Preset] = {
     "stripe": Preset(
         _stripe_style("Stripe-Signature", "v1"),
         "https://docs.stripe.com/webhooks/signature",
-        "Stripe; the secret is used with its whsec_ in front.",
+        "Stripe; the secret includes its whsec_ prefix.",
     ),
     "calendly": Preset(
         _stripe_style("Calendly-Webhook-Signature", "v1", timestamp={"tolerance": 180}),
         "https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
-        "Calendly; signs only where the subscription was made with a signing key.",
+        "Calendly; signs only if the subscription has a signing key.",
     ),
     "elevenlabs": Preset(
         _stripe_style("ElevenLabs-Signature", "v0", timestamp={"tolerance": 1800}),
@@ -115,7 +115,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "x-webflow-timestamp", "unit": "ms"},
         ),
         "https://developers.webflow.com/data/changelog/webhook-signatures",
-        "Webflow forms; webhooks made in the dashboard come unsigned, make them by the API.",
+        "Webflow forms; dashboard webhooks are unsigned, so create them through the API.",
     ),
     "zendesk": Preset(
         _hmac(
@@ -125,7 +125,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-Zendesk-Webhook-Signature-Timestamp", "unit": "iso8601"},
         ),
         "https://developer.zendesk.com/documentation/webhooks/verifying/",
-        "Zendesk; the secret looks like base64 and is used as it stands.",
+        "Zendesk; the secret looks like base64 and is used as it is.",
     ),
     "hubspot-v3": Preset(
         _hmac(
@@ -135,7 +135,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-HubSpot-Request-Timestamp", "unit": "ms"},
         ),
         _HUBSPOT_NEW,
-        "HubSpot; signs the address, so ADAPTER_PUBLIC_URL must be the one HubSpot calls.",
+        "HubSpot; signs the address, so ADAPTER_PUBLIC_URL must be the one that HubSpot calls.",
     ),
     "hubspot-v2": Preset(
         {
@@ -144,12 +144,12 @@ PRESETS: Mapping[str, Preset] = {
             "signed": "{secret}{method}{url}{body}",
         },
         _HUBSPOT_OLD,
-        "HubSpot's older hash; prefer hubspot-v3, which comes with the same request.",
+        "HubSpot's older hash; prefer hubspot-v3, which the same request carries.",
     ),
     "hubspot-v1": Preset(
         {"scheme": "hash", "header": "X-HubSpot-Signature", "signed": "{secret}{body}"},
         _HUBSPOT_OLD,
-        "HubSpot's oldest hash, which can be extended by a forger; prefer hubspot-v3.",
+        "HubSpot's oldest hash, open to length extension attacks; prefer hubspot-v3.",
     ),
     "github": Preset(
         _hmac("X-Hub-Signature-256", format="sha256={signature}"),
@@ -189,12 +189,12 @@ PRESETS: Mapping[str, Preset] = {
     "tally": Preset(
         _hmac("Tally-Signature", encoding="base64"),
         "https://developers.tally.so/api-reference/endpoint/webhooks/post",
-        "Tally forms; signs only where the webhook has a signing secret.",
+        "Tally forms; signs only if the webhook has a signing secret.",
     ),
     "cal-com": Preset(
         _hmac("X-Cal-Signature-256"),
         "https://cal.com/docs/developing/guides/automation/webhooks",
-        "Cal.com; signs only where the webhook has a secret.",
+        "Cal.com; signs only if the webhook has a secret.",
     ),
     "propexo": Preset(
         _hmac("propexo-signature"),
@@ -204,12 +204,12 @@ PRESETS: Mapping[str, Preset] = {
     "vapi-hmac": Preset(
         _hmac("x-vapi-signature"),
         _VAPI,
-        "Vapi with an HMAC credential; header and payload are chosen in Vapi: override to match.",
+        "Vapi with an HMAC credential; override header and payload to match the settings in Vapi.",
     ),
     "squarespace": Preset(
         _hmac("Squarespace-Signature", secret_encoding="hex"),
         "https://developers.squarespace.com/webhooks/verifying-notifications",
-        "Squarespace; the secret is hex and is decoded.",
+        "Squarespace; the secret is hex-encoded.",
     ),
     "formsort": Preset(
         _hmac("X-Formsort-Signature", encoding="base64url"),
@@ -219,7 +219,7 @@ PRESETS: Mapping[str, Preset] = {
     "convoy-sha512": Preset(
         _hmac("X-Convoy-Signature", algorithm="sha512", encoding="base64"),
         "https://www.getconvoy.io/docs/product-manual/signatures",
-        "Convoy with SHA-512 and base64, which its projects may choose.",
+        "Convoy projects that use SHA-512 and base64.",
     ),
     "twilio": Preset(
         _hmac("X-Twilio-Signature", algorithm="sha1", encoding="base64", signed="{url}{form}"),
@@ -244,32 +244,32 @@ PRESETS: Mapping[str, Preset] = {
     "wufoo": Preset(
         _token("form", "HandshakeKey"),
         "http://help.wufoo.com/articles/en_US/SurveyMonkeyArticleType/Webhooks",
-        "Wufoo; the handshake key comes as a form field.",
+        "Wufoo; the handshake key is a form field.",
     ),
     "formstack-handshake": Preset(
         _token("form", "HandshakeKey"),
         _FORMSTACK,
-        "Formstack without an HMAC key: the shared key comes as a form field.",
+        "Formstack without an HMAC key: the shared key is a form field.",
     ),
     "jotform": Preset(
         _token("query", "token"),
         None,
-        "Jotform signs nothing: put ?token=… into the webhook's address.",
+        "Jotform signs nothing: add ?token=… to the webhook's address.",
     ),
     "zillow": Preset(
         _token("query", "token"),
         None,
-        "Zillow Rentals documents no signature: put ?token=… into the address.",
+        "Zillow Rentals documents no signature: add ?token=… to the address.",
     ),
     "elementor": Preset(
         _token("query", "token"),
         None,
-        "Elementor forms sign nothing: put ?token=… into the webhook's address.",
+        "Elementor forms sign nothing: add ?token=… to the webhook's address.",
     ),
     "google-forms": Preset(
         _token("header", "Authorization", "Bearer "),
         None,
-        "Google Forms by Apps Script: let the script send `Authorization: Bearer …`.",
+        "Google Forms through Apps Script: have the script send `Authorization: Bearer …`.",
     ),
     "gravity-forms": Preset(
         _token("header", "Authorization", "Bearer "),
@@ -293,16 +293,16 @@ PRESETS: Mapping[str, Preset] = {
     "livechat": Preset(
         _token("json", "secret_key"),
         "https://platform.text.com/docs/management/webhooks",
-        "LiveChat; the secret comes inside the JSON body.",
+        "LiveChat; the secret is in the JSON body.",
     ),
     "dialogflow": Preset(
         {"scheme": "basic", "username": "test"},
         "https://docs.cloud.google.com/dialogflow/docs/fulfillment-how",
-        "Dialogflow fulfilment with a login: override `username`.",
+        "Dialogflow fulfillment with a login: override `username`.",
     ),
     "dialogflow-aladdin": Preset(
         {"scheme": "basic", "username": "Aladdin"},
         "https://www.rfc-editor.org/rfc/rfc7617",
-        "The example of the Basic scheme's specification.",
+        "The example in the specification of HTTP Basic.",
     ),
 }

@@ -21,7 +21,7 @@ def raw_target(request: flask.Request) -> str:
     return target if target.startswith("/") else "/" + target.partition("://")[2].partition("/")[2]
 
 
-def read_request(request: flask.Request, settings: Settings, client: str | None) -> WebhookRequest:
+def read_request(request: flask.Request, settings: Settings) -> WebhookRequest:
     """Read all that a signature may cover: the method, the address as sent, headers, raw bytes.
 
     The address starts with ADAPTER_PUBLIC_URL: a proxy in front may have changed scheme, host and
@@ -32,7 +32,7 @@ def read_request(request: flask.Request, settings: Settings, client: str | None)
         url=(settings.public_url or "") + raw_target(request),
         headers=dict(request.headers.items()),
         body=_body(request, settings.max_body_bytes),
-        client=client,
+        client=client_ip_of_request(request, settings),
     )
 
 

@@ -57,7 +57,7 @@ class OutcomeWaiter:
 
     @contextlib.contextmanager
     def _registered(self, event_id: int) -> Iterator[threading.Event | None]:
-        """Yield an event that is set when the outcome may have changed; None when all are taken."""
+        """Yield a wakeup that is set when the outcome may have changed; None when full."""
         wakeup = threading.Event()
         if not self._register(event_id, wakeup):
             log.warning("outcome_waiters_full", extra={"event_id": event_id})

@@ -14,7 +14,7 @@ import flask
 from adapter import signatures
 from adapter.bookings.follow_up import Follower
 from adapter.exceptions import VerificationError
-from adapter.webhooks.http_request import client_ip_of_request, read_request
+from adapter.webhooks.http_request import read_request
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,7 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
     @routes.post("/propexo/webhooks")
     def receive() -> tuple[dict[str, Any], int]:
         """Return 200 for every webhook of Propexo's, also for those about other jobs."""
-        client = client_ip_of_request(flask.request, follower.settings)
-        request = read_request(flask.request, follower.settings, client)
+        request = read_request(flask.request, follower.settings)
         try:
             verifier.verify(request, follower.clock().timestamp())
         except VerificationError as exc:

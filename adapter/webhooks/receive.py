@@ -56,7 +56,7 @@ def verified_from(
     key_index: int | None = None,
 ) -> Verified:
     """Remove the credentials from a request that ``verifier`` has accepted."""
-    stripped = _without_credential_headers(verifier.without_secret(request))
+    stripped = verifier.without_secret(request).without_headers(CREDENTIAL_HEADERS)
     query = stripped.query.encode() if verifier.covers_query else b""
     return Verified(
         source=source,
@@ -65,12 +65,6 @@ def verified_from(
         content=hashlib.sha256(stripped.body + b"\x00" + query).digest(),
         key_index=key_index,
     )
-
-
-def _without_credential_headers(request: WebhookRequest) -> WebhookRequest:
-    headers = request.lowercase_headers
-    kept = {name: text for name, text in headers.items() if name not in CREDENTIAL_HEADERS}
-    return WebhookRequest(request.method, request.url, kept, request.body, request.client)
 
 
 class Receiver:

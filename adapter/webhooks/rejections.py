@@ -122,16 +122,15 @@ def rejection_from(
 
     One that was rejected for its address cannot be verified again: addresses are not stored.
     """
-    stripped = verifier.strip_rejected(request, reason)
     hidden = CREDENTIAL_HEADERS - verifier.proof_headers
-    headers = stripped.lowercase_headers
+    stripped = verifier.strip_rejected(request, reason).without_headers(hidden)
     return NewRejection(
         source=source.name,
         received_at=now,
         reason=reason,
         method=stripped.method,
         url=stripped.url,
-        headers={name: text for name, text in headers.items() if name not in hidden},
+        headers=stripped.headers,
         body=None if request.body and not stripped.body else stripped.body,
         sender=None,
         can_retry=verifier.can_verify_again and not reason.startswith("address_"),

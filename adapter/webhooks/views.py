@@ -4,14 +4,13 @@ The order follows cost and harm: the rate limit by address comes first, then the
 rate limit by source counts only requests that proved to come from that source.
 """
 
-import dataclasses
 import logging
 import time
 from collections.abc import Mapping
 from typing import cast
 
 import flask
-from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
 from adapter.signatures import handshakes
@@ -29,29 +28,30 @@ log = logging.getLogger(__name__)
 bp = flask.Blueprint("webhooks", __name__)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class UnknownSource(NotFound):
+    """No mapping has the name in the address."""
+
+    name = "Unknown source"
+
+
 class WebhookServices:
     """What the views of one application share."""
 
-    receiver: Receiver
-    endpoints: Mapping[str, Endpoint]
-    waiter: OutcomeWaiter
-    address_limit: RequestLimit
-    source_limit: RequestLimit
+    def __init__(
+        self, receiver: Receiver, endpoints: Mapping[str, Endpoint], waiter: OutcomeWaiter
+    ) -> None:
+        self.receiver = receiver
+        self.endpoints = endpoints
+        self.waiter = waiter
+        self.address_limit = RequestLimit(receiver.settings.address_limit_per_minute)
+        self.source_limit = RequestLimit(receiver.settings.source_limit_per_minute)
 
-
-def init_app(
-    app: flask.Flask, receiver: Receiver, endpoints: Mapping[str, Endpoint], waiter: OutcomeWaiter
-) -> None:
-    """Register the views on an application."""
-    app.extensions["webhooks"] = WebhookServices(
-        receiver=receiver,
-        endpoints=endpoints,
-        waiter=waiter,
-        address_limit=RequestLimit(receiver.settings.address_limit_per_minute),
-        source_limit=RequestLimit(receiver.settings.source_limit_per_minute),
-    )
-    app.register_blueprint(bp)
+    def endpoint(self, source: str) -> Endpoint:
+        """Return a source's endpoint. Raise UnknownSource."""
+        if source not in self.endpoints:
+            log.warning("unknown_source")
+            raise UnknownSource
+        return self.endpoints[source]
 
 
 @bp.post("/hooks/<source>")
@@ -61,16 +61,12 @@ def receive(source: str) -> Answer | Response:
     A source with ``respond`` gets its own response, always with 200.
     """
     started_at, services = time.monotonic(), _services()
-    settings = services.receiver.settings
-    client = client_ip_of_request(flask.request, settings)
-    services.address_limit.take(rate_limit_key(client))
-    endpoint = services.endpoints.get(source)
-    if endpoint is None:
-        return unknown_source()
-    request = read_request(flask.request, settings, client)
+    address = _count_request(services)
+    endpoint = services.endpoint(source)
+    request = read_request(flask.request, services.receiver.settings)
     verified = services.receiver.verify(endpoint, request)
     if not endpoint.verifier.is_open:  # an unsigned request has proved nothing
-        services.address_limit.give_back(rate_limit_key(client))
+        services.address_limit.give_back(address)
     services.source_limit.take(source)
     if answer := handshake_answer(endpoint, verified):
         return text_response(source, answer)
@@ -84,24 +80,15 @@ def receive(source: str) -> Answer | Response:
 
 
 @bp.get("/hooks/<source>")
-def verify_endpoint(source: str) -> Answer | Response:
+def verify_endpoint(source: str) -> Response:
     """Answer Meta's verification request; return 405 for a source that sends none."""
     services = _services()
-    client = client_ip_of_request(flask.request, services.receiver.settings)
-    services.address_limit.take(rate_limit_key(client))
-    endpoint = services.endpoints.get(source)
-    if endpoint is None:
-        return unknown_source()
+    _count_request(services)
+    endpoint = services.endpoint(source)
     if endpoint.handshake != "meta":
         raise MethodNotAllowed(["POST", "OPTIONS"])
     query = raw_target(flask.request).partition("?")[2]
     return text_response(source, handshakes.meta_answer(query, endpoint.verify_token))
-
-
-def unknown_source() -> Answer:
-    """Return 404: no mapping has this name."""
-    log.warning("unknown_source")
-    return {"error": "unknown source"}, 404
 
 
 def handshake_answer(endpoint: Endpoint, verified: Verified) -> handshakes.Answer | None:
@@ -126,6 +113,13 @@ def acknowledgement(receipt: Receipt) -> Answer:
     """Return the default response: the event's id, and whether the webhook is a duplicate."""
     status, word = (200, "duplicate") if receipt.is_duplicate else (202, "accepted")
     return {"event": receipt.event_id, "status": word}, status
+
+
+def _count_request(services: WebhookServices) -> str:
+    """Count a request of an address, and return the address. Raise LimitReached."""
+    address = rate_limit_key(client_ip_of_request(flask.request, services.receiver.settings))
+    services.address_limit.take(address)
+    return address
 
 
 def _services() -> WebhookServices:

@@ -18,10 +18,9 @@ import flask.testing
 import pytest
 
 from adapter.app import create_app
-from adapter.console.auth import READING, SESSION_HOURS
-from adapter.console.charts import hours_chart
-from adapter.console.display import MOST_LINES, anchor_of, escape_invisible, lines_of
-from adapter.console.lead_page import FORM
+from adapter.console.auth import READ_ONLY_FORMS, SESSION_HOURS, warn_of_untrusted_proxy
+from adapter.console.booking_form import EDITABLE_FIELDS
+from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, payload_lines
 from adapter.exceptions import SignInRefused
 from adapter.models import BookingState
 from adapter.operations.advice import BY_WORD, advice_for
@@ -247,6 +246,7 @@ def test_a_name_is_locked_from_wherever_it_is_tried(open_console: Opener) -> Non
 def test_behind_a_proxy_that_hides_them_nobody_locks_the_others(
     open_console: Opener, caplog: pytest.LogCaptureFixture
 ) -> None:
+    warn_of_untrusted_proxy.cache_clear()
     reader, proxy = open_console("ana"), {"X-Forwarded-For": "203.0.113.9"}
     tries = [(f"name{number}", "10.0.0.1") for number in range(MAX_FAILURES_OF_ADDRESS + 1)]
     assert locked_at(tries, reader, **proxy) is None
@@ -359,13 +359,13 @@ def test_whoever_may_read_may_do_all_that_changes_nothing(ana: Reader) -> None:
     done = {"console.sign_in": ana.sign_in("rob").status_code}
     mapping = (MAPPINGS / "rentfeed.yaml").read_text()
     for name, path in (
-        ("console.tried", "/try/result"),
-        ("console.backtested", "/try/backtest"),
-        ("console.file", "/try/file"),
+        ("console.playground_result", "/try/result"),
+        ("console.playground_backtest", "/try/backtest"),
+        ("console.download_mapping", "/try/file"),
         ("console.sign_out", "/sign-out"),
     ):
         done[name] = ana.post(path, source="rentfeed", mapping=mapping).status_code
-    assert done.keys() == READING
+    assert done.keys() == READ_ONLY_FORMS
     assert set(done.values()) <= {200, 302}
 
 
@@ -398,12 +398,20 @@ READ = {
     "group": ("after",),
     "rejections": ("source",),
     "audit": ("by", "before"),
-    "try_out": ("source", "event"),
-    "tried": TRY,
-    "backtested": TRY,
-    "file": TRY,
+    "playground": ("source", "event"),
+    "playground_result": TRY,
+    "playground_backtest": TRY,
+    "download_mapping": TRY,
     "sign_in": ("name", "password"),
-    "release": ("starts_at", "community", "zone", "version", "not_in_knock", "anyway", *FORM),
+    "release": (
+        "starts_at",
+        "community",
+        "zone",
+        "version",
+        "not_in_knock",
+        "anyway",
+        *EDITABLE_FIELDS,
+    ),
     "discard": ("reason",),
     "discard_group": ("reason", "seen"),
     "release_group": ("seen",),
@@ -543,7 +551,7 @@ def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
 def test_each_field_is_linked_to_its_place_and_its_line(ana: Reader) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1))
     page = ana.text(f"/leads/{booking.id}")
-    place = anchor_of(("contact", "name"))
+    place = anchor_for(("contact", "name"))
     assert f'<a href="#{place}">contact.name</a>' in page
     assert f'<div id="{place}"' in page
     assert "<code>name: contact.name" in page
@@ -554,7 +562,7 @@ def test_two_tours_of_one_webhook_are_linked_each_to_its_own(ana: Reader) -> Non
     assert len(bookings) == 2
     page = ana.text(f"/leads/{bookings[0].event_id}")
     for number in (0, 1):
-        assert f'href="#{anchor_of(("handoff", "tours", number, "startsAt"))}"' in page
+        assert f'href="#{anchor_for(("handoff", "tours", number, "startsAt"))}"' in page
 
 
 def test_a_tour_that_was_seen_in_knock_counts_as_booked(ana: Reader, upstream: Upstream) -> None:
@@ -674,7 +682,7 @@ def test_places_that_nobody_knows_are_told_with_their_leads(ana: Reader) -> None
     page = ana.text("/")
     section = page[page.index("Places that no community is known by") :].partition("</table>")[0]
     assert "30999" in section
-    assert re.search(r'class="n">2</td>', section)
+    assert re.search(r'class="number">2</td>', section)
     assert "Places that no" not in ana.text("/queue")
 
 
@@ -1133,12 +1141,10 @@ def test_any_payload_is_shown_in_bounded_lines() -> None:
     deep: Any = "end"
     for _ in range(5000):
         deep = [deep]
-    assert len(lines_of(deep)) <= MOST_LINES + 1
-    assert len(lines_of([1] * 100_000)) <= MOST_LINES + 1
-    assert lines_of({"a": {}, "b": [], "c": None, "d": 10**5000})[-1].text == "a very long number"
-    assert [line.key for line in lines_of({"x": {"y": 1}})] == ["x", "y"]
-    assert lines_of("text")[0].text == "text"
-
-
-def test_a_chart_of_nothing_is_a_chart() -> None:
-    assert hours_chart([]).total == 0
+    assert len(payload_lines(deep)) <= MAX_LINES + 1
+    assert len(payload_lines([1] * 100_000)) <= MAX_LINES + 1
+    assert (
+        payload_lines({"a": {}, "b": [], "c": None, "d": 10**5000})[-1].text == "a very long number"
+    )
+    assert [line.key for line in payload_lines({"x": {"y": 1}})] == ["x", "y"]
+    assert payload_lines("text")[0].text == "text"

@@ -631,7 +631,7 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
             headers={"Content-Type": "application/json"},
             body=body,
         )
-        verified = verified_from(verifier, request, harness.clock())
+        verified = verified_from(source, verifier, request, harness.clock())
         event_id = harness.pipeline.receiver.store(verified).event_id
         harness.pipeline.mapper.map_event(event_id)
         return harness.story(event_id).bookings[0]

@@ -1,12 +1,14 @@
 """The whole way of a webhook, step by step: real PostgreSQL, real HTTP to the sandbox."""
 
 import datetime as dt
+import json
 import logging
 from typing import Any
 
 import psycopg
 import pytest
 
+from adapter import signatures
 from adapter.bookings import transitions
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS
 from adapter.exceptions import StoreUnavailable, VerificationError
@@ -114,6 +116,26 @@ def test_credentials_are_not_stored(harness: Harness) -> None:
     headers = harness.story(receipt.event_id).event.headers
     assert headers["user-agent"] == "RentFeed/1"
     assert not {"authorization", "cookie"} & headers.keys()
+
+
+def test_an_event_gives_its_request_back(harness: Harness) -> None:
+    endpoint = build_endpoint(harness.pipeline.sources["rentfeed"], harness.settings)
+    sent = WebhookRequest(
+        method="POST",
+        url="https://a.example.com/hooks/rentfeed?unit=2B&n=%20",
+        headers={"Content-Type": "application/json", "X-Trace": "7"},
+        body=json.dumps(tour()).encode(),
+        client="192.0.2.7",
+    )
+    signed = signatures.sign(endpoint.source.signature, "one", sent, harness.clock().timestamp())
+    receiver = harness.pipeline.receiver
+    receipt = receiver.store(receiver.verify(endpoint, signed))
+
+    stored = harness.story(receipt.event_id).event.request
+    assert (stored.method, stored.query, stored.body) == ("POST", "unit=2B&n=%20", sent.body)
+    assert stored.content_type == "application/json"
+    assert stored.headers == signed.lowercase_headers
+    assert stored.client is None, "addresses are not stored"
 
 
 def test_one_item_that_comes_again_in_another_webhook_is_a_duplicate(harness: Harness) -> None:

@@ -368,7 +368,7 @@ def test_the_use_of_a_secret_is_noted_once_a_minute(desk: Desk) -> None:
     assert uses() == {"OLD_SECRET": desk.now, "NEW_SECRET": desk.now}
 
 
-def test_a_journal_whose_process_ends_writes_what_waits(opened: Database, desk: Desk) -> None:
+def test_queued_writes_are_saved_when_the_process_ends(opened: Database, desk: Desk) -> None:
     background_writer = BackgroundWriter(opened, desk.settings)
     source = desk.pipeline.sources["signed"]
     verifier = build_endpoint(source, desk.settings).verifier

@@ -1,7 +1,7 @@
 """The schema of mapping files, in marshmallow; each error is a sentence with a position."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
@@ -91,6 +91,18 @@ class Shorthand(fields.Field[Any]):
         return self.schema().load(value)
 
 
+def _object(**options: Any) -> fields.Dict:
+    return fields.Dict(keys=fields.String(), **options)
+
+
+def _one_of(words: Iterable[str], **options: Any) -> fields.String:
+    return fields.String(validate=validate.OneOf([*words]), **options)
+
+
+def _flag() -> fields.Boolean:
+    return fields.Boolean(truthy={True}, falsy={False})
+
+
 class FromSchema(StrictSchema):
     """``{ from: … }``."""
 
@@ -129,9 +141,9 @@ class StartSection(StrictSchema):
     time = PathList()
     format = Texts()
     timezone = ZoneSection()
-    dst = fields.String(validate=validate.OneOf(["earlier", "later"]))
-    ignore_offset = fields.Boolean(truthy={True}, falsy={False})
-    offset = fields.String(validate=validate.OneOf(["trust", "must_agree", "own_clock"]))
+    dst = _one_of(["earlier", "later"])
+    ignore_offset = _flag()
+    offset = _one_of(["trust", "must_agree", "own_clock"])
     fetch_by = PathList()
     as_ = fields.String(data_key="as", validate=validate.Equal("instant"))
 
@@ -156,21 +168,25 @@ class ReadSection(StrictSchema):
     line = fields.String(validate=validate.Length(1, 100))
 
 
+class Appointments(fields.Raw):
+    """The fields of an appointment, or a list of appointments."""
+
+
 class TestSection(StrictSchema):
     """One test."""
 
     name = fields.String(load_default="a sample")
     payload = fields.Raw(required=True)
-    change = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True))
-    expect = fields.Raw()
-    expect_some = fields.Raw()
-    prospect = fields.Raw()
-    prospect_some = fields.Raw()
-    held = fields.Dict(keys=fields.String(), values=fields.String())
-    ignored = fields.Boolean(truthy={True}, falsy={False})
-    cancellation = fields.Boolean(truthy={True}, falsy={False})
+    change = _object(values=fields.Raw(allow_none=True))
+    expect = Appointments()
+    expect_some = Appointments()
+    prospect = Appointments()
+    prospect_some = Appointments()
+    held = _object(values=fields.String())
+    ignored = _flag()
+    cancellation = _flag()
     received = fields.String()
-    headers = fields.Dict(keys=fields.String(), values=fields.String())
+    headers = _object(values=fields.String())
     query = fields.String()
     content_type = fields.String()
 
@@ -181,10 +197,10 @@ class FieldOptions(StrictSchema):
     from_ = PathList(data_key="from")
     all = PathList()
     always = fields.Raw(allow_none=True)
-    as_ = fields.String(data_key="as", validate=validate.OneOf(sorted(TRANSFORMS)))
-    table = fields.Dict(keys=fields.String(), values=fields.Raw())
+    as_ = _one_of(sorted(TRANSFORMS), data_key="as")
+    table = _object(values=fields.Raw())
     default = fields.Raw()
-    unreadable = fields.String(validate=validate.OneOf([word.value for word in OnUnreadable]))
+    unreadable = _one_of(OnUnreadable)
 
 
 @functools.cache
@@ -204,12 +220,12 @@ SHAPES: Final = ("traffic", "documentation")
 class AboutSection(StrictSchema):
     """Facts about the sender for people; the program does not use them."""
 
-    family = fields.String(validate=validate.OneOf(FAMILIES))
+    family = _one_of(FAMILIES)
     switch_on = fields.String(validate=validate.Length(1, 1000))
     signs = fields.String(validate=validate.Length(1, 1000))
     retries = fields.String(validate=validate.Length(1, 1000))
     cannot = fields.String(validate=validate.Length(1, 1000))
-    shape = fields.String(validate=validate.OneOf(SHAPES))
+    shape = _one_of(SHAPES)
 
 
 class Sections(StrictSchema):
@@ -219,8 +235,8 @@ class Sections(StrictSchema):
     description = fields.String()
     docs = fields.Url(schemes={"http", "https"})
     about = fields.Nested(AboutSection)
-    body = fields.String(validate=validate.OneOf(KINDS))
-    signature = fields.Dict(required=True, keys=fields.String())
+    body = _one_of(KINDS)
+    signature = _object(required=True)
     handshake = fields.Raw()
     delivery_id = fields.String(
         validate=validate.Regexp(
@@ -228,21 +244,19 @@ class Sections(StrictSchema):
             error="must be header:NAME or json:$.path; or use 'dedupe' instead",
         )
     )
-    respond = fields.Dict(keys=fields.String())
+    respond = _object()
     blank = Texts()
     ignore = fields.Raw()
     cancellation = fields.Raw()
-    accept = fields.Dict(keys=fields.String())
-    read = fields.Dict(keys=fields.String(), values=fields.Nested(ReadSection))
-    for_each = fields.Dict(
-        keys=fields.String(), values=fields.String(), validate=validate.Length(equal=1)
-    )
+    accept = _object()
+    read = _object(values=fields.Nested(ReadSection))
+    for_each = _object(values=fields.String(), validate=validate.Length(equal=1))
     dedupe = PathList(required=True)
     sent_at = PathList()
     community = Shorthand(CommunitySection, "from", required=True)
     attribution = PathList()
-    without_time = fields.String(validate=validate.OneOf([*WithoutTime]))
-    appointment = fields.Dict(required=True, keys=fields.String())
+    without_time = _one_of(WithoutTime)
+    appointment = _object(required=True)
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))
 
 

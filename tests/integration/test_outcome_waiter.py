@@ -124,12 +124,12 @@ def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
     harness: Harness, database: str
 ) -> None:
     event_id = harness.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
-    gate = threading.Event()
+    may_reconnect = threading.Event()
     cut = threading.Event()
 
     def listen() -> Iterator[int | None]:
         if cut.is_set():
-            gate.wait(LONG)
+            may_reconnect.wait(LONG)
         try:
             yield from listen_for_settled_events(database)
         finally:
@@ -143,7 +143,7 @@ def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
         assert cut.wait(LONG), "the listener noticed"
         harness.pipeline.mapper.map_event(event_id)  # settled while nobody listens
         assert not one.found.done()
-        gate.set()
+        may_reconnect.set()
 
         assert one.found.result(LONG).outcome is Outcome.HELD
 
@@ -162,27 +162,27 @@ def test_without_postgresql_the_answer_is_accepted_at_the_deadline() -> None:
 
 
 @pytest.mark.timed
-def test_beyond_its_seats_nobody_waits() -> None:
+def test_more_requests_than_allowed_do_not_wait() -> None:
     waiter = OutcomeWaiter(lambda: iter(()), 1)
-    free = threading.Event()
-    seated = threading.Event()
+    may_return = threading.Event()
+    registered = threading.Event()
 
     def look_slowly() -> WebhookOutcome:
-        seated.set()
-        free.wait(LONG)
+        registered.set()
+        may_return.wait(LONG)
         return WebhookOutcome(event_id=1, outcome=Outcome.BOOKED)
 
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
         first = threads.submit(waiter.wait, 1, look_slowly, time.monotonic() + LONG)
-        assert seated.wait(LONG)
+        assert registered.wait(LONG)
         began = time.monotonic()
         second = waiter.wait(2, lambda: WebhookOutcome(event_id=2), began + LONG)
         took = time.monotonic() - began
-        free.set()
+        may_return.set()
         assert first.result(LONG).outcome is Outcome.BOOKED
     assert second.outcome is Outcome.ACCEPTED
     assert took < LONG / 4
-    # The seat is free again.
+    # The first waiter is unregistered.
     third = WebhookOutcome(event_id=3, outcome=Outcome.HELD)
     assert waiter.wait(3, lambda: third, time.monotonic()) == third
     waiter.close()

@@ -1,0 +1,154 @@
+"""Show a booking as a form, and read the changes that a user made in it."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from adapter.console.context import services
+from adapter.exceptions import NotPossible
+from adapter.models import Booking
+from adapter.propexo.appointment import TARGETS, value_from_text
+from adapter.settings import NEUTRAL_WORDS
+
+#: The fields of an appointment that a user may set, in the order of the form.
+EDITABLE_FIELDS: Final = (
+    "first_name",
+    "last_name",
+    "email_1",
+    "phone_1",
+    "tour_type",
+    "first_contact_type",
+    "move_in_date",
+    "number_of_occupants",
+    "lease_term_in_months",
+    "rent_minimum_in_cents",
+    "rent_maximum_in_cents",
+    "desired_num_bedrooms",
+    "pets",
+    "notes",
+)
+_INPUT_TYPES: Final = {"move_in_date": "date", "notes": "area"}
+_DATETIME_LOCAL: Final = "%Y-%m-%dT%H:%M"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FormField:
+    """One field of the form that edits a booking."""
+
+    name: str
+    label: str
+    value: str
+    #: The options of a select; empty for an input.
+    choices: Sequence[str]
+    fault: str
+    #: The type of an HTML input, or ``area``.
+    type: str
+    #: True for what this booking is held for and for what most bookings are held for.
+    is_first: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RefusedForm:
+    """A form that was refused, to be shown again with what was typed and why."""
+
+    booking_id: int
+    typed: Mapping[str, str]
+    error: NotPossible
+
+
+def form_fields(
+    booking: Booking, refused: RefusedForm | None, wall_time: dt.datetime | None
+) -> list[FormField]:
+    """Return the form of a booking; after a refusal with what was typed and what is wrong.
+
+    ``wall_time``: when the tour starts on the clock of a community that is not known yet.
+    """
+    values = current_values(booking)
+    if wall_time is not None:
+        values["starts_at"] = wall_time.strftime(_DATETIME_LOCAL)
+    typed = refused.typed if refused else {}
+    values |= {name: text for name, text in typed.items() if name in values}
+    faults = refused.error.faults if refused else {}
+    first = {"starts_at", "community", *faults, *(reason.field for reason in booking.reasons)}
+    zone = zone_of(booking, typed.get("community", "")) or "the community's clock"
+
+    def field(name: str, label: str, choices: Sequence[str] = (), type_: str = "text") -> FormField:
+        value = values[name]
+        # A value that is no longer a choice stays one, so that the form does not change it.
+        more = [value] if choices and value and value not in choices else []
+        return FormField(
+            name=name,
+            label=label,
+            value=value,
+            choices=[*choices, *more],
+            fault=faults.get(name, ""),
+            type=type_,
+            is_first=name in first,
+        )
+
+    return [
+        field("starts_at", f"Tour starts at ({zone})", type_="datetime-local"),
+        field("community", "Community", ["", *services.communities()]),
+        *(
+            field(name, TARGETS[name].label, _choices(name), _INPUT_TYPES.get(name, "text"))
+            for name in EDITABLE_FIELDS
+            if name in TARGETS
+        ),
+    ]
+
+
+def _choices(name: str) -> Sequence[str]:
+    is_select = name in NEUTRAL_WORDS and not TARGETS[name].many
+    return ["", *NEUTRAL_WORDS[name]] if is_select else ()
+
+
+def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields that the user changed, with their new values.
+
+    Raises NotPossible if the booking changed after the form was shown, and if the time was
+    entered in another zone than the community's.
+    """
+    if form.get("version", "") != version_of(booking):
+        raise NotPossible("It has changed since this page was made. Look at it again.")
+    before = current_values(booking)
+    shown_zone, zone = form.get("zone", ""), zone_of(booking, form.get("community", ""))
+    if shown_zone and zone and shown_zone != zone:
+        text = f"On which hour of the clock of {zone}? It was read on that of {shown_zone}."
+        raise NotPossible(text, {"starts_at": text})
+    if booking.timezone is not None and zone != booking.timezone:
+        before["starts_at"] = ""  # the same digits in another zone are another time
+    typed = {name: form[name].replace("\r\n", "\n") for name in before if name in form}
+    return {
+        name: text if name in ("community", "starts_at") else value_from_text(name, text)
+        for name, text in typed.items()
+        if text != before[name]
+    }
+
+
+def current_values(booking: Booking) -> dict[str, str]:
+    """Return the values of the untouched form, as texts by field."""
+    values = {name: text_of(booking.appointment.get(name, "")) for name in EDITABLE_FIELDS}
+    values |= {"community": booking.community or "", "starts_at": ""}
+    if booking.starts_at is not None and booking.timezone is not None:
+        local = booking.starts_at.astimezone(ZoneInfo(booking.timezone))
+        values["starts_at"] = local.strftime(_DATETIME_LOCAL)
+    return values
+
+
+def text_of(value: Any) -> str:
+    """Return a field's value as a user would type it."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def zone_of(booking: Booking, community: str) -> str:
+    """Return the time zone of the chosen community, else the booking's, else an empty text."""
+    source = services.sources.get(booking.source)
+    chosen = source.communities.get(community) if source is not None else None
+    return chosen.timezone.key if chosen is not None else booking.timezone or ""
+
+
+def version_of(booking: Booking) -> str:
+    """Return what changes with every change of the booking, to detect conflicting edits."""
+    return f"{booking.state} {booking.updated_at.isoformat()}"
