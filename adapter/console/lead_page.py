@@ -32,7 +32,7 @@ from adapter.operations.allowed_actions import (
     may_discard,
     why_not_release,
 )
-from adapter.store import AuditEntry, Issue, Users
+from adapter.store import AuditEntry, AuditLog, Issue
 
 MAX_AUDIT_ENTRIES = 20
 
@@ -86,12 +86,12 @@ class TimelineEntry:
 def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     """Render the lead of an event, a booking or a Propexo job. 409 after a refused form."""
     with services.store.transaction() as tx:
-        story = tx.story(key)
+        story = tx.events.history(key)
         if story is None:
             raise NotFound("Nothing is known by that number.")
-        users, event = Users(tx.connection), story.event
-        users.record("looked", by=flask.g.user.name, at=services.now(), lead_id=event.id)
-        audit_entries = _audit_entries(users, story)
+        event = story.event
+        tx.audit.record("looked", by=flask.g.user.name, at=services.now(), lead_id=event.id)
+        audit_entries = _audit_entries(tx.audit, story)
     source = services.sources.get(event.source)
     payload, problem = _payload(source, story)
     page = flask.render_template(
@@ -112,14 +112,12 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     return (page, 409) if refused else page
 
 
-def _audit_entries(users: Users, story: LeadHistory) -> list[AuditEntry]:
+def _audit_entries(audit: AuditLog, story: LeadHistory) -> list[AuditEntry]:
     """Return the newest audit entries of an event and its bookings, except views."""
     entries = [
         entry
         for number in (story.event.id, *(booking.id for booking in story.bookings))
-        for entry in users.audit_log(
-            lead_id=number, limit=MAX_AUDIT_ENTRIES, except_action="looked"
-        )
+        for entry in audit.entries(lead_id=number, limit=MAX_AUDIT_ENTRIES, except_action="looked")
     ]
     return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MAX_AUDIT_ENTRIES]
 
