@@ -1,8 +1,9 @@
-"""End the children of a process that died; see :mod:`adapter.store.child_processes`.
+"""Program that ends the children of a dead process.
 
-This program's parent holds the other end of its standard input and writes the process group of each
-child there. End of input means that the parent died, whatever the cause. It is run by its path and
-imports only the standard library, so that it is small and starts fast.
+:mod:`adapter.store.child_processes` starts it. The parent holds the other end of its standard input
+and writes the process group of each child there. The input ends when the parent dies, whatever
+killed it. It is run by its path and imports only the standard library, so that it is small and
+starts at once.
 """
 
 import os

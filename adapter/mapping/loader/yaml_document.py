@@ -67,25 +67,6 @@ def text_from_data(data: Any) -> str:
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
 
-def flow_from_data(data: Any) -> str:
-    """Dump plain data in one line, as people write it: ``{ a: [b, c] }``."""
-    if isinstance(data, dict):
-        inner = ", ".join(f"{flow_from_data(key)}: {flow_from_data(data[key])}" for key in data)
-        return f"{{ {inner} }}" if data else "{}"
-    if isinstance(data, list):
-        return f"[{', '.join(map(flow_from_data, data))}]"
-    # Within brackets a comma needs quotes too.
-    text = yaml.dump(
-        [data], Dumper=_Dumper, allow_unicode=True, width=10**6, default_flow_style=True
-    )
-    return str(text).strip()[1:-1]
-
-
-def nodes_from_text(text: str) -> yaml.Node | None:
-    """Return the nodes, with their positions, of a text that loads without errors."""
-    return yaml.compose(text, _Loader)
-
-
 @dataclasses.dataclass(slots=True)
 class Document:
     """One file and its problems."""
