@@ -32,7 +32,7 @@ from adapter.models import Clock, utc_now
 from adapter.operations.erase import Erasure
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import Database, Stats, Task
+from adapter.store import Database, Task
 from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
@@ -89,9 +89,9 @@ class Pipeline:
         """
         now = self.clock()
         with self.store.transaction() as tx:
-            for attempt in tx.expired_attempts(now):
+            for attempt in tx.attempts.expired(now):
                 transitions.record_lost_attempt(tx, attempt, now)
-            count = tx.requeue_missing_jobs(now - MISSING_JOB_AGE)
+            count = tx.send_queue.requeue_missing_jobs(now - MISSING_JOB_AGE)
         if count:
             log.warning("missing_jobs_requeued", extra={"count": count})
         self.sender.expire_late()
@@ -99,4 +99,4 @@ class Pipeline:
         self.erasure.forget_old()
         # Last, in a transaction of its own: statistics must not delay a rescue.
         with self.store.transaction() as tx:
-            Stats(tx.connection).count_hours(now - STATS_DELAY)
+            tx.stats.count_hours(now - STATS_DELAY)

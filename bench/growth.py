@@ -64,8 +64,8 @@ TABLES = ("events", "claims", "history", "bookings")
 #: The queries with which a worker takes a task, and a send slot a booking; rolled back.
 CLAIMS = {
     "taking a task": b"SELECT * FROM procrastinate_fetch_job_v2(NULL, NULL)",
-    "taking a soon tour": STATEMENTS["most_urgent_soon"],
-    "taking a booking": STATEMENTS["most_urgent_in_turn"],
+    "taking a soon tour": STATEMENTS["next_soon_tour"],
+    "taking a booking": STATEMENTS["next_in_turn"],
 }
 
 

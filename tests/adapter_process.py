@@ -48,7 +48,7 @@ class AdapterProcess:
         """Return all bookings, newest first; from the database, as a command takes a second."""
         url = EmbeddedServer(Path(self.environ["ADAPTER_DATA_DIR"])).url
         with Database(url, size=1) as store, store.transaction() as tx:
-            return list(tx.bookings())
+            return list(tx.search.bookings())
 
     def states(self) -> list[str]:
         """Return the state of each booking; none while PostgreSQL is away."""

@@ -61,7 +61,7 @@ class Web:
 
     def events(self) -> int:
         with store.Database(self.database) as opened, opened.transaction() as tx:
-            return len(tx.events(limit=10_000))
+            return len(tx.search.events(limit=10_000))
 
 
 def source(name: str) -> Source:

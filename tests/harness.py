@@ -90,7 +90,7 @@ class Harness:
 
     def story(self, key: int) -> LeadHistory:
         with self.pipeline.store.transaction() as tx:
-            story = tx.story(str(key))
+            story = tx.events.history(str(key))
         assert story is not None
         return story
 
@@ -103,7 +103,7 @@ class Harness:
 
     def booking(self, booking_id: int) -> Booking:
         with self.pipeline.store.transaction() as tx:
-            booking = tx.booking(booking_id)
+            booking = tx.bookings.get(booking_id)
         assert booking is not None
         return booking
 
@@ -113,7 +113,7 @@ def settle(harness: Harness) -> None:
     harness.send()
     harness.clock.advance(10)
     with harness.pipeline.store.transaction() as tx:
-        submitted = tx.bookings(Filter(states=["submitted"]), limit=1000)
+        submitted = tx.search.bookings(Filter(states=["submitted"]), limit=1000)
     for booking in submitted:
         harness.pipeline.follower.follow_up(booking.id)
 

@@ -26,7 +26,7 @@ def new_event(digest: bytes = b"one", source: str = "rentfeed") -> NewEvent:
 
 def insert_event(opened: Database, digest: bytes = b"one", source: str = "rentfeed") -> int | None:
     with opened.transaction() as tx:
-        return tx.insert_event(new_event(digest, source))
+        return tx.events.insert(new_event(digest, source))
 
 
 def tasks(opened: Database) -> list[tuple[str, int]]:

@@ -13,7 +13,7 @@ RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 
 def retry_later(tx: Transaction, task: Task, row_id: int, now: dt.datetime) -> None:
     """Schedule a step again that PostgreSQL interrupted."""
-    tx.put_task(task, row_id, now + RETRY_DELAY)
+    tx.jobs.enqueue(task, row_id, now + RETRY_DELAY)
 
 
 def mark_failed(tx: Transaction, task: Task, row_id: int, now: dt.datetime) -> None:
@@ -23,7 +23,7 @@ def mark_failed(tx: Transaction, task: Task, row_id: int, now: dt.datetime) -> N
     """
     if task is Task.MAP:
         reason = Reason(field="event", reason="the adapter failed on it; see the log")
-        tx.settle_event(
+        tx.events.settle(
             row_id,
             EventState.HELD,
             why="internal_error",
@@ -32,6 +32,6 @@ def mark_failed(tx: Transaction, task: Task, row_id: int, now: dt.datetime) -> N
             now=now,
         )
     elif task in (Task.FOLLOW_UP, Task.RECONCILE):
-        booking = tx.booking(row_id, lock=True)
+        booking = tx.bookings.get(row_id, lock=True)
         if booking is not None and booking.due_at is not None:
-            tx.reschedule(booking, now + RETRY_DELAY_AFTER_BUG)
+            tx.bookings.reschedule(booking, now + RETRY_DELAY_AFTER_BUG)

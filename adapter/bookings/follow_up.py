@@ -13,7 +13,7 @@ from adapter.models import Attempt, Booking, BookingState, Clock, Kind
 from adapter.propexo.client import Propexo
 from adapter.propexo.responses import JobReport, WriteStatus
 from adapter.settings import Settings
-from adapter.store import Database, RateLimiter, Transaction
+from adapter.store import Database, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Follower:
             return
         report = self._report(booking)
         with self.store.transaction() as tx:
-            current = tx.booking(booking_id, lock=True)
+            current = tx.bookings.get(booking_id, lock=True)
             if current is None or current.state is not BookingState.SUBMITTED:
                 return
             limit = dt.timedelta(seconds=self.settings.job_deadline_seconds)
@@ -63,7 +63,7 @@ class Follower:
 
     def _job_timeout(self, tx: Transaction, booking: Booking, limit: dt.timedelta) -> dt.timedelta:
         """Return how long to wait for the job; less if it delays a newer request."""
-        pending = tx.live_bookings_of(booking.person_keys, [BookingState.PENDING])
+        pending = tx.bookings.of_people(booking.person_keys, [BookingState.PENDING])
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
         times = [other.starts_at - notice for other in pending if other.starts_at is not None]
         return backoff.job_timeout(
@@ -75,7 +75,7 @@ class Follower:
         report = JobReport(status=WriteStatus(status), errors=errors)
         deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
         with self.store.transaction() as tx:
-            booking = tx.booking_of_job(job_id)
+            booking = tx.bookings.of_job(job_id)
             if booking is not None and booking.state is BookingState.SUBMITTED:
                 transitions.record_job_status(tx, booking, report, self.clock(), deadline)
 
@@ -85,7 +85,7 @@ class Follower:
         if booking is None or not self._reserve_read(booking):
             return
         with self.store.transaction() as tx:
-            attempt = tx.attempts_of(booking_id)[-1]
+            attempt = tx.attempts.of_booking(booking_id)[-1]
         try:
             result: ReconcileMatch | UpstreamError | None = self._search(booking, attempt)
         except UpstreamError as exc:
@@ -95,7 +95,7 @@ class Follower:
             result = exc
         until = attempt.started_at + dt.timedelta(hours=self.settings.sync_lag_hours)
         with self.store.transaction() as tx:
-            current = tx.booking(booking_id, lock=True)
+            current = tx.bookings.get(booking_id, lock=True)
             if current is None or current.state is not BookingState.UNKNOWN:
                 return
             if isinstance(result, UpstreamError):
@@ -116,7 +116,7 @@ class Follower:
             log_query = reconcile.write_log_query(attempt, self.clock())
             log_records = self.propexo.records(reconcile.WRITE_LOG, log_query)
             with self.store.transaction() as tx:
-                known = tx.known_jobs(reconcile.jobs_of(log_records))
+                known = tx.bookings.known_jobs(reconcile.jobs_of(log_records))
             job_id = reconcile.job_in(log_records, attempt, known)
             if job_id is not None:
                 return ReconcileMatch(job_id=job_id)
@@ -135,14 +135,14 @@ class Follower:
         """Return one page of a list, as one more call of the rate limit. Raises UpstreamError."""
         with self.store.transaction() as tx:
             limit = self.settings.rate_per_minute
-            if RateLimiter(tx.connection).try_read(self.clock(), limit) is not None:
+            if tx.rate_limit.try_read(self.clock(), limit) is not None:
                 raise NotSent("the rate limit allows no further call now")
         return self.propexo.records(path, query)
 
     def _load_if_due(self, booking_id: int, state: BookingState) -> Booking | None:
         """Return the booking if it is in ``state`` and due, else None."""
         with self.store.transaction() as tx:
-            booking = tx.booking(booking_id)
+            booking = tx.bookings.get(booking_id)
         if booking is None or booking.state is not state or booking.due_at is None:
             return None
         return booking if booking.due_at <= self.clock() + CLOCK_SLACK else None
@@ -151,11 +151,11 @@ class Follower:
         """Take a read from the rate limit; if none is left, reschedule and return False."""
         with self.store.transaction() as tx:
             now = self.clock()
-            at = RateLimiter(tx.connection).try_read(now, self.settings.rate_per_minute)
+            at = tx.rate_limit.try_read(now, self.settings.rate_per_minute)
         if at is None:
             return True
         # Spread the delayed reads, so that they do not all come back at once.
         spread = dt.timedelta(seconds=SPREAD_SECONDS * random.random())  # noqa: S311
         with self.store.transaction() as tx:
-            tx.reschedule(booking, at + spread)
+            tx.bookings.reschedule(booking, at + spread)
         return False

@@ -68,7 +68,7 @@ class BookingPlanner:
         requested now, and neither an earlier item nor an earlier tour makes them duplicates.
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
-        first = len(tx.bookings_of(event.id))  # bookings of an earlier mapping, in a replay
+        first = len(tx.bookings.of_event(event.id))  # bookings of an earlier mapping, in a replay
         drafts = [self._draft(number, item, event) for number, item in enumerate(items, first)]
         tx.lock_keys(self._keys_of(event, items, drafts))
         ready, dedupe_keys = set[int](), set[str | None]()
@@ -77,15 +77,15 @@ class BookingPlanner:
                 self._cancel(tx, event, item, draft, now)
             elif item.dedupe_key is not None and item.dedupe_key in dedupe_keys:
                 duplicate = draft.with_state(BookingState.DUPLICATE, "item_seen_before")
-                tx.insert_booking(event, duplicate, tx.next_id(), now=now)
+                tx.bookings.insert(event, duplicate, tx.bookings.next_id(), now=now)
             elif is_forced:
                 ready.add(self._force(tx, event, item, draft, now))
             else:
                 ready.add(self._plan(tx, event, item, draft, now))
             dedupe_keys.add(item.dedupe_key)
-        tx.schedule_senders(ready - {0})
+        tx.send_queue.schedule_senders(ready - {0})
         state = event_state(mapped)
-        tx.settle_event(
+        tx.events.settle(
             event.id,
             state,
             why=str(mapped.outcome),
@@ -133,7 +133,7 @@ class BookingPlanner:
 
         Return its id if it may be sent, else 0.
         """
-        booking_id = tx.next_id()
+        booking_id = tx.bookings.next_id()
         draft = self._compare_with_same_key(tx, event, item, draft, booking_id, now)
         replaces: tuple[int, ...] = ()
         if draft.state is BookingState.PENDING:
@@ -141,7 +141,7 @@ class BookingPlanner:
                 event_id=event.id,
                 starts_at=draft.starts_at,
                 asked_at=draft.asked_at,
-                others=tx.live_bookings_of(draft.person_keys, precedence.LIVE),
+                others=tx.bookings.of_people(draft.person_keys, precedence.LIVE),
                 now=now,
             )
             replaces = decision.replaces
@@ -158,10 +158,10 @@ class BookingPlanner:
         A second tour for the same person in the same webhook is still held: Knock would keep only
         the last.
         """
-        booking_id, draft = tx.next_id(), dataclasses.replace(draft, asked_at=now)
+        booking_id, draft = tx.bookings.next_id(), dataclasses.replace(draft, asked_at=now)
         pending = [
             other
-            for other in tx.live_bookings_of(draft.person_keys, (BookingState.PENDING,))
+            for other in tx.bookings.of_people(draft.person_keys, (BookingState.PENDING,))
             if precedence.may_replace(draft.kind, other.kind)
         ]
         twin = next((one for one in pending if _are_twins(one, draft, event)), None)
@@ -172,7 +172,7 @@ class BookingPlanner:
                 draft = draft.with_state(BookingState.HELD, "two_tours_at_once", why)
         if item.dedupe_key is not None:
             key = self._fingerprints.item(event.source, item.dedupe_key)
-            tx.claim(event.source, key, booking_id, now=now)
+            tx.claims.insert(event.source, key, booking_id, now=now)
         replaces = [other.id for other in pending] if draft.state is BookingState.PENDING else []
         return self._insert(tx, event, item, draft, booking_id, replaces, now)
 
@@ -187,14 +187,14 @@ class BookingPlanner:
         now: dt.datetime,
     ) -> int:
         """Store a booking and mark what it replaces. Return its id if it may be sent, else 0."""
-        tx.insert_booking(event, draft, booking_id, now=now)
+        tx.bookings.insert(event, draft, booking_id, now=now)
         for other in replaces:
             _replace(tx, other, booking_id, now)
         if draft.state is not BookingState.PENDING:
             return 0
         if item.dedupe_key is not None:
             key = self._fingerprints.item(event.source, item.dedupe_key)
-            tx.reassign_claim(event.source, key, booking_id)
+            tx.claims.reassign(event.source, key, booking_id)
         return booking_id
 
     def _compare_with_same_key(
@@ -215,13 +215,13 @@ class BookingPlanner:
             return draft
         key = self._fingerprints.item(event.source, item.dedupe_key)
         canceled = self._fingerprints.cancellation(event.source, item.dedupe_key)
-        canceled_by = tx.event_of_claim(event.source, canceled)
-        if canceled_by is not None and tx.event_of_claim(event.source, key) is None:
+        canceled_by = tx.claims.owner(event.source, canceled)
+        if canceled_by is not None and tx.claims.owner(event.source, key) is None:
             why = _reason_with("called_off_before", canceled_by)
             draft = draft.with_state(BookingState.HELD, "called_off_before", why)
         content = self._fingerprints.item_content(event.source, item.dedupe_key, item.appointment)
-        is_new_content = tx.claim(event.source, content, booking_id, now=now)
-        if tx.claim(event.source, key, booking_id, now=now):
+        is_new_content = tx.claims.insert(event.source, content, booking_id, now=now)
+        if tx.claims.insert(event.source, key, booking_id, now=now):
             return draft
         earlier = self._earlier(tx, event, item)
         if earlier is not None and earlier.event_id == event.id:
@@ -237,13 +237,13 @@ class BookingPlanner:
 
         Propexo's API cannot cancel a tour in Knock.
         """
-        booking_id = tx.next_id()
+        booking_id = tx.bookings.next_id()
         if item.dedupe_key is not None:
             canceled = self._fingerprints.cancellation(event.source, item.dedupe_key)
-            tx.claim(event.source, canceled, booking_id, now=now)
+            tx.claims.insert(event.source, canceled, booking_id, now=now)
         earlier = self._earlier(tx, event, item)
         if earlier is not None and earlier.state in CANCELABLE:
-            tx.move(
+            tx.bookings.move(
                 earlier.id,
                 BookingState.DISCARDED,
                 why="cancelled_by_sender",
@@ -258,21 +258,21 @@ class BookingPlanner:
                 todo = _reason(done + SUPERSEDED_REASON.format(prospect.id))
                 draft = draft.with_state(BookingState.HELD, "cancellation", todo)
         elif earlier is not None:
-            tx.note_cancellation(earlier.id, now=now)
+            tx.bookings.mark_canceled(earlier.id, now=now)
             what = "the tour" if earlier.kind is Kind.APPOINTMENT else "any tour of the lead"
             todo = _reason(f"booking {earlier.id} is {earlier.state}: cancel {what} in Knock")
             draft = draft.with_state(BookingState.HELD, "cancellation", todo)
         else:
             todo = _reason("no booking with this key is known here: look for the tour in Knock")
             draft = draft.with_state(BookingState.HELD, "cancellation", todo)
-        tx.insert_booking(event, draft, booking_id, now=now)
+        tx.bookings.insert(event, draft, booking_id, now=now)
 
     def _earlier(self, tx: Transaction, event: Event, item: Item) -> Booking | None:
         if item.dedupe_key is None:
             return None
         digest = self._fingerprints.item(event.source, item.dedupe_key)
-        booking_id = tx.event_of_claim(event.source, digest)
-        return tx.booking(booking_id, lock=True) if booking_id is not None else None
+        booking_id = tx.claims.owner(event.source, digest)
+        return tx.bookings.get(booking_id, lock=True) if booking_id is not None else None
 
 
 def event_state(mapped: Mapped) -> EventState:
@@ -303,13 +303,13 @@ def _compare_with_earlier(
 
 def _find_superseded_prospect(tx: Transaction, tour: Booking, now: dt.datetime) -> Booking | None:
     """Return the newest guest card not made because of ``tour``, if the person has nothing else."""
-    current = tx.live_bookings_of(tour.person_keys, precedence.LIVE)
+    current = tx.bookings.of_people(tour.person_keys, precedence.LIVE)
     if precedence.decide(event_id=0, starts_at=None, asked_at=now, others=current, now=now).reason:
         return None
     states = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
     prospects = [
         other
-        for other in tx.live_bookings_of(tour.person_keys, states)
+        for other in tx.bookings.of_people(tour.person_keys, states)
         if other.kind is Kind.PROSPECT and precedence.is_current(other, now)
     ]
     return prospects[-1] if prospects else None
@@ -323,7 +323,7 @@ def _are_twins(other: Booking, draft: NewBooking, event: Event) -> bool:
 
 def _replace(tx: Transaction, other: int, by: int, now: dt.datetime) -> None:
     reasons = [_reason_with("replaced", by)]
-    tx.move(other, BookingState.SUPERSEDED, why="newer_request", now=now, reasons=reasons)
+    tx.bookings.move(other, BookingState.SUPERSEDED, why="newer_request", now=now, reasons=reasons)
 
 
 def _reason_with(code: str, other: int | None) -> Reason:

@@ -9,7 +9,7 @@ from adapter.mapping.engine import Mapped, Outcome
 from adapter.mapping.source import Source
 from adapter.models import Clock, Event, EventState, Reason
 from adapter.settings import Settings
-from adapter.store import Database
+from adapter.store import Database, Task
 
 #: How long an event waits for a worker that has loaded its mapping.
 MAX_WAIT_FOR_MAPPING = dt.timedelta(minutes=15)
@@ -34,13 +34,13 @@ class Mapper:
         fingerprints = Fingerprints(self.store.hash_key())
         planner = BookingPlanner(fingerprints, self.settings.policy.shared_contacts)
         with self.store.transaction() as tx:
-            event = tx.event(event_id, lock=True)
+            event = tx.events.get(event_id, lock=True)
             if event is None or event.state is not EventState.RECEIVED:
                 return
             source, now = self.sources.get(event.source), self.clock()
             if source is None and now - event.received_at < MAX_WAIT_FOR_MAPPING:
                 # The web process may have loaded a mapping that this worker has not loaded yet.
-                tx.map_later(event_id, now + RETRY_DELAY)
+                tx.jobs.enqueue(Task.MAP, event_id, now + RETRY_DELAY)
                 return
             mapped = source.map(event.request, now=now) if source else _no_mapping(event)
             planner.apply(tx, event, mapped, source.hash if source else None, now)

@@ -17,7 +17,7 @@ from adapter.models import Attempt, Booking, BookingState, Clock
 from adapter.propexo.appointment import request_from
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import Database, RateLimiter, Transaction, rate_limit
+from adapter.store import Database, Transaction, rate_limit
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Sender:
         """
         limit = self.settings.rate_per_minute
         with self.store.transaction() as tx:
-            now, limiter = self.clock(), RateLimiter(tx.connection)
+            now, limiter = self.clock(), tx.rate_limit
             rate_state = limiter.lock(now)
             if rate_state.stopped_for or not rate_state.is_awaited:
                 return None
@@ -93,15 +93,17 @@ class Sender:
             if at > now:
                 return at
             self._expire(tx, now)
-            booking = tx.most_urgent(
+            booking = tx.send_queue.most_urgent(
                 now,
                 soon=now + dt.timedelta(hours=self.settings.soon_hours),
                 late=now + dt.timedelta(minutes=self.settings.notice_minutes),
             )
             if booking is None:
                 return None
-            limiter.pass_through(rate_state, now, limit, is_read=False)
-            tx.take_turn(booking.source, self.settings.source_weights.get(booking.source, 1))
+            limiter.count_call(rate_state, now, limit, is_read=False)
+            tx.send_queue.take_turn(
+                booking.source, self.settings.source_weights.get(booking.source, 1)
+            )
             return self._begin_or_hold(tx, booking, now) or now
 
     def _begin_or_hold(self, tx: Transaction, booking: Booking, now: dt.datetime) -> Attempt | None:
@@ -116,14 +118,14 @@ class Sender:
             raise
         except Exception as exc:
             log.exception("attempt_not_started", extra={"booking_id": booking.id}, exc_info=exc)
-            tx.move(booking.id, BookingState.HELD, why="internal_error", now=now)
+            tx.bookings.move(booking.id, BookingState.HELD, why="internal_error", now=now)
             return None
 
     def _begin(self, tx: Transaction, booking: Booking, now: dt.datetime) -> Attempt:
-        if not tx.move(booking.id, BookingState.SENDING, why="sending", now=now):
+        if not tx.bookings.move(booking.id, BookingState.SENDING, why="sending", now=now):
             raise LookupError("a locked booking changed its state")
         lease = self.propexo.timeout_seconds + LEASE_MARGIN_SECONDS
-        return tx.begin_attempt(
+        return tx.attempts.begin(
             booking.id,
             request_from(booking.appointment, self.settings.policy.spellings, booking.kind),
             now=now,
@@ -148,8 +150,10 @@ class Sender:
 
     def _expire(self, tx: Transaction, now: dt.datetime) -> None:
         """Expire tours that start too soon to be booked; a person must call the renter."""
-        for booking_id in tx.too_late(now + dt.timedelta(minutes=self.settings.notice_minutes)):
-            tx.move(booking_id, BookingState.EXPIRED, why="tour_time_passed", now=now)
+        for booking_id in tx.send_queue.expired_tours(
+            now + dt.timedelta(minutes=self.settings.notice_minutes)
+        ):
+            tx.bookings.move(booking_id, BookingState.EXPIRED, why="tour_time_passed", now=now)
             log.error("booking_expired", extra={"booking_id": booking_id})
 
     def wake(self, booking_id: int) -> None:
@@ -165,13 +169,13 @@ class Sender:
             now = self.clock()
             self._expire(tx, now)
             max_age = dt.timedelta(hours=self.settings.prospect_hours)
-            for booking_id in tx.overdue_prospects(now - max_age):
-                tx.move(booking_id, BookingState.EXPIRED, why="waited_too_long", now=now)
+            for booking_id in tx.send_queue.expired_prospects(now - max_age):
+                tx.bookings.move(booking_id, BookingState.EXPIRED, why="waited_too_long", now=now)
                 log.error("booking_expired", extra={"booking_id": booking_id})
 
     def _schedule_sender(self, slot: int, at: dt.datetime | None) -> None:
         with self.store.transaction() as tx:
-            tx.schedule_sender(slot, at)
+            tx.send_queue.schedule_sender(slot, at)
 
     def _record(self, write: Callable[[Transaction], None]) -> None:
         """Commit an outcome, and retry while PostgreSQL is unavailable.
@@ -197,19 +201,19 @@ class Sender:
         """Resume suspended sending once a cheap read shows that Propexo accepts the token."""
         interval = dt.timedelta(seconds=TOKEN_CHECK_SECONDS)
         with self.store.transaction() as tx:
-            now, limiter = self.clock(), RateLimiter(tx.connection)
-            if not limiter.take_check(now, interval):
+            now, limiter = self.clock(), tx.rate_limit
+            if not limiter.reserve_check(now, interval):
                 return
             limit, rate_state = self.settings.rate_per_minute, limiter.lock(now)
             if rate_limit.next_call(rate_state, now, limit, is_read=True) > now:
                 return
-            limiter.pass_through(rate_state, now, limit, is_read=True)
+            limiter.count_call(rate_state, now, limit, is_read=True)
         try:
             self.propexo.check_token()
         except UpstreamError as exc:
             log.warning("sending_still_stopped", extra={"status": exc.status})
             return
         with self.store.transaction() as tx:
-            RateLimiter(tx.connection).resume()
-            tx.schedule_all_senders()
+            tx.rate_limit.resume()
+            tx.send_queue.schedule_all_senders()
         log.warning("sending_resumed")

@@ -16,7 +16,7 @@ from adapter.exceptions import NotAuthorised, RateLimited, Refused, UpstreamErro
 from adapter.models import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.propexo import appointment
 from adapter.propexo.responses import Accepted, JobReport, WriteStatus, reasons_from
-from adapter.store import RateLimiter, Transaction
+from adapter.store import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ def record_accepted(
     tx: Transaction, attempt: Attempt, accepted: Accepted, now: dt.datetime
 ) -> None:
     """Record that Propexo accepted the booking, and schedule its follow-up."""
-    RateLimiter(tx.connection).note(accepted.rate, now)
-    if tx.finish_attempt(
+    tx.rate_limit.save_limit(accepted.rate, now)
+    if tx.attempts.finish(
         attempt.id, AttemptOutcome.ACCEPTED, now=now, status=accepted.status, answer=accepted.answer
     ):
-        tx.move(
+        tx.bookings.move(
             attempt.booking_id,
             BookingState.SUBMITTED,
             why="accepted",
@@ -53,7 +53,7 @@ def record_failure(
 ) -> None:
     """Record that the POST failed or has no clear outcome: pending again, failed or unknown."""
     outcome = backoff.OUTCOMES[type(error)]
-    if not tx.finish_attempt(
+    if not tx.attempts.finish(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
     ):
         return
@@ -63,7 +63,7 @@ def record_failure(
         _refused(tx, attempt, error, now)
     else:
         _mark_unknown(tx, attempt.booking_id, "no_answer", now)
-    tx.wake_siblings(attempt.booking_id)
+    tx.send_queue.wake_siblings(attempt.booking_id)
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
@@ -73,33 +73,33 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
     """
     reasons = reasons_from(error.answer)
     names = {reason.field.partition(".")[0] for reason in reasons}
-    booking = tx.booking(attempt.booking_id)
+    booking = tx.bookings.get(attempt.booking_id)
     refusals = sum(
-        one.outcome is AttemptOutcome.REFUSED for one in tx.attempts_of(attempt.booking_id)
+        one.outcome is AttemptOutcome.REFUSED for one in tx.attempts.of_booking(attempt.booking_id)
     )
     is_optional = booking is not None and names <= appointment.optional(booking.kind)
     if booking and error.status == 400 and refusals == 1 and is_optional:
         reduced = appointment.without(booking.appointment, names)
-        tx.edit_booking(dataclasses.replace(booking, appointment=reduced))
+        tx.bookings.update(dataclasses.replace(booking, appointment=reduced))
         why, to, due_at = "optional_fields_refused", BookingState.PENDING, now
     else:
         why, to, due_at = "refused", BookingState.FAILED, None
         log.error("booking_refused", extra=_facts(attempt, status=error.status))
-    tx.move(attempt.booking_id, to, why=why, now=now, due_at=due_at, reasons=reasons)
+    tx.bookings.move(attempt.booking_id, to, why=why, now=now, due_at=due_at, reasons=reasons)
     if to is BookingState.PENDING:
-        tx.schedule_sender(attempt.booking_id)
+        tx.send_queue.schedule_sender(attempt.booking_id)
 
 
 def _retry_or_hold(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
     """Schedule a retry: nothing was booked. Suspend or pause all sending where it concerns all."""
-    outcome, limiter = backoff.OUTCOMES[type(error)], RateLimiter(tx.connection)
-    booking = tx.booking(attempt.booking_id)
+    outcome, limiter = backoff.OUTCOMES[type(error)], tx.rate_limit
+    booking = tx.bookings.get(attempt.booking_id)
     # Serialize with a newer request of the same person that may be stored right now.
     tx.lock_keys(booking.person_keys if booking else ())
-    limiter.note(error.rate, now)
-    outcomes = [one.outcome for one in tx.attempts_of(attempt.booking_id) if one.outcome]
+    limiter.save_limit(error.rate, now)
+    outcomes = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
     tries = sum(map(backoff.is_safe_to_repeat, outcomes))
     due_at = backoff.next_try(error, tries=tries, now=now, chance=_jitter())
     if isinstance(error, NotAuthorised):
@@ -112,45 +112,49 @@ def _retry_or_hold(
             return
     elif isinstance(error, RateLimited):
         limiter.pause(due_at)
-    tx.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
+    tx.bookings.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
     log.warning("booking_postponed", extra=_facts(attempt, outcome=outcome))
     if booking is not None and booking.canceled_at is not None:
-        tx.move(booking.id, BookingState.DISCARDED, why="cancelled_by_sender", now=now)
+        tx.bookings.move(booking.id, BookingState.DISCARDED, why="cancelled_by_sender", now=now)
     elif booking is not None and _is_outdated(tx, booking, now):
-        tx.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=now)
+        tx.bookings.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=now)
 
 
 def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
     why = Reason(field="propexo", reason="Propexo accepts the API token, but not for this booking")
-    tx.move(attempt.booking_id, BookingState.HELD, why="not_authorised", now=now, reasons=[why])
+    tx.bookings.move(
+        attempt.booking_id, BookingState.HELD, why="not_authorised", now=now, reasons=[why]
+    )
     log.error("booking_held", extra=_facts(attempt))
 
 
 def _is_outdated(tx: Transaction, booking: Booking, now: dt.datetime) -> bool:
     """Return whether the person made a newer request while this one was in flight."""
-    others = tx.live_bookings_of(booking.person_keys, precedence.LIVE, except_id=booking.id)
+    others = tx.bookings.of_people(booking.person_keys, precedence.LIVE, except_id=booking.id)
     return precedence.has_newer(booking, others, now)
 
 
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
     """Mark the booking unknown: its process ended before it recorded an outcome."""
-    if tx.finish_attempt(attempt.id, AttemptOutcome.UNKNOWN, now=now):
+    if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
-        tx.wake_siblings(attempt.booking_id)
+        tx.send_queue.wake_siblings(attempt.booking_id)
 
 
 def record_job_status(
     tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime, deadline: dt.timedelta
 ) -> None:
     """Record a job's status: booked, failed, unknown, or to be read again later."""
-    RateLimiter(tx.connection).note(report.rate, now)
+    tx.rate_limit.save_limit(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
     if report.status is WriteStatus.SUCCESS:
-        tx.move(booking.id, BookingState.BOOKED, why="job_succeeded", now=now)
+        tx.bookings.move(booking.id, BookingState.BOOKED, why="job_succeeded", now=now)
         log.info("booking_booked", extra={"booking_id": booking.id})
     elif report.status is WriteStatus.FAILURE:
-        tx.fail_job_of(booking.id)
-        tx.move(booking.id, BookingState.FAILED, why="job_failed", now=now, reasons=reasons)
+        tx.attempts.fail_job(booking.id)
+        tx.bookings.move(
+            booking.id, BookingState.FAILED, why="job_failed", now=now, reasons=reasons
+        )
         log.error("booking_failed", extra={"booking_id": booking.id})
     elif report.status is WriteStatus.PARTIAL_SUCCESS:
         _mark_unknown(tx, booking.id, "partial_success", now, reasons)
@@ -159,9 +163,9 @@ def record_job_status(
     else:
         # A submitted booking was last changed when it was submitted.
         due_at = backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
-        tx.reschedule(booking, due_at)
+        tx.bookings.reschedule(booking, due_at)
         return
-    tx.wake_siblings(booking.id)
+    tx.send_queue.wake_siblings(booking.id)
 
 
 def record_status_error(
@@ -180,9 +184,11 @@ def record_status_error(
     apply_rate_headers(tx, error, now)
     if now - booking.updated_at > (deadline if isinstance(error, Refused) else lag):
         _mark_unknown(tx, booking.id, "no_final_status", now)
-        tx.wake_siblings(booking.id)
+        tx.send_queue.wake_siblings(booking.id)
         return
-    tx.reschedule(booking, backoff.next_status_read(booking.updated_at, now=now, chance=_jitter()))
+    tx.bookings.reschedule(
+        booking, backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
+    )
 
 
 def record_search_error(
@@ -190,13 +196,15 @@ def record_search_error(
 ) -> None:
     """Reschedule a search that failed, which says nothing about the booking."""
     apply_rate_headers(tx, error, now)
-    tx.reschedule(booking, backoff.next_search(booking.updated_at, now=now, chance=_jitter()))
+    tx.bookings.reschedule(
+        booking, backoff.next_search(booking.updated_at, now=now, chance=_jitter())
+    )
 
 
 def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
     """Apply what the error of a read says about all calls: rate limit and token."""
-    limiter = RateLimiter(tx.connection)
-    limiter.note(error.rate, now)
+    limiter = tx.rate_limit
+    limiter.save_limit(error.rate, now)
     if isinstance(error, RateLimited):
         limiter.pause(backoff.next_try(error, tries=1, now=now, chance=_jitter()))
     elif isinstance(error, NotAuthorised) and limiter.suspend("not_authorised", now):
@@ -213,9 +221,9 @@ def record_search(
 ) -> None:
     """Record a search for an unknown booking; ``until`` then the lists may be behind Knock."""
     if match is not None:
-        tx.finish_attempt(attempt.id, AttemptOutcome.ACCEPTED, now=now, status=attempt.status)
+        tx.attempts.finish(attempt.id, AttemptOutcome.ACCEPTED, now=now, status=attempt.status)
     if match is not None and match.job_id is not None:
-        tx.move(
+        tx.bookings.move(
             booking.id,
             BookingState.SUBMITTED,
             why="found_in_write_log",
@@ -225,14 +233,14 @@ def record_search(
         )
         log.info("booking_found", extra={"booking_id": booking.id, "job_id": match.job_id})
     elif match is not None:
-        tx.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
+        tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
         log.info("booking_found", extra={"booking_id": booking.id})
     elif now >= until:
-        tx.stop_reconciling(booking, why="not_found", now=now)
+        tx.bookings.stop_reconciling(booking, why="not_found", now=now)
         log.error("booking_not_found", extra={"booking_id": booking.id})
     else:
         due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
-        tx.reschedule(booking, due_at)
+        tx.bookings.reschedule(booking, due_at)
 
 
 def _mark_unknown(
@@ -240,7 +248,9 @@ def _mark_unknown(
 ) -> None:
     """Mark a booking unknown: it may exist in Knock, so it is searched for and never resent."""
     due_at = backoff.next_search(now, now=now, chance=_jitter())
-    tx.move(booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons)
+    tx.bookings.move(
+        booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons
+    )
     log.error("booking_unknown", extra={"booking_id": booking_id, "why": why})
 
 

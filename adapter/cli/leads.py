@@ -16,7 +16,7 @@ from adapter.exceptions import ConfigurationError
 from adapter.models import BookingState, EventState, utc_now
 from adapter.operations import serializers
 from adapter.settings import Settings, settings_from
-from adapter.store import Database, Filter, Users, check_reachable
+from adapter.store import Database, Filter, check_reachable
 from adapter.store.embedded import EmbeddedServer
 
 
@@ -108,7 +108,7 @@ def filter_from(
 def bookings(limit: int, as_json: bool, **options: Any) -> None:
     """List bookings, newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        selected = tx.bookings(filter_from(**options), limit=limit)
+        selected = tx.search.bookings(filter_from(**options), limit=limit)
     if as_json:
         print_json({"bookings": [serializers.booking_as_dict(booking) for booking in selected]})
     else:
@@ -129,7 +129,7 @@ def bookings(limit: int, as_json: bool, **options: Any) -> None:
 def events(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
     """List events (stored webhooks), newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        selected = tx.events(Filter(states=states, source=source), limit=limit)
+        selected = tx.search.events(Filter(states=states, source=source), limit=limit)
     if as_json:
         print_json({"events": [serializers.event_as_dict(event) for event in selected]})
     else:
@@ -142,10 +142,9 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
 def show(id: str, as_json: bool) -> None:
     """Show the history of one lead. ID is an event, a booking or Propexo's job id."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        story = tx.story(id)
+        story = tx.events.history(id)
         if story is not None:
-            people = Users(tx.connection)
-            people.record("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
+            tx.audit.record("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
     if story is None:
         click.echo(
             f"adapter: no event, booking or job has the id {id!r}; `adapter bookings --search` "

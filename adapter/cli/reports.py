@@ -27,7 +27,7 @@ from adapter.operations.backtest import MOST_EVENTS, Compared, backtest, recent
 from adapter.operations.report_serializers import group_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import settings_from
-from adapter.store import Group, ReviewQueue, Users
+from adapter.store import Group, ReviewQueue
 
 
 @click.command(epilog=examples("adapter queue", "adapter queue 3f9a1c02 --limit 10"))
@@ -115,9 +115,8 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
     selection = filter_from(**options)
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
-            people = Users(tx.connection)
             detail = csv_export.filter_text(selection)
-            people.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
+            tx.audit.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
         if sums:
             rows = csv_export.sums(store, selection)
             click.echo(_sums_text(rows, as_json=as_json), nl=False)
@@ -156,8 +155,7 @@ def backtest_(name: str, file: Path, last: int, as_json: bool) -> None:
     current = registry.load(settings.mappings_dir, settings.policy).get(name)
     with opened_store(settings) as store:
         with store.transaction() as tx:
-            people = Users(tx.connection)
-            people.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
+            tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
         compared = list(backtest(current, edited, recent(store, name, last)))
     if as_json:
         print_json({"events": [_compared_as_dict(one) for one in compared]})
@@ -194,7 +192,7 @@ def _print_compared(compared: list[Compared]) -> None:
 def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
     """List user actions: views, releases, edits, discards, exports."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        acts = Users(tx.connection).audit_log(by=by, lead_id=lead, limit=limit)
+        acts = tx.audit.entries(by=by, lead_id=lead, limit=limit)
     if as_json:
         data = [dataclasses.asdict(act) | {"at": serializers.utc(act.at)} for act in acts]
         print_json({"acts": data})

@@ -13,7 +13,7 @@ from adapter.mapping.registry import load
 from adapter.mapping.source import Source
 from adapter.operations import report_serializers, serializers
 from adapter.settings import Settings, settings_from
-from adapter.store import Database, Rejections, SourceStats, Traffic
+from adapter.store import Database, Traffic
 
 
 @click.group("sources", cls=LazyGroup, invoke_without_command=True)
@@ -51,10 +51,9 @@ sources.add_lazy(
 def _describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]]:
     loaded = load(settings.mappings_dir, settings.policy)
     with store.transaction() as tx:
-        stats = SourceStats(tx.connection)
-        traffic, uses = stats.traffic(), stats.uses()
-        unknown = stats.unknown_communities()
-        rejections = Rejections(tx.connection).counts()
+        traffic, uses = tx.stats.traffic(), tx.stats.secret_uses()
+        unknown = tx.stats.unknown_communities()
+        rejections = tx.rejections.counts()
     none = Traffic(events={}, last_event_at=None)
     return [
         {

@@ -16,7 +16,7 @@ from adapter.models import Booking, Event
 from adapter.operations import readmit
 from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.replay import Difference
-from adapter.store import Group, ReviewQueue
+from adapter.store import Group
 
 #: Most leads of a group that one click changes, and most that it examines to find them.
 MAX_CHANGED: Final = 200
@@ -145,7 +145,7 @@ def _check_may_act_together(group: Group) -> None:
 
 def _booking(number: int) -> Booking:
     with services.store.transaction() as tx:
-        booking = tx.booking(number)
+        booking = tx.bookings.get(number)
     if booking is None:
         raise NotFound(f"There is no booking {number}.")
     return booking
@@ -181,7 +181,7 @@ def _leads(group: Group) -> Sequence[Booking | Event]:
     """Return the leads of a group that the user saw, not those that came since."""
     last_id = row_id_from(flask.request.form.get("seen")) or 0
     with services.store.transaction() as tx:
-        review_queue = ReviewQueue(tx.connection)
+        review_queue = tx.review_queue
         if group.issue.kind == "event":
             return review_queue.events_of(group.issue, last_id=last_id, limit=MAX_EXAMINED)
         return review_queue.bookings_of(group.issue, last_id=last_id, limit=MAX_EXAMINED)

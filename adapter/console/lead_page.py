@@ -32,7 +32,7 @@ from adapter.operations.allowed_actions import (
     may_discard,
     why_not_release,
 )
-from adapter.store import AuditEntry, Issue, Users
+from adapter.store import AuditEntry, AuditLog, Issue
 
 MAX_AUDIT_ENTRIES = 20
 
@@ -109,22 +109,20 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
 def _load(key: str) -> tuple[LeadHistory, list[AuditEntry]]:
     """Load a lead and its audit entries, and record that the user looked at it."""
     with services.store.transaction() as tx:
-        story = tx.story(key)
+        story = tx.events.history(key)
         if story is None:
             raise NotFound("Nothing is known by that number.")
-        users = Users(tx.connection)
-        users.record("looked", by=flask.g.user.name, at=services.now(), lead_id=story.event.id)
-        return story, _audit_entries(users, story)
+        by, at = flask.g.user.name, services.now()
+        tx.audit.record("looked", by=by, at=at, lead_id=story.event.id)
+        return story, _audit_entries(tx.audit, story)
 
 
-def _audit_entries(users: Users, story: LeadHistory) -> list[AuditEntry]:
+def _audit_entries(audit: AuditLog, story: LeadHistory) -> list[AuditEntry]:
     """Return the newest audit entries of an event and its bookings, except views."""
     entries = [
         entry
         for number in (story.event.id, *(booking.id for booking in story.bookings))
-        for entry in users.audit_log(
-            lead_id=number, limit=MAX_AUDIT_ENTRIES, except_action="looked"
-        )
+        for entry in audit.entries(lead_id=number, limit=MAX_AUDIT_ENTRIES, except_action="looked")
     ]
     return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MAX_AUDIT_ENTRIES]
 

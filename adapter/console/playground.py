@@ -127,7 +127,7 @@ def _record_view(entered: PlaygroundInput, result: PlaygroundResult) -> None:
 
 def _page(entered: PlaygroundInput, **more: Any) -> str:
     with services.store.transaction() as tx:
-        events = tx.recent_events(entered.name, limit=RECENT_EVENTS)
+        events = tx.search.recent_events(entered.name, limit=RECENT_EVENTS)
     return flask.render_template(
         "console/playground.html",
         entered=entered,
@@ -168,7 +168,7 @@ def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
         body = entered.body.encode("utf-8", "replace")
         return WebhookRequest.from_body(body, content_type=entered.content_type), services.now()
     with services.store.transaction() as tx:
-        event = tx.event(entered.event_id)
+        event = tx.events.get(entered.event_id)
     if event is None or event.kept != "all":
         raise NotFound(
             f"There is no stored webhook {entered.event_id}, or what was sent is erased."
@@ -178,5 +178,5 @@ def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
 
 def _newest_event(name: str) -> int | None:
     with services.store.transaction() as tx:
-        events = tx.recent_events(name, limit=1)
+        events = tx.search.recent_events(name, limit=1)
     return events[0].id if events else None

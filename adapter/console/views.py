@@ -19,7 +19,7 @@ from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, label_of
 from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.status import OUTCOMES, overview_of
-from adapter.store import MOST_COUNTED, Group, Rejections, ReviewQueue, SourceStats, Users
+from adapter.store import MOST_COUNTED, Group
 
 MAX_GROUPS: Final = 100
 MAX_REJECTIONS: Final = 200
@@ -56,7 +56,7 @@ def overview() -> str:
     """Show whether all is well, and how many leads need review."""
     found = overview_of(services.store, services.sources, services.settings, services.now())
     with services.store.transaction() as tx:
-        unknown = SourceStats(tx.connection).unknown_communities()
+        unknown = tx.stats.unknown_communities()
     return flask.render_template(
         "console/overview.html",
         overview=found,
@@ -70,8 +70,8 @@ def overview() -> str:
 def queue() -> str:
     """Show the leads that need review, grouped by issue."""
     with services.store.transaction() as tx:
-        groups = ReviewQueue(tx.connection).groups(services.now())
-        rejected = Rejections(tx.connection).counts()
+        groups = tx.review_queue.groups(services.now())
+        rejected = tx.rejections.counts()
     return flask.render_template(
         "console/queue.html",
         groups=[(group, advice_for(group.issue)) for group in groups[:MAX_GROUPS]],
@@ -93,7 +93,7 @@ def leads() -> str:
     which, before = filter_from(args), row_id_from(args.get("before"))
     is_webhooks = args.get("kind") == "webhooks"
     with services.store.transaction() as tx:
-        search = tx.events if is_webhooks else tx.bookings
+        search = tx.search.events if is_webhooks else tx.search.bookings
         found: Sequence[Any] = search(which, before=before, limit=PAGE_SIZE)
     return flask.render_template(
         "console/leads.html",
@@ -118,7 +118,7 @@ def rejections() -> str:
     """Show the requests that failed verification."""
     source = flask.request.args.get("source") or None
     with services.store.transaction() as tx:
-        kept = Rejections(tx.connection)
+        kept = tx.rejections
         counts, found = kept.counts(), kept.newest(source=source, limit=MAX_REJECTIONS)
     return flask.render_template("console/rejections.html", counts=counts, found=found)
 
@@ -129,7 +129,7 @@ def audit() -> str:
     args = flask.request.args
     by, before = args.get("by") or None, row_id_from(args.get("before"))
     with services.store.transaction() as tx:
-        entries = Users(tx.connection).audit_log(by=by, before=before, limit=PAGE_SIZE)
+        entries = tx.audit.entries(by=by, before=before, limit=PAGE_SIZE)
     return flask.render_template(
         "console/audit.html", entries=entries, by=by, next_before=_next_page(entries)
     )
@@ -165,7 +165,7 @@ def record_action(act: str, *, lead_id: int | None = None, detail: str = "") -> 
     """Write what the user does into the audit log. ``detail`` must hold nothing of a payload."""
     by, at = flask.g.user.name, services.now()
     with services.store.transaction() as tx:
-        Users(tx.connection).record(act, by=by, at=at, lead_id=lead_id, detail=detail)
+        tx.audit.record(act, by=by, at=at, lead_id=lead_id, detail=detail)
 
 
 def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
@@ -179,7 +179,7 @@ def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
 def find_group(key: str) -> Group | None:
     """Return the group with this key, or None if nothing in it needs review any more."""
     with services.store.transaction() as tx:
-        groups = ReviewQueue(tx.connection).groups(services.now())
+        groups = tx.review_queue.groups(services.now())
     return next((group for group in groups if group.issue.key == key), None)
 
 
@@ -203,8 +203,8 @@ def group_page(key: str, **more: Any) -> Any:
 
 def _leads_of(group: Group, after: int) -> Sequence[Any]:
     with services.store.transaction() as tx:
-        review_queue = ReviewQueue(tx.connection)
+        review_queue = tx.review_queue
         if group.issue.kind == "event":
             return review_queue.events_of(group.issue, after=after, limit=PAGE_SIZE)
-        last = tx.booking(after) if after else None
+        last = tx.bookings.get(after) if after else None
         return review_queue.bookings_of(group.issue, after=last, limit=PAGE_SIZE)

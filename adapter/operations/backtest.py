@@ -36,7 +36,7 @@ def recent(store: Database, source: str, last: int) -> Iterator[Event]:
     before = LARGEST_NUMBER
     while last > 0:
         with store.transaction() as tx:
-            page = tx.recent_events(source, limit=min(PAGE, last), before=before)
+            page = tx.search.recent_events(source, limit=min(PAGE, last), before=before)
         yield from page
         if len(page) < PAGE:
             return

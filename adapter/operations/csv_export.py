@@ -47,7 +47,7 @@ def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> 
     before: int | None = None
     while most is None or most > 0:
         with store.transaction() as tx:
-            page = tx.bookings(which, before=before, limit=PAGE)
+            page = tx.search.bookings(which, before=before, limit=PAGE)
         yield "".join(_line(_row(booking)) for booking in page)
         if len(page) < PAGE:
             return
@@ -96,7 +96,7 @@ def sums(store: Database, which: Filter) -> list[dict[str, Any]]:
     Leads are counted by the time their webhook was received; ignored webhooks are not counted.
     """
     with store.transaction() as tx:
-        rows = tx.leads_of_period(which)
+        rows = tx.search.leads_of_period(which)
     lines: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         if row["state"] == "ignored":

@@ -14,7 +14,7 @@ from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock, EventState
 from adapter.operations.contact_matcher import Contact
 from adapter.settings import Settings
-from adapter.store import SIGN_IN_WINDOW, Database, Erasures, Transaction, Users
+from adapter.store import SIGN_IN_WINDOW, Database, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +56,12 @@ class Erasure:
         payloads = now - dt.timedelta(days=self._settings.payload_days)
         people = now - dt.timedelta(days=self._settings.lead_days)
         with self._store.transaction() as tx:
-            erasures = Erasures(tx.connection)
-            erased = self._old_people(tx, erasures, people, now, by="worker")
-            old = erasures.erasable(payloads, people=False, now=now, limit=BATCH)
-            erasures.erase_payloads(old)
-            rejected = erasures.erase_rejections(payloads, limit=BATCH)
-            Users(tx.connection).forget_old(failures=now - SIGN_IN_WINDOW, acts=people, limit=BATCH)
+            erased = self._old_people(tx, people, now, by="worker")
+            old = tx.erasure.erasable(payloads, people=False, now=now, limit=BATCH)
+            tx.erasure.erase_payloads(old)
+            rejected = tx.erasure.erase_rejections(payloads, limit=BATCH)
+            tx.users.delete_old_failures(now - SIGN_IN_WINDOW, limit=BATCH)
+            tx.audit.delete_old(people, limit=BATCH)
         count = erased + len(old) + rejected
         if count:
             log.info("erased", extra={"count": count})
@@ -76,21 +76,20 @@ class Erasure:
         before, count = now - dt.timedelta(days=days), 0
         while True:
             with self._store.transaction() as tx:
-                erasures = Erasures(tx.connection)
-                erased = self._old_people(tx, erasures, before, now, by=by)
-                erased += erasures.erase_rejections(before, limit=BATCH)
+                erased = self._old_people(tx, before, now, by=by)
+                erased += tx.erasure.erase_rejections(before, limit=BATCH)
             if not erased:
                 return count
             count += erased
             progress(count)
 
     def _old_people(
-        self, tx: Transaction, erasures: Erasures, before: dt.datetime, now: dt.datetime, *, by: str
+        self, tx: Transaction, before: dt.datetime, now: dt.datetime, *, by: str
     ) -> int:
-        old = erasures.erasable(before, people=True, now=now, limit=BATCH)
+        old = tx.erasure.erasable(before, people=True, now=now, limit=BATCH)
         for event_id in old:
             _discard_all(tx, event_id, by, now)
-        erasures.erase_people(old)
+        tx.erasure.erase_people(old)
         return len(old)
 
     # --- by contact
@@ -100,13 +99,13 @@ class Erasure:
 
         Read all rows, in steps of some thousand; call ``progress`` with (read, total) after each.
         """
-        last = self._read(lambda erasures: erasures.last_event_id())
+        last = self._read(lambda tx: tx.erasure.last_event_id())
         events: list[int] = []
         for start in range(0, last, STRIDE):
             events += self._events(contact, start, min(start + STRIDE, last))
             progress(min(start + STRIDE, last), last)
-        candidates = self._read(lambda erasures: erasures.rejections_that_match(contact.prefilter))
-        rows = self._read(lambda erasures: erasures.rejections_by_id(candidates))
+        candidates = self._read(lambda tx: tx.erasure.rejections_that_match(contact.prefilter))
+        rows = self._read(lambda tx: tx.erasure.rejections_by_id(candidates))
         rejections = [
             row["id"]
             for row in rows
@@ -116,21 +115,21 @@ class Erasure:
 
     def _events(self, contact: Contact, after: int, until: int) -> list[int]:
         candidates = self._read(
-            lambda erasures: erasures.events_that_match(contact.prefilter, after=after, until=until)
+            lambda tx: tx.erasure.events_that_match(contact.prefilter, after=after, until=until)
         )
         return [event_id for event_id in candidates if self._is_named(contact, event_id)]
 
     def _is_named(self, contact: Contact, event_id: int) -> bool:
         with self._store.transaction() as tx:
-            event, bookings = tx.event(event_id), tx.bookings_of(event_id)
+            event, bookings = tx.events.get(event_id), tx.bookings.of_event(event_id)
         values = [str(value) for booking in bookings for value in booking.appointment.values()]
         return event is not None and _names(
             contact, event.body, event.query, str(dict(event.headers)), *values
         )
 
-    def _read(self, read: Callable[[Erasures], Done]) -> Done:
+    def _read(self, read: Callable[[Transaction], Done]) -> Done:
         with self._store.transaction() as tx:
-            return read(Erasures(tx.connection))
+            return read(tx)
 
     def erase(self, found: Found, *, by: str) -> list[int]:
         """Erase the given rows, and return the ids of events that cannot be erased yet.
@@ -146,9 +145,9 @@ class Erasure:
                 except NotPossible:
                     left.append(event_id)
                     continue
-                Erasures(tx.connection).erase_people([event_id])
+                tx.erasure.erase_people([event_id])
         with self._store.transaction() as tx:
-            Erasures(tx.connection).remove_rejections(found.rejections)
+            tx.erasure.remove_rejections(found.rejections)
         log.warning("person_erased", extra={"count": len(found.events) - len(left)})
         return left
 
@@ -159,14 +158,16 @@ def _names(contact: Contact, body: bytes, *texts: str) -> bool:
 
 def _discard_all(tx: Transaction, event_id: int, by: str, now: dt.datetime) -> None:
     """Discard an event's bookings. Raise NotPossible if one is in flight or searched for."""
-    event = tx.event(event_id, lock=True)
-    bookings = [tx.booking(booking.id, lock=True) for booking in tx.bookings_of(event_id)]
+    event = tx.events.get(event_id, lock=True)
+    bookings = [
+        tx.bookings.get(booking.id, lock=True) for booking in tx.bookings.of_event(event_id)
+    ]
     for booking in bookings:
         if booking is None:
             continue
         is_searched_for = booking.state is BookingState.UNKNOWN and booking.due_at is not None
         if booking.state in IN_FLIGHT or is_searched_for:
             raise NotPossible(f"booking {booking.id} is {booking.state}")
-        tx.move(booking.id, BookingState.DISCARDED, why="erased", now=now, by=by)
+        tx.bookings.move(booking.id, BookingState.DISCARDED, why="erased", now=now, by=by)
     if event is not None and event.state in (EventState.HELD, EventState.RECEIVED):
-        tx.discard_event(event_id, why="erased", by=by, now=now)
+        tx.events.discard(event_id, why="erased", by=by, now=now)

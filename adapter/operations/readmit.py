@@ -9,7 +9,7 @@ from adapter.exceptions import VerificationError
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.settings import Settings
-from adapter.store import Rejection, Rejections, Users
+from adapter.store import Rejection
 from adapter.webhooks.receive import Receiver, Verified, verified_from
 
 
@@ -38,9 +38,9 @@ def retry(
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
     with receiver.database.transaction() as tx:
-        rejections = Rejections(tx.connection).of_source(source.name)
+        rejections = tx.rejections.of_source(source.name)
         if not dry_run:
-            Users(tx.connection).record("let_in", by=by, at=receiver.clock(), detail=source.name)
+            tx.audit.record("let_in", by=by, at=receiver.clock(), detail=source.name)
     for rejection in rejections:
         if not rejection.can_retry:
             counts["not_verifiable"] += 1
@@ -77,7 +77,7 @@ def _verified(
 def _accept(receiver: Receiver, rejection: Rejection, verified: Verified) -> bool:
     receipt = receiver.store(verified)
     with receiver.database.transaction() as tx:
-        Rejections(tx.connection).remove(rejection.id)
+        tx.rejections.remove(rejection.id)
     return receipt.is_duplicate
 
 

@@ -18,7 +18,7 @@ from adapter.models import AttemptOutcome, Booking, BookingState, Clock, Kind
 from adapter.operations import edit_booking
 from adapter.operations.allowed_actions import check_confirm, check_release, is_tour_for_prospect
 from adapter.settings import Settings
-from adapter.store import Database, NewBooking, Transaction, Users
+from adapter.store import Database, NewBooking, Transaction
 
 
 class Repairs:
@@ -67,7 +67,7 @@ class Repairs:
                 _send_again(tx, booking, edited, by, now)
                 released, action = edited, "edited_and_released" if changes else "released"
             detail = ", ".join(sorted(changes))
-            Users(tx.connection).record(action, by=by, at=now, lead_id=released.id, detail=detail)
+            tx.audit.record(action, by=by, at=now, lead_id=released.id, detail=detail)
         return released
 
     def _edited(
@@ -92,28 +92,28 @@ class Repairs:
             _lock_unchanged(tx, booking)
             check_confirm(booking)
             if booking.state is BookingState.UNKNOWN:
-                last = tx.attempts_of(booking_id)[-1]
-                tx.finish_attempt(last.id, AttemptOutcome.ACCEPTED, now=now, status=last.status)
+                last = tx.attempts.of_booking(booking_id)[-1]
+                tx.attempts.finish(last.id, AttemptOutcome.ACCEPTED, now=now, status=last.status)
             _supersede_pending(tx, booking, now)
-            tx.move(booking_id, BookingState.BOOKED, why="seen_in_knock", now=now, by=by)
-            tx.wake_siblings(booking_id)
-            Users(tx.connection).record("confirmed", by=by, at=now, lead_id=booking_id)
+            tx.bookings.move(booking_id, BookingState.BOOKED, why="seen_in_knock", now=now, by=by)
+            tx.send_queue.wake_siblings(booking_id)
+            tx.audit.record("confirmed", by=by, at=now, lead_id=booking_id)
 
     def discard(self, lead_id: int, reason: str, *, by: str) -> None:
         """Discard a booking or a held event. Raise :class:`NotPossible` in any other state."""
         now = self._clock()
         with self._store.transaction() as tx:
-            booking = tx.booking(lead_id, lock=True)
+            booking = tx.bookings.get(lead_id, lock=True)
             if booking is None:
-                if not tx.discard_event(lead_id, why=reason, by=by, now=now):
+                if not tx.events.discard(lead_id, why=reason, by=by, now=now):
                     raise NotPossible(f"{lead_id} is neither a booking nor a held webhook")
-            elif not tx.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
+            elif not tx.bookings.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
                 raise NotPossible(f"booking {lead_id} is {booking.state} and cannot be discarded")
-            Users(tx.connection).record("discarded", by=by, at=now, lead_id=lead_id)
+            tx.audit.record("discarded", by=by, at=now, lead_id=lead_id)
 
 
 def _booking(tx: Transaction, booking_id: int) -> Booking:
-    booking = tx.booking(booking_id)
+    booking = tx.bookings.get(booking_id)
     if booking is None:
         raise NotPossible(f"there is no booking {booking_id}")
     return booking
@@ -125,7 +125,7 @@ def _lock_unchanged(tx: Transaction, booking: Booking, keys: Iterable[int] = ())
     Keys are locked before rows, as everywhere, so that no two transactions deadlock.
     """
     tx.lock_keys({*keys, *booking.person_keys})
-    if tx.booking(booking.id, lock=True) != booking:
+    if tx.bookings.get(booking.id, lock=True) != booking:
         raise NotPossible(f"booking {booking.id} has just changed: review it again")
 
 
@@ -133,21 +133,21 @@ def _send_again(
     tx: Transaction, booking: Booking, edited: Booking, by: str, now: dt.datetime
 ) -> None:
     _check_precedence(tx, edited, now)
-    tx.edit_booking(edited)
+    tx.bookings.update(edited)
     if booking.state is BookingState.UNKNOWN:
-        tx.deny_attempts(booking.id, now=now)
-    tx.move(booking.id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
-    tx.schedule_sender(booking.id)
+        tx.attempts.deny(booking.id, now=now)
+    tx.bookings.move(booking.id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
+    tx.send_queue.schedule_sender(booking.id)
 
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
     """Store a tour for a lead whose guest card stays; the tour supersedes a pending card."""
-    event = tx.event(edited.event_id)
+    event = tx.events.get(edited.event_id)
     assert event is not None  # noqa: S101 - a booking has its event
-    booking_id = tx.next_id()
+    booking_id = tx.bookings.next_id()
     _check_precedence(tx, dataclasses.replace(edited, id=booking_id), now)
     tour = NewBooking(
-        item=len(tx.bookings_of(event.id)),
+        item=len(tx.bookings.of_event(event.id)),
         kind=edited.kind,
         state=BookingState.PENDING,
         reason="time_given",
@@ -159,10 +159,10 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
         asked_at=edited.asked_at,
         person_keys=edited.person_keys,
     )
-    tx.insert_booking(event, tour, booking_id, now=now, by=by)
+    tx.bookings.insert(event, tour, booking_id, now=now, by=by)
     # From now on a cancellation by the sender concerns the tour.
-    tx.reassign_claims(edited.id, booking_id)
-    tx.schedule_sender(booking_id)
+    tx.claims.reassign_all(edited.id, booking_id)
+    tx.send_queue.schedule_sender(booking_id)
     return _booking(tx, booking_id)
 
 
@@ -172,7 +172,7 @@ def _check_precedence(tx: Transaction, booking: Booking, now: dt.datetime) -> No
         event_id=0,
         starts_at=booking.starts_at,
         asked_at=booking.asked_at,
-        others=tx.live_bookings_of(booking.person_keys, precedence.LIVE, except_id=booking.id),
+        others=tx.bookings.of_people(booking.person_keys, precedence.LIVE, except_id=booking.id),
         now=now,
     )
     if decision.state is BookingState.SUPERSEDED:
@@ -183,7 +183,7 @@ def _check_precedence(tx: Transaction, booking: Booking, now: dt.datetime) -> No
     if decision.reason is not None:
         raise NotPossible(SENTENCES[decision.reason].format(decision.because_of))
     for other in decision.replaces:
-        tx.move(other, BookingState.SUPERSEDED, why="newer_request", now=now)
+        tx.bookings.move(other, BookingState.SUPERSEDED, why="newer_request", now=now)
 
 
 def _supersede_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
@@ -191,7 +191,7 @@ def _supersede_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> N
 
     Raise :class:`NotPossible` for a newer request: Knock would cancel the confirmed tour.
     """
-    for other in tx.live_bookings_of(booking.person_keys, (BookingState.PENDING,)):
+    for other in tx.bookings.of_people(booking.person_keys, (BookingState.PENDING,)):
         is_tour = other.kind is Kind.APPOINTMENT
         if is_tour and booking.kind is Kind.PROSPECT:
             continue  # a tour after a guest card is wanted
@@ -202,4 +202,4 @@ def _supersede_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> N
             )
         state = BookingState.DUPLICATE if is_same else BookingState.SUPERSEDED
         why = "same_person_and_time" if is_same else "newer_request"
-        tx.move(other.id, state, why=why, now=now)
+        tx.bookings.move(other.id, state, why=why, now=now)

@@ -14,7 +14,7 @@ from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
 from adapter.settings import Settings
-from adapter.store import Database, Transaction, Users
+from adapter.store import Database, Transaction
 
 #: States of bookings that a replay replaces.
 REPLACEABLE = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
@@ -60,10 +60,10 @@ class Replays:
         fingerprints, now = Fingerprints(self._store.hash_key()), self._clock()
         planner = BookingPlanner(fingerprints, self._settings.policy.shared_contacts)
         with self._store.transaction() as tx:
-            event = tx.event(event_id, lock=True)
+            event = tx.events.get(event_id, lock=True)
             if event is None:
                 raise NotPossible(f"there is no event {event_id}")
-            source, bookings = self._sources.get(event.source), tx.bookings_of(event_id)
+            source, bookings = self._sources.get(event.source), tx.bookings.of_event(event_id)
             mapped = Mapped(outcome=Outcome.HELD)
             if source is not None:
                 mapped = source.map(event.request, now=now)
@@ -76,11 +76,13 @@ class Replays:
             difference = _difference(event, refusal, bookings, mapped, is_forced=is_forced)
             if refusal is None and source is not None and not dry_run:
                 for booking in bookings:
-                    tx.move(booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by)
-                tx.reopen_event(event_id, why=forced_because or "replayed", by=by, now=now)
+                    tx.bookings.move(
+                        booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by
+                    )
+                tx.events.reopen(event_id, why=forced_because or "replayed", by=by, now=now)
                 planner.apply(tx, event, mapped, source.hash, now, is_forced=is_forced)
                 action = "replayed_by_force" if is_forced else "replayed"
-                Users(tx.connection).record(action, by=by, at=now, lead_id=event_id)
+                tx.audit.record(action, by=by, at=now, lead_id=event_id)
         return difference
 
 
@@ -100,7 +102,7 @@ def _without_settled(
         if item.dedupe_key is None:
             return False
         digest = fingerprints.item(event.source, item.dedupe_key)
-        return tx.event_of_claim(event.source, digest) in replaceable
+        return tx.claims.owner(event.source, digest) in replaceable
 
     return dataclasses.replace(mapped, items=tuple(filter(is_replaceable, mapped.items)))
 

@@ -12,7 +12,7 @@ from adapter.bookings.fingerprints import lock_key
 from adapter.exceptions import NotPossible, SignInRefused
 from adapter.models import Clock
 from adapter.settings import ROLES, Settings, is_user_name
-from adapter.store import SIGN_IN_WINDOW, Database, User, Users
+from adapter.store import SIGN_IN_WINDOW, Database, User
 from adapter.webhooks.client_ip import rate_limit_key
 
 #: Failures that lock out: one name from one address, any name from one address, one name.
@@ -38,7 +38,7 @@ class SignIn:
     def users(self) -> dict[str, User]:
         """Return all console users; ADAPTER_USERS takes precedence over the database."""
         with self._store.transaction() as tx:
-            stored = {user.name: user for user in Users(tx.connection).users()}
+            stored = {user.name: user for user in tx.users.all()}
         configured = {
             name: User(name=name, role=role, password=password)
             for name, (role, password) in self._settings.users.items()
@@ -61,9 +61,8 @@ class SignIn:
         # Failures of the name alone stay, so that other clients' guesses still count.
         own = [key.hex() for key, limit in limits.items() if limit == MAX_FAILURES_OF_BOTH]
         with self._store.transaction() as tx:
-            people = Users(tx.connection)
-            people.forget_failures(own, failure_ids)
-            people.record("signed_in", by=user.name, at=now)
+            tx.users.delete_failures(own, failure_ids)
+            tx.audit.record("signed_in", by=user.name, at=now)
         return user
 
     def _record_failure(self, limits: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
@@ -73,12 +72,11 @@ class SignIn:
         """
         names = {key.hex(): limit for key, limit in limits.items()}
         with self._store.transaction() as tx:
-            people = Users(tx.connection)
-            people.lock([lock_key(key) for key in limits])
-            failures = people.failures([*names], now - SIGN_IN_WINDOW)
+            tx.lock_keys([lock_key(key) for key in limits])
+            failures = tx.users.failures([*names], now - SIGN_IN_WINDOW)
             if any(failures.get(key, 0) >= limit for key, limit in names.items()):
                 raise SignInRefused("Too many attempts. Try again in 15 minutes.")
-            return people.note_failure([*names], now=now)
+            return tx.users.record_failure([*names], now=now)
 
     def mark_of(self, user: User) -> str:
         """Return a session's mark of the user, which changes with the password."""
@@ -93,17 +91,15 @@ class SignIn:
         """Add a user. Raise :class:`NotPossible` with the reason."""
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
-            people = Users(tx.connection)
-            people.add_user(user, now=now)
-            people.record("user_added", by=by, at=now, detail=f"{name} {role}")
+            tx.users.add(user, now=now)
+            tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def remove(self, name: str, *, by: str) -> bool:
         """Remove a user; return False if there is none of that name."""
         with self._store.transaction() as tx:
-            people = Users(tx.connection)
-            role = people.remove_user(name)
+            role = tx.users.remove(name)
             if role is not None:
-                people.record("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
+                tx.audit.record("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
         return role is not None
 
     def _limits(self, name: str, client: str | None) -> Mapping[bytes, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from adapter.settings import Settings
-from adapter.store import Database, Group, Rejections, ReviewQueue, Sending, Stats
+from adapter.store import Database, Group, Sending
 
 #: States by the name that users see, in the order of a chart.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
@@ -77,17 +77,16 @@ def overview_of(
     hour = now.replace(minute=0, second=0, microsecond=0)
     begin = hour - DAY + dt.timedelta(hours=1)
     with store.transaction() as tx:
-        figures = Stats(tx.connection)
-        rows = figures.outcomes(begin)
-        groups = ReviewQueue(tx.connection).groups(now)
+        rows = tx.stats.outcomes(begin)
+        groups = tx.review_queue.groups(now)
         facts = _Facts(
-            arrivals=figures.arrivals(now - DAY),
-            usual=figures.usual(now - DAY, now),
-            last=figures.last_arrivals(names),
-            within={row["source"]: row for row in figures.booked_within(now - DAY)},
-            rejections=Rejections(tx.connection).counts(),
+            arrivals=tx.stats.arrivals(now - DAY),
+            usual=tx.stats.usual_arrivals(now - DAY, now),
+            last=tx.stats.last_arrivals(names),
+            within={row["source"]: row for row in tx.stats.booking_latency(now - DAY)},
+            rejections=tx.rejections.counts(),
         )
-        sending = figures.sending(now)
+        sending = tx.stats.sending(now)
     return Overview(
         at=now,
         sources=tuple(_source_state(name, rows, facts) for name in sorted(names)),

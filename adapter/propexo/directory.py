@@ -16,7 +16,7 @@ from adapter.models import Clock
 from adapter.propexo.client import INTEGRATIONS_PATH, Propexo
 from adapter.propexo.responses import Page
 from adapter.settings import Settings
-from adapter.store import Database, RateLimiter
+from adapter.store import Database
 
 COMMUNITIES_PATH: Final = "/crm/v1/communities/"
 
@@ -79,7 +79,7 @@ class RateLimitedReads:
         now = self._clock()
         if self._store is not None:
             with self._store.transaction() as tx:
-                return RateLimiter(tx.connection).try_read(now, self._limit)
+                return tx.rate_limit.try_read(now, self._limit)
         if now < self._next_at:
             return self._next_at
         self._next_at = now + dt.timedelta(minutes=1) / self._limit

@@ -279,7 +279,7 @@ def _wait_until_settled(
     def done() -> bool:
         nonlocal events, bookings
         with store.transaction() as tx:
-            events, bookings = tx.events()[::-1], tx.bookings()[::-1]
+            events, bookings = tx.search.events()[::-1], tx.search.bookings()[::-1]
         waiting = [one for one in events if one.state == "received"]
         waiting += [one for one in bookings if one.state not in _FINAL_STATES]  # type: ignore[misc]
         return not waiting or dt.datetime.now(dt.UTC) > deadline

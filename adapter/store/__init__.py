@@ -1,20 +1,17 @@
-"""PostgreSQL: the schema, the statements, one module for each group of tables."""
+"""PostgreSQL: the schema, the statements, and one module for each group of tables."""
 
 from adapter.store.connection import OLDEST_POSTGRES, queue_pool
 from adapter.store.database import RECONNECT_SECONDS, Database, check_reachable, is_reachable
-from adapter.store.erasure import Erasures
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_settled_events
-from adapter.store.rate_limit import RateLimiter
-from adapter.store.rejections import NewRejection, Rejection, Rejections
+from adapter.store.rejections import NewRejection, Rejection
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewBooking, NewEvent, storable
 from adapter.store.search import LARGEST_NUMBER, Filter
-from adapter.store.source_stats import SourceStats, Traffic, UnknownCommunity
-from adapter.store.stats import Sending, Stats
+from adapter.store.stats import Sending, Traffic, UnknownCommunity
 from adapter.store.transaction import Transaction
-from adapter.store.users import SIGN_IN_WINDOW, AuditEntry, User, Users
+from adapter.store.users import SIGN_IN_WINDOW, AuditEntry, AuditLog, User
 
 __all__ = [
     "LARGEST_NUMBER",
@@ -23,27 +20,22 @@ __all__ = [
     "RECONNECT_SECONDS",
     "SIGN_IN_WINDOW",
     "AuditEntry",
+    "AuditLog",
     "Database",
-    "Erasures",
     "Filter",
     "Group",
     "Issue",
     "NewBooking",
     "NewEvent",
     "NewRejection",
-    "RateLimiter",
     "Rejection",
-    "Rejections",
     "ReviewQueue",
     "Sending",
-    "SourceStats",
-    "Stats",
     "Task",
     "Traffic",
     "Transaction",
     "UnknownCommunity",
     "User",
-    "Users",
     "check_reachable",
     "is_reachable",
     "listen_for_settled_events",

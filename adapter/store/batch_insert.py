@@ -1,7 +1,7 @@
-"""Carries across together, in one transaction, what several threads bring at the same moment.
+"""Batch concurrent inserts from several threads into one transaction.
 
-The first one crosses at once. Who comes while it is under way waits, and all who wait cross
-together: one round trip and one flush to the disk for all of them.
+The first insert runs at once. Those submitted meanwhile wait, and then run together: one round trip
+and one flush to disk for all of them.
 """
 
 import threading
@@ -11,25 +11,25 @@ from typing import Generic, TypeVar
 from adapter.exceptions import StoreUnavailable
 
 Item = TypeVar("Item")
-Receipt = TypeVar("Receipt")
+Result = TypeVar("Result")
 
-#: So many cross together at most.
+#: Most items in one transaction.
 MAX_BATCH = 16
 
 
-class InsertBatcher(Generic[Item, Receipt]):
-    """One ferry of one process. It has no thread of its own: whoever crosses rows."""
+class InsertBatcher(Generic[Item, Result]):
+    """Batches the inserts of one process. It has no thread: one of the callers runs each batch."""
 
-    def __init__(self, carry: Callable[[Sequence[Item]], Sequence[Receipt]]) -> None:
-        """``carry`` takes all of them across or raises and takes none, and gives a receipt each."""
-        self._insert_items = carry
+    def __init__(self, insert: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
+        """Batch calls of ``insert``, which inserts all items and returns their results, or none."""
+        self._insert_items = insert
         self._lock = threading.Lock()
-        self._waiting: list[_PendingInsert[Item, Receipt]] = []
+        self._waiting: list[_PendingInsert[Item, Result]] = []
         self._is_flushing = False
 
-    def submit(self, item: Item) -> Receipt:
-        """The receipt of what was carried across. Raises what ``carry`` raises."""
-        pending = _PendingInsert[Item, Receipt](item)
+    def submit(self, item: Item) -> Result:
+        """Insert an item and return its result; raise what ``insert`` raises."""
+        pending = _PendingInsert[Item, Result](item)
         with self._lock:
             self._waiting.append(pending)
             must_wait, self._is_flushing = self._is_flushing, True
@@ -37,7 +37,7 @@ class InsertBatcher(Generic[Item, Receipt]):
             pending.wait()
         if not pending.is_done:
             self._flush()
-        return pending.receipt()
+        return pending.result()
 
     def _flush(self) -> None:
         with self._lock:
@@ -45,7 +45,7 @@ class InsertBatcher(Generic[Item, Receipt]):
         self._insert(batch)
         with self._lock:
             if batch[0].database_is_down:
-                # PostgreSQL is away or says nothing. Who waits has waited for that already.
+                # Those who wait have waited for the whole timeout already.
                 batch, self._waiting = [*batch, *self._waiting], []
                 for pending in batch:
                     pending.resolve(error=batch[0].error)
@@ -54,11 +54,11 @@ class InsertBatcher(Generic[Item, Receipt]):
         for pending in (*batch, *following):
             pending.notify()
 
-    def _insert(self, batch: Sequence["_PendingInsert[Item, Receipt]"]) -> None:
-        """Whatever happens, everyone aboard hears of it. One that sinks the ferry sinks alone."""
+    def _insert(self, batch: Sequence["_PendingInsert[Item, Result]"]) -> None:
+        """Resolve every insert of the batch. If it fails, retry one by one: only bad ones fail."""
         try:
-            receipts = self._insert_items([pending.item for pending in batch])
-        except BaseException as exc:  # noqa: BLE001 - it is raised where each of them waits
+            results = self._insert_items([pending.item for pending in batch])
+        except BaseException as exc:  # noqa: BLE001 - it is raised in each thread that waits
             if len(batch) == 1 or isinstance(exc, StoreUnavailable):
                 for pending in batch:
                     pending.resolve(error=exc)
@@ -66,41 +66,39 @@ class InsertBatcher(Generic[Item, Receipt]):
                 for pending in batch:
                     self._insert([pending])
         else:
-            for pending, receipt in zip(batch, receipts, strict=True):
-                pending.resolve(receipt)
+            for pending, result in zip(batch, results, strict=True):
+                pending.resolve(result)
 
 
-class _PendingInsert(Generic[Item, Receipt]):
-    """One thread with its cargo. A bare lock is its bell: the cheapest that Python has."""
+class _PendingInsert(Generic[Item, Result]):
+    """The item of one thread. A bare lock is its event: the cheapest that Python has."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self.is_done = False
-        self._receipt: Receipt | None = None
+        self._result: Result | None = None
         self.error: BaseException | None = None
         self._event = threading.Lock()
         self._event.acquire()
 
     def wait(self) -> None:
-        """Until it was carried across, or may cross as the first of those who wait."""
+        """Wait until it is resolved, or is the first of those to insert next."""
         self._event.acquire()
 
     def notify(self) -> None:
-        """Ends the wait."""
+        """End the wait."""
         self._event.release()
 
-    def resolve(
-        self, receipt: Receipt | None = None, *, error: BaseException | None = None
-    ) -> None:
-        """It is across, or cannot be carried."""
-        self._receipt, self.error, self.is_done = receipt, error, True
+    def resolve(self, result: Result | None = None, *, error: BaseException | None = None) -> None:
+        """Save the result or the error."""
+        self._result, self.error, self.is_done = result, error, True
 
     @property
     def database_is_down(self) -> bool:
-        """Whether it could not cross because there is no way across now."""
+        """Return True if it failed because the database is unavailable."""
         return isinstance(self.error, StoreUnavailable)
 
-    def receipt(self) -> Receipt:
+    def result(self) -> Result:
         if self.error is not None:
             raise self.error
-        return self._receipt  # type: ignore[return-value] # None is a receipt too
+        return self._result  # type: ignore[return-value] # None is a result too

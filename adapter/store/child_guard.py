@@ -12,11 +12,11 @@ import signal
 import time
 from collections.abc import Iterable, Sequence
 
-#: How often groups that are empty are forgotten: their numbers may be given to others later.
+#: How often empty groups are dropped: their ids may be reused.
 LOOK_SECONDS = 1.0
-#: What groups are sent that still live so many seconds after the parent's death. PostgreSQL takes
-#: the first for "when the last client has gone" and the second for "at once". The last one leaves a
-#: busy machine three of the ten seconds that are promised.
+#: Signals to groups that are still alive this many seconds after the parent's death. PostgreSQL
+#: takes the first as a smart shutdown and the second as a fast one. The last one leaves a busy
+#: machine three of the ten seconds that are promised.
 STEPS: Sequence[tuple[float, Sequence[int]]] = (
     (0.0, (signal.SIGTERM, signal.SIGCONT)),
     (5.0, (signal.SIGINT,)),
@@ -25,14 +25,14 @@ STEPS: Sequence[tuple[float, Sequence[int]]] = (
 
 
 def main() -> None:
-    """Waits for the parent's end, then ends what it left. Ctrl-C is not for the guard."""
+    """Wait for the parent's death, then end its children. Ignore Ctrl-C."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    end(told(0))
+    end(read_groups(0))
 
 
-def told(pipe: int) -> set[int]:
-    """The groups that were written to the pipe and live when it ends."""
+def read_groups(pipe: int) -> set[int]:
+    """Return the groups that were written to the pipe and are alive when it ends."""
     groups: set[int] = set()
     text = b""
     while True:
@@ -42,14 +42,14 @@ def told(pipe: int) -> set[int]:
                 return groups
             *lines, text = (text + chunk).split(b"\n")
             groups |= {int(line) for line in lines}
-        groups = {group for group in groups if lives(group)}
+        groups = {group for group in groups if is_alive(group)}
 
 
 def end(groups: Iterable[int]) -> None:
-    """Ends the groups, kindly first."""
+    """End the groups, gracefully first."""
     began = time.monotonic()
     for seconds, numbers in STEPS:
-        while (living := [group for group in groups if lives(group)]) and (
+        while (living := [group for group in groups if is_alive(group)]) and (
             time.monotonic() < began + seconds
         ):
             time.sleep(0.05)
@@ -58,13 +58,13 @@ def end(groups: Iterable[int]) -> None:
                 send(group, number)
 
 
-def lives(group: int) -> bool:
-    """Whether a process group of ours has members."""
+def is_alive(group: int) -> bool:
+    """Return True if a process group of ours has members."""
     return send(group, 0)
 
 
 def send(group: int, number: int) -> bool:
-    """Sends a signal to all members of a group; False when there are none of ours."""
+    """Send a signal to all members of a group; False if there are none of ours."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

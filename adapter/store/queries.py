@@ -1,6 +1,5 @@
-"""The statements of the .sql files, by name, and how they are run."""
+"""Load the named statements of the .sql files, and run them by name."""
 
-import contextlib
 from importlib import resources
 from typing import Any
 
@@ -10,42 +9,36 @@ _SQL = resources.files("adapter.store") / "sql"
 
 
 def _statements(text: str) -> dict[str, bytes]:
-    """``{name: SQL}``, as bytes: the driver takes these for trusted."""
+    """Return ``{name: SQL}``, as bytes because the driver requires trusted text."""
     blocks = text.split("-- name: ")[1:]
     named = (block.split("\n", 1) for block in blocks)
     return {name.strip(): sql.strip().encode() for name, sql in named}
 
 
-#: ``queries.sql`` is the program's way, ``looks.sql`` what people look at.
+#: All statements by name. ``-- name:`` begins one; the next line says what it is for.
 STATEMENTS = {
     name: sql
-    for file in ("queries.sql", "looks.sql")
-    for name, sql in _statements((_SQL / file).read_text()).items()
+    for file in _SQL.iterdir()
+    if file.name.endswith(".sql")
+    for name, sql in _statements(file.read_text()).items()
 }
 
 
 class Statements:
-    """Runs statements by name, over one connection and within its transaction."""
+    """Runs statements by name over one connection, within its transaction."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
 
-    def savepoint(self) -> contextlib.AbstractContextManager[Any]:
-        """A part of the transaction that may fail alone."""
-        return self.connection.transaction()
-
-    def _execute(self, name: str, /, **values: Any) -> psycopg.Cursor[dict[str, Any]]:
+    def _run(self, name: str, /, **values: Any) -> psycopg.Cursor[dict[str, Any]]:
         return self.connection.execute(STATEMENTS[name], values)
 
-    def _run(self, name: str, /, **values: Any) -> None:
-        self._execute(name, **values)
-
-    def _all_unprepared(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
-        """As :meth:`_all`, but planned for these very values: most filters are empty."""
-        return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()
-
     def _one(self, name: str, /, **values: Any) -> dict[str, Any] | None:
-        return self._execute(name, **values).fetchone()
+        return self._run(name, **values).fetchone()
 
     def _all(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
-        return self._execute(name, **values).fetchall()
+        return self._run(name, **values).fetchall()
+
+    def _all_unprepared(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
+        """Return all rows, planned for these very values: most filters of a list are NULL."""
+        return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()

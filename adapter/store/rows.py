@@ -1,4 +1,4 @@
-"""Rows of the database as values of :mod:`adapter.models`, and back."""
+"""Convert rows of the database to :mod:`adapter.models` and back."""
 
 import dataclasses
 import datetime as dt
@@ -25,12 +25,12 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
-    """One verified webhook, to be stored once for each digest."""
+    """A verified webhook to store, once for each digest."""
 
     source: str
-    #: Keyed hash of what tells it from others.
+    #: Keyed hash of its dedupe key.
     digest: bytes
-    #: Hash of what it says.
+    #: Keyed hash of its content.
     content: bytes
     received_at: dt.datetime
     #: Without credentials.
@@ -39,7 +39,7 @@ class NewEvent:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewBooking:
-    """One appointment or guest card to be made, as the mapping gave it."""
+    """An appointment or guest card to store, as mapped."""
 
     item: int
     state: BookingState
@@ -54,20 +54,20 @@ class NewBooking:
     kind: Kind = Kind.APPOINTMENT
 
     def with_state(self, state: BookingState, reason: str, *more: Reason) -> Self:
-        """The same in another state, with the word and the sentences that say why."""
+        """Return a copy in another state, with the reason and more reasons for people."""
         reasons = (*self.reasons, *more)
         return dataclasses.replace(self, state=state, reason=reason, reasons=reasons)
 
 
 def storable(text: str) -> str:
-    """The text as that PostgreSQL can hold: no NUL, no lone surrogate."""
+    """Return the text without what PostgreSQL cannot store: NUL and lone surrogates."""
     if text.isascii() and "\x00" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
 def values_from_event(new: NewEvent) -> tuple[Any, ...]:
-    """What the statement that stores events takes of each, in its order."""
+    """Return the parameters of ``insert_events`` for one event, in its order."""
     request = new.request
     headers = {storable(name): storable(text) for name, text in request.lowercase_headers.items()}
     return (
@@ -83,7 +83,7 @@ def values_from_event(new: NewEvent) -> tuple[Any, ...]:
 
 
 def json_from_reasons(reasons: Iterable[Reason]) -> Jsonb:
-    """Reasons as the database keeps them."""
+    """Return reasons as JSON."""
     return Jsonb(
         [
             {name: storable(text) if text else text for name, text in reason.as_dict().items()}
@@ -97,30 +97,30 @@ def _reasons(data: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
 
 
 def _known(kind: type[Event | Booking | Attempt], row: Row) -> Row:
-    """The columns that this version knows: a newer one may have added some while we still run."""
+    """Return the columns that this version knows: a newer one may have added some while it runs."""
     return {field.name: row[field.name] for field in dataclasses.fields(kind)}
 
 
 def event_from_row(row: Row) -> Event:
-    """A row of events."""
-    read = {"state": EventState(row["state"]), "reasons": _reasons(row["reasons"])}
-    # A list leaves the body out and says its size.
-    return Event(**_known(Event, {"size": len(row["body"])} | row) | read)
+    """Return the event of a row."""
+    parsed = {"state": EventState(row["state"]), "reasons": _reasons(row["reasons"])}
+    # A list has the body's size instead of the body.
+    return Event(**_known(Event, {"size": len(row["body"])} | row) | parsed)
 
 
 def booking_from_row(row: Row) -> Booking:
-    """A row of bookings."""
-    read = {
+    """Return the booking of a row."""
+    parsed = {
         "state": BookingState(row["state"]),
         "kind": Kind(row["kind"]),
         "reasons": _reasons(row["reasons"]),
         "person_keys": tuple(row["person_keys"]),
     }
-    return Booking(**_known(Booking, row) | read)
+    return Booking(**_known(Booking, row) | parsed)
 
 
 def attempt_from_row(row: Row) -> Attempt:
-    """A row of attempts."""
+    """Return the attempt of a row."""
     outcome = row["outcome"]
-    read = {"outcome": AttemptOutcome(outcome) if outcome else None, "kind": Kind(row["kind"])}
-    return Attempt(**_known(Attempt, row) | read)
+    parsed = {"outcome": AttemptOutcome(outcome) if outcome else None, "kind": Kind(row["kind"])}
+    return Attempt(**_known(Attempt, row) | parsed)

@@ -1,54 +1,78 @@
-"""Numbers about the last day: what came, what became of it, how fast, and how much of the rate."""
+"""Statistics about sources, sending and the last day."""
 
+import collections
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from adapter.store.queries import Statements
 from adapter.store.rows import Row
 
-#: So many bookings are timed.
+#: Bookings whose latency is measured.
 MOST_TIMED = 2_000
-#: So many bookings that wait to be sent are counted.
+#: Pending bookings that are counted.
 MOST_PENDING = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sending:
-    """Whether calls to Propexo pass, and how many do."""
+    """Whether calls to Propexo are allowed, and how many were made."""
 
-    #: Why nothing is sent until somebody mends it (``not_authorised``); None: it is not stopped.
+    #: Why sending is suspended until a person fixes it (``not_authorised``); None: it is not.
     stopped_for: str | None
-    #: Nothing is called before then.
+    #: No call is made before then.
     paused_until: dt.datetime
-    #: Calls a minute that Propexo last said it allows; None: it never said.
+    #: Calls per minute that Propexo last reported as allowed; None: it never did.
     allowed: int | None
     #: Calls of the last 60 seconds.
     calls: int
-    #: Bookings that wait to be sent, at most :data:`MOST_PENDING`.
+    #: Pending bookings, at most :data:`MOST_PENDING`.
     pending: int
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Traffic:
+    """The events of one source."""
+
+    #: How many, by state.
+    events: Mapping[str, int]
+    last_event_at: dt.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class UnknownCommunity:
+    """A source's name for a community that is not known, and the leads held because of it."""
+
+    source: str
+    #: As JSON text, shortened; None: the webhook names none, or the name was erased.
+    value: str | None
+    #: Where the mapping looked.
+    path: str | None
+    #: Leads held because of it.
+    waiting: int
+    last_at: dt.datetime
+
+
 class Stats(Statements):
-    """Numbers, over one connection and within its transaction."""
+    """The statistics, within one transaction."""
 
     def outcomes(self, since: dt.datetime) -> list[Row]:
-        """``kind``, ``source``, ``hour``, ``state`` and how many ``leads``, since then."""
+        """Return ``kind``, ``source``, ``hour``, ``state`` and the number of ``leads``."""
         return self._all("outcomes", since=since)
 
     def arrivals(self, since: dt.datetime) -> dict[str, int]:
-        """How many events of each source came since then."""
+        """Return the number of events of each source since then."""
         return {row["source"]: row["events"] for row in self._all("arrivals", since=since)}
 
     def last_arrivals(self, sources: Iterable[str]) -> dict[str, dt.datetime]:
-        """When each of these sources sent its last event."""
+        """Return when each of these sources sent its last event."""
         rows = self._all("last_arrivals", sources=list(sources))
         return {row["source"]: row["last_at"] for row in rows}
 
-    def usual(self, since: dt.datetime, until: dt.datetime) -> dict[str, float]:
-        """Events of each source in these hours of a week, on average of the weeks that are known.
+    def usual_arrivals(self, since: dt.datetime, until: dt.datetime) -> dict[str, float]:
+        """Return the mean number of events of each source in these hours of past weeks.
 
-        At most the four weeks before; empty where not one whole week is known.
+        Of up to four weeks before; empty where less than one whole week was counted.
         """
         first = self._one("first_hour")
         if first is None or first["hour"] is None:
@@ -56,25 +80,53 @@ class Stats(Statements):
         weeks = min(4, (since - first["hour"]) // dt.timedelta(days=7))
         if weeks < 1:
             return {}
-        rows = self._all("usual", since=since, until=until)
+        rows = self._all("usual_arrivals", since=since, until=until)
         return {row["source"]: row["events"] / weeks for row in rows}
 
-    def booked_within(self, since: dt.datetime) -> list[Row]:
-        """``source``, ``booked``, ``p50`` and ``p95``: seconds from a webhook to its tour.
+    def booking_latency(self, since: dt.datetime) -> list[Row]:
+        """Return ``source``, ``booked``, ``p50`` and ``p95`` in seconds from webhook to booking.
 
         Of the newest :data:`MOST_TIMED` that were booked since then.
         """
-        return self._all("booked_within", since=since, limit=MOST_TIMED)
+        return self._all("booking_latency", since=since, limit=MOST_TIMED)
 
     def sending(self, now: dt.datetime) -> Sending:
-        """How sending stands; never waits for the gate."""
-        gate = self._one("rate_limit_state")
+        """Return the state of sending without waiting for the rate limit's lock."""
+        state = self._one("rate_limit_state")
         calls = self._one("calls_since", since=now - dt.timedelta(seconds=60))
         pending = self._one("pending_count", limit=MOST_PENDING)
-        if gate is None or calls is None or pending is None:
-            raise LookupError("the gate has no row; run adapter migrate")
-        return Sending(**gate, calls=calls["calls"], pending=pending["bookings"])
+        if state is None or calls is None or pending is None:
+            raise LookupError("the rate limit has no row; run adapter migrate")
+        return Sending(**state, calls=calls["calls"], pending=pending["bookings"])
 
     def count_hours(self, now: dt.datetime) -> None:
-        """Counts the events of the hours that are over, once each."""
+        """Count the events of past hours, once each."""
         self._run("count_hours", until=now.replace(minute=0, second=0, microsecond=0))
+
+    def record_secret_use(self, *, source: str, name: str, at: dt.datetime) -> None:
+        """Record that the secret in the environment variable ``name`` verified a request."""
+        self._run("record_secret_use", source=source, name=name, at=at)
+
+    def secret_uses(self) -> dict[tuple[str, str], dt.datetime]:
+        """Return when each secret last verified a request, by source and variable."""
+        return {(row["source"], row["name"]): row["used_at"] for row in self._all("secret_uses")}
+
+    def unknown_communities(self) -> list[UnknownCommunity]:
+        """Return the names of unknown communities that leads are held for.
+
+        Read from the held leads by an index of their own: it gets shorter as they are fixed.
+        """
+        return [UnknownCommunity(**row) for row in self._all("unknown_communities")]
+
+    def traffic(self) -> dict[str, Traffic]:
+        """Return the events of each source that ever sent one."""
+        by_source = collections.defaultdict(list)
+        for row in self._all("event_counts"):
+            by_source[row["source"]].append(row)
+        return {
+            source: Traffic(
+                events={row["state"]: row["events"] for row in rows},
+                last_event_at=max(row["last_at"] for row in rows),
+            )
+            for source, rows in by_source.items()
+        }

@@ -1,4 +1,4 @@
-"""Who may sign in to the console, which sign-ins failed, and what people did."""
+"""Console users, failed sign-ins and the audit log."""
 
 import dataclasses
 import datetime as dt
@@ -7,26 +7,26 @@ from typing import Final
 
 from adapter.store.queries import Statements
 
-#: Failures to sign in count for so long.
+#: How long a failed sign-in counts.
 SIGN_IN_WINDOW: Final = dt.timedelta(minutes=15)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class User:
-    """Somebody who may sign in."""
+    """A user who may sign in to the console."""
 
     name: str
     #: ``read`` or ``operate``.
     role: str
     #: Slow hash of the password, with its salt.
     password: str = dataclasses.field(repr=False)
-    #: None: the environment names them.
+    #: None: a user of ADAPTER_USERS.
     added_at: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AuditEntry:
-    """Something that somebody did."""
+    """One action of a user."""
 
     id: int
     at: dt.datetime
@@ -34,56 +34,55 @@ class AuditEntry:
     #: A constant word: looked, released, discarded, confirmed, replayed, exported, signed_in,
     #: let_in, backtested, user_added …
     action: str
-    #: The event or booking it was about, or None.
+    #: The event or booking it concerned, or None.
     lead_id: int | None
     detail: str
 
 
 class Users(Statements):
-    """Users and acts, over one connection and within its transaction."""
+    """Users and failed sign-ins, within one transaction."""
 
-    def users(self) -> list[User]:
-        """Everybody who was added by command."""
-        return [User(**row) for row in self._all("users")]
+    def all(self) -> list[User]:
+        """Return all users but those of ADAPTER_USERS."""
+        return [User(**row) for row in self._all("list_users")]
 
-    def add_user(self, user: User, *, now: dt.datetime) -> None:
-        """Adds somebody, or gives them another password or role."""
+    def add(self, user: User, *, now: dt.datetime) -> None:
+        """Add a user, or set another password and role."""
         self._run("add_user", name=user.name, role=user.role, password=user.password, at=now)
 
-    def remove_user(self, name: str) -> str | None:
-        """Removes somebody; the role they had, or None where there was nobody."""
+    def remove(self, name: str) -> str | None:
+        """Remove a user; return the role they had, or None if there is no such user."""
         row = self._one("remove_user", name=name)
         return str(row["role"]) if row else None
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
-        """How many sign-ins of each of these failed since then."""
+        """Return the number of failed sign-ins of each of these since then."""
         rows = self._all("failed_sign_ins", whos=list(whos), since=since)
         return {row["who"]: row["failures"] for row in rows}
 
-    def lock(self, keys: Sequence[int]) -> None:
-        """One transaction at a time counts what these stand for; taken in one order."""
-        self._run("lock_keys", keys=list(keys))
+    def record_failure(self, whos: Sequence[str], *, now: dt.datetime) -> list[int]:
+        """Record a failed sign-in under each of these; return the ids of the records."""
+        return [row["id"] for row in self._all("record_failed_sign_in", whos=list(whos), at=now)]
 
-    def note_failure(self, whos: Sequence[str], *, now: dt.datetime) -> list[int]:
-        """Notes a failed sign-in under each of these; the numbers of the notes."""
-        return [row["id"] for row in self._all("note_failed_sign_in", whos=list(whos), at=now)]
+    def delete_failures(self, whos: Sequence[str], ids: Sequence[int]) -> None:
+        """Delete the failures of these, and those with these ids."""
+        self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
 
-    def forget_failures(self, whos: Sequence[str], noted: Sequence[int]) -> None:
-        """Drops the failures of these, and those notes."""
-        self._run("forget_failed_sign_ins", whos=list(whos), noted=list(noted))
+    def delete_old_failures(self, before: dt.datetime, *, limit: int) -> int:
+        """Delete failed sign-ins from before then, the oldest first; return how many."""
+        return len(self._all("delete_old_sign_ins", before=before, limit=limit))
 
-    def forget_old(self, *, failures: dt.datetime, acts: dt.datetime, limit: int) -> int:
-        """Drops failed sign-ins and acts from before these times, the oldest first; how many."""
-        dropped = self._all("forget_old_sign_ins", before=failures, limit=limit)
-        return len(dropped) + len(self._all("delete_old_audit_entries", before=acts, limit=limit))
+
+class AuditLog(Statements):
+    """The audit log, within one transaction."""
 
     def record(
         self, action: str, *, by: str, at: dt.datetime, lead_id: int | None = None, detail: str = ""
     ) -> None:
-        """Writes down what somebody did. ``detail`` holds nothing of a payload."""
+        """Add an entry. ``detail`` never holds anything from a payload."""
         self._run("insert_audit_entry", action=action, by=by, at=at, lead_id=lead_id, detail=detail)
 
-    def audit_log(
+    def entries(
         self,
         *,
         by: str | None = None,
@@ -92,7 +91,7 @@ class Users(Statements):
         limit: int = 100,
         except_action: str | None = None,
     ) -> list[AuditEntry]:
-        """What people did, newest first; nothing of one kind of act, where that is named."""
+        """Return entries, newest first; without one kind of action, where it is given."""
         rows = self._all(
             "audit_entries",
             by=by,
@@ -102,3 +101,7 @@ class Users(Statements):
             except_action=except_action,
         )
         return [AuditEntry(**row) for row in rows]
+
+    def delete_old(self, before: dt.datetime, *, limit: int) -> int:
+        """Delete entries from before then, the oldest first; return how many."""
+        return len(self._all("delete_old_audit_entries", before=before, limit=limit))

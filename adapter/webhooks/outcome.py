@@ -46,11 +46,11 @@ def wait_for_outcome(
 def load_outcome(database: Database, event_id: int) -> WebhookOutcome:
     """Return the current outcome of an event. Raise StoreUnavailable."""
     with database.transaction() as tx:
-        known = tx.state_of(event_id)
+        known = tx.events.state_of(event_id)
         if known is None:
             return WebhookOutcome(event_id=event_id)
         state, reasons = known
-        return webhook_outcome_from(event_id, state, tx.bookings_of(event_id), reasons)
+        return webhook_outcome_from(event_id, state, tx.bookings.of_event(event_id), reasons)
 
 
 def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome:
@@ -63,7 +63,7 @@ def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome
 
 
 def _mark_if_replaced(tx: Transaction, booking: Booking) -> Booking:
-    others = tx.live_bookings_of(booking.person_keys, [BookingState.BOOKED], except_id=booking.id)
+    others = tx.bookings.of_people(booking.person_keys, [BookingState.BOOKED], except_id=booking.id)
     if not any(precedence.replaced_in_knock(other, booking) for other in others):
         return booking
     return dataclasses.replace(booking, state=BookingState.SUPERSEDED)

@@ -133,7 +133,7 @@ class Receiver:
     def _insert_duplicate(self, event: NewEvent, changed: bytes) -> Receipt:
         """Count a duplicate; insert it under the digest ``changed`` if its content is new."""
         with self.database.transaction() as tx:
-            first_id, is_same = tx.record_duplicate(
+            first_id, is_same = tx.claims.record_duplicate(
                 source=event.source,
                 digest=event.digest,
                 content=event.content,
@@ -141,9 +141,9 @@ class Receiver:
             )
             if is_same:
                 return Receipt(event_id=first_id, is_duplicate=True)
-            changed_id = tx.insert_event(dataclasses.replace(event, digest=changed))
+            changed_id = tx.events.insert(dataclasses.replace(event, digest=changed))
             if changed_id is None:
-                changed_id = tx.event_of_claim(event.source, changed)
+                changed_id = tx.claims.owner(event.source, changed)
             return Receipt(event_id=first_id, is_duplicate=True, changed_id=changed_id)
 
 

@@ -15,7 +15,7 @@ from adapter import signatures
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.settings import Settings
-from adapter.store import Database, NewRejection, Rejections, SourceStats
+from adapter.store import Database, NewRejection
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class BackgroundWriter:
         def write() -> None:
             sender = self._sender(client)
             with self._database.transaction() as tx:
-                Rejections(tx.connection).add(
+                tx.rejections.add(
                     dataclasses.replace(rejection, sender=sender),
                     max_rows=self._max_rows,
                     max_bytes=self._max_bytes,
@@ -69,7 +69,7 @@ class BackgroundWriter:
 
         def write() -> None:
             with self._database.transaction() as tx:
-                SourceStats(tx.connection).note_use(source=source.name, name=name, at=now)
+                tx.stats.record_secret_use(source=source.name, name=name, at=now)
 
         self._write_later(write, 0)
 

@@ -17,7 +17,7 @@ from adapter.server.supervisor import Supervisor
 from adapter.settings import Settings, settings_from
 from adapter.signatures import sign
 from adapter.signatures.request import FORM_TYPE
-from adapter.store import Database, Filter, Rejections
+from adapter.store import Database, Filter
 from adapter.webhooks import endpoints
 from tests.gunicorn_process import (
     LEAD,
@@ -125,7 +125,7 @@ def test_slacks_question_is_answered_only_when_it_is_signed(web: GunicornServer)
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert send(web, request, **{"X-Slack-Signature": "v0=" + "0" * 64}).status == 401
     with Database(web.database) as store, store.transaction() as tx:
-        assert tx.events(Filter(source="slack")) == [], "a question is no lead"
+        assert tx.search.events(Filter(source="slack")) == [], "a question is no lead"
 
 
 def test_zooms_question_is_answered_only_when_it_is_signed(web: GunicornServer) -> None:
@@ -139,7 +139,7 @@ def test_zooms_question_is_answered_only_when_it_is_signed(web: GunicornServer) 
     assert send(web, request, **{"x-zm-signature": "v0=" + "0" * 64}).status == 401
     assert send(web, signed("zoom")).status == 202, "a webhook is one"
     with Database(web.database) as store, store.transaction() as tx:
-        assert len(tx.events(Filter(source="zoom"))) == 1, "a question is no lead"
+        assert len(tx.search.events(Filter(source="zoom"))) == 1, "a question is no lead"
 
 
 # limits ----------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_what_is_refused_over_http_is_kept_without_credentials(web: GunicornServ
 
     def kept() -> list[Any]:
         with Database(web.database) as store, store.transaction() as tx:
-            rows: list[Any] = Rejections(tx.connection).newest(source="other")
+            rows: list[Any] = tx.rejections.newest(source="other")
             return rows
 
     wait_until(kept, "the rejection is written")

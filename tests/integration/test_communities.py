@@ -19,7 +19,7 @@ from adapter.propexo.directory import Directory, RateLimitedReads
 from adapter.propexo.responses import Page
 from adapter.sandbox.catalog import DEFAULT, catalog_from
 from adapter.settings import Policy, Settings
-from adapter.store import Database, RateLimiter, SourceStats
+from adapter.store import Database
 from adapter.store.queries import STATEMENTS
 from tests.adapter_process import SECRETS
 from tests.harness import START, Harness, ManualClock
@@ -315,14 +315,14 @@ def test_reads_keep_the_rate(opened: Database, has_store: bool) -> None:
     for number in range(len(times) - 6):
         assert times[number + 6] > times[number], "never seven at once"
     with opened.transaction() as tx:
-        gate = RateLimiter(tx.connection).lock(clock())
+        gate = tx.rate_limit.lock(clock())
     assert (gate.reads > 0) is has_store
 
 
 def test_a_closed_gate_is_not_waited_for_for_ever(opened: Database) -> None:
     clock = ManualClock(START)
     with opened.transaction() as tx:
-        RateLimiter(tx.connection).pause(START.replace(hour=23))
+        tx.rate_limit.pause(START.replace(hour=23))
     reads = RateLimitedReads(Propexo("http://x", "y"), Settings(), opened, clock, clock.advance)
     with pytest.raises(NotSent, match="the rate limit allows no further call"):
         reads.page("/v1/admin/integrations/", {})
@@ -376,7 +376,7 @@ def test_the_sandbox_takes_a_catalog_of_ones_own(tmp_path: Path) -> None:
 
 def unknown(harness: Harness) -> list[tuple[str, str | None, int]]:
     with harness.pipeline.store.transaction() as tx:
-        found = SourceStats(tx.connection).unknown_communities()
+        found = tx.stats.unknown_communities()
     return [(one.source, one.value, one.waiting) for one in found]
 
 

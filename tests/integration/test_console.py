@@ -33,7 +33,7 @@ from adapter.operations.sign_in import (
     new_user,
 )
 from adapter.settings import Policy, Settings
-from adapter.store import SIGN_IN_WINDOW, Erasures, Issue, Users, review_queue
+from adapter.store import SIGN_IN_WINDOW, Issue, review_queue
 from tests.harness import SECRETS, Harness, load_cached, sample, settle
 from tests.leads import lead
 from tests.paths import MAPPINGS
@@ -291,17 +291,15 @@ def test_signing_in_without_tls_is_told_apart_from_an_old_form(open_console: Ope
 
 def test_a_session_ends_with_its_user_and_its_password(ana: Reader) -> None:
     with ana.harness.pipeline.store.transaction() as tx:
-        Users(tx.connection).add_user(user("lou"), now=ana.harness.clock())
+        tx.users.add(user("lou"), now=ana.harness.clock())
     ana.post("/sign-out")
     assert ana.sign_in("lou").status_code == 302
     with ana.harness.pipeline.store.transaction() as tx:
-        Users(tx.connection).add_user(
-            user("lou", password="another password"), now=ana.harness.clock()
-        )
+        tx.users.add(user("lou", password="another password"), now=ana.harness.clock())
     assert ana.get("/").status_code == 302
     assert ana.sign_in("lou", "another password").status_code == 302
     with ana.harness.pipeline.store.transaction() as tx:
-        assert Users(tx.connection).remove_user("lou")
+        assert tx.users.remove("lou")
     assert ana.get("/").status_code == 302
 
 
@@ -599,7 +597,7 @@ def test_who_looked_and_changed_is_written_down(ana: Reader) -> None:
 def acts_of(reader: Reader, act: str) -> list[tuple[str, int | None, str]]:
     """Who did that, about which lead, and what else is told; the oldest first."""
     with reader.harness.pipeline.store.transaction() as tx:
-        found = Users(tx.connection).audit_log()
+        found = tx.audit.entries()
     return [(one.by, one.lead_id, one.detail) for one in reversed(found) if one.action == act]
 
 
@@ -644,7 +642,7 @@ def test_looks_do_not_hide_what_was_done_with_a_lead(ana: Reader) -> None:
     event_id = ana.harness.booking(number).event_id
     with ana.harness.pipeline.store.transaction() as tx:
         for lead_id in (number, event_id) * 30:
-            Users(tx.connection).record("looked", by="rob", at=ana.harness.clock(), lead_id=lead_id)
+            tx.audit.record("looked", by="rob", at=ana.harness.clock(), lead_id=lead_id)
     page = ana.text(f"/leads/{number}")
     assert "discarded" in page
     assert "rob" not in page
@@ -654,7 +652,7 @@ def test_an_erased_lead_says_so(ana: Reader) -> None:
     number = held(ana.harness)
     event_id = ana.harness.booking(number).event_id
     with ana.harness.pipeline.store.transaction() as tx:
-        Erasures(tx.connection).erase_people([event_id])
+        tx.erasure.erase_people([event_id])
     page = ana.text(f"/leads/{number}")
     assert "What was sent is erased" in page
     assert "Okafor" not in page

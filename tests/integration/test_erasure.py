@@ -15,7 +15,7 @@ from adapter.models import BookingState, WebhookRequest
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase import BATCH, Erasure, Found
 from adapter.operations.replay import Replays
-from adapter.store import SIGN_IN_WINDOW, Database, Rejections, Users
+from adapter.store import SIGN_IN_WINDOW, Database
 from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import Harness, settle
 from tests.leads import lead
@@ -122,7 +122,7 @@ def test_what_is_on_its_way_is_left_and_named(harness: Harness, upstream: Sandbo
 def test_words_that_a_person_wrote_are_forgotten_too(harness: Harness) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1, time="2:30 AM", **DANA))
     with harness.pipeline.store.transaction() as tx:
-        tx.move(
+        tx.bookings.move(
             booking.id,
             BookingState.DISCARDED,
             why="Dana Okafor rang us",
@@ -153,7 +153,7 @@ def test_payloads_go_first_and_people_later_once_the_tour_is_over(harness: Harne
     assert story.attempts[booked.id][0].request == {}
     assert booked.appointment["last_name"] == "Okafor"
     with harness.pipeline.store.transaction() as tx:
-        assert Rejections(tx.connection).newest() == []
+        assert tx.rejections.newest() == []
 
     harness.clock.advance(640 * 86400)
     forget(harness)
@@ -282,14 +282,13 @@ def test_failed_sign_ins_and_acts_are_forgotten_in_time(harness: Harness) -> Non
     def kept() -> tuple[int, int]:
         with harness.pipeline.store.transaction() as tx:
             failures = tx.connection.execute("SELECT FROM failed_sign_ins").rowcount
-            return failures, len(Users(tx.connection).audit_log(limit=1000))
+            return failures, len(tx.audit.entries(limit=1000))
 
     with harness.pipeline.store.transaction() as tx:
-        people = Users(tx.connection)
-        people.note_failure(
+        tx.users.record_failure(
             [f"somebody {number}" for number in range(BATCH + 1)], now=harness.clock()
         )
-        people.record("looked", by="ana", at=harness.clock())
+        tx.audit.record("looked", by="ana", at=harness.clock())
     harness.pipeline.recover()
     assert kept() == (BATCH + 1, 1), "what counts is kept"
     harness.clock.advance(SIGN_IN_WINDOW.total_seconds() + 1)

@@ -15,7 +15,7 @@ from adapter.operations.release import Repairs
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import Database, Filter, RateLimiter
+from adapter.store import Database, Filter
 from adapter.store.queries import STATEMENTS
 from adapter.store.rate_limit import WINDOW
 from adapter.webhooks import outcome
@@ -71,7 +71,7 @@ def test_a_reschedule_goes_out_after_the_first_has_ended(
     assert harness.state(second.id) is PENDING, "the first job is not finished"
 
     with harness.pipeline.store.transaction() as tx:
-        tx.move(first.id, BookingState.BOOKED, why="job_succeeded", now=harness.clock())
+        tx.bookings.move(first.id, BookingState.BOOKED, why="job_succeeded", now=harness.clock())
     harness.send()
     assert harness.state(second.id) is BookingState.SUBMITTED
     standing = [one for one in upstream.appointments() if one["status"] == "booked"]
@@ -98,7 +98,7 @@ def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancell
 
     harness.clock.advance(5)
     with harness.pipeline.store.transaction() as tx:
-        tx.move(second.id, BOOKED, why="job_succeeded", now=harness.clock())
+        tx.bookings.move(second.id, BOOKED, why="job_succeeded", now=harness.clock())
     assert (harness.state(first.id), harness.state(second.id)) == (BOOKED, BOOKED)
     assert told(harness, first.event_id) == "superseded"
     assert told(harness, second.event_id) == "booked"
@@ -246,7 +246,7 @@ def test_simultaneous_senders_of_one_tour_make_one_booking(harness: Harness) -> 
         list(threads.map(harness.pipeline.mapper.map_event, events))
 
     with harness.pipeline.store.transaction() as tx:
-        states = sorted(booking.state for booking in tx.bookings())
+        states = sorted(booking.state for booking in tx.search.bookings())
     assert states == sorted([PENDING, *[BookingState.DUPLICATE] * 7])
 
 
@@ -259,12 +259,12 @@ def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(harness: Har
             handoff["handoff"]["tours"].reverse()
         events.append(harness.receive("leasebot", handoff).event_id)
     with harness.pipeline.store.transaction() as tx:
-        events = [event.id for event in tx.events()]
+        events = [event.id for event in tx.search.events()]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         list(threads.map(harness.pipeline.mapper.map_event, events))
 
     with harness.pipeline.store.transaction() as tx:
-        assert {event.state for event in tx.events()} == {"mapped"}
+        assert {event.state for event in tx.search.events()} == {"mapped"}
 
 
 def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
@@ -275,7 +275,7 @@ def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
     changed = harness.receive("rentfeed", lead(1, time="4:00 PM"))
     assert changed.is_duplicate
     with harness.pipeline.store.transaction() as tx:
-        newest = tx.events(limit=1)[0]
+        newest = tx.search.events(limit=1)[0]
     harness.pipeline.mapper.map_event(newest.id)
     settle(harness)
 
@@ -291,7 +291,7 @@ def test_the_same_lead_with_other_bytes_is_a_duplicate(
     harness.mapped("rentfeed", lead(1))
     assert harness.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_duplicate
     with harness.pipeline.store.transaction() as tx:
-        newest = tx.events(limit=1)[0]
+        newest = tx.search.events(limit=1)[0]
     harness.pipeline.mapper.map_event(newest.id)
     settle(harness)
 
@@ -305,7 +305,7 @@ def test_a_corrected_lead_takes_the_place_of_the_held_one(harness: Harness) -> N
     assert held.state is BookingState.HELD
     harness.receive("rentfeed", lead(1))
     with harness.pipeline.store.transaction() as tx:
-        newest = tx.events(limit=1)[0]
+        newest = tx.search.events(limit=1)[0]
     harness.pipeline.mapper.map_event(newest.id)
 
     (corrected,) = harness.story(newest.id).bookings
@@ -320,7 +320,7 @@ def test_another_contact_under_a_booked_key_waits_for_a_person(
     settle(harness)
     harness.receive("rentfeed", lead(1, email="somebody.else@example.com"))
     with harness.pipeline.store.transaction() as tx:
-        newest = tx.events(limit=1)[0]
+        newest = tx.search.events(limit=1)[0]
     harness.pipeline.mapper.map_event(newest.id)
     settle(harness)
 
@@ -467,9 +467,9 @@ def test_reads_give_way_to_bookings(harness: Harness, upstream: SandboxClient) -
     harness.send()
     harness.mapped("rentfeed", lead(2))
     with harness.pipeline.store.transaction() as tx:
-        gate = RateLimiter(tx.connection)
+        gate = tx.rate_limit
         for _ in range(30):
-            gate.pass_through(gate.lock(harness.clock()), harness.clock(), 120, is_read=True)
+            gate.count_call(gate.lock(harness.clock()), harness.clock(), 120, is_read=True)
         tx.connection.execute("UPDATE rate_limit SET theoretical_arrival_at = 'epoch'")
     harness.clock.advance(2)
     harness.pipeline.follower.follow_up(first.id)
@@ -489,7 +489,7 @@ def test_what_propexo_says_of_its_limit_is_kept(opened: Database) -> None:
                 break
             harness.clock.advance(5)
         with harness.pipeline.store.transaction() as tx:
-            gate = RateLimiter(tx.connection).lock(harness.clock())
+            gate = tx.rate_limit.lock(harness.clock())
 
         assert gate.allowed == 10
         assert harness.clock() - START >= dt.timedelta(seconds=60), "eight of ten in a minute"
@@ -517,7 +517,7 @@ def test_a_token_that_is_not_accepted_stops_sending_until_it_is(
     harness.send()
     assert len(upstream.posts()) == 6
     with harness.pipeline.store.transaction() as tx:
-        assert {booking.state for booking in tx.bookings()} == {BookingState.SUBMITTED}
+        assert {booking.state for booking in tx.search.bookings()} == {BookingState.SUBMITTED}
 
 
 # --- unknown bookings are found again
@@ -746,7 +746,7 @@ def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
     harness.pipeline.recover()
     harness.send()
     with harness.pipeline.store.transaction() as tx:
-        (held,) = tx.bookings(Filter(states=["held"]))
+        (held,) = tx.search.bookings(Filter(states=["held"]))
     assert held.reason == "not_authorised"
 
 
@@ -756,7 +756,7 @@ def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(
     (bad,) = harness.mapped("rentfeed", lead(0, day=4))
     (good,) = harness.mapped("rentfeed", lead(1))
     with harness.pipeline.store.transaction() as tx:
-        tx.begin_attempt(bad.id, {}, now=harness.clock(), lease_until=harness.clock())
+        tx.attempts.begin(bad.id, {}, now=harness.clock(), lease_until=harness.clock())
     for _ in range(3):
         harness.send()
 
@@ -855,7 +855,7 @@ def test_of_many_past_tours_none_is_posted(harness: Harness, upstream: SandboxCl
     harness.clock.at = dt.datetime(2026, 3, 3, 18, 26, tzinfo=dt.UTC)
     with harness.pipeline.store.transaction() as tx:
         assert (
-            tx.most_urgent(
+            tx.send_queue.most_urgent(
                 harness.clock(),
                 soon=harness.clock() + dt.timedelta(days=9),
                 late=harness.clock() + dt.timedelta(minutes=5),
@@ -866,7 +866,7 @@ def test_of_many_past_tours_none_is_posted(harness: Harness, upstream: SandboxCl
 
     assert upstream.posts() == []
     with harness.pipeline.store.transaction() as tx:
-        assert {booking.state for booking in tx.bookings()} == {BookingState.EXPIRED}
+        assert {booking.state for booking in tx.search.bookings()} == {BookingState.EXPIRED}
 
 
 def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
@@ -874,15 +874,15 @@ def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
 ) -> None:
     """Another transaction replaces it after the choice has begun and before the lock."""
     (booking,) = harness.mapped("rentfeed", lead(1, day=20))
-    before = STATEMENTS["most_urgent_in_turn"]
+    before = STATEMENTS["next_in_turn"]
     slow = before.replace(b"FROM source_turns t,", b"FROM (SELECT pg_sleep(1)) s, source_turns t,")
     assert slow != before
-    monkeypatch.setitem(STATEMENTS, "most_urgent_in_turn", slow)
+    monkeypatch.setitem(STATEMENTS, "next_in_turn", slow)
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         sending = thread.submit(harness.send)
         wait_until(lambda: _sleeps(harness), "the choice has begun")
         with harness.pipeline.store.transaction() as tx:
-            tx.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=START)
+            tx.bookings.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=START)
         sending.result(30)
 
     assert upstream.posts() == []
@@ -910,7 +910,7 @@ def test_a_corrected_name_takes_the_place_of_what_waits(harness: Harness) -> Non
     harness.clock.advance(5)
     harness.receive("rentfeed", lead(1, name="Dana Corrected"))
     with harness.pipeline.store.transaction() as tx:
-        newest = tx.events(limit=1)[0]
+        newest = tx.search.events(limit=1)[0]
     harness.pipeline.mapper.map_event(newest.id)
 
     (second,) = harness.story(newest.id).bookings
@@ -923,7 +923,7 @@ def test_an_older_version_under_the_same_key_changes_nothing(harness: Harness) -
     harness.clock.advance(5)
     harness.receive("rentfeed", lead(1))
     with harness.pipeline.store.transaction() as tx:
-        newer, older = tx.events()
+        newer, older = tx.search.events()
     harness.pipeline.mapper.map_event(newer.id)
     harness.pipeline.mapper.map_event(older.id)
 

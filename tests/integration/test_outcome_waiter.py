@@ -98,7 +98,9 @@ def test_what_is_rolled_back_wakes_nobody(harness: Harness, database: str) -> No
     event_id = harness.receive("rentfeed", tour()).event_id
     (booking,) = harness.mapped("rentfeed", tour(leadId="RF-2"))
     with contextlib.suppress(ZeroDivisionError), harness.pipeline.store.transaction() as tx:
-        assert tx.move(booking.id, BookingState.SUPERSEDED, why="newer", now=harness.clock())
+        assert tx.bookings.move(
+            booking.id, BookingState.SUPERSEDED, why="newer", now=harness.clock()
+        )
         raise ZeroDivisionError
     harness.pipeline.mapper.map_event(event_id)
 

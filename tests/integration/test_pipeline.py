@@ -105,7 +105,7 @@ def test_a_forged_request_stores_nothing(harness: Harness) -> None:
         harness.pipeline.receiver.verify(build_endpoint(source, harness.settings), forged)
 
     with harness.pipeline.store.transaction() as tx:
-        assert tx.events() == []
+        assert tx.search.events() == []
 
 
 def test_credentials_are_not_stored(harness: Harness) -> None:

@@ -264,7 +264,7 @@ def test_a_tour_waits_for_the_card_that_is_on_its_way(
     assert harness.state(booking.id) is PENDING
 
     with harness.pipeline.store.transaction() as tx:
-        tx.move(card.id, BOOKED, why="job_succeeded", now=harness.clock())
+        tx.bookings.move(card.id, BOOKED, why="job_succeeded", now=harness.clock())
     settle(harness)
     assert harness.state(booking.id) is BOOKED
 
@@ -463,7 +463,7 @@ def test_the_database_forbids_a_second_post(harness: Harness, upstream: SandboxC
         pytest.raises(psycopg.errors.UniqueViolation, match="never_two"),
         harness.pipeline.store.transaction() as tx,
     ):
-        tx.begin_attempt(
+        tx.attempts.begin(
             booking.id, {}, now=harness.clock(), lease_until=harness.clock(), kind=Kind.PROSPECT
         )
 
@@ -497,7 +497,7 @@ def test_simultaneous_senders_make_one_card(harness: Harness, upstream: SandboxC
     for thread in threads:
         thread.join()
     with harness.pipeline.store.transaction() as tx:
-        states = sorted(booking.state for booking in tx.bookings())
+        states = sorted(booking.state for booking in tx.search.bookings())
 
     assert states == sorted([PENDING, *[DUPLICATE] * 7])
 

@@ -22,7 +22,7 @@ from adapter.services import pipeline_from
 from adapter.settings import Settings
 from adapter.signatures import sign
 from adapter.signatures.request import FORM_TYPE
-from adapter.store import Database, NewRejection, Rejection, Rejections, SourceStats
+from adapter.store import Database, NewRejection, Rejection
 from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.rejections import USE_SECONDS, BackgroundWriter, rejection_from
 from tests.gunicorn_process import LEAD, write_mappings
@@ -94,11 +94,11 @@ class Desk:
 
     def kept(self, name: str | None = None) -> list[Rejection]:
         with self.store.transaction() as tx:
-            return Rejections(tx.connection).newest(source=name, limit=10_000)
+            return tx.rejections.newest(source=name, limit=10_000)
 
     def events(self) -> int:
         with self.store.transaction() as tx:
-            return len(tx.events(limit=10_000))
+            return len(tx.search.events(limit=10_000))
 
     def retry(self, name: str, *, dry_run: bool = False) -> readmit.Retried:
         source = self.pipeline.sources[name]
@@ -224,8 +224,8 @@ def test_a_mended_secret_lets_the_lead_in(desk: Desk, name: str) -> None:
     assert desk.retry(name).accepted == 1
     assert (desk.events(), len(desk.kept())) == (1, 0)
     with desk.store.transaction() as tx:
-        (listed,) = tx.events()
-        event = tx.event(listed.id)
+        (listed,) = tx.search.events()
+        event = tx.events.get(listed.id)
     assert event is not None
     assert (event.received_at, event.query) == (START, "unit=2")
     assert "authorization" not in event.headers
@@ -290,9 +290,9 @@ def test_the_bound_holds_under_concurrent_floods(database: str) -> None:
             for number in range(30):
                 new = new_rejection(source, body=b"%d" % number)
                 with store.transaction() as tx:
-                    Rejections(tx.connection).add(new, max_rows=10, max_bytes=10**6)
+                    tx.rejections.add(new, max_rows=10, max_bytes=10**6)
                 with store.transaction() as tx:
-                    counts.append(Rejections(tx.connection).counts()[source])
+                    counts.append(tx.rejections.counts()[source])
 
     counts: list[int] = []
     threads = [threading.Thread(target=flood, args=[name]) for name in ("a", "a", "a", "b")]
@@ -304,7 +304,7 @@ def test_the_bound_holds_under_concurrent_floods(database: str) -> None:
     assert len(counts) == 120
     assert max(counts) == 10
     with Database(database) as store, store.transaction() as tx:
-        rows = Rejections(tx.connection)
+        rows = tx.rejections
         assert rows.counts() == {"a": 10, "b": 10}
         assert [row.body for row in rows.newest(source="b")][:2] == [b"29", b"28"]
 
@@ -353,7 +353,7 @@ def test_the_use_of_a_secret_is_noted_once_a_minute(desk: Desk) -> None:
     def uses() -> dict[str, dt.datetime]:
         desk.pipeline.receiver.background_writer.flush()
         with desk.store.transaction() as tx:
-            return {name: at for (_, name), at in SourceStats(tx.connection).uses().items()}
+            return {name: at for (_, name), at in tx.stats.secret_uses().items()}
 
     desk.send("signed", desk.request("signed", "the-old-secret"))
     assert uses() == {"OLD_SECRET": START}

@@ -229,11 +229,11 @@ def test_replays_are_chosen_by_source_state_and_time(harness: Harness) -> None:
     held = harness.story(held_for_its_time(harness)).event.id
     (waiting,) = harness.mapped("rentfeed", lead(2))
     with harness.pipeline.store.transaction() as tx:
-        assert tx.events_to_replay(states=["held"]) == [held]
-        assert tx.events_to_replay(ids=[waiting.id]) == [waiting.event_id]
-        assert tx.events_to_replay(source="website") == []
-        assert tx.events_to_replay(since=harness.clock() + dt.timedelta(days=1)) == []
-        assert len(tx.events_to_replay(source="rentfeed", limit=1)) == 1
+        assert tx.events.ids_to_replay(states=["held"]) == [held]
+        assert tx.events.ids_to_replay(ids=[waiting.id]) == [waiting.event_id]
+        assert tx.events.ids_to_replay(source="website") == []
+        assert tx.events.ids_to_replay(since=harness.clock() + dt.timedelta(days=1)) == []
+        assert len(tx.events.ids_to_replay(source="rentfeed", limit=1)) == 1
 
 
 def test_a_past_tour_is_replayed_only_by_force_and_then_waits_for_a_person(

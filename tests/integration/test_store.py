@@ -1,4 +1,4 @@
-"""The store keeps its promises in the database itself, not only in the code above it."""
+"""The database itself keeps the promises, not only the code above it."""
 
 import concurrent.futures
 import dataclasses
@@ -64,7 +64,7 @@ def insert_booking(
     event_id = insert_event(opened, digest=secrets.token_bytes(8))
     assert event_id is not None
     with opened.transaction() as tx:
-        event = tx.event(event_id)
+        event = tx.events.get(event_id)
         assert event is not None
         new = NewBooking(
             item=0,
@@ -78,8 +78,8 @@ def insert_booking(
             asked_at=NOW,
             person_keys=keys,
         )
-        booking_id = tx.next_id()
-        tx.insert_booking(event, new, booking_id, now=NOW)
+        booking_id = tx.bookings.next_id()
+        tx.bookings.insert(event, new, booking_id, now=NOW)
     return booking_id
 
 
@@ -199,11 +199,11 @@ def test_a_newer_versions_columns_do_not_stop_an_older_one(opened_fresh: Databas
     """As when the release phase migrates while the old workers still run."""
     booking_id = insert_booking(opened_fresh)
     with opened_fresh.transaction() as tx:
-        tx.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
         for table in ("events", "bookings", "attempts"):
             tx.connection.execute(f"ALTER TABLE {table} ADD COLUMN later int".encode())
     with opened_fresh.transaction() as tx:
-        story = tx.story(str(booking_id))
+        story = tx.events.history(str(booking_id))
     assert story is not None
     assert len(story.attempts[booking_id]) == 1
 
@@ -213,7 +213,7 @@ def test_an_event_comes_with_its_task(opened: Database) -> None:
 
     assert tasks(opened) == [("map_event", event_id)]
     with opened.transaction() as tx:
-        event = tx.event(event_id or 0)
+        event = tx.events.get(event_id or 0)
     assert event is not None
     assert event.state is EventState.RECEIVED
     assert event.body == b'{"a": 1}'
@@ -226,10 +226,10 @@ def test_the_same_digest_is_stored_once_and_counted(opened: Database) -> None:
 
     with opened.transaction() as tx:
         facts: dict[str, Any] = {"source": "rentfeed", "digest": b"one", "now": NOW}
-        assert tx.record_duplicate(**facts, content=b"content of one") == (first, True)
-        assert tx.record_duplicate(**facts, content=b"other") == (first, False)
+        assert tx.claims.record_duplicate(**facts, content=b"content of one") == (first, True)
+        assert tx.claims.record_duplicate(**facts, content=b"other") == (first, False)
     with opened.transaction() as tx:
-        story = tx.story(str(first))
+        story = tx.events.history(str(first))
     assert story is not None
     assert story.duplicates == 2
     assert len(tasks(opened)) == 2
@@ -246,7 +246,7 @@ def test_fifty_at_once_with_one_digest_make_one_event(opened: Database) -> None:
 def test_nothing_is_left_when_the_transaction_fails(opened: Database) -> None:
     def store_and_fail() -> None:
         with opened.transaction() as tx:
-            tx.insert_event(new_event(b"x"))
+            tx.events.insert(new_event(b"x"))
             raise RuntimeError("on purpose")
 
     with pytest.raises(RuntimeError, match="on purpose"):
@@ -258,7 +258,7 @@ def test_nothing_is_left_when_the_transaction_fails(opened: Database) -> None:
 
 def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Database) -> None:
     with opened.transaction() as tx:
-        event_id = tx.insert_event(
+        event_id = tx.events.insert(
             dataclasses.replace(
                 new_event(),
                 request=WebhookRequest.from_body(
@@ -266,7 +266,7 @@ def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Database) -> None
                 ),
             )
         )
-        event = tx.event(event_id or 0)
+        event = tx.events.get(event_id or 0)
     assert event is not None
     assert (event.content_type, event.headers, event.query) == (
         "ab",
@@ -278,15 +278,15 @@ def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Database) -> None
 
 def test_a_digest_is_claimed_once(opened: Database) -> None:
     with opened.transaction() as tx:
-        assert tx.claim("rentfeed", b"item", 7, now=NOW)
-        assert not tx.claim("rentfeed", b"item", 8, now=NOW)
-        assert tx.claim("leasebot", b"item", 9, now=NOW)
-        assert tx.event_of_claim("rentfeed", b"item") == 7
-        assert tx.event_of_claim("rentfeed", b"other") is None
+        assert tx.claims.insert("rentfeed", b"item", 7, now=NOW)
+        assert not tx.claims.insert("rentfeed", b"item", 8, now=NOW)
+        assert tx.claims.insert("leasebot", b"item", 9, now=NOW)
+        assert tx.claims.owner("rentfeed", b"item") == 7
+        assert tx.claims.owner("rentfeed", b"other") is None
 
 
 @pytest.mark.parametrize("to", list(MOVES))
-def test_a_booking_moves_only_along_the_table(opened: Database, to: BookingState) -> None:
+def test_a_booking_moves_only_between_allowed_states(opened: Database, to: BookingState) -> None:
     for state in BookingState:
         booking_id = insert_booking(opened, BookingState.HELD)
         with opened.transaction() as tx:
@@ -295,7 +295,9 @@ def test_a_booking_moves_only_along_the_table(opened: Database, to: BookingState
                 [state, NOW if state in ("pending", "submitted") else None, booking_id],
             )
             due_at = NOW if to in (BookingState.PENDING, BookingState.SUBMITTED) else None
-            moved = tx.move(booking_id, to, why="test", now=LATER, due_at=due_at, job_id="j")
+            moved = tx.bookings.move(
+                booking_id, to, why="test", now=LATER, due_at=due_at, job_id="j"
+            )
 
         assert moved == (state in MOVES[to]), f"{state} → {to}"
 
@@ -303,10 +305,10 @@ def test_a_booking_moves_only_along_the_table(opened: Database, to: BookingState
 def test_each_move_is_one_line_of_history(opened: Database) -> None:
     booking_id = insert_booking(opened)
     with opened.transaction() as tx:
-        tx.move(booking_id, BookingState.SENDING, why="sending", now=LATER, by="worker")
-        tx.move(booking_id, BookingState.BOOKED, why="never", now=LATER)
+        tx.bookings.move(booking_id, BookingState.SENDING, why="sending", now=LATER, by="worker")
+        tx.bookings.move(booking_id, BookingState.BOOKED, why="never", now=LATER)
     with opened.transaction() as tx:
-        story = tx.story(str(booking_id))
+        story = tx.events.history(str(booking_id))
 
     assert story is not None
     assert [(line.from_state, line.to_state, line.why, line.by) for line in story.history] == [
@@ -334,13 +336,13 @@ def test_the_database_itself_refuses_a_blind_second_post(
 ) -> None:
     booking_id = insert_booking(opened)
     with opened.transaction() as tx:
-        attempt = tx.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
         if outcome is not None:
-            assert tx.finish_attempt(attempt.id, outcome, now=NOW)
+            assert tx.attempts.finish(attempt.id, outcome, now=NOW)
 
     def again() -> None:
         with opened.transaction() as tx:
-            tx.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+            tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
 
     if allowed:
         again()
@@ -349,13 +351,13 @@ def test_the_database_itself_refuses_a_blind_second_post(
             again()
 
 
-def test_a_late_answer_mends_unknown_and_nothing_else(opened: Database) -> None:
+def test_a_late_response_corrects_unknown_and_nothing_else(opened: Database) -> None:
     booking_id = insert_booking(opened)
     with opened.transaction() as tx:
-        attempt = tx.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
-        assert tx.finish_attempt(attempt.id, AttemptOutcome.UNKNOWN, now=NOW)
-        assert tx.finish_attempt(attempt.id, AttemptOutcome.ACCEPTED, now=LATER)
-        assert not tx.finish_attempt(attempt.id, AttemptOutcome.REFUSED, now=LATER)
+        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
+        assert tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=NOW)
+        assert tx.attempts.finish(attempt.id, AttemptOutcome.ACCEPTED, now=LATER)
+        assert not tx.attempts.finish(attempt.id, AttemptOutcome.REFUSED, now=LATER)
 
 
 def test_rows_whose_task_is_gone_get_a_new_one(opened: Database) -> None:
@@ -365,44 +367,44 @@ def test_rows_whose_task_is_gone_get_a_new_one(opened: Database) -> None:
         tx.connection.execute(
             "UPDATE bookings SET state = 'submitted', job_id = 'j', due_at = %s", [NOW]
         )
-        assert tx.requeue_missing_jobs(LATER) == 1
+        assert tx.send_queue.requeue_missing_jobs(LATER) == 1
         tx.connection.execute("DELETE FROM procrastinate_jobs")
-        assert tx.requeue_missing_jobs(NOW - dt.timedelta(hours=1)) == 0
-        assert tx.requeue_missing_jobs(LATER) == 2
-        assert tx.requeue_missing_jobs(LATER) == 0
+        assert tx.send_queue.requeue_missing_jobs(NOW - dt.timedelta(hours=1)) == 0
+        assert tx.send_queue.requeue_missing_jobs(LATER) == 2
+        assert tx.send_queue.requeue_missing_jobs(LATER) == 0
 
     assert sorted(tasks(opened)) == sorted([*before, ("follow_up", booking_id)])
 
 
-def test_waiting_bookings_without_a_lane_wake_all_lanes(opened: Database) -> None:
+def test_overdue_bookings_without_a_sender_schedule_all_senders(opened: Database) -> None:
     insert_booking(opened)
     with opened.transaction() as tx:
-        tx.requeue_missing_jobs(NOW)
+        tx.send_queue.requeue_missing_jobs(NOW)
         assert [task for task in tasks(opened) if task[0] == "send"] == []
-        tx.requeue_missing_jobs(LATER)
-        tx.requeue_missing_jobs(LATER)
+        tx.send_queue.requeue_missing_jobs(LATER)
+        tx.send_queue.requeue_missing_jobs(LATER)
 
     slots = [row for name, row in tasks(opened) if name == "send"]
     assert slots == list(range(SEND_SLOTS))
 
 
-def test_an_abandoned_attempt_is_found_after_its_lease(opened: Database) -> None:
+def test_an_expired_attempt_is_found_after_its_lease(opened: Database) -> None:
     booking_id = insert_booking(opened)
     with opened.transaction() as tx:
-        tx.move(booking_id, BookingState.SENDING, why="sending", now=NOW)
-        attempt = tx.begin_attempt(booking_id, {}, now=NOW, lease_until=LATER)
+        tx.bookings.move(booking_id, BookingState.SENDING, why="sending", now=NOW)
+        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
 
-        assert tx.expired_attempts(LATER) == []
-        assert tx.expired_attempts(LATER + dt.timedelta(seconds=1)) == [attempt]
+        assert tx.attempts.expired(LATER) == []
+        assert tx.attempts.expired(LATER + dt.timedelta(seconds=1)) == [attempt]
 
 
 @pytest.mark.parametrize("key", ["", "0", "nobody", "9" * 40, "-1", "1\x00", "\ud800", "²"])
-def test_a_story_of_nothing_is_none(opened: Database, key: str) -> None:
+def test_an_unknown_key_has_no_history(opened: Database, key: str) -> None:
     with opened.transaction() as tx:
-        assert tx.story(key) is None
+        assert tx.events.history(key) is None
 
 
-def test_a_database_that_is_away_is_said_without_its_password() -> None:
+def test_an_unreachable_database_is_reported_without_its_password() -> None:
     url = "postgresql://someone:hunter2@127.0.0.1:1/leads"
     with pytest.raises(StoreUnavailable) as caught:
         store.migrate(url)
@@ -412,8 +414,8 @@ def test_a_database_that_is_away_is_said_without_its_password() -> None:
     assert not store.is_reachable(url)
 
 
-#: The same lead so often again, by number of the item, of a person each with two keys.
-_AGAIN = """INSERT INTO bookings (event_id, item, source, state, starts_at, community, timezone,
+#: Copies of a booking, each with its own item and a person with two keys.
+_COPIES = """INSERT INTO bookings (event_id, item, source, state, starts_at, community, timezone,
         appointment, job_id, due_at, asked_at, person_keys, created_at, updated_at)
     SELECT event_id, n, source, %(state)s::text, starts_at + n * interval '1 second', community,
         timezone, appointment, CASE WHEN %(state)s <> 'pending' THEN n::text END,
@@ -421,7 +423,7 @@ _AGAIN = """INSERT INTO bookings (event_id, item, source, state, starts_at, comm
         updated_at
     FROM bookings, generate_series(%(from)s::int, %(to)s::int) n WHERE id = %(id)s"""
 _WAITING = {"state": "pending", "from": 40_001, "to": 50_000}
-_ON_THE_WIRE = {"state": "submitted", "from": 30_001, "to": 33_000}
+_IN_FLIGHT = {"state": "submitted", "from": 30_001, "to": 33_000}
 _DONE = {"state": "booked", "from": 1, "to": 20_000}
 _FEW = [
     {"state": "booked", "from": 1, "to": 800},
@@ -433,18 +435,18 @@ _FEW = [
 @pytest.mark.parametrize(
     ("counted", "since"),
     [
-        pytest.param([_DONE], [_WAITING], id="a line that nobody has counted"),
-        pytest.param([_DONE, _WAITING], [], id="a line"),
-        pytest.param([_DONE, _ON_THE_WIRE], [_WAITING], id="on the wire, and a new line"),
-        pytest.param([_DONE, _ON_THE_WIRE, _WAITING], [], id="on the wire, and a line"),
-        pytest.param([_DONE, _ON_THE_WIRE], [], id="on the wire"),
+        pytest.param([_DONE], [_WAITING], id="a queue without statistics"),
+        pytest.param([_DONE, _WAITING], [], id="a queue"),
+        pytest.param([_DONE, _IN_FLIGHT], [_WAITING], id="in flight, queue without statistics"),
+        pytest.param([_DONE, _IN_FLIGHT, _WAITING], [], id="in flight, and a queue"),
+        pytest.param([_DONE, _IN_FLIGHT], [], id="in flight"),
         pytest.param(_FEW, [], id="a few of each"),
     ],
 )
-def test_nobody_reads_the_whole_line_for_one_booking(
+def test_no_statement_reads_the_whole_queue_for_one_booking(
     opened_fresh: Database, counted: list[dict[str, Any]], since: list[dict[str, Any]]
 ) -> None:
-    """Each is asked for each booking: reading all that wait costs the square of their number."""
+    """They run for each booking: reading the whole queue would cost the square of its length."""
     booking_id = insert_booking(opened_fresh, keys=(40_001, -7))
     values = {
         "now": LATER,
@@ -459,15 +461,21 @@ def test_nobody_reads_the_whole_line_for_one_booking(
     with opened_fresh.transaction() as tx:
         run = tx.connection.execute
         for group in counted:
-            run(_AGAIN, {**group, "id": booking_id})
+            run(_COPIES, {**group, "id": booking_id})
         run("ANALYZE bookings")
         for group in since:
-            run(_AGAIN, {**group, "id": booking_id})
+            run(_COPIES, {**group, "id": booking_id})
         pages = {
             name: _pages_read(tx.connection, STATEMENTS[name], values)
             for name in (
-                *("most_urgent_soon", "most_urgent_in_turn", "bookings_of_people"),
-                *("has_waiting_sibling", "is_awaited", "rate_limit", "expire", "expire_prospects"),
+                *("next_soon_tour", "next_in_turn", "bookings_of_people"),
+                *(
+                    "waiting_siblings",
+                    "has_overdue_booking",
+                    "read_rate_limit",
+                    "expired_tours",
+                    "expired_prospects",
+                ),
             )
         }
     assert {name: count for name, count in pages.items() if count > 60} == {}

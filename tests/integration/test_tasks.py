@@ -1,4 +1,4 @@
-"""How tasks are put: as the installed Procrastinate puts them, and how the workers are woken."""
+"""Background jobs: stored as the installed Procrastinate stores them; notifications of workers."""
 
 import asyncio
 import concurrent.futures
@@ -22,7 +22,7 @@ from adapter.store.notify import WorkerNotifier
 from tests.rows import LATER, insert_event, new_event, tasks
 from tests.wait import wait_until
 
-#: What Procrastinate does by itself when a task is put or changes; False: switched off by us.
+#: Triggers of Procrastinate on its table of jobs; False: disabled by us.
 TRIGGERS = {
     "procrastinate_jobs_notify_queue_job_inserted_v1": False,
     "procrastinate_jobs_notify_queue_job_aborted_v1": True,
@@ -41,27 +41,27 @@ def jobs(opened: Database) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def ear(database: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection that hears what wakes a worker."""
+def listener(database: str) -> Iterator[psycopg.Connection[Any]]:
+    """Yield a connection that receives the notifications of workers."""
     with psycopg.connect(database, autocommit=True, row_factory=dict_row) as connection:
         (channel,) = manager.get_channel_for_queues(None)
         connection.execute(f"LISTEN {channel}".encode())
         yield connection
 
 
-def heard(ear: psycopg.Connection[Any], seconds: float = 5.0) -> list[str]:
-    return [notice.payload for notice in ear.notifies(timeout=seconds, stop_after=1)]
+def heard(listener: psycopg.Connection[Any], seconds: float = 5.0) -> list[str]:
+    return [notice.payload for notice in listener.notifies(timeout=seconds, stop_after=1)]
 
 
 # --- Procrastinate's schema
 
 
 @pytest.mark.parametrize("at", [None, LATER])
-def test_our_tasks_are_the_rows_that_procrastinate_would_write(opened: Database, at: Any) -> None:
-    """When a newer version writes something else, enqueue_task is to be followed by another."""
+def test_tasks_are_the_rows_that_procrastinate_would_insert(opened: Database, at: Any) -> None:
+    """If it fails with a newer Procrastinate, a migration has to adapt enqueue_task."""
     queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
     with opened.transaction() as tx:
-        tx.put_task(Task.SEND, 3, at)
+        tx.jobs.enqueue(Task.SEND, 3, at)
     (ours,) = jobs(opened)
     with opened.transaction() as tx:
         tx.connection.execute("DELETE FROM procrastinate_jobs")
@@ -77,16 +77,16 @@ def test_our_tasks_are_the_rows_that_procrastinate_would_write(opened: Database,
     assert jobs(opened) == [ours]
 
 
-def test_an_events_task_is_the_one_that_is_put_by_hand(opened: Database) -> None:
+def test_the_task_of_an_event_is_the_same_as_an_enqueued_one(opened: Database) -> None:
     event_id = insert_event(opened)
     (with_event,) = jobs(opened)
     with opened.transaction() as tx:
         tx.connection.execute("DELETE FROM procrastinate_jobs")
-        tx.put_task(Task.MAP, event_id or 0)
+        tx.jobs.enqueue(Task.MAP, event_id or 0)
     assert jobs(opened) == [with_event]
 
 
-def test_what_we_switched_off_is_all_that_there_is(opened: Database) -> None:
+def test_exactly_these_triggers_are_disabled(opened: Database) -> None:
     with opened.transaction() as tx:
         rows = tx.connection.execute(
             "SELECT tgname, tgenabled FROM pg_trigger"
@@ -98,20 +98,20 @@ def test_what_we_switched_off_is_all_that_there_is(opened: Database) -> None:
 def test_another_violation_is_not_taken_for_a_waiting_task(opened_fresh: Database) -> None:
     with opened_fresh.transaction() as tx:
         tx.connection.execute("CREATE UNIQUE INDEX one_task ON procrastinate_jobs (task_name)")
-        tx.put_task(Task.SEND, 1)
+        tx.jobs.enqueue(Task.SEND, 1)
     with pytest.raises(psycopg.errors.UniqueViolation), opened_fresh.transaction() as tx:
-        tx.put_task(Task.SEND, 2)
+        tx.jobs.enqueue(Task.SEND, 2)
 
 
 def test_a_row_has_one_waiting_task_of_a_kind_and_the_transaction_goes_on(opened: Database) -> None:
     with opened.transaction() as tx:
-        tx.put_task(Task.SEND, 1)
-        tx.put_task(Task.SEND, 1)
-        tx.put_task(Task.FOLLOW_UP, 1)
+        tx.jobs.enqueue(Task.SEND, 1)
+        tx.jobs.enqueue(Task.SEND, 1)
+        tx.jobs.enqueue(Task.FOLLOW_UP, 1)
     assert tasks(opened) == [("send", 1), ("follow_up", 1)]
 
 
-def test_the_queues_statements_are_transactions_and_cut_connections_are_replaced(
+def test_the_queues_pool_commits_each_statement_and_replaces_closed_connections(
     database: str,
 ) -> None:
     async def backends() -> list[int]:
@@ -129,80 +129,82 @@ def test_the_queues_statements_are_transactions_and_cut_connections_are_replaced
     assert first != second
 
 
-# --- waking the workers
+# --- notifying the workers
 
 
-def test_a_task_that_can_run_wakes_the_workers_at_commit(
-    opened: Database, ear: psycopg.Connection[Any]
+def test_a_task_that_can_run_notifies_the_workers_at_commit(
+    opened: Database, listener: psycopg.Connection[Any]
 ) -> None:
     with opened.transaction() as tx:
-        tx.put_task(Task.SEND, 1)
-    (payload,) = heard(ear)
+        tx.jobs.enqueue(Task.SEND, 1)
+    (payload,) = heard(listener)
     assert json.loads(payload)["type"] == "job_inserted"
 
 
-def test_a_task_for_later_wakes_nobody(opened: Database, ear: psycopg.Connection[Any]) -> None:
+def test_a_task_for_later_does_not_notify(
+    opened: Database, listener: psycopg.Connection[Any]
+) -> None:
     with opened.transaction() as tx:
-        tx.put_task(Task.SEND, 1, utc_now().replace(year=2999))
+        tx.jobs.enqueue(Task.SEND, 1, utc_now().replace(year=2999))
     with opened.transaction() as tx:
         tx.connection.execute("SELECT pg_notify('procrastinate_any_queue_v1', 'the end')")
-    assert heard(ear) == ["the end"]
+    assert heard(listener) == ["the end"]
 
 
-def test_an_event_is_announced_after_its_commit(
-    opened: Database, ear: psycopg.Connection[Any]
+def test_the_workers_are_notified_after_an_event_is_committed(
+    opened: Database, listener: psycopg.Connection[Any]
 ) -> None:
     assert opened.insert_event(new_event()) is not None
     opened.notify_workers()
-    (payload,) = heard(ear)
+    (payload,) = heard(listener)
     assert json.loads(payload)["type"] == "job_inserted"
 
 
-def test_what_is_announced_is_told_before_the_store_closes(
-    database: str, ear: psycopg.Connection[Any]
+def test_a_requested_notification_is_sent_before_the_database_closes(
+    database: str, listener: psycopg.Connection[Any]
 ) -> None:
     with Database(database) as opened:
         opened.notify_workers()
-    assert heard(ear)
+    assert heard(listener)
 
 
-def test_many_announcements_are_told_at_once() -> None:
-    told, may_go = [], threading.Event()
+def test_several_requests_are_answered_by_one_notification() -> None:
+    sent, may_go = [], threading.Event()
 
-    def tell() -> None:
-        told.append(True)
+    def send() -> None:
+        sent.append(True)
         may_go.wait()
 
-    notifier = WorkerNotifier(tell)
+    notifier = WorkerNotifier(send)
     notifier.notify()
-    wait_until(lambda: told, "the first is told")
+    wait_until(lambda: sent, "the first is sent")
     for _ in range(50):
         notifier.notify()
     may_go.set()
     notifier.close()
-    assert len(told) == 2
+    assert len(sent) == 2
 
 
-def test_a_herald_that_was_not_heard_tells_the_next_one() -> None:
-    told = []
+def test_a_failed_notification_does_not_stop_the_next_one() -> None:
+    sent = []
 
-    def tell() -> None:
-        told.append(True)
-        if len(told) == 1:
+    def send() -> None:
+        sent.append(True)
+        if len(sent) == 1:
             raise StoreUnavailable("away")
 
-    notifier = WorkerNotifier(tell)
+    notifier = WorkerNotifier(send)
     notifier.notify()
-    wait_until(lambda: told, "the first is told")
+    wait_until(lambda: sent, "the first is sent")
     notifier.notify()
-    wait_until(lambda: len(told) > 1, "the second is told")
+    wait_until(lambda: len(sent) > 1, "the second is sent")
     notifier.close()
 
 
-# --- together
+# --- batches
 
 
-def test_events_of_many_threads_are_stored_once_each_and_each_knows_its_own(
+def test_events_of_many_threads_are_stored_once_and_each_thread_gets_its_id(
     opened: Database,
 ) -> None:
     digests = [f"{number % 40}".encode() for number in range(200)]
@@ -212,11 +214,11 @@ def test_events_of_many_threads_are_stored_once_each_and_each_knows_its_own(
     assert len([event_id for event_id in ids if event_id]) == len(stored) == 40
     with opened.transaction() as tx:
         for digest, event_id in stored.items():
-            assert tx.event_of_claim("rentfeed", digest) == event_id
+            assert tx.claims.owner("rentfeed", digest) == event_id
     assert sorted(tasks(opened)) == sorted(("map_event", event_id) for event_id in stored.values())
 
 
-def test_a_row_that_postgresql_refuses_takes_nobody_down(opened: Database, database: str) -> None:
+def test_a_row_that_postgresql_refuses_fails_alone(opened: Database, database: str) -> None:
     bad = dataclasses.replace(new_event(), digest=None)  # type: ignore[arg-type]
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     with (
@@ -226,7 +228,7 @@ def test_a_row_that_postgresql_refuses_takes_nobody_down(opened: Database, datab
     ):
         holder.execute("LOCK TABLE claims")
         first = threads.submit(opened.insert_event, new_event(b"first"))
-        wait_until(lambda: looker.execute(waits).fetchone() == (1,), "the first is under way")
+        wait_until(lambda: looker.execute(waits).fetchone() == (1,), "the first is running")
         others = [threads.submit(opened.insert_event, new) for new in (new_event(b"2"), bad)]
         wait_until(lambda: len(opened._batcher._waiting) == 2, "the others wait")
         holder.rollback()
@@ -236,15 +238,15 @@ def test_a_row_that_postgresql_refuses_takes_nobody_down(opened: Database, datab
     assert len(tasks(opened)) == 2
 
 
-def test_two_stores_that_claim_the_same_in_another_order_do_not_wait_for_each_other(
+def test_two_processes_that_claim_the_same_digests_do_not_deadlock(
     database: str,
 ) -> None:
     digests = [f"{number:03}".encode() for number in range(16)]
     with Database(database) as one, Database(database) as other:
 
         def claim(opened: Database, ordered: Sequence[bytes]) -> list[int | None]:
-            with opened.statement() as leads:
-                return leads.insert_events([new_event(digest) for digest in ordered])
+            with opened.statement() as tx:
+                return tx.events.insert_many([new_event(digest) for digest in ordered])
 
         with concurrent.futures.ThreadPoolExecutor(2) as threads:
             for number in range(30):
@@ -255,51 +257,51 @@ def test_two_stores_that_claim_the_same_in_another_order_do_not_wait_for_each_ot
                 assert len(claimed) == len(fresh)
 
 
-def test_those_who_come_while_one_is_under_way_cross_together() -> None:
-    crossings: list[list[int]] = []
+def test_items_submitted_during_an_insert_are_inserted_together() -> None:
+    batches: list[list[int]] = []
     may_go = threading.Event()
 
-    def carry(cargo: Sequence[int]) -> list[int]:
-        crossings.append(sorted(cargo))
+    def insert(items: Sequence[int]) -> list[int]:
+        batches.append(sorted(items))
         may_go.wait()
-        return [-one for one in cargo]
+        return [-one for one in items]
 
-    batcher = InsertBatcher(carry)
+    batcher = InsertBatcher(insert)
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         first = threads.submit(batcher.submit, 1)
-        wait_until(lambda: crossings, "the first is under way")
+        wait_until(lambda: batches, "the first is running")
         others = [threads.submit(batcher.submit, number) for number in (2, 3, 4)]
         wait_until(lambda: len(batcher._waiting) == 3, "the others wait")
         may_go.set()
         assert [future.result() for future in (first, *others)] == [-1, -2, -3, -4]
-    assert crossings == [[1], [2, 3, 4]]
+    assert batches == [[1], [2, 3, 4]]
 
 
 @pytest.mark.parametrize(
-    ("error", "crossings"),
+    ("error", "batches"),
     [
         (ValueError("wrong"), [[1], [2, 3, 4], [2], [3], [4]]),
         (StoreUnavailable("away"), [[1], [2, 3, 4]]),
     ],
 )
-def test_one_that_cannot_cross_takes_nobody_down(
-    error: Exception, crossings: list[list[int]]
+def test_an_item_that_cannot_be_inserted_fails_alone(
+    error: Exception, batches: list[list[int]]
 ) -> None:
-    """Where PostgreSQL is away nobody is tried alone: each try may take seconds."""
+    """If PostgreSQL is unavailable, items are not retried one by one: each try may take seconds."""
     made: list[list[int]] = []
     may_go = threading.Event()
 
-    def carry(cargo: Sequence[int]) -> list[int]:
-        made.append(sorted(cargo))
+    def insert(items: Sequence[int]) -> list[int]:
+        made.append(sorted(items))
         may_go.wait()
-        if 3 in cargo:
+        if 3 in items:
             raise error
-        return list(cargo)
+        return list(items)
 
-    batcher = InsertBatcher(carry)
+    batcher = InsertBatcher(insert)
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         first = threads.submit(batcher.submit, 1)
-        wait_until(lambda: made, "the first is under way")
+        wait_until(lambda: made, "the first is running")
         others = []
         for number in (2, 3, 4):
             others.append(threads.submit(batcher.submit, number))
@@ -311,22 +313,22 @@ def test_one_that_cannot_cross_takes_nobody_down(
         assert [other.exception() for other in (others[0], others[2])] == [
             error if is_away else None
         ] * 2
-    assert made == crossings
+    assert made == batches
     assert batcher.submit(5) == 5
 
 
-def test_who_waits_while_postgresql_says_nothing_does_not_wait_for_it_once_more() -> None:
+def test_a_timeout_fails_those_that_wait_without_another_timeout() -> None:
     tries, may_go = [], threading.Event()
 
-    def carry(cargo: Sequence[int]) -> list[int]:
-        tries.append(cargo)
+    def insert(items: Sequence[int]) -> list[int]:
+        tries.append(items)
         may_go.wait()
-        raise StoreUnavailable("it says nothing")
+        raise StoreUnavailable("timeout")
 
-    batcher = InsertBatcher(carry)
+    batcher = InsertBatcher(insert)
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         first = threads.submit(batcher.submit, 1)
-        wait_until(lambda: tries, "the first is under way")
+        wait_until(lambda: tries, "the first is running")
         others = [threads.submit(batcher.submit, number) for number in (2, 3, 4)]
         wait_until(lambda: len(batcher._waiting) == 3, "the others wait")
         may_go.set()

@@ -92,7 +92,7 @@ def test_no_window_of_a_minute_holds_more_than_the_limit(limit: int) -> None:
         at = rate_limit.next_call(rate_state, now, limit, is_read=False)
         if at <= now:
             rate_state = dataclasses.replace(
-                rate_state, theoretical_arrival_at=rate_limit.even_after(rate_state, now, limit)
+                rate_state, theoretical_arrival_at=rate_limit.next_arrival(rate_state, now, limit)
             )
             calls.append(now)
         now = max(now + seconds(chance.expovariate(limit / 10)), min(at, now + seconds(30)))

@@ -87,14 +87,14 @@ def read_rows(
     bookings: dict[str, list[Booking]] = {}
     with store.transaction() as found:
         lead_of = {}
-        for listed in found.events(limit=ALL):
-            event = found.event(listed.id)
+        for listed in found.search.events(limit=ALL):
+            event = found.events.get(listed.id)
             assert event is not None
             lead_id = json.loads(event.body)["id"]
             if lead_id in leads:
                 lead_of[event.id] = lead_id
                 events.setdefault(lead_id, []).append(event)
-        for booking in found.bookings(limit=ALL):
+        for booking in found.search.bookings(limit=ALL):
             if booking.event_id in lead_of:
                 bookings.setdefault(lead_of[booking.event_id], []).append(booking)
     return events, bookings

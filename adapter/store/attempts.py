@@ -1,0 +1,79 @@
+"""Attempts: POST requests to Propexo, recorded before they are sent."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from adapter.models import Attempt, AttemptOutcome, Kind
+from adapter.store.queries import Statements
+from adapter.store.rows import attempt_from_row, storable
+
+#: Longest response of Propexo's that is kept, in characters.
+ANSWER_CHARACTERS = 10_000
+
+
+class Attempts(Statements):
+    """The attempts, within one transaction."""
+
+    def begin(
+        self,
+        booking_id: int,
+        request: Mapping[str, Any],
+        *,
+        now: dt.datetime,
+        lease_until: dt.datetime,
+        kind: Kind = Kind.APPOINTMENT,
+    ) -> Attempt:
+        """Record a POST that is about to be sent.
+
+        The database refuses a second attempt while an earlier one may have booked something.
+        """
+        row = self._one(
+            "insert_attempt",
+            booking_id=booking_id,
+            kind=kind,
+            request=Jsonb(dict(request)),
+            started_at=now,
+            lease_until=lease_until,
+        )
+        assert row is not None  # noqa: S101 - RETURNING gives a row or the statement fails
+        return attempt_from_row(row)
+
+    def finish(
+        self,
+        attempt_id: int,
+        outcome: AttemptOutcome,
+        *,
+        now: dt.datetime,
+        status: int | None = None,
+        answer: str | None = None,
+    ) -> bool:
+        """Save the outcome of a POST; False if one was saved before."""
+        row = self._one(
+            "finish_attempt",
+            id=attempt_id,
+            outcome=outcome,
+            at=now,
+            status=status,
+            answer=storable(answer)[:ANSWER_CHARACTERS] if answer is not None else None,
+        )
+        return row is not None
+
+    def fail_job(self, booking_id: int) -> None:
+        """Record that the job started by this booking's accepted POST has failed."""
+        self._run("fail_job", booking_id=booking_id)
+
+    def deny(self, booking_id: int, *, now: dt.datetime) -> None:
+        """Record that no attempt of this booking booked anything: it may be sent again."""
+        self._run("deny_attempts", booking_id=booking_id, at=now)
+
+    def of_booking(self, booking_id: int) -> tuple[Attempt, ...]:
+        """Return the attempts of one booking, oldest first."""
+        rows = self._all("attempts_of_booking", booking_id=booking_id)
+        return tuple(map(attempt_from_row, rows))
+
+    def expired(self, now: dt.datetime) -> list[Attempt]:
+        """Return attempts in flight whose process died before it saved the outcome."""
+        return [attempt_from_row(row) for row in self._all("expired_attempts", now=now)]

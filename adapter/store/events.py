@@ -1,0 +1,136 @@
+"""Events: verified webhook requests, and everything that was made of them."""
+
+import datetime as dt
+import functools
+from collections.abc import Iterable, Sequence
+
+from adapter.models import Change, Event, EventState, LeadHistory, Reason
+from adapter.store.attempts import Attempts
+from adapter.store.bookings import Bookings
+from adapter.store.queries import STATEMENTS, Statements
+from adapter.store.rows import (
+    NewEvent,
+    event_from_row,
+    json_from_reasons,
+    storable,
+    values_from_event,
+)
+
+#: The position among the events that are inserted together, and :func:`values_from_event`.
+_NEW_EVENT = b"(%s::int, %s, %s::bytea, %s::bytea, %s::timestamptz, %s, %s::jsonb, %s, %b::bytea)"
+
+
+@functools.cache
+def _insert_events(count: int) -> bytes:
+    """Return the statement that inserts this many events; the largest batch bounds the cache."""
+    return STATEMENTS["insert_events"].replace(b"(ROWS)", b", ".join([_NEW_EVENT] * count))
+
+
+class Events(Statements):
+    """The events, within one transaction."""
+
+    def insert(self, new: NewEvent) -> int | None:
+        """Claim the digest and store the event with its task; None if it was claimed before.
+
+        The workers are not notified.
+        """
+        return self.insert_many([new])[0]
+
+    def insert_many(self, new: Sequence[NewEvent]) -> list[int | None]:
+        """Insert several events as :meth:`insert` does, by one statement."""
+        values = [
+            value
+            for position, event in enumerate(new)
+            for value in (position, *values_from_event(event))
+        ]
+        rows = self.connection.execute(_insert_events(len(new)), values).fetchall()
+        ids = {row["position"]: int(row["id"]) for row in rows}
+        return [ids.get(position) for position in range(len(new))]
+
+    def get(self, event_id: int, *, lock: bool = False) -> Event | None:
+        """Return one event; with ``lock``, locked until the transaction ends."""
+        row = self._one("lock_event" if lock else "get_event", id=event_id)
+        return event_from_row(row) if row else None
+
+    def state_of(self, event_id: int) -> tuple[EventState, tuple[Reason, ...]] | None:
+        """Return an event's state and reasons, without reading its body."""
+        row = self._one("state_of_event", id=event_id)
+        if row is None:
+            return None
+        return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))
+
+    def settle(
+        self,
+        event_id: int,
+        state: EventState,
+        *,
+        why: str,
+        reasons: Iterable[Reason] = (),
+        mapping_hash: str | None,
+        now: dt.datetime,
+    ) -> None:
+        """Set the final state of a received event."""
+        self._run(
+            "settle_event",
+            id=event_id,
+            state=state,
+            why=why,
+            reasons=json_from_reasons(reasons),
+            mapping_hash=mapping_hash,
+            at=now,
+            by="worker",
+        )
+
+    def discard(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
+        """Discard a held or received event; False in any other state."""
+        return self._one("discard_event", id=event_id, why=why, by=by, at=now) is not None
+
+    def reopen(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
+        """Set an event back to received; False if it is received already."""
+        return self._one("reopen_event", id=event_id, why=why, by=by, at=now) is not None
+
+    def ids_to_replay(
+        self,
+        *,
+        ids: Sequence[int] = (),
+        source: str | None = None,
+        states: Sequence[str] = (),
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+        limit: int = 1000,
+    ) -> list[int]:
+        """Return ids of events that match every filter, oldest first; booking ids name events."""
+        rows = self._all(
+            "events_to_replay",
+            ids=list(ids) or None,
+            source=source,
+            states=list(states) or None,
+            since=since,
+            until=until,
+            limit=limit,
+        )
+        return [row["id"] for row in rows]
+
+    def history(self, key: str) -> LeadHistory | None:
+        """Return a lead's history by the id of its event or a booking, or by Propexo's job id."""
+        event = self._event_by(key)
+        if event is None:
+            return None
+        bookings, attempts = Bookings(self.connection).of_event(event.id), Attempts(self.connection)
+        repeats = self._one("duplicates_of_event", event_id=event.id)
+        changes = self._all("history_of_event", event_id=event.id)
+        return LeadHistory(
+            event=event,
+            bookings=bookings,
+            attempts={booking.id: attempts.of_booking(booking.id) for booking in bookings},
+            history=tuple(Change(**row) for row in changes),
+            duplicates=repeats["repeats"] if repeats else 0,
+        )
+
+    def _event_by(self, key: str) -> Event | None:
+        if key.isascii() and key.isdigit() and len(key) < 18:
+            event = self.get(int(key))
+            owner = None if event else self._one("event_of_booking", id=int(key))
+        else:
+            event, owner = None, self._one("event_of_job", job_id=storable(key))
+        return event if owner is None else self.get(owner["id"])

@@ -1,0 +1,34 @@
+-- Attempts: POST requests to Propexo.
+
+-- name: insert_attempt
+-- Record a POST before it is sent.
+INSERT INTO attempts (booking_id, kind, request, started_at, lease_until)
+VALUES (%(booking_id)s, %(kind)s, %(request)s, %(started_at)s, %(lease_until)s)
+RETURNING *
+
+-- name: finish_attempt
+-- Save the outcome of a POST. A late response may correct an outcome that was unknown.
+UPDATE attempts
+SET outcome = %(outcome)s, finished_at = %(at)s, status = %(status)s, answer = %(answer)s
+WHERE id = %(id)s AND (outcome IS NULL OR outcome = 'unknown')
+RETURNING id
+
+-- name: fail_job
+-- Record that the job started by a booking's accepted POST has failed.
+UPDATE attempts SET outcome = 'job_failed'
+WHERE booking_id = %(booking_id)s AND outcome = 'accepted'
+
+-- name: deny_attempts
+-- Record that none of these attempts booked anything, as a user has confirmed.
+UPDATE attempts SET outcome = 'job_failed', finished_at = COALESCE(finished_at, %(at)s)
+WHERE booking_id = %(booking_id)s AND outcome IN ('accepted', 'unknown')
+
+-- name: attempts_of_booking
+-- The attempts of one booking, oldest first.
+SELECT * FROM attempts WHERE booking_id = %(booking_id)s ORDER BY id
+
+-- name: expired_attempts
+-- Attempts whose process died before it saved the outcome.
+SELECT a.* FROM bookings b JOIN attempts a ON a.booking_id = b.id
+WHERE b.state = 'sending' AND a.outcome IS NULL AND a.lease_until < %(now)s
+ORDER BY a.id LIMIT 100

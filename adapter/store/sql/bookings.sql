@@ -1,0 +1,90 @@
+-- Bookings: appointments and guest cards.
+
+-- name: next_id
+-- The next id for an event or a booking.
+SELECT nextval('lead_ids') AS id
+
+-- name: insert_booking
+-- Store a booking and the first entry of its history.
+WITH booking AS (
+    INSERT INTO bookings (
+        id, event_id, item, source, kind, state, community, timezone, starts_at, appointment, reasons,
+        due_at, created_at, updated_at, reason, asked_at, person_keys)
+    VALUES (
+        %(id)s, %(event_id)s, %(item)s, %(source)s, %(kind)s, %(state)s, %(community)s,
+        %(timezone)s, %(starts_at)s, %(appointment)s, %(reasons)s, %(due_at)s, %(at)s, %(at)s, %(reason)s,
+        %(asked_at)s, %(person_keys)s)
+    RETURNING id, event_id, state, source
+), turn AS (
+    INSERT INTO source_turns (source) SELECT source FROM booking ON CONFLICT DO NOTHING
+)
+INSERT INTO history (event_id, booking_id, at, to_state, why, by)
+SELECT event_id, id, %(at)s, state, %(why)s, %(by)s FROM booking
+
+-- name: get_booking
+-- One booking.
+SELECT * FROM bookings WHERE id = %(id)s
+
+-- name: lock_booking
+-- One booking, locked until the transaction ends.
+SELECT * FROM bookings WHERE id = %(id)s FOR UPDATE
+
+-- name: booking_of_job
+-- The booking with this Propexo job, locked until the transaction ends.
+SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1 FOR UPDATE
+
+-- name: bookings_of_event
+-- The bookings of one event, in the order of its items.
+SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
+
+-- name: bookings_of_people
+-- Bookings in these states of everyone who has one of these keys.
+SELECT * FROM bookings
+WHERE person_keys && %(keys)s::bigint[] AND (state = ANY(%(states)s)) IS TRUE
+    AND id <> %(except_id)s
+ORDER BY id
+
+-- name: known_jobs
+-- Those of these jobs that belong to a booking.
+SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
+
+-- name: move_booking
+-- Change a booking's state and record the change; no row is returned if it was in another state.
+-- Those who wait for the event are notified when the new state is a settled one.
+WITH before AS (
+    SELECT id, event_id, state FROM bookings
+    WHERE id = %(id)s AND state = ANY(%(from_states)s) FOR UPDATE
+), moved AS (
+    UPDATE bookings SET
+        state = %(to_state)s, reason = %(why)s, due_at = %(due_at)s, updated_at = %(at)s,
+        job_id = COALESCE(%(job_id)s, job_id), reasons = reasons || %(reasons)s
+    FROM before WHERE bookings.id = before.id
+)
+INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
+SELECT event_id, id, %(at)s, state, %(to_state)s, %(why)s, %(by)s FROM before
+RETURNING booking_id, CASE WHEN %(is_settled)s THEN pg_notify('settled', event_id::text) END
+
+-- name: mark_canceled
+-- Record that the sender canceled a booking that may be in flight: it is not sent again.
+UPDATE bookings SET canceled_at = %(at)s WHERE id = %(id)s
+
+-- name: update_booking
+-- Save a user's changes to a booking.
+UPDATE bookings SET
+    kind = %(kind)s, appointment = %(appointment)s, community = %(community)s, timezone = %(timezone)s,
+    starts_at = %(starts_at)s, person_keys = %(person_keys)s, asked_at = %(asked_at)s
+WHERE id = %(id)s
+
+-- name: reschedule
+-- Postpone the next check of a booking whose state does not change.
+UPDATE bookings SET due_at = %(due_at)s WHERE id = %(id)s AND state = %(state)s
+
+-- name: stop_reconciling
+-- End the checks of a booking whose state does not change, and record that.
+WITH stopped AS (
+    UPDATE bookings SET due_at = NULL, reason = %(why)s, updated_at = %(at)s
+    WHERE id = %(id)s AND state = %(state)s
+    RETURNING id, event_id, state
+)
+INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
+SELECT event_id, id, %(at)s, state, state, %(why)s, 'worker' FROM stopped

@@ -1,0 +1,68 @@
+-- Erasure of payloads and personal data.
+
+-- name: erasable_events
+-- Events that still hold data, received before then, with no upcoming tour and none in flight.
+SELECT e.id FROM events e
+WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
+    AND e.received_at < %(before)s
+    AND NOT EXISTS (
+    SELECT FROM bookings b WHERE b.event_id = e.id
+        AND (b.state IN ('pending', 'sending', 'submitted') OR b.due_at IS NOT NULL
+            OR b.starts_at > %(now)s))
+ORDER BY e.received_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+
+-- name: erase_payloads
+-- Erase payloads received and sent. States and appointments stay.
+WITH stripped AS (
+    UPDATE events SET
+        kept = 'lead', body = '', headers = '{}', query = '',
+        reasons = (SELECT COALESCE(jsonb_agg(one - 'value'), '[]')
+            FROM jsonb_array_elements(reasons) AS one)
+    WHERE id = ANY(%(ids)s)
+), trimmed AS (
+    UPDATE bookings SET reasons = (SELECT COALESCE(jsonb_agg(one - 'value'), '[]')
+        FROM jsonb_array_elements(reasons) AS one)
+    WHERE event_id = ANY(%(ids)s)
+)
+UPDATE attempts SET request = '{}', answer = NULL
+WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
+
+-- name: erase_people
+-- Erase personal data: only these fields of an appointment stay, and constant words of history.
+WITH erased AS (
+    UPDATE events SET kept = 'nothing' WHERE id = ANY(%(ids)s)
+), anonymized AS (
+    UPDATE bookings SET appointment = (SELECT COALESCE(jsonb_object_agg(key, value), '{}')
+        FROM jsonb_each(appointment) WHERE key = ANY(%(fields)s))
+    WHERE event_id = ANY(%(ids)s)
+)
+UPDATE history SET why = 'erased' WHERE event_id = ANY(%(ids)s) AND why !~ '^[a-z_]+$'
+
+-- name: erase_booking_reasons
+-- Erase the reasons of bookings that a user wrote.
+UPDATE bookings SET reason = 'erased' WHERE event_id = ANY(%(ids)s) AND reason !~ '^[a-z_]+$'
+
+-- name: erase_rejections
+-- Delete rejected requests received before then.
+DELETE FROM rejections WHERE id IN (
+    SELECT id FROM rejections WHERE received_at < %(before)s ORDER BY received_at LIMIT %(limit)s)
+RETURNING id
+
+-- name: last_event_id
+-- The id of the newest event.
+SELECT max(id) AS id FROM events
+
+-- name: matching_events
+-- Events in a range of ids whose stored text matches.
+SELECT e.id FROM events e
+WHERE e.id > %(after)s AND e.id <= %(until)s AND e.kept <> 'nothing' AND (
+    lower(encode(e.body, 'escape')) ~ %(pattern)s OR lower(e.query) ~ %(pattern)s
+    OR lower(e.headers::text) ~ %(pattern)s OR EXISTS (
+    SELECT FROM bookings b WHERE b.event_id = e.id AND lower(b.appointment::text) ~ %(pattern)s))
+ORDER BY e.id
+
+-- name: matching_rejections
+-- Rejected requests whose stored text matches.
+SELECT id FROM rejections
+WHERE lower(encode(body, 'escape')) ~ %(pattern)s OR lower(url) ~ %(pattern)s
+    OR lower(headers::text) ~ %(pattern)s

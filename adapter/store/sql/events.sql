@@ -1,0 +1,106 @@
+-- Events: verified webhook requests.
+
+-- name: insert_events
+-- Claim the digests and store the events with their tasks. Rows whose digest was claimed before
+-- are missing from the result. ROWS is replaced by one row of parameters for each event. The
+-- workers are notified after the commit, by the caller.
+WITH new (position, source, digest, content, received_at, content_type, headers, query, body) AS (
+    VALUES (ROWS)
+), numbered AS MATERIALIZED (
+    SELECT nextval('lead_ids') AS id, new.* FROM new
+), claim AS (
+    INSERT INTO claims (source, digest, content, lead_id, claimed_at)
+    SELECT source, digest, content, id, received_at FROM numbered
+    -- Two processes that claim the same digests use one order, so that they cannot deadlock.
+    ORDER BY source, digest
+    ON CONFLICT ON CONSTRAINT claims_once DO NOTHING
+    RETURNING lead_id
+), event AS (
+    INSERT INTO events (id, source, received_at, content_type, headers, query, body)
+    SELECT id, source, received_at, content_type, headers, query, body
+    FROM numbered JOIN claim ON lead_id = id
+    RETURNING id, received_at
+), change AS (
+    INSERT INTO history (event_id, at, to_state, why, by)
+    SELECT id, received_at, 'received', 'webhook_verified', 'web' FROM event
+), task AS (
+    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, queueing_lock, args)
+    SELECT 'default', 'map_event', 10, 'map_event:' || id, jsonb_build_object('row_id', id)
+    FROM event
+)
+SELECT position, id FROM numbered JOIN event USING (id)
+
+-- name: get_event
+-- One event.
+SELECT * FROM events WHERE id = %(id)s
+
+-- name: lock_event
+-- One event, locked until the transaction ends.
+SELECT * FROM events WHERE id = %(id)s FOR UPDATE
+
+-- name: state_of_event
+-- The state of one event, without its body.
+SELECT state, reasons FROM events WHERE id = %(id)s
+
+-- name: settle_event
+-- Set the final state of a received event, and notify those who wait for it.
+WITH moved AS (
+    UPDATE events
+    SET state = %(state)s, mapping_hash = %(mapping_hash)s, reasons = %(reasons)s
+    WHERE id = %(id)s AND state = 'received'
+    RETURNING id
+)
+INSERT INTO history (event_id, at, from_state, to_state, why, by)
+SELECT id, %(at)s, 'received', %(state)s, %(why)s, %(by)s FROM moved
+RETURNING event_id, pg_notify('settled', event_id::text)
+
+-- name: discard_event
+-- Discard a held or received event.
+WITH moved AS (
+    UPDATE events e SET state = 'discarded' FROM events before
+    WHERE e.id = %(id)s AND before.id = e.id AND before.state IN ('held', 'received')
+    RETURNING e.id, before.state AS from_state
+)
+INSERT INTO history (event_id, at, from_state, to_state, why, by)
+SELECT id, %(at)s, from_state, 'discarded', %(why)s, %(by)s FROM moved
+RETURNING event_id
+
+-- name: reopen_event
+-- Set an event back to received, to map it again.
+WITH moved AS (
+    UPDATE events e SET state = 'received' FROM events before
+    WHERE e.id = %(id)s AND before.id = e.id AND before.state <> 'received'
+    RETURNING e.id, before.state AS from_state
+)
+INSERT INTO history (event_id, at, from_state, to_state, why, by)
+SELECT id, %(at)s, from_state, 'received', %(why)s, %(by)s FROM moved
+RETURNING event_id
+
+-- name: events_to_replay
+-- Ids of events by source, state of the event or of one of its bookings, and time; oldest first.
+SELECT e.id FROM events e
+WHERE (%(ids)s::bigint[] IS NULL OR e.id = ANY(%(ids)s)
+        OR e.id IN (SELECT event_id FROM bookings WHERE id = ANY(%(ids)s)))
+    AND (%(source)s::text IS NULL OR e.source = %(source)s)
+    AND (%(since)s::timestamptz IS NULL OR e.received_at >= %(since)s)
+    AND (%(until)s::timestamptz IS NULL OR e.received_at < %(until)s)
+    AND (%(states)s::text[] IS NULL OR e.state = ANY(%(states)s) OR EXISTS (
+        SELECT FROM bookings b WHERE b.event_id = e.id AND b.state = ANY(%(states)s)))
+ORDER BY e.id LIMIT %(limit)s
+
+-- name: event_of_booking
+-- The event of a booking.
+SELECT event_id AS id FROM bookings WHERE id = %(id)s
+
+-- name: event_of_job
+-- The event of the booking with this Propexo job.
+SELECT event_id AS id FROM bookings WHERE job_id = %(job_id)s
+
+-- name: history_of_event
+-- Every change of state of an event and its bookings, oldest first.
+SELECT booking_id, at, from_state, to_state, why, by FROM history
+WHERE event_id = %(event_id)s ORDER BY id
+
+-- name: duplicates_of_event
+-- How often an event was delivered again.
+SELECT repeats, repeated_at FROM claims WHERE lead_id = %(event_id)s AND repeats > 0

@@ -1,0 +1,48 @@
+-- Rejected requests.
+
+-- name: set_statement_timeout
+-- Set statement_timeout for the rest of this transaction.
+SELECT set_config('statement_timeout', %(limit)s, true)
+
+-- name: lock_rejections
+-- Let one transaction at a time add to a source's rejections, so that the bound holds.
+SELECT pg_advisory_xact_lock(hashtextextended('rejections:' || %(source)s, 0))
+
+-- name: insert_rejection
+-- Store a rejected request.
+INSERT INTO rejections (
+    source, received_at, reason, method, url, headers, body, bytes, sender, can_retry)
+VALUES (
+    %(source)s, %(received_at)s, %(reason)s, %(method)s, %(url)s, %(headers)s, %(body)s, %(bytes)s,
+    %(sender)s, %(can_retry)s)
+
+-- name: trim_rejections
+-- Delete the oldest rejections of a source beyond this many rows and bytes.
+DELETE FROM rejections USING (
+    SELECT id, row_number() OVER newest AS place, sum(bytes) OVER newest AS total
+    FROM rejections WHERE source = %(source)s
+    WINDOW newest AS (ORDER BY id DESC)
+) ranked
+WHERE rejections.id = ranked.id AND (place > %(rows)s OR total > %(bytes)s)
+
+-- name: list_rejections
+-- Rejections, newest first, of one source where it is given.
+SELECT * FROM rejections
+WHERE (%(source)s::text IS NULL OR source = %(source)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: get_rejection
+-- One rejection.
+SELECT * FROM rejections WHERE id = %(id)s
+
+-- name: rejections_of_source
+-- All rejections of one source, oldest first.
+SELECT * FROM rejections WHERE source = %(source)s ORDER BY id
+
+-- name: delete_rejection
+-- Delete a rejection.
+DELETE FROM rejections WHERE id = %(id)s
+
+-- name: rejection_counts
+-- The number of rejections of each source.
+SELECT source, count(*) AS rejections FROM rejections GROUP BY source

@@ -1,0 +1,63 @@
+-- The review queue: leads that need a person.
+
+-- name: review_groups
+-- Leads that need review, by issue: bookings, then events without bookings.
+-- At most `limit` of each kind are counted, upcoming tours first, so that past ones cannot hide them.
+WITH upcoming AS (
+    SELECT * FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
+        AND starts_at > %(now)s
+    ORDER BY starts_at, id LIMIT %(limit)s
+), timeless AS (
+    SELECT * FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
+        AND starts_at IS NULL
+    ORDER BY id DESC LIMIT %(limit)s
+), past AS (
+    SELECT * FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
+        AND starts_at <= %(now)s
+    ORDER BY starts_at DESC, id DESC LIMIT %(limit)s
+), events AS (
+    SELECT * FROM events WHERE state = 'held' ORDER BY id DESC LIMIT %(limit)s
+), waiting AS (
+    SELECT 'booking' AS kind, source, state, COALESCE(reason, '') AS word, starts_at, created_at,
+        id, due_at IS NOT NULL AS is_looked_for, reasons -> 0 AS first,
+        concat_ws(' ', appointment ->> 'first_name', appointment ->> 'last_name') AS name
+    FROM (TABLE upcoming UNION ALL TABLE timeless UNION ALL TABLE past) b
+    UNION ALL
+    SELECT 'event', source, state, '', NULL, received_at, id, false, reasons -> 0, '' FROM events
+)
+SELECT kind, source, state, word, is_looked_for,
+    COALESCE(first ->> 'field', '') AS field,
+    -- Times and ids differ within one issue.
+    regexp_replace(COALESCE(first ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g') AS sentence,
+    COALESCE(CASE WHEN first ->> 'field' IN ('community', 'attribution_id') THEN first ->> 'value' END, '')
+        AS value,
+    max(first ->> 'at') AS at, count(*) AS leads, max(id) AS last_id,
+    (array_agg(name ORDER BY starts_at) FILTER (WHERE name <> ''))[1:3] AS names,
+    min(starts_at) FILTER (WHERE starts_at > %(now)s) AS soonest_at, min(created_at) AS oldest_at
+FROM waiting GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+-- Where the community is unknown, so is the time zone: its tour may be the soonest of all.
+ORDER BY COALESCE(first ->> 'field', '') <> 'community', soonest_at NULLS LAST, oldest_at
+
+-- name: review_bookings
+-- The bookings of one group, soonest tour first, after one of them.
+SELECT * FROM bookings
+WHERE state IN ('held', 'failed', 'unknown', 'expired') AND state = %(state)s
+    AND source = %(source)s AND COALESCE(reason, '') = %(word)s
+    AND (due_at IS NOT NULL) = %(is_looked_for)s
+    AND COALESCE(reasons -> 0 ->> 'field', '') = %(field)s
+    AND regexp_replace(COALESCE(reasons -> 0 ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g')
+        = %(sentence)s
+    AND (%(value)s = '' OR reasons -> 0 ->> 'value' = %(value)s)
+    AND id <= %(last_id)s
+    AND (COALESCE(starts_at, 'infinity'), id) > (%(after_at)s, %(after_id)s)
+ORDER BY COALESCE(starts_at, 'infinity'), id LIMIT %(limit)s
+
+-- name: review_events
+-- The events of one group, oldest first, after one of them.
+SELECT * FROM events
+WHERE state = 'held' AND source = %(source)s
+    AND COALESCE(reasons -> 0 ->> 'field', '') = %(field)s
+    AND regexp_replace(COALESCE(reasons -> 0 ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g')
+        = %(sentence)s
+    AND id > %(after_id)s AND id <= %(last_id)s
+ORDER BY id LIMIT %(limit)s

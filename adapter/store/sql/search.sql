@@ -1,0 +1,79 @@
+-- Lists and searches, in pages.
+
+-- name: search_bookings
+-- Bookings, newest first; filters that are NULL do not apply.
+SELECT * FROM bookings
+WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+    AND (%(source)s::text IS NULL OR source = %(source)s)
+    AND (%(community)s::text IS NULL OR community = %(community)s)
+    AND (%(since)s::timestamptz IS NULL OR (created_at >= %(since)s AND id >= %(first_id)s))
+    AND (%(until)s::timestamptz IS NULL OR (created_at < %(until)s AND id <= %(last_id)s))
+    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
+    AND (%(words)s::text IS NULL OR (appointment ? 'last_name' AND to_tsvector('simple',
+        COALESCE(appointment ->> 'first_name', '') || ' '
+        || COALESCE(appointment ->> 'last_name', '')) @@ to_tsquery('simple', %(words)s)))
+    AND (%(before)s::bigint IS NULL OR id < %(before)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: search_events
+-- Events without their payloads, newest first; filters that are NULL do not apply.
+SELECT id, source, state, received_at, content_type, '{}'::jsonb AS headers, '' AS query,
+    ''::bytea AS body, octet_length(body) AS size, mapping_hash, reasons, kept
+FROM events
+WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+    AND (%(source)s::text IS NULL OR source = %(source)s)
+    AND (%(since)s::timestamptz IS NULL OR (received_at >= %(since)s AND id >= %(first_id)s))
+    AND (%(until)s::timestamptz IS NULL OR (received_at < %(until)s AND id <= %(last_id)s))
+    AND (%(before)s::bigint IS NULL OR id < %(before)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: booking_id_range
+-- Ids of the first booking in a time and of the last one, to bound a list by time.
+-- Several are read at both ends, because a late insert has a higher id than its time suggests.
+SELECT (SELECT min(id) FROM (
+        SELECT id FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
+        ORDER BY created_at LIMIT %(limit)s) a) AS first_id,
+    (SELECT max(id) FROM (
+        SELECT id FROM bookings WHERE created_at < %(until)s AND reason IS DISTINCT FROM 'replayed'
+        ORDER BY created_at DESC LIMIT %(limit)s) b) AS last_id
+
+-- name: event_id_range
+-- The same for events.
+SELECT (SELECT min(id) FROM (
+        SELECT id FROM events WHERE received_at >= %(since)s
+        ORDER BY received_at LIMIT %(limit)s) a) AS first_id,
+    (SELECT max(id) FROM (
+        SELECT id FROM events WHERE received_at < %(until)s
+        ORDER BY received_at DESC LIMIT %(limit)s) b) AS last_id
+
+-- name: find_by_email
+-- Bookings whose e-mail address starts with a text.
+SELECT id FROM bookings
+WHERE appointment ? 'email_1' AND appointment ->> 'email_1' LIKE %(text)s LIMIT %(limit)s
+
+-- name: find_by_phone
+-- Bookings whose phone number ends with a text: both are reversed.
+SELECT id FROM bookings
+WHERE appointment ? 'phone_1' AND reverse(appointment ->> 'phone_1') LIKE %(text)s LIMIT %(limit)s
+
+-- name: find_by_id
+-- Bookings by their own id, their event's, or Propexo's job.
+SELECT id FROM bookings WHERE id = %(number)s OR event_id = %(number)s OR job_id = %(text)s
+
+-- name: leads_of_period
+-- The number of leads of each source, community and state in a time.
+SELECT e.source, b.community, COALESCE(b.state, e.state) AS state, count(*) AS leads
+FROM events e
+    LEFT JOIN bookings b ON b.event_id = e.id AND b.reason IS DISTINCT FROM 'replayed'
+WHERE e.received_at >= %(since)s AND e.received_at < %(until)s
+    AND (%(source)s::text IS NULL OR e.source = %(source)s)
+    AND (%(community)s::text IS NULL OR b.community = %(community)s)
+GROUP BY 1, 2, 3
+
+-- name: recent_events
+-- The newest events of one source before an id, whose payload is still kept.
+-- The inner limit bounds the search where most payloads are erased.
+SELECT * FROM (
+    SELECT * FROM events WHERE source = %(source)s AND id < %(before)s
+    ORDER BY id DESC LIMIT %(looked_at)s) newest
+WHERE kept = 'all' ORDER BY id DESC LIMIT %(limit)s

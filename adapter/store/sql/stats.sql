@@ -1,0 +1,94 @@
+-- Statistics.
+
+-- name: outcomes
+-- The number of leads in each hour since then by state: bookings, and events without one.
+SELECT 'booking' AS kind, source, date_trunc('hour', created_at, 'UTC') AS hour, state,
+    count(*) AS leads
+FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
+GROUP BY 2, 3, 4
+UNION ALL
+SELECT 'event', source, date_trunc('hour', received_at, 'UTC'), state, count(*)
+FROM events WHERE received_at >= %(since)s AND state <> 'mapped' GROUP BY 2, 3, 4
+
+-- name: arrivals
+-- The number of events of each source since then.
+SELECT source, count(*) AS events FROM events WHERE received_at >= %(since)s GROUP BY source
+
+-- name: last_arrivals
+-- When each of these sources sent its last event.
+SELECT name AS source, e.received_at AS last_at
+FROM unnest(%(sources)s::text[]) AS name, LATERAL (
+    -- A range of one source, ordered by both columns: only the index by source serves it. Ordered
+    -- by id alone, a source that never sent anything would cost a scan of all events.
+    SELECT received_at FROM events WHERE source >= name AND source <= name
+    ORDER BY source DESC, id DESC LIMIT 1) e
+
+-- name: usual_arrivals
+-- The events of each source in the same 24 hours of each of the last four weeks, in total.
+SELECT source, sum(events) AS events FROM hourly_counts, generate_series(1, 4) AS week
+WHERE hour >= %(since)s - week * interval '7 days' AND hour < %(until)s - week * interval '7 days'
+GROUP BY source
+
+-- name: first_hour
+-- The first hour that was counted.
+SELECT min(hour) AS hour FROM hourly_counts
+
+-- name: booking_latency
+-- Seconds between a webhook and its booking, for the newest bookings that needed no review.
+SELECT b.source, count(*) AS booked,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY s.seconds) AS p50,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY s.seconds) AS p95
+FROM (
+    SELECT source, event_id, updated_at FROM bookings
+    WHERE created_at >= %(since)s AND state = 'booked' AND reason IS DISTINCT FROM 'replayed'
+        -- Time spent in review is not latency. OFFSET has it looked up for each booking; a join
+        -- would read the whole history, which holds few such rows.
+        AND NOT EXISTS (
+        SELECT FROM history h WHERE h.event_id = bookings.event_id
+            AND h.booking_id = bookings.id AND h.to_state IN ('held', 'failed', 'unknown') OFFSET 0)
+    ORDER BY created_at DESC LIMIT %(limit)s
+) b JOIN events e ON e.id = b.event_id,
+    LATERAL (SELECT extract(epoch FROM b.updated_at - e.received_at)::float8 AS seconds) s
+GROUP BY b.source
+
+-- name: calls_since
+-- The number of calls to Propexo since then.
+SELECT count(*) AS calls FROM calls WHERE at > %(since)s
+
+-- name: rate_limit_state
+-- The state of the rate limit, without locking it.
+SELECT stopped_for, paused_until, allowed FROM rate_limit
+
+-- name: pending_count
+-- The number of pending bookings, up to a limit.
+SELECT count(*) AS bookings FROM (SELECT FROM bookings WHERE state = 'pending' LIMIT %(limit)s) b
+
+-- name: count_hours
+-- Count the events of past hours that were not counted yet.
+INSERT INTO hourly_counts (source, hour, events)
+SELECT source, date_trunc('hour', received_at, 'UTC'), count(*) FROM events
+WHERE received_at >= COALESCE((SELECT max(hour) + interval '1 hour' FROM hourly_counts), '-infinity')
+    AND received_at < %(until)s
+GROUP BY 1, 2 ON CONFLICT DO NOTHING
+
+-- name: record_secret_use
+-- Record when a secret last verified a request.
+INSERT INTO secret_uses (source, name, used_at) VALUES (%(source)s, %(name)s, %(at)s)
+ON CONFLICT (source, name) DO UPDATE SET used_at = GREATEST(secret_uses.used_at, EXCLUDED.used_at)
+
+-- name: secret_uses
+-- When each secret last verified a request.
+SELECT source, name, used_at FROM secret_uses
+
+-- name: unknown_communities
+-- Names sources give for unknown communities, with the number of held leads, most frequent first.
+SELECT b.source, why ->> 'value' AS value, why ->> 'path' AS path, count(*) AS waiting,
+    max(b.created_at) AS last_at
+FROM bookings b, jsonb_array_elements(b.reasons) AS why
+WHERE b.state = 'held' AND b.community IS NULL AND why ->> 'field' = 'community'
+GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2
+
+-- name: event_counts
+-- The number of events of each source by state, and when the last one came.
+SELECT source, state, count(*) AS events, max(received_at) AS last_at FROM events
+GROUP BY source, state

@@ -1,0 +1,52 @@
+-- Console users, failed sign-ins and the audit log.
+
+-- name: add_user
+-- Add a user, or set another password and role.
+INSERT INTO users (name, role, password, added_at) VALUES (%(name)s, %(role)s, %(password)s, %(at)s)
+ON CONFLICT (name) DO UPDATE SET role = EXCLUDED.role, password = EXCLUDED.password
+
+-- name: remove_user
+-- Remove a user.
+DELETE FROM users WHERE name = %(name)s RETURNING role
+
+-- name: list_users
+-- All users.
+SELECT name, role, password, added_at FROM users ORDER BY name
+
+-- name: record_failed_sign_in
+-- Record a failed sign-in.
+INSERT INTO failed_sign_ins (who, at) SELECT who, %(at)s FROM unnest(%(whos)s::text[]) AS who
+RETURNING id
+
+-- name: failed_sign_ins
+-- The number of failed sign-ins since then.
+SELECT who, count(*) AS failures FROM failed_sign_ins
+WHERE who = ANY(%(whos)s) AND at > %(since)s GROUP BY who
+
+-- name: delete_failed_sign_ins
+-- Delete failed sign-ins after a successful one.
+DELETE FROM failed_sign_ins WHERE who = ANY(%(whos)s) OR id = ANY(%(ids)s)
+
+-- name: delete_old_sign_ins
+-- Delete the oldest failures that no longer count. Their ids are in the order of time.
+DELETE FROM failed_sign_ins WHERE at < %(before)s AND id IN (
+    SELECT id FROM failed_sign_ins ORDER BY id LIMIT %(limit)s)
+RETURNING id
+
+-- name: insert_audit_entry
+-- Add an entry to the audit log.
+INSERT INTO audit_log (at, by, action, lead_id, detail)
+VALUES (%(at)s, %(by)s, %(action)s, %(lead_id)s, %(detail)s)
+
+-- name: audit_entries
+-- Audit entries, newest first; without one kind of action, where it is given.
+SELECT * FROM audit_log
+WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR lead_id = %(lead_id)s)
+    AND (%(except_action)s::text IS NULL OR action <> %(except_action)s)
+    AND (%(before)s::bigint IS NULL OR id < %(before)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: delete_old_audit_entries
+-- Delete the oldest entries. Their ids are in the order of time.
+DELETE FROM audit_log WHERE at < %(before)s AND id IN (SELECT id FROM audit_log ORDER BY id LIMIT %(limit)s)
+RETURNING id
