@@ -21,7 +21,7 @@ help: ## print this list
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: .venv/ready ## show the whole job: four senders, one that waits, the sandbox, what stands in Knock
+demo: .venv/ready ## show the whole job: four senders, the sandbox, and what is booked in Knock
 	@$(BIN)/adapter demo
 
 run: .venv/ready ## run everything on this machine: PostgreSQL, web, worker, sandbox
@@ -46,7 +46,7 @@ chaos: .venv/ready ## break everything at random and look for lost or doubled le
 	@$(BIN)/python -m tools.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 check: .venv/ready ## all that CI checks besides the tests: format, lint, types, mappings, generated files
-	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the format"; exit 1; }
+	@$(BIN)/ruff format --check --quiet . || { echo "the format is wrong: run make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/adapter check
@@ -56,17 +56,17 @@ check: .venv/ready ## all that CI checks besides the tests: format, lint, types,
 bench: .venv/ready ## measure, as ratios side by side, within ten minutes
 	@$(BIN)/python -m bench
 
-format: .venv/ready ## format the code and mend what the linter can mend
+format: .venv/ready ## format the code and fix what the linter can fix
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 
-docs: .venv/ready ## write the generated parts of README.md and docs/ anew
+docs: .venv/ready ## regenerate the generated parts of README.md and docs/
 	@$(BIN)/python -m docs.generate
 
-pictures: .venv/ready ## take the pictures of the console in docs/ anew (needs Chromium)
+pictures: .venv/ready ## take the screenshots of the console in docs/ (needs Chromium)
 	@$(BIN)/python -m tools.pictures
 
-lock: ## compile requirements/ anew from pyproject.toml
+lock: ## compile requirements/ from pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) pyproject.toml -o requirements/production.txt

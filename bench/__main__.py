@@ -1,4 +1,4 @@
-"""``python -m bench [SECTION…]``: prints the table of each section, of all by default."""
+"""``python -m bench [SECTION…]``: print the table of each section, by default of all."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ SECTIONS = {
     "start": starting.rows,
     "growth": growth.rows,
 }
-#: The whole run ends within ten minutes: a section that begins later than this is left out.
+#: The whole run ends within ten minutes: a section that would begin later than this is skipped.
 LATEST_START_SECONDS = {"growth": 455.0}
 LONGEST_SECONDS = 540.0
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -49,7 +49,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 def main(
     *, sections: tuple[str, ...], as_json: bool, write: bool, tiny: bool, server: str | None
 ) -> None:
-    """Measures, as ratios side by side."""
+    """Measure ratios."""
     if write and (sections or tiny or server):
         raise click.UsageError("--write is for a whole run: name no section, no other server")
     effort = dataclasses.replace(TINY if tiny else FULL, server=server)
@@ -72,7 +72,7 @@ def main(
 
 
 def measured(name: str, effort: Effort, *, silent: bool = False) -> list[Row]:
-    """The rows of one section, printed as soon as they are there."""
+    """Return the rows of one section; print them as soon as they are measured."""
     if not silent:
         click.echo(f"{name} …", err=True)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Section ``acknowledge``: verify, store with fsync, answer; beside the same server doing less."""
+"""Section ``acknowledge``: verify, store with fsync and respond, compared with doing less."""
 
 import dataclasses
 import statistics
@@ -14,9 +14,9 @@ from bench.rounds import Effort, turned
 from bench.servers import Target
 from bench.tables import Goal, Row
 
-#: More than ours answers in a second: a request that is sent twice would be a repeat.
+#: More than the adapter handles per second: a request that is sent twice would be a repeat.
 MOST_PER_SECOND = 2500
-#: Peers are measured in rounds of their own, and in fewer: one is slow to come to rest.
+#: Peers are measured in separate, fewer rounds: one of them takes long to become idle.
 PEER_ROUNDS = 5
 RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.85, sense="≥")}
 P99_GOALS = {8: Goal(bound=1.5)}
@@ -38,7 +38,7 @@ class Bench:
         self._sample = (mappings / "samples" / "rentfeed-tour.json").read_bytes()
 
     def rounds(self, connections: int, effort: Effort) -> Rounds:
-        """Each server once in each round, in turn, after one short turn that is not counted."""
+        """Load each server once per round, after a short warm-up that is not counted."""
         names = list(self._targets)
         seen: Rounds = {name: [] for name in names}
         for name in names:
@@ -49,7 +49,7 @@ class Bench:
         return seen
 
     def loaded(self, name: str, connections: int, seconds: float) -> Answers:
-        """One turn of one server. Raises BenchError where not all that it took is stored."""
+        """Load one server once. Raises BenchError unless everything it accepted is stored."""
         target = self._targets[name]
         if target.url is not None or self._requests is None:
             self._requests = self._signed(seconds)  # the others may take the same ones again
@@ -67,7 +67,7 @@ class Bench:
 
 
 def check(answers: Answers, requests: Requests, stored: int) -> None:
-    """Raises BenchError unless each answer was to a new lead, and each of them is stored."""
+    """Raise BenchError unless each response was for a new lead and each lead is stored."""
     if answers.count > requests.count:
         raise BenchError(f"{answers.count} answers to {requests.count} requests: some repeated")
     if stored < answers.count:
@@ -75,7 +75,7 @@ def check(answers: Answers, requests: Requests, stored: int) -> None:
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Rate, p50 and p99 for each number of connections; peers at 8, or at the only number."""
+    """Yield rate, p50 and p99 for each number of connections; peers at 8, or at the only number."""
     folder, secret = servers.folder(), servers.secret()
     with (
         servers.database(folder, effort.server) as url,

@@ -1,4 +1,4 @@
-"""What the acknowledgement stands beside, for the same gunicorn: nothing done, and one INSERT."""
+"""The baselines of the acknowledgement, under the same gunicorn: do nothing, and one INSERT."""
 
 import flask
 
@@ -7,7 +7,7 @@ from adapter.store import Database
 
 
 def empty() -> flask.Flask:
-    """The ceiling of this server and framework: a 204, the body not even read."""
+    """Respond 204 without reading the body: the limit of server and framework."""
     app = _app()
 
     @app.post("/hooks/<source>")
@@ -18,7 +18,7 @@ def empty() -> flask.Flask:
 
 
 def insert() -> flask.Flask:
-    """The floor of "stored before acknowledged": the bytes, in one committed INSERT."""
+    """Commit the bytes in one INSERT: the least for "stored before acknowledged"."""
     app = _app()
     settings = settings_from()
     assert settings.database_url is not None

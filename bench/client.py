@@ -1,5 +1,7 @@
-"""A load client for machines without wrk: ``python -m bench.client PORT FILE LENGTH CONNECTIONS
-SECONDS``. One process, no threads, raw sockets; prints what ``wrk.lua`` prints.
+"""A load client for machines without wrk.
+
+Run it as ``python -m bench.client PORT FILE LENGTH CONNECTIONS SECONDS``. One process, no threads,
+raw sockets. It prints what ``wrk.lua`` prints.
 """
 
 import json
@@ -14,7 +16,7 @@ from typing import Any
 
 
 class Connection:
-    """One keep-alive connection: a request is out, or its answer has come."""
+    """One keep-alive connection with at most one request in flight."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -27,7 +29,7 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self) -> tuple[int, float] | None:
-        """Status and seconds, once the answer is whole. Raises ConnectionError when it breaks."""
+        """Return status and seconds of a complete response. Raises ConnectionError if cut off."""
         came = self.socket.recv(65536)
         if not came:
             raise ConnectionError
@@ -46,7 +48,7 @@ def _length(head: bytes) -> int:
 
 
 def requests(file: Path, length: int) -> Iterator[bytes]:
-    """The requests of the file, and then again from its beginning."""
+    """Yield the requests of the file, over and over."""
     while True:
         with file.open("rb") as source:
             while request := source.read(length):
@@ -56,7 +58,7 @@ def requests(file: Path, length: int) -> Iterator[bytes]:
 def load(
     port: int, source: Iterator[bytes], connections: int, seconds: float
 ) -> tuple[list[tuple[int, float]], float]:
-    """Statuses and times of all answers, of one at least, and how long it took."""
+    """Return statuses and times of all responses, at least one, and the total time."""
     selector = selectors.DefaultSelector()
     for _ in range(connections):
         connection = Connection(port)
@@ -75,7 +77,7 @@ def load(
 
 
 def summary(answers: list[tuple[int, float]], elapsed: float) -> dict[str, Any]:
-    """What was seen, in the words of ``wrk.lua``."""
+    """Format the result as ``wrk.lua`` does."""
     times = sorted(taken * 1000 for _, taken in answers)
     return {
         "answers": len(answers),

@@ -1,4 +1,4 @@
-"""Section ``drain``: stored webhooks to booked ones; and how the allowed rate is used."""
+"""Section ``drain``: stored webhooks to booked tours; and how much of the rate limit is used."""
 
 import contextlib
 import statistics
@@ -17,7 +17,7 @@ WINDOW_SECONDS = 60.0
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """One and two workers in turn, then one under the limit."""
+    """Measure one and two workers in turn, then one under the rate limit."""
     folder = servers.folder()
     with servers.database(folder, effort.server) as url:
         yield _without_limit(Stage(url, folder), effort)
@@ -44,7 +44,7 @@ def _without_limit(stage: Stage, effort: Effort) -> Row:
 
 
 def _drained(stage: Stage, workers: int, count: int, prefix: str) -> float:
-    """Bookings a second, from the moment they are stored to the last `booked`."""
+    """Return bookings per second, from storing them until the last is `booked`."""
     with stage.another_worker() if workers == 2 else contextlib.nullcontext():
         before = stage.booked()
         began = time.monotonic()
@@ -54,7 +54,7 @@ def _drained(stage: Stage, workers: int, count: int, prefix: str) -> float:
 
 
 def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
-    """A backlog that never ends, watched for longer than a window."""
+    """Measure a backlog that never ends for longer than one window."""
     put_backlog(stage.url, max(LIMIT * 3, effort.drained))
     with stage.running():
         wait_until(lambda: len(stage.sandbox.calls()) > 1, "the backlog is being sent")
@@ -65,7 +65,7 @@ def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
     span = max(times[-1] - times[0], 1e-3)
     yield Row(
         section="drain",
-        what="calls a minute within the limit, with a backlog",
+        what="requests per minute within the limit, with a backlog",
         figure=(len(times) - 1) / span * WINDOW_SECONDS,
         unit="/min",
         beside="allowed by the setting",
@@ -74,26 +74,26 @@ def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
     )
     yield Row(
         section="drain",
-        what=f"calls in the fullest {WINDOW_SECONDS:g} s of {span:.0f}",
+        what=f"requests in the busiest {WINDOW_SECONDS:g} s of {span:.0f}",
         figure=fullest(times),
-        unit="calls",
+        unit="requests",
         beside="allowed by the setting",
         other=LIMIT,
         goals=(Goal(bound=1),),
     )
     yield Row(
         section="drain",
-        what="answers 429",
+        what="responses with 429",
         figure=refused,
-        unit="calls",
-        beside="all calls",
+        unit="requests",
+        beside="all requests",
         other=len(calls),
         goals=(Goal(bound=0),),
     )
 
 
 def fullest(times: Sequence[float]) -> int:
-    """The most calls in any window."""
+    """Return the most requests in any window."""
     return max(
         sum(start <= later < start + WINDOW_SECONDS for later in times[number:])
         for number, start in enumerate(times)

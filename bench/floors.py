@@ -1,6 +1,6 @@
-"""What a mapping is measured beside: the same fields read out of the same bytes, and nothing done.
+"""The baseline of a mapping: the same fields read from the same bytes, and nothing else.
 
-Written by hand as a script for one sender would be: no cleaning, no checks, no notes, no times.
+Written by hand, like a script for one sender: no cleaning, no checks, no notes, no times.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Section ``growth``: the same at each number of stored events; memory over many events."""
+"""Section ``growth``: speed at each number of stored events, and memory over many events."""
 
 import contextlib
 import datetime as dt
@@ -21,7 +21,7 @@ from bench.tables import Goal, Row
 GOAL = Goal(bound=1.2)
 CONNECTIONS = 8
 #: Pages of the web process that are fetched at each size: this is the place for more of them. Each
-#: must answer 200 without a login, as the console does on its own machine while nobody may sign in.
+#: must respond 200 without a login, as the console does on this machine while it has no users.
 PATHS: tuple[str, ...] = (
     "/readyz",
     "/metrics",
@@ -33,7 +33,7 @@ PATHS: tuple[str, ...] = (
 )
 
 #: Stored leads, a thousand a day whatever their number, with claims, bookings and history. The
-#: newest hundred wait to be sent, and as many before them are on the wire. The pages count the last
+#: newest hundred are pending, and as many before them are submitted. The pages count the last
 #: day: that is the same at each size.
 FILL = (
     """INSERT INTO events (id, source, state, received_at, content_type, headers, query, body)
@@ -61,7 +61,7 @@ FILL = (
 )
 TABLES = ("events", "claims", "history", "bookings")
 
-#: What a worker asks when it takes a task, and a lane when it takes a booking; rolled back.
+#: The queries with which a worker takes a task, and a send slot a booking; rolled back.
 CLAIMS = {
     "taking a task": b"SELECT * FROM procrastinate_fetch_job_v2(NULL, NULL)",
     "taking a soon tour": STATEMENTS["most_urgent_soon"],
@@ -70,7 +70,7 @@ CLAIMS = {
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Each size beside the smallest, then memory."""
+    """Yield each size compared with the smallest, then memory."""
     folder = servers.folder()
     names = {f"with_{size}": size for size in effort.sizes}
     secret = servers.secret()
@@ -95,7 +95,7 @@ def _with_webs(
 
 
 def fill(url: str, count: int) -> None:
-    """Stores that many leads; the indexes are made afterwards, which is many times as fast."""
+    """Store this many leads; create the indexes afterwards, which is many times faster."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         connection.execute("SET maintenance_work_mem = '256MB'")
@@ -145,11 +145,11 @@ def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
 
 
 def spent_ms(connection: psycopg.Connection, statement: bytes) -> float:
-    """What PostgreSQL spends on planning and running a statement, in milliseconds; rolled back.
+    """Return PostgreSQL's planning and execution time of a statement, in ms; roll it back.
 
-    By its own clock, and planned each time; the program's are prepared after a few times. By ours
-    most of it is the waking of two processes, and ``SELECT 1`` on two empty databases then differs
-    threefold by the cores that they happen to sit on.
+    By its own clock, and planned each time, where the adapter's statements are prepared after a
+    few times. By our clock most of it would be the wake-up of two processes: ``SELECT 1`` on two
+    empty databases then differs threefold, depending on their cores.
     """
     now = dt.datetime.now(dt.UTC)
     values = {"now": now, "late": now, "soon": now + dt.timedelta(days=4)}
@@ -176,11 +176,11 @@ def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
 def _in_turn(
     measured: Callable[[str], float], sizes: list[str], effort: Effort, times: int
 ) -> dict[str, float]:
-    """What one call measures at each size: the median over the rounds of the least in each.
+    """Return for each size the median over the rounds of the minimum in each.
 
-    The least, because a call takes what it costs and whatever else the machine does meanwhile, and
-    these are so short that the second is often more. It hides what grows within a round, such as
-    the dead rows of what was rolled back; it shows what grows with what is stored.
+    The minimum, because these calls are so short that other work of the machine often takes
+    longer. It hides what grows within a round, such as dead rows after a rollback, and shows what
+    grows with the number of stored rows.
     """
     taken: dict[str, list[float]] = {size: [] for size in sizes}
     for number in range(effort.rounds):
@@ -204,7 +204,7 @@ def _beside_smallest(what: str, taken: Mapping[str, float], unit: str) -> Iterat
 
 
 def _memory_of_web(bench: Bench, targets: Mapping[str, Target], effort: Effort) -> Row:
-    """Of the one over the smallest database, which has taken some thousand webhooks before."""
+    """Measure the web process over the smallest database, after some thousand webhooks."""
     name = next(iter(targets))
     before, count = memory_mb(targets[name].pid), 0
     while count < effort.remembered:
@@ -213,7 +213,7 @@ def _memory_of_web(bench: Bench, targets: Mapping[str, Target], effort: Effort) 
 
 
 def _memory_of_worker(stage: Stage, effort: Effort) -> Row:
-    """Of one worker over webhooks that it maps and books."""
+    """Measure one worker over webhooks that it maps and books."""
     count = max(effort.remembered // 20, effort.drained)
     with stage.running() as pid:
         stage.fill(effort.drained, "warm")
@@ -227,20 +227,20 @@ def _memory_of_worker(stage: Stage, effort: Effort) -> Row:
 def _memory_row(who: str, after: float, before: float, count: int) -> Row:
     return Row(
         section="growth",
-        what=f"memory of the {who} after {count:,} events more",
+        what=f"memory of the {who} after {count:,} more events",
         figure=after,
         unit="MB",
-        beside="before them",
+        beside="before",
         other=before,
         goals=(Goal(bound=1.1),),
     )
 
 
 def memory_mb(pid: int) -> float:
-    """What a process and its children hold each (RSS), in MB.
+    """Return the sum of the RSS of a process and its children, in MB.
 
-    Not what is left when shared pages are counted once: that grows as forked workers come to touch
-    their pages, while nobody holds more.
+    Shared pages are counted in each process. Counted once, the sum would grow as forked workers
+    touch their pages, although no memory is added.
     """
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]

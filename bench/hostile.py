@@ -1,4 +1,4 @@
-"""Bodies of the largest size that is accepted, each made to be slow in a way of its own."""
+"""Bodies of the largest accepted size, each slow in a different way."""
 
 import copy
 import itertools
@@ -14,10 +14,10 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"
 PART = b'--b\r\nContent-Disposition: form-data; name="f%07d"\r\n\r\nx\r\n'
 
-#: Room that is left for the rest of a sample.
+#: Bytes left for the rest of a sample.
 SAMPLE_BYTES = 5000
 
-#: What is put in the place of one value of a good payload: it reaches what reads that value.
+#: Replacements for one value of a valid payload: they reach the code that reads this value.
 FILLS: dict[str, Callable[[int], Any]] = {
     "one long word": lambda size: "a" * size,
     "digits": lambda size: "3" * size,
@@ -36,7 +36,7 @@ FILLS: dict[str, Callable[[int], Any]] = {
 def deliveries(
     sample: Any, size: int, only: Container[str] | None = None
 ) -> Iterator[tuple[str, WebhookRequest]]:
-    """Name and webhook: whole bodies of each kind, and the sample with one value swollen."""
+    """Yield name and webhook: bodies of each kind, and the sample with one value enlarged."""
     for name, content_type, body in _whole(size):
         if only is None or name in only:
             yield name, WebhookRequest.from_body(body[:size], content_type=content_type)
@@ -75,7 +75,7 @@ def _xml(size: int) -> Iterator[tuple[str, str, bytes]]:
 
 
 def _trails(value: Any, trail: Trail = ()) -> Iterator[Trail]:
-    """The way to each value below the payload, the inner ones too."""
+    """Yield the path to each value of the payload, including inner nodes."""
     pairs: Any = ()
     if isinstance(value, dict):
         pairs = value.items()

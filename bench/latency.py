@@ -1,4 +1,4 @@
-"""Section ``latency``: webhook to POST, a soon tour behind a backlog, acknowledging beside one."""
+"""Section ``latency``: webhook to POST, a soon tour behind a backlog, acknowledging during one."""
 
 import functools
 import statistics
@@ -16,7 +16,7 @@ from bench.tables import Goal, Row
 PER_SECOND = 20
 #: Tours of these days are soon: ADAPTER_SOON_HOURS is set to two days.
 SOON_DAYS = 1
-#: Waiting bookings of another source, as the mapping would have left them.
+#: Pending bookings of another source, as mapping would have left them.
 BACKLOG = """
 WITH event AS (
     INSERT INTO events (source, state, received_at, content_type, headers, query, body)
@@ -35,12 +35,12 @@ SELECT id, 0, 'website', 'pending', 'maple-court', 'America/Denver', now() + int
     now(), now(), now(), now()
 FROM event
 """
-#: Without it a worker would come upon them when it looks for what was forgotten.
+#: Without it a worker's recovery would find them.
 WAKE = b"SELECT enqueue_task('send', %(lane)s, 5, 'send:' || %(lane)s::text, NULL)"
 
 
 def put_backlog(url: str, count: int) -> None:
-    """Stores that many waiting bookings, and wakes each lane as the mapping of them would have."""
+    """Store this many pending bookings and wake each send slot, as mapping them would."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(BACKLOG.encode(), {"count": count})
         for lane in range(SEND_SLOTS):
@@ -48,13 +48,13 @@ def put_backlog(url: str, count: int) -> None:
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """To the POST without a limit; behind a backlog with the usual one; acknowledging beside it."""
+    """Measure to the POST without a limit, behind a backlog with the default, and acknowledging."""
     folder = servers.folder()
     with servers.database(folder, effort.server) as url:
         yield from _to_post(Stage(url, folder), effort)
     with servers.database(folder, effort.server) as url:
         yield from _behind(Stage(url, folder, limit=120), effort)
-    yield from _beside_a_backlog(effort)
+    yield from _during_a_backlog(effort)
 
 
 def _to_post(stage: Stage, effort: Effort) -> Iterator[Row]:
@@ -81,7 +81,7 @@ def _to_post(stage: Stage, effort: Effort) -> Iterator[Row]:
 
 
 def _behind(stage: Stage, effort: Effort) -> Iterator[Row]:
-    """Soon tours one after the other, first with nothing waiting, then behind the backlog."""
+    """Send soon tours one after the other, first with an empty queue, then behind the backlog."""
     with stage.running_with_web() as target:
         mail = Mail(stage, target)
         mail.send("warm")
@@ -93,10 +93,10 @@ def _behind(stage: Stage, effort: Effort) -> Iterator[Row]:
         behind = _soon(mail, "behind", effort.soon)
     yield Row(
         section="latency",
-        what=f"a soon tour behind {effort.backlog:,} waiting, to its POST",
+        what=f"a soon tour behind {effort.backlog:,} pending, to its POST",
         figure=statistics.median(behind) / 1000,
         unit="s",
-        beside="with nothing waiting",
+        beside="with an empty queue",
         other=statistics.median(alone) / 1000,
         goals=(Goal(bound=1, of="figure"),),
     )
@@ -107,7 +107,7 @@ def _is_posted(mail: Mail, email: str) -> bool:
 
 
 def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
-    """Milliseconds to the POST of each."""
+    """Return the milliseconds to the POST of each."""
     taken = []
     for number in range(count):
         name = f"{prefix}-{number}"
@@ -118,8 +118,8 @@ def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
     return taken
 
 
-def _beside_a_backlog(effort: Effort) -> Iterator[Row]:
-    """Two databases and two web processes in turn: one with tasks and bookings that wait."""
+def _during_a_backlog(effort: Effort) -> Iterator[Row]:
+    """Measure two web processes in turn, one of them over pending tasks and bookings."""
     folder = servers.folder()
     connections = max(effort.connections[:2])
     secret = servers.secret()
@@ -133,15 +133,15 @@ def _beside_a_backlog(effort: Effort) -> Iterator[Row]:
         seen = Bench(targets, secret, folder).rounds(connections, effort)
     yield Row(
         section="latency",
-        what=f"acknowledge p99 with {effort.backlog:,} waiting, {connections} conn.",
+        what=f"acknowledge p99 with {effort.backlog:,} pending, {connections} conn.",
         figure=statistics.median(answers.p99_ms for answers in seen["waiting"]),
         unit="ms",
-        beside="with nothing waiting",
+        beside="with an empty queue",
         other=statistics.median(answers.p99_ms for answers in seen["empty"]),
         goals=(Goal(bound=1.2),),
     )
 
 
 def quantile(values: Sequence[float], part: float) -> float:
-    """The value below which that part of them lies."""
+    """Return this percentile."""
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]

@@ -1,4 +1,4 @@
-"""Signed webhooks of one sender, each another lead, all of the same length."""
+"""Signed webhooks from one sender, each a different lead, all of the same length."""
 
 import dataclasses
 import datetime as dt
@@ -19,7 +19,7 @@ BODY_BYTES = 3000
 
 
 def write(file: Path, source: Source, secret: str, sample: bytes, count: int) -> Requests:
-    """Writes that many requests of ``source``, signed now: they are good for five minutes."""
+    """Write this many requests of ``source``, signed now: they are valid for five minutes."""
     run = secrets.token_hex(4)
     length = 0
     with file.open("wb") as out:
@@ -52,7 +52,7 @@ def _body(sample: bytes, lead: str) -> bytes:
 
 
 def bookable(sample: bytes, lead: str, *, in_days: int = 9) -> dict[str, Any]:
-    """The sample's tour for another person, at noon of a day to come."""
+    """Return the sample's tour for another person, at noon on a future day."""
     payload: dict[str, Any] = json.loads(sample)
     day = dt.datetime.now(dt.UTC) + dt.timedelta(days=in_days)
     return payload | {

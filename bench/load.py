@@ -1,4 +1,4 @@
-"""Load on one server: signed requests out of a file, sent by wrk, or by our own client."""
+"""Load one server with signed requests from a file, sent by wrk or by our own client."""
 
 import dataclasses
 import json
@@ -26,24 +26,24 @@ class Answers:
     """What one server did in one round."""
 
     count: int
-    #: Answers in a second.
+    #: Responses per second.
     rate: float
     p50_ms: float
     p99_ms: float
 
 
 def client() -> str:
-    """Who sends: "wrk" where it is installed."""
+    """Return the load client: "wrk" if it is installed."""
     return "wrk" if shutil.which("wrk") else "bench.client"
 
 
 def duration(seconds: float) -> float:
-    """How long is sent in fact: wrk knows whole seconds only."""
+    """Return the actual duration: wrk takes whole seconds only."""
     return max(1, round(seconds)) if client() == "wrk" else seconds
 
 
 def run(port: int, requests: Requests, *, connections: int, seconds: float) -> Answers:
-    """Sends for that long. Raises BenchError when an answer is not a good one."""
+    """Send for this long. Raises BenchError for an unexpected response."""
     command = _wrk if client() == "wrk" else _own
     ended = subprocess.run(
         command(port, requests, connections, seconds),

@@ -1,4 +1,4 @@
-"""Where it was measured: the machine, the versions, and how busy it was."""
+"""The machine, the versions, and how busy the machine was."""
 
 import dataclasses
 import datetime as dt
@@ -27,7 +27,7 @@ class Machine:
     system: str
     #: 4 kB written and flushed to the disk of the data folder, median in milliseconds.
     flush_ms: float
-    #: Processes that wanted to run, as a mean over the minute before and at the end.
+    #: Runnable processes: the mean over the minute before, and at the end.
     load_before: float
     load_after: float
     #: How long the whole run took.
@@ -37,7 +37,7 @@ class Machine:
 
     @classmethod
     def seen(cls, *, load_before: float, seconds: float) -> Self:
-        """This machine, now."""
+        """Return this machine's current state."""
         return cls(
             date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
             processor=_processor(),
@@ -53,11 +53,11 @@ class Machine:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return plain data."""
         return dataclasses.asdict(self)
 
     def text(self) -> str:
-        """One paragraph."""
+        """Return one paragraph."""
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return (
             f"{self.date}: {self.processor}, {self.cores} cores, {self.system}. {versions}.\n"

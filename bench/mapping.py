@@ -1,4 +1,4 @@
-"""Section ``map``: a webhook's bytes to its bookings, beside bare dictionary reads."""
+"""Section ``map``: a webhook's bytes to its bookings, compared with plain dictionary reads."""
 
 import contextlib
 import dataclasses
@@ -39,14 +39,14 @@ HOSTILE_GOAL = Goal(bound=200, of="figure")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bare:
-    """What a mapping stands beside."""
+    """The baseline of a mapping."""
 
     name: str
     read: Callable[[], object]
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """The bundled mappings, the largest real body, and the slowest hostile one of each."""
+    """Measure the bundled mappings, the largest real body, and the slowest hostile one of each."""
     loaded = registry.load(ROOT / "mappings", Policy())
     samples = {
         name: (ROOT / "mappings" / "samples" / file).read_bytes()
@@ -82,7 +82,7 @@ def _mapped(
 
 
 def _largest() -> tuple[Source, bytes]:
-    """The largest real JSON body that has a mapping."""
+    """Measure the largest real JSON body that has a mapping."""
     loaded = registry.load(CORPUS, Policy())
     files = {name: PAYLOADS / f"{name}.json" for name in loaded}
     bodies = {name: file.read_bytes() for name, file in files.items() if file.exists()}
@@ -99,14 +99,14 @@ def _slowest(source: Source, sample: Any, effort: Effort) -> Row:
         what=f"{source.name}, slowest hostile: {name}",
         figure=taken["ours"] / 1000,
         unit="ms",
-        beside="parsing it",
+        beside="parsing",
         other=taken["parse"] / 1000,
         goals=(HOSTILE_GOAL,),
     )
 
 
 def _slowest_body(source: Source, sample: Any, effort: Effort) -> tuple[str, WebhookRequest]:
-    """Sought among smaller ones, of which the slowest are then made in full size."""
+    """Find the slowest among smaller bodies, then measure those in full size."""
 
     def slowness(pair: tuple[str, WebhookRequest]) -> float:
         return _seconds(source, pair[1])

@@ -1,8 +1,8 @@
-"""Peers on this machine: Debian's `webhook` and Node-RED, which verify, answer and pass on.
+"""Peers on this machine: Debian's `webhook` and Node-RED, which verify, respond and forward.
 
-Neither stores. Each verifies the HMAC of the body, answers 202 at once, and then passes the lead
-on: `webhook` to a program, here `true`; Node-RED to a server that answers at once. Both must refuse
-a wrong signature, or there is no figure.
+Neither stores. Each verifies the HMAC of the body, responds 202 at once, and then forwards the
+lead: `webhook` to a program, here `true`; Node-RED to a server that responds at once. Both must
+reject a wrong signature, or there is no figure.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from adapter.server.supervisor import free_port
+from adapter.server.ports import free_port
 from bench import BenchError, servers
 from bench.servers import Target
 
@@ -35,7 +35,7 @@ msg.payload = "";
 return [msg, same ? lead : null];
 """
 
-#: Where Node-RED passes leads on to: reads them and answers 202.
+#: Where Node-RED forwards leads: reads them and responds 202.
 _SINK = """\
 require("http").createServer((request, response) => {
   request.resume().on("end", () => response.writeHead(202, {"content-length": 0}).end());
@@ -45,7 +45,7 @@ require("http").createServer((request, response) => {
 
 @contextlib.contextmanager
 def running(secret: str, folder: Path) -> Iterator[dict[str, Target]]:
-    """Those that are installed, ready. Of the others it says so."""
+    """Yield the installed peers, ready; print which are missing."""
     with contextlib.ExitStack() as stack:
         found = {}
         for name, program, start in (
@@ -77,7 +77,7 @@ def _check_refusal(name: str, port: int) -> None:
 
 @contextlib.contextmanager
 def _webhook(secret: str, folder: Path) -> Iterator[Target]:
-    """https://github.com/adnanh/webhook, hooks.json as its documentation has it."""
+    """Start https://github.com/adnanh/webhook with hooks.json as documented."""
     rule = {
         "type": "payload-hmac-sha256",
         "secret": secret,
@@ -102,7 +102,7 @@ def _webhook(secret: str, folder: Path) -> Iterator[Target]:
 
 @contextlib.contextmanager
 def _node_red(secret: str, folder: Path) -> Iterator[Target]:
-    """https://nodered.org/docs/user-guide/, a flow of four nodes."""
+    """Start https://nodered.org/docs/user-guide/ with a flow of four nodes."""
     home = folder / "node-red"
     home.mkdir()
     sink, port = free_port(), free_port()

@@ -1,4 +1,4 @@
-"""Rounds: each candidate is measured once in each, in turn, so that all meet the same machine."""
+"""Rounds: each candidate is measured once per round, so that all meet the same conditions."""
 
 import dataclasses
 import statistics
@@ -13,39 +13,39 @@ Candidate = Callable[[], object]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Effort:
-    """How long and how often is measured. Times are in seconds."""
+    """How long and how often to measure. Times are in seconds."""
 
     rounds: int
     #: For one candidate in one round, of those that are called in this process.
     call_seconds: float
-    #: For one server in one round, of which there are more: a server's rate wanders by a third.
+    #: For one server in one round, with more of them: a server's rate varies by a third.
     load_seconds: float
     load_rounds: int
-    #: For one server before the rounds, of which nothing is counted.
+    #: Warm-up of one server before the rounds, not counted.
     warm_seconds: float
     connections: tuple[int, ...]
     hostile_bytes: int
-    #: So many of the slowest hostile bodies of an eighth of that size are tried in full size.
+    #: This many of the slowest hostile bodies of an eighth of that size are tried in full size.
     hostile_in_full: int
-    #: Webhooks that are followed to their POST, soon tours, and bookings that wait.
+    #: Webhooks that are followed to their POST, soon tours, and pending bookings.
     webhooks: int
     soon: int
     backlog: int
     #: Webhooks that are drained in one round.
     drained: int
-    #: How long sending under the limit is watched: its windows have 60 seconds.
+    #: How long sending under the limit is measured: its windows have 60 seconds.
     limit_seconds: float
     #: How many stored events the databases hold that are compared, the smallest first.
     sizes: tuple[int, ...]
-    #: So often is each page fetched, and each statement run, in one round.
+    #: How often each page is fetched, and each statement run, in one round.
     page_times: int
     statement_times: int
-    #: Events after which memory is looked at again.
+    #: Events between two measurements of memory.
     remembered: int
-    #: Starts before those that count: the first one makes the cluster and compiles what it imports.
+    #: Starts not counted: the first one creates the cluster and compiles the imports.
     starts_before: int
     mappings: int
-    #: The URL of a PostgreSQL that runs; None: each section has one of its own, on a fresh cluster.
+    #: The URL of a running PostgreSQL; None: each section starts one on a fresh cluster.
     server: str | None = None
 
 
@@ -70,7 +70,7 @@ FULL = Effort(
     starts_before=1,
     mappings=40,
 )
-#: One short round of everything: shows that the bench works, and measures nothing.
+#: One short round of everything, to show that the bench works.
 TINY = Effort(
     rounds=1,
     call_seconds=0.002,
@@ -95,7 +95,7 @@ TINY = Effort(
 
 
 def microseconds(candidates: Mapping[str, Candidate], effort: Effort) -> dict[str, float]:
-    """The median time of one call of each, in µs."""
+    """Return the median time of one call of each, in µs."""
     counts = {name: _calls_in(call, effort.call_seconds) for name, call in candidates.items()}
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(effort.rounds):
@@ -105,13 +105,13 @@ def microseconds(candidates: Mapping[str, Candidate], effort: Effort) -> dict[st
 
 
 def turned(names: Sequence[Name], number: int) -> list[Name]:
-    """The names, each time beginning with another one: nobody is always first."""
+    """Yield the names, starting with a different one each time, so that none is always first."""
     start = number % len(names)
     return [*names[start:], *names[:start]]
 
 
 def _calls_in(call: Candidate, seconds: float) -> int:
-    """How many calls fill the time; the ones made here warm the caches."""
+    """Return how many calls fill the time; the calls made here warm the caches."""
     count = 1
     while (taken := _seconds(call, count)) < seconds / 4:
         count *= 2

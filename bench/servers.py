@@ -1,4 +1,4 @@
-"""The web process and what it stands beside: the same gunicorn, over the same PostgreSQL."""
+"""The web process and its baselines: the same gunicorn, over the same PostgreSQL."""
 
 import contextlib
 import dataclasses
@@ -17,7 +17,8 @@ import psutil
 import psycopg
 
 from adapter import store
-from adapter.server.supervisor import free_port, web_command
+from adapter.server.ports import free_port
+from adapter.server.web_process import web_command
 from adapter.settings import settings_from
 from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
@@ -27,19 +28,19 @@ ROOT = Path(__file__).parent.parent
 #: gunicorn's last argument, by the name of the server.
 APPS = {"ours": None, "empty 204": "bench.bare:empty()", "one INSERT": "bench.bare:insert()"}
 START_SECONDS = 60.0
-#: A process rests that uses less than this share of a core for so long.
+#: A process is idle if it uses less than this share of a core for this long.
 IDLE_SHARE, IDLE_SECONDS = 0.2, 0.1
 STOP_SECONDS = 40.0
 
 
 def folder() -> Path:
-    """Where a section keeps its logs, and its cluster where it has one of its own."""
+    """Yield a folder for a section's logs and its PostgreSQL cluster, if it has one."""
     return settings_from().data_dir / "bench"
 
 
 @contextlib.contextmanager
 def database(folder: Path, server: str | None = None) -> Iterator[str]:
-    """The URL of a fresh, migrated database, with fsync on: see :func:`databases`."""
+    """Yield the URL of a fresh, migrated database with fsync on: see :func:`databases`."""
     with databases(folder, ("bench",), server) as urls:
         yield urls["bench"]
 
@@ -48,7 +49,7 @@ def database(folder: Path, server: str | None = None) -> Iterator[str]:
 def databases(
     folder: Path, names: Sequence[str], server: str | None = None
 ) -> Iterator[dict[str, str]]:
-    """The same for several: on the server at that URL, or on one of their own in ``folder``."""
+    """Yield several such databases on the server at this URL, or on a new one in ``folder``."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     own = EmbeddedServer(folder).running() if server is None else contextlib.nullcontext(server)
@@ -85,7 +86,7 @@ class Target:
 
     port: int
     pid: int
-    #: Where it stores events, one for each request; None: it stores none.
+    #: Its table of events, one for each request. None: it stores none.
     url: str | None = None
 
 
@@ -93,7 +94,7 @@ class Target:
 def running(
     url: str, secret: str, folder: Path, names: Iterable[str] = tuple(APPS)
 ) -> Iterator[dict[str, Target]]:
-    """Ours and what it stands beside, all of them ready."""
+    """Yield the adapter and its baselines, all ready."""
     with Family() as family:
         begun = {name: begin_web(family, url, secret, folder, APPS[name]) for name in names}
         yield {name: web.ready() for name, web in begun.items()}
@@ -101,7 +102,7 @@ def running(
 
 @contextlib.contextmanager
 def webs(urls: Mapping[str, str], secret: str, folder: Path) -> Iterator[dict[str, Target]]:
-    """A web process over each database, by its name, all of them ready."""
+    """Yield a web process over each database, by name, all ready."""
     with Family() as family:
         begun = {name: begin_web(family, url, secret, folder) for name, url in urls.items()}
         yield {name: web.ready() for name, web in begun.items()}
@@ -110,7 +111,7 @@ def webs(urls: Mapping[str, str], secret: str, folder: Path) -> Iterator[dict[st
 def begin_web(
     family: "Family", url: str, secret: str, folder: Path, app: str | None = None
 ) -> "Web":
-    """The web process as `adapter run` starts it, or another app under the same gunicorn."""
+    """Start the web process as `adapter run` does, or another app under the same gunicorn."""
     settings = settings_from(environment(url, secret))
     command = web_command(settings)
     log = folder / f"web-{settings.port}.log"
@@ -121,20 +122,20 @@ def begin_web(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Web:
-    """A web process that was begun."""
+    """A web process that was started."""
 
     target: Target
     process: "subprocess.Popen[bytes]"
     log: Path
 
     def ready(self) -> Target:
-        """Its address, once it answers."""
+        """Return its URL once it responds."""
         wait_for(f"http://127.0.0.1:{self.target.port}/readyz", self.process, self.log)
         return self.target
 
 
 def stored(url: str) -> int:
-    """How many events are in the database."""
+    """Return the number of events in the database."""
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT count(*) FROM events").fetchone()
     assert row is not None
@@ -142,14 +143,14 @@ def stored(url: str) -> int:
 
 
 def secret() -> str:
-    """A sender's secret, made up for this run."""
+    """Return a random secret for a sender."""
     return secrets.token_hex(16)
 
 
 def environment(url: str, secret: str, **changes: str) -> dict[str, str]:
-    """The defaults of every setting, whatever the environment says.
+    """Return an environment with every setting at its default.
 
-    But for the limit by source: a bench sends more in a minute than any sender.
+    Except the rate limit per source: a benchmark sends more per minute than any sender.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     names = ("RENTFEED_SECRET", "LEASEBOT_SECRET", "TYPEFORM_SECRET")
@@ -159,7 +160,7 @@ def environment(url: str, secret: str, **changes: str) -> dict[str, str]:
 
 
 class Family:
-    """Processes that come up side by side, and end together with the block."""
+    """Processes that start concurrently and end together with the block."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -180,7 +181,7 @@ class Family:
     def begin(
         self, command: Sequence[str], environ: Mapping[str, str], log: Path
     ) -> "subprocess.Popen[bytes]":
-        """Begins one, and returns at once; what it says goes to ``log``."""
+        """Start one and return at once; its output goes to ``log``."""
         with log.open("wb") as out:
             process = popen(
                 command,
@@ -198,13 +199,13 @@ class Family:
 def started(
     command: Sequence[str], environ: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process for the time of the block."""
+    """Run a process for the time of the block."""
     with Family() as family:
         yield family.begin(command, environ, log)
 
 
 def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Returns once something answers there. Raises BenchError when the process does not come up."""
+    """Wait until something responds there. Raises BenchError if the process does not start."""
     deadline = time.monotonic() + START_SECONDS
     while not _answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
@@ -213,7 +214,7 @@ def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
 
 
 def wait_until_idle(pid: int) -> None:
-    """Returns once a process and its children rest. Raises BenchError when they go on for long."""
+    """Wait until a process and its children are idle. Raises BenchError if that takes too long."""
     process, deadline = psutil.Process(pid), time.monotonic() + START_SECONDS
     before = _cpu_seconds(process)
     while True:
@@ -227,7 +228,7 @@ def wait_until_idle(pid: int) -> None:
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
-    """What it and its children have used, those that have ended too."""
+    """Return the CPU time of a process and its children, including those that ended."""
     used = 0.0
     for one in (process, *process.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):

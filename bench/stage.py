@@ -1,4 +1,4 @@
-"""The whole way: web, workers and the sandbox over one database, and a sender that keeps time."""
+"""Everything together: web, workers and sandbox over one database, and a sender with a clock."""
 
 import contextlib
 import dataclasses
@@ -18,40 +18,40 @@ import psycopg
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
-from adapter.server.supervisor import free_port
+from adapter.server.ports import free_port
 from adapter.settings import Policy
 from adapter.webhooks import signed_client
 from bench import BenchError, leads, servers
 from bench.servers import Target
 
 PROPEXO_CREATE = "/crm/v1/appointments/knock"
-#: More than any of this takes.
+#: More than any of these steps takes.
 PATIENCE_SECONDS = 120.0
-#: Where each worker that lives has a row.
+#: Has a row for each live worker.
 WORKERS = "procrastinate_workers"
-#: In the place of no limit.
+#: Stands for no limit.
 UNLIMITED = 100_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sandbox:
-    """Propexo's and Knock's place, with all that it remembers."""
+    """The sandbox and its records."""
 
     port: int
 
     def calls(self) -> list[dict[str, Any]]:
-        """Every call of Propexo's API, in the order in which it came."""
+        """Return every request to Propexo's API, in order."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_sandbox/requests") as answer:
             found: list[dict[str, Any]] = json.load(answer)["requests"]
         return found
 
     def posts(self) -> list[dict[str, Any]]:
-        """The creates among them."""
+        """Return the create requests."""
         return [call for call in self.calls() if call["path"] == PROPEXO_CREATE]
 
 
 class Stage:
-    """The processes of one environment, and its sender."""
+    """The processes of one environment, and a sender."""
 
     def __init__(self, url: str, folder: Path, *, limit: int = UNLIMITED) -> None:
         self.url = url
@@ -73,13 +73,13 @@ class Stage:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[int]:
-        """The sandbox and a worker, of which the process id is told, ready to work."""
+        """Start the sandbox and a worker; yield the worker's process id once it is ready."""
         with servers.Family() as family:
             yield self._begun(family)
 
     @contextlib.contextmanager
     def running_with_web(self) -> Iterator[Target]:
-        """The same and the web process, of which the address is told."""
+        """Start the web process too; yield its URL."""
         with servers.Family() as family:
             web = servers.begin_web(family, self.url, self.secret, self.folder)
             self._begun(family)
@@ -87,7 +87,7 @@ class Stage:
 
     @contextlib.contextmanager
     def another_worker(self) -> Iterator[None]:
-        """One worker more."""
+        """Start another worker."""
         with servers.Family() as family:
             before = self._count(WORKERS)
             self._begin(family, "worker", name="worker-2")
@@ -95,7 +95,7 @@ class Stage:
             yield
 
     def _begun(self, family: servers.Family) -> int:
-        """The sandbox does each job at once. It allows what Propexo does, or all."""
+        """Start the sandbox with instant jobs, with Propexo's rate limit or none."""
         before = self._count(WORKERS)
         worker = self._begin(family, "worker")
         allowed = 1_000_000 if self._limit == UNLIMITED else 150
@@ -107,15 +107,15 @@ class Stage:
         return worker.pid
 
     def _wait_for_workers(self, count: int) -> None:
-        """A worker tells PostgreSQL that it lives."""
+        """Wait until a worker has registered in PostgreSQL."""
         wait_until(lambda: self._count(WORKERS) >= count, "the worker lives")
 
     def lead(self, name: str, *, in_days: int = 9) -> bytes:
-        """The body of one person's webhook."""
+        """Return the body of one person's webhook."""
         return json.dumps(leads.bookable(self.sample, name, in_days=in_days)).encode()
 
     def fill(self, count: int, prefix: str) -> None:
-        """Stores webhooks as the web process would: events with their tasks, not yet mapped."""
+        """Store webhooks as the web process would, not yet mapped."""
         with psycopg.connect(self.url) as connection:
             connection.execute(
                 "WITH event AS ("
@@ -128,7 +128,7 @@ class Stage:
             )
 
     def booked(self) -> int:
-        """How many bookings are done."""
+        """Return how many bookings are done."""
         return self._count("bookings WHERE state = 'booked'")
 
     def _count(self, what: str) -> int:
@@ -145,7 +145,7 @@ class Stage:
 
 
 class Mail:
-    """One sender, a connection for each webhook, which notes when it left and was taken."""
+    """One sender with a connection per webhook; records when each was sent and accepted."""
 
     def __init__(self, stage: Stage, target: Target) -> None:
         self._stage = stage
@@ -154,7 +154,7 @@ class Mail:
         self.taken_ms: list[float] = []
 
     def send(self, name: str, *, in_days: int = 9) -> None:
-        """Sends one person's webhook. Raises BenchError unless it is taken as new."""
+        """Send one person's webhook. Raises BenchError unless it is accepted as new."""
         request: WebhookRequest = signed_client.signed(
             self._stage.source,
             self._stage.secret,
@@ -175,14 +175,14 @@ class Mail:
             raise BenchError(f"a webhook was answered {answer.status}")
 
     def send_evenly(self, names: list[str], per_second: float) -> None:
-        """Sends them at that rate, by the clock and not by the answers."""
+        """Send at this rate, regardless of the responses."""
         began = time.monotonic()
         for number, name in enumerate(names):
             time.sleep(max(0.0, began + number / per_second - time.monotonic()))
             self.send(name)
 
     def until_posted_ms(self) -> dict[str, float]:
-        """For each person: from the webhook's leaving to the POST's arrival, as far as it came."""
+        """Return for each person the time from sending the webhook to the POST, if it arrived."""
         posts = self._stage.sandbox.posts()
         return {
             email: (seconds_of(post) - self.sent_at[email]) * 1000
@@ -192,12 +192,12 @@ class Mail:
 
 
 def seconds_of(call: dict[str, Any]) -> float:
-    """When a call reached the sandbox, in Unix seconds."""
+    """Return when a request reached the sandbox, in Unix seconds."""
     return dt.datetime.fromisoformat(call["received_at"]).timestamp()
 
 
 def wait_until(holds: Callable[[], object], what: str, pause_seconds: float = 0.05) -> None:
-    """Returns once it holds. Raises BenchError when that takes too long."""
+    """Wait until a condition holds. Raises BenchError if that takes too long."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         if time.monotonic() > deadline:

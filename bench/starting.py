@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from adapter.server.supervisor import free_port
+from adapter.server.ports import free_port
 from adapter.store.embedded import EmbeddedServer
 from bench import BenchError, servers
 from bench.growth import memory_mb
@@ -17,7 +17,7 @@ from bench.tables import Goal, Row
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Medians of a few starts; each stands beside the least that could do."""
+    """Measure medians of a few starts, each compared with the least possible."""
     folder = servers.folder()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -84,7 +84,7 @@ def _postgres(folder: Path) -> float:
 
 
 def _many(folder: Path, count: int) -> Path:
-    """A folder with that many sources, out of the gallery."""
+    """Create a folder with this many sources from the gallery."""
     made = shutil.copytree(servers.ROOT / "mappings" / "gallery", folder / "mappings")
     sources = sorted(set(made.glob("*.yaml")) - {made / "communities.yaml"})
     for file in sources[count:]:

@@ -1,4 +1,4 @@
-"""Rows: what was measured, what stands beside it, the ratio, and the goal."""
+"""Rows: what was measured, its baseline, the ratio and the goal."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -14,12 +14,12 @@ class Goal:
     of: Literal["ratio", "figure"] = "ratio"
 
     def is_met(self, row: "Row") -> bool:
-        """Whether the row keeps it."""
+        """Return whether the row meets it."""
         value = self._value(row)
         return value <= self.bound if self.sense == "≤" else value >= self.bound
 
     def reached(self, row: "Row") -> float:
-        """How many times the bound it keeps; of a bound of nothing, once or not at all."""
+        """Return how many times better than the bound it is; for a bound of zero, 1 or 0."""
         value = self._value(row)
         if not value or not self.bound:
             return float(self.is_met(row))
@@ -31,7 +31,7 @@ class Goal:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One figure beside another of the same unit; both are medians over the same rounds."""
+    """A figure and its baseline in the same unit, both medians over the same rounds."""
 
     section: str
     what: str
@@ -43,7 +43,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """The figure by what stands beside it."""
+        """Return the figure divided by its baseline."""
         return self.figure / self.other
 
     @property
@@ -55,11 +55,11 @@ class Row:
 
     @property
     def reserve(self) -> float:
-        """How far its worst goal is reached: 1 is just met, 2 is twice as good."""
+        """Return how well its worst goal is met: 1 is just met, 2 is twice as good."""
         return min(goal.reached(self) for goal in self.goals)
 
     def cells(self) -> tuple[str, ...]:
-        """As the table shows it."""
+        """Return the row as the table shows it."""
         return (
             self.what,
             f"{number(self.figure)} {self.unit}",
@@ -71,7 +71,7 @@ class Row:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return plain data."""
         return dataclasses.asdict(self) | {"ratio": self.ratio, "verdict": self.verdict}
 
     def _goal_text(self, goal: Goal) -> str:
@@ -80,18 +80,18 @@ class Row:
         return f"{goal.sense} {number(goal.bound)} {self.unit}"
 
 
-HEAD = ("what", "figure", "beside", "its figure", "ratio", "goal", "")
+HEAD = ("measured", "figure", "baseline", "its figure", "ratio", "goal", "")
 
 
 def number(value: float) -> str:
-    """Three digits that count, and no more."""
+    """Format with three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def text_from_rows(rows: Sequence[Row]) -> str:
-    """The rows of one section as aligned columns."""
+    """Format the rows of one section as aligned columns."""
     table = [HEAD, *(row.cells() for row in rows)]
     widths = [max(len(line[column]) for line in table) for column in range(len(HEAD))]
     return "\n".join(
@@ -101,6 +101,6 @@ def text_from_rows(rows: Sequence[Row]) -> str:
 
 
 def markdown_from_rows(rows: Iterable[Row]) -> str:
-    """The same as a Markdown table."""
+    """Format them as a Markdown table."""
     lines = [HEAD, ("---",) * len(HEAD), *(row.cells() for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,4 +1,4 @@
-"""Section ``verify``: each distinct scheme beside the bare comparison of the same bytes."""
+"""Section ``verify``: each distinct scheme, compared with plain HMAC of the same bytes."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ Block = Mapping[str, Any]
 TIMED = {"signed": "{timestamp}.{body}", "timestamp": {"header": "X-Timestamp"}}
 HMAC: Block = {"scheme": "hmac", "header": "X-Signature"}
 
-#: What is measured, its block, and the algorithm of what stands beside it.
+#: What is measured, its block, and the algorithm of its baseline.
 SCHEMES: tuple[tuple[str, Block, str], ...] = (
     ("hmac sha256, hex, with timestamp", {**HMAC, **TIMED}, "sha256"),
     ("hmac sha256, base64", {**HMAC, "encoding": "base64"}, "sha256"),
@@ -40,7 +40,7 @@ SCHEMES: tuple[tuple[str, Block, str], ...] = (
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """One row for each scheme. The body has 3 kB."""
+    """Yield one row per scheme, with a body of 3 kB."""
     for what, block, algorithm in SCHEMES:
         yield _row(what, block, algorithm, effort)
 
@@ -75,7 +75,7 @@ def _unsigned(block: Block) -> WebhookRequest:
 
 
 def _bare(algorithm: str, body: bytes) -> tuple[str, Callable[[], bool]]:
-    """Its name, and the least that any program must do to compare the same bytes."""
+    """Return its name and the minimum any program must do to compare the same bytes."""
     key = SECRET.encode()
     if algorithm == "plain":
         expected = hashlib.sha256(key + body).hexdigest()

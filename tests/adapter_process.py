@@ -1,4 +1,4 @@
-"""`adapter run` as real processes, and the commands that one would type beside it."""
+"""Run `adapter run` as real processes, and other commands beside it."""
 
 import contextlib
 import dataclasses
@@ -18,17 +18,17 @@ from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
 from tests.paths import MAPPINGS
 from tests.ports import free_port
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 
 SECRETS = {"RENTFEED_SECRET": "one", "LEASEBOT_SECRET": "two", "TYPEFORM_SECRET": "three"}
 ADAPTER = (sys.executable, "-m", "adapter")
-#: What a process of a test's has of our environment. The last one lets its coverage be measured.
+#: The environment variables that test processes inherit. The last one measures coverage.
 KEPT = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG")
 
 
 @dataclasses.dataclass
-class Running:
-    """One `adapter run`, and the commands one would type beside it."""
+class AdapterProcess:
+    """One `adapter run`, with methods that run other commands in its environment."""
 
     environ: dict[str, str]
     process: "subprocess.Popen[bytes]"
@@ -38,14 +38,14 @@ class Running:
         return f"http://127.0.0.1:{self.environ['PORT']}"
 
     @property
-    def upstream(self) -> Upstream:
-        return Upstream(f"http://127.0.0.1:{self.environ['ADAPTER_SANDBOX_PORT']}")
+    def upstream(self) -> SandboxClient:
+        return SandboxClient(f"http://127.0.0.1:{self.environ['ADAPTER_SANDBOX_PORT']}")
 
-    def adapter(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return adapter(self.environ, *arguments)
+    def run_command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return run_command(self.environ, *arguments)
 
     def bookings(self) -> list[Booking]:
-        """Return all bookings, newest first; from the store, as a command costs a second."""
+        """Return all bookings, newest first; from the database, as a command takes a second."""
         url = EmbeddedServer(Path(self.environ["ADAPTER_DATA_DIR"])).url
         with Database(url, size=1) as store, store.transaction() as tx:
             return list(tx.bookings())
@@ -57,17 +57,17 @@ class Running:
         return []
 
     def send(self, file: Path, name: str = "rentfeed") -> str:
-        return self.adapter("send", name, str(file)).stdout
+        return self.run_command("send", name, str(file)).stdout
 
     def part(self, word: str) -> psutil.Process:
-        """The child whose command line holds ``word``."""
+        """Return the child process whose command line contains ``word``."""
         found = self.find(word)
         if found is None:
             raise LookupError(f"no child runs {word}")
         return found
 
     def find(self, word: str) -> psutil.Process | None:
-        """The same, or None where no child is it."""
+        """Return the child process whose command line contains ``word``, or None."""
         for child in psutil.Process(self.process.pid).children():
             with contextlib.suppress(psutil.NoSuchProcess):
                 if any(Path(part).name == word for part in child.cmdline()):
@@ -75,25 +75,25 @@ class Running:
         return None
 
     def stop(self) -> None:
-        """Stops it as Ctrl-C does, and waits until it has ended."""
+        """Stop it as Ctrl-C does, and wait until it has ended."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(60)
 
 
-def begin(folder: Path, **changes: str) -> Running:
-    """Starts `adapter run` on a data folder; it is not ready yet."""
+def start_adapter(folder: Path, **changes: str) -> AdapterProcess:
+    """Start `adapter run` on a data folder, without waiting until it is ready."""
     environ = environment(folder, **changes)
-    return Running(environ, popen([*ADAPTER, "run"], env=environ))
+    return AdapterProcess(environ, popen([*ADAPTER, "run"], env=environ))
 
 
-def adapter(environ: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run_command(environ: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [*ADAPTER, *arguments], env=environ, capture_output=True, text=True, timeout=60, check=False
     )
 
 
 def kept_environ() -> dict[str, str]:
-    """Return the part of our environment that a process of a test's gets."""
+    """Return the part of the environment that test processes inherit."""
     return {name: os.environ[name] for name in KEPT if name in os.environ}
 
 

@@ -1,4 +1,4 @@
-"""A running gunicorn over the bundled mappings."""
+"""Run gunicorn over the bundled mappings."""
 
 import dataclasses
 import socket
@@ -9,12 +9,12 @@ import requests
 from adapter import store
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
-from adapter.server.supervisor import web_command
+from adapter.server.web_process import web_command
 from adapter.settings import Settings
 from adapter.store.child_processes import popen
 from adapter.webhooks import signed_client
 from tests.adapter_process import kept_environ
-from tests.harness import loaded
+from tests.harness import load_cached
 from tests.paths import MAPPINGS
 
 SECRETS = {
@@ -54,7 +54,7 @@ class Web:
         )
 
     def kept_alive(self) -> socket.socket:
-        """A connection that has asked something and stays open."""
+        """Open a keep-alive connection that has sent one request."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         return connection
@@ -65,7 +65,7 @@ class Web:
 
 
 def source(name: str) -> Source:
-    return loaded(MAPPINGS)[name]
+    return load_cached(MAPPINGS)[name]
 
 
 def start_web(

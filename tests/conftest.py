@@ -16,10 +16,10 @@ import pytest
 from adapter import store
 from adapter.store import child_processes, embedded
 from adapter.store.embedded import EmbeddedServer
-from tests.databases import created, delete_rows, run_sql, set_durable, url_of
+from tests.databases import database_url, delete_rows, run_sql, set_durable, temporary_database
 from tests.harness import START, Harness
 from tests.installed import server_for_tests
-from tests.sandbox_client import Upstream, served_sandbox
+from tests.sandbox_client import SandboxClient, running_sandbox
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """SIGTERM and SIGHUP end a run as Ctrl-C does, but in two seconds.
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does, but within two seconds.
 
     With pytest-xdist each worker does so, and its main process, which has no fixtures, just ends.
     """
@@ -54,19 +54,19 @@ def _end(_number: int, _frame: object) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedServer]:
-    """A server that lives as long as the run, in a folder that no other run cleans up."""
+    """Yield a server for the whole run, in a folder that no other run cleans up."""
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
         server = server_for_tests(Path(folder))
         process: subprocess.Popen[bytes] = server.spawn()
         server.wait(process)
-        set_durable(server, is_durable=False)  # nobody needs these data after a crash
+        set_durable(server, is_durable=False)  # these data are not needed after a crash
         yield server
         embedded.stop(process)
 
 
 @pytest.fixture
 def data_folder() -> Iterator[Path]:
-    """A folder for a PostgreSQL of a test's own.
+    """Yield a data folder for a PostgreSQL that only this test uses.
 
     Not pytest's: under root the server runs as another user, and each start of pytest closes the
     folder of all its runs to others for a moment.
@@ -79,14 +79,14 @@ def data_folder() -> Iterator[Path]:
 def template(postgres: EmbeddedServer) -> str:
     """Migrate the database that the others are copied from; return its name."""
     run_sql(postgres.url, "CREATE DATABASE migrated")
-    store.migrate(url_of(postgres, "migrated"))
+    store.migrate(database_url(postgres, "migrated"))
     return "migrated"
 
 
 @pytest.fixture(scope="session")
 def shared_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
     """Yield the URL of the database that this pytest worker's tests use one after the other."""
-    with created(postgres, f"TEMPLATE {template}") as url:
+    with temporary_database(postgres, f"TEMPLATE {template}") as url:
         delete_rows(url)  # it knows the schema from now on
         yield url
 
@@ -104,46 +104,46 @@ def fresh_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
 
     For a test that changes the schema, counts pages, or stops the server in the middle.
     """
-    with created(postgres, f"TEMPLATE {template}") as url:
+    with temporary_database(postgres, f"TEMPLATE {template}") as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def module_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
     """Yield the URL of a migrated database that the tests of one module share with a server."""
-    with created(postgres, f"TEMPLATE {template}") as url:
+    with temporary_database(postgres, f"TEMPLATE {template}") as url:
         yield url
 
 
 @pytest.fixture
 def empty_database(postgres: EmbeddedServer) -> Iterator[str]:
     """Yield the URL of a database with nothing in it."""
-    with created(postgres) as url:
+    with temporary_database(postgres) as url:
         yield url
 
 
 @pytest.fixture
 def opened(database: str) -> Iterator[store.Database]:
-    """A store over that database."""
+    """Yield the opened database."""
     with store.Database(database, size=4) as opened:
         yield opened
 
 
 @pytest.fixture
 def opened_fresh(fresh_database: str) -> Iterator[store.Database]:
-    """Yield a store over a database of this test's own."""
+    """Yield the opened database that only this test uses."""
     with store.Database(fresh_database, size=4) as opened:
         yield opened
 
 
 @pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    """A sandbox that lives by the tests' clock: a tour in March 2026 is upcoming there."""
-    with served_sandbox(clock=lambda: START) as upstream:
+def upstream() -> Iterator[SandboxClient]:
+    """Yield a sandbox whose clock is the tests': a tour in March 2026 is upcoming."""
+    with running_sandbox(clock=lambda: START) as upstream:
         yield upstream
 
 
 @pytest.fixture
-def harness(opened: store.Database, upstream: Upstream) -> Harness:
-    """A pipeline over that store and that sandbox."""
+def harness(opened: store.Database, upstream: SandboxClient) -> Harness:
+    """Return a pipeline over the opened database and the sandbox."""
     return Harness(opened, upstream)

@@ -54,7 +54,7 @@ def delete_rows(url: str) -> None:
     assert schema == _schemas.setdefault(url, schema), "use fresh_database to change the schema"
 
 
-def url_of(server: EmbeddedServer, database: str) -> str:
+def database_url(server: EmbeddedServer, database: str) -> str:
     return server.url.replace("/postgres?", f"/{database}?")
 
 
@@ -64,11 +64,11 @@ def run_sql(url: str, statement: str) -> None:
 
 
 @contextlib.contextmanager
-def created(server: EmbeddedServer, statement: str = "") -> Iterator[str]:
+def temporary_database(server: EmbeddedServer, statement: str = "") -> Iterator[str]:
     """Create a database for the time of the block; yield its URL."""
     name = f"test_{next(_numbers)}"
     run_sql(server.url, f"CREATE DATABASE {name} {statement}")
-    yield url_of(server, name)
+    yield database_url(server, name)
     run_sql(server.url, f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -1,4 +1,4 @@
-"""A running gunicorn over mappings that a test writes."""
+"""Run gunicorn and the worker over mappings that a test writes."""
 
 import contextlib
 import dataclasses
@@ -12,19 +12,19 @@ from typing import Any
 
 import yaml
 
-from adapter.server.supervisor import web_command
+from adapter.server.web_process import web_command
 from adapter.settings import Settings
 from adapter.store.child_processes import popen
 from tests.adapter_process import ADAPTER, kept_environ
 from tests.paths import ROOT
 from tests.ports import free_port
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 from tests.wait import wait_until
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
-    """What a sender was told."""
+class HttpResponse:
+    """The HTTP response that a sender got."""
 
     status: int
     headers: Mapping[str, str]
@@ -32,16 +32,16 @@ class Answer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Served:
-    """A gunicorn that answers."""
+class GunicornServer:
+    """A running gunicorn."""
 
     port: int
     database: str
 
     def call(
         self, method: str, target: str, headers: Mapping[str, str] | list[Any], body: bytes = b""
-    ) -> Answer:
-        """One request, its target and its headers exactly as they are given (Latin-1)."""
+    ) -> HttpResponse:
+        """Send one request with exactly this target and these headers (Latin-1)."""
         pairs = list(headers.items()) if isinstance(headers, Mapping) else headers
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         with contextlib.closing(connection):
@@ -52,14 +52,16 @@ class Served:
             connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
             response = connection.getresponse()
-            return Answer(response.status, dict(response.headers), response.read())
+            return HttpResponse(response.status, dict(response.headers), response.read())
 
-    def post(self, name: str, headers: Mapping[str, str], body: bytes, query: str = "") -> Answer:
-        """One webhook to a source."""
+    def post(
+        self, name: str, headers: Mapping[str, str], body: bytes, query: str = ""
+    ) -> HttpResponse:
+        """Send one webhook to a source."""
         return self.call("POST", f"/hooks/{name}{query}", headers, body)
 
 
-#: A lead that the mapping below reads whole.
+#: A lead of which the mapping below reads every field.
 LEAD = {
     "id": "L-1",
     "kind": "tour",
@@ -71,7 +73,7 @@ LEAD = {
 
 
 def write_mappings(folder: Path, mappings: Mapping[str, Mapping[str, Any]]) -> None:
-    """A mapping of few words for each name, with these sections besides; and communities."""
+    """Write a small mapping for each name, with these sections, and communities.yaml."""
     community = {
         "integration_id": "int_1",
         "community_id": "com_1",
@@ -112,12 +114,12 @@ def _mapping() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def served(
+def running_gunicorn(
     folder: Path, database: str, *, entry: str | None = None, threads: int = 4, **environ: str
-) -> Iterator[Served]:
-    """Gunicorn over the mappings in ``folder``, for the time of the block.
+) -> Iterator[GunicornServer]:
+    """Run gunicorn over the mappings in ``folder`` during the block.
 
-    With ``entry`` that application instead of the adapter's own.
+    ``entry``: an application to run instead of the adapter's.
     """
     port = free_port()
     command = web_command(Settings(port=port, web_workers=1, web_threads=threads))
@@ -128,7 +130,7 @@ def served(
     process = popen(command, env=kept | given | environ, cwd=ROOT)
     try:
         wait_until(lambda: _listens(port, process), "gunicorn answers")
-        yield Served(port, database)
+        yield GunicornServer(port, database)
     finally:
         process.terminate()
         process.wait(40)
@@ -146,22 +148,22 @@ def _listens(port: int, process: "subprocess.Popen[bytes]") -> bool:
 
 
 def target_of(url: str) -> tuple[str, str]:
-    """The public address and the raw rest of a URL."""
+    """Split a URL into origin and raw request target."""
     scheme, _, rest = url.partition("://")
     host = rest.split("/", 1)[0].split("?", 1)[0]
     return f"{scheme}://{host}", rest[len(host) :] or "/"
 
 
 def query_of(**fields: str) -> str:
-    """``?name=value``, encoded."""
+    """Return an encoded query, with the question mark."""
     return "?" + urllib.parse.urlencode(fields)
 
 
 @contextlib.contextmanager
-def working(
-    folder: Path, database: str, upstream: Upstream, environ: dict[str, str]
+def running_worker(
+    folder: Path, database: str, upstream: SandboxClient, environ: dict[str, str]
 ) -> Iterator[None]:
-    """A worker, for the time of the block."""
+    """Run a worker during the block."""
     kept = kept_environ()
     given = {
         "DATABASE_URL": database,
@@ -177,7 +179,7 @@ def working(
         process.wait(40)
 
 
-def timed(call: Callable[[], Answer]) -> tuple[Answer, float]:
-    """What a call gave, and the seconds that it took."""
+def call_timed(call: Callable[[], HttpResponse]) -> tuple[HttpResponse, float]:
+    """Return the response of a call, and the seconds that it took."""
     began = time.monotonic()
     return call(), time.monotonic() - began

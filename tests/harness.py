@@ -18,7 +18,7 @@ from adapter.store import Database, Filter
 from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.receive import Receipt
 from tests.paths import MAPPINGS
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 
 SECRETS = {"RENTFEED_SECRET": "one", "LEASEBOT_SECRET": "two", "TYPEFORM_SECRET": "three"}
 START = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
@@ -26,12 +26,12 @@ TIMEOUT_SECONDS = 1.0
 
 
 @functools.cache
-def loaded(folder: Path = MAPPINGS) -> Mapping[str, Source]:
+def load_cached(folder: Path = MAPPINGS) -> Mapping[str, Source]:
     """Load a folder of mappings that no test changes, once for all tests of this process."""
     return load(folder, Policy())
 
 
-class Clock:
+class ManualClock:
     """A clock that stands still until a test moves it."""
 
     def __init__(self, at: dt.datetime) -> None:
@@ -45,17 +45,17 @@ class Clock:
 
 
 class Harness:
-    """A pipeline with a clock, and what a test asks of it."""
+    """A pipeline on a manual clock, with shortcuts for tests."""
 
     def __init__(
         self,
         opened: Database,
-        upstream: Upstream,
+        upstream: SandboxClient,
         policy: Policy | None = None,
         mappings: Path = MAPPINGS,
     ) -> None:
-        self.clock = Clock(START)
-        sources = loaded(mappings) if policy is None else load(mappings, policy)
+        self.clock = ManualClock(START)
+        sources = load_cached(mappings) if policy is None else load(mappings, policy)
         named = {secret: "four" for source in sources.values() for secret in source.secrets}
         self.settings = Settings(
             mappings_dir=mappings, environ=named | SECRETS, policy=policy or Policy()
@@ -95,7 +95,7 @@ class Harness:
         return story
 
     def send(self) -> None:
-        """Sends everything that is due, in one lane."""
+        """Send everything that is due, in one send slot."""
         self.pipeline.sender.send_due(0)
 
     def state(self, booking_id: int) -> BookingState:
@@ -109,7 +109,7 @@ class Harness:
 
 
 def settle(harness: Harness) -> None:
-    """Sends what is due and follows every job to its end."""
+    """Send what is due and follow every job to its end."""
     harness.send()
     harness.clock.advance(10)
     with harness.pipeline.store.transaction() as tx:

@@ -15,7 +15,7 @@ from adapter.store.embedded import EmbeddedServer
 VARIABLE = "TEST_POSTGRES_BIN"
 #: Where Debian puts its versions.
 DEBIAN = Path("/usr/lib/postgresql")
-#: Whom Debian's package lets it run as; PostgreSQL refuses to run as root.
+#: The user of Debian's package; PostgreSQL refuses to run as root.
 USER = "postgres"
 
 
@@ -27,7 +27,7 @@ class InstalledServer(EmbeddedServer):
         self.programs = programs
 
     def prepare(self) -> None:
-        """Make the cluster where there is none."""
+        """Create the cluster if there is none."""
         user = USER if os.geteuid() == 0 else None
         self._package = types.SimpleNamespace(bin_path=self.programs, system_user=user)
         self._socket_folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Leads in the shape of the bundled portal, each with a person of its own."""
+"""Leads in the format of the bundled portal, each of another person."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from tests.harness import Harness, tour
 
 
 def surname(number: int) -> str:
-    """A made-up surname for each number; a digit is in no name."""
+    """Return a made-up surname for each number, without digits."""
     return "Roe" + chr(ord("a") + number // 26) + chr(ord("a") + number % 26)
 
 
 def lead(number: int, day: int = 14, time: str = "2:30 PM", **contact: Any) -> Any:
-    """A portal's lead with a number, a day in March 2026 and a person of its own."""
+    """Return a portal's lead for a day in March 2026; each number is another person."""
     person = {
         "name": f"Dana {surname(number)}",
         "email": f"person{number}@example.com",
@@ -29,7 +29,7 @@ def same_person(number: int, day: int = 14, time: str = "2:30 PM") -> Any:
     return lead(number, day, time, email="dana@example.com")
 
 
-def look(harness: Harness, booking_id: int) -> None:
+def reconcile_when_due(harness: Harness, booking_id: int) -> None:
     due_at = harness.booking(booking_id).due_at
     assert due_at is not None
     harness.clock.at = due_at

@@ -1,4 +1,4 @@
-"""Where files of the project lie, and the folder beside it that some tests read."""
+"""Paths of the project's files, and of the shared folder beside it that some tests read."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Ports for the servers that tests start: each is handed out once, and to one process only.
+"""Ports for the servers that tests start: each is handed out once, to one process.
 
 A process owns a block of ports as long as it keeps the first one of the block bound. So two pytest
 workers, or two runs on one machine, never choose the same port. The blocks lie below the ports

@@ -1,4 +1,4 @@
-"""A lead as each preset's sender would send it, and requests that must be refused."""
+"""A lead as each preset's sender would send it, and requests that must be rejected."""
 
 import dataclasses
 import functools
@@ -19,38 +19,38 @@ URL = "https://hooks.example.com/hooks/riverside?unit=2"
 SECRET = "0123456789abcdef"
 
 
-def block(name: str) -> dict[str, object]:
+def preset_block(name: str) -> dict[str, object]:
     return {"preset": name}
 
 
 @functools.cache
-def made(name: str) -> Verifier:
-    return verifier(block(name), [SECRET])
+def preset_verifier(name: str) -> Verifier:
+    return verifier(preset_block(name), [SECRET])
 
 
 def is_form(name: str) -> bool:
-    scheme = made(name).scheme
+    scheme = preset_verifier(name).scheme
     return isinstance(scheme, TokenScheme) and scheme.place == "form"
 
 
 def delivery(name: str) -> WebhookRequest:
-    """A lead as this sender would send it."""
+    """Return a signed lead as this sender would send it."""
     content_type = FORM_TYPE if is_form(name) else "application/json"
     body = b"name=Zo%C3%AB&beds=2" if is_form(name) else '{"name": "Zoë", "beds": 2}'.encode()
     bare = WebhookRequest("POST", URL, {"Content-Type": content_type, "X-Other": "1"}, body)
-    return sign(block(name), SECRET, bare, NOW)
+    return sign(preset_block(name), SECRET, bare, NOW)
 
 
-def flips(text: str) -> Iterator[str]:
+def bit_flips(text: str) -> Iterator[str]:
     for place, letter in enumerate(text):
         yield text[:place] + chr(ord(letter) ^ 1) + text[place + 1 :]
 
 
 def hostile_requests(name: str) -> Iterator[WebhookRequest]:
     signed = delivery(name)
-    own = proofs(name) | {"Authorization", "Content-Type"}
+    own = proof_headers(name) | {"Authorization", "Content-Type"}
     for text in HOSTILE_TEXTS.values():
-        for header in proofs(name):
+        for header in proof_headers(name):
             yield dataclasses.replace(signed, headers={**signed.headers, header: text})
         yield WebhookRequest(text, text, dict.fromkeys(own, text), b"", client=text)
         for body in HOSTILE_BODIES.values():
@@ -111,6 +111,6 @@ HOSTILE_BODIES = {
 HOSTILE_URLS = ("", "http://[", "https://a.example:99999999/", "?token=%ff&token", "//\ud800#?")
 
 
-def proofs(name: str) -> set[str]:
-    """The headers that this sender's proof stands in; empty where it travels in address or body."""
+def proof_headers(name: str) -> set[str]:
+    """Return the headers with this sender's signature or token; none if it is in URL or body."""
     return set(delivery(name).headers) - {"Content-Type", "X-Other"}

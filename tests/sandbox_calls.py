@@ -1,4 +1,4 @@
-"""Calls to a sandbox as Propexo's users make them."""
+"""Call a sandbox as clients of Propexo do."""
 
 import datetime as dt
 from typing import Any
@@ -11,7 +11,7 @@ APPOINTMENTS = "/crm/v1/appointments/knock"
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 
 
-ABSENT = object()
+OMITTED = object()
 
 
 ALICE = {
@@ -27,8 +27,8 @@ ALICE = {
 }
 
 
-class HandClock:
-    """A clock that stands until it is moved."""
+class ManualClock:
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -57,7 +57,7 @@ class Client:
         return answer.json()
 
     def book(self, **changes: Any) -> requests.Response:
-        fields = {k: v for k, v in (ALICE | changes).items() if v is not ABSENT}
+        fields = {k: v for k, v in (ALICE | changes).items() if v is not OMITTED}
         return self.call("POST", APPOINTMENTS, json=fields)
 
     def job(self, **changes: Any) -> str:

@@ -1,4 +1,4 @@
-"""The sandbox over real HTTP, for tests; and a server that says exactly what it is told to."""
+"""The sandbox over real HTTP, and servers with canned or blocked responses."""
 
 import contextlib
 import socket
@@ -13,44 +13,44 @@ from adapter.models import Kind
 from adapter.propexo.client import CREATE_PATHS
 
 
-class Upstream:
-    """A served sandbox, with its control routes as methods."""
+class SandboxClient:
+    """A client of a running sandbox's control API."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def appointments(self) -> list[dict[str, Any]]:
-        """What stands in Knock, or stood."""
+        """Return the appointments in Knock, canceled ones included."""
         found: list[dict[str, Any]] = self._get("appointments")["appointments"]
         return found
 
     def prospects(self) -> list[dict[str, Any]]:
-        """The guest cards in Knock."""
+        """Return the guest cards in Knock."""
         found: list[dict[str, Any]] = self._get("prospects")["prospects"]
         return found
 
     def calls(self) -> list[dict[str, Any]]:
-        """Everything that was called, in order."""
+        """Return every request, in order."""
         found: list[dict[str, Any]] = self._get("requests")["requests"]
         return found
 
     def posts(self) -> list[dict[str, Any]]:
-        """The bodies of all tours that reached it, in order."""
+        """Return the bodies of all received tours, in order."""
         return self._bodies(CREATE_PATHS[Kind.APPOINTMENT])
 
     def cards(self) -> list[dict[str, Any]]:
-        """The bodies of all guest cards that reached it, in order."""
+        """Return the bodies of all received guest cards, in order."""
         return self._bodies(CREATE_PATHS[Kind.PROSPECT])
 
     def creates(self) -> list[dict[str, Any]]:
-        """Both, in order."""
+        """Return the bodies of all received tours and guest cards, in order."""
         return self._bodies(*CREATE_PATHS.values())
 
     def _bodies(self, *paths: str) -> list[dict[str, Any]]:
         return [call["body"] for call in self.calls() if call["path"] in paths]
 
     def book(self, body: dict[str, Any]) -> None:
-        """Posts a tour as somebody else would."""
+        """Book a tour without the adapter."""
         answer = requests.post(
             self.url + CREATE_PATHS[Kind.APPOINTMENT],
             json=body,
@@ -60,7 +60,7 @@ class Upstream:
         assert answer.ok, answer.text
 
     def fault(self, *faults: dict[str, Any]) -> None:
-        """The next calls meet these."""
+        """Inject faults into the next requests."""
         answer = requests.post(self.url + "/_sandbox/faults", json={"next": faults}, timeout=5)
         assert answer.ok, answer.text
 
@@ -71,18 +71,18 @@ class Upstream:
 
 
 @contextlib.contextmanager
-def served_sandbox(**options: Any) -> Iterator[Upstream]:
-    """A sandbox of one's own on a free port."""
+def running_sandbox(**options: Any) -> Iterator[SandboxClient]:
+    """Run another sandbox on a free port."""
     app = sandbox.create_app(**{"job_seconds": 0.0} | options)
     with sandbox.Server(app) as server:
-        yield Upstream(server.url)
+        yield SandboxClient(server.url)
 
 
 @contextlib.contextmanager
-def says(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[str]:
-    """A server that reads a request, writes ``answer`` and closes (or hangs); yields its URL.
+def canned_server(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[str]:
+    """Run a server that reads a request, writes ``answer`` and closes or hangs; yield its URL.
 
-    With ``drip`` it writes that again and again, five times a second for ten seconds.
+    ``drip`` is then written five times a second for ten seconds.
     """
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -108,11 +108,10 @@ def says(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[st
     thread.join()
 
 
-class Clogged:
-    """A server to which nobody can connect until it is opened; it says no to whatever then comes.
+class FullBacklogServer:
+    """A server with a full backlog until it is opened; then it answers every request with 503.
 
-    The queue of its socket is full. So a client waits in the middle of its own call, between what
-    it has decided and what it sends.
+    So a client blocks while it connects: after it decided to send, before it sends.
     """
 
     NO = b"HTTP/1.1 503 No\r\nRetry-After: 600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -125,10 +124,10 @@ class Clogged:
         for plug in self._plugs:
             plug.setblocking(False)
             plug.connect_ex(("127.0.0.1", self.port))
-        #: What came over each connection that said anything: a whole request, or one that was cut.
-        self.heard: list[bytes] = []
+        #: The bytes of each connection that sent any: a whole request, or a truncated one.
+        self.received: list[bytes] = []
 
-    def __enter__(self) -> "Clogged":
+    def __enter__(self) -> "FullBacklogServer":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -137,7 +136,7 @@ class Clogged:
         self._listening.close()
 
     def open(self) -> None:
-        """Takes whoever waits in the queue, and all who come."""
+        """Accept the waiting connections and all that follow."""
         for plug in self._plugs:
             plug.close()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -154,7 +153,7 @@ class Clogged:
             while not _is_whole(data) and (chunk := connection.recv(65536)):
                 data += chunk
             if data:
-                self.heard.append(data)
+                self.received.append(data)
             connection.sendall(self.NO)
 
 

@@ -1,12 +1,12 @@
-"""A small part of JSON Schema, for the mapping schema and for what senders expect."""
+"""Validate against a small part of JSON Schema."""
 
 import re
 from typing import Any
 
 
-def fits(value: Any, rule: dict[str, Any]) -> bool:
-    """Whether a value is as the schema says."""
-    if "anyOf" in rule and not any(fits(value, one) for one in rule["anyOf"]):
+def matches_schema(value: Any, rule: dict[str, Any]) -> bool:
+    """Return True if a value is valid under the schema."""
+    if "anyOf" in rule and not any(matches_schema(value, one) for one in rule["anyOf"]):
         return False
     if "enum" in rule and value not in rule["enum"]:
         return False
@@ -22,7 +22,7 @@ def fits(value: Any, rule: dict[str, Any]) -> bool:
     ):
         return False
     if isinstance(value, list) and "items" in rule:
-        return all(fits(item, rule["items"]) for item in value)
+        return all(matches_schema(item, rule["items"]) for item in value)
     if isinstance(value, dict):
         return _object_fits(value, rule)
     return True
@@ -34,7 +34,7 @@ def _object_fits(value: dict[str, Any], rule: dict[str, Any]) -> bool:
     known, rest = rule.get("properties", {}), rule.get("additionalProperties", {})
     for key, item in value.items():
         inner = known.get(key, rest)
-        if inner is False or not fits(item, inner):
+        if inner is False or not matches_schema(item, inner):
             return False
     return True
 

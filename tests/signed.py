@@ -1,4 +1,4 @@
-"""Signed requests in each scheme of the vocabulary, computed with the standard library."""
+"""Signed requests in each scheme, computed with the standard library alone."""
 
 import base64
 import hmac
@@ -28,8 +28,10 @@ def base64_of(content: bytes) -> str:
     return base64.b64encode(hmac.new(SECRET.encode(), content, "sha256").digest()).decode()
 
 
-def refusal(block: Mapping[str, object], given: WebhookRequest, now: float = NOW) -> str | None:
-    return refusal_by(block, [SECRET], given, now)
+def refusal_reason(
+    block: Mapping[str, object], given: WebhookRequest, now: float = NOW
+) -> str | None:
+    return refusal_reason_with(block, [SECRET], given, now)
 
 
 PLAIN = {"scheme": "hmac", "header": "X-Sig"}
@@ -60,10 +62,10 @@ FORM = {"scheme": "token", "in": "form", "name": "HandshakeKey"}
 JSON = {"scheme": "token", "in": "json", "name": "secret_key"}
 
 
-def refusal_by(
+def refusal_reason_with(
     block: Mapping[str, object], secrets: Sequence[str], given: WebhookRequest, now: float = NOW
 ) -> str | None:
-    """The reason of the refusal, or None where the request is accepted."""
+    """Return why the request is rejected, or None if it is accepted."""
     try:
         verifier(block, secrets).verify(given, now)
     except VerificationError as exc:

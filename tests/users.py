@@ -1,4 +1,4 @@
-"""Console users with passwords that cost nothing to check."""
+"""Console users with passwords that are fast to check."""
 
 from werkzeug.security import generate_password_hash
 

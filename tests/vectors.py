@@ -1,4 +1,4 @@
-"""Signature vectors that others made, beside the project."""
+"""Third-party signature vectors in the shared folder."""
 
 import base64
 from pathlib import Path

@@ -1,12 +1,12 @@
-"""Waiting for a condition, never for a time."""
+"""Wait for a condition, never for a fixed time."""
 
 import time
 from collections.abc import Callable
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    """Returns as soon as ``holds()`` is true; fails with ``what`` when that takes too long."""
+    """Return as soon as ``holds()`` is true; fail with ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
+        assert time.monotonic() < deadline, f"waited {seconds:g} s without success: {what}"
         time.sleep(0.05)

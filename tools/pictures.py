@@ -1,4 +1,4 @@
-"""``make pictures``: takes the pictures of the console in docs/, in a real Chromium."""
+"""Take the screenshots of the console in docs/ with a real Chromium (``make pictures``)."""
 
 import datetime as dt
 import random
@@ -13,38 +13,38 @@ from tests.acceptance.browser.site import (
     CHROMIUM,
     Reader,
     Site,
-    chromium,
-    lead,
+    open_browser,
+    portal_lead,
+    running_chromium,
     running_site,
-    somebody,
 )
 from tests.harness import sample
 
 DOCS = Path(__file__).parent.parent / "docs"
-#: Name of a picture → the page on it; ``{held}`` is a lead that waits.
+#: Name of a screenshot → its page; ``{held}`` is the number of a held lead.
 PAGES = {
     "overview": "/",
     "queue": "/queue",
     "lead": "/leads/{held}",
     "try-out": "/try?source=rentfeed&event={held}",
 }
-#: A smaller one shows an empty page.
+#: A smaller file shows an empty page.
 LEAST_BYTES = 20_000
 
-#: People of the pictures: made up.
+#: Made-up people.
 PEOPLE = (
     "Dana Okafor", "Luis Herrera", "Mei Tanaka", "Aisha Rahman", "Tom Lindqvist", "Priya Nair",
     "Sam Whitfield", "Elena Petrova", "Jonas Weber", "Grace Adeyemi", "Omar Haddad", "Ruth Cohen",
 )  # fmt: skip
 
 
-def morning(site: Site) -> int:
-    """A day's leads, spread over its hours; the number of one that waits."""
+def send_leads(site: Site) -> int:
+    """Send leads spread over a day; return the number of one that is held."""
     numbers = []
     for number in range(100, 136):
         name = PEOPLE[number % len(PEOPLE)]
         email = name.lower().replace(" ", ".") + "@example.com"
-        payload = lead(number, days=1 + number % 6, name=name, email=f"{number}.{email}")
+        payload = portal_lead(number, days=1 + number % 6, name=name, email=f"{number}.{email}")
         if number % 9 == 0:
             payload["tour"]["time"] = "11:30 PM"
         if number % 11 == 0:
@@ -70,7 +70,7 @@ def morning(site: Site) -> int:
 
 
 def take(reader: Reader, held: int, folder: Path) -> Iterator[Path]:
-    """Each picture once it is taken. Ends the program when a page is not as it should be."""
+    """Yield each screenshot once it is taken. Exit if a page shows an error."""
     for name, path in PAGES.items():
         reader.go(path.format(held=held))
         expect(reader.page.locator("h1")).to_be_visible()
@@ -88,14 +88,18 @@ def take(reader: Reader, held: int, folder: Path) -> Iterator[Path]:
     "--folder",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     default=DOCS,
-    help="Where they are kept (docs/ by default).",
+    help="Where to save them (docs/ by default).",
 )
 def main(*, folder: Path) -> None:
     if CHROMIUM is None:
         raise click.ClickException("there is no Chromium here: apt-get install chromium")
-    with running_site() as site, chromium() as browser, somebody(browser, site) as reader:
+    with (
+        running_site() as site,
+        running_chromium() as browser,
+        open_browser(browser, site) as reader,
+    ):
         reader.sign_in("ana")
-        for file in take(reader, morning(site), folder):
+        for file in take(reader, send_leads(site), folder):
             click.echo(file)
 
 

@@ -1,7 +1,6 @@
-"""``communities``: the places we book for, and what Propexo knows of them."""
+"""``communities``: list the configured communities and compare them with Propexo's lists."""
 
 import contextlib
-import json
 import re
 import sys
 import time
@@ -12,7 +11,8 @@ from typing import Any
 import click
 
 from adapter.cli.formatting import table
-from adapter.cli.leads import as_json, opened_store
+from adapter.cli.help import examples
+from adapter.cli.leads import as_json, opened_store, print_json
 from adapter.cli.mappings import mappings_option
 from adapter.exceptions import ConfigurationError, UpstreamError
 from adapter.mapping.communities_yaml import Communities, communities_from_folder
@@ -27,77 +27,83 @@ from adapter.settings import Settings, settings_from
 from adapter.store import Database
 
 
-@click.group(invoke_without_command=True)
+@click.group(
+    invoke_without_command=True,
+    epilog=examples("adapter communities", "adapter communities pull", "adapter communities check"),
+)
 @mappings_option
 @as_json
 @click.pass_context
 def communities(context: click.Context, folder: Path | None, as_json: bool) -> None:
-    """List the communities of communities.yaml; fill it from Propexo, and check it there."""
+    """List communities; compare them with Propexo's lists.
+
+    Lists communities.yaml; `pull` and `check` read Propexo's lists.
+    """
     context.obj = folder or settings_from().mappings_dir
     if context.invoked_subcommand is not None:
         return
-    found = communities_from_folder(context.obj)
+    listed = communities_from_folder(context.obj)
     if as_json:
-        data = {"communities": communities_as_dicts(found)}
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        print_json({"communities": communities_as_dicts(listed)})
     else:
-        click.echo(communities_table(found))
+        click.echo(communities_table(listed))
 
 
-@communities.command()
+@communities.command(epilog=examples("adapter communities pull > pulled.yaml"))
 @as_json
 @click.pass_obj
 def pull(folder: Path, as_json: bool) -> None:
-    """Print Propexo's communities and attributions, to be pasted into communities.yaml.
+    """Print Propexo's communities and attributions, to paste into communities.yaml.
 
-    Of those that stand there already only the attributions are printed. Writes nothing.
+    Only the attributions are printed of a community that is listed there already. Writes nothing.
     """
-    with _asking(settings_from()) as directory:
+    with _directory(settings_from()) as directory:
         places = list(directory.all_communities())
     known = {one.community_id: key for key, one in _known(folder).items()}
     if as_json:
-        found = [place_as_dict(place, known) for place in places]
-        click.echo(json.dumps({"communities": found}, indent=2, ensure_ascii=False))
+        print_json({"communities": [place_as_dict(place, known) for place in places]})
     elif places:
         click.echo(stubs_text(places, known))
     if not places:
-        click.echo("adapter: Propexo lists no community for this token", err=True)
+        click.echo(
+            "adapter: Propexo lists no communities for this token; check PROPEXO_TOKEN", err=True
+        )
         sys.exit(1)
 
 
 def _known(folder: Path) -> Mapping[str, Community]:
-    """Those of communities.yaml, as far as it can be read: it may be about to be written."""
+    """Return the communities of communities.yaml, or none if it does not exist or is invalid."""
     try:
         return communities_from_folder(folder).by_key
     except MappingErrors:
         return {}
 
 
-@communities.command("check")
+@communities.command("check", epilog=examples("adapter communities check"))
 @as_json
 @click.pass_obj
 def check_listed(folder: Path, as_json: bool) -> None:
-    """Test each integration, community and attribution against Propexo's lists.
+    """Check each integration, community and attribution id against Propexo's lists.
 
-    Mistakes are printed as file:line:column: field: message. `adapter check` finds what is wrong
-    without Propexo; this finds what only Propexo knows.
+    Prints problems as file:line:column: field: message. `adapter check` finds what is wrong
+    without asking Propexo.
     """
-    found = communities_from_folder(folder)
-    with _asking(settings_from()) as directory:
-        problems = problems_of(found, directory)
+    listed = communities_from_folder(folder)
+    with _directory(settings_from()) as directory:
+        problems = problems_of(listed, directory)
     if as_json:
-        click.echo(json.dumps({"problems": [one.as_dict() for one in problems]}, indent=2))
+        print_json({"problems": [one.as_dict() for one in problems]})
     for problem in () if as_json else problems:
         click.echo(problem)
     if problems:
         sys.exit(1)
     if not as_json:
-        click.echo(f"{found.document.file}: Propexo knows all of it")
+        click.echo(f"{listed.document.file}: Propexo lists every id")
 
 
 @contextlib.contextmanager
-def _asking(settings: Settings) -> Iterator[Directory]:
-    """Propexo's lists, read within the rate. Raises ConfigurationError where they cannot be."""
+def _directory(settings: Settings) -> Iterator[Directory]:
+    """Yield Propexo's lists, read within the rate limit. Raises ConfigurationError on failure."""
     propexo = propexo_from(settings)
     if settings.propexo_token is None:
         click.echo("PROPEXO_TOKEN is not set: these are the sandbox's lists", err=True)
@@ -113,7 +119,7 @@ def _asking(settings: Settings) -> Iterator[Directory]:
 
 
 def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
-    """The store that holds the rate; None where there is none yet, and so nobody else calls."""
+    """Return the store with the shared rate limit; None before a database exists."""
     try:
         store = stack.enter_context(opened_store(settings))
     except ConfigurationError:
@@ -122,7 +128,7 @@ def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
 
 
 def communities_as_dicts(communities: Communities) -> list[dict[str, Any]]:
-    """The communities of communities.yaml as plain data."""
+    """Return the communities of communities.yaml as plain data."""
     return [
         {
             "community": one.key,
@@ -137,23 +143,32 @@ def communities_as_dicts(communities: Communities) -> list[dict[str, Any]]:
 
 
 def communities_table(communities: Communities) -> str:
-    """The communities of communities.yaml, a line for each source that knows them."""
+    """Format the communities of communities.yaml, one line per source."""
     rows = [
-        (one.key, one.community_id, one.timezone.key, source, _credit(one.attributions.get(source)))
+        (
+            one.key,
+            one.community_id,
+            one.timezone.key,
+            source,
+            _attribution(one.attributions.get(source)),
+        )
         for one in communities.by_key.values()
         for source in sorted({*one.known_as, *one.attributions}) or ["-"]
     ]
     return table(("community", "community_id", "time zone", "source", "attribution"), rows)
 
 
-def _credit(said: str | Mapping[str, str] | None) -> str | None:
-    if isinstance(said, Mapping):
-        return ", ".join(f"{word}: {one}" for word, one in said.items())
-    return said
+def _attribution(value: str | Mapping[str, str] | None) -> str | None:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{word}: {one}" for word, one in value.items())
+    return value
 
 
 def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str, Any]:
-    """A community as Propexo lists it, as plain data; ``known``: id → key in communities.yaml."""
+    """Return a community of Propexo's list as plain data.
+
+    ``known`` gives the key in communities.yaml by community id.
+    """
     return {
         "integration_id": place.integration_id,
         "community_id": place.community_id,
@@ -164,34 +179,36 @@ def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str,
 
 
 def stubs_text(places: Iterable[ListedCommunity], known: Mapping[str, str]) -> str:
-    """What can be pasted into communities.yaml; of those that stand there, only who gets credit."""
+    """Return entries for communities.yaml; of listed communities, only the attributions."""
     taken = set(known.values())
     return "\n\n".join("\n".join(_stub_lines(place, known, taken)) for place in places)
 
 
 def _stub_lines(place: ListedCommunity, known: Mapping[str, str], taken: set[str]) -> Iterator[str]:
-    credits_ = [f"# SOURCE: {_scalar(one)}   # {name}" for one, name in place.attributions.items()]
+    attributions = [
+        f"# SOURCE: {_scalar(one)}   # {name}" for one, name in place.attributions.items()
+    ]
     if place.community_id in known:
         yield f"# {known[place.community_id]} ({place.community_id}) is listed; its attributions:"
-        yield from credits_
+        yield from attributions
         return
     yield f"{_key(place, taken)}:   # {place.name}"
     yield f"  integration_id: {_scalar(place.integration_id)}"
     yield f"  community_id: {_scalar(place.community_id)}"
-    yield "  timezone: TODO   # such as America/Denver: Propexo does not tell it"
-    yield "  attributions:   # for each source the one that gets the credit"
-    yield from (f"    {line}" for line in credits_)
-    yield "  known_as:   # for each source what it calls this community"
+    yield "  timezone: TODO   # such as America/Denver; Propexo does not list it"
+    yield "  attributions:   # one for each source"
+    yield from (f"    {line}" for line in attributions)
+    yield "  known_as:   # this community's names, for each source"
     yield f"    # SOURCE: [{_scalar(place.name or place.community_id)}]"
 
 
 def _scalar(text: str) -> str:
-    """A text as YAML writes it."""
+    """Format a text as a YAML scalar."""
     return text_from_data([text]).removeprefix("- ").strip()
 
 
 def _key(place: ListedCommunity, taken: set[str]) -> str:
-    """A key for communities.yaml, out of the name; no two are the same."""
+    """Return a unique key for communities.yaml, made from the name."""
     plain = re.sub(r"[^a-z0-9]+", "-", (place.name or place.community_id).lower()).strip("-")
     base = key = plain or "community"
     number = 2

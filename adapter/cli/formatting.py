@@ -8,7 +8,7 @@ from adapter.operations.serializers import local, person, utc
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell, parted by two spaces."""
+    """Align columns, separated by two spaces."""
     cells = [list(titles), *[[_cell(value) for value in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
     lines = (
@@ -19,7 +19,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def bookings_table(bookings: Iterable[Booking]) -> str:
-    """Bookings, a line each."""
+    """Format bookings, one per line."""
     return table(
         (
             "id",
@@ -58,7 +58,7 @@ def _tour(booking: Booking) -> str | None:
 
 
 def _why(booking: Booking) -> str | None:
-    """Why it is in its state: what the mapping found, or the word for it."""
+    """Return the mapping's first reason for a held booking, otherwise the booking's reason."""
     if booking.reason == "held_by_mapping" and booking.reasons:
         first = booking.reasons[0]
         return f"{first.field}: {first.reason}"
@@ -66,7 +66,7 @@ def _why(booking: Booking) -> str | None:
 
 
 def events_table(events: Iterable[Event]) -> str:
-    """Events, a line each."""
+    """Format events, one per line."""
     return table(
         ("id", "source", "state", "received", "bytes", "content type", "why"),
         (
@@ -85,29 +85,28 @@ def events_table(events: Iterable[Event]) -> str:
 
 
 def reason_line(reason: Reason) -> str:
-    """One reason as a sentence: field (place) value from path: why."""
-    place = f" ({reason.at})" if reason.at else ""
+    """Format a reason as ``field (mapping line) value from path: reason``."""
+    location = f" ({reason.at})" if reason.at else ""
     value = f" {reason.value}" if reason.value is not None else ""
     path = f" from {reason.path}" if reason.path else ""
-    return f"{reason.field}{place}{value}{path}: {reason.reason}"
+    return f"{reason.field}{location}{value}{path}: {reason.reason}"
 
 
 def story_text(story: LeadHistory) -> str:
-    """One lead's whole story, for a terminal."""
+    """Format the history of one lead."""
     event = story.event
-    kind = _cell(event.content_type or "unnamed type")
+    content_type = _cell(event.content_type or "unknown type")
     lines = [
         f"event {event.id} from {event.source}: {event.state}",
-        f"  received {utc(event.received_at)}, {event.size} bytes of {kind}",
+        f"  received {utc(event.received_at)}, {event.size} bytes of {content_type}",
     ]
     if event.kept != "all":
         lines.append(
-            "  what was sent is erased"
-            + (", and whom it was about" if event.kept == "nothing" else "")
+            "  payload deleted" + (", personal data deleted" if event.kept == "nothing" else "")
         )
     if story.duplicates:
         times = "once" if story.duplicates == 1 else f"{story.duplicates} times"
-        lines.append(f"  came again {times}; counted, not booked again")
+        lines.append(f"  sent again {times}; not booked again")
     lines += [f"  {reason_line(reason)}" for reason in event.reasons]
     for booking in story.bookings:
         lines += ["", *_booking_lines(booking, story.attempts[booking.id])]
@@ -120,10 +119,10 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     why = f" ({booking.reason})" if booking.reason else ""
     tour = _tour(booking) or "no time"
     instant = f" = {utc(booking.starts_at)}" if booking.starts_at else ""
-    place = booking.community or "an unknown community"
+    community = booking.community or "an unknown community"
     lines = [
         f"booking {booking.id}: {booking.state}{why}",
-        f"  {person(booking.appointment)} at {place}, {tour}{instant}",
+        f"  {person(booking.appointment)} at {community}, {tour}{instant}",
     ]
     lines += [f"  {line}" for line in _contact_lines(booking.appointment)]
     if booking.job_id:
@@ -134,7 +133,7 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
 
 
 def _contact_lines(appointment: Mapping[str, Any]) -> list[str]:
-    """How to reach the renter, and what they wrote: what an agent needs to call."""
+    """Return the renter's contact and notes."""
     contact = filter(None, (appointment.get("email_1"), appointment.get("phone_1")))
     notes = str(appointment.get("notes", "")).splitlines()
     return [_cell(line) for line in (", ".join(map(str, contact)), *notes) if line]
@@ -147,9 +146,9 @@ def _attempt_line(attempt: Attempt) -> str:
 
 
 def _change_line(change: Change) -> str:
-    what = f"booking {change.booking_id}" if change.booking_id else "event"
-    way = f"{change.from_state} → {change.to_state}" if change.from_state else change.to_state
-    return f"{utc(change.at)}  {what}: {way} ({change.why}, by {change.by})"
+    subject = f"booking {change.booking_id}" if change.booking_id else "event"
+    states = f"{change.from_state} → {change.to_state}" if change.from_state else change.to_state
+    return f"{utc(change.at)}  {subject}: {states} ({change.why}, by {change.by})"
 
 
 def _cell(value: object) -> str:

@@ -1,7 +1,7 @@
-"""Commands that are imported when they are called: listing them needs none of them.
+"""Import commands when they are called, so that listing them imports none.
 
 Click's documentation imports a command in ``Group.get_command``, which ``--help`` calls for each.
-Here it is ``resolve_command``, which is called for the one that runs.
+``resolve_command`` is called only for the one that runs.
 """
 
 import importlib
@@ -10,35 +10,35 @@ import click
 
 
 class LazyCommand(click.Command):
-    """Stands in a group for a command that is not imported yet."""
+    """Placeholder in a group for a command that is not imported yet.
 
-    def __init__(self, name: str, place: str, summary: str) -> None:
-        """For the command at ``place``: ``module:attribute`` within ``adapter.cli``.
+    ``target`` is its ``module:attribute`` within ``adapter.cli``, ``summary`` the first sentence of
+    its help.
+    """
 
-        ``summary`` is the first sentence of its help, word for word.
-        """
+    def __init__(self, name: str, target: str, summary: str) -> None:
         super().__init__(name, help=summary)
-        self._place = place
+        self._target = target
 
     def resolved(self) -> click.Command:
-        """Return the command itself. Imports its module."""
-        module, _, attribute = self._place.partition(":")
+        """Import and return the command."""
+        module, _, attribute = self._target.partition(":")
         command = getattr(importlib.import_module(f"adapter.cli.{module}"), attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - the tables are ours
         return command
 
 
 class LazyGroup(click.Group):
-    """A group of which only the command that runs is imported."""
+    """A group that imports only the command that runs."""
 
-    def add_lazy(self, name: str, place: str, summary: str) -> None:
-        """Add the command at ``place`` (see :class:`LazyCommand`)."""
-        self.add_command(LazyCommand(name, place, summary))
+    def add_lazy(self, name: str, target: str, summary: str) -> None:
+        """Add a command by its target (see :class:`LazyCommand`)."""
+        self.add_command(LazyCommand(name, target, summary))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments name, imported now."""
+        """Return the command that the arguments name, imported."""
         name, command, rest = super().resolve_command(ctx, args)
         if isinstance(command, LazyCommand):
             command = command.resolved()

@@ -1,4 +1,4 @@
-"""What became of the leads: ``bookings``, ``events`` and one lead's whole story, ``show``."""
+"""List leads: ``bookings``, ``events`` and the history of one lead, ``show``."""
 
 import contextlib
 import datetime as dt
@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from adapter.cli import formatting
+from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.models import BookingState, EventState, utc_now
 from adapter.operations import serializers
@@ -21,14 +22,14 @@ from adapter.store.embedded import EmbeddedServer
 
 @contextlib.contextmanager
 def opened_store(settings: Settings) -> Iterator[Database]:
-    """The store, with the embedded server started for the time of the block where it is not."""
+    """Open the store; start the embedded server for the time of the block if it is not running."""
     with contextlib.ExitStack() as stack:
         url = settings.database_url
         if url is None:
             server = EmbeddedServer(settings.data_dir)
             if not server.folder.exists():
                 raise ConfigurationError(
-                    "there is no database yet: set DATABASE_URL, or start `adapter run` once"
+                    "there is no database yet; set DATABASE_URL, or start `adapter run` once"
                 )
             url = stack.enter_context(server.running())
         check_reachable(url)
@@ -45,24 +46,31 @@ limit_option = click.option(
     type=click.IntRange(1, 10_000),
     default=50,
     show_default=True,
-    help="At most so many.",
+    help="Maximum number of rows.",
 )
-source_option = click.option("--source", help="Only of this source.")
+source_option = click.option("--source", help="Only from this source.")
 by_option = click.option(
-    "--by", default=getpass.getuser, show_default="your name here", help="Who does it."
+    "--by",
+    default=getpass.getuser,
+    show_default="your user name",
+    help="Name for the audit log.",
 )
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that choose bookings."""
+    """Add the options that select bookings."""
     for option in (
-        click.option("--search", default="", help="E-mail, phone, name, number, or Propexo's job."),
-        click.option("--until", type=click.DateTime(), help="Came before then (UTC)."),
-        click.option("--since", type=click.DateTime(), help="Came since then (UTC)."),
+        click.option("--search", default="", help="E-mail, phone, name, id, or Propexo's job id."),
+        click.option("--until", type=click.DateTime(), help="Received before this time (UTC)."),
+        click.option("--since", type=click.DateTime(), help="Received since this time (UTC)."),
         click.option("--community", help="Only for this community (its key)."),
         source_option,
         click.option(
-            "--state", "states", multiple=True, type=_states(BookingState), help="Only in this."
+            "--state",
+            "states",
+            multiple=True,
+            type=_states(BookingState),
+            help="Only in this state; may be repeated.",
         ),
     ):
         command = option(command)
@@ -77,7 +85,7 @@ def filter_from(
     until: dt.datetime | None,
     search: str,
 ) -> Filter:
-    """The filter that these options describe."""
+    """Build a filter from these options."""
     return Filter(
         states=states,
         source=source,
@@ -88,52 +96,62 @@ def filter_from(
     )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "adapter bookings --search dana@example.com",
+        "adapter bookings --state held --community maple-court",
+    )
+)
 @filter_options
 @limit_option
 @as_json
-def bookings(limit: int, as_json: bool, **chosen: Any) -> None:
-    """List bookings, newest first.
-
-    \b
-    adapter bookings --search dana@example.com
-    adapter bookings --state held --community maple-court
-    """  # noqa: D301 - click wants the character itself
+def bookings(limit: int, as_json: bool, **options: Any) -> None:
+    """List bookings, newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        found = tx.bookings(filter_from(**chosen), limit=limit)
+        selected = tx.bookings(filter_from(**options), limit=limit)
     if as_json:
-        print_json({"bookings": [serializers.booking_as_dict(booking) for booking in found]})
+        print_json({"bookings": [serializers.booking_as_dict(booking) for booking in selected]})
     else:
-        click.echo(formatting.bookings_table(found))
+        click.echo(formatting.bookings_table(selected))
 
 
-@click.command()
-@click.option("--state", "states", multiple=True, type=_states(EventState), help="Only in this.")
+@click.command(epilog=examples("adapter events --source rentfeed --state unreadable"))
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=_states(EventState),
+    help="Only in this state; may be repeated.",
+)
 @source_option
 @limit_option
 @as_json
 def events(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
-    """List events (webhooks that were stored), newest first."""
+    """List events (stored webhooks), newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        found = tx.events(Filter(states=states, source=source), limit=limit)
+        selected = tx.events(Filter(states=states, source=source), limit=limit)
     if as_json:
-        print_json({"events": [serializers.event_as_dict(event) for event in found]})
+        print_json({"events": [serializers.event_as_dict(event) for event in selected]})
     else:
-        click.echo(formatting.events_table(found))
+        click.echo(formatting.events_table(selected))
 
 
-@click.command()
+@click.command(epilog=examples("adapter show 1010", "adapter show job_8f2c1d --json"))
 @click.argument("id")
 @as_json
 def show(id: str, as_json: bool) -> None:
-    """Tell one lead's whole story. ID: of an event or a booking, or Propexo's job id."""
+    """Show the history of one lead. ID is an event, a booking or Propexo's job id."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         story = tx.story(id)
         if story is not None:
             people = Users(tx.connection)
             people.record("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
     if story is None:
-        click.echo(f"adapter: nothing is known by {id!r}", err=True)
+        click.echo(
+            f"adapter: no event, booking or job has the id {id!r}; `adapter bookings --search` "
+            "finds leads by name, e-mail and phone",
+            err=True,
+        )
         sys.exit(1)
     if as_json:
         print_json(serializers.story_as_dict(story))
@@ -142,5 +160,5 @@ def show(id: str, as_json: bool) -> None:
 
 
 def print_json(data: Any) -> None:
-    """Prints data for a program to read."""
+    """Print data as JSON."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""``users``: who may sign in to the console."""
+"""``users``: list, add and remove console users."""
 
 import getpass
 import sys
@@ -6,6 +6,7 @@ import sys
 import click
 
 from adapter.cli import formatting
+from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store, print_json
 from adapter.models import utc_now
 from adapter.operations.sign_in import SignIn, new_user
@@ -13,43 +14,48 @@ from adapter.settings import ROLES, Settings, settings_from
 from adapter.store import Database
 
 
-@click.group("users", invoke_without_command=True)
+@click.group(
+    "users",
+    invoke_without_command=True,
+    epilog=examples("adapter users", "adapter users add ana --role read"),
+)
 @as_json
 @click.pass_context
 def users(context: click.Context, as_json: bool) -> None:
-    """List who may sign in to the console; `add` and `remove` change that.
+    """List console users; `add` and `remove` change them.
 
-    Without anybody, the console answers on this machine only.
+    Until you add a user, the console is open to anyone on this machine and closed to everyone else.
     """
     if context.invoked_subcommand is not None:
         return
     settings = settings_from()
     with opened_store(settings) as store:
-        found = sorted(_sign_in(settings, store).users().values(), key=lambda user: user.name)
+        everyone = sorted(_sign_in(settings, store).users().values(), key=lambda user: user.name)
     if as_json:
-        shown = [{"name": user.name, "role": user.role} for user in found]
-        print_json({"users": shown})
+        print_json({"users": [{"name": user.name, "role": user.role} for user in everyone]})
         return
     rows = (
         (user.name, user.role, "adapter users add" if user.added_at else "ADAPTER_USERS")
-        for user in found
+        for user in everyone
     )
-    click.echo(formatting.table(("name", "role", "given by"), rows))
+    click.echo(formatting.table(("name", "role", "defined in"), rows))
 
 
-@users.command()
+@users.command(
+    epilog=examples("adapter users add ana", "adapter users add ana --role read --print")
+)
 @click.argument("name")
 @click.option(
     "--role",
     type=click.Choice(ROLES),
     default="operate",
     show_default=True,
-    help="read: look at leads; operate: also release, discard, confirm, map again.",
+    help="read: view leads; operate: also release, discard, confirm and replay them.",
 )
-@click.option("--print", "only_print", is_flag=True, help="Print an entry for ADAPTER_USERS.")
-@click.password_option(help="Asked for where it is not given.")
+@click.option("--print", "only_print", is_flag=True, help="Only print an entry for ADAPTER_USERS.")
+@click.password_option(help="Prompted for if not given.")
 def add(name: str, role: str, only_print: bool, password: str) -> None:
-    """Let NAME sign in, or give NAME another password or role."""
+    """Add user NAME, or change their password and role."""
     user = new_user(name, password, role)
     if only_print:
         click.echo(f"{user.name}:{user.role}:{user.password}")
@@ -57,20 +63,24 @@ def add(name: str, role: str, only_print: bool, password: str) -> None:
     settings = settings_from()
     with opened_store(settings) as store:
         _sign_in(settings, store).add(name, password, role, by=getpass.getuser())
-    click.echo(f"{name} may sign in ({role})")
+    click.echo(f"Added user {name} ({role}).")
 
 
-@users.command()
+@users.command(epilog=examples("adapter users remove ana"))
 @click.argument("name")
 def remove(name: str) -> None:
-    """Let NAME sign in no more; whoever is signed in as NAME is signed out."""
+    """Remove user NAME and end their sessions."""
     settings = settings_from()
     with opened_store(settings) as store:
-        was_there = _sign_in(settings, store).remove(name, by=getpass.getuser())
-    if not was_there:
-        click.echo(f"adapter: there is no {name}; those of ADAPTER_USERS leave there", err=True)
+        is_removed = _sign_in(settings, store).remove(name, by=getpass.getuser())
+    if not is_removed:
+        click.echo(
+            f"adapter: there is no user {name} in the database; remove a user of ADAPTER_USERS "
+            "from that setting",
+            err=True,
+        )
         sys.exit(1)
-    click.echo(f"{name} may sign in no more")
+    click.echo(f"Removed user {name}.")
 
 
 def _sign_in(settings: Settings, store: Database) -> SignIn:

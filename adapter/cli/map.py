@@ -1,4 +1,4 @@
-"""``map``: what a body would become, shown to a person, to a program, or as a test."""
+"""``map``: show what a body maps to, as text, as JSON, or as a test."""
 
 import datetime as dt
 import json
@@ -19,8 +19,8 @@ from adapter.mapping.source import Source
 from adapter.models import Reason, WebhookRequest
 from adapter.settings import settings_from
 
-#: How the reasons that decided are introduced.
-BECAUSE = {
+#: Introduces the reasons for an outcome.
+REASON_TITLES = {
     Outcome.HELD: "held because:",
     Outcome.IGNORED: "ignored because:",
     Outcome.UNREADABLE: "unreadable because:",
@@ -31,10 +31,10 @@ BECAUSE = {
 @click.argument("name", metavar="SOURCE")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @mappings_option
-@click.option("--content-type", help="Of the body; default: by the file's ending.")
-@click.option("--now", help="When it is received, as an ISO 8601 instant; default: now.")
+@click.option("--content-type", help="Content type of the body; default: by the file's extension.")
+@click.option("--now", help="Time of receipt, as an ISO 8601 instant; default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--as-test", is_flag=True, help="Print an entry for the tests of the mapping.")
+@click.option("--as-test", is_flag=True, help="Print a test to add to the mapping.")
 def map_(
     name: str,
     file: Path,
@@ -44,11 +44,11 @@ def map_(
     as_json: bool,
     as_test: bool,
 ) -> None:
-    """Show what a body becomes, without network and database.
+    """Show what a body maps to, without network or database.
 
-    SOURCE is a mapping's name or its file; FILE is a body, or - for stdin. Works while the
-    mapping's own tests fail. The exit code is 0 only for an appointment that would be booked, or a
-    guest card (prospect) that would be made.
+    SOURCE is a mapping's name or file; FILE is a body, or - for stdin. Works even if the mapping's
+    tests fail. The exit code is 0 only if an appointment would be booked or a guest card (prospect)
+    created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
@@ -80,13 +80,17 @@ def _delivery(source: Source, file: Path, content_type: str | None) -> WebhookRe
 
 
 def _print_test(
-    source: Source, file: Path, delivery: WebhookRequest, at: dt.datetime | None, said: str | None
+    source: Source,
+    file: Path,
+    delivery: WebhookRequest,
+    at: dt.datetime | None,
+    content_type: str | None,
 ) -> Mapped:
-    """Without ``--now`` past and future are not judged, as in a test without ``received``."""
+    """Print a test; without ``--now`` past times are accepted, as without ``received``."""
     scope = source.scope(delivery)
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
-    click.echo(entry_from_mapped(payload, mapped, now=at, content_type=said), nl=False)
+    click.echo(entry_from_mapped(payload, mapped, now=at, content_type=content_type), nl=False)
     return mapped
 
 
@@ -99,16 +103,16 @@ def _print(name: str, mapped: Mapped, *, as_json: bool) -> None:
 
 
 def _warn(source: Source) -> None:
-    """One line where the mapping is not finished: its tests fail, say."""
-    found = registry.check([source.path], settings_from().policy)
-    mistakes = sum(not problem.warning for problem in found)
-    if mistakes:
-        said = "a mistake" if mistakes == 1 else f"{mistakes} mistakes"
-        click.echo(f"adapter check finds {said} in {source.path}", err=True)
+    """Print one line if the mapping has errors, such as failing tests."""
+    problems = registry.check([source.path], settings_from().policy)
+    errors = sum(not problem.warning for problem in problems)
+    if errors:
+        count = "1 error" if errors == 1 else f"{errors} errors"
+        click.echo(f"adapter check reports {count} in {source.path}", err=True)
 
 
 def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
-    """The dry run as data. Reasons that concern the whole stand in an item of their own."""
+    """Return the result as data; reasons without an item are added as a separate item."""
     items = [_item_as_dict(item) for item in mapped.items]
     if mapped.reasons:
         items.append(_item_as_dict(Item(outcome=mapped.outcome, reasons=mapped.reasons)))
@@ -124,9 +128,9 @@ def _item_as_dict(item: Item) -> dict[str, Any]:
 
 
 def mapped_as_text(name: str, mapped: Mapped) -> Iterator[str]:
-    """The dry run for people."""
+    """Return the result as lines of text."""
     yield f"{name} {mapped.dedupe_key or '(no dedupe key)'}: {mapped.outcome}"
-    yield from _reason_lines(BECAUSE.get(mapped.outcome, "because:"), mapped.reasons)
+    yield from _reason_lines(REASON_TITLES.get(mapped.outcome, "because:"), mapped.reasons)
     for number, item in enumerate(mapped.items):
         if len(mapped.items) > 1:
             yield f"item {number + 1}: {item.outcome}"
@@ -144,7 +148,7 @@ def _item_lines(item: Item) -> Iterator[str]:
         yield f"  {field}: " + text.replace("\n", "\n" + " " * (len(field) + 4))
     yield from (f"  added to the notes: {fact}" for fact in item.notes_added)
     others = [reason for reason in item.reasons if reason not in item.blocking_reasons]
-    yield from _reason_lines(BECAUSE.get(item.outcome, "because:"), item.blocking_reasons)
+    yield from _reason_lines(REASON_TITLES.get(item.outcome, "because:"), item.blocking_reasons)
     yield from _reason_lines("also noticed:", others)
 
 
@@ -154,5 +158,5 @@ def _reason_lines(title: str, reasons: Iterable[Reason]) -> Iterator[str]:
 
 
 def _reason_line(reason: Reason) -> str:
-    place = f" ({reason.at})" if reason.at else ""
-    return f"    {reason.field}{place} {format_reason(reason)}"
+    location = f" ({reason.at})" if reason.at else ""
+    return f"    {reason.field}{location} {format_reason(reason)}"

@@ -1,4 +1,4 @@
-"""Working on mappings: ``check``, ``explain``, ``new`` and ``schema``."""
+"""Commands for authors of mappings: ``check``, ``explain``, ``new`` and ``schema``."""
 
 import json
 import sys
@@ -37,40 +37,40 @@ mappings_option = click.option(
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Check mappings, and print each mistake with its place.
+    """Check mappings, and print each error with its location.
 
     PATH is a folder with its communities.yaml, a single mapping, or a source's name; default:
-    mappings. Mistakes are printed as file:line:column: field: message. Needs no database and no
+    mappings. Errors are printed as file:line:column: field: message. Needs no database and no
     secrets.
     """
     settings = settings_from()
     folder = settings.mappings_dir
     checked = [_mapping_path(path, folder) for path in paths] or [folder]
-    found = registry.check(checked, settings.policy)
+    problems = registry.check(checked, settings.policy)
     if as_json:
-        click.echo(json.dumps({"problems": [problem.as_dict() for problem in found]}, indent=2))
+        click.echo(json.dumps({"problems": [problem.as_dict() for problem in problems]}, indent=2))
     else:
-        for problem in found:
+        for problem in problems:
             click.echo(problem)
-    if any(not problem.warning for problem in found):
+    if any(not problem.warning for problem in problems):
         sys.exit(1)
     if not as_json:
-        click.echo(f"{', '.join(map(_described, checked))}: no mistakes")
+        click.echo(f"{', '.join(map(_display_name, checked))}: no errors")
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """The path as given, or the mapping of the source that has this name."""
+    """Return the path, or the mapping of the source with this name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
 
 
-def _described(path: Path) -> str:
-    return f"{path} (the communities, no mapping)" if path.name == FILE else str(path)
+def _display_name(path: Path) -> str:
+    return f"{path} (communities, not a mapping)" if path.name == FILE else str(path)
 
 
 def source_named(name: str, folder: Path | None) -> Source:
-    """The source that a person means by its name or its file; its own tests may fail."""
+    """Load a source by its name or file, even if its tests fail."""
     file = Path(name)
     if file.suffix == ".yaml":
         folder, name = file.parent, file.stem
@@ -79,7 +79,7 @@ def source_named(name: str, folder: Path | None) -> Source:
 
 
 def read_file(file: Path) -> bytes:
-    """The bytes of a file that was named on the command line; ``-`` is stdin."""
+    """Read a file named on the command line; ``-`` is stdin."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
@@ -93,7 +93,7 @@ def read_file(file: Path) -> bytes:
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
-    """Tell, per field, where a mapping looks and how it reads."""
+    """Explain, for each field, which paths a mapping reads and how."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
     if as_json:
@@ -107,21 +107,23 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
 @click.command()
 @click.argument("name", metavar="SOURCE")
 @click.option(
-    "--sample", required=True, type=click.Path(path_type=Path), help="One real body of the sender."
+    "--sample", required=True, type=click.Path(path_type=Path), help="A real body from the sender."
 )
 @mappings_option
-@click.option("--content-type", help="Of the sample; default: by the file's ending.")
+@click.option(
+    "--content-type", help="Content type of the sample; default: by the file's extension."
+)
 def new(name: str, sample: Path, folder: Path | None, content_type: str | None) -> None:
     """Write a first mapping from a sample.
 
-    Every guess in it is for a person to confirm.
+    Confirm each guess in it.
     """
     folder = _folder(folder)
     file = folder / f"{name}.yaml"
     if not NAME.match(name):
         raise click.BadParameter("use a to z, 0 to 9, - and _")
     if file.exists():
-        raise ConfigurationError(f"{file} exists already")
+        raise ConfigurationError(f"{file} already exists; choose another name")
     body = read_file(sample)
     data = parse(body, content_type or content_type_of(sample, body))
     beside = folder / "samples" / f"{name}{sample.suffix or '.json'}"
@@ -130,7 +132,7 @@ def new(name: str, sample: Path, folder: Path | None, content_type: str | None) 
         beside.write_bytes(body)
     file.write_text(mapping_from_sample(name, f"samples/{beside.name}", data), encoding="utf-8")
     click.echo(f"wrote {file} and {beside}")
-    click.echo(f"confirm each guess in it, fill in each TODO, then: adapter check {file}")
+    click.echo(f"Confirm each guess and fill in each TODO, then run: adapter check {file}")
 
 
 @click.command()

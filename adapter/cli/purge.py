@@ -1,4 +1,4 @@
-"""``purge``: forgets a renter who asks for it, or everything older than some days."""
+"""``purge``: delete one renter's data on request, or everything older than some days."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from adapter.cli.help import examples
 from adapter.cli.leads import as_json, by_option, opened_store
 from adapter.exceptions import Unreadable
 from adapter.mapping import transforms
@@ -15,12 +16,24 @@ from adapter.operations.erase import Erasure, Found
 from adapter.settings import Policy, settings_from
 
 
-@click.command()
-@click.option("--email", help="Forget whoever has this e-mail address.")
-@click.option("--phone", help="Forget whoever has this phone number, however it is written.")
-@click.option("--older-than", "days", type=click.IntRange(1), metavar="DAYS", help="Forget by age.")
-@click.option("--dry-run", is_flag=True, help="Only say what names the contact.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.command(
+    epilog=examples(
+        "adapter purge --email dana@example.com --dry-run",
+        "adapter purge --phone 303-555-0100",
+        "adapter purge --older-than 365 --yes",
+    )
+)
+@click.option("--email", help="Delete leads with this e-mail address.")
+@click.option("--phone", help="Delete leads with this phone number, in any format.")
+@click.option(
+    "--older-than",
+    "days",
+    type=click.IntRange(1),
+    metavar="DAYS",
+    help="Delete leads received more than this many days ago.",
+)
+@click.option("--dry-run", is_flag=True, help="Only list what would be deleted.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @by_option
 @as_json
 def purge(
@@ -32,31 +45,32 @@ def purge(
     by: str,
     as_json: bool,
 ) -> None:
-    """Erase payloads, names, contacts and notes; ids, states and times stay.
+    """Delete payloads, names, contacts and notes.
 
-    Leads that still wait are put aside. What is on its way to Knock is left, named, and the exit
-    code is 1: do it again when that is settled. Nothing in Knock is touched, nor in your backups.
-    Webhooks that come again are still known, and bring nobody back.
+    Ids, states and times stay. Open leads are discarded. A lead that is being sent to Knock is kept
+    and listed, and the exit code is 1: run the command again later. Data in Knock and in your
+    backups is not deleted. A webhook that is sent again is still recognized as a repeat and
+    restores nothing.
     """
     if sum(one is not None for one in (email, phone, days)) != 1:
-        raise click.UsageError("name one of --email, --phone and --older-than")
+        raise click.UsageError("give exactly one of --email, --phone and --older-than")
     if days is not None and dry_run:
-        raise click.UsageError("--dry-run goes with --email and --phone")
+        raise click.UsageError("--dry-run needs --email or --phone")
     settings = settings_from()
     contact = _contact(email, phone, settings.policy) if days is None else None
     with opened_store(settings) as store:
         erasure = Erasure(settings, store, utc_now)
         if contact is None:
             assert days is not None  # noqa: S101 - one of three is given
-            shown = _forget_by_age(erasure, days, by, yes=yes)
+            result = _erase_by_age(erasure, days, by, yes=yes)
         else:
-            found = erasure.find(contact, _progress)
+            found = erasure.find(contact, _print_progress)
             click.echo(err=True)
-            shown = _as_dict(found) | {"left": [], "dry_run": dry_run}
-            if not dry_run and _is_agreed(found, yes=yes):
-                shown["left"] = erasure.erase(found, by=by)
-    click.echo(json.dumps(shown, indent=2) if as_json else _text(shown))
-    sys.exit(bool(shown.get("left")))
+            result = _as_dict(found) | {"left": [], "dry_run": dry_run}
+            if not dry_run and _is_confirmed(found, yes=yes):
+                result["left"] = erasure.erase(found, by=by)
+    click.echo(json.dumps(result, indent=2) if as_json else _text(result))
+    sys.exit(bool(result.get("left")))
 
 
 def _contact(email: str | None, phone: str | None, policy: Policy) -> Contact:
@@ -64,37 +78,37 @@ def _contact(email: str | None, phone: str | None, policy: Policy) -> Contact:
         if email is not None:
             address = transforms.email_from(email, policy=policy)
             if address is None:
-                raise Unreadable("stands for none and is shared by many")
-            _refuse_shared(str(address), policy)
+                raise Unreadable("is a placeholder that many people share")
+            _reject_shared(str(address), policy)
             return Contact.from_email(str(address))
         number = transforms.phone_from(phone, policy=policy, region=None)
         number = number.value if isinstance(number, transforms.Noted) else number
-        _refuse_shared(str(number), policy)
+        _reject_shared(str(number), policy)
         return Contact.from_phone(str(number))
     except Unreadable as exc:
         raise click.BadParameter(f"{exc}", param_hint="--email" if email else "--phone") from None
 
 
-def _refuse_shared(contact: str, policy: Policy) -> None:
+def _reject_shared(contact: str, policy: Policy) -> None:
     if contact in policy.shared_contacts:
-        raise Unreadable("is shared by many (ADAPTER_SHARED_CONTACTS)")
+        raise Unreadable("is shared by many people (ADAPTER_SHARED_CONTACTS)")
 
 
-def _forget_by_age(erasure: Erasure, days: int, by: str, *, yes: bool) -> dict[str, Any]:
+def _erase_by_age(erasure: Erasure, days: int, by: str, *, yes: bool) -> dict[str, Any]:
     if not yes:
-        click.confirm(f"Erase every lead older than {days} days?", abort=True, err=True)
+        click.confirm(f"Delete the data of leads older than {days} days?", abort=True, err=True)
     count = erasure.older_than(days, by=by, progress=lambda done: click.echo(f"{done} …", err=True))
     return {"erased": count}
 
 
-def _progress(read: int, total: int) -> None:
-    click.echo(f"\rread {read:,} of {total:,}", nl=False, err=True)
+def _print_progress(read: int, total: int) -> None:
+    click.echo(f"\rsearched {read:,} of {total:,}", nl=False, err=True)
 
 
-def _is_agreed(found: Found, *, yes: bool) -> bool:
+def _is_confirmed(found: Found, *, yes: bool) -> bool:
     count = len(found.events) + len(found.rejections)
     if count and not yes:
-        click.confirm(f"Erase {count} leads and refused requests?", abort=True, err=True)
+        click.confirm(f"Delete the data of {count} leads and requests?", abort=True, err=True)
     return bool(count)
 
 
@@ -102,12 +116,12 @@ def _as_dict(found: Found) -> dict[str, Any]:
     return {"events": list(found.events), "rejections": list(found.rejections)}
 
 
-def _text(shown: dict[str, Any]) -> str:
-    if "erased" in shown:
-        return f"erased: {shown['erased']} leads and refused requests"
-    word = "would be erased" if shown["dry_run"] else "erased"
-    done = [one for one in shown["events"] if one not in shown["left"]]
-    lines = [f"{word}: {len(done)} leads, {len(shown['rejections'])} refused requests"]
-    lines += [f"  event {one}" for one in done]
-    lines += [f"on its way to Knock, try again later: event {one}" for one in shown["left"]]
+def _text(result: dict[str, Any]) -> str:
+    if "erased" in result:
+        return f"deleted: {result['erased']} leads and rejected requests"
+    verb = "would be deleted" if result["dry_run"] else "deleted"
+    erased = [one for one in result["events"] if one not in result["left"]]
+    lines = [f"{verb}: {len(erased)} leads, {len(result['rejections'])} rejected requests"]
+    lines += [f"  event {one}" for one in erased]
+    lines += [f"being sent to Knock, try again later: event {one}" for one in result["left"]]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from adapter.store import Group, Rejection
 
 
 def rejections_table(rejections: Iterable[Rejection]) -> str:
-    """Refused requests, a line each."""
+    """Format rejected requests, one per line."""
     return table(
         ("id", "source", "received", "reason", "sender", "bytes", "can be retried"),
         (
@@ -27,19 +27,19 @@ def rejections_table(rejections: Iterable[Rejection]) -> str:
 
 
 def sources_text(sources: Iterable[Mapping[str, Any]]) -> str:
-    """Sources as :mod:`adapter.cli.sources` describes them, some lines each."""
+    """Format sources as :mod:`adapter.cli.sources` describes them, several lines each."""
     return "\n\n".join("\n".join(_source_lines(source)) for source in sources)
 
 
 def _source_lines(source: Mapping[str, Any]) -> list[str]:
-    proof = source["preset"] or source["scheme"]
+    scheme = source["preset"] or source["scheme"]
     counts = ", ".join(f"{state} {count}" for state, count in sorted(source["events"].items()))
-    last = f"; the last one {source['last_event_at']}" if source["last_event_at"] else ""
+    last = f"; last one {source['last_event_at']}" if source["last_event_at"] else ""
     lines = [
         f"{source['source']}  {source['address']}",
-        "  OPEN: anybody who knows the address may send (scheme: none)"
+        "  UNSIGNED: anyone who knows the URL can send (scheme: none)"
         if source["is_open"]
-        else f"  signature: {proof}",
+        else f"  signature: {scheme}",
     ]
     lines += [
         f"  secret {secret['name']}: last used {secret['last_used_at'] or 'never'}"
@@ -50,10 +50,10 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
 
 
 def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Places that no community is known by, and what to do about them."""
+    """Format property names that match no community, and how to fix them."""
     lines = [
-        f"  no community is known by {_value(one['value'])} ({one['path'] or 'no place'}): "
-        f"{one['waiting']} held, the last {one['last_at']}"
+        f"  no community is known as {_value(one['value'])} ({one['path'] or 'no path'}): "
+        f"{one['waiting']} held, last one {one['last_at']}"
         for one in unknown
     ]
     hint = "  add them to communities.yaml under known_as, then: "
@@ -65,13 +65,13 @@ def _value(value: Any) -> str:
 
 
 def group_text(group: Group, advice: Advice) -> str:
-    """What waits for the same thing, for a terminal."""
-    trouble = group.issue
+    """Format a group of leads with the same problem."""
+    issue = group.issue
     count = "1 lead" if group.leads == 1 else f"{group.leads} leads"
     soonest = f", soonest tour {utc(group.soonest_at)}" if group.soonest_at else ""
-    state = f"{trouble.state} ({trouble.word})" if trouble.word else trouble.state
+    state = f"{issue.state} ({issue.word})" if issue.word else issue.state
     lines = [
-        f"{trouble.key}  {count} of {trouble.source}: {state}{soonest}",
+        f"{issue.key}  {count} from {issue.source}: {state}{soonest}",
         f"  {advice.wrong}",
         f"  {advice.todo}",
     ]
@@ -79,20 +79,21 @@ def group_text(group: Group, advice: Advice) -> str:
 
 
 def overview_text(overview: Overview) -> str:
-    """The overview for a terminal."""
+    """Format the overview."""
     sending = overview.sending
     lines = ["tours are booked in the sandbox, not in Knock"] if overview.is_sandbox else []
-    since = f", the oldest since {utc(overview.oldest_waiting_at)}"
-    calls = f"{sending.calls} of {overview.rate_per_minute} calls in the last minute"
+    since = f", oldest since {utc(overview.oldest_waiting_at)}"
+    calls = f"{sending.calls} of {overview.rate_per_minute} requests in the last minute"
+    verb = "needs" if overview.waiting == 1 else "need"
     lines += [
-        f"{overview.waiting} waiting for a person" + (since if overview.waiting else ""),
-        f"sending: {_sending_words(overview)}; {sending.pending} waiting to be sent, {calls}",
+        f"{overview.waiting} {verb} review" + (since if overview.waiting else ""),
+        f"sending: {_sending_state(overview)}; {sending.pending} in the send queue, {calls}",
     ]
-    titles = ("source", "last event", "24 h", "usual", *OUTCOMES, "refused", "p50", "p95")
+    titles = ("source", "last event", "24 h", "normal", *OUTCOMES, "rejected", "p50", "p95")
     return "\n".join([*lines, "", table(titles, map(_source_row, overview.sources))])
 
 
-def _sending_words(overview: Overview) -> str:
+def _sending_state(overview: Overview) -> str:
     if overview.sending.stopped_for:
         return f"stopped ({overview.sending.stopped_for})"
     if overview.is_paused:

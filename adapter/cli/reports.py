@@ -1,4 +1,4 @@
-"""What people look at: ``queue``, ``stats``, ``export``, ``backtest``, ``audit``."""
+"""Reports: ``queue``, ``stats``, ``export``, ``backtest``, ``audit``."""
 
 import dataclasses
 import getpass
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from adapter.cli import formatting, report_formatting
+from adapter.cli.help import examples
 from adapter.cli.leads import (
     as_json,
     filter_from,
@@ -29,21 +30,21 @@ from adapter.settings import settings_from
 from adapter.store import Group, ReviewQueue, Users
 
 
-@click.command()
+@click.command(epilog=examples("adapter queue", "adapter queue 3f9a1c02 --limit 10"))
 @click.argument("group", required=False)
 @limit_option
 @as_json
 def queue(group: str | None, limit: int, as_json: bool) -> None:
-    """List what waits for a person, by what is wrong; or the leads of one GROUP.
+    """List what needs review, grouped by problem.
 
-    Each group says what is wrong and what to do. A mended mapping is applied to a group by
-    `adapter replay`, a lead goes on by `release`, `confirm` or `discard`.
+    With GROUP, list its leads. Each group says what is wrong and what to do. After fixing a mapping
+    run `adapter replay`; for a single lead use `adapter release`, `confirm` or `discard`.
     """
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        waiting = ReviewQueue(tx.connection)
-        groups = waiting.groups(utc_now())
+        review_queue = ReviewQueue(tx.connection)
+        groups = review_queue.groups(utc_now())
         if group is not None:
-            _print_group(_group_named(group, groups), waiting, limit, as_json=as_json)
+            _print_group(_group_named(group, groups), review_queue, limit, as_json=as_json)
             return
     if as_json:
         print_json({"groups": [group_as_dict(one) for one in groups]})
@@ -52,107 +53,117 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
             "\n\n".join(report_formatting.group_text(one, advice_for(one.issue)) for one in groups)
         )
     else:
-        click.echo("nothing waits")
+        click.echo("Nothing needs review.")
 
 
 def _group_named(key: str, groups: list[Group]) -> Group:
     for one in groups:
         if one.issue.key == key:
             return one
-    click.echo(f"adapter: no group {key} waits any more; adapter queue lists them", err=True)
+    click.echo(f"adapter: there is no group {key}; `adapter queue` lists the groups", err=True)
     sys.exit(1)
 
 
-def _print_group(group: Group, waiting: ReviewQueue, limit: int, *, as_json: bool) -> None:
-    found: list[Booking] | list[Event]
+def _print_group(group: Group, review_queue: ReviewQueue, limit: int, *, as_json: bool) -> None:
+    leads: list[Booking] | list[Event]
     if group.issue.kind == "event":
-        found = waiting.events_of(group.issue, limit=limit)
-        shown = [serializers.event_as_dict(one) for one in found]
-        text = formatting.events_table(found)
+        leads = review_queue.events_of(group.issue, limit=limit)
+        data = [serializers.event_as_dict(one) for one in leads]
+        text = formatting.events_table(leads)
     else:
-        found = waiting.bookings_of(group.issue, limit=limit)
-        shown = [serializers.booking_as_dict(one) for one in found]
-        text = formatting.bookings_table(found)
+        leads = review_queue.bookings_of(group.issue, limit=limit)
+        data = [serializers.booking_as_dict(one) for one in leads]
+        text = formatting.bookings_table(leads)
     if as_json:
-        print_json(group_as_dict(group) | {"waiting": shown})
+        print_json(group_as_dict(group) | {"waiting": data})
     else:
         click.echo(report_formatting.group_text(group, advice_for(group.issue)) + "\n\n" + text)
 
 
-@click.command()
+@click.command(epilog=examples("adapter stats", "adapter stats --json"))
 @as_json
 def stats(as_json: bool) -> None:
-    """Tell whether all is well: sources against their usual, the queue, sending, speed."""
+    """Show sources, the send queue, outcomes and speed."""
     settings = settings_from()
-    known = registry.load(settings.mappings_dir, settings.policy)
+    sources = registry.load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:
-        found = overview_of(store, known, settings, utc_now())
+        overview = overview_of(store, sources, settings, utc_now())
     if as_json:
-        print_json(report_serializers.overview_as_dict(found))
+        print_json(report_serializers.overview_as_dict(overview))
     else:
-        click.echo(report_formatting.overview_text(found))
+        click.echo(report_formatting.overview_text(overview))
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "adapter export --source rentfeed > bookings.csv",
+        "adapter export --since 2026-03-01 --until 2026-04-01 --sums > march.csv",
+    )
+)
 @filter_options
-@click.option("--sums", is_flag=True, help="Counts for each source and community instead.")
+@click.option("--sums", is_flag=True, help="Print counts per source and community instead.")
 @as_json
-def export(sums: bool, as_json: bool, **chosen: Any) -> None:
-    """Print bookings as CSV, or with --sums what to compare a portal's invoice with.
+def export(sums: bool, as_json: bool, **options: Any) -> None:
+    """Print bookings as CSV, or counts with --sums.
 
-    \b
-    adapter export --since 2026-03-01 --until 2026-04-01 --sums > march.csv
-    """  # noqa: D301 - click wants the character itself
+    The counts can be compared with a portal's invoice.
+    """
     if as_json and not sums:
         raise click.UsageError(
-            "--json goes with --sums; the bookings as JSON: adapter bookings --json"
+            "--json needs --sums; for bookings as JSON use `adapter bookings --json`"
         )
-    which = filter_from(**chosen)
+    selection = filter_from(**options)
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
             people = Users(tx.connection)
-            detail = csv_export.filter_text(which)
+            detail = csv_export.filter_text(selection)
             people.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
         if sums:
-            lines = csv_export.sums(store, which)
-            click.echo(_sums_text(lines, as_json=as_json), nl=False)
+            rows = csv_export.sums(store, selection)
+            click.echo(_sums_text(rows, as_json=as_json), nl=False)
             return
-        for piece in csv_export.bookings_csv(store, which):
-            click.echo(piece, nl=False)
+        for chunk in csv_export.bookings_csv(store, selection):
+            click.echo(chunk, nl=False)
 
 
-def _sums_text(lines: list[dict[str, Any]], *, as_json: bool) -> str:
-    return json.dumps({"sums": lines}, indent=2) + "\n" if as_json else csv_export.sums_csv(lines)
+def _sums_text(rows: list[dict[str, Any]], *, as_json: bool) -> str:
+    return json.dumps({"sums": rows}, indent=2) + "\n" if as_json else csv_export.sums_csv(rows)
 
 
-@click.command("backtest")
+@click.command(
+    "backtest", epilog=examples("adapter backtest rentfeed rentfeed-edited.yaml --last 500")
+)
 @click.argument("name", metavar="SOURCE")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
-    "--last", type=click.IntRange(1, MOST_EVENTS), default=100, show_default=True, help="Webhooks."
+    "--last",
+    type=click.IntRange(1, MOST_EVENTS),
+    default=100,
+    show_default=True,
+    help="Number of webhooks.",
 )
 @as_json
 def backtest_(name: str, file: Path, last: int, as_json: bool) -> None:
-    """Show what an edited mapping would change over the last stored webhooks of SOURCE.
+    """Show what an edited mapping would change in stored webhooks.
 
-    FILE is the edited mapping. Nothing is sent and nothing is stored. The exit code is 1 where
-    something would change.
+    FILE is the edited mapping; it is applied to the last webhooks of SOURCE. Nothing is sent and
+    nothing is stored. The exit code is 1 if anything would change.
     """
     settings = settings_from()
     edited = registry.load_text(
         settings.mappings_dir, name, file.read_text("utf-8"), settings.policy
     )
-    present = registry.load(settings.mappings_dir, settings.policy).get(name)
+    current = registry.load(settings.mappings_dir, settings.policy).get(name)
     with opened_store(settings) as store:
         with store.transaction() as tx:
             people = Users(tx.connection)
             people.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
-        found = list(backtest(present, edited, recent(store, name, last)))
+        compared = list(backtest(current, edited, recent(store, name, last)))
     if as_json:
-        print_json({"events": [_compared_as_dict(one) for one in found]})
+        print_json({"events": [_compared_as_dict(one) for one in compared]})
     else:
-        _print_compared(found)
-    sys.exit(any(one.fields for one in found))
+        _print_compared(compared)
+    sys.exit(any(one.fields for one in compared))
 
 
 def _compared_as_dict(one: Compared) -> dict[str, Any]:
@@ -162,8 +173,8 @@ def _compared_as_dict(one: Compared) -> dict[str, Any]:
     }
 
 
-def _print_compared(found: list[Compared]) -> None:
-    for one in found:
+def _print_compared(compared: list[Compared]) -> None:
+    for one in compared:
         if not one.fields:
             continue
         click.echo(f"event {one.event_id}: {one.before or '-'} → {one.after}")
@@ -171,22 +182,22 @@ def _print_compared(found: list[Compared]) -> None:
             click.echo(f"  {name}: {json.dumps(old)} → {json.dumps(new)}")
         for reason in one.reasons:
             click.echo(f"  {reason}")
-    changed = sum(bool(one.fields) for one in found)
-    click.echo(f"{changed} of {len(found)} webhooks would change")
+    changed = sum(bool(one.fields) for one in compared)
+    click.echo(f"{changed} of {len(compared)} webhooks would change")
 
 
-@click.command()
-@click.option("--by", help="Only what this person did.")
-@click.option("--lead", type=int, help="Only what was done with this event or booking.")
+@click.command(epilog=examples("adapter audit --by ana", "adapter audit --lead 1010"))
+@click.option("--by", help="Only actions of this user.")
+@click.option("--lead", type=int, help="Only actions on this event or booking.")
 @limit_option
 @as_json
 def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
-    """List who looked at, released, edited, discarded, confirmed, replayed and exported what."""
+    """List user actions: views, releases, edits, discards, exports."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        found = Users(tx.connection).audit_log(by=by, lead_id=lead, limit=limit)
+        acts = Users(tx.connection).audit_log(by=by, lead_id=lead, limit=limit)
     if as_json:
-        shown = [dataclasses.asdict(act) | {"at": serializers.utc(act.at)} for act in found]
-        print_json({"acts": shown})
+        data = [dataclasses.asdict(act) | {"at": serializers.utc(act.at)} for act in acts]
+        print_json({"acts": data})
         return
-    rows = ((serializers.utc(act.at), act.by, act.action, act.lead_id, act.detail) for act in found)
-    click.echo(formatting.table(("at", "by", "act", "lead", "detail"), rows))
+    rows = ((serializers.utc(act.at), act.by, act.action, act.lead_id, act.detail) for act in acts)
+    click.echo(formatting.table(("at", "user", "action", "lead", "detail"), rows))

@@ -1,4 +1,4 @@
-"""What people do with leads that wait: ``release``, ``confirm``, ``discard``, ``replay``."""
+"""Resolve leads that need review: ``release``, ``confirm``, ``discard``, ``replay``."""
 
 import datetime as dt
 import json
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from adapter.cli.help import examples
 from adapter.cli.leads import as_json, by_option, opened_store, source_option
 from adapter.mapping import registry
 from adapter.models import BookingState, EventState, utc_now
@@ -18,39 +19,50 @@ from adapter.store import Database
 
 STATES = sorted({*map(str, BookingState), *map(str, EventState)})
 
-Acts = TypeVar("Acts", Repairs, Replays)
+Operation = TypeVar("Operation", Repairs, Replays)
 
 
-def _acting(acts: type[Acts], store: Database) -> Acts:
-    """Repairs or replays, over the store and the mappings of now."""
+def _build(operation: type[Operation], store: Database) -> Operation:
+    """Return the operation over this store, with the current mappings."""
     settings = settings_from()
-    known = registry.load(settings.mappings_dir, settings.policy)
-    return acts(settings, store, known, utc_now)
+    sources = registry.load(settings.mappings_dir, settings.policy)
+    return operation(settings, store, sources, utc_now)
 
 
 def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """``("last_name=Roe", "desired_num_bedrooms=1, 2")`` → fields."""
+    """Parse ``("last_name=Roe", "desired_num_bedrooms=1, 2")`` into fields."""
     changes = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise click.BadParameter("write --set field=value", param_hint="--set")
+            raise click.BadParameter("must be FIELD=VALUE", param_hint="--set")
         changes[name] = value_from_text(name, text)
     return changes
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "adapter release 1010",
+        "adapter release 1010 --set starts_at=2026-03-14T14:30 --set community=maple-court",
+    )
+)
 @click.argument("id", type=int)
 @click.option(
-    "--set", "pairs", multiple=True, metavar="FIELD=VALUE", help="Change this first; many times."
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change this field first; may be repeated.",
 )
 @click.option(
     "--not-in-knock",
     is_flag=True,
-    help="For an unknown booking: you have looked in Knock, and it is not there.",
+    help="For an unknown booking: you have checked Knock, and it is not there.",
 )
-@click.option("--anyway", is_flag=True, help="Although a newer request of the same person stands.")
-@click.option("--any-hour", is_flag=True, help="Although it lies outside tour hours, or far ahead.")
+@click.option("--anyway", is_flag=True, help="Release even if the same person has a newer request.")
+@click.option(
+    "--any-hour", is_flag=True, help="Release even outside tour hours or far in the future."
+)
 @by_option
 def release(
     id: int,
@@ -60,16 +72,13 @@ def release(
     any_hour: bool,
     by: str,
 ) -> None:
-    """Send a held, failed, expired or unknown booking on its way, changed where need be.
+    """Release a held, failed, expired or unknown booking.
 
-    \b
-    adapter release 1010 --set starts_at=2026-03-14T14:30 --set community=maple-court
-
-    A lead without a time becomes a tour by starts_at. Where its guest card is made already, a tour
-    is booked beside it.
-    """  # noqa: D301 - click wants the character itself
+    --set changes fields first. Setting starts_at makes a tour of a lead without a time. If its
+    guest card exists already, the tour is booked in addition.
+    """
     with opened_store(settings_from()) as store:
-        booking = _acting(Repairs, store).release(
+        booking = _build(Repairs, store).release(
             id,
             _changes(pairs),
             by=by,
@@ -77,47 +86,63 @@ def release(
             is_wanted_anyway=anyway,
             is_any_hour=any_hour,
         )
-    click.echo(f"booking {booking.id} is released: adapter show {booking.id}")
+    click.echo(f"Released booking {booking.id}; `adapter show {booking.id}` follows it.")
 
 
-@click.command()
+@click.command(epilog=examples('adapter discard 1010 --reason "booked by phone"'))
 @click.argument("id", type=int)
-@click.option("--reason", required=True, help="Why; it stays in the history.")
+@click.option("--reason", required=True, help="Why; kept in the history.")
 @by_option
 def discard(id: int, reason: str, by: str) -> None:
-    """Put a booking or a held event aside: done by hand, a test, not a lead."""
+    """Discard a booking or a held event.
+
+    For a lead that was handled by hand, a test, or anything that is not a lead.
+    """
     with opened_store(settings_from()) as store:
-        _acting(Repairs, store).discard(id, reason, by=by)
-    click.echo(f"{id} is discarded")
+        _build(Repairs, store).discard(id, reason, by=by)
+    click.echo(f"Discarded {id}.")
 
 
-@click.command()
+@click.command(epilog=examples("adapter confirm 1010"))
 @click.argument("id", type=int)
 @by_option
 def confirm(id: int, by: str) -> None:
-    """Say that a tour stands in Knock: you have seen it there, or have booked it by hand.
+    """Mark a tour as booked after checking Knock.
 
-    The booking counts as booked, so that the same tour from elsewhere is a duplicate.
+    You have seen it there, or booked it by hand. The same tour from another source is then a
+    duplicate.
     """
     with opened_store(settings_from()) as store:
-        _acting(Repairs, store).confirm(id, by=by)
-    click.echo(f"{id} is booked: you have seen it in Knock")
+        _build(Repairs, store).confirm(id, by=by)
+    click.echo(f"Marked {id} as booked.")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "adapter replay --source rentfeed --state held --dry-run",
+        "adapter replay 1008 1009",
+        'adapter replay 1010 --force --reason "booked at the wrong community"',
+    )
+)
 @click.argument("ids", nargs=-1, type=int, metavar="[ID]…")
 @source_option
 @click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="In this state.")
-@click.option("--since", type=click.DateTime(), help="Received since then (UTC).")
-@click.option("--until", type=click.DateTime(), help="Received before then (UTC).")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
-@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--since", type=click.DateTime(), help="Received since this time (UTC).")
+@click.option("--until", type=click.DateTime(), help="Received before this time (UTC).")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=1000,
+    show_default=True,
+    help="Maximum number of webhooks.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option(
     "--force",
     is_flag=True,
-    help="Also what is booked, put aside or past: a renter may get a second mail.",
+    help="Include booked, discarded and past leads; a renter may get a second e-mail.",
 )
-@click.option("--reason", help="Why it is forced; it stays in the history.")
+@click.option("--reason", help="Why it is forced; kept in the history.")
 @by_option
 @as_json
 def replay(
@@ -133,19 +158,19 @@ def replay(
     by: str,
     as_json: bool,
 ) -> None:
-    """Map stored webhooks again, after a mapping was mended.
+    """Map stored webhooks again, after a mapping was fixed.
 
-    What is on its way, booked, put aside or past is left alone. --force with a --reason books once
-    more what was booked, whatever came before it, and holds a past tour for a person who picks
-    another time; what is on its way or unknown is left alone even then.
+    Leads that are being sent, booked, discarded or past are skipped. --force with a --reason books
+    a booked lead again, and holds a past tour so that an agent can pick another time. Leads that
+    are being sent or unknown are skipped even then.
     """
     if not (ids or source or states or since):
-        raise click.UsageError("name IDs, or choose by --source, --state, --since")
+        raise click.UsageError("give IDs, or select by --source, --state or --since")
     if force and not reason:
-        raise click.UsageError("--force needs --reason: it stays in the history")
+        raise click.UsageError("--force needs --reason, which is kept in the history")
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
-            chosen = tx.events_to_replay(
+            event_ids = tx.events_to_replay(
                 ids=ids,
                 source=source,
                 states=states,
@@ -153,18 +178,18 @@ def replay(
                 until=until.replace(tzinfo=dt.UTC) if until else None,
                 limit=limit,
             )
-        replays = _acting(Replays, store)
-        found = [
+        replays = _build(Replays, store)
+        results = [
             replays.replay(
                 event_id, by=by, dry_run=dry_run, forced_because=reason if force else None
             )
-            for event_id in chosen
+            for event_id in event_ids
         ]
     if as_json:
-        click.echo(json.dumps({"events": [_as_dict(one) for one in found]}, indent=2))
+        click.echo(json.dumps({"events": [_as_dict(one) for one in results]}, indent=2))
     else:
-        _print(found, dry_run=dry_run)
-    if not found:
+        _print(results, dry_run=dry_run)
+    if not results:
         sys.exit(1)
 
 
@@ -178,14 +203,14 @@ def _as_dict(one: Difference) -> dict[str, Any]:
     }
 
 
-def _print(found: list[Difference], *, dry_run: bool) -> None:
-    for one in found:
+def _print(results: list[Difference], *, dry_run: bool) -> None:
+    for one in results:
         if one.refusal is not None:
-            click.echo(f"event {one.event_id} ({one.source}) is left alone: {one.refusal}")
+            click.echo(f"event {one.event_id} ({one.source}) skipped: {one.refusal}")
             continue
         click.echo(f"event {one.event_id} ({one.source}): {one.outcome}")
         for name, (old, new) in one.fields.items():
             click.echo(f"  {name}: {json.dumps(old)} → {json.dumps(new)}")
-    count = sum(one.refusal is None for one in found)
-    word = "would be replayed" if dry_run else "replayed"
-    click.echo(f"{count} of {len(found)} events {word}")
+    count = sum(one.refusal is None for one in results)
+    verb = "would be replayed" if dry_run else "replayed"
+    click.echo(f"{count} of {len(results)} events {verb}")

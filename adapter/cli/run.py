@@ -1,46 +1,49 @@
-"""``adapter run``, and each of its parts alone: ``web``, ``worker``, ``migrate``."""
+"""``adapter run``, and its processes separately: ``web``, ``worker``, ``migrate``."""
 
 import os
 
 import click
 
 from adapter import logs, services, store
+from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
 from adapter.server import worker
-from adapter.server.supervisor import Supervisor, become_web, renewal_signal, stop_signals
+from adapter.server.signals import reload_signal, stop_signals
+from adapter.server.supervisor import Supervisor
+from adapter.server.web_process import become_web
 from adapter.settings import settings_from
 from adapter.store.embedded import EmbeddedServer
 from adapter.webhooks import endpoints
 
 
-@click.command()
-@click.option("--port", type=click.IntRange(1, 65535), help="Port of the web process (or PORT).")
+@click.command(epilog=examples("adapter run", "PROPEXO_TOKEN=… adapter run --port 8080"))
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on. Overrides PORT.")
 def run(port: int | None) -> None:
-    """Run everything on this machine: PostgreSQL, web, worker, and the sandbox without a token.
+    """Run PostgreSQL, web, worker and sandbox on this machine.
 
-    PostgreSQL is the embedded one unless DATABASE_URL is set. What dies is started again.
-    A changed mapping is taken up by itself; Ctrl-C stops all of it.
+    The sandbox runs unless PROPEXO_TOKEN is set. PostgreSQL is embedded unless DATABASE_URL is set.
+    A process that ends is restarted, changed mappings are reloaded. Ctrl-C stops everything.
     """
     environ = dict(os.environ)
     if port is not None:
         environ |= {"PORT": str(port)}
         environ.setdefault("ADAPTER_HOST", "127.0.0.1")
-    supervisor = Supervisor(environ, say=lambda text: click.echo(text, err=True))
-    with stop_signals() as stopped, renewal_signal() as asked, supervisor.running(stopped):
-        if not stopped():
+    supervisor = Supervisor(environ, echo=lambda text: click.echo(text, err=True))
+    with stop_signals() as is_stopped, reload_signal() as is_due, supervisor.running(is_stopped):
+        if not is_stopped():
             _announce(supervisor)
-        supervisor.watch(until=stopped, asked=asked)
+        supervisor.watch(until=is_stopped, is_reload_requested=is_due)
         click.echo("stopping", err=True)
 
 
 def _announce(supervisor: Supervisor) -> None:
-    click.echo(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>", err=True)
+    click.echo(f"ready: send webhooks to {supervisor.web_url}/hooks/<source>", err=True)
     for name in endpoints.unsigned_sources(
         load(supervisor.settings.mappings_dir, supervisor.settings.policy)
     ):
         click.echo(
-            f"{name} is OPEN (scheme: none): anybody who knows its address may send", err=True
+            f"{name} is UNSIGNED (scheme: none): anyone who knows its URL can send", err=True
         )
     if supervisor.sandbox_url is not None:
         click.echo(
@@ -50,21 +53,23 @@ def _announce(supervisor: Supervisor) -> None:
         )
     if supervisor.settings.database_url is None:
         folder = supervisor.settings.data_dir / "postgres"
-        click.echo(f"DATABASE_URL is not set: the data lies in {folder}", err=True)
+        click.echo(f"DATABASE_URL is not set: data is stored in {folder}", err=True)
 
 
-@click.command()
+@click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))
 def web() -> None:
-    """Run the web process alone (gunicorn). Needs DATABASE_URL, or a running `adapter run`."""
+    """Run the web process alone (gunicorn). Needs DATABASE_URL or a running `adapter run`."""
     settings = settings_from()
     endpoints.check(settings)
     store.check_reachable(services.database_url(settings))
     become_web(settings)
 
 
-@click.command("worker")
+@click.command(
+    "worker", epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker")
+)
 def run_worker() -> None:
-    """Run one worker. Needs DATABASE_URL, or a running `adapter run`."""
+    """Run one worker. Needs DATABASE_URL or a running `adapter run`."""
     settings = settings_from()
     logs.configure(settings.log_level)
     if settings.propexo_token is None and settings.database_url is not None:
@@ -72,16 +77,16 @@ def run_worker() -> None:
             "PROPEXO_TOKEN is not set; to book in a sandbox set PROPEXO_TOKEN=sandbox and "
             "PROPEXO_BASE_URL to its address"
         )
-    # A connection for each task that runs at a time, and some for what looks after them.
+    # One connection for each concurrent task, and two for recovery.
     size = settings.worker_concurrency + 2
     worker.run(
         services.pipeline_from(settings, store.Database(services.database_url(settings), size=size))
     )
 
 
-@click.command()
+@click.command(epilog=examples("adapter migrate"))
 def migrate() -> None:
-    """Bring the database up to date. Safe to run again, and by two at once."""
+    """Migrate the database to this version. Safe to repeat and to run concurrently."""
     settings = settings_from()
     if settings.database_url is not None:
         done = store.migrate(settings.database_url)
@@ -89,8 +94,6 @@ def migrate() -> None:
         with EmbeddedServer(settings.data_dir).running() as url:
             done = store.migrate(url)
     own = [name for name in done if not name.startswith("procrastinate/")]
-    click.echo(
-        f"migrated: {len(done)} steps" if done else "nothing to do: the database is up to date"
-    )
+    click.echo(f"migrated: {len(done)} steps" if done else "nothing to do: the database is current")
     for name in own:
         click.echo(f"  {name}")

@@ -1,10 +1,11 @@
-"""``adapter sandbox``: Propexo's stand-in on this machine."""
+"""``adapter sandbox``: a stand-in for Propexo on this machine."""
 
 import json
 from pathlib import Path
 
 import click
 
+from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.sandbox import create_app, serve
 from adapter.sandbox.catalog import DEFAULT, Catalog, catalog_from
@@ -12,7 +13,7 @@ from adapter.sandbox.validation import ENUMS
 
 
 def _enums_from(pairs: tuple[str, ...]) -> dict[str, list[str]]:
-    """``("pets=CATS,NONE",)`` → ``{"pets": ["CATS", "NONE"]}``."""
+    """Parse ``("pets=CATS,NONE",)`` into ``{"pets": ["CATS", "NONE"]}``."""
     enums = {}
     for pair in pairs:
         name, equals, values = pair.partition("=")
@@ -31,16 +32,21 @@ def _catalog(file: Path | None) -> Catalog:
         raise click.BadParameter(f"{file}: {exc}", param_hint="--catalog") from None
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "adapter sandbox --port 8001",
+        "adapter sandbox --job-seconds 5 --enum tour_type=IN_PERSON,VIRTUAL",
+    )
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8001,
     show_default=True,
-    help="Port; 0 is any free one.",
+    help="Port; 0 is any free port.",
 )
-@click.option("--token", default="sandbox", show_default=True, help="The bearer token to accept.")
+@click.option("--token", default="sandbox", show_default=True, help="Bearer token to accept.")
 @click.option(
     "--job-seconds",
     type=click.FloatRange(0, 86400),
@@ -53,14 +59,14 @@ def _catalog(file: Path | None) -> Catalog:
     type=click.IntRange(min=1),
     default=150,
     show_default=True,
-    help="Calls in each minute.",
+    help="Requests per minute.",
 )
 @click.option(
     "--slowdown-seconds",
     type=click.FloatRange(0, 600),
     default=0.0,
     show_default=True,
-    help="Delay of each answer in the last fifth of a minute's calls (Propexo: 2).",
+    help="Delay of each response in the last fifth of a minute's requests (Propexo: 2).",
 )
 @click.option(
     "--enum",
@@ -68,13 +74,12 @@ def _catalog(file: Path | None) -> Catalog:
     multiple=True,
     metavar="FIELD=VALUE,…",
     callback=lambda _context, _option, pairs: _enums_from(pairs),
-    help="Values to take for pets, first_contact_type or tour_type; else all are refused.",
+    help="Values to accept for pets, first_contact_type or tour_type. Default: none.",
 )
 @click.option(
     "--catalog",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file with the communities to list; default: those of the mappings that come with "
-    "the adapter.",
+    help="JSON file with the communities to list. Default: those of the bundled mappings.",
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def sandbox(
@@ -89,7 +94,7 @@ def sandbox(
     catalog: Path | None,
     quiet: bool,
 ) -> None:
-    """Stand in for Propexo's API, and for Knock behind it, until Ctrl-C."""
+    """Run a stand-in for Propexo's API and Knock."""
     app = create_app(
         token=token,
         job_seconds=job_seconds,

@@ -1,4 +1,4 @@
-"""Play the sender: ``sign`` prints a signed curl, ``send`` sends a signed webhook."""
+"""Simulate a sender: ``send`` sends a signed webhook, ``sign`` prints it as a curl command."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
@@ -14,7 +15,7 @@ from adapter.settings import Settings, settings_from
 from adapter.webhooks import signed_client
 
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-to_option = click.option("--to", "url", help="Address of the adapter. [default: this machine's]")
+to_option = click.option("--to", "url", help="URL of the adapter. [default: on this machine]")
 type_option = click.option("--content-type", help="[default: by the file's ending]")
 
 
@@ -34,44 +35,52 @@ def _source(settings: Settings, name: str) -> Source:
     known = load(settings.mappings_dir, settings.policy)
     if name not in known:
         raise ConfigurationError(
-            f"there is no source {name!r} in {settings.mappings_dir}; there is "
+            f"there is no source {name!r} in {settings.mappings_dir}; the sources are "
             + (", ".join(sorted(known)) or "none")
         )
     return known[name]
 
 
 def _secret(settings: Settings, source: Source) -> str:
-    """The newest secret of a source; the empty text where it has none by its mapping."""
+    """Return the newest secret of a source, or an empty string if its mapping has none."""
     if not source.secrets:
         return ""
     secret = settings.environ.get(source.secrets[-1], "")
     if not secret:
         raise ConfigurationError(
-            f"{source.path}: {source.secrets[-1]} is not set; it holds a secret"
+            f"{source.path}: {source.secrets[-1]} is not set; set it to the sender's secret"
         )
     return secret
 
 
-@click.command()
+@click.command(epilog=examples("adapter sign rentfeed mappings/samples/rentfeed-tour.json"))
 @click.argument("source")
 @file_argument
 @to_option
 @type_option
 def sign(source: str, file: Path, url: str | None, content_type: str | None) -> None:
-    """Print a curl command that sends FILE to SOURCE with a valid signature.
+    """Print a curl command that sends FILE to SOURCE.
 
-    A signature that holds a time is good for some minutes only.
+    A signature with a timestamp is valid for a few minutes only.
     """
     click.echo(signed_client.curl(_request(source, file, url, content_type), str(file)))
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "adapter send rentfeed mappings/samples/rentfeed-tour.json",
+        "adapter send rentfeed lead.json --to https://leads.example.com",
+    )
+)
 @click.argument("source")
 @file_argument
 @to_option
 @type_option
 def send(source: str, file: Path, url: str | None, content_type: str | None) -> None:
-    """Send FILE to SOURCE with a valid signature, and print the adapter's answer."""
+    """Send FILE to SOURCE with a valid signature.
+
+    Prints the adapter's response. The exit code is 1 if the adapter does not accept it.
+    """
     answer = signed_client.send(_request(source, file, url, content_type))
     click.echo(f"{answer.status} {json.dumps(answer.body)}")
     if answer.status >= 300:

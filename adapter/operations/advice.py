@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
-from adapter.mapping.engine.mapping import IDS_ONLY_REASON, NO_CONTACT
+from adapter.mapping.engine.mapping import IDS_ONLY_REASON
 from adapter.mapping.engine.tour_time import NO_TIME
-from adapter.propexo.appointment import TARGETS
+from adapter.propexo.appointment import NO_CONTACT, TARGETS
 from adapter.store import Issue
 
 

@@ -18,7 +18,7 @@ from adapter.models import Kind
 from adapter.propexo.notes import LIMIT, append, units
 from adapter.settings import NEUTRAL_WORDS
 
-NO_CONTACT: Final = "neither an e-mail address nor a phone number was found"
+NO_CONTACT: Final = "neither an email address nor a phone number was found"
 #: Largest amount or count: systems behind Propexo may use 32-bit integers.
 LARGEST_INTEGER: Final = 2**31 - 1
 

@@ -1,17 +1,18 @@
-"""Check request bodies against ``requests.yaml`` and report faults as Propexo does: Zod's issues.
+"""Check request bodies and report faults as Propexo does: as Zod's issues.
 
-Only the keywords used there are known. What takes the lines is Zod's wording of each fault, which
-no JSON Schema library has.
+``requests.json`` holds a JSON Schema for each of the two create calls. It is written independently
+of :mod:`adapter.propexo.appointment`: a stand-in that shared the adapter's own checks would repeat
+every mistake in them. Where Propexo's pages leave a doubt, the stricter reading applies. Only the
+keywords used there are implemented; a JSON Schema library would not give Zod's codes and messages.
 """
 
 import copy
 import datetime as dt
+import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-
-import yaml
 
 from adapter.exceptions import ConfigurationError
 
@@ -23,7 +24,7 @@ Schema = Mapping[str, Any]
 #: Propexo's enums. Their values are in no published page.
 ENUMS: Final = ("first_contact_type", "pets", "tour_type")
 
-_SCHEMAS: Final = yaml.safe_load(Path(__file__).with_name("requests.yaml").read_text("utf-8"))
+_SCHEMAS: Final = json.loads(Path(__file__).with_name("requests.json").read_text("utf-8"))
 _DATE: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2}))?"

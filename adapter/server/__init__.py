@@ -1,1 +1,1 @@
-"""The processes: gunicorn, worker, supervisor, watchdog."""
+"""Run the processes: gunicorn, worker, supervisor, watchdog and demo."""

@@ -1,7 +1,7 @@
-"""The whole job shown once: PostgreSQL, web, worker and sandbox are started, four senders send.
+"""Run the whole adapter once: PostgreSQL, web, worker and sandbox, with webhooks from four senders.
 
-Every part is the real one. Only the senders are played, and Propexo is the sandbox. All data is
-thrown away at the end.
+Only the senders are simulated, and the sandbox stands in for Propexo. All data is deleted at the
+end.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import secrets
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -26,57 +26,55 @@ from adapter.mapping.registry import load, load_one
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Event
 from adapter.operations import serializers
-from adapter.server.supervisor import Supervisor, free_port
+from adapter.server.child_process import Echo
+from adapter.server.ports import free_port
+from adapter.server.supervisor import Supervisor
 from adapter.settings import Settings, settings_from
 from adapter.store import Database
 from adapter.webhooks import signed_client
 
 #: How long the bookings may take.
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 
-#: States that a booking of the demo may end in.
-_ENDS = frozenset(BookingState) - {
+_FINAL_STATES = frozenset(BookingState) - {
     BookingState.PENDING,
     BookingState.SENDING,
     BookingState.SUBMITTED,
 }
 
-#: The sender of the gallery that waits for the outcome, and what its copy is called.
+#: A sender of the gallery that waits for the outcome, and the name of its copy.
 GALLERY_CHATBOT: Final = "manychat"
-
 CHATBOT: Final = "manychat-demo"
 
 DENVER, LOS_ANGELES = ZoneInfo("America/Denver"), ZoneInfo("America/Los_Angeles")
 
-Say = Callable[[str], object]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
-    """One webhook that was sent, and what the adapter answered."""
+    """One webhook that was sent, and the adapter's response."""
 
-    what: str
+    description: str
     source: str
     status: int
     answer: Any
-    #: What a chatbot would say to the renter; None of a sender that does not wait.
+    #: What a chatbot tells the renter. None: the sender does not wait for the outcome.
     sentence: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
-    """What the demo saw in the end."""
+class Result:
+    """The state at the end of the demo."""
 
     sent: Sequence[Sent]
     events: Sequence[Event]
     bookings: Sequence[Booking]
-    #: As the sandbox has them.
+    #: As the sandbox lists them.
     appointments: Sequence[Mapping[str, Any]]
-    #: Where the demo ran; it is gone afterwards.
+    #: Where the demo ran; deleted afterwards.
     folder: Path
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return the result as plain data."""
         return {
             "sent": [dataclasses.asdict(sent) for sent in self.sent],
             "events": [serializers.event_as_dict(event) for event in self.events],
@@ -85,37 +83,37 @@ class Shown:
         }
 
     def faults(self) -> list[str]:
-        """What is not as it should be: nothing, when every lead stands once or is held."""
-        standing = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
+        """Return what is wrong: nothing if every lead is booked once or held."""
+        in_knock = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
         booked = [one.job_id for one in self.bookings if one.state is BookingState.BOOKED]
         faults = []
-        if sorted(standing) != sorted(map(str, booked)):
-            faults.append("what stands in Knock is not what the adapter calls booked")
+        if sorted(in_knock) != sorted(map(str, booked)):
+            faults.append("the appointments in Knock differ from the adapter's booked bookings")
         if len(booked) != 5 or len(self.bookings) != 6:
             faults.append(f"{len(booked)} of {len(self.bookings)} bookings are booked, not 5 of 6")
         if [sent.status for sent in self.sent] != [202, 202, 202, 200, 202, 401, 200]:
-            faults.append("the answers to the senders are not 202, 202, 202, 200, 202, 401 and 200")
+            faults.append("the status codes are not 202, 202, 202, 200, 202, 401 and 200")
         return faults
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """An environment of the demo's own: free ports, made-up secrets, no way to a real Propexo."""
+    """Return an environment with free ports, random secrets and no access to the real Propexo."""
     base = settings_from()
     mappings = _mappings_in(folder, base)
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PROPEXO_", "ADAPTER_"))
         and name not in ("DATABASE_URL", "PORT", "WEB_CONCURRENCY")
     }
-    made_up = {
+    random_secrets = {
         name: secrets.token_hex(16)
         for source in load(mappings, base.policy).values()
         for name in source.secrets
     }
     return (
-        kept
-        | made_up
+        inherited
+        | random_secrets
         | {
             "ADAPTER_DATA_DIR": str(folder),
             "ADAPTER_MAPPINGS_DIR": str(mappings),
@@ -128,7 +126,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def _mappings_in(folder: Path, base: Settings) -> Path:
-    """A copy of the mappings, and a chatbot of the gallery added to it."""
+    """Copy the mappings and add a chatbot from the gallery."""
     mappings, gallery = folder / "mappings", gallery_folder(base.mappings_dir)
     shutil.copytree(base.mappings_dir, mappings, ignore=shutil.ignore_patterns(gallery.name))
     install_mapping(load_one(gallery, GALLERY_CHATBOT, base.policy), mappings / f"{CHATBOT}.yaml")
@@ -143,21 +141,21 @@ def _add_chatbot_to(communities: Path) -> None:
     communities.write_text(text_from_data(data), encoding="utf-8")
 
 
-def show(say: Say) -> Shown:
-    """Runs the demo; ``say`` gets a line for each thing that happens."""
-    say("starting PostgreSQL, the sandbox, a worker and the web process …")
+def run(echo: Echo) -> Result:
+    """Run the demo; print a line for each step."""
+    echo("starting PostgreSQL, the sandbox, a worker and the web process …")
     with tempfile.TemporaryDirectory(prefix="adapter-demo-") as folder:
-        return _show(Supervisor(environment(Path(folder)), say), Path(folder), say)
+        return _run(Supervisor(environment(Path(folder)), echo), Path(folder), echo)
 
 
-def _show(supervisor: Supervisor, folder: Path, say: Say) -> Shown:
+def _run(supervisor: Supervisor, folder: Path, echo: Echo) -> Result:
     with supervisor.running(), Database(supervisor.database_url, size=2) as store:
-        say(f"ready: webhooks are taken at {supervisor.web_url}/hooks/<source>\n")
+        echo(f"ready: send webhooks to {supervisor.web_url}/hooks/<source>\n")
         sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
         now = dt.datetime.now(dt.UTC)
-        sent = [*_send_all(supervisor, sources, now, say), _ask(supervisor, sources, now, say)]
-        events, bookings = _settled(supervisor, store)
-        return Shown(
+        sent = [*_send_all(supervisor, sources, now, echo), _chat(supervisor, sources, now, echo)]
+        events, bookings = _wait_until_settled(supervisor, store)
+        return Result(
             sent=sent,
             events=events,
             bookings=bookings,
@@ -167,36 +165,45 @@ def _show(supervisor: Supervisor, folder: Path, say: Say) -> Shown:
 
 
 def _send_all(
-    supervisor: Supervisor, sources: Mapping[str, Source], now: dt.datetime, say: Say
+    supervisor: Supervisor, sources: Mapping[str, Source], now: dt.datetime, echo: Echo
 ) -> list[Sent]:
     sent = []
-    for what, name, payload in webhooks(supervisor.settings.mappings_dir, now):
+    for description, name, payload in webhooks(supervisor.settings.mappings_dir, now):
         if name not in sources:
             raise ConfigurationError(f"the demo needs the bundled mapping {name}.yaml")
-        answer = _send(supervisor, sources[name], payload, forged=what.startswith("a forged"))
-        say(f"  {answer.status}  {what}")
-        sent.append(Sent(what=what, source=name, status=answer.status, answer=answer.body))
+        is_forged = description.startswith("a forged")
+        answer = _send(supervisor, sources[name], payload, is_forged=is_forged)
+        echo(f"  {answer.status}  {description}")
+        sent.append(
+            Sent(description=description, source=name, status=answer.status, answer=answer.body)
+        )
     return sent
 
 
-def _ask(supervisor: Supervisor, sources: Mapping[str, Source], now: dt.datetime, say: Say) -> Sent:
-    what = "a chatbot that waits until it is known what became of the tour"
-    payload = question(supervisor.settings.mappings_dir, now)
-    answer = _send(supervisor, sources[CHATBOT], payload, forged=False)
+def _chat(
+    supervisor: Supervisor, sources: Mapping[str, Source], now: dt.datetime, echo: Echo
+) -> Sent:
+    description = "a chatbot that waits for the outcome"
+    payload = chatbot_request(supervisor.settings.mappings_dir, now)
+    answer = _send(supervisor, sources[CHATBOT], payload, is_forged=False)
     sentence = str(answer.body["content"]["messages"][0]["text"])
-    say(f"  {answer.status}  {what}\n       and says to the renter: {sentence}")
+    echo(f"  {answer.status}  {description}\n       and tells the renter: {sentence}")
     return Sent(
-        what=what, source=CHATBOT, status=answer.status, answer=answer.body, sentence=sentence
+        description=description,
+        source=CHATBOT,
+        status=answer.status,
+        answer=answer.body,
+        sentence=sentence,
     )
 
 
 def _send(
-    supervisor: Supervisor, source: Source, payload: Any, *, forged: bool
+    supervisor: Supervisor, source: Source, payload: Any, *, is_forged: bool
 ) -> signed_client.Answer:
     secret = supervisor.settings.environ[source.secrets[-1]]
     request = signed_client.signed(
         source,
-        secret + "?" if forged else secret,
+        secret + "?" if is_forged else secret,
         body=json.dumps(payload).encode(),
         content_type="application/json",
         adapter_url=supervisor.web_url,
@@ -205,7 +212,7 @@ def _send(
 
 
 def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
-    """What is sent, from which source: the bundled samples, with tours in the days to come."""
+    """Yield description, source and payload: the bundled samples with tours in the coming days."""
     day = (now.astimezone(DENVER) + dt.timedelta(days=9)).date()
     portal, form, bot = (
         json.loads((folder / "samples" / name).read_text())
@@ -227,22 +234,22 @@ def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
     bot["handoff"]["tours"][1]["startsAt"] = evening.isoformat()
     yield "a chatbot's handoff: JSON in a string, tours at two communities", "leasebot", bot
 
-    yield "the portal's lead again, as a sender that saw no answer would", "rentfeed", portal
+    yield "the portal's lead again, as a sender that got no response retries", "rentfeed", portal
 
     skipped = spring_forward(day, DENVER)
     changed = portal | {"leadId": "RF-88213048"}
     changed["tour"] = portal["tour"] | {"date": skipped.strftime("%m/%d/%Y"), "time": "2:30 AM"}
     changed["contact"] = portal["contact"] | {"name": "Ida Whitfield", "email": "ida@example.com"}
-    yield "a lead whose tour time the clocks skip", "rentfeed", changed
+    yield "a lead with a tour time that daylight saving skips", "rentfeed", changed
 
     yield "a forged lead, signed with another secret", "rentfeed", portal | {"leadId": "RF-0"}
 
 
-def question(folder: Path, now: dt.datetime) -> dict[str, Any]:
-    """What the chatbot sends: the gallery's sample, with a tour in the days to come."""
+def chatbot_request(folder: Path, now: dt.datetime) -> dict[str, Any]:
+    """Return the gallery's sample with a tour in the coming days."""
     day = (now.astimezone(DENVER) + dt.timedelta(days=13)).date()
-    asked: dict[str, Any] = json.loads((folder / "samples" / "manychat-book.json").read_text())
-    return asked | {
+    sample: dict[str, Any] = json.loads((folder / "samples" / "manychat-book.json").read_text())
+    return sample | {
         "first_name": "Noor",
         "last_name": "Haddad",
         "email": "noor.haddad@example.com",
@@ -252,18 +259,20 @@ def question(folder: Path, now: dt.datetime) -> dict[str, Any]:
 
 
 def spring_forward(after: dt.date, zone: ZoneInfo) -> dt.date:
-    """The next day on which the clocks of ``zone`` go forward."""
+    """Return the next day on which daylight saving time begins in ``zone``."""
     for days in range(1, 400):
         day = dt.datetime.combine(after + dt.timedelta(days=days), dt.time(0, 0), zone)
-        before, behind = day.utcoffset(), (day + dt.timedelta(days=1)).utcoffset()
-        if before is not None and behind is not None and behind > before:
+        offset, next_offset = day.utcoffset(), (day + dt.timedelta(days=1)).utcoffset()
+        if offset is not None and next_offset is not None and next_offset > offset:
             return day.date()
-    raise LookupError(f"the clocks of {zone} never go forward")
+    raise LookupError(f"{zone} has no daylight saving time")
 
 
-def _settled(supervisor: Supervisor, store: Database) -> tuple[list[Event], list[Booking]]:
-    """Events and bookings, oldest first, when nothing moves any more."""
-    deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=PATIENCE_SECONDS)
+def _wait_until_settled(
+    supervisor: Supervisor, store: Database
+) -> tuple[list[Event], list[Booking]]:
+    """Return events and bookings, oldest first, once all are in a final state."""
+    deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=TIMEOUT_SECONDS)
     events: list[Event] = []
     bookings: list[Booking] = []
 
@@ -272,7 +281,7 @@ def _settled(supervisor: Supervisor, store: Database) -> tuple[list[Event], list
         with store.transaction() as tx:
             events, bookings = tx.events()[::-1], tx.bookings()[::-1]
         waiting = [one for one in events if one.state == "received"]
-        waiting += [one for one in bookings if one.state not in _ENDS]  # type: ignore[misc]
+        waiting += [one for one in bookings if one.state not in _FINAL_STATES]  # type: ignore[misc]
         return not waiting or dt.datetime.now(dt.UTC) > deadline
 
     supervisor.watch(until=done)
@@ -282,5 +291,5 @@ def _settled(supervisor: Supervisor, store: Database) -> tuple[list[Event], list
 def _appointments(supervisor: Supervisor) -> list[Mapping[str, Any]]:
     url = f"{supervisor.sandbox_url}/_sandbox/appointments"
     with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own loopback address
-        found: list[Mapping[str, Any]] = json.load(answer)["appointments"]
-    return found
+        appointments: list[Mapping[str, Any]] = json.load(answer)["appointments"]
+    return appointments

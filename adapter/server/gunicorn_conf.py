@@ -1,11 +1,11 @@
-"""The web process under gunicorn, and how it takes up new mappings.
+"""The web process under gunicorn, and how it reloads mappings.
 
-Gunicorn's main process holds the sources, and its workers are forked with them: a worker that has
-to be started again serves the last set that was right, whatever lies on the disk by then. SIGHUP to
-the main process loads the set anew. A right one is given to new workers, and the old workers finish
-what they have; a wrong one is told in the log and changes nothing.
+Gunicorn's main process loads the sources before it forks its workers. A worker that is restarted
+therefore serves the last valid set, whatever is on disk by then. SIGHUP to the main process reloads
+the set. A valid one goes to new workers while the old ones finish their requests; an invalid one is
+logged and changes nothing.
 
-Gunicorn reads this module as its configuration too: it calls :func:`on_starting`.
+Gunicorn also reads this module as its configuration: it calls :func:`on_starting`.
 """
 
 import contextlib
@@ -26,24 +26,23 @@ from adapter.server import hot_reload
 from adapter.settings import Settings, settings_from
 from adapter.webhooks import endpoints
 
-#: A sender that says nothing for so long in the middle of a request is hung up on.
+#: A sender that sends nothing for this long in the middle of a request is disconnected.
 SILENCE_SECONDS = 10
 
-#: A request that is not read and answered in this time is hung up on: one that drips takes for
-#: ever otherwise. Senders may wait 25 seconds for their outcome, and storing takes a few more.
+#: A request that is not read and answered in this time is disconnected: a sender that sends byte by
+#: byte would hold a thread forever. Senders may wait 25 seconds for an outcome, plus storing.
 REQUEST_SECONDS = 40.0
 
-_held: Mapping[str, Source] | None = None
+_sources: Mapping[str, Source] | None = None
 
 
-#: A worker that took a connection leaves the next one to the others for so long. Who is awake would
-#: take a whole burst otherwise, and connections stay where they are: one worker would have them all
-#: and the others none.
+#: After accepting a connection a worker pauses this long, so that others get the next one.
+#: Otherwise one worker would accept a whole burst, and keep all of its connections.
 ACCEPT_BACKOFF_SECONDS = 0.001
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """Gunicorn's worker with threads; connections are shared out, and every request has an end."""
+    """Gunicorn's threaded worker, with connections spread evenly and a limit on request time."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -52,26 +51,26 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._paused = False
 
     def accept(self, listener: Any) -> None:
-        """Takes one connection, and leaves the next one to the other workers first."""
+        """Accept one connection, then let the other workers go first."""
         super().accept(listener)
         if self.cfg.workers > 1:
             self._backoff_until = time.monotonic() + ACCEPT_BACKOFF_SECONDS
             self.set_accept_enabled(False)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
-        """Gunicorn asks each time around; a worker that rests declines."""
+        """Refuse to accept while pausing; gunicorn calls this in each loop."""
         self._paused = enabled and self._backoff_remaining() > 0
         super().set_accept_enabled(enabled and not self._paused)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Waits for what is to be done, at most until the rest is over."""
+        """Wait for events, but not beyond the pause."""
         super().wait_for_and_dispatch_events(self._backoff_remaining() if self._paused else timeout)
 
     def _backoff_remaining(self) -> float:
         return max(0.0, self._backoff_until - time.monotonic())
 
     def handle(self, conn: Any) -> Any:
-        """One request, in a thread."""
+        """Handle one request in a thread and note when it began."""
         self._began[conn] = time.monotonic()
         try:
             return super().handle(conn)
@@ -79,7 +78,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._began.pop(conn, None)
 
     def notify(self) -> None:
-        """Gunicorn's sign of life, about once a second: whoever takes too long is cut off."""
+        """Send gunicorn's heartbeat, about once a second, and disconnect overdue requests."""
         super().notify()
         for conn, began in self._began.copy().items():
             if time.monotonic() - began > REQUEST_SECONDS:
@@ -88,47 +87,47 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
 
 def create_app() -> flask.Flask:
-    """The WSGI application of a worker, over the sources that the main process holds."""
+    """Return a worker's WSGI application, with the sources of the main process."""
     settings = settings_from()
     logs.configure(settings.log_level)
-    return app.create_app(settings, all_sources=_held)
+    return app.create_app(settings, all_sources=_sources)
 
 
 def on_starting(server: Any) -> None:
-    """Gunicorn's hook, in the main process before anything else."""
+    """Load the sources in the main process; gunicorn calls this first."""
     settings = settings_from()
     logs.configure(settings.log_level)
-    _hold(_loaded(settings))
-    # Its own answer to SIGHUP ends everything when the new workers do not start.
-    server.handle_hup = functools.partial(_renew, server)
+    _set_sources(_load(settings))
+    # Gunicorn's own SIGHUP handler ends everything if the new workers do not start.
+    server.handle_hup = functools.partial(_reload, server)
 
 
 def when_ready(server: Any) -> None:
-    """Gunicorn's hook, when its sockets listen: what they accept may not fall silent for long.
+    """Set a receive timeout on the listening sockets; gunicorn calls this when they listen.
 
-    Without this a few connections that stop in the middle of a request hold all threads. Accepted
-    sockets inherit the option (Linux). It bounds each silence; :class:`Worker` bounds the whole. A
-    proxy that reads requests whole before it passes them on is still wanted in front.
+    Without it a few connections that stop in the middle of a request would block all threads.
+    Accepted sockets inherit the option (Linux). It limits each silence; :class:`Worker` limits the
+    whole request. A buffering proxy in front is still recommended.
     """
-    silence = struct.pack("ll", SILENCE_SECONDS, 0)
+    timeout = struct.pack("ll", SILENCE_SECONDS, 0)
     for listener in server.LISTENERS:
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
 
 
-def _renew(server: Any) -> None:
-    found = hot_reload.reload_or_keep(lambda: _loaded(settings_from()))
-    if found is not None:
-        _hold(found)
+def _reload(server: Any) -> None:
+    sources = hot_reload.reload_or_keep(lambda: _load(settings_from()))
+    if sources is not None:
+        _set_sources(sources)
         server.reload()
 
 
-def _loaded(settings: Settings) -> Mapping[str, Source]:
-    """All sources, each with its secrets at hand. Raises ConfigurationError."""
-    found = registry.load(settings.mappings_dir, settings.policy)
-    endpoints.build_endpoints(found, settings)
-    return found
+def _load(settings: Settings) -> Mapping[str, Source]:
+    """Load all sources. Raises ConfigurationError for an invalid one or a missing secret."""
+    sources = registry.load(settings.mappings_dir, settings.policy)
+    endpoints.build_endpoints(sources, settings)
+    return sources
 
 
-def _hold(found: Mapping[str, Source]) -> None:
-    global _held  # noqa: PLW0603 - one main process, and forks of it
-    _held = found
+def _set_sources(sources: Mapping[str, Source]) -> None:
+    global _sources  # noqa: PLW0603 - one main process, and forks of it
+    _sources = sources

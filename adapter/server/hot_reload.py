@@ -1,4 +1,4 @@
-"""A new set of mappings under processes that run: taken up whole, or not at all."""
+"""Reload mappings in running processes: the whole set, or nothing if it is invalid."""
 
 import logging
 from collections.abc import Callable
@@ -9,53 +9,53 @@ from adapter.exceptions import ConfigurationError
 
 log = logging.getLogger(__name__)
 
-#: How many files of a folder are looked at.
-MOST_FILES: Final = 10_000
+#: How many files of a folder are checked.
+MAX_FILES: Final = 10_000
 
-Made = TypeVar("Made")
+Loaded = TypeVar("Loaded")
 #: Modification time in nanoseconds and size in bytes, by path.
 Snapshot = dict[str, tuple[int, int]]
 
 
-def reload_or_keep(make: Callable[[], Made]) -> Made | None:
-    """What ``make`` loads anew; None, with each of its problems in the log, where it refuses."""
+def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
+    """Return what ``load`` returns, or None after logging each problem."""
     try:
-        made = make()
+        loaded = load()
     except ConfigurationError as exc:
         for line in str(exc).splitlines():
-            log.error("mappings_refused", extra={"problem": line})  # noqa: TRY400 - the text is all
+            log.error("mappings_invalid", extra={"problem": line})  # noqa: TRY400 - the text is all
         return None
     log.info("mappings_reloaded")
-    return made
+    return loaded
 
 
 class FolderWatcher:
-    """A folder whose files are looked at now and then."""
+    """Detects changes of a folder's files by polling."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._taken = self._last = snapshot_of(path)
+        self._reported = self._last = snapshot_of(path)
 
     def has_changed(self) -> bool:
-        """Whether files are others than at the last yes, and the same as at the last look.
+        """Return True once per change, when two polls in a row have found the same files.
 
-        A file that is being written is left alone until it rests.
+        So a file that is still being written is not read.
         """
         now = snapshot_of(self.path)
-        rests, self._last = now == self._last, now
-        if not rests or now == self._taken:
+        is_stable, self._last = now == self._last, now
+        if not is_stable or now == self._reported:
             return False
-        self._taken = now
+        self._reported = now
         return True
 
 
 def snapshot_of(folder: Path) -> Snapshot:
-    """What tells two states of a folder apart without reading its files."""
-    found: Snapshot = {}
-    for file, _ in zip(sorted(folder.rglob("*")), range(MOST_FILES), strict=False):
+    """Return modification time and size of each file."""
+    snapshot: Snapshot = {}
+    for file, _ in zip(sorted(folder.rglob("*")), range(MAX_FILES), strict=False):
         try:
-            seen = file.stat()
+            stat = file.stat()
         except OSError:
-            continue  # it was removed while we looked
-        found[str(file)] = (seen.st_mtime_ns, seen.st_size)
-    return found
+            continue  # removed since it was listed
+        snapshot[str(file)] = (stat.st_mtime_ns, stat.st_size)
+    return snapshot

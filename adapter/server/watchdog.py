@@ -1,8 +1,7 @@
-"""Notices that a process lives and works no more: then it ends, and is started again by others.
+"""End a process that runs but no longer works, so that it is restarted.
 
-A thread that died, a pool whose threads all hang, an event loop that stands still: from outside the
-process looks well in all three cases, and nothing is sent. So each part has to show life now and
-then.
+A thread that died, a pool whose threads all hang, a blocked event loop: from outside, the process
+looks healthy in all three cases, yet nothing is sent. So each part has to send heartbeats.
 """
 
 import logging
@@ -13,15 +12,15 @@ from collections.abc import Callable, Iterable
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-#: Exit code of a process that ends itself.
+#: Exit code of a process that the watchdog ended.
 DEAD = 70
 
 
 class Watchdog:
-    """Ends the process when one of its parts has shown no life for ``limit_seconds``.
+    """End the process when one of its parts has sent no heartbeat for ``limit_seconds``.
 
-    The time is counted in ticks of its own thread, not by a clock: a process that was frozen as a
-    whole finds its parts as alive as they were.
+    Time is counted in ticks of the watchdog's own thread, not by a clock, so that a process that
+    was suspended as a whole does not count the pause.
     """
 
     def __init__(
@@ -36,23 +35,23 @@ class Watchdog:
         self._end = end
 
     def heartbeat(self, part: str) -> None:
-        """A part is alive."""
+        """Record that a part is alive."""
         self._silent[part] = 0
 
     def stop_within(self, seconds: float) -> None:
-        """The process is to stop; it ends by force where it takes longer than ``seconds``."""
+        """Expect the process to stop; end it by force after ``seconds``."""
         self._left = seconds / TICK_SECONDS
 
     def watch(self) -> None:
-        """Begins to watch, in a thread that does not keep the process alive."""
+        """Start watching, in a daemon thread."""
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def tick(self) -> None:
-        """One tick has passed."""
+        """Count one tick and end the process if a limit is exceeded."""
         if self._left is not None:
             self._left -= 1
             if self._left < 0:
-                log.error("stopped_by_force")
+                log.error("forced_stop")
                 self._end(DEAD)
             return
         for part in self._silent:
@@ -62,6 +61,6 @@ class Watchdog:
                 self._end(DEAD)
 
     def _run(self) -> None:
-        waiting = threading.Event()
-        while not waiting.wait(TICK_SECONDS):
+        never = threading.Event()
+        while not never.wait(TICK_SECONDS):
             self.tick()

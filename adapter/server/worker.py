@@ -1,4 +1,4 @@
-"""The worker: Procrastinate runs the pipeline's steps, one task for each look at a row."""
+"""The worker: Procrastinate runs the pipeline's steps, one task per row."""
 
 import asyncio
 import concurrent.futures
@@ -21,33 +21,31 @@ from adapter.store import RECONNECT_SECONDS, Task, Transaction, check_reachable,
 
 log = logging.getLogger(__name__)
 
-#: How often dead workers' rows and tasks are looked for.
+#: How often rows and tasks of dead workers are recovered.
 RECOVERY_SECONDS = 5.0
-#: How often a worker looks for tasks that became due; new ones are announced at once.
+#: How often a worker polls for tasks that became due. New tasks are announced by NOTIFY.
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 5.0
-#: A worker that has been silent this long is taken for dead, and its tasks are run again.
+#: A worker without a heartbeat for this long counts as dead, and its tasks run again.
 STALLED_SECONDS = 20.0
-#: How long a stop waits for what is in flight; so much later it no longer waits for anything.
+#: How long a stop waits for tasks in flight, and how much later it is forced.
 GRACE_SECONDS = 23.0
 FORCE_SECONDS = 2.0
-#: A part of a worker that has shown no life for so long is dead, or for as long as so many
-#: exchanges with Propexo may take: one search makes five.
+#: A worker is stuck if one of its parts sends no heartbeat for this long, or for the timeouts of
+#: this many requests to Propexo, whichever is longer. One search makes five requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
-#: What says that PostgreSQL is away.
-AWAY = (StoreUnavailable, procrastinate.exceptions.ConnectorException)
-#: How long the queue may take to say which tasks are stalled.
+#: Timeout of the query for stalled tasks.
 QUEUE_SECONDS = 15.0
-#: Longest pause before the worker tries PostgreSQL again.
+#: Longest pause before the worker reconnects to PostgreSQL.
 LONGEST_PAUSE_SECONDS = 10.0
 
 
 def run(pipeline: Pipeline) -> None:
-    """Runs tasks until SIGTERM or SIGINT; what is in flight is finished first.
+    """Run tasks until SIGTERM or SIGINT, then finish those in flight.
 
-    Raises :class:`StoreUnavailable` when PostgreSQL cannot be reached at the start. Later it is
-    waited for: the worker comes back by itself.
+    Raises :class:`StoreUnavailable` if PostgreSQL cannot be reached at the start. Later the worker
+    waits for it and reconnects.
     """
     check_reachable(pipeline.store.url)
     with pipeline.store:
@@ -62,7 +60,7 @@ class _Worker:
         self._running: asyncio.Task[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
         self._watchdog = Watchdog(("recovery", "tasks"), max(DEAD_SECONDS, slowest))
-        #: What shows that the threads of the tasks live, until one of them takes it up.
+        #: A heartbeat submitted to the task threads; not done while all of them hang.
         self._probe: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
@@ -71,19 +69,19 @@ class _Worker:
         loop.set_default_executor(threads)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._renew)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._watchdog.watch()
         pause = 0.5
         while not self._stopping.is_set():
             began = loop.time()
             await self._run_once()
-            self._heartbeat(loop)  # also while PostgreSQL is away
+            self._heartbeat(loop)  # also while PostgreSQL is unavailable
             pause = 0.5 if loop.time() - began > LONGEST_PAUSE_SECONDS else pause * 2
             pause = min(pause, LONGEST_PAUSE_SECONDS)
             await self._pause(pause)
 
     def _stop(self) -> None:
-        """Asks once; a second signal changes nothing, so that the first can finish its work."""
+        """Begin to stop. A second signal is ignored, so that tasks in flight can finish."""
         if not self._stopping.is_set():
             self._stopping.set()
             self._watchdog.stop_within(GRACE_SECONDS + FORCE_SECONDS)
@@ -91,37 +89,37 @@ class _Worker:
             if self._running is not None:
                 self._running.cancel()
 
-    def _renew(self) -> None:
-        """Takes up new mappings; a wrong set is told, and the old one stays."""
+    def _reload(self) -> None:
+        """Reload the mappings; if the new set is invalid, log it and keep the old one."""
         settings = self._pipeline.settings
-        found = hot_reload.reload_or_keep(
+        sources = hot_reload.reload_or_keep(
             lambda: registry.load(settings.mappings_dir, settings.policy)
         )
-        if found is not None:
-            self._pipeline.sources = found  # in one step: no task sees half of a set
+        if sources is not None:
+            self._pipeline.sources = sources  # one assignment: no task sees a partial set
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _run_once(self) -> None:
-        """One life of Procrastinate's worker: until a stop, or until PostgreSQL is lost."""
+        """Run Procrastinate's worker until a stop or a lost connection to PostgreSQL."""
         queue = queue_for(self._pipeline)
-        self._running = asyncio.create_task(self._live(queue))
+        self._running = asyncio.create_task(self._work_and_recover(queue))
         try:
             await self._running
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise
         except (procrastinate.exceptions.ConnectorException, OSError) as exc:
-            log.warning("worker_lost_postgresql", exc_info=exc)
+            log.warning("postgresql_connection_lost", exc_info=exc)
         else:
-            log.warning("worker_ended_by_itself")
+            log.warning("worker_stopped_unexpectedly")
         finally:
             self._running = None
 
-    async def _live(self, queue: procrastinate.App) -> None:
-        """The work, and beside it the recovery: it must not wait behind what it is to rescue."""
+    async def _work_and_recover(self, queue: procrastinate.App) -> None:
+        """Run tasks and recovery concurrently: recovery must not queue behind stuck tasks."""
         async with queue.open_async():
             recovery = asyncio.create_task(self._recover(queue))
             try:
@@ -149,7 +147,7 @@ class _Worker:
                 await asyncio.sleep(RECOVERY_SECONDS)
 
     def _heartbeat(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Recovery came round; and one of the threads that run tasks is asked to show its life."""
+        """Record a heartbeat for recovery and probe one task thread."""
         self._watchdog.heartbeat("recovery")
         if self._probe is None or self._probe.done():
             self._probe = loop.run_in_executor(None, self._watchdog.heartbeat, "tasks")
@@ -168,7 +166,7 @@ class _Worker:
 
 
 def queue_for(pipeline: Pipeline) -> procrastinate.App:
-    """Procrastinate's app with a task for each step of the pipeline."""
+    """Return Procrastinate's app with a task for each step of the pipeline."""
     connector = procrastinate.PsycopgConnector(
         conninfo=pipeline.store.url,
         min_size=1,
@@ -189,10 +187,10 @@ def _run_step(
     step: Callable[[int], object],
     row_id: int,
 ) -> None:
-    """One look at one row. Nothing is raised into Procrastinate.
+    """Run one step for one row. Never raise into Procrastinate.
 
-    Its own retry fails where another task for the row waits already, and then leaves the task
-    "doing" with its lock, for as long as this worker lives.
+    Procrastinate's own retry fails if another task for the row is queued. It then leaves the task
+    in "doing", with its lock, until this worker ends.
     """
     try:
         step(row_id)
@@ -213,17 +211,16 @@ def _write_if_possible(
 
 
 async def release_stalled(queue: procrastinate.App) -> None:
-    """Gives the tasks of dead workers back to the queue.
+    """Requeue the tasks of dead workers, which would stay in "doing" forever otherwise.
 
-    Without this they would stay "doing" for ever. The rows they name may have moved on: each task
-    looks at its row again, so running one twice does no harm.
+    Each task reads the current state of its row, so running one twice is harmless.
     """
     jobs = queue.job_manager
     for job in await jobs.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
         try:
             await jobs.retry_job(job)
         except procrastinate.exceptions.UniqueViolation:
-            # Its row has another waiting task: this one is not needed.
+            # Another task for its row is queued, so this one is not needed.
             await jobs.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
         log.warning("stalled_task_released", extra={"task": job.task_name})
     await jobs.prune_stalled_workers(STALLED_SECONDS)

@@ -1,9 +1,9 @@
-"""The program that ends the children of a process which died; see
-:mod:`adapter.store.child_processes`.
+"""Program that ends the children of a dead process.
 
-Its parent holds the other end of its standard input and writes the process group of each child
-there. The end of that input is the end of the parent, whatever ended it. Run by its path with
-nothing but the standard library, so that it is small and starts at once.
+:mod:`adapter.store.child_processes` starts it. The parent holds the other end of its standard input
+and writes the process group of each child there. The input ends when the parent dies, whatever
+killed it. It is run by its path and imports only the standard library, so that it is small and
+starts at once.
 """
 
 import os

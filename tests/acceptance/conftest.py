@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from adapter.server.demo_scenario import webhooks
-from tests.adapter_process import Running, begin, is_ready, is_up
+from tests.adapter_process import AdapterProcess, is_ready, is_up, start_adapter
 from tests.paths import MAPPINGS
 from tests.wait import wait_until
 
 
 @pytest.fixture
-def start(data_folder: Path) -> Iterator[Callable[..., Running]]:
+def start(data_folder: Path) -> Iterator[Callable[..., AdapterProcess]]:
     """Starts `adapter run` in a folder of its own; stops it at the end."""
-    started: list[Running] = []
+    started: list[AdapterProcess] = []
 
-    def begun(**changes: str) -> Running:
-        running = begin(data_folder / "data", **changes)
+    def begun(**changes: str) -> AdapterProcess:
+        running = start_adapter(data_folder / "data", **changes)
         started.append(running)
         wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
         if "PROPEXO_TOKEN" not in changes:

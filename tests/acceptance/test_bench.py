@@ -69,7 +69,7 @@ GROWN = ["p99", "p50", "a task", "a soon tour", "a booking", *growth.PATHS, "web
 
 def assert_measured(rows: list[dict[str, Any]]) -> None:
     for one in rows:
-        assert one["figure"] > 0 or one["what"] == "answers 429", one
+        assert one["figure"] > 0 or one["what"] == "responses with 429", one
         assert one["other"] > 0, one
         assert one["ratio"] == pytest.approx(one["figure"] / one["other"]), one
 
@@ -111,7 +111,7 @@ def test_acknowledge_stands_beside_both_servers(
 @pytest.mark.parametrize(
     ("section", "words"),
     [
-        ("drain", ["2 workers", "calls a minute", "fullest", "429"]),
+        ("drain", ["2 workers", "requests per minute", "busiest", "429"]),
         ("latency", ["p50", "p99", "a soon tour", "acknowledge p99"]),
         ("growth", GROWN),
     ],

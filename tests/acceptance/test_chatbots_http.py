@@ -22,14 +22,28 @@ from adapter.mapping.respond import seconds_from
 from adapter.mapping.samples import sample_from_test
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
-from tests.chatbots import BOTS, IN_TOUCH, SOURCES, Body, is_understood, sample_of
-from tests.gunicorn_process import Answer, Served, served, target_of, timed, working
+from tests.chatbots import (
+    BOTS,
+    IN_TOUCH,
+    SOURCES,
+    SampleRequest,
+    first_test_request,
+    matches_documented_format,
+)
+from tests.gunicorn_process import (
+    GunicornServer,
+    HttpResponse,
+    call_timed,
+    running_gunicorn,
+    running_worker,
+    target_of,
+)
 from tests.paths import GALLERY
-from tests.sandbox_client import Upstream, served_sandbox
+from tests.sandbox_client import SandboxClient, running_sandbox
 from tests.wait import wait_until
 
 
-def timeless_of(source: Source) -> Body:
+def timeless_of(source: Source) -> SampleRequest:
     """The same of the test that shows a guest card, as JSON."""
     test = next(
         test for test in source.sections["tests"] if {"prospect", "prospect_some"} & test.keys()
@@ -51,12 +65,14 @@ PEOPLE = ["42", "77", "88"]
 class Stage:
     """The gallery in use: a web server, a worker and the sandbox."""
 
-    web: Served
-    upstream: Upstream
+    web: GunicornServer
+    upstream: SandboxClient
     #: Of the tours: in the future, in summer time as the samples' offsets are.
     day: dt.date
 
-    def ask(self, name: str, body_of: Callable[[Source], Body] = sample_of) -> Answer:
+    def ask(
+        self, name: str, body_of: Callable[[Source], SampleRequest] = first_test_request
+    ) -> HttpResponse:
         """The sender's sample, each of somebody else, as one person has one tour."""
         source = SOURCES[name]
         body, content_type, query = body_of(source)
@@ -111,19 +127,19 @@ def staged(database: str, folder: Path, **propexo: Any) -> Iterator[Stage]:
     environ |= {"ADAPTER_LOG_LEVEL": "ERROR", "ADAPTER_WEB_THREADS": str(threads)}
     environ |= {"ADAPTER_PUBLIC_URL": PUBLIC}
     with (
-        served_sandbox(**propexo) as upstream,
-        working(folder, database, upstream, environ),
-        served(folder, database, threads=threads, **environ) as web,
+        running_sandbox(**propexo) as upstream,
+        running_worker(folder, database, upstream, environ),
+        running_gunicorn(folder, database, threads=threads, **environ) as web,
     ):
         yield Stage(web, upstream, summer_day(dt.datetime.now(DENVER).date()))
 
 
 def all_at_once(
-    ask: Callable[[str], Answer], names: Sequence[str] = BOTS
-) -> Mapping[str, tuple[Answer, float]]:
+    ask: Callable[[str], HttpResponse], names: Sequence[str] = BOTS
+) -> Mapping[str, tuple[HttpResponse, float]]:
     """The answer to each sender and the seconds that it took, all asking at the same time."""
     with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
-        asked = {name: threads.submit(timed, functools.partial(ask, name)) for name in names}
+        asked = {name: threads.submit(call_timed, functools.partial(ask, name)) for name in names}
         return {name: one.result(60) for name, one in asked.items()}
 
 
@@ -131,7 +147,7 @@ def test_a_chatbot_can_say_that_the_tour_is_booked(database: str, tmp_path: Path
     with staged(database, tmp_path / "gallery") as stage:
         words = f"You are booked for {stage.day:%A} {stage.day.day} {stage.day:%B} at 2:30 PM."
 
-        def answer(name: str) -> Answer:
+        def answer(name: str) -> HttpResponse:
             """Asks again, as a repeat is answered like the first, where this machine was slow."""
             wanted = "Thank you. We have your message" if name == "twilio-sms" else words
             wait_until(lambda: wanted in stage.ask(name).body.decode(), f"{name} says it")
@@ -142,7 +158,7 @@ def test_a_chatbot_can_say_that_the_tour_is_booked(database: str, tmp_path: Path
 
     for name, (one, _) in told.items():
         assert one.status == 200, name
-        assert is_understood(name, one.body.decode()), one.body
+        assert matches_documented_format(name, one.body.decode()), one.body
     assert len({post["phone_1"] for post in posts}) == len(posts) == len(BOTS) - 1 + 2
 
 
@@ -152,7 +168,7 @@ def test_a_chatbot_without_a_time_can_say_that_the_team_has_the_details(
     names = [name for name in BOTS if name != "twilio-sms"]
     with staged(database, tmp_path / "gallery") as stage:
 
-        def answer(name: str) -> Answer:
+        def answer(name: str) -> HttpResponse:
             """Asks again, as a repeat is answered like the first, where this machine was slow."""
             wait_until(
                 lambda: IN_TOUCH in stage.ask(name, timeless_of).body.decode(), f"{name} says it"
@@ -164,7 +180,7 @@ def test_a_chatbot_without_a_time_can_say_that_the_team_has_the_details(
 
     for name, (one, _) in told.items():
         assert one.status == 200, name
-        assert is_understood(name, one.body.decode()), one.body
+        assert matches_documented_format(name, one.body.decode()), one.body
         assert "You are booked" not in one.body.decode()
     assert len({card["phone_1"] for card in cards}) == len(cards) == len(names)
     assert posts == []
@@ -185,7 +201,7 @@ def test_a_slow_propexo_gets_each_sender_the_honest_sentence_before_it_gives_up(
         assert took < deadline, name
         body = answer.body.decode()
         assert answer.status == 200
-        assert is_understood(name, body), body
+        assert matches_documented_format(name, body), body
         assert "You are booked" not in body
         if name != "twilio-sms":
             assert "We have your request and will confirm shortly." in body

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.adapter_process import Running
+from tests.adapter_process import AdapterProcess
 
 # --- what is configured
 
@@ -16,14 +16,14 @@ from tests.adapter_process import Running
 # --- pages and the rate
 
 
-def test_both_commands_work_beside_adapter_run(start: Callable[..., Running]) -> None:
+def test_both_commands_work_beside_adapter_run(start: Callable[..., AdapterProcess]) -> None:
     running = start()
-    checked = running.adapter("communities", "check")
+    checked = running.run_command("communities", "check")
     assert (checked.returncode, checked.stderr) == (
         0,
         "PROPEXO_TOKEN is not set: these are the sandbox's lists\n",
     ), checked.stdout
-    assert "elm-row:" in running.adapter("communities", "pull").stdout
+    assert "elm-row:" in running.run_command("communities", "pull").stdout
 
 
 # --- the routing report

@@ -19,6 +19,6 @@ def test_the_demo_books_and_shows_what_the_chatbot_says() -> None:
     assert booking["state"] == "booked"
     assert asked["sentence"] in asked["answer"]["content"]["messages"][0]["text"]
     assert asked["sentence"].startswith(("You are booked for ", "We have your request and will "))
-    assert f"and says to the renter: {asked['sentence']}" in stderr
+    assert f"and tells the renter: {asked['sentence']}" in stderr
     standing = {one["job_id"]: one for one in shown["appointments"]}
     assert standing[booking["job_id"]]["status"] == "booked"

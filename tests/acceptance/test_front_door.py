@@ -19,7 +19,14 @@ from adapter.signatures import sign
 from adapter.signatures.request import FORM_TYPE
 from adapter.store import Database, Filter, Rejections
 from adapter.webhooks import endpoints
-from tests.gunicorn_process import LEAD, Answer, Served, served, target_of, write_mappings
+from tests.gunicorn_process import (
+    LEAD,
+    GunicornServer,
+    HttpResponse,
+    running_gunicorn,
+    target_of,
+    write_mappings,
+)
 from tests.wait import wait_until
 
 SECRET = "the-secret"
@@ -56,9 +63,11 @@ def environment(**changes: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def web(folder: Path, module_database: str) -> Iterator[Served]:
+def web(folder: Path, module_database: str) -> Iterator[GunicornServer]:
     """Behind one proxy, and with roomy limits."""
-    with served(folder, module_database, **environment(ADAPTER_TRUSTED_PROXIES="1")) as web:
+    with running_gunicorn(
+        folder, module_database, **environment(ADAPTER_TRUSTED_PROXIES="1")
+    ) as web:
         yield web
 
 
@@ -68,7 +77,7 @@ def signed(name: str, body: bytes = BODY, query: str = "", **headers: str) -> We
     return sign(MAPPINGS[name]["signature"], SECRET, request, time.time())
 
 
-def send(web: Served, request: WebhookRequest, **headers: str) -> Answer:
+def send(web: GunicornServer, request: WebhookRequest, **headers: str) -> HttpResponse:
     target = target_of(request.url)[1]
     return web.call("POST", target, dict(request.headers) | headers, request.body)
 
@@ -87,7 +96,7 @@ def send(web: Served, request: WebhookRequest, **headers: str) -> Answer:
     ],
 )
 def test_metas_question_is_answered_in_plain_text(
-    web: Served, query: str, status: int, body: bytes
+    web: GunicornServer, query: str, status: int, body: bytes
 ) -> None:
     answer = web.call("GET", f"/hooks/meta{query}", {})
 
@@ -98,14 +107,16 @@ def test_metas_question_is_answered_in_plain_text(
 
 @pytest.mark.parametrize("name", ["plain", "slack", "open"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-def test_a_source_without_that_question_says_405(web: Served, name: str, method: str) -> None:
+def test_a_source_without_that_question_says_405(
+    web: GunicornServer, name: str, method: str
+) -> None:
     answer = web.call(method, f"/hooks/{name}{ASKED}", {})
 
     assert answer.status == 405
     assert "POST" in answer.headers["Allow"]
 
 
-def test_slacks_question_is_answered_only_when_it_is_signed(web: Served) -> None:
+def test_slacks_question_is_answered_only_when_it_is_signed(web: GunicornServer) -> None:
     asked = b'{"type": "url_verification", "challenge": "3eZbrw1aBm2r"}'
     request = signed("slack", asked)
     answer = send(web, request)
@@ -117,7 +128,7 @@ def test_slacks_question_is_answered_only_when_it_is_signed(web: Served) -> None
         assert tx.events(Filter(source="slack")) == [], "a question is no lead"
 
 
-def test_zooms_question_is_answered_only_when_it_is_signed(web: Served) -> None:
+def test_zooms_question_is_answered_only_when_it_is_signed(web: GunicornServer) -> None:
     asked = b'{"event": "endpoint.url_validation", "payload": {"plainToken": "qgg8vlvZRS6UY"}}'
     request = signed("zoom", asked)
     answer = send(web, request)
@@ -142,7 +153,7 @@ def test_forged_requests_use_up_nobodys_share_but_their_addresss(
         ADAPTER_ADDRESS_LIMIT_PER_MINUTE="20",
         ADAPTER_SOURCE_LIMIT_PER_MINUTE="30",
     )
-    with served(folder, module_database, **limits) as web:
+    with running_gunicorn(folder, module_database, **limits) as web:
         good = signed("plain")
         forged = dataclasses.replace(good, headers={"X-Signature": "0" * 64})
         attacker, sender = {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "192.0.2.7"}
@@ -175,7 +186,7 @@ def test_forged_requests_use_up_nobodys_share_but_their_addresss(
     ],
 )
 def test_allow_ips_believes_the_proxy_and_nobody_else(
-    web: Served, forwarded_for: str, status: int
+    web: GunicornServer, forwarded_for: str, status: int
 ) -> None:
     body = json.dumps(LEAD | {"id": forwarded_for}).encode()
 
@@ -192,7 +203,9 @@ def test_allow_ips_believes_the_proxy_and_nobody_else(
     "query",
     ["", "?", "?unit=2%42", "?a=%2F%3A&a=b+c&&=", "?x=%E2%82%AC&y=%ff", "?next=http://a/b?c"],
 )
-def test_the_address_is_verified_as_the_sender_wrote_it(web: Served, name: str, query: str) -> None:
+def test_the_address_is_verified_as_the_sender_wrote_it(
+    web: GunicornServer, name: str, query: str
+) -> None:
     body = f"id={len(query)}&kind=tour".encode() if name == "twilio" else BODY
     kind = {"Content-Type": FORM_TYPE} if name == "twilio" else {}
     request = signed(name, body, query, **kind)
@@ -241,8 +254,8 @@ def test_adapter_run_names_an_open_source(folder: Path, capsys: pytest.CaptureFi
     announce(Supervisor(environ, print))
 
     said = capsys.readouterr().err
-    assert "open is OPEN (scheme: none): anybody who knows its address may send" in said
-    assert said.count("OPEN") == 1
+    assert "open is UNSIGNED (scheme: none): anyone who knows its URL can send" in said
+    assert said.count("UNSIGNED") == 1
 
 
 # without a database ----------------------------------------------------------------------------
@@ -250,7 +263,7 @@ def test_adapter_run_names_an_open_source(folder: Path, capsys: pytest.CaptureFi
 
 def test_a_forged_request_is_401_at_once_without_a_database(folder: Path) -> None:
     away = "postgresql://nobody@127.0.0.1:9/none"
-    with served(folder, away, **environment()) as web:
+    with running_gunicorn(folder, away, **environment()) as web:
         started = time.monotonic()
         answers = [send(web, signed("plain"), **{"X-Signature": "0" * 64}) for _ in range(100)]
         took = time.monotonic() - started
@@ -259,7 +272,7 @@ def test_a_forged_request_is_401_at_once_without_a_database(folder: Path) -> Non
         assert took < 10, "none of them waited for the database"
 
 
-def test_what_is_refused_over_http_is_kept_without_credentials(web: Served) -> None:
+def test_what_is_refused_over_http_is_kept_without_credentials(web: GunicornServer) -> None:
     secret = {"Authorization": "Bearer very-secret", "Cookie": "session=very-secret"}
     assert send(web, signed("other"), **secret, **{"X-Signature": "0" * 64}).status == 401
 

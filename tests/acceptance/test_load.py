@@ -16,13 +16,13 @@ from adapter.server.demo_scenario import webhooks
 from adapter.store.embedded import EmbeddedServer
 from adapter.webhooks import signed_client
 from bench.latency import BACKLOG
-from tests.adapter_process import SECRETS, Running
-from tests.harness import loaded
+from tests.adapter_process import SECRETS, AdapterProcess
+from tests.harness import load_cached
 from tests.paths import MAPPINGS
-from tests.sandbox_client import served_sandbox
+from tests.sandbox_client import running_sandbox
 from tests.wait import wait_until
 
-RENTFEED = loaded(MAPPINGS)["rentfeed"]
+RENTFEED = load_cached(MAPPINGS)["rentfeed"]
 
 #: No limit that this test could meet.
 FAST = {
@@ -63,7 +63,7 @@ def post(signed: WebhookRequest) -> int:
     ).status_code
 
 
-def query(running: Running, statement: str) -> Any:
+def query(running: AdapterProcess, statement: str) -> Any:
     url = EmbeddedServer(Path(running.environ["ADAPTER_DATA_DIR"])).url
     with psycopg.connect(url) as connection:
         row = connection.execute(statement).fetchone()
@@ -72,10 +72,10 @@ def query(running: Running, statement: str) -> Any:
 
 
 def test_500_identical_pairs_at_once_are_500_events_and_500_posts(
-    start: Callable[..., Running],
+    start: Callable[..., AdapterProcess],
 ) -> None:
     """Two gunicorn processes; each webhook is sent by two threads at the same moment."""
-    with served_sandbox(limit_per_minute=1_000_000) as upstream:
+    with running_sandbox(limit_per_minute=1_000_000) as upstream:
         running = start(**FAST, PROPEXO_TOKEN="sandbox", PROPEXO_BASE_URL=upstream.url)
         signed = [signed_lead(running.url, lead(number)) for number in range(500)]
         with concurrent.futures.ThreadPoolExecutor(16) as threads:
@@ -93,7 +93,9 @@ def test_500_identical_pairs_at_once_are_500_events_and_500_posts(
         assert len(upstream.posts()) == 500
 
 
-def test_a_soon_tour_goes_out_next_behind_ten_thousand(start: Callable[..., Running]) -> None:
+def test_a_soon_tour_goes_out_next_behind_ten_thousand(
+    start: Callable[..., AdapterProcess],
+) -> None:
     running = start(ADAPTER_SOON_HOURS="48")
     url = EmbeddedServer(Path(running.environ["ADAPTER_DATA_DIR"])).url
     with psycopg.connect(url) as connection:

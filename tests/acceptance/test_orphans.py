@@ -20,9 +20,9 @@ from adapter.store import embedded
 from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
 from tests.acceptance.browser.site import CHROMIUM
-from tests.adapter_process import ADAPTER, Running, environment, is_ready
+from tests.adapter_process import ADAPTER, AdapterProcess, environment, is_ready
 from tests.paths import ROOT
-from tests.sandbox_client import served_sandbox
+from tests.sandbox_client import running_sandbox
 from tests.wait import wait_until
 
 SECONDS = 10.0
@@ -75,10 +75,10 @@ def killed(process: "subprocess.Popen[bytes]", number: int) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
-    start: Callable[..., Running], lead: Path, number: int
+    start: Callable[..., AdapterProcess], lead: Path, number: int
 ) -> None:
     """PostgreSQL stays as long as the worker needs it."""
-    with served_sandbox() as upstream:
+    with running_sandbox() as upstream:
         addressed = {"PROPEXO_TOKEN": "sandbox", "PROPEXO_BASE_URL": upstream.url}
         running = start(**addressed)
         upstream.fault({"delay": 3})
@@ -91,16 +91,16 @@ def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
         again = start(**addressed)
         wait_until(lambda: again.states() == ["booked"], "the lead is booked", 60)
         (booking,) = again.bookings()
-        assert "unknown" not in again.adapter("show", str(booking.id)).stdout
+        assert "unknown" not in again.run_command("show", str(booking.id)).stdout
         assert len(upstream.posts()) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_what_hangs_is_killed_and_its_lead_is_posted_once(
-    start: Callable[..., Running], lead: Path, number: int
+    start: Callable[..., AdapterProcess], lead: Path, number: int
 ) -> None:
     """A worker in a POST that takes for ever, a web process that is frozen, a client of ours."""
-    with served_sandbox() as upstream, contextlib.ExitStack() as stack:
+    with running_sandbox() as upstream, contextlib.ExitStack() as stack:
         running = start(
             PROPEXO_TOKEN="sandbox",
             PROPEXO_BASE_URL=upstream.url,
@@ -116,7 +116,7 @@ def test_what_hangs_is_killed_and_its_lead_is_posted_once(
         assert killed(running.process, number) == []
 
         # The command starts PostgreSQL, which has ended too.
-        listed = json.loads(running.adapter("bookings", "--json").stdout)["bookings"]
+        listed = json.loads(running.run_command("bookings", "--json").stdout)["bookings"]
         assert [booking["state"] for booking in listed] == ["sending"]
         assert len(upstream.posts()) == 1
 
@@ -125,7 +125,7 @@ def test_a_run_whose_terminal_is_closed_leaves_nothing(data_folder: Path) -> Non
     ours, theirs = pty.openpty()
     environ = environment(data_folder / "data")
     terminal = [sys.executable, "-c", TERMINAL, *ADAPTER, "run"]
-    running = Running(environ, popen(terminal, env=environ, stdin=theirs, stdout=theirs))
+    running = AdapterProcess(environ, popen(terminal, env=environ, stdin=theirs, stdout=theirs))
     os.close(theirs)
     wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
     family = family_of(running.process.pid)

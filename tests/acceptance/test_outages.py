@@ -18,7 +18,7 @@ from adapter.exceptions import StoreUnavailable
 from adapter.models import WebhookRequest
 from adapter.store import embedded
 from adapter.store.embedded import EmbeddedServer
-from tests.adapter_process import Running
+from tests.adapter_process import AdapterProcess
 from tests.bundled_web import Web, is_up, start_web
 from tests.ports import free_port
 from tests.wait import wait_until
@@ -182,7 +182,7 @@ def test_a_frozen_postgresql_is_a_503_in_time_and_is_used_again_when_it_thaws(
 
 
 def test_a_restart_of_postgresql_ends_neither_worker_nor_web(
-    start: Callable[..., Running], lead: Path
+    start: Callable[..., AdapterProcess], lead: Path
 ) -> None:
     running = start()
     running.send(lead)
@@ -203,7 +203,7 @@ def test_a_restart_of_postgresql_ends_neither_worker_nor_web(
 
 
 def test_an_outcome_that_came_while_postgresql_was_frozen_is_written_when_it_thaws(
-    start: Callable[..., Running], lead: Path
+    start: Callable[..., AdapterProcess], lead: Path
 ) -> None:
     running = start()
     running.upstream.fault({"delay": 3})
@@ -216,6 +216,6 @@ def test_an_outcome_that_came_while_postgresql_was_frozen_is_written_when_it_tha
     assert len(running.upstream.posts()) == 1
 
 
-def is_answered(running: Running) -> bool:
+def is_answered(running: AdapterProcess) -> bool:
     answer = requests.get(running.upstream.url + "/_sandbox/requests", timeout=5).json()
     return all(call["answered_at"] is not None for call in answer["requests"])

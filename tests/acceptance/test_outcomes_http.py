@@ -12,8 +12,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.gunicorn_process import LEAD, Answer, Served, served, timed, working, write_mappings
-from tests.sandbox_client import Upstream, served_sandbox
+from tests.gunicorn_process import (
+    LEAD,
+    GunicornServer,
+    HttpResponse,
+    call_timed,
+    running_gunicorn,
+    running_worker,
+    write_mappings,
+)
+from tests.sandbox_client import SandboxClient, running_sandbox
 from tests.wait import wait_until
 
 pytestmark = pytest.mark.timed
@@ -48,8 +56,8 @@ numbers = itertools.count(1)
 class Stage:
     """A web server, a worker and the sandbox."""
 
-    web: Served
-    upstream: Upstream
+    web: GunicornServer
+    upstream: SandboxClient
     #: The lead's tour, in the future.
     at: dt.datetime
 
@@ -60,7 +68,7 @@ class Stage:
         new = {"id": f"L-{number}", "email": f"dana{number}@example.com", "at": at}
         return dict(LEAD) | new | changes
 
-    def send(self, lead: dict[str, Any], name: str = "bot") -> Answer:
+    def send(self, lead: dict[str, Any], name: str = "bot") -> HttpResponse:
         headers = {"Content-Type": "application/json", "X-Token": "one"}
         return self.web.post(name, headers, json.dumps(lead).encode())
 
@@ -89,16 +97,16 @@ def stage(module_database: str, tmp_path_factory: Any) -> Iterator[Stage]:
     }
     day = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=3)
     with (
-        served_sandbox() as upstream,
-        working(folder, module_database, upstream, environ),
-        served(folder, module_database, **environ) as web,
+        running_sandbox() as upstream,
+        running_worker(folder, module_database, upstream, environ),
+        running_gunicorn(folder, module_database, **environ) as web,
     ):
         yield Stage(web, upstream, dt.datetime.combine(day, dt.time(18), dt.UTC))
 
 
 def test_a_chatbot_is_told_that_it_is_booked(stage: Stage) -> None:
     lead = stage.lead()
-    answer, took = timed(lambda: stage.send(lead))
+    answer, took = call_timed(lambda: stage.send(lead))
     hour = dt.datetime.strptime(lead["at"], "%Y-%m-%dT%H:%M:%S%z")
 
     assert answer.status == 200
@@ -142,7 +150,7 @@ def test_a_lead_that_a_person_must_look_at_is_told_with_its_reason(stage: Stage)
 
 
 def test_a_webhook_that_is_no_booking_is_told_at_once(stage: Stage) -> None:
-    answer, took = timed(lambda: stage.send(stage.lead(kind="chat")))
+    answer, took = call_timed(lambda: stage.send(stage.lead(kind="chat")))
 
     assert answer.body.startswith(b"ignored ")
     assert took < 10
@@ -151,7 +159,7 @@ def test_a_webhook_that_is_no_booking_is_told_at_once(stage: Stage) -> None:
 def test_what_is_not_known_in_time_is_accepted_and_told_later(stage: Stage) -> None:
     lead = stage.lead()
     stage.upstream.fault({"delay": 3})
-    answer, took = timed(lambda: stage.send(lead, "hasty"))
+    answer, took = call_timed(lambda: stage.send(lead, "hasty"))
 
     assert answer.status == 200
     assert answer.body.startswith(b"accepted ")
@@ -179,8 +187,8 @@ def test_beyond_the_seats_the_answer_comes_at_once_and_others_are_served(stage: 
     with concurrent.futures.ThreadPoolExecutor(SEATS) as threads:
         seated = [threads.submit(stage.send, stage.lead()) for _ in range(SEATS)]
         wait_until(lambda: in_flight(stage.web.database) == SEATS, "all seats are taken")
-        beyond, took = timed(lambda: stage.send(stage.lead()))
-        form, form_took = timed(lambda: stage.send(stage.lead(), "form"))
+        beyond, took = call_timed(lambda: stage.send(stage.lead()))
+        form, form_took = call_timed(lambda: stage.send(stage.lead(), "form"))
 
         assert beyond.body.startswith(b"accepted ")
         assert form.status == 202

@@ -11,17 +11,25 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adapter.server.supervisor import ChildProcess, Supervisor
+from adapter.server.child_process import ChildProcess
+from adapter.server.supervisor import _locked
 from adapter.store.child_processes import popen
-from tests.adapter_process import ADAPTER, Running, adapter, begin, environment, is_ready
+from tests.adapter_process import (
+    ADAPTER,
+    AdapterProcess,
+    environment,
+    is_ready,
+    run_command,
+    start_adapter,
+)
 from tests.paths import MAPPINGS
 from tests.ports import free_port
-from tests.sandbox_client import Clogged
+from tests.sandbox_client import FullBacklogServer
 from tests.wait import wait_until
 
 
 def test_a_worker_that_is_killed_in_the_post_leaves_unknown_posted_once(
-    start: Callable[..., Running], lead: Path
+    start: Callable[..., AdapterProcess], lead: Path
 ) -> None:
     running = start()
     running.upstream.fault({"delay": 60})
@@ -37,17 +45,17 @@ def test_a_worker_that_is_killed_in_the_post_leaves_unknown_posted_once(
     assert running.part("worker").pid != worker.pid
     assert len(running.upstream.posts()) == 1
     (booking,) = running.bookings()
-    story = running.adapter("show", str(booking.id)).stdout
+    story = running.run_command("show", str(booking.id)).stdout
     assert "pending → sending" in story
     assert "sending → unknown (sender_lost, by worker)" in story
     assert "posted" in story
 
 
 def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
-    start: Callable[..., Running], lead: Path
+    start: Callable[..., AdapterProcess], lead: Path
 ) -> None:
     """It stands between what it has written down and the first byte; another one takes over."""
-    with Clogged() as upstream, contextlib.ExitStack() as stack:
+    with FullBacklogServer() as upstream, contextlib.ExitStack() as stack:
         running = start(
             PROPEXO_TOKEN="sandbox",
             PROPEXO_BASE_URL=upstream.url,
@@ -63,14 +71,14 @@ def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
         stack.callback(other.wait, 40)
         stack.callback(other.terminate)
         wait_until(lambda: running.states() == ["unknown"], "its lease is over", 60)
-        assert not [request for request in upstream.heard if b"last_name" in request]
+        assert not [request for request in upstream.received if b"last_name" in request]
 
         frozen.resume()
         wait_until(lambda: len(outcomes_of(running)) == 2, "it is begun anew")
         wait_until(lambda: None not in outcomes_of(running), "that is answered")
 
         assert outcomes_of(running) == ["not_sent", "rate_limited"]
-        late = [request for request in upstream.heard if b"last_name" in request]
+        late = [request for request in upstream.received if b"last_name" in request]
         assert len(late) == 1, "only what was begun anew"
 
 
@@ -81,15 +89,15 @@ def is_connecting(process: psutil.Process, port: int) -> bool:
     )
 
 
-def outcomes_of(running: Running) -> list[str | None]:
+def outcomes_of(running: AdapterProcess) -> list[str | None]:
     """The outcomes of the one booking's attempts, in their order."""
     (booking,) = running.bookings()
-    shown = json.loads(running.adapter("show", str(booking.id), "--json").stdout)
+    shown = json.loads(running.run_command("show", str(booking.id), "--json").stdout)
     return [attempt["outcome"] for attempt in shown["attempts"]]
 
 
 def test_every_part_that_is_killed_comes_back_and_the_next_lead_is_booked(
-    start: Callable[..., Running], lead: Path
+    start: Callable[..., AdapterProcess], lead: Path
 ) -> None:
     running = start()
     killed = [running.part(word) for word in ("gunicorn", "worker", "postgres")]
@@ -105,15 +113,17 @@ def test_every_part_that_is_killed_comes_back_and_the_next_lead_is_booked(
 
 
 @pytest.fixture
-def starting(data_folder: Path) -> Iterator[Running]:
+def starting(data_folder: Path) -> Iterator[AdapterProcess]:
     """`adapter run` whose worker was begun: the web process needs a second more."""
-    running = begin(data_folder / "data")
+    running = start_adapter(data_folder / "data")
     wait_until(lambda: running.find("worker"), "the worker was begun", 60)
     yield running
     running.stop()
 
 
-def test_a_part_that_is_killed_during_the_start_comes_back(starting: Running, lead: Path) -> None:
+def test_a_part_that_is_killed_during_the_start_comes_back(
+    starting: AdapterProcess, lead: Path
+) -> None:
     starting.part("worker").kill()
 
     wait_until(lambda: is_ready(starting.url), "adapter run is ready", 60)
@@ -121,7 +131,7 @@ def test_a_part_that_is_killed_during_the_start_comes_back(starting: Running, le
     wait_until(lambda: starting.states() == ["booked"], "the lead is booked", 60)
 
 
-def test_a_signal_during_the_start_ends_it(starting: Running) -> None:
+def test_a_signal_during_the_start_ends_it(starting: AdapterProcess) -> None:
     wait_until(lambda: starting.find("gunicorn"), "the web process was begun")
     web = starting.part("gunicorn")
     web.suspend()  # it would never be ready
@@ -142,16 +152,15 @@ def is_told_to_end(process: psutil.Process) -> bool:
     return bool(pending & 1 << signal.SIGTERM - 1)
 
 
-def test_what_breaks_within_a_run_is_not_told_as_a_fault_of_its_folder(tmp_path: Path) -> None:
-    supervisor = Supervisor(environment(tmp_path), print)
-    with pytest.raises(BrokenPipeError), supervisor._alone():
+def test_an_error_within_a_run_is_not_reported_as_one_of_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), _locked(tmp_path):
         raise BrokenPipeError
 
 
 @pytest.mark.parametrize(
     ("words", "starts"), [(["false"], 1), (["true"], 1), (["sh", "-c", "kill -9 $$"], 4)]
 )
-def test_a_part_that_does_not_come_up_is_given_up(words: list[str], starts: int) -> None:
+def test_a_process_that_does_not_start_is_given_up(words: list[str], starts: int) -> None:
     begun: list[subprocess.Popen[bytes]] = []
 
     def start() -> "subprocess.Popen[bytes]":
@@ -159,17 +168,17 @@ def test_a_part_that_does_not_come_up_is_given_up(words: list[str], starts: int)
         return begun[-1]
 
     def is_given_up() -> bool:
-        if not part.is_crash_looping:
-            part.keep_alive(print)
-        return part.is_crash_looping
+        if not process.is_crash_looping:
+            process.keep_alive(print)
+        return process.is_crash_looping
 
-    part = ChildProcess("worker", start)
+    process = ChildProcess("worker", start)
     wait_until(is_given_up, "it is given up")
     assert len(begun) == starts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_stops_everything(start: Callable[..., Running], number: int) -> None:
+def test_one_signal_stops_everything(start: Callable[..., AdapterProcess], number: int) -> None:
     running = start()
     family = psutil.Process(running.process.pid).children(recursive=True)
     assert len(family) >= 4
@@ -196,7 +205,7 @@ def broken_mappings(folder: Path) -> Path:
 def test_a_wrong_database_url_is_one_clear_line(tmp_path: Path, command: str) -> None:
     url = "postgresql://someone:hunter2@127.0.0.1:1/leads"
 
-    ended = adapter(environment(tmp_path, DATABASE_URL=url, PROPEXO_TOKEN="any"), command)
+    ended = run_command(environment(tmp_path, DATABASE_URL=url, PROPEXO_TOKEN="any"), command)
 
     assert ended.returncode == 1
     (line,) = ended.stderr.strip().splitlines()
@@ -208,7 +217,7 @@ def test_a_wrong_database_url_is_one_clear_line(tmp_path: Path, command: str) ->
 def test_a_wrong_mapping_is_named_with_its_place(tmp_path: Path, command: str) -> None:
     folder = broken_mappings(tmp_path)
 
-    ended = adapter(environment(tmp_path, ADAPTER_MAPPINGS_DIR=str(folder)), command)
+    ended = run_command(environment(tmp_path, ADAPTER_MAPPINGS_DIR=str(folder)), command)
 
     assert ended.returncode == 1
     first = ended.stderr.strip().splitlines()[0]
@@ -219,7 +228,7 @@ def test_a_wrong_mapping_is_named_with_its_place(tmp_path: Path, command: str) -
 
 @pytest.mark.parametrize("command", ["run", "web"])
 def test_a_missing_secret_is_named(tmp_path: Path, command: str) -> None:
-    ended = adapter(environment(tmp_path, RENTFEED_SECRET=""), command)
+    ended = run_command(environment(tmp_path, RENTFEED_SECRET=""), command)
 
     assert ended.returncode == 1
     (line,) = ended.stderr.strip().splitlines()
@@ -231,7 +240,7 @@ def test_a_missing_secret_is_named(tmp_path: Path, command: str) -> None:
 def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path, variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = adapter(environment(tmp_path, **{variable: port}), "run")
+        ended = run_command(environment(tmp_path, **{variable: port}), "run")
 
     assert ended.returncode == 1
     (line,) = ended.stderr.strip().splitlines()
@@ -240,7 +249,7 @@ def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path, variable: str) 
 
 
 def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
-    ended = adapter(
+    ended = run_command(
         environment(tmp_path, PORT="many", ADAPTER_LATEST_TOUR="9pm", ADAPTER_COLOUR="red"), "run"
     )
 
@@ -252,32 +261,34 @@ def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_second_run_on_the_same_data_is_refused(start: Callable[..., Running]) -> None:
+def test_a_second_run_on_the_same_data_is_refused(start: Callable[..., AdapterProcess]) -> None:
     running = start()
     changes = {"PORT": str(free_port()), "ADAPTER_SANDBOX_PORT": str(free_port())}
 
-    ended = adapter(running.environ | changes, "run")
+    ended = run_command(running.environ | changes, "run")
 
     assert ended.returncode == 1
-    assert "another adapter runs on" in ended.stderr
+    assert "another adapter is running in" in ended.stderr
     assert is_ready(running.url)
 
 
 def test_a_worker_without_a_token_does_not_send_leads_nowhere(tmp_path: Path) -> None:
-    ended = adapter(environment(tmp_path, DATABASE_URL="postgresql://127.0.0.1:1/x"), "worker")
+    ended = run_command(environment(tmp_path, DATABASE_URL="postgresql://127.0.0.1:1/x"), "worker")
 
     assert ended.returncode == 1
     assert "PROPEXO_TOKEN is not set" in ended.stderr
 
 
 def test_commands_that_read_leads_say_so_when_there_is_no_database(tmp_path: Path) -> None:
-    ended = adapter(environment(tmp_path), "bookings")
+    ended = run_command(environment(tmp_path), "bookings")
 
     assert ended.returncode == 1
     assert "there is no database yet" in ended.stderr
 
 
-def test_leads_can_be_read_while_nothing_runs(start: Callable[..., Running], lead: Path) -> None:
+def test_leads_can_be_read_while_nothing_runs(
+    start: Callable[..., AdapterProcess], lead: Path
+) -> None:
     running = start()
     running.send(lead)
     wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
@@ -285,9 +296,9 @@ def test_leads_can_be_read_while_nothing_runs(start: Callable[..., Running], lea
     running.process.wait(60)
 
     # Each of these commands starts PostgreSQL for itself.
-    (booking,) = json.loads(running.adapter("bookings", "--json").stdout)["bookings"]
+    (booking,) = json.loads(running.run_command("bookings", "--json").stdout)["bookings"]
     assert booking["state"] == "booked"
-    assert "Dana Okafor" in running.adapter("bookings").stdout
-    shown = json.loads(running.adapter("show", booking["job_id"], "--json").stdout)
+    assert "Dana Okafor" in running.run_command("bookings").stdout
+    shown = json.loads(running.run_command("show", booking["job_id"], "--json").stdout)
     assert [change["to"] for change in shown["history"]][-1] == "booked"
-    assert running.adapter("show", "999999").returncode == 1
+    assert running.run_command("show", "999999").returncode == 1

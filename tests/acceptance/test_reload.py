@@ -1,4 +1,4 @@
-"""New mappings under processes that run, as real processes: taken up whole, or not at all."""
+"""Mappings reloaded in running processes: the whole set, or nothing."""
 
 import contextlib
 import dataclasses
@@ -18,9 +18,9 @@ import pytest
 
 from adapter.server.demo_scenario import webhooks
 from adapter.store.child_processes import popen
-from tests.adapter_process import ADAPTER, adapter, environment, is_ready
+from tests.adapter_process import ADAPTER, environment, is_ready, run_command
 from tests.paths import MAPPINGS
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 from tests.wait import wait_until
 
 
@@ -66,12 +66,12 @@ class Harness:
         file = self.folder.parent / "lead.json"
         file.write_text(json.dumps(payload))
         environ = self.environ | {"ADAPTER_MAPPINGS_DIR": str(folder)}
-        return adapter(environ, "send", "rentfeed", str(file)).stdout
+        return run_command(environ, "send", "rentfeed", str(file)).stdout
 
     def notes(self) -> list[str]:
         """Of all bookings, the newest first."""
         listed: list[dict[str, Any]] = json.loads(
-            adapter(self.environ, "bookings", "--json").stdout
+            run_command(self.environ, "bookings", "--json").stdout
         )["bookings"]
         return [booking["appointment"]["notes"] for booking in listed]
 
@@ -107,7 +107,7 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
 
 
 @pytest.fixture
-def parts(tmp_path: Path, database: str, upstream: Upstream) -> Iterator[Harness]:
+def parts(tmp_path: Path, database: str, upstream: SandboxClient) -> Iterator[Harness]:
     """For parts that run alone, over a database that is there already."""
     with harness_in(
         tmp_path, DATABASE_URL=database, PROPEXO_TOKEN="sandbox", PROPEXO_BASE_URL=upstream.url
@@ -120,23 +120,23 @@ def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(harness:
     wait_until(harness.is_ready, "adapter run is ready", 60)
 
     harness.greet("Good morning")
-    harness.waits_for("the changed mappings are taken up")
+    harness.waits_for("reloaded the changed mappings")
     harness.waits_for("mappings_reloaded", times=2)
     assert harness.notes_of(1).startswith("Good morning\n")
 
     harness.change("email_1: contact.email", "e_mail: contact.email")
-    harness.waits_for("the changed mappings are not taken up; the old ones stay:")
+    harness.waits_for("the changed mappings are invalid; the old ones stay active:")
     harness.waits_for("unknown field 'e_mail'; did you mean 'email_1'?")
     assert harness.notes_of(2).startswith("Good morning\n"), "the last right mapping serves"
 
     harness.greet("Good evening")
-    harness.waits_for("the changed mappings are taken up", times=2)
+    harness.waits_for("reloaded the changed mappings", times=2)
     harness.waits_for("mappings_reloaded", times=4)
     assert harness.notes_of(3).startswith("Good evening\n")
 
     run.send_signal(signal.SIGHUP)
-    harness.waits_for("the changed mappings are taken up", times=3)
-    assert "ended with" not in harness.said.read_text(), "no part had to be started again"
+    harness.waits_for("reloaded the changed mappings", times=3)
+    assert "restarting it" not in harness.said.read_text(), "no process was restarted"
 
 
 def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: Harness) -> None:

@@ -12,7 +12,13 @@ import pytest
 
 from adapter.signatures import PRESETS
 from tests.apps.timed_web import PUBLIC_URLS
-from tests.gunicorn_process import Answer, Served, served, target_of, write_mappings
+from tests.gunicorn_process import (
+    GunicornServer,
+    HttpResponse,
+    running_gunicorn,
+    target_of,
+    write_mappings,
+)
 from tests.presets import NOW, SECRET, delivery, hostile_requests
 from tests.vectors import VECTORS, files
 
@@ -75,7 +81,7 @@ def sections_of(vector: dict[str, Any], environ: dict[str, str]) -> dict[str, An
     return sections
 
 
-def call(web: Served, vector: dict[str, Any]) -> Answer:
+def call(web: GunicornServer, vector: dict[str, Any]) -> HttpResponse:
     public_url, target = target_of(vector["url"])
     own = [
         ("X-Tests-Source", source_of(vector)),
@@ -88,7 +94,7 @@ def call(web: Served, vector: dict[str, Any]) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def web(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def web(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GunicornServer]:
     """Every vector's and every preset's source, with the secrets that they want."""
     environ: dict[str, Any] = UNLIMITED | {"PRESET_SECRET": SECRET}
     preset = {"secrets": ["PRESET_SECRET"]}
@@ -103,7 +109,7 @@ def web(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         (folder / str(number)).mkdir()
         write_mappings(folder / str(number), of_url)
     environ[PUBLIC_URLS] = ",".join(mappings)
-    with served(
+    with running_gunicorn(
         folder, module_database, entry="tests.apps.timed_web:application()", **environ
     ) as web:
         yield web
@@ -112,7 +118,7 @@ def web(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.mark.corpus
 @needs_vectors
 @pytest.mark.parametrize("name", ONCE)
-def test_the_vector_agrees_over_http(web: Served, name: str) -> None:
+def test_the_vector_agrees_over_http(web: GunicornServer, name: str) -> None:
     vector = ONCE[name]
     answer = call(web, vector)
 
@@ -125,7 +131,7 @@ def test_the_vector_agrees_over_http(web: Served, name: str) -> None:
 @pytest.mark.corpus
 @needs_vectors
 @pytest.mark.parametrize("path", files("handshake"), ids=lambda path: path.stem)
-def test_the_handshake_agrees_over_http(web: Served, path: Path) -> None:
+def test_the_handshake_agrees_over_http(web: GunicornServer, path: Path) -> None:
     vector = json.loads(path.read_text())
     answer = call(web, vector)
 
@@ -143,7 +149,7 @@ def is_sendable(headers: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_hostile_request_is_401_and_nothing_else(web: Served, name: str) -> None:
+def test_a_hostile_request_is_401_and_nothing_else(web: GunicornServer, name: str) -> None:
     own = {
         "X-Tests-Source": f"preset-{name}",
         "X-Tests-Now": str(NOW),

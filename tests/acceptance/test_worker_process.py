@@ -14,14 +14,16 @@ import pytest
 from adapter.server.watchdog import DEAD
 from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
-from tests.adapter_process import Running, kept_environ
+from tests.adapter_process import AdapterProcess, kept_environ
 from tests.harness import SECRETS, Harness, tour
 from tests.paths import MAPPINGS
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 from tests.wait import wait_until
 
 
-def test_a_stop_finishes_what_is_in_flight(start: Callable[..., Running], lead: Path) -> None:
+def test_a_stop_finishes_what_is_in_flight(
+    start: Callable[..., AdapterProcess], lead: Path
+) -> None:
     running = start()
     running.upstream.fault({"delay": 4})
     assert running.send(lead).startswith("202 ")
@@ -65,7 +67,11 @@ main()
 
 @contextlib.contextmanager
 def broken_worker(
-    harness: Harness, upstream: Upstream, part: str, fault: str, limits: tuple[float, float, float]
+    harness: Harness,
+    upstream: SandboxClient,
+    part: str,
+    fault: str,
+    limits: tuple[float, float, float],
 ) -> Iterator["subprocess.Popen[str]"]:
     kept = kept_environ()
     given = {
@@ -98,7 +104,7 @@ def broken_worker(
     ],
 )
 def test_a_worker_whose_threads_are_dead_says_so_and_ends(
-    harness: Harness, upstream: Upstream, part: str, fault: str, dead: str
+    harness: Harness, upstream: SandboxClient, part: str, fault: str, dead: str
 ) -> None:
     for number in range(12):
         harness.receive("rentfeed", tour(leadId=f"RF-{number}"))
@@ -112,7 +118,7 @@ def test_a_worker_whose_threads_are_dead_says_so_and_ends(
     assert (line["level"], line["part"]) == ("critical", dead)
 
 
-def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: Upstream) -> None:
+def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: SandboxClient) -> None:
     event_id = harness.receive("rentfeed", tour()).event_id
     with broken_worker(harness, upstream, "Mapper.map_event", "hang", (600.0, 1.0, 1.0)) as process:
         wait_until(lambda: event_id in doing(harness), "the task hangs")
@@ -120,7 +126,7 @@ def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: Upstrea
         _, said = process.communicate(timeout=20)
 
     assert process.returncode == DEAD
-    assert "stopped_by_force" in said
+    assert "forced_stop" in said
 
 
 def doing(harness: Harness) -> list[int]:

@@ -1,8 +1,8 @@
-"""The web process for tests whose signatures are of another day:
-``tests.apps.timed_web:application()``.
+"""The web process for tests whose signatures are of another day.
 
-Each request names its own clock, its source and the public address in headers that no sender
-has. They are taken off before the adapter sees the request; everything else stays as it came.
+Start it as ``tests.apps.timed_web:application()``. Each request names its own clock, its source and
+the public address in headers that no sender has. They are removed before the adapter sees the
+request; everything else stays as it came.
 """
 
 import datetime as dt

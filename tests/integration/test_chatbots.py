@@ -10,13 +10,20 @@ import pytest
 from adapter.mapping.respond import Respond, seconds_from
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome, webhook_outcome_from
 from adapter.models import BookingState, EventState, Kind, WebhookRequest
-from tests.chatbots import BOTS, IN_TOUCH, SCHEMAS, SOURCES, is_understood, sample_of
+from tests.chatbots import (
+    BOTS,
+    IN_TOUCH,
+    SCHEMAS,
+    SOURCES,
+    first_test_request,
+    matches_documented_format,
+)
 from tests.rows import booking
 
 
 def answer_of(name: str, found: WebhookOutcome) -> tuple[str, str]:
     source = SOURCES[name]
-    body, content_type, query = sample_of(source)
+    body, content_type, query = first_test_request(source)
     asked = source.request_values(
         WebhookRequest.from_body(body, content_type=content_type, query=query)
     )
@@ -51,7 +58,7 @@ def test_each_sender_that_waits_has_a_schema() -> None:
 def test_every_outcome_is_told_in_the_senders_shape(name: str, found: WebhookOutcome) -> None:
     body, mimetype = answer_of(name, found)
 
-    assert is_understood(name, body), body
+    assert matches_documented_format(name, body), body
     assert mimetype == ("application/xml" if name == "twilio-sms" else "application/json")
     assert ("You are booked" in body) is (found.outcome is Outcome.BOOKED)
     assert ("You are booked for Saturday 14 March at 2:30 PM." in body) is (
@@ -65,14 +72,14 @@ def test_a_name_that_would_like_to_be_markup_leaves_the_shape_whole(name: str) -
     source = SOURCES[name]
     assert source.respond is not None
     nasty = {"say": {"booked": '{booking.first_name}"}}<Message>&\n'}}
-    body, content_type, query = sample_of(source)
+    body, content_type, query = first_test_request(source)
     asked = source.request_values(
         WebhookRequest.from_body(body, content_type=content_type, query=query)
     )
     one = booking(BookingState.BOOKED, appointment={"first_name": '"]}<Response/>&amp;\x00'})
     found = webhook_outcome_from(5, EventState.MAPPED, [one])
 
-    assert is_understood(
+    assert matches_documented_format(
         name, Respond.from_section({**source.respond, **nasty}).reply(found, asked).body
     )
 

@@ -14,7 +14,7 @@ from adapter.models import BookingState
 from tests.harness import SECRETS, Harness, settle
 from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 
 PASSWORD = "correct horse battery"
 
@@ -49,17 +49,17 @@ def held(harness: Harness, number: int = 1) -> int:
 
 
 def test_the_queue_tells_what_is_wrong_and_what_to_do(harness: Harness, shell: Shell) -> None:
-    assert shell("queue").strip() == "nothing waits"
+    assert shell("queue").strip() == "Nothing needs review."
     numbers = [held(harness, number) for number in (1, 2)]
     text = shell("queue")
-    assert "2 leads of rentfeed: held (held_by_mapping)" in text
+    assert "2 leads from rentfeed: held (held_by_mapping)" in text
     assert "agree on a time" in text
     assert "rentfeed.yaml:" in text
     (group,) = shell.json("queue")["groups"]
     assert (group["leads"], group["field"]) == (2, "starts_at")
     waiting = shell.json("queue", group["group"])["waiting"]
     assert [one["id"] for one in waiting] == numbers
-    assert "no group 123 waits" in shell("queue", "123", exit_code=1)
+    assert "there is no group 123" in shell("queue", "123", exit_code=1)
 
 
 def test_a_held_webhook_waits_in_the_queue_too(harness: Harness, shell: Shell) -> None:
@@ -70,7 +70,7 @@ def test_a_held_webhook_waits_in_the_queue_too(harness: Harness, shell: Shell) -
 
 
 def test_a_tour_is_confirmed_by_whoever_saw_it(
-    harness: Harness, shell: Shell, upstream: Upstream
+    harness: Harness, shell: Shell, upstream: SandboxClient
 ) -> None:
     number = held(harness)
     shell("confirm", str(number), "--by", "ana")
@@ -83,7 +83,7 @@ def test_a_tour_is_confirmed_by_whoever_saw_it(
 
 
 def test_what_still_waits_does_not_go_out_after_a_confirmed_tour(
-    harness: Harness, shell: Shell, upstream: Upstream
+    harness: Harness, shell: Shell, upstream: SandboxClient
 ) -> None:
     """An older request and the same tour by another road wait, and an agent has booked by hand."""
     (older,) = harness.mapped("rentfeed", same_person(1, time="2:30 PM"))
@@ -113,7 +113,7 @@ def _website() -> Any:
 
 
 def test_an_unknown_booking_that_stands_in_knock_is_confirmed(
-    harness: Harness, shell: Shell, upstream: Upstream
+    harness: Harness, shell: Shell, upstream: SandboxClient
 ) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1))
     upstream.fault({"drop": "after"})
@@ -131,7 +131,7 @@ def test_stats_tell_whether_all_is_well(harness: Harness, shell: Shell) -> None:
     assert found["sending"]["limit"] == 120
     assert [one["source"] for one in found["sources"]] == ["leasebot", "rentfeed", "website"]
     text = shell("stats")
-    assert "1 waiting for a person" in text
+    assert "1 needs review" in text
     assert "sending: on" in text
 
 
@@ -179,7 +179,7 @@ def test_people_are_added_listed_and_removed(shell: Shell) -> None:
         {"name": "rob", "role": "read"},
     ]
     shell("users", "remove", "ana")
-    assert "there is no ana" in shell("users", "remove", "ana", exit_code=1)
+    assert "there is no user ana" in shell("users", "remove", "ana", exit_code=1)
     acts = [(act["action"], act["detail"]) for act in reversed(shell.json("audit")["acts"])]
     assert acts == [
         ("user_added", "ana operate"),

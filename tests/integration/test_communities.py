@@ -22,18 +22,18 @@ from adapter.settings import Policy, Settings
 from adapter.store import Database, RateLimiter, SourceStats
 from adapter.store.queries import STATEMENTS
 from tests.adapter_process import SECRETS
-from tests.harness import START, Clock, Harness
+from tests.harness import START, Harness, ManualClock
 from tests.leads import lead
 from tests.paths import MAPPINGS
-from tests.sandbox_client import Upstream, served_sandbox
+from tests.sandbox_client import SandboxClient, running_sandbox
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def listed() -> Iterator[Upstream]:
+def listed() -> Iterator[SandboxClient]:
     """A sandbox that lists what `adapter sandbox` does by itself."""
-    with served_sandbox(catalog=DEFAULT) as upstream:
+    with running_sandbox(catalog=DEFAULT) as upstream:
         yield upstream
 
 
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(
-    listed: Upstream, database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    listed: SandboxClient, database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
@@ -92,7 +92,7 @@ def test_the_bundled_communities_fit_the_sandbox(run: Run, folder: Path) -> None
     ended = run("check")
     assert (ended.exit_code, ended.output) == (
         0,
-        f"{folder}/communities.yaml: Propexo knows all of it\n",
+        f"{folder}/communities.yaml: Propexo lists every id\n",
     )
 
 
@@ -154,14 +154,14 @@ def test_each_mistake_is_told_with_its_place(
 
 
 def test_a_community_of_another_integration_is_told(
-    run: Run, listed: Upstream, monkeypatch: pytest.MonkeyPatch
+    run: Run, listed: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = {"name": "Maple Court", "attributions": {}}
     catalog = {
         "int_7Qm2": {"name": "", "communities": {"com_harbor": place}},
         "int_8": {"name": "", "communities": {"com_maple": place}},
     }
-    with served_sandbox(catalog=catalog_from(catalog)) as other:
+    with running_sandbox(catalog=catalog_from(catalog)) as other:
         monkeypatch.setenv("PROPEXO_BASE_URL", other.url)
         output = run("check").output
     assert "maple-court.community_id: 'com_maple' belongs to the integration 'int_8'\n" in output
@@ -169,7 +169,7 @@ def test_a_community_of_another_integration_is_told(
 
 
 def test_lists_that_cannot_be_read_say_why(
-    run: Run, listed: Upstream, monkeypatch: pytest.MonkeyPatch
+    run: Run, listed: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed.fault({"on": "list", "status": 401})
     with pytest.raises(ConfigurationError, match=r"Propexo does not accept the token \(401\)"):
@@ -214,11 +214,11 @@ def test_what_is_pulled_can_be_pasted(run: Run, folder: Path) -> None:
         "elm-row:   # Elm Row\n"
         "  integration_id: int_7Qm2\n"
         "  community_id: com_elm\n"
-        "  timezone: TODO   # such as America/Denver: Propexo does not tell it\n"
-        "  attributions:   # for each source the one that gets the credit\n"
+        "  timezone: TODO   # such as America/Denver; Propexo does not list it\n"
+        "  attributions:   # one for each source\n"
         "    # SOURCE: att_rentfeed_e   # RentFeed\n"
         "    # SOURCE: att_chat_e   # Chat\n"
-        "  known_as:   # for each source what it calls this community\n"
+        "  known_as:   # this community's names, for each source\n"
         "    # SOURCE: [Elm Row]\n"
     )
     file = folder / "communities.yaml"
@@ -260,7 +260,7 @@ def test_names_of_any_kind_give_keys_and_texts_that_yaml_reads_back(
         for number, name in enumerate(HOSTILE)
     }
     catalog = catalog_from({"int: 1": {"name": "x", "communities": places}})
-    with served_sandbox(catalog=catalog) as other:
+    with running_sandbox(catalog=catalog) as other:
         monkeypatch.setenv("PROPEXO_BASE_URL", other.url)
         text = run("pull").output.replace("TODO", "UTC").replace("# SOURCE", "rentfeed")
         (folder / "communities.yaml").write_text(text)
@@ -271,11 +271,11 @@ def test_names_of_any_kind_give_keys_and_texts_that_yaml_reads_back(
 
 
 def test_an_empty_list_is_no_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    with served_sandbox() as other:
+    with running_sandbox() as other:
         monkeypatch.setenv("PROPEXO_BASE_URL", other.url)
         ended = run("pull")
     assert ended.exit_code == 1
-    assert "Propexo lists no community for this token" in ended.output
+    assert "Propexo lists no communities for this token" in ended.output
 
 
 # --- pages and the rate
@@ -289,7 +289,7 @@ def many(count: int) -> Any:
 
 @pytest.mark.parametrize(("count", "pages"), [(249, 1), (250, 1), (251, 2), (501, 3)])
 def test_all_pages_are_read(count: int, pages: int) -> None:
-    with served_sandbox(catalog=many(count)) as upstream:
+    with running_sandbox(catalog=many(count)) as upstream:
         directory = Directory(Propexo(upstream.url, "sandbox").page)
         assert len(directory.communities("int_1")) == count
         assert len(directory.communities("int_1")) == count, "once"
@@ -300,8 +300,8 @@ def test_all_pages_are_read(count: int, pages: int) -> None:
 @pytest.mark.parametrize("has_store", [True, False])
 def test_reads_keep_the_rate(opened: Database, has_store: bool) -> None:
     """Five a minute: a burst of three where all share the rate, then one in twelve seconds."""
-    clock = Clock(START)
-    with served_sandbox(catalog=many(12), clock=clock) as upstream:
+    clock = ManualClock(START)
+    with running_sandbox(catalog=many(12), clock=clock) as upstream:
         propexo = Propexo(upstream.url, "sandbox")
         settings = Settings(rate_per_minute=5)
         reads = RateLimitedReads(
@@ -320,7 +320,7 @@ def test_reads_keep_the_rate(opened: Database, has_store: bool) -> None:
 
 
 def test_a_closed_gate_is_not_waited_for_for_ever(opened: Database) -> None:
-    clock = Clock(START)
+    clock = ManualClock(START)
     with opened.transaction() as tx:
         RateLimiter(tx.connection).pause(START.replace(hour=23))
     reads = RateLimitedReads(Propexo("http://x", "y"), Settings(), opened, clock, clock.advance)
@@ -436,7 +436,7 @@ def test_sources_shows_the_report(
     ]
     text = CliRunner().invoke(commands, ["sources"], catch_exceptions=False).output
     assert (
-        '  no community is known by "Elm Row" (listing.propertyName): 1 held, '
-        "the last 2026-03-02T18:00:00Z\n" in text
+        '  no community is known as "Elm Row" (listing.propertyName): 1 held, '
+        "last one 2026-03-02T18:00:00Z\n" in text
     )
     assert "then: adapter replay --source rentfeed --state held\n" in text

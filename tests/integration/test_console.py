@@ -34,10 +34,10 @@ from adapter.operations.sign_in import (
 )
 from adapter.settings import Policy, Settings
 from adapter.store import SIGN_IN_WINDOW, Erasures, Issue, Users, review_queue
-from tests.harness import SECRETS, Harness, loaded, sample, settle
+from tests.harness import SECRETS, Harness, load_cached, sample, settle
 from tests.leads import lead
 from tests.paths import MAPPINGS
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 from tests.users import PASSWORD, user
 
 SLOW_HASH = new_user("ana", PASSWORD, "read").password
@@ -103,7 +103,7 @@ def open_console(harness: Harness) -> Iterator[Opener]:
         }
         given: dict[str, Any] = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
         settings = Settings(database_url=harness.pipeline.store.url, users=users, **given)
-        app = create_app(settings, harness.clock, loaded(settings.mappings_dir))
+        app = create_app(settings, harness.clock, load_cached(settings.mappings_dir))
         app.testing = False
         stores.append(app.extensions["pipeline"].store)
         return Reader(app.test_client(), harness)
@@ -509,7 +509,7 @@ def test_a_database_that_is_away_is_said_on_a_page(harness: Harness) -> None:
 # --- a lead
 
 
-def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: Upstream) -> None:
+def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: SandboxClient) -> None:
     number = held(ana.harness)
     page = ana.text(f"/leads/{number}")
     assert "is at 02:30 in America/Denver" in page
@@ -567,7 +567,9 @@ def test_two_tours_of_one_webhook_are_linked_each_to_its_own(ana: Reader) -> Non
         assert f'href="#{anchor_for(("handoff", "tours", number, "startsAt"))}"' in page
 
 
-def test_a_tour_that_was_seen_in_knock_counts_as_booked(ana: Reader, upstream: Upstream) -> None:
+def test_a_tour_that_was_seen_in_knock_counts_as_booked(
+    ana: Reader, upstream: SandboxClient
+) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="11:30 PM"))
     assert ana.post(f"/leads/{booking.id}/confirm", seen="1").status_code == 302
     assert ana.harness.state(booking.id) is BOOKED
@@ -689,7 +691,7 @@ def test_places_that_nobody_knows_are_told_with_their_leads(ana: Reader) -> None
 
 
 def test_a_tour_at_night_is_released_only_by_whoever_says_so(
-    ana: Reader, upstream: Upstream
+    ana: Reader, upstream: SandboxClient
 ) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
     refused = ana.release(booking.id)
@@ -706,7 +708,7 @@ def test_a_tour_at_night_is_released_only_by_whoever_says_so(
 
 
 def test_the_hour_of_a_lead_without_a_known_place_is_shown_and_kept(
-    ana: Reader, upstream: Upstream
+    ana: Reader, upstream: SandboxClient
 ) -> None:
     elm = lead(1)
     elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
@@ -731,7 +733,9 @@ def test_mappings_that_are_not_taken_up_are_told(open_console: Opener, tmp_path:
     assert "are not all in use</strong>: newcomer, rentfeed." in page
 
 
-def test_a_group_is_released_or_put_aside_as_one(open_console: Opener, upstream: Upstream) -> None:
+def test_a_group_is_released_or_put_aside_as_one(
+    open_console: Opener, upstream: SandboxClient
+) -> None:
     """Tours at half past nine, and then tour hours that are longer."""
     ana = open_console(policy=Policy(latest_tour=dt.time(22, 0)))
     numbers = [ana.harness.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
@@ -760,7 +764,7 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
 
 
 def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
-    ana: Reader, upstream: Upstream
+    ana: Reader, upstream: SandboxClient
 ) -> None:
     """Two leads of one person for one tour; the second one's contact is typed by hand."""
     first = lead(1)
@@ -777,7 +781,9 @@ def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
     assert len(upstream.posts()) == 1
 
 
-def test_another_community_asks_for_the_hour_on_its_clock(ana: Reader, upstream: Upstream) -> None:
+def test_another_community_asks_for_the_hour_on_its_clock(
+    ana: Reader, upstream: SandboxClient
+) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
     assert booking.state is HELD
     asked = ana.release(booking.id, community="harbor-flats")
@@ -837,7 +843,7 @@ def test_a_group_act_leaves_alone_what_came_later(ana: Reader) -> None:
 
 
 def test_what_may_stand_in_knock_is_not_released_as_a_group(
-    ana: Reader, upstream: Upstream
+    ana: Reader, upstream: SandboxClient
 ) -> None:
     ana.harness.mapped("rentfeed", lead(1))
     upstream.fault({"job": "FAILURE"})
@@ -1096,7 +1102,7 @@ def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
     assert sums[1] == "rentfeed,maple-court,2,0,0,1,0,0,0,1"
 
 
-def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: Upstream) -> None:
+def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: SandboxClient) -> None:
     ana.harness.mapped("rentfeed", lead(1))
     upstream.fault({"status": 401})
     ana.harness.send()

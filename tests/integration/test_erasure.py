@@ -19,7 +19,7 @@ from adapter.store import SIGN_IN_WINDOW, Database, Rejections, Users
 from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import Harness, settle
 from tests.leads import lead
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 
 EMAIL = "dana.okafor@example.com"
 PHONE = "+13035550142"
@@ -71,7 +71,7 @@ def refuse(harness: Harness) -> None:
 
 @pytest.mark.parametrize("contact", [Contact.from_email(EMAIL), Contact.from_phone(PHONE)])
 def test_a_renter_who_asks_is_forgotten_everywhere(
-    harness: Harness, upstream: Upstream, contact: Contact
+    harness: Harness, upstream: SandboxClient, contact: Contact
 ) -> None:
     payload = lead(1, **DANA)
     (booked,) = harness.mapped("rentfeed", payload)
@@ -109,7 +109,7 @@ def test_an_erased_lead_is_not_replayed(harness: Harness) -> None:
     assert refused.refusal == "its payload was erased"
 
 
-def test_what_is_on_its_way_is_left_and_named(harness: Harness, upstream: Upstream) -> None:
+def test_what_is_on_its_way_is_left_and_named(harness: Harness, upstream: SandboxClient) -> None:
     upstream.fault({"job": "PENDING"})
     (booking,) = harness.mapped("rentfeed", lead(1, **DANA))
     harness.send()
@@ -242,12 +242,12 @@ def test_a_number_is_found_however_it_is_written(data: bytes, is_named: bool) ->
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "name one of --email, --phone and --older-than"),
-        (["--email", EMAIL, "--phone", PHONE], "name one of"),
+        ([], "give exactly one of --email, --phone and --older-than"),
+        (["--email", EMAIL, "--phone", PHONE], "give exactly one of"),
         (["--email", "dana"], "not an e-mail address"),
-        (["--email", "none@none.com"], "stands for none"),
+        (["--email", "none@none.com"], "is a placeholder"),
         (["--phone", "12"], "not a valid phone number"),
-        (["--older-than", "30", "--dry-run"], "--dry-run goes with"),
+        (["--older-than", "30", "--dry-run"], "--dry-run needs"),
     ],
     ids=str,
 )

@@ -8,10 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapter.app import create_app
 from adapter.settings import Settings
-from tests.harness import SECRETS, Harness, loaded
+from tests.harness import SECRETS, Harness, load_cached
 from tests.leads import lead
 from tests.paths import MAPPINGS
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 
 
 def client(harness: Harness, **changes: object) -> flask.testing.FlaskClient:
@@ -21,7 +21,7 @@ def client(harness: Harness, **changes: object) -> flask.testing.FlaskClient:
         environ=SECRETS,
         **changes,  # type: ignore[arg-type]
     )
-    return create_app(settings, harness.clock, loaded(MAPPINGS)).test_client()
+    return create_app(settings, harness.clock, load_cached(MAPPINGS)).test_client()
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def values(client: flask.testing.FlaskClient) -> dict[tuple[str, ...], float]:
 
 
 def test_the_gauges_tell_how_things_stand(
-    here: flask.testing.FlaskClient, harness: Harness, upstream: Upstream
+    here: flask.testing.FlaskClient, harness: Harness, upstream: SandboxClient
 ) -> None:
     harness.mapped("rentfeed", lead(1, time="11:30 PM"))
     harness.mapped("rentfeed", lead(2))

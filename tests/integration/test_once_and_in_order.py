@@ -21,15 +21,17 @@ from adapter.store.rate_limit import WINDOW
 from adapter.webhooks import outcome
 from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, settle
-from tests.leads import lead, look, same_person, surname
+from tests.leads import lead, reconcile_when_due, same_person, surname
 from tests.rows import tasks
-from tests.sandbox_client import Upstream, served_sandbox
+from tests.sandbox_client import SandboxClient, running_sandbox
 from tests.wait import wait_until
 
 PENDING, BOOKED = BookingState.PENDING, BookingState.BOOKED
 
 
-def test_the_same_tour_by_two_roads_is_booked_once(harness: Harness, upstream: Upstream) -> None:
+def test_the_same_tour_by_two_roads_is_booked_once(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
     form = sample("website-response.json")
     answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
@@ -44,7 +46,7 @@ def test_the_same_tour_by_two_roads_is_booked_once(harness: Harness, upstream: U
 
 
 def test_a_newer_request_takes_the_place_of_one_that_waits(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.clock.advance(60)
@@ -58,7 +60,7 @@ def test_a_newer_request_takes_the_place_of_one_that_waits(
 
 
 def test_a_reschedule_goes_out_after_the_first_has_ended(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     upstream.fault({"job": "PENDING", "job_seconds": 600})
     (first,) = harness.mapped("rentfeed", same_person(1))
@@ -83,7 +85,7 @@ def told(harness: Harness, event_id: int) -> str:
 
 
 def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancelled(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1, day=15))
     settle(harness)
@@ -117,7 +119,7 @@ def test_a_tour_that_took_place_was_not_cancelled_by_the_next_one(harness: Harne
 
 
 def test_an_older_request_that_is_mapped_late_never_goes_out(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     older = harness.receive("rentfeed", same_person(1))
     harness.clock.advance(60)
@@ -135,7 +137,7 @@ def test_an_older_request_that_is_mapped_late_never_goes_out(
     "fault", [{"status": 503, "headers": {"Retry-After": "3"}}, {"status": 401}], ids=str
 )
 def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
-    harness: Harness, upstream: Upstream, fault: dict[str, Any]
+    harness: Harness, upstream: SandboxClient, fault: dict[str, Any]
 ) -> None:
     (older,) = harness.mapped("rentfeed", same_person(1))
     sender = harness.pipeline.sender
@@ -156,7 +158,7 @@ def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
 
 @pytest.mark.parametrize("status", [400, 500])
 def test_whoever_waited_for_an_outcome_is_woken_by_it(
-    harness: Harness, upstream: Upstream, status: int
+    harness: Harness, upstream: SandboxClient, status: int
 ) -> None:
     """The lane that was woken for the newer one found the older one on the wire, and ended."""
     harness.mapped("rentfeed", same_person(1))
@@ -184,7 +186,9 @@ def test_a_sender_is_taken_for_dead_only_when_its_lease_is_over(harness: Harness
     assert states == [BookingState.SENDING, BookingState.UNKNOWN]
 
 
-def test_the_senders_own_time_decides_who_is_newer(harness: Harness, upstream: Upstream) -> None:
+def test_the_senders_own_time_decides_who_is_newer(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     """The sender tries an old webhook again after it has delivered a newer one."""
     newer, older = same_person(2, time="4:00 PM"), same_person(1)
     newer["createdAt"], older["createdAt"] = "2026-03-02T10:50:00-07:00", "2026-03-02T17:40:00Z"
@@ -205,7 +209,9 @@ def test_a_senders_time_that_cannot_be_believed_is_the_arrival(harness: Harness,
     assert booking.asked_at == START
 
 
-def test_one_person_at_two_communities_is_two_tours(harness: Harness, upstream: Upstream) -> None:
+def test_one_person_at_two_communities_is_two_tours(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     there = same_person(2)
     there["listing"] |= {"propertyId": "20555", "propertyName": "Harbor Flats"}
     harness.mapped("rentfeed", same_person(1))
@@ -224,7 +230,7 @@ def test_two_tours_here_in_one_webhook_wait_for_a_person(harness: Harness) -> No
     assert (second.state, second.reason) == (BookingState.HELD, "two_tours_at_once")
 
 
-def test_shared_contacts_tell_nobody_apart(opened: Database, upstream: Upstream) -> None:
+def test_shared_contacts_tell_nobody_apart(opened: Database, upstream: SandboxClient) -> None:
     from adapter.settings import Policy
 
     harness = Harness(opened, upstream, Policy(shared_contacts=frozenset({"office@example.com"})))
@@ -262,7 +268,7 @@ def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(harness: Har
 
 
 def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     (first,) = harness.mapped("rentfeed", lead(1))
     settle(harness)
@@ -280,7 +286,7 @@ def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
 
 
 def test_the_same_lead_with_other_bytes_is_a_duplicate(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     harness.mapped("rentfeed", lead(1))
     assert harness.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_duplicate
@@ -308,7 +314,7 @@ def test_a_corrected_lead_takes_the_place_of_the_held_one(harness: Harness) -> N
 
 
 def test_another_contact_under_a_booked_key_waits_for_a_person(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     harness.mapped("rentfeed", lead(1))
     settle(harness)
@@ -342,7 +348,7 @@ def test_each_change_under_one_key_is_an_event_of_its_own(harness: Harness) -> N
 
 
 def test_a_lead_that_changes_its_contact_twice_waits_once(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     """Nobody but the key tells that these three people are one."""
     harness.mapped("rentfeed", lead(1))
@@ -393,12 +399,12 @@ def test_a_query_that_nobody_signed_makes_no_new_event(harness: Harness) -> None
 # --- urgency and turns
 
 
-def order_of_posts(upstream: Upstream) -> list[str]:
+def order_of_posts(upstream: SandboxClient) -> list[str]:
     return [post["last_name"] for post in upstream.posts()]
 
 
 def test_soon_tours_go_first_then_the_sources_take_turns(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     for number in range(1, 5):
         harness.mapped("rentfeed", lead(number, day=20))
@@ -413,7 +419,7 @@ def test_soon_tours_go_first_then_the_sources_take_turns(
     assert order_of_posts(upstream) == soon + in_turn
 
 
-def test_weights_give_a_source_more_turns(opened: Database, upstream: Upstream) -> None:
+def test_weights_give_a_source_more_turns(opened: Database, upstream: SandboxClient) -> None:
     harness = Harness(opened, upstream)
     harness.pipeline.sender.settings = Settings(source_weights={"rentfeed": 2})
     for number in range(1, 6):
@@ -438,7 +444,7 @@ def test_weights_give_a_source_more_turns(opened: Database, upstream: Upstream) 
 
 
 def test_no_minute_holds_more_calls_than_allowed(opened: Database) -> None:
-    with served_sandbox(clock=lambda: START, limit_per_minute=10_000) as upstream:
+    with running_sandbox(clock=lambda: START, limit_per_minute=10_000) as upstream:
         harness = Harness(opened, upstream)
         harness.pipeline.sender.settings = Settings(rate_per_minute=20)
         for number in range(45):
@@ -456,7 +462,7 @@ def test_no_minute_holds_more_calls_than_allowed(opened: Database) -> None:
     assert calls[-1] - calls[0] <= dt.timedelta(seconds=135), "what is allowed is used"
 
 
-def test_reads_give_way_to_bookings(harness: Harness, upstream: Upstream) -> None:
+def test_reads_give_way_to_bookings(harness: Harness, upstream: SandboxClient) -> None:
     (first,) = harness.mapped("rentfeed", lead(1))
     harness.send()
     harness.mapped("rentfeed", lead(2))
@@ -473,7 +479,7 @@ def test_reads_give_way_to_bookings(harness: Harness, upstream: Upstream) -> Non
 
 
 def test_what_propexo_says_of_its_limit_is_kept(opened: Database) -> None:
-    with served_sandbox(clock=lambda: START, limit_per_minute=10) as upstream:
+    with running_sandbox(clock=lambda: START, limit_per_minute=10) as upstream:
         harness = Harness(opened, upstream)
         for number in range(9):
             harness.mapped("rentfeed", lead(number, day=20))
@@ -490,7 +496,7 @@ def test_what_propexo_says_of_its_limit_is_kept(opened: Database) -> None:
 
 
 def test_a_token_that_is_not_accepted_stops_sending_until_it_is(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     for number in range(5):
         harness.mapped("rentfeed", lead(number))
@@ -517,7 +523,7 @@ def test_a_token_that_is_not_accepted_stops_sending_until_it_is(
 # --- unknown bookings are found again
 
 
-def lose_the_answer(harness: Harness, upstream: Upstream, fault: dict[str, Any]) -> int:
+def lose_the_answer(harness: Harness, upstream: SandboxClient, fault: dict[str, Any]) -> int:
     upstream.fault(fault)
     (booking,) = harness.mapped("rentfeed", lead(1))
     harness.send()
@@ -525,9 +531,9 @@ def lose_the_answer(harness: Harness, upstream: Upstream, fault: dict[str, Any])
     return booking.id
 
 
-def test_a_lost_answer_is_found_in_the_write_log(harness: Harness, upstream: Upstream) -> None:
+def test_a_lost_answer_is_found_in_the_write_log(harness: Harness, upstream: SandboxClient) -> None:
     booking_id = lose_the_answer(harness, upstream, {"drop": "after"})
-    look(harness, booking_id)
+    reconcile_when_due(harness, booking_id)
     found = harness.booking(booking_id)
     assert (found.state, found.reason) == (BookingState.SUBMITTED, "found_in_write_log")
 
@@ -539,22 +545,22 @@ def test_a_lost_answer_is_found_in_the_write_log(harness: Harness, upstream: Ups
 
 
 def test_a_tour_is_seen_in_knock_where_no_job_is_known(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     booking_id = lose_the_answer(harness, upstream, {"drop": "after", "job": "PENDING"})
-    look(harness, booking_id)
+    reconcile_when_due(harness, booking_id)
 
     seen = harness.booking(booking_id)
     assert (seen.state, seen.reason) == (BOOKED, "seen_in_knock")
 
 
 def test_what_is_not_found_is_given_to_a_person_after_the_lag(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     booking_id = lose_the_answer(harness, upstream, {"drop": "before"})
     looks = 0
     while harness.booking(booking_id).due_at is not None:
-        look(harness, booking_id)
+        reconcile_when_due(harness, booking_id)
         looks += 1
 
     given_up = harness.booking(booking_id)
@@ -565,7 +571,9 @@ def test_what_is_not_found_is_given_to_a_person_after_the_lag(
     assert len(upstream.posts()) == 1
 
 
-def test_another_persons_job_is_not_taken_for_ours(harness: Harness, upstream: Upstream) -> None:
+def test_another_persons_job_is_not_taken_for_ours(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     other = Propexo(upstream.url, "sandbox")
     booking_id = lose_the_answer(harness, upstream, {"drop": "before"})
     attempt = harness.story(booking_id).attempts[booking_id][-1]
@@ -573,7 +581,7 @@ def test_another_persons_job_is_not_taken_for_ours(harness: Harness, upstream: U
 
     request = dict(attempt.request) | {"last_name": "Other", "email_1": "other@example.com"}
     other.create(dataclasses.replace(attempt, request=request))
-    look(harness, booking_id)
+    reconcile_when_due(harness, booking_id)
 
     assert harness.state(booking_id) is BookingState.UNKNOWN
 
@@ -600,7 +608,7 @@ tests:
 
 
 def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
-    opened: Database, upstream: Upstream, tmp_path: Any
+    opened: Database, upstream: SandboxClient, tmp_path: Any
 ) -> None:
     from adapter.mapping.registry import load
     from tests.paths import MAPPINGS
@@ -673,7 +681,7 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
         )
 
 
-def test_the_lanes_of_two_workers_share_one_gate(opened: Database, upstream: Upstream) -> None:
+def test_the_lanes_of_two_workers_share_one_gate(opened: Database, upstream: SandboxClient) -> None:
     harness = Harness(opened, upstream)
     for number in range(20):
         harness.mapped("rentfeed", lead(number, day=20))
@@ -697,7 +705,7 @@ def test_the_lanes_of_two_workers_share_one_gate(opened: Database, upstream: Ups
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 5000])
 def test_nothing_that_propexo_says_can_stick_a_booking(
-    harness: Harness, upstream: Upstream, text: str
+    harness: Harness, upstream: SandboxClient, text: str
 ) -> None:
     upstream.fault({"job": "FAILURE", "errors": [f"bad {text}"]})
     (first,) = harness.mapped("rentfeed", lead(1))
@@ -716,7 +724,7 @@ def test_nothing_that_propexo_says_can_stick_a_booking(
 
 
 def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     harness.mapped("rentfeed", lead(0, day=4))
     for number in range(1, 5):
@@ -743,7 +751,7 @@ def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
 
 
 def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     (bad,) = harness.mapped("rentfeed", lead(0, day=4))
     (good,) = harness.mapped("rentfeed", lead(1))
@@ -760,7 +768,7 @@ def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(
 
 
 def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.send()
@@ -784,7 +792,7 @@ def test_a_job_that_ends_after_it_was_given_up_is_followed_again(
     opened: Database, job: str, end: str
 ) -> None:
     now = [START]
-    with served_sandbox(clock=lambda: now[0]) as upstream:
+    with running_sandbox(clock=lambda: now[0]) as upstream:
         harness = Harness(opened, upstream)
         upstream.fault({"job": job, "job_seconds": 4 * 3600})
         (booking,) = harness.mapped("rentfeed", lead(1))
@@ -802,7 +810,7 @@ def test_a_job_that_ends_after_it_was_given_up_is_followed_again(
 
 @pytest.mark.parametrize("fault", [{"job": "PENDING"}, {"on": "status", "status": 500}], ids=str)
 def test_a_stuck_job_leaves_a_renter_whose_tour_is_soon_half_of_the_time(
-    harness: Harness, upstream: Upstream, fault: dict[str, Any]
+    harness: Harness, upstream: SandboxClient, fault: dict[str, Any]
 ) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
     upstream.fault({"job": "PENDING"})
@@ -826,22 +834,22 @@ def test_a_stuck_job_leaves_a_renter_whose_tour_is_soon_half_of_the_time(
 
 
 def test_lists_that_cannot_be_read_are_not_proof_of_absence(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     booking_id = lose_the_answer(harness, upstream, {"drop": "after"})
     for _ in range(60):
         upstream.fault({"on": "list", "status": 500})
-        look(harness, booking_id)
+        reconcile_when_due(harness, booking_id)
     waited = harness.clock() - START
     assert waited > dt.timedelta(hours=14)
     assert harness.booking(booking_id).reason == "no_answer"
     requests.delete(upstream.url + "/_sandbox/faults", timeout=5)
 
-    look(harness, booking_id)
+    reconcile_when_due(harness, booking_id)
     assert harness.state(booking_id) is not BookingState.UNKNOWN
 
 
-def test_of_many_past_tours_none_is_posted(harness: Harness, upstream: Upstream) -> None:
+def test_of_many_past_tours_none_is_posted(harness: Harness, upstream: SandboxClient) -> None:
     for number in range(3):
         harness.mapped("rentfeed", lead(number, day=3, time="11:30 AM"))
     harness.clock.at = dt.datetime(2026, 3, 3, 18, 26, tzinfo=dt.UTC)
@@ -862,7 +870,7 @@ def test_of_many_past_tours_none_is_posted(harness: Harness, upstream: Upstream)
 
 
 def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
-    harness: Harness, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another transaction replaces it after the choice has begun and before the lock."""
     (booking,) = harness.mapped("rentfeed", lead(1, day=20))
@@ -924,7 +932,7 @@ def test_an_older_version_under_the_same_key_changes_nothing(harness: Harness) -
     assert late.state is BookingState.SUPERSEDED
 
 
-def test_a_stop_leaves_the_rest_in_the_line(harness: Harness, upstream: Upstream) -> None:
+def test_a_stop_leaves_the_rest_in_the_line(harness: Harness, upstream: SandboxClient) -> None:
     for number in range(5):
         harness.mapped("rentfeed", lead(number))
     harness.pipeline.sender.stopping.set()

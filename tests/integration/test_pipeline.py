@@ -20,10 +20,10 @@ from adapter.store import Database
 from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.receive import Receipt
 from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, tour
-from tests.sandbox_client import Upstream, served_sandbox
+from tests.sandbox_client import SandboxClient, running_sandbox
 
 
-def test_the_straight_line(harness: Harness, upstream: Upstream) -> None:
+def test_the_straight_line(harness: Harness, upstream: SandboxClient) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     assert booking.state is BookingState.PENDING
     assert booking.starts_at == dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC)
@@ -47,7 +47,7 @@ def test_the_straight_line(harness: Harness, upstream: Upstream) -> None:
 
 
 def test_what_is_posted_holds_no_word_that_propexo_may_refuse(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     harness.mapped("rentfeed", tour())
     harness.pipeline.sender.send_due(0)
@@ -61,7 +61,7 @@ def test_what_is_posted_holds_no_word_that_propexo_may_refuse(
 def test_configured_words_are_sent_in_propexos_spelling(opened: Database) -> None:
     policy = Policy(tour_types={"in_person": "IN_PERSON"}, pets={"small_dog": "SMALL_DOG"})
     enums = {"tour_type": ["IN_PERSON"], "pets": ["SMALL_DOG"]}
-    with served_sandbox(clock=lambda: START, enums=enums) as upstream:
+    with running_sandbox(clock=lambda: START, enums=enums) as upstream:
         harness = Harness(opened, upstream, policy)
         (booking,) = harness.mapped("rentfeed", tour())
         harness.pipeline.sender.send_due(0)
@@ -160,7 +160,7 @@ def test_ignored_and_held_events_make_no_task(harness: Harness) -> None:
     assert harness.booking(held.id).state is BookingState.HELD
 
 
-def test_each_step_done_twice_changes_nothing(harness: Harness, upstream: Upstream) -> None:
+def test_each_step_done_twice_changes_nothing(harness: Harness, upstream: SandboxClient) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     harness.pipeline.mapper.map_event(booking.event_id)
     assert len(harness.story(booking.id).bookings) == 1
@@ -192,7 +192,7 @@ def test_a_row_that_is_not_there_is_nothing_to_do(harness: Harness) -> None:
     ids=str,
 )
 def test_a_clear_not_now_is_tried_again_and_booked_once(
-    harness: Harness, upstream: Upstream, fault: dict[str, Any], seconds: float
+    harness: Harness, upstream: SandboxClient, fault: dict[str, Any], seconds: float
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     upstream.fault(fault)
@@ -211,7 +211,7 @@ def test_a_clear_not_now_is_tried_again_and_booked_once(
     assert len(upstream.appointments()) == 1
 
 
-def test_a_refused_connection_is_tried_again(harness: Harness, upstream: Upstream) -> None:
+def test_a_refused_connection_is_tried_again(harness: Harness, upstream: SandboxClient) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     sender = harness.pipeline.sender
     sender.propexo, real = Propexo("http://127.0.0.1:1", "x"), sender.propexo
@@ -234,7 +234,7 @@ def test_a_refused_connection_is_tried_again(harness: Harness, upstream: Upstrea
     ids=str,
 )
 def test_what_nobody_knows_is_never_sent_again(
-    harness: Harness, upstream: Upstream, fault: dict[str, Any], booked: int
+    harness: Harness, upstream: SandboxClient, fault: dict[str, Any], booked: int
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     upstream.fault(fault)
@@ -250,7 +250,9 @@ def test_what_nobody_knows_is_never_sent_again(
     assert len(upstream.appointments()) == booked
 
 
-def test_a_400_fails_with_propexos_issues_per_field(harness: Harness, upstream: Upstream) -> None:
+def test_a_400_fails_with_propexos_issues_per_field(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     issue = {"code": "custom", "path": ["attribution_id"], "message": "Unknown attribution"}
     body = {"error": {"code": "invalid_request", "message": "x", "details": {"issues": [issue]}}}
@@ -269,7 +271,7 @@ def issues(*names: str) -> dict[str, Any]:
     return {"error": {"code": "invalid_request", "message": "x", "details": details}}
 
 
-def test_a_400_about_niceties_costs_the_niceties(harness: Harness, upstream: Upstream) -> None:
+def test_a_400_about_niceties_costs_the_niceties(harness: Harness, upstream: SandboxClient) -> None:
     upstream.fault({"status": 400, "body": issues("lease_term_in_months", "move_in_date")})
     (booking,) = harness.mapped("rentfeed", tour())
     harness.send()
@@ -285,7 +287,7 @@ def test_a_400_about_niceties_costs_the_niceties(harness: Harness, upstream: Ups
     "names", [("lease_term_in_months", "last_name"), ("email_1",), ("colour",)], ids=str
 )
 def test_a_400_about_anything_else_is_a_persons(
-    harness: Harness, upstream: Upstream, names: tuple[str, ...]
+    harness: Harness, upstream: SandboxClient, names: tuple[str, ...]
 ) -> None:
     upstream.fault({"status": 400, "body": issues(*names)})
     (booking,) = harness.mapped("rentfeed", tour())
@@ -295,7 +297,7 @@ def test_a_400_about_anything_else_is_a_persons(
     assert len(upstream.posts()) == 1
 
 
-def test_niceties_are_left_out_once(harness: Harness, upstream: Upstream) -> None:
+def test_niceties_are_left_out_once(harness: Harness, upstream: SandboxClient) -> None:
     refusal = {"status": 400, "body": issues("notes")}
     upstream.fault(refusal, refusal)
     (booking,) = harness.mapped("rentfeed", tour())
@@ -315,7 +317,7 @@ def test_niceties_are_left_out_once(harness: Harness, upstream: Upstream) -> Non
     ids=str,
 )
 def test_the_jobs_end_decides(
-    harness: Harness, upstream: Upstream, fault: dict[str, Any], state: BookingState, why: str
+    harness: Harness, upstream: SandboxClient, fault: dict[str, Any], state: BookingState, why: str
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     upstream.fault(fault)
@@ -334,7 +336,9 @@ def test_the_jobs_end_decides(
     assert len(upstream.posts()) == 1
 
 
-def test_a_status_that_cannot_be_read_is_asked_again(harness: Harness, upstream: Upstream) -> None:
+def test_a_status_that_cannot_be_read_is_asked_again(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     harness.pipeline.sender.send_due(0)
     upstream.fault({"on": "status", "status": 500}, {"on": "status", "status": 429})
@@ -349,7 +353,9 @@ def test_a_status_that_cannot_be_read_is_asked_again(harness: Harness, upstream:
     assert harness.booking(booking.id).state is BookingState.BOOKED
 
 
-def test_a_tour_whose_time_has_passed_is_not_booked(harness: Harness, upstream: Upstream) -> None:
+def test_a_tour_whose_time_has_passed_is_not_booked(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     assert booking.starts_at is not None
     harness.clock.at = booking.starts_at
@@ -378,7 +384,7 @@ def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(harness:
 
 
 def test_a_booking_that_is_parked_by_a_crash_is_told_loudly(
-    harness: Harness, upstream: Upstream, caplog: pytest.LogCaptureFixture
+    harness: Harness, upstream: SandboxClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also where the crash came before the first byte: nobody can know, and a person must look."""
     (booking,) = harness.mapped("rentfeed", tour())
@@ -398,7 +404,7 @@ def test_a_booking_that_is_parked_by_a_crash_is_told_loudly(
 
 
 def test_a_process_that_slept_before_the_post_does_not_send(
-    harness: Harness, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     sender = harness.pipeline.sender
@@ -432,7 +438,7 @@ def test_an_event_whose_mapping_is_gone_is_held(harness: Harness) -> None:
 
 
 def test_nothing_of_a_lead_reaches_the_workers_log(
-    harness: Harness, upstream: Upstream, caplog: pytest.LogCaptureFixture
+    harness: Harness, upstream: SandboxClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not while it is mapped, not when Propexo quotes it in an error, not in an exception."""
     caplog.set_level("DEBUG")
@@ -455,7 +461,7 @@ def test_nothing_of_a_lead_reaches_the_workers_log(
 
 
 def test_an_outcome_is_written_again_while_postgresql_is_away(
-    harness: Harness, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     sender = harness.pipeline.sender

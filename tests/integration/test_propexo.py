@@ -22,14 +22,14 @@ from adapter.propexo.client import Propexo
 from adapter.propexo.http import Body
 from adapter.propexo.responses import WriteStatus, reasons_from
 from tests.rows import REQUEST, attempt
-from tests.sandbox_client import Upstream, says, served_sandbox
+from tests.sandbox_client import SandboxClient, canned_server, running_sandbox
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 
 
 @pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    with served_sandbox() as upstream:
+def upstream() -> Iterator[SandboxClient]:
+    with running_sandbox() as upstream:
         yield upstream
 
 
@@ -37,7 +37,7 @@ def client(url: str, seconds: float = 5.0, token: str = "sandbox") -> Propexo:
     return Propexo(url, token, timeout_seconds=seconds)
 
 
-def test_a_booking_is_taken_and_its_job_succeeds(upstream: Upstream) -> None:
+def test_a_booking_is_taken_and_its_job_succeeds(upstream: SandboxClient) -> None:
     propexo = client(upstream.url)
 
     accepted = propexo.create(attempt())
@@ -49,7 +49,7 @@ def test_a_booking_is_taken_and_its_job_succeeds(upstream: Upstream) -> None:
     assert appointment["starts_at"] == "2030-03-14T20:30:00Z"
 
 
-def test_both_documented_shapes_are_read(upstream: Upstream) -> None:
+def test_both_documented_shapes_are_read(upstream: SandboxClient) -> None:
     upstream.fault({"shape": "generic"})
 
     accepted = client(upstream.url).create(attempt())
@@ -82,7 +82,7 @@ def test_both_documented_shapes_are_read(upstream: Upstream) -> None:
     ids=str,
 )
 def test_each_fault_has_one_meaning(
-    upstream: Upstream, fault: dict[str, Any], error: type[UpstreamError], booked: int
+    upstream: SandboxClient, fault: dict[str, Any], error: type[UpstreamError], booked: int
 ) -> None:
     upstream.fault(fault)
 
@@ -95,7 +95,7 @@ def test_each_fault_has_one_meaning(
     assert len(upstream.posts()) == 1
 
 
-def test_the_wait_that_propexo_asks_for_is_kept(upstream: Upstream) -> None:
+def test_the_wait_that_propexo_asks_for_is_kept(upstream: SandboxClient) -> None:
     upstream.fault({"status": 429, "headers": {"Retry-After": "17"}})
 
     with pytest.raises(RateLimited) as caught:
@@ -105,13 +105,13 @@ def test_the_wait_that_propexo_asks_for_is_kept(upstream: Upstream) -> None:
     assert caught.value.status == 429
 
 
-def test_a_wrong_token_is_not_a_lost_lead(upstream: Upstream) -> None:
+def test_a_wrong_token_is_not_a_lost_lead(upstream: SandboxClient) -> None:
     with pytest.raises(NotAuthorised, match="does not accept the token"):
         client(upstream.url, token="wrong").create(attempt())
 
 
 def test_a_netrc_file_does_not_replace_the_token(
-    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    upstream: SandboxClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
@@ -120,7 +120,7 @@ def test_a_netrc_file_does_not_replace_the_token(
     assert client(upstream.url).create(attempt()).job_id
 
 
-def test_the_issues_of_a_400_are_read_per_field(upstream: Upstream) -> None:
+def test_the_issues_of_a_400_are_read_per_field(upstream: SandboxClient) -> None:
     with pytest.raises(Refused) as caught:
         client(upstream.url).create(attempt(lease_term_in_months=24, colour="red"))
 
@@ -161,7 +161,7 @@ def test_what_never_left_says_so(url: str) -> None:
         client(url, seconds=2.0).create(attempt())
 
 
-def test_a_failed_tls_handshake_has_sent_nothing(upstream: Upstream) -> None:
+def test_a_failed_tls_handshake_has_sent_nothing(upstream: SandboxClient) -> None:
     with pytest.raises(NotSent) as caught:
         client(upstream.url.replace("http:", "https:")).create(attempt())
 
@@ -196,7 +196,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
     ids=range(17),
 )
 def test_a_broken_answer_is_an_unknown_outcome(answer: bytes) -> None:
-    with says(answer) as url, pytest.raises(OutcomeUnknown):
+    with canned_server(answer) as url, pytest.raises(OutcomeUnknown):
         client(url, seconds=2.0).create(attempt())
 
 
@@ -208,7 +208,7 @@ def test_a_broken_answer_is_an_unknown_outcome(answer: bytes) -> None:
 )
 def test_an_answer_that_drips_is_given_up_in_time(answer: bytes, drip: bytes) -> None:
     """No single read takes long; the exchange as a whole would."""
-    with says(answer, drip=drip) as url:
+    with canned_server(answer, drip=drip) as url:
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown):
             client(url, seconds=1.0).create(attempt())
@@ -239,7 +239,7 @@ def test_a_body_whose_time_is_over_does_not_leave() -> None:
     ids=str,
 )
 def test_each_write_status_is_read(
-    upstream: Upstream, fault: dict[str, Any], status: str, errors: tuple[str, ...] | None
+    upstream: SandboxClient, fault: dict[str, Any], status: str, errors: tuple[str, ...] | None
 ) -> None:
     upstream.fault(fault)
     propexo = client(upstream.url)
@@ -250,7 +250,7 @@ def test_each_write_status_is_read(
     assert errors is None or report.errors == errors
 
 
-def test_a_job_id_cannot_lead_elsewhere(upstream: Upstream) -> None:
+def test_a_job_id_cannot_lead_elsewhere(upstream: SandboxClient) -> None:
     with pytest.raises(UpstreamError):
         client(upstream.url).write_status("../../_sandbox/appointments")
 
@@ -258,11 +258,11 @@ def test_a_job_id_cannot_lead_elsewhere(upstream: Upstream) -> None:
 @pytest.mark.parametrize("body", [b"{}", b'{"write_status": "DONE"}', b"[]", b"x"])
 def test_a_status_that_cannot_be_read_is_an_error(body: bytes) -> None:
     head = OK + b"Content-Length: %d\r\n\r\n" % len(body)
-    with says(head + body) as url, pytest.raises(UpstreamError, match="no write status"):
+    with canned_server(head + body) as url, pytest.raises(UpstreamError, match="no write status"):
         client(url).write_status("job")
 
 
-def test_the_body_is_sent_whole_and_once(upstream: Upstream) -> None:
+def test_the_body_is_sent_whole_and_once(upstream: SandboxClient) -> None:
     client(upstream.url).create(attempt(first_name="Zoë", notes="x" * 900))
 
     (posted,) = upstream.posts()

@@ -12,7 +12,7 @@ from adapter.models import BookingState, WebhookRequest
 from adapter.webhooks import error_handlers, propexo_views
 from tests.harness import Harness
 from tests.leads import lead
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 
 SECRET = "a-secret-of-propexo"
 
@@ -47,7 +47,7 @@ def failure(job_id: str | None, status: str = "FAILURE") -> bytes:
     [("FAILURE", BookingState.FAILED), ("PARTIAL_SUCCESS", BookingState.UNKNOWN)],
 )
 def test_a_failure_settles_the_booking_at_once(
-    harness: Harness, upstream: Upstream, client: Any, status: str, state: BookingState
+    harness: Harness, upstream: SandboxClient, client: Any, status: str, state: BookingState
 ) -> None:
     upstream.fault({"job": "PENDING"})
     (booking,) = harness.mapped("rentfeed", lead(1))

@@ -22,8 +22,8 @@ from adapter.operations.replay import Replays
 from adapter.store import Issue
 from tests.gunicorn_process import LEAD, write_mappings
 from tests.harness import START, Harness, settle
-from tests.leads import look
-from tests.sandbox_client import Upstream
+from tests.leads import reconcile_when_due
+from tests.sandbox_client import SandboxClient
 
 PENDING, HELD, BOOKED = BookingState.PENDING, BookingState.HELD, BookingState.BOOKED
 DUPLICATE, SUPERSEDED = BookingState.DUPLICATE, BookingState.SUPERSEDED
@@ -81,7 +81,9 @@ def repairs(harness: Harness) -> Repairs:
 # --- one guest card
 
 
-def test_a_lead_without_a_time_becomes_a_guest_card(harness: Harness, upstream: Upstream) -> None:
+def test_a_lead_without_a_time_becomes_a_guest_card(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     (booking,) = harness.mapped("portal", lead(1, phone="(303) 555-0142"))
     assert (booking.kind, booking.state, booking.starts_at) == (Kind.PROSPECT, PENDING, None)
     settle(harness)
@@ -108,7 +110,9 @@ def test_a_lead_without_a_time_becomes_a_guest_card(harness: Harness, upstream: 
 
 
 @pytest.mark.parametrize("name", ["", "555", None], ids=repr)
-def test_a_guest_card_needs_no_name(harness: Harness, upstream: Upstream, name: str | None) -> None:
+def test_a_guest_card_needs_no_name(
+    harness: Harness, upstream: SandboxClient, name: str | None
+) -> None:
     (booking,) = harness.mapped("portal", lead(1, name=name))
     settle(harness)
 
@@ -141,7 +145,7 @@ def test_a_doubt_about_who_where_or_when_waits_for_a_person(
     assert booking.kind is wanted
 
 
-def test_the_same_lead_again_is_no_second_card(harness: Harness, upstream: Upstream) -> None:
+def test_the_same_lead_again_is_no_second_card(harness: Harness, upstream: SandboxClient) -> None:
     first = harness.receive("portal", lead(1))
     again = harness.receive("portal", lead(1))
     harness.pipeline.mapper.map_event(first.event_id)
@@ -153,7 +157,9 @@ def test_the_same_lead_again_is_no_second_card(harness: Harness, upstream: Upstr
 
 
 @pytest.mark.parametrize("is_booked", [False, True])
-def test_who_asks_twice_has_one_card(harness: Harness, upstream: Upstream, is_booked: bool) -> None:
+def test_who_asks_twice_has_one_card(
+    harness: Harness, upstream: SandboxClient, is_booked: bool
+) -> None:
     (first,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     if is_booked:
         settle(harness)
@@ -168,7 +174,7 @@ def test_who_asks_twice_has_one_card(harness: Harness, upstream: Upstream, is_bo
 
 
 def test_who_asks_again_after_a_month_is_seen_by_the_agents(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     harness.mapped("portal", lead(1, email="dana@example.com"))
     settle(harness)
@@ -186,7 +192,7 @@ def test_who_asks_again_after_a_month_is_seen_by_the_agents(
 
 @pytest.mark.parametrize("is_booked", [False, True])
 def test_a_tour_goes_out_after_a_guest_card(
-    harness: Harness, upstream: Upstream, is_booked: bool
+    harness: Harness, upstream: SandboxClient, is_booked: bool
 ) -> None:
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     if is_booked:
@@ -210,7 +216,7 @@ def test_a_tour_goes_out_after_a_guest_card(
 
 @pytest.mark.parametrize("is_booked", [False, True])
 def test_who_has_a_tour_needs_no_card(
-    harness: Harness, upstream: Upstream, is_booked: bool
+    harness: Harness, upstream: SandboxClient, is_booked: bool
 ) -> None:
     (booking,) = harness.mapped("portal", tour(1, email="dana@example.com"))
     if is_booked:
@@ -224,7 +230,7 @@ def test_who_has_a_tour_needs_no_card(
     assert (len(upstream.posts()), len(upstream.cards())) == (1, 0)
 
 
-def test_a_tour_that_is_over_is_no_card_of_today(harness: Harness, upstream: Upstream) -> None:
+def test_a_tour_that_is_over_is_no_card_of_today(harness: Harness, upstream: SandboxClient) -> None:
     harness.mapped("portal", tour(1, email="dana@example.com"))
     settle(harness)
     harness.clock.at = dt.datetime(2026, 3, 20, 18, tzinfo=dt.UTC)
@@ -234,7 +240,7 @@ def test_a_tour_that_is_over_is_no_card_of_today(harness: Harness, upstream: Ups
     assert harness.state(card.id) is BOOKED
 
 
-def test_a_tour_that_comes_late_still_goes_out(harness: Harness, upstream: Upstream) -> None:
+def test_a_tour_that_comes_late_still_goes_out(harness: Harness, upstream: SandboxClient) -> None:
     """It was asked for before the guest card, by the sender's own time."""
     late = harness.receive("portal", tour(1, email="dana@example.com"))
     harness.clock.advance(60)
@@ -246,7 +252,9 @@ def test_a_tour_that_comes_late_still_goes_out(harness: Harness, upstream: Upstr
     assert harness.state(card.id) is SUPERSEDED
 
 
-def test_a_tour_waits_for_the_card_that_is_on_its_way(harness: Harness, upstream: Upstream) -> None:
+def test_a_tour_waits_for_the_card_that_is_on_its_way(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     """Else Knock might make two cards of one person."""
     upstream.fault({"job": "PENDING", "job_seconds": 600})
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
@@ -261,7 +269,9 @@ def test_a_tour_waits_for_the_card_that_is_on_its_way(harness: Harness, upstream
     assert harness.state(booking.id) is BOOKED
 
 
-def test_a_card_that_is_put_off_gives_way_to_a_tour(harness: Harness, upstream: Upstream) -> None:
+def test_a_card_that_is_put_off_gives_way_to_a_tour(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     sender = harness.pipeline.sender
     attempt = sender._next()
@@ -274,7 +284,7 @@ def test_a_card_that_is_put_off_gives_way_to_a_tour(harness: Harness, upstream: 
 
 
 def test_a_tour_that_is_put_off_does_not_give_way_to_a_card(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     (booking,) = harness.mapped("portal", tour(1, email="dana@example.com"))
     sender = harness.pipeline.sender
@@ -290,7 +300,7 @@ def test_a_tour_that_is_put_off_does_not_give_way_to_a_card(
 
 @pytest.mark.parametrize("first_has_time", [False, True])
 def test_a_lead_that_its_sender_changes(
-    harness: Harness, upstream: Upstream, first_has_time: bool
+    harness: Harness, upstream: SandboxClient, first_has_time: bool
 ) -> None:
     """A time that is added is booked; one that is taken away stays until a person says so."""
     versions = [lead(1), tour(1)]
@@ -310,7 +320,7 @@ def test_a_lead_that_its_sender_changes(
     assert harness.state(booked.id) is BOOKED
 
 
-def test_a_card_never_takes_a_held_tours_place(harness: Harness, upstream: Upstream) -> None:
+def test_a_card_never_takes_a_held_tours_place(harness: Harness, upstream: SandboxClient) -> None:
     (held,) = harness.mapped("portal", tour(1, at="2026-03-14T09:30:00Z"))
     assert held.state is HELD
     changed = harness.receive("portal", lead(1))
@@ -325,7 +335,9 @@ def test_a_card_never_takes_a_held_tours_place(harness: Harness, upstream: Upstr
 # --- the line
 
 
-def test_tours_go_first_then_guest_cards_by_turns(harness: Harness, upstream: Upstream) -> None:
+def test_tours_go_first_then_guest_cards_by_turns(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     for number in range(3):
         harness.mapped("portal", lead(number, message=f"portal {number}"))
     harness.mapped("form", lead(10, message="form"))
@@ -340,7 +352,7 @@ def test_tours_go_first_then_guest_cards_by_turns(harness: Harness, upstream: Up
     "fault", [{"status": 429}, {"status": 503, "headers": {"Retry-After": "3"}}]
 )
 def test_a_clear_no_for_now_is_tried_again(
-    harness: Harness, upstream: Upstream, fault: dict[str, Any]
+    harness: Harness, upstream: SandboxClient, fault: dict[str, Any]
 ) -> None:
     upstream.fault(fault)
     (booking,) = harness.mapped("portal", lead(1))
@@ -354,7 +366,7 @@ def test_a_clear_no_for_now_is_tried_again(
 
 
 def test_a_guest_card_is_tried_for_some_days_and_then_a_person_calls(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     (booking,) = harness.mapped("portal", lead(1))
     harness.clock.advance(71 * 3600)
@@ -372,7 +384,7 @@ def test_a_guest_card_is_tried_for_some_days_and_then_a_person_calls(
     assert harness.state(booking.id) is BOOKED, "a release is a new beginning"
 
 
-def test_a_refused_nicety_goes_into_the_notes(harness: Harness, upstream: Upstream) -> None:
+def test_a_refused_nicety_goes_into_the_notes(harness: Harness, upstream: SandboxClient) -> None:
     issue = {"code": "custom", "path": ["last_name"], "message": "too long"}
     body = {"error": {"code": "invalid_request", "message": "x", "details": {"issues": [issue]}}}
     upstream.fault({"status": 400, "body": body})
@@ -392,14 +404,14 @@ def test_a_refused_nicety_goes_into_the_notes(harness: Harness, upstream: Upstre
     "fault", [{"drop": "after"}, {"drop": "during"}, {"status": 502, "book": True}], ids=str
 )
 def test_a_lost_answer_is_found_and_never_sent_again(
-    harness: Harness, upstream: Upstream, fault: dict[str, Any]
+    harness: Harness, upstream: SandboxClient, fault: dict[str, Any]
 ) -> None:
     upstream.fault(fault)
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
     assert harness.state(booking.id) is UNKNOWN
     harness.send()
-    look(harness, booking.id)
+    reconcile_when_due(harness, booking.id)
     found = harness.booking(booking.id)
     assert (found.state, found.reason) == (BookingState.SUBMITTED, "found_in_write_log")
     settle(harness)
@@ -408,18 +420,18 @@ def test_a_lost_answer_is_found_and_never_sent_again(
     assert len(upstream.cards()) == 1
 
 
-def test_a_lost_answer_is_found_by_the_person(harness: Harness, upstream: Upstream) -> None:
+def test_a_lost_answer_is_found_by_the_person(harness: Harness, upstream: SandboxClient) -> None:
     """The job has not ended, so that the write log does not know it; the card is there."""
     upstream.fault({"drop": "after", "job": "PENDING"})
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
-    look(harness, booking.id)
+    reconcile_when_due(harness, booking.id)
 
     found = harness.booking(booking.id)
     assert (found.state, found.reason) == (BOOKED, "seen_in_knock")
 
 
-def test_a_tours_job_is_not_taken_for_a_cards(harness: Harness, upstream: Upstream) -> None:
+def test_a_tours_job_is_not_taken_for_a_cards(harness: Harness, upstream: SandboxClient) -> None:
     """The same person's tour was posted by somebody else's hand."""
     upstream.fault({"drop": "before"})
     (booking,) = harness.mapped("portal", lead(1))
@@ -427,24 +439,24 @@ def test_a_tours_job_is_not_taken_for_a_cards(harness: Harness, upstream: Upstre
     (attempt,) = harness.story(booking.id).attempts[booking.id]
     request = {name: value for name, value in attempt.request.items() if name != "subscribe"}
     upstream.book(request | {"appointment_date": "2026-03-14", "appointment_time": "20:30:00"})
-    look(harness, booking.id)
+    reconcile_when_due(harness, booking.id)
 
     assert harness.booking(booking.id).reason == "seen_in_knock", "not found_in_write_log"
 
 
-def test_what_is_not_there_is_given_to_a_person(harness: Harness, upstream: Upstream) -> None:
+def test_what_is_not_there_is_given_to_a_person(harness: Harness, upstream: SandboxClient) -> None:
     upstream.fault({"drop": "before"})
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
     while harness.booking(booking.id).due_at is not None:
-        look(harness, booking.id)
+        reconcile_when_due(harness, booking.id)
 
     left = harness.booking(booking.id)
     assert (left.state, left.reason) == (UNKNOWN, "not_found")
     assert len(upstream.cards()) == 1
 
 
-def test_the_database_forbids_a_second_post(harness: Harness, upstream: Upstream) -> None:
+def test_the_database_forbids_a_second_post(harness: Harness, upstream: SandboxClient) -> None:
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
     with (
@@ -472,7 +484,7 @@ def test_the_database_keeps_times_and_guest_cards_apart(harness: Harness) -> Non
             tx.connection.execute(f"UPDATE bookings SET {change} WHERE id = {row}".encode())
 
 
-def test_simultaneous_senders_make_one_card(harness: Harness, upstream: Upstream) -> None:
+def test_simultaneous_senders_make_one_card(harness: Harness, upstream: SandboxClient) -> None:
     events = [
         harness.receive("portal", lead(number, email="dana@example.com")).event_id
         for number in range(8)
@@ -493,7 +505,7 @@ def test_simultaneous_senders_make_one_card(harness: Harness, upstream: Upstream
 # --- people
 
 
-def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: Upstream) -> None:
+def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: SandboxClient) -> None:
     """``without_time: hold``: a person picks the time."""
     (held,) = harness.mapped("holding", lead(1))
     assert (held.kind, held.state) == (Kind.APPOINTMENT, HELD)
@@ -505,7 +517,7 @@ def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: Upstr
     assert posted["appointment_time"] == "20:30:00"
 
 
-def test_a_held_card_is_released_as_one(harness: Harness, upstream: Upstream) -> None:
+def test_a_held_card_is_released_as_one(harness: Harness, upstream: SandboxClient) -> None:
     (held,) = harness.mapped("portal", lead(1, community="Elm Row"))
     with pytest.raises(NotPossible, match="community: is missing"):
         repairs(harness).release(held.id, {}, by="ana")
@@ -518,7 +530,7 @@ def test_a_held_card_is_released_as_one(harness: Harness, upstream: Upstream) ->
 
 
 def test_a_card_that_somebody_has_seen_in_knock_is_confirmed(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     upstream.fault({"drop": "before"})
     (card,) = harness.mapped("portal", lead(1))
@@ -533,7 +545,7 @@ def test_a_card_that_somebody_has_seen_in_knock_is_confirmed(
     assert len(upstream.cards()) == 1
 
 
-def test_a_held_card_with_a_time_is_a_tour(harness: Harness, upstream: Upstream) -> None:
+def test_a_held_card_with_a_time_is_a_tour(harness: Harness, upstream: SandboxClient) -> None:
     (held,) = harness.mapped("portal", lead(1, community="Elm Row"))
     changes = {"community": "maple-court", "starts_at": "2026-03-14T14:30"}
     repairs(harness).release(held.id, changes, by="ana")
@@ -543,7 +555,9 @@ def test_a_held_card_with_a_time_is_a_tour(harness: Harness, upstream: Upstream)
     assert (len(upstream.posts()), len(upstream.cards())) == (1, 0)
 
 
-def test_a_nameless_card_needs_a_name_for_its_tour(harness: Harness, upstream: Upstream) -> None:
+def test_a_nameless_card_needs_a_name_for_its_tour(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     (held,) = harness.mapped("portal", lead(1, name="", community="Elm Row"))
     changes = {"community": "maple-court", "starts_at": "2026-03-14T14:30"}
     with pytest.raises(NotPossible, match="last_name: "):
@@ -556,7 +570,7 @@ def test_a_nameless_card_needs_a_name_for_its_tour(harness: Harness, upstream: U
 
 @pytest.mark.parametrize("is_booked", [False, True])
 def test_a_card_that_is_made_or_waits_gets_a_tour_beside_it(
-    harness: Harness, upstream: Upstream, is_booked: bool
+    harness: Harness, upstream: SandboxClient, is_booked: bool
 ) -> None:
     (card,) = harness.mapped("portal", lead(1))
     if is_booked:
@@ -593,7 +607,7 @@ def test_a_release_makes_no_second_card(harness: Harness) -> None:
 
 
 def test_held_leads_become_cards_when_the_mapping_says_so(
-    harness: Harness, upstream: Upstream, tmp_path: Path
+    harness: Harness, upstream: SandboxClient, tmp_path: Path
 ) -> None:
     (held,) = harness.mapped("holding", lead(1))
     learn(harness, tmp_path, holding=SECTIONS)
@@ -640,7 +654,9 @@ def test_a_sender_that_waits_is_not_told_of_a_tour(harness: Harness) -> None:
     assert respond.sentence_name(late) == "failed", "no time of it is too soon"
 
 
-def test_a_forced_card_leaves_a_waiting_tour_alone(harness: Harness, upstream: Upstream) -> None:
+def test_a_forced_card_leaves_a_waiting_tour_alone(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     settle(harness)
     (booking,) = harness.mapped("form", tour(2, email="dana@example.com"))
@@ -670,7 +686,7 @@ def test_a_cancelled_lead_is_told_as_what_it_is(harness: Harness, tmp_path: Path
 
 @pytest.mark.parametrize("card_first", [True, False])
 def test_a_tour_that_is_called_off_before_it_went_out_takes_no_lead_along(
-    harness: Harness, upstream: Upstream, tmp_path: Path, card_first: bool
+    harness: Harness, upstream: SandboxClient, tmp_path: Path, card_first: bool
 ) -> None:
     off = SECTIONS | {"cancellation": {"kind": "off"}}
     off["tests"] = [*SECTIONS["tests"], {"payload": SAMPLE | {"kind": "off"}, "cancellation": True}]

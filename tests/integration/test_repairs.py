@@ -16,7 +16,7 @@ from adapter.operations.replay import Replays
 from tests.harness import Harness, sample, settle
 from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 
 PENDING, HELD, BOOKED = BookingState.PENDING, BookingState.HELD, BookingState.BOOKED
 
@@ -39,7 +39,9 @@ def held_for_its_time(harness: Harness) -> int:
     return booking.id
 
 
-def test_a_held_lead_is_mended_released_and_booked(harness: Harness, upstream: Upstream) -> None:
+def test_a_held_lead_is_mended_released_and_booked(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     booking_id = held_for_its_time(harness)
     repairs(harness).release(booking_id, {"starts_at": "2026-03-14T14:30"}, by="ana")
     settle(harness)
@@ -53,7 +55,9 @@ def test_a_held_lead_is_mended_released_and_booked(harness: Harness, upstream: U
     assert [line.by for line in released] == ["ana"]
 
 
-def test_a_lead_for_an_unknown_community_is_given_one(harness: Harness, upstream: Upstream) -> None:
+def test_a_lead_for_an_unknown_community_is_given_one(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     payload = lead(1)
     payload["listing"] |= {"propertyId": "99999", "propertyName": "Elm Row"}
     (booking,) = harness.mapped("rentfeed", payload)
@@ -78,7 +82,7 @@ def test_a_lead_for_an_unknown_community_is_given_one(harness: Harness, upstream
         ({"starts_at": "2026-03-01T10:00"}, "has passed"),
         ({"starts_at": "2026-03-14T14:30", "phone_1": "call me"}, "phone_1: "),
         ({"starts_at": "2026-03-14T14:30", "lease_term_in_months": 40}, "lease_term_in_months: "),
-        ({"starts_at": "2026-03-14T14:30", "email_1": ""}, "e-mail"),
+        ({"starts_at": "2026-03-14T14:30", "email_1": ""}, "email address"),
         ({"colour": "red"}, "unknown field colour"),
         (
             {"community": "elm-row"},
@@ -101,7 +105,7 @@ def test_what_cannot_be_released_says_why_and_changes_nothing(
 
 
 def test_an_unknown_booking_is_released_only_by_whoever_looked(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     upstream.fault({"drop": "before"})
     (booking,) = harness.mapped("rentfeed", lead(1))
@@ -158,7 +162,7 @@ def mend(harness: Harness, folder: Path, old: str, new: str) -> None:
 
 
 def test_after_a_mapping_is_mended_a_group_is_replayed(
-    harness: Harness, upstream: Upstream, tmp_path: Path
+    harness: Harness, upstream: SandboxClient, tmp_path: Path
 ) -> None:
     events = []
     for number in range(3):
@@ -252,7 +256,7 @@ def test_a_past_tour_is_replayed_only_by_force_and_then_waits_for_a_person(
 
 
 def test_a_forced_replay_books_again_past_every_protection_and_says_who_and_why(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
     settle(harness)
@@ -276,7 +280,7 @@ def test_a_forced_replay_books_again_past_every_protection_and_says_who_and_why(
 
 
 def test_a_forced_replay_takes_the_place_of_what_waits_and_is_the_newest(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     (older,) = harness.mapped("rentfeed", same_person(1))
     repairs(harness).discard(older.id, "not ours", by="ana")
@@ -292,7 +296,7 @@ def test_a_forced_replay_takes_the_place_of_what_waits_and_is_the_newest(
 
 
 def test_a_forced_replay_that_is_put_off_does_not_give_way_to_what_was_booked_before(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     (older,) = harness.mapped("rentfeed", same_person(1))
     harness.clock.advance(3600)
@@ -320,7 +324,7 @@ def test_two_tours_here_in_a_forced_webhook_still_wait_for_a_person(harness: Har
 
 @pytest.mark.parametrize("fault", [{"drop": "after"}, {"job": "PENDING"}], ids=str)
 def test_what_may_be_on_its_way_is_not_replayed_by_force(
-    harness: Harness, upstream: Upstream, fault: dict[str, str]
+    harness: Harness, upstream: SandboxClient, fault: dict[str, str]
 ) -> None:
     upstream.fault(fault)
     (booking,) = harness.mapped("rentfeed", lead(1))
@@ -340,7 +344,7 @@ def test_a_forced_replay_needs_a_reason() -> None:
 
 
 def test_of_two_tours_in_one_webhook_the_one_that_waits_is_replayed(
-    harness: Harness, upstream: Upstream, tmp_path: Path
+    harness: Harness, upstream: SandboxClient, tmp_path: Path
 ) -> None:
     payload = sample("leasebot-handoff.json")
     payload["handoff"]["tours"][1]["property"] = "Elm Row"

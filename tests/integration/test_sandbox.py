@@ -20,7 +20,7 @@ from adapter.sandbox import Server, create_app
 from adapter.sandbox.catalog import catalog_from
 from adapter.store.child_processes import popen
 from tests.paths import SHARED
-from tests.sandbox_calls import ABSENT, ALICE, APPOINTMENTS, Client, HandClock
+from tests.sandbox_calls import ALICE, APPOINTMENTS, OMITTED, Client, ManualClock
 
 OPENAPI = SHARED / "domain/propexo-knock.openapi.yaml"
 PROSPECTS = "/crm/v1/prospects/knock"
@@ -39,12 +39,12 @@ CARD = {k: v for k, v in FULL.items() if not k.startswith("appointment_")}
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def serve(clock: HandClock) -> Iterator[Callable[..., Client]]:
+def serve(clock: ManualClock) -> Iterator[Callable[..., Client]]:
     """Serves sandboxes with the given options until the test ends."""
     servers = []
 
@@ -75,7 +75,7 @@ def issues_of(answer: requests.Response) -> list[dict[str, Any]]:
 
 
 def test_a_booking_is_a_job_that_succeeds_when_its_time_has_passed(
-    client: Client, clock: HandClock
+    client: Client, clock: ManualClock
 ) -> None:
     answer = client.book()
     assert answer.json() == {"meta": {"job_id": answer.json()["meta"]["job_id"]}, "result": {}}
@@ -119,7 +119,7 @@ def test_an_unknown_job_is_refused_in_the_error_shape(client: Client) -> None:
     )
 
 
-def test_only_a_failed_write_can_be_retried(client: Client, clock: HandClock) -> None:
+def test_only_a_failed_write_can_be_retried(client: Client, clock: ManualClock) -> None:
     client.fault({"job": "FAILURE"})
     failed = client.job()
     assert client.call("POST", f"/v1/admin/retry-write/{failed}").status_code == 400, "PENDING"
@@ -133,7 +133,7 @@ def test_only_a_failed_write_can_be_retried(client: Client, clock: HandClock) ->
     assert client.call("POST", f"/v1/admin/retry-write/{again['job_id']}").status_code == 400
 
 
-def test_the_write_log_lists_ended_jobs_newest_first(client: Client, clock: HandClock) -> None:
+def test_the_write_log_lists_ended_jobs_newest_first(client: Client, clock: ManualClock) -> None:
     client.fault({}, {"job": "FAILURE", "errors": ["slot taken", "too soon"]}, {"job": "PENDING"})
     first, second, stuck = client.job(), client.job(integration_id="int-2"), client.job()
     path = "/v1/admin/logs/writes/"
@@ -157,12 +157,12 @@ def test_the_write_log_lists_ended_jobs_newest_first(client: Client, clock: Hand
 # Validation
 
 REFUSED = [
-    ("integration_id", ABSENT, "invalid_type", ["integration_id"], "Required"),
-    ("community_id", ABSENT, "invalid_type", ["community_id"], "Required"),
-    ("attribution_id", ABSENT, "invalid_type", ["attribution_id"], "Required"),
-    ("last_name", ABSENT, "invalid_type", ["last_name"], "Required"),
-    ("appointment_date", ABSENT, "invalid_type", ["appointment_date"], "Required"),
-    ("appointment_time", ABSENT, "invalid_type", ["appointment_time"], "Required"),
+    ("integration_id", OMITTED, "invalid_type", ["integration_id"], "Required"),
+    ("community_id", OMITTED, "invalid_type", ["community_id"], "Required"),
+    ("attribution_id", OMITTED, "invalid_type", ["attribution_id"], "Required"),
+    ("last_name", OMITTED, "invalid_type", ["last_name"], "Required"),
+    ("appointment_date", OMITTED, "invalid_type", ["appointment_date"], "Required"),
+    ("appointment_time", OMITTED, "invalid_type", ["appointment_time"], "Required"),
     ("foo", 1, "unrecognized_keys", [], "Unrecognized key(s) in object: 'foo'"),
     ("notes", None, "invalid_type", ["notes"], "Expected string, received null"),
     ("last_name", 7, "invalid_type", ["last_name"], "Expected string, received number"),
@@ -222,7 +222,7 @@ def test_a_wrong_field_is_refused_with_its_issue(
 
 
 def test_all_issues_come_at_once(client: Client) -> None:
-    issues = issues_of(client.book(last_name=ABSENT, notes=None, foo=1, bar=2))
+    issues = issues_of(client.book(last_name=OMITTED, notes=None, foo=1, bar=2))
     assert [issue["code"] for issue in issues] == [
         "invalid_type",
         "invalid_type",
@@ -386,7 +386,7 @@ def test_a_wrong_token_is_401_and_books_nothing(client: Client, token: str) -> N
 
 
 def test_the_rate_limit_is_told_and_kept_until_the_minute_resets(
-    serve: Callable[..., Client], clock: HandClock
+    serve: Callable[..., Client], clock: ManualClock
 ) -> None:
     client = serve(limit_per_minute=2)
     clock.move(30)
@@ -416,7 +416,7 @@ def test_the_last_fifth_of_a_minute_is_slow_where_that_is_asked_for(
     ("changes", "is_same"),
     [
         ({}, True),
-        ({"email_1": " ALICE@Example.com ", "phone_1": ABSENT}, True),
+        ({"email_1": " ALICE@Example.com ", "phone_1": OMITTED}, True),
         ({"email_1": "other@example.com", "phone_1": "2065550155"}, True),
         ({"email_1": "other@example.com", "phone_1": "+12065550156"}, False),
         ({"community_id": "com-2"}, False),
@@ -433,7 +433,7 @@ def test_a_second_tour_of_the_same_person_cancels_the_first(
     assert (first["prospect_id"] == second["prospect_id"]) is is_same
 
 
-def test_a_past_tour_is_not_cancelled(client: Client, clock: HandClock) -> None:
+def test_a_past_tour_is_not_cancelled(client: Client, clock: ManualClock) -> None:
     client.job()
     clock.move(30 * 86400)
     client.job(appointment_date="2026-12-30")
@@ -446,10 +446,10 @@ def test_empty_addresses_match_nobody(client: Client) -> None:
     assert [one["status"] for one in client.appointments()] == ["booked", "booked"]
 
 
-def test_a_later_post_overwrites_the_card(client: Client, clock: HandClock) -> None:
+def test_a_later_post_overwrites_the_card(client: Client, clock: ManualClock) -> None:
     client.job(lease_term_in_months=12)
     clock.move(60)
-    client.job(first_name="A.", email_1=ABSENT)
+    client.job(first_name="A.", email_1=OMITTED)
     [prospect] = client.get("/crm/v1/prospects/")["results"]
     names = ("first_name", "email_1", "lease_term_in_months", "created_at", "updated_at")
     assert [prospect[name] for name in names] == [
@@ -460,7 +460,7 @@ def test_a_later_post_overwrites_the_card(client: Client, clock: HandClock) -> N
 def test_an_overwritten_address_is_not_known_any_more(client: Client) -> None:
     client.job()
     client.job(email_1="new@example.com")
-    client.job(phone_1=ABSENT)
+    client.job(phone_1=OMITTED)
     _, second, third = client.appointments()
     assert second["status"] == "booked"
     assert third["prospect_id"] != second["prospect_id"]
@@ -469,12 +469,12 @@ def test_an_overwritten_address_is_not_known_any_more(client: Client) -> None:
 def test_confirmations_are_mailed_for_each_booking(client: Client) -> None:
     client.job()
     client.job()
-    client.job(email_1=ABSENT, phone_1="+12065550199")
+    client.job(email_1=OMITTED, phone_1="+12065550199")
     # The last one has no e-mail address, and nothing said that a text may be sent.
     assert [one["confirmations"] for one in client.appointments()] == [1, 1, 0]
 
 
-def test_a_guest_card_makes_no_appointment(client: Client, clock: HandClock) -> None:
+def test_a_guest_card_makes_no_appointment(client: Client, clock: ManualClock) -> None:
     answer = client.call("POST", PROSPECTS, json=CARD | {"subscribe": False})
     clock.move(1)
     [prospect] = client.get("/crm/v1/prospects/")["results"]
@@ -509,9 +509,9 @@ def test_a_guest_card_meets_faults(client: Client) -> None:
 # Lists
 
 
-def test_a_list_is_paged_newest_first(client: Client, clock: HandClock) -> None:
+def test_a_list_is_paged_newest_first(client: Client, clock: ManualClock) -> None:
     for number in range(3):
-        client.job(email_1=f"p{number}@example.com", phone_1=ABSENT)
+        client.job(email_1=f"p{number}@example.com", phone_1=OMITTED)
         clock.move(60)
     first = client.get("/crm/v1/prospects/", limit=2)
     assert first["meta"] == {
@@ -529,7 +529,7 @@ def test_a_list_is_paged_newest_first(client: Client, clock: HandClock) -> None:
 
 def test_events_are_found_by_their_prospect(client: Client) -> None:
     client.job()
-    client.job(email_1="bob@example.com", phone_1=ABSENT)
+    client.job(email_1="bob@example.com", phone_1=OMITTED)
     _, bob = client.appointments()
     [event] = client.get("/crm/v1/events/", prospect_id=bob["prospect_id"])["results"]
     assert (event["id"], event["event_datetime"]) == (bob["id"], "2026-12-01T18:30:00Z")
@@ -651,7 +651,7 @@ def test_a_delay_before_keeps_the_booking_back_too(client: Client) -> None:
 )
 def test_a_job_can_end_otherwise(
     client: Client,
-    clock: HandClock,
+    clock: ManualClock,
     fault: dict[str, Any],
     status: str,
     errors: list[str],
@@ -722,7 +722,7 @@ def test_faults_can_be_cleared_and_all_be_reset(client: Client) -> None:
 # What it shows
 
 
-def test_requests_are_listed_as_they_came(client: Client, clock: HandClock) -> None:
+def test_requests_are_listed_as_they_came(client: Client, clock: ManualClock) -> None:
     client.call("GET", "/crm/v1/prospects/", params={"limit": 1})
     clock.move(5)
     client.call("POST", APPOINTMENTS, data=b"{oops", headers={"Content-Type": "application/json"})
@@ -754,7 +754,7 @@ def test_the_page_for_people_escapes_what_it_shows(client: Client) -> None:
 def test_many_callers_at_once_are_all_booked(client: Client) -> None:
     emails = [f"p{number}@example.com" for number in range(100)]
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        jobs = list(pool.map(lambda email: client.job(email_1=email, phone_1=ABSENT), emails))
+        jobs = list(pool.map(lambda email: client.job(email_1=email, phone_1=OMITTED), emails))
     appointments = client.appointments()
     assert len(set(jobs)) == 100
     assert {one["request"]["email_1"] for one in appointments} == set(emails)

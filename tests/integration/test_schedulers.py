@@ -12,7 +12,7 @@ from adapter import store
 from adapter.models import Booking, BookingState
 from tests.harness import Harness, settle
 from tests.paths import GALLERY
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 
 FIRST, MOVED = ("2026-03-14", "20:30:00"), ("2026-03-15", "17:30:00")
 
@@ -111,7 +111,7 @@ def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def harness(opened: store.Database, upstream: Upstream, mappings: Path) -> Harness:
+def harness(opened: store.Database, upstream: SandboxClient, mappings: Path) -> Harness:
     return Harness(opened, upstream, mappings=mappings)
 
 
@@ -123,14 +123,14 @@ def told(harness: Harness, name: str, payload: Any, **headers: str) -> list[Book
     return list(harness.story(event_id).bookings)
 
 
-def starts(upstream: Upstream) -> list[tuple[str, str]]:
+def starts(upstream: SandboxClient) -> list[tuple[str, str]]:
     """The tours that were asked of Propexo, in order."""
     return [(post["appointment_date"], post["appointment_time"]) for post in upstream.posts()]
 
 
 @every_scheduler
 def test_a_move_of_what_still_waits_is_one_booking(
-    name: str, harness: Harness, upstream: Upstream
+    name: str, harness: Harness, upstream: SandboxClient
 ) -> None:
     booked, moved, _ = TOLD[name]
     (first,) = told(harness, name, booked())
@@ -145,7 +145,7 @@ def test_a_move_of_what_still_waits_is_one_booking(
 
 @every_scheduler
 def test_a_move_of_what_is_booked_is_booked_once_more(
-    name: str, harness: Harness, upstream: Upstream
+    name: str, harness: Harness, upstream: SandboxClient
 ) -> None:
     booked, moved, _ = TOLD[name]
     told(harness, name, booked())
@@ -163,7 +163,7 @@ def test_a_move_of_what_is_booked_is_booked_once_more(
 @every_half
 @pytest.mark.parametrize("half_first", [True, False])
 def test_the_other_half_of_a_move_calls_nothing_off(
-    name: str, half_first: bool, harness: Harness, upstream: Upstream
+    name: str, half_first: bool, harness: Harness, upstream: SandboxClient
 ) -> None:
     booked, moved, _ = TOLD[name]
     told(harness, name, booked())
@@ -178,7 +178,7 @@ def test_the_other_half_of_a_move_calls_nothing_off(
 
 @every_scheduler
 def test_calling_off_stops_what_still_waits(
-    name: str, harness: Harness, upstream: Upstream
+    name: str, harness: Harness, upstream: SandboxClient
 ) -> None:
     booked, _, off = TOLD[name]
     (first,) = told(harness, name, booked())
@@ -202,7 +202,9 @@ def test_calling_off_what_is_booked_goes_to_a_person(name: str, harness: Harness
 
 
 @every_scheduler
-def test_what_is_told_twice_is_booked_once(name: str, harness: Harness, upstream: Upstream) -> None:
+def test_what_is_told_twice_is_booked_once(
+    name: str, harness: Harness, upstream: SandboxClient
+) -> None:
     booked, _, _ = TOLD[name]
     told(harness, name, booked())
     assert harness.receive(name, booked()).is_duplicate
@@ -240,7 +242,7 @@ def test_a_cancellation_with_ids_only_of_what_nobody_knows_goes_to_a_person(
 
 
 def test_the_appointment_that_a_relay_fetched_takes_the_place_of_its_notification(
-    harness: Harness, upstream: Upstream
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     scheduled = (GALLERY / "samples" / "acuity-scheduled.form").read_bytes()

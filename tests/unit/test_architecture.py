@@ -40,7 +40,7 @@ HOMES = {
     "psycopg": {"store"},
     "psycopg_pool": {"store"},
     "requests": {"propexo"},
-    "yaml": {"mapping"},
+    "yaml": {"mapping", "sandbox"},
 }
 
 #: File names that mean the same thing in two packages.

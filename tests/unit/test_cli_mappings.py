@@ -32,7 +32,7 @@ def run(*arguments: str, stdin: bytes | None = None) -> click.testing.Result:
 
 def test_check_is_content_with_the_bundled_mappings() -> None:
     result = run("check")
-    assert (result.exit_code, result.output) == (0, "mappings: no mistakes\n")
+    assert (result.exit_code, result.output) == (0, "mappings: no errors\n")
 
 
 def test_check_tells_mistakes_and_says_no(project: Path) -> None:
@@ -103,7 +103,7 @@ def test_map_shows_a_prospect_and_writes_its_test(project: Path) -> None:
     file = project / "mappings/rentfeed.yaml"
     text = file.read_text() + "".join(f"  {line}\n" for line in entry.splitlines())
     file.write_text(text)
-    assert run("check").output == "mappings: no mistakes\n", entry
+    assert run("check").output == "mappings: no errors\n", entry
 
     for wrong, said in (
         (("    prospect:", "    expect:"), "want 1 booked, got prospect"),
@@ -117,7 +117,7 @@ def test_map_shows_a_prospect_and_writes_its_test(project: Path) -> None:
 
 
 def test_explain_tells_what_becomes_of_a_lead_without_a_time(project: Path) -> None:
-    for change, said in (("", "held: a person"), ("prospect", "a guest card (prospect)")):
+    for change, said in (("", "held: needs a person"), ("prospect", "a guest card (prospect)")):
         if change:
             without_a_time(project)
         assert said in " ".join(run("explain", "rentfeed").output.split())
@@ -186,14 +186,14 @@ def test_an_unknown_source_lists_those_there_are(command: tuple[str, ...]) -> No
 
 
 def test_check_and_map_understand_names_and_files() -> None:
-    assert run("check", "rentfeed").output == "mappings/rentfeed.yaml: no mistakes\n"
+    assert run("check", "rentfeed").output == "mappings/rentfeed.yaml: no errors\n"
     now = ("--now", "2026-03-01T00:00:00Z")
     assert run("map", "mappings/rentfeed.yaml", SAMPLE, *now).exit_code == 0
     assert "contact.email" in run("explain", "mappings/rentfeed.yaml").output
 
 
 def test_check_says_what_is_no_mapping() -> None:
-    said = "mappings/communities.yaml (the communities, no mapping): no mistakes\n"
+    said = "mappings/communities.yaml (communities, not a mapping): no errors\n"
     assert run("check", "mappings/communities.yaml").output == said
     result = run("check", SAMPLE)
     assert result.exit_code == 1
@@ -227,7 +227,7 @@ def test_map_works_while_the_tests_of_the_mapping_fail(project: Path, old: str, 
         change(project, old, new)
     result = run("map", "rentfeed", SAMPLE, "--now", "2026-03-01T00:00:00Z")
     assert result.exit_code == 0
-    assert result.stderr == "adapter check finds a mistake in mappings/rentfeed.yaml\n"
+    assert result.stderr == "adapter check reports 1 error in mappings/rentfeed.yaml\n"
 
 
 def test_what_holds_stands_apart_from_what_is_only_noticed() -> None:
@@ -303,7 +303,7 @@ def test_a_printed_test_passes_as_it_is(
     head = file.read_text().partition("tests:\n")[0]
     indented = "".join(f"  {line}\n" for line in entry.splitlines())
     file.write_text(f"{head}without_time: hold\n\ntests:\n{indented}")
-    assert run("check", name).output == f"mappings/{name}.yaml: no mistakes\n", entry
+    assert run("check", name).output == f"mappings/{name}.yaml: no errors\n", entry
 
 
 def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
@@ -335,7 +335,7 @@ def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
         .replace("rentfeed: att_rentfeed_m,", "rentfeed: att_rentfeed_m, acme: att_acme,")
         .replace("    rentfeed: [20417", "    acme: 20417\n    rentfeed: [20417")
     )
-    assert run("check").output == "mappings: no mistakes\n", text
+    assert run("check").output == "mappings: no errors\n", text
     code, mapped = map_json("acme", "lead.json", "--now", "2026-03-01T00:00:00Z")
     assert code == 0
     appointment = mapped["items"][0]["appointment"]
@@ -346,7 +346,7 @@ def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
 
 
 def test_new_overwrites_nothing(project: Path) -> None:
-    with pytest.raises(ConfigurationError, match="exists already"):
+    with pytest.raises(ConfigurationError, match="already exists"):
         run("new", "rentfeed", "--sample", SAMPLE)
 
 

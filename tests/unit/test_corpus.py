@@ -258,7 +258,7 @@ def _differences(expect: dict[str, Any], item: Item) -> dict[str, tuple[Any, Any
     ("name", "field", "words"),
     [
         ("typeform-docs-example", "starts_at", "answers.tour_date is not in the payload"),
-        ("dialogflow-es-book-appointment", "email_1", "neither an e-mail address nor a phone"),
+        ("dialogflow-es-book-appointment", "email_1", "neither an email address nor a phone"),
         ("jotform-date-time-parts", "starts_at", "is at 00:42 in America/Chicago"),
         ("vapi-tool-calls-arguments-string", "name", "name"),
         ("facebook-leadgen-sample", "event", "needs_enrichment"),

@@ -15,7 +15,7 @@ from adapter.propexo.appointment import TARGETS
 from adapter.settings import Policy
 from docs import generate
 from tests.paths import ROOT
-from tests.schemas import fits
+from tests.schemas import matches_schema
 
 PAGE = generate.MAPPING.read_text()
 STALE = "write it anew: make docs"
@@ -49,7 +49,7 @@ MAPPINGS = sorted(file for file in FILES if file.name != "communities.yaml")
 
 @pytest.mark.parametrize("file", MAPPINGS, ids=lambda file: file.stem)
 def test_the_schema_takes_what_check_takes(file: Path) -> None:
-    assert fits(document_from_file(file)[0].data, json_schema.mapping_schema())
+    assert matches_schema(document_from_file(file)[0].data, json_schema.mapping_schema())
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_the_schema_takes_what_check_takes(file: Path) -> None:
 )
 def test_the_schema_underlines_mistakes(change: dict[str, Any]) -> None:
     right = document_from_file(ROOT / "mappings/rentfeed.yaml")[0].data
-    assert not fits(right | change, json_schema.mapping_schema())
+    assert not matches_schema(right | change, json_schema.mapping_schema())
 
 
 def test_the_mapping_on_the_page_passes_check(tmp_path: Path) -> None:

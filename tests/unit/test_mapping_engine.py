@@ -20,7 +20,7 @@ from adapter.models import Kind, WebhookRequest
 from adapter.parsing.paths import path_from_text
 from adapter.propexo.appointment import problems
 from adapter.settings import Policy
-from tests.harness import loaded
+from tests.harness import load_cached
 from tests.paths import MAPPINGS
 
 POLICY = Policy()
@@ -122,7 +122,7 @@ def test_a_lead_is_booked(tmp_path: Path) -> None:
         ({"place": ["D", "E"]}, "community", "several here: use .0 or .*"),
         ({"name": ""}, "name", "name is empty"),
         ({"name": "dana@example.com"}, "name", "name"),
-        ({"email": ""}, "email_1", "neither an e-mail address nor a phone number"),
+        ({"email": ""}, "email_1", "neither an email address nor a phone number"),
         ({"email": ["a@example.com", "b@example.com"]}, "email_1", "neither"),
     ],
 )
@@ -668,7 +668,7 @@ def test_long_values_are_bounded_in_notes_and_reasons(tmp_path: Path) -> None:
     assert all(len(reason.value or "") <= 60 for reason in item.reasons)
 
 
-bundled = loaded(MAPPINGS)
+bundled = load_cached(MAPPINGS)
 SAMPLES = {
     "rentfeed": json.loads((MAPPINGS / "samples/rentfeed-tour.json").read_text()),
     "leasebot": json.loads((MAPPINGS / "samples/leasebot-handoff.json").read_text()),

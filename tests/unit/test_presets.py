@@ -21,12 +21,12 @@ from tests.presets import (
     NOW,
     SECRET,
     URL,
-    block,
+    bit_flips,
     delivery,
-    flips,
     hostile_requests,
-    made,
-    proofs,
+    preset_block,
+    preset_verifier,
+    proof_headers,
 )
 
 OTHER = "0123456789abcdee"
@@ -50,66 +50,70 @@ def reason_of(found: Verifier, request: WebhookRequest, now: float = NOW) -> str
 
 @every_preset
 def test_signed_then_verified(name: str) -> None:
-    assert reason_of(made(name), delivery(name)) is None
+    assert reason_of(preset_verifier(name), delivery(name)) is None
 
 
 @every_preset
 def test_another_secret_is_refused(name: str) -> None:
-    assert reason_of(verifier(block(name), [OTHER]), delivery(name)) is not None
+    assert reason_of(verifier(preset_block(name), [OTHER]), delivery(name)) is not None
 
 
 @every_preset
 def test_an_unsigned_request_is_refused(name: str) -> None:
     bare = WebhookRequest("POST", URL, {"Content-Type": "application/json"}, b'{"beds": 2}')
-    assert reason_of(made(name), bare) is not None
+    assert reason_of(preset_verifier(name), bare) is not None
 
 
 @every_preset
 def test_every_changed_byte_of_a_signed_body_is_refused(name: str) -> None:
-    if not isinstance(made(name).scheme, DigestScheme):
+    if not isinstance(preset_verifier(name).scheme, DigestScheme):
         return  # A token does not cover the body: it proves the sender, not the text.
     signed = delivery(name)
     for place in range(len(signed.body)):
         spoiled = bytearray(signed.body)
         spoiled[place] ^= 1
         changed = dataclasses.replace(signed, body=bytes(spoiled))
-        assert reason_of(made(name), changed) is not None, f"byte {place} of the body"
+        assert reason_of(preset_verifier(name), changed) is not None, f"byte {place} of the body"
     for body in (b"", signed.body + b"\n", signed.body[:-1], b"\xef\xbb\xbf" + signed.body):
-        assert reason_of(made(name), dataclasses.replace(signed, body=body)) is not None
+        assert reason_of(preset_verifier(name), dataclasses.replace(signed, body=body)) is not None
 
 
 @every_preset
 def test_every_changed_letter_of_its_headers_is_refused(name: str) -> None:
     signed = delivery(name)
     for header in signed.headers.keys() - {"Content-Type", "X-Other"}:
-        for text in flips(signed.headers[header]):
+        for text in bit_flips(signed.headers[header]):
             headers = {**signed.headers, header: text}
             changed = dataclasses.replace(signed, headers=headers)
             if name.startswith("dialogflow") and text[:5].lower() == "basic" and text[5] == " ":
                 continue  # The scheme's name may be written in any case.
-            assert reason_of(made(name), changed) is not None, f"{header}: {text}"
+            assert reason_of(preset_verifier(name), changed) is not None, f"{header}: {text}"
 
 
 @every_preset
 def test_every_changed_letter_of_a_signed_address_is_refused(name: str) -> None:
     signed = delivery(name)
-    if not made(name).signs_url:
+    if not preset_verifier(name).signs_url:
         return
-    for url in flips(signed.url):
-        assert reason_of(made(name), dataclasses.replace(signed, url=url)) is not None, url
+    for url in bit_flips(signed.url):
+        assert reason_of(preset_verifier(name), dataclasses.replace(signed, url=url)) is not None, (
+            url
+        )
 
 
 @every_preset
 def test_a_timed_signature_is_refused_when_it_is_old_or_ahead(name: str) -> None:
-    scheme = made(name).scheme
+    scheme = preset_verifier(name).scheme
     if not isinstance(scheme, DigestScheme) or scheme.clock is None:
-        assert reason_of(made(name), delivery(name), NOW + 10**6) is None
+        assert reason_of(preset_verifier(name), delivery(name), NOW + 10**6) is None
         return
     for seconds in (scheme.clock.tolerance + 2, -scheme.clock.tolerance - 2, 10**6, -(10**6)):
-        reason = reason_of(made(name), delivery(name), NOW + seconds)
+        reason = reason_of(preset_verifier(name), delivery(name), NOW + seconds)
         assert reason == "timestamp_outside_tolerance", f"{seconds} seconds off"
     for seconds in (scheme.clock.tolerance - 2, 2 - scheme.clock.tolerance):
-        assert reason_of(made(name), delivery(name), NOW + seconds) is None, f"{seconds} off"
+        assert reason_of(preset_verifier(name), delivery(name), NOW + seconds) is None, (
+            f"{seconds} off"
+        )
 
 
 # overriding -----------------------------------------------------------------------------------
@@ -129,8 +133,8 @@ def test_keys_under_timestamp_are_merged() -> None:
     assert scheme.clock.tolerance == 900
     assert scheme.clock.header == "X-Zendesk-Webhook-Signature-Timestamp"
     assert scheme.clock.unit == "iso8601"
-    check_block(block("zendesk"))
-    again = verifier(block("zendesk"), [SECRET]).scheme
+    check_block(preset_block("zendesk"))
+    again = verifier(preset_block("zendesk"), [SECRET]).scheme
     assert isinstance(again, DigestScheme)
     assert again.clock is not None
     assert again.clock.tolerance == 300, "an override must not leak into the table"
@@ -144,12 +148,12 @@ TWILIO_FORM = {"Content-Type": FORM_TYPE}
 @pytest.mark.parametrize("signed_url", ["http://a.example/p?x=1", "http://a.example:80/p?x=1"])
 @pytest.mark.parametrize("seen_url", ["http://a.example/p?x=1", "http://a.example:80/p?x=1"])
 def test_twilio_may_sign_with_or_without_the_port(signed_url: str, seen_url: str) -> None:
-    scheme = made("twilio").scheme
+    scheme = preset_verifier("twilio").scheme
     assert isinstance(scheme, DigestScheme)
     signed = sign(
-        block("twilio"), SECRET, WebhookRequest("POST", signed_url, TWILIO_FORM, b"a=1"), NOW
+        preset_block("twilio"), SECRET, WebhookRequest("POST", signed_url, TWILIO_FORM, b"a=1"), NOW
     )
-    assert reason_of(made("twilio"), dataclasses.replace(signed, url=seen_url)) is None
+    assert reason_of(preset_verifier("twilio"), dataclasses.replace(signed, url=seen_url)) is None
 
 
 @pytest.mark.parametrize(
@@ -166,19 +170,19 @@ def test_twilio_may_sign_with_or_without_the_port(signed_url: str, seen_url: str
 )
 def test_twilio_signs_the_sorted_form(body: bytes, reason: str | None) -> None:
     signed = sign(
-        block("twilio"), SECRET, WebhookRequest("POST", URL, TWILIO_FORM, b"a=1&b=2"), NOW
+        preset_block("twilio"), SECRET, WebhookRequest("POST", URL, TWILIO_FORM, b"a=1&b=2"), NOW
     )
-    assert reason_of(made("twilio"), dataclasses.replace(signed, body=body)) == reason
+    assert reason_of(preset_verifier("twilio"), dataclasses.replace(signed, body=body)) == reason
 
 
 def test_twilio_leaves_no_body_uncovered() -> None:
-    empty = sign(block("twilio"), SECRET, WebhookRequest("POST", URL, {}, b""), NOW)
-    assert reason_of(made("twilio"), empty) is None
+    empty = sign(preset_block("twilio"), SECRET, WebhookRequest("POST", URL, {}, b""), NOW)
+    assert reason_of(preset_verifier("twilio"), empty) is None
     sneaked = dataclasses.replace(empty, body=b'{"beds": 9}')
-    assert reason_of(made("twilio"), sneaked) == "body_not_signed"
-    hashed = sign(block("twilio"), SECRET, WebhookRequest("POST", URL, {}, b"{}"), NOW)
+    assert reason_of(preset_verifier("twilio"), sneaked) == "body_not_signed"
+    hashed = sign(preset_block("twilio"), SECRET, WebhookRequest("POST", URL, {}, b"{}"), NOW)
     as_form = dataclasses.replace(hashed, headers={**hashed.headers, **TWILIO_FORM}, body=b"&")
-    assert reason_of(made("twilio"), as_form) == "body_hash_mismatch"
+    assert reason_of(preset_verifier("twilio"), as_form) == "body_hash_mismatch"
 
 
 def test_twilio_takes_one_body_hash_only() -> None:
@@ -188,7 +192,7 @@ def test_twilio_takes_one_body_hash_only() -> None:
         key = SECRET.encode()
         signature = base64.b64encode(hmac.new(key, url.encode(), "sha1").digest()).decode()
         request = WebhookRequest("POST", url, {"X-Twilio-Signature": signature}, b"{}")
-        assert reason_of(made("twilio"), request) == reason
+        assert reason_of(preset_verifier("twilio"), request) == reason
 
 
 # hostile input --------------------------------------------------------------------------------
@@ -197,9 +201,9 @@ def test_twilio_takes_one_body_hash_only() -> None:
 @every_preset
 def test_hostile_input_is_refused_and_nothing_else(name: str) -> None:
     for request in hostile_requests(name):
-        reason = reason_of(made(name), request)
+        reason = reason_of(preset_verifier(name), request)
         assert reason is not None, f"accepted: {request.headers} {request.url[:80]}"
-        made(name).without_secret(request)
+        preset_verifier(name).without_secret(request)
 
 
 @every_preset
@@ -207,7 +211,7 @@ def test_a_hostile_content_type_does_no_harm(name: str) -> None:
     signed = delivery(name)
     for text in HOSTILE_TEXTS.values():
         spoiled = {**signed.headers, "Content-Type": text}
-        reason_of(made(name), dataclasses.replace(signed, headers=spoiled))
+        reason_of(preset_verifier(name), dataclasses.replace(signed, headers=spoiled))
 
 
 anything = st.text(max_size=60) | st.text(
@@ -228,11 +232,11 @@ texts = anything | st.sampled_from(list(HOSTILE_TEXTS.values()))
 def test_any_input_is_accepted_or_refused(
     name: str, values: list[str], body: bytes, method: str, url: str, now: float
 ) -> None:
-    names = sorted(proofs(name) | {"Content-Type"})
+    names = sorted(proof_headers(name) | {"Content-Type"})
     headers = dict(zip(names, values, strict=False))
     request = WebhookRequest(method, url, headers, body, client=values[0])
-    assert reason_of(made(name), request, now) is not None, "nobody guesses a signature"
-    made(name).without_secret(request)
+    assert reason_of(preset_verifier(name), request, now) is not None, "nobody guesses a signature"
+    preset_verifier(name).without_secret(request)
 
 
 # the docs -------------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ from tests.signed import (
     TIMED,
     URL,
     hex_of,
-    refusal,
-    refusal_by,
+    refusal_reason,
+    refusal_reason_with,
     request,
 )
 
@@ -42,14 +42,14 @@ def twilio_signed(text: str) -> str:
 def test_the_default_tolerance_of_a_time_in_the_format() -> None:
     given = request({"X-Sig": f"t={NOW},v1={GOOD_AT}"})
 
-    assert refusal(LISTED, given, NOW + 300) is None
-    assert refusal(LISTED, given, NOW + 301) == "timestamp_outside_tolerance"
+    assert refusal_reason(LISTED, given, NOW + 300) is None
+    assert refusal_reason(LISTED, given, NOW + 301) == "timestamp_outside_tolerance"
 
 
 def test_old_and_forged_is_called_forged() -> None:
     given = request({"X-Sig": "0" * 64, "X-Time": str(NOW)})
 
-    assert refusal(TIMED, given, NOW + 5000) == "signature_mismatch"
+    assert refusal_reason(TIMED, given, NOW + 5000) == "signature_mismatch"
 
 
 @pytest.mark.parametrize("block", [PLAIN, BASIC, BEARER])
@@ -61,7 +61,7 @@ def test_of_two_equal_secrets_the_newest_is_named(block: Any) -> None:
 
 def test_the_last_signature_of_a_list_counts_too() -> None:
     for order in (f"v1={GOOD_AT},v1={'0' * 64}", f"v1={'0' * 64},v1={GOOD_AT}"):
-        assert refusal(LISTED, request({"X-Sig": f"t={NOW},{order}"}), NOW) is None
+        assert refusal_reason(LISTED, request({"X-Sig": f"t={NOW},{order}"}), NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_the_last_signature_of_a_list_counts_too() -> None:
 def test_a_secrets_prefix_is_taken_off_once_and_in_front_only(written: str, key: bytes) -> None:
     given = request({"X-Sig": hex_of(BODY, secret=key)})
 
-    assert refusal_by(PLAIN | {"secret_prefix": "k-"}, [written], given) is None
+    assert refusal_reason_with(PLAIN | {"secret_prefix": "k-"}, [written], given) is None
 
 
 @pytest.mark.parametrize("written", [" padded ", "padded\n"])
 def test_white_space_belongs_to_a_secret(written: str) -> None:
     given = request({"X-Sig": hex_of(BODY, secret=written.encode())})
 
-    assert refusal_by(PLAIN, [written], given) is None
-    assert refusal_by(PLAIN, [written.strip()], given) == "signature_mismatch"
+    assert refusal_reason_with(PLAIN, [written], given) is None
+    assert refusal_reason_with(PLAIN, [written.strip()], given) == "signature_mismatch"
 
 
 @pytest.mark.parametrize("written", ["YW!!!!Jj", "YW\n\n\n\nJj"])
@@ -113,14 +113,14 @@ def test_a_forms_content_type_in_any_case_and_with_parameters(content_type: str)
     signed = sign(TWILIO, SECRET, bare, NOW)
     seen = dataclasses.replace(signed, headers={**signed.headers, "Content-Type": content_type})
 
-    assert refusal(TWILIO, seen) is None
+    assert refusal_reason(TWILIO, seen) is None
 
 
 def test_bytes_of_a_form_that_are_no_utf8_are_told_apart() -> None:
     bare = WebhookRequest("POST", URL, {"Content-Type": FORM_TYPE}, b"a=%E9")
     other = dataclasses.replace(sign(TWILIO, SECRET, bare, NOW), body=b"a=%FF")
 
-    assert refusal(TWILIO, other) == "signature_mismatch"
+    assert refusal_reason(TWILIO, other) == "signature_mismatch"
 
 
 def test_method_and_url_are_signed_as_they_came() -> None:
@@ -128,14 +128,14 @@ def test_method_and_url_are_signed_as_they_came() -> None:
     url = "https://hooks.example.com/Hooks/a%2Fb?N=%C3%AB"
     given = request({"X-Sig": hex_of(f"POST {url} ".encode() + BODY)}, url=url)
 
-    assert refusal(block, given) is None
+    assert refusal_reason(block, given) is None
     for changed in (
         dataclasses.replace(given, method="post"),
         dataclasses.replace(given, url=url.lower()),
         dataclasses.replace(given, url=url.replace("%2F", "/")),
         dataclasses.replace(given, url=url.replace("%C3", "%c3")),
     ):
-        assert refusal(block, changed) == "signature_mismatch", changed
+        assert refusal_reason(block, changed) == "signature_mismatch", changed
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_method_and_url_are_signed_as_they_came() -> None:
 def test_twilio_names_the_port_or_not(signed: str, seen: str) -> None:
     given = WebhookRequest("POST", seen, {"X-Twilio-Signature": twilio_signed(signed)}, b"")
 
-    assert refusal(TWILIO, given) is None
+    assert refusal_reason(TWILIO, given) is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_twilio_names_the_port_or_not(signed: str, seen: str) -> None:
 def test_twilio_sorts_fields_and_counts_equal_ones_once(body: bytes, text: str) -> None:
     headers = {"Content-Type": FORM_TYPE, "X-Twilio-Signature": twilio_signed(URL + text)}
 
-    assert refusal(TWILIO, WebhookRequest("POST", URL, headers, body)) is None
+    assert refusal_reason(TWILIO, WebhookRequest("POST", URL, headers, body)) is None
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_twilio_sorts_fields_and_counts_equal_ones_once(body: bytes, text: str) 
     ids=str,
 )
 def test_tokens_are_taken_as_they_stand(block: Any, given: WebhookRequest, reason: str) -> None:
-    assert refusal_by(block, [SECRET, "12345"], given) == reason
+    assert refusal_reason_with(block, [SECRET, "12345"], given) == reason
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from tests.signed import (
     URL,
     base64_of,
     hex_of,
-    refusal,
-    refusal_by,
+    refusal_reason,
+    refusal_reason_with,
     request,
 )
 
@@ -59,28 +59,30 @@ ARABIC = "".join(chr(0x660 + int(digit)) for digit in str(NOW))
     ],
 )
 def test_a_bare_header_must_match_wholly(value: str, reason: str | None) -> None:
-    assert refusal(PLAIN, request({"X-Sig": value})) == reason
+    assert refusal_reason(PLAIN, request({"X-Sig": value})) == reason
 
 
 def test_an_absent_header_is_named() -> None:
-    assert refusal(PLAIN, request({"X-Other": GOOD})) == "header_missing"
+    assert refusal_reason(PLAIN, request({"X-Other": GOOD})) == "header_missing"
 
 
 @pytest.mark.parametrize("name", ["X-Sig", "x-sig", "X-SIG"])
 def test_header_names_match_in_any_case(name: str) -> None:
-    assert refusal(PLAIN | {"header": "x-SIG"}, request({name: GOOD})) is None
+    assert refusal_reason(PLAIN | {"header": "x-SIG"}, request({name: GOOD})) is None
 
 
 def test_two_spellings_of_one_header_are_one_header_sent_twice() -> None:
-    assert refusal(PLAIN, request({"X-Sig": GOOD, "x-sig": GOOD})) == "header_malformed"
+    assert refusal_reason(PLAIN, request({"X-Sig": GOOD, "x-sig": GOOD})) == "header_malformed"
 
 
 def test_the_first_of_several_headers_that_is_present_counts() -> None:
     block = PLAIN | {"header": ["X-New", "X-Old"]}
-    assert refusal(block, request({"X-Old": GOOD})) is None
-    assert refusal(block, request({"X-New": GOOD})) is None
+    assert refusal_reason(block, request({"X-Old": GOOD})) is None
+    assert refusal_reason(block, request({"X-New": GOOD})) is None
     both = request({"X-Old": GOOD, "X-New": "0" * 64})
-    assert refusal(block, both) == "signature_mismatch", "an old header must not rescue a new one"
+    assert refusal_reason(block, both) == "signature_mismatch", (
+        "an old header must not rescue a new one"
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,12 +100,14 @@ def test_the_first_of_several_headers_that_is_present_counts() -> None:
 )
 def test_literal_text_of_format_must_be_there(value: str, reason: str | None) -> None:
     block = PLAIN | {"format": "sha256={signature}"}
-    assert refusal(block, request({"X-Sig": value})) == reason
+    assert refusal_reason(block, request({"X-Sig": value})) == reason
 
 
 @pytest.mark.parametrize("dot", [".", "x"])
 def test_a_dot_in_format_is_a_dot(dot: str) -> None:
-    found = refusal(PLAIN | {"format": "v1.{signature}"}, request({"X-Sig": f"v1{dot}{GOOD}"}))
+    found = refusal_reason(
+        PLAIN | {"format": "v1.{signature}"}, request({"X-Sig": f"v1{dot}{GOOD}"})
+    )
     assert (found is None) == (dot == "."), "format is text, not a regular expression"
 
 
@@ -129,7 +133,7 @@ def test_a_dot_in_format_is_a_dot(dot: str) -> None:
     ],
 )
 def test_a_list_is_read_item_by_item(value: str, reason: str | None) -> None:
-    assert refusal(LISTED, request({"X-Sig": value})) == reason
+    assert refusal_reason(LISTED, request({"X-Sig": value})) == reason
 
 
 # hmac: what is signed -------------------------------------------------------------------------
@@ -141,7 +145,7 @@ def test_algorithms(algorithm: str) -> None:
     for other in ("sha1", "sha256", "sha512"):
         given = request({"X-Sig": hex_of(BODY, algorithm=other)})
         expected = None if other == algorithm else "signature_mismatch"
-        assert refusal(block, given) == expected, f"{other} for {algorithm}"
+        assert refusal_reason(block, given) == expected, f"{other} for {algorithm}"
 
 
 # Digests of this body hold both characters by which the two alphabets differ, and padding.
@@ -166,7 +170,7 @@ MIXED = next(b"%d" % n for n in range(999) if {"+", "/"} <= set(base64_of(b"%d" 
 )
 def test_encodings_are_compared_as_written(encoding: str, value: str, reason: str | None) -> None:
     given = request({"X-Sig": value}, body=MIXED)
-    assert refusal(PLAIN | {"encoding": encoding}, given) == reason
+    assert refusal_reason(PLAIN | {"encoding": encoding}, given) == reason
 
 
 def test_the_unused_bits_of_base64_must_be_the_senders() -> None:
@@ -176,7 +180,7 @@ def test_the_unused_bits_of_base64_must_be_the_senders() -> None:
     twin = good[:-2] + letters[letters.index(good[-2]) ^ 1] + "="
     assert base64.b64decode(twin) == base64.b64decode(good), "the premise: the same bytes"
     block = PLAIN | {"encoding": "base64"}
-    assert refusal(block, request({"X-Sig": twin})) == "signature_mismatch"
+    assert refusal_reason(block, request({"X-Sig": twin})) == "signature_mismatch"
 
 
 SIGNED = "{method} {url}\n{header:X-Id}/{body}"
@@ -199,7 +203,7 @@ def test_every_part_that_is_signed_counts(change: dict[str, object], reason: str
     given = request({"X-Id": "m-1"})
     given = dataclasses.replace(given, **change)  # type: ignore[arg-type]
     given = dataclasses.replace(given, headers={**given.headers, "X-Sig": signature})
-    assert refusal(PLAIN | {"signed": SIGNED}, given) == reason
+    assert refusal_reason(PLAIN | {"signed": SIGNED}, given) == reason
 
 
 def test_a_header_is_signed_as_the_bytes_that_came() -> None:
@@ -207,12 +211,12 @@ def test_a_header_is_signed_as_the_bytes_that_came() -> None:
     seen = "Zoë".encode().decode("latin-1")
     signature = hex_of("Zoë".encode() + BODY)
     given = request({"X-Id": seen, "X-Sig": signature})
-    assert refusal(PLAIN | {"signed": "{header:x-id}{body}"}, given) is None
+    assert refusal_reason(PLAIN | {"signed": "{header:x-id}{body}"}, given) is None
 
 
 def test_json_that_was_written_anew_is_another_body() -> None:
     anew = json.dumps(json.loads(BODY)).encode()
-    assert refusal(PLAIN, request({"X-Sig": GOOD}, body=anew)) == "signature_mismatch"
+    assert refusal_reason(PLAIN, request({"X-Sig": GOOD}, body=anew)) == "signature_mismatch"
 
 
 # hmac: time -----------------------------------------------------------------------------------
@@ -232,7 +236,7 @@ def test_json_that_was_written_anew_is_another_body() -> None:
 )
 def test_tolerance_is_the_same_on_both_sides(seconds_off: float, reason: str | None) -> None:
     given = request({"X-Sig": GOOD_AT, "X-Time": str(NOW)})
-    assert refusal(TIMED, given, NOW + seconds_off) == reason
+    assert refusal_reason(TIMED, given, NOW + seconds_off) == reason
 
 
 @pytest.mark.parametrize(
@@ -268,19 +272,19 @@ def test_units_are_never_guessed(unit: str, text: str, reason: str | None) -> No
     """1767229200 is 2026-01-01T01:00:00Z. Each time is rightly signed, so only the clock judges."""
     block = TIMED | {"timestamp": {"header": "X-Time", "unit": unit}}
     signature = hex_of(text.encode() + b"." + BODY)
-    assert refusal(block, request({"X-Sig": signature, "X-Time": text})) == reason
+    assert refusal_reason(block, request({"X-Sig": signature, "X-Time": text})) == reason
 
 
 def test_a_refreshed_time_does_not_refresh_the_signature() -> None:
     given = request({"X-Sig": GOOD_AT, "X-Time": str(NOW + 5000)})
-    assert refusal(TIMED, given, NOW + 5000) == "signature_mismatch"
+    assert refusal_reason(TIMED, given, NOW + 5000) == "signature_mismatch"
 
 
 def test_an_own_tolerance() -> None:
     block = TIMED | {"timestamp": {"header": "X-Time", "tolerance": 10}}
     given = request({"X-Sig": GOOD_AT, "X-Time": str(NOW)})
-    assert refusal(block, given, NOW + 10) is None
-    assert refusal(block, given, NOW + 11) == "timestamp_outside_tolerance"
+    assert refusal_reason(block, given, NOW + 10) is None
+    assert refusal_reason(block, given, NOW + 11) == "timestamp_outside_tolerance"
 
 
 # secrets --------------------------------------------------------------------------------------
@@ -293,7 +297,10 @@ def test_any_secret_of_a_rotation_passes_and_is_named(block: dict[str, object]) 
         given = sign(block, secret, request(), NOW)
         assert verifier(block, rotation).verified_by(given, NOW) == index
     stranger = sign(block, "stranger", request(), NOW)
-    assert refusal_by(block, rotation, stranger) in {"signature_mismatch", "token_mismatch"}
+    assert refusal_reason_with(block, rotation, stranger) in {
+        "signature_mismatch",
+        "token_mismatch",
+    }
 
 
 def test_basic_passwords_rotate_too() -> None:
@@ -357,13 +364,13 @@ def test_secrets_are_decoded_as_told(encoding: str, written: str) -> None:
     key = "\x00ÿ\x10".encode() if encoding == "utf8" else b"\x00\xff\x10"
     block = PLAIN | {"secret_encoding": encoding, "secret_prefix": "whsec_"}
     given = request({"X-Sig": hex_of(BODY, secret=key)})
-    assert refusal_by(block, [written], given) is None
+    assert refusal_reason_with(block, [written], given) is None
 
 
 @pytest.mark.parametrize("written", ["YWJjZA==", "YWJjZA=", "YWJjZA"])
 def test_lost_padding_of_a_secret_is_made_up(written: str) -> None:
     given = request({"X-Sig": hex_of(BODY, secret=b"abcd")})
-    assert refusal_by(PLAIN | {"secret_encoding": "base64"}, [written], given) is None
+    assert refusal_reason_with(PLAIN | {"secret_encoding": "base64"}, [written], given) is None
 
 
 # hash -----------------------------------------------------------------------------------------
@@ -373,9 +380,9 @@ def test_the_legacy_hash_starts_with_the_secret() -> None:
     block = {"scheme": "hash", "header": "X-Sig", "signed": "{secret}{method}{url}{body}"}
     content = SECRET.encode() + b"POST" + URL.encode() + BODY
     given = request({"X-Sig": hashlib.sha256(content).hexdigest()})
-    assert refusal(block, given) is None
-    assert refusal_by(block, ["other"], given) == "signature_mismatch"
-    assert refusal(block, dataclasses.replace(given, method="PUT")) == "signature_mismatch"
+    assert refusal_reason(block, given) is None
+    assert refusal_reason_with(block, ["other"], given) == "signature_mismatch"
+    assert refusal_reason(block, dataclasses.replace(given, method="PUT")) == "signature_mismatch"
 
 
 # token ----------------------------------------------------------------------------------------
@@ -427,13 +434,13 @@ def test_the_legacy_hash_starts_with_the_secret() -> None:
     ],
 )
 def test_tokens(block: dict[str, object], given: WebhookRequest, reason: str | None) -> None:
-    assert refusal(block, given) == reason
+    assert refusal_reason(block, given) == reason
 
 
 def test_a_token_may_hold_any_characters() -> None:
     for block in (BEARER, QUERY, FORM, JSON):
         given = sign(block, "ä&b=c d%41+ü€", request(body=b""), NOW)
-        assert refusal_by(block, ["ä&b=c d%41+ü€"], given) is None, block["in"]
+        assert refusal_reason_with(block, ["ä&b=c d%41+ü€"], given) is None, block["in"]
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b"\xff", b"[" * 100_000])
@@ -487,13 +494,13 @@ def test_what_is_stored_holds_no_secret(block: dict[str, object], bare: WebhookR
 def test_basic(value: str, reason: str | None) -> None:
     """``bGVhZ…w==`` is ``leads:a-secret-of-ours``."""
     block = {"scheme": "basic", "username": "leads"}
-    assert refusal(block, request({"Authorization": value})) == reason
+    assert refusal_reason(block, request({"Authorization": value})) == reason
 
 
 def test_basic_needs_the_configured_user() -> None:
     given = sign({"scheme": "basic", "username": "leads"}, SECRET, request(), NOW)
     other = {"scheme": "basic", "username": "tours"}
-    assert refusal(other, given) == "credentials_mismatch"
+    assert refusal_reason(other, given) == "credentials_mismatch"
 
 
 # none and addresses ---------------------------------------------------------------------------
@@ -527,10 +534,12 @@ def test_none_must_be_spelled_out_and_says_that_it_is_open() -> None:
 )
 def test_allowed_addresses_are_one_condition_more(client: str | None, reason: str | None) -> None:
     block = PLAIN | {"allow_ips": ["192.0.2.0/24", "2001:db8::/32"]}
-    assert refusal(block, request({"X-Sig": GOOD}, client=client)) == reason
+    assert refusal_reason(block, request({"X-Sig": GOOD}, client=client)) == reason
     if reason is None:
         unsigned = request({"X-Sig": "0" * 64}, client=client)
-        assert refusal(block, unsigned) == "signature_mismatch", "an address proves nothing alone"
+        assert refusal_reason(block, unsigned) == "signature_mismatch", (
+            "an address proves nothing alone"
+        )
 
 
 # the block ------------------------------------------------------------------------------------
@@ -607,7 +616,7 @@ def test_a_wrong_block_is_told_what_to_mend(block: dict[str, object], message: s
 
 def test_a_block_may_name_its_secrets() -> None:
     check_block(PLAIN | {"secrets": ["OLD", "NEW"]})
-    assert refusal(PLAIN | {"secrets": ["OLD", "NEW"]}, request({"X-Sig": GOOD})) is None
+    assert refusal_reason(PLAIN | {"secrets": ["OLD", "NEW"]}, request({"X-Sig": GOOD})) is None
 
 
 @pytest.mark.parametrize(

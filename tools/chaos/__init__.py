@@ -1,8 +1,8 @@
-"""The chaos harness: real processes, real leads, faults by a seeded draw, and an audit at the end.
+"""The chaos harness: real processes, made-up leads, seeded random faults, and an audit at the end.
 
     python -m tools.chaos --rounds 2 --seed 7
 
-``leads`` draws who asks for what, ``senders`` sends it as lead sources do, ``faults`` breaks what
-runs meanwhile, ``stage`` holds the processes, ``watch`` measures how long anything stood still,
-``record`` collects what everybody says afterwards, and ``audit`` compares it.
+``leads`` draws the requests, ``senders`` sends them as lead sources do, ``faults`` breaks the
+running processes, ``stage`` holds the processes, ``watch`` measures how long any row was idle,
+``record`` collects the final state from all sides, and ``audit`` compares it.
 """

@@ -1,4 +1,4 @@
-"""Breaks the adapter in every way at once and looks whether a lead was lost or booked twice."""
+"""Break the adapter in every way at once, then check that no lead was lost or booked twice."""
 
 import contextlib
 import json
@@ -27,9 +27,11 @@ def _words(_context: click.Context, _option: click.Parameter, text: str) -> froz
     metavar="WORD,…",
     help="Leave out audits (order, rate …), faults (401 …) or twins of two sources.",
 )
-@click.option("--patience", type=float, default=150.0, help="Longest wait for quiet, in seconds.")
+@click.option(
+    "--patience", type=float, default=150.0, help="Timeout until a round is settled, in seconds."
+)
 @click.option("--fail-fast", is_flag=True, help="Stop after the first round with a fault.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON at the end and nothing before.")
+@click.option("--json", "as_json", is_flag=True, help="Print only JSON, at the end.")
 def main(
     *,
     rounds: int,

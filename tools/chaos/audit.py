@@ -1,4 +1,4 @@
-"""Compares what the senders were told, what the database says and what stands in Knock."""
+"""Compare the senders' responses, the database and the appointments in Knock."""
 
 import dataclasses
 import itertools
@@ -9,17 +9,17 @@ from adapter.models import BookingState, EventState
 from tools.chaos.leads import COMMUNITIES, Lead
 from tools.chaos.record import Record, is_limit
 
-#: Recovery longer than this counts as a fault, and so do more calls in any 60 seconds.
+#: Recovery that takes longer than this is a fault, and so are more requests in any 60 seconds.
 RECOVERY_SECONDS = 60.0
 CALLS_PER_MINUTE = 120
 
-#: States in which a person is told to look.
+#: States that need review.
 WAITING = frozenset(
     {BookingState.HELD, BookingState.FAILED, BookingState.UNKNOWN, BookingState.EXPIRED}
 )
-#: States that a booking leaves by itself.
+#: States that a booking leaves without a person.
 MOVING = frozenset({BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED})
-#: States that say that something may stand in Knock.
+#: States in which something may exist in Knock.
 SENT = frozenset(
     {BookingState.SENDING, BookingState.SUBMITTED, BookingState.BOOKED, BookingState.UNKNOWN}
 )
@@ -27,7 +27,7 @@ SENT = frozenset(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """One thing that must not be, and is."""
+    """One violation of an invariant."""
 
     kind: str
     text: str
@@ -35,24 +35,24 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Findings:
-    """One round in numbers."""
+    """The counts of one round."""
 
     #: Sent, acknowledged, events, and the bookings by state.
     counts: Mapping[str, int]
     faults: tuple[Fault, ...]
     recovery_seconds: float
-    #: What waited so long.
+    #: What waited this long.
     slowest: str
     most_calls: int
 
     def faults_by_kind(self) -> dict[str, int]:
-        """Every number that must be zero."""
+        """Return the counts that must be zero."""
         found = Counter(fault.kind for fault in self.faults)
         return {kind: found[kind] for kind in AUDITS}
 
 
 def findings_from(record: Record, without: Collection[str] = ()) -> Findings:
-    """All audits but those that are switched off."""
+    """Return all audits except those that are switched off."""
     faults = [
         Fault(kind=kind, text=text)
         for kind, (group, audit) in AUDITS.items()
@@ -72,18 +72,18 @@ def findings_from(record: Record, without: Collection[str] = ()) -> Findings:
 
 
 def absent(record: Record) -> Iterator[str]:
-    """A webhook that was acknowledged, and whose event is not in the database."""
+    """Yield acknowledged webhooks whose event is not in the database."""
     for told in record.told:
         stored = {event.id for event in record.events.get(told.lead.id, ())}
         if told.is_acknowledged and told.event_id not in stored:
-            yield f"{told.lead.id} was told {told.status}, event {told.event_id}"
+            yield f"{told.lead.id} got {told.status}, event {told.event_id}"
 
 
 def lost(record: Record) -> Iterator[str]:
-    """An acknowledged lead that neither stands in Knock nor waits for a person.
+    """Yield acknowledged leads that neither exist in Knock nor need review.
 
-    One that was replaced, or is a repeat, is not lost while another of its person stands or waits.
-    To a lead without a time the guest card is enough, and that of a tour is one.
+    A superseded or duplicate lead is not lost while another one of its person is booked or needs
+    review. For a lead without a time a guest card is enough, also that of a tour.
     """
     toured = {record.leads[tour.lead_id].place for tour in record.tours if tour.stands}
     known = toured | {record.leads[card.lead_id].place for card in record.cards}
@@ -95,18 +95,18 @@ def lost(record: Record) -> Iterator[str]:
         replaced = states <= {BookingState.DUPLICATE, BookingState.SUPERSEDED} and states
         standing = known if lead.starts_at is None else toured
         if lead.place not in standing and not (replaced and lead.place in waiting):
-            yield f"{lead.id} is {_words(states)}, and nothing stands or waits for a person"
+            yield f"{lead.id} is {_words(states)}, and nothing is booked or needs review"
 
 
 def stored_twice(record: Record) -> Iterator[str]:
-    """One webhook that became two events."""
+    """Yield webhooks that became two events."""
     for lead_id, events in record.events.items():
         if len(events) > 1:
             yield f"{lead_id} is events {', '.join(str(event.id) for event in events)}"
 
 
 def posted_twice(record: Record) -> Iterator[str]:
-    """A second POST for one tour or guest card of one person, after one that may have made it."""
+    """Yield second POSTs for one tour or guest card, after one that may have succeeded."""
     seen: dict[tuple[object, ...], str] = {}
     for post in record.posts:
         lead = record.leads[post.lead_id]
@@ -118,7 +118,7 @@ def posted_twice(record: Record) -> Iterator[str]:
 
 
 def older_after_newer(record: Record) -> Iterator[str]:
-    """A POST of a person's older request after one of a newer request."""
+    """Yield POSTs of a person's older request after a newer one."""
     newest: dict[tuple[str, str], Lead] = {}
     for post in record.posts:
         lead = record.leads[post.lead_id]
@@ -132,7 +132,7 @@ def older_after_newer(record: Record) -> Iterator[str]:
 
 
 def older_stands(record: Record) -> Iterator[str]:
-    """A person's newest request was booked in Knock, and an older one of theirs stands."""
+    """Yield older tours still booked although the person's newest request was booked."""
     newest: dict[tuple[str, str], Lead] = {}
     for lead in sorted(record.leads.values(), key=lambda lead: lead.number):
         if lead.starts_at is not None:
@@ -142,15 +142,15 @@ def older_stands(record: Record) -> Iterator[str]:
         lead = record.leads[tour.lead_id]
         last = newest.get(lead.place, lead)
         if tour.stands and lead.number < last.number and last.number_at_place in booked:
-            yield f"{lead.id} stands, though {last.id} was booked"
+            yield f"{lead.id} is still booked although {last.id} was booked"
 
 
 def wrong_hour(record: Record) -> Iterator[str]:
-    """A tour at another instant, or at another community, than the lead said; or a guest card."""
+    """Yield tours and guest cards that differ from the lead in time or community."""
     for tour in record.tours:
         lead = record.leads[tour.lead_id]
         if (tour.starts_at, tour.community_id) != (lead.starts_at, COMMUNITIES[lead.community][1]):
-            yield f"{lead.id} stands at {tour.starts_at:%Y-%m-%dT%H:%MZ} in {tour.community_id}"
+            yield f"{lead.id} is booked at {tour.starts_at:%Y-%m-%dT%H:%MZ} in {tour.community_id}"
     for card in record.cards:
         lead = record.leads[card.lead_id]
         if lead.starts_at is not None or card.community_id != COMMUNITIES[lead.community][1]:
@@ -158,46 +158,46 @@ def wrong_hour(record: Record) -> Iterator[str]:
 
 
 def denied(record: Record) -> Iterator[str]:
-    """A tour or a guest card in Knock whose booking says that it is not there."""
+    """Yield tours and guest cards in Knock whose booking says they do not exist."""
     in_knock = {tour.lead_id for tour in record.tours} | {card.lead_id for card in record.cards}
     for lead_id in in_knock:
         states = {booking.state for booking in record.bookings.get(lead_id, ())}
         if not states & SENT:
-            yield f"{lead_id} is in Knock, and its booking is {_words(states)}"
+            yield f"{lead_id} is in Knock, but its booking is {_words(states)}"
 
 
 def stuck(record: Record) -> Iterator[str]:
-    """A row that still moves after all patience."""
+    """Yield rows that are not final at the timeout."""
     yield from record.moving
 
 
 def refused(record: Record) -> Iterator[str]:
-    """A sender that was told no, or nothing at all, until it gave up."""
+    """Yield senders that gave up without an acknowledgement."""
     for told in record.told:
         if not told.is_acknowledged:
-            yield f"{told.lead.id} was told {told.status} after {told.waited_seconds:.0f} s"
+            yield f"{told.lead.id} got {told.status} after {told.waited_seconds:.0f} s"
 
 
 def slow(record: Record) -> Iterator[str]:
-    """A sender or a row that waited longer than recovery may take."""
+    """Yield senders and rows that waited longer than recovery may take."""
     if record.worst_seconds > RECOVERY_SECONDS:
-        yield f"{record.worst_row} stood still for {record.worst_seconds:.0f} s"
+        yield f"{record.worst_row} was idle for {record.worst_seconds:.0f} s"
     if _longest_wait(record) > RECOVERY_SECONDS:
-        yield f"a sender waited {_longest_wait(record):.0f} s for its answer"
+        yield f"a sender waited {_longest_wait(record):.0f} s for a response"
 
 
 def over_rate(record: Record) -> Iterator[str]:
-    """More calls in 60 seconds than the limit."""
+    """Yield windows of 60 seconds with more requests than the limit."""
     if most_calls(record) > CALLS_PER_MINUTE:
-        yield f"{most_calls(record)} calls in 60 s"
+        yield f"{most_calls(record)} requests in 60 s"
 
 
 def limited(record: Record) -> Iterator[str]:
-    """A 429 that nobody asked the sandbox for."""
+    """Yield 429 responses that were not injected."""
     yield from (f"429 at {call.at:%H:%M:%S}" for call in record.calls if is_limit(call))
 
 
-#: Each number that must be zero: the group by which it is switched off, and its audit.
+#: Each count that must be zero: the group that switches it off, and its audit.
 AUDITS: Mapping[str, tuple[str, Callable[[Record], Iterator[str]]]] = {
     "absent": ("absent", absent),
     "lost": ("lost", lost),
@@ -216,7 +216,7 @@ AUDITS: Mapping[str, tuple[str, Callable[[Record], Iterator[str]]]] = {
 
 
 def most_calls(record: Record) -> int:
-    """Most calls in any window of 60 seconds."""
+    """Return the most requests in any window of 60 seconds."""
     times = sorted(call.at.timestamp() for call in record.calls)
     most = first = 0
     for last, at in enumerate(times):
@@ -249,21 +249,21 @@ def _acknowledged(record: Record) -> list[Lead]:
 
 
 def _waits(record: Record, lead_id: str) -> bool:
-    """Whether a person is told to look at it."""
+    """Return whether it needs review."""
     if any(event.state is EventState.HELD for event in record.events.get(lead_id, ())):
         return True
     return any(booking.state in WAITING for booking in record.bookings.get(lead_id, ()))
 
 
 def _moves(record: Record, lead_id: str) -> bool:
-    """Whether it is on its way; that it should have come to its end is told by ``stuck``."""
+    """Return whether it is not final; ``stuck`` reports if it should be."""
     if any(event.state is EventState.RECEIVED for event in record.events.get(lead_id, ())):
         return True
     return any(booking.state in MOVING for booking in record.bookings.get(lead_id, ()))
 
 
 def _unsent(record: Record) -> set[str]:
-    """Leads that were parked as unknown by a crash between the intent and the POST."""
+    """Return leads that are unknown after a crash between commit and POST."""
     posted = {post.lead_id for post in record.posts}
     return {
         lead_id

@@ -1,4 +1,4 @@
-"""What goes wrong: killed and frozen processes, cut connections, an upstream that misbehaves."""
+"""Faults: killed and frozen processes, cut connections, an upstream that misbehaves."""
 
 import contextlib
 import random
@@ -14,13 +14,13 @@ import requests
 from tests.wait import wait_until
 from tools.chaos.stage import Stage
 
-#: What the sandbox does to one of the next calls. None of them says no to what it books, so that
-#: an answer without a booking is always a clear one.
+#: Faults of the sandbox. None of them rejects a request that it books, so that
+#: a response without a booking is always unambiguous.
 UPSTREAM: Mapping[str, Mapping[str, Any]] = {
     "503": {"status": 503, "headers": {"Retry-After": "1"}},
     "429": {"status": 429, "headers": {"Retry-After": "2"}},
     "401": {"status": 401},
-    # A no that comes so late that a newer request of the same person may have come meanwhile.
+    # A rejection so late that a newer request of the same person may have arrived.
     "late 503": {"status": 503, "headers": {"Retry-After": "2"}, "delay": 1.5},
     "late 429": {"status": 429, "headers": {"Retry-After": "2"}, "delay": 1.5},
     "late 401": {"status": 401, "delay": 1.5},
@@ -37,17 +37,17 @@ UPSTREAM: Mapping[str, Mapping[str, Any]] = {
     "status time-out": {"on": "status", "delay": 4.0},
     "status 429": {"on": "status", "status": 429, "headers": {"Retry-After": "2"}},
 }
-#: Long enough for a process to be killed meanwhile.
+#: Long enough to kill a process in the meantime.
 HELD_OPEN = {"delay": 1.51}
-#: How many of each sort one round meets.
+#: How many of each kind one round has.
 PROCESS_FAULTS = 4
 UPSTREAM_FAULTS = 8
-#: A frozen worker may sleep past its lease, and past what Procrastinate takes for dead.
+#: A frozen worker may sleep past its lease, and past Procrastinate's timeout.
 LONGEST_FREEZE_SECONDS = 25.0
 
 
 class Storm:
-    """The faults of one round, drawn from ``rng``; as a context manager it ends what it began."""
+    """The faults of one round, drawn from ``rng``; the context manager ends them."""
 
     def __init__(self, stage: Stage, rng: random.Random, without: Collection[str]) -> None:
         self._stage = stage
@@ -78,7 +78,7 @@ class Storm:
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        """The sandbox forgets the faults that nobody met; whoever is frozen wakes at its time."""
+        """Delete the sandbox's pending faults; frozen processes wake up later."""
         self._stopping.set()
         for timer, process in self._thawing:
             if failure is None:
@@ -89,19 +89,19 @@ class Storm:
             self._stage.upstream.forget_faults()
 
     def rage(self) -> None:
-        """Injects everything that was drawn, in its order."""
+        """Inject all drawn faults in order."""
         for name in self.drawn:
             self._stopping.wait(self._rng.uniform(0.2, 1.3))
             if name in UPSTREAM:
                 self.misbehave(name)
             else:
-                # What is to be killed may be dead at this moment already.
+                # The process to kill may be dead already.
                 with contextlib.suppress(LookupError, psutil.Error, psycopg.Error):
                     self._deeds[name]()
             self.injected.append(name)
 
     def misbehave(self, name: str) -> None:
-        """One of the sandbox's next calls meets this fault."""
+        """Inject this fault into one of the sandbox's next requests."""
         self._stage.upstream.fault(dict(UPSTREAM[name]))
 
     def _kill_the_workers_in_a_post(self) -> None:
@@ -134,7 +134,7 @@ class Storm:
         timer.start()
 
     def _wait_for_a_post(self) -> None:
-        """Returns while the sandbox holds a POST open, or after a while in which none came."""
+        """Wait until the sandbox holds a POST open, or for some time."""
         self._stage.upstream.fault(dict(HELD_OPEN))
         with contextlib.suppress(AssertionError):
             wait_until(self._is_posting, "a POST", seconds=4)

@@ -1,6 +1,6 @@
-"""``python -m tools.chaos.guards``: breaks one guard at a time and shows that the harness fails.
+"""``python -m tools.chaos.guards``: break one guard at a time and show that the harness fails.
 
-Each is broken in a copy of the project, by code that is added to the end of a module.
+Each is broken in a copy of the project, by code appended to a module.
 """
 
 import dataclasses
@@ -17,18 +17,18 @@ import click
 
 from tests.paths import ROOT
 
-#: One harness may take so long.
+#: Timeout of one harness.
 RUN_SECONDS = 600.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Guard:
-    """One thing that keeps leads from being lost or booked twice, and how it is broken."""
+    """A mechanism that keeps leads from being lost or booked twice, and how to break it."""
 
     name: str
-    #: File → what is added to its end.
+    #: File → code appended to it.
     breaks: Mapping[str, str]
-    #: What the harness is told beside the seed and the rounds.
+    #: Options of the harness besides seed and rounds.
     options: tuple[str, ...] = ()
 
 
@@ -150,7 +150,7 @@ def next_call(gate, now, setting, *, is_read):
 
 
 def caught(guard: Guard, *arguments: str) -> dict[str, int] | None:
-    """The numbers that are not zero without the guard; None where the harness did not run."""
+    """Return the counts that are not zero without the guard; None if the harness did not run."""
     with tempfile.TemporaryDirectory(prefix="adapter-guard-") as name:
         folder = Path(name)
         unwanted = shutil.ignore_patterns("__pycache__")
@@ -176,8 +176,10 @@ def caught(guard: Guard, *arguments: str) -> dict[str, int] | None:
 
 @click.command(help=__doc__)
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--rounds", type=int, default=4, show_default=True, help="At most so many for each.")
-@click.option("--only", default="", metavar="TEXT", help="Guards whose names hold this text.")
+@click.option("--rounds", type=int, default=4, show_default=True, help="Maximum rounds per guard.")
+@click.option(
+    "--only", default="", metavar="TEXT", help="Only guards whose names contain this text."
+)
 @click.option("--without", default="", metavar="WORD,…", help="As for the harness.")
 def main(*, seed: int, rounds: int, only: str, without: str) -> None:
     options = ("--seed", str(seed), "--rounds", str(rounds), "--without", without)

@@ -1,4 +1,4 @@
-"""The leads of one round: made-up people who ask, mostly for tours, and how their webhooks come."""
+"""The leads of one round: made-up people who request tours, and how their webhooks are sent."""
 
 import dataclasses
 import datetime as dt
@@ -7,46 +7,46 @@ import random
 from collections.abc import Collection, Iterator
 from zoneinfo import ZoneInfo
 
-#: Community → its zone, and the id that Propexo knows it by.
+#: Community → its time zone and Propexo's id.
 COMMUNITIES = {
     "elm-row": (ZoneInfo("America/Denver"), "com_elm"),
     "oak-park": (ZoneInfo("America/Los_Angeles"), "com_oak"),
 }
 SOURCES = ("form", "portal")
-#: Faults that say no after a while.
+#: Faults that reject a request after some time.
 LATE_NOS = ("late 503", "late 429")
-#: Each has a hundred numbers that nobody can have: 555-0100 to 555-0199.
+#: Each has a hundred fictitious numbers: 555-0100 to 555-0199.
 _AREAS = ("303", "720", "970", "213", "310", "415", "503", "602", "702", "801")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Lead:
-    """One request, for a tour or without a time: one webhook, however often it is sent."""
+    """One request, with or without a tour time: one webhook, however often it is sent."""
 
     id: str
     source: str
-    #: The e-mail address; nobody else has it.
+    #: The e-mail address, unique to this person.
     person: str
-    #: Empty where the person gave none.
+    #: Empty if the person gave none.
     phone: str
     community: str
-    #: None: it asks for no time.
+    #: None: no tour time.
     starts_at: dt.datetime | None
-    #: Its place among the requests of the person, the oldest first.
+    #: Its position among the person's requests, oldest first.
     number: int
 
     @property
     def place(self) -> tuple[str, str]:
-        """Where Knock keeps one upcoming tour: one person at one community."""
+        """Return the key of Knock's one upcoming tour: one person at one community."""
         return (self.person, self.community)
 
     @property
     def number_at_place(self) -> tuple[str, str, int]:
-        """The same for all that ask for one tour."""
+        """Return a key that all requests for the same tour share."""
         return (*self.place, self.number)
 
     def body(self) -> bytes:
-        """The webhook's body, in the words of its source."""
+        """Return the webhook's body in its source's format."""
         name = f"Robin {self.person.partition('@')[0].title()}"
         contact = {"name": name, "email": self.person, "phone": self.phone}
         fields = {"id": self.id, "property": self.community, **contact, "tour": self._tour()}
@@ -63,16 +63,16 @@ class Lead:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One thing that a sender does; it ends when every copy has been acknowledged."""
+    """One step of a sender; it ends when every copy has been acknowledged."""
 
-    #: Sent at the same instant, each by a thread of its own. Two of one lead are duplicates.
+    #: Sent at the same time, each by its own thread. Two of one lead are duplicates.
     leads: tuple[Lead, ...]
-    #: Waits so long first.
+    #: Wait this long first.
     pause_seconds: float
     #: How the first try's connection is cut: ``early`` (half of the body was sent), ``late``
-    #: (all of it was, and nobody reads the answer) or not at all.
+    #: (all of it was sent, but the response is not read) or not at all.
     cut: str | None = None
-    #: A fault that the next create meets, which is probably this one's.
+    #: A fault for the next create, which is probably this one's.
     fault: str | None = None
 
 
@@ -82,7 +82,7 @@ Journey = tuple[Step, ...]
 def journeys(
     rng: random.Random, *, name: str, people: int, first_number: int, without: Collection[str]
 ) -> list[Journey]:
-    """What the people of one round do, each in order, all at once."""
+    """Return what the people of one round do, each in order, all concurrently."""
     return [
         tuple(_steps(rng, f"{name}-{number}", first_number + number, without))
         for number in range(people)
@@ -90,9 +90,9 @@ def journeys(
 
 
 def _steps(rng: random.Random, name: str, number: int, without: Collection[str]) -> Iterator[Step]:
-    """A first request, reschedules, and at last older ones once more, as late retries are."""
+    """Return a first request, reschedules, and finally older ones again, as late retries."""
     leads = list(_leads(rng, name, number))
-    # Some are told no so late that the newer request is there when they wait to go out again.
+    # Some are rejected so late that the newer request exists when they are due for a retry.
     is_crossed = rng.random() < 0.4 and not set(LATE_NOS) & set(without)
     for lead in leads:
         copies = (lead,) * rng.choice((1, 1, 2))
@@ -110,14 +110,14 @@ def _steps(rng: random.Random, name: str, number: int, without: Collection[str])
 
 
 def _leads(rng: random.Random, name: str, number: int) -> Iterator[Lead]:
-    """One to three requests of one person for one community, each for another day.
+    """Yield one to three requests of one person for one community, each for a different day.
 
-    Some ask without a time, before, between or after them; some do nothing else, once or twice.
+    Some people also send requests without a time; some send only those, once or twice.
     """
     community = rng.choice(sorted(COMMUNITIES))
     area, line = divmod(number, 100)
     phone = f"({_AREAS[area]}) 555-01{line:02}" if area < len(_AREAS) else ""
-    # A newer request may be for an earlier day: the order of the tours says nothing.
+    # A newer request may be for an earlier day: the order of the tours means nothing.
     wishes: list[int | None] = [*rng.sample(range(9, 60), rng.choice((0, 1, 1, 2, 3)))]
     for _ in range(rng.choice((0, 0, 1, 2)) if wishes else rng.choice((1, 2))):
         wishes.insert(rng.randint(0, len(wishes)), None)
@@ -141,6 +141,6 @@ def _start(rng: random.Random, community: str, days: int) -> dt.datetime:
 
 
 def _twin(lead: Lead) -> Lead:
-    """The same person's wish for the same tour, as another source tells it."""
+    """Return the same person's request for the same tour through another source."""
     other = next(name for name in SOURCES if name != lead.source)
     return dataclasses.replace(lead, id=f"{lead.id}-twin", source=other)

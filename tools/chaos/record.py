@@ -1,4 +1,4 @@
-"""What everybody says when nothing moves any more: the senders, the database, the sandbox."""
+"""The final state of a round according to the senders, the database and the sandbox."""
 
 import dataclasses
 import datetime as dt
@@ -15,7 +15,7 @@ from tools.chaos.leads import Lead
 from tools.chaos.senders import Told
 from tools.chaos.stage import Stage
 
-#: Answers to a create after which nothing can have been booked. The sandbox's 503 says so.
+#: Responses to a create after which nothing can have been booked, such as the sandbox's 503.
 CLEAR_NO = frozenset({400, 401, 403, 404, 429, 503})
 #: More rows than any run makes.
 ALL = 1_000_000
@@ -23,27 +23,27 @@ ALL = 1_000_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Post:
-    """One create that reached the sandbox, in the order in which they came."""
+    """One create request that reached the sandbox."""
 
     lead_id: str
-    #: Not a clear no: for all that the adapter can know, it was booked.
+    #: Ambiguous: as far as the adapter can know, it may be booked.
     may_have_booked: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Tour:
-    """One appointment that Knock took."""
+    """One appointment in Knock."""
 
     lead_id: str
     starts_at: dt.datetime
     community_id: str
-    #: It was not cancelled by a later one of the same person.
+    #: Not canceled by a later one of the same person.
     stands: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """One post of a guest card that Knock took."""
+    """One request for a guest card that Knock accepted."""
 
     lead_id: str
     community_id: str
@@ -51,17 +51,17 @@ class Card:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One call of any kind that the sandbox received."""
+    """One request of any kind that the sandbox received."""
 
     at: dt.datetime
     status: int | None
-    #: A fault that was asked for gave this status.
+    #: An injected fault caused this status.
     is_injected: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """One round, from all sides."""
+    """One round from all points of view."""
 
     leads: Mapping[str, Lead]
     told: Sequence[Told]
@@ -71,9 +71,9 @@ class Record:
     posts: Sequence[Post]
     tours: Sequence[Tour]
     cards: Sequence[Card]
-    #: All calls since the start of the minute before the round.
+    #: All requests since the start of the minute before the round.
     calls: Sequence[Call]
-    #: Rows that still move after all patience.
+    #: Rows that are not final at the timeout.
     moving: Sequence[str]
     worst_seconds: float
     worst_row: str
@@ -82,7 +82,7 @@ class Record:
 def read_rows(
     store: Database, leads: Mapping[str, Lead]
 ) -> tuple[dict[str, list[Event]], dict[str, list[Booking]]]:
-    """The events and the bookings of these leads."""
+    """Return the events and bookings of these leads."""
     events: dict[str, list[Event]] = {}
     bookings: dict[str, list[Booking]] = {}
     with store.transaction() as found:
@@ -101,12 +101,12 @@ def read_rows(
 
 
 def posts_from(calls: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Post]:
-    """The creates of these leads among the sandbox's calls."""
+    """Return the create requests of these leads."""
     posts = []
     for call in calls:
         lead_id = _lead_id(call["body"]) if call["path"] in CREATE_PATHS.values() else ""
         if lead_id in leads:
-            # Who asks again without a time after the first guest card has failed gets another one.
+            # A repeated request without a time gets another guest card if the first one failed.
             has_failed = (call["fault"] or {}).get("job") == "FAILURE"
             is_no = has_failed and leads[lead_id].starts_at is None
             may_have_booked = call["status"] not in CLEAR_NO and not is_no
@@ -115,7 +115,7 @@ def posts_from(calls: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) ->
 
 
 def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Tour]:
-    """The appointments of these leads, in the order in which they were booked."""
+    """Return the appointments of these leads, in the order in which they were booked."""
     return [
         Tour(
             lead_id=lead_id,
@@ -129,7 +129,7 @@ def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Le
 
 
 def cards_from(prospects: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Card]:
-    """The guest cards that were made for these leads."""
+    """Return the guest cards of these leads."""
     return [
         Card(lead_id=lead_id, community_id=one["community_id"])
         for one in prospects
@@ -139,7 +139,7 @@ def cards_from(prospects: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]
 
 
 def calls_from(calls: Sequence[Mapping[str, Any]], since: dt.datetime) -> list[Call]:
-    """Every call since then."""
+    """Return every request since then."""
     found = [
         Call(
             at=dt.datetime.fromisoformat(call["received_at"]),
@@ -152,7 +152,7 @@ def calls_from(calls: Sequence[Mapping[str, Any]], since: dt.datetime) -> list[C
 
 
 def is_limit(call: Call) -> bool:
-    """Whether the sandbox said by itself that there were too many calls."""
+    """Return whether the sandbox responded 429 without an injected fault."""
     return call.status == HTTPStatus.TOO_MANY_REQUESTS and not call.is_injected
 
 
@@ -166,7 +166,7 @@ def read(
     moving: Sequence[str],
     worst: tuple[float, str],
 ) -> Record:
-    """Asks the database and the sandbox."""
+    """Read the database and the sandbox."""
     events, bookings = read_rows(store, leads)
     calls = stage.upstream.calls()
     return Record(
@@ -185,7 +185,7 @@ def read(
 
 
 def _lead_id(body: Any) -> str:
-    """The lead that a create was made for; each one names it in its notes."""
+    """Return the lead of a create request, which its notes name."""
     notes = body.get("notes", "") if isinstance(body, dict) else ""
     found = re.search(r"lead (\S+)", notes)
     return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""The rounds as lines for people, and as plain data."""
+"""Format the rounds as text and as plain data."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from tools.chaos.rounds import Round
 
 
 def line(one: Round) -> str:
-    """One round in one line, and a line for each fault."""
+    """Format one round in one line, and each fault in another."""
     findings = one.findings
     counts = ", ".join(f"{number} {word}" for word, number in findings.counts.items() if number)
     facts = (
@@ -24,7 +24,7 @@ def line(one: Round) -> str:
 
 
 def totals(rounds: Sequence[Round]) -> dict[str, Any]:
-    """All rounds in sum, as plain data."""
+    """Return the totals of all rounds as plain data."""
     counts: Counter[str] = Counter()
     faults: Counter[str] = Counter()
     for one in rounds:
@@ -40,7 +40,7 @@ def totals(rounds: Sequence[Round]) -> dict[str, Any]:
 
 
 def as_data(rounds: Sequence[Round]) -> dict[str, Any]:
-    """Everything, for JSON."""
+    """Return everything as plain data."""
     return totals(rounds) | {
         "each": [
             {
@@ -60,7 +60,7 @@ def as_data(rounds: Sequence[Round]) -> dict[str, Any]:
 
 
 def as_text(rounds: Sequence[Round]) -> str:
-    """The sums, as a table of two columns."""
+    """Format the totals as a table of two columns."""
     data = totals(rounds)
     rows = [("rounds", data["rounds"]), *data["counts"].items()]
     rows += [("worst recovery, seconds", data["worst_recovery_seconds"])]

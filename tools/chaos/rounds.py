@@ -1,4 +1,4 @@
-"""One round after another over the same processes."""
+"""Run one round after another over the same processes."""
 
 import dataclasses
 import datetime as dt
@@ -18,9 +18,9 @@ from tools.chaos.senders import Senders
 from tools.chaos.stage import Stage
 from tools.chaos.watch import LOOK_SECONDS, Watch
 
-#: Nothing may have moved for this long: longer than one call of the adapter's takes.
+#: A round is settled if nothing changed for this long: longer than one request takes.
 STILL_SECONDS = 2.5
-#: Each tenth round is a flood: so many times the people, more than the rate lets pass at once.
+#: Each tenth round is a flood with this many times the people, more than the rate limit allows.
 FLOOD_EVERY, FLOOD = 10, 6
 
 
@@ -32,15 +32,15 @@ class Plan:
     #: Round n of a seed is round 1 of the seed n - 1 higher (a flood, with more people).
     seed: int
     people: int = 8
-    #: How long a round is waited for after its last fault.
+    #: How long to wait for a round after its last fault.
     patience_seconds: float = 150.0
-    #: Audits, faults and habits of senders that are left out.
+    #: Audits, faults and sender behaviors that are left out.
     without: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Round:
-    """How one round went."""
+    """The result of one round."""
 
     number: int
     seed: int
@@ -51,7 +51,7 @@ class Round:
 
 
 def run(plan: Plan) -> Generator[Round, None, None]:
-    """Runs the rounds. Where one finds a fault, logs and data are kept in its ``folder``."""
+    """Run the rounds. If one finds a fault, logs and data are kept in its ``folder``."""
     folder = Path(tempfile.mkdtemp(prefix="adapter-chaos-"))
     has_fault = False
     try:
@@ -72,7 +72,7 @@ def run(plan: Plan) -> Generator[Round, None, None]:
 
 
 def play(stage: Stage, store: Database, watch: Watch, plan: Plan, number: int) -> Round:
-    """One round: leads and faults at the same time, then quiet, then the audit."""
+    """Run one round: leads and faults concurrently, then wait until settled, then audit."""
     seed, size = plan.seed + number - 1, size_of(number)
     rng = random.Random(seed)
     began, began_at = time.monotonic(), dt.datetime.now(dt.UTC)
@@ -107,7 +107,7 @@ def play(stage: Stage, store: Database, watch: Watch, plan: Plan, number: int) -
 
 
 def size_of(number: int) -> int:
-    """How many times the people come in this round."""
+    """Return the factor for the number of people in this round."""
     return FLOOD if number % FLOOD_EVERY == 0 else 1
 
 
@@ -122,7 +122,7 @@ def _plans(plan: Plan, number: int, rng: random.Random) -> list[Journey]:
 
 
 def _settle(watch: Watch, senders: Senders, seconds: float) -> list[str]:
-    """Waits until nothing moves; what still moves when patience ends."""
+    """Wait until nothing changes; return the rows that are not final at the timeout."""
     deadline = time.monotonic() + seconds
     still_since: float | None = None
     rest: list[str] | None = None

@@ -1,4 +1,4 @@
-"""Senders that behave as lead sources do: they repeat a webhook until somebody says 2xx."""
+"""Senders that behave like lead sources: they repeat a webhook until they get a 2xx."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from adapter.webhooks import signed_client
 from tools.chaos.leads import Journey, Lead, Step
 from tools.chaos.stage import Stage
 
-#: A sender gives one try up after this, and the whole webhook after that.
+#: Timeout of one attempt, and of all attempts for one webhook.
 ANSWER_SECONDS = 5.0
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.3
@@ -22,23 +22,23 @@ PAUSE_SECONDS = 0.3
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Told:
-    """What one copy of a webhook was told."""
+    """The response to one copy of a webhook."""
 
     lead: Lead
-    #: The answer that ended it; None: no clear answer in all the time.
+    #: The final response. None: no clear response in time.
     status: int | None = None
     event_id: int | None = None
-    #: From the first try to that answer.
+    #: From the first attempt to that response.
     waited_seconds: float = 0.0
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether the sender was told that it need not come again."""
+        """Return whether the sender need not retry."""
         return self.status in (200, 202)
 
 
 class Senders:
-    """One thread for each journey, another for each further copy of a webhook."""
+    """One thread per journey, and another for each further copy of a webhook."""
 
     def __init__(self, stage: Stage, inject: Callable[[str], object]) -> None:
         self._stage = stage
@@ -48,19 +48,19 @@ class Senders:
         self.told: list[Told] = []
 
     def start(self, journeys: Sequence[Journey]) -> None:
-        """Sends all of them; returns at once."""
+        """Start sending all of them; return at once."""
         for journey in journeys:
             thread = threading.Thread(target=self._go, args=[journey], daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def stop(self) -> None:
-        """Ends all of them, wherever they are."""
+        """Stop all of them."""
         self._stopping.set()
         self.wait(ANSWER_SECONDS * 2)
 
     def wait(self, seconds: float) -> bool:
-        """Whether all of them came to their end within the time."""
+        """Return whether all of them finished in time."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
@@ -84,7 +84,7 @@ class Senders:
                 thread.join()
 
     def _deliver(self, told: Told, step: Step, together: threading.Barrier) -> None:
-        """Sends one copy until it gets an answer that a sender does not repeat after."""
+        """Send one copy until the response is one that senders do not retry."""
         together.wait()
         began = time.monotonic()
         cut = step.cut
@@ -98,7 +98,7 @@ class Senders:
         told.waited_seconds = time.monotonic() - began
 
     def _try(self, lead: Lead, cut: str | None) -> tuple[int | None, int | None]:
-        """One request; the status and the event's id, as far as they came back."""
+        """Send one request; return status and event id, as far as received."""
         source = self._stage.sources[lead.source]
         request = signed_client.signed(
             source,

@@ -14,13 +14,13 @@ import requests
 
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
-from adapter.server.supervisor import ChildProcess
+from adapter.server.child_process import ChildProcess
 from adapter.settings import Policy
 from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
 from tests.paths import ROOT
 from tests.ports import free_port
-from tests.sandbox_client import Upstream
+from tests.sandbox_client import SandboxClient
 from tests.wait import wait_until
 
 MAPPINGS = Path(__file__).parent / "mappings"
@@ -28,7 +28,7 @@ SECRETS = {"PORTAL_SECRET": "made-up-1", "FORM_SECRET": "made-up-2"}
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
 
-#: Short, so that recovery fits into a round. The lease is the time-out plus ten seconds.
+#: Short, so that recovery fits into a round. The lease is the timeout plus ten seconds.
 SETTINGS = {
     "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "2",
     "ADAPTER_JOB_DEADLINE_SECONDS": "8",
@@ -37,16 +37,16 @@ SETTINGS = {
 }
 
 
-class Sandbox(Upstream):
+class Sandbox(SandboxClient):
     """The sandbox, with all that it remembers."""
 
     def forget_faults(self) -> None:
-        """No call meets a fault any more."""
+        """Delete all pending faults."""
         requests.delete(self.url + "/_sandbox/faults", timeout=5).raise_for_status()
 
 
 class Stage:
-    """All processes, for the time of a ``with`` block; whatever happens, they are ended."""
+    """All processes for the time of a ``with`` block; they are always ended."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -87,7 +87,7 @@ class Stage:
         self._end()
 
     def part(self, word: str) -> psutil.Process:
-        """The child of `adapter run` whose command line holds ``word``."""
+        """Return the child of `adapter run` whose command line contains ``word``."""
         for child in psutil.Process(self._run.pid).children():
             with contextlib.suppress(psutil.Error):
                 if any(Path(argument).name == word for argument in child.cmdline()):
@@ -95,7 +95,7 @@ class Stage:
         raise LookupError(f"no child runs {word} now")
 
     def workers(self) -> list[psutil.Process]:
-        """Both workers, as far as they live."""
+        """Return the workers that are running."""
         found = []
         with contextlib.suppress(LookupError, psutil.Error):
             found.append(self.part("worker"))
@@ -108,7 +108,7 @@ class Stage:
         return self._start("worker", DATABASE_URL=self.database_url)
 
     def _start(self, *arguments: str, **changes: str) -> "subprocess.Popen[bytes]":
-        """One command of the adapter's, in a session of its own: Ctrl-C is for us alone."""
+        """Start one command in its own session, so that Ctrl-C reaches only the harness."""
         with (self.folder / "adapter.log").open("ab") as log:
             process = popen(
                 [sys.executable, "-m", "adapter", *arguments],
@@ -122,7 +122,7 @@ class Stage:
         return process
 
     def _end(self) -> None:
-        """Ends every process that was started, kindly first, and all that they started."""
+        """End every process that was started, gracefully first, and all their children."""
         family = list(self._family())
         for process in family:
             with contextlib.suppress(psutil.Error):

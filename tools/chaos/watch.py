@@ -1,4 +1,4 @@
-"""Watches the rows while everything breaks: how long did one stand still that should have moved?"""
+"""Watch the rows during the faults: how long was one idle that should have progressed?"""
 
 import contextlib
 import threading
@@ -10,9 +10,9 @@ from tools.chaos.stage import Stage
 
 LOOK_SECONDS = 0.25
 
-#: Each row that should be moving now, since when, and what it is. One that is on the wire waits
-#: since it went out; any other since it is due, the rate lets it pass, and nothing of the same
-#: person is on its way before it.
+#: Each row that should be progressing now, since when, and what it is. A row in flight counts from
+#: when it was sent; any other from when it is due, the rate limit permits it, and no earlier
+#: request of the same person is in flight.
 MOVING = """
 SELECT 'event' AS kind, id, state, received_at AS since, now() AS now
 FROM events WHERE state = 'received'
@@ -32,7 +32,7 @@ WHERE b.state IN ('pending', 'sending', 'submitted')
 
 
 class Watch:
-    """A thread that looks at the rows, and brings the second worker back when it dies."""
+    """A thread that polls the rows and restarts the second worker when it dies."""
 
     def __init__(self, stage: Stage, store: Database) -> None:
         self._stage = stage
@@ -51,11 +51,11 @@ class Watch:
         self._thread.join()
 
     def begin(self) -> None:
-        """Forgets the worst so far."""
+        """Reset the worst so far."""
         self.worst_seconds, self.worst_row = 0.0, ""
 
     def moving(self) -> list[str] | None:
-        """The rows that are still on their way; None while PostgreSQL cannot be asked."""
+        """Return the rows that are not final; None while PostgreSQL is unavailable."""
         try:
             return [_name(row) for row in self._rows()]
         except StoreUnavailable:

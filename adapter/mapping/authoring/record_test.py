@@ -1,4 +1,4 @@
-"""Record what a body maps to as a test of its mapping."""
+"""Record what a body maps to as a test of the mapping."""
 
 import datetime as dt
 from pathlib import Path
@@ -10,7 +10,7 @@ from adapter.mapping.source import Source
 
 
 def payload_of(source: Source, file: Path, scope: Scope) -> Any:
-    """Return the payload of a test: the file name if it is near the mapping, else the payload."""
+    """Return a test's ``payload``: the file if it is in the mapping's folder, else the data."""
     folder = source.path.parent.resolve()
     if source.kind != "query" and file.resolve().is_relative_to(folder):
         return str(file.resolve().relative_to(folder))
@@ -20,7 +20,7 @@ def payload_of(source: Source, file: Path, scope: Scope) -> Any:
 def entry_from_mapped(
     payload: Any, mapped: Mapped, *, now: dt.datetime | None, content_type: str | None = None
 ) -> str:
-    """Return the YAML of one test, for ``tests:``."""
+    """Return one test as YAML, to be added under ``tests:``."""
     entry: dict[str, Any] = {"name": _name(mapped), "payload": payload}
     if content_type and isinstance(payload, str):
         entry["content_type"] = content_type
@@ -31,7 +31,7 @@ def entry_from_mapped(
 
 def _name(mapped: Mapped) -> str:
     if mapped.outcome is Outcome.PROSPECT:
-        return "a lead without a time that becomes a prospect"
+        return "a lead without a tour time"
     booked = sum(item.outcome is Outcome.BOOK for item in mapped.items)
     if mapped.outcome is Outcome.BOOK:
         return "a tour that is booked" if booked == 1 else f"{booked} tours that are booked"
@@ -40,9 +40,9 @@ def _name(mapped: Mapped) -> str:
 
 def _expected(mapped: Mapped) -> dict[str, Any]:
     if mapped.outcome in SENT_OUTCOMES:
-        word = "expect" if mapped.outcome is Outcome.BOOK else "prospect"
-        shown = [dict(item.appointment) for item in mapped.items if item.outcome is mapped.outcome]
-        return {word: shown[0] if len(shown) == 1 else shown}
+        key = "expect" if mapped.outcome is Outcome.BOOK else "prospect"
+        sent = [dict(item.appointment) for item in mapped.items if item.outcome is mapped.outcome]
+        return {key: sent[0] if len(sent) == 1 else sent}
     if mapped.outcome is Outcome.HELD:
         reasons = [
             *mapped.reasons,

@@ -19,6 +19,7 @@ from adapter.models import Kind, Reason
 from adapter.parsing.datetimes import read_absolute_instant
 from adapter.parsing.paths import Path, unwrap_single
 from adapter.propexo import notes
+from adapter.propexo.appointment import NO_CONTACT
 from adapter.settings import Policy
 
 #: A delivery with more items needs review.
@@ -26,7 +27,6 @@ MAX_ITEMS: Final = 50
 #: Longer dedupe keys are stored as their hash.
 MAX_KEY_LENGTH: Final = 200
 CAP_KEY_PART: Final = 500
-NO_CONTACT: Final = "neither an e-mail address nor a phone number was found"
 IDS_ONLY_REASON: Final = (
     "needs_enrichment: it holds ids only, and none of the fields of an appointment"
 )

@@ -1,11 +1,18 @@
-"""The site and its readers, as fixtures."""
+"""Fixtures: the site, and browsers with and without a session."""
 
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.acceptance.browser.site import CHROMIUM, Reader, Site, chromium, running_site, somebody
+from tests.acceptance.browser.site import (
+    CHROMIUM,
+    Reader,
+    Site,
+    open_browser,
+    running_chromium,
+    running_site,
+)
 
 
 @pytest.fixture(scope="package")
@@ -18,19 +25,19 @@ def site() -> Iterator[Site]:
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
-    with chromium() as started:
+    with running_chromium() as started:
         yield started
 
 
 @pytest.fixture
 def reader(browser: Browser, site: Site) -> Iterator[Reader]:
-    """Somebody who has not signed in."""
-    with somebody(browser, site) as reader:
+    """Yield a browser without a session."""
+    with open_browser(browser, site) as reader:
         yield reader
 
 
 @pytest.fixture
 def ana(reader: Reader) -> Reader:
-    """Somebody who may operate."""
+    """Return a browser that is signed in with the role operate."""
     reader.sign_in("ana")
     return reader

@@ -1,4 +1,4 @@
-"""A running adapter with leads of every kind, and somebody in front of a real Chromium."""
+"""Run an adapter with leads, and a browser for its console."""
 
 import contextlib
 import dataclasses
@@ -19,14 +19,14 @@ from adapter.settings import Policy
 from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
 from adapter.webhooks import signed_client
-from tests.adapter_process import ADAPTER, SECRETS, Running, environment, is_ready, is_up
+from tests.adapter_process import ADAPTER, SECRETS, AdapterProcess, environment, is_ready, is_up
 from tests.harness import sample
 from tests.paths import MAPPINGS
 from tests.users import PASSWORD
 from tests.wait import wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-#: Background calls of the browser's own would only be refused.
+#: Without the browser's background requests, which would only fail.
 OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -40,9 +40,9 @@ OPTIONS = (
 
 @dataclasses.dataclass
 class Site:
-    """A running adapter, with the folder of mappings that it reads."""
+    """A running adapter and its mappings folder."""
 
-    running: Running
+    running: AdapterProcess
     mappings: Path
 
     @property
@@ -50,7 +50,7 @@ class Site:
         return self.running.url + "/console"
 
     def send(self, name: str, payload: Any) -> int:
-        """One signed webhook; the number of its event."""
+        """Send a signed webhook; return its event number."""
         source = load_one(self.mappings, name, Policy())
         secret = SECRETS[source.secrets[-1]]
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -66,7 +66,7 @@ class Site:
         return int(answer.body["event"])
 
     def settled(self, *numbers: int) -> None:
-        """Waits until these webhooks are mapped and their bookings at rest."""
+        """Wait until these webhooks are mapped and none of their bookings is in flight."""
         url = EmbeddedServer(Path(self.running.environ["ADAPTER_DATA_DIR"])).url
         at_rest = (
             "SELECT count(*) FROM events WHERE id = ANY(%s) AND state <> 'received' AND NOT EXISTS "
@@ -87,8 +87,10 @@ class Site:
             connection.execute(statement)
 
 
-def lead(number: int, *, days: int = 3, time: str = "2:30 PM", **contact: str) -> dict[str, Any]:
-    """A portal's lead with a tour in some days."""
+def portal_lead(
+    number: int, *, days: int = 3, time: str = "2:30 PM", **contact: str
+) -> dict[str, Any]:
+    """Return a portal's lead with a tour in ``days`` days."""
     payload: dict[str, Any] = sample("rentfeed-tour.json")
     day = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     payload |= {
@@ -96,7 +98,7 @@ def lead(number: int, *, days: int = 3, time: str = "2:30 PM", **contact: str) -
         "createdAt": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
     payload["tour"] |= {"date": day.strftime("%m/%d/%Y"), "time": time}
-    # Nobody else's phone: two leads with one would be one person, and their tours one.
+    # Unique phones: leads with the same phone are one person, whose tours replace each other.
     area = ("303", "970")[number // 100]
     payload["contact"] |= {
         "email": f"renter{number}@example.com",
@@ -108,7 +110,7 @@ def lead(number: int, *, days: int = 3, time: str = "2:30 PM", **contact: str) -
 
 @contextlib.contextmanager
 def running_site() -> Iterator[Site]:
-    """`adapter run` with two people and its own copy of the bundled mappings."""
+    """Run `adapter run` with two console users and a copy of the bundled mappings."""
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as name:
         folder = Path(name)
         mappings = folder / "mappings"
@@ -121,7 +123,7 @@ def running_site() -> Iterator[Site]:
             folder / "data", ADAPTER_MAPPINGS_DIR=str(mappings), ADAPTER_USERS=users
         )
         process = popen([*ADAPTER, "run"], env=environ)
-        running = Running(environ, process)
+        running = AdapterProcess(environ, process)
         try:
             wait_until(lambda: is_ready(running.url), "adapter run is ready", 60)
             wait_until(lambda: is_up(running.upstream.url), "the sandbox is ready", 60)
@@ -132,8 +134,8 @@ def running_site() -> Iterator[Site]:
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """The browser; there must be one."""
+def running_chromium() -> Iterator[Browser]:
+    """Start Chromium, which must be installed."""
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         try:
@@ -144,7 +146,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclasses.dataclass
 class Reader:
-    """Somebody in front of a browser. Whatever the page complains about is kept."""
+    """A browser page, with everything that it wrote to its console."""
 
     page: Page
     site: Site
@@ -162,8 +164,8 @@ class Reader:
 
 
 @contextlib.contextmanager
-def somebody(browser: Browser, site: Site) -> Iterator[Reader]:
-    """Somebody who has not signed in."""
+def open_browser(browser: Browser, site: Site) -> Iterator[Reader]:
+    """Open a browser page without a session."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     context.set_default_timeout(20_000)
     page, complaints = context.new_page(), list[str]()

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.acceptance.browser.site import Reader, Site, lead
+from tests.acceptance.browser.site import Reader, Site, portal_lead
 from tests.users import PASSWORD
 from tests.wait import wait_until
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.browser
 
 #: Every page that has an address of its own.
 PAGES = ("/", "/queue", "/leads", "/leads?kind=webhooks", "/try", "/rejections", "/audit", "/nope")
-#: Those of them that are there.
+#: Those that exist.
 FOUND = tuple(path for path in PAGES if path != "/nope")
-#: Faults that keep somebody from using a page.
+#: Impacts of accessibility faults that keep people from using a page.
 GRAVE = ("serious", "critical")
 
 
 def held_for_its_time(site: Site, number: int) -> int:
-    event_id = site.send("rentfeed", lead(number, time="11:55 PM"))
+    event_id = site.send("rentfeed", portal_lead(number, time="11:55 PM"))
     site.settled(event_id)
     return event_id
 
@@ -62,7 +62,7 @@ def test_a_held_lead_is_found_mended_released_and_booked(ana: Reader) -> None:
 
 
 def test_a_mended_mapping_releases_a_group(ana: Reader) -> None:
-    payloads = [lead(number) for number in (20, 21, 22)]
+    payloads = [portal_lead(number) for number in (20, 21, 22)]
     for payload in payloads:
         payload["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
     numbers = [ana.site.send("rentfeed", payload) for payload in payloads]
@@ -120,7 +120,7 @@ def test_a_wrong_password_is_told_and_five_of_them_lock(reader: Reader) -> None:
 
 
 def test_as_one_types_the_result_follows(ana: Reader) -> None:
-    event_id = ana.site.send("rentfeed", lead(40))
+    event_id = ana.site.send("rentfeed", portal_lead(40))
     ana.site.settled(event_id)
     page = ana.page
     ana.go(f"/try?source=rentfeed&event={event_id}")
@@ -159,7 +159,7 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_payloads_show_harmlessly(ana: Reader, kind: str) -> None:
     text = HOSTILE[kind]
-    payload = lead(50, time="11:55 PM", name=text[:500], email=f"{kind}@example.com")
+    payload = portal_lead(50, time="11:55 PM", name=text[:500], email=f"{kind}@example.com")
     payload |= {"leadId": f"RF-{kind}", text[:200]: text[:500], "comments": text}
     event_id = ana.site.send("rentfeed", payload)
     ana.site.settled(event_id)
@@ -194,9 +194,9 @@ def test_every_page_fits_a_phone_and_can_be_used_by_everybody(
     ana: Reader, scheme: Literal["light", "dark"]
 ) -> None:
     held = held_for_its_time(ana.site, 60 if scheme == "light" else 61)
-    booked = ana.site.send("rentfeed", lead(62))
+    booked = ana.site.send("rentfeed", portal_lead(62))
     ana.site.settled(booked)
-    # axe brings its own script, which the pages' policy would not let in.
+    # The pages' Content-Security-Policy would block axe's own script.
     context = ana.page.context.browser.new_context(  # type: ignore[union-attr]
         viewport={"width": 390, "height": 844},
         color_scheme=scheme,
@@ -217,7 +217,7 @@ def test_every_page_fits_a_phone_and_can_be_used_by_everybody(
 
 
 def test_no_page_complains(ana: Reader) -> None:
-    """No script fails, and nothing is loaded that the policy or the server refuses."""
+    """No script fails, and nothing is loaded that the policy or the server blocks."""
     for path in FOUND:
         ana.go(path)
         expect(ana.page.locator("h1")).to_be_visible()

@@ -1,0 +1,75 @@
+"""One child process that is restarted when it ends."""
+
+import dataclasses
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+from adapter.store import child_processes
+
+#: Longest pause before a process that keeps ending is restarted.
+LONGEST_PAUSE_SECONDS = 10.0
+
+#: During the start, a process that was killed this often is given up.
+MAX_RESTARTS = 3
+
+#: Prints one line for the operator.
+Echo = Callable[[str], object]
+
+
+@dataclasses.dataclass
+class ChildProcess:
+    """A process that :meth:`keep_alive` restarts when it ends."""
+
+    name: str
+    start: Callable[[], "subprocess.Popen[bytes]"]
+    stop_signal: int = signal.SIGTERM
+    process: "subprocess.Popen[bytes] | None" = None
+    started_at: float = 0.0
+    pause_seconds: float = 0.0
+    restarts: int = 0
+
+    def keep_alive(self, echo: Echo) -> None:
+        """Start the process unless it runs; pause longer each time it ends soon."""
+        if self.running is not None:
+            return
+        now = time.monotonic()
+        if self.process is not None:
+            if now - self.started_at < self.pause_seconds:
+                return
+            echo(f"{self.name} exited with code {self.process.returncode}; restarting it")
+            lived_long = now - self.started_at > LONGEST_PAUSE_SECONDS
+            longer = max(self.pause_seconds * 2, 0.5)
+            self.pause_seconds = 0.5 if lived_long else min(longer, LONGEST_PAUSE_SECONDS)
+            self.restarts += 1
+        self.started_at = now
+        self.process = self.start()
+
+    @property
+    def running(self) -> "subprocess.Popen[bytes] | None":
+        """Return the process if it runs."""
+        return self.process if self.process and self.process.poll() is None else None
+
+    @property
+    def is_crash_looping(self) -> bool:
+        """Return whether it exited by itself or was killed repeatedly."""
+        code = None if self.process is None else self.process.poll()
+        return code is not None and (code >= 0 or self.restarts >= MAX_RESTARTS)
+
+    def send(self, number: int) -> None:
+        """Send a signal if the process runs."""
+        process = self.running
+        if process is not None:
+            process.send_signal(number)
+
+    def stop(self, seconds: float) -> None:
+        """Ask the process to end; kill it if it has not ended after this many seconds."""
+        process = self.running
+        if process is None:
+            return
+        process.send_signal(self.stop_signal)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            child_processes.kill(process)

@@ -1,0 +1,38 @@
+"""Find and check TCP ports of this machine."""
+
+import errno
+import http.client
+import socket
+import urllib.error
+import urllib.request
+
+from adapter.exceptions import ConfigurationError
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def check_port(host: str, port: int, setting: str) -> None:
+    """Raise ConfigurationError if the port cannot be bound; ``setting`` is its variable."""
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as exc:
+        problem = (
+            f"port {port} is already in use"
+            if exc.errno == errno.EADDRINUSE
+            else f"cannot listen on {host} port {port}: {exc.strerror}"
+        )
+        raise ConfigurationError(f"{problem}; set {setting} to a free port") from exc
+
+
+def is_responding(url: str) -> bool:
+    """Return whether a URL of this machine answers with a success."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
+            return True
+    except (urllib.error.URLError, http.client.HTTPException, OSError):
+        return False

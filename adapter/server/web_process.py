@@ -1,0 +1,28 @@
+"""The command line of the web process: gunicorn."""
+
+import os
+import sys
+
+from adapter.settings import Settings
+
+
+def web_command(settings: Settings) -> list[str]:
+    """Return gunicorn's command with threads: a request mostly waits for one commit."""
+    return [
+        *(sys.executable, "-m", "gunicorn"),
+        *("--bind", f"{settings.host}:{settings.port}"),
+        *("--workers", str(settings.web_workers)),
+        *("--worker-class", "adapter.server.gunicorn_conf.Worker"),
+        *("--threads", str(settings.web_threads)),
+        *("--timeout", "60", "--graceful-timeout", "25", "--keep-alive", "5"),
+        *("--log-level", "warning", "--no-control-socket"),
+        "--config",
+        "python:adapter.server.gunicorn_conf",
+        "adapter.server.gunicorn_conf:create_app()",
+    ]
+
+
+def become_web(settings: Settings) -> None:
+    """Replace this process with the web server."""
+    command = web_command(settings)
+    os.execv(command[0], command)  # noqa: S606 - a list of arguments, no shell
