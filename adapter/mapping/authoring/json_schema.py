@@ -154,7 +154,7 @@ def _respond() -> dict[str, Any]:
     return _object(
         {
             "deadline": {**TEXT, "description": "How long the sender waits, such as 10s."},
-            "wait": {**TEXT, "description": "How long we wait: 1s to 25s, less than the deadline."},
+            "wait": {**TEXT, "description": "How long the adapter waits: 1s to 25s."},
             "say": {
                 **_object(dict.fromkeys(map(str, SENTENCES), TEXT)),
                 "description": "Sentences for the renter, by outcome: what {say} stands for.",
