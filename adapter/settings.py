@@ -218,7 +218,7 @@ class Policy:
         "E-mail addresses, separated by commas, that mean none.")
     shared_contacts: frozenset[str] = setting("ADAPTER_SHARED_CONTACTS", frozenset(), read_contacts,
         "E-mail addresses and phones (+13035550100), separated by commas, that many people share. "
-        "They identify nobody.")
+        "They do not identify a person.")
     tour_types: Mapping[str, str] = setting("ADAPTER_TOUR_TYPES", {}, spelling_of("tour_type"),
         "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. Unset: not sent.")
     first_contact_types: Mapping[str, str] = setting(
