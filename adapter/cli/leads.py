@@ -108,7 +108,7 @@ def filter_from(
 def bookings(limit: int, as_json: bool, **options: Any) -> None:
     """List bookings, newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        selected = tx.bookings(filter_from(**options), limit=limit)
+        selected = tx.search.bookings(filter_from(**options), limit=limit)
     if as_json:
         print_json({"bookings": [serializers.booking_as_dict(booking) for booking in selected]})
     else:
@@ -129,7 +129,7 @@ def bookings(limit: int, as_json: bool, **options: Any) -> None:
 def events(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
     """List events (stored webhooks), newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        selected = tx.events(Filter(states=states, source=source), limit=limit)
+        selected = tx.search.events(Filter(states=states, source=source), limit=limit)
     if as_json:
         print_json({"events": [serializers.event_as_dict(event) for event in selected]})
     else:

@@ -37,7 +37,7 @@ def listing(context: click.Context, source: str | None, limit: int, as_json: boo
     if context.invoked_subcommand is not None:
         return
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        rejections = Rejections(tx.connection).newest(source=source, limit=limit)
+        rejections = tx.rejections.newest(source=source, limit=limit)
     if as_json:
         data = [report_serializers.rejection_as_dict(rejection) for rejection in rejections]
         print_json({"rejections": data})
@@ -50,7 +50,7 @@ def listing(context: click.Context, source: str | None, limit: int, as_json: boo
 def show(id: int) -> None:
     """Print one rejected request as JSON, with its body. It contains personal data."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        rejection = Rejections(tx.connection).one(id)
+        rejection = tx.rejections.get(id)
     if rejection is None:
         click.echo(
             f"adapter: there is no rejected request {id}; `adapter rejections` lists them", err=True

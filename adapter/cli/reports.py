@@ -41,7 +41,7 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
     run `adapter replay`; for a single lead use `adapter release`, `confirm` or `discard`.
     """
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        review_queue = ReviewQueue(tx.connection)
+        review_queue = tx.review_queue
         groups = review_queue.groups(utc_now())
         if group is not None:
             _print_group(_group_named(group, groups), review_queue, limit, as_json=as_json)
@@ -115,9 +115,8 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
     selection = filter_from(**options)
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
-            people = Users(tx.connection)
             detail = csv_export.filter_text(selection)
-            people.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
+            tx.audit.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
         if sums:
             rows = csv_export.sums(store, selection)
             click.echo(_sums_text(rows, as_json=as_json), nl=False)
@@ -156,8 +155,7 @@ def backtest_(name: str, file: Path, last: int, as_json: bool) -> None:
     current = registry.load(settings.mappings_dir, settings.policy).get(name)
     with opened_store(settings) as store:
         with store.transaction() as tx:
-            people = Users(tx.connection)
-            people.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
+            tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
         compared = list(backtest(current, edited, recent(store, name, last)))
     if as_json:
         print_json({"events": [_compared_as_dict(one) for one in compared]})
@@ -194,7 +192,7 @@ def _print_compared(compared: list[Compared]) -> None:
 def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
     """List user actions: views, releases, edits, discards, exports."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        acts = Users(tx.connection).audit_log(by=by, lead_id=lead, limit=limit)
+        acts = tx.audit.entries(by=by, lead_id=lead, limit=limit)
     if as_json:
         data = [dataclasses.asdict(act) | {"at": serializers.utc(act.at)} for act in acts]
         print_json({"acts": data})

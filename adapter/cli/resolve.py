@@ -170,7 +170,7 @@ def replay(
         raise click.UsageError("--force needs --reason, which is kept in the history")
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
-            event_ids = tx.events_to_replay(
+            event_ids = tx.events.ids_to_replay(
                 ids=ids,
                 source=source,
                 states=states,

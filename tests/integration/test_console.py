@@ -33,7 +33,7 @@ from adapter.operations.sign_in import (
     new_user,
 )
 from adapter.settings import Policy, Settings
-from adapter.store import SIGN_IN_WINDOW, Erasures, Issue, Users, review_queue
+from adapter.store import SIGN_IN_WINDOW, Issue, review_queue
 from tests.harness import SECRETS, Harness, load_cached, sample, settle
 from tests.leads import lead
 from tests.paths import MAPPINGS
