@@ -36,15 +36,15 @@ SELECT id, 0, 'website', 'pending', 'maple-court', 'America/Denver', now() + int
 FROM event
 """
 #: Without it a worker's recovery would find them.
-WAKE = b"SELECT enqueue_task('send', %(lane)s, 5, 'send:' || %(lane)s::text, NULL)"
+WAKE = b"SELECT enqueue_task('send', %(slot)s, 5, 'send:' || %(slot)s::text, NULL)"
 
 
 def put_backlog(url: str, count: int) -> None:
     """Store this many pending bookings and wake each send slot, as mapping them would."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(BACKLOG.encode(), {"count": count})
-        for lane in range(SEND_SLOTS):
-            connection.execute(WAKE, {"lane": lane})
+        for slot in range(SEND_SLOTS):
+            connection.execute(WAKE, {"slot": slot})
 
 
 def rows(effort: Effort) -> Iterator[Row]:

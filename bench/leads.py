@@ -32,7 +32,7 @@ def write(file: Path, source: Source, secret: str, sample: bytes, count: int) ->
 
 def _request(source: Source, secret: str, sample: bytes, lead: str) -> WebhookRequest:
     body = _body(sample, lead)
-    request = signed_client.signed(
+    request = signed_client.sign_webhook(
         source,
         secret,
         body=body,

@@ -155,7 +155,7 @@ class Mail:
 
     def send(self, name: str, *, in_days: int = 9) -> None:
         """Send one person's webhook. Raises BenchError unless it is accepted as new."""
-        request: WebhookRequest = signed_client.signed(
+        request: WebhookRequest = signed_client.sign_webhook(
             self._stage.source,
             self._stage.secret,
             body=self._stage.lead(name, in_days=in_days),

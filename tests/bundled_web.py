@@ -39,7 +39,7 @@ class Web:
         return f"http://127.0.0.1:{self.port}"
 
     def signed(self, name: str = "rentfeed", body: bytes = b"{}") -> WebhookRequest:
-        return signed_client.signed(
+        return signed_client.sign_webhook(
             source(name),
             SECRETS[source(name).secrets[-1]],
             body=body,

@@ -76,8 +76,8 @@ def take(reader: Reader, held: int, folder: Path) -> Iterator[Path]:
         expect(reader.page.locator("h1")).to_be_visible()
         file = folder / f"console-{name}.png"
         reader.page.screenshot(path=file)
-        if reader.complaints:
-            sys.exit(f"{path} complains: {reader.complaints}")
+        if reader.console_messages:
+            sys.exit(f"{path} logs: {reader.console_messages}")
         if file.stat().st_size < LEAST_BYTES:
             sys.exit(f"{file} shows an empty page")
         yield file

@@ -52,11 +52,11 @@ def map_(
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
-    delivery = _delivery(source, file, content_type)
+    request = _request_from_file(source, file, content_type)
     if as_test:
-        mapped = _print_test(source, file, delivery, at, content_type)
+        mapped = _print_test(source, file, request, at, content_type)
     else:
-        mapped = source.map(delivery, now=at or dt.datetime.now(dt.UTC))
+        mapped = source.map(request, now=at or dt.datetime.now(dt.UTC))
         _print(source.name, mapped, as_json=as_json)
     _warn(source)
     sys.exit(0 if mapped.outcome in SENT_OUTCOMES else 1)
@@ -70,7 +70,7 @@ def _instant(text: str) -> dt.datetime:
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
 
 
-def _delivery(source: Source, file: Path, content_type: str | None) -> WebhookRequest:
+def _request_from_file(source: Source, file: Path, content_type: str | None) -> WebhookRequest:
     body = read_file(file)
     if source.kind == "query":
         return WebhookRequest.from_body(b"", query=body.decode("utf-8", "replace").strip())
@@ -82,12 +82,12 @@ def _delivery(source: Source, file: Path, content_type: str | None) -> WebhookRe
 def _print_test(
     source: Source,
     file: Path,
-    delivery: WebhookRequest,
+    request: WebhookRequest,
     at: dt.datetime | None,
     content_type: str | None,
 ) -> Mapped:
     """Print a test; without ``--now`` past times are accepted, as without ``received``."""
-    scope = source.scope(delivery)
+    scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
     click.echo(entry_from_mapped(payload, mapped, now=at, content_type=content_type), nl=False)

@@ -22,11 +22,11 @@ type_option = click.option("--content-type", help="[default: by the file's endin
 def _request(name: str, file: Path, url: str | None, content_type: str | None) -> WebhookRequest:
     settings = settings_from()
     source = _source(settings, name)
-    return signed_client.signed(
+    return signed_client.sign_webhook(
         source,
         _secret(settings, source),
         body=file.read_bytes(),
-        content_type=content_type or signed_client.content_type_of(file),
+        content_type=content_type or signed_client.guess_content_type(file),
         adapter_url=url or settings.public_url or f"http://127.0.0.1:{settings.port}",
     )
 

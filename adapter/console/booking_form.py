@@ -29,7 +29,8 @@ EDITABLE_FIELDS: Final = (
     "pets",
     "notes",
 )
-_INPUT_TYPES: Final = {"move_in_date": "date", "notes": "area"}
+#: ``area`` is a textarea.
+_INPUT_TYPES: Final = {"starts_at": "datetime-local", "move_in_date": "date", "notes": "area"}
 _DATETIME_LOCAL: Final = "%Y-%m-%dT%H:%M"
 
 
@@ -73,35 +74,31 @@ def form_fields(
     faults = refused.error.faults if refused else {}
     first = {"starts_at", "community", *faults, *(reason.field for reason in booking.reasons)}
     zone = zone_of(booking, typed.get("community", "")) or "the community's clock"
-
-    def field(name: str, label: str, choices: Sequence[str] = (), type_: str = "text") -> FormField:
-        value = values[name]
-        # A value that is no longer a choice stays one, so that the form does not change it.
-        more = [value] if choices and value and value not in choices else []
-        return FormField(
+    labels = {"starts_at": f"Tour starts at ({zone})", "community": "Community"}
+    return [
+        FormField(
             name=name,
-            label=label,
-            value=value,
-            choices=[*choices, *more],
+            label=labels.get(name) or TARGETS[name].label,
+            value=values[name],
+            choices=_choices(name, values[name]),
             fault=faults.get(name, ""),
-            type=type_,
+            type=_INPUT_TYPES.get(name, "text"),
             is_first=name in first,
         )
-
-    return [
-        field("starts_at", f"Tour starts at ({zone})", type_="datetime-local"),
-        field("community", "Community", ["", *services.communities()]),
-        *(
-            field(name, TARGETS[name].label, _choices(name), _INPUT_TYPES.get(name, "text"))
-            for name in EDITABLE_FIELDS
-            if name in TARGETS
-        ),
+        for name in (*labels, *EDITABLE_FIELDS)
     ]
 
 
-def _choices(name: str) -> Sequence[str]:
-    is_select = name in NEUTRAL_WORDS and not TARGETS[name].many
-    return ["", *NEUTRAL_WORDS[name]] if is_select else ()
+def _choices(name: str, value: str) -> Sequence[str]:
+    """Return the options of a select, or none for an input."""
+    if name == "community":
+        choices = ["", *services.communities()]
+    elif name in NEUTRAL_WORDS and not TARGETS[name].many:
+        choices = ["", *NEUTRAL_WORDS[name]]
+    else:
+        return ()
+    # A value that is no longer a choice stays one, so that the form does not change it.
+    return choices if value in choices else [*choices, value]
 
 
 def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:

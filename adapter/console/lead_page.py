@@ -85,14 +85,8 @@ class TimelineEntry:
 
 def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     """Render the lead of an event, a booking or a Propexo job. 409 after a refused form."""
-    with services.store.transaction() as tx:
-        story = tx.events.history(key)
-        if story is None:
-            raise NotFound("Nothing is known by that number.")
-        event = story.event
-        tx.audit.record("looked", by=flask.g.user.name, at=services.now(), lead_id=event.id)
-        audit_entries = _audit_entries(tx.audit, story)
-    source = services.sources.get(event.source)
+    story, audit_entries = _load(key)
+    event, source = story.event, services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
     page = flask.render_template(
         "console/lead.html",
@@ -110,6 +104,17 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
         is_same_mapping=source is not None and source.hash == event.mapping_hash,
     )
     return (page, 409) if refused else page
+
+
+def _load(key: str) -> tuple[LeadHistory, list[AuditEntry]]:
+    """Load a lead and its audit entries, and record that the user looked at it."""
+    with services.store.transaction() as tx:
+        story = tx.events.history(key)
+        if story is None:
+            raise NotFound("Nothing is known by that number.")
+        by, at = flask.g.user.name, services.now()
+        tx.audit.record("looked", by=by, at=at, lead_id=story.event.id)
+        return story, _audit_entries(tx.audit, story)
 
 
 def _audit_entries(audit: AuditLog, story: LeadHistory) -> list[AuditEntry]:

@@ -29,6 +29,12 @@ FILLS: Final[Mapping[str, tuple[str, ...]]] = {
     "community": ("integration_id", "community_id"),
     "attribution": ("attribution_id",),
 }
+#: Lines whose fillers do not carry their name.
+LINE_NAMES: Final[Mapping[type, str]] = {
+    CommunityLookup: "community",
+    Attribution: "attribution",
+    NotesFiller: "notes",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,29 +113,19 @@ def _provenance(
 
 
 def _line_name(fill: FieldFiller) -> str:
-    if isinstance(fill, CommunityLookup):
-        return "community"
-    if isinstance(fill, Attribution):
-        return "attribution"
+    return str(LINE_NAMES.get(type(fill)) or getattr(fill, "name", "starts_at"))
+
+
+def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
     if isinstance(fill, NotesFiller):
-        return "notes"
-    return str(getattr(fill, "name", "starts_at"))
-
-
-def _looks_of(fill: FieldFiller) -> Sequence[PathLookup]:
-    if isinstance(fill, TourTime):
-        return fill.lookups
+        return [PathLookup(paths=(path,)) for path in fill.paths]
     lookup = getattr(fill, "lookup", None)
-    return [lookup] if isinstance(lookup, PathLookup) else []
+    return [lookup] if lookup else getattr(fill, "lookups", ())
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
     """Yield the paths of a line that have a value, as far as the line uses them."""
-    if isinstance(fill, NotesFiller):
-        lookups = [PathLookup(paths=(path,)) for path in fill.paths]
-    else:
-        lookups = list(_looks_of(fill))
-    for lookup in lookups:
+    for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:
             for path, _ in lookup.values(scope):

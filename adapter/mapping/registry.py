@@ -1,7 +1,7 @@
 """Load and check the lead sources: ``mappings/*.yaml`` and ``communities.yaml``."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from adapter.mapping.communities_yaml import FILE
@@ -12,25 +12,9 @@ from adapter.mapping.source import Source
 from adapter.settings import Policy
 
 
-class Sources(Mapping[str, Source]):
-    """All sources of one folder, by name."""
-
-    def __init__(self, sources: Mapping[str, Source]) -> None:
-        self._sources = dict(sources)
-
-    def __getitem__(self, name: str) -> Source:
-        return self._sources[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sources)
-
-    def __len__(self) -> int:
-        return len(self._sources)
-
-
-def load(folder: Path, policy: Policy) -> Sources:
+def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
     """Load the sources of a folder. Raises :class:`MappingErrors` with all errors."""
-    return Sources(_raise_errors(_loaded(folder, policy)))
+    return _raise_errors(_loaded(folder, policy))
 
 
 def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:

@@ -9,23 +9,26 @@ from adapter.models import Booking, BookingState, EventState, Kind, Reason
 
 
 class Outcome(enum.StrEnum):
-    """The outcome of a webhook, as its sender sees it."""
+    """The outcome of a webhook, as its sender sees it: the first that one of its bookings has.
+
+    None while a booking is open, then the worst.
+    """
 
     #: Stored; the outcome is not known yet.
     ACCEPTED = "accepted"
-    #: There was nothing to book.
-    IGNORED = "ignored"
-    #: The tour is booked already, or a newer request of the same person replaced it.
-    DUPLICATE = "duplicate"
-    BOOKED = "booked"
-    #: No tour was requested; the renter has a guest card in Knock.
-    PROSPECT = "prospect"
-    #: Needs review.
-    HELD = "held"
-    #: It may or may not exist in Knock; needs review.
-    UNKNOWN = "unknown"
     #: No tour was booked.
     FAILED = "failed"
+    #: It may or may not exist in Knock; needs review.
+    UNKNOWN = "unknown"
+    #: Needs review.
+    HELD = "held"
+    #: No tour was requested; the renter has a guest card in Knock.
+    PROSPECT = "prospect"
+    BOOKED = "booked"
+    #: The tour is booked already, or a newer request of the same person replaced it.
+    DUPLICATE = "duplicate"
+    #: There was nothing to book.
+    IGNORED = "ignored"
 
 
 #: The outcome for the sender, by the state of the booking.
@@ -42,19 +45,6 @@ OUTCOME_BY_STATE: Final[Mapping[BookingState, Outcome]] = {
     BookingState.DUPLICATE: Outcome.DUPLICATE,
     BookingState.DISCARDED: Outcome.IGNORED,
 }
-
-#: The first of these that a booking has is the outcome of the webhook: none while one is open,
-#: then the worst.
-OUTCOME_PRECEDENCE: Final = (
-    Outcome.ACCEPTED,
-    Outcome.FAILED,
-    Outcome.UNKNOWN,
-    Outcome.HELD,
-    Outcome.PROSPECT,
-    Outcome.BOOKED,
-    Outcome.DUPLICATE,
-    Outcome.IGNORED,
-)
 
 #: The outcome of an event without bookings.
 _OUTCOME_BY_EVENT_STATE: Final = {
@@ -98,7 +88,7 @@ def webhook_outcome_from(
     if state is EventState.RECEIVED or not bookings:
         outcome = _OUTCOME_BY_EVENT_STATE[state]
         return WebhookOutcome(event_id=event_id, outcome=outcome, reasons=reasons)
-    booking = min(bookings, key=lambda one: OUTCOME_PRECEDENCE.index(_outcome_of(one)))
+    booking = min(bookings, key=lambda one: [*Outcome].index(_outcome_of(one)))
     return _outcome_of_booking(event_id, booking, bookings)
 
 

@@ -35,22 +35,7 @@ def edited(
     policy: Policy,
 ) -> Booking:
     """Return the booking with the changes. Raise :class:`NotPossible` for unreadable ones."""
-    unknown = changes.keys() - SETTABLE
-    if unknown:
-        raise NotPossible(
-            f"unknown field {', '.join(sorted(unknown))}; the fields are "
-            + ", ".join(sorted(SETTABLE))
-        )
-    values = {
-        name: _normalize(name, value, policy)
-        for name, value in changes.items()
-        if name in SETTABLE_FIELDS
-    }
-    appointment = {
-        name: value
-        for name, value in {**booking.appointment, **values}.items()
-        if value not in (None, "", [])
-    }
+    appointment = _with_fields(booking.appointment, changes, policy)
     key, timezone = booking.community, booking.timezone
     if "community" in changes:
         community = _community(communities, str(changes["community"]))
@@ -70,6 +55,22 @@ def edited(
         timezone=timezone,
         starts_at=starts_at,
     )
+
+
+def _with_fields(
+    appointment: Mapping[str, Any], changes: Mapping[str, Any], policy: Policy
+) -> dict[str, Any]:
+    """Return the appointment with the changed fields, without empty ones."""
+    unknown = ", ".join(sorted(changes.keys() - SETTABLE))
+    if unknown:
+        raise NotPossible(f"unknown field {unknown}; the fields are {', '.join(sorted(SETTABLE))}")
+    values = {
+        name: _normalize(name, value, policy)
+        for name, value in changes.items()
+        if name in SETTABLE_FIELDS
+    }
+    merged = {**appointment, **values}
+    return {name: value for name, value in merged.items() if value not in (None, "", [])}
 
 
 def check(booking: Booking, settings: Settings, now: dt.datetime, *, is_any_hour: bool) -> None:

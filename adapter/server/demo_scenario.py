@@ -201,7 +201,7 @@ def _send(
     supervisor: Supervisor, source: Source, payload: Any, *, is_forged: bool
 ) -> signed_client.Answer:
     secret = supervisor.settings.environ[source.secrets[-1]]
-    request = signed_client.signed(
+    request = signed_client.sign_webhook(
         source,
         secret + "?" if is_forged else secret,
         body=json.dumps(payload).encode(),

@@ -6,23 +6,20 @@ from adapter.signatures.build import (
     query_token,
     scheme_of,
     sign,
-    signed_headers,
     verifier,
 )
 from adapter.signatures.crypto import keyed_hash
-from adapter.signatures.presets import PRESETS, Preset
+from adapter.signatures.presets import PRESETS
 from adapter.signatures.reasons import REASONS
 
 __all__ = [
     "PRESETS",
     "REASONS",
-    "Preset",
     "Verifier",
     "check_block",
     "keyed_hash",
     "query_token",
     "scheme_of",
     "sign",
-    "signed_headers",
     "verifier",
 ]

@@ -66,7 +66,10 @@ class Verifier:
         """The headers that carry a digest or are covered by it, in lower case."""
         if not isinstance(self.scheme, DigestScheme):
             return frozenset()
-        return self.scheme.covered_headers | {name.lower() for name in self.scheme.headers}
+        clock = self.scheme.clock
+        names = [*self.scheme.headers, *self.scheme.content.headers]
+        names += [clock.header] if clock and clock.header else []
+        return frozenset(name.lower() for name in names)
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
         """Return the request as it may be stored: without a token or password in it."""
@@ -110,12 +113,6 @@ def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Netwo
 def scheme_of(block: Mapping[str, object]) -> str:
     """Return the name of a block's scheme; ``none`` means that anyone may send."""
     return str(expand_preset(block)["scheme"])
-
-
-def signed_headers(block: Mapping[str, object]) -> frozenset[str]:
-    """Return the headers that a signature covers, in lower case. Others may be forged."""
-    scheme = scheme_from_block(expand_preset(block))
-    return scheme.covered_headers if isinstance(scheme, DigestScheme) else frozenset()
 
 
 def query_token(block: Mapping[str, object]) -> str | None:

@@ -35,12 +35,6 @@ class DigestScheme:
     secret_encoding: str
     secret_prefix: str
 
-    @property
-    def covered_headers(self) -> frozenset[str]:
-        """The headers that the digest covers, in lower case."""
-        time_header = self.clock.header if self.clock else None
-        return self.content.headers | ({time_header.lower()} if time_header else set())
-
     def key(self, secret: str) -> bytes:
         """Return the key of one secret. Raise :class:`ConfigurationError`."""
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)

@@ -23,19 +23,19 @@ def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | N
     else:
         untrusted = (hop for hop in reversed(hops) if not _is_proxy(hop, proxies))
         hop = next(untrusted, hops[0])
-    address = _address(hop)
+    address = _parse_bounded(hop)
     return None if address is None else str(address)
 
 
 def is_private(peer: str) -> bool:
     """Return True for an address of a private network, as most proxies have."""
-    address = _address(peer)
+    address = _parse_bounded(peer)
     return address is not None and address.is_private
 
 
 def rate_limit_key(client: str | None) -> str:
     """Return the key that a limit counts an address under: a whole /64 for IPv6."""
-    address = _address(client or "")
+    address = _parse_bounded(client or "")
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(address), 64), strict=False))
     return str(address)
@@ -48,23 +48,23 @@ def host_of(netloc: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Return True for localhost and loopback addresses."""
-    address = _address(host)
+    address = _parse_bounded(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def _is_proxy(hop: str, proxies: Proxies) -> bool:
-    address = _address(hop)
+    address = _parse_bounded(hop)
     return address is not None and any(address in network for network in proxies)  # type: ignore[union-attr]
 
 
-def _address(text: str) -> Address | None:
+def _parse_bounded(text: str) -> Address | None:
     """Parse ``192.0.2.1``, ``192.0.2.1:443``, ``2001:db8::1`` or ``[2001:db8::1]:443``."""
-    return _parsed(text) if len(text) <= LONGEST_ADDRESS else None
+    return _parse(text) if len(text) <= LONGEST_ADDRESS else None
 
 
 #: Each request is parsed twice, and senders send again. The length limit bounds the memory.
 @functools.lru_cache(maxsize=4096)
-def _parsed(text: str) -> Address | None:
+def _parse(text: str) -> Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

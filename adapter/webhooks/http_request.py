@@ -31,12 +31,12 @@ def read_request(request: flask.Request, settings: Settings) -> WebhookRequest:
         method=request.method,
         url=(settings.public_url or "") + raw_target(request),
         headers=dict(request.headers.items()),
-        body=_body(request, settings.max_body_bytes),
+        body=_read_body(request, settings.max_body_bytes),
         client=client_ip_of_request(request, settings),
     )
 
 
-def _body(request: flask.Request, limit: int) -> bytes:
+def _read_body(request: flask.Request, limit: int) -> bytes:
     """Read the raw bytes. Raise 413 for more than ``limit``, 400 for an incomplete body.
 
     Read from the server directly: Werkzeug truncates a chunked body silently at its limit, and

@@ -27,13 +27,13 @@ class Answer:
     body: Any
 
 
-def content_type_of(file: Path) -> str:
+def guess_content_type(file: Path) -> str:
     """Guess the content type from the file's extension."""
     types = {".form": "application/x-www-form-urlencoded", ".xml": "application/xml"}
     return types.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/json"
 
 
-def signed(
+def sign_webhook(
     source: Source,
     secret: str,
     *,
@@ -61,10 +61,10 @@ def send(request: WebhookRequest) -> Answer:
     )
     try:
         with urllib.request.urlopen(message, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
-            return Answer(status=response.status, body=_parsed(response.read()))
+            return Answer(status=response.status, body=_parse_json(response.read()))
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(status=error.code, body=_parsed(error.read()))
+            return Answer(status=error.code, body=_parse_json(error.read()))
     except OSError as error:
         reason = getattr(error, "reason", None) or error
         raise ConfigurationError(f"cannot send to {request.url}: {reason}") from error
@@ -79,8 +79,8 @@ def curl(request: WebhookRequest, file: str) -> str:
     return shlex.join([*words, "--data-binary", f"@{file}"])
 
 
-def _parsed(answer: bytes) -> Any:
-    text = answer.decode("utf-8", "replace")
+def _parse_json(content: bytes) -> Any:
+    text = content.decode("utf-8", "replace")
     try:
         return json.loads(text)
     except ValueError:

@@ -48,7 +48,7 @@ def lead(number: int, days: int = 0) -> dict[str, Any]:
 
 
 def signed_lead(url: str, payload: dict[str, Any]) -> WebhookRequest:
-    return signed_client.signed(
+    return signed_client.sign_webhook(
         RENTFEED,
         SECRETS["RENTFEED_SECRET"],
         body=json.dumps(payload).encode(),

@@ -199,11 +199,12 @@ import pytest
 
 from tests.acceptance.browser.conftest import browser
 from tests.paths import MAPPINGS
-from tests.gunicorn_process import served
+from tests.gunicorn_process import running_gunicorn
 
 
 def test_blocked(start, database{browser}):
-    with served(MAPPINGS, database, RENTFEED_SECRET="1", LEASEBOT_SECRET="2", TYPEFORM_SECRET="3"):
+    secrets = {{"RENTFEED_SECRET": "1", "LEASEBOT_SECRET": "2", "TYPEFORM_SECRET": "3"}}
+    with running_gunicorn(MAPPINGS, database, **secrets):
         start()
         pathlib.Path({ready!r}).touch()
         threading.Event().wait(600)

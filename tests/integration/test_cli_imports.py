@@ -97,6 +97,21 @@ def test_every_command_resolves_and_has_help() -> None:
     assert {"map", "sources add", "rejections retry", "users remove"} <= set(runs)
 
 
+#: Commands whose help has no examples yet.
+WITHOUT_EXAMPLES = {"check", "explain", "map", "new", "schema", "sources add", "sources gallery"}
+
+
+def test_help_shows_an_example_of_each_command() -> None:
+    lacking = {
+        name
+        for name, command in members(commands)
+        if not isinstance(resolved(command), click.Group)
+        and f"adapter {name}" not in (resolved(command).epilog or "")
+    }
+
+    assert lacking <= WITHOUT_EXAMPLES
+
+
 def test_the_list_says_what_each_command_says_of_itself() -> None:
     lazy = {name: one for name, one in members(commands) if isinstance(one, LazyCommand)}
     listed = {name: (one.name, one.get_short_help_str(1000)) for name, one in lazy.items()}

@@ -995,7 +995,7 @@ def test_nothing_that_is_typed_breaks_the_try_out(ana: Reader) -> None:
     for mapping, body, told in (
         (text, "", "It would be booked"),
         ("", "", "The mapping is not right"),
-        ("a: *b", "", "anchors, aliases and tags"),
+        ("a: *b", "", "aliases (*) and tags (!) are not allowed"),
         ("\0", "", "The mapping is not right"),
         ("x: " + "[" * 500, "", "The mapping is not right"),
         (text.replace("leadId", "lead id"), "", "It would be booked"),

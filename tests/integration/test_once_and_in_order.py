@@ -160,7 +160,7 @@ def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
 def test_whoever_waited_for_an_outcome_is_woken_by_it(
     harness: Harness, upstream: SandboxClient, status: int
 ) -> None:
-    """The lane that was woken for the newer one found the older one on the wire, and ended."""
+    """The sender scheduled for the newer one found the older one in flight, and ended."""
     harness.mapped("rentfeed", same_person(1))
     attempt = harness.pipeline.sender._next()
     assert isinstance(attempt, Attempt)

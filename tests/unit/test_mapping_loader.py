@@ -178,7 +178,7 @@ MISTAKES = {
         [("  name: contact.name", "  community_id: x\n  name: contact.name")],
         (
             "m/rentfeed.yaml:19:3: appointment.community_id: "
-            "community_id is filled by the community: remove this line"
+            "is filled by the community: remove this line"
         ),
     ),
     "half a start": (

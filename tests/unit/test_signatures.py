@@ -10,7 +10,7 @@ import pytest
 
 from adapter.exceptions import ConfigurationError, PayloadError
 from adapter.models import WebhookRequest
-from adapter.signatures import check_block, keyed_hash, sign, signed_headers, verifier
+from adapter.signatures import check_block, keyed_hash, sign, verifier
 from tests.signed import (
     BEARER,
     BODY,
@@ -620,18 +620,19 @@ def test_a_block_may_name_its_secrets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "covered"),
+    ("block", "proof"),
     [
-        (TIMED | {"signed": "{header:X-Id}{timestamp}{body}"}, {"x-id", "x-time"}),
-        ({"preset": "svix"}, {"svix-id", "svix-timestamp"}),
-        (LISTED, set()),
-        (PLAIN, set()),
+        (TIMED | {"signed": "{header:X-Id}{timestamp}{body}"}, {"x-sig", "x-id", "x-time"}),
+        ({"preset": "svix"}, {"svix-signature", "svix-id", "svix-timestamp"}),
+        (LISTED, {"x-sig"}),
+        (PLAIN, {"x-sig"}),
         (BEARER, set()),
         ({"scheme": "none"}, set()),
     ],
 )
-def test_headers_that_are_covered(block: dict[str, object], covered: set[str]) -> None:
-    assert signed_headers(block) == covered
+def test_headers_that_a_digest_needs(block: dict[str, object], proof: set[str]) -> None:
+    secrets = [] if block.get("scheme") == "none" else ["c2VjcmV0"]
+    assert verifier(block, secrets).proof_headers == proof
 
 
 def test_a_verifier_tells_whether_the_address_counts_and_hides_its_keys() -> None:

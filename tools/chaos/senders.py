@@ -100,7 +100,7 @@ class Senders:
     def _try(self, lead: Lead, cut: str | None) -> tuple[int | None, int | None]:
         """Send one request; return status and event id, as far as received."""
         source = self._stage.sources[lead.source]
-        request = signed_client.signed(
+        request = signed_client.sign_webhook(
             source,
             self._stage.secrets[source.secrets[-1]],
             body=lead.body(),

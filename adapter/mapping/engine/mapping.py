@@ -30,14 +30,8 @@ CAP_KEY_PART: Final = 500
 IDS_ONLY_REASON: Final = (
     "needs_enrichment: it holds ids only, and none of the fields of an appointment"
 )
-#: The first of these that an item has is the outcome of the delivery.
-OUTCOME_PRECEDENCE: Final = (
-    Outcome.BOOK,
-    Outcome.PROSPECT,
-    Outcome.HELD,
-    Outcome.CANCELLATION,
-    Outcome.IGNORED,
-)
+#: The first outcome that an item has is the outcome of the delivery.
+PRECEDENCE: Final = tuple(Outcome)
 #: Fields that a guest card does not need; it needs a community and a contact.
 NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
 
@@ -104,11 +98,9 @@ class CompiledMapping:
             for (one, more), key in zip(scopes, keys, strict=True)
         )
         return Mapped(
-            outcome=next(
-                rank for rank in OUTCOME_PRECEDENCE if any(item.outcome is rank for item in items)
-            ),
+            outcome=min((item.outcome for item in items), key=PRECEDENCE.index),
             items=items,
-            dedupe_key=_delivery_dedupe_key(outcome, keys),
+            dedupe_key=_joined_key(outcome, keys),
         )
 
     def dedupe_key(self, scope: Scope) -> str | None:
@@ -123,9 +115,7 @@ class CompiledMapping:
             return None
         scopes, problem = self._item_scopes(scope)
         return (
-            None
-            if problem
-            else _delivery_dedupe_key(outcome, [self._key_parts(one) for one, _ in scopes])
+            None if problem else _joined_key(outcome, [self._key_parts(one) for one, _ in scopes])
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
@@ -187,7 +177,7 @@ class CompiledMapping:
         return Draft(
             now=now,
             policy=self.policy,
-            dedupe_key=_dedupe_key_from_parts(key) if key else None,
+            dedupe_key=_key_from_parts(key) if key else None,
             reasons=[reason for one in drafts for reason in one.reasons],
             facts=[fact for one in drafts for fact in one.facts],
         )
@@ -306,16 +296,16 @@ def _key_part(value: object) -> str:
     return clean_text(value, CAP_KEY_PART)
 
 
-def _delivery_dedupe_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
+def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
     """Return the key of the only item, or one made of the keys of all items."""
     parts = keys[0] if len(keys) == 1 else keys
     if not parts or not all(parts):
         return None
-    key = _dedupe_key_from_parts(parts)
+    key = _key_from_parts(parts)
     return key if outcome is Outcome.BOOK else f"{outcome} {key}"
 
 
-def _dedupe_key_from_parts(parts: Sequence[Any]) -> str:
+def _key_from_parts(parts: Sequence[Any]) -> str:
     """Return one part as it is and several as a JSON list, so that no two lists collide."""
     key = parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
     if len(key) <= MAX_KEY_LENGTH:

@@ -26,20 +26,20 @@ class Community:
 
 
 class Outcome(enum.StrEnum):
-    """The kind of a delivery, or of one of its items."""
+    """The kind of a delivery, or of one of its items; a delivery has the first of its items'."""
 
     #: A complete and plausible appointment.
     BOOK = "book"
     #: A complete guest card, without a tour time.
     PROSPECT = "prospect"
-    #: Known not to be a booking.
-    IGNORED = "ignored"
     #: Needs review; the reasons say why.
     HELD = "held"
-    #: The body cannot be parsed.
-    UNREADABLE = "unreadable"
     #: Cancels an earlier booking.
     CANCELLATION = "cancellation"
+    #: Known not to be a booking.
+    IGNORED = "ignored"
+    #: The body cannot be parsed.
+    UNREADABLE = "unreadable"
 
 
 class WithoutTime(enum.StrEnum):

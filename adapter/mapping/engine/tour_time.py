@@ -90,11 +90,6 @@ class TourTime:
     fetch_by: PathLookup | None = None
 
     @property
-    def name(self) -> str:
-        """Return the name of the field, for reasons."""
-        return "starts_at"
-
-    @property
     def path(self) -> str:
         """Return the paths as text."""
         return ", ".join(lookup.text for lookup in self.lookups)
@@ -119,7 +114,7 @@ class TourTime:
     def _block_without_time(self, parts: Sequence[Any], scope: Scope, draft: Draft) -> None:
         path, value = self.fetch_by.first(scope) if self.fetch_by else ("", None)
         if value is not None:  # the tour has a time, so `without_time` does not apply
-            draft.block(reason_for(self.name, TO_FETCH, at=self.at, path=path, value=value))
+            draft.block(reason_for("starts_at", TO_FETCH, at=self.at, path=path, value=value))
             return
         # A time of day without a date needs review, whatever `without_time` says.
         draft.has_no_time = not any(part is not None for part in parts)
@@ -174,7 +169,7 @@ class TourTime:
             draft.note(reason)
 
     def _reason(self, text: str, value: object) -> Reason:
-        return reason_for(self.name, text, at=self.at, path=self.path, value=value)
+        return reason_for("starts_at", text, at=self.at, path=self.path, value=value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -55,8 +55,7 @@ class FieldCompiler:
     def _one(self, name: str, value: Any) -> FieldFiller | None:
         where = (SECTION, name)
         if name in FILLED_BY:
-            said = f"{name} is filled by {FILLED_BY[name]}: remove this line"
-            self.document.add(where, said)
+            self.document.add(where, f"is filled by {FILLED_BY[name]}: remove this line")
         elif name not in TARGETS:
             self.document.add(where, unknown("field", name, list(TARGETS)))
         elif name == "starts_at":
@@ -71,8 +70,8 @@ class FieldCompiler:
         if "name" in section:
             for name in ("first_name", "last_name"):
                 if name in section:
-                    said = f"{name} is filled by 'name' already: remove one of them"
-                    self.document.add((SECTION, name), said)
+                    message = "is filled by 'name' already: remove one of them"
+                    self.document.add((SECTION, name), message)
         elif needs_name and "last_name" not in section:
             self.document.add((SECTION,), NO_NAME)
         if not {"email_1", "phone_1"} & section.keys():
@@ -149,7 +148,8 @@ class FieldCompiler:
         if loaded is None or not self._has_one_origin(loaded, where):
             return None
         if "always" in loaded:
-            return self._constant(target, loaded["always"], (*where, "always"))
+            value = self._checked(target, loaded["always"], (*where, "always"))
+            return None if value is None else Constant(name=target.name, value=value)
         return self._read(target, loaded, where)
 
     def _has_one_origin(self, loaded: Mapping[str, Any], where: KeyPath) -> bool:
@@ -164,15 +164,11 @@ class FieldCompiler:
             return True
         return False
 
-    def _constant(self, target: Target, value: Any, where: KeyPath) -> Constant | None:
-        checked = self._checked(target, value, where)
-        return None if checked is None else Constant(name=target.name, value=checked)
-
     def _checked(self, target: Target, value: Any, where: KeyPath) -> Any:
         """Return a constant as the target stores it; None, and a problem, if it is invalid."""
         if target.field is None:
-            said = f"{target.name} takes no constant: set first_name and last_name instead"
-            self.document.add(where, said)
+            message = f"{target.name} takes no constant: set first_name and last_name instead"
+            self.document.add(where, message)
             return None
         try:
             return target.check(value)
@@ -237,8 +233,8 @@ class FieldCompiler:
         for word, result in rows.items():
             key = key_from_value(word) or ""
             if key in compiled:
-                said = f"{word!r} has a row already (case does not matter): remove one of them"
-                self.document.add((*where, word), said)
+                message = f"{word!r} has a row already (case does not matter): remove one of them"
+                self.document.add((*where, word), message)
             compiled[key] = self._row(target, result, (*where, word))
         return Table(rows=compiled, many=target.many, label=target.label)
 

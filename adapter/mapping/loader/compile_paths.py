@@ -36,13 +36,8 @@ class PathRegistry:
         return path
 
     def lookup(
-        self,
-        texts: Iterable[str],
-        where: KeyPath,
-        field: str | None = None,
-        *,
-        collect_all: bool = False,
+        self, texts: Iterable[str], where: KeyPath, *, collect_all: bool = False
     ) -> PathLookup:
         """Return the lookup of one field; invalid paths are left out, with a problem each."""
-        paths = [self.path(text, where, field) for text in texts]
+        paths = [self.path(text, where) for text in texts]
         return PathLookup(paths=tuple(path for path in paths if path), collect_all=collect_all)

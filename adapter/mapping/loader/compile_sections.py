@@ -73,8 +73,8 @@ class SectionCompiler:
         items = value if isinstance(value, list) else [value]
         keys = [key_from_value(item) for item in items]
         if None in keys or value == "":
-            said = "must be a value, a list of values, { not: … } or { empty: true }"
-            self.document.add(where, said)
+            message = "must be a value, a list of values, { not: … } or { empty: true }"
+            self.document.add(where, message)
             return None
         return frozenset(key for key in keys if key is not None)
 
@@ -83,8 +83,8 @@ class SectionCompiler:
         where: KeyPath = ("read", name)
         kinds = [kind for kind in NEEDED_BY if kind in data]
         if len(kinds) != 1 or not NEEDED_BY[kinds[0]] <= data.keys():
-            said = "must be { json: … }, { list: …, by: …, value: … } or { text: …, line: … }"
-            self.document.add(where, said)
+            message = "must be { json: … }, { list: …, by: …, value: … } or { text: …, line: … }"
+            self.document.add(where, message)
             return None
         kind = kinds[0]
         for option in sorted(data.keys() - NEEDED_BY[kind] - {kind, "labels"}):
@@ -138,8 +138,8 @@ class SectionCompiler:
         where: KeyPath = ("community",)
         at = self.document.at(where)
         if section is not None and ("always" in data) == ("from_" in data):
-            said = "needs a path in the payload, or { always: <key in communities.yaml> }"
-            self.document.add(where, said)
+            message = "needs a path in the payload, or { always: <key in communities.yaml> }"
+            self.document.add(where, message)
         always = known.by_key.get(data.get("always", ""))
         if "always" in data and always is None:
             text = unknown("community", data["always"], list(known.by_key))
@@ -166,8 +166,8 @@ class SectionCompiler:
         linked = [community.always] if community.always else list(community.known.values())
         tables = [one.key for one in linked if self._is_table(one)]
         if tables and not texts:
-            said = f"{tables[0]} has a table for {self.source}: add 'attribution: <path>'"
-            self.document.add(("community",), said, field="attribution")
+            message = f"{tables[0]} has a table for {self.source}: add 'attribution: <path>'"
+            self.document.add(("community",), message, field="attribution")
         where: KeyPath = ("attribution",) if texts else ("community",)
         return Attribution(source=self.source, at=self.document.at(where), lookup=lookup)
 
@@ -177,19 +177,20 @@ class SectionCompiler:
 
 def split_filter(groups: Mapping[str, Groups], inner: set[str]) -> tuple[Filter, Filter]:
     """Return the conditions on the delivery, and those that read an item."""
+    lines = [[line] for group in groups.get("accept", []) for line in group]
 
-    def filter_of(*, reads_item: bool) -> Filter:
-        def picked(found: Groups) -> Groups:
-            return [group for group in found if _reads(group, inner) is reads_item]
+    def pick(candidates: Groups, *, reads: bool) -> Groups:
+        return [group for group in candidates if _reads(group, inner) is reads]
 
-        lines = [[line] for group in groups.get("accept", []) for line in group]
-        return Filter(
-            ignore=tuple(picked(groups.get("ignore", []))),
-            cancellation=tuple(picked(groups.get("cancellation", []))),
-            accept=[line for group in picked(lines) for line in group],
+    on_delivery, on_item = (
+        Filter(
+            ignore=tuple(pick(groups.get("ignore", []), reads=reads)),
+            cancellation=tuple(pick(groups.get("cancellation", []), reads=reads)),
+            accept=[line for [line] in pick(lines, reads=reads)],
         )
-
-    return filter_of(reads_item=False), filter_of(reads_item=True)
+        for reads in (False, True)
+    )
+    return on_delivery, on_item
 
 
 def _reads(conditions: Sequence[Condition], names: set[str]) -> bool:

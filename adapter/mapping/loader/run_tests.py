@@ -20,11 +20,6 @@ from adapter.models import Reason
 from adapter.parsing.paths import MISSING, leaves
 from adapter.settings import Policy
 
-#: What a test can expect; each has exactly one.
-EXPECTATIONS: Final = (
-    *("expect", "expect_some", "prospect", "prospect_some"),
-    *("held", "ignored", "cancellation"),
-)
 #: The outcome of appointments and guest cards, by the expectation that shows them.
 OUTCOME_BY_EXPECTATION: Final = {
     "expect": Outcome.BOOK,
@@ -32,6 +27,8 @@ OUTCOME_BY_EXPECTATION: Final = {
     "prospect": Outcome.PROSPECT,
     "prospect_some": Outcome.PROSPECT,
 }
+#: What a test can expect; each has exactly one.
+EXPECTATIONS: Final = (*OUTCOME_BY_EXPECTATION, "held", "ignored", "cancellation")
 #: Words for a number of them.
 COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
 #: How many samples are searched for a similar path, and how long paths may be.
@@ -54,9 +51,7 @@ def run_mapping_tests(
     The tests run only without other errors, which would make them fail as well. ``examples`` are
     made-up communities by the sender's names, for the tests alone.
     """
-    source = dataclasses.replace(
-        source, compiled=_prepared_for_tests(source.compiled, examples or {})
-    )
+    source = dataclasses.replace(source, compiled=_for_tests(source.compiled, examples or {}))
     tests = source.sections.get("tests", [])
     samples = {number: _sample(source, test, number) for number, test in enumerate(tests)}
     loaded = {number: sample for number, sample in samples.items() if sample}
@@ -69,9 +64,7 @@ def run_mapping_tests(
             _run_test(source, tests[number], sample, ("tests", str(number)))
 
 
-def _prepared_for_tests(
-    compiled: CompiledMapping, examples: Mapping[str, Community]
-) -> CompiledMapping:
+def _for_tests(compiled: CompiledMapping, examples: Mapping[str, Community]) -> CompiledMapping:
     """Return the mapping with the communities of its tests, and with the default tour hours.
 
     The tour hours of a deployment must not make a mapping's tests fail.
@@ -91,6 +84,10 @@ def _sample(source: Source, test: Mapping[str, Any], number: int) -> Sample | No
     except ValueError as exc:
         source.document.add(("tests", str(number), "payload"), str(exc))
         return None
+
+
+def _scope(source: Source, sample: Sample) -> Scope:
+    return source.scope_from_payload(sample.payload, sample.headers, sample.query)
 
 
 def _require_expectation(source: Source) -> None:
@@ -113,7 +110,7 @@ def _run_test(source: Source, test: Mapping[str, Any], sample: Sample, where: Ke
     except (ValueError, Unreadable) as exc:
         source.document.add(where, str(exc))
         return
-    scope = source.scope_from_payload(sample.payload, sample.headers, sample.query)
+    scope = _scope(source, sample)
     mapped = source.compiled.apply(scope, now)
     kind = kinds[0]
     for difference in _differences(kind, test[kind], mapped):
@@ -214,10 +211,7 @@ def _format_result(mapped: Mapped) -> str:
 
 def _check_paths(source: Source, samples: Sequence[Sample]) -> None:
     """Report each path that no sample has: it is most likely misspelled."""
-    scopes = [
-        source.scope_from_payload(sample.payload, sample.headers, sample.query)
-        for sample in samples
-    ]
+    scopes = [_scope(source, sample) for sample in samples]
     inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
     document = source.document
     reported = {(problem.line, problem.column) for problem in document.problems}

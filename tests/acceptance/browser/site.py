@@ -54,7 +54,7 @@ class Site:
         source = load_one(self.mappings, name, Policy())
         secret = SECRETS[source.secrets[-1]]
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        request = signed_client.signed(
+        request = signed_client.sign_webhook(
             source,
             secret,
             body=body,
@@ -150,7 +150,7 @@ class Reader:
 
     page: Page
     site: Site
-    complaints: list[str]
+    console_messages: list[str]
 
     def go(self, path: str) -> None:
         self.page.goto(self.site.console + path)
@@ -168,12 +168,12 @@ def open_browser(browser: Browser, site: Site) -> Iterator[Reader]:
     """Open a browser page without a session."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     context.set_default_timeout(20_000)
-    page, complaints = context.new_page(), list[str]()
-    page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    page, console_messages = context.new_page(), list[str]()
+    page.on("console", lambda said: console_messages.append(f"{said.type}: {said.text}"))
+    page.on("pageerror", lambda error: console_messages.append(str(error)))
+    page.on("dialog", lambda dialog: console_messages.append(f"dialog: {dialog.message}"))
     page.on("dialog", lambda dialog: dialog.dismiss())
     try:
-        yield Reader(page, site, complaints)
+        yield Reader(page, site, console_messages)
     finally:
         context.close()

@@ -18,7 +18,7 @@ PAGES = ("/", "/queue", "/leads", "/leads?kind=webhooks", "/try", "/rejections",
 #: Those that exist.
 FOUND = tuple(path for path in PAGES if path != "/nope")
 #: Impacts of accessibility faults that keep people from using a page.
-GRAVE = ("serious", "critical")
+SERIOUS = ("serious", "critical")
 
 
 def held_for_its_time(site: Site, number: int) -> int:
@@ -27,7 +27,7 @@ def held_for_its_time(site: Site, number: int) -> int:
     return event_id
 
 
-def test_a_held_lead_is_found_mended_released_and_booked(ana: Reader) -> None:
+def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     event_id = held_for_its_time(ana.site, 1)
     page = ana.page
     ana.go("/queue")
@@ -61,7 +61,7 @@ def test_a_held_lead_is_found_mended_released_and_booked(ana: Reader) -> None:
     assert [one["status"] for one in standing] == ["booked"]
 
 
-def test_a_mended_mapping_releases_a_group(ana: Reader) -> None:
+def test_a_fixed_mapping_releases_a_group(ana: Reader) -> None:
     payloads = [portal_lead(number) for number in (20, 21, 22)]
     for payload in payloads:
         payload["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
@@ -82,7 +82,7 @@ def test_a_mended_mapping_releases_a_group(ana: Reader) -> None:
         page.get_by_role("button", name="Map again: what would change?").click()
         return page.get_by_role("heading", name="With the mapping of now, 3 of 3").is_visible()
 
-    wait_until(would_be_booked, "the mended mapping is taken up", 30)
+    wait_until(would_be_booked, "the fixed mapping is loaded", 30)
     page.get_by_role("button", name="Map 3 again now").click()
     expect(page.get_by_role("status")).to_contain_text("3 of 3 webhooks were mapped again")
     ana.site.settled(*numbers)
@@ -91,7 +91,7 @@ def test_a_mended_mapping_releases_a_group(ana: Reader) -> None:
         expect(page.locator(".state.booked")).to_have_count(1)
 
 
-def test_whoever_may_read_cannot_change(reader: Reader) -> None:
+def test_the_read_role_cannot_change(reader: Reader) -> None:
     event_id = held_for_its_time(reader.site, 3)
     reader.sign_in("rob")
     reader.go(f"/leads/{event_id}")
@@ -107,7 +107,7 @@ def test_whoever_may_read_cannot_change(reader: Reader) -> None:
     assert "Your role may look" in answer.text()
 
 
-def test_a_wrong_password_is_told_and_five_of_them_lock(reader: Reader) -> None:
+def test_wrong_passwords_are_reported_and_five_lock_out(reader: Reader) -> None:
     page = reader.page
     for number in range(6):
         reader.go("/sign-in")
@@ -119,7 +119,7 @@ def test_a_wrong_password_is_told_and_five_of_them_lock(reader: Reader) -> None:
         )
 
 
-def test_as_one_types_the_result_follows(ana: Reader) -> None:
+def test_the_playground_follows_typing(ana: Reader) -> None:
     event_id = ana.site.send("rentfeed", portal_lead(40))
     ana.site.settled(event_id)
     page = ana.page
@@ -143,7 +143,7 @@ def test_as_one_types_the_result_follows(ana: Reader) -> None:
         page.get_by_role("button", name="Download the mapping").click()
     assert found.value.suggested_filename == "rentfeed.yaml"
     assert "contact.mail" in found.value.path().read_text()
-    assert not ana.complaints
+    assert not ana.console_messages
 
 
 HOSTILE = {
@@ -174,23 +174,23 @@ def test_hostile_payloads_show_harmlessly(ana: Reader, kind: str) -> None:
         assert ana.page.evaluate("window.harmed") is None
         shown = ana.page.locator("body").inner_text()
         assert not re.search("[\u200f\u202a-\u202e\u2066-\u2069\x1b]", shown)
-    assert not ana.complaints
+    assert not ana.console_messages
     ana.page.set_viewport_size({"width": 390, "height": 844})
     ana.go(f"/leads/{event_id}")
     assert ana.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def grave_faults(reader: Reader) -> list[str]:
+def serious_faults(reader: Reader) -> list[str]:
     found = Axe().run(reader.page).response["violations"]
     return [
         f"{one['id']}: {one['help']} {[node['target'] for node in one['nodes']][:3]}"
         for one in found
-        if one["impact"] in GRAVE
+        if one["impact"] in SERIOUS
     ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_a_phone_and_can_be_used_by_everybody(
+def test_every_page_fits_a_phone_and_is_accessible(
     ana: Reader, scheme: Literal["light", "dark"]
 ) -> None:
     held = held_for_its_time(ana.site, 60 if scheme == "light" else 61)
@@ -204,7 +204,7 @@ def test_every_page_fits_a_phone_and_can_be_used_by_everybody(
     )
     phone = Reader(context.new_page(), ana.site, [])
     phone.go("/sign-in")
-    assert grave_faults(phone) == []
+    assert serious_faults(phone) == []
     phone.sign_in("ana")
     phone.go("/queue")
     group = phone.page.locator(".card a").first.get_attribute("href") or ""
@@ -212,13 +212,13 @@ def test_every_page_fits_a_phone_and_can_be_used_by_everybody(
     for path in (*PAGES, *more):
         phone.go(path)
         assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390, path
-        assert grave_faults(phone) == [], path
+        assert serious_faults(phone) == [], path
     context.close()
 
 
-def test_no_page_complains(ana: Reader) -> None:
+def test_no_page_logs_an_error(ana: Reader) -> None:
     """No script fails, and nothing is loaded that the policy or the server blocks."""
     for path in FOUND:
         ana.go(path)
         expect(ana.page.locator("h1")).to_be_visible()
-        assert not ana.complaints, path
+        assert not ana.console_messages, path
