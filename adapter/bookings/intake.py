@@ -10,10 +10,10 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 
 from adapter.bookings import precedence
-from adapter.bookings.fingerprints import Fingerprints, lock_key
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.models import Booking, BookingState, Event, EventState, Kind, Reason
 from adapter.store import NewBooking, Transaction
+from adapter.store.fingerprints import Fingerprints, lock_key
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Mapping
 
-from adapter.bookings.fingerprints import Fingerprints
 from adapter.bookings.intake import BookingPlanner
 from adapter.mapping.engine import Mapped, Outcome
 from adapter.mapping.source import Source
@@ -31,7 +30,7 @@ class Mapper:
     def map_event(self, event_id: int) -> None:
         """Map one event, unless it is mapped already, and store its bookings."""
         # The hash key is read first: reading it inside the transaction takes a second connection.
-        fingerprints = Fingerprints(self.store.hash_key())
+        fingerprints = self.store.fingerprints()
         planner = BookingPlanner(fingerprints, self.settings.policy.shared_contacts)
         with self.store.transaction() as tx:
             event = tx.events.get(event_id, lock=True)

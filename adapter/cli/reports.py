@@ -41,7 +41,7 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
     run `adapter replay`; for a single lead use `adapter release`, `confirm` or `discard`.
     """
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        review_queue = ReviewQueue(tx.connection)
+        review_queue = tx.review_queue
         groups = review_queue.groups(utc_now())
         if group is not None:
             _print_group(_group_named(group, groups), review_queue, limit, as_json=as_json)

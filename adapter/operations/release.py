@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapter.bookings import precedence
-from adapter.bookings.fingerprints import Fingerprints
 from adapter.bookings.intake import SENTENCES
 from adapter.exceptions import NotPossible
 from adapter.mapping.source import Source
@@ -19,6 +18,7 @@ from adapter.operations import edit_booking
 from adapter.operations.allowed_actions import check_confirm, check_release, is_tour_for_prospect
 from adapter.settings import Settings
 from adapter.store import Database, NewBooking, Transaction
+from adapter.store.fingerprints import Fingerprints
 
 
 class Repairs:
@@ -49,7 +49,7 @@ class Repairs:
         a ``starts_at``, the card stays and a tour is added and returned. Raise
         :class:`NotPossible` with every reason, and change nothing.
         """
-        fingerprints, now = Fingerprints(self._store.hash_key()), self._clock()
+        fingerprints, now = self._store.fingerprints(), self._clock()
         with self._store.transaction() as tx:
             booking = _booking(tx, booking_id)
             adds_tour = is_tour_for_prospect(booking, changes)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from adapter.bookings.fingerprints import Fingerprints
 from adapter.bookings.intake import BookingPlanner
 from adapter.exceptions import NotPossible
 from adapter.mapping.engine import Item, Mapped, Outcome
@@ -15,6 +14,7 @@ from adapter.models import Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
+from adapter.store.fingerprints import Fingerprints
 
 #: States of bookings that a replay replaces.
 REPLACEABLE = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
@@ -57,7 +57,7 @@ class Replays:
         ``forced_because``, a reason for the history, only bookings in flight are left alone: a
         booked tour is booked again, and a past tour is held.
         """
-        fingerprints, now = Fingerprints(self._store.hash_key()), self._clock()
+        fingerprints, now = self._store.fingerprints(), self._clock()
         planner = BookingPlanner(fingerprints, self._settings.policy.shared_contacts)
         with self._store.transaction() as tx:
             event = tx.events.get(event_id, lock=True)

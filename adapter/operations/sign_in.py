@@ -8,11 +8,11 @@ from typing import Final
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from adapter import signatures
-from adapter.bookings.fingerprints import lock_key
 from adapter.exceptions import NotPossible, SignInRefused
 from adapter.models import Clock
 from adapter.settings import ROLES, Settings, is_user_name
 from adapter.store import SIGN_IN_WINDOW, Database, User
+from adapter.store.fingerprints import lock_key
 from adapter.webhooks.client_ip import rate_limit_key
 
 #: Failures that lock out: one name from one address, any name from one address, one name.

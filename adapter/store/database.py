@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from adapter.exceptions import StoreUnavailable
 from adapter.store.batch_insert import InsertBatcher
 from adapter.store.connection import Connection, check_version, connection_class
+from adapter.store.fingerprints import Fingerprints
 from adapter.store.migrate import pending, reason_of
 from adapter.store.notify import WorkerNotifier
 from adapter.store.queries import STATEMENTS
@@ -67,7 +68,7 @@ class Database:
                 "options": f"-c statement_timeout={statement_seconds:g}s -c timezone=UTC",
             },
         )
-        self._hash_key: bytes | None = None
+        self._fingerprints: Fingerprints | None = None
         self._batcher = InsertBatcher(self._insert_events)
         self._notifier = WorkerNotifier(self._notify_workers)
 
@@ -144,12 +145,19 @@ class Database:
             connection.close()
             self._pool.putconn(connection)
 
+    def fingerprints(self) -> Fingerprints:
+        """Return the keyed hashes of this installation.
+
+        Call it before a transaction: the first call reads the key with a connection of its own.
+        """
+        if self._fingerprints is None:
+            with self.transaction() as tx:
+                self._fingerprints = Fingerprints(tx.hash_key())
+        return self._fingerprints
+
     def hash_key(self) -> bytes:
         """Return the key of this installation's keyed hashes (32 bytes)."""
-        if self._hash_key is None:
-            with self.transaction() as tx:
-                self._hash_key = tx.hash_key()
-        return self._hash_key
+        return self.fingerprints().key
 
     def lacks(self) -> list[str]:
         """Return the names of the migrations that the database lacks; raise StoreUnavailable."""

@@ -7,7 +7,6 @@ import logging
 import time
 
 from adapter import signatures
-from adapter.bookings.fingerprints import Fingerprints
 from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.mapping.source import Source
 from adapter.models import Clock, WebhookRequest
@@ -120,7 +119,7 @@ class Receiver:
         duplicate, and its content is stored: the worker decides what it changes.
         """
         # Read before the transaction starts: the key may need a connection of its own.
-        fingerprints = Fingerprints(self.database.hash_key())
+        fingerprints = self.database.fingerprints()
         source = verified.source
         key = source.dedupe_key(verified.request) or "content:" + verified.content.hex()
         event = _new_event(verified, fingerprints.delivery(source.name, key))

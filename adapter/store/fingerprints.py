@@ -11,7 +11,7 @@ class Fingerprints:
     """Hash under the key of this installation."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self.key = key
 
     def delivery(self, source: str, key: str) -> bytes:
         """Return the digest of a delivery's dedupe key."""
@@ -55,7 +55,7 @@ class Fingerprints:
 
     def _digest(self, *parts: str | None) -> bytes:
         value = "\x00".join(part or "" for part in parts).encode("utf-8", "surrogatepass")
-        return signatures.keyed_hash(self._key, value)
+        return signatures.keyed_hash(self.key, value)
 
 
 def lock_key(digest: bytes) -> int:
