@@ -1,3 +1,3 @@
 """Signed lead webhooks in, tour appointments in Knock out."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
