@@ -85,8 +85,9 @@ CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_
 -- With fastupdate, new entries would go to a list of up to 4 MB that each search reads from end to
 -- end. Inserted at once they cost some 7 µs for each booking.
 CREATE INDEX bookings_by_person ON bookings USING gin (person_keys) WITH (fastupdate = off);
-CREATE INDEX bookings_due_at ON bookings (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX bookings_sending ON bookings (id) WHERE state = 'sending';
+-- Recovery: attempts that expired, and checks that are due.
+CREATE INDEX bookings_in_flight ON bookings (state, due_at)
+    WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
 -- The review queue, and the report of unknown communities.
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)

@@ -64,8 +64,8 @@ CREATE INDEX bookings_pending_by_source ON bookings (source, starts_at, id)
 CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_at))
     WHERE (state = 'pending') IS TRUE AND kind = 'prospect';
 CREATE INDEX bookings_by_person ON bookings USING gin (person_keys) WITH (fastupdate = off);
-CREATE INDEX bookings_due_at ON bookings (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX bookings_sending ON bookings (id) WHERE state = 'sending';
+CREATE INDEX bookings_in_flight ON bookings (state, due_at)
+    WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)
     WHERE state IN ('held', 'failed', 'unknown', 'expired');
