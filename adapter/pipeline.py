@@ -7,7 +7,7 @@
 4. ``bookings/sender.py`` posts each booking once (``propexo/client.py``);
    ``bookings/transitions.py`` records the outcome.
 5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed, and
-   looks for bookings whose outcome is unknown (``bookings/reconcile.py``).
+   looks for bookings whose outcome is unknown (``bookings/matching.py``).
 
 Steps 1 and 2 run in the web process. The others run in a worker (``server/worker.py``): a task
 names a row, and the row's state says what to do. Every step may run twice, late, or on two

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from adapter.bookings import backoff, reconcile, transitions
+from adapter.bookings import backoff, matching, transitions
 from adapter.bookings.transitions import ReconcileMatch
 from adapter.exceptions import NotSent, UpstreamError
 from adapter.models import Attempt, Booking, BookingState, Clock, Kind
@@ -113,21 +113,21 @@ class Follower:
             if status in (WriteStatus.SUCCESS, WriteStatus.FAILURE):
                 return ReconcileMatch(job_id=booking.job_id)
         else:
-            log_query = reconcile.write_log_query(attempt, self.clock())
-            log_records = self.propexo.records(reconcile.WRITE_LOG, log_query)
+            log_query = matching.write_log_query(attempt, self.clock())
+            log_records = self.propexo.records(matching.WRITE_LOG, log_query)
             with self.store.transaction() as tx:
-                known = tx.bookings.known_jobs(reconcile.jobs_of(log_records))
-            job_id = reconcile.job_in(log_records, attempt, known)
+                known = tx.bookings.known_jobs(matching.jobs_of(log_records))
+            job_id = matching.job_in(log_records, attempt, known)
             if job_id is not None:
                 return ReconcileMatch(job_id=job_id)
-        prospects = self._records(reconcile.PROSPECTS, reconcile.prospects_query(attempt))
+        prospects = self._records(matching.PROSPECTS, matching.prospects_query(attempt))
         if attempt.kind is Kind.PROSPECT:
             return (
-                ReconcileMatch(job_id=None) if reconcile.has_prospect(prospects, attempt) else None
+                ReconcileMatch(job_id=None) if matching.has_prospect(prospects, attempt) else None
             )
-        for prospect_id in reconcile.prospects_in(prospects, attempt)[:3]:
-            tours = self._records(reconcile.EVENTS, reconcile.events_query(attempt, prospect_id))
-            if reconcile.has_tour(tours, booking):
+        for prospect_id in matching.prospects_in(prospects, attempt)[:3]:
+            tours = self._records(matching.EVENTS, matching.events_query(attempt, prospect_id))
+            if matching.has_tour(tours, booking):
                 return ReconcileMatch(job_id=None)
         return None
 

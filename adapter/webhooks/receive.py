@@ -1,4 +1,4 @@
-"""Verify a webhook and store it, before the sender gets its response."""
+"""Verify a webhook, recognize duplicates, and store it before the sender gets its response."""
 
 import dataclasses
 import datetime as dt

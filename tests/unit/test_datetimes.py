@@ -14,7 +14,7 @@ from tzlocal.windows_tz import win_tz
 from adapter.exceptions import Unreadable
 from adapter.parsing.date_formats import TOKENS, compile_format
 from adapter.parsing.datetimes import read_date, read_instant, utc_from_local
-from adapter.parsing.timezones import RAILS, zone_from_name
+from adapter.parsing.zone_names import RAILS, zone_from_name
 
 DENVER = zone_from_name("America/Denver")
 LOS_ANGELES = zone_from_name("America/Los_Angeles")

@@ -16,7 +16,7 @@ from adapter.models import Reason
 from adapter.parsing.date_formats import Format
 from adapter.parsing.datetimes import Instant, read_instant
 from adapter.parsing.paths import unwrap_single
-from adapter.parsing.timezones import zone_from_name
+from adapter.parsing.zone_names import zone_from_name
 from adapter.settings import Policy
 
 #: Names that senders use for the parts of a time.

@@ -13,7 +13,7 @@ from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.parsing.body import KINDS
-from adapter.parsing.timezones import zone_from_name
+from adapter.parsing.zone_names import zone_from_name
 
 #: The key of messages about an object as a whole.
 WHOLE: Final = "_schema"

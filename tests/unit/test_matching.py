@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapter.bookings.reconcile import has_prospect, has_tour, job_in, prospects_in
+from adapter.bookings.matching import has_prospect, has_tour, job_in, prospects_in
 from tests.rows import NOW, REQUEST, attempt, other
 
 STARTS_AT = dt.datetime(2030, 3, 14, 20, 30, tzinfo=dt.UTC)
