@@ -183,7 +183,7 @@ with EmbeddedServer(Path(sys.argv[1])).running():
 
 @pytest.mark.parametrize("also", [True, False], ids=["its guard too", "it alone"])
 def test_a_killed_command_leaves_no_postgresql(held: "subprocess.Popen[bytes]", also: bool) -> None:
-    (guard,) = [one for one in family_of(held.pid) if "guard.py" in names_of([one])]
+    (guard,) = [one for one in family_of(held.pid) if "child_guard.py" in names_of([one])]
     if also:
         guard.kill()
 
