@@ -56,19 +56,19 @@ import copy
 MAX_BOOKINGS_PER_RUN = 1
 
 class _OneTransaction:
-    def __init__(self, leads):
-        self._leads = leads
+    def __init__(self, tx):
+        self._tx = tx
 
     @contextlib.contextmanager
     def transaction(self):
-        yield self._leads
+        yield self._tx
 
 _send_due = Sender.send_due
 
 def _send_in_one_transaction(self, slot):
-    with self.store.transaction() as leads:
+    with self.store.transaction() as tx:
         one = copy.copy(self)
-        one.store = _OneTransaction(leads)
+        one.store = _OneTransaction(tx)
         _send_due(one, slot)
 
 Sender.send_due = _send_in_one_transaction
@@ -79,6 +79,7 @@ Sender.send_due = _send_in_one_transaction
         name="a lost answer makes unknown",
         breaks={
             "adapter/bookings/backoff.py": """
+assert OutcomeUnknown in OUTCOMES
 OUTCOMES[OutcomeUnknown] = AttemptOutcome.NOT_SENT
 """
         },
@@ -87,9 +88,12 @@ OUTCOMES[OutcomeUnknown] = AttemptOutcome.NOT_SENT
         name="recovery",
         breaks={
             "adapter/pipeline.py": """
+assert callable(Pipeline.recover)
 Pipeline.recover = lambda self: None
 """,
             "adapter/server/worker.py": """
+assert callable(release_stalled)
+
 async def release_stalled(queue):
     return None
 """,
@@ -106,8 +110,8 @@ _recover = Pipeline.recover
 
 def _recover_and_send_again(self):
     _recover(self)
-    with self.store.transaction() as leads:
-        leads.connection.execute(
+    with self.store.transaction() as tx:
+        tx.connection.execute(
             "UPDATE bookings SET state = 'pending', due_at = now() - interval '1 minute' "
             "WHERE state = 'unknown'"
         )
@@ -130,8 +134,10 @@ STATEMENTS["lock_keys"] = b"SELECT %(keys)s::bigint[]"
         name="one guest card for a person",
         breaks={
             "adapter/bookings/precedence.py": """
-def _card_beside(known):
-    return Verdict(state=BookingState.PENDING)
+assert callable(_decide_prospect)
+
+def _decide_prospect(existing):
+    return Decision(state=BookingState.PENDING)
 """
         },
         options=("--people", "24"),
@@ -140,7 +146,9 @@ def _card_beside(known):
         name="the rate",
         breaks={
             "adapter/store/rate_limit.py": """
-def next_call(gate, now, setting, *, is_read):
+assert callable(next_call)
+
+def next_call(rate_state, now, setting, *, is_read):
     return now
 """
         },
