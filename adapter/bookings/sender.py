@@ -57,7 +57,7 @@ class Sender:
     def send_due(self, slot: int) -> None:
         """Send pending bookings, the most urgent first, as fast as the rate limit allows.
 
-        Stop when nothing is pending; otherwise reschedule this slot for when it may go on.
+        Stop when nothing is pending. Otherwise, reschedule this slot for when it may continue.
         """
         started_at = self.clock()
         for _ in range(MAX_BOOKINGS_PER_RUN):
@@ -161,7 +161,7 @@ class Sender:
         self._schedule_sender(booking_id, None)
 
     def expire_late(self) -> None:
-        """Expire bookings that were pending too long, also while sending is suspended.
+        """Expire bookings that were pending too long, even while sending is suspended.
 
         A guest card has no tour time; it expires after the hours in the settings.
         """

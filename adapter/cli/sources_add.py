@@ -1,4 +1,4 @@
-"""``sources add`` and ``sources gallery``: put mappings of well-known senders to use."""
+"""``sources add`` and ``sources gallery``: install mappings for well-known senders."""
 
 import json
 from collections.abc import Iterator, Mapping

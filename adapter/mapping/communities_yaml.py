@@ -49,12 +49,12 @@ class Communities:
 
 
 def examples_file(mapping: Path) -> Path:
-    """Return the file with the made-up communities of a mapping's samples; it may not exist."""
+    """Return the file of made-up communities for a mapping's samples, which may not exist."""
     return mapping.parent / "samples" / f"{mapping.stem}.communities.yaml"
 
 
 def communities_from_folder(folder: Path) -> Communities:
-    """Load the communities of a folder. Raises :class:`MappingErrors`."""
+    """Load a folder's communities. Raise :class:`MappingErrors`."""
     document, _ = document_from_file(folder / FILE)
     communities = communities_from_document(document)
     if document.has_errors:

@@ -82,7 +82,7 @@ class Repairs:
         return dataclasses.replace(edited, person_keys=keys)
 
     def confirm(self, booking_id: int, *, by: str) -> None:
-        """Record that a user found the tour in Knock, or booked it there: it is booked.
+        """Mark a tour as booked after a user found it in Knock or booked it there.
 
         Raise :class:`NotPossible` if it is being sent, or has no tour that Knock could have.
         """
@@ -167,7 +167,7 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
 
 
 def _check_precedence(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-    """Supersede what the booking replaces. Raise :class:`NotPossible` if another one counts."""
+    """Supersede what this booking replaces. Raise :class:`NotPossible` if another one counts."""
     decision = precedence.decide(
         event_id=0,
         starts_at=booking.starts_at,

@@ -54,7 +54,7 @@ def _write(kind: str) -> Response:
 
 @api.get("/v1/admin/write-status/<job_id>")
 def show_write_status(job_id: str) -> Response:
-    """Return the status of a write."""
+    """Return a write's status."""
     state = current_state()
     job = state.jobs.get(job_id)
     if job is None:
@@ -64,7 +64,7 @@ def show_write_status(job_id: str) -> Response:
 
 @api.post("/v1/admin/retry-write/<job_id>")
 def retry_write(job_id: str) -> Response:
-    """Repeat a failed write under a new job id."""
+    """Repeat a failed write under a new job ID."""
     state = current_state()
     job = state.jobs.get(job_id)
     if job is None or job.status(state.clock()) != "FAILURE":

@@ -105,7 +105,7 @@ def on_starting(server: Any) -> None:
 def when_ready(server: Any) -> None:
     """Set a receive timeout on the listening sockets; gunicorn calls this when they listen.
 
-    Without it a few connections that stop in the middle of a request would block all threads.
+    Without it, a few connections that stop in the middle of a request would block all threads.
     Accepted sockets inherit the option (Linux). It limits each silence; :class:`Worker` limits the
     whole request. A buffering proxy in front is still recommended.
     """
@@ -122,7 +122,7 @@ def _reload(server: Any) -> None:
 
 
 def _load(settings: Settings) -> Mapping[str, Source]:
-    """Load all sources. Raises ConfigurationError for an invalid one or a missing secret."""
+    """Load all sources. Raise ConfigurationError for an invalid one or a missing secret."""
     sources = registry.load(settings.mappings_dir, settings.policy)
     endpoints.build_endpoints(sources, settings)
     return sources

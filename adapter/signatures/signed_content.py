@@ -32,7 +32,7 @@ def pieces_of(template: str, key: str) -> list[tuple[str, str | None]]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class HeaderFormat:
-    """The form of the header: signatures, and in some the time."""
+    """The format of the header, which holds signatures and sometimes the time."""
 
     template: str
     separator: str | None
@@ -40,7 +40,7 @@ class HeaderFormat:
 
     @property
     def has_timestamp(self) -> bool:
-        """True where the header holds the time of signing."""
+        """True if the header holds the time of signing."""
         return "{timestamp}" in self.template
 
     def read(self, value: str) -> tuple[list[str], str | None]:

@@ -65,7 +65,7 @@ def connection_class(answer_seconds: float) -> type[Connection]:
 def queue_pool(**options: Any) -> psycopg_pool.AsyncConnectionPool:
     """Return Procrastinate's connection pool, with one round trip for each of its statements.
 
-    By default there are four: a check of the connection, and a transaction around each statement.
+    By default, there are four: a check of the connection, and a transaction around each statement.
     """
     overrides = {"configure": _set_autocommit, "check": _check_unread}
     return psycopg_pool.AsyncConnectionPool(**options | overrides)

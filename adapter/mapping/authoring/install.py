@@ -32,7 +32,7 @@ community-name:
 def install_mapping(template: Source, mapping: Path) -> list[Path]:
     """Copy a gallery mapping to the file ``mapping``; return what was written, samples first.
 
-    Raises :class:`ConfigurationError`, and writes nothing, if a file would be overwritten.
+    Raise :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
     """
     files = _samples(template, mapping.parent)
     files[examples_file(mapping)] = _examples_text(template, mapping.stem).encode()

@@ -1,4 +1,4 @@
-"""The appointment under construction: the values read so far, and what blocks the booking."""
+"""The appointment under construction: the values read so far and what blocks the booking."""
 
 import dataclasses
 import datetime as dt
@@ -62,6 +62,6 @@ class Draft:
         self.facts += self.unread
 
     def note(self, reason: Reason | None = None, fact: str | None = None) -> None:
-        """Report an optional value that cannot be used, and keep it in the notes."""
+        """Report an optional value that cannot be used and keep it in the notes."""
         self.reasons += [reason] if reason else []
         self.facts += [fact] if fact and fact not in self.facts else []

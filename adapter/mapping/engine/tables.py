@@ -24,9 +24,9 @@ NO_VALUE: Final = NoValue()
 
 
 def key_from_value(value: object) -> str | None:
-    """Return a value as tables and conditions compare it: as text, case folded.
+    """Return a value as case-folded text, which is how tables and conditions compare it.
 
-    None for an object, a list, or a text that is too long.
+    Return None for an object, a list, or a string that is too long.
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -49,7 +49,7 @@ class Table:
     label: str = ""
 
     def __call__(self, value: object) -> object:
-        """Return the result for a value. Raises :class:`Unreadable` if the table has none."""
+        """Return the result for a value. Raise :class:`Unreadable` if the table has none."""
         if not self.many:
             row = self._row(unwrap_single(value))
             return NO_VALUE if row == [] else row

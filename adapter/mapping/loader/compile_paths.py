@@ -1,4 +1,4 @@
-"""Parse the paths of a mapping once, and keep them to be checked against the samples."""
+"""Parse a mapping's paths once and keep them to be checked against the samples."""
 
 import dataclasses
 from collections.abc import Iterable

@@ -53,7 +53,7 @@ class StrictSchema(Schema):
 
 
 class Texts(fields.Field[Any]):
-    """One text or number, or a list of them; loads as a list of texts."""
+    """One string or number, or a list of them; loads as a list of strings."""
 
     expected: ClassVar[str] = "text, or a list of texts"
 
@@ -64,17 +64,17 @@ class Texts(fields.Field[Any]):
         return list(map(str, items))
 
     def accepts(self, item: object) -> bool:
-        """Return True for a text or a number."""
+        """Return True for a string or a number."""
         return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
 class PathList(Texts):
-    """A path, or a list of paths; loads as a list of texts."""
+    """A path, or a list of paths; loads as a list of strings."""
 
     expected = "a path in the payload, or a list of paths"
 
     def accepts(self, item: object) -> bool:
-        """Return True for a number or a text that is not empty."""
+        """Return True for a number or a string that is not empty."""
         return super().accepts(item) and item != ""
 
 
@@ -218,7 +218,7 @@ SHAPES: Final = ("traffic", "documentation")
 
 
 class AboutSection(StrictSchema):
-    """Facts about the sender for people; the program does not use them."""
+    """Facts about the sender for people. The program does not use them."""
 
     family = _one_of(FAMILIES)
     switch_on = fields.String(validate=validate.Length(1, 1000))

@@ -112,7 +112,7 @@ class Document:
 
 
 def document_from_file(path: Path) -> tuple[Document, bytes]:
-    """Load a file: its document, with errors as problems, and its bytes."""
+    """Load a file. Return its document, with errors as problems, and its bytes."""
     try:
         raw = path.read_bytes()
     except OSError as exc:
@@ -199,7 +199,7 @@ def _item(document: Document, node: yaml.Node, where: KeyPath) -> Any:
 
 
 def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[str, Any]:
-    """Build an object; its keys stay text, even ``true`` and ``20417``."""
+    """Build an object whose keys stay strings, even ``true`` and ``20417``."""
     data: dict[str, Any] = {}
     for key, value in node.value:
         position = _position(key.start_mark)
