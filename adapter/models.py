@@ -240,7 +240,7 @@ class Event:
 
     @property
     def request(self) -> WebhookRequest:
-        """The stored request, without credentials, host and client address."""
+        """The stored request, without credentials, host and client IP address."""
         url = f"/hooks/{self.source}" + (f"?{self.query}" if self.query else "")
         return WebhookRequest("POST", url, self.headers, self.body)
 

@@ -17,7 +17,7 @@ def retry_later(tx: Transaction, task: Task, row_id: int, now: dt.datetime) -> N
 
 
 def mark_failed(tx: Transaction, task: Task, row_id: int, now: dt.datetime) -> None:
-    """Hold an event that cannot be mapped; postpone a booking that may exist in Knock.
+    """Hold an event that cannot be mapped, or postpone a booking that may exist in Knock.
 
     Such a booking keeps its state; only its next check is postponed.
     """

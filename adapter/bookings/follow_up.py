@@ -148,7 +148,7 @@ class Follower:
         return booking if booking.due_at <= self.clock() + CLOCK_SLACK else None
 
     def _reserve_read(self, booking: Booking) -> bool:
-        """Take a read from the rate limit; if none is left, reschedule and return False."""
+        """Take a read from the rate limit. If none is left, reschedule and return False."""
         with self.store.transaction() as tx:
             now = self.clock()
             at = tx.rate_limit.try_read(now, self.settings.rate_per_minute)

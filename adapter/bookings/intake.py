@@ -153,7 +153,7 @@ class BookingPlanner:
     def _force(
         self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> int:
-        """Store a booking that a user forces; it replaces the person's pending bookings.
+        """Store a booking that a user forces, and replace the person's pending bookings.
 
         A second tour for the same person in the same webhook is still held: Knock would keep only
         the last.
@@ -233,7 +233,7 @@ class BookingPlanner:
     def _cancel(
         self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> None:
-        """Discard the canceled booking if it was not sent; else hold the cancellation for review.
+        """Discard the canceled booking if it was not sent, else hold the cancellation for review.
 
         Propexo's API cannot cancel a tour in Knock.
         """

@@ -107,7 +107,7 @@ class Sender:
             return self._begin_or_hold(tx, booking, now) or now
 
     def _begin_or_hold(self, tx: Transaction, booking: Booking, now: dt.datetime) -> Attempt | None:
-        """Begin the attempt; on an unexpected error hold the booking and return None.
+        """Begin the attempt. On an unexpected error, hold the booking and return None.
 
         It is the most urgent one: left in the send queue, it would block all others.
         """
@@ -149,7 +149,7 @@ class Sender:
             )
 
     def _expire(self, tx: Transaction, now: dt.datetime) -> None:
-        """Expire tours that start too soon to be booked; a person must call the renter."""
+        """Expire tours that start too soon to be booked. A person must call the renter."""
         for booking_id in tx.send_queue.expired_tours(
             now + dt.timedelta(minutes=self.settings.notice_minutes)
         ):

@@ -148,7 +148,7 @@ def show(id: str, as_json: bool) -> None:
     if story is None:
         click.echo(
             f"adapter: no event, booking or job has the id {id!r}; `adapter bookings --search` "
-            "finds leads by name, e-mail and phone",
+            "finds leads by name, email and phone",
             err=True,
         )
         sys.exit(1)

@@ -23,7 +23,7 @@ from adapter.settings import Policy, settings_from
         "adapter purge --older-than 365 --yes",
     )
 )
-@click.option("--email", help="Delete leads with this e-mail address.")
+@click.option("--email", help="Delete leads with this email address.")
 @click.option("--phone", help="Delete leads with this phone number, in any format.")
 @click.option(
     "--older-than",

@@ -140,7 +140,7 @@ def confirm(id: int, by: str) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Include booked, discarded and past leads; a renter may get a second e-mail.",
+    help="Include booked, discarded and past leads; a renter may get a second email.",
 )
 @click.option("--reason", help="Why it is forced; kept in the history.")
 @by_option

@@ -64,7 +64,7 @@ class Sessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
     def get_cookie_secure(self, app: flask.Flask) -> bool:  # noqa: ARG002 - Flask's
-        """Require TLS except on this machine, where there is none."""
+        """Require TLS except on this machine, which has none."""
         return not is_loopback(host_of(flask.request.host))
 
 

@@ -171,7 +171,7 @@ class MappedAgain:
         return wall_clock_time(self.source, delivery, self._item_number(booking))
 
     def origins(self, booking: Booking) -> dict[str, Provenance]:
-        """Return the origin of each field; fields that a person set have none."""
+        """Return the origin of each field. Fields that a person set have none."""
         number = self._item_number(booking)
         if number >= min(len(self.provenance), len(self.items)):
             return {}

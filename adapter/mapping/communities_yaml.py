@@ -63,7 +63,7 @@ def communities_from_folder(folder: Path) -> Communities:
 
 
 def communities_from_document(document: Document) -> Communities:
-    """Return the valid communities; errors are added to the document's problems."""
+    """Return the valid communities, and add errors to the document's problems."""
     found = {}
     data = document.data if isinstance(document.data, Mapping) else {}
     if not data and not document.problems:

@@ -9,7 +9,7 @@ from adapter.exceptions import ConfigurationError
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Problem:
-    """An error or warning; sorts in the order of the file."""
+    """An error or warning. Problems sort in the order of the file."""
 
     file: str
     line: int
@@ -34,7 +34,7 @@ class Problem:
 
 
 class MappingErrors(ConfigurationError):
-    """The mappings have errors; the message lists them, one per line, in file order."""
+    """The mappings have errors. The message lists them, one per line, in file order."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems))

@@ -189,7 +189,7 @@ def _render(text: str, read: Reader) -> str:
 
 
 def xml_from_text(text: str) -> str:
-    """Escape text for XML content and attributes; drop characters that XML forbids."""
+    """Escape text for XML content and attributes, and drop characters that XML forbids."""
     kept = "".join(filter(_is_xml, text))
     return escape(kept, {'"': "&quot;", "'": "&apos;"})
 

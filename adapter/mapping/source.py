@@ -48,7 +48,7 @@ class Source:
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
 
     def dedupe_key(self, request: WebhookRequest) -> str | None:
-        """Return the key that deliveries of the same booking share; never raise.
+        """Return the key that deliveries of the same booking share. Never raise.
 
         Return None without a readable key; the caller then uses the hash of the signed bytes.
         """
@@ -58,7 +58,7 @@ class Source:
             return None
 
     def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
-        """Map the delivery at ``now`` (aware); never raise."""
+        """Map the delivery at ``now`` (aware). Never raise."""
         try:
             scope = self.scope(request)
         except PayloadError as exc:
@@ -67,7 +67,7 @@ class Source:
         return self.compiled.apply(scope, now)
 
     def request_values(self, request: WebhookRequest) -> RequestValues:
-        """Return the values of the delivery for a response template; never raise."""
+        """Return the delivery's values for a response template. Never raise."""
         try:
             scope = self.scope(request)
         except PayloadError:

@@ -29,7 +29,7 @@ class Contact:
 
     @classmethod
     def from_email(cls, address: str) -> Self:
-        """Build from an address in lower case."""
+        """Build from an email address in lower case."""
         parts = re.split(r"[^a-z0-9]", address)
         return cls(
             prefilter=".{1,9}".join(parts),
@@ -78,7 +78,7 @@ def _strings_in(text: str, depth: int) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Yield strings and numbers of plain data as text; not recursive, for untrusted data."""
+    """Yield plain data's strings and numbers as text, without recursion in untrusted data."""
     stack = [value]
     while stack:
         one = stack.pop()

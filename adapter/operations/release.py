@@ -1,4 +1,4 @@
-"""Release, confirm and discard leads that need review; every action is in the audit log.
+"""Release, confirm and discard leads that need review. Every action is in the audit log.
 
 Nothing is sent from here: a released booking joins the send queue and passes the same checks as
 any other. One that may exist in Knock is released only if the user says that it does not.
@@ -141,7 +141,7 @@ def _send_again(
 
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
-    """Store a tour for a lead whose guest card stays; the tour supersedes a pending card."""
+    """Store a tour for a lead whose guest card stays. The tour supersedes a pending card."""
     event = tx.events.get(edited.event_id)
     assert event is not None  # noqa: S101 - a booking has its event
     booking_id = tx.bookings.next_id()

@@ -59,7 +59,7 @@ class Format:
     digits: int = 0
 
     def parse(self, text: str) -> dt.datetime:
-        """Return the date and time; aware only if the format has an offset.
+        """Return the date and time, which is aware only if the format has an offset.
 
         A fraction after ``ss`` is dropped. Raise :class:`~adapter.exceptions.Unreadable`.
         """

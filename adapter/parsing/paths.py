@@ -53,7 +53,7 @@ class Path:
     quoted: frozenset[int] = frozenset()
 
     def read(self, data: object) -> Any:
-        """Return the value at the path in ``data``, or :data:`MISSING`; with ``*`` a list.
+        """Return the value at the path in ``data``, or :data:`MISSING`. With ``*``, return a list.
 
         Raise :class:`Unreadable` if a name meets a list of several items.
         """
@@ -87,7 +87,7 @@ def _split(text: str) -> list[tuple[str, bool]]:
 
 
 def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset()) -> Any:
-    """Return the value at ``parts`` below ``data``; see :meth:`Path.read`."""
+    """Return the value at ``parts`` below ``data`` (see :meth:`Path.read`)."""
     depth = 0
     for part in parts:  # most paths are names in objects; the general loop is ten times slower
         if type(data) is not dict or part == EACH:
@@ -267,7 +267,7 @@ def _quoted(name: str) -> str:
 
 
 def set_value(data: Any, path: Path, value: object) -> None:
-    """Set the value at a path of a sample, in place; create missing objects along the path.
+    """Set the value at a path in a sample, in place. Create missing objects along the path.
 
     Raise :class:`Unreadable` if the path leads into something that is neither object nor list.
     """

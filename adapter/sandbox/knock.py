@@ -62,7 +62,7 @@ class Appointment:
     person: Mapping[str, Any]
     starts_at: dt.datetime
     status: Status
-    #: 1 if the person has an e-mail address: Knock mails at once. Text messages need a consent
+    #: 1 if the person has an email address: Knock emails at once. Text messages need a consent
     #: that Propexo's fields do not carry.
     confirmations: int
     request: Mapping[str, Any]
@@ -117,7 +117,7 @@ class Knock:
     def _match(self, request: Mapping[str, Any]) -> Prospect | None:
         for key in _contacts(request, request):
             holder = self._holders.get(key)
-            # An overwritten card no longer matches its old e-mail or phone.
+            # An overwritten card no longer matches its old email or phone.
             if holder and key in _contacts(holder.card, request):
                 return holder
         return None

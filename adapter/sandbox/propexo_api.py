@@ -93,7 +93,7 @@ def list_write_logs() -> Response:
 
 @api.get("/crm/v1/prospects/")
 def list_prospects() -> Response:
-    """List guest cards. Only the core fields of a record are documented; the rest is our guess."""
+    """List guest cards. Only a record's core fields are documented. The rest is our guess."""
     state = current_state()
     with state.lock:
         records = [_prospect_record(prospect) for prospect in state.knock.prospects]

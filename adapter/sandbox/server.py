@@ -69,7 +69,7 @@ class Server:
 
 
 def serve(app: Flask, *, host: str, port: int, announce: Callable[[str], object]) -> None:
-    """Serve until SIGINT or SIGTERM; call ``announce`` with the URL once requests are accepted."""
+    """Serve until SIGINT or SIGTERM. Call ``announce`` with the URL once requests are accepted."""
     # Blocked before the threads start, so that every thread leaves the signals to sigwait.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:

@@ -90,7 +90,7 @@ class Verifier:
 
 
 def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
-    """Build the verifier of a ``signature:`` block; the newest secret is the last.
+    """Build the verifier of a ``signature:`` block. The newest secret is the last.
 
     Raise :class:`ConfigurationError` for an invalid block, and for a missing or blank secret.
     """

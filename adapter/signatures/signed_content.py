@@ -22,7 +22,7 @@ _CONTENT = ("body", "timestamp", "method", "url", "form")
 
 
 def pieces_of(template: str, key: str) -> list[tuple[str, str | None]]:
-    """Split a template into (literal, placeholder) pairs; the last placeholder is None."""
+    """Split a template into (literal, placeholder) pairs. The last placeholder is None."""
     parts: list[str | None] = [*_PLACEHOLDER.split(template), None]
     pieces = [(parts[n] or "", parts[n + 1]) for n in range(0, len(parts), 2)]
     if any("{" in literal or "}" in literal for literal, _ in pieces):

@@ -152,7 +152,7 @@ def _members(body: bytes) -> list[tuple[str, object]]:
 
 
 class _Pairs(list[tuple[str, object]]):
-    """A JSON object as pairs; its type distinguishes it from a JSON array."""
+    """A JSON object as pairs. Its type distinguishes it from a JSON array."""
 
 
 def _json_with(body: bytes, name: str, token: str) -> bytes:

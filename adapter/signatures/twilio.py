@@ -66,5 +66,5 @@ def _check_hash(body: bytes, hashes: list[bytes]) -> None:
 
 
 def _sorted_text(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Concatenate sorted names and values; a repeated pair counts once."""
+    """Concatenate sorted names and values. A repeated pair counts once."""
     return b"".join(name + value for name, value in sorted(set(fields)))

@@ -25,7 +25,7 @@ class Connection(psycopg.Connection[DictRow]):
     answer_seconds: float
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for a response; on timeout, close the connection and raise OperationalError."""
+        """Wait for a response. On timeout, close the connection and raise OperationalError."""
         limit = self.answer_seconds if timeout is None else timeout
         try:
             return super().wait(gen, interval, limit)

@@ -37,7 +37,7 @@ class Erasure(Statements):
         return [row["id"] for row in rows]
 
     def erase_payloads(self, ids: Sequence[int]) -> None:
-        """Erase payloads received and sent; the appointments stay."""
+        """Erase payloads received and sent, but keep the appointments."""
         self._run("erase_payloads", ids=list(ids))
 
     def erase_people(self, ids: Sequence[int]) -> None:

@@ -99,7 +99,7 @@ class Events(Statements):
         until: dt.datetime | None = None,
         limit: int = 1000,
     ) -> list[int]:
-        """Return IDs of events that match every filter, oldest first; booking IDs name events."""
+        """Return IDs of events that match every filter, oldest first. Booking IDs select events."""
         rows = self._all(
             "events_to_replay",
             ids=list(ids) or None,

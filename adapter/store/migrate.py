@@ -46,8 +46,8 @@ class Migration(NamedTuple):
 def migrate(url: str) -> list[str]:
     """Migrate the database at ``url``, and return the names of the migrations that ran.
 
-    Raise :class:`StoreUnavailable` with the server's reason where it cannot be reached, and
-    ConfigurationError where the server or the database is too old.
+    Raise :class:`StoreUnavailable` with the server's reason if it cannot be reached, and
+    ConfigurationError if the server or the database is too old.
     """
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
@@ -98,7 +98,7 @@ def _run(connection: psycopg.Connection[Any], migration: Migration) -> None:
     """Run one migration while web and worker continue. Retry until it gets its locks.
 
     It locks the tables in the order in which the program does, and never waits long while it holds
-    a lock. Raise :class:`StoreUnavailable` where it never gets them all.
+    a lock. Raise :class:`StoreUnavailable` if it never gets them all.
     """
     for pause in (*PAUSES, None):
         try:

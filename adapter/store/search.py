@@ -10,7 +10,7 @@ from adapter.models import Booking, Event
 from adapter.store.queries import Statements
 from adapter.store.rows import Row, booking_from_row, event_from_row, storable
 
-#: Most bookings found by an e-mail address or a phone number.
+#: Most bookings found by an email address or a phone number.
 MOST_FOUND = 1000
 #: Ids are nearly in the order of time: this much disorder is allowed for, and as many late inserts
 #: at each end.
@@ -35,7 +35,7 @@ class Filter:
     #: Received from this instant on, and before that one.
     since: dt.datetime | None = None
     until: dt.datetime | None = None
-    #: The start of an e-mail address or of words of a name, a phone number or its last digits
+    #: The start of an email address or of words of a name, a phone number or its last digits
     #: (at least four), the id of a booking or an event, or Propexo's job id.
     text: str = ""
 
@@ -79,7 +79,7 @@ class Search(Statements):
         return [event_from_row(row) for row in rows]
 
     def leads_of_period(self, which: Filter) -> list[Row]:
-        """Return ``source``, ``community``, ``state`` and the number of ``leads`` of a time."""
+        """Return ``source``, ``community``, ``state`` and the number of ``leads`` for a period."""
         return self._all(
             "leads_of_period",
             since=which.since or _EARLIEST,

@@ -70,7 +70,7 @@ class Stats(Statements):
         return {row["source"]: row["last_at"] for row in rows}
 
     def usual_arrivals(self, since: dt.datetime, until: dt.datetime) -> dict[str, float]:
-        """Return the mean number of events of each source in these hours of past weeks.
+        """Return each source's mean number of events in these hours of past weeks.
 
         Use up to four past weeks. Return nothing if less than one whole week was counted.
         """

@@ -56,7 +56,7 @@ class Users(Statements):
         return str(row["role"]) if row else None
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
-        """Return the number of failed sign-ins of each of these since then."""
+        """Return the number of failed sign-ins for each of these since then."""
         rows = self._all("failed_sign_ins", whos=list(whos), since=since)
         return {row["who"]: row["failures"] for row in rows}
 

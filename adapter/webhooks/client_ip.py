@@ -47,7 +47,7 @@ def host_of(netloc: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return True for localhost and loopback addresses."""
+    """Return True for localhost and loopback IP addresses."""
     address = _parse_bounded(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 

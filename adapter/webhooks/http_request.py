@@ -1,4 +1,4 @@
-"""Read a Flask request: raw target, raw body, client address."""
+"""Read a Flask request: raw target, raw body, client IP address."""
 
 import flask
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge

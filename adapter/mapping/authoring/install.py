@@ -30,7 +30,7 @@ community-name:
 
 
 def install_mapping(template: Source, mapping: Path) -> list[Path]:
-    """Copy a gallery mapping to the file ``mapping``; return what was written, samples first.
+    """Copy a gallery mapping to the file ``mapping``. Return the files written, samples first.
 
     Raise :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
     """
@@ -83,7 +83,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _refuse_overwrite(mapping: Path, files: Mapping[Path, bytes]) -> None:
-    """Raise if a file exists with other content; an identical sample may be shared."""
+    """Raise if a file exists with other content. An identical sample may be shared."""
     if mapping.exists():
         raise ConfigurationError(f"{mapping} already exists; choose another name with --as")
     for file, content in files.items():

@@ -61,7 +61,7 @@ class Attribution:
     lookup: PathLookup = NO_PATHS
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set attribution_id or block the booking; skip it while the community is unknown."""
+        """Set attribution_id or block the booking. Skip it while the community is unknown."""
         if draft.community is None:
             return
         table = draft.community.attributions.get(self.source, {})

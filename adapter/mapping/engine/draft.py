@@ -39,7 +39,7 @@ class Draft:
     found: int = 0
 
     def block(self, *reasons: Reason) -> None:
-        """Require review: who, where or when is uncertain."""
+        """Require review because who, where or when is uncertain."""
         self.reasons += reasons
         self.blocking_reasons += reasons
 
@@ -55,7 +55,7 @@ class Draft:
         self.found += other.found
 
     def waive(self, fields: Container[str]) -> None:
-        """Unblock fields that are not required after all; unreadable values go to the notes."""
+        """Unblock fields that are not required after all. Unreadable values go to the notes."""
         self.blocking_reasons = [
             reason for reason in self.blocking_reasons if reason.field not in fields
         ]

@@ -28,7 +28,7 @@ class FieldFiller(Protocol):
     """Fills one line of ``appointment:``."""
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Write the values it reads to the draft; never raise."""
+        """Write the values it reads to the draft. Never raise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -275,7 +275,7 @@ def _evaluate(event_filter: Filter, scope: Scope) -> tuple[Outcome, tuple[Reason
 
 
 def _items(found: Any) -> list[Any]:
-    """Return the items of a list or of a list of lists; an object or text is the one item."""
+    """Return the items of a list or a list of lists. An object or string is the only item."""
     if not isinstance(found, list):
         return [found] if isinstance(found, Mapping | str) and found else []
     items: list[Any] = []

@@ -41,7 +41,7 @@ class PayloadReader(Protocol):
         """Return the path that it reads."""
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the value; never raise."""
+        """Return the value. Never raise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +102,7 @@ class ListReader:
     keys: frozenset[str] = frozenset()
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the values by key; the first of a repeated key wins, the others are noted."""
+        """Return the values by key. The first of a repeated key wins, and the others are noted."""
         try:
             items = _items(scope.read(self.path))
             if len(items) > MAX_ITEMS:
@@ -137,7 +137,7 @@ class ListReader:
 
 
 def _items(found: Any) -> list[Any]:
-    """Return the items of a list or of a list of lists; any other value is the one item."""
+    """Return the items of a list or a list of lists. Any other value is the only item."""
     if isinstance(found, list):
         nested = [item for item in found if isinstance(item, list)]
         return [one for item in nested for one in item] if len(nested) == len(found) else found

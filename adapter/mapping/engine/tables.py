@@ -40,7 +40,7 @@ def key_from_value(value: object) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A table of a mapping; its results are validated when the mapping loads."""
+    """A mapping's table. Its results are validated when the mapping loads."""
 
     rows: Mapping[str, Any]
     #: True if the target is a list; its items are looked up one by one.
@@ -80,7 +80,7 @@ class Table:
 
 
 def text_from_value(value: object, cap: int = 200) -> str:
-    """Return a value as text for the notes; lists are joined with ", ", objects left out."""
+    """Return a value as text for the notes. Join lists with ", " and leave out objects."""
     items = value[:MAX_ITEMS] if isinstance(value, list) else [value]
     return ", ".join(filter(None, (_item_text(item, cap) for item in items)))[: cap * 3]
 

@@ -59,7 +59,7 @@ def _clock(value: Mapping[str, Any]) -> str | None:
 
 
 def _number(value: Mapping[str, Any], names: Sequence[str]) -> int | None:
-    """Return the first part that is a whole number of at most four digits."""
+    """Return the first part that is an integer of at most four digits."""
     for name in names:
         part = value.get(name)
         if isinstance(part, float) and part.is_integer() and 0 <= part <= 9999:

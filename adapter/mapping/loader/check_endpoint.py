@@ -36,7 +36,7 @@ NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the secrets; add a problem if the block is invalid."""
+    """Return the names of the secrets, and add a problem if the block is invalid."""
     if not block:
         return ()
     scheme = block.get("scheme")

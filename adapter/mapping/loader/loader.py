@@ -133,7 +133,7 @@ def _compile(
     *,
     strict: bool,
 ) -> Source:
-    """Compile the valid parts of a document; add a problem for each of the others."""
+    """Compile a document's valid parts, and add a problem for each of the others."""
     loaded = _sections(document, needs_tests=strict)
     paths = PathRegistry(document)
     sections = SectionCompiler(document, paths, file.stem)
@@ -169,7 +169,7 @@ def _compile(
 
 
 def _sections(document: Document, *, needs_tests: bool) -> Mapping[str, Any]:
-    """Load the valid sections; add a problem for each of the others."""
+    """Load the valid sections, and add a problem for each of the others."""
     _use_delivery_id(document)
     missing = () if needs_tests else ("tests",)
     loaded = load_into(document, Sections(partial=missing), document.data, ())

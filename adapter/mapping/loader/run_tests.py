@@ -46,7 +46,7 @@ FILLED_BY_LINE: Final = {
 def run_mapping_tests(
     source: Source, *, runs_tests: bool, examples: Mapping[str, Community] | None = None
 ) -> None:
-    """Check the paths, then run the tests; failures are added to the document's problems.
+    """Check the paths, then run the tests. Add failures to the document's problems.
 
     The tests run only without other errors, which would make them fail as well. ``examples`` are
     made-up communities by the sender's names, for the tests alone.

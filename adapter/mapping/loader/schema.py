@@ -1,4 +1,4 @@
-"""The schema of mapping files, in marshmallow; each error is a sentence with a position."""
+"""The marshmallow schema for mapping files. Each error is a sentence with a position."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -117,7 +117,7 @@ class CommunitySection(StrictSchema):
 
 
 class ZoneName(fields.Field[Any]):
-    """The name of a time zone; loads as the zone."""
+    """The name of a time zone. It loads as the zone."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         try:
@@ -261,7 +261,7 @@ class Sections(StrictSchema):
 
 
 def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> Any:
-    """Load data with a schema; return None and add problems if it does not match."""
+    """Load data with a schema. If it does not match, add problems and return None."""
     try:
         return schema.load(data)
     except ValidationError as exc:
