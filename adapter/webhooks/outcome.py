@@ -72,7 +72,10 @@ def _mark_if_replaced(tx: Transaction, booking: Booking) -> Booking:
 def render_response(
     endpoint: Endpoint, outcome: WebhookOutcome, request: WebhookRequest
 ) -> Response:
-    """Render the mapping's response. It is always 200: bots treat anything else as a failure."""
+    """Render the mapping's response.
+
+    The status is always 200, because bots treat anything else as a failure.
+    """
     assert endpoint.respond is not None  # noqa: S101 - checked by the caller
     log.info("outcome_returned", extra={"event_id": outcome.event_id, "outcome": outcome.outcome})
     reply = endpoint.respond.reply(outcome, endpoint.source.request_values(request))
