@@ -1,3 +1,3 @@
-"""Signed lead webhooks in, tour appointments in Knock out."""
+"""Turn signed lead webhooks into tour appointments in Knock."""
 
 __version__ = "0.2.0"

@@ -64,7 +64,7 @@ def create_app(
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Build the waiter. Half of the threads may wait; the others go on receiving webhooks."""
+    """Build the waiter. Half of the threads may wait while the others keep receiving webhooks."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )

@@ -1,9 +1,9 @@
-"""Define every exception that the adapter raises on purpose, and its consequence.
+"""Define every exception that the adapter raises on purpose and its consequence.
 
 AdapterError
 ├── ConfigurationError     invalid setting or mapping: the process does not start
 ├── VerificationError      unverified request: 401, stored as a rejection
-├── LimitReached           rate limit of an address or a source: 429
+├── LimitReached           rate limit of an IP address or source: 429
 ├── PayloadError           malformed body: the event is held
 ├── Unreadable             unreadable value: noted if optional, held if required
 ├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender retries
@@ -40,7 +40,7 @@ class VerificationError(AdapterError):
 
 
 class LimitReached(AdapterError):
-    """An address sends too many unverified requests, or a source too many requests."""
+    """An IP address sends too many unverified requests, or a source too many requests."""
 
     retry_after_seconds: float
 
@@ -112,7 +112,7 @@ class NotSent(UpstreamError):
 
 
 class RateLimited(UpstreamError):
-    """Propexo rejected the request before processing it, and asked to retry later."""
+    """Propexo rejected the request before processing it and asked to retry later."""
 
 
 class NotAuthorised(UpstreamError):

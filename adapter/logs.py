@@ -1,4 +1,4 @@
-"""Write logs as JSON lines: a constant event name and ids, and nothing from a payload.
+"""Write logs as JSON lines: a constant event name and IDs, and nothing from a payload.
 
 Exceptions are logged as type and traceback, without their message: a driver's message may quote
 the row that failed. Our own exceptions have constant messages, which are logged.
@@ -48,7 +48,7 @@ class JsonLines(logging.Formatter):
 
 
 def _event_of(record: logging.LogRecord) -> str:
-    """Return the message of our own loggers; the code location for those of other packages.
+    """Return the message for our own loggers, or the code location for other packages' loggers.
 
     A driver's message may hold a URL with its password, or a row.
     """
@@ -58,7 +58,7 @@ def _event_of(record: logging.LogRecord) -> str:
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:
-    """Return type and traceback of an exception and its causes; the text only of our own."""
+    """Return an exception's type, causes and traceback. Include only our own messages."""
     chain: list[dict[str, Any]] = []
     cause: BaseException | None = exc
     while cause is not None and len(chain) < 5:

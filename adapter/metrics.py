@@ -1,4 +1,4 @@
-"""``GET /metrics``: the figures of ``adapter stats``, for Prometheus.
+"""``GET /metrics``: serve the figures of ``adapter stats`` to Prometheus.
 
 They are read from PostgreSQL for each request, so that every web process returns the same, and
 hold no personal data.
@@ -21,7 +21,7 @@ from adapter.webhooks.local_request import is_local_request
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the route: open to the holder of the token, or to this machine if none is set."""
+    """Return the route, which is open to the token's holder, or to this machine if none is set."""
     routes = flask.Blueprint("metrics", __name__)
     settings = pipeline.settings
 

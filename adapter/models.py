@@ -12,7 +12,7 @@ Clock = Callable[[], dt.datetime]
 
 
 def utc_now() -> dt.datetime:
-    """Return the current time: the clock of every process."""
+    """Return the current time. Every process uses this clock."""
     return dt.datetime.now(dt.UTC)
 
 
@@ -20,8 +20,8 @@ def utc_now() -> dt.datetime:
 class WebhookRequest:
     """One HTTP request, as it arrived.
 
-    ``url`` is the address as the sender wrote it, ``body`` the raw bytes. The address is complete
-    where a signature may cover it; elsewhere path and query are enough.
+    ``url`` is the URL as the sender wrote it, ``body`` the raw bytes. The URL is complete
+    if a signature may cover it; otherwise, path and query are enough.
     """
 
     method: str
@@ -50,12 +50,12 @@ class WebhookRequest:
         return type(self)(self.method, self.url, kept, self.body, self.client)
 
     def header(self, name: str) -> str | None:
-        """Return a header's text, or None where it is absent or empty."""
+        """Return a header's value, or None if it is absent or empty."""
         return self.lowercase_headers.get(name.lower()) or None
 
     @functools.cached_property
     def lowercase_headers(self) -> Mapping[str, str]:
-        """The headers by lower-case name: servers differ in how they spell names."""
+        """The headers by lower-case name, because servers differ in how they spell names."""
         lowercase: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
@@ -65,12 +65,12 @@ class WebhookRequest:
 
     @property
     def content_type(self) -> str:
-        """The Content-Type header, or an empty text."""
+        """The Content-Type header, or ""."""
         return self.lowercase_headers.get("content-type", "")
 
     @property
     def query(self) -> str:
-        """The raw query string. Split by hand: ``urlsplit`` raises for some addresses."""
+        """The raw query string, split by hand because ``urlsplit`` raises for some URLs."""
         return self.url.partition("#")[0].partition("?")[2]
 
 
@@ -168,7 +168,7 @@ SETTLED = frozenset(BookingState) - {
 
 
 class AttemptOutcome(enum.StrEnum):
-    """The outcome of one POST to Propexo. None instead of one: it may be in flight."""
+    """The outcome of one POST to Propexo. A POST without one may still be in flight."""
 
     #: It was never sent.
     NOT_SENT = "not_sent"
@@ -240,7 +240,7 @@ class Event:
 
     @property
     def request(self) -> WebhookRequest:
-        """The stored request, without credentials, host and client address."""
+        """The stored request, without credentials, host and client IP address."""
         url = f"/hooks/{self.source}" + (f"?{self.query}" if self.query else "")
         return WebhookRequest("POST", url, self.headers, self.body)
 

@@ -1,4 +1,4 @@
-"""The way of one webhook, from the request to the tour in Knock. Read this file first.
+"""Follow one webhook from the request to the tour in Knock. Read this file first.
 
 1. ``webhooks/views.py`` reads the HTTP request and answers it.
 2. ``webhooks/receive.py`` verifies the signature (``signatures/``) and stores the event.

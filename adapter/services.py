@@ -25,7 +25,7 @@ def pipeline_from(
 
 
 def propexo_from(settings: Settings) -> Propexo:
-    """Build the client; without a token, one for the sandbox."""
+    """Build the client, which uses the sandbox if there is no token."""
     if settings.propexo_token is None:
         url, token = f"http://127.0.0.1:{settings.sandbox_port}", SANDBOX_TOKEN
     else:

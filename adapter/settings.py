@@ -1,4 +1,4 @@
-"""Every environment variable, declared once: name, type, default, reader, meaning.
+"""Declare every environment variable once, with its type, default, reader and meaning.
 
 :func:`settings_from` reads them into a frozen :class:`Settings` and reports all faults together.
 """
@@ -125,7 +125,7 @@ def read_weights(text: str) -> Mapping[str, int]:
 
 
 def read_contacts(text: str) -> frozenset[str]:
-    """Parse comma-separated e-mail addresses and phone numbers, in lower case."""
+    """Parse comma-separated email addresses and phone numbers, in lower case."""
     return frozenset(map(str.lower, _items(text)))
 
 
@@ -239,7 +239,7 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """Everything the environment decides. Durations are in seconds, sizes in bytes."""
+    """All settings from the environment. Durations are in seconds, sizes in bytes."""
 
     database_url: str | None = setting("DATABASE_URL", None, read_database_url,
         "PostgreSQL 15 or newer. Unset: an embedded server in the data folder.", secret=True)
@@ -345,7 +345,7 @@ SETTINGS = (*_OF_SETTINGS.values(), *_OF_POLICY.values())
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings from environment variables.
 
-    Raises :class:`ConfigurationError` with one line per fault. Values are not quoted: some are
+    Raise :class:`ConfigurationError` with one line per fault. Values are not quoted: some are
     secrets.
     """
     faults: list[str] = []
@@ -369,7 +369,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
 def _read(
     declared: Mapping[str, Setting], environ: Mapping[str, str], faults: list[str]
 ) -> dict[str, Any]:
-    """Return the values that are set, by field; add what cannot be read to ``faults``."""
+    """Return the values that are set, by field. Add unreadable ones to ``faults``."""
     values = {}
     for field, each in declared.items():
         text = environ.get(each.name, "").strip()

@@ -65,7 +65,7 @@ def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: floa
 
 
 def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to read a job's status again: after half of the time already waited."""
+    """Return when to read a job's status again, which is after half of the time already waited."""
     waited = max((now - submitted_at).total_seconds(), 0.0)
     delay = min(max(waited / 2.0, MIN_STATUS_DELAY_SECONDS), MAX_STATUS_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))
@@ -74,7 +74,7 @@ def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: flo
 def job_timeout(
     limit: dt.timedelta, *, submitted_at: dt.datetime, sendable_until: dt.datetime | None
 ) -> dt.timedelta:
-    """Return how long to wait for a job: ``limit``, or less if it delays a newer request.
+    """Return how long to wait for a job. This is ``limit``, or less if it delays a newer request.
 
     The newer request can be sent until ``sendable_until``. The job gets half of the time left, so
     that a tour that starts soon can still be booked.
@@ -85,7 +85,7 @@ def job_timeout(
 
 
 def next_search(unknown_since: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to search for an unknown booking again: after as long as already waited."""
+    """Return when to search for an unknown booking again. Each wait doubles the total."""
     waited = max((now - unknown_since).total_seconds(), 0.0)
     delay = min(max(waited, MIN_SEARCH_DELAY_SECONDS), MAX_SEARCH_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))

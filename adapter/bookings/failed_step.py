@@ -1,4 +1,4 @@
-"""Handle a step that raised: retry soon after a lost database, hold the row after a bug."""
+"""Handle failed steps. Retry soon if the database was lost, and hold the row after a bug."""
 
 import datetime as dt
 
@@ -12,14 +12,14 @@ RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 
 
 def retry_later(tx: Transaction, task: Task, row_id: int, now: dt.datetime) -> None:
-    """Schedule a step again that PostgreSQL interrupted."""
+    """Reschedule a step that PostgreSQL interrupted."""
     tx.jobs.enqueue(task, row_id, now + RETRY_DELAY)
 
 
 def mark_failed(tx: Transaction, task: Task, row_id: int, now: dt.datetime) -> None:
-    """Hold an event that cannot be mapped; postpone a booking that may exist in Knock.
+    """Hold an event that cannot be mapped, or postpone a booking that may exist in Knock.
 
-    Such a booking keeps its state: only its next look is later.
+    Such a booking keeps its state; only its next check is postponed.
     """
     if task is Task.MAP:
         reason = Reason(field="event", reason="the adapter failed on it; see the log")

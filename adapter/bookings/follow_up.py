@@ -24,7 +24,7 @@ SPREAD_SECONDS = 10.0
 
 
 class Follower:
-    """Read the outcome of bookings from Propexo."""
+    """Read bookings' outcomes from Propexo."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -52,7 +52,7 @@ class Follower:
                 transitions.record_job_status(tx, current, report, self.clock(), deadline)
 
     def _report(self, booking: Booking) -> JobReport | UpstreamError:
-        """Return the status of the booking's job, or the error of reading it."""
+        """Return the status of the booking's job, or the error from reading it."""
         try:
             return self.propexo.write_status(booking.job_id or "")
         except UpstreamError as exc:
@@ -62,7 +62,7 @@ class Follower:
             return exc
 
     def _job_timeout(self, tx: Transaction, booking: Booking, limit: dt.timedelta) -> dt.timedelta:
-        """Return how long to wait for the job; less if it delays a newer request."""
+        """Return how long to wait for the job, which is less if it delays a newer request."""
         pending = tx.bookings.of_people(booking.person_keys, [BookingState.PENDING])
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
         times = [other.starts_at - notice for other in pending if other.starts_at is not None]
@@ -132,7 +132,7 @@ class Follower:
         return None
 
     def _records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """Return one page of a list, as one more call of the rate limit. Raises UpstreamError."""
+        """Return one page of a list, which counts as one more call. Raise UpstreamError."""
         with self.store.transaction() as tx:
             limit = self.settings.rate_per_minute
             if tx.rate_limit.try_read(self.clock(), limit) is not None:
@@ -148,7 +148,7 @@ class Follower:
         return booking if booking.due_at <= self.clock() + CLOCK_SLACK else None
 
     def _reserve_read(self, booking: Booking) -> bool:
-        """Take a read from the rate limit; if none is left, reschedule and return False."""
+        """Take a read from the rate limit. If none is left, reschedule and return False."""
         with self.store.transaction() as tx:
             now = self.clock()
             at = tx.rate_limit.try_read(now, self.settings.rate_per_minute)

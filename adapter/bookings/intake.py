@@ -1,4 +1,4 @@
-"""Plan and store the bookings of a mapped event, given the person's other bookings.
+"""Plan and store a mapped event's bookings, given the person's other bookings.
 
 Everything is written in the transaction that settles the event, under one lock for each person
 and community that it names.
@@ -64,7 +64,7 @@ class BookingPlanner:
     ) -> None:
         """Store an event's outcome and its bookings, and schedule a sender for each ready one.
 
-        With ``is_forced`` a user wants the bookings regardless of earlier ones: they count as
+        With ``is_forced``, a user wants the bookings regardless of earlier ones: they count as
         requested now, and neither an earlier item nor an earlier tour makes them duplicates.
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
@@ -98,7 +98,7 @@ class BookingPlanner:
     def _keys_of(
         self, event: Event, items: Sequence[Item], drafts: Sequence[NewBooking]
     ) -> set[int]:
-        """Return the lock keys of all items and people that this event names."""
+        """Return the lock keys for all items and people that this event names."""
         keys = {key for draft in drafts for key in draft.person_keys}
         dedupe_keys = (item.dedupe_key for item in items)
         return keys | {
@@ -129,9 +129,9 @@ class BookingPlanner:
     def _plan(
         self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> int:
-        """Store a booking: pending, held, a duplicate, or superseded by a newer one.
+        """Store a booking as pending, held, a duplicate, or superseded by a newer one.
 
-        Return its id if it may be sent, else 0.
+        Return its ID if it may be sent, else 0.
         """
         booking_id = tx.bookings.next_id()
         draft = self._compare_with_same_key(tx, event, item, draft, booking_id, now)
@@ -153,7 +153,7 @@ class BookingPlanner:
     def _force(
         self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> int:
-        """Store a booking that a user forces; it replaces the person's pending bookings.
+        """Store a booking that a user forces, and replace the person's pending bookings.
 
         A second tour for the same person in the same webhook is still held: Knock would keep only
         the last.
@@ -186,7 +186,7 @@ class BookingPlanner:
         replaces: Iterable[int],
         now: dt.datetime,
     ) -> int:
-        """Store a booking and mark what it replaces. Return its id if it may be sent, else 0."""
+        """Store a booking and mark what it replaces. Return its ID if it may be sent, else 0."""
         tx.bookings.insert(event, draft, booking_id, now=now)
         for other in replaces:
             _replace(tx, other, booking_id, now)
@@ -233,7 +233,7 @@ class BookingPlanner:
     def _cancel(
         self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
     ) -> None:
-        """Discard the canceled booking if it was not sent; else hold the cancellation for review.
+        """Discard the canceled booking if it was not sent, else hold the cancellation for review.
 
         Propexo's API cannot cancel a tour in Knock.
         """
@@ -276,7 +276,7 @@ class BookingPlanner:
 
 
 def event_state(mapped: Mapped) -> EventState:
-    """Return the state of an event after mapping."""
+    """Return an event's state after mapping."""
     if any(item.outcome is not Outcome.IGNORED for item in mapped.items):
         return EventState.MAPPED
     return EventState.IGNORED if mapped.outcome is Outcome.IGNORED else EventState.HELD

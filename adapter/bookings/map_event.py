@@ -17,7 +17,7 @@ RETRY_DELAY = dt.timedelta(seconds=30)
 
 
 class Mapper:
-    """Map events with the current mappings; assign ``sources`` to replace them all at once."""
+    """Map events with the current mappings. Assign ``sources`` to replace them all at once."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock

@@ -57,7 +57,7 @@ def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
 
 
 def job_in(log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[str]) -> str | None:
-    """Return the id of this attempt's job, or None; jobs of other bookings are ``known``."""
+    """Return this attempt's job ID, or None. Other bookings' jobs are ``known``."""
     others = set(known)
     for record in log:
         job_id, parameters = record.get("job_id"), record.get("parameters")
@@ -75,7 +75,7 @@ def job_in(log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[s
 
 
 def jobs_of(log: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the ids of the jobs in a write log."""
+    """Return the IDs of the jobs in a write log."""
     return [record["job_id"] for record in log if isinstance(record.get("job_id"), str)]
 
 
@@ -85,7 +85,7 @@ def is_same_request(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def prospects_in(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> list[str]:
-    """Return the ids of the prospects with the email or phone of this attempt."""
+    """Return the IDs of the prospects with this attempt's email or phone."""
     wanted = {_normalize_contact(attempt.request.get(name)) for name in CONTACTS} - {""}
     return [
         record["id"]
@@ -97,7 +97,7 @@ def prospects_in(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> list
 
 
 def has_prospect(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool:
-    """Return whether one of these prospects is the guest card of this attempt.
+    """Return whether one of these prospects is this attempt's guest card.
 
     One matching contact is not enough, because roommates may share a phone: every contact that
     was sent must match, and so must the last name.
@@ -125,7 +125,7 @@ def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
 
 
 def _normalize_contact(value: object) -> str:
-    """Return an email in lower case, a phone as its last ten digits, anything else as empty."""
+    """Normalize an email to lower case, a phone to its last ten digits, anything else to ""."""
     text = str(value or "").strip().lower()
     if "@" in text:
         return text

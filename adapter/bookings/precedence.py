@@ -1,4 +1,4 @@
-"""Decide which request of a person counts. All functions are pure.
+"""Decide which of a person's requests counts. All functions are pure.
 
 Knock keeps one upcoming tour per person and community: a second booking cancels the first, and
 each booking emails the renter. So the newest request wins, an older one is never sent after it,
@@ -52,7 +52,7 @@ def decide(
 ) -> Decision:
     """Decide a new booking, given ``others``: live bookings of the same person and community.
 
-    Without ``starts_at`` it is a guest card.
+    Without ``starts_at``, it is a guest card.
     """
     current = [other for other in others if is_current(other, now)]
     tours = [other for other in current if other.kind is Kind.APPOINTMENT]
@@ -135,7 +135,7 @@ def has_newer(booking: Booking, others: Sequence[Booking], now: dt.datetime) -> 
 
 
 def may_replace(kind: Kind, other: Kind) -> bool:
-    """Return whether one kind of booking may replace another: a guest card replaces no tour."""
+    """Return whether one kind may replace another. A guest card never replaces a tour."""
     return kind is Kind.APPOINTMENT or other is Kind.PROSPECT
 
 

@@ -57,7 +57,7 @@ class Sender:
     def send_due(self, slot: int) -> None:
         """Send pending bookings, the most urgent first, as fast as the rate limit allows.
 
-        Stop when nothing is pending; otherwise reschedule this slot for when it may go on.
+        Stop when nothing is pending. Otherwise, reschedule this slot for when it may continue.
         """
         started_at = self.clock()
         for _ in range(MAX_BOOKINGS_PER_RUN):
@@ -107,7 +107,7 @@ class Sender:
             return self._begin_or_hold(tx, booking, now) or now
 
     def _begin_or_hold(self, tx: Transaction, booking: Booking, now: dt.datetime) -> Attempt | None:
-        """Begin the attempt; on an unexpected error hold the booking and return None.
+        """Begin the attempt. On an unexpected error, hold the booking and return None.
 
         It is the most urgent one: left in the send queue, it would block all others.
         """
@@ -149,7 +149,7 @@ class Sender:
             )
 
     def _expire(self, tx: Transaction, now: dt.datetime) -> None:
-        """Expire tours that start too soon to be booked; a person must call the renter."""
+        """Expire tours that start too soon to be booked. A person must call the renter."""
         for booking_id in tx.send_queue.expired_tours(
             now + dt.timedelta(minutes=self.settings.notice_minutes)
         ):
@@ -161,7 +161,7 @@ class Sender:
         self._schedule_sender(booking_id, None)
 
     def expire_late(self) -> None:
-        """Expire bookings that were pending too long, also while sending is suspended.
+        """Expire bookings that were pending too long, even while sending is suspended.
 
         A guest card has no tour time; it expires after the hours in the settings.
         """

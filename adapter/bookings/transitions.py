@@ -51,7 +51,7 @@ def record_accepted(
 def record_failure(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Record that the POST failed or has no clear outcome: pending again, failed or unknown."""
+    """Record a failed or inconclusive POST; the booking becomes pending, failed or unknown."""
     outcome = backoff.OUTCOMES[type(error)]
     if not tx.attempts.finish(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
@@ -67,7 +67,7 @@ def record_failure(
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
-    """Record a refusal: failed, or sent once more if only optional fields were refused.
+    """Mark a refused booking failed, or resend it once if only optional fields were refused.
 
     These then go into the notes. A second POST is safe, because a 400 comes before any job exists.
     """
@@ -93,7 +93,7 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
 def _retry_or_hold(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Schedule a retry: nothing was booked. Suspend or pause all sending where it concerns all."""
+    """Schedule a retry of an unsent booking. Suspend or pause sending if all calls fail."""
     outcome, limiter = backoff.OUTCOMES[type(error)], tx.rate_limit
     booking = tx.bookings.get(attempt.booking_id)
     # Serialize with a newer request of the same person that may be stored right now.
@@ -135,7 +135,7 @@ def _is_outdated(tx: Transaction, booking: Booking, now: dt.datetime) -> bool:
 
 
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
-    """Mark the booking unknown: its process ended before it recorded an outcome."""
+    """Mark a booking unknown if its process ended before it recorded an outcome."""
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
         tx.send_queue.wake_siblings(attempt.booking_id)
@@ -144,7 +144,7 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
 def record_job_status(
     tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime, deadline: dt.timedelta
 ) -> None:
-    """Record a job's status: booked, failed, unknown, or to be read again later."""
+    """Record a job's status. The booking becomes booked, failed or unknown, or is checked later."""
     tx.rate_limit.save_limit(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
     if report.status is WriteStatus.SUCCESS:
@@ -202,7 +202,7 @@ def record_search_error(
 
 
 def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
-    """Apply what the error of a read says about all calls: rate limit and token."""
+    """Apply what a read error says about the rate limit and the token, which affect all calls."""
     limiter = tx.rate_limit
     limiter.save_limit(error.rate, now)
     if isinstance(error, RateLimited):
@@ -219,7 +219,7 @@ def record_search(
     now: dt.datetime,
     until: dt.datetime,
 ) -> None:
-    """Record a search for an unknown booking; ``until`` then the lists may be behind Knock."""
+    """Record a search for an unknown booking. The lists may lag behind Knock ``until`` then."""
     if match is not None:
         tx.attempts.finish(attempt.id, AttemptOutcome.ACCEPTED, now=now, status=attempt.status)
     if match is not None and match.job_id is not None:
@@ -246,7 +246,7 @@ def record_search(
 def _mark_unknown(
     tx: Transaction, booking_id: int, why: str, now: dt.datetime, reasons: Sequence[Reason] = ()
 ) -> None:
-    """Mark a booking unknown: it may exist in Knock, so it is searched for and never resent."""
+    """Mark a booking unknown. It may exist in Knock, so it is searched for and never resent."""
     due_at = backoff.next_search(now, now=now, chance=_jitter())
     tx.bookings.move(
         booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons

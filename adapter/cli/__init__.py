@@ -25,7 +25,7 @@ from adapter.exceptions import AdapterError
 )
 @click.version_option(adapter.__version__, prog_name="adapter")
 def commands() -> None:
-    """Signed lead webhooks in, tour appointments in Knock out."""
+    """Turn signed lead webhooks into tour appointments in Knock."""
 
 
 # Each command is imported when it is called. Its summary here repeats the first sentence of its
@@ -42,12 +42,12 @@ commands.add_lazy(
 )
 commands.add_lazy("bookings", "leads:bookings", "List bookings, newest first.")
 commands.add_lazy(
-    "check", "mappings:check", "Check mappings, and print each error with its location."
+    "check", "mappings:check", "Check mappings and print each error with its location."
 )
 commands.add_lazy(
     "communities",
     "communities:communities",
-    "List communities; compare them with Propexo's lists.",
+    "List communities, or compare them with Propexo using a subcommand.",
 )
 commands.add_lazy(
     "confirm",
@@ -75,11 +75,11 @@ commands.add_lazy(
 )
 commands.add_lazy("map", "map:map_", "Show what a body maps to, without network or database.")
 commands.add_lazy("migrate", "run:migrate", "Migrate the database to this version.")
-commands.add_lazy("new", "mappings:new", "Write a first mapping from a sample.")
+commands.add_lazy("new", "mappings:new", "Draft a new mapping from a sample payload.")
 commands.add_lazy(
     "purge",
     "purge:purge",
-    "Delete payloads, names, contacts and notes.",
+    "Delete payloads and renters' names, contact details and notes.",
 )
 commands.add_lazy(
     "queue",
@@ -97,7 +97,7 @@ commands.add_lazy(
     "Release a held, failed, expired or unknown booking.",
 )
 commands.add_lazy(
-    "replay", "resolve:replay", "Map stored webhooks again, after a mapping was fixed."
+    "replay", "resolve:replay", "Remap stored webhooks after a mapping has been fixed."
 )
 commands.add_lazy(
     "run",
@@ -126,12 +126,12 @@ commands.add_lazy(
 commands.add_lazy(
     "sources",
     "sources:sources",
-    "List the sources: address, signature, secrets with their last use, events, rejections.",
+    "List the sources with their URLs, signatures, last use of secrets, events and rejections.",
 )
 commands.add_lazy(
     "stats",
     "reports:stats",
-    "Show sources, the send queue, outcomes and speed.",
+    "Show sources, the send queue, outcomes and processing times.",
 )
 commands.add_lazy(
     "users",

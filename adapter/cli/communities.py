@@ -35,9 +35,9 @@ from adapter.store import Database
 @as_json
 @click.pass_context
 def communities(context: click.Context, folder: Path | None, as_json: bool) -> None:
-    """List communities; compare them with Propexo's lists.
+    """List communities, or compare them with Propexo using a subcommand.
 
-    Lists communities.yaml; `pull` and `check` read Propexo's lists.
+    The list comes from communities.yaml; `pull` and `check` read Propexo's lists.
     """
     context.obj = folder or settings_from().mappings_dir
     if context.invoked_subcommand is not None:
@@ -55,7 +55,7 @@ def communities(context: click.Context, folder: Path | None, as_json: bool) -> N
 def pull(folder: Path, as_json: bool) -> None:
     """Print Propexo's communities and attributions, to paste into communities.yaml.
 
-    Only the attributions are printed of a community that is listed there already. Writes nothing.
+    For a community that is already listed, only its attributions are printed. Nothing is written.
     """
     with _directory(settings_from()) as directory:
         places = list(directory.all_communities())
@@ -72,7 +72,7 @@ def pull(folder: Path, as_json: bool) -> None:
 
 
 def _known(folder: Path) -> Mapping[str, Community]:
-    """Return the communities of communities.yaml, or none if it does not exist or is invalid."""
+    """Return the communities in communities.yaml, or none if it does not exist or is invalid."""
     try:
         return communities_from_folder(folder).by_key
     except MappingErrors:
@@ -83,10 +83,10 @@ def _known(folder: Path) -> Mapping[str, Community]:
 @as_json
 @click.pass_obj
 def check_listed(folder: Path, as_json: bool) -> None:
-    """Check each integration, community and attribution id against Propexo's lists.
+    """Check each integration, community and attribution ID against Propexo's lists.
 
     Prints problems as file:line:column: field: message. `adapter check` finds what is wrong
-    without asking Propexo.
+    without calling Propexo.
     """
     listed = communities_from_folder(folder)
     with _directory(settings_from()) as directory:
@@ -103,7 +103,7 @@ def check_listed(folder: Path, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _directory(settings: Settings) -> Iterator[Directory]:
-    """Yield Propexo's lists, read within the rate limit. Raises ConfigurationError on failure."""
+    """Yield Propexo's lists, read within the rate limit. Raise ConfigurationError on failure."""
     propexo = propexo_from(settings)
     if settings.propexo_token is None:
         click.echo("PROPEXO_TOKEN is not set: these are the sandbox's lists", err=True)
@@ -119,7 +119,7 @@ def _directory(settings: Settings) -> Iterator[Directory]:
 
 
 def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
-    """Return the store with the shared rate limit; None before a database exists."""
+    """Return the store with the shared rate limit, or None before a database exists."""
     try:
         store = stack.enter_context(opened_store(settings))
     except ConfigurationError:
@@ -128,7 +128,7 @@ def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
 
 
 def communities_as_dicts(communities: Communities) -> list[dict[str, Any]]:
-    """Return the communities of communities.yaml as plain data."""
+    """Return the communities in communities.yaml as plain data."""
     return [
         {
             "community": one.key,
@@ -143,7 +143,7 @@ def communities_as_dicts(communities: Communities) -> list[dict[str, Any]]:
 
 
 def communities_table(communities: Communities) -> str:
-    """Format the communities of communities.yaml, one line per source."""
+    """Format the communities in communities.yaml, one line per source."""
     rows = [
         (
             one.key,
@@ -165,9 +165,9 @@ def _attribution(value: str | Mapping[str, str] | None) -> str | None:
 
 
 def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str, Any]:
-    """Return a community of Propexo's list as plain data.
+    """Return a community from Propexo's list as plain data.
 
-    ``known`` gives the key in communities.yaml by community id.
+    ``known`` gives the key in communities.yaml by community ID.
     """
     return {
         "integration_id": place.integration_id,
@@ -179,7 +179,7 @@ def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str,
 
 
 def stubs_text(places: Iterable[ListedCommunity], known: Mapping[str, str]) -> str:
-    """Return entries for communities.yaml; of listed communities, only the attributions."""
+    """Return entries for communities.yaml. Listed communities get only their attributions."""
     taken = set(known.values())
     return "\n\n".join("\n".join(_stub_lines(place, known, taken)) for place in places)
 
@@ -203,7 +203,7 @@ def _stub_lines(place: ListedCommunity, known: Mapping[str, str], taken: set[str
 
 
 def _scalar(text: str) -> str:
-    """Format a text as a YAML scalar."""
+    """Format a string as a YAML scalar."""
     return text_from_data([text]).removeprefix("- ").strip()
 
 

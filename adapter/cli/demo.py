@@ -1,4 +1,4 @@
-"""``adapter demo``: the whole adapter, shown in half a minute."""
+"""``adapter demo``: show the whole adapter in half a minute."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Help texts."""
+"""Build help text."""
 
 
 def examples(*commands: str) -> str:

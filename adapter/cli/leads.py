@@ -22,7 +22,7 @@ from adapter.store.embedded import EmbeddedServer
 
 @contextlib.contextmanager
 def opened_store(settings: Settings) -> Iterator[Database]:
-    """Open the store; start the embedded server for the time of the block if it is not running."""
+    """Open the store, and start the embedded server within the block if it is not running."""
     with contextlib.ExitStack() as stack:
         url = settings.database_url
         if url is None:
@@ -140,7 +140,7 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
 @click.argument("id")
 @as_json
 def show(id: str, as_json: bool) -> None:
-    """Show the history of one lead. ID is an event, a booking or Propexo's job id."""
+    """Show the history of one lead. ID is an event, a booking or Propexo's job ID."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         story = tx.events.history(id)
         if story is not None:
@@ -148,7 +148,7 @@ def show(id: str, as_json: bool) -> None:
     if story is None:
         click.echo(
             f"adapter: no event, booking or job has the id {id!r}; `adapter bookings --search` "
-            "finds leads by name, e-mail and phone",
+            "finds leads by name, email and phone",
             err=True,
         )
         sys.exit(1)

@@ -86,7 +86,7 @@ def _print_test(
     at: dt.datetime | None,
     content_type: str | None,
 ) -> Mapped:
-    """Print a test; without ``--now`` past times are accepted, as without ``received``."""
+    """Print a test. Without ``--now``, past times are accepted, as without ``received``."""
     scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
@@ -112,7 +112,7 @@ def _warn(source: Source) -> None:
 
 
 def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
-    """Return the result as data; reasons without an item are added as a separate item."""
+    """Return the result as data. Reasons without an item are added as a separate item."""
     items = [_item_as_dict(item) for item in mapped.items]
     if mapped.reasons:
         items.append(_item_as_dict(Item(outcome=mapped.outcome, reasons=mapped.reasons)))

@@ -37,7 +37,7 @@ mappings_option = click.option(
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Check mappings, and print each error with its location.
+    """Check mappings and print each error with its location.
 
     PATH is a folder with its communities.yaml, a single mapping, or a source's name; default:
     mappings. Errors are printed as file:line:column: field: message. Needs no database and no
@@ -114,9 +114,9 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
     "--content-type", help="Content type of the sample; default: by the file's extension."
 )
 def new(name: str, sample: Path, folder: Path | None, content_type: str | None) -> None:
-    """Write a first mapping from a sample.
+    """Draft a new mapping from a sample payload.
 
-    Confirm each guess in it.
+    Confirm each guess in the draft.
     """
     folder = _folder(folder)
     file = folder / f"{name}.yaml"

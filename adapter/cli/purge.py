@@ -23,7 +23,7 @@ from adapter.settings import Policy, settings_from
         "adapter purge --older-than 365 --yes",
     )
 )
-@click.option("--email", help="Delete leads with this e-mail address.")
+@click.option("--email", help="Delete leads with this email address.")
 @click.option("--phone", help="Delete leads with this phone number, in any format.")
 @click.option(
     "--older-than",
@@ -45,9 +45,9 @@ def purge(
     by: str,
     as_json: bool,
 ) -> None:
-    """Delete payloads, names, contacts and notes.
+    """Delete payloads and renters' names, contact details and notes.
 
-    Ids, states and times stay. Open leads are discarded. A lead that is being sent to Knock is kept
+    IDs, states and times stay. Open leads are discarded. A lead that is being sent to Knock is kept
     and listed, and the exit code is 1: run the command again later. Data in Knock and in your
     backups is not deleted. A webhook that is sent again is still recognized as a repeat and
     restores nothing.

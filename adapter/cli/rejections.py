@@ -68,7 +68,7 @@ def show(id: int) -> None:
 @click.option("--dry-run", is_flag=True, help="Only count what would be accepted.")
 @as_json
 def retry(source: str, dry_run: bool, as_json: bool) -> None:
-    """Verify the rejected requests of SOURCE with the current secrets; accept those that pass.
+    """Verify SOURCE's rejected requests with the current secrets and accept those that pass.
 
     A signed timestamp is compared with the time the request was received. A request that was
     accepted in the meantime counts as a repeat and is not booked again.

@@ -83,7 +83,7 @@ def _print_group(group: Group, review_queue: ReviewQueue, limit: int, *, as_json
 @click.command(epilog=examples("adapter stats", "adapter stats --json"))
 @as_json
 def stats(as_json: bool) -> None:
-    """Show sources, the send queue, outcomes and speed."""
+    """Show sources, the send queue, outcomes and processing times."""
     settings = settings_from()
     sources = registry.load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:

@@ -96,7 +96,7 @@ def release(
 def discard(id: int, reason: str, by: str) -> None:
     """Discard a booking or a held event.
 
-    For a lead that was handled by hand, a test, or anything that is not a lead.
+    Use this for a test, a lead that was handled by hand, or anything that is not a lead.
     """
     with opened_store(settings_from()) as store:
         _build(Repairs, store).discard(id, reason, by=by)
@@ -109,8 +109,8 @@ def discard(id: int, reason: str, by: str) -> None:
 def confirm(id: int, by: str) -> None:
     """Mark a tour as booked after checking Knock.
 
-    You have seen it there, or booked it by hand. The same tour from another source is then a
-    duplicate.
+    Use this if you saw the tour there or booked it by hand. The same tour from another source is
+    then a duplicate.
     """
     with opened_store(settings_from()) as store:
         _build(Repairs, store).confirm(id, by=by)
@@ -140,7 +140,7 @@ def confirm(id: int, by: str) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Include booked, discarded and past leads; a renter may get a second e-mail.",
+    help="Include booked, discarded and past leads; a renter may get a second email.",
 )
 @click.option("--reason", help="Why it is forced; kept in the history.")
 @by_option
@@ -158,7 +158,7 @@ def replay(
     by: str,
     as_json: bool,
 ) -> None:
-    """Map stored webhooks again, after a mapping was fixed.
+    """Remap stored webhooks after a mapping has been fixed.
 
     Leads that are being sent, booked, discarded or past are skipped. --force with a --reason books
     a booked lead again, and holds a past tour so that an agent can pick another time. Leads that

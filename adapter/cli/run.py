@@ -23,7 +23,7 @@ def run(port: int | None) -> None:
     """Run PostgreSQL, web, worker and sandbox on this machine.
 
     The sandbox runs unless PROPEXO_TOKEN is set. PostgreSQL is embedded unless DATABASE_URL is set.
-    A process that ends is restarted, changed mappings are reloaded. Ctrl-C stops everything.
+    A process that ends is restarted, and changed mappings are reloaded. Ctrl-C stops everything.
     """
     environ = dict(os.environ)
     if port is not None:

@@ -1,4 +1,4 @@
-"""``sources``: each lead source, how its requests are verified, and what it has sent."""
+"""``sources``: show each lead source, how its requests are verified, and what it has sent."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ from adapter.store import Database, Traffic
 @as_json
 @click.pass_context
 def sources(context: click.Context, as_json: bool) -> None:
-    """List the sources: address, signature, secrets with their last use, events, rejections.
+    """List the sources with their URLs, signatures, last use of secrets, events and rejections.
 
     Remove the oldest secret of a source once it is no longer used. Unknown communities are listed
     with the number of leads that wait because of them.

@@ -1,4 +1,4 @@
-"""``sources add`` and ``sources gallery``: put mappings of well-known senders to use."""
+"""``sources add`` and ``sources gallery``: install mappings for well-known senders."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -89,7 +89,7 @@ def _variables(template: Source) -> list[str]:
 
 
 def _url(settings: Settings, template: Source, name: str) -> str:
-    """Return the URL for the sender; a token in its query string is left for the user to fill."""
+    """Return the URL for the sender. The user fills in any token in its query string."""
     token = signatures.query_token(template.signature)
     return source_url(settings, name) + (f"?{token}=…" if token else "")
 

@@ -27,7 +27,7 @@ MAX_REASON: Final = 500
 
 @bp.post("/leads/<int:number>/release")
 def release(number: int) -> Any:
-    """Release a booking, with what was changed in the form."""
+    """Release a booking with the changes made in the form."""
     form = flask.request.form
     booking = _booking(number)
     try:
@@ -73,7 +73,7 @@ def replay(number: int) -> Any:
 
 @bp.post("/queue/<key>/replay")
 def replay_group(key: str) -> Any:
-    """Map the webhooks of a group again; the first click only shows what would change."""
+    """Remap a group's webhooks; the first click only shows what would change."""
     group = _group(key)
     _check_may_act_together(group)
     differences = list(_preview_replay(group))
@@ -88,7 +88,7 @@ def replay_group(key: str) -> Any:
 
 @bp.post("/queue/<key>/release")
 def release_group(key: str) -> Any:
-    """Release the bookings of a group unchanged."""
+    """Release a group's bookings unchanged."""
     by, group = flask.g.user.name, _group(key)
     _check_may_act_together(group)
     done, errors = _for_each(group, lambda number: services.repairs.release(number, {}, by=by))
@@ -97,7 +97,7 @@ def release_group(key: str) -> Any:
 
 @bp.post("/queue/<key>/discard")
 def discard_group(key: str) -> Any:
-    """Discard the leads of a group."""
+    """Discard a group's leads."""
     by, reason, group = flask.g.user.name, _reason(), _group(key)
     done, errors = _for_each(group, lambda number: services.repairs.discard(number, reason, by=by))
     return _redirect_to_group(key, f"Put aside: {done}.", errors)
@@ -105,7 +105,7 @@ def discard_group(key: str) -> Any:
 
 @bp.post("/rejections/<source>/retry")
 def retry(source: str) -> Any:
-    """Verify a source's rejected requests again, and accept those that pass."""
+    """Verify a source's rejected requests again and accept those that pass."""
     if source not in services.sources or source not in services.verifiers:
         raise NotFound("There is no source of that name.")
     result = readmit.retry(
@@ -121,9 +121,9 @@ def retry(source: str) -> Any:
 
 
 def _preview_replay(group: Group) -> Iterator[Difference]:
-    """Return what mapping the webhooks of a group again would change, each webhook once.
+    """Return what remapping a group's webhooks would change, counting each webhook once.
 
-    Ends after MAX_CHANGED changed webhooks; the rest is for another click.
+    Stop after MAX_CHANGED changed webhooks; the next click continues.
     """
     by, changed = flask.g.user.name, 0
     leads = _leads(group)
@@ -178,7 +178,7 @@ def _group(key: str) -> Group:
 
 
 def _leads(group: Group) -> Sequence[Booking | Event]:
-    """Return the leads of a group that the user saw, not those that came since."""
+    """Return the group's leads that the user saw, not those that arrived since."""
     last_id = row_id_from(flask.request.form.get("seen")) or 0
     with services.store.transaction() as tx:
         review_queue = tx.review_queue
@@ -188,7 +188,7 @@ def _leads(group: Group) -> Sequence[Booking | Event]:
 
 
 def _for_each(group: Group, action: Callable[[int], object]) -> tuple[int, list[str]]:
-    """Apply an action to each lead; return how many succeeded, and why the others did not."""
+    """Apply an action to each lead. Return how many succeeded and why the others did not."""
     errors, leads = [], _leads(group)[:MAX_CHANGED]
     for lead in leads:
         try:

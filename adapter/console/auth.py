@@ -54,7 +54,7 @@ class Sessions(SecureCookieSessionInterface):
     def open_session(  # type: ignore[override]
         self, app: flask.Flask, request: flask.Request
     ) -> SessionMixin | None:
-        """Open the session; a null session outside the console or while PostgreSQL is away."""
+        """Open the session. Use a null session outside the console or if PostgreSQL is down."""
         if not request.path.startswith("/console"):
             return self.make_null_session(app)
         try:
@@ -64,7 +64,7 @@ class Sessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
     def get_cookie_secure(self, app: flask.Flask) -> bool:  # noqa: ARG002 - Flask's
-        """Require TLS except on this machine, where there is none."""
+        """Require TLS except on this machine, which has none."""
         return not is_loopback(host_of(flask.request.host))
 
 
@@ -83,7 +83,7 @@ def init_auth(app: flask.Flask) -> None:
 
 @bp.before_request
 def check_access() -> Response | None:
-    """Find the user, and refuse what that user may not load or send."""
+    """Find the user and reject requests that the user may not make."""
     request = flask.request
     if request.endpoint == "console.static":
         return None
@@ -109,14 +109,14 @@ def add_security_headers(response: Response) -> Response:
 
 @bp.app_context_processor
 def auth_helpers() -> dict[str, Any]:
-    """Return what the templates need to know of the user."""
+    """Return what the templates need to know about the user."""
     user = flask.g.get("user")
     return {"user": user, "is_signed_in": user not in (None, LOCAL), "csrf": csrf_token}
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Any:
-    """Ask for name and password; failures are shown and counted."""
+    """Ask for a name and password, and show and count failures."""
     request = flask.request
     if request.method == "GET":
         return flask.render_template("console/sign_in.html", fault=None)
@@ -198,15 +198,15 @@ def _check_csrf(request: flask.Request) -> None:
 
 
 def _is_remote_http(request: flask.Request) -> bool:
-    """Return True for plain HTTP from another machine, as the browser's Origin header says."""
+    """Return True if the browser's Origin header shows plain HTTP from another machine."""
     is_http = request.headers.get("Origin", request.url_root).startswith("http://")
     return is_http and not is_loopback(host_of(request.host))
 
 
 def _client_address(request: flask.Request) -> str | None:
-    """Return the client's address; None if an untrusted proxy hides it.
+    """Return the client's IP address, or None if an untrusted proxy hides it.
 
-    All users would share the proxy's address, and one of them could lock out the others.
+    All users would share the proxy's IP address, and one of them could lock out the others.
     """
     proxies = services.settings.trusted_proxies
     if not proxies and is_proxied(request) and is_private(request.remote_addr or ""):
@@ -217,6 +217,6 @@ def _client_address(request: flask.Request) -> str | None:
 
 @functools.cache
 def warn_of_untrusted_proxy() -> None:
-    """Log once per process that the addresses of users are hidden."""
+    """Log once per process that a proxy hides the users' IP addresses."""
     todo = "set ADAPTER_TRUSTED_PROXIES: sign-ins are counted by name only"
     log.warning("proxy_not_trusted", extra={"todo": todo})

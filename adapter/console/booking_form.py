@@ -1,4 +1,4 @@
-"""Show a booking as a form, and read the changes that a user made in it."""
+"""Show a booking as a form and read the user's changes."""
 
 import dataclasses
 import datetime as dt
@@ -52,7 +52,7 @@ class FormField:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RefusedForm:
-    """A form that was refused, to be shown again with what was typed and why."""
+    """A rejected form, to be shown again with the user's input and the reason."""
 
     booking_id: int
     typed: Mapping[str, str]
@@ -62,7 +62,7 @@ class RefusedForm:
 def form_fields(
     booking: Booking, refused: RefusedForm | None, wall_time: dt.datetime | None
 ) -> list[FormField]:
-    """Return the form of a booking; after a refusal with what was typed and what is wrong.
+    """Return a booking's form. After a rejection, include the user's input and the errors.
 
     ``wall_time``: when the tour starts on the clock of a community that is not known yet.
     """
@@ -104,7 +104,7 @@ def _choices(name: str, value: str) -> Sequence[str]:
 def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields that the user changed, with their new values.
 
-    Raises NotPossible if the booking changed after the form was shown, and if the time was
+    Raise NotPossible if the booking changed after the form was shown, and if the time was
     entered in another zone than the community's.
     """
     if form.get("version", "") != version_of(booking):
@@ -125,7 +125,7 @@ def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def current_values(booking: Booking) -> dict[str, str]:
-    """Return the values of the untouched form, as texts by field."""
+    """Return the values of the untouched form, as strings by field."""
     values = {name: text_of(booking.appointment.get(name, "")) for name in EDITABLE_FIELDS}
     values |= {"community": booking.community or "", "starts_at": ""}
     if booking.starts_at is not None and booking.timezone is not None:
@@ -140,12 +140,12 @@ def text_of(value: Any) -> str:
 
 
 def zone_of(booking: Booking, community: str) -> str:
-    """Return the time zone of the chosen community, else the booking's, else an empty text."""
+    """Return the time zone of the chosen community, else the booking's, else ""."""
     source = services.sources.get(booking.source)
     chosen = source.communities.get(community) if source is not None else None
     return chosen.timezone.key if chosen is not None else booking.timezone or ""
 
 
 def version_of(booking: Booking) -> str:
-    """Return what changes with every change of the booking, to detect conflicting edits."""
+    """Return a value that changes with the booking, to detect conflicting edits."""
     return f"{booking.state} {booking.updated_at.isoformat()}"

@@ -69,7 +69,7 @@ class ConsoleServices:
         return self.pipeline.clock()
 
     def mapping_text(self, name: str) -> str:
-        """Return the text of a source's mapping; empty if there is none."""
+        """Return a source's mapping text, or "" if there is none."""
         with contextlib.suppress(KeyError, OSError):
             return self.sources[name].path.read_text("utf-8", "replace")
         return ""

@@ -1,7 +1,7 @@
-"""Make text from strangers safe to look at: texts, and payloads with an anchor for each value.
+"""Make untrusted text safe to display, and render payloads with an anchor for each value.
 
 The templates escape markup. Here invisible characters are written out (controls, marks that turn
-the direction of reading, halves of surrogate pairs), and long texts are cut.
+the direction of reading, halves of surrogate pairs), and long strings are cut.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ _INVISIBLE: Final = re.compile(
 
 
 def escape_invisible(text: str, max_length: int = MAX_TEXT) -> str:
-    """Write out every invisible character, and cut the text to ``max_length`` characters."""
+    """Write out every invisible character and cut the text to ``max_length`` characters."""
     escaped = _INVISIBLE.sub(lambda match: f"⟨U+{ord(match.group()):04X}⟩", text[:max_length])
     return f"{escaped} … ({len(text):,} characters)" if len(text) > max_length else escaped
 
@@ -48,7 +48,7 @@ def render_value(value: object) -> object:
 
 
 def form_value(value: str) -> Markup:
-    """Escape a form's value without changing it: the form sends it back as it is."""
+    """Escape a form's value without changing it, because the form sends it back as it is."""
     return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
 
 
@@ -66,7 +66,7 @@ def ago(at: dt.datetime | None, now: dt.datetime) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as a text in one suitable unit."""
+    """Format seconds in one suitable unit."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
@@ -85,12 +85,12 @@ class PayloadLine:
 
 
 def anchor_for(location: Location) -> str:
-    """Return the HTML id of a value in a payload."""
+    """Return the HTML ID of a value in a payload."""
     return "p" + hashlib.sha256(repr(location).encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def payload_lines(payload: Any) -> list[PayloadLine]:
-    """Return a payload line by line; a last line says so if there is more."""
+    """Return a payload line by line. If there is more, the last line says so."""
     lines: list[PayloadLine] = []
     # A stack, not recursion: a payload may be nested deeper than Python's limit.
     stack: list[tuple[Location, str, Any]] = [((), "", payload)]

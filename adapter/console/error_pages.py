@@ -1,4 +1,4 @@
-"""Answer the console's errors as pages that say what to do."""
+"""Render the console's errors as pages that say what to do."""
 
 import logging
 from typing import Any
@@ -20,13 +20,13 @@ def http_error(error: HTTPException) -> tuple[str, int]:
 
 @bp.errorhandler(NotPossible)
 def not_possible(error: NotPossible) -> tuple[str, int]:
-    """Show why an operation was refused: 409."""
+    """Return 409 and show why an operation was refused."""
     return _page("That cannot be done", str(error), 409)
 
 
 @bp.errorhandler(StoreUnavailable)
 def store_unavailable(error: StoreUnavailable) -> tuple[str, int]:
-    """Show that PostgreSQL is away: 503."""
+    """Return 503 and show that PostgreSQL is unavailable."""
     log.error("store_unavailable", extra={"reason": str(error)})
     text = "The database cannot be reached. Webhooks are answered with 503 and come again."
     return _page("Not now", text, 503)
@@ -34,7 +34,7 @@ def store_unavailable(error: StoreUnavailable) -> tuple[str, int]:
 
 @bp.errorhandler(Exception)
 def unexpected_error(error: Exception) -> tuple[str, int]:
-    """Log an unexpected exception and show a page without its details: 503."""
+    """Log an unexpected exception and return 503 without its details."""
     log.error("console_failed", exc_info=error)
     text = "The page could not be made. The engineer finds the reason in the log."
     return _page("Not now", text, 503)
@@ -42,7 +42,7 @@ def unexpected_error(error: Exception) -> tuple[str, int]:
 
 @bp.route("/<path:rest>", methods=["GET", "POST"])
 def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
-    """Answer 404 as a page: without a route, no handler of the blueprint would be asked."""
+    """Return 404 as a page. Without a route, no handler of the blueprint would be called."""
     flask.abort(404, "There is no such page.")
 
 

@@ -10,7 +10,7 @@ from adapter.store import LARGEST_NUMBER, Filter, storable
 
 
 def sanitize_form(request: flask.Request) -> None:
-    """Replace the request's query and form by values that PostgreSQL can store."""
+    """Replace the request's query and form with values that PostgreSQL can store."""
     request.args = _sanitized(request.args)
     request.form = _sanitized(request.form)
 
@@ -25,7 +25,7 @@ def _text(text: str) -> str:
 
 
 def row_id_from(text: str | None) -> int | None:
-    """Return the row number in a text, or None if it is anything else."""
+    """Return the row ID in a string, or None if the string is anything else."""
     digits = (text or "").strip()
     if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(LARGEST_NUMBER)):
         return None
@@ -47,7 +47,7 @@ def filter_from(args: Mapping[str, str]) -> Filter:
 
 
 def _instant(text: str, days: int = 0) -> dt.datetime | None:
-    """Return an instant; for a date alone the start of the day ``days`` later."""
+    """Return an instant. For a date alone, return the start of the day ``days`` later."""
     try:
         at = dt.datetime.fromisoformat(text)
         if len(text) == len("2026-03-14"):

@@ -1,4 +1,4 @@
-"""Show one lead's history: what was sent beside what became of it, each field with its origin."""
+"""Show one lead's history: the payload, what became of it, and the origin of each field."""
 
 import dataclasses
 import datetime as dt
@@ -39,7 +39,7 @@ MAX_AUDIT_ENTRIES = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FieldRow:
-    """One field of an appointment, with where it came from."""
+    """One field of an appointment and its origin."""
 
     name: str
     label: str
@@ -141,7 +141,7 @@ def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLin
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappedAgain:
-    """A stored webhook under the current mapping: it tells where a booking's fields came from."""
+    """A stored webhook under the current mapping. It shows where a booking's fields came from."""
 
     source: Source
     story: LeadHistory
@@ -151,7 +151,7 @@ class MappedAgain:
 
     @classmethod
     def of(cls, source: Source | None, story: LeadHistory) -> Self | None:
-        """Map a webhook again; None if its mapping is gone or its payload erased."""
+        """Remap a webhook. Return None if its mapping is gone or its payload has been erased."""
         if source is None or story.event.kept != "all":
             return None
         delivery = story.event.request
@@ -171,7 +171,7 @@ class MappedAgain:
         return wall_clock_time(self.source, delivery, self._item_number(booking))
 
     def origins(self, booking: Booking) -> dict[str, Provenance]:
-        """Return the origin of each field; fields that a person set have none."""
+        """Return the origin of each field. Fields that a person set have none."""
         number = self._item_number(booking)
         if number >= min(len(self.provenance), len(self.items)):
             return {}
@@ -190,7 +190,7 @@ class MappedAgain:
         return self.mapping_lines[number - 1].strip() if is_there else ""
 
     def _item_number(self, booking: Booking) -> int:
-        """Return the item that is most like the booking."""
+        """Return the index of the item most like the booking."""
 
         def likeness(number: int) -> int:
             if self.items[number].outcome is Outcome.IGNORED:

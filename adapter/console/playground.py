@@ -71,7 +71,7 @@ def playground() -> str:
 
 @bp.post("/try/result")
 def playground_result() -> str:
-    """Show what the webhook becomes: a part of the page for htmx, else the whole page."""
+    """Show what the webhook becomes. Render part of the page for htmx, else the whole page."""
     entered = _input_from_form()
     result = _map(entered)
     if flask.session.get("tried") != entered.event_id:
@@ -119,7 +119,7 @@ def _input_from_form() -> PlaygroundInput:
 
 
 def _record_view(entered: PlaygroundInput, result: PlaygroundResult) -> None:
-    """Record that a stored webhook was shown: once, not with every keystroke."""
+    """Record once, not with every keystroke, that a stored webhook was shown."""
     if entered.event_id is not None and result.mapped is not None:
         record_action("looked", lead_id=entered.event_id)
         flask.session["tried"] = entered.event_id
@@ -138,7 +138,7 @@ def _page(entered: PlaygroundInput, **more: Any) -> str:
 
 
 def _map(entered: PlaygroundInput) -> PlaygroundResult:
-    """Map the chosen webhook. Never raises for what was typed."""
+    """Map the chosen webhook. Never raise for what was typed."""
     try:
         edited = _edited_source(entered)
         delivery, now = _delivery(entered)
@@ -157,13 +157,13 @@ def _map(entered: PlaygroundInput) -> PlaygroundResult:
 
 
 def _edited_source(entered: PlaygroundInput) -> Source:
-    """Load the mapping in the form. Raises MappingErrors."""
+    """Load the mapping in the form. Raise MappingErrors."""
     settings = services.settings
     return registry.load_text(settings.mappings_dir, entered.name, entered.mapping, settings.policy)
 
 
 def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
-    """Return the chosen webhook, and when it came. Raises NotFound."""
+    """Return the chosen webhook and when it arrived. Raise NotFound."""
     if entered.event_id is None:
         body = entered.body.encode("utf-8", "replace")
         return WebhookRequest.from_body(body, content_type=entered.content_type), services.now()

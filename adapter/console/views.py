@@ -109,7 +109,7 @@ def leads() -> str:
 
 @bp.get("/leads/<key>")
 def lead(key: str) -> Any:
-    """Show one lead, by the id of an event or a booking, or by Propexo's job."""
+    """Show one lead by an event ID, a booking ID or a Propexo job ID."""
     return lead_page(key)
 
 
@@ -157,19 +157,19 @@ def sums() -> Response:
 
 
 def _next_page(found: Sequence[Any]) -> int | None:
-    """Return the id after which the next page starts, or None on the last page."""
+    """Return the ID after which the next page starts, or None on the last page."""
     return found[-1].id if len(found) == PAGE_SIZE else None
 
 
 def record_action(act: str, *, lead_id: int | None = None, detail: str = "") -> None:
-    """Write what the user does into the audit log. ``detail`` must hold nothing of a payload."""
+    """Record a user's action in the audit log. ``detail`` must hold nothing from a payload."""
     by, at = flask.g.user.name, services.now()
     with services.store.transaction() as tx:
         tx.audit.record(act, by=by, at=at, lead_id=lead_id, detail=detail)
 
 
 def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
-    """Answer with a file to save."""
+    """Return a file to save."""
     encoded = (piece.encode("utf-8", "replace") for piece in pieces)
     response = Response(encoded, mimetype=mimetype)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -177,7 +177,7 @@ def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
 
 
 def find_group(key: str) -> Group | None:
-    """Return the group with this key, or None if nothing in it needs review any more."""
+    """Return the group with this key, or None if nothing in it needs review anymore."""
     with services.store.transaction() as tx:
         groups = tx.review_queue.groups(services.now())
     return next((group for group in groups if group.issue.key == key), None)

@@ -49,12 +49,12 @@ class Communities:
 
 
 def examples_file(mapping: Path) -> Path:
-    """Return the file with the made-up communities of a mapping's samples; it may not exist."""
+    """Return the file of made-up communities for a mapping's samples, which may not exist."""
     return mapping.parent / "samples" / f"{mapping.stem}.communities.yaml"
 
 
 def communities_from_folder(folder: Path) -> Communities:
-    """Load the communities of a folder. Raises :class:`MappingErrors`."""
+    """Load a folder's communities. Raise :class:`MappingErrors`."""
     document, _ = document_from_file(folder / FILE)
     communities = communities_from_document(document)
     if document.has_errors:
@@ -63,7 +63,7 @@ def communities_from_folder(folder: Path) -> Communities:
 
 
 def communities_from_document(document: Document) -> Communities:
-    """Return the valid communities; errors are added to the document's problems."""
+    """Return the valid communities, and add errors to the document's problems."""
     found = {}
     data = document.data if isinstance(document.data, Mapping) else {}
     if not data and not document.problems:

@@ -21,7 +21,7 @@ IDS_ONLY: Final = "ids only"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A sender of the gallery, with what people choose by."""
+    """A sender in the gallery, with the facts that people choose by."""
 
     name: str
     description: str
@@ -48,7 +48,7 @@ class Entry:
 def gallery_folder(mappings: Path) -> Path:
     """Return the gallery inside a folder of mappings, else the project's own.
 
-    Raises :class:`MappingErrors` if neither exists.
+    Raise :class:`MappingErrors` if neither exists.
     """
     project = Path(adapter.__file__).parents[1] / "mappings"
     folders = [folder / FOLDER for folder in (mappings, project)]
@@ -61,13 +61,13 @@ def gallery_folder(mappings: Path) -> Path:
 
 
 def entries(gallery: Path, policy: Policy) -> list[Entry]:
-    """Return all senders of the gallery by family and name. Raises :class:`MappingErrors`."""
+    """Return all senders of the gallery by family and name. Raise :class:`MappingErrors`."""
     found = map(entry_from_source, load(gallery, policy).values())
     return sorted(found, key=lambda entry: (entry.family, entry.name))
 
 
 def entry_from_source(source: Source) -> Entry:
-    """Return the entry of a mapping."""
+    """Return a mapping's entry."""
     about, holds = source.sections.get("about", {}), _content_of(source.sections)
     makes_cards = source.compiled.without_time is WithoutTime.PROSPECT and holds != IDS_ONLY
     return Entry(
@@ -85,7 +85,7 @@ def entry_from_source(source: Source) -> Entry:
 
 
 def _content_of(sections: Mapping[str, Any]) -> str:
-    """Return what the webhooks contain, by the fields and the first test of the mapping."""
+    """Return what the webhooks contain, judging by the mapping's fields and first test."""
     if "starts_at" not in sections["appointment"]:
         return "lead only"
     first = sections["tests"][0].get("held", {}).get("event", "")

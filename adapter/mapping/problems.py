@@ -9,7 +9,7 @@ from adapter.exceptions import ConfigurationError
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Problem:
-    """An error or warning; sorts in the order of the file."""
+    """An error or warning. Problems sort in the order of the file."""
 
     file: str
     line: int
@@ -25,7 +25,7 @@ class Problem:
         return cls(file=str(file), line=1, column=1, field="file", message=message)
 
     def as_dict(self) -> dict[str, str | int | bool]:
-        """Return the problem as plain data, for JSON."""
+        """Return the problem as plain data for JSON."""
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Problem:
 
 
 class MappingErrors(ConfigurationError):
-    """The mappings have errors; the message lists them, one per line, in file order."""
+    """The mappings have errors. The message lists them, one per line, in file order."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems))
@@ -42,7 +42,7 @@ class MappingErrors(ConfigurationError):
 
 
 def unknown(noun: str, name: str, known: Sequence[str]) -> str:
-    """Say that a name is not known, and suggest a similar one or list them all."""
+    """Say that a name is unknown, and suggest a similar one or list them all."""
     near = difflib.get_close_matches(name[:60], known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; use one of {', '.join(known)}"
     return f"unknown {noun} {name[:60]!r}{hint}"

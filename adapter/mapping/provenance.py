@@ -53,7 +53,7 @@ class Provenance:
 
 
 def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
-    """Return the provenance of each item of a delivery; empty if it is unreadable. Never raises."""
+    """Return each item's provenance, or nothing if the delivery is unreadable. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:
@@ -71,7 +71,7 @@ def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenan
 def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
     """Return the naive start of an item's tour as sent, or None.
 
-    For a lead whose community, and so whose time zone, is not known yet.
+    This is for a lead whose community, and therefore time zone, is not known yet.
     """
     try:
         scopes = source.compiled.item_scopes(source.scope(request))
@@ -137,7 +137,7 @@ def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
 
 
 def _locate(compiled: CompiledMapping, payload: Any, number: int, path: Path) -> list[Location]:
-    """Return the locations of a path in the payload, also through the names of ``read``."""
+    """Return a path's locations in the payload, including through the names of ``read``."""
     first, rest = path.parts[0], _without_first(path)
     each = compiled.for_each
     if each is not None and first == each.name:
@@ -157,7 +157,7 @@ def _locate(compiled: CompiledMapping, payload: Any, number: int, path: Path) ->
 def _locate_through_reader(
     compiled: CompiledMapping, payload: Any, number: int, reading: NamedReader, rest: Path | None
 ) -> list[Location]:
-    """Return the element for a list, and the text for JSON or a line in a text."""
+    """Return the element for a list, and the text for JSON or a line in a string."""
     locations = _locate(compiled, payload, number, reading.reader.path)
     if not isinstance(reading.reader, ListReader) or rest is None:
         return locations

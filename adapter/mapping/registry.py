@@ -13,21 +13,21 @@ from adapter.settings import Policy
 
 
 def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
-    """Load the sources of a folder. Raises :class:`MappingErrors` with all errors."""
+    """Load a folder's sources. Raise :class:`MappingErrors` with all errors."""
     return _raise_errors(_loaded(folder, policy))
 
 
 def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:
-    """Load one source of a folder, whatever errors the others have.
+    """Load one source from a folder, regardless of errors in the others.
 
-    Without ``strict`` it may be a draft, for tools. Raises :class:`MappingErrors`.
+    Without ``strict``, it may be a draft, for tools. Raise :class:`MappingErrors`.
     """
     file = mapping_file(folder, name)
     return _raise_errors(load_files(folder, [file], policy, strict=strict))[name]
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy) -> Source:
-    """Load a source from ``text`` instead of its file, as a draft. Raises :class:`MappingErrors`.
+    """Load a source from ``text`` instead of its file, as a draft. Raise :class:`MappingErrors`.
 
     Neither its signature nor its tests are checked.
     """
@@ -53,7 +53,7 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
 
 
 def mapping_file(folder: Path, name: str) -> Path:
-    """Return the file of a source. Raises :class:`MappingErrors` with the names of all sources."""
+    """Return a source's file. Raise :class:`MappingErrors` with the names of all sources."""
     file = folder / f"{name}.yaml"
     files = _mapping_files(folder)
     if file in files:

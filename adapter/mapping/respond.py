@@ -1,4 +1,4 @@
-"""Render ``respond:``: the response with the outcome of a webhook, for senders that wait."""
+"""Render ``respond:``, the response with a webhook's outcome for senders that wait."""
 
 import dataclasses
 import datetime as dt
@@ -80,7 +80,7 @@ class RequestValues:
 
 
 def values_from(result: WebhookOutcome) -> dict[str, str]:
-    """Return the text of every placeholder; "" if it has no value yet."""
+    """Return the text of every placeholder, or "" if it has no value yet."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
     booking, fields = result.booking, {}
@@ -189,7 +189,7 @@ def _render(text: str, read: Reader) -> str:
 
 
 def xml_from_text(text: str) -> str:
-    """Escape text for XML content and attributes; drop characters that XML forbids."""
+    """Escape text for XML content and attributes, and drop characters that XML forbids."""
     kept = "".join(filter(_is_xml, text))
     return escape(kept, {'"': "&quot;", "'": "&apos;"})
 
@@ -236,7 +236,7 @@ class Respond:
         )
 
     def reply(self, result: WebhookOutcome, request: RequestValues) -> Reply:
-        """Return the response; plain JSON if the mapping has no template for the outcome."""
+        """Return the response. Use plain JSON if the mapping has no template for the outcome."""
         template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
             plain = {"event": result.event_id, "status": result.outcome}

@@ -30,7 +30,7 @@ class Sample:
     query: str
 
     def changed(self, changes: Mapping[str, Any]) -> "Sample":
-        """Return a copy with values set at paths. Raises ValueError or :class:`Unreadable`."""
+        """Return a copy with values set at paths. Raise ValueError or :class:`Unreadable`."""
         payload = copy.deepcopy(self.payload)
         for text, value in changes.items():
             set_value(payload, path_from_text(text), value)
@@ -38,7 +38,7 @@ class Sample:
 
 
 def content_type_of(file: Path, raw: bytes) -> str:
-    """Return the content type by the file extension; a multipart boundary is the first line."""
+    """Guess the content type from the file extension. A multipart boundary is the first line."""
     kind = CONTENT_TYPES.get(file.suffix.lower(), "")
     if kind == "multipart/form-data":
         first = raw.lstrip(b"\r\n").split(b"\n", 1)[0].strip()
@@ -47,7 +47,7 @@ def content_type_of(file: Path, raw: bytes) -> str:
 
 
 def sample_from_test(test: Mapping[str, Any], folder: Path, kind: str | None) -> Sample:
-    """Load the payload of a test. Raises ValueError with the reason."""
+    """Load a test's payload. Raise ValueError with the reason."""
     payload = test["payload"]
     headers = {name.lower(): value for name, value in test.get("headers", {}).items()}
     query = test.get("query", "")

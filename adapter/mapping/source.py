@@ -48,9 +48,9 @@ class Source:
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
 
     def dedupe_key(self, request: WebhookRequest) -> str | None:
-        """Return the key that deliveries of the same booking share; never raise.
+        """Return the key that deliveries of the same booking share. Never raise.
 
-        None without a readable key: the caller then uses the hash of the signed bytes.
+        Return None without a readable key; the caller then uses the hash of the signed bytes.
         """
         try:
             return self.compiled.dedupe_key(self.scope(request))
@@ -58,7 +58,7 @@ class Source:
             return None
 
     def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
-        """Map the delivery at ``now`` (aware); never raise."""
+        """Map the delivery at ``now`` (aware). Never raise."""
         try:
             scope = self.scope(request)
         except PayloadError as exc:
@@ -67,7 +67,7 @@ class Source:
         return self.compiled.apply(scope, now)
 
     def request_values(self, request: WebhookRequest) -> RequestValues:
-        """Return the values of the delivery for a response template; never raise."""
+        """Return the delivery's values for a response template. Never raise."""
         try:
             scope = self.scope(request)
         except PayloadError:
@@ -81,7 +81,7 @@ class Source:
         )
 
     def scope(self, request: WebhookRequest) -> Scope:
-        """Return the scope of the delivery. Raises :class:`PayloadError`."""
+        """Return the scope of the delivery. Raise :class:`PayloadError`."""
         payload = body.parse(
             request.body, request.content_type, kind=self.kind, query=request.query
         )
@@ -100,7 +100,7 @@ class Source:
 
 
 def _text_at(scope: Scope, path: str) -> str:
-    """Return the value at a path as one line of text; "" for anything but text and numbers."""
+    """Return the value at a path as one line of text, or "" unless it is text or a number."""
     try:
         value = unwrap_single(scope.read(path_from_text(path)))
         return clean_text(value, CAP_TEXT) if isinstance(value, str | int | float) else ""

@@ -9,9 +9,9 @@ from adapter.models import Booking, BookingState, EventState, Kind, Reason
 
 
 class Outcome(enum.StrEnum):
-    """The outcome of a webhook, as its sender sees it: the first that one of its bookings has.
+    """A webhook's outcome, as its sender sees it. The first that any of its bookings has counts.
 
-    None while a booking is open, then the worst.
+    It is None while a booking is open, and then the worst.
     """
 
     #: Stored; the outcome is not known yet.
@@ -58,7 +58,7 @@ _OUTCOME_BY_EVENT_STATE: Final = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookOutcome:
-    """The outcome of an event so far."""
+    """An event's outcome so far."""
 
     event_id: int
     outcome: Outcome = Outcome.ACCEPTED
@@ -75,7 +75,7 @@ class WebhookOutcome:
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """Return the outcome of each booking; the worst for all if there are not ``count``."""
+        """Return each booking's outcome, or the worst for all unless there are ``count``."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]

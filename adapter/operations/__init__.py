@@ -1,1 +1,1 @@
-"""What operators do: release, replay, readmit, erase, status, export."""
+"""Operator actions: release, replay, readmit, erase, status, export."""

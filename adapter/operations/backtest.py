@@ -44,9 +44,9 @@ def recent(store: Database, source: str, last: int) -> Iterator[Event]:
 
 
 def backtest(current: Source | None, edited: Source, events: Iterable[Event]) -> Iterator[Compared]:
-    """Map each event with both mappings, as of the time at which it was received.
+    """Map each event with both mappings, as of the time it was received.
 
-    Without a ``current`` mapping everything is a change.
+    Without a ``current`` mapping, everything is a change.
     """
     for event in events:
         delivery, now = event.request, event.received_at

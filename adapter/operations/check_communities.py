@@ -11,7 +11,7 @@ from adapter.propexo.directory import VENDOR, Directory
 
 
 def problems_of(communities: Communities, directory: Directory) -> list[Problem]:
-    """Return the ids in communities.yaml that Propexo does not have, each with its line.
+    """Return the IDs in communities.yaml that Propexo does not have, each with its line.
 
     Raise :class:`UpstreamError` if the lists cannot be read.
     """
@@ -34,7 +34,7 @@ def problems_of(communities: Communities, directory: Directory) -> list[Problem]
 
 
 def _attribution_ids(attributions: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield each attribution id with its keys."""
+    """Yield each attribution ID with its keys."""
     for source, entry in attributions.items():
         if isinstance(entry, Mapping):
             yield from (((source, value), one) for value, one in entry.items())
@@ -71,7 +71,7 @@ def _no_attribution(
 
 
 def _hint(text: str, known: Mapping[str, str]) -> str:
-    """Suggest the closest known id, or list the known ones."""
+    """Suggest the closest known ID, or list the known ones."""
     near = difflib.get_close_matches(text[:100], known, n=1)
     if near:
         return f"; did you mean {near[0]!r}{_in_brackets(known[near[0]])}?"

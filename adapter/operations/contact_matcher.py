@@ -29,7 +29,7 @@ class Contact:
 
     @classmethod
     def from_email(cls, address: str) -> Self:
-        """Build from an address in lower case."""
+        """Build from an email address in lower case."""
         parts = re.split(r"[^a-z0-9]", address)
         return cls(
             prefilter=".{1,9}".join(parts),
@@ -40,7 +40,7 @@ class Contact:
 
     @classmethod
     def from_phone(cls, number: str) -> Self:
-        """Build from an E.164 number; the country code may be missing where it is found."""
+        """Build from an E.164 number. Text that contains it may lack the country code."""
         country, digits = number.removeprefix("+")[:-10], number[-10:]
         return cls(
             prefilter="(%[0-9a-f]{2}|[^0-9]){0,4}".join(digits),
@@ -52,7 +52,7 @@ class Contact:
         )
 
     def is_in(self, data: bytes) -> bool:
-        """Return whether ``data`` contains it: as text, or in a form, JSON or markup."""
+        """Return whether ``data`` contains the contact as text, or in a form, JSON or markup."""
         return any(self.pattern.search(text.lower()) for text in texts_in(data))
 
 
@@ -66,7 +66,7 @@ def texts_in(data: bytes) -> Iterator[str]:
 
 
 def _strings_in(text: str, depth: int) -> Iterator[str]:
-    """Yield the strings of a JSON text, and of JSON texts within its strings."""
+    """Yield the strings in a JSON document, and in JSON nested within its strings."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -78,7 +78,7 @@ def _strings_in(text: str, depth: int) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Yield strings and numbers of plain data as text; not recursive, for untrusted data."""
+    """Yield plain data's strings and numbers as text, without recursion in untrusted data."""
     stack = [value]
     while stack:
         one = stack.pop()

@@ -31,7 +31,7 @@ def facts_of(mapped: Mapped) -> list[Facts]:
 
 
 def changed_fields(before: Sequence[Facts], after: Sequence[Facts]) -> dict[str, tuple[Any, Any]]:
-    """Return ``item.field`` → (before, after) of what differs; None means absent."""
+    """Return ``item.field`` → (before, after) for each difference. None means absent."""
     changed: dict[str, tuple[Any, Any]] = {}
     for number in range(max(len(before), len(after))):
         old = before[number] if number < len(before) else {}

@@ -122,7 +122,7 @@ def _community(communities: Mapping[str, Community], key: str) -> Community:
 
 
 def _propexo_ids(community: Community, source: str) -> dict[str, str]:
-    """Return the community's ids at Propexo, with the attribution of this source."""
+    """Return the community's IDs at Propexo, with the attribution of this source."""
     attribution = community.attributions.get(source)
     if isinstance(attribution, Mapping):
         attribution = attribution.get("*")

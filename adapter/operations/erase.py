@@ -1,6 +1,6 @@
 """Erase payloads and personal data by age, and one renter's data on request.
 
-Ids, states, times and keyed hashes stay: statistics remain correct, and a webhook that is sent
+IDs, states, times and keyed hashes stay: statistics remain correct, and a webhook that is sent
 again is recognized and restores nothing. Nothing is changed in Knock.
 """
 
@@ -48,7 +48,7 @@ class Erasure:
     # --- by age
 
     def forget_old(self) -> int:
-        """Erase one batch of what is older than the settings allow, and return its size.
+        """Erase one batch of data older than the settings allow, and return its size.
 
         Audit entries are erased with the leads. Workers call this repeatedly.
         """
@@ -132,7 +132,7 @@ class Erasure:
             return read(tx)
 
     def erase(self, found: Found, *, by: str) -> list[int]:
-        """Erase the given rows, and return the ids of events that cannot be erased yet.
+        """Erase the given rows, and return the IDs of events that cannot be erased yet.
 
         These have bookings in flight, which cannot be taken back. Other bookings are discarded
         first.

@@ -1,4 +1,4 @@
-"""Verify rejected requests again after a secret was fixed, and accept the valid ones."""
+"""Verify rejected requests again after a secret has been fixed, and accept the valid ones."""
 
 import collections
 import dataclasses
@@ -33,7 +33,7 @@ def retry(
     """Verify the rejections of one source again and accept the valid ones, oldest first.
 
     Each is stored before it is removed: after a crash in between, the next run counts it as
-    repeated. With ``dry_run`` nothing is changed, and all valid ones count as accepted.
+    repeated. With ``dry_run``, nothing is changed, and all valid ones count as accepted.
     """
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
@@ -58,7 +58,7 @@ def retry(
 def _verified(
     rejection: Rejection, source: Source, verifier: signatures.Verifier, settings: Settings
 ) -> Verified:
-    """Verify with the current secrets, as of the time at which the request was received.
+    """Verify with the current secrets, as of the time the request was received.
 
     ``allow_ips`` is not checked again: a request that failed it is never retried, and any other
     passed it.

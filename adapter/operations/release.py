@@ -1,4 +1,4 @@
-"""Release, confirm and discard leads that need review; every action is in the audit log.
+"""Release, confirm and discard leads that need review. Every action is in the audit log.
 
 Nothing is sent from here: a released booking joins the send queue and passes the same checks as
 any other. One that may exist in Knock is released only if the user says that it does not.
@@ -82,7 +82,7 @@ class Repairs:
         return dataclasses.replace(edited, person_keys=keys)
 
     def confirm(self, booking_id: int, *, by: str) -> None:
-        """Record that a user found the tour in Knock, or booked it there: it is booked.
+        """Mark a tour as booked after a user found it in Knock or booked it there.
 
         Raise :class:`NotPossible` if it is being sent, or has no tour that Knock could have.
         """
@@ -141,7 +141,7 @@ def _send_again(
 
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
-    """Store a tour for a lead whose guest card stays; the tour supersedes a pending card."""
+    """Store a tour for a lead whose guest card stays. The tour supersedes a pending card."""
     event = tx.events.get(edited.event_id)
     assert event is not None  # noqa: S101 - a booking has its event
     booking_id = tx.bookings.next_id()
@@ -167,7 +167,7 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
 
 
 def _check_precedence(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-    """Supersede what the booking replaces. Raise :class:`NotPossible` if another one counts."""
+    """Supersede what this booking replaces. Raise :class:`NotPossible` if another one counts."""
     decision = precedence.decide(
         event_id=0,
         starts_at=booking.starts_at,

@@ -1,4 +1,4 @@
-"""Map stored events again after a mapping was fixed, and show what changes."""
+"""Remap stored events after a mapping has been fixed, and show what changes."""
 
 import dataclasses
 import datetime as dt
@@ -50,7 +50,7 @@ class Replays:
     def replay(
         self, event_id: int, *, by: str, dry_run: bool, forced_because: str | None = None
     ) -> Difference:
-        """Map an event again with the current mapping; ``dry_run`` only reports the changes.
+        """Remap an event with the current mapping. ``dry_run`` only reports the changes.
 
         Bookings that are in flight, booked, discarded or past are left alone; several tours in one
         webhook are treated separately if the mapping gives each a dedupe key. With

@@ -48,7 +48,7 @@ class SignIn:
     def sign_in(self, name: str, password: str, client: str | None) -> User:
         """Return the user. Raise :class:`SignInRefused`, the same for a wrong name or password.
 
-        Without ``client``, the address, only the name is counted.
+        Without ``client``, the IP address, only the name is counted.
         """
         now, limits = self._clock(), self._limits(name, client)
         failure_ids = self._record_failure(limits, now)
@@ -66,7 +66,7 @@ class SignIn:
         return user
 
     def _record_failure(self, limits: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
-        """Record a failure in advance, so that concurrent attempts all count; return its ids.
+        """Record a failure in advance so that concurrent attempts all count. Return its IDs.
 
         Raise :class:`SignInRefused` if a limit is reached.
         """
@@ -95,7 +95,7 @@ class SignIn:
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def remove(self, name: str, *, by: str) -> bool:
-        """Remove a user; return False if there is none of that name."""
+        """Remove a user. Return False if no user has that name."""
         with self._store.transaction() as tx:
             role = tx.users.remove(name)
             if role is not None:

@@ -43,7 +43,7 @@ class SourceState:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it sends less than a quarter of the usual number."""
+        """Whether the source sends less than a quarter of its usual number."""
         return self.usual is not None and self.usual >= MIN_USUAL and self.events < self.usual / 4
 
 
@@ -66,7 +66,7 @@ class Overview:
 
     @property
     def is_paused(self) -> bool:
-        """Whether no booking is sent now."""
+        """Whether sending is paused now."""
         return self.sending.stopped_for is not None or self.sending.paused_until > self.at
 
 

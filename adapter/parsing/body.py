@@ -23,11 +23,11 @@ KINDS: Final = (*_PARSERS, "query")
 def parse(body: bytes, content_type: str, *, kind: str | None = None, query: str = "") -> object:
     """Return a webhook's payload as plain data.
 
-    ``kind`` is one of :data:`KINDS`. Without it the content type decides, and a missing or other
+    ``kind`` is one of :data:`KINDS`. Without it, the content type decides, and a missing or other
     content type (``text/plain``) means JSON. ``query`` is the raw query string, which is parsed in
     place of the body if ``kind`` is ``query``.
 
-    Raises :class:`~adapter.exceptions.PayloadError`; its message quotes nothing of the body.
+    Raise :class:`~adapter.exceptions.PayloadError`; its message quotes nothing of the body.
     """
     declared, parameters = _parse_content_type(content_type)
     kind = kind or declared

@@ -16,7 +16,7 @@ CHARSETS: Final = frozenset(
 
 
 def charset_from(name: str | None) -> str:
-    """Return the normalized name of a supported charset; default UTF-8. Raises PayloadError."""
+    """Return a supported charset's normalized name. The default is UTF-8. Raise PayloadError."""
     charset = (name or "utf-8").strip().lower()
     if charset not in CHARSETS:
         raise PayloadError("the charset is not supported")
@@ -24,7 +24,7 @@ def charset_from(name: str | None) -> str:
 
 
 def decode(data: bytes, charset: str | None) -> str:
-    """Return bytes as text. Raises PayloadError."""
+    """Return bytes as text. Raise PayloadError."""
     try:
         return data.decode(charset_from(charset))
     except UnicodeError:

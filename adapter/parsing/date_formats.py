@@ -59,9 +59,9 @@ class Format:
     digits: int = 0
 
     def parse(self, text: str) -> dt.datetime:
-        """Return the date and time; aware only if the format has an offset.
+        """Return the date and time, which is aware only if the format has an offset.
 
-        A fraction after ``ss`` is dropped. Raises :class:`~adapter.exceptions.Unreadable`.
+        A fraction after ``ss`` is dropped. Raise :class:`~adapter.exceptions.Unreadable`.
         """
         text = clean_text(text, CAP_NUMBER)
         try:
@@ -88,7 +88,7 @@ class Format:
 
 
 def compile_format(text: str) -> Format:
-    """Compile a format of tokens, or ``epoch`` or ``epoch_ms``. Raises ValueError."""
+    """Compile a format of tokens, or ``epoch`` or ``epoch_ms``. Raise ValueError."""
     if text in EPOCHS:
         return Format(text=text, has_date=True, has_time=True, has_offset=True)
     pieces = [(match["token"], match["literal"]) for match in _PIECE.finditer(text)]

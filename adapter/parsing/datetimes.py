@@ -45,7 +45,7 @@ def utc_from_local(
 ) -> dt.datetime:
     """Convert a naive local time to UTC.
 
-    Raises :class:`Unreadable` for a time that a clock change skips or repeats, unless ``dst``
+    Raise :class:`Unreadable` for a time that a clock change skips or repeats, unless ``dst``
     chooses one of the two possible instants: ``earlier`` or ``later``.
     """
     try:
@@ -66,7 +66,7 @@ def utc_from_local(
 def read_absolute_instant(value: object) -> dt.datetime:
     """Read an instant that needs no time zone: ISO 8601 with an offset, or an epoch.
 
-    Raises :class:`Unreadable` for any other value.
+    Raise :class:`Unreadable` for any other value.
     """
     text = clean_text(value, CAP_NUMBER)
     if text.isascii() and text.isdigit():
@@ -91,7 +91,7 @@ def read_instant(
     with ``ignore_offset``. Join a date and a time from two paths with a space. A date without a
     time of day is not read as midnight.
 
-    Raises :class:`Unreadable`.
+    Raise :class:`Unreadable`.
     """
     text = clean_text(value, CAP_NUMBER)
     for form in formats:
@@ -111,7 +111,7 @@ def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
     For a date with a time, the date is used as written: no time zone is applied. A time in UTC
     other than midnight is refused, because its date depends on the time zone.
 
-    Raises :class:`Unreadable`.
+    Raise :class:`Unreadable`.
     """
     text = clean_text(value, CAP_NUMBER)
     if not formats and _ISO_DATE.fullmatch(text):

@@ -32,12 +32,12 @@ class _Part:
 
 
 def parse_query(query: str) -> dict[str, object]:
-    """Parse a raw query string; a repeated field becomes a list. Never raises."""
+    """Parse a raw query string. A repeated field becomes a list. Never raise."""
     return _group_by_name(urllib.parse.parse_qsl(query, keep_blank_values=True, errors="replace"))
 
 
 def parse_form(body: bytes, parameters: Mapping[str, str]) -> object:
-    """Parse a URL-encoded form; a repeated field becomes a list."""
+    """Parse a URL-encoded form. A repeated field becomes a list."""
     charset = charset_from(parameters.get("charset"))
     text = decode(body.strip(), charset)
     try:
@@ -56,7 +56,7 @@ def parse_form(body: bytes, parameters: Mapping[str, str]) -> object:
 
 
 def parse_multipart(body: bytes, parameters: Mapping[str, str]) -> object:
-    """Parse a multipart body into text by name; the value of a file is its filename."""
+    """Parse a multipart body into text by name. A file's value is its filename."""
     try:
         parts = list(_parts(body, _boundary_from(body, parameters)))
     except RequestEntityTooLarge:
@@ -135,7 +135,7 @@ def _group_by_name(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
 
 
 def add_value(values: dict[str, object], name: str, value: object) -> None:
-    """Add a value under its name; a repeated name gets a list."""
+    """Add a value under its name. A repeated name gets a list."""
     present = values.get(name)
     if name not in values:
         values[name] = value

@@ -19,7 +19,7 @@ MAX_ELEMENTS: Final = 30_000
 
 
 def parse_json(body: bytes, parameters: Mapping[str, str]) -> object:
-    """Parse JSON; integers stay exact, and the Unicode encoding is detected from the bytes."""
+    """Parse JSON. Integers stay exact, and the Unicode encoding is detected from the bytes."""
     charset = parameters.get("charset", "utf-8").lower()
     text = body if charset.startswith("utf") else decode(body, charset)
     if not body.strip():
@@ -46,7 +46,7 @@ def _refuse_constant(_: str) -> Never:
 
 
 def parse_xml(body: bytes, parameters: Mapping[str, str]) -> object:
-    """Parse XML; the root's name is a path's first part, and the header's charset takes precedence.
+    """Parse XML. The root's name is a path's first part, and the header's charset takes precedence.
 
     Attributes are named ``@name``, and text beside attributes or children is ``#text``.
     """

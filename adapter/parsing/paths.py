@@ -53,15 +53,15 @@ class Path:
     quoted: frozenset[int] = frozenset()
 
     def read(self, data: object) -> Any:
-        """Return the value at the path in ``data``, or :data:`MISSING`; with ``*`` a list.
+        """Return the value at the path in ``data``, or :data:`MISSING`. With ``*``, return a list.
 
-        Raises :class:`Unreadable` if a name meets a list of several items.
+        Raise :class:`Unreadable` if a name meets a list of several items.
         """
         return read(data, self.parts, self.quoted)
 
 
 def path_from_text(text: str) -> Path:
-    """Parse a path as a mapping writes it. Raises ValueError."""
+    """Parse a path as a mapping writes it. Raise ValueError."""
     fields = _split(text)
     parts = tuple(part.strip() for part, _ in fields)
     if not parts or not all(parts) or len(parts) > MAX_PARTS:
@@ -87,7 +87,7 @@ def _split(text: str) -> list[tuple[str, bool]]:
 
 
 def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset()) -> Any:
-    """Return the value at ``parts`` below ``data``; see :meth:`Path.read`."""
+    """Return the value at ``parts`` below ``data`` (see :meth:`Path.read`)."""
     depth = 0
     for part in parts:  # most paths are names in objects; the general loop is ten times slower
         if type(data) is not dict or part == EACH:
@@ -131,7 +131,7 @@ def _is_index(part: str) -> bool:
 
 
 def _items_of(value: object) -> list[Any]:
-    """Return the items of a list; any other value but null counts as a list of one."""
+    """Return a list's items. Any other value except null counts as a list of one."""
     if isinstance(value, list):
         return value
     return [] if value is None else [value]
@@ -149,7 +149,7 @@ def _step(value: object, part: str, index: int | None) -> Any:
 
 
 def _unwrapped(value: object) -> Any:
-    """Return the item of a list of one, because some senders wrap everything in lists."""
+    """Return the only item of a list, because some senders wrap everything in lists."""
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, list):
@@ -160,9 +160,9 @@ def _unwrapped(value: object) -> Any:
 
 
 def unwrap_single(value: object) -> Any:
-    """Return a value, or the item of a list of one; None for an empty list.
+    """Return a value, or the only item of a list. Return None for an empty list.
 
-    Raises :class:`Unreadable` for a list of several items.
+    Raise :class:`Unreadable` for a list of several items.
     """
     unwrapped = _unwrapped(value)
     return None if unwrapped is MISSING else unwrapped
@@ -232,9 +232,9 @@ def _similar_key(data: object, part: str) -> str | None:
 
 
 def leaves(data: object) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each leaf, shallow ones first; of a list only its first item.
+    """Yield the path and value of each leaf, shallow ones first. Read only a list's first item.
 
-    At most 400. Scalars and lists of scalars are leaves.
+    Yield at most 400. Scalars and lists of scalars are leaves.
     """
     return itertools.islice(
         ((path, value) for path, value in walk(data) if not _has_inner_values(value)), MAX_LEAVES
@@ -242,7 +242,7 @@ def leaves(data: object) -> Iterator[tuple[str, Any]]:
 
 
 def walk(data: object) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of everything below ``data``, like :func:`leaves` but all."""
+    """Yield every path and value below ``data``, without the limits of :func:`leaves`."""
     level: list[tuple[tuple[str, ...], Any]] = [((), data)]
     for _ in range(MAX_DEPTH):
         deeper: list[tuple[tuple[str, ...], Any]] = []
@@ -267,9 +267,9 @@ def _quoted(name: str) -> str:
 
 
 def set_value(data: Any, path: Path, value: object) -> None:
-    """Set the value at a path of a sample, in place; create missing objects along the path.
+    """Set the value at a path in a sample, in place. Create missing objects along the path.
 
-    Raises :class:`Unreadable` if the path leads into something that is neither object nor list.
+    Raise :class:`Unreadable` if the path leads into something that is neither object nor list.
     """
     *parents, last = path.parts
     for part in parents:

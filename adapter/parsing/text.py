@@ -1,4 +1,4 @@
-"""Clean text: one line of printable characters from an untrusted value."""
+"""Clean an untrusted value into one line of printable characters."""
 
 import decimal
 import math
@@ -26,9 +26,9 @@ _HARMFUL: Final = frozenset({"Cc", "Cf", "Co", "Cs"})
 
 
 def clean_text(value: object, cap: int) -> str:
-    """Return a text or number as one line of text: NFC, without invisible characters.
+    """Return a string or number as one line of text: NFC, without invisible characters.
 
-    Raises :class:`Unreadable` for other types, infinite numbers, and more than ``cap`` characters.
+    Raise :class:`Unreadable` for other types, infinite numbers, and more than ``cap`` characters.
     """
     text = value if isinstance(value, str) else _text_from(value, cap)
     if len(text) <= cap and text.isascii() and text.isprintable():
@@ -47,9 +47,9 @@ def clean_text(value: object, cap: int) -> str:
 
 
 def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
-    """Return True for null, blank text, an empty list, or one of the sender's filler texts.
+    """Return True for null, blank text, an empty list, or one of the sender's filler strings.
 
-    A list of empty items is empty. Zero and false are not. ``blanks`` holds the filler texts as
+    A list of empty items is empty. Zero and false are not. ``blanks`` holds the filler strings as
     :func:`clean_text` returns them.
     """
     if isinstance(value, list):
@@ -58,14 +58,14 @@ def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
 
 
 def as_items(value: object) -> list[object]:
-    """Return the nonempty items of a list, at most 50; any other value is the only item."""
+    """Return at most 50 nonempty items of a list. Any other value is the only item."""
     if not isinstance(value, list):
         value = [value]
     return [item for item in value[:CAP_ITEMS] if not is_empty(item)]
 
 
 def single_value(value: object) -> object:
-    """Return the item of a list of one, as XML and form builders send it; else the value."""
+    """Return the only item of a list, as XML and form builders send it, else the value."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 

@@ -88,7 +88,7 @@ _ABBREVIATIONS: Final = frozenset({"EST", "MST"})
 
 
 def zone_from_name(name: object) -> zoneinfo.ZoneInfo:
-    """Return the zone with this IANA, Windows or Rails name. Raises :class:`Unreadable` for others.
+    """Return the zone with this IANA, Windows or Rails name. Raise :class:`Unreadable` for others.
 
     ``EST`` and ``MST`` are refused: they do not say whether daylight saving time applies.
     """

@@ -255,7 +255,7 @@ def problems(
 
 
 def _is_valid(appointment: Mapping[str, object], checked: Container[str], kind: Kind) -> bool:
-    """Return whether all fields are valid; four times as fast as the schema's error messages."""
+    """Return whether all fields are valid, four times as fast as building error messages."""
     if not appointment.keys() >= REQUIRED_BY[kind]:
         return False
     if not (appointment.get("email_1") or appointment.get("phone_1")):
@@ -299,12 +299,12 @@ def request_from(
 
 
 def optional(kind: Kind) -> frozenset[str]:
-    """Return the optional fields of a kind. A contact is never optional."""
+    """Return a kind's optional fields. A contact is never optional."""
     return frozenset(_SCHEMA.fields) - REQUIRED_BY[kind] - {"email_1", "phone_1"}
 
 
 def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return the appointment without these optional fields; their values go into the notes."""
+    """Return the appointment without these optional fields, and move their values to the notes."""
     left_out = [name for name in names if name in appointment]
     kept = {name: value for name, value in appointment.items() if name not in left_out}
     facts = [
@@ -323,7 +323,7 @@ def _value_text(value: Any) -> str:
 
 
 def _spell(value: Any, table: Mapping[str, str]) -> tuple[Any, list[str]]:
-    """Return the values in Propexo's spelling, and those that have none as text."""
+    """Return the values in Propexo's spelling, and those without a spelling as text."""
     values = value if isinstance(value, list) else [value]
     sent = [table[one] for one in values if one in table]
     rest = [str(one).replace("_", " ") for one in values if one not in table]

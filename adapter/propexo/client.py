@@ -1,4 +1,4 @@
-"""Call Propexo's API, and translate its errors into ours.
+"""Call Propexo's API and translate its errors into ours.
 
 :meth:`Propexo.create` is the only call that books a tour or creates a guest card. It takes an
 :class:`~adapter.models.Attempt`, which exists only as a committed row, and every error that it
@@ -59,7 +59,7 @@ class Propexo:
         return responses.accepted(response)
 
     def write_status(self, job_id: str) -> JobReport:
-        """Return the status of a job.
+        """Return a job's status.
 
         Raise :class:`UpstreamError` without a usable response; repeating the call is always safe.
         """

@@ -1,4 +1,4 @@
-"""Read Propexo's lists: integrations, their communities, and the attributions of each.
+"""Read Propexo's integrations, their communities, and each community's attributions.
 
 Each list is read when it is needed. Only the core fields of the records are documented (id,
 integration_id); a name is used if there is one. The community of an attribution comes from the
@@ -46,7 +46,7 @@ Read = Callable[[str, Mapping[str, str]], Page]
 class RateLimitedReads:
     """Read pages of lists within the rate limit that all processes share.
 
-    Without a database no other process of this installation calls Propexo, and the calls are
+    Without a database, no other process of this installation calls Propexo, and the calls are
     spread evenly.
     """
 
@@ -75,7 +75,7 @@ class RateLimitedReads:
         return self._propexo.page(path, query)
 
     def _wait_until(self) -> dt.datetime | None:
-        """Take one call from the rate limit; return None, or the time of the next allowed call."""
+        """Take one call from the rate limit. Return None, or the time of the next allowed call."""
         now = self._clock()
         if self._store is not None:
             with self._store.transaction() as tx:
@@ -107,17 +107,17 @@ class Directory:
 
     @functools.cached_property
     def vendors(self) -> Mapping[str, str]:
-        """Integration id → vendor, empty if the list has none."""
+        """Integration ID → vendor, empty if the list has none."""
         return {one["id"]: _text(one.get("vendor")) for one in self._all(INTEGRATIONS_PATH)}
 
     @functools.cached_property
     def integrations(self) -> Mapping[str, str]:
-        """Id → name of each Knock integration."""
+        """ID → name of each Knock integration."""
         names = _names(self._all(INTEGRATIONS_PATH))
         return {one: name for one, name in names.items() if self.vendors[one] in ("", VENDOR)}
 
     def communities(self, integration_id: str) -> Mapping[str, str]:
-        """Return id → name of each community of an integration."""
+        """Return ID → name of each community of an integration."""
         records = self._all(COMMUNITIES_PATH, {"integration_id": integration_id} | OLDEST_FIRST)
         # Propexo may ignore this filter, so other integrations are left out here too.
         return _names(one for one in records if one.get("integration_id") == integration_id)
@@ -125,7 +125,7 @@ class Directory:
     def attributions(
         self, integration_id: str, community_id: str | None = None
     ) -> Mapping[str, str]:
-        """Return id → name of each attribution of a community, or of the whole integration."""
+        """Return ID → name of each attribution of a community, or of the whole integration."""
         query = {"integration_id": integration_id}
         query |= {"community_id": community_id} if community_id is not None else {}
         return _names(self._all(ATTRIBUTIONS_PATH, query | OLDEST_FIRST))
@@ -163,6 +163,6 @@ def _names(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """Return a text as one line of printable characters, or empty if it is not a text."""
+    """Return a string as one line of printable characters, or "" if it is not a string."""
     text = value if isinstance(value, str) else ""
     return "".join(one if one.isprintable() else " " for one in text).strip()

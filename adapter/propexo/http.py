@@ -46,7 +46,7 @@ class Body(io.BytesIO):
         return len(self.getvalue())
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return bytes to send; from now on some may have been sent."""
+        """Return bytes to send. From now on, some may have been sent."""
         if time.monotonic() > self.send_deadline and not self.has_started:
             raise TimeoutError("the request timed out")
         self.has_started = True
@@ -118,7 +118,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().__init__()
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        """Return the pool for an address, with connections that register their sockets."""
+        """Return the pool for a URL, with connections that register their sockets."""
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         handles, adapter = self._handles, self
 
@@ -136,7 +136,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return pool
 
     def close_connections(self) -> None:
-        """Shut down every connection; a thread that reads from one gets an error."""
+        """Shut down every connection. A thread that reads from one gets an error."""
         self._is_closed = True
         for handle in self._handles:
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Compose the notes of an appointment: the renter's text, then the facts that fit no field."""
+"""Compose an appointment's notes from the renter's text and the facts that fit no field."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def _is_combining(character: str) -> bool:
 
 
 def compose(text: str, facts: Sequence[str]) -> str:
-    """Join text and facts within the limit; the text is cut first."""
+    """Join text and facts within the limit, and cut the text first."""
     tail = cut("\n".join(facts))
     room = LIMIT - units(tail) - bool(tail)
     head = cut(text, room) if room >= min(MIN_TEXT_LENGTH, units(text)) else ""
@@ -53,7 +53,7 @@ def compose(text: str, facts: Sequence[str]) -> str:
 
 
 def append(text: str, facts: Sequence[str]) -> str:
-    """Add facts to existing notes; the longest line is cut if needed."""
+    """Add facts to existing notes, and cut the longest line if needed."""
     whole = "\n".join(part for part in (text, *facts) if part)
     over = units(whole) - LIMIT
     if over <= 0:

@@ -79,7 +79,7 @@ def accepted(response: Response) -> Accepted:
 
 
 def report(response: Response) -> JobReport:
-    """Return the status of a job. Raise :class:`UpstreamError` if the response has none."""
+    """Return a job's status. Raise :class:`UpstreamError` if the response has none."""
     if response.status != http.HTTPStatus.OK:
         raise error_from(response)
     data, rate = _json(response.text), rate_of(response.headers)
@@ -175,7 +175,7 @@ def _is_propexo_error(text: str) -> bool:
 
 
 def _job_id(data: object) -> str | None:
-    """Return the job's id from either documented shape: ``{meta: {job_id}}`` or ``{job_id}``."""
+    """Return the job's ID from either documented shape: ``{meta: {job_id}}`` or ``{job_id}``."""
     job_id = _member(_member(data, "meta"), "job_id") or _member(data, "job_id")
     if not isinstance(job_id, str) or not 0 < len(job_id) <= 200:
         return None

@@ -8,8 +8,8 @@ HTTP. Propexo offers no Knock sandbox of its own. This one behaves as follows:
   ``tour_type``: every value is rejected unless it was passed to :func:`create_app`.
 - A write returns a job at once. The job is PENDING for some time, then ends. The appointment
   exists in Knock from the moment the write is accepted.
-- Knock identifies a person at a community by e-mail or phone, overwrites the card with the latest
-  data, cancels the upcoming tour when another is booked, and mails a confirmation for each.
+- Knock identifies a person at a community by email or phone, overwrites the card with the latest
+  data, cancels the upcoming tour when another is booked, and emails a confirmation for each.
 - ``/_sandbox/…`` lists appointments, guest cards and requests, and injects faults into the next
   requests.
 

@@ -33,13 +33,13 @@ def create_app(
     enums: Mapping[str, Collection[str]] = MappingProxyType({}),
     catalog: Catalog = NOTHING,
 ) -> Flask:
-    """Return the sandbox. Its state is in memory: serve it from one process, with threads.
+    """Return the sandbox. Its state is in memory, so serve it from one process with threads.
 
     ``job_seconds`` is how long a job stays PENDING. ``slowdown_seconds`` delays each response in
     the last fifth of a minute's requests (Propexo: 2). ``enums`` lists the accepted values of
     ``pets``, ``first_contact_type`` and ``tour_type``; by default every value is rejected.
     ``catalog`` is what the lists of integrations, communities and attributions return.
-    Raises :class:`~adapter.exceptions.ConfigurationError` for any other name in ``enums``.
+    Raise :class:`~adapter.exceptions.ConfigurationError` for any other name in ``enums``.
     """
     app = Flask(__name__, static_folder=None)
     app.json = propexo_responses.Json(app)
@@ -61,7 +61,7 @@ def create_app(
 
 
 def _begin() -> Response | None:
-    """Record the request; reject it for a fault, a wrong token or an exceeded rate limit."""
+    """Record the request. Reject it for a fault, a wrong token or an exceeded rate limit."""
     if not request.path.startswith(("/crm/", "/v1/")):
         return None
     state = current_state()

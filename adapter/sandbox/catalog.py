@@ -1,6 +1,6 @@
 """The read-only data of the sandbox: integrations, their communities and attributions.
 
-Propexo's lists give only ids and names of a community, no time zone.
+Propexo's lists give only a community's ID and name, not its time zone.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ class Catalog:
 def catalog_from(data: Any) -> Catalog:
     """Parse ``{integration: {name, communities: {id: {name, attributions: {id: name}}}}}``.
 
-    Raises :class:`ConfigurationError` for any other shape.
+    Raise :class:`ConfigurationError` for any other shape.
     """
     try:
         return Catalog(

@@ -27,7 +27,7 @@ def show_page() -> Response:
 
 @control.get("/_sandbox/appointments")
 def list_appointments() -> Response:
-    """List all appointments, canceled ones too, in the order in which they were booked."""
+    """List all appointments, including canceled ones, in the order they were booked."""
     state = current_state()
     with state.lock:
         return jsonify({"appointments": [_appointment(one) for one in state.knock.appointments]})
@@ -59,7 +59,7 @@ def list_faults() -> Response:
 
 @control.post("/_sandbox/faults")
 def add_faults() -> tuple[Response, int] | Response:
-    """Queue faults; if one is invalid, queue none."""
+    """Queue the faults, or none if one is invalid."""
     try:
         faults = faults_from(json_from(body_of(request)))
     except BadFault as exc:

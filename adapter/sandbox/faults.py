@@ -16,7 +16,7 @@ DROPS = ("before", "after", "during")
 class Fault:
     """What goes wrong with one request. Durations are in seconds. All fields may be combined.
 
-    ``book`` says whether a create takes effect. By default it does, except with a ``status``, a
+    ``book`` says whether a create takes effect. By default, it does, except with a ``status``, a
     ``drop`` before, or a job that ends in ``FAILURE``.
     """
 

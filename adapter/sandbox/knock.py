@@ -62,7 +62,7 @@ class Appointment:
     person: Mapping[str, Any]
     starts_at: dt.datetime
     status: Status
-    #: 1 if the person has an e-mail address: Knock mails at once. Text messages need a consent
+    #: 1 if the person has an email address: Knock emails at once. Text messages need a consent
     #: that Propexo's fields do not carry.
     confirmations: int
     request: Mapping[str, Any]
@@ -106,7 +106,7 @@ class Knock:
         return prospect
 
     def find_or_create(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
-        """Find the person by e-mail, then by phone, or create one; update the card."""
+        """Find the person by email, then by phone, or create one. Update the card."""
         prospect = self._match(request) or self._add(request, now)
         prospect.card.update({name: request[name] for name in CARD_FIELDS if name in request})
         prospect.updated_at = now
@@ -117,7 +117,7 @@ class Knock:
     def _match(self, request: Mapping[str, Any]) -> Prospect | None:
         for key in _contacts(request, request):
             holder = self._holders.get(key)
-            # An overwritten card no longer matches its old e-mail or phone.
+            # An overwritten card no longer matches its old email or phone.
             if holder and key in _contacts(holder.card, request):
                 return holder
         return None
@@ -139,7 +139,7 @@ class Knock:
 def _contacts(
     card: Mapping[str, Any], community: Mapping[str, Any]
 ) -> list[tuple[str, str, str, str]]:
-    """Return what identifies a card at a community, the e-mail address first."""
+    """Return the contacts that identify a card at a community, the email address first."""
     normal = {
         "email_1": normal_email(card.get("email_1", "")),
         "phone_1": normal_phone(card.get("phone_1", "")),
@@ -166,11 +166,11 @@ def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:
 
 
 def normal_email(text: str) -> str:
-    """Normalize an e-mail address as Knock compares it."""
+    """Normalize an email address as Knock compares it."""
     return text.strip().casefold()
 
 
 def normal_phone(text: str) -> str:
-    """Return the digits of a phone number without North America's country code."""
+    """Return a phone number's digits without North America's country code."""
     digits = re.sub(r"[^0-9]", "", text)
     return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits

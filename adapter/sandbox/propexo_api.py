@@ -54,7 +54,7 @@ def _write(kind: str) -> Response:
 
 @api.get("/v1/admin/write-status/<job_id>")
 def show_write_status(job_id: str) -> Response:
-    """Return the status of a write."""
+    """Return a write's status."""
     state = current_state()
     job = state.jobs.get(job_id)
     if job is None:
@@ -64,7 +64,7 @@ def show_write_status(job_id: str) -> Response:
 
 @api.post("/v1/admin/retry-write/<job_id>")
 def retry_write(job_id: str) -> Response:
-    """Repeat a failed write under a new job id."""
+    """Repeat a failed write under a new job ID."""
     state = current_state()
     job = state.jobs.get(job_id)
     if job is None or job.status(state.clock()) != "FAILURE":
@@ -93,7 +93,7 @@ def list_write_logs() -> Response:
 
 @api.get("/crm/v1/prospects/")
 def list_prospects() -> Response:
-    """List guest cards. Only the core fields of a record are documented; the rest is our guess."""
+    """List guest cards. Only a record's core fields are documented. The rest is our guess."""
     state = current_state()
     with state.lock:
         records = [_prospect_record(prospect) for prospect in state.knock.prospects]

@@ -1,4 +1,4 @@
-"""Responses in Propexo's shapes: errors, jobs and pages; and responses that are cut off."""
+"""Build responses in Propexo's shapes, and responses that are cut off."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ class Json(DefaultJSONProvider):
 
     @staticmethod
     def default(value: Any) -> Any:
-        """Format times as ``2026-11-24T00:30:00Z``; leave the rest to Flask."""
+        """Format times as ``2026-11-24T00:30:00Z``, and leave the rest to Flask."""
         if isinstance(value, dt.datetime):
             return value.isoformat().replace("+00:00", "Z")
         return DefaultJSONProvider.default(value)

@@ -13,7 +13,7 @@ MAX_DEPTH = 50
 
 
 def body_of(request: Request) -> bytes:
-    """Return the whole body. Raises 413 above :data:`MAX_BYTES`, 400 if it cannot be read."""
+    """Return the whole body. Raise 413 above :data:`MAX_BYTES`, 400 if it cannot be read."""
     try:
         body = request.stream.read(MAX_BYTES + 1)
     except (OSError, ValueError):  # a chunk without a length, or a client that stopped sending
@@ -24,7 +24,7 @@ def body_of(request: Request) -> bytes:
 
 
 def json_from(body: bytes) -> Any:
-    """Parse JSON. Raises :class:`ValueError` with a constant message."""
+    """Parse JSON. Raise :class:`ValueError` with a constant message."""
     try:
         value = json.loads(body, parse_constant=_reject, parse_float=_finite)
     except (ValueError, RecursionError):

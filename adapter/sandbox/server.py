@@ -22,17 +22,17 @@ class _Connection(WSGIRequestHandler):
     timeout = 60
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
-        """Close the connection, where werkzeug would wait for the next request."""
+        """Close the connection, because werkzeug would wait for the next request."""
         self.close_connection = True
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Log nothing: requests are listed at ``/_sandbox/requests``."""
+        """Log nothing, because requests are listed at ``/_sandbox/requests``."""
 
 
 class Server:
-    """Serve an app in a thread for the time of a ``with`` block.
+    """Serve an app in a thread for the duration of a ``with`` block.
 
-    Port 0 is any free port. Raises :class:`ConfigurationError` if the address is not available.
+    Port 0 is any free port. Raise :class:`ConfigurationError` if the port is not available.
     """
 
     def __init__(self, app: Flask, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -69,7 +69,7 @@ class Server:
 
 
 def serve(app: Flask, *, host: str, port: int, announce: Callable[[str], object]) -> None:
-    """Serve until SIGINT or SIGTERM; call ``announce`` with the URL once requests are accepted."""
+    """Serve until SIGINT or SIGTERM. Call ``announce`` with the URL once requests are accepted."""
     # Blocked before the threads start, so that every thread leaves the signals to sigwait.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:

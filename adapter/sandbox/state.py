@@ -46,7 +46,7 @@ class Job:
         }
 
     def log(self) -> dict[str, Any]:
-        """Return a record of ``GET /v1/admin/logs/writes/``: it has only success and failure."""
+        """Return a record of ``GET /v1/admin/logs/writes/``, which has only success and failure."""
         return {
             "id": f"log-{self.id}",
             "created_at": self.settles_at,
@@ -71,7 +71,7 @@ class MinuteLimit:
         self._used = 0
 
     def use(self, now: dt.datetime) -> int:
-        """Count one request; return how many are left, negative if over the limit."""
+        """Count one request. Return how many are left, which is negative if over the limit."""
         minute = now.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._minute, self._used = minute, 0
@@ -164,7 +164,7 @@ class State:
             return call
 
     def record_response(self, call: Call, status: int) -> None:
-        """Record the status of a request's response."""
+        """Record a response's status."""
         with self.lock:
             call.status, call.answered_at = status, self.clock()
 

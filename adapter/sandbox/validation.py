@@ -1,4 +1,4 @@
-"""Check request bodies and report faults as Propexo does: as Zod's issues.
+"""Check request bodies and report faults as Zod issues, as Propexo does.
 
 ``requests.json`` holds a JSON Schema for each of the two create calls. It is written independently
 of :mod:`adapter.propexo.appointment`: a stand-in that shared the adapter's own checks would repeat
@@ -42,9 +42,9 @@ _TYPES: Final = {
 
 
 def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
-    """Return the schema of each kind of write; an enum without values accepts none.
+    """Return the schema of each kind of write. An enum without values accepts none.
 
-    Raises :class:`ConfigurationError` for a name that is not an enum.
+    Raise :class:`ConfigurationError` for a name that is not an enum.
     """
     for name in enums:
         if name not in ENUMS:

@@ -31,7 +31,7 @@ class ChildProcess:
     restarts: int = 0
 
     def keep_alive(self, echo: Echo) -> None:
-        """Start the process unless it runs; pause longer each time it ends soon."""
+        """Start the process unless it is running. Pause longer each time it ends soon."""
         if self.running is not None:
             return
         now = time.monotonic()
@@ -48,7 +48,7 @@ class ChildProcess:
 
     @property
     def running(self) -> "subprocess.Popen[bytes] | None":
-        """Return the process if it runs."""
+        """Return the process if it is running."""
         return self.process if self.process and self.process.poll() is None else None
 
     @property
@@ -58,13 +58,13 @@ class ChildProcess:
         return code is not None and (code >= 0 or self.restarts >= MAX_RESTARTS)
 
     def send(self, number: int) -> None:
-        """Send a signal if the process runs."""
+        """Send a signal if the process is running."""
         process = self.running
         if process is not None:
             process.send_signal(number)
 
     def stop(self, seconds: float) -> None:
-        """Ask the process to end; kill it if it has not ended after this many seconds."""
+        """Ask the process to end. Kill it if it has not ended after this many seconds."""
         process = self.running
         if process is None:
             return

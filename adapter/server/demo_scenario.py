@@ -83,7 +83,7 @@ class Result:
         }
 
     def faults(self) -> list[str]:
-        """Return what is wrong: nothing if every lead is booked once or held."""
+        """Return all faults, or none if every lead is booked once or held."""
         in_knock = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
         booked = [one.job_id for one in self.bookings if one.state is BookingState.BOOKED]
         faults = []
@@ -142,7 +142,7 @@ def _add_chatbot_to(communities: Path) -> None:
 
 
 def run(echo: Echo) -> Result:
-    """Run the demo; print a line for each step."""
+    """Run the demo and print a line for each step."""
     echo("starting PostgreSQL, the sandbox, a worker and the web process …")
     with tempfile.TemporaryDirectory(prefix="adapter-demo-") as folder:
         return _run(Supervisor(environment(Path(folder)), echo), Path(folder), echo)
@@ -212,7 +212,7 @@ def _send(
 
 
 def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
-    """Yield description, source and payload: the bundled samples with tours in the coming days."""
+    """Yield description, source and payload of the bundled samples, with upcoming tours."""
     day = (now.astimezone(DENVER) + dt.timedelta(days=9)).date()
     portal, form, bot = (
         json.loads((folder / "samples" / name).read_text())

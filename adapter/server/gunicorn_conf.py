@@ -58,7 +58,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self.set_accept_enabled(False)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
-        """Refuse to accept while pausing; gunicorn calls this in each loop."""
+        """Refuse to accept while pausing. Gunicorn calls this in each loop."""
         self._paused = enabled and self._backoff_remaining() > 0
         super().set_accept_enabled(enabled and not self._paused)
 
@@ -94,7 +94,7 @@ def create_app() -> flask.Flask:
 
 
 def on_starting(server: Any) -> None:
-    """Load the sources in the main process; gunicorn calls this first."""
+    """Load the sources in the main process. Gunicorn calls this first."""
     settings = settings_from()
     logs.configure(settings.log_level)
     _set_sources(_load(settings))
@@ -103,9 +103,9 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Set a receive timeout on the listening sockets; gunicorn calls this when they listen.
+    """Set a receive timeout on the listening sockets. Gunicorn calls this when they listen.
 
-    Without it a few connections that stop in the middle of a request would block all threads.
+    Without it, a few connections that stop in the middle of a request would block all threads.
     Accepted sockets inherit the option (Linux). It limits each silence; :class:`Worker` limits the
     whole request. A buffering proxy in front is still recommended.
     """
@@ -122,7 +122,7 @@ def _reload(server: Any) -> None:
 
 
 def _load(settings: Settings) -> Mapping[str, Source]:
-    """Load all sources. Raises ConfigurationError for an invalid one or a missing secret."""
+    """Load all sources. Raise ConfigurationError for an invalid one or a missing secret."""
     sources = registry.load(settings.mappings_dir, settings.policy)
     endpoints.build_endpoints(sources, settings)
     return sources

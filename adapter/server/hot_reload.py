@@ -1,4 +1,4 @@
-"""Reload mappings in running processes: the whole set, or nothing if it is invalid."""
+"""Reload mappings in running processes. If the set is invalid, reload nothing."""
 
 import logging
 from collections.abc import Callable
@@ -37,9 +37,9 @@ class FolderWatcher:
         self._reported = self._last = snapshot_of(path)
 
     def has_changed(self) -> bool:
-        """Return True once per change, when two polls in a row have found the same files.
+        """Return True once per change, as soon as two consecutive polls agree.
 
-        So a file that is still being written is not read.
+        This way, a file that is still being written is not read.
         """
         now = snapshot_of(self.path)
         is_stable, self._last = now == self._last, now

@@ -30,7 +30,7 @@ def check_port(host: str, port: int, setting: str) -> None:
 
 
 def is_responding(url: str) -> bool:
-    """Return whether a URL of this machine answers with a success."""
+    """Return whether a URL on this machine responds with success."""
     try:
         with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
             return True

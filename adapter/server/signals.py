@@ -1,4 +1,4 @@
-"""Turn signals into values and exceptions for the time of a block."""
+"""Turn signals into values and exceptions for the duration of a block."""
 
 import os
 import signal

@@ -64,16 +64,16 @@ class Supervisor:
 
     @property
     def sandbox_url(self) -> str | None:
-        """Return the URL of the sandbox, or None if a token for Propexo is set."""
+        """Return the sandbox's URL, or None if a Propexo token is set."""
         if self.settings.propexo_token is not None:
             return None
         return f"http://127.0.0.1:{self.settings.sandbox_port}"
 
     @contextmanager
     def running(self, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Run all processes, ready for webhooks, for the time of the block.
+        """Run all processes, ready for webhooks, for the duration of the block.
 
-        The start is abandoned once ``is_stopped()`` returns True. Raises ConfigurationError or
+        The start is abandoned once ``is_stopped()`` returns True. Raise ConfigurationError or
         StoreUnavailable, with nothing left running, if the start cannot succeed.
         """
         self._check()
@@ -112,7 +112,7 @@ class Supervisor:
                 self._echo(f"cannot start {process.name}: {exc}")
 
     def _reload(self) -> None:
-        """Tell web and worker to reload valid mappings; print every problem of invalid ones."""
+        """Tell web and worker to reload valid mappings, and print every problem of invalid ones."""
         try:
             endpoints.check(self.settings)
         except ConfigurationError as exc:
@@ -175,7 +175,7 @@ class Supervisor:
         process.keep_alive(self._echo)
 
     def _wait(self, url: str, name: str, is_stopped: Callable[[], bool]) -> None:
-        """Wait until a process responds; raise if one gives up or it takes too long.
+        """Wait until a process responds. Raise if one gives up or it takes too long.
 
         A process that was killed is restarted, as it would be later.
         """

@@ -39,7 +39,7 @@ class Watchdog:
         self._silent[part] = 0
 
     def stop_within(self, seconds: float) -> None:
-        """Expect the process to stop; end it by force after ``seconds``."""
+        """Expect the process to stop, and end it by force after ``seconds``."""
         self._left = seconds / TICK_SECONDS
 
     def watch(self) -> None:

@@ -7,7 +7,7 @@ from adapter.settings import Settings
 
 
 def web_command(settings: Settings) -> list[str]:
-    """Return gunicorn's command with threads: a request mostly waits for one commit."""
+    """Return gunicorn's command with threads, because a request mostly waits for one commit."""
     return [
         *(sys.executable, "-m", "gunicorn"),
         *("--bind", f"{settings.host}:{settings.port}"),

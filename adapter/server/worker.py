@@ -44,7 +44,7 @@ LONGEST_PAUSE_SECONDS = 10.0
 def run(pipeline: Pipeline) -> None:
     """Run tasks until SIGTERM or SIGINT, then finish those in flight.
 
-    Raises :class:`StoreUnavailable` if PostgreSQL cannot be reached at the start. Later the worker
+    Raise :class:`StoreUnavailable` if PostgreSQL cannot be reached at the start. Later, the worker
     waits for it and reconnects.
     """
     check_reachable(pipeline.store.url)
@@ -90,7 +90,7 @@ class _Worker:
                 self._running.cancel()
 
     def _reload(self) -> None:
-        """Reload the mappings; if the new set is invalid, log it and keep the old one."""
+        """Reload the mappings. If the new set is invalid, log it and keep the old one."""
         settings = self._pipeline.settings
         sources = hot_reload.reload_or_keep(
             lambda: registry.load(settings.mappings_dir, settings.policy)
@@ -119,7 +119,7 @@ class _Worker:
             self._running = None
 
     async def _work_and_recover(self, queue: procrastinate.App) -> None:
-        """Run tasks and recovery concurrently: recovery must not queue behind stuck tasks."""
+        """Run tasks and recovery concurrently, so that stuck tasks do not delay recovery."""
         async with queue.open_async():
             recovery = asyncio.create_task(self._recover(queue))
             try:
@@ -205,7 +205,7 @@ def _run_step(
 def _write_if_possible(
     pipeline: Pipeline, write: Callable[[Transaction, dt.datetime], None]
 ) -> None:
-    """Write unless PostgreSQL is unavailable; recovery finds the row later."""
+    """Write unless PostgreSQL is unavailable. Recovery finds the row later."""
     with contextlib.suppress(StoreUnavailable), pipeline.store.transaction() as tx:
         write(tx, pipeline.clock())
 

@@ -32,7 +32,7 @@ class Verifier:
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
         """Verify a request, and return the index of the matching secret.
 
-        Return None where the scheme has no secret. Raise :class:`VerificationError`.
+        Return None if the scheme has no secret. Raise :class:`VerificationError`.
         """
         if self.networks:
             check_address(request.client, self.networks)
@@ -40,22 +40,22 @@ class Verifier:
 
     @property
     def is_open(self) -> bool:
-        """True where anyone who knows the address may send."""
+        """True if anyone who knows the URL may send."""
         return self.scheme is None
 
     @property
     def signs_url(self) -> bool:
-        """True where the signature covers the address, which must be the one that was called."""
+        """True if the signature covers the URL, which must be the one that was called."""
         return isinstance(self.scheme, DigestScheme) and "url" in self.scheme.content.names
 
     @property
     def covers_query(self) -> bool:
-        """True where the query is genuine: signed, or sent with the secret itself."""
+        """True if the query is signed, or sent with the secret itself."""
         return self.signs_url or not isinstance(self.scheme, DigestScheme)
 
     @property
     def can_verify_again(self) -> bool:
-        """True where a stored request can be verified again.
+        """True if a stored request can be verified again.
 
         A digest can. A secret that travels in the request is not stored.
         """
@@ -90,7 +90,7 @@ class Verifier:
 
 
 def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
-    """Build the verifier of a ``signature:`` block; the newest secret is the last.
+    """Build the verifier of a ``signature:`` block. The newest secret is the last.
 
     Raise :class:`ConfigurationError` for an invalid block, and for a missing or blank secret.
     """
@@ -111,12 +111,12 @@ def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Netwo
 
 
 def scheme_of(block: Mapping[str, object]) -> str:
-    """Return the name of a block's scheme; ``none`` means that anyone may send."""
+    """Return a block's scheme name. ``none`` means that anyone may send."""
     return str(expand_preset(block)["scheme"])
 
 
 def query_token(block: Mapping[str, object]) -> str | None:
-    """Return the query field that carries a source's token; None where the token is elsewhere."""
+    """Return the query field that carries a source's token, or None if the token is elsewhere."""
     scheme = scheme_from_block(expand_preset(block))
     return scheme.name if isinstance(scheme, TokenScheme) and scheme.place == "query" else None
 
@@ -136,7 +136,7 @@ def sign(
 
 
 def _keys(scheme: Scheme, secrets: Sequence[str]) -> tuple[bytes, ...]:
-    """Return the key of each secret. A string instead of a list would give one per character."""
+    """Return each secret's key. A string instead of a list would give one per character."""
     if isinstance(secrets, str) or not secrets:
         raise ConfigurationError("'secrets' must be a list of at least one secret, newest last")
     keys = []

@@ -1,4 +1,4 @@
-"""Answer the verification request that a platform sends before its first webhook.
+"""Respond to the verification request that a platform sends before its first webhook.
 
 Answers hold only characters that no browser treats as markup.
 """
@@ -34,7 +34,7 @@ class Handshake:
 
 
 def handshake_from(block: object) -> Handshake | None:
-    """Read ``slack``, ``zoom`` or ``{ meta: VARIABLE }``; return None where there is none.
+    """Read ``slack``, ``zoom`` or ``{ meta: VARIABLE }``. Return None if there is none.
 
     Raise :class:`ConfigurationError` for anything else.
     """
@@ -56,7 +56,7 @@ def handshake_from(block: object) -> Handshake | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """The answer to a handshake: a status and a text."""
+    """The response to a handshake: a status and a string."""
 
     status: int
     text: str = ""
@@ -83,7 +83,7 @@ def meta_answer(query: str, verify_token: str) -> Answer:
 
 
 def slack_answer(body: bytes) -> Answer | None:
-    """Return the answer to Slack's ``url_verification``; None for any other body.
+    """Return the response to Slack's ``url_verification``, or None for any other body.
 
     Call it after verifying the signature: Slack signs this request like any other.
     """
@@ -94,7 +94,7 @@ def slack_answer(body: bytes) -> Answer | None:
 
 
 def zoom_answer(body: bytes, key: bytes) -> Answer | None:
-    """Return the answer to Zoom's ``endpoint.url_validation``; None for any other body.
+    """Return the response to Zoom's ``endpoint.url_validation``, or None for any other body.
 
     Zoom requests its token's HMAC at the start and every 72 hours, with the secret that signs its
     webhooks. Call it after verifying the signature, with the key that matched: a sender that
@@ -114,7 +114,7 @@ def zoom_answer(body: bytes, key: bytes) -> Answer | None:
 
 
 def _document(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body; an empty one for any other body."""
+    """Return the JSON object in a body, or an empty one for any other body."""
     try:
         document = json.loads(body.decode())
     except (ValueError, RecursionError):

@@ -21,7 +21,7 @@ from adapter.signatures.timestamps import Clock
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DigestScheme:
-    """A digest with a key (``hmac``), or of a text that starts with the secret (``hash``)."""
+    """A digest with a key (``hmac``), or of a string that starts with the secret (``hash``)."""
 
     #: Names of the header; the first one present is used.
     headers: tuple[str, ...]
@@ -36,11 +36,11 @@ class DigestScheme:
     secret_prefix: str
 
     def key(self, secret: str) -> bytes:
-        """Return the key of one secret. Raise :class:`ConfigurationError`."""
+        """Return one secret's key. Raise :class:`ConfigurationError`."""
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:
-        """Return the index of the matching key; the newest, which is the last, is tried first."""
+        """Return the index of the matching key. Try the newest, which is the last, first."""
         signatures, timestamp = self.format.read(self._header(request))
         if self.clock and self.clock.header:
             timestamp = _timestamp(request, self.clock.header)
@@ -99,7 +99,7 @@ class DigestScheme:
 def with_headers(
     request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
 ) -> WebhookRequest:
-    """Return the request with headers added; only ``replace`` overwrites an existing one."""
+    """Return the request with headers added. Only ``replace`` overwrites an existing one."""
     kept = {
         name: value
         for name, value in request.headers.items()
@@ -120,5 +120,5 @@ def _timestamp(request: WebhookRequest, header: str) -> str:
 
 
 def _message_id(request: WebhookRequest, timestamp: str) -> str:
-    """Return a message id that depends on the body and the time only."""
+    """Return a message ID that depends on the body and the time only."""
     return "msg_" + keyed_hash(timestamp.encode(), request.body).hex()[:24]

@@ -10,7 +10,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks_from_block(block: Mapping[str, object]) -> tuple[Network, ...]:
-    """Return the networks of ``allow_ips``; none where the key is absent: any address may send."""
+    """Return the networks of ``allow_ips``, or none if any IP address may send."""
     if "allow_ips" not in block:
         return ()
     values = block["allow_ips"]

@@ -1,6 +1,6 @@
 """The signature blocks of known senders: ``preset: typeform``. Any key may be overridden.
 
-A link is the vendor's own page, or None where none is known.
+A link is the vendor's own page, or None if none is known.
 """
 
 # ruff: noqa: S106 - "secret_encoding" says how a secret is written; there is no secret here.

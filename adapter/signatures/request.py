@@ -17,7 +17,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 def header_of(request: WebhookRequest, name: str) -> str | None:
-    """Return a header's text, or None where it is absent or empty.
+    """Return a header's value, or None if it is absent or empty.
 
     Raise VerificationError for one beyond the cap.
     """
@@ -28,12 +28,12 @@ def header_of(request: WebhookRequest, name: str) -> str | None:
 
 
 def is_form(request: WebhookRequest) -> bool:
-    """Return True where the Content-Type header names a URL-encoded form."""
+    """Return True if the Content-Type header names a URL-encoded form."""
     return (header_of(request, "content-type") or "").lower().startswith(FORM_TYPE)
 
 
 def bytes_from_text(text: str) -> bytes:
-    """Return the bytes that a server decoded this text from: WSGI decodes headers as Latin-1."""
+    """Return the bytes behind this header text, which WSGI decodes as Latin-1."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -41,7 +41,7 @@ def bytes_from_text(text: str) -> bytes:
 
 
 def fields_from_form(form: bytes) -> list[tuple[bytes, bytes]]:
-    """Return names and values of a URL-encoded form or query, percent-decoded to raw bytes.
+    """Return the names and values in a URL-encoded form or query, decoded to raw bytes.
 
     Latin-1 maps each byte to one character, so no byte can make this fail.
     """

@@ -22,7 +22,7 @@ _CONTENT = ("body", "timestamp", "method", "url", "form")
 
 
 def pieces_of(template: str, key: str) -> list[tuple[str, str | None]]:
-    """Split a template into (literal, placeholder) pairs; the last placeholder is None."""
+    """Split a template into (literal, placeholder) pairs. The last placeholder is None."""
     parts: list[str | None] = [*_PLACEHOLDER.split(template), None]
     pieces = [(parts[n] or "", parts[n + 1]) for n in range(0, len(parts), 2)]
     if any("{" in literal or "}" in literal for literal, _ in pieces):
@@ -32,7 +32,7 @@ def pieces_of(template: str, key: str) -> list[tuple[str, str | None]]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class HeaderFormat:
-    """The form of the header: signatures, and in some the time."""
+    """The format of the header, which holds signatures and sometimes the time."""
 
     template: str
     separator: str | None
@@ -40,7 +40,7 @@ class HeaderFormat:
 
     @property
     def has_timestamp(self) -> bool:
-        """True where the header holds the time of signing."""
+        """True if the header holds the time of signing."""
         return "{timestamp}" in self.template
 
     def read(self, value: str) -> tuple[list[str], str | None]:

@@ -33,7 +33,7 @@ class TokenScheme:
         return self.prefix.encode() + key_from_secret(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - tokens do not age
-        """Return the index of the matching key; the newest is tried first."""
+        """Return the index of the matching key. Try the newest first."""
         return _matching_key(keys, self._token(request), "token_mismatch")
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - tokens do not age
@@ -54,7 +54,7 @@ class TokenScheme:
         return dataclasses.replace(typed, body=body)
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
-        """Return the request without the token; every other byte of a form or query stays."""
+        """Return the request without the token. Every other byte of a form or query stays."""
         if self.place == "header":
             return with_headers(request, {}, replace=self.name)
         if self.place == "json":
@@ -97,7 +97,7 @@ class BasicScheme:
         return base64.b64encode(self.username.encode() + b":" + key_from_secret(secret))
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - passwords do not age
-        """Return the index of the matching password; the newest is tried first."""
+        """Return the index of the matching password. Try the newest first."""
         scheme, space, credentials = _header(request, "authorization").partition(b" ")
         if scheme.lower() != b"basic" or not space:
             raise VerificationError("header_malformed")
@@ -143,7 +143,7 @@ def _json_token(body: bytes, name: str) -> bytes:
 
 
 def _members(body: bytes) -> list[tuple[str, object]]:
-    """Return the members of a JSON object, repeated ones too; none of anything else."""
+    """Return a JSON object's members, including repeated ones, or none for anything else."""
     try:
         members = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
@@ -152,7 +152,7 @@ def _members(body: bytes) -> list[tuple[str, object]]:
 
 
 class _Pairs(list[tuple[str, object]]):
-    """A JSON object as pairs; its type distinguishes it from a JSON array."""
+    """A JSON object as pairs. Its type distinguishes it from a JSON array."""
 
 
 def _json_with(body: bytes, name: str, token: str) -> bytes:
@@ -165,7 +165,7 @@ def _json_with(body: bytes, name: str, token: str) -> bytes:
 
 
 def _json_without(body: bytes, name: str) -> bytes:
-    """Return the JSON object without that member; a body that cannot be read has no token."""
+    """Return the JSON object without that member. An unreadable body has no token."""
     with contextlib.suppress(ValueError, RecursionError):
         document = json.loads(body.decode("utf-8-sig"))
         if isinstance(document, dict) and document.pop(name, None) is not None:

@@ -50,7 +50,7 @@ class Attempts(Statements):
         status: int | None = None,
         answer: str | None = None,
     ) -> bool:
-        """Save the outcome of a POST; False if one was saved before."""
+        """Save a POST's outcome. Return False if one was saved before."""
         row = self._one(
             "finish_attempt",
             id=attempt_id,
@@ -66,11 +66,11 @@ class Attempts(Statements):
         self._run("fail_job", booking_id=booking_id)
 
     def deny(self, booking_id: int, *, now: dt.datetime) -> None:
-        """Record that no attempt of this booking booked anything: it may be sent again."""
+        """Record that none of this booking's attempts succeeded, so that it may be sent again."""
         self._run("deny_attempts", booking_id=booking_id, at=now)
 
     def of_booking(self, booking_id: int) -> tuple[Attempt, ...]:
-        """Return the attempts of one booking, oldest first."""
+        """Return one booking's attempts, oldest first."""
         rows = self._all("attempts_of_booking", booking_id=booking_id)
         return tuple(map(attempt_from_row, rows))
 

@@ -28,7 +28,7 @@ class InsertBatcher(Generic[Item, Result]):
         self._is_flushing = False
 
     def submit(self, item: Item) -> Result:
-        """Insert an item and return its result; raise what ``insert`` raises."""
+        """Insert an item and return its result. Raise whatever ``insert`` raises."""
         pending = _PendingInsert[Item, Result](item)
         with self._lock:
             self._waiting.append(pending)
@@ -82,7 +82,7 @@ class _PendingInsert(Generic[Item, Result]):
         self._event.acquire()
 
     def wait(self) -> None:
-        """Wait until it is resolved, or is the first of those to insert next."""
+        """Wait until the insert is resolved or is the next to run."""
         self._event.acquire()
 
     def notify(self) -> None:
@@ -95,7 +95,7 @@ class _PendingInsert(Generic[Item, Result]):
 
     @property
     def database_is_down(self) -> bool:
-        """Return True if it failed because the database is unavailable."""
+        """Return True if the insert failed because the database is unavailable."""
         return isinstance(self.error, StoreUnavailable)
 
     def result(self) -> Result:

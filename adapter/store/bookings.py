@@ -15,7 +15,7 @@ class Bookings(Statements):
     """The bookings, within one transaction."""
 
     def next_id(self) -> int:
-        """Return an id that no event and no booking has had."""
+        """Return an ID that no event and no booking has had."""
         row = self._one("next_id")
         assert row is not None  # noqa: S101 - a sequence does not end
         return int(row["id"])
@@ -53,7 +53,7 @@ class Bookings(Statements):
         )
 
     def get(self, booking_id: int, *, lock: bool = False) -> Booking | None:
-        """Return one booking; with ``lock``, locked until the transaction ends."""
+        """Return one booking. With ``lock``, lock it until the transaction ends."""
         row = self._one("lock_booking" if lock else "get_booking", id=booking_id)
         return booking_from_row(row) if row else None
 
@@ -63,7 +63,7 @@ class Bookings(Statements):
         return booking_from_row(row) if row else None
 
     def of_event(self, event_id: int) -> tuple[Booking, ...]:
-        """Return the bookings of one event, in the order of its items."""
+        """Return one event's bookings, in the order of its items."""
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
 
     def of_people(
@@ -76,7 +76,7 @@ class Bookings(Statements):
         return [booking_from_row(row) for row in rows]
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
-        """Return those of the jobs that belong to a booking."""
+        """Return the jobs that belong to a booking."""
         return [row["job_id"] for row in self._all("known_jobs", job_ids=list(job_ids))]
 
     def move(
@@ -93,7 +93,7 @@ class Bookings(Statements):
     ) -> bool:
         """Change a booking's state and enqueue its next task, if it has one.
 
-        Only along :data:`adapter.models.MOVES`; False if the booking was in none of those states,
+        Follow only :data:`adapter.models.MOVES`. Return False if the booking was in no such state,
         and then nothing is changed.
         """
         row = self._one(
@@ -137,5 +137,5 @@ class Bookings(Statements):
         Jobs(self.connection).enqueue_for(booking.id, booking.state, due_at)
 
     def stop_reconciling(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
-        """Leave an unknown booking to a person: it is not looked for in Knock any more."""
+        """Leave an unknown booking to a person, and stop searching for it in Knock."""
         self._run("stop_reconciling", id=booking.id, state=booking.state, why=why, at=now)

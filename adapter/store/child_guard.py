@@ -59,12 +59,12 @@ def end(groups: Iterable[int]) -> None:
 
 
 def is_alive(group: int) -> bool:
-    """Return True if a process group of ours has members."""
+    """Return True if one of our process groups has members."""
     return send(group, 0)
 
 
 def send(group: int, number: int) -> bool:
-    """Send a signal to all members of a group; False if there are none of ours."""
+    """Signal all members of a group. Return False if none of them are ours."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

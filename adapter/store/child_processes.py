@@ -50,7 +50,7 @@ def kill(process: "subprocess.Popen[Any]") -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have this process sent SIGTERM when ``parent`` dies, or now if it is dead (Linux only)."""
+    """Arrange for SIGTERM when ``parent`` dies, or now if it is already dead (Linux only)."""
     if _prctl is None:
         return
     _prctl(_PARENT_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGTERM))
@@ -77,7 +77,7 @@ class _Guard:
         self._groups: set[int] = set()
 
     def start(self) -> None:
-        """Start the guard unless it runs."""
+        """Start the guard unless it is running."""
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 return
@@ -101,7 +101,7 @@ class _Guard:
             self._send(group)
 
     def _send(self, group: int) -> None:
-        """Write a group to the pipe; the next start repeats it if the guard was killed."""
+        """Write a group to the pipe. The next start repeats it if the guard was killed."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._pipe(), b"%d\n" % group)
 

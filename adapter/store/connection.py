@@ -25,7 +25,7 @@ class Connection(psycopg.Connection[DictRow]):
     answer_seconds: float
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for a response; on timeout, close the connection and raise OperationalError."""
+        """Wait for a response. On timeout, close the connection and raise OperationalError."""
         limit = self.answer_seconds if timeout is None else timeout
         try:
             return super().wait(gen, interval, limit)
@@ -65,7 +65,7 @@ def connection_class(answer_seconds: float) -> type[Connection]:
 def queue_pool(**options: Any) -> psycopg_pool.AsyncConnectionPool:
     """Return Procrastinate's connection pool, with one round trip for each of its statements.
 
-    By default there are four: a check of the connection, and a transaction around each statement.
+    By default, there are four: a check of the connection, and a transaction around each statement.
     """
     overrides = {"configure": _set_autocommit, "check": _check_unread}
     return psycopg_pool.AsyncConnectionPool(**options | overrides)

@@ -73,7 +73,7 @@ class Database:
         self._notifier = WorkerNotifier(self._notify_workers)
 
     def open(self) -> None:
-        """Connect in the background; a database that is unavailable now may come back."""
+        """Connect in the background, since a database that is unavailable now may come back."""
         self._pool.open(wait=False)
 
     def __enter__(self) -> Self:
@@ -86,7 +86,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Open a transaction: committed at the end, rolled back when anything is raised.
+        """Open a transaction that commits at the end and rolls back on any exception.
 
         Raise :class:`StoreUnavailable` if PostgreSQL cannot be reached or the connection is lost.
         """
@@ -95,7 +95,7 @@ class Database:
 
     @contextlib.contextmanager
     def statement(self) -> Iterator[Transaction]:
-        """Run one statement as a transaction of its own: one round trip instead of three.
+        """Run one statement as its own transaction, in one round trip instead of three.
 
         Raise :class:`StoreUnavailable` as :meth:`transaction` does.
         """
@@ -109,7 +109,7 @@ class Database:
             raise StoreUnavailable(reason_of(exc)) from exc
 
     def insert_event(self, new: NewEvent) -> int | None:
-        """Commit an event with its claim and its task; None if its digest was claimed before.
+        """Commit an event, its claim and its task. Return None if its digest was claimed before.
 
         Concurrent inserts of other threads are committed with it. Raise :class:`StoreUnavailable`.
         """
@@ -120,7 +120,7 @@ class Database:
             return tx.events.insert_many(new)
 
     def notify_workers(self) -> None:
-        """Notify the workers of a committed event soon; never wait and never raise."""
+        """Notify the workers of a committed event soon. Never wait, and never raise."""
         self._notifier.notify()
 
     def _notify_workers(self) -> None:
@@ -136,7 +136,7 @@ class Database:
             self._pool.putconn(connection)
 
     def _usable(self) -> Connection:
-        """Take a connection from the pool; replace those that PostgreSQL has closed."""
+        """Take a connection from the pool, and replace those that PostgreSQL has closed."""
         deadline = time.monotonic() + self._wait_seconds
         while True:
             connection = self._pool.getconn(max(deadline - time.monotonic(), 0.0))
@@ -160,7 +160,7 @@ class Database:
         return self.fingerprints().key
 
     def lacks(self) -> list[str]:
-        """Return the names of the migrations that the database lacks; raise StoreUnavailable."""
+        """Return the names of the migrations that the database lacks. Raise StoreUnavailable."""
         with self.transaction() as tx:
             return pending(tx.connection)
 

@@ -48,7 +48,7 @@ class EmbeddedServer:
             shutil.chown(self._socket_folder, self._package.system_user)
 
     def spawn(self) -> "subprocess.Popen[bytes]":
-        """Start the server as a child of this process; :meth:`wait` returns when it is ready.
+        """Start the server as a child of this process. :meth:`wait` returns when it is ready.
 
         It ends with this process. A server that is left over from a dead parent is stopped first.
         """
@@ -71,7 +71,7 @@ class EmbeddedServer:
             )
 
     def wait(self, process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
-        """Wait until the server responds; raise StoreUnavailable if it ends or is too slow."""
+        """Wait until the server responds. Raise StoreUnavailable if it ends or is too slow."""
         deadline = time.monotonic() + seconds
         while not self.is_running():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -81,7 +81,7 @@ class EmbeddedServer:
             time.sleep(0.05)
 
     def _stop_leftover(self) -> None:
-        """Stop a server that outlived its parent; delete its pid file if that names no server."""
+        """Stop a server that outlived its parent. Delete its pid file if that names no server."""
         pid_file = self.folder / "postmaster.pid"
         if not pid_file.exists():
             return
@@ -99,7 +99,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
-        """Yield its URL; if it does not run, run it for the duration of the block."""
+        """Yield the server's URL. If it is not running, run it for the duration of the block."""
         if self.is_running():
             yield self.url
             return
@@ -112,7 +112,7 @@ class EmbeddedServer:
 
 
 def stop(process: "subprocess.Popen[bytes]", seconds: float = 10.0) -> None:
-    """Stop a server fast: roll back open transactions and leave the files clean."""
+    """Stop a server fast, roll back open transactions and leave the files clean."""
     process.send_signal(2)  # SIGINT is PostgreSQL's "fast shutdown"
     try:
         process.wait(seconds)
@@ -155,7 +155,7 @@ def _names_a_server(pid_file: Path) -> bool:
 
 
 def _is_stopping(pid_file: Path) -> bool:
-    """Return True if the server that wrote it is shutting down and waits for its clients."""
+    """Return True if the server that wrote the file is shutting down and waits for its clients."""
     try:
         return pid_file.read_text().splitlines()[7].startswith("stopping")
     except (OSError, IndexError):

@@ -28,16 +28,16 @@ class Erasure(Statements):
         now: dt.datetime,
         limit: int,
     ) -> list[int]:
-        """Return ids of events received before then, locked, with no tour upcoming or in flight.
+        """Return IDs of events received before then, locked, with no tour upcoming or in flight.
 
-        Those whose payload is still kept; with ``people``, those that still hold personal data.
+        Include those whose payload is kept or, with ``people``, those that hold personal data.
         """
         kept = ["all", "lead"] if people else ["all"]
         rows = self._all("erasable_events", kept=kept, before=before, now=now, limit=limit)
         return [row["id"] for row in rows]
 
     def erase_payloads(self, ids: Sequence[int]) -> None:
-        """Erase payloads received and sent; the appointments stay."""
+        """Erase payloads received and sent, but keep the appointments."""
         self._run("erase_payloads", ids=list(ids))
 
     def erase_people(self, ids: Sequence[int]) -> None:
@@ -47,7 +47,7 @@ class Erasure(Statements):
         self._run("erase_booking_reasons", ids=list(ids))
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete rejected requests received before then; return how many."""
+        """Delete rejected requests received before then. Return how many."""
         return len(self._all("erase_rejections", before=before, limit=limit))
 
     def remove_rejections(self, ids: Sequence[int]) -> None:
@@ -60,15 +60,15 @@ class Erasure(Statements):
         return [row for one in ids for row in self._all("get_rejection", id=one)]
 
     def last_event_id(self) -> int:
-        """Return the id of the newest event; 0 if there is none."""
+        """Return the newest event's ID, or 0 if there is none."""
         row = self._one("last_event_id")
         return int(row["id"] or 0) if row else 0
 
     def events_that_match(self, pattern: str, *, after: int, until: int) -> list[int]:
-        """Return ids of events in which ``pattern`` matches, from after one id up to another."""
+        """Return IDs of events that match ``pattern``, from after one ID up to another."""
         rows = self._all("matching_events", pattern=pattern, after=after, until=until)
         return [row["id"] for row in rows]
 
     def rejections_that_match(self, pattern: str) -> list[int]:
-        """Return ids of rejected requests in which ``pattern`` matches."""
+        """Return IDs of rejected requests in which ``pattern`` matches."""
         return [row["id"] for row in self._all("matching_rejections", pattern=pattern)]

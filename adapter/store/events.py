@@ -22,7 +22,7 @@ _NEW_EVENT = b"(%s::int, %s, %s::bytea, %s::bytea, %s::timestamptz, %s, %s::json
 
 @functools.cache
 def _insert_events(count: int) -> bytes:
-    """Return the statement that inserts this many events; the largest batch bounds the cache."""
+    """Return the statement that inserts this many events. The largest batch bounds the cache."""
     return STATEMENTS["insert_events"].replace(b"(ROWS)", b", ".join([_NEW_EVENT] * count))
 
 
@@ -30,7 +30,7 @@ class Events(Statements):
     """The events, within one transaction."""
 
     def insert(self, new: NewEvent) -> int | None:
-        """Claim the digest and store the event with its task; None if it was claimed before.
+        """Claim the digest and store the event and its task. Return None if it was claimed before.
 
         The workers are not notified.
         """
@@ -48,7 +48,7 @@ class Events(Statements):
         return [ids.get(position) for position in range(len(new))]
 
     def get(self, event_id: int, *, lock: bool = False) -> Event | None:
-        """Return one event; with ``lock``, locked until the transaction ends."""
+        """Return one event. With ``lock``, lock it until the transaction ends."""
         row = self._one("lock_event" if lock else "get_event", id=event_id)
         return event_from_row(row) if row else None
 
@@ -69,7 +69,7 @@ class Events(Statements):
         mapping_hash: str | None,
         now: dt.datetime,
     ) -> None:
-        """Set the final state of a received event."""
+        """Set a received event's final state."""
         self._run(
             "settle_event",
             id=event_id,
@@ -82,11 +82,11 @@ class Events(Statements):
         )
 
     def discard(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
-        """Discard a held or received event; False in any other state."""
+        """Discard a held or received event. Return False in any other state."""
         return self._one("discard_event", id=event_id, why=why, by=by, at=now) is not None
 
     def reopen(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
-        """Set an event back to received; False if it is received already."""
+        """Set an event back to received. Return False if it is already received."""
         return self._one("reopen_event", id=event_id, why=why, by=by, at=now) is not None
 
     def ids_to_replay(
@@ -99,7 +99,7 @@ class Events(Statements):
         until: dt.datetime | None = None,
         limit: int = 1000,
     ) -> list[int]:
-        """Return ids of events that match every filter, oldest first; booking ids name events."""
+        """Return IDs of events that match every filter, oldest first. Booking IDs select events."""
         rows = self._all(
             "events_to_replay",
             ids=list(ids) or None,
@@ -112,7 +112,7 @@ class Events(Statements):
         return [row["id"] for row in rows]
 
     def history(self, key: str) -> LeadHistory | None:
-        """Return a lead's history by the id of its event or a booking, or by Propexo's job id."""
+        """Return a lead's history by an event ID, a booking ID or a Propexo job ID."""
         event = self._event_by(key)
         if event is None:
             return None

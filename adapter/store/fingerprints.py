@@ -1,4 +1,4 @@
-"""Compute keyed hashes of deliveries, items and people, which cannot be reversed."""
+"""Compute irreversible keyed hashes of deliveries, items and people."""
 
 import json
 from collections.abc import Collection, Mapping

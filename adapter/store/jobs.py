@@ -1,4 +1,4 @@
-"""Background jobs. A task tells a worker to process one row now, and carries no data but its id."""
+"""Background jobs. A task tells a worker to process one row now, and carries no data but its ID."""
 
 import datetime as dt
 import enum
@@ -61,5 +61,5 @@ class Jobs(Statements):
         self.enqueue(TASK_OF[state], booking_id, at)
 
     def notify_workers(self) -> None:
-        """Have the workers fetch jobs now; otherwise they poll twice a second."""
+        """Have the workers fetch jobs now. Otherwise, they poll twice a second."""
         self._run("notify_workers")

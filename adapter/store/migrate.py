@@ -1,6 +1,6 @@
 """Run numbered SQL migrations once each, in order, under an advisory lock, forward only.
 
-Procrastinate's migrations come first. On an empty database its whole schema is applied and its
+Procrastinate's migrations come first. On an empty database, its whole schema is applied and its
 migration files are recorded as done; a newer Procrastinate adds files, and each runs once.
 """
 
@@ -44,10 +44,10 @@ class Migration(NamedTuple):
 
 
 def migrate(url: str) -> list[str]:
-    """Bring the database at ``url`` up to date; return the names of the migrations that ran.
+    """Migrate the database at ``url``, and return the names of the migrations that ran.
 
-    Raise :class:`StoreUnavailable` with the server's reason where it cannot be reached, and
-    ConfigurationError where the server or the database is too old.
+    Raise :class:`StoreUnavailable` with the server's reason if it cannot be reached, and
+    ConfigurationError if the server or the database is too old.
     """
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
@@ -70,7 +70,7 @@ def pending(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def reason_of(exc: psycopg.Error) -> str:
-    """Return the driver's reason in one line, without the address it tried."""
+    """Return the driver's reason in one line, without the host it tried."""
     first = (str(exc).strip().splitlines() or ["no reason given"])[0]
     return first.rpartition("failed: ")[2]
 
@@ -95,10 +95,10 @@ def _check_released(done: set[str]) -> None:
 
 
 def _run(connection: psycopg.Connection[Any], migration: Migration) -> None:
-    """Run one migration while web and worker processes go on; retry until it gets its locks.
+    """Run one migration while web and worker continue. Retry until it gets its locks.
 
     It locks the tables in the order in which the program does, and never waits long while it holds
-    a lock. Raise :class:`StoreUnavailable` where it never gets them all.
+    a lock. Raise :class:`StoreUnavailable` if it never gets them all.
     """
     for pause in (*PAUSES, None):
         try:
@@ -119,7 +119,7 @@ def _run(connection: psycopg.Connection[Any], migration: Migration) -> None:
 
 
 def _tables(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return those of :data:`TABLES` that exist, in their order."""
+    """Return the tables in :data:`TABLES` that exist, in their order."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         existing = set(
             cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -142,7 +142,7 @@ def _missing(done: set[str]) -> Iterator[Migration]:
 
 
 def _missing_of_procrastinate(done: set[str]) -> Iterator[Migration]:
-    """Yield Procrastinate's missing files; its whole schema where the database has none of them."""
+    """Yield Procrastinate's missing files, or its whole schema if the database has none of them."""
     # Imported here because every process imports this module, and few of them migrate.
     from procrastinate.schema import SchemaManager
 

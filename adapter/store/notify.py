@@ -34,13 +34,13 @@ class WorkerNotifier:
         self._thread: threading.Thread | None = None
 
     def notify(self) -> None:
-        """Notify the workers soon; never wait and never raise."""
+        """Notify the workers soon. Never wait, and never raise."""
         self._requested.set()
         if self._thread is None:
             self._start()
 
     def close(self) -> None:
-        """Stop the thread, after a last notification if one was requested."""
+        """Stop the thread after a last notification, if one was requested."""
         self._closed.set()
         self._requested.set()
         if self._thread is not None:
@@ -74,7 +74,7 @@ class WorkerNotifier:
 
 
 def listen_for_settled_events(url: str) -> Iterator[int | None]:
-    """Yield the id of each event when the transaction that settled it is committed, without an end.
+    """Yield each event's ID, endlessly, when the transaction that settled it is committed.
 
     Yield None first, once it listens. It uses a connection of its own; raise
     :class:`StoreUnavailable` when that is lost.

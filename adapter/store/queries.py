@@ -40,5 +40,5 @@ class Statements:
         return self._run(name, **values).fetchall()
 
     def _all_unprepared(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
-        """Return all rows, planned for these very values: most filters of a list are NULL."""
+        """Return all rows, planned for these values, because most of a list's filters are NULL."""
         return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()

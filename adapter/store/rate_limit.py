@@ -1,4 +1,4 @@
-"""Keep Propexo's rate limit (GCRA): the row that all workers share, and its arithmetic."""
+"""Keep Propexo's rate limit (GCRA) in a row that all workers share."""
 
 import dataclasses
 import datetime as dt
@@ -51,7 +51,7 @@ class RateState:
 
 
 def limit_of(rate_state: RateState, setting: int) -> int:
-    """Return the calls allowed in any 60 seconds: the setting, or less if Propexo allows less."""
+    """Return the calls allowed in any 60 seconds. Propexo may allow fewer than the setting."""
     if rate_state.allowed is None:
         return setting
     return max(min(setting, int(rate_state.allowed * USED_SHARE)), 1)
@@ -60,7 +60,7 @@ def limit_of(rate_state: RateState, setting: int) -> int:
 def next_call(
     rate_state: RateState, now: dt.datetime, setting: int, *, is_read: bool
 ) -> dt.datetime:
-    """Return when the next call may be made: ``now``, or later."""
+    """Return when the next call may be made, which is ``now`` or later."""
     limit = limit_of(rate_state, setting)
     burst = BURST * WINDOW / limit
     # A clock that was fast may have saved a time far in the future, which is not waited for.
@@ -128,7 +128,7 @@ class RateLimiter(Statements):
         return None
 
     def save_limit(self, rate: tuple[int, int] | None, now: dt.datetime) -> None:
-        """Save what a response says of Propexo's limit: calls allowed and left in its minute."""
+        """Save the calls allowed and left in Propexo's minute, according to a response."""
         if rate is not None:
             self._run("save_limit", allowed=rate[0], until=pause_after(*rate, now))
 
@@ -137,7 +137,7 @@ class RateLimiter(Statements):
         self._run("pause_sending", until=until)
 
     def suspend(self, reason: str, now: dt.datetime) -> bool:
-        """Suspend sending until :meth:`resume`; False if it was suspended before."""
+        """Suspend sending until :meth:`resume`. Return False if it was already suspended."""
         return self._one("suspend_sending", reason=reason, now=now) is not None
 
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> bool:

@@ -50,7 +50,7 @@ class Rejections(Statements):
     """The rejections, within one transaction."""
 
     def add(self, new: NewRejection, *, max_rows: int, max_bytes: int) -> None:
-        """Store a rejection, and delete the oldest of its source beyond these bounds."""
+        """Store a rejection and delete its source's oldest ones beyond these bounds."""
         self._run("set_statement_timeout", limit=f"{TIMEOUT_MILLISECONDS}ms")
         self._run("lock_rejections", source=new.source)
         self._run(
@@ -74,7 +74,7 @@ class Rejections(Statements):
         return [_rejection_from_row(row) for row in rows]
 
     def of_source(self, source: str) -> list[Rejection]:
-        """Return all rejections of one source, oldest first: the bound keeps them few."""
+        """Return all of a source's rejections, oldest first. The bound keeps them few."""
         rows = self._all("rejections_of_source", source=source)
         return [_rejection_from_row(row) for row in rows]
 
@@ -88,7 +88,7 @@ class Rejections(Statements):
         self._run("delete_rejection", id=rejection_id)
 
     def counts(self) -> dict[str, int]:
-        """Return the number of rejections of each source."""
+        """Return each source's number of rejections."""
         return {row["source"]: row["rejections"] for row in self._all("rejection_counts")}
 
 

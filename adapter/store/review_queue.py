@@ -100,7 +100,7 @@ class ReviewQueue(Statements):
         last_id: int = LARGEST_NUMBER,
         limit: int = 50,
     ) -> list[Booking]:
-        """Return a group's bookings up to ``last_id``, soonest first, ``after`` one."""
+        """Return a group's bookings ``after`` one and up to ``last_id``, soonest first."""
         at: Any = _NEVER if after is None else (after.starts_at or _NO_TIME)
         rows = self._all(
             "review_bookings",
@@ -124,7 +124,7 @@ class ReviewQueue(Statements):
         last_id: int = LARGEST_NUMBER,
         limit: int = 50,
     ) -> list[Event]:
-        """Return a group's events up to ``last_id``, oldest first, ``after`` an id."""
+        """Return a group's events ``after`` an ID and up to ``last_id``, oldest first."""
         rows = self._all(
             "review_events", **_values(issue), after_id=after, last_id=last_id, limit=limit
         )

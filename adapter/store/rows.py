@@ -97,7 +97,7 @@ def _reasons(data: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
 
 
 def _known(kind: type[Event | Booking | Attempt], row: Row) -> Row:
-    """Return the columns that this version knows: a newer one may have added some while it runs."""
+    """Return the columns that this version knows. A newer one may have added some meanwhile."""
     return {field.name: row[field.name] for field in dataclasses.fields(kind)}
 
 

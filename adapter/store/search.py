@@ -10,7 +10,7 @@ from adapter.models import Booking, Event
 from adapter.store.queries import Statements
 from adapter.store.rows import Row, booking_from_row, event_from_row, storable
 
-#: Most bookings found by an e-mail address or a phone number.
+#: Most bookings found by an email address or a phone number.
 MOST_FOUND = 1000
 #: Ids are nearly in the order of time: this much disorder is allowed for, and as many late inserts
 #: at each end.
@@ -35,7 +35,7 @@ class Filter:
     #: Received from this instant on, and before that one.
     since: dt.datetime | None = None
     until: dt.datetime | None = None
-    #: The start of an e-mail address or of words of a name, a phone number or its last digits
+    #: The start of an email address or of words of a name, a phone number or its last digits
     #: (at least four), the id of a booking or an event, or Propexo's job id.
     text: str = ""
 
@@ -46,7 +46,7 @@ class Search(Statements):
     def bookings(
         self, which: Filter = Filter(), *, before: int | None = None, limit: int = 100
     ) -> list[Booking]:
-        """Return bookings, newest first; the next page has those ``before`` the last one's id."""
+        """Return bookings, newest first. The next page has those ``before`` the last one's ID."""
         text = storable(which.text).strip()
         ids = self._ids_of(text) if which.text.strip() else None
         words = None if ids else _words(text)
@@ -64,7 +64,7 @@ class Search(Statements):
     def events(
         self, which: Filter = Filter(), *, before: int | None = None, limit: int = 100
     ) -> list[Event]:
-        """Return events, newest first; filters by text and community do not apply."""
+        """Return events, newest first. Filters by text and community do not apply."""
         bounds = self._bounds("event_id_range", which)
         rows = self._all_unprepared("search_events", **bounds, before=before, limit=limit)
         return [event_from_row(row) for row in rows]
@@ -72,14 +72,14 @@ class Search(Statements):
     def recent_events(
         self, source: str, *, limit: int, before: int = LARGEST_NUMBER
     ) -> list[Event]:
-        """Return the newest events of a source whose payload is still kept, ``before`` an id."""
+        """Return the newest events of a source whose payload is still kept, ``before`` an ID."""
         rows = self._all(
             "recent_events", source=source, before=before, limit=limit, looked_at=MOST_LOOKED_AT
         )
         return [event_from_row(row) for row in rows]
 
     def leads_of_period(self, which: Filter) -> list[Row]:
-        """Return ``source``, ``community``, ``state`` and the number of ``leads`` of a time."""
+        """Return ``source``, ``community``, ``state`` and the number of ``leads`` for a period."""
         return self._all(
             "leads_of_period",
             since=which.since or _EARLIEST,
@@ -89,7 +89,7 @@ class Search(Statements):
         )
 
     def _bounds(self, name: str, which: Filter) -> dict[str, Any]:
-        """Return the filter's values, with the range of ids of its time."""
+        """Return the filter's values, with the range of IDs for its time."""
         first, last = 0, LARGEST_NUMBER
         if which.since or which.until:
             since, until = which.since or _EARLIEST, which.until or _LATEST
@@ -106,7 +106,7 @@ class Search(Statements):
         }
 
     def _ids_of(self, text: str) -> list[int]:
-        """Return ids of the bookings with this id, job id, e-mail address or phone number."""
+        """Return IDs of the bookings with this ID, job ID, email address or phone number."""
         rows = self._all("find_by_id", number=_number(text), text=text)
         if "@" in text:
             rows += self._all("find_by_email", text=_prefix(text.lower()), limit=MOST_FOUND)
@@ -116,7 +116,7 @@ class Search(Statements):
 
 
 def _words(text: str) -> str:
-    """Return the tsquery for the start of each word of a name; empty if it is not a name."""
+    """Return the tsquery for the start of each word in a name, or "" if it is not a name."""
     if "@" in text or not any(character.isalpha() for character in text):
         return ""
     return " & ".join(f"'{word}':*" for word in re.findall(r"\w+", text)[:10])
@@ -127,7 +127,7 @@ def _number(text: str) -> int | None:
 
 
 def _phone(text: str) -> str:
-    """Return the digits of a text like a phone number; empty for any other text."""
+    """Return the digits of a string like a phone number, or "" for any other string."""
     if not re.fullmatch(r"\+?[\d\s().-]{4,30}", text, re.ASCII):
         return ""
     digits = re.sub(r"\D", "", text, flags=re.ASCII)

@@ -33,7 +33,7 @@ class SendQueue(Statements):
     def most_urgent(
         self, now: dt.datetime, *, soon: dt.datetime, late: dt.datetime
     ) -> Booking | None:
-        """Return the booking to send next, locked: the soonest tour, else by turns among sources.
+        """Return the booking to send next, locked. Prefer the soonest tour, else alternate sources.
 
         Only tours that start before ``soon`` go first. Those that start by ``late`` are skipped.
         Guest cards follow after all tours.
@@ -47,11 +47,11 @@ class SendQueue(Statements):
         self._run("take_turn", source=source, weight=weight)
 
     def expired_tours(self, before: dt.datetime) -> list[int]:
-        """Return ids of pending bookings whose tour starts by ``before``, locked."""
+        """Return IDs of pending bookings whose tour starts by ``before``, locked."""
         return [row["id"] for row in self._all("expired_tours", before=before)]
 
     def expired_prospects(self, before: dt.datetime) -> list[int]:
-        """Return ids of guest cards that have been pending since ``before``, locked."""
+        """Return IDs of guest cards that have been pending since ``before``, locked."""
         return [row["id"] for row in self._all("expired_prospects", before=before)]
 
     def requeue_missing_jobs(self, before: dt.datetime) -> int:

@@ -32,7 +32,7 @@ class Sending:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:
-    """The events of one source."""
+    """One source's events."""
 
     #: How many, by state.
     events: Mapping[str, int]
@@ -61,7 +61,7 @@ class Stats(Statements):
         return self._all("outcomes", since=since)
 
     def arrivals(self, since: dt.datetime) -> dict[str, int]:
-        """Return the number of events of each source since then."""
+        """Return each source's number of events since then."""
         return {row["source"]: row["events"] for row in self._all("arrivals", since=since)}
 
     def last_arrivals(self, sources: Iterable[str]) -> dict[str, dt.datetime]:
@@ -70,9 +70,9 @@ class Stats(Statements):
         return {row["source"]: row["last_at"] for row in rows}
 
     def usual_arrivals(self, since: dt.datetime, until: dt.datetime) -> dict[str, float]:
-        """Return the mean number of events of each source in these hours of past weeks.
+        """Return each source's mean number of events in these hours of past weeks.
 
-        Of up to four weeks before; empty where less than one whole week was counted.
+        Use up to four past weeks. Return nothing if less than one whole week was counted.
         """
         first = self._one("first_hour")
         if first is None or first["hour"] is None:
@@ -86,7 +86,7 @@ class Stats(Statements):
     def booking_latency(self, since: dt.datetime) -> list[Row]:
         """Return ``source``, ``booked``, ``p50`` and ``p95`` in seconds from webhook to booking.
 
-        Of the newest :data:`MOST_TIMED` that were booked since then.
+        Use the newest :data:`MOST_TIMED` that were booked since then.
         """
         return self._all("booking_latency", since=since, limit=MOST_TIMED)
 
@@ -114,7 +114,7 @@ class Stats(Statements):
     def unknown_communities(self) -> list[UnknownCommunity]:
         """Return the names of unknown communities that leads are held for.
 
-        Read from the held leads by an index of their own: it gets shorter as they are fixed.
+        Read them from the held leads' own index, which shrinks as they are fixed.
         """
         return [UnknownCommunity(**row) for row in self._all("unknown_communities")]
 

@@ -24,7 +24,7 @@ Tables = TypeVar("Tables", bound=Statements)
 
 
 def _lazy(kind: type[Tables]) -> "functools.cached_property[Tables]":
-    """Make a group of tables when it is first used: most transactions need two or three."""
+    """Create a group of tables on first use, because most transactions need two or three."""
     return functools.cached_property(lambda tx: kind(tx.connection))
 
 

@@ -43,7 +43,7 @@ class Users(Statements):
     """Users and failed sign-ins, within one transaction."""
 
     def all(self) -> list[User]:
-        """Return all users but those of ADAPTER_USERS."""
+        """Return all users except those in ADAPTER_USERS."""
         return [User(**row) for row in self._all("list_users")]
 
     def add(self, user: User, *, now: dt.datetime) -> None:
@@ -51,25 +51,25 @@ class Users(Statements):
         self._run("add_user", name=user.name, role=user.role, password=user.password, at=now)
 
     def remove(self, name: str) -> str | None:
-        """Remove a user; return the role they had, or None if there is no such user."""
+        """Remove a user. Return the role they had, or None if there is no such user."""
         row = self._one("remove_user", name=name)
         return str(row["role"]) if row else None
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
-        """Return the number of failed sign-ins of each of these since then."""
+        """Return the number of failed sign-ins for each of these since then."""
         rows = self._all("failed_sign_ins", whos=list(whos), since=since)
         return {row["who"]: row["failures"] for row in rows}
 
     def record_failure(self, whos: Sequence[str], *, now: dt.datetime) -> list[int]:
-        """Record a failed sign-in under each of these; return the ids of the records."""
+        """Record a failed sign-in under each of these. Return the IDs of the records."""
         return [row["id"] for row in self._all("record_failed_sign_in", whos=list(whos), at=now)]
 
     def delete_failures(self, whos: Sequence[str], ids: Sequence[int]) -> None:
-        """Delete the failures of these, and those with these ids."""
+        """Delete the failures of these, and those with these IDs."""
         self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
 
     def delete_old_failures(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete failed sign-ins from before then, the oldest first; return how many."""
+        """Delete failed sign-ins from before then, the oldest first. Return how many."""
         return len(self._all("delete_old_sign_ins", before=before, limit=limit))
 
 
@@ -91,7 +91,7 @@ class AuditLog(Statements):
         limit: int = 100,
         except_action: str | None = None,
     ) -> list[AuditEntry]:
-        """Return entries, newest first; without one kind of action, where it is given."""
+        """Return entries, newest first, without one kind of action if it is given."""
         rows = self._all(
             "audit_entries",
             by=by,
@@ -103,5 +103,5 @@ class AuditLog(Statements):
         return [AuditEntry(**row) for row in rows]
 
     def delete_old(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete entries from before then, the oldest first; return how many."""
+        """Delete entries from before then, the oldest first. Return how many."""
         return len(self._all("delete_old_audit_entries", before=before, limit=limit))

@@ -1,1 +1,1 @@
-"""Receive webhooks: endpoints, rate limits, client addresses, responses."""
+"""Receive webhooks: endpoints, rate limits, client IPs, responses."""

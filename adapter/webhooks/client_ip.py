@@ -1,4 +1,4 @@
-"""Find the sender's address from X-Forwarded-For and the trusted proxies."""
+"""Find the sender's IP address from X-Forwarded-For and the trusted proxies."""
 
 import functools
 import ipaddress
@@ -12,9 +12,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | None:
-    """Return the sender's address; None where it is not an address.
+    """Return the sender's IP address, or None if it is not valid.
 
-    ``forwarded_for`` is X-Forwarded-For: each proxy appends the address that called it. Whatever
+    ``forwarded_for`` is X-Forwarded-For: each proxy appends the IP that called it. Whatever
     is to the left of our own proxies may be forged by the sender.
     """
     hops = [*filter(None, (word.strip() for word in forwarded_for.split(","))), peer or ""]
@@ -28,13 +28,13 @@ def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | N
 
 
 def is_private(peer: str) -> bool:
-    """Return True for an address of a private network, as most proxies have."""
+    """Return True for a private IP address, which most proxies have."""
     address = _parse_bounded(peer)
     return address is not None and address.is_private
 
 
 def rate_limit_key(client: str | None) -> str:
-    """Return the key that a limit counts an address under: a whole /64 for IPv6."""
+    """Return the key that a limit counts an IP address under. For IPv6, it is the whole /64."""
     address = _parse_bounded(client or "")
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(address), 64), strict=False))
@@ -47,7 +47,7 @@ def host_of(netloc: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return True for localhost and loopback addresses."""
+    """Return True for localhost and loopback IP addresses."""
     address = _parse_bounded(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 

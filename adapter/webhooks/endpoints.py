@@ -1,4 +1,4 @@
-"""Build the endpoint of each source: its verifier and its handshake, with their secrets."""
+"""Build each source's endpoint from its verifier, handshake and secrets."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from adapter.signatures import handshakes
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """The webhook endpoint of one source."""
+    """One source's webhook endpoint."""
 
     source: Source
     verifier: signatures.Verifier
@@ -70,7 +70,7 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
 
 
 def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
-    """Build the verifier of one source, with its secrets from the environment."""
+    """Build one source's verifier with its secrets from the environment."""
     secrets = [settings.environ.get(name, "") for name in source.secrets]
     try:
         return signatures.verifier(source.signature, secrets)
@@ -79,7 +79,7 @@ def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
 
 
 def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
-    """Return the names of sources without a signature: anyone who knows the address may send."""
+    """Return the names of sources without a signature, to which anyone with the URL may send."""
     return [
         source.name
         for source in all_sources.values()

@@ -1,4 +1,4 @@
-"""Read a Flask request: raw target, raw body, client address."""
+"""Read a Flask request: raw target, raw body, client IP address."""
 
 import flask
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
@@ -9,23 +9,23 @@ from adapter.webhooks.client_ip import client_ip
 
 
 def client_ip_of_request(request: flask.Request, settings: Settings) -> str | None:
-    """Return the sender's address, as far as it can be trusted."""
+    """Return the sender's IP address, as far as it can be trusted."""
     forwarded_for = request.headers.get("X-Forwarded-For", "")
     return client_ip(request.remote_addr, forwarded_for, settings.trusted_proxies)
 
 
 def raw_target(request: flask.Request) -> str:
-    """Return path and query as the sender wrote them: a decoded version is not what was signed."""
+    """Return path and query as the sender wrote them, because the decoded ones are not signed."""
     raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI")
     target = raw or request.full_path.rstrip("?")
     return target if target.startswith("/") else "/" + target.partition("://")[2].partition("/")[2]
 
 
 def read_request(request: flask.Request, settings: Settings) -> WebhookRequest:
-    """Read all that a signature may cover: the method, the address as sent, headers, raw bytes.
+    """Read everything a signature may cover: the method, URL, headers and raw bytes.
 
-    The address starts with ADAPTER_PUBLIC_URL: a proxy in front may have changed scheme, host and
-    port. Without the setting no signature covers the address, and path and query are enough.
+    The URL starts with ADAPTER_PUBLIC_URL: a proxy in front may have changed scheme, host and
+    port. Without the setting, no signature covers the URL, and path and query are enough.
     """
     return WebhookRequest(
         method=request.method,

@@ -1,4 +1,4 @@
-"""Limit how many requests per minute each address or source may send."""
+"""Limit how many requests per minute each IP address or source may send."""
 
 import collections
 import threading
@@ -15,7 +15,7 @@ class RequestLimit:
     """A token bucket for each key: it holds one minute's tokens and refills evenly.
 
     It is kept in the memory of one process (about 2 MB when full), so that counting needs no
-    round trip. With several web processes the limit is that many times as high.
+    round trip. With several web processes, the limit is that many times as high.
     """
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +26,7 @@ class RequestLimit:
         self._buckets: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
 
     def take(self, key: str) -> None:
-        """Take one token. Raise :class:`LimitReached` where none is left."""
+        """Take one token. Raise :class:`LimitReached` if none is left."""
         with self._lock:
             tokens = self._tokens(key)
             if tokens < 1:

@@ -1,4 +1,4 @@
-"""Find the outcome of a stored webhook, and render the response for it."""
+"""Find a stored webhook's outcome and render the response for it."""
 
 import dataclasses
 import logging
@@ -23,7 +23,7 @@ def wait_for_outcome(
     waiter: OutcomeWaiter,
     deadline: float,
 ) -> WebhookOutcome:
-    """Return the outcome of a stored webhook at ``deadline`` (monotonic) at the latest.
+    """Return a stored webhook's outcome by ``deadline`` (monotonic) at the latest.
 
     A duplicate with other content that changes nothing gets the first webhook's outcome. An
     unsigned source does not: a stranger would learn from it what someone else has sent.
@@ -44,7 +44,7 @@ def wait_for_outcome(
 
 
 def load_outcome(database: Database, event_id: int) -> WebhookOutcome:
-    """Return the current outcome of an event. Raise StoreUnavailable."""
+    """Return an event's current outcome. Raise StoreUnavailable."""
     with database.transaction() as tx:
         known = tx.events.state_of(event_id)
         if known is None:
@@ -54,7 +54,7 @@ def load_outcome(database: Database, event_id: int) -> WebhookOutcome:
 
 
 def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome:
-    """Show a booked tour as superseded where Knock has canceled it for a later one."""
+    """Show a booked tour as superseded if Knock has canceled it for a later one."""
     if all(booking.state is not BookingState.BOOKED for booking in outcome.bookings):
         return outcome
     with database.transaction() as tx:
@@ -72,7 +72,10 @@ def _mark_if_replaced(tx: Transaction, booking: Booking) -> Booking:
 def render_response(
     endpoint: Endpoint, outcome: WebhookOutcome, request: WebhookRequest
 ) -> Response:
-    """Render the response that the mapping defines: 200, as bots treat all else as a failure."""
+    """Render the mapping's response.
+
+    The status is always 200, because bots treat anything else as a failure.
+    """
     assert endpoint.respond is not None  # noqa: S101 - checked by the caller
     log.info("outcome_returned", extra={"event_id": outcome.event_id, "outcome": outcome.outcome})
     reply = endpoint.respond.reply(outcome, endpoint.source.request_values(request))

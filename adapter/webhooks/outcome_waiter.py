@@ -24,7 +24,7 @@ class OutcomeWaiter:
     """The waiting requests of one process. The listener starts with the first of them."""
 
     def __init__(self, listen: Callable[[], Iterator[int | None]], max_waiters: int) -> None:
-        """``listen`` yields ids of settled events, and None once it is connected."""
+        """``listen`` yields IDs of settled events, and None once it is connected."""
         self._listen = listen
         self._max_waiters = max_waiters
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class OutcomeWaiter:
 
     @contextlib.contextmanager
     def _registered(self, event_id: int) -> Iterator[threading.Event | None]:
-        """Yield a wakeup that is set when the outcome may have changed; None when full."""
+        """Yield a wakeup that is set when the outcome may have changed, or None when full."""
         wakeup = threading.Event()
         if not self._register(event_id, wakeup):
             log.warning("outcome_waiters_full", extra={"event_id": event_id})
@@ -106,7 +106,7 @@ class OutcomeWaiter:
         self._is_disconnected = True
 
     def _wake(self, event_id: int | None) -> None:
-        """Wake those that wait for an event; all of them for None."""
+        """Wake the requests that wait for an event, or all of them for None."""
         with self._lock:
             event_ids = list(self._waiters) if event_id is None else [event_id]
             for waiting_for in event_ids:

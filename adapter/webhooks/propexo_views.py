@@ -1,4 +1,4 @@
-"""``POST /propexo/webhooks``: Propexo's own webhooks about failed writes.
+"""``POST /propexo/webhooks``: receive Propexo's own webhooks about failed writes.
 
 They settle a booking sooner than the next read of its job. Propexo sends none for a success, and
 a lost one changes nothing: jobs are followed up in any case.
@@ -28,7 +28,7 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
 
     @routes.post("/propexo/webhooks")
     def receive() -> tuple[dict[str, Any], int]:
-        """Return 200 for every webhook of Propexo's, also for those about other jobs."""
+        """Return 200 for every verified Propexo webhook, including those about other jobs."""
         request = read_request(flask.request, follower.settings)
         try:
             verifier.verify(request, follower.clock().timestamp())
@@ -44,7 +44,7 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
 
 
 def _failure_in(body: bytes) -> tuple[str | None, str, tuple[str, ...]]:
-    """Return the job id, its write status and Propexo's errors; None for any other webhook."""
+    """Return the job ID, write status and Propexo's errors, or None for any other webhook."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):

@@ -130,7 +130,7 @@ class Receiver:
         return self._insert_duplicate(event, changed)
 
     def _insert_duplicate(self, event: NewEvent, changed: bytes) -> Receipt:
-        """Count a duplicate; insert it under the digest ``changed`` if its content is new."""
+        """Count a duplicate, and insert it under the digest ``changed`` if its content is new."""
         with self.database.transaction() as tx:
             first_id, is_same = tx.claims.record_duplicate(
                 source=event.source,

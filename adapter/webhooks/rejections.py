@@ -42,7 +42,7 @@ class BackgroundWriter:
         self._used_at: dict[tuple[str, str], dt.datetime] = {}
 
     def save_rejection(self, rejection: NewRejection, client: str | None) -> None:
-        """Queue a rejected request to be saved; never wait and never raise."""
+        """Queue a rejected request to be saved. Never wait, and never raise."""
         if rejection.size > self._max_bytes:
             rejection = dataclasses.replace(rejection, body=None, can_retry=False)
 
@@ -104,7 +104,7 @@ class BackgroundWriter:
                 self._waiting_bytes -= size
 
     def _sender(self, client: str | None) -> str | None:
-        """Return a short keyed hash of an address, which itself is not stored."""
+        """Return a short keyed hash of an IP address, which itself is not stored."""
         if client is None:
             return None
         digest = signatures.keyed_hash(self._database.hash_key(), b"address\x00" + client.encode())
@@ -118,9 +118,9 @@ def rejection_from(
     reason: str,
     now: dt.datetime,
 ) -> NewRejection:
-    """Return a rejected request as it is stored: no credentials, and all that a digest covers.
+    """Return a rejected request as stored, without credentials but with all that a digest covers.
 
-    One that was rejected for its address cannot be verified again: addresses are not stored.
+    One rejected for its IP address cannot be verified again: IP addresses are not stored.
     """
     hidden = CREDENTIAL_HEADERS - verifier.proof_headers
     stripped = verifier.strip_rejected(request, reason).without_headers(hidden)

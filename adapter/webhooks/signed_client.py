@@ -53,7 +53,7 @@ def sign_webhook(
 
 
 def send(request: WebhookRequest) -> Answer:
-    """Send a request. Raise :class:`ConfigurationError` when the address cannot be reached."""
+    """Send a request. Raise :class:`ConfigurationError` if the URL cannot be reached."""
     if not request.url.startswith(("http://", "https://")):
         raise ConfigurationError("the address must start with http:// or https://")
     message = urllib.request.Request(  # noqa: S310 - checked above

@@ -1,6 +1,6 @@
-"""``/hooks/<source>``: the endpoint that senders call, one step after the other.
+"""``/hooks/<source>``: handle a sender's request step by step.
 
-The order follows cost and harm: the rate limit by address comes first, then the signature. The
+The order follows cost and harm: the rate limit by IP comes first, then the signature. The
 rate limit by source counts only requests that proved to come from that source.
 """
 
@@ -29,7 +29,7 @@ bp = flask.Blueprint("webhooks", __name__)
 
 
 class UnknownSource(NotFound):
-    """No mapping has the name in the address."""
+    """No mapping has the name in the URL."""
 
     name = "Unknown source"
 
@@ -56,7 +56,7 @@ class WebhookServices:
 
 @bp.post("/hooks/<source>")
 def receive(source: str) -> Answer | Response:
-    """Return 202 for a stored webhook and 200 for a duplicate; errors are 401, 404, 413, 429, 503.
+    """Return 202 for a stored webhook and 200 for a duplicate. Errors are 401, 404, 413, 429, 503.
 
     A source with ``respond`` gets its own response, always with 200.
     """
@@ -81,7 +81,7 @@ def receive(source: str) -> Answer | Response:
 
 @bp.get("/hooks/<source>")
 def verify_endpoint(source: str) -> Response:
-    """Answer Meta's verification request; return 405 for a source that sends none."""
+    """Respond to Meta's verification request. Return 405 for a source that sends none."""
     services = _services()
     _count_request(services)
     endpoint = services.endpoint(source)
@@ -92,7 +92,7 @@ def verify_endpoint(source: str) -> Response:
 
 
 def handshake_answer(endpoint: Endpoint, verified: Verified) -> handshakes.Answer | None:
-    """Return the answer to a signed verification request; None for a webhook."""
+    """Return the response to a signed verification request, or None for a webhook."""
     if endpoint.handshake == "slack":
         return handshakes.slack_answer(verified.request.body)
     if endpoint.handshake == "zoom" and verified.key_index is not None:
@@ -110,13 +110,13 @@ def text_response(source: str, answer: handshakes.Answer) -> Response:
 
 
 def acknowledgement(receipt: Receipt) -> Answer:
-    """Return the default response: the event's id, and whether the webhook is a duplicate."""
+    """Return the default response, with the event's ID and whether it is a duplicate."""
     status, word = (200, "duplicate") if receipt.is_duplicate else (202, "accepted")
     return {"event": receipt.event_id, "status": word}, status
 
 
 def _count_request(services: WebhookServices) -> str:
-    """Count a request of an address, and return the address. Raise LimitReached."""
+    """Count an IP address's request and return the IP address. Raise LimitReached."""
     address = rate_limit_key(client_ip_of_request(flask.request, services.receiver.settings))
     services.address_limit.take(address)
     return address

@@ -1,4 +1,4 @@
-"""Explain a mapping: for each field, which paths it reads and how."""
+"""Explain which paths a mapping reads for each field, and how."""
 
 import dataclasses
 import itertools

@@ -30,9 +30,9 @@ community-name:
 
 
 def install_mapping(template: Source, mapping: Path) -> list[Path]:
-    """Copy a gallery mapping to the file ``mapping``; return what was written, samples first.
+    """Copy a gallery mapping to the file ``mapping``. Return the files written, samples first.
 
-    Raises :class:`ConfigurationError`, and writes nothing, if a file would be overwritten.
+    Raise :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
     """
     files = _samples(template, mapping.parent)
     files[examples_file(mapping)] = _examples_text(template, mapping.stem).encode()
@@ -83,7 +83,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _refuse_overwrite(mapping: Path, files: Mapping[Path, bytes]) -> None:
-    """Raise if a file exists with other content; an identical sample may be shared."""
+    """Raise if a file exists with other content. An identical sample may be shared."""
     if mapping.exists():
         raise ConfigurationError(f"{mapping} already exists; choose another name with --as")
     for file, content in files.items():

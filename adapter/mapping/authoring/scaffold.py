@@ -1,4 +1,4 @@
-"""Write a first mapping from one sample; each guess by a key's name is for the user to confirm."""
+"""Draft a mapping from one sample. The user confirms each guess, which is based on a key's name."""
 
 import json
 import re
@@ -146,14 +146,14 @@ def _is_event_type(path: str, value: Any) -> bool:
 
 
 def _is_renters_name(path: str, value: Any) -> bool:
-    """Exclude a plain ``name`` of something else: of a bot, a form, a function."""
+    """Exclude a plain ``name`` that belongs to something else, such as a bot, form or function."""
     people = (RENTER | VISITS) & {*_words_around(path)}
     is_renters = _key(path) != "name" or "." not in path or people
     return isinstance(value, str) and "@" not in value and bool(is_renters)
 
 
 def _is_start(path: str, value: Any) -> bool:
-    """Exclude ``from`` and the like, except in a tour, and texts too short for a date and time."""
+    """Exclude ``from`` etc., except in a tour, and strings too short for a date and time."""
     is_tours = _key(path) not in STARTS or VISITS & {*_words_around(path)}
     return bool(is_tours) and (isinstance(value, int) or len(str(value)) > 8)
 
@@ -181,7 +181,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return the words for what has this id, from its own name or the one around it."""
+    """Return the words for what has this ID, from its own name or its parent's."""
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
@@ -309,7 +309,7 @@ def _quoted(path: str) -> str:
 
 
 def _format_at(data: Any, path: str) -> str:
-    """Return the format of the sample's value; empty if it is not recognized."""
+    """Return the format of the sample's value, or "" if it is not recognized."""
     return format_from_text(str(path_from_text(path).read(data)))
 
 

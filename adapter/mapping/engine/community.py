@@ -27,7 +27,7 @@ class CommunityLookup:
     known: Mapping[str, Community] = dataclasses.field(default_factory=dict)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the community and its ids, or block the booking."""
+        """Set the community and its IDs, or block the booking."""
         community = self.always or self._find(scope, draft)
         if community:
             draft.community = community
@@ -54,14 +54,14 @@ class CommunityLookup:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attribution:
-    """``attribution``: one id per source and community, or one per value of a path."""
+    """``attribution``: one ID per source and community, or one per value of a path."""
 
     source: str
     at: str
     lookup: PathLookup = NO_PATHS
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set attribution_id or block the booking; skip it while the community is unknown."""
+        """Set attribution_id or block the booking. Skip it while the community is unknown."""
         if draft.community is None:
             return
         table = draft.community.attributions.get(self.source, {})

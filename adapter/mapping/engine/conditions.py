@@ -95,7 +95,7 @@ class Filter:
     accept: Sequence[Condition] = ()
 
     def ignore_reasons(self, scope: Scope) -> tuple[Reason, ...]:
-        """Return the reasons to ignore it; none if no group of ``ignore`` holds."""
+        """Return the reasons to ignore it, or none if no group of ``ignore`` holds."""
         matched = _matching_group(self.ignore, scope)
         return tuple(condition.match_reason(scope) for condition in matched)
 

@@ -1,4 +1,4 @@
-"""The appointment under construction: the values read so far, and what blocks the booking."""
+"""The appointment under construction: the values read so far and what blocks the booking."""
 
 import dataclasses
 import datetime as dt
@@ -39,7 +39,7 @@ class Draft:
     found: int = 0
 
     def block(self, *reasons: Reason) -> None:
-        """Require review: who, where or when is uncertain."""
+        """Require review because who, where or when is uncertain."""
         self.reasons += reasons
         self.blocking_reasons += reasons
 
@@ -55,13 +55,13 @@ class Draft:
         self.found += other.found
 
     def waive(self, fields: Container[str]) -> None:
-        """Unblock fields that are not required after all; unreadable values go to the notes."""
+        """Unblock fields that are not required after all. Unreadable values go to the notes."""
         self.blocking_reasons = [
             reason for reason in self.blocking_reasons if reason.field not in fields
         ]
         self.facts += self.unread
 
     def note(self, reason: Reason | None = None, fact: str | None = None) -> None:
-        """Report an optional value that cannot be used, and keep it in the notes."""
+        """Report an optional value that cannot be used and keep it in the notes."""
         self.reasons += [reason] if reason else []
         self.facts += [fact] if fact and fact not in self.facts else []

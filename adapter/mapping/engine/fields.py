@@ -28,7 +28,7 @@ class FieldFiller(Protocol):
     """Fills one line of ``appointment:``."""
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Write the values it reads to the draft; never raise."""
+        """Write the values it reads to the draft. Never raise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,16 +44,16 @@ class PathLookup:
         return ", ".join(path.text for path in self.paths)
 
     def values(self, scope: Scope) -> Iterator[tuple[Path, Any]]:
-        """Yield each path whose value is not empty. Raises :class:`Unreadable`."""
+        """Yield each path whose value is not empty. Raise :class:`Unreadable`."""
         for path in self.paths:
             value = scope.read(path)
             if not scope.is_empty(value):
                 yield path, value
 
     def first(self, scope: Scope) -> tuple[str, Any]:
-        """Return the first value that is not empty with its path; all paths and None without one.
+        """Return the first value that is not empty with its path, else None with all paths.
 
-        Raises :class:`Unreadable`.
+        Raise :class:`Unreadable`.
         """
         for path, value in self.values(scope):
             return path.text, value
@@ -183,7 +183,7 @@ class NotesLine:
     pieces: tuple[tuple[str, Path | None], ...]
 
     def text(self, scope: Scope) -> str:
-        """Return the line; empty if one of its paths has no value."""
+        """Return the line, or "" if one of its paths has no value."""
         parts = []
         for literal, path in self.pieces:
             value = _text_at(scope, path) if path else ""
@@ -202,7 +202,7 @@ def _text_at(scope: Scope, path: Path) -> str:
 
 
 def notes_line_from_text(text: str, path_from_text: Callable[[str], Path]) -> NotesLine:
-    """Compile a line of the notes. Raises ValueError."""
+    """Compile a line of the notes. Raise ValueError."""
     return NotesLine(
         tuple(
             (literal, None if name is None else path_from_text(name))
@@ -219,7 +219,7 @@ class NotesFiller:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """Return the paths of all lines."""
+        """Return all lines' paths."""
         return [path for line in self.lines for _, path in line.pieces if path]
 
     def fill(self, scope: Scope, draft: Draft) -> None:

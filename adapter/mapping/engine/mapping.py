@@ -106,8 +106,8 @@ class CompiledMapping:
     def dedupe_key(self, scope: Scope) -> str | None:
         """Return the key that deliveries of the same booking share, or None.
 
-        A cancellation often carries the id of its booking, so its key is prefixed. An ignored
-        delivery has no key, so that it never makes a booking with the same id a duplicate.
+        A cancellation often carries the ID of its booking, so its key is prefixed. An ignored
+        delivery has no key, so that it never makes a booking with the same ID a duplicate.
         """
         scope, _ = self._read(scope, self.readers)
         outcome, _ = _evaluate(self.event_filter, scope)
@@ -159,7 +159,7 @@ class CompiledMapping:
         return [self._read(one, self.item_readers) for one in scopes], None
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Read the fields that do not depend on the item once: their drafts by number."""
+        """Read the fields that do not depend on the item once, and return their drafts by index."""
         if self.for_each is None or len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}
@@ -233,7 +233,7 @@ class CompiledMapping:
         )
 
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
-        """Return when the renter made the request; None unless it is a certain instant."""
+        """Return when the renter made the request, or None unless the instant is certain."""
         try:
             _, value = self.sent_at.first(scope)
             return read_absolute_instant(unwrap_single(value))
@@ -241,7 +241,7 @@ class CompiledMapping:
             return None
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
-        """Return the values of the dedupe paths as texts; None if one of them is empty."""
+        """Return the values of the dedupe paths as strings, or None if any is empty."""
         parts = []
         for path in self.dedupe.paths:
             try:
@@ -253,7 +253,7 @@ class CompiledMapping:
 
 
 def _finish(draft: Draft) -> None:
-    """Check what concerns several fields, and compose the notes."""
+    """Check rules that span several fields and compose the notes."""
     if not draft.found and not draft.text:
         draft.block(reason_for("event", IDS_ONLY_REASON))
     elif not {"email_1", "phone_1"} & draft.appointment.keys():
@@ -275,7 +275,7 @@ def _evaluate(event_filter: Filter, scope: Scope) -> tuple[Outcome, tuple[Reason
 
 
 def _items(found: Any) -> list[Any]:
-    """Return the items of a list or of a list of lists; an object or text is the one item."""
+    """Return the items of a list or a list of lists. An object or string is the only item."""
     if not isinstance(found, list):
         return [found] if isinstance(found, Mapping | str) and found else []
     items: list[Any] = []

@@ -1,4 +1,4 @@
-"""Apply ``read:``: turn JSON in a text, lists of answers and lines of a mail into plain names."""
+"""Apply ``read:``: turn JSON in a string, lists of answers and lines of an email into names."""
 
 import dataclasses
 import html.parser
@@ -41,12 +41,12 @@ class PayloadReader(Protocol):
         """Return the path that it reads."""
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the value; never raise."""
+        """Return the value. Never raise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JsonReader:
-    """``json``: JSON inside a text."""
+    """``json``: JSON inside a string."""
 
     path: Path
 
@@ -67,14 +67,14 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """``labels``: the labels of option ids, from the same element or elsewhere in the payload."""
+    """``labels``: the labels of option IDs, from the same element or elsewhere in the payload."""
 
     path: Path
     by: Path
     value: Path
 
     def table(self, options: object) -> Mapping[str | None, Any]:
-        """Return the labels of the options by id."""
+        """Return the labels of the options by ID."""
         pairs = (
             (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
@@ -82,7 +82,7 @@ class Labels:
         return {key: label for key, label in pairs if key and label is not MISSING}
 
     def relabel(self, element: object, value: Any, shared: Mapping[str | None, Any]) -> Any:
-        """Return the value with ids replaced by labels; ids without a label stay."""
+        """Return the value with IDs replaced by labels; IDs without a label stay."""
         own = _read(element, self.path)
         table = shared if own is MISSING else self.table(own)
         if isinstance(value, list):
@@ -102,7 +102,7 @@ class ListReader:
     keys: frozenset[str] = frozenset()
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the values by key; the first of a repeated key wins, the others are noted."""
+        """Return the values by key. The first of a repeated key wins, and the others are noted."""
         try:
             items = _items(scope.read(self.path))
             if len(items) > MAX_ITEMS:
@@ -137,7 +137,7 @@ class ListReader:
 
 
 def _items(found: Any) -> list[Any]:
-    """Return the items of a list or of a list of lists; any other value is the one item."""
+    """Return the items of a list or a list of lists. Any other value is the only item."""
     if isinstance(found, list):
         nested = [item for item in found if isinstance(item, list)]
         return [one for item in nested for one in item] if len(nested) == len(found) else found
@@ -161,7 +161,7 @@ def _key(item: object, by: Path) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TextReader:
-    """``text``: the rest of a line that starts with a label, for leads sent as a mail."""
+    """``text``: the rest of a line that starts with a label, for leads sent as an email."""
 
     path: Path
     #: The label, with its colon if it has one: ``Name:``.
@@ -184,7 +184,7 @@ class TextReader:
 
 
 def lines_from_text(text: str) -> list[str]:
-    """Return the lines of a plain text, or of an HTML text as a browser breaks them."""
+    """Return the lines of plain text, or of HTML as a browser breaks them."""
     if _MARKUP.search(text):
         reader = _TextFromHtml()
         reader.feed(text)

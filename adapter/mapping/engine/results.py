@@ -26,7 +26,7 @@ class Community:
 
 
 class Outcome(enum.StrEnum):
-    """The kind of a delivery, or of one of its items; a delivery has the first of its items'."""
+    """The outcome of a delivery or an item. A delivery has the first of its items' outcomes."""
 
     #: A complete and plausible appointment.
     BOOK = "book"

@@ -29,7 +29,7 @@ class Scope:
     def read(self, path: Path) -> Any:
         """Return the value at the path, or :data:`~adapter.parsing.paths.MISSING`.
 
-        Raises :class:`~adapter.exceptions.Unreadable` where a name meets a list of several.
+        Raise :class:`~adapter.exceptions.Unreadable` if a name meets a list of several.
         """
         first = path.parts[0]
         if first in self.names:
@@ -46,7 +46,7 @@ class Scope:
         return value is MISSING or is_empty(value, self.blanks)
 
     def with_names(self, names: Mapping[str, Any]) -> "Scope":
-        """Return the same scope with more names."""
+        """Return a copy of the scope with more names."""
         return dataclasses.replace(self, names={**self.names, **names})
 
     def closest_key(self, path: Path) -> str | None:

@@ -24,9 +24,9 @@ NO_VALUE: Final = NoValue()
 
 
 def key_from_value(value: object) -> str | None:
-    """Return a value as tables and conditions compare it: as text, case folded.
+    """Return a value as case-folded text, which is how tables and conditions compare it.
 
-    None for an object, a list, or a text that is too long.
+    Return None for an object, a list, or a string that is too long.
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -40,7 +40,7 @@ def key_from_value(value: object) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A table of a mapping; its results are validated when the mapping loads."""
+    """A mapping's table. Its results are validated when the mapping loads."""
 
     rows: Mapping[str, Any]
     #: True if the target is a list; its items are looked up one by one.
@@ -49,7 +49,7 @@ class Table:
     label: str = ""
 
     def __call__(self, value: object) -> object:
-        """Return the result for a value. Raises :class:`Unreadable` if the table has none."""
+        """Return the result for a value. Raise :class:`Unreadable` if the table has none."""
         if not self.many:
             row = self._row(unwrap_single(value))
             return NO_VALUE if row == [] else row
@@ -80,7 +80,7 @@ class Table:
 
 
 def text_from_value(value: object, cap: int = 200) -> str:
-    """Return a value as text for the notes; lists are joined with ", ", objects left out."""
+    """Return a value as text for the notes. Join lists with ", " and leave out objects."""
     items = value[:MAX_ITEMS] if isinstance(value, list) else [value]
     return ", ".join(filter(None, (_item_text(item, cap) for item in items)))[: cap * 3]
 

@@ -59,7 +59,7 @@ def _clock(value: Mapping[str, Any]) -> str | None:
 
 
 def _number(value: Mapping[str, Any], names: Sequence[str]) -> int | None:
-    """Return the first part that is a whole number of at most four digits."""
+    """Return the first part that is an integer of at most four digits."""
     for name in names:
         part = value.get(name)
         if isinstance(part, float) and part.is_integer() and 0 <= part <= 9999:
@@ -179,13 +179,13 @@ class NoTourTime:
     at: str
 
     def fill(self, scope: Scope, draft: Draft) -> None:  # noqa: ARG002 - the protocol's
-        """Block the booking for want of a time."""
+        """Block the booking because it has no time."""
         draft.has_no_time = True
         draft.block(reason_for("starts_at", NO_TIME, at=self.at))
 
 
 def _joined(parts: Sequence[Any]) -> object:
-    """Return date and time of day as one value. Raises :class:`Unreadable`."""
+    """Return date and time of day as one value. Raise :class:`Unreadable`."""
     if len(parts) == 1:
         return parts[0]
     if parts[1] is None:
@@ -204,7 +204,7 @@ def fields_from_instant(at: dt.datetime) -> dict[str, str]:
 def plausibility_problems(
     at: dt.datetime, zone: zoneinfo.ZoneInfo | None, policy: Policy, now: dt.datetime | None
 ) -> Iterator[str]:
-    """Yield why a tour cannot start then: in the past, too far ahead, or outside tour hours."""
+    """Yield why a tour cannot start then: it is past, too far ahead, or outside tour hours."""
     if now is not None and at <= now:
         yield "is in the past"
     if now is not None and at > now + dt.timedelta(days=policy.horizon_days):

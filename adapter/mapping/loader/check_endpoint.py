@@ -36,7 +36,7 @@ NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the secrets; add a problem if the block is invalid."""
+    """Return the names of the secrets, and add a problem if the block is invalid."""
     if not block:
         return ()
     scheme = block.get("scheme")
@@ -189,7 +189,7 @@ def _is_each_valid(value: Any, *, is_item: bool = False) -> bool:
 
 
 def _texts(value: Any, *, in_each: bool = False) -> Iterator[tuple[str, bool]]:
-    """Yield each text of a template, and whether it is under ``each``. Its depth is limited."""
+    """Yield each string in a template and whether it is under ``each``. The depth is limited."""
     if isinstance(value, str):
         yield value, in_each
     elif isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Compile ``appointment:`` to field fillers, and validate its constants."""
+"""Compile ``appointment:`` to field fillers and validate its constants."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Parse the paths of a mapping once, and keep them to be checked against the samples."""
+"""Parse a mapping's paths once and keep them to be checked against the samples."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -38,6 +38,6 @@ class PathRegistry:
     def lookup(
         self, texts: Iterable[str], where: KeyPath, *, collect_all: bool = False
     ) -> PathLookup:
-        """Return the lookup of one field; invalid paths are left out, with a problem each."""
+        """Return one field's lookup. Leave out invalid paths, and add a problem for each."""
         paths = [self.path(text, where) for text in texts]
         return PathLookup(paths=tuple(path for path in paths if path), collect_all=collect_all)

@@ -1,4 +1,4 @@
-"""Compile all sections but ``appointment:``: conditions, ``read``, ``for_each``, communities."""
+"""Compile all sections except ``appointment:``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

@@ -48,7 +48,7 @@ def load_files(
 ) -> Loaded:
     """Load some files of a folder with the communities of that folder.
 
-    Without ``strict`` they may be drafts: signatures, tests, samples and TODOs are not checked.
+    Without ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
     documents = ((file, *document_from_file(file)) for file in files)
     return _load_documents(folder, documents, policy, strict=strict)
@@ -78,7 +78,7 @@ def _load_documents(
 
 
 def digest_of(mapping: Path, communities: Path) -> str | None:
-    """Return the hash of a mapping's current files; None if one cannot be read."""
+    """Return the hash of a mapping's current files, or None if one cannot be read."""
     try:
         return _digest(mapping.read_bytes(), communities.read_bytes())
     except OSError:
@@ -115,7 +115,7 @@ def _load(
 
 
 def _examples(document: Document, file: Path) -> Mapping[str, Community]:
-    """Return the communities for the tests alone; their problems are the mapping's."""
+    """Return the communities for the tests alone; their problems count as the mapping's."""
     examples = examples_file(file)
     if not examples.exists():
         return {}
@@ -133,7 +133,7 @@ def _compile(
     *,
     strict: bool,
 ) -> Source:
-    """Compile the valid parts of a document; add a problem for each of the others."""
+    """Compile a document's valid parts, and add a problem for each of the others."""
     loaded = _sections(document, needs_tests=strict)
     paths = PathRegistry(document)
     sections = SectionCompiler(document, paths, file.stem)
@@ -169,7 +169,7 @@ def _compile(
 
 
 def _sections(document: Document, *, needs_tests: bool) -> Mapping[str, Any]:
-    """Load the valid sections; add a problem for each of the others."""
+    """Load the valid sections, and add a problem for each of the others."""
     _use_delivery_id(document)
     missing = () if needs_tests else ("tests",)
     loaded = load_into(document, Sections(partial=missing), document.data, ())
@@ -230,7 +230,7 @@ def _compiled(
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
-    """Set the keys that the mapping uses of each list."""
+    """Set the keys that the mapping uses from each list."""
 
     def with_keys(named: NamedReader) -> NamedReader:
         if not isinstance(named.reader, ListReader):

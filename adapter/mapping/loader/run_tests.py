@@ -1,4 +1,4 @@
-"""Run the tests of a mapping, and look for each of its paths in their samples."""
+"""Run a mapping's tests and look for each of its paths in their samples."""
 
 import dataclasses
 import datetime as dt
@@ -46,7 +46,7 @@ FILLED_BY_LINE: Final = {
 def run_mapping_tests(
     source: Source, *, runs_tests: bool, examples: Mapping[str, Community] | None = None
 ) -> None:
-    """Check the paths, then run the tests; failures are added to the document's problems.
+    """Check the paths, then run the tests. Add failures to the document's problems.
 
     The tests run only without other errors, which would make them fail as well. ``examples`` are
     made-up communities by the sender's names, for the tests alone.
@@ -186,7 +186,7 @@ def all_reasons(mapped: Mapped) -> list[Reason]:
 
 
 def format_reason(reason: Reason) -> str:
-    """Return a reason in one line: value, path, sentence."""
+    """Format a reason in one line: value, path, sentence."""
     head = " from ".join(part for part in (reason.value, reason.path) if part)
     text = reason.reason + hint(_text(reason.value), reason.reason)
     return f"{head}: {text}" if head else text
@@ -210,7 +210,7 @@ def _format_result(mapped: Mapped) -> str:
 
 
 def _check_paths(source: Source, samples: Sequence[Sample]) -> None:
-    """Report each path that no sample has: it is most likely misspelled."""
+    """Report each path that no sample has, because it is most likely misspelled."""
     scopes = [_scope(source, sample) for sample in samples]
     inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
     document = source.document
@@ -246,13 +246,13 @@ def _exists(used: UsedPath, scope: Scope) -> bool:
 
 
 def _is_unknown(used: UsedPath, scope: Scope) -> bool:
-    """Return True for a path into headers or query if the test gives none."""
+    """Return True if the path reads headers or the query string and the test lacks them."""
     first = used.path.parts[0]
     return (first == "headers" and not scope.headers) or (first == "query" and not scope.query)
 
 
 def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
-    """Report each list that has no value in any sample: 'by' or 'value' is most likely wrong."""
+    """Report lists without a value in any sample, since 'by' or 'value' is most likely wrong."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         if not isinstance(reading.reader, ListReader):
             continue

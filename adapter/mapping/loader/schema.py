@@ -1,4 +1,4 @@
-"""The schema of mapping files, in marshmallow; each error is a sentence with a position."""
+"""The marshmallow schema for mapping files. Each error is a sentence with a position."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -53,7 +53,7 @@ class StrictSchema(Schema):
 
 
 class Texts(fields.Field[Any]):
-    """One text or number, or a list of them; loads as a list of texts."""
+    """One string or number, or a list of them; loads as a list of strings."""
 
     expected: ClassVar[str] = "text, or a list of texts"
 
@@ -64,17 +64,17 @@ class Texts(fields.Field[Any]):
         return list(map(str, items))
 
     def accepts(self, item: object) -> bool:
-        """Return True for a text or a number."""
+        """Return True for a string or a number."""
         return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
 class PathList(Texts):
-    """A path, or a list of paths; loads as a list of texts."""
+    """A path, or a list of paths; loads as a list of strings."""
 
     expected = "a path in the payload, or a list of paths"
 
     def accepts(self, item: object) -> bool:
-        """Return True for a number or a text that is not empty."""
+        """Return True for a number or a string that is not empty."""
         return super().accepts(item) and item != ""
 
 
@@ -117,7 +117,7 @@ class CommunitySection(StrictSchema):
 
 
 class ZoneName(fields.Field[Any]):
-    """The name of a time zone; loads as the zone."""
+    """The name of a time zone. It loads as the zone."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         try:
@@ -218,7 +218,7 @@ SHAPES: Final = ("traffic", "documentation")
 
 
 class AboutSection(StrictSchema):
-    """Facts about the sender for people; the program does not use them."""
+    """Facts about the sender for people. The program does not use them."""
 
     family = _one_of(FAMILIES)
     switch_on = fields.String(validate=validate.Length(1, 1000))
@@ -261,7 +261,7 @@ class Sections(StrictSchema):
 
 
 def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> Any:
-    """Load data with a schema; return None and add problems if it does not match."""
+    """Load data with a schema. If it does not match, add problems and return None."""
     try:
         return schema.load(data)
     except ValidationError as exc:

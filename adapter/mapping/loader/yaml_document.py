@@ -97,7 +97,7 @@ class Document:
     def add_at(
         self, position: tuple[int, int], field: str, message: str, *, warning: bool = False
     ) -> None:
-        """Add a problem at a line and column; repeated ones count once."""
+        """Add a problem at a line and column. Repeated ones count once."""
         line, column = position
         problem = Problem(
             file=self.file, line=line, column=column, field=field, message=message, warning=warning
@@ -112,7 +112,7 @@ class Document:
 
 
 def document_from_file(path: Path) -> tuple[Document, bytes]:
-    """Load a file: its document, with errors as problems, and its bytes."""
+    """Load a file. Return its document, with errors as problems, and its bytes."""
     try:
         raw = path.read_bytes()
     except OSError as exc:
@@ -123,7 +123,7 @@ def document_from_file(path: Path) -> tuple[Document, bytes]:
 
 
 def document_from_bytes(file: str, raw: bytes) -> Document:
-    """Load the bytes of a file named ``file``; errors are added to the problems."""
+    """Load the bytes of a file named ``file``, and add errors to the problems."""
     document = Document(file)
     if len(raw) > MAX_FILE_BYTES:
         document.add(
@@ -199,7 +199,7 @@ def _item(document: Document, node: yaml.Node, where: KeyPath) -> Any:
 
 
 def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[str, Any]:
-    """Build an object; its keys stay text, even ``true`` and ``20417``."""
+    """Build an object whose keys stay strings, even ``true`` and ``20417``."""
     data: dict[str, Any] = {}
     for key, value in node.value:
         position = _position(key.start_mark)

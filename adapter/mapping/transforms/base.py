@@ -43,7 +43,7 @@ class Option:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """One example in a transform's documentation; a test runs it."""
+    """One example in a transform's documentation. A test runs it."""
 
     given: object
     gives: object = None

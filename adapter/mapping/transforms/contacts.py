@@ -1,4 +1,4 @@
-"""Transforms for text, names, e-mail addresses and phone numbers."""
+"""Transforms for text, names, email addresses and phone numbers."""
 
 import dataclasses
 import re
@@ -40,7 +40,7 @@ _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True for an e-mail address, a phone number, a date, or a text without letters.
+    """Return True for an email address, a phone number, a date, or a string without letters.
 
     People and caller ids put those into name fields. The text has at most 200 characters.
     """
@@ -71,7 +71,7 @@ def text_from(value: object) -> object:
     description=(
         "One field with a full name. Middle names go to the first name, suffixes to the last "
         "name; titles and nicknames are removed. A single word is a last name. "
-        '"Last, First" is recognized. An e-mail address, a phone number or a date is unreadable.'
+        '"Last, First" is recognized. An email address, a phone number or a date is unreadable.'
     ),
     examples=[
         Example(given="Dana Okafor", gives={"first_name": "Dana", "last_name": "Okafor"}),
@@ -99,7 +99,7 @@ def name_from(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """Split two plain words, twenty times faster than the parser; return None for other names."""
+    """Split two plain words, twenty times faster than the parser. Return None for other names."""
     match = _TWO_WORDS.fullmatch(text)
     if not match or not _SPECIAL_WORDS.isdisjoint(text.lower().split()):
         return None
@@ -120,7 +120,7 @@ def _parsed_name(text: str) -> dict[str, str]:
 @transform(
     "email",
     description=(
-        "An e-mail address in lower case; `mailto:` is removed. The addresses in "
+        "An email address in lower case; `mailto:` is removed. The addresses in "
         "ADAPTER_PLACEHOLDER_EMAILS count as empty, because many people would share them."
     ),
     examples=[
@@ -132,7 +132,7 @@ def _parsed_name(text: str) -> dict[str, str]:
     ],
 )
 def email_from(value: object, *, policy: Policy) -> object:
-    """Return the address in lower case."""
+    """Return the email address in lower case."""
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
@@ -182,7 +182,7 @@ def _region(value: object) -> str:
     ],
 )
 def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
-    """Return the number in E.164."""
+    """Return the phone number in E.164."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -204,6 +204,6 @@ def _e164(number: phonenumbers.PhoneNumber) -> str:
 
 
 def _uncommon_title(name: HumanName) -> str:
-    """Return a title by the parser that is used as a first name here, or an empty text."""
+    """Return a title by the parser that is used as a first name here, or ""."""
     words = {word.rstrip(".").lower() for word in name.title.split()}
     return "" if words <= _COURTESIES else str(name.title)
