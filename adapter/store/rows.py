@@ -30,7 +30,7 @@ class NewEvent:
     source: str
     #: Keyed hash of its dedupe key.
     digest: bytes
-    #: Keyed hash of its content.
+    #: SHA-256 of its body, and of its query if that is signed.
     content: bytes
     received_at: dt.datetime
     #: Without credentials.

@@ -56,7 +56,8 @@ def verified_from(
 ) -> Verified:
     """Remove the credentials from a request that ``verifier`` has accepted."""
     stripped = verifier.without_secret(request).without_headers(CREDENTIAL_HEADERS)
-    query = stripped.query.encode() if verifier.covers_query else b""
+    # Up to the end of the URL: a client that sends "#" must not lose what changes after it.
+    query = stripped.url.partition("?")[2].encode() if verifier.covers_query else b""
     return Verified(
         source=source,
         request=stripped,
