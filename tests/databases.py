@@ -77,3 +77,13 @@ def set_durable(server: EmbeddedServer, *, is_durable: bool) -> None:
     for setting in ("fsync", "full_page_writes", "synchronous_commit"):
         run_sql(server.url, f"ALTER SYSTEM SET {setting} = {'on' if is_durable else 'off'}")
     run_sql(server.url, "SELECT pg_reload_conf()")
+
+
+def listeners(database: str) -> list[int]:
+    """Return the server process IDs of the connections that listen for settled events."""
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%LISTEN settled'"
+            " AND datname = current_database()"
+        )
+        return [row[0] for row in rows]

@@ -5,7 +5,6 @@ import dataclasses
 import http.client
 import subprocess
 import time
-import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,11 +151,6 @@ def target_of(url: str) -> tuple[str, str]:
     scheme, _, rest = url.partition("://")
     host = rest.split("/", 1)[0].split("?", 1)[0]
     return f"{scheme}://{host}", rest[len(host) :] or "/"
-
-
-def query_of(**fields: str) -> str:
-    """Return an encoded query, with the question mark."""
-    return "?" + urllib.parse.urlencode(fields)
 
 
 @contextlib.contextmanager

@@ -21,10 +21,6 @@ class Fingerprints:
         """Return the digest of a delivery that reuses a known key with different content."""
         return self._digest(source, "changed delivery", key, content.hex())
 
-    def content(self, *parts: bytes) -> bytes:
-        """Return the digest of a delivery's content, to detect changes."""
-        return self._digest("content", *(part.hex() for part in parts))
-
     def item(self, source: str, key: str) -> bytes:
         """Return the digest of the dedupe key of one item: one appointment to be made."""
         return self._digest(source, "item", key)

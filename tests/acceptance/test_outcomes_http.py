@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.databases import listeners
 from tests.gunicorn_process import (
     LEAD,
     GunicornServer,
@@ -25,16 +26,6 @@ from tests.sandbox_client import SandboxClient, running_sandbox
 from tests.wait import wait_until
 
 pytestmark = pytest.mark.timed
-
-
-def listeners(database: str) -> list[int]:
-    """Process ids of PostgreSQL's for the connections that listen."""
-    with psycopg.connect(database) as connection:
-        rows = connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%LISTEN settled'"
-            " AND datname = current_database()"
-        )
-        return [row[0] for row in rows]
 
 
 # --- over HTTP -------------------------------------------------------------------------------

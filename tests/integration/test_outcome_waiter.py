@@ -17,6 +17,7 @@ from adapter.models import BookingState
 from adapter.store import listen_for_settled_events
 from adapter.webhooks.outcome import load_outcome
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
+from tests.databases import listeners
 from tests.harness import Harness, tour
 from tests.wait import wait_until
 
@@ -28,16 +29,6 @@ def waiter(database: str) -> Iterator[OutcomeWaiter]:
     made = OutcomeWaiter(lambda: listen_for_settled_events(database), 4)
     yield made
     made.close()
-
-
-def listeners(database: str) -> list[int]:
-    """Process ids of PostgreSQL's for the connections that listen."""
-    with psycopg.connect(database) as connection:
-        rows = connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%LISTEN settled'"
-            " AND datname = current_database()"
-        )
-        return [row[0] for row in rows]
 
 
 @dataclasses.dataclass
