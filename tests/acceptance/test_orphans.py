@@ -1,4 +1,4 @@
-"""Whoever is killed leaves no PostgreSQL and no other child behind, ten seconds later."""
+"""A killed process leaves no PostgreSQL and no other child behind ten seconds later."""
 
 import contextlib
 import json

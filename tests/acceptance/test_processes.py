@@ -74,12 +74,12 @@ def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
         assert not [request for request in upstream.received if b"last_name" in request]
 
         frozen.resume()
-        wait_until(lambda: len(outcomes_of(running)) == 2, "it is begun anew")
+        wait_until(lambda: len(outcomes_of(running)) == 2, "it is started again")
         wait_until(lambda: None not in outcomes_of(running), "that is answered")
 
         assert outcomes_of(running) == ["not_sent", "rate_limited"]
         late = [request for request in upstream.received if b"last_name" in request]
-        assert len(late) == 1, "only what was begun anew"
+        assert len(late) == 1, "only what was started again"
 
 
 def is_connecting(process: psutil.Process, port: int) -> bool:

@@ -63,7 +63,7 @@ class Desk:
         self.use(OLD_SECRET="the-old-secret", NEW_SECRET=RIGHT)
 
     def use(self, **secrets: str) -> None:
-        """Starts anew with these secrets."""
+        """Start again with these secrets."""
         self.settings = dataclasses.replace(self.settings, environ=secrets)
         self.pipeline: Pipeline = pipeline_from(self.settings, self.store, lambda: self.now)
 

@@ -151,14 +151,14 @@ def test_a_lead_is_put_aside_with_a_reason(harness: Harness) -> None:
         repairs(harness).discard(event.event_id, "again", by="ana")
 
 
-def mend(harness: Harness, folder: Path, old: str, new: str) -> None:
-    """The mappings with one text replaced, as the sources of now."""
-    mended = folder / "mappings"
-    mended.mkdir()
+def replace_in_mappings(harness: Harness, folder: Path, old: str, new: str) -> None:
+    """Load the mappings with one text replaced."""
+    edited = folder / "mappings"
+    edited.mkdir()
     for file in MAPPINGS.glob("*.yaml"):
-        (mended / file.name).write_text(file.read_text().replace(old, new))
-    (mended / "samples").symlink_to(MAPPINGS / "samples")
-    harness.pipeline.sources = load(mended, harness.settings.policy)
+        (edited / file.name).write_text(file.read_text().replace(old, new))
+    (edited / "samples").symlink_to(MAPPINGS / "samples")
+    harness.pipeline.sources = load(edited, harness.settings.policy)
 
 
 def test_after_a_mapping_is_mended_a_group_is_replayed(
@@ -169,7 +169,7 @@ def test_after_a_mapping_is_mended_a_group_is_replayed(
         payload = lead(number)
         payload["listing"] |= {"propertyId": "777", "propertyName": "Maple Ct"}
         events.append(harness.mapped("rentfeed", payload)[0].event_id)
-    mend(harness, tmp_path, "[20417, Maple Court]", "[20417, Maple Court, 777]")
+    replace_in_mappings(harness, tmp_path, "[20417, Maple Court]", "[20417, Maple Court, 777]")
 
     planned = [replays(harness).replay(event, by="ana", dry_run=True) for event in events]
     assert {one.outcome for one in planned} == {"book"}
@@ -351,7 +351,9 @@ def test_of_two_tours_in_one_webhook_the_one_that_waits_is_replayed(
     booked, held = harness.mapped("leasebot", payload)
     settle(harness)
     assert [harness.state(booked.id), harness.state(held.id)] == [BOOKED, HELD]
-    mend(harness, tmp_path, "leasebot: [Harbor Flats]", "leasebot: [Harbor Flats, Elm Row]")
+    replace_in_mappings(
+        harness, tmp_path, "leasebot: [Harbor Flats]", "leasebot: [Harbor Flats, Elm Row]"
+    )
 
     planned = replays(harness).replay(booked.event_id, by="ana", dry_run=True)
     assert planned.fields["0.outcome"] == ("held", "book")

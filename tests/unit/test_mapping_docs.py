@@ -18,7 +18,7 @@ from tests.paths import ROOT
 from tests.schemas import matches_schema
 
 PAGE = generate.MAPPING.read_text()
-STALE = "write it anew: make docs"
+STALE = "regenerate it: make docs"
 
 
 def test_the_page_is_fresh() -> None:
