@@ -89,8 +89,12 @@ class Pipeline:
         """
         now = self.clock()
         with self.store.transaction() as tx:
-            for attempt in tx.attempts.expired(now):
+            expired = tx.attempts.expired(now)
+        for attempt in expired:
+            # In a transaction of its own, because it locks the person.
+            with self.store.transaction() as tx:
                 transitions.record_lost_attempt(tx, attempt, now)
+        with self.store.transaction() as tx:
             count = tx.send_queue.requeue_missing_jobs(now - MISSING_JOB_AGE)
         if count:
             log.warning("missing_jobs_requeued", extra={"count": count})

@@ -57,6 +57,11 @@ class Source:
         except PayloadError:
             return None
 
+    @property
+    def has_sent_at(self) -> bool:
+        """Whether deliveries contain the sender's own time."""
+        return bool(self.compiled.sent_at.paths)
+
     def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
         """Map the delivery at ``now`` (aware). Never raise."""
         try:

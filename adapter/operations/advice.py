@@ -35,13 +35,37 @@ BY_WORD: Final[Mapping[str, tuple[str, str]]] = {
         "One webhook requests two tours for the same person here. Knock keeps only one.",
         "Ask the renter which one to keep. Release that one and discard the other.",
     ),
-    "called_off_before": (
+    "canceled_before": (
         "The sender canceled this tour before requesting it.",
         "Ask the renter. Release it if they want the tour; otherwise discard it.",
     ),
     "changed_after_first": (
         "The sender changed the contact after the first booking was sent.",
         "Another person: release this one. The same: correct Knock and discard this one.",
+    ),
+    "repeat_or_change": (
+        "The sender sent exactly this before, and something else since.",
+        "Compare both: a late repeat, or changed back? Release it if the renter wants this tour.",
+    ),
+    "another_person": (
+        "Someone with another name uses the same email or phone. Knock may take them for one.",
+        "Ask who it is. Remove the shared contact if there is another one, then release the lead.",
+    ),
+    "original_canceled": (
+        "This request was merged with another sender's, and that one was canceled.",
+        "Ask the renter. Release it if they still want the tour; otherwise discard it.",
+    ),
+    "original_dismissed": (
+        "This request was merged with another one, and that one was dismissed.",
+        "Release it if the renter wants the tour; otherwise discard it too.",
+    ),
+    "carried_out_late": (
+        "Propexo carried it out after the renter's newer request, so the older tour may stand.",
+        "Check Knock. If the older tour is there, book the newer one in Knock; then discard this.",
+    ),
+    "cancellation_unclear": (
+        "The sender canceled a tour under a key that several people have.",
+        "Find out who canceled, and cancel that tour in Knock. Then discard this lead.",
     ),
     "cancellation": (
         "The renter canceled a tour, and Propexo cannot cancel it in Knock.",

@@ -12,6 +12,7 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewEvent
+from adapter.store.fingerprints import Fingerprints
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.rejections import CREDENTIAL_HEADERS, BackgroundWriter, rejection_from
 
@@ -127,24 +128,37 @@ class Receiver:
         event_id = self.database.insert_event(event)
         if event_id is not None:
             return Receipt(event_id=event_id, is_duplicate=False)
-        changed = fingerprints.changed_delivery(source.name, key, verified.content)
-        return self._insert_duplicate(event, changed)
+        return self._insert_duplicate(event, source, key, fingerprints)
 
-    def _insert_duplicate(self, event: NewEvent, changed: bytes) -> Receipt:
-        """Count a duplicate, and insert it under the digest ``changed`` if its content is new."""
+    def _insert_duplicate(
+        self, event: NewEvent, source: Source, key: str, fingerprints: Fingerprints
+    ) -> Receipt:
+        """Count a duplicate, and store it too unless it is certainly a repeat of the latest.
+
+        The same bytes after something else may be a late repeat or a change back; the worker
+        decides, or a person. Bytes that contain the sender's own time are a repeat.
+        """
         with self.database.transaction() as tx:
-            first_id, is_same = tx.claims.record_duplicate(
+            known = tx.claims.record_duplicate(
                 source=event.source,
                 digest=event.digest,
                 content=event.content,
                 now=event.received_at,
             )
-            if is_same:
-                return Receipt(event_id=first_id, is_duplicate=True)
-            changed_id = tx.events.insert(dataclasses.replace(event, digest=changed))
-            if changed_id is None:
-                changed_id = tx.claims.owner(event.source, changed)
-            return Receipt(event_id=first_id, is_duplicate=True, changed_id=changed_id)
+            latest_id = known.latest_id
+            if not known.is_same or (known.is_outdated and not source.has_sent_at):
+                digest = fingerprints.later_delivery(source.name, key, known.repeats)
+                inserted = tx.events.insert(dataclasses.replace(event, digest=digest))
+                assert inserted is not None  # noqa: S101 - each number is used once
+                latest_id = inserted
+                tx.claims.set_latest(
+                    source=event.source,
+                    digest=event.digest,
+                    content=event.content,
+                    event_id=latest_id,
+                )
+            changed_id = latest_id if latest_id != known.first_id else None
+            return Receipt(event_id=known.first_id, is_duplicate=True, changed_id=changed_id)
 
 
 def _new_event(verified: Verified, digest: bytes) -> NewEvent:

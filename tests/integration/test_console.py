@@ -765,17 +765,17 @@ def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
     ana: Reader, upstream: SandboxClient
 ) -> None:
     """Two leads of one person for one tour; the second one's contact is typed by hand."""
-    first = lead(1)
+    first = lead(1, name="Dana Roe")
     first["contact"] |= {"email": "renter@example.com", "phone": "(303) 555-0142"}
     ana.harness.mapped("rentfeed", first)
     settle(ana.harness)
     for number, typed in ((2, {"phone_1": "303 555 0142"}), (3, {"email_1": "Renter@Example.com"})):
-        other = lead(number, time="11:30 PM")
+        other = lead(number, time="11:30 PM", name="Dana Roe")
         other["contact"] |= {"email": f"other{number}@example.com", "phone": ""}
         (booking,) = ana.harness.mapped("rentfeed", other)
         answer = ana.release(booking.id, starts_at="2026-03-14T14:30", **typed)
         assert answer.status_code == 409
-        assert "already has this tour" in answer.text
+        assert "already requested this tour" in answer.text
     assert len(upstream.posts()) == 1
 
 
@@ -945,7 +945,7 @@ def words_that_can_wait() -> set[str]:
             node.name
             for node in nodes
             if isinstance(node, ast.FunctionDef)
-            and any(argument.arg == "why" for argument in node.args.args)
+            and any(argument.arg in ("why", "code") for argument in node.args.args)
             and any(any(map(waits, parts_of(one))) for one in ast.walk(node))
         }
         for node in nodes:
