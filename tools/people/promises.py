@@ -5,6 +5,7 @@ arrival. A later word about the same booking at the source replaces an earlier o
 """
 
 import dataclasses
+import datetime as dt
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from adapter.models import BookingState
@@ -93,17 +94,30 @@ class Knowledge:
         return self.leads[lead_id].state in WAITING
 
     def is_asked_about(self, word: Word) -> bool:
-        """Return whether a lead in review can lead a user to this word."""
+        """Return whether a lead in review leads a user to this word.
+
+        It is the word's own, names it or is named by it, is about the same tour, or about the tour
+        that Knock holds instead.
+        """
         own = self.leads_of(word)
-        names = {name for lead in own for name in lead.names}
+        linked = word.leads | {name for lead in own for name in lead.names}
+        linked |= {lead_id for tour in self.standing(word.person) for lead_id in tour.leads}
         return any(
-            lead in own
-            or lead.id in names
+            lead.id in linked
             or not lead.names.isdisjoint(word.leads)
-            or lead.state is BookingState.UNKNOWN
-            or any(one.instant in (word.instant, None) for one in self.words_of[lead.id])
+            or word.instant in self._instants_of(lead)
             for lead in self.asks(word.person)
         )
+
+    def _instants_of(self, lead: Lead) -> set[dt.datetime | None]:
+        """Return the tours that a lead is about: for a cancellation, those that it cancels."""
+        words = self.words_of[lead.id]
+        return {
+            one.instant
+            for word in words
+            for one in ([word] if word.instant else self.words[word.person])
+            if one.thread == word.thread
+        }
 
 
 def at_rest(known: Knowledge) -> Iterator[str]:
@@ -137,7 +151,7 @@ def _after_cancellation(known: Knowledge, person: str) -> Iterator[str]:
     """
     wanted = [word for word in known.last_of_threads(person) if word.instant is not None]
     last, standing = known.words[person][-1], known.standing(person)
-    if known.asks(person):
+    if known.is_asked_about(last):
         return
     if any(tour.instant not in {word.instant for word in wanted} for tour in standing):
         yield f"{person}'s last word is {last.text}: the tour stands, nobody is asked"
@@ -163,11 +177,25 @@ def _other_is_true(known: Knowledge, word: Word, lead: Lead) -> Iterator[str]:
     others = [known.leads[name] for name in lead.names if name in known.leads]
     if not others:
         yield f"lead {lead.id} is {lead.state} and names no other lead ({word.text})"
+    elif not any(_is_as_claimed(known, word, lead, other) for other in others):
+        ends = ", ".join(one.text for other in others for one in known.words_of[other.id])
+        rule = "the same" if lead.state is BookingState.DUPLICATE else "newer"
+        yield f"lead {lead.id} is {lead.state}, and {ends} is not {rule} ({word.text})"
     elif known.is_last_of_thread(word) and not any(
         _is_covered(known, lead, other, {lead.id}) for other in others
     ):
         ends = ", ".join(f"{other.id} ({other.state})" for other in others)
         yield f"lead {lead.id} is {lead.state} because of {ends}, which is no tour ({word.text})"
+
+
+def _is_as_claimed(known: Knowledge, word: Word, lead: Lead, other: Lead) -> bool:
+    """Return whether ``other`` is the same request, or a newer one, as the lead's state says."""
+    return bool(other.acts) or any(
+        one.thread == word.thread or one.instant == word.instant
+        if lead.state is BookingState.DUPLICATE
+        else (one.at, one.number) > (word.at, word.number)
+        for one in known.words_of[other.id]
+    )
 
 
 def _is_covered(known: Knowledge, lead: Lead, other: Lead, seen: Collection[int]) -> bool:
@@ -242,8 +270,15 @@ def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
     for lead in known.record.leads:
         if lead.state is BookingState.HELD and lead.reason == "cancellation":
             yield from _open_cancellation_is_true(known, lead)
-        elif lead.state in WAITING and known.record.is_calm:
+        elif lead.state in WAITING and known.record.is_calm and _is_certain(known, lead):
             yield f"lead {lead.id} is {lead.state} ({lead.reason}), and could have been decided"
+
+
+def _is_certain(known: Knowledge, lead: Lead) -> bool:
+    """Return whether no doubt is left: about two sources, a cancellation of one leaves one."""
+    words = known.words[known.person_of(lead)]
+    one_thread = len({word.thread for word in words}) == 1
+    return one_thread or all(word.instant is not None for word in words)
 
 
 def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:

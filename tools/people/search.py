@@ -1,11 +1,12 @@
 """Find sequences that break a promise, and the shortest form of each."""
 
 import collections
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 
 from tools.people.promises import broken
 from tools.people.sequences import Draw
-from tools.people.steps import Play
+from tools.people.steps import Ask, Cancel, Meanwhile, Play, Step
 from tools.people.story import story
 from tools.people.world import Ground, World
 
@@ -19,15 +20,24 @@ def faults_of(ground: Ground, sequence: Play) -> tuple[set[str], str]:
 
 
 def shortest(sequence: Play, fails: Callable[[Play], bool]) -> Play:
-    """Leave out steps as long as it still fails."""
+    """Leave out steps, and make those that remain plain, as long as it still fails."""
     position = 0
     while position < len(sequence):
-        shorter = sequence[:position] + sequence[position + 1 :]
-        if shorter and fails(shorter):
-            sequence, position = shorter, 0
-        else:
-            position += 1
+        before, step, after = sequence[:position], sequence[position], sequence[position + 1 :]
+        plainer = [before + after, *((*before, one, *after) for one in _plainer(step))]
+        shorter = next((one for one in plainer if one and fails(one)), None)
+        position = position + 1 if shorter is None else 0
+        sequence = shorter or sequence
     return sequence
+
+
+def _plainer(step: Step) -> Iterator[Step]:
+    if isinstance(step, Meanwhile):
+        yield step.step
+    elif isinstance(step, Ask | Cancel) and step.late:
+        yield dataclasses.replace(step, late=0.0)
+    elif isinstance(step, Ask) and step.key != "same":
+        yield dataclasses.replace(step, key="same")
 
 
 def play_random(ground: Ground, count: int, seed: int) -> dict[str, list[Play]]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -49,16 +49,19 @@ UNSHARED = (ANN, BO)
 class Source:
     """What a source gives with each request."""
 
-    has_key: bool
-    has_time: bool
-    has_delivery_id: bool
+    has_key: bool = False
+    has_time: bool = False
+    has_delivery_id: bool = False
+    has_phone: bool = True
+    #: How it writes a name.
+    written: Callable[[str], str] = str
 
 
 SOURCES: Mapping[str, Source] = {
     "portal": Source(has_key=True, has_time=True, has_delivery_id=True),
-    "calendar": Source(has_key=True, has_time=False, has_delivery_id=True),
-    "crm": Source(has_key=True, has_time=False, has_delivery_id=False),
-    "form": Source(has_key=False, has_time=False, has_delivery_id=False),
+    "calendar": Source(has_key=True, has_delivery_id=True, written=str.lower),
+    "crm": Source(has_key=True),
+    "form": Source(has_phone=False),
 }
 KEYED = tuple(name for name, source in SOURCES.items() if source.has_key)
 
@@ -76,10 +79,27 @@ FAULTS: Mapping[str, Mapping[str, Any]] = {
     "job stays pending": {"job": "PENDING"},
     "job stays pending, not carried out": {"job": "PENDING", "book": False},
 }
+#: The worker dies around its next request to Propexo.
+DEATHS = ("the worker dies before it", "the worker dies after it")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ask:
+class Written:
+    """A step that prints as it is written: without what is left at its default."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        fields = dataclasses.fields(self)  # type: ignore[arg-type] # each step is a dataclass
+        words = [
+            f"{field.name}={value!r}" if field.name in ("late", "key") else repr(value)
+            for field in fields
+            if (value := getattr(self, field.name)) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(words)})"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Ask(Written):
     """The renter asks for a tour: the first time, another one, or one as before."""
 
     who: Person
@@ -92,8 +112,8 @@ class Ask:
     key: str = "same"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Cancel:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Cancel(Written):
     """The renter cancels at the source what was booked under the last key."""
 
     who: Person
@@ -101,57 +121,57 @@ class Cancel:
     late: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Repeat:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Repeat(Written):
     """The sender delivers its n-th message again, byte for byte."""
 
     number: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Fault:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Fault(Written):
     """This goes wrong with the next request to Propexo."""
 
     kind: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Wait:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Wait(Written):
     """Time passes, and the worker does all that is due."""
 
     seconds: float = 30.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Discard:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Discard(Written):
     """A user discards the person's newest lead in review."""
 
     who: Person
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Release:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Release(Written):
     """A user releases the person's newest lead in review, or confirms it if Knock has its tour."""
 
     who: Person
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class CancelInKnock:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class CancelInKnock(Written):
     """Somebody cancels the person's tour in Knock."""
 
     who: Person
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Obey:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Obey(Written):
     """A user does what an open cancellation says: cancels the tour in Knock, then discards it."""
 
     who: Person
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Meanwhile:
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Meanwhile(Written):
     """This happens while the next request to Propexo is in flight."""
 
     step: "Ask | Cancel | Repeat"

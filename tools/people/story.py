@@ -25,7 +25,7 @@ def _lines(
     named = {word.person for word in record.words}
     yield from (f"    {one.name}, {one.email}, {one.phone}" for one in PEOPLE if one.name in named)
     yield "What happened:"
-    entries = [*world.log, *_calls(world), *_late(record)]
+    entries = [*_calls(world), *_late(record), *world.log]
     yield from (f"    {_time(at)}  {text}" for at, text in sorted(entries, key=lambda one: one[0]))
     yield "What Knock holds at the end:"
     yield from (f"    {_tour(tour, record)}" for tour in record.tours)

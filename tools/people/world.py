@@ -27,6 +27,7 @@ from tests.installed import server_for_tests
 from tests.sandbox_client import SandboxClient, running_sandbox
 from tools.people.record import WAITING, Lead, Record, Tour, Word
 from tools.people.steps import (
+    DEATHS,
     FAULTS,
     SOURCES,
     TOURS,
@@ -53,7 +54,9 @@ TIMES: dict[str, Any] = {
     "job_deadline_seconds": 120.0,
     "rate_per_minute": 100_000,
 }
-#: How long a sequence may take to settle, by its own clock.
+#: Longer than Propexo takes for what it carries out late.
+LATEST = dt.timedelta(minutes=20)
+#: Longer than the adapter follows anything.
 SETTLE = dt.timedelta(hours=6)
 
 #: As after the migrations: an ID in a sentence is told from other numbers by its length.
@@ -70,19 +73,29 @@ RETURNING task_name, (args ->> 'row_id')::bigint AS row_id, scheduled_at
 """
 
 
+class WorkerDied(BaseException):
+    """The worker's process ended in the middle of a request."""
+
+
 class InterruptedPropexo(Propexo):
-    """A client during whose next request something else happens."""
+    """A client during whose next request something else happens, or its process dies."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.meanwhile: list[Callable[[], None]] = []
+        self.deaths: list[str] = []
 
     def create(self, attempt: Attempt) -> Accepted:
+        death = self.deaths.pop(0) if self.deaths else None
+        if death == DEATHS[0]:
+            raise WorkerDied
         try:
             return super().create(attempt)
         finally:
             while self.meanwhile:
                 self.meanwhile.pop(0)()
+            if death is not None:
+                raise WorkerDied
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -189,7 +202,8 @@ class World:
         for step in sequence:
             self.clock.advance(1)
             self._do[type(step)](step)
-        self._work(SETTLE, settle=True)
+        self.clock.advance(1)
+        self._settle()
         return self.record()
 
     # What senders do
@@ -220,9 +234,9 @@ class World:
         mark = f"{step.through}, {step.who.name}, {tour}" + f", {key}" * source.has_key
         fields = {
             "property": "maple-court",
-            "name": step.who.name,
+            "name": source.written(step.who.name),
             "email": step.who.email,
-            "phone": step.who.phone,
+            "phone": step.who.phone if source.has_phone else "",
             "tour": TOURS[tour].isoformat(),
             "mark": mark,
         }
@@ -266,13 +280,19 @@ class World:
             self._note("while a request to Propexo is in flight:")
             self._do[type(step.step)](step.step)
 
+        self._client().meanwhile.append(happen)
+
+    def _client(self) -> InterruptedPropexo:
         client = self.harness.pipeline.propexo
         assert isinstance(client, InterruptedPropexo)
-        client.meanwhile.append(happen)
+        return client
 
     def _fault(self, step: Fault) -> None:
         self.is_calm = False
-        self.sandbox.fault(dict(FAULTS[step.kind]))
+        if step.kind in DEATHS:
+            self._client().deaths.append(step.kind)
+        else:
+            self.sandbox.fault(dict(FAULTS[step.kind]))
         self._note(f"next request to Propexo: {step.kind}")
 
     # What users do
@@ -348,20 +368,20 @@ class World:
 
     # Time
 
-    def _work(self, time: dt.timedelta, *, settle: bool = False) -> None:
-        """Do all that is due in this time. To settle, end when nothing is left to do."""
+    def _work(self, time: dt.timedelta) -> None:
+        """Do all that is due in this time."""
         until = self.clock() + time
-        self._run_tasks(self.clock())
         self.harness.pipeline.recover()
-        if settle:
-            # Later than the last that Propexo carries out late.
-            self._run_tasks(self.clock() + dt.timedelta(minutes=20))
-            self.clock.at = max(self.clock(), until - SETTLE + dt.timedelta(minutes=20))
-            self.harness.pipeline.recover()
         self._run_tasks(until)
-        if not settle:
-            self.clock.at = max(self.clock(), until)
-            self.harness.pipeline.recover()
+        self.clock.at = max(self.clock(), until)
+        self.harness.pipeline.recover()
+
+    def _settle(self) -> None:
+        """Do all that is left, after the last that Propexo carries out late."""
+        self._work(LATEST)
+        for _ in range(2):
+            self._run_tasks(self.clock() + SETTLE)
+            self._work(dt.timedelta(minutes=1))
 
     def _run_tasks(self, until: dt.datetime, only: str | None = None) -> None:
         for _ in range(2000):
@@ -372,7 +392,10 @@ class World:
                 return
             if task["scheduled_at"] is not None:
                 self.clock.at = max(self.clock(), task["scheduled_at"])
-            self.harness.pipeline.steps[task["task_name"]](task["row_id"])
+            try:
+                self.harness.pipeline.steps[task["task_name"]](task["row_id"])
+            except WorkerDied:
+                self._note("the worker died in the middle of its request to Propexo")
         raise AssertionError("it never comes to rest")
 
     # What came of it
@@ -435,7 +458,7 @@ class World:
     def _who(self, tour: dict[str, Any]) -> str:
         """Return whom a tour is for, as posted: the card may have been overwritten."""
         request = tour["request"]
-        return f"{request.get('first_name', '')} {request['last_name']}".strip()
+        return f"{request.get('first_name', '')} {request['last_name']}".strip().title()
 
     def _bookings(self) -> list[Booking]:
         with self.store.transaction() as tx:
