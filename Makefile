@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test acceptance coverage chaos check bench format docs pictures lock clean
+.PHONY: help demo run test acceptance coverage chaos people check bench format docs pictures lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -44,6 +44,11 @@ SEED ?= 1
 
 chaos: .venv/ready ## break everything at random and look for lost or doubled leads (ROUNDS=50 SEED=1)
 	@$(BIN)/python -m tools.chaos --rounds $(ROUNDS) --seed $(SEED)
+
+SEQUENCES ?= 1000
+
+people: .venv/ready ## play random sequences of requests, and look for wrong tours (SEQUENCES=10000 SEED=1)
+	@$(BIN)/python -m tools.people --sequences $(SEQUENCES) --seed $(SEED)
 
 check: .venv/ready ## all that CI checks besides the tests: format, lint, types, mappings, generated files
 	@$(BIN)/ruff format --check --quiet . || { echo "the format is wrong: run make format"; exit 1; }

@@ -53,18 +53,20 @@ class Harness:
         upstream: SandboxClient,
         policy: Policy | None = None,
         mappings: Path = MAPPINGS,
+        client: type[Propexo] = Propexo,
+        **settings: Any,
     ) -> None:
         self.clock = ManualClock(START)
         sources = load_cached(mappings) if policy is None else load(mappings, policy)
         named = {secret: "four" for source in sources.values() for secret in source.secrets}
         self.settings = Settings(
-            mappings_dir=mappings, environ=named | SECRETS, policy=policy or Policy()
+            mappings_dir=mappings, environ=named | SECRETS, policy=policy or Policy(), **settings
         )
         self.pipeline = Pipeline(
             self.settings,
             opened,
             sources,
-            Propexo(upstream.url, "sandbox", timeout_seconds=TIMEOUT_SECONDS),
+            client(upstream.url, "sandbox", timeout_seconds=TIMEOUT_SECONDS),
             self.clock,
             pause=self.clock.advance,
         )

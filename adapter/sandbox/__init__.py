@@ -9,7 +9,8 @@ HTTP. Propexo offers no Knock sandbox of its own. This one behaves as follows:
 - A write returns a job at once. The job is PENDING for some time, then ends. The appointment
   exists in Knock from the moment the write is accepted.
 - Knock identifies a person at a community by email or phone, overwrites the card with the latest
-  data, cancels the upcoming tour when another is booked, and emails a confirmation for each.
+  data, cancels the upcoming tour when another is booked, and emails a confirmation for each. Two
+  people who share a contact therefore become one card. See ``docs/knock.md``.
 - ``/_sandbox/…`` lists appointments, guest cards and requests, and injects faults into the next
   requests.
 

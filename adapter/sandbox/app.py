@@ -62,6 +62,7 @@ def create_app(
 
 def _begin() -> Response | None:
     """Record the request. Reject it for a fault, a wrong token or an exceeded rate limit."""
+    current_state().carry_out_late()
     if not request.path.startswith(("/crm/", "/v1/")):
         return None
     state = current_state()

@@ -33,6 +33,19 @@ def list_appointments() -> Response:
         return jsonify({"appointments": [_appointment(one) for one in state.knock.appointments]})
 
 
+@control.post("/_sandbox/appointments/<appointment_id>/cancel")
+def cancel_appointment(appointment_id: str) -> tuple[Response, int] | Response:
+    """Cancel a tour, as a person does in Knock."""
+    state = current_state()
+    with state.lock:
+        for one in state.knock.appointments:
+            if one.id == appointment_id:
+                one.cancel("person", state.clock())
+                return jsonify(_appointment(one))
+    message = "no appointment has this ID"
+    return jsonify({"error": {"code": "not_found", "message": message}}), 404
+
+
 @control.get("/_sandbox/prospects")
 def list_prospects() -> Response:
     """List all guest cards, each with its inquiries."""
@@ -100,6 +113,7 @@ def _appointment(one: Appointment) -> dict[str, Any]:
         "person": {name: one.person.get(name) for name in names},
         "starts_at": one.starts_at,
         "status": one.status,
+        "canceled_by": one.canceled_by,
         "confirmations": one.confirmations,
         "request": one.request,
         "created_at": one.created_at,

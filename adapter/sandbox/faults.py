@@ -17,7 +17,7 @@ class Fault:
     """What goes wrong with one request. Durations are in seconds. All fields may be combined.
 
     ``book`` says whether a create takes effect. By default, it does, except with a ``status``, a
-    ``drop`` before, or a job that ends in ``FAILURE``.
+    ``drop`` before, or a job that ends in ``FAILURE``. With ``book_after`` it always does.
     """
 
     on: str = "create"
@@ -32,6 +32,8 @@ class Fault:
     body: Any = None
     drop: str | None = None
     book: bool | None = None
+    #: Carry the create out this much later by the sandbox's clock, whatever the response was.
+    book_after: float = 0.0
     #: How the job ends; ``PENDING``: never.
     job: str | None = None
     errors: tuple[str, ...] | None = None
@@ -47,7 +49,8 @@ class Fault:
         """Return whether a create takes effect."""
         if self.book is not None:
             return self.book
-        return self.status is None and self.drop != "before" and self.job != "FAILURE"
+        is_clean = self.status is None and self.drop != "before" and self.job != "FAILURE"
+        return is_clean or self.book_after > 0
 
 
 #: For a request that no fault applies to.
@@ -91,13 +94,14 @@ _KEYS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "body": (lambda _: True, "anything"),
     "drop": (_is_one_of(*DROPS), "one of " + ", ".join(DROPS)),
     "book": (lambda value: isinstance(value, bool), "true or false"),
+    "book_after": (_is_number(0, 86400), "seconds from 0 to 86400"),
     "job": (_is_one_of(*OUTCOMES), "one of " + ", ".join(OUTCOMES)),
     "errors": (_is_texts, "a list of strings"),
     "job_seconds": (_is_number(0, 86400), "seconds from 0 to 86400"),
     "shape": (_is_one_of("knock", "generic"), "one of knock, generic"),
 }
 #: Keys that mean nothing to a request that only reads.
-_OF_CREATES = {"book", "job", "errors", "job_seconds", "shape"}
+_OF_CREATES = {"book", "book_after", "job", "errors", "job_seconds", "shape"}
 
 
 class BadFault(ValueError):

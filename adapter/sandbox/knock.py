@@ -22,7 +22,7 @@ class Status(enum.StrEnum):
     """Whether a tour will take place."""
 
     BOOKED = "booked"
-    #: Replaced by a later tour of the same person at the same community.
+    #: By a later tour of the same person at the same community, or by a person in Knock.
     CANCELLED = "cancelled"
 
 
@@ -68,6 +68,13 @@ class Appointment:
     request: Mapping[str, Any]
     created_at: dt.datetime
     updated_at: dt.datetime
+    #: The ID of the tour that replaced it, or ``person``.
+    canceled_by: str | None = None
+
+    def cancel(self, by: str, now: dt.datetime) -> None:
+        """Cancel it, unless it is canceled already."""
+        if self.status is Status.BOOKED:
+            self.status, self.canceled_by, self.updated_at = Status.CANCELLED, by, now
 
 
 class Knock:
@@ -82,7 +89,6 @@ class Knock:
     def book(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Appointment:
         """Book a tour and cancel the person's other upcoming tours at the community."""
         prospect = self.find_or_create(request, now)
-        _cancel_upcoming(prospect, now)
         appointment = Appointment(
             id=str(uuid.uuid4()),
             job_id=job_id,
@@ -95,6 +101,7 @@ class Knock:
             created_at=now,
             updated_at=now,
         )
+        _cancel_upcoming(prospect, appointment.id, now)
         self.appointments.append(appointment)
         prospect.appointments.append(appointment)
         return appointment
@@ -151,10 +158,10 @@ def _contacts(
     ]
 
 
-def _cancel_upcoming(prospect: Prospect, now: dt.datetime) -> None:
+def _cancel_upcoming(prospect: Prospect, by: str, now: dt.datetime) -> None:
     for appointment in prospect.appointments:
-        if appointment.status is Status.BOOKED and appointment.starts_at > now:
-            appointment.status, appointment.updated_at = Status.CANCELLED, now
+        if appointment.starts_at > now:
+            appointment.cancel(by, now)
 
 
 def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:

@@ -132,6 +132,8 @@ class State:
         self.knock = Knock()
         self.faults = Faults()
         self.jobs: dict[str, Job] = {}
+        #: When to carry out a write that its fault delays, and its job's ID.
+        self._late: list[tuple[dt.datetime, str]] = []
         self.calls: list[Call] = []
         self.rate = MinuteLimit(self._limit)
 
@@ -175,9 +177,12 @@ class State:
         Propexo: a lost response or a job that never ends does not mean that nothing was booked.
         """
         with self.lock:
+            self.carry_out_late()
             now, job_id = self.clock(), str(uuid.uuid4())
-            record_id = self._execute(kind, request, job_id, now) if fault.is_booking else None
+            is_now = fault.is_booking and not fault.book_after
+            record_id = self._execute(kind, request, job_id, now) if is_now else None
             seconds = self._job_seconds if fault.job_seconds is None else fault.job_seconds
+            seconds = max(seconds, fault.book_after)
             job = Job(
                 id=job_id,
                 kind=kind,
@@ -189,7 +194,20 @@ class State:
                 record_id=record_id,
             )
             self.jobs[job_id] = job
+            if fault.is_booking and not is_now:
+                self._late.append((job.created_at + dt.timedelta(seconds=fault.book_after), job_id))
             return job
+
+    def carry_out_late(self) -> None:
+        """Carry out the delayed writes whose time has come, in the order of these times."""
+        with self.lock:
+            now = self.clock()
+            due = sorted(one for one in self._late if one[0] <= now)
+            self._late = [one for one in self._late if one[0] > now]
+            for at, job_id in due:
+                job = self.jobs[job_id]
+                record_id = self._execute(job.kind, job.request, job_id, at)
+                self.jobs[job_id] = dataclasses.replace(job, record_id=record_id)
 
     def _execute(self, kind: str, request: Mapping[str, Any], job_id: str, now: dt.datetime) -> str:
         if kind == "appointment":

@@ -1,6 +1,7 @@
 """The sandbox over real HTTP: what it takes, what it refuses, what Knock does, what faults do."""
 
 import concurrent.futures
+import contextlib
 import os
 import re
 import socket
@@ -105,6 +106,7 @@ def test_the_appointment_stands_as_it_was_posted(client: Client) -> None:
         },
         "starts_at": "2026-12-01T18:30:00Z",
         "status": "booked",
+        "canceled_by": None,
         "confirmations": 1,
         "request": ALICE,
         "created_at": "2026-11-23T12:00:00Z",
@@ -666,6 +668,59 @@ def test_a_job_can_end_otherwise(
     assert len(client.appointments()) == booked
 
 
+@pytest.mark.parametrize(
+    "fault", [{"drop": "before"}, {"drop": "after"}, {"status": 500}, {"job": "FAILURE"}], ids=repr
+)
+def test_a_create_can_be_carried_out_late_whatever_was_answered(
+    client: Client, clock: ManualClock, fault: dict[str, Any]
+) -> None:
+    client.fault(fault | {"book_after": 90})
+    with contextlib.suppress(requests.ConnectionError):
+        client.book()
+    clock.move(89)
+    assert client.appointments() == []
+    clock.move(1)
+    [appointment] = client.appointments()
+    assert appointment["created_at"] == "2026-11-23T12:01:30Z"
+
+
+def test_a_job_that_is_carried_out_late_is_pending_until_then(
+    client: Client, clock: ManualClock
+) -> None:
+    client.fault({"book_after": 90})
+    job_id = client.job()
+    clock.move(89)
+    assert client.status(job_id)["write_status"] == "PENDING"
+    clock.move(2)
+    found = client.status(job_id)
+    assert found["write_status"] == "SUCCESS"
+    assert found["created_record_id"] == client.appointments()[0]["id"]
+
+
+def test_an_older_request_carried_out_late_cancels_the_newer_tour(
+    client: Client, clock: ManualClock
+) -> None:
+    client.fault({"status": 500, "book_after": 90})
+    client.book()
+    client.book(appointment_date="2026-12-02")
+    clock.move(90)
+    newer, older = client.appointments()
+    assert (newer["status"], newer["canceled_by"]) == ("cancelled", older["id"])
+    assert (older["status"], older["canceled_by"]) == ("booked", None)
+
+
+def test_a_person_cancels_a_tour_in_knock(client: Client) -> None:
+    client.book()
+    [booked] = client.appointments()
+    path = f"/_sandbox/appointments/{booked['id']}/cancel"
+    canceled = client.call("POST", path).json()
+    assert (canceled["status"], canceled["canceled_by"]) == ("cancelled", "person")
+    assert client.get("/crm/v1/events/")["results"][0]["is_cancelled"]
+    client.book()  # it replaces no tour: none exists
+    assert client.appointments()[0]["canceled_by"] == "person"
+    assert client.call("POST", "/_sandbox/appointments/x/cancel").status_code == 404
+
+
 def test_the_generic_shape_can_be_asked_for(client: Client) -> None:
     client.fault({"shape": "generic"})
     [job_id] = [client.book().json().pop("job_id")]
@@ -693,6 +748,7 @@ def test_faults_wait_for_their_kind_of_call(client: Client) -> None:
         ({"drop": "now"}, "'drop' must be one of before, after, during"),
         ({"job": "DONE"}, "'job' must be one of SUCCESS, FAILURE, PARTIAL_SUCCESS, PENDING"),
         ({"job": ["PENDING"]}, "'job' must be one of SUCCESS, FAILURE, PARTIAL_SUCCESS, PENDING"),
+        ({"book_after": -1}, "'book_after' must be seconds from 0 to 86400"),
         ({"errors": "x"}, "'errors' must be a list of strings"),
         ({"headers": {"A\r\nB": "x"}}, "'headers' must be header names with printable ASCII text"),
         ({"headers": {"A": "x\ny"}}, "'headers' must be header names with printable ASCII text"),

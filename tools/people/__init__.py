@@ -1,0 +1,9 @@
+"""Test the promises about people, for any sequence of what senders, users and Propexo do.
+
+    python -m tools.people --sequences 10000 --seed 7
+
+``steps`` has the words of a sequence: who does what, through which source. ``world`` plays one on
+the real pipeline, PostgreSQL and the sandbox. ``promises`` compares the end with what was promised,
+from its own small model of a person's last word. ``story`` prints a sequence for a reader, and
+``sequences`` has named ones and draws others at random.
+"""

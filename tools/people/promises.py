@@ -1,0 +1,312 @@
+"""Compare a record with what was promised. All functions are pure.
+
+A person's last word is the newest by the sender's own time where there is one, else by its first
+arrival. A later word about the same booking at the source replaces an earlier one.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from adapter.models import BookingState
+from tools.people.record import MOVING, WAITING, Lead, Record, Tour, Word
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Broken:
+    """One promise that was not kept."""
+
+    promise: str
+    text: str
+
+
+def broken(record: Record) -> list[Broken]:
+    """Return what was not kept."""
+    knowledge = Knowledge(record)
+    return [
+        Broken(promise, text) for promise, check in PROMISES.items() for text in check(knowledge)
+    ]
+
+
+class Knowledge:
+    """A record with what follows from it at once."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.leads: Mapping[int, Lead] = {lead.id: lead for lead in record.leads}
+        self.people = sorted({word.person for word in record.words})
+        self.words: dict[str, list[Word]] = {person: [] for person in self.people}
+        #: The words that a lead was made of; several where they were the same bytes.
+        self.words_of: dict[int, list[Word]] = {lead.id: [] for lead in record.leads}
+        for word in sorted(record.words, key=lambda word: (word.at, word.number)):
+            self.words[word.person].append(word)
+            for lead_id in word.leads:
+                self.words_of[lead_id].append(word)
+
+    def person_of(self, lead: Lead) -> str:
+        """Return whom a lead is for."""
+        return self.words_of[lead.id][0].person
+
+    def last_of_threads(self, person: str) -> list[Word]:
+        """Return the last word about each booking at a source, oldest first."""
+        return list({word.thread: word for word in self.words[person]}.values())
+
+    def is_last_of_thread(self, word: Word) -> bool:
+        """Return whether no later word replaces it."""
+        return word in self.last_of_threads(word.person)
+
+    def leads_of(self, word: Word) -> list[Lead]:
+        """Return the leads made of a word."""
+        return [self.leads[lead_id] for lead_id in word.leads]
+
+    def is_handled(self, word: Word) -> bool:
+        """Return whether a user discarded it: from then on it is that user's decision."""
+        return any("discarded" in lead.acts for lead in self.leads_of(word))
+
+    def standing(self, person: str) -> list[Tour]:
+        """Return the person's tours that Knock holds."""
+        return [tour for tour in self.record.tours if tour.person == person and tour.stands]
+
+    def was_undone_by_people(self, word: Word) -> bool:
+        """Return whether people undid it in Knock: on their own, or by releasing another's lead."""
+        tours = [tour for tour in self.record.tours if tour.person == word.person]
+        tours = [tour for tour in tours if tour.instant == word.instant]
+        if not tours or tours[-1].stands:
+            return False
+        if tours[-1].canceled_by == "person":
+            return (word.person, word.instant) in self.record.canceled_in_knock
+        return self.is_users(self.tour(tours[-1].canceled_by))
+
+    def tour(self, tour_id: str | None) -> Tour:
+        """Return a tour by its ID."""
+        return next(tour for tour in self.record.tours if tour.id == tour_id)
+
+    def is_users(self, tour: Tour) -> bool:
+        """Return whether a user sent it."""
+        return any("released" in self.leads[lead_id].acts for lead_id in tour.leads)
+
+    def asks(self, person: str) -> list[Lead]:
+        """Return the person's leads that need review."""
+        ids = {lead_id for word in self.words[person] for lead_id in word.leads}
+        return [self.leads[lead_id] for lead_id in sorted(ids) if self._waits(lead_id)]
+
+    def _waits(self, lead_id: int) -> bool:
+        return self.leads[lead_id].state in WAITING
+
+    def is_asked_about(self, word: Word) -> bool:
+        """Return whether a lead in review leads a user to this word.
+
+        It is the word's own, names it or is named by it, is about the same tour, or about the tour
+        that Knock holds instead.
+        """
+        own = self.leads_of(word)
+        linked = word.leads | {name for lead in own for name in lead.names}
+        linked |= {lead_id for tour in self.standing(word.person) for lead_id in tour.leads}
+        return any(
+            lead.id in linked
+            or not lead.names.isdisjoint(word.leads)
+            or word.instant in self._instants_of(lead)
+            for lead in self.asks(word.person)
+        )
+
+    def _instants_of(self, lead: Lead) -> set[dt.datetime | None]:
+        """Return the tours that a lead is about: for a cancellation, those that it cancels."""
+        words = self.words_of[lead.id]
+        return {
+            one.instant
+            for word in words
+            for one in ([word] if word.instant else self.words[word.person])
+            if one.thread == word.thread
+        }
+
+
+def at_rest(known: Knowledge) -> Iterator[str]:
+    """Yield leads that still move."""
+    for lead in known.record.leads:
+        if lead.state in MOVING:
+            yield f"lead {lead.id} is still {lead.state}"
+
+
+def last_word(known: Knowledge) -> Iterator[str]:
+    """Yield people whose last word Knock does not hold, while no user is asked about it."""
+    for person in known.people:
+        last = known.words[person][-1]
+        if last.instant is None:
+            yield from _after_cancellation(known, person)
+        elif not _is_met(known, last):
+            held = "another tour" if known.standing(person) else "none"
+            yield f"{person}'s last word is {last.text}; Knock holds {held}, and nobody is asked"
+
+
+def _is_met(known: Knowledge, word: Word) -> bool:
+    stands = any(tour.instant == word.instant for tour in known.standing(word.person))
+    excused = known.is_handled(word) or known.was_undone_by_people(word)
+    return stands or excused or known.is_asked_about(word)
+
+
+def _after_cancellation(known: Knowledge, person: str) -> Iterator[str]:
+    """Yield what is wrong when the last word is a cancellation.
+
+    What was requested through another source, and not canceled, may stand; a user may be asked.
+    """
+    wanted = [word for word in known.last_of_threads(person) if word.instant is not None]
+    last, standing = known.words[person][-1], known.standing(person)
+    if known.is_asked_about(last):
+        return
+    if any(tour.instant not in {word.instant for word in wanted} for tour in standing):
+        yield f"{person}'s last word is {last.text}: the tour stands, nobody is asked"
+    elif wanted and not standing and not any(_is_met(known, word) for word in wanted):
+        yield f"{person}'s last word is {last.text}, but {wanted[-1].text} was never canceled"
+
+
+def accounted_for(known: Knowledge) -> Iterator[str]:
+    """Yield requests that were dropped without a word that is true."""
+    for word in known.record.words:
+        if not word.leads:
+            yield f"nothing was made of {word.text}"
+        if word.instant is None:
+            continue
+        for lead in known.leads_of(word):
+            if lead.state in (BookingState.DUPLICATE, BookingState.SUPERSEDED):
+                yield from _other_is_true(known, word, lead)
+            elif lead.state is BookingState.DISCARDED and "discarded" not in lead.acts:
+                yield from _cancellation_is_true(known, word, lead)
+
+
+def _other_is_true(known: Knowledge, word: Word, lead: Lead) -> Iterator[str]:
+    others = [known.leads[name] for name in lead.names if name in known.leads]
+    if not others:
+        yield f"lead {lead.id} is {lead.state} and names no other lead ({word.text})"
+    elif not any(_is_as_claimed(known, word, lead, other) for other in others):
+        ends = ", ".join(one.text for other in others for one in known.words_of[other.id])
+        rule = "the same" if lead.state is BookingState.DUPLICATE else "newer"
+        yield f"lead {lead.id} is {lead.state}, and {ends} is not {rule} ({word.text})"
+    elif known.is_last_of_thread(word) and not any(
+        _is_covered(known, lead, other, {lead.id}) for other in others
+    ):
+        ends = ", ".join(f"{other.id} ({other.state})" for other in others)
+        yield f"lead {lead.id} is {lead.state} because of {ends}, which is no tour ({word.text})"
+
+
+def _is_as_claimed(known: Knowledge, word: Word, lead: Lead, other: Lead) -> bool:
+    """Return whether ``other`` is the same request, or a newer one, as the lead's state says."""
+    return bool(other.acts) or any(
+        one.thread == word.thread or one.instant == word.instant
+        if lead.state is BookingState.DUPLICATE
+        else (one.at, one.number) > (word.at, word.number)
+        for one in known.words_of[other.id]
+    )
+
+
+def _is_covered(known: Knowledge, lead: Lead, other: Lead, seen: Collection[int]) -> bool:
+    """Return whether ``other`` is what ``lead`` says: a tour, in review, or what covers it."""
+    if known.person_of(lead) != known.person_of(other) or other.id in seen:
+        return False
+    if other.state in WAITING or other.state is BookingState.BOOKED:
+        return True
+    if other.state is BookingState.DISCARDED:
+        # What a newer request replaced stays replaced; the same request goes on.
+        return lead.state is BookingState.SUPERSEDED
+    named = [known.leads[name] for name in other.names if name in known.leads]
+    return any(_is_covered(known, other, one, {*seen, other.id}) for one in named)
+
+
+def _cancellation_is_true(known: Knowledge, word: Word, lead: Lead) -> Iterator[str]:
+    cancels = [
+        other
+        for name in lead.names
+        if name in known.leads
+        for other in known.words_of[name]
+        if other.instant is None and other.thread == word.thread
+    ]
+    if not cancels:
+        yield f"lead {lead.id} is discarded ({lead.reason}) and names no cancellation of it"
+
+
+def one_mail(known: Knowledge) -> Iterator[str]:
+    """Yield tours that were booked a second time while they stood: the renter gets two emails."""
+    for tour in known.record.tours:
+        if tour.stands or tour.canceled_by == "person":
+            continue
+        second = known.tour(tour.canceled_by)
+        is_same = (second.person, second.instant) == (tour.person, tour.instant)
+        if is_same and not known.is_users(second):
+            yield f"{tour.person}'s tour was booked again while it stood, as {_leads(second)}"
+
+
+def kept_apart(known: Knowledge) -> Iterator[str]:
+    """Yield people who were taken for one another."""
+    for tour in known.record.tours:
+        if tour.stands or tour.canceled_by == "person":
+            continue
+        second = known.tour(tour.canceled_by)
+        if second.person != tour.person and not known.is_users(second):
+            yield f"{second.person}'s tour ({_leads(second)}) canceled {tour.person}'s in Knock"
+    for lead in known.record.leads:
+        if lead.state in (BookingState.DUPLICATE, BookingState.SUPERSEDED):
+            for name in lead.names & known.leads.keys():
+                one, other = known.person_of(lead), known.person_of(known.leads[name])
+                if one != other:
+                    yield f"lead {lead.id} of {one} is {lead.state} because of {name} of {other}"
+
+
+def booked_is_booked(known: Knowledge) -> Iterator[str]:
+    """Yield leads that say something else than Knock."""
+    in_knock = {lead_id for tour in known.record.tours for lead_id in tour.leads}
+    for lead in known.record.leads:
+        is_booked = lead.state is BookingState.BOOKED and "confirmed" not in lead.acts
+        if is_booked and lead.id not in in_knock:
+            yield f"lead {lead.id} is booked, and Knock never had its tour"
+    for tour in known.record.tours:
+        states = [known.leads[lead_id].state for lead_id in tour.leads]
+        may_be = {BookingState.BOOKED, *MOVING, *WAITING}
+        acts = {act for lead_id in tour.leads for act in known.leads[lead_id].acts}
+        if may_be.isdisjoint(states) and not acts:
+            yield f"Knock had {tour.person}'s tour, and its lead says {', '.join(states)}"
+
+
+def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
+    """Yield leads in review that no user can do anything about, or need not."""
+    for lead in known.record.leads:
+        if lead.state is BookingState.HELD and lead.reason == "cancellation":
+            yield from _open_cancellation_is_true(known, lead)
+        elif lead.state in WAITING and known.record.is_calm and _is_certain(known, lead):
+            yield f"lead {lead.id} is {lead.state} ({lead.reason}), and could have been decided"
+
+
+def _is_certain(known: Knowledge, lead: Lead) -> bool:
+    """Return whether no doubt is left: about two sources, a cancellation of one leaves one."""
+    words = known.words[known.person_of(lead)]
+    one_thread = len({word.thread for word in words}) == 1
+    return one_thread or all(word.instant is not None for word in words)
+
+
+def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:
+    word = known.words_of[lead.id][0]
+    own = [one for one in known.words[word.person] if one.thread == word.thread]
+    before = [one for one in own if one.instant is not None]
+    may_exist = any(
+        made.state in (BookingState.BOOKED, BookingState.UNKNOWN)
+        for one in before
+        for made in known.leads_of(one)
+    )
+    # What was never requested under this key may have been booked before the adapter came.
+    if before and not may_exist and not lead.names & known.leads.keys():
+        yield f"lead {lead.id} has a user cancel what Knock never had ({word.text})"
+    elif own[-1].instant is not None and lead.names.isdisjoint(own[-1].leads):
+        yield f"lead {lead.id} has a user cancel what was requested again: {own[-1].text}"
+
+
+def _leads(tour: Tour) -> str:
+    return "lead " + " or ".join(map(str, sorted(tour.leads)))
+
+
+PROMISES: Mapping[str, Callable[[Knowledge], Iterator[str]]] = {
+    "at rest": at_rest,
+    "last word": last_word,
+    "accounted for": accounted_for,
+    "one mail": one_mail,
+    "kept apart": kept_apart,
+    "booked is booked": booked_is_booked,
+    "asked for a reason": asked_for_a_reason,
+}

@@ -1,0 +1,153 @@
+"""Sequences: named ones, each of a fault that was found, and random ones."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from tools.people.steps import (
+    ANN,
+    BO,
+    CARL,
+    DANA,
+    DEATHS,
+    EVE,
+    FAULTS,
+    FINN,
+    KEYED,
+    SOURCES,
+    Ask,
+    Cancel,
+    CancelInKnock,
+    Discard,
+    Fault,
+    Meanwhile,
+    Obey,
+    Person,
+    Play,
+    Release,
+    Repeat,
+    Step,
+    Wait,
+)
+
+NAMED: Mapping[str, Play] = {
+    # K1: a key never forgets.
+    "K1 moved there and back": (
+        Ask(ANN, "A", "crm"), Wait(), Ask(ANN, "B", "crm"), Wait(), Ask(ANN, "A", "crm"),
+    ),
+    "K1 moved back, with the sender's time": (
+        Ask(ANN, "A"), Wait(), Ask(ANN, "B"), Wait(), Ask(ANN, "A"),
+    ),
+    "K1 moved back, the same bytes under a new delivery ID": (
+        Ask(ANN, "A", "calendar"), Wait(), Ask(ANN, "B", "calendar"), Wait(),
+        Ask(ANN, "A", "calendar"),
+    ),
+    "K1 moved back through a form, byte for byte": (
+        Ask(ANN, "A", "form"), Wait(), Ask(ANN, "B", "form"), Wait(), Ask(ANN, "A", "form"),
+    ),
+    "K1 booked, canceled, uncanceled": (
+        Ask(ANN, "A"), Wait(), Cancel(ANN), Wait(), Ask(ANN, "A"),
+    ),
+    "K1 canceled before it was sent, uncanceled": (Ask(ANN, "A"), Cancel(ANN), Ask(ANN, "A")),
+    "K1 booked, canceled by a user, uncanceled": (
+        Ask(ANN, "A"), Wait(), Cancel(ANN), Obey(ANN), Ask(ANN, "A"),
+    ),
+    "K1 failed and requested again": (
+        Fault("job fails"), Ask(ANN, "A", "calendar"), Wait(), Ask(ANN, "A", "calendar"),
+    ),
+    "K1 a late retry undoes nothing newer": (
+        Ask(ANN, "A"), Wait(), Ask(ANN, "B"), Wait(), Repeat(1),
+    ),
+    "K1 a late retry of a sender without IDs": (
+        Ask(ANN, "A", "crm"), Wait(), Ask(ANN, "B", "crm"), Wait(), Repeat(1),
+    ),
+    # K2: one key for several people.
+    "K2 the first waits": (
+        Fault("400"), Ask(ANN, "A", key="shared"), Wait(), Ask(BO, "B", key="shared"),
+    ),
+    "K2 the first is pending": (Ask(ANN, "A", key="shared"), Ask(BO, "B", key="shared")),
+    # K3: one contact of several people.
+    "K3 one office's address": (
+        Ask(CARL, "A", "form"), Wait(), Ask(DANA, "B", "form"),
+    ),
+    "K3 one office's address, the same hour": (
+        Ask(CARL, "A", "form"), Wait(), Ask(DANA, "A", "form"),
+    ),
+    "K3 one couple's phone": (Ask(EVE, "A"), Ask(FINN, "B", "calendar")),
+    # V1 to V9 of an audit under faults.
+    "V1 the original is canceled, its duplicate remains": (
+        Fault("503"), Ask(ANN, "A"), Wait(0), Ask(ANN, "A", "form"), Cancel(ANN, late=1.5),
+    ),
+    "V1 the original is discarded, its duplicate remains": (
+        Fault("400"), Ask(ANN, "A", "portal"), Wait(), Ask(ANN, "A", "form"), Discard(ANN),
+    ),
+    "V2 there and back, the middle one late": (
+        Ask(ANN, "A", "portal"), Wait(), Ask(ANN, "A", "calendar"), Wait(),
+        Ask(ANN, "B", "portal", late=40, key="new"),
+    ),
+    "V4 the tour that stands is requested while another one fails": (
+        Ask(ANN, "A"), Wait(), Fault("503"), Ask(ANN, "B", "calendar"),
+        Meanwhile(Ask(ANN, "A", "form")), Wait(),
+    ),
+    "V5 an unknown one finds another's tour": (
+        Fault("500, not carried out"), Ask(ANN, "A"), Wait(), Ask(ANN, "B", "calendar"), Wait(5),
+        Ask(ANN, "A", "form"), Wait(5),
+    ),
+    "V7 an older one is carried out late": (
+        Fault("time-out, carried out 90 s later"), Ask(ANN, "A"), Wait(), Ask(ANN, "B"), Wait(),
+    ),
+    "V9 two requests within one second": (Ask(ANN, "B", late=0.1), Ask(ANN, "A", late=1.9)),
+    "a cancellation that comes before its booking": (Cancel(ANN), Ask(ANN, "A", late=60)),
+    "a duplicate whose original is canceled by a user": (
+        Ask(ANN, "A"), Wait(), Ask(ANN, "A", "form"), Wait(), Cancel(ANN), Wait(), Obey(ANN),
+    ),
+}  # fmt: skip
+
+#: Who takes part: few, so that their requests meet.
+CASTS = ((ANN,), (ANN,), (ANN, BO), (CARL, DANA), (EVE, FINN))
+LATES = (0.0, 0.0, 0.0, 1.5, 45.0, 300.0)
+WAITS = (0.0, 3.0, 30.0, 30.0, 120.0, 1200.0)
+
+
+class Draw:
+    """Draw sequences from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(seed)
+        self._cast: Sequence[Person] = ()
+        self._sources: Sequence[str] = ()
+        #: How likely each kind of step is.
+        self._kinds: Mapping[Callable[[], Step], int] = {
+            self._ask: 8,
+            lambda: Wait(self._rng.choice(WAITS)): 6,
+            lambda: Cancel(self._who(), self._keyed(), self._rng.choice(LATES)): 2,
+            lambda: Repeat(self._rng.randint(1, 6)): 2,
+            lambda: Fault(self._rng.choice((*FAULTS, *DEATHS))): 3,
+            lambda: Meanwhile(self._ask()): 1,
+            lambda: Meanwhile(Cancel(self._who(), self._keyed())): 1,
+            lambda: self._rng.choice((Discard, Release, CancelInKnock, Obey))(self._who()): 2,
+        }
+
+    def sequence(self) -> Play:
+        """Return the next sequence: few people and sources, so that their requests meet."""
+        self._cast = self._rng.choice(CASTS)
+        self._sources = self._rng.sample(tuple(SOURCES), self._rng.choice((1, 1, 2, 2, 3)))
+        kinds, weights = tuple(self._kinds), tuple(self._kinds.values())
+        length = self._rng.randint(2, 12)
+        return tuple(kind() for kind in self._rng.choices(kinds, weights, k=length))
+
+    def _ask(self) -> Ask:
+        keys = ("same",) * 8 + ("new", "shared")
+        return Ask(
+            self._who(),
+            self._rng.choice("AABC"),
+            self._rng.choice(self._sources),
+            self._rng.choice(LATES),
+            self._rng.choice(keys),
+        )
+
+    def _who(self) -> Person:
+        return self._rng.choice(self._cast)
+
+    def _keyed(self) -> str:
+        """Return a source through which one can cancel."""
+        return self._rng.choice([name for name in self._sources if name in KEYED] or KEYED)

@@ -1,0 +1,473 @@
+"""Play a sequence: the real pipeline and PostgreSQL, the sandbox over HTTP, a clock of our own."""
+
+import collections
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+import requests
+
+from adapter import store
+from adapter.exceptions import NotPossible
+from adapter.models import Attempt, Booking, BookingState
+from adapter.operations.release import Repairs
+from adapter.propexo.client import Propexo
+from adapter.propexo.responses import Accepted
+from adapter.store import Database, embedded
+from tests.databases import DELETE_ROWS, set_durable
+from tests.harness import START, Harness, ManualClock
+from tests.installed import server_for_tests
+from tests.sandbox_client import SandboxClient, running_sandbox
+from tools.people.record import WAITING, Lead, Record, Tour, Word
+from tools.people.steps import (
+    DEATHS,
+    FAULTS,
+    SOURCES,
+    TOURS,
+    UNSHARED,
+    ZONE,
+    Ask,
+    Cancel,
+    CancelInKnock,
+    Discard,
+    Fault,
+    Meanwhile,
+    Obey,
+    Person,
+    Play,
+    Release,
+    Repeat,
+    Wait,
+)
+
+MAPPINGS = Path(__file__).parent / "mappings"
+#: Times for which nothing outlasts :meth:`World.settle`.
+TIMES: dict[str, Any] = {
+    "sync_lag_hours": 1,
+    "job_deadline_seconds": 120.0,
+    "rate_per_minute": 100_000,
+}
+#: Longer than Propexo takes for what it carries out late.
+LATEST = dt.timedelta(minutes=20)
+#: Longer than the adapter follows anything.
+SETTLE = dt.timedelta(hours=6)
+
+#: As after the migrations: an ID in a sentence is told from other numbers by its length.
+FIRST_ID = "SELECT setval('lead_ids', 1001, false)"
+
+#: Take the most urgent task that is due, as Procrastinate does.
+NEXT_TASK = """
+DELETE FROM procrastinate_jobs WHERE id = (
+    SELECT id FROM procrastinate_jobs
+    WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= %(until)s)
+        AND (%(only)s::text IS NULL OR task_name = %(only)s)
+    ORDER BY scheduled_at NULLS FIRST, priority DESC, id LIMIT 1)
+RETURNING task_name, (args ->> 'row_id')::bigint AS row_id, scheduled_at
+"""
+
+
+class WorkerDied(BaseException):
+    """The worker's process ended in the middle of a request."""
+
+
+class InterruptedPropexo(Propexo):
+    """A client during whose next request something else happens, or its process dies."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.meanwhile: list[Callable[[], None]] = []
+        self.deaths: list[str] = []
+
+    def create(self, attempt: Attempt) -> Accepted:
+        death = self.deaths.pop(0) if self.deaths else None
+        if death == DEATHS[0]:
+            raise WorkerDied
+        try:
+            return super().create(attempt)
+        finally:
+            while self.meanwhile:
+                self.meanwhile.pop(0)()
+            if death is not None:
+                raise WorkerDied
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class Message:
+    """One webhook, with what its sender and its renter know of it."""
+
+    number: int
+    step: Ask | Cancel
+    body: bytes
+    headers: dict[str, str]
+    mark: str
+    thread: str
+    at: dt.datetime
+    events: set[int] = dataclasses.field(default_factory=set)
+
+    @property
+    def text(self) -> str:
+        """Return it in words."""
+        verb = f"asks for tour {self.step.tour}" if isinstance(self.step, Ask) else "cancels"
+        return f"message {self.number}: {self.step.who.name} {verb} through {self.step.through}"
+
+
+class Ground:
+    """One database and one sandbox, emptied between the sequences."""
+
+    def __init__(self, opened: Database) -> None:
+        self.store = opened
+        self.clock = ManualClock(START)
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            options = {"clock": self.now, "limit_per_minute": 1_000_000}
+            self.sandbox = stack.enter_context(running_sandbox(**options))
+            self._connection = stack.enter_context(psycopg.connect(self.store.url, autocommit=True))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def now(self) -> dt.datetime:
+        """Return the time of the sequence that is being played."""
+        return self.clock()
+
+    def empty(self) -> None:
+        """Delete all rows and all that the sandbox knows."""
+        self._connection.execute(DELETE_ROWS)
+        self._connection.execute(FIRST_ID)
+        requests.post(self.sandbox.url + "/_sandbox/reset", timeout=5).raise_for_status()
+
+
+@contextlib.contextmanager
+def own_ground() -> Iterator[Ground]:
+    """Yield a ground on a PostgreSQL of its own, for a run by hand."""
+    with tempfile.TemporaryDirectory(prefix="adapter-people-") as folder:
+        server = server_for_tests(Path(folder))
+        process = server.spawn()
+        try:
+            server.wait(process)
+            set_durable(server, is_durable=False)
+            store.migrate(server.url)
+            with Database(server.url, size=4) as opened, Ground(opened) as ground:
+                yield ground
+        finally:
+            embedded.stop(process)
+
+
+class World:
+    """One sequence as it is played."""
+
+    def __init__(self, ground: Ground) -> None:
+        ground.empty()
+        self.harness = Harness(
+            ground.store, ground.sandbox, mappings=MAPPINGS, client=InterruptedPropexo, **TIMES
+        )
+        self.sandbox: SandboxClient = ground.sandbox
+        self.clock = self.harness.clock
+        ground.clock = self.clock
+        pipeline = self.harness.pipeline
+        self.store = pipeline.store
+        self.repairs = Repairs(pipeline.settings, self.store, pipeline.sources, self.clock)
+        self.messages: list[Message] = []
+        self.log: list[tuple[dt.datetime, str]] = []
+        self.is_calm = True
+        self._threads: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._tours: dict[tuple[str, str], str] = {}
+        self._acts: dict[int, set[str]] = collections.defaultdict(set)
+        self._canceled_in_knock: set[tuple[str, dt.datetime]] = set()
+        self._do: dict[type, Callable[[Any], None]] = {
+            Ask: self._ask,
+            Cancel: self._cancel,
+            Repeat: self._repeat,
+            Fault: self._fault,
+            Wait: lambda step: self._work(dt.timedelta(seconds=step.seconds)),
+            Discard: lambda step: self._discard(step.who),
+            Release: lambda step: self._release(step.who),
+            CancelInKnock: lambda step: self._cancel_in_knock(step.who),
+            Obey: lambda step: self._obey(step.who),
+            Meanwhile: self._meanwhile,
+        }
+
+    def play(self, sequence: Play) -> Record:
+        """Play the steps, let everything settle, and return the end."""
+        for step in sequence:
+            self.clock.advance(1)
+            self._do[type(step)](step)
+        self.clock.advance(1)
+        self._settle()
+        return self.record()
+
+    # What senders do
+
+    def _ask(self, step: Ask) -> None:
+        who, through = (step.who.slug, step.through)
+        if step.key == "new" or not self._threads[who, through]:
+            self._threads[who, through] += 1
+        self._tours[who, through] = step.tour
+        is_shared = step.key == "shared" and SOURCES[through].has_key
+        key = "0" if is_shared else f"{who}-{self._threads[who, through]}"
+        self.is_calm &= step.who in UNSHARED and not is_shared
+        self._send(step, key, step.tour)
+
+    def _cancel(self, step: Cancel) -> None:
+        who, through = (step.who.slug, step.through)
+        if not self._threads[who, through]:
+            self._threads[who, through] += 1
+            # Without a time, nobody knows whether a request that comes later is the older one.
+            self.is_calm &= SOURCES[through].has_time
+        self._send(
+            step, f"{who}-{self._threads[who, through]}", self._tours.get((who, through), "A")
+        )
+
+    def _send(self, step: Ask | Cancel, key: str, tour: str) -> None:
+        number, source = len(self.messages) + 1, SOURCES[step.through]
+        sent_at = self.clock() - dt.timedelta(seconds=step.late)
+        mark = f"{step.through}, {step.who.name}, {tour}" + f", {key}" * source.has_key
+        fields = {
+            "property": "maple-court",
+            "name": source.written(step.who.name),
+            "email": step.who.email,
+            "phone": step.who.phone if source.has_phone else "",
+            "tour": TOURS[tour].isoformat(),
+            "mark": mark,
+        }
+        if source.has_key:
+            action = "cancel" if isinstance(step, Cancel) else "request"
+            fields |= {"booking": key, "action": action}
+        if source.has_time:
+            fields |= {"sentAt": sent_at.isoformat(), "delivery": f"d{number}"}
+        elif source.has_key and not source.has_delivery_id:
+            fields |= {"revision": str(number)}
+        message = Message(
+            number=number,
+            step=step,
+            body=json.dumps(fields).encode(),
+            headers={"X-Delivery": f"d{number}"} if source.has_delivery_id else {},
+            mark=mark,
+            thread=f"{step.through} {key}" if source.has_key else f"form {number}",
+            at=sent_at if source.has_time else self.clock(),
+        )
+        if any(message.body == other.body and not message.headers for other in self.messages):
+            self.is_calm = False
+        self.messages.append(message)
+        ago = f" (sent {step.late:g} s ago)" if step.late and source.has_time else ""
+        self._deliver(message, message.text + f", key {key}" * source.has_key + ago)
+
+    def _repeat(self, step: Repeat) -> None:
+        if not self.messages:
+            return
+        message = self.messages[(step.number - 1) % len(self.messages)]
+        self.is_calm &= SOURCES[message.step.through].has_delivery_id
+        self._deliver(message, f"message {message.number} is delivered again")
+
+    def _deliver(self, message: Message, text: str) -> None:
+        receipt = self.harness.receive(message.step.through, message.body, **message.headers)
+        message.events.add(receipt.changed_id or receipt.event_id)
+        self._note(text + " -> duplicate" * (receipt.is_duplicate and not receipt.changed_id))
+        self._run_tasks(self.clock(), only="map_event")
+
+    def _meanwhile(self, step: Meanwhile) -> None:
+        def happen() -> None:
+            self._note("while a request to Propexo is in flight:")
+            self._do[type(step.step)](step.step)
+
+        self._client().meanwhile.append(happen)
+
+    def _client(self) -> InterruptedPropexo:
+        client = self.harness.pipeline.propexo
+        assert isinstance(client, InterruptedPropexo)
+        return client
+
+    def _fault(self, step: Fault) -> None:
+        self.is_calm = False
+        if step.kind in DEATHS:
+            self._client().deaths.append(step.kind)
+        else:
+            self.sandbox.fault(dict(FAULTS[step.kind]))
+        self._note(f"next request to Propexo: {step.kind}")
+
+    # What users do
+
+    def _discard(self, who: Person) -> None:
+        if lead := self._newest_waiting(who):
+            self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
+
+    def _release(self, who: Person) -> None:
+        lead = self._newest_waiting(who)
+        if lead is None:
+            return
+        if lead.state is BookingState.UNKNOWN and self._standing(who, lead.starts_at):
+            self._act("confirmed", lead, lambda: self.repairs.confirm(lead.id, by="Uma"))
+        else:
+            self._act(
+                "released",
+                lead,
+                lambda: self.repairs.release(lead.id, {}, by="Uma", is_not_in_knock=True),
+            )
+
+    def _obey(self, who: Person) -> None:
+        lead = max(self._waiting(who, is_cancellation=True), key=lambda lead: lead.id, default=None)
+        if lead is None:
+            return
+        for tour in self._standing(who, lead.starts_at):
+            self._cancel_tour(tour)
+        self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
+
+    def _cancel_in_knock(self, who: Person) -> None:
+        for tour in self._standing(who, None):
+            self._cancel_tour(tour)
+            instant = dt.datetime.fromisoformat(tour["starts_at"])
+            self._canceled_in_knock.add((who.name, instant))
+
+    def _cancel_tour(self, tour: dict[str, Any]) -> None:
+        self.is_calm = False
+        url = f"{self.sandbox.url}/_sandbox/appointments/{tour['id']}/cancel"
+        requests.post(url, timeout=5).raise_for_status()
+        self._note(f"somebody cancels in Knock: {_tour_text(tour)}")
+
+    def _act(self, act: str, lead: Booking, do: Callable[[], object]) -> None:
+        self.is_calm = False
+        try:
+            do()
+        except NotPossible as exc:
+            self._note(f"Uma cannot have lead {lead.id} {act}: {exc}")
+        else:
+            self._acts[lead.id].add(act)
+            self._note(f"Uma: lead {lead.id} {act} (it was {lead.state}, {lead.reason})")
+
+    def _newest_waiting(self, who: Person) -> Booking | None:
+        return max(self._waiting(who), key=lambda lead: lead.id, default=None)
+
+    def _waiting(self, who: Person, *, is_cancellation: bool = False) -> list[Booking]:
+        own = {event for one in self.messages if one.step.who == who for event in one.events}
+        return [
+            lead
+            for lead in self._bookings()
+            if lead.event_id in own
+            and lead.state in WAITING
+            and (lead.reason == "cancellation") is is_cancellation
+        ]
+
+    def _standing(self, who: Person, at: dt.datetime | None) -> list[dict[str, Any]]:
+        return [
+            tour
+            for tour in self.sandbox.appointments()
+            if tour["status"] == "booked"
+            and self._who(tour) == who.name
+            and (at is None or dt.datetime.fromisoformat(tour["starts_at"]) == at)
+        ]
+
+    # Time
+
+    def _work(self, time: dt.timedelta) -> None:
+        """Do all that is due in this time."""
+        until = self.clock() + time
+        self.harness.pipeline.recover()
+        self._run_tasks(until)
+        self.clock.at = max(self.clock(), until)
+        self.harness.pipeline.recover()
+
+    def _settle(self) -> None:
+        """Do all that is left, after the last that Propexo carries out late."""
+        self._work(LATEST)
+        for _ in range(2):
+            self._run_tasks(self.clock() + SETTLE)
+            self._work(dt.timedelta(minutes=1))
+
+    def _run_tasks(self, until: dt.datetime, only: str | None = None) -> None:
+        for _ in range(2000):
+            with self.store.statement() as tx:
+                values = {"until": max(until, self.clock()), "only": only}
+                task = tx.connection.execute(NEXT_TASK, values).fetchone()
+            if task is None:
+                return
+            if task["scheduled_at"] is not None:
+                self.clock.at = max(self.clock(), task["scheduled_at"])
+            try:
+                self.harness.pipeline.steps[task["task_name"]](task["row_id"])
+            except WorkerDied:
+                self._note("the worker died in the middle of its request to Propexo")
+        raise AssertionError("it never comes to rest")
+
+    # What came of it
+
+    def record(self) -> Record:
+        """Return the end as values."""
+        leads = self._bookings()
+        of_event = collections.defaultdict(set)
+        for lead in leads:
+            of_event[lead.event_id].add(lead.id)
+        ids = {lead.id for lead in leads} | {event for m in self.messages for event in m.events}
+        return Record(
+            words=[self._word(message, of_event) for message in self.messages],
+            leads=[self._lead(lead, ids) for lead in leads],
+            tours=[self._tour(tour, leads, of_event) for tour in self.sandbox.appointments()],
+            canceled_in_knock=self._canceled_in_knock,
+            is_calm=self.is_calm,
+        )
+
+    def _word(self, message: Message, of_event: dict[int, set[int]]) -> Word:
+        step = message.step
+        return Word(
+            number=message.number,
+            person=step.who.name,
+            instant=TOURS[step.tour] if isinstance(step, Ask) else None,
+            at=message.at,
+            thread=f"{message.thread} {step.who.slug}",
+            leads=set().union(*(of_event[event] for event in message.events)),
+            text=message.text,
+        )
+
+    def _lead(self, lead: Booking, ids: set[int]) -> Lead:
+        sentences = [reason.reason for reason in lead.reasons]
+        named = {int(number) for text in sentences for number in re.findall(r"\b\d{4,}\b", text)}
+        return Lead(
+            id=lead.id,
+            state=lead.state,
+            reason=lead.reason or "",
+            sentences=sentences,
+            names=(named & ids) - {lead.id},
+            acts=frozenset(self._acts[lead.id]),
+        )
+
+    def _tour(
+        self, tour: dict[str, Any], leads: list[Booking], of_event: dict[int, set[int]]
+    ) -> Tour:
+        by_job = {lead.id for lead in leads if lead.job_id == tour["job_id"]}
+        mark = tour["request"].get("notes")
+        marked = {event for one in self.messages if one.mark == mark for event in one.events}
+        return Tour(
+            id=tour["id"],
+            person=self._who(tour),
+            instant=dt.datetime.fromisoformat(tour["starts_at"]),
+            stands=tour["status"] == "booked",
+            canceled_by=tour["canceled_by"],
+            leads=by_job or set().union(*(of_event[event] for event in marked)),
+            booked_at=dt.datetime.fromisoformat(tour["created_at"]),
+        )
+
+    def _who(self, tour: dict[str, Any]) -> str:
+        """Return whom a tour is for, as posted: the card may have been overwritten."""
+        request = tour["request"]
+        return f"{request.get('first_name', '')} {request['last_name']}".strip().title()
+
+    def _bookings(self) -> list[Booking]:
+        with self.store.transaction() as tx:
+            return tx.search.bookings(limit=1000)[::-1]
+
+    def _note(self, text: str) -> None:
+        self.log.append((self.clock(), text))
+
+
+def _tour_text(tour: dict[str, Any]) -> str:
+    at = dt.datetime.fromisoformat(tour["starts_at"]).astimezone(ZONE)
+    return f"{tour['person']['first_name']}'s tour of {at:%a %b %d, %I:%M %p}"
