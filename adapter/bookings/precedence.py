@@ -274,7 +274,8 @@ class _Person:
         if request.reason == "item_seen_before":
             canceled = self.cancellations.get(other.id)
             return canceled is not None and request.asked_at > canceled.asked_at
-        is_known = other.gone_at is None and is_current(other, self.now)
+        is_same_tour = request.starts_at == other.starts_at
+        is_known = is_current(other, self.now) and (other.gone_at is None or is_same_tour)
         return request.reason in _REVISABLE and is_known
 
     @functools.cached_property
@@ -426,10 +427,10 @@ def _wanted_again(request: Booking, person: _Person) -> Decision | None:
     other = person.by_id[request.because_of]
     canceled = person.cancellations.get(other.id)
     again = Decision(state=BookingState.PENDING, code="asked_again", because_of=other.id)
-    if canceled is not None and other.state not in SENT:
+    if canceled is not None and (other.state not in SENT or other.gone_at is not None):
         held = Decision(state=BookingState.HELD, code="original_canceled", because_of=other.id)
         return again if order(request) > order(canceled) else held
-    if other.state in WAITING:
+    if other.state in WAITING or other.gone_at is not None:
         return None
     if other.state is not BookingState.DISCARDED:
         return again
