@@ -151,15 +151,15 @@ def decide_new(
     changed = _held_change(new, same, now)
     if changed is not None:
         return changed
+    if is_repeat and _may_undo(new, same, now):
+        return _held_repeat(same, now)
     planned = plan((*same, new), now).get(new.id)
     if planned is not None and planned.state is not BookingState.SUPERSEDED:
-        is_uncertain = is_repeat and _was_canceled(new, same)
-        return _held_repeat(same, now) if is_uncertain else planned
+        return planned
     return (
         held_twins(new, same, now)
         or planned
         or _held_canceled(new, same, has_sent_at=has_sent_at)
-        or (_held_repeat(same, now) if is_repeat else None)
         or held_person(unclear, now)
     )
 
@@ -272,8 +272,9 @@ class _Person:
         if request.state not in merged or other is None:
             return False
         if request.reason == "item_seen_before":
-            canceled = self.cancellations.get(other.id)
-            return canceled is not None and request.asked_at > canceled.asked_at
+            between = _canceling(other, self.requests)
+            between += [one for one in self.requests if _is_between(one, other, request)]
+            return any(order(one) < order(request) for one in between)
         is_same_tour = request.starts_at == other.starts_at
         is_known = is_current(other, self.now) and (other.gone_at is None or is_same_tour)
         return request.reason in _REVISABLE and is_known
@@ -471,9 +472,18 @@ def _is_version(newer: Booking, request: Booking, person: _Person) -> bool:
 
 def _decide_cancellation(request: Booking, person: _Person) -> Decision | None:
     """Decide an open cancellation: done, taken back, or to be carried out in Knock by a person."""
-    if request.state is not BookingState.HELD or request.reason == "cancellation_unclear":
+    if request.state is not BookingState.HELD or request.item_key is None:
+        return None if request.id != NEW else Decision(state=BookingState.HELD, code="cancellation")
+    if request.reason == "cancellation_unclear":
         return None
-    canceled = [one for one in person.requests if person.cancellations.get(one.id) is request]
+    first = _first_cancellation(request, person.requests)
+    if first is not request:
+        return Decision(state=BookingState.DUPLICATE, code="item_seen_before", because_of=first.id)
+    canceled = [
+        one
+        for one in person.requests
+        if not one.is_cancellation and request in _canceling(one, person.requests)
+    ]
     again = _asked_after(request, canceled, person)
     if again is not None:
         is_held = again.reason == "canceled_before"
@@ -487,6 +497,17 @@ def _decide_cancellation(request: Booking, person: _Person) -> Decision | None:
         code, newest = "cancellation_done", max(canceled, key=order)
         return Decision(state=BookingState.DISCARDED, code=code, because_of=newest.id)
     return Decision(state=BookingState.HELD, code="cancellation")
+
+
+def _first_cancellation(request: Booking, requests: Iterable[Booking]) -> Booking:
+    """Return the cancellation that ``request`` repeats: nothing was requested between them."""
+    versions = sorted((one for one in requests if _are_versions(one, request)), key=order)
+    first = request
+    for one in reversed(versions[: versions.index(request)]):
+        if not one.is_cancellation:
+            break
+        first = one
+    return first
 
 
 def _asked_after(
@@ -603,6 +624,13 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
     if has_sent_at or not before or _versions(new, same):
         return None
     return _held("canceled_before", max(before, key=order))
+
+
+def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
+    """Return whether a repeat would undo what the sender or another one sent since."""
+    last = _Person(tuple(same), now).last
+    is_other_tour = last is None or last.starts_at != new.starts_at
+    return new.kind is Kind.APPOINTMENT and (is_other_tour or _was_canceled(new, same))
 
 
 def _held_repeat(same: Sequence[Booking], now: dt.datetime) -> Decision:
