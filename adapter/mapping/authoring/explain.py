@@ -129,7 +129,8 @@ def _field_row(item: tuple[str, Any]) -> Row:
 
 def _field_paths(field: Mapping[str, Any]) -> str:
     if "date" in field:
-        return f"{_paths(field['date'])} and {_paths(field['time'])}"
+        date = field["date"]["from"] if isinstance(field["date"], Mapping) else field["date"]
+        return f"{_paths(date)} and {_paths(field['time'])}"
     if "all" in field:
         return " and ".join(field["all"])
     return _paths(field["from"])

@@ -133,11 +133,17 @@ class ZoneSection(ZoneName):
         return super()._deserialize(value) if isinstance(value, str) else FromSchema().load(value)
 
 
+class DateSection(FromSchema):
+    """``date`` of ``starts_at``."""
+
+    format = Texts()
+
+
 class StartSection(StrictSchema):
     """``starts_at``."""
 
     from_ = PathList(data_key="from")
-    date = PathList()
+    date = Shorthand(DateSection, "from")
     time = PathList()
     format = Texts()
     timezone = ZoneSection()
