@@ -1,10 +1,12 @@
 """The named transforms: their examples, their traps, and any value at all."""
 
+import contextlib
 import datetime as dt
 import itertools
 import json
 import random
 import re
+import time
 from collections.abc import Iterator
 from string import ascii_lowercase
 from typing import Any
@@ -323,6 +325,76 @@ def test_an_extension_and_further_numbers_are_noted() -> None:
     assert read == Noted("+13035550142", "Phone extension: 77; Other phone: +17205550188")
 
 
+@pytest.mark.parametrize(
+    ("text", "first", "note"),
+    [
+        ("303 555 0142 7205550188", "+13035550142", "Other phone: +17205550188"),
+        ("303 555 0142 720 555 0188", "+13035550142", "Other phone: +17205550188"),
+        ("1 303 555 0142 1 720 555 0188", "+13035550142", "Other phone: +17205550188"),
+        ("303 - 555 - 0142 720 - 555 - 0188", "+13035550142", "Other phone: +17205550188"),
+        ("210 303 555 0142", "+13035550142", None),
+        ("303-555-0142 12/14/2026", "+13035550142", None),
+        ("12/14/2026 303-555-0142", "+13035550142", None),
+        ("303 555 0142 80202", "+13035550142", None),
+        ("9am - 5pm 303 555 0142", "+13035550142", None),
+        # A number of seven digits is no number, and does not become one with the next.
+        ("720 2091 303 555 0188", "+13035550188", None),
+        ("210 303-555-0142 x12", "+13035550142", "Phone extension: 12"),
+        ("+44 20 7946 0958 303 555 0142", "+442079460958", "Other phone: +13035550142"),
+    ],
+)
+def test_numbers_between_blanks_are_told_apart(text: str, first: str, note: str | None) -> None:
+    assert reading("phone", text) == (Noted(first, note) if note else first)
+
+
+def test_numbers_of_another_country_between_blanks_are_told_apart() -> None:
+    read = reading("phone", "020 7946 0958 020 7946 0999", region="GB")
+    assert read == Noted("+442079460958", "Other phone: +442079460999")
+
+
+@pytest.mark.parametrize("text", ["1 " * 50, "303 55 5 " * 11, "303 555 014 " * 8, "+1 " * 33])
+def test_many_digits_take_bounded_time(text: str) -> None:
+    start = time.perf_counter()
+    with contextlib.suppress(Unreadable):
+        TRANSFORMS["phone"].bind({}, Policy())(text)
+    assert time.perf_counter() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("13035550142", "+13035550142"),
+        (4793456789, "+4793456789"),
+        ("447911123456", "+447911123456"),
+        ("whatsapp:4793456789", "+4793456789"),
+        ("whatsapp:+4793456789", "+4793456789"),
+        ("0047 934 56 789", "+4793456789"),
+        ("tel:+1 (303) 555-0142", "+13035550142"),
+        ("5511912345678", "+5511912345678"),
+        ("5215512345678", "+525512345678"),
+    ],
+    ids=shown,
+)
+def test_a_country_code_without_a_plus(value: object, number: str) -> None:
+    assert reading("phone", value, region="international") == number
+
+
+def test_a_number_without_a_country_code_is_not_international() -> None:
+    assert_unreadable("phone", "3035550142", region="international")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *["+266696687", "+86282452253", "+7378742833", "+17378742833", "7378742833", "+2562533"],
+        *["+8656696", "+7748283", "Anonymous", "RESTRICTED", "No Caller ID", "unknown", "Private"],
+    ],
+)
+def test_a_withheld_caller_id_is_no_number(value: str) -> None:
+    assert reading("phone", value) is EMPTY
+    assert reading("phone", value, region="international") is EMPTY
+
+
 def test_the_region_is_the_deployments_unless_the_mapping_says() -> None:
     policy = Policy(phone_region="GB")
     assert TRANSFORMS["phone"].bind({}, policy)("020 7946 0958") == "+442079460958"
@@ -538,7 +610,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 OPTIONS: dict[str, list[dict[str, object]]] = {
-    "phone": [{}, {"region": "DE"}],
+    "phone": [{}, {"region": "DE"}, {"region": "international"}],
     "dollars": [{}, {"take": "low"}, {"take": "high"}],
     "cents": [{}, {"take": "low"}, {"take": "high"}],
     "date": [{}, {"format": ["MM/DD/YYYY", "epoch", "MMM D YYYY"]}, {"format": "epoch_ms"}],
