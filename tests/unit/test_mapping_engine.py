@@ -1082,6 +1082,29 @@ def test_a_key_with_a_missing_part_is_no_key(tmp_path: Path) -> None:
         assert mapped.outcome is Outcome.BOOK, "the caller takes the hash of the bytes"
 
 
+def test_a_part_of_the_key_may_have_alternatives(tmp_path: Path) -> None:
+    lead = LEAD | {"seat": "S1"}
+    source = source_of(tmp_path, lead, dedupe=["id", ["seat", "email"]])
+    assert map_json(source, lead).dedupe_key == '["L1", "S1"]'
+    assert map_json(source, lead | {"seat": ""}).dedupe_key == '["L1", "dana.okafor@example.com"]'
+    assert map_json(source, lead | {"seat": None, "email": " "}).dedupe_key is None
+    assert map_json(source, lead | {"seat": ["a", "b"]}).dedupe_key is None
+
+
+def test_each_guest_of_an_event_is_a_booking_and_read_as_the_one_who_booked() -> None:
+    cal_com = load_cached(MAPPINGS / "gallery")["cal-com"]
+    samples = MAPPINGS / "gallery/samples"
+    first, second = (
+        map_json(cal_com, json.loads((samples / f"cal-com-{name}.json").read_text()))
+        for name in ("created", "seat")
+    )
+    assert first.dedupe_key != second.dedupe_key
+    canceled = map_json(cal_com, json.loads((samples / "cal-com-cancelled.json").read_text()))
+    assert only_item(canceled).dedupe_key == only_item(first).dedupe_key
+    emails = [only_item(one).appointment["email_1"] for one in (first, second)]
+    assert emails == ["dana.okafor@example.com", "pat.quinn@example.com"]
+
+
 def test_a_repeated_answer_that_nobody_reads_is_not_noted(tmp_path: Path) -> None:
     answers = [{"k": "who", "v": "Dana Okafor"}, {"k": "x", "v": "1"}, {"k": "x", "v": "2"}]
     lead = LEAD | {"answers": answers}

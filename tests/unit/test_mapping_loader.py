@@ -201,6 +201,13 @@ MISTAKES = {
             "'h:mm A' must hold a date and an hour, such as MM/DD/YYYY h:mm A"
         ),
     ),
+    "half a key": (
+        [("dedupe: leadId", "dedupe: [leadId, [contact.email, {}]]")],
+        (
+            "m/rentfeed.yaml:15:1: dedupe: must be a path in the payload, or a list of paths; "
+            "in it, a list holds alternatives"
+        ),
+    ),
     "half a start": (
         [("    time: tour.time\n", "")],
         (

@@ -276,6 +276,31 @@ def test_the_deployments_placeholders_are_empty() -> None:
     assert read("none@none.com") == "none@none.com", "only the deployment's own list counts"
 
 
+@pytest.mark.parametrize(
+    ("value", "first", "last"),
+    [
+        ({"firstName": "Dana", "lastName": "de la Cruz"}, "Dana", "de la Cruz"),
+        ({"first": "Dana", "middle": "", "last": "Okafor"}, "Dana", "Okafor"),
+        ({"last_name": "Okafor", "first_name": "Dana"}, "Dana", "Okafor"),
+        ({"first": "Cher", "last": None}, None, "Cher"),
+    ],
+)
+def test_a_name_in_parts(value: object, first: str | None, last: str) -> None:
+    read = reading("name", value)
+    assert (read.get("first_name"), read["last_name"]) == (first, last)
+
+
+@pytest.mark.parametrize(
+    "value", [{"first": "Dana", "nick": "D"}, {"first": {}}, {"first": [1, 2]}]
+)
+def test_other_objects_are_no_name(value: object) -> None:
+    assert_unreadable("name", value)
+
+
+def test_a_name_whose_parts_are_empty_is_empty() -> None:
+    assert reading("name", {"first": "", "last": None}) is EMPTY
+
+
 # Phone
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import phonenumbers
@@ -93,6 +93,10 @@ def text_from(value: object) -> object:
             given="Dr. Juan Q. de la Cruz III",
             gives={"first_name": "Juan Q.", "last_name": "de la Cruz III"},
         ),
+        Example(
+            given={"firstName": "Dana", "lastName": "Okafor"},
+            gives={"first_name": "Dana", "last_name": "Okafor"},
+        ),
         Example(given="Cher", gives={"last_name": "Cher"}),
         Example(given="王小明", gives={"last_name": "王小明"}),
         Example(given="Judge Okafor", gives={"first_name": "Judge", "last_name": "Okafor"}),
@@ -103,12 +107,24 @@ def text_from(value: object) -> object:
 )
 def name_from(value: object) -> object:
     """Return ``last_name``, and ``first_name`` unless there is only one word."""
-    text = text_or_empty(value, CAP_NAME)
+    text = text_or_empty(_name_from_parts(value), CAP_NAME)
     if text is EMPTY:
         return EMPTY
     if is_no_name(text):
         raise Unreadable("not a name")
     return _plain_name(text) or _parsed_name(text)
+
+
+def _name_from_parts(value: object) -> object:
+    """Return an object of a first and a last name as one text, any other value unchanged."""
+    parts = value.items() if isinstance(value, Mapping) else ()
+    names = {
+        str(key)[:20].lower().replace("_", "").removesuffix("name"): part for key, part in parts
+    }
+    if not names or not names.keys() <= {"first", "middle", "last"}:
+        return value
+    texts = (text_or_empty(names.get(key), CAP_NAME) for key in ("first", "middle", "last"))
+    return " ".join(filter(None, texts))
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
