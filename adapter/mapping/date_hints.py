@@ -38,7 +38,7 @@ WHOLE: Final = (
 BETWEEN: Final = (" ", ", ", " at ", ", at ")
 #: Part of a reason → the options that settle it.
 OPTIONS: Final = (
-    ("midnight in UTC,", "; add offset: trust if it is that instant"),
+    ("the start or end of a day in", "; add offset: trust if it is that instant"),
     (
         "a time of day in UTC,",
         "; add ignore_offset: true if it is local, or offset: trust if it is UTC",

@@ -491,12 +491,21 @@ def test_midnight_in_utc_is_a_date_picker_or_six_in_the_evening(
     lead = LEAD | {"at": midnight}
     item = only_item(map_json(source_of(tmp_path, lead, {"starts_at": start}), lead))
     assert (item.outcome, item.starts_at) == (Outcome.HELD, None)
-    assert item.reasons[0].reason == "midnight in UTC, which may be a date without a time of day"
+    assert "which may be a date without a time of day" in item.reasons[0].reason
 
     source = source_of(tmp_path, lead, {"starts_at": start | {"offset": "trust"}})
     item = only_item(map_json(source, lead))
     assert f"{item.starts_at:%Y-%m-%d %H:%M}" == "2026-03-15 00:00"
     assert item.outcome is Outcome.BOOK
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-03-14T23:59:59Z", "2026-03-14T23:59:59.999Z", "2026-03-15T00:00:00+01:00"]
+)
+def test_other_edges_of_a_day_are_dates_too(tmp_path: Path, at: str) -> None:
+    item = only_item(map_json(source_of(tmp_path), LEAD | {"at": at}))
+    assert (item.outcome, item.starts_at) == (Outcome.HELD, None)
+    assert "which may be a date without a time of day" in item.reasons[0].reason
 
 
 def test_where_utc_is_local_time_its_midnight_is_no_doubt(tmp_path: Path) -> None:

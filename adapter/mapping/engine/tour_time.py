@@ -26,7 +26,9 @@ NO_TIME: Final = "this sender gives no tour time"
 TO_FETCH: Final = "needs_enrichment: the time is not in the webhook, it must be fetched by this"
 NO_TIME_OF_DAY: Final = "there is a date and no time of day"
 UTC_TIME_OF_DAY: Final = "a time of day in UTC, which may be a local time"
-UTC_MIDNIGHT: Final = "midnight in UTC, which may be a date without a time of day"
+EDGE_OF_DAY: Final = (
+    "the start or end of a day in another time zone, which may be a date without a time of day"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,23 +123,21 @@ class TourTime:
         zone = draft.community.timezone if draft.community else None
         if not zone or instant.offset in (None, instant.at.astimezone(zone).utcoffset()):
             return
-        if not instant.offset and self.offset != "own_clock":
-            self._doubt_utc(instant)
-            return
+        self._doubt(instant)
         reason = self._reason(f"the offset is not that of {zone.key} at that time", value)
-        if self.offset in ("must_agree", "own_clock"):
+        if self.offset == "own_clock" or (self.offset == "must_agree" and instant.offset):
             draft.block(reason)
-        else:
+        elif instant.offset:
             draft.note(reason)
 
-    def _doubt_utc(self, instant: Instant) -> None:
-        """Raise :class:`Unreadable` for what senders write in UTC and do not mean as an instant."""
-        if self.offset == "trust":
+    def _doubt(self, instant: Instant) -> None:
+        """Raise :class:`Unreadable` for what senders write with an offset that they do not mean."""
+        if self.offset in ("trust", "own_clock"):
             return
-        if self.has_date:
+        if self.has_date and not instant.offset:
             raise Unreadable(UTC_TIME_OF_DAY)
-        if instant.local.time() == dt.time(0):
-            raise Unreadable(UTC_MIDNIGHT)
+        if not dt.time(0, 1) <= instant.local.time() < dt.time(23, 59):
+            raise Unreadable(EDGE_OF_DAY)
 
     def _reason(self, text: str, value: object) -> Reason:
         return reason_for("starts_at", text, at=self.at, path=self.path, value=value)
