@@ -17,8 +17,6 @@ from adapter.settings import Policy
 
 #: The ``region`` of numbers that begin with their country code.
 INTERNATIONAL: Final = "international"
-#: In longer texts, numbers without a separator are not told apart, which takes long.
-MAX_WORDS: Final = 12
 _KEYPAD: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
 #: What networks send for a caller who hides the number, as digits of a keypad.
 _WITHHELD: Final = frozenset(
@@ -262,8 +260,6 @@ def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
 def _separated(text: str, region: str) -> str:
     """Return the text with a semicolon between a number and digits next to it."""
     words, parts = text.split(), [""]
-    if len(words) > MAX_WORDS:
-        return text
     while words:
         sizes = range(min(len(words), 7), 0, -1)
         size = next((size for size in sizes if _is_number(" ".join(words[:size]), region)), 1)
