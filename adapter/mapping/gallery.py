@@ -75,7 +75,7 @@ def entry_from_source(source: Source) -> Entry:
         description=source.description,
         family=about.get("family", ""),
         signature=source.signature.get("preset") or signatures.scheme_of(source.signature),
-        event_id=tuple(path.text for path in source.compiled.dedupe.paths),
+        event_id=tuple(lookup.text for lookup in source.compiled.dedupe),
         holds=holds,
         without_time="guest card" if makes_cards else "waits",
         shape=about.get("shape", ""),

@@ -38,7 +38,7 @@ DESCRIPTIONS: Final = {
     "ignore": "Webhooks that are not bookings.",
     "cancellation": "Cancels an earlier booking.",
     "accept": "Every condition must be met.",
-    "dedupe": "Paths whose values identify a booking.",
+    "dedupe": "Paths whose values identify a booking; a list in the list holds alternatives.",
     "sent_at": "When the renter made the request, by the sender's clock.",
     "payload": "A file in the mapping's folder, or the payload itself.",
     "change": "New values by path.",
@@ -95,6 +95,10 @@ SHAPES: Final[Sequence[tuple[type, Callable[[Any], dict[str, Any]]]]] = (
     (fields.Nested, lambda field: _from_schema(field.schema)),
     (schema.Shorthand, lambda field: _or_texts(_from_schema(field.schema()))),
     (schema.ZoneSection, lambda _: {"anyOf": [TEXT, _from_schema(schema.FromSchema())]}),
+    (
+        schema.KeyParts,
+        lambda _: {"anyOf": [TEXT, {"type": "array", "items": TEXTS, "minItems": 1}]},
+    ),
     (schema.Texts, lambda _: TEXTS),
     (fields.Dict, lambda field: _map(_from_field(field.value_field) if field.value_field else {})),
     (

@@ -10,6 +10,7 @@ from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.paths import MISSING, leaves, path_from_text, walk
 
 GUESS: Final = "# guessed from the name: confirm"
+UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
 TODO: Final = "TODO"
 
 #: Target → patterns for its key, lower case without separators; an earlier pattern is preferred.
@@ -288,7 +289,9 @@ def _appointment_lines(guesses: Mapping[str, str], data: Any) -> Iterator[str]:
 def _start_line(guesses: Mapping[str, str], data: Any) -> str:
     if "starts_at" in guesses:
         path = guesses["starts_at"]
-        return _line("starts_at", path, _format_option(_format_at(data, path)))
+        line = _line("starts_at", path, _format_option(_format_at(data, path)))
+        is_utc = re.search(r"\d(?:Z|[+-]00:?00)$", str(path_from_text(path).read(data)))
+        return f"{line} {UTC_HINT}" if is_utc else line
     if {"date", "time"} <= guesses.keys():
         date, time = guesses["date"], guesses["time"]
         formats = " ".join(_format_at(data, path) or TODO for path in (date, time))

@@ -65,7 +65,8 @@ class CompiledMapping:
     readers: Sequence[NamedReader]
     item_readers: Sequence[NamedReader]
     for_each: ForEach | None
-    dedupe: PathLookup
+    #: The parts of the dedupe key.
+    dedupe: Sequence[PathLookup]
     #: When the renter made the request, by the sender.
     sent_at: PathLookup
     #: In order: the community before the time, which is in the community's time zone.
@@ -243,10 +244,10 @@ class CompiledMapping:
     def _key_parts(self, scope: Scope) -> list[str] | None:
         """Return the values of the dedupe paths as strings, or None if any is empty."""
         parts = []
-        for path in self.dedupe.paths:
+        for lookup in self.dedupe:
             try:
-                value = scope.read(path)
-                parts.append("" if scope.is_empty(value) else _key_part(unwrap_single(value)))
+                value = lookup.first(scope)[1]
+                parts.append("" if value is None else _key_part(unwrap_single(value)))
             except Unreadable:
                 return None
         return parts if all(parts) else None

@@ -208,8 +208,12 @@ def _compiled(
     outer, inner = _split_readers([one for one in readers if one], each.name if each else None)
     names = {one.name for one in inner} | ({each.name} if each else set())
     event_filter, item_filter = split_filter(groups, names)
-    dedupe = sections.paths.lookup(loaded.get("dedupe", ()), ("dedupe",))
-    if each and dedupe.paths and not any(path.parts[0] in names for path in dedupe.paths):
+    dedupe = [sections.paths.lookup(part, ("dedupe",)) for part in loaded.get("dedupe", ())]
+    if (
+        each
+        and dedupe
+        and not any(path.parts[0] in names for part in dedupe for path in part.paths)
+    ):
         message = f"with for_each one of the paths must be inside the item: {each.name}.…"
         sections.document.add(("dedupe",), message)
     community = sections.community(loaded.get("community"), communities)

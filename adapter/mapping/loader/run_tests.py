@@ -266,7 +266,7 @@ def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
     """Warn of a dedupe key in a header that the signature does not cover."""
     block = source.signature
     signed = str(block.get("signed", "")).lower()
-    for path in source.compiled.dedupe.paths:
+    for path in (path for lookup in source.compiled.dedupe for path in lookup.paths):
         if path.parts[0] != "headers" or "preset" in block:
             continue
         in_body = any(path.read(sample.payload) is not MISSING for sample in samples)

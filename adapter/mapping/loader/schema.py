@@ -78,6 +78,16 @@ class PathList(Texts):
         return super().accepts(item) and item != ""
 
 
+class KeyParts(PathList):
+    """A path, or a list of paths or of lists of paths; loads as a list of lists."""
+
+    expected = "a path in the payload, or a list of paths; in it, a list holds alternatives"
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        items = value if isinstance(value, list) and value else [value]
+        return [super(KeyParts, self)._deserialize(item, *args, **options) for item in items]
+
+
 class Shorthand(fields.Field[Any]):
     """An object, or the value of its main key alone."""
 
@@ -133,11 +143,17 @@ class ZoneSection(ZoneName):
         return super()._deserialize(value) if isinstance(value, str) else FromSchema().load(value)
 
 
+class DateSection(FromSchema):
+    """``date`` of ``starts_at``."""
+
+    format = Texts()
+
+
 class StartSection(StrictSchema):
     """``starts_at``."""
 
     from_ = PathList(data_key="from")
-    date = PathList()
+    date = Shorthand(DateSection, "from")
     time = PathList()
     format = Texts()
     timezone = ZoneSection()
@@ -251,7 +267,7 @@ class Sections(StrictSchema):
     accept = _object()
     read = _object(values=fields.Nested(ReadSection))
     for_each = _object(values=fields.String(), validate=validate.Length(equal=1))
-    dedupe = PathList(required=True)
+    dedupe = KeyParts(required=True)
     sent_at = PathList()
     community = Shorthand(CommunitySection, "from", required=True)
     attribution = PathList()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import phonenumbers
@@ -15,6 +15,17 @@ from adapter.mapping.transforms.base import EMPTY, Example, Noted, Option, text_
 from adapter.parsing.text import CAP_EMAIL, CAP_NAME, CAP_NUMBER, CAP_TEXT
 from adapter.settings import Policy
 
+#: The ``region`` of numbers that begin with their country code.
+INTERNATIONAL: Final = "international"
+_KEYPAD: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
+#: What networks send for a caller who hides the number, as digits of a keypad.
+_WITHHELD: Final = frozenset(
+    words.translate(_KEYPAD)
+    for words in (
+        *("ANONYMOUS", "UNAVAILABLE", "RESTRICTED", "BLOCKED", "UNKNOWN", "PRIVATE", "WITHHELD"),
+        *("NOCALLERID", "PRIVATENUMBER", "UNKNOWNCALLER", "PRIVATECALLER", "OUTOFAREA"),
+    )
+)
 #: Titles that are removed from names. The parser knows more, but some are first names: Judge.
 _COURTESIES: Final = frozenset(
     {"mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "doctor", "rev", "reverend"}
@@ -80,6 +91,10 @@ def text_from(value: object) -> object:
             given="Dr. Juan Q. de la Cruz III",
             gives={"first_name": "Juan Q.", "last_name": "de la Cruz III"},
         ),
+        Example(
+            given={"firstName": "Dana", "lastName": "Okafor"},
+            gives={"first_name": "Dana", "last_name": "Okafor"},
+        ),
         Example(given="Cher", gives={"last_name": "Cher"}),
         Example(given="王小明", gives={"last_name": "王小明"}),
         Example(given="Judge Okafor", gives={"first_name": "Judge", "last_name": "Okafor"}),
@@ -90,12 +105,24 @@ def text_from(value: object) -> object:
 )
 def name_from(value: object) -> object:
     """Return ``last_name``, and ``first_name`` unless there is only one word."""
-    text = text_or_empty(value, CAP_NAME)
+    text = text_or_empty(_name_from_parts(value), CAP_NAME)
     if text is EMPTY:
         return EMPTY
     if is_no_name(text):
         raise Unreadable("not a name")
     return _plain_name(text) or _parsed_name(text)
+
+
+def _name_from_parts(value: object) -> object:
+    """Return an object of a first and a last name as one text, any other value unchanged."""
+    parts = value.items() if isinstance(value, Mapping) else ()
+    names = {
+        str(key)[:20].lower().replace("_", "").removesuffix("name"): part for key, part in parts
+    }
+    if not names or not names.keys() <= {"first", "middle", "last"}:
+        return value
+    texts = (text_or_empty(names.get(key), CAP_NAME) for key in ("first", "middle", "last"))
+    return " ".join(filter(None, texts))
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
@@ -146,23 +173,30 @@ def email_from(value: object, *, policy: Policy) -> object:
 
 
 def _region(value: object) -> str:
-    if not isinstance(value, str) or value not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"{value!r} is not a region; use two capital letters, such as US")
-    return value
+    if value not in (*phonenumbers.SUPPORTED_REGIONS, INTERNATIONAL):
+        raise ValueError(
+            f"{value!r} is not a region; use two capital letters, such as US, or {INTERNATIONAL}"
+        )
+    return str(value)
 
 
 @transform(
     "phone",
     description=(
         "The first valid phone number in the text, with its country code. Its extension and "
-        "other numbers go to the notes."
+        "other numbers go to the notes. What a withheld caller ID is sent as, such as Anonymous "
+        "or +266696687, its letters on a keypad, is empty."
     ),
     options=[
         Option(
             name="region",
             read=_region,
-            takes="two capital letters, such as `CA`",
-            meaning="Country of a number without a country code; default: US.",
+            takes=f"two capital letters, such as `CA`, or `{INTERNATIONAL}`",
+            meaning=(
+                "Country of a number without a country code; default: US. "
+                f"`{INTERNATIONAL}`: the number begins with its country code, with or without "
+                "a plus, as WhatsApp, Vonage and Plivo send it."
+            ),
         )
     ],
     examples=[
@@ -175,7 +209,14 @@ def _region(value: object) -> str:
             gives="+13035550142",
             note="Other phone: +17205550188",
         ),
+        Example(
+            given="303 555 0142 7205550188",
+            gives="+13035550142",
+            note="Other phone: +17205550188",
+        ),
         Example(given="020 7946 0958", options={"region": "GB"}, gives="+442079460958"),
+        Example(given="447911123456", options={"region": INTERNATIONAL}, gives="+447911123456"),
+        Example(given="Anonymous", gives=EMPTY),
         Example(given="0000000000", unreadable=True),
         Example(given="555-0142", unreadable=True),
         Example(given="1-800-FLOWERS", unreadable=True),
@@ -186,10 +227,9 @@ def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
-    matches = phonenumbers.PhoneNumberMatcher(
-        text, region or policy.phone_region, phonenumbers.Leniency.VALID
-    )
-    numbers = [match.number for match in matches]
+    if _is_withheld(text):
+        return EMPTY
+    numbers = _numbers(text, region or policy.phone_region)
     if not numbers:
         raise Unreadable("not a valid phone number")
     first, *others = dict.fromkeys(map(_e164, numbers))
@@ -197,6 +237,54 @@ def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
     if numbers[0].extension:
         notes.insert(0, f"Phone extension: {numbers[0].extension}")
     return Noted(first, "; ".join(notes)) if notes else first
+
+
+def _is_withheld(text: str) -> bool:
+    letters = re.sub("[^0-9A-Z]", "", text.upper())
+    return letters.translate(_KEYPAD).removeprefix("1") in _WITHHELD
+
+
+def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
+    """Return the valid numbers of a text."""
+    if region == INTERNATIONAL:
+        region, text = "ZZ", re.sub(r"^[^0-9+]*(?:00|\+)?(?=[0-9])", "+", text)
+        # WhatsApp keeps the 1 that Mexico's mobile numbers had until 2019.
+        text = re.sub(r"^\+521(?=[0-9]{10}$)", "+52", text)
+    matches = _matches(text, region)
+    # Digits beside a number may have been read as a part of it.
+    if _count_digits("".join(match.raw_string for match in matches)) < _count_digits(text):
+        matches = _matches(_separated(text, region), region) or matches
+    return [match.number for match in matches]
+
+
+def _separated(text: str, region: str) -> str:
+    """Return the text with a semicolon between a number and digits next to it."""
+    words, parts = text.split(), [""]
+    while words:
+        sizes = range(min(len(words), 7), 0, -1)
+        size = next((size for size in sizes if _is_number(" ".join(words[:size]), region)), 1)
+        both_digits = parts[-1][-1:].isdigit() and _count_digits(words[0])
+        parts += ["; " if both_digits else " ", " ".join(words[:size])]
+        del words[:size]
+    return "".join(parts)
+
+
+def _is_number(text: str, region: str) -> bool:
+    """Return True for one number in its usual groups of digits: 720 2091 303 is none."""
+    if not 7 <= _count_digits(text) <= 15:
+        return False
+    matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)
+    return [_count_digits(match.raw_string) for match in matches] == [_count_digits(text)]
+
+
+def _matches(
+    text: str, region: str, leniency: int = phonenumbers.Leniency.VALID
+) -> list[phonenumbers.PhoneNumberMatch]:
+    return [*phonenumbers.PhoneNumberMatcher(text, region, leniency)]
+
+
+def _count_digits(text: str) -> int:
+    return sum(map(str.isdigit, text))
 
 
 def _e164(number: phonenumbers.PhoneNumber) -> str:
