@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.mapping.transforms import is_empty
@@ -25,6 +25,10 @@ class Scope:
     query: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: What this sender writes for "nothing", as cleaned texts.
     blanks: Collection[str] = ()
+    #: What had to be corrected to read the body.
+    repairs: Sequence[str] = ()
+    #: The lines of each mail that was read, so that each is parsed once.
+    mails: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def read(self, path: Path) -> Any:
         """Return the value at the path, or :data:`~adapter.parsing.paths.MISSING`.
