@@ -41,13 +41,13 @@ def parse(
     declared, parameters = _parse_content_type(content_type)
     kind = kind or _kind_from_start(body, declared, repairs)
     if kind == "query":
-        return parse_query(query)
+        return parse_query(query, repairs)
     return _PARSERS[kind](body, parameters, repairs)
 
 
 def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
     """Return the kind of the body. Only JSON starts with a brace, and only XML with ``<``."""
-    kind = {b"{": "json", b"<": "xml"}.get(body[:100].lstrip()[:1], declared)
+    kind = {b"{": "json", b"<": "xml"}.get(body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")[:1], declared)
     if kind != declared:
         repairs.append(f"the body was read as {kind}, which its content type does not say")
     return kind

@@ -2,17 +2,18 @@
 
 from typing import Final
 
-#: One byte per character: text in these is hardly ever valid UTF-8 by accident.
-_SINGLE_BYTE: Final = frozenset(
-    {"ascii", "us-ascii", "koi8-r", "koi8-u", "cp437", "cp850", "cp852", "macintosh"}
+#: Text in these is hardly ever valid UTF-8 by accident. UTF-16 and UTF-32 have NUL bytes besides.
+_OFTEN_WRONG: Final = frozenset(
+    {"utf-16", "utf-16le", "utf-16be", "utf-32"}
+    | {"ascii", "us-ascii", "koi8-r", "koi8-u", "cp437", "cp850", "cp852", "macintosh"}
     | {"latin1", "latin-1"}
     | {f"iso-8859-{number}" for number in range(1, 17) if number != 12}
     | {f"windows-{number}" for number in range(1250, 1259)}
     | {f"cp{number}" for number in range(1250, 1259)}
 )
 #: Python supports more, but some of those are slow or no charsets.
-CHARSETS: Final = _SINGLE_BYTE | frozenset(
-    {"utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "utf-32"}
+CHARSETS: Final = _OFTEN_WRONG | frozenset(
+    {"utf-8", "utf8"}
     | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "iso-2022-jp", "shift_jis"}
 )
 
@@ -20,15 +21,16 @@ CHARSETS: Final = _SINGLE_BYTE | frozenset(
 def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
     """Return bytes as text. Add a sentence to ``repairs`` for everything that is not as declared.
 
-    The default is UTF-8. Text that is valid UTF-8 is read as such, although a single-byte charset
-    is declared: many clients declare one that they do not use.
+    The default is UTF-8. Text that is valid UTF-8 is read as such, although another charset is
+    declared: many clients declare one that they do not use.
     """
     declared = (charset or "utf-8").strip().lower()
     if declared not in CHARSETS:
         repairs.append("the declared charset is not supported: read as UTF-8")
         declared = "utf-8"
-    is_single = declared in _SINGLE_BYTE
-    for name in ("utf-8", declared) if is_single else (declared, "utf-8"):
+    is_wide = declared.startswith(("utf-16", "utf-32")) and b"\0" in data
+    is_certain = is_wide or declared not in _OFTEN_WRONG
+    for name in (declared, "utf-8") if is_certain else ("utf-8", declared):
         try:
             text = data.decode(name)
         except UnicodeError:

@@ -44,32 +44,34 @@ class _Part:
         return self.filename in ("blob", self.name) and _is_utf8(self.content)
 
 
-def parse_query(query: str) -> dict[str, object]:
+def parse_query(query: str, repairs: list[str] | None = None) -> dict[str, object]:
     """Parse a raw query string. A repeated field becomes a list. Never raise."""
-    return _group_by_name(urllib.parse.parse_qsl(query, keep_blank_values=True, errors="replace"))
+    raw = query.encode("utf-8", "surrogatepass")
+    return _fields(raw, None, [] if repairs is None else repairs, limit=None) if query else {}
 
 
 def parse_form(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
     """Parse a URL-encoded form. A repeated field becomes a list."""
-    charset = parameters.get("charset")
-    # Each byte becomes one character, so that every field can be decoded separately.
-    text = body.strip().removeprefix(codecs.BOM_UTF8).decode("latin-1")
+    body = body.strip().removeprefix(codecs.BOM_UTF8)
     try:
-        pairs = urllib.parse.parse_qsl(
-            text, keep_blank_values=True, encoding="latin-1", max_num_fields=MAX_FIELDS
-        )
+        return _fields(body, parameters.get("charset"), repairs, limit=MAX_FIELDS)
     except ValueError:
         raise PayloadError(f"form: more than {MAX_FIELDS} fields") from None
-    return _group_by_name(
-        (_decoded(name, charset, repairs), _decoded(value, charset, repairs))
-        for name, value in pairs
+
+
+def _fields(
+    raw: bytes, charset: str | None, repairs: list[str], *, limit: int | None
+) -> dict[str, object]:
+    def decoded(text: str) -> str:
+        if text.isascii() and text.isprintable():
+            return text
+        return decode(text.encode("latin-1"), charset, repairs)
+
+    # Latin-1 keeps each byte as one character, so that every field is decoded by itself.
+    pairs = urllib.parse.parse_qsl(
+        raw.decode("latin-1"), keep_blank_values=True, encoding="latin-1", max_num_fields=limit
     )
-
-
-def _decoded(text: str, charset: str | None, repairs: list[str]) -> str:
-    if text.isascii() and text.isprintable():
-        return text
-    return decode(text.encode("latin-1"), charset, repairs)
+    return _group_by_name((decoded(name), decoded(value)) for name, value in pairs)
 
 
 def parse_multipart(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:

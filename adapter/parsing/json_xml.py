@@ -1,5 +1,6 @@
 """Parse JSON and XML: strictly, and if that fails with the usual mistakes of senders corrected."""
 
+import html
 import html.entities
 import json
 import re
@@ -24,6 +25,8 @@ MAX_CORRECTIONS: Final = 20
 
 #: An escape sequence of JSON, valid or not.
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+#: JSON whose quotes were escaped, as PHP and HTML forms do: ``{\\"id\\": …``.
+_ESCAPED_WHOLE: Final = re.compile(r"[\[{][\[{\s]{0,20}(?:\\\"|&quot;)")
 #: Other languages' words for null, where JSON expects a value.
 _NO_VALUE: Final = re.compile(r"(?:undefined|None|NULL|Null|nan|nil)\b")
 
@@ -58,7 +61,7 @@ def _load(text: str, repairs: list[str]) -> Any:
             where = f"line {exc.lineno}, column {exc.colno}"
         except ValueError:  # from _refuse_constant, or for an integer of more than 4,300 digits
             pass
-        data = _load_corrected(_ESCAPE.sub(_valid_escape, text.strip("\ufeff\0 \t\r\n")))
+        data = _load_corrected(text.strip("\ufeff\0 \t\r\n"))
     except RecursionError:
         raise PayloadError("JSON: nested too deeply") from None
     except json.JSONDecodeError as exc:
@@ -72,7 +75,12 @@ def _load(text: str, repairs: list[str]) -> Any:
 
 
 def _load_corrected(text: str) -> Any:
-    """Load JSON with raw control characters in strings, and with other words for null."""
+    """Load JSON that was escaped as a whole, or has control characters or other words for null."""
+    text = _ESCAPE.sub(_valid_escape, text)
+    if _ESCAPED_WHOLE.match(text):
+        is_html = "&quot;" in text[:100]
+        text = html.unescape(text) if is_html else json.loads(f'"{text}"', strict=False)
+        text = _ESCAPE.sub(_valid_escape, text)
     for _ in range(MAX_CORRECTIONS):
         try:
             return json.loads(text, strict=False, parse_constant=lambda _: None)
@@ -122,7 +130,7 @@ def parse_xml(body: bytes, parameters: Mapping[str, str], repairs: list[str]) ->
     if not charset:
         own = _XML_ENCODING.search(body[:300])
         charset = own[1].decode("ascii", "replace") if own else None
-    text = decode(body, charset, [] if "charset" in parameters else repairs)
+    text = decode(body, charset, [] if "charset" in parameters else repairs).lstrip("\ufeff")
     try:
         tree = _tree_from(_XML_MISTAKES.sub(_valid_xml, text))
     except (ParseError, ValueError):

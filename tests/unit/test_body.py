@@ -130,8 +130,11 @@ def test_json_in_another_charset_may_say_so_in_the_header() -> None:
         (b'{"a": None, "b": [nan]}', "", {"a": None, "b": [None]}, "line 1, column 7"),
         (b'{"a": "undefined\n, None"}', "", {"a": "undefined\n, None"}, "was corrected"),
         # What is around it
+        (rb"{\"a\": \"O\'Brien\"}", "", {"a": "O'Brien"}, "line 1, column 2"),
+        (b"[ {&quot;a&quot;: &quot;R&amp;D&quot;}]", "", [{"a": "R&D"}], "line 1, column 4"),
         (b'{"a": 1}\x00', "", {"a": 1}, "line 1, column 9"),
         (b"\xef\xbb\xbf{}", "application/json; charset=latin1", {}, "invalid JSON was corrected"),
+        (b"\xef\xbb\xbf{}", FORM, {}, "read as json"),
         (rb'"{\"a\": \"b\"}"', "", {"a": "b"}, "JSON in a JSON string"),
         (json.dumps(json.dumps("[1]")).encode(), "", [1], "JSON in a JSON string"),
         (b' {"a": 1}', FORM, {"a": 1}, "read as json, which its content type does not say"),
@@ -200,6 +203,7 @@ def test_a_form_is_read(body: bytes, data: object) -> None:
         (b"a=\xe9", "ISO-8859-1"),
         (b"a=%82", "cp850"),
         (b"a=%e9", '"windows-1252"'),
+        ("a=é".encode("gbk"), "gbk"),
     ],
 )
 def test_a_form_may_name_its_charset(body: bytes, charset: str) -> None:
@@ -240,6 +244,13 @@ def test_a_form_of_too_many_fields_is_refused() -> None:
 def test_the_query_string_stands_in_for_a_mislabelled_body() -> None:
     data = parse(b"ignored", "application/json", kind="query", query="a=1&a=2&b=%C3%A9&c")
     assert data == {"a": ["1", "2"], "b": "é", "c": ""}
+
+
+def test_a_query_string_in_latin1_is_read() -> None:
+    repairs: list[str] = []
+    data = parse(b"", "", kind="query", query="a=Jos%E9&b=%C3%A9&é=1", repairs=repairs)
+    assert data == {"a": "José", "b": "é", "é": "1"}
+    assert repairs == ["the bytes are not utf-8: read as windows-1252"]
 
 
 @settings(deadline=None)  # a busy machine is no failure
@@ -411,6 +422,8 @@ def test_a_charset_in_the_header_beats_the_documents_own() -> None:
         (b'<?xml version="1.0" encoding="utf-8"?><a>caf\xe9</a>', "", "café"),
         (b'<?xml version="1.0" encoding="windows-1252"?><a>\xe9&nbsp;</a>', "", "é"),
         (b'<?xml version="1.0" encoding="klingon"?><a>1</a>', "", "1"),
+        ('<?xml version="1.0" encoding="utf-16"?><a>José</a>'.encode(), "", "José"),
+        (b'\xef\xbb\xbf\r\n<?xml version="1.0"?><a>1</a>', "", "1"),
         ('<?xml version="1.0" encoding="shift_jis"?><a>あ</a>'.encode("shift_jis"), "", "あ"),
         ("<a>é</a>".encode(), "; charset=iso-8859-1", "é"),
         (b"<a><![CDATA[R&D < &nbsp;]]> & <![CDATA[<b>]]></a>", "", "R&D < &nbsp; & <b>"),

@@ -134,6 +134,17 @@ def test_a_doubt_about_who_where_or_when_is_held(
     assert words in reasons(mapped)[field], mapped
 
 
+@pytest.mark.parametrize(
+    "place", ["Maple & Oak", "Maple &amp; Oak", "Maple&#32;&amp;amp;&nbsp;Oak"]
+)
+def test_a_community_is_known_however_it_is_escaped(tmp_path: Path, place: str) -> None:
+    source_of(tmp_path)
+    known = COMMUNITIES.replace("[D, 7]", '[D, "Maple & Oak"]')
+    (tmp_path / "communities.yaml").write_text(known)
+    source = load_files(tmp_path, [tmp_path / "feed.yaml"], POLICY, strict=False).sources["feed"]
+    assert map_json(source, LEAD | {"place": place}).outcome is Outcome.BOOK
+
+
 def test_an_unknown_community_is_told_once(tmp_path: Path) -> None:
     mapped = map_json(source_of(tmp_path), LEAD | {"place": "Z"})
     assert list(reasons(mapped)) == ["community"]

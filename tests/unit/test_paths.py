@@ -119,8 +119,9 @@ def test_walking_writes_paths_that_find_the_value() -> None:
 def test_names_with_odd_white_space_are_compared_in_bounded_time() -> None:
     data = {f"a {number} ": 1 for number in range(60_000)}
     start = time.perf_counter()
-    assert path_from_text("b").read(data) is MISSING
-    assert time.perf_counter() - start < 0.2
+    for _ in range(30):
+        assert path_from_text("b").read(data) is MISSING
+    assert time.perf_counter() - start < 0.7
 
 
 def test_a_name_that_meets_several_says_what_to_write() -> None:

@@ -43,6 +43,7 @@ def shown(value: object) -> str:
         ("Dana&nbsp;Okafor&#8203;", "Dana Okafor"),
         ("dana&#64;example.com", "dana@example.com"),
         ("AT&T, R&D; &unknown; ?unit=1&copy=2&lt=3", "AT&T, R&D; &unknown; ?unit=1&copy=2&lt=3"),
+        ("&notit; &ltd;", "&notit; &ltd;"),
         ("&#0;&#55296;", "\ufffd\ufffd"),
         (r"O\'Brien, O\\'Brien, 1\/2", "O'Brien, O'Brien, 1/2"),
         (r"Jos\u00e9", "José"),
