@@ -99,10 +99,11 @@ def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset(
             data = data[part]
         elif part.isdigit() or EACH in parts:
             break
-        elif (key := _key_like(data, part)) is not None:
-            data = data[key]
         else:
-            return MISSING
+            key = _key_like(data, part)
+            if key is None:
+                return MISSING
+            data = data[key]
         depth += 1
     else:
         return data
@@ -171,8 +172,9 @@ def _key_like(data: Mapping[str, Any], part: str) -> str | None:
 
 
 def _is_clean(names: str) -> bool:
-    is_plain = names.isascii() and names.isprintable() and names.strip() == names
-    return is_plain and not any(spaces in names for spaces in ("  ", " |", "| "))
+    if not (names.isascii() and names.isprintable()) or names.strip() != names:
+        return False
+    return "  " not in names and " |" not in names and "| " not in names
 
 
 def _cleaned(name: str) -> str:

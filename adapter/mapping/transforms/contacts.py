@@ -56,7 +56,7 @@ def _words_of(lexicon: Lexicon) -> Iterator[str]:
             yield from entry.lower().split() if isinstance(entry, str) else ()
 
 
-_SPECIAL_WORDS: Final = frozenset(_words_of(Lexicon.default()))
+_NOT_PLAIN: Final = frozenset(_words_of(Lexicon.default())) | _NOBODY
 
 _is_email: Final = Email()
 
@@ -143,17 +143,19 @@ def name_from(value: object) -> object:
     text = text_or_empty(value, CAP_NAME)
     if text is EMPTY:
         return EMPTY
+    if plain := _plain_name(text):
+        return plain
     if with_address := _WITH_ADDRESS.fullmatch(text):
         text = with_address[1]
     if is_no_name(text):
         raise Unreadable("not a name")
-    return _plain_name(text) or _parsed_name(text)
+    return _parsed_name(text)
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
     """Split two plain words, twenty times faster than the parser. Return None for other names."""
     match = _TWO_WORDS.fullmatch(text)
-    if not match or not _SPECIAL_WORDS.isdisjoint(text.lower().split()):
+    if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
     return {"first_name": match[1], "last_name": match[2]}
 
