@@ -1,6 +1,5 @@
 """Parse JSON and XML: strictly, and if that fails with the usual mistakes of senders corrected."""
 
-import html
 import html.entities
 import json
 import re
@@ -15,6 +14,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 from adapter.exceptions import PayloadError
 from adapter.parsing.charsets import decode
 from adapter.parsing.forms import add_value
+from adapter.parsing.html_text import unescape_html
 
 #: Protects later code from deep trees.
 MAX_DEPTH: Final = 100
@@ -79,7 +79,7 @@ def _load_corrected(text: str) -> Any:
     text = _ESCAPE.sub(_valid_escape, text)
     if _ESCAPED_WHOLE.match(text):
         is_html = "&quot;" in text[:100]
-        text = html.unescape(text) if is_html else json.loads(f'"{text}"', strict=False)
+        text = unescape_html(text) if is_html else json.loads(f'"{text}"', strict=False)
         text = _ESCAPE.sub(_valid_escape, text)
     for _ in range(MAX_CORRECTIONS):
         try:

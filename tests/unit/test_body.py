@@ -401,6 +401,15 @@ def test_xml_has_several_content_types(content_type: str) -> None:
     assert parse(b"<a>1</a>", content_type) == {"a": "1"}
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16le", "utf-32"])
+def test_xml_in_utf16_may_say_so_in_the_header(charset: str) -> None:
+    repairs: list[str] = []
+    said = f"text/xml; charset={charset}"
+    assert parse("<a>x</a>".encode(charset), said, repairs=repairs) == {"a": "x"}
+    assert repairs == []
+    assert parse(b"<a>x</a>", said) == {"a": "x"}
+
+
 def test_a_charset_in_the_header_beats_the_documents_own() -> None:
     body = '<?xml version="1.0" encoding="UTF-8"?><a>あ</a>'.encode("shift_jis")
     assert parse(body, "text/xml; charset=shift_jis") == {"a": "あ"}

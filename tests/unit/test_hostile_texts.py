@@ -8,6 +8,8 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine.tables import key_from_value, text_from_value
@@ -74,7 +76,8 @@ PIECES = [
 
 
 def texts() -> list[Any]:
-    return [pytest.param((piece * SIZE)[:SIZE], id=ascii(piece)) for piece in PIECES]
+    long = [pytest.param((piece * SIZE)[:SIZE], id=ascii(piece)) for piece in PIECES]
+    return [*long, pytest.param("&#" + "1" * SIZE, id="a number of 100,000 digits")]
 
 
 def seconds(do: Any) -> float:
@@ -124,6 +127,14 @@ def test_no_body_makes_a_parser_slow(text: str) -> None:
         do = functools.partial(parse, body, MULTIPART, kind=kind, query=text)
         slow[kind, start] = seconds(do)
     assert {name: took for name, took in slow.items() if took > LIMIT} == {}
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.lists(st.sampled_from([*PIECES, "7", ";", "x", "/", "=", "\r"]) | st.text(), max_size=30))
+def test_no_text_makes_a_reader_fail(pieces: list[str]) -> None:
+    for text in ("".join(pieces), "<p>" + "".join(pieces)):
+        for read in READERS.values():
+            seconds(functools.partial(read, text))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.mapping.engine.fields import Field
+from adapter.mapping.engine.reshape import TextReader
 from adapter.mapping.engine.scope import Scope
 from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source
@@ -512,6 +513,7 @@ def test_json_inside_a_text(tmp_path: Path, text: Any, beds: Any, notes: str | N
         "*Name: Dana Okafor*\n*E-mail: dana.okafor@example.com*",
         "> Name: Dana Okafor\n>> E-mail: dana.okafor@example.com",
         "> *Name:* Dana Okafor\n> > *E-mail*: dana.okafor@example.com",
+        "Na\u00adme\u200b: Dana Okafor\n\ufeffE-mail: dana.okafor@example.com",
         "- Name : Dana Okafor\n• E-mail : dana.okafor@example.com",
         "| Name: | Dana Okafor |\n| E-mail: | dana.okafor@example.com |",
         "Name:\u00a0Dana Okafor\nE-mail\uff1a dana.okafor@example.com",
@@ -529,6 +531,14 @@ def test_what_follows_a_label_in_a_mail(tmp_path: Path, mail: str) -> None:
     appointment = only_item(map_json(source, lead)).appointment
     assert appointment["last_name"] == "Okafor"
     assert appointment["email_1"] == "dana.okafor@example.com"
+
+
+def test_a_mail_is_parsed_once_for_all_its_labels() -> None:
+    scope = Scope(payload={"body": "<p>Name: Dana</p>"})
+    reader = TextReader(path=path_from_text("body"), line="Name:")
+    assert reader.read(scope).value == "Dana"
+    scope.mails["<p>Name: Dana</p>"] = "Name: parsed before"
+    assert reader.read(scope.with_names({"x": 1})).value == "parsed before"
 
 
 def test_html_in_a_comment_is_text_in_the_notes(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from adapter.parsing.paths import MAX_ITEMS, MISSING, TOO_MANY, Path, as_list, u
 CAP_KEY: Final = 500
 #: How much of a mail is searched for labels.
 CAP_MAIL: Final = 100_000
+#: Soft hyphens and characters without width, which mail programs insert.
+_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -184,7 +186,8 @@ class TextReader:
 
 def _lines(text: str) -> str:
     """Return a mail as text without empty lines, each with single spaces."""
-    lines = (" ".join(line.split()) for line in plain_text(text).splitlines())
+    text = _INVISIBLE.sub("", plain_text(text))
+    lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(filter(None, lines))
 
 
