@@ -2,7 +2,7 @@
 
 from typing import Final
 
-#: Text in these is hardly ever valid UTF-8 by accident. UTF-16 and UTF-32 have NUL bytes besides.
+#: Text in these is hardly ever valid UTF-8 by accident.
 _OFTEN_WRONG: Final = frozenset(
     {"utf-16", "utf-16le", "utf-16be", "utf-32"}
     | {"ascii", "us-ascii", "koi8-r", "koi8-u", "cp437", "cp850", "cp852", "macintosh"}
@@ -28,9 +28,7 @@ def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
     if declared not in CHARSETS:
         repairs.append("the declared charset is not supported: read as UTF-8")
         declared = "utf-8"
-    is_wide = declared.startswith(("utf-16", "utf-32")) and b"\0" in data
-    is_certain = is_wide or declared not in _OFTEN_WRONG
-    for name in (declared, "utf-8") if is_certain else ("utf-8", declared):
+    for name in ("utf-8", declared) if declared in _OFTEN_WRONG else (declared, "utf-8"):
         try:
             text = data.decode(name)
         except UnicodeError:
