@@ -40,6 +40,7 @@ NEUTRAL_WORDS = {
 #: E-mail addresses that mean "none". Kept, they would make many people look like one.
 PLACEHOLDER_EMAILS = frozenset(
     {"none@none.com", "noemail@noemail.com", "na@na.com", "test@test.com", "no@email.com"}
+    | {"test@fb.com", "test@meta.com"}  # of Meta's test leads
 )
 
 T = TypeVar("T")

@@ -145,7 +145,8 @@ def _json_token(body: bytes, name: str) -> bytes:
 def _members(body: bytes) -> list[tuple[str, object]]:
     """Return a JSON object's members, including repeated ones, or none for anything else."""
     try:
-        members = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_Pairs)
+        # Raw line breaks in strings are allowed: the parser of the payload reads them too.
+        members = json.loads(_text_from(body), strict=False, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         raise VerificationError("body_unreadable") from None
     return members if isinstance(members, _Pairs) else []
@@ -164,10 +165,17 @@ def _json_with(body: bytes, name: str, token: str) -> bytes:
     return json.dumps({**document, name: token}).encode()
 
 
+def _text_from(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return body.decode("windows-1252", "replace")
+
+
 def _json_without(body: bytes, name: str) -> bytes:
     """Return the JSON object without that member. An unreadable body has no token."""
     with contextlib.suppress(ValueError, RecursionError):
-        document = json.loads(body.decode("utf-8-sig"))
+        document = json.loads(_text_from(body), strict=False)
         if isinstance(document, dict) and document.pop(name, None) is not None:
             return json.dumps(document).encode()
     return body

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.mapping.engine.fields import Field
+from adapter.mapping.engine.reshape import TextReader
 from adapter.mapping.engine.scope import Scope
 from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source
@@ -132,6 +133,17 @@ def test_a_doubt_about_who_where_or_when_is_held(
     mapped = map_json(source_of(tmp_path), LEAD | change)
     assert mapped.outcome is Outcome.HELD
     assert words in reasons(mapped)[field], mapped
+
+
+@pytest.mark.parametrize(
+    "place", ["Maple & Oak", "Maple &amp; Oak", "Maple&#32;&amp;amp;&nbsp;Oak"]
+)
+def test_a_community_is_known_however_it_is_escaped(tmp_path: Path, place: str) -> None:
+    source_of(tmp_path)
+    known = COMMUNITIES.replace("[D, 7]", '[D, "Maple & Oak"]')
+    (tmp_path / "communities.yaml").write_text(known)
+    source = load_files(tmp_path, [tmp_path / "feed.yaml"], POLICY, strict=False).sources["feed"]
+    assert map_json(source, LEAD | {"place": place}).outcome is Outcome.BOOK
 
 
 def test_an_unknown_community_is_told_once(tmp_path: Path) -> None:
@@ -643,6 +655,21 @@ def test_json_inside_a_text(tmp_path: Path, text: Any, beds: Any, notes: str | N
             "</td><td>dana.okafor@example.com</td></tr></table><style>Name: x</style>"
         ),
         "From: <a@example.com>\nName: Dana Okafor\nE-mail: dana.okafor@example.com\nA < B",
+        # Bold, quoted, listed, in a table, with the links of Outlook
+        "*Name:* Dana Okafor\n*E-mail:* dana.okafor@example.com",
+        "**Name**: Dana Okafor\n__E-mail__: dana.okafor@example.com",
+        "*Name: Dana Okafor*\n*E-mail: dana.okafor@example.com*",
+        "> Name: Dana Okafor\n>> E-mail: dana.okafor@example.com",
+        "> *Name:* Dana Okafor\n> > *E-mail*: dana.okafor@example.com",
+        "Na\u00adme\u200b: Dana Okafor\n\ufeffE-mail: dana.okafor@example.com",
+        "- Name : Dana Okafor\n• E-mail : dana.okafor@example.com",
+        "| Name: | Dana Okafor |\n| E-mail: | dana.okafor@example.com |",
+        "Name:\u00a0Dana Okafor\nE-mail\uff1a dana.okafor@example.com",
+        "Name: Dana Okafor\nE-mail: dana.okafor@example.com <mailto:dana.okafor@example.com>",
+        "Name: ***\nName: Dana Okafor\nE-mail:\nE-mail: <mailto:dana.okafor@example.com>",
+        "<blockquote><p>Name: Dana&#32;Okafor</p><p>E-mail: dana.okafor&#64;example.com</p>",
+        "<!--Name: x--><script>Name: y</script>Name: Dana Okafor<p>E-mail: dana.okafor@example.com",
+        "<p>Name: Dana Okafor</p>E-mail: <dana.okafor@example.com><br>A < B &lt;p&gt;",
     ],
 )
 def test_what_follows_a_label_in_a_mail(tmp_path: Path, mail: str) -> None:
@@ -652,6 +679,60 @@ def test_what_follows_a_label_in_a_mail(tmp_path: Path, mail: str) -> None:
     appointment = only_item(map_json(source, lead)).appointment
     assert appointment["last_name"] == "Okafor"
     assert appointment["email_1"] == "dana.okafor@example.com"
+
+
+def test_a_mail_is_parsed_once_for_all_its_labels() -> None:
+    scope = Scope(payload={"body": "<p>Name: Dana</p>"})
+    reader = TextReader(path=path_from_text("body"), line="Name:")
+    assert reader.read(scope).value == "Dana"
+    scope.mails["<p>Name: Dana</p>"] = "Name: parsed before"
+    assert reader.read(scope.with_names({"x": 1})).value == "parsed before"
+
+
+def test_html_in_a_comment_is_text_in_the_notes(tmp_path: Path) -> None:
+    lead = LEAD | {"comment": "<p>Cats &amp; <b>dogs</b>?</p><br />3 < 4 &lt;b&gt;"}
+    source = source_of(tmp_path, lead, {"notes": "{comment}"})
+    item = only_item(map_json(source, lead))
+    assert item.appointment["notes"] == "Cats & dogs? 3 < 4 <b>"
+
+
+@pytest.mark.parametrize(
+    "leads",
+    [
+        {"0": {**LEAD, "id": "A"}, "2": {**LEAD, "id": "B"}},
+        {"1": {**LEAD, "id": "A"}, "2": {**LEAD, "id": "B"}},
+        [{**LEAD, "id": "A"}, None, {**LEAD, "id": "B"}],
+        [[{**LEAD, "id": "A"}], [{**LEAD, "id": "B"}]],
+    ],
+    ids=["gap", "from one", "null", "nested"],
+)
+def test_a_list_with_a_gap_has_its_items(tmp_path: Path, leads: Any) -> None:
+    fields = {key: f"lead.{path}" for key, path in FIELDS.items()}
+    sections = {"dedupe": "lead.id", "community": "lead.place", "for_each": {"lead": "leads"}}
+    source = source_of(tmp_path, {"leads": [LEAD]}, fields, **sections)
+    mapped = map_json(source, {"leads": leads})
+    assert [item.dedupe_key for item in mapped.items] == ["A", "B"]
+    assert mapped.outcome is Outcome.BOOK
+
+
+def test_a_list_of_answers_may_have_gaps(tmp_path: Path) -> None:
+    answers = {"1": {"q": "who ", "a": "Dana Okafor"}, "4": {"q": "beds", "a": "2"}}
+    read = {"given": {"list": "answers", "by": "q", "value": "a"}}
+    lead = LEAD | {"answers": answers}
+    source = source_of(tmp_path, lead, {"name": "given.who"}, read=read)
+    assert only_item(map_json(source, lead)).appointment["last_name"] == "Okafor"
+
+
+def test_json_inside_a_text_is_corrected_and_reported(tmp_path: Path) -> None:
+    source = source_of(
+        tmp_path,
+        LEAD | {"slots": '{"beds": 1}'},
+        {"desired_num_bedrooms": "slots.beds"},
+        read={"slots": {"json": "slots"}},
+    )
+    mapped = map_json(source, LEAD | {"slots": '{"beds": 2, "note": "a\nb"}'})
+    assert only_item(mapped).appointment["desired_num_bedrooms"] == [2]
+    assert "corrected" in reasons(mapped)["slots"]
 
 
 BATCH = {
@@ -789,7 +870,7 @@ def test_ids_only_need_enrichment(tmp_path: Path) -> None:
     [
         (b"{", "application/json"),
         (b"[" * 100_000, "application/json"),
-        (b'{"a": NaN}', "application/json"),
+        (b'{"a": Dana}', "application/json"),
         (b"\xff\xfe\xff", "application/json"),
         (b"<a", "text/xml"),
         (b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', "text/xml"),
@@ -802,6 +883,48 @@ def test_bytes_that_cannot_be_read(tmp_path: Path, body: bytes, content_type: st
     assert mapped.outcome is Outcome.UNREADABLE
     assert mapped.reasons[0].field == "event"
     assert source.dedupe_key(WebhookRequest.from_body(body, content_type=content_type)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "said"),
+    [
+        (json.dumps(LEAD).replace("Hi", "H\ni").encode(), "", None),
+        (json.dumps(LEAD | {"comment": "a\n"}).replace("\\n", "\n").encode(), "", "corrected"),
+        (json.dumps(LEAD)[:-1].encode() + b', "rent": NaN}', "", "read as null"),
+        (json.dumps(LEAD | {"comment": "é"}, ensure_ascii=False).encode("latin-1"), "", "1252"),
+        (json.dumps(json.dumps(LEAD)).encode(), "", "JSON in a JSON string"),
+    ],
+    ids=["clean", "newline", "nan", "latin1", "twice"],
+)
+def test_what_was_corrected_to_read_a_body_is_reported(
+    tmp_path: Path, body: bytes, content_type: str, said: str | None
+) -> None:
+    source = source_of(tmp_path, fields={"notes": "{comment}"}, lead=LEAD | {"comment": "Hi"})
+    request = WebhookRequest.from_body(body, content_type=content_type)
+    mapped = source.map(request, now=NOW)
+    assert mapped.outcome is Outcome.BOOK
+    assert only_item(mapped).blocking_reasons == ()
+    assert source.dedupe_key(request) == "L1", "the key is read as leniently as the lead"
+    assert (said is None) == (reasons(mapped) == {})
+    assert said is None or said in reasons(mapped)["event"]
+
+
+def test_what_was_corrected_is_reported_of_ignored_webhooks_too(tmp_path: Path) -> None:
+    source = source_of(tmp_path, accept={"id": "L2"})
+    body = json.dumps(LEAD)[:-1].encode() + b', "rent": NaN}'
+    mapped = source.map(WebhookRequest.from_body(body, content_type=""), now=NOW)
+    assert mapped.outcome is Outcome.IGNORED
+    assert "NaN" in reasons(mapped)["event"]
+
+
+def test_a_key_that_cannot_be_read_for_any_reason_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = source_of(tmp_path)
+    monkeypatch.setattr(type(source), "scope", None)
+    request = WebhookRequest.from_body(json.dumps(LEAD).encode(), content_type="")
+    assert source.dedupe_key(request) is None
+    assert caplog.messages == ["dedupe_key_failed"]
 
 
 def test_long_values_are_bounded_in_notes_and_reasons(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from adapter.mapping.authoring.scaffold import guess_paths, mapping_from_sample
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.registry import check
 from adapter.parsing.date_formats import compile_format
+from adapter.parsing.paths import path_from_text
 from adapter.settings import Policy
 
 
@@ -165,3 +166,11 @@ def test_a_format_is_guessed_from_how_a_date_looks(text: str, made: str) -> None
     assert format_from_text(text) == made
     if made:
         compile_format(made).parse(text)
+
+
+def test_a_guess_for_a_label_with_odd_white_space_finds_it() -> None:
+    data = {"Full\nName ": "Dana Okafor", " Email\u00a0address": "dana@example.com"}
+    found = guess_paths(data)
+    assert found["name"] == "Full Name"
+    assert path_from_text(found["name"]).read(data) == "Dana Okafor"
+    assert path_from_text(found["email_1"]).read(data) == "dana@example.com"

@@ -414,6 +414,8 @@ def test_the_legacy_hash_starts_with_the_secret() -> None:
         (FORM, request(body=b"&".join([b"a=b"] * 2001)), "body_unreadable"),
         (JSON, request(body=json.dumps({"secret_key": SECRET}).encode()), None),
         (JSON, request(body=b"\xef\xbb\xbf" + json.dumps({"secret_key": SECRET}).encode()), None),
+        (JSON, request(body=f'{{"secret_key":"{SECRET}","a":"one\ntwo"}}'.encode()), None),
+        (JSON, request(body=f'{{"secret_key":"{SECRET}","a":"café"}}'.encode("latin-1")), None),
         (JSON, request(body=json.dumps({"secret_key": [SECRET]}).encode()), "token_missing"),
         (
             JSON,
@@ -435,6 +437,12 @@ def test_the_legacy_hash_starts_with_the_secret() -> None:
 )
 def test_tokens(block: dict[str, object], given: WebhookRequest, reason: str | None) -> None:
     assert refusal_reason(block, given) == reason
+
+
+def test_a_token_is_removed_from_json_with_mistakes() -> None:
+    body = f'{{"secret_key":"{SECRET}","a":"café\nau lait"}}'.encode("latin-1")
+    stripped = verifier(JSON, [SECRET]).without_secret(request(body=body))
+    assert json.loads(stripped.body) == {"a": "café\nau lait"}
 
 
 def test_a_token_may_hold_any_characters() -> None:

@@ -241,7 +241,57 @@ def test_an_email_a_phone_or_a_date_is_no_name(text: str) -> None:
     assert_unreadable("name", text)
 
 
-@pytest.mark.parametrize("text", ["Dana", "王小明", "X Æ A-12", "Dana 2nd", "O'Brien", "3rd Base"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Programs
+        *("undefined", "undefined undefined", "Dana undefined", "null null", "Dana null", "NULL"),
+        *("None None", "NaN", "nan nan", "(null)", "[object Object]", "N/A", "n/a n/a", "#N/A"),
+        *("#REF!", "#NAME? #NAME?"),
+        # Merge tags
+        *("{{contact.first_name}} {{contact.last_name}}", "{{ name }}", "{first_name}", "${name}"),
+        *("[your-name]", "[first-name] [last-name]", "[[name]]", "%FIRST%", "%%First Name%%"),
+        *("*|FNAME|* *|LNAME|*", "<<First Name>>", "<test lead: dummy data for full_name>"),
+        *("$first_name", "~Contact.FirstName~", "#{name}", "{% name %}", "Dana {{last_name}}"),
+        *("&lt;test lead: dummy data for full_name&gt;", "&#123;&#123;name&#125;&#125;"),
+        # Labels of forms
+        *("First Last", "FirstName LastName", "Full Name", "Your name", "(not provided)"),
+        *("Guest", "Website Visitor 8391", "no name"),
+        # Caller IDs
+        *("ANONYMOUS", "Unknown Caller", "WIRELESS CALLER", "UNAVAILABLE", "RESTRICTED"),
+        *("Private Number", "Out of Area", "Name Unavailable"),
+    ],
+)
+def test_a_filler_is_no_name(text: str) -> None:
+    assert_unreadable("name", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["undefined", "{{contact.last_name}}", "null", "None", "N/A", "[name]"]
+)
+def test_a_filler_is_no_part_of_a_name(text: str) -> None:
+    assert_unreadable("text", text)
+
+
+@pytest.mark.parametrize("text", ["Guest", "Null", "Nan", "Last", "Private", "Na", "No"])
+def test_a_surname_may_look_like_a_filler(text: str) -> None:
+    assert reading("text", text) == text
+    assert reading("name", f"Jennifer {text}")["last_name"] == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dana",
+        "王小明",
+        "X Æ A-12",
+        "Dana 2nd",
+        "O'Brien",
+        "3rd Base",
+        "Ke$ha",
+        "Dana [Danny] Okafor",
+    ],
+)
 def test_a_name_may_be_strange(text: str) -> None:
     assert not is_no_name(text)
 
@@ -258,14 +308,31 @@ def test_a_name_may_be_strange(text: str) -> None:
         "dana@example",
         "dana@@example.com",
         "dana @example.com",
-        "Dana <dana@example.com>",
         "dana@example.com; ann@example.com",
+        "Dana <dana@example.com> <ann@example.com>",
         "a" * 243 + "@example.com",
     ],
     ids=shown,
 )
 def test_what_is_no_email(text: str) -> None:
     assert_unreadable("email", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dana@example.com <mailto:dana@example.com>",
+        "<mailto:Dana@example.com>",
+        "[dana@example.com](mailto:dana@example.com)",
+        "dana@example.com (mailto:dana@example.com)",
+        '"Okafor, Dana" <dana@example.com>',
+        "dana@example.com.",
+        "dana&#64;example.com",
+        "Email: dana@example.com",
+    ],
+)
+def test_the_only_address_in_a_text_is_the_email(text: str) -> None:
+    assert reading("email", text) == "dana@example.com"
 
 
 def test_the_deployments_placeholders_are_empty() -> None:

@@ -17,7 +17,7 @@ from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.transforms import clean_text
 from adapter.models import Kind, Reason
 from adapter.parsing.datetimes import read_absolute_instant
-from adapter.parsing.paths import Path, unwrap_single
+from adapter.parsing.paths import Path, as_list, unwrap_single
 from adapter.propexo import notes
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.settings import Policy
@@ -85,10 +85,12 @@ class CompiledMapping:
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
         """Map a delivery. Without ``now``, past and future are not judged."""
+        repairs = [reason_for("event", text) for text in scope.repairs]
         scope, notes_so_far = self._read(scope, self.readers)
+        notes_so_far.reasons += repairs
         outcome, reasons = _evaluate(self.event_filter, scope)
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
-            return Mapped(outcome=outcome, reasons=reasons)
+            return Mapped(outcome=outcome, reasons=(*reasons, *repairs))
         scopes, problem = self._item_scopes(scope)
         if problem:
             return Mapped(outcome=Outcome.HELD, reasons=(problem,))
@@ -277,6 +279,7 @@ def _evaluate(event_filter: Filter, scope: Scope) -> tuple[Outcome, tuple[Reason
 
 def _items(found: Any) -> list[Any]:
     """Return the items of a list or a list of lists. An object or string is the only item."""
+    found = as_list(found)
     if not isinstance(found, list):
         return [found] if isinstance(found, Mapping | str) and found else []
     items: list[Any] = []

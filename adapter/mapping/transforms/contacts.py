@@ -34,6 +34,28 @@ _COURTESIES: Final = frozenset(
 #: Dates and phone numbers, which people enter in name fields.
 _NUMERIC: Final = re.compile(r"[0-9][0-9\s./:,()+-]*|[+(][0-9(][0-9\s./()-]*")
 
+#: Words that programs and forms put in place of a name. Null and Nan are names of people.
+_FILLERS: Final = frozenset(
+    {"undefined", "null", "none", "nan", "n/a", "unknown", "anonymous", "unavailable"}
+)
+_NAMES_LIKE_FILLERS: Final = frozenset({"Null", "Nan", "NAN"})
+#: A full name of these words alone is the label of a form or the text of a caller ID.
+_NOBODY: Final = _FILLERS | frozenset(
+    {"first", "last", "full", "name", "firstname", "lastname", "fullname", "your", "the", "no"}
+    | {"not", "provided", "available", "specified", "given", "applicable", "na", "nil", "user"}
+    | {"visitor", "guest", "customer", "website", "web", "private", "restricted", "blocked"}
+    | {"withheld", "wireless", "caller", "number", "out", "of", "area"}
+)
+#: Merge tags that were not filled in: ``{{name}}``, ``[your-name]``, ``%FIRST%``, ``*|FNAME|*``,
+#: ``<test lead: …>``; and errors of spreadsheets: ``#REF!``.
+_MERGE_TAG: Final = re.compile(
+    r"[{}<>]|\*\||%\S|~\w|(?<!\w)\$\w|#[A-Z/]+[!?]|\[\[|\[object |\A(?:\[[^\[\]]*\] ?)+\Z"
+)
+#: A name before an address: ``Dana Okafor <dana@example.com>``.
+_WITH_ADDRESS: Final = re.compile(r"\"?([^\"<>@]+?)\"? ?<[^<>\s]+@[^<>\s]+>")
+#: Email addresses in a text.
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
+
 #: Most names match this.
 _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
 
@@ -45,28 +67,46 @@ def _words_of(lexicon: Lexicon) -> Iterator[str]:
             yield from entry.lower().split() if isinstance(entry, str) else ()
 
 
-_SPECIAL_WORDS: Final = frozenset(_words_of(Lexicon.default()))
+_NOT_PLAIN: Final = frozenset(_words_of(Lexicon.default())) | _NOBODY
 
 _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True for an email address, a phone number, a date, or a string without letters.
+    """Return True for an email address, a phone number, a date, a filler, or no letters at all.
 
-    People and caller ids put those into name fields. The text has at most 200 characters.
+    People, programs and caller ids put those into name fields. The text has at most 200 characters.
     """
-    return "@" in text or _NUMERIC.fullmatch(text) is not None or not any(map(str.isalpha, text))
+    is_other = "@" in text or _NUMERIC.fullmatch(text) or not any(map(str.isalpha, text))
+    return bool(is_other) or is_filler(text) or {*_words(text.lower())} <= _NOBODY
+
+
+def is_filler(text: str) -> bool:
+    """Return True for what a program puts in place of a name, or of a part of it."""
+    if _MERGE_TAG.search(text):
+        return True
+    return any(
+        word.lower() in _FILLERS and word not in _NAMES_LIKE_FILLERS for word in _words(text)
+    )
+
+
+def _words(text: str) -> list[str]:
+    words = (word.strip("()[]#.,:;-_*'\"") for word in text.split())
+    return [word for word in words if any(map(str.isalpha, word))]
 
 
 @transform(
     "text",
     description=(
         "The text in one line. Invisible characters are removed, and each run of white space "
-        "becomes one space. A number becomes text."
+        "becomes one space. A number becomes text. Escaped characters are restored. A filler such "
+        "as `undefined` and a merge tag that was not filled in are unreadable."
     ),
     examples=[
         Example(given="  Dana \n", gives="Dana"),
         Example(given=302, gives="302"),
+        Example(given="O&#039;Brien", gives="O'Brien"),
+        Example(given="{{contact.last_name}}", unreadable=True),
         Example(given=" ", gives=EMPTY),
         Example(given=True, unreadable=True),
         Example(given={"first": "Dana"}, unreadable=True),
@@ -74,7 +114,10 @@ def is_no_name(text: str) -> bool:
 )
 def text_from(value: object) -> object:
     """Return the clean text."""
-    return text_or_empty(value, CAP_TEXT)
+    text = text_or_empty(value, CAP_TEXT)
+    if text is not EMPTY and is_filler(text):
+        raise Unreadable("a filler, not a name")
+    return text
 
 
 @transform(
@@ -82,7 +125,8 @@ def text_from(value: object) -> object:
     description=(
         "One field with a full name. Middle names go to the first name, suffixes to the last "
         "name; titles and nicknames are removed. A single word is a last name. "
-        '"Last, First" is recognized. An email address, a phone number or a date is unreadable.'
+        '"Last, First" is recognized. An email address, a phone number, a date or a filler is '
+        "unreadable."
     ),
     examples=[
         Example(given="Dana Okafor", gives={"first_name": "Dana", "last_name": "Okafor"}),
@@ -98,9 +142,15 @@ def text_from(value: object) -> object:
         Example(given="Cher", gives={"last_name": "Cher"}),
         Example(given="王小明", gives={"last_name": "王小明"}),
         Example(given="Judge Okafor", gives={"first_name": "Judge", "last_name": "Okafor"}),
+        Example(
+            given="Dana Okafor <dana@example.com>",
+            gives={"first_name": "Dana", "last_name": "Okafor"},
+        ),
         Example(given="dana@example.com", unreadable=True),
         Example(given="(303) 555-0142", unreadable=True),
         Example(given="05/01/2026", unreadable=True),
+        Example(given="Dana undefined", unreadable=True),
+        Example(given="[your-name]", unreadable=True),
     ],
 )
 def name_from(value: object) -> object:
@@ -108,9 +158,13 @@ def name_from(value: object) -> object:
     text = text_or_empty(_name_from_parts(value), CAP_NAME)
     if text is EMPTY:
         return EMPTY
+    if plain := _plain_name(text):
+        return plain
+    if with_address := _WITH_ADDRESS.fullmatch(text):
+        text = with_address[1]
     if is_no_name(text):
         raise Unreadable("not a name")
-    return _plain_name(text) or _parsed_name(text)
+    return _parsed_name(text)
 
 
 def _name_from_parts(value: object) -> object:
@@ -128,7 +182,7 @@ def _name_from_parts(value: object) -> object:
 def _plain_name(text: str) -> dict[str, str] | None:
     """Split two plain words, twenty times faster than the parser. Return None for other names."""
     match = _TWO_WORDS.fullmatch(text)
-    if not match or not _SPECIAL_WORDS.isdisjoint(text.lower().split()):
+    if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
     return {"first_name": match[1], "last_name": match[2]}
 
@@ -147,12 +201,14 @@ def _parsed_name(text: str) -> dict[str, str]:
 @transform(
     "email",
     description=(
-        "An email address in lower case; `mailto:` is removed. The addresses in "
+        "The only email address in the text, in lower case. The addresses in "
         "ADAPTER_PLACEHOLDER_EMAILS count as empty, because many people would share them."
     ),
     examples=[
         Example(given=" Dana.Okafor@Example.com", gives="dana.okafor@example.com"),
         Example(given="mailto:dana@example.com", gives="dana@example.com"),
+        Example(given="Dana Okafor <dana@example.com>", gives="dana@example.com"),
+        Example(given="dana@example.com <mailto:dana@example.com>", gives="dana@example.com"),
         Example(given="none@none.com", gives=EMPTY),
         Example(given="dana at example.com", unreadable=True),
         Example(given="a@example.com, b@example.com", unreadable=True),
@@ -163,13 +219,16 @@ def email_from(value: object, *, policy: Policy) -> object:
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
-    address = text.lower().removeprefix("mailto:").strip()
+    found = {address.rstrip(".") for address in _ADDRESS.findall(text.lower())}
+    if len(found) != 1:
+        raise Unreadable("several email addresses" if found else "not an email address")
+    address = found.pop()
     if address in policy.placeholder_emails:
         return EMPTY
     try:
         return _is_email(address)
     except ValidationError:
-        raise Unreadable("not an e-mail address") from None
+        raise Unreadable("not an email address") from None
 
 
 def _region(value: object) -> str:
