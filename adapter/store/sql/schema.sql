@@ -123,7 +123,7 @@ CREATE TABLE attempts (
     finished_at timestamptz,
     outcome text
         CONSTRAINT attempts_outcome CHECK (outcome IN (
-            'not_sent', 'rate_limited', 'not_authorised', 'refused', 'accepted', 'job_failed',
+            'not_sent', 'rate_limited', 'not_authorized', 'refused', 'accepted', 'job_failed',
             'unknown')),
     status integer,
     -- Propexo's response, truncated when long.
@@ -182,7 +182,7 @@ CREATE TABLE rate_limit (
     theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
     -- No call is made before this.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Nothing is sent while this is set, until a person fixes the cause: not_authorised.
+    -- Nothing is sent while this is set, until a person fixes the cause: not_authorized.
     stopped_for text,
     -- When a worker last tried whether the cause is fixed.
     checked_at timestamptz NOT NULL DEFAULT 'epoch',

@@ -96,7 +96,7 @@ CREATE TABLE attempts (
     finished_at timestamptz,
     outcome text
         CONSTRAINT attempts_outcome CHECK (outcome IN (
-            'not_sent', 'rate_limited', 'not_authorised', 'refused', 'accepted', 'job_failed',
+            'not_sent', 'rate_limited', 'not_authorized', 'refused', 'accepted', 'job_failed',
             'unknown')),
     status integer,
     answer text
