@@ -56,9 +56,9 @@ class WebhookServices:
 
 @bp.post("/hooks/<source>")
 def receive(source: str) -> Answer | Response:
-    """Return 202 for a stored webhook and 200 for a duplicate. Errors are 401, 404, 413, 429, 503.
+    """Return 200 for a stored webhook or a duplicate. Errors are 401, 404, 405, 413, 429, 503.
 
-    A source with ``respond`` gets its own response, always with 200.
+    A source with ``respond`` gets its own response.
     """
     started_at, services = time.monotonic(), _services()
     address = _count_request(services)
@@ -110,9 +110,12 @@ def text_response(source: str, answer: handshakes.Answer) -> Response:
 
 
 def acknowledgement(receipt: Receipt) -> Answer:
-    """Return the default response, with the event's ID and whether it is a duplicate."""
-    status, word = (200, "duplicate") if receipt.is_duplicate else (202, "accepted")
-    return {"event": receipt.event_id, "status": word}, status
+    """Return the default response, with the event's ID and whether it is a duplicate.
+
+    The status is always 200: some senders count any other one, also 202, as a failure.
+    """
+    word = "duplicate" if receipt.is_duplicate else "accepted"
+    return {"event": receipt.event_id, "status": word}, 200
 
 
 def _count_request(services: WebhookServices) -> str:
