@@ -10,6 +10,7 @@ Gunicorn also reads this module as its configuration: it calls :func:`on_startin
 
 import contextlib
 import functools
+import logging
 import socket
 import struct
 import time
@@ -25,6 +26,8 @@ from adapter.mapping.source import Source
 from adapter.server import hot_reload
 from adapter.settings import Settings, settings_from
 from adapter.webhooks import endpoints
+
+log = logging.getLogger(__name__)
 
 #: A sender that sends nothing for this long in the middle of a request is disconnected.
 SILENCE_SECONDS = 10
@@ -125,6 +128,8 @@ def _load(settings: Settings) -> Mapping[str, Source]:
     """Load all sources. Raise ConfigurationError for an invalid one or a missing secret."""
     sources = registry.load(settings.mappings_dir, settings.policy)
     endpoints.build_endpoints(sources, settings)
+    for name in endpoints.untrimmed_secrets(sources, settings):
+        log.warning("secret_not_trimmed", extra={"variable": name})
     return sources
 
 

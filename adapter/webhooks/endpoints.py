@@ -8,7 +8,7 @@ from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.respond import Respond
 from adapter.mapping.source import Source
-from adapter.settings import Settings
+from adapter.settings import SECRET_NAMES, Settings, untrimmed
 from adapter.signatures import handshakes
 
 
@@ -48,8 +48,7 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
     """Build one endpoint. Raise ConfigurationError for a missing or unusable secret."""
     handshake = _handshake(source)
     variable = handshake.variable if handshake else None
-    secrets = [*source.secrets, *([variable] if variable else [])]
-    missing = [name for name in secrets if not settings.environ.get(name, "").strip()]
+    missing = [name for name in _secret_names(source) if not settings.environ.get(name, "").strip()]
     if missing:
         raise ConfigurationError(
             "\n".join(f"{source.path}: {name} is not set; set it to the secret" for name in missing)
@@ -78,6 +77,12 @@ def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
         raise ConfigurationError(f"{source.path}: signature: {exc}") from exc
 
 
+def untrimmed_secrets(all_sources: Mapping[str, Source], settings: Settings) -> list[str]:
+    """Return the variables whose secret has blanks, a line break or quotes around it."""
+    names = [name for source in all_sources.values() for name in _secret_names(source)]
+    return untrimmed(settings.environ, (*SECRET_NAMES, *names))
+
+
 def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
     """Return the names of sources without a signature, to which anyone with the URL may send."""
     return [
@@ -85,6 +90,11 @@ def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
         for source in all_sources.values()
         if signatures.scheme_of(source.signature) == "none"
     ]
+
+
+def _secret_names(source: Source) -> list[str]:
+    handshake = _handshake(source)
+    return [*source.secrets, *([handshake.variable] if handshake and handshake.variable else [])]
 
 
 def _handshake(source: Source) -> handshakes.Handshake | None:

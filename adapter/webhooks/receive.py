@@ -43,7 +43,7 @@ class Verified:
     received_at: dt.datetime
     #: Hash of what the signature covers: two requests with the same one are the same.
     content: bytes
-    #: Index of the matching secret; None where the scheme has none.
+    #: Index of the matching key; None where the scheme has none.
     key_index: int | None
 
 
@@ -88,7 +88,9 @@ class Receiver:
             rejection = rejection_from(source, verifier, request, exc.reason, now)
             self.background_writer.save_rejection(rejection, request.client)
             raise
-        self.background_writer.record_secret_use(source, key_index, now)
+        if key_index is not None:
+            name = source.secrets[verifier.owners[key_index]]
+            self.background_writer.record_secret_use(source.name, name, now)
         return verified_from(source, verifier, request, now, key_index)
 
     def store(self, verified: Verified) -> Receipt:

@@ -57,19 +57,16 @@ class BackgroundWriter:
 
         self._write_later(write, rejection.size)
 
-    def record_secret_use(self, source: Source, index: int | None, now: dt.datetime) -> None:
-        """Queue a record that the secret of this index verified a request at ``now``."""
-        if index is None or index >= len(source.secrets):
-            return
-        name = source.secrets[index]
-        last = self._used_at.get((source.name, name))
+    def record_secret_use(self, source: str, name: str, now: dt.datetime) -> None:
+        """Queue a record that the secret in the variable ``name`` verified a request at ``now``."""
+        last = self._used_at.get((source, name))
         if last is not None and abs((now - last).total_seconds()) < USE_SECONDS:
             return
-        self._used_at[source.name, name] = now
+        self._used_at[source, name] = now
 
         def write() -> None:
             with self._database.transaction() as tx:
-                tx.stats.record_secret_use(source=source.name, name=name, at=now)
+                tx.stats.record_secret_use(source=source, name=name, at=now)
 
         self._write_later(write, 0)
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from adapter import app
+from adapter.cli import commands
 from adapter.cli.run import _announce as announce
 from adapter.exceptions import ConfigurationError
 from adapter.models import WebhookRequest
@@ -256,6 +258,37 @@ def test_adapter_run_names_an_open_source(folder: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().err
     assert "open is UNSIGNED (scheme: none): anyone who knows its URL can send" in said
     assert said.count("UNSIGNED") == 1
+
+
+def test_a_secret_with_a_line_break_is_named_and_works(
+    folder: Path,
+    module_database: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secrets = {
+        "SECRET": SECRET + "\n",
+        "ADAPTER_METRICS_TOKEN": "'metrics'",
+        "VERIFY_TOKEN": "vt-1 ",
+    }
+    environ = environment(ADAPTER_MAPPINGS_DIR=str(folder), **secrets)
+    announce(Supervisor(environ, print))
+    said = capfd.readouterr().err
+    with running_gunicorn(
+        folder, module_database, **environ | {"ADAPTER_LOG_LEVEL": "INFO"}
+    ) as web:
+        assert send(web, signed("plain")).status == 200
+        assert web.call("GET", f"/hooks/meta{ASKED}", {}).status == 200
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "_trimmed" in line]
+
+    for name, value in environ.items():
+        assert (f"{name} has blanks, a line break or quotes" in said) is (name in secrets)
+        assert name not in secrets or value not in said
+    assert sorted(line["variable"] for line in lines) == sorted(secrets), "once per process"
+    monkeypatch.setenv("SECRET", "a-secret ")
+    ended = CliRunner().invoke(commands, ["check", str(folder / "plain.yaml")])
+    assert (ended.exit_code, "warning: SECRET has blanks" in ended.output) == (0, True)
+    assert "a-secret" not in ended.output
 
 
 # without a database ----------------------------------------------------------------------------

@@ -392,7 +392,6 @@ def test_the_legacy_hash_starts_with_the_secret() -> None:
     ("block", "given", "reason"),
     [
         (BEARER, request({"authorization": f"Bearer {SECRET}"}), None),
-        (BEARER, request({"authorization": SECRET}), "token_mismatch"),
         (BEARER, request({"authorization": "Bearer "}), "token_mismatch"),
         (BEARER, request({"authorization": f"Bearer {SECRET[:-1]}"}), "token_mismatch"),
         (BEARER, request({"authorization": f"Bearer {SECRET}x"}), "token_mismatch"),
@@ -472,6 +471,119 @@ def test_what_is_stored_holds_no_secret(block: dict[str, object], bare: WebhookR
         assert stored == bare, "all else must stay as it came"
 
 
+# credentials and secrets that are spelled otherwise --------------------------------------------
+
+ODD = "ab+cd/50%=="
+ODD_LOGIN = base64.b64encode(b"leads:p-ss+word").decode()
+BASIC = {"scheme": "basic", "username": "leads"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "bearer {}",
+        "BEARER {}",
+        "Bearer   {}",
+        "Bearer\t{}",
+        "Bearer: {}",
+        "{}",
+        "Bearer Bearer {}",
+        'Bearer "{}"',
+        "Bearer {} ",
+    ],
+)
+@pytest.mark.parametrize("prefix", ["Bearer ", ""])
+def test_a_bearer_token_in_any_spelling(value: str, prefix: str) -> None:
+    block = {"scheme": "token", "in": "header", "name": "Authorization"}
+    block |= {"prefix": prefix} if prefix else {}
+
+    given = request({"Authorization": value.format(ODD)})
+    assert refusal_reason_with(block, ["older", ODD], given) is None
+    wrong = request({"Authorization": value.format(ODD.swapcase())})
+    assert refusal_reason_with(block, ["older", ODD], wrong) == "token_mismatch"
+
+
+def test_a_prefix_of_another_name_is_no_prefix() -> None:
+    block = BEARER | {"prefix": "key="}
+    assert refusal_reason(block, request({"Authorization": f"KEY={SECRET}"})) is None
+    assert refusal_reason(block, request({"Authorization": f"lock={SECRET}"})) == "token_mismatch"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ab+cd/50%==",
+        "ab%2Bcd%2F50%25%3D%3D",
+        "ab%2bcd/50%25==",
+        "ab%252Bcd%252F50%2525%253D%253D",
+        "ab+cd/50%==%0A",
+        "%22ab+cd/50%==%22",
+    ],
+    ids=["as it is", "encoded", "in part", "twice", "with a line break", "quoted"],
+)
+@pytest.mark.parametrize("block", [QUERY, FORM], ids=["query", "form"])
+def test_a_token_in_a_query_or_form_however_it_is_encoded(
+    block: dict[str, object], text: str
+) -> None:
+    field = f"{block['name']}={text}&unit=2"
+    given = request(url=f"{URL}?{field}", body=field.encode())
+
+    assert refusal_reason_with(block, [ODD], given) is None
+    assert refusal_reason_with(block, ["ab-cd/50%=="], given) == "token_mismatch"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [f"basic {ODD_LOGIN}", f"Basic  {ODD_LOGIN}", ODD_LOGIN, f"Basic {ODD_LOGIN.rstrip('=')}"],
+)
+def test_a_login_in_any_spelling(value: str) -> None:
+    given = request({"Authorization": value})
+    assert refusal_reason_with(BASIC, ["p-ss+word"], given) is None
+    assert refusal_reason_with(BASIC, ["p-ss word!"], given) == "credentials_mismatch"
+
+
+@pytest.mark.parametrize("text", ["p%40ss", "p@ss"])
+def test_a_login_from_the_user_part_of_a_url(text: str) -> None:
+    encoded = base64.b64encode(f"leads:{text}".encode()).decode()
+    given = request({"Authorization": f"Basic {encoded}"})
+    assert refusal_reason_with(BASIC, ["p@ss"], given) is None
+
+
+def test_a_password_in_latin_1() -> None:
+    encoded = base64.b64encode("leads:pässword".encode("latin-1")).decode()
+    given = request({"Authorization": f"Basic {encoded}"})
+    assert refusal_reason_with(BASIC, ["pässword"], given) is None
+
+
+UNTRIMMED = ["{}\n", "{}\r\n", " {} ", "\ufeff{}", '"{}"', "'{}'\n", "{}\u00a0"]
+
+
+@pytest.mark.parametrize("ours", UNTRIMMED)
+@pytest.mark.parametrize("block", [PLAIN, BEARER, QUERY, FORM, JSON, BASIC], ids=str)
+def test_what_surrounds_our_secret_by_accident_does_not_count(
+    block: dict[str, object], ours: str
+) -> None:
+    given = sign(block, SECRET, request(), NOW)
+
+    rotation = [ours.format("older"), ours.format(SECRET), ours.format("newer")]
+    found = verifier(block, rotation)
+    assert found.owners[found.verified_by(given, NOW) or 0] == 1
+    assert sign(block, ours.format(SECRET), request(), NOW) == given
+    assert refusal_reason_with(block, [ours.format("other")], given) is not None
+
+
+def test_a_sender_that_has_the_same_line_break_in_its_secret_passes_too() -> None:
+    signature = hex_of(BODY, secret=f"{SECRET}\n".encode())
+    assert refusal_reason_with(PLAIN, [f"{SECRET}\n"], request({"X-Sig": signature})) is None
+
+
+def test_an_encoded_secret_with_a_line_break_is_no_fault() -> None:
+    for encoding, secret in (("base64", "c2VjcmV0\n"), ("hex", "736563726574\r\n")):
+        block = PLAIN | {"secret_encoding": encoding}
+        given = request({"X-Sig": hex_of(BODY, secret=b"secret")})
+        assert refusal_reason_with(block, [secret], given) is None
+
+
 # basic ----------------------------------------------------------------------------------------
 
 
@@ -480,21 +592,20 @@ def test_what_is_stored_holds_no_secret(block: dict[str, object], bare: WebhookR
     [
         ("Basic bGVhZHM6YS1zZWNyZXQtb2Ytb3Vycw==", None),
         ("bASIC bGVhZHM6YS1zZWNyZXQtb2Ytb3Vycw==", None),
-        ("Basic bGVhZHM6YS1zZWNyZXQtb2Ytb3Vycw", "credentials_mismatch"),
+        ("Basic bGVhZHM6YS1zZWNyZXQtb2Ytb3Vycw", None),
         ("Basic bGVhZHM6YS1zZWNyZXQtb2Ytb3VycX==", "credentials_mismatch"),
-        ("Basic  bGVhZHM6YS1zZWNyZXQtb2Ytb3Vycw==", "credentials_mismatch"),
+        ("Basic  bGVhZHM6YS1zZWNyZXQtb2Ytb3Vycw==", None),
         ("Basic b3RoZXI6YS1zZWNyZXQtb2Ytb3Vycw==", "credentials_mismatch"),
-        ("Basic", "header_malformed"),
-        ("Bearer bGVhZHM6YS1zZWNyZXQtb2Ytb3Vycw==", "header_malformed"),
-        ("bGVhZHM6YS1zZWNyZXQtb2Ytb3Vycw==", "header_malformed"),
+        ("Basic", "credentials_mismatch"),
+        ("Bearer bGVhZHM6YS1zZWNyZXQtb2Ytb3Vycw==", "credentials_mismatch"),
+        ("Basic leads:a-secret-of-ours", "credentials_mismatch"),
         ("Basic é", "credentials_mismatch"),
         ("", "header_missing"),
     ],
 )
 def test_basic(value: str, reason: str | None) -> None:
     """``bGVhZ…w==`` is ``leads:a-secret-of-ours``."""
-    block = {"scheme": "basic", "username": "leads"}
-    assert refusal_reason(block, request({"Authorization": value})) == reason
+    assert refusal_reason(BASIC, request({"Authorization": value})) == reason
 
 
 def test_basic_needs_the_configured_user() -> None:
