@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import re
 from collections.abc import Mapping
 
 from adapter import signatures
@@ -85,6 +86,4 @@ def _current_url(url: str, public_url: str | None) -> str:
     """Return the URL with the current ADAPTER_PUBLIC_URL, which may have been wrong before."""
     if public_url is None:
         return url
-    target = url if url.startswith("/") else url.partition("://")[2]
-    path = target.partition("/hooks/")[2]
-    return f"{public_url}/hooks/{path}"
+    return public_url + re.sub(r"(?i)^.*?(?=/+hooks/)", "", url.partition("://")[2] or url)

@@ -85,13 +85,19 @@ class Receiver:
         try:
             key_index = verifier.verified_by(request, now.timestamp())
         except VerificationError as exc:
-            rejection = rejection_from(source, verifier, request, exc.reason, now)
-            self.background_writer.save_rejection(rejection, request.client)
+            self.save_rejection(endpoint, request, exc.reason)
             raise
         if key_index is not None:
             name = source.secrets[verifier.owners[key_index]]
             self.background_writer.record_secret_use(source.name, name, now)
         return verified_from(source, verifier, request, now, key_index)
+
+    def save_rejection(self, endpoint: Endpoint, request: WebhookRequest, reason: str) -> None:
+        """Keep a rejected request of a known source, without its credentials."""
+        rejection = rejection_from(
+            endpoint.source, endpoint.verifier, request, reason, self.clock()
+        )
+        self.background_writer.save_rejection(rejection, request.client)
 
     def store(self, verified: Verified) -> Receipt:
         """Store a verified request with its task, in one transaction.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -289,6 +290,116 @@ def test_a_secret_with_a_line_break_is_named_and_works(
     ended = CliRunner().invoke(commands, ["check", str(folder / "plain.yaml")])
     assert (ended.exit_code, "warning: SECRET has blanks" in ended.output) == (0, True)
     assert "a-secret" not in ended.output
+
+
+# addresses and requests that are not quite right -----------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["plain", "hubspot"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/hooks/{}/",
+        "//hooks/{}",
+        "/hooks//{}",
+        "/hooks/{}%20",
+        "/hooks/%09{}%0A",
+        "/Hooks/{}/?unit=2",
+        "/hooks/{}/?",
+    ],
+)
+def test_an_address_with_more_slashes_blanks_or_capitals_is_the_same(
+    web: GunicornServer, name: str, target: str
+) -> None:
+    """And the signature covers it as the sender wrote it."""
+    url = PUBLIC_URL + target.format(name.capitalize() if "Hooks" in target else name)
+    request = WebhookRequest("POST", url, {"Content-Type": "application/json"}, BODY)
+    request = sign(MAPPINGS[name]["signature"], SECRET, request, time.time())
+
+    assert send(web, request).status == 200
+    changed = dataclasses.replace(request, headers={"X-Signature": "0" * 64})
+    assert send(web, changed).status == 401
+
+
+def raw(web: GunicornServer, request: bytes) -> int:
+    """Send bytes as they are, and end the connection's sending side. Return the status."""
+    with socket.create_connection(("127.0.0.1", web.port), timeout=20) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return int(connection.recv(65536).split(b" ")[1])
+
+
+def test_what_is_refused_before_verification_leaves_a_trace(
+    folder: Path, fresh_database: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    start = b"POST /hooks/other HTTP/1.1\r\nHost: x\r\n"
+    put = dataclasses.replace(signed("other"), method="PUT")
+    limits = environment(ADAPTER_LOG_LEVEL="INFO", ADAPTER_MAX_BODY_BYTES="2048")
+    with running_gunicorn(folder, fresh_database, **limits) as web:
+        target = target_of(put.url)[1]
+        statuses = [
+            web.call("POST", target, {}, b"x" * 3000).status,
+            raw(
+                web,
+                start
+                + b"Transfer-Encoding: chunked\r\n\r\nbb8\r\n"
+                + b"x" * 3000
+                + b"\r\n0\r\n\r\n",
+            ),
+            web.call("PUT", target, put.headers, put.body).status,
+            web.call("GET", target, {}).status,
+            web.call("HEAD", target, {}).status,
+            raw(web, start + b"Content-Length: 100\r\n\r\n{"),
+            raw(web, start + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"),
+            web.call("POST", "/hooks/othr", {}).status,
+            web.call("POST", "/webhooks/other", {}).status,
+            web.call("BREW", target, {}).status,
+            raw(web, b"POST /hooks/other?token=a-secret HTTP/1.x\r\n\r\n"),
+            raw(web, start + b"X-Long: " + b"x" * 9000 + b"\r\n\r\n"),
+            raw(web, b"GET /hooks/other?" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n"),
+        ]
+    log = capfd.readouterr().err
+    lines = [json.loads(line) for line in log.splitlines() if "webhook_rejected" in line]
+    with Database(fresh_database) as store, store.transaction() as tx:
+        rows, totals = tx.rejections.newest(source="other"), tx.rejections.totals()
+
+    assert statuses == [413, 413, 405, 405, 405, 400, 400, 404, 404, 405, 400, 431, 414]
+    assert [(line["source"], line["reason"]) for line in lines] == [
+        *[("other", "request_entity_too_large")] * 2,
+        *[("other", "method_not_allowed")] * 3,
+        *[("other", "bad_request")] * 2,
+        (None, "unknown_source"),
+        (None, "not_found"),
+        (None, "method_not_allowed"),
+        (None, "bad_request"),
+        (None, "request_header_fields_too_large"),
+        (None, "request_uri_too_large"),
+    ]
+    assert lines[7]["similar"] == "other"
+    assert "a-secret" not in log
+    assert [(row.reason, row.body, row.can_retry) for row in reversed(rows)][-7:] == [
+        *[("request_entity_too_large", None, False)] * 2,
+        ("method_not_allowed", BODY, True),
+        *[("method_not_allowed", None, False)] * 2,
+        *[("bad_request", None, False)] * 2,
+    ]
+    assert totals["other", "request_entity_too_large"] == 2
+    assert totals["other", "method_not_allowed"] == 3
+    assert totals["", "unknown_source"] == 1
+    assert totals["", "request_uri_too_large"] == 1
+
+
+def test_a_flood_of_them_is_bounded_and_delays_nobody(folder: Path, fresh_database: str) -> None:
+    limits = environment(ADAPTER_ADDRESS_LIMIT_PER_MINUTE="50", ADAPTER_REJECTIONS_PER_SOURCE="20")
+    with running_gunicorn(folder, fresh_database, **limits) as web:
+        flood = [web.call("PUT", "/hooks/other", {}, b"x").status for _ in range(300)]
+    with Database(fresh_database) as store, store.transaction() as tx:
+        totals, rows = tx.rejections.totals(), tx.rejections.counts()
+
+    assert set(flood) == {405, 429}
+    assert sum(totals.values()) == 300
+    assert totals["other", "rate_limited"] == flood.count(429) > 200
+    assert rows == {"other": 20}
 
 
 # without a database ----------------------------------------------------------------------------

@@ -232,6 +232,14 @@ CREATE TABLE rejections (
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);
 
+-- How many requests of each source were rejected since the database was created. Source '': unknown.
+CREATE TABLE rejection_counts (
+    source text NOT NULL,
+    reason text NOT NULL,
+    requests bigint NOT NULL,
+    PRIMARY KEY (source, reason)
+);
+
 -- When each secret last verified a request. Holds names of environment variables, never secrets.
 CREATE TABLE secret_uses (
     source text NOT NULL,
