@@ -56,8 +56,8 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
     verifier = build_verifier(source, settings)
     if verifier.signs_url and settings.public_url is None:
         raise ConfigurationError(
-            f"{source.path}: its signature covers the address that the sender calls; "
-            "set ADAPTER_PUBLIC_URL to the public base address, such as https://leads.example.com"
+            f"{source.path}: its signature covers the URL that the sender calls; "
+            "set ADAPTER_PUBLIC_URL to the public base URL, such as https://leads.example.com"
         )
     return Endpoint(
         source=source,

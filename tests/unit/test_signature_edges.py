@@ -248,7 +248,7 @@ def test_metas_verify_token_may_hold_any_characters() -> None:
     [
         ({"timestamp": {"header": "X", "tolerance": -1}}, "'tolerance' must be a number"),
         ({"timestamp": {"header": "X", "tolerance": 86401}}, "'tolerance' must be a number"),
-        ({"signed": "{body}\x00"}, "'signed' must be a text"),
+        ({"signed": "{body}\x00"}, "'signed' must be text"),
     ],
     ids=range(3),
 )
