@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from adapter.exceptions import ConfigurationError
+from adapter.exceptions import ConfigurationError, VerificationError
 from adapter.models import WebhookRequest
 from adapter.settings import trimmed
 from adapter.signatures.config import Scheme, expand_preset, scheme_from_block
@@ -58,12 +58,18 @@ class Verifier:
         return self.signs_url or not isinstance(self.scheme, DigestScheme)
 
     @property
-    def can_verify_again(self) -> bool:
-        """True if a stored request can be verified again.
-
-        A digest can. A secret that travels in the request is not stored.
-        """
+    def has_digest(self) -> bool:
+        """True if a stored request can be verified again: a token or password is not stored."""
         return isinstance(self.scheme, DigestScheme)
+
+    def credentials(self, request: WebhookRequest) -> list[bytes]:
+        """Return the token or password that a request carries, in each spelling, if any."""
+        if not isinstance(self.scheme, TokenScheme | BasicScheme):
+            return []
+        try:
+            return self.scheme.credentials(request)
+        except VerificationError:
+            return []
 
     @property
     def proof_headers(self) -> frozenset[str]:

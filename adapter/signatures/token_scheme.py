@@ -34,7 +34,11 @@ class TokenScheme:
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - tokens do not age
         """Return the index of the matching key. Try the newest first."""
-        return _matching_key(keys, self._tokens(request), "token_mismatch")
+        return _matching_key(keys, self.credentials(request), "token_mismatch")
+
+    def credentials(self, request: WebhookRequest) -> list[bytes]:
+        """Return the request's token in each spelling. Raise :class:`VerificationError`."""
+        return _all_spellings(self._tokens(request))
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - tokens do not age
         """Return the request with the token added."""
@@ -100,8 +104,12 @@ class BasicScheme:
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - passwords do not age
         """Return the index of the matching password. Try the newest first."""
+        return _matching_key(keys, self.credentials(request), "credentials_mismatch")
+
+    def credentials(self, request: WebhookRequest) -> list[bytes]:
+        """Return user name and password in each spelling. Raise :class:`VerificationError`."""
         texts = _without_scheme(_header(request, "authorization"), "Basic")
-        return _matching_key(keys, map(_login, texts), "credentials_mismatch")
+        return _all_spellings(map(_login, texts))
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - passwords do not age
         """Return the request with the credentials in its header."""
@@ -113,12 +121,15 @@ class BasicScheme:
         return with_headers(request, {}, replace="authorization")
 
 
-def _matching_key(keys: Sequence[bytes], texts: Iterable[bytes], mismatch: str) -> int:
-    spellings = list(dict.fromkeys(one for text in texts for one in _spellings(text)))
+def _matching_key(keys: Sequence[bytes], spellings: list[bytes], mismatch: str) -> int:
     for index in reversed(range(len(keys))):
         if any(is_equal(spelling, keys[index]) for spelling in spellings):
             return index
     raise VerificationError(mismatch)
+
+
+def _all_spellings(texts: Iterable[bytes]) -> list[bytes]:
+    return list(dict.fromkeys(spelling for text in texts for spelling in _spellings(text)))
 
 
 def _spellings(text: bytes) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from psycopg.types.json import Jsonb
 
@@ -32,6 +32,8 @@ class NewRejection:
     sender: str | None
     #: Whether it can be verified again.
     can_retry: bool
+    #: Keyed hashes of the token or password that it carried, in each spelling.
+    proofs: Sequence[bytes] = ()
 
     @property
     def size(self) -> int:
@@ -65,6 +67,7 @@ class Rejections(Statements):
             bytes=new.size,
             sender=new.sender,
             can_retry=new.can_retry,
+            proofs=list(new.proofs),
         )
         self._run("trim_rejections", source=new.source, rows=max_rows, bytes=max_bytes)
 

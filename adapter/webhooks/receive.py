@@ -13,7 +13,12 @@ from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewEvent
 from adapter.webhooks.endpoints import Endpoint
-from adapter.webhooks.rejections import CREDENTIAL_HEADERS, BackgroundWriter, rejection_from
+from adapter.webhooks.rejections import (
+    CREDENTIAL_HEADERS,
+    BackgroundWriter,
+    is_unguessable,
+    rejection_from,
+)
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +99,10 @@ class Receiver:
 
     def save_rejection(self, endpoint: Endpoint, request: WebhookRequest, reason: str) -> None:
         """Keep a rejected request of a known source, without its credentials."""
-        rejection = rejection_from(
-            endpoint.source, endpoint.verifier, request, reason, self.clock()
-        )
-        self.background_writer.save_rejection(rejection, request.client)
+        source, verifier = endpoint.source, endpoint.verifier
+        credentials = list(filter(is_unguessable, verifier.credentials(request)))
+        rejection = rejection_from(source, verifier, request, reason, self.clock(), credentials)
+        self.background_writer.save_rejection(rejection, request.client, credentials)
 
     def store(self, verified: Verified) -> Receipt:
         """Store a verified request with its task, in one transaction.

@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from adapter import signatures
 from adapter.mapping.source import Source
@@ -25,6 +25,8 @@ CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"
 #: Writes that may be queued, and the bytes they may hold. Further ones are dropped.
 MAX_WAITING = 200
 MAX_WAITING_BYTES = 8 * 1024 * 1024
+#: A shorter token or password could be guessed from its hash by someone who copies the database.
+MIN_CREDENTIAL_BYTES = 16
 #: Each process records the use of a secret once in this time.
 USE_SECONDS = 60.0
 
@@ -45,13 +47,23 @@ class BackgroundWriter:
         self._is_counting = False
         self._used_at: dict[tuple[str, str], dt.datetime] = {}
 
-    def save_rejection(self, rejection: NewRejection, client: str | None) -> None:
-        """Queue a rejected request to be saved. Never wait, and never raise."""
+    def save_rejection(
+        self, rejection: NewRejection, client: str | None, credentials: Iterable[bytes] = ()
+    ) -> None:
+        """Queue a rejected request to be saved. Never wait, and never raise.
+
+        Of its credentials, only a keyed hash is saved, with which they can be verified again.
+        """
         if rejection.size > self._max_bytes:
             rejection = dataclasses.replace(rejection, body=None, can_retry=False)
 
         def write(tx: Transaction) -> None:
-            new = dataclasses.replace(rejection, sender=self._sender(client))
+            key = self._database.hash_key()
+            new = dataclasses.replace(
+                rejection,
+                sender=self._sender(client),
+                proofs=[proof_of(key, rejection.source, one) for one in credentials],
+            )
             tx.rejections.add(new, max_rows=self._max_rows, max_bytes=self._max_bytes)
 
         self._write_later(write, rejection.size)
@@ -124,12 +136,23 @@ class BackgroundWriter:
         return digest[:4].hex()
 
 
+def is_unguessable(credential: bytes) -> bool:
+    """Return True for a long token, or for ``user:password`` with a long password."""
+    return len(credential.partition(b":")[2] or credential) >= MIN_CREDENTIAL_BYTES
+
+
+def proof_of(key: bytes, source: str, credential: bytes) -> bytes:
+    """Return the keyed hash that a credential is verified by later."""
+    return signatures.keyed_hash(key, b"\x00".join((b"credential", source.encode(), credential)))
+
+
 def rejection_from(
     source: Source,
     verifier: signatures.Verifier,
     request: WebhookRequest,
     reason: str,
     now: dt.datetime,
+    credentials: Sequence[bytes] = (),
 ) -> NewRejection:
     """Return a rejected request as stored, without credentials but with all that a digest covers.
 
@@ -147,7 +170,7 @@ def rejection_from(
         headers=stripped.headers,
         body=stripped.body or None,
         sender=None,
-        can_retry=verifier.can_verify_again
+        can_retry=(verifier.has_digest or bool(credentials))
         and not reason.startswith("address_")
         and (reason in signatures.REASONS or bool(stripped.body)),
     )

@@ -11,10 +11,10 @@ SELECT pg_advisory_xact_lock(hashtextextended('rejections:' || %(source)s, 0))
 -- name: insert_rejection
 -- Store a rejected request.
 INSERT INTO rejections (
-    source, received_at, reason, method, url, headers, body, bytes, sender, can_retry)
+    source, received_at, reason, method, url, headers, body, bytes, sender, can_retry, proofs)
 VALUES (
     %(source)s, %(received_at)s, %(reason)s, %(method)s, %(url)s, %(headers)s, %(body)s, %(bytes)s,
-    %(sender)s, %(can_retry)s)
+    %(sender)s, %(can_retry)s, %(proofs)s::bytea[])
 
 -- name: trim_rejections
 -- Delete the oldest rejections of a source beyond this many rows and bytes. Those that can be

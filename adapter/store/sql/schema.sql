@@ -226,8 +226,10 @@ CREATE TABLE rejections (
     bytes bigint NOT NULL,
     -- Short keyed hash of the client's address: enough to tell clients apart, and no more.
     sender text,
-    -- False where the proof was the secret itself, which is not kept: it cannot be verified again.
-    can_retry boolean NOT NULL
+    -- False where too little is kept to verify it again.
+    can_retry boolean NOT NULL,
+    -- Keyed hashes of the token or password that it carried, in each spelling.
+    proofs bytea[] NOT NULL
 );
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);

@@ -170,12 +170,12 @@ CREATE TABLE rejections (
     body bytea,
     bytes bigint NOT NULL,
     sender text,
-    can_retry boolean NOT NULL
+    can_retry boolean NOT NULL,
+    proofs bytea[] NOT NULL
 );
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);
 
--- How many requests of each source were rejected since the database was created. Source '': unknown.
 CREATE TABLE rejection_counts (
     source text NOT NULL,
     reason text NOT NULL,
