@@ -67,7 +67,7 @@ class Verifier:
         if not isinstance(self.scheme, TokenScheme | BasicScheme):
             return []
         try:
-            return self.scheme.credentials(request)
+            return list(dict.fromkeys(self.scheme.credentials(request)))
         except VerificationError:
             return []
 

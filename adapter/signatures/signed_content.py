@@ -8,7 +8,7 @@ from adapter.exceptions import ConfigurationError, VerificationError
 from adapter.models import WebhookRequest
 from adapter.parsing.templates import parse_template
 from adapter.signatures import twilio
-from adapter.signatures.request import HEADER_NAME, bytes_from_text, header_of
+from adapter.signatures.request import HEADER_NAME, bytes_from_text, required_header
 from adapter.signatures.timestamps import PATTERNS
 
 #: A header with more signatures is rejected before any is compared. Rotation needs two.
@@ -119,7 +119,7 @@ class SignedContent:
         if "form" in self.names:
             parts["form"], urls = twilio.form_of(request), twilio.urls_of(request.url)
         for name in self.headers:
-            parts[f"header:{name}"] = _header_bytes(request, name)
+            parts[f"header:{name}"] = required_header(request, name, "signed_header_missing")
         for url in urls:
             parts["url"] = bytes_from_text(url)
             yield b"".join(text + (parts[name] if name else b"") for text, name in self.pieces)
@@ -152,10 +152,3 @@ def signed_content(template: str, *, is_hash: bool = False) -> SignedContent:
 
 def _lowered(name: str | None) -> str | None:
     return name.lower() if name and name.startswith("header:") else name
-
-
-def _header_bytes(request: WebhookRequest, name: str) -> bytes:
-    value = header_of(request, name)
-    if value is None:
-        raise VerificationError("signed_header_missing")
-    return bytes_from_text(value)

@@ -11,7 +11,7 @@ from adapter.exceptions import PayloadError, VerificationError
 from adapter.models import WebhookRequest
 from adapter.signatures.crypto import bytes_from_base64, is_equal, key_from_secret
 from adapter.signatures.hmac_scheme import with_headers
-from adapter.signatures.request import FORM_TYPE, MAX_FORM_FIELDS, bytes_from_text, header_of
+from adapter.signatures.request import FORM_TYPE, MAX_FORM_FIELDS, bytes_from_text, required_header
 
 PLACES = ("header", "query", "form", "json")
 #: Replaces a secret in a rejected request.
@@ -36,9 +36,10 @@ class TokenScheme:
         """Return the index of the matching key. Try the newest first."""
         return _matching_key(keys, self.credentials(request), "token_mismatch")
 
-    def credentials(self, request: WebhookRequest) -> list[bytes]:
-        """Return the request's token in each spelling. Raise :class:`VerificationError`."""
-        return _all_spellings(self._tokens(request))
+    def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
+        """Yield the request's token in each spelling. Raise :class:`VerificationError`."""
+        for token in self._tokens(request):
+            yield from _spellings(token)
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - tokens do not age
         """Return the request with the token added."""
@@ -82,7 +83,7 @@ class TokenScheme:
 
     def _tokens(self, request: WebhookRequest) -> list[bytes]:
         if self.place == "header":
-            return _without_scheme(_header(request, self.name), self.prefix or "Bearer")
+            return _without_scheme(request, self.name, self.prefix or "Bearer")
         if self.place == "json":
             return [_json_token(request.body, self.name)]
         raw = request.body if self.place == "form" else bytes_from_text(request.query)
@@ -106,10 +107,10 @@ class BasicScheme:
         """Return the index of the matching password. Try the newest first."""
         return _matching_key(keys, self.credentials(request), "credentials_mismatch")
 
-    def credentials(self, request: WebhookRequest) -> list[bytes]:
-        """Return user name and password in each spelling. Raise :class:`VerificationError`."""
-        texts = _without_scheme(_header(request, "authorization"), "Basic")
-        return _all_spellings(map(_login, texts))
+    def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
+        """Yield user name and password in each spelling. Raise :class:`VerificationError`."""
+        for text in _without_scheme(request, "authorization", "Basic"):
+            yield from _spellings(_login(text))
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - passwords do not age
         """Return the request with the credentials in its header."""
@@ -121,15 +122,12 @@ class BasicScheme:
         return with_headers(request, {}, replace="authorization")
 
 
-def _matching_key(keys: Sequence[bytes], spellings: list[bytes], mismatch: str) -> int:
-    for index in reversed(range(len(keys))):
-        if any(is_equal(spelling, keys[index]) for spelling in spellings):
-            return index
+def _matching_key(keys: Sequence[bytes], spellings: Iterable[bytes], mismatch: str) -> int:
+    for spelling in spellings:
+        for index in reversed(range(len(keys))):
+            if is_equal(spelling, keys[index]):
+                return index
     raise VerificationError(mismatch)
-
-
-def _all_spellings(texts: Iterable[bytes]) -> list[bytes]:
-    return list(dict.fromkeys(spelling for text in texts for spelling in _spellings(text)))
 
 
 def _spellings(text: bytes) -> Iterator[bytes]:
@@ -138,6 +136,7 @@ def _spellings(text: bytes) -> Iterator[bytes]:
     Senders and people percent-encode a secret once, twice or not at all, put quotes or blanks
     around it, or send Latin-1. Who sends the secret in any of these knows it.
     """
+    yield text
     once = unquote_to_bytes(text)
     form = unquote_to_bytes(text.replace(b"+", b" "))
     for spelling in (text, form, once, unquote_to_bytes(once)):
@@ -146,16 +145,16 @@ def _spellings(text: bytes) -> Iterator[bytes]:
     yield text.decode("latin-1").encode()
 
 
-def _without_scheme(text: bytes, scheme: str) -> list[bytes]:
-    """Return a header's value, and what follows the name of the scheme, in any case, up to twice.
+def _without_scheme(request: WebhookRequest, header: str, scheme: str) -> list[bytes]:
+    """Return what follows the name of the scheme, in any case, up to twice, and the whole value.
 
     People omit it, and tools add it to a value that has it.
     """
     word = scheme.strip().lower().encode()
-    texts = [text]
+    texts = [required_header(request, header, "header_missing")]
     while len(texts) < 3 and texts[-1].lower().startswith(word):
         texts.append(texts[-1][len(word) :].lstrip(b" \t:"))
-    return texts
+    return texts[::-1]
 
 
 def _login(text: bytes) -> bytes:
@@ -164,13 +163,6 @@ def _login(text: bytes) -> bytes:
         return bytes_from_base64(text.strip().translate(bytes.maketrans(b"-_", b"+/")))
     except ValueError:
         return b""
-
-
-def _header(request: WebhookRequest, name: str) -> bytes:
-    value = header_of(request, name)
-    if value is None:
-        raise VerificationError("header_missing")
-    return bytes_from_text(value)
 
 
 def _single(values: list[bytes]) -> bytes:
