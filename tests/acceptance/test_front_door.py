@@ -354,7 +354,7 @@ def test_what_is_refused_before_verification_leaves_a_trace(
             web.call("POST", "/hooks/othr", {}).status,
             web.call("POST", "/webhooks/other", {}).status,
             web.call("BREW", target, {}).status,
-            raw(web, b"POST /hooks/other?token=a-secret HTTP/1.x\r\n\r\n"),
+            raw(web, b"POST /hooks/other?token=a-secret\r\n\r\n"),
             raw(web, start + b"X-Long: " + b"x" * 9000 + b"\r\n\r\n"),
             raw(web, b"GET /hooks/other?" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n"),
         ]
