@@ -46,7 +46,7 @@ def build_endpoints(all_sources: Mapping[str, Source], settings: Settings) -> di
 
 def build_endpoint(source: Source, settings: Settings) -> Endpoint:
     """Build one endpoint. Raise ConfigurationError for a missing or unusable secret."""
-    handshake = _handshake(source)
+    handshake = handshakes.handshake_from(source.handshake)  # checked when the mapping loaded
     variable = handshake.variable if handshake else None
     missing = [name for name in _secret_names(source) if not settings.environ.get(name, "").strip()]
     if missing:
@@ -93,12 +93,5 @@ def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
 
 
 def _secret_names(source: Source) -> list[str]:
-    handshake = _handshake(source)
+    handshake = handshakes.handshake_from(source.handshake)
     return [*source.secrets, *([handshake.variable] if handshake and handshake.variable else [])]
-
-
-def _handshake(source: Source) -> handshakes.Handshake | None:
-    try:
-        return handshakes.handshake_from(source.handshake)
-    except ConfigurationError as exc:
-        raise ConfigurationError(f"{source.path}: {exc}") from exc

@@ -22,6 +22,7 @@ from adapter.signatures import sign
 from adapter.signatures.request import FORM_TYPE
 from adapter.store import Database, Filter
 from adapter.webhooks import endpoints
+from tests.adapter_process import kept_environ, run_command
 from tests.gunicorn_process import (
     LEAD,
     GunicornServer,
@@ -400,6 +401,19 @@ def test_a_flood_of_them_is_bounded_and_delays_nobody(folder: Path, fresh_databa
     assert sum(totals.values()) == 300
     assert totals["other", "rate_limited"] == flood.count(429) > 200
     assert rows == {"other": 20}
+
+
+def test_a_worker_names_its_secrets_with_blanks(folder: Path) -> None:
+    environ = kept_environ() | environment(
+        ADAPTER_MAPPINGS_DIR=str(folder),
+        DATABASE_URL="postgresql://nobody@127.0.0.1:9/none",
+        PROPEXO_TOKEN=" '  a-token'",
+        ADAPTER_LOG_LEVEL="INFO",
+    )
+    said = run_command(environ, "worker").stderr
+
+    assert '"variable": "PROPEXO_TOKEN"' in said
+    assert "a-token" not in said
 
 
 # without a database ----------------------------------------------------------------------------
