@@ -186,7 +186,7 @@ class AttemptOutcome(enum.StrEnum):
     #: Propexo asked to retry later (429, or a 503 with Retry-After).
     RATE_LIMITED = "rate_limited"
     #: Propexo rejected the token (401, 403).
-    NOT_AUTHORISED = "not_authorised"
+    NOT_AUTHORIZED = "not_authorized"
     #: Propexo rejected the request.
     REFUSED = "refused"
     #: Propexo accepted it; the job id is known.

@@ -10,7 +10,7 @@ import datetime as dt
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -43,9 +43,30 @@ PLACEHOLDER_EMAILS = frozenset(
     | {"test@fb.com", "test@meta.com"}  # of Meta's test leads
 )
 
+#: What may surround a value by accident: blanks, a file's line break, a byte order mark.
+BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff"
+#: What is said of a variable with a secret that has any of these, or quotes, around it.
+UNTRIMMED = (
+    "has blanks, a line break or quotes around its value, which are ignored; "
+    "remove them where it is set"
+)
+
 T = TypeVar("T")
 #: Parses one value. Raises ValueError with a message that does not quote it.
 Reader: TypeAlias = Callable[[str], T]
+
+
+def trimmed(text: str) -> str:
+    """Return a value without the blanks and the pair of quotes around it."""
+    text = text.strip(BLANKS)
+    is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1].strip(BLANKS) if is_quoted else text
+
+
+def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Return the variables whose value has blanks, a line break or quotes around it."""
+    values = {name: environ.get(name, "") for name in names}
+    return [name for name, value in values.items() if value != trimmed(value)]
 
 
 def read_url(text: str) -> str:
@@ -341,6 +362,12 @@ def _declared(owner: type[Settings | Policy]) -> Mapping[str, Setting]:
 _OF_SETTINGS, _OF_POLICY = _declared(Settings), _declared(Policy)
 #: Every environment variable of the adapter.
 SETTINGS = (*_OF_SETTINGS.values(), *_OF_POLICY.values())
+#: Those that hold a secret.
+SECRET_NAMES = tuple(
+    field.metadata["setting"].name
+    for field in dataclasses.fields(Settings)
+    if field.metadata and not field.repr
+)
 
 
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -373,7 +400,7 @@ def _read(
     """Return the values that are set, by field. Add unreadable ones to ``faults``."""
     values = {}
     for field, each in declared.items():
-        text = environ.get(each.name, "").strip()
+        text = trimmed(environ.get(each.name, ""))
         try:
             if text:
                 values[field] = each.read(text)

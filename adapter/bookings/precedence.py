@@ -35,7 +35,7 @@ WAITING = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
 #: States of a booking that can be canceled here, because it is certainly not in Knock.
 CANCELABLE = (BookingState.PENDING, *WAITING)
 #: Reason codes of requests that were ready to be sent before a person was needed.
-_HELD_WHILE_SENT = frozenset({"not_authorized", "not_authorised", "internal_error"})
+_HELD_WHILE_SENT = frozenset({"not_authorized", "internal_error"})
 #: Reason codes of decisions that change when the other lead changes.
 _REVISABLE = frozenset(
     {

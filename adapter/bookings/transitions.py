@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from adapter.bookings import backoff, precedence
 from adapter.bookings.reconcile import move, reconcile
-from adapter.exceptions import NotAuthorised, RateLimited, Refused, UpstreamError
+from adapter.exceptions import NotAuthorized, RateLimited, Refused, UpstreamError
 from adapter.models import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.propexo import appointment
 from adapter.propexo.responses import Accepted, JobReport, WriteStatus, reasons_from
@@ -102,11 +102,11 @@ def _retry_or_hold(
     outcomes = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
     tries = sum(map(backoff.is_safe_to_repeat, outcomes))
     due_at = backoff.next_try(error, tries=tries, now=now, chance=_jitter())
-    if isinstance(error, NotAuthorised):
+    if isinstance(error, NotAuthorized):
         # Every other booking would get the same response, so none is sent until the token works.
-        if limiter.suspend("not_authorised", now):
+        if limiter.suspend("not_authorized", now):
             log.error("sending_stopped", extra=_facts(attempt, status=error.status))
-        if outcomes.count(AttemptOutcome.NOT_AUTHORISED) > 1:
+        if outcomes.count(AttemptOutcome.NOT_AUTHORIZED) > 1:
             # Others were accepted in between, so the token lacks permission for this booking.
             _hold_as_refused(tx, attempt, now)
             return
@@ -119,7 +119,7 @@ def _retry_or_hold(
 def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
     why = Reason(field="propexo", reason="Propexo accepts the API token, but not for this booking")
     tx.bookings.move(
-        attempt.booking_id, BookingState.HELD, why="not_authorised", now=now, reasons=[why]
+        attempt.booking_id, BookingState.HELD, why="not_authorized", now=now, reasons=[why]
     )
     log.error("booking_held", extra=_facts(attempt))
 
@@ -217,7 +217,7 @@ def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) 
     limiter.save_limit(error.rate, now)
     if isinstance(error, RateLimited):
         limiter.pause(backoff.next_try(error, tries=1, now=now, chance=_jitter()))
-    elif isinstance(error, NotAuthorised) and limiter.suspend("not_authorised", now):
+    elif isinstance(error, NotAuthorized) and limiter.suspend("not_authorized", now):
         log.error("sending_stopped", extra={"status": error.status})
 
 

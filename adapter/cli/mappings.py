@@ -1,5 +1,6 @@
 """Commands for authors of mappings: ``check``, ``explain``, ``new`` and ``schema``."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -16,7 +17,8 @@ from adapter.mapping.loader.loader import NAME
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.parsing.body import parse
-from adapter.settings import settings_from
+from adapter.settings import UNTRIMMED, Settings, settings_from
+from adapter.webhooks.endpoints import untrimmed_secrets
 
 STDIN = Path("-")
 
@@ -41,21 +43,35 @@ def check(paths: tuple[Path, ...], as_json: bool) -> None:
 
     PATH is a folder with its communities.yaml, a single mapping, or a source's name; default:
     mappings. Errors are printed as file:line:column: field: message. Needs no database and no
-    secrets.
+    secrets, but warns of secrets that are set with blanks around them.
     """
     settings = settings_from()
     folder = settings.mappings_dir
     checked = [_mapping_path(path, folder) for path in paths] or [folder]
     problems = registry.check(checked, settings.policy)
+    untrimmed = _untrimmed(checked, settings)
     if as_json:
-        click.echo(json.dumps({"problems": [problem.as_dict() for problem in problems]}, indent=2))
+        found = [problem.as_dict() for problem in problems]
+        click.echo(json.dumps({"problems": found, "untrimmed_secrets": untrimmed}, indent=2))
     else:
         for problem in problems:
             click.echo(problem)
+        for name in untrimmed:
+            click.echo(f"warning: {name} {UNTRIMMED}")
     if any(not problem.warning for problem in problems):
         sys.exit(1)
     if not as_json:
         click.echo(f"{', '.join(map(_display_name, checked))}: no errors")
+
+
+def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
+    sources: dict[str, Source] = {}
+    for path in paths:
+        with contextlib.suppress(ConfigurationError):
+            folder = path if path.is_dir() else path.parent
+            loaded = registry.load(folder, settings.policy)
+            sources |= {name: one for name, one in loaded.items() if path in (folder, one.path)}
+    return untrimmed_secrets(sources, settings)
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:

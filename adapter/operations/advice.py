@@ -71,7 +71,7 @@ BY_WORD: Final[Mapping[str, tuple[str, str]]] = {
         "The renter canceled a tour, and Propexo cannot cancel it in Knock.",
         "Cancel the tour in Knock, then discard this lead.",
     ),
-    "not_authorised": (
+    "not_authorized": (
         "Propexo accepts our API token, but not for this booking.",
         "Ask Propexo to allow the token to book for this community, then release the lead.",
     ),

@@ -17,7 +17,7 @@ RELEASABLE = (
 
 #: Reason codes of leads that may be released as a group: none needs a look in Knock or a call.
 GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
-    BookingState.HELD: frozenset({"held_by_mapping", "not_authorised", "internal_error"}),
+    BookingState.HELD: frozenset({"held_by_mapping", "not_authorized", "internal_error"}),
     BookingState.FAILED: frozenset({"refused"}),
 }
 

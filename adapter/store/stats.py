@@ -18,7 +18,7 @@ MOST_PENDING = 10_000
 class Sending:
     """Whether calls to Propexo are allowed, and how many were made."""
 
-    #: Why sending is suspended until a person fixes it (``not_authorised``); None: it is not.
+    #: Why sending is suspended until a person fixes it (``not_authorized``); None: it is not.
     stopped_for: str | None
     #: No call is made before then.
     paused_until: dt.datetime

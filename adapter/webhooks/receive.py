@@ -14,7 +14,12 @@ from adapter.settings import Settings
 from adapter.store import Database, NewEvent
 from adapter.store.fingerprints import Fingerprints
 from adapter.webhooks.endpoints import Endpoint
-from adapter.webhooks.rejections import CREDENTIAL_HEADERS, BackgroundWriter, rejection_from
+from adapter.webhooks.rejections import (
+    CREDENTIAL_HEADERS,
+    BackgroundWriter,
+    is_unguessable,
+    rejection_from,
+)
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +49,7 @@ class Verified:
     received_at: dt.datetime
     #: Hash of what the signature covers: two requests with the same one are the same.
     content: bytes
-    #: Index of the matching secret; None where the scheme has none.
+    #: Index of the matching key; None where the scheme has none.
     key_index: int | None
 
 
@@ -86,11 +91,19 @@ class Receiver:
         try:
             key_index = verifier.verified_by(request, now.timestamp())
         except VerificationError as exc:
-            rejection = rejection_from(source, verifier, request, exc.reason, now)
-            self.background_writer.save_rejection(rejection, request.client)
+            self.save_rejection(endpoint, request, exc.reason)
             raise
-        self.background_writer.record_secret_use(source, key_index, now)
+        if key_index is not None:
+            name = source.secrets[verifier.owners[key_index]]
+            self.background_writer.record_secret_use(source.name, name, now)
         return verified_from(source, verifier, request, now, key_index)
+
+    def save_rejection(self, endpoint: Endpoint, request: WebhookRequest, reason: str) -> None:
+        """Keep a rejected request of a known source, without its credentials."""
+        source, verifier = endpoint.source, endpoint.verifier
+        credentials = list(filter(is_unguessable, verifier.credentials(request)))
+        rejection = rejection_from(source, verifier, request, reason, self.clock(), credentials)
+        self.background_writer.save_rejection(rejection, request.client, credentials)
 
     def store(self, verified: Verified) -> Receipt:
         """Store a verified request with its task, in one transaction.

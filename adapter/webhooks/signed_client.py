@@ -55,7 +55,7 @@ def sign_webhook(
 def send(request: WebhookRequest) -> Answer:
     """Send a request. Raise :class:`ConfigurationError` if the URL cannot be reached."""
     if not request.url.startswith(("http://", "https://")):
-        raise ConfigurationError("the address must start with http:// or https://")
+        raise ConfigurationError("the URL must start with http:// or https://")
     message = urllib.request.Request(  # noqa: S310 - checked above
         request.url, data=request.body, headers=dict(request.headers), method=request.method
     )

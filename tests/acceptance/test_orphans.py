@@ -82,7 +82,7 @@ def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
         addressed = {"PROPEXO_TOKEN": "sandbox", "PROPEXO_BASE_URL": upstream.url}
         running = start(**addressed)
         upstream.fault({"delay": 3})
-        assert running.send(lead).startswith("202 ")
+        assert running.send(lead).startswith("200 ")
         wait_until(upstream.posts, "the POST is open")
         assert {"gunicorn", "worker", "postgres"} <= names_of(family_of(running.process.pid))
 
@@ -107,7 +107,7 @@ def test_what_hangs_is_killed_and_its_lead_is_posted_once(
             ADAPTER_PROPEXO_TIMEOUT_SECONDS="40",
         )
         upstream.fault({"delay": 30})
-        assert running.send(lead).startswith("202 ")
+        assert running.send(lead).startswith("200 ")
         wait_until(upstream.posts, "the POST is open")
         url = EmbeddedServer(Path(running.environ["ADAPTER_DATA_DIR"])).url
         stack.enter_context(contextlib.closing(psycopg.connect(url)))

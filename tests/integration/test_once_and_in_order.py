@@ -748,7 +748,7 @@ def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
     harness.send()
     with harness.pipeline.store.transaction() as tx:
         (held,) = tx.search.bookings(Filter(states=["held"]))
-    assert held.reason == "not_authorised"
+    assert held.reason == "not_authorized"
 
 
 def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(

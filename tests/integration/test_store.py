@@ -333,7 +333,7 @@ def test_each_move_is_one_line_of_history(opened: Database) -> None:
         (AttemptOutcome.UNKNOWN, False),
         (AttemptOutcome.NOT_SENT, True),
         (AttemptOutcome.RATE_LIMITED, True),
-        (AttemptOutcome.NOT_AUTHORISED, True),
+        (AttemptOutcome.NOT_AUTHORIZED, True),
         (AttemptOutcome.REFUSED, True),
         (AttemptOutcome.JOB_FAILED, True),
     ],

@@ -133,7 +133,7 @@ CREATE TABLE attempts (
     finished_at timestamptz,
     outcome text
         CONSTRAINT attempts_outcome CHECK (outcome IN (
-            'not_sent', 'rate_limited', 'not_authorised', 'refused', 'accepted', 'job_failed',
+            'not_sent', 'rate_limited', 'not_authorized', 'refused', 'accepted', 'job_failed',
             'unknown')),
     status integer,
     -- Propexo's response, truncated when long.
@@ -195,7 +195,7 @@ CREATE TABLE rate_limit (
     theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
     -- No call is made before this.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Nothing is sent while this is set, until a person fixes the cause: not_authorised.
+    -- Nothing is sent while this is set, until a person fixes the cause: not_authorized.
     stopped_for text,
     -- When a worker last tried whether the cause is fixed.
     checked_at timestamptz NOT NULL DEFAULT 'epoch',
@@ -239,11 +239,21 @@ CREATE TABLE rejections (
     bytes bigint NOT NULL,
     -- Short keyed hash of the client's address: enough to tell clients apart, and no more.
     sender text,
-    -- False where the proof was the secret itself, which is not kept: it cannot be verified again.
-    can_retry boolean NOT NULL
+    -- False where too little is kept to verify it again.
+    can_retry boolean NOT NULL,
+    -- Keyed hashes of the token or password that it carried, in each spelling.
+    proofs bytea[] NOT NULL
 );
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);
+
+-- How many requests of each source were rejected since the database was created. Source '': unknown.
+CREATE TABLE rejection_counts (
+    source text NOT NULL,
+    reason text NOT NULL,
+    requests bigint NOT NULL,
+    PRIMARY KEY (source, reason)
+);
 
 -- When each secret last verified a request. Holds names of environment variables, never secrets.
 CREATE TABLE secret_uses (

@@ -101,7 +101,7 @@ CREATE TABLE attempts (
     finished_at timestamptz,
     outcome text
         CONSTRAINT attempts_outcome CHECK (outcome IN (
-            'not_sent', 'rate_limited', 'not_authorised', 'refused', 'accepted', 'job_failed',
+            'not_sent', 'rate_limited', 'not_authorized', 'refused', 'accepted', 'job_failed',
             'unknown')),
     status integer,
     answer text
@@ -177,10 +177,18 @@ CREATE TABLE rejections (
     body bytea,
     bytes bigint NOT NULL,
     sender text,
-    can_retry boolean NOT NULL
+    can_retry boolean NOT NULL,
+    proofs bytea[] NOT NULL
 );
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);
+
+CREATE TABLE rejection_counts (
+    source text NOT NULL,
+    reason text NOT NULL,
+    requests bigint NOT NULL,
+    PRIMARY KEY (source, reason)
+);
 
 CREATE TABLE secret_uses (
     source text NOT NULL,
