@@ -1,13 +1,11 @@
 """``adapter demo``: show the whole adapter in half a minute."""
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from adapter.cli import formatting
+from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.models import Booking, BookingState
 from adapter.operations import serializers
@@ -62,12 +60,6 @@ def demo(as_json: bool) -> None:
     """
     with exit_on_signals():
         result = demo_scenario.run(lambda text: click.echo(text, err=as_json))
-    if as_json:
-        click.echo(json.dumps(result.as_dict(), indent=2, ensure_ascii=False))
-    else:
-        click.echo(as_text(result))
-    faults = result.faults()
-    for fault in faults:
-        click.echo(f"adapter: {fault}", err=True)
-    if faults:
-        sys.exit(1)
+    output.show(result.as_dict(), as_text(result), as_json=as_json)
+    if faults := result.faults():
+        output.fail("; ".join(faults))

@@ -1,6 +1,7 @@
 """Format leads as text for terminals: tables, and one lead's history."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.models import Attempt, Booking, Change, Event, Kind, LeadHistory, Reason
@@ -90,6 +91,12 @@ def reason_line(reason: Reason) -> str:
     value = f" {reason.value}" if reason.value is not None else ""
     path = f" from {reason.path}" if reason.path else ""
     return f"{reason.field}{location}{value}{path}: {reason.reason}"
+
+
+def change_lines(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
+    """Format the changed fields of a lead, one per line."""
+    for name, (old, new) in fields.items():
+        yield f"  {name}: {json.dumps(old)} → {json.dumps(new)}"
 
 
 def story_text(story: LeadHistory) -> str:

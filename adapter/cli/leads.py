@@ -3,14 +3,12 @@
 import contextlib
 import datetime as dt
 import getpass
-import json
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-from adapter.cli import formatting
+from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.models import BookingState, EventState, utc_now
@@ -45,7 +43,6 @@ limit_option = click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
     default=50,
-    show_default=True,
     help="Maximum number of rows.",
 )
 source_option = click.option("--source", help="Only from this source.")
@@ -60,7 +57,12 @@ by_option = click.option(
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that select bookings."""
     for option in (
-        click.option("--search", default="", help="E-mail, phone, name, id, or Propexo's job id."),
+        click.option(
+            "--search",
+            default="",
+            show_default=False,
+            help="Email, phone, name, id, or Propexo's job id.",
+        ),
         click.option("--until", type=click.DateTime(), help="Received before this time (UTC)."),
         click.option("--since", type=click.DateTime(), help="Received since this time (UTC)."),
         click.option("--community", help="Only for this community (its key)."),
@@ -109,10 +111,8 @@ def bookings(limit: int, as_json: bool, **options: Any) -> None:
     """List bookings, newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         selected = tx.search.bookings(filter_from(**options), limit=limit)
-    if as_json:
-        print_json({"bookings": [serializers.booking_as_dict(booking) for booking in selected]})
-    else:
-        click.echo(formatting.bookings_table(selected))
+    data = {"bookings": [serializers.booking_as_dict(booking) for booking in selected]}
+    output.show(data, formatting.bookings_table(selected), as_json=as_json)
 
 
 @click.command(epilog=examples("adapter events --source rentfeed --state unreadable"))
@@ -130,10 +130,8 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
     """List events (stored webhooks), newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         selected = tx.search.events(Filter(states=states, source=source), limit=limit)
-    if as_json:
-        print_json({"events": [serializers.event_as_dict(event) for event in selected]})
-    else:
-        click.echo(formatting.events_table(selected))
+    data = {"events": [serializers.event_as_dict(event) for event in selected]}
+    output.show(data, formatting.events_table(selected), as_json=as_json)
 
 
 @click.command(epilog=examples("adapter show 1010", "adapter show job_8f2c1d --json"))
@@ -146,18 +144,8 @@ def show(id: str, as_json: bool) -> None:
         if story is not None:
             tx.audit.record("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
     if story is None:
-        click.echo(
-            f"adapter: no event, booking or job has the id {id!r}; `adapter bookings --search` "
-            "finds leads by name, email and phone",
-            err=True,
+        output.fail(
+            f"no event, booking or job has the id {id!r}; `adapter bookings --search` finds leads "
+            "by name, email and phone"
         )
-        sys.exit(1)
-    if as_json:
-        print_json(serializers.story_as_dict(story))
-    else:
-        click.echo(formatting.story_text(story))
-
-
-def print_json(data: Any) -> None:
-    """Print data as JSON."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    output.show(serializers.story_as_dict(story), formatting.story_text(story), as_json=as_json)

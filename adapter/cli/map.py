@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from adapter.cli.help import examples
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
 from adapter.mapping import registry
 from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
@@ -27,7 +28,13 @@ REASON_TITLES = {
 }
 
 
-@click.command("map")
+@click.command(
+    epilog=examples(
+        "adapter map rentfeed mappings/samples/rentfeed-tour.json",
+        "adapter map rentfeed lead.json --as-test   # a test to paste into the mapping",
+        "curl -s https://example.com/lead.json | adapter map rentfeed -",
+    )
+)
 @click.argument("name", metavar="SOURCE")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @mappings_option
@@ -35,7 +42,7 @@ REASON_TITLES = {
 @click.option("--now", help="Time of receipt, as an ISO 8601 instant; default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--as-test", is_flag=True, help="Print a test to add to the mapping.")
-def map_(
+def map(
     name: str,
     file: Path,
     folder: Path | None,

@@ -1,11 +1,12 @@
 """Commands for authors of mappings: ``check``, ``explain``, ``new`` and ``schema``."""
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
+from adapter.cli import output
+from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.authoring.explain import rows_from_source, text_from_rows
@@ -33,7 +34,11 @@ mappings_option = click.option(
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "adapter check", "adapter check rentfeed", "adapter check mappings/rentfeed.yaml --json"
+    )
+)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(paths: tuple[Path, ...], as_json: bool) -> None:
@@ -47,15 +52,12 @@ def check(paths: tuple[Path, ...], as_json: bool) -> None:
     folder = settings.mappings_dir
     checked = [_mapping_path(path, folder) for path in paths] or [folder]
     problems = registry.check(checked, settings.policy)
-    if as_json:
-        click.echo(json.dumps({"problems": [problem.as_dict() for problem in problems]}, indent=2))
-    else:
-        for problem in problems:
-            click.echo(problem)
-    if any(not problem.warning for problem in problems):
-        sys.exit(1)
-    if not as_json:
-        click.echo(f"{', '.join(map(_display_name, checked))}: no errors")
+    has_errors = any(not problem.warning for problem in problems)
+    lines = [*map(str, problems)]
+    lines += [] if has_errors else [f"{', '.join(map(_display_name, checked))}: no errors"]
+    data = {"problems": [problem.as_dict() for problem in problems]}
+    output.show(data, "\n".join(lines), as_json=as_json)
+    sys.exit(has_errors)
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
@@ -88,7 +90,7 @@ def read_file(file: Path) -> bytes:
         raise click.BadParameter(f"{file}: {exc.strerror}") from None
 
 
-@click.command()
+@click.command(epilog=examples("adapter explain rentfeed"))
 @click.argument("name", metavar="SOURCE")
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -96,15 +98,12 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
     """Explain, for each field, which paths a mapping reads and how."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
-    if as_json:
-        click.echo(json.dumps([row.as_dict() for row in rows], indent=2, ensure_ascii=False))
-        return
-    click.echo(f"{source.name} ({source.path}) {source.description}".rstrip())
-    for line in text_from_rows(rows):
-        click.echo(line)
+    title = f"{source.name} ({source.path}) {source.description}".rstrip()
+    text = "\n".join([title, *text_from_rows(rows)])
+    output.show([row.as_dict() for row in rows], text, as_json=as_json)
 
 
-@click.command()
+@click.command(epilog=examples("adapter new acme --sample acme-tour.json"))
 @click.argument("name", metavar="SOURCE")
 @click.option(
     "--sample", required=True, type=click.Path(path_type=Path), help="A real body from the sender."
@@ -135,7 +134,7 @@ def new(name: str, sample: Path, folder: Path | None, content_type: str | None) 
     click.echo(f"Confirm each guess and fill in each TODO, then run: adapter check {file}")
 
 
-@click.command()
+@click.command(epilog=examples("adapter schema > docs/mapping.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of mapping files, for editors."""
-    click.echo(json.dumps(mapping_schema(), indent=2, ensure_ascii=False))
+    output.print_json(mapping_schema())

@@ -1,11 +1,11 @@
 """``purge``: delete one renter's data on request, or everything older than some days."""
 
-import json
 import sys
 from typing import Any
 
 import click
 
+from adapter.cli import output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, by_option, opened_store
 from adapter.exceptions import Unreadable
@@ -69,7 +69,7 @@ def purge(
             result = _as_dict(found) | {"left": [], "dry_run": dry_run}
             if not dry_run and _is_confirmed(found, yes=yes):
                 result["left"] = erasure.erase(found, by=by)
-    click.echo(json.dumps(result, indent=2) if as_json else _text(result))
+    output.show(result, _text(result), as_json=as_json)
     sys.exit(bool(result.get("left")))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adapter.cli.formatting import table
-from adapter.operations.advice import Advice
+from adapter.operations.advice import advice_for
 from adapter.operations.report_serializers import rejection_as_dict
 from adapter.operations.serializers import utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
@@ -64,9 +64,9 @@ def _value(value: Any) -> str:
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def group_text(group: Group, advice: Advice) -> str:
+def group_text(group: Group) -> str:
     """Format a group of leads with the same problem."""
-    issue = group.issue
+    issue, advice = group.issue, advice_for(group.issue)
     count = "1 lead" if group.leads == 1 else f"{group.leads} leads"
     soonest = f", soonest tour {utc(group.soonest_at)}" if group.soonest_at else ""
     state = f"{issue.state} ({issue.word})" if issue.word else issue.state

@@ -1,12 +1,13 @@
 """Resolve leads that need review: ``release``, ``confirm``, ``discard``, ``replay``."""
 
 import datetime as dt
-import json
 import sys
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import click
 
+from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, by_option, opened_store, source_option
 from adapter.mapping import registry
@@ -133,7 +134,6 @@ def confirm(id: int, by: str) -> None:
     "--limit",
     type=click.IntRange(1, 10_000),
     default=1000,
-    show_default=True,
     help="Maximum number of webhooks.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
@@ -185,12 +185,9 @@ def replay(
             )
             for event_id in event_ids
         ]
-    if as_json:
-        click.echo(json.dumps({"events": [_as_dict(one) for one in results]}, indent=2))
-    else:
-        _print(results, dry_run=dry_run)
-    if not results:
-        sys.exit(1)
+    data = {"events": [_as_dict(one) for one in results]}
+    output.show(data, "\n".join(_lines(results, dry_run=dry_run)), as_json=as_json)
+    sys.exit(not results)
 
 
 def _as_dict(one: Difference) -> dict[str, Any]:
@@ -203,14 +200,11 @@ def _as_dict(one: Difference) -> dict[str, Any]:
     }
 
 
-def _print(results: list[Difference], *, dry_run: bool) -> None:
+def _lines(results: list[Difference], *, dry_run: bool) -> Iterator[str]:
     for one in results:
-        if one.refusal is not None:
-            click.echo(f"event {one.event_id} ({one.source}) skipped: {one.refusal}")
-            continue
-        click.echo(f"event {one.event_id} ({one.source}): {one.outcome}")
-        for name, (old, new) in one.fields.items():
-            click.echo(f"  {name}: {json.dumps(old)} → {json.dumps(new)}")
+        outcome = one.outcome if one.refusal is None else f"skipped, {one.refusal}"
+        yield f"event {one.event_id} ({one.source}): {outcome}"
+        yield from formatting.change_lines(one.fields)
     count = sum(one.refusal is None for one in results)
     verb = "would be replayed" if dry_run else "replayed"
-    click.echo(f"{count} of {len(results)} events {verb}")
+    yield f"{count} of {len(results)} events {verb}"

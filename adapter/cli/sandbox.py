@@ -38,34 +38,25 @@ def _catalog(file: Path | None) -> Catalog:
         "adapter sandbox --job-seconds 5 --enum tour_type=IN_PERSON,VIRTUAL",
     )
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8001,
-    show_default=True,
     help="Port; 0 is any free port.",
 )
-@click.option("--token", default="sandbox", show_default=True, help="Bearer token to accept.")
+@click.option("--token", default="sandbox", help="Bearer token to accept.")
 @click.option(
     "--job-seconds",
     type=click.FloatRange(0, 86400),
     default=0.5,
-    show_default=True,
     help="How long a job stays PENDING.",
 )
-@click.option(
-    "--rate-limit",
-    type=click.IntRange(min=1),
-    default=150,
-    show_default=True,
-    help="Requests per minute.",
-)
+@click.option("--rate-limit", type=click.IntRange(min=1), default=150, help="Requests per minute.")
 @click.option(
     "--slowdown-seconds",
     type=click.FloatRange(0, 600),
     default=0.0,
-    show_default=True,
     help="Delay of each response in the last fifth of a minute's requests (Propexo: 2).",
 )
 @click.option(

@@ -18,7 +18,7 @@ from adapter.mapping.engine import Mapped
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
-from adapter.operations.backtest import MOST_EVENTS, backtest, recent
+from adapter.operations.backtest import MOST_EVENTS, compare_mappings, recent
 from adapter.operations.diff import changed_fields, facts_of
 
 #: Stored webhooks to choose from.
@@ -91,7 +91,7 @@ def playground_backtest() -> str:
         return _page(entered, result=PlaygroundResult(problems=tuple(exc.problems)))
     record_action("backtested", detail=entered.name)
     events = recent(services.store, entered.name, entered.last)
-    compared = list(backtest(services.sources.get(entered.name), edited, events))
+    compared = list(compare_mappings(services.sources.get(entered.name), edited, events))
     return _page(entered, result=_map(entered), compared=compared)
 
 

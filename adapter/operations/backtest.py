@@ -43,7 +43,9 @@ def recent(store: Database, source: str, last: int) -> Iterator[Event]:
         last, before = last - len(page), page[-1].id
 
 
-def backtest(current: Source | None, edited: Source, events: Iterable[Event]) -> Iterator[Compared]:
+def compare_mappings(
+    current: Source | None, edited: Source, events: Iterable[Event]
+) -> Iterator[Compared]:
     """Map each event with both mappings, as of the time it was received.
 
     Without a ``current`` mapping, everything is a change.
