@@ -37,7 +37,7 @@ NEUTRAL_WORDS = {
     "tour_type": ("in_person", "self_guided", "video"),
 }
 
-#: E-mail addresses that mean "none". Kept, they would make many people look like one.
+#: Email addresses that mean "none". Kept, they would make many people look like one.
 PLACEHOLDER_EMAILS = frozenset(
     {"none@none.com", "noemail@noemail.com", "na@na.com", "test@test.com", "no@email.com"}
 )
@@ -215,9 +215,9 @@ class Policy:
         "A tour further ahead is held.")
     placeholder_emails: frozenset[str] = setting(
         "ADAPTER_PLACEHOLDER_EMAILS", PLACEHOLDER_EMAILS, read_contacts,
-        "E-mail addresses, separated by commas, that mean none.")
+        "Email addresses, separated by commas, that mean none.")
     shared_contacts: frozenset[str] = setting("ADAPTER_SHARED_CONTACTS", frozenset(), read_contacts,
-        "E-mail addresses and phones (+13035550100), separated by commas, that many people share. "
+        "Email addresses and phones (+13035550100), separated by commas, that many people share. "
         "They do not identify a person.")
     tour_types: Mapping[str, str] = setting("ADAPTER_TOUR_TYPES", {}, spelling_of("tour_type"),
         "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. Unset: not sent.")

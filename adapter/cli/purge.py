@@ -12,7 +12,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping import transforms
 from adapter.models import utc_now
 from adapter.operations.contact_matcher import Contact
-from adapter.operations.erase import Erasure, Found
+from adapter.operations.erase import Eraser, Found
 from adapter.settings import Policy, settings_from
 
 
@@ -59,7 +59,7 @@ def purge(
     settings = settings_from()
     contact = _contact(email, phone, settings.policy) if days is None else None
     with opened_store(settings) as store:
-        erasure = Erasure(settings, store, utc_now)
+        erasure = Eraser(settings, store, utc_now)
         if contact is None:
             assert days is not None  # noqa: S101 - one of three is given
             result = _erase_by_age(erasure, days, by, yes=yes)
@@ -94,7 +94,7 @@ def _reject_shared(contact: str, policy: Policy) -> None:
         raise Unreadable("is shared by many people (ADAPTER_SHARED_CONTACTS)")
 
 
-def _erase_by_age(erasure: Erasure, days: int, by: str, *, yes: bool) -> dict[str, Any]:
+def _erase_by_age(erasure: Eraser, days: int, by: str, *, yes: bool) -> dict[str, Any]:
     if not yes:
         click.confirm(f"Delete the data of leads older than {days} days?", abort=True, err=True)
     count = erasure.older_than(days, by=by, progress=lambda done: click.echo(f"{done} …", err=True))

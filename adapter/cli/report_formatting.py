@@ -69,7 +69,7 @@ def group_text(group: Group) -> str:
     issue, advice = group.issue, advice_for(group.issue)
     count = "1 lead" if group.leads == 1 else f"{group.leads} leads"
     soonest = f", soonest tour {utc(group.soonest_at)}" if group.soonest_at else ""
-    state = f"{issue.state} ({issue.word})" if issue.word else issue.state
+    state = f"{issue.state} ({issue.code})" if issue.code else issue.state
     lines = [
         f"{issue.key}  {count} from {issue.source}: {state}{soonest}",
         f"  {advice.wrong}",

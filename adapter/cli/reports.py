@@ -13,13 +13,13 @@ from adapter.cli import formatting, output, report_formatting
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, filter_from, filter_options, limit_option, opened_store
 from adapter.mapping import registry
-from adapter.models import Booking, Event, utc_now
+from adapter.models import utc_now
 from adapter.operations import csv_export, report_serializers, serializers
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.report_serializers import group_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import settings_from
-from adapter.store import Group, ReviewQueue
+from adapter.store import ReviewQueue
 
 
 @click.command(epilog=examples("adapter queue", "adapter queue 3f9a1c02 --limit 10"))
@@ -33,32 +33,25 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
     run `adapter replay`; for a single lead use `adapter release`, `confirm` or `discard`.
     """
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        review_queue = tx.review_queue
-        groups = review_queue.groups(utc_now())
         if group is not None:
-            _print_group(_group_named(group, groups), review_queue, limit, as_json=as_json)
+            _show_group(tx.review_queue, group, limit, as_json=as_json)
             return
+        groups = tx.review_queue.groups(utc_now())
     text = "\n\n".join(map(report_formatting.group_text, groups)) or "Nothing needs review."
     output.show({"groups": [group_as_dict(one) for one in groups]}, text, as_json=as_json)
 
 
-def _group_named(key: str, groups: list[Group]) -> Group:
-    group = next((one for one in groups if one.issue.key == key), None)
-    return group or output.fail(f"there is no group {key}; `adapter queue` lists the groups")
-
-
-def _print_group(group: Group, review_queue: ReviewQueue, limit: int, *, as_json: bool) -> None:
-    leads: list[Booking] | list[Event]
-    if group.issue.kind == "event":
-        leads = review_queue.events_of(group.issue, limit=limit)
-        data = [serializers.event_as_dict(one) for one in leads]
-        text = formatting.events_table(leads)
-    else:
-        leads = review_queue.bookings_of(group.issue, limit=limit)
-        data = [serializers.booking_as_dict(one) for one in leads]
-        text = formatting.bookings_table(leads)
-    text = f"{report_formatting.group_text(group)}\n\n{text}"
-    output.show(group_as_dict(group) | {"waiting": data}, text, as_json=as_json)
+def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: bool) -> None:
+    group = review_queue.group(key, utc_now())
+    if group is None:
+        output.fail(f"there is no group {key}; `adapter queue` lists the groups")
+    leads: Any = review_queue.leads(group.issue, limit=limit)
+    is_event = group.issue.kind == "event"
+    as_dict = serializers.event_as_dict if is_event else serializers.booking_as_dict
+    table = formatting.events_table if is_event else formatting.bookings_table
+    text = f"{report_formatting.group_text(group)}\n\n{table(leads)}"
+    data = group_as_dict(group) | {"waiting": [as_dict(lead) for lead in leads]}
+    output.show(data, text, as_json=as_json)
 
 
 @click.command(epilog=examples("adapter stats", "adapter stats --json"))

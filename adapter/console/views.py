@@ -19,7 +19,7 @@ from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, label_of
 from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.status import OUTCOMES, overview_of
-from adapter.store import MOST_COUNTED, Group
+from adapter.store import MOST_COUNTED
 
 MAX_GROUPS: Final = 100
 MAX_REJECTIONS: Final = 200
@@ -176,35 +176,21 @@ def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
     return response
 
 
-def find_group(key: str) -> Group | None:
-    """Return the group with this key, or None if nothing in it needs review anymore."""
-    with services.store.transaction() as tx:
-        groups = tx.review_queue.groups(services.now())
-    return next((group for group in groups if group.issue.key == key), None)
-
-
 def group_page(key: str, **more: Any) -> Any:
     """Render the leads of one group; ``more`` is for the template."""
-    group = find_group(key)
-    if group is None:
-        return flask.render_template("console/group_empty.html", **more)
-    issue = group.issue
-    found = _leads_of(group, row_id_from(flask.request.args.get("after")) or 0)
+    after = row_id_from(flask.request.args.get("after")) or 0
+    with services.store.transaction() as tx:
+        group = tx.review_queue.group(key, services.now())
+        if group is None:
+            return flask.render_template("console/group_empty.html", **more)
+        issue = group.issue
+        found = tx.review_queue.leads(issue, after=after, limit=PAGE_SIZE)
     return flask.render_template(
         "console/group.html",
         group=group,
         advice=advice_for(issue),
         found=found,
-        is_together=issue.kind == "event" or may_release_together(issue.state, issue.word),
+        is_together=issue.kind == "event" or may_release_together(issue.state, issue.code),
         next_after=_next_page(found),
         **more,
     )
-
-
-def _leads_of(group: Group, after: int) -> Sequence[Any]:
-    with services.store.transaction() as tx:
-        review_queue = tx.review_queue
-        if group.issue.kind == "event":
-            return review_queue.events_of(group.issue, after=after, limit=PAGE_SIZE)
-        last = tx.bookings.get(after) if after else None
-        return review_queue.bookings_of(group.issue, after=last, limit=PAGE_SIZE)

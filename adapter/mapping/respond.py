@@ -99,11 +99,11 @@ def values_from(result: WebhookOutcome) -> dict[str, str]:
 
 
 def format_tour_time(at: dt.datetime | None, timezone: str | None) -> str:
-    """Return an instant in local time: ``Saturday 14 March at 2:30 PM``."""
+    """Return an instant in local time: ``Saturday, March 14 at 2:30 PM``."""
     if at is None or timezone is None:
         return ""
     local = at.astimezone(ZoneInfo(timezone))
-    return f"{local:%A} {local.day} {local:%B} at {local.hour % 12 or 12}:{local:%M %p}"
+    return f"{local:%A, %B} {local.day} at {local.hour % 12 or 12}:{local:%M %p}"
 
 
 def _text(value: object) -> str:

@@ -74,7 +74,7 @@ def insert_booking(
             timezone="America/Denver",
             starts_at=NOW + dt.timedelta(days=12),
             appointment={"last_name": "Okafor"},
-            reasons=(Reason(field="email_1", reason="not an e-mail address"),),
+            reasons=(Reason(field="email_1", reason="not an email address"),),
             asked_at=NOW,
             person_keys=keys,
         )

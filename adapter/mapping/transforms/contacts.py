@@ -142,7 +142,7 @@ def email_from(value: object, *, policy: Policy) -> object:
     try:
         return _is_email(address)
     except ValidationError:
-        raise Unreadable("not an e-mail address") from None
+        raise Unreadable("not an email address") from None
 
 
 def _region(value: object) -> str:

@@ -47,7 +47,7 @@ SELECT (SELECT min(id) FROM (
         ORDER BY received_at DESC LIMIT %(limit)s) b) AS last_id
 
 -- name: find_by_email
--- Bookings whose e-mail address starts with a text.
+-- Bookings whose email address starts with a text.
 SELECT id FROM bookings
 WHERE appointment ? 'email_1' AND appointment ->> 'email_1' LIKE %(text)s LIMIT %(limit)s
 
