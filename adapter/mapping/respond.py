@@ -230,7 +230,7 @@ class Respond:
                 ((kind, content),) = value.items()
                 templates[name] = Template(kind=kind, content=content)
         return cls(
-            wait_seconds=seconds_from(section.get("wait", "0s")),
+            wait_seconds=seconds_from(section.get("wait", "")),
             templates=templates,
             sentences={**SENTENCES, **section.get("say", {})},
         )
@@ -246,5 +246,5 @@ class Respond:
 
 
 def seconds_from(text: str) -> int:
-    """Return ``8s`` as 8."""
-    return int(text.removesuffix("s"))
+    """Return ``8s`` as 8, and no text as 0."""
+    return int(text.removesuffix("s") or 0)
