@@ -8,7 +8,7 @@ import click
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.sandbox import create_app, serve
-from adapter.sandbox.catalog import DEFAULT, Catalog, catalog_from
+from adapter.sandbox.catalog import BUNDLED, Catalog, catalog_from
 from adapter.sandbox.validation import ENUMS
 
 
@@ -23,13 +23,11 @@ def _enums_from(pairs: tuple[str, ...]) -> dict[str, list[str]]:
     return enums
 
 
-def _catalog(file: Path | None) -> Catalog:
-    if file is None:
-        return DEFAULT
+def _catalog_from(file: Path) -> Catalog:
     try:
         return catalog_from(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, ConfigurationError) as exc:
-        raise click.BadParameter(f"{file}: {exc}", param_hint="--catalog") from None
+        raise click.BadParameter(f"{file}: {exc}") from None
 
 
 @click.command(
@@ -70,7 +68,10 @@ def _catalog(file: Path | None) -> Catalog:
 @click.option(
     "--catalog",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file with the communities to list. Default: those of the bundled mappings.",
+    default=BUNDLED,
+    show_default="those of the bundled mappings",
+    callback=lambda _context, _option, file: _catalog_from(file),
+    help="JSON file with the communities to list.",
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def sandbox(
@@ -82,7 +83,7 @@ def sandbox(
     rate_limit: int,
     slowdown_seconds: float,
     enums: dict[str, list[str]],
-    catalog: Path | None,
+    catalog: Catalog,
     quiet: bool,
 ) -> None:
     """Run a stand-in for Propexo's API and Knock."""
@@ -92,7 +93,7 @@ def sandbox(
         limit_per_minute=rate_limit,
         slowdown_seconds=slowdown_seconds,
         enums=enums,
-        catalog=_catalog(catalog),
+        catalog=catalog,
     )
 
     def announce(url: str) -> None:

@@ -1,9 +1,10 @@
 """Check request bodies and report faults as Zod issues, as Propexo does.
 
-``requests.json`` holds a JSON Schema for each of the two create calls. It is written independently
-of :mod:`adapter.propexo.appointment`: a stand-in that shared the adapter's own checks would repeat
-every mistake in them. Where Propexo's pages leave a doubt, the stricter reading applies. Only the
-keywords used there are implemented; a JSON Schema library would not give Zod's codes and messages.
+``requests.json`` holds a JSON Schema for each of the two create calls, and for the queries of lists.
+It is written independently of :mod:`adapter.propexo.appointment`: a stand-in that shared the
+adapter's own checks would repeat every mistake in them. Where Propexo's pages leave a doubt, the
+stricter reading applies. Only the keywords used there are implemented; a JSON Schema library would
+not give Zod's codes and messages.
 """
 
 import copy
@@ -142,17 +143,15 @@ def _max_length(value: Any, schema: Schema, location: Location) -> Iterator[Issu
 
 
 def _minimum(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
-    limit = schema["minimum"]
-    if value < limit:
-        message = f"Number must be greater than or equal to {limit}"
-        yield _limit_issue("too_small", location, message, type="number", minimum=limit)
+    if value < schema["minimum"]:
+        message = f"Number must be greater than or equal to {schema['minimum']}"
+        yield _limit_issue("too_small", location, message, type="number", minimum=schema["minimum"])
 
 
 def _maximum(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
-    limit = schema["maximum"]
-    if value > limit:
-        message = f"Number must be less than or equal to {limit}"
-        yield _limit_issue("too_big", location, message, type="number", maximum=limit)
+    if value > schema["maximum"]:
+        message = f"Number must be less than or equal to {schema['maximum']}"
+        yield _limit_issue("too_big", location, message, type="number", maximum=schema["maximum"])
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any, Schema, Location], Iterator[Issue]]]] = {

@@ -99,7 +99,11 @@ def test_a_notice_is_sent_for_every_state_that_ends_the_waiting() -> None:
     [
         (AT, "America/Denver", "Saturday, March 14 at 2:30 PM"),
         (AT, "Europe/London", "Saturday, March 14 at 8:30 PM"),
-        (AT - dt.timedelta(hours=2, minutes=30), "America/Denver", "Saturday, March 14 at 12:00 PM"),
+        (
+            AT - dt.timedelta(hours=2, minutes=30),
+            "America/Denver",
+            "Saturday, March 14 at 12:00 PM",
+        ),
         (AT + dt.timedelta(hours=9, minutes=35), "America/Denver", "Sunday, March 15 at 12:05 AM"),
         (None, "America/Denver", ""),
         (AT, None, ""),
