@@ -1,7 +1,7 @@
 """Check request bodies and report faults as Zod issues, as Propexo does.
 
-``requests.json`` holds a JSON Schema for each of the two create calls, and for the queries of lists.
-It is written independently of :mod:`adapter.propexo.appointment`: a stand-in that shared the
+``requests.json`` holds a JSON Schema for each create call and for the queries of the lists. It is
+written independently of :mod:`adapter.propexo.appointment`: a stand-in that shared the
 adapter's own checks would repeat every mistake in them. Where Propexo's pages leave a doubt, the
 stricter reading applies. Only the keywords used there are implemented; a JSON Schema library would
 not give Zod's codes and messages.
