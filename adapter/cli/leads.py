@@ -34,10 +34,6 @@ def opened_store(settings: Settings) -> Iterator[Database]:
         yield stack.enter_context(Database(url, size=2))
 
 
-def _states(kind: type[BookingState] | type[EventState]) -> click.Choice[str]:
-    return click.Choice([str(state) for state in kind])
-
-
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 limit_option = click.option(
     "--limit",
@@ -46,6 +42,19 @@ limit_option = click.option(
     help="Maximum number of rows.",
 )
 source_option = click.option("--source", help="Only from this source.")
+
+
+def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[..., Any]:
+    """Return the option that selects leads by state."""
+    return click.option(
+        "--state",
+        "states",
+        multiple=True,
+        type=click.Choice(sorted({str(state) for kind in kinds for state in kind})),
+        help="Only in this state; may be repeated.",
+    )
+
+
 by_option = click.option(
     "--by",
     default=getpass.getuser,
@@ -54,48 +63,37 @@ by_option = click.option(
 )
 
 
+def _period_option(name: str, help: str) -> Callable[..., Any]:
+    return click.option(
+        name,
+        type=click.DateTime(),
+        callback=lambda _context, _option, at: at and at.replace(tzinfo=dt.UTC),
+        help=help,
+    )
+
+
+since_option = _period_option("--since", "Received since this time (UTC).")
+until_option = _period_option("--until", "Received before this time (UTC).")
+
+
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that select bookings."""
+    """Add the options that select bookings, named like the fields of :class:`Filter`."""
     for option in (
         click.option(
             "--search",
+            "text",
             default="",
             show_default=False,
             help="Email, phone, name, id, or Propexo's job id.",
         ),
-        click.option("--until", type=click.DateTime(), help="Received before this time (UTC)."),
-        click.option("--since", type=click.DateTime(), help="Received since this time (UTC)."),
+        until_option,
+        since_option,
         click.option("--community", help="Only for this community (its key)."),
         source_option,
-        click.option(
-            "--state",
-            "states",
-            multiple=True,
-            type=_states(BookingState),
-            help="Only in this state; may be repeated.",
-        ),
+        states_option(BookingState),
     ):
         command = option(command)
     return command
-
-
-def filter_from(
-    states: tuple[str, ...],
-    source: str | None,
-    community: str | None,
-    since: dt.datetime | None,
-    until: dt.datetime | None,
-    search: str,
-) -> Filter:
-    """Build a filter from these options."""
-    return Filter(
-        states=states,
-        source=source,
-        community=community,
-        since=since.replace(tzinfo=dt.UTC) if since else None,
-        until=until.replace(tzinfo=dt.UTC) if until else None,
-        text=search,
-    )
 
 
 @click.command(
@@ -110,19 +108,13 @@ def filter_from(
 def bookings(limit: int, as_json: bool, **options: Any) -> None:
     """List bookings, newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        selected = tx.search.bookings(filter_from(**options), limit=limit)
+        selected = tx.search.bookings(Filter(**options), limit=limit)
     data = {"bookings": [serializers.booking_as_dict(booking) for booking in selected]}
     output.show(data, formatting.bookings_table(selected), as_json=as_json)
 
 
 @click.command(epilog=examples("adapter events --source rentfeed --state unreadable"))
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=_states(EventState),
-    help="Only in this state; may be repeated.",
-)
+@states_option(EventState)
 @source_option
 @limit_option
 @as_json

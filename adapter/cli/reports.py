@@ -11,7 +11,7 @@ import click
 
 from adapter.cli import formatting, output, report_formatting
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, filter_from, filter_options, limit_option, opened_store
+from adapter.cli.leads import as_json, filter_options, limit_option, opened_store
 from adapter.mapping import registry
 from adapter.models import utc_now
 from adapter.operations import csv_export, report_serializers, serializers
@@ -19,7 +19,7 @@ from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings,
 from adapter.operations.report_serializers import group_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import settings_from
-from adapter.store import ReviewQueue
+from adapter.store import Filter, ReviewQueue
 
 
 @click.command(epilog=examples("adapter queue", "adapter queue 3f9a1c02 --limit 10"))
@@ -84,7 +84,7 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
         raise click.UsageError(
             "--json needs --sums; for bookings as JSON use `adapter bookings --json`"
         )
-    selection = filter_from(**options)
+    selection = Filter(**options)
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
             detail = csv_export.filter_text(selection)

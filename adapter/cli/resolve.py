@@ -1,6 +1,5 @@
 """Resolve leads that need review: ``release``, ``confirm``, ``discard``, ``replay``."""
 
-import datetime as dt
 import sys
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -9,7 +8,15 @@ import click
 
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, by_option, opened_store, source_option
+from adapter.cli.leads import (
+    as_json,
+    by_option,
+    opened_store,
+    since_option,
+    source_option,
+    states_option,
+    until_option,
+)
 from adapter.mapping import registry
 from adapter.models import BookingState, EventState, utc_now
 from adapter.operations.release import Repairs
@@ -17,8 +24,6 @@ from adapter.operations.replay import Difference, Replays
 from adapter.propexo.appointment import value_from_text
 from adapter.settings import settings_from
 from adapter.store import Database
-
-STATES = sorted({*map(str, BookingState), *map(str, EventState)})
 
 Operation = TypeVar("Operation", Repairs, Replays)
 
@@ -57,36 +62,31 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
 )
 @click.option(
     "--not-in-knock",
+    "is_not_in_knock",
     is_flag=True,
     help="For an unknown booking: you have checked Knock, and it is not there.",
 )
-@click.option("--anyway", is_flag=True, help="Release even if the same person has a newer request.")
 @click.option(
-    "--any-hour", is_flag=True, help="Release even outside tour hours or far in the future."
+    "--anyway",
+    "is_wanted_anyway",
+    is_flag=True,
+    help="Release even if the same person has a newer request.",
+)
+@click.option(
+    "--any-hour",
+    "is_any_hour",
+    is_flag=True,
+    help="Release even outside tour hours or far in the future.",
 )
 @by_option
-def release(
-    id: int,
-    pairs: tuple[str, ...],
-    not_in_knock: bool,
-    anyway: bool,
-    any_hour: bool,
-    by: str,
-) -> None:
+def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None:
     """Release a held, failed, expired or unknown booking.
 
     --set changes fields first. Setting starts_at makes a tour of a lead without a time. If its
     guest card exists already, the tour is booked in addition.
     """
     with opened_store(settings_from()) as store:
-        booking = _build(Repairs, store).release(
-            id,
-            _changes(pairs),
-            by=by,
-            is_not_in_knock=not_in_knock,
-            is_wanted_anyway=anyway,
-            is_any_hour=any_hour,
-        )
+        booking = _build(Repairs, store).release(id, _changes(pairs), by=by, **confirmed)
     click.echo(f"Released booking {booking.id}; `adapter show {booking.id}` follows it.")
 
 
@@ -127,9 +127,9 @@ def confirm(id: int, by: str) -> None:
 )
 @click.argument("ids", nargs=-1, type=int, metavar="[ID]…")
 @source_option
-@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="In this state.")
-@click.option("--since", type=click.DateTime(), help="Received since this time (UTC).")
-@click.option("--until", type=click.DateTime(), help="Received before this time (UTC).")
+@states_option(BookingState, EventState)
+@since_option
+@until_option
 @click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
@@ -146,17 +146,7 @@ def confirm(id: int, by: str) -> None:
 @by_option
 @as_json
 def replay(
-    ids: tuple[int, ...],
-    source: str | None,
-    states: tuple[str, ...],
-    since: dt.datetime | None,
-    until: dt.datetime | None,
-    limit: int,
-    dry_run: bool,
-    force: bool,
-    reason: str | None,
-    by: str,
-    as_json: bool,
+    dry_run: bool, force: bool, reason: str | None, by: str, as_json: bool, **selection: Any
 ) -> None:
     """Remap stored webhooks after a mapping has been fixed.
 
@@ -164,20 +154,13 @@ def replay(
     a booked lead again, and holds a past tour so that an agent can pick another time. Leads that
     are being sent or unknown are skipped even then.
     """
-    if not (ids or source or states or since):
+    if not any(selection[name] for name in ("ids", "source", "states", "since")):
         raise click.UsageError("give IDs, or select by --source, --state or --since")
     if force and not reason:
         raise click.UsageError("--force needs --reason, which is kept in the history")
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
-            event_ids = tx.events.ids_to_replay(
-                ids=ids,
-                source=source,
-                states=states,
-                since=since.replace(tzinfo=dt.UTC) if since else None,
-                until=until.replace(tzinfo=dt.UTC) if until else None,
-                limit=limit,
-            )
+            event_ids = tx.events.ids_to_replay(**selection)
         replays = _build(Replays, store)
         results = [
             replays.replay(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -50,7 +51,13 @@ def _catalog_from(file: Path) -> Catalog:
     default=0.5,
     help="How long a job stays PENDING.",
 )
-@click.option("--rate-limit", type=click.IntRange(min=1), default=150, help="Requests per minute.")
+@click.option(
+    "--rate-limit",
+    "limit_per_minute",
+    type=click.IntRange(min=1),
+    default=150,
+    help="Requests per minute.",
+)
 @click.option(
     "--slowdown-seconds",
     type=click.FloatRange(0, 600),
@@ -74,33 +81,14 @@ def _catalog_from(file: Path) -> Catalog:
     help="JSON file with the communities to list.",
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
-def sandbox(
-    *,
-    host: str,
-    port: int,
-    token: str,
-    job_seconds: float,
-    rate_limit: int,
-    slowdown_seconds: float,
-    enums: dict[str, list[str]],
-    catalog: Catalog,
-    quiet: bool,
-) -> None:
+def sandbox(*, host: str, port: int, quiet: bool, **options: Any) -> None:
     """Run a stand-in for Propexo's API and Knock."""
-    app = create_app(
-        token=token,
-        job_seconds=job_seconds,
-        limit_per_minute=rate_limit,
-        slowdown_seconds=slowdown_seconds,
-        enums=enums,
-        catalog=catalog,
-    )
 
     def announce(url: str) -> None:
         if not quiet:
             click.echo(
-                f"sandbox at {url} (set PROPEXO_BASE_URL={url} PROPEXO_TOKEN={token}); "
-                "Ctrl-C stops it"
+                f"sandbox at {url} (set PROPEXO_BASE_URL={url} "
+                f"PROPEXO_TOKEN={options['token']}); Ctrl-C stops it"
             )
 
-    serve(app, host=host, port=port, announce=announce)
+    serve(create_app(**options), host=host, port=port, announce=announce)
