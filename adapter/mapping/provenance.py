@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime as dt
+import functools
+import operator
 import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -162,7 +164,8 @@ def _locate_through_reader(
     if not isinstance(reading.reader, ListReader) or rest is None:
         return locations
     for location in locations:
-        for index, item in enumerate(_as_list(_at(payload, location))):
+        items = functools.reduce(operator.getitem, location, payload)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
             if _key_of(item, reading.reader) == rest.parts[0]:
                 return [(*location, index)]
     return locations
@@ -186,13 +189,3 @@ def _located_items(location: Location, value: Any) -> list[tuple[Location, Any]]
     if not isinstance(value, list):
         return [(location, value)]
     return [((*location, index), item) for index, item in enumerate(value) if item is not None]
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _at(payload: Any, location: Location) -> Any:
-    for step in location:
-        payload = payload[step]
-    return payload

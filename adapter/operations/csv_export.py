@@ -34,6 +34,11 @@ COLUMNS: Final = (
     "attribution_id",
     "job_id",
 )
+#: Columns that are attributes of a booking; the others are fields of its appointment.
+_FROM_BOOKING: Final = (
+    "booking=id event=event_id kind source community received_at=created_at state why=reason "
+    "tour_at=starts_at job_id"
+)
 SUMS: Final = ("booked", "duplicate", "held", "failed", "unknown", "expired")
 
 
@@ -56,25 +61,12 @@ def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> 
 
 
 def _row(booking: Booking) -> Iterable[object]:
-    fields = booking.appointment
-    return (
-        booking.id,
-        booking.event_id,
-        booking.kind,
-        booking.source,
-        booking.community,
-        serializers.utc(booking.created_at),
-        booking.state,
-        booking.reason,
-        serializers.utc(booking.starts_at),
-        serializers.local(booking.starts_at, booking.timezone),
-        fields.get("first_name"),
-        fields.get("last_name"),
-        fields.get("email_1"),
-        fields.get("phone_1"),
-        fields.get("attribution_id"),
-        booking.job_id,
-    )
+    values = serializers.dump(booking, _FROM_BOOKING) | {
+        "tour_at_local": serializers.local(booking.starts_at, booking.timezone),
+        "email": booking.appointment.get("email_1"),
+        "phone": booking.appointment.get("phone_1"),
+    }
+    return [values.get(name, booking.appointment.get(name)) for name in COLUMNS]
 
 
 def filter_text(which: Filter) -> str:
