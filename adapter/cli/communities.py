@@ -22,6 +22,7 @@ from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.problems import MappingErrors
 from adapter.models import utc_now
 from adapter.operations.check_communities import problems_of
+from adapter.operations.serializers import dump
 from adapter.propexo.directory import Directory, ListedCommunity, RateLimitedReads
 from adapter.services import propexo_from
 from adapter.settings import Settings, settings_from
@@ -119,16 +120,9 @@ def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
 
 def communities_as_dicts(communities: Communities) -> list[dict[str, Any]]:
     """Return the communities in communities.yaml as plain data."""
+    fields = "community=key integration_id community_id attributions known_as"
     return [
-        {
-            "community": one.key,
-            "integration_id": one.integration_id,
-            "community_id": one.community_id,
-            "timezone": one.timezone.key,
-            "attributions": dict(one.attributions),
-            "known_as": {source: list(names) for source, names in one.known_as.items()},
-        }
-        for one in communities.by_key.values()
+        dump(one, fields) | {"timezone": one.timezone.key} for one in communities.by_key.values()
     ]
 
 
@@ -159,10 +153,7 @@ def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str,
 
     ``known`` gives the key in communities.yaml by community ID.
     """
-    return {
-        "integration_id": place.integration_id,
-        "community_id": place.community_id,
-        "name": place.name,
+    return dump(place, "integration_id community_id name") | {
         "community": known.get(place.community_id),
         "attributions": [{"id": one, "name": name} for one, name in place.attributions.items()],
     }

@@ -122,16 +122,12 @@ def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
         with store.transaction() as tx:
             tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
         compared = list(compare_mappings(current, edited, recent(store, name, last)))
-    data = {"events": [_compared_as_dict(one) for one in compared]}
-    output.show(data, "\n".join(_compared_lines(compared)), as_json=as_json)
+    data = [
+        dataclasses.asdict(one) | {"received_at": serializers.utc(one.received_at)}
+        for one in compared
+    ]
+    output.show({"events": data}, "\n".join(_compared_lines(compared)), as_json=as_json)
     sys.exit(any(one.fields for one in compared))
-
-
-def _compared_as_dict(one: Compared) -> dict[str, Any]:
-    return dataclasses.asdict(one) | {
-        "received_at": serializers.utc(one.received_at),
-        "fields": {name: list(pair) for name, pair in one.fields.items()},
-    }
 
 
 def _compared_lines(compared: list[Compared]) -> Iterator[str]:

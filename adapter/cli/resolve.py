@@ -19,6 +19,7 @@ from adapter.cli.leads import (
 )
 from adapter.mapping import registry
 from adapter.models import BookingState, EventState, utc_now
+from adapter.operations import serializers
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Difference, Replays
 from adapter.propexo.appointment import value_from_text
@@ -168,19 +169,10 @@ def replay(
             )
             for event_id in event_ids
         ]
-    data = {"events": [_as_dict(one) for one in results]}
+    fields = "event=event_id source outcome refusal changes=fields"
+    data = {"events": [serializers.dump(one, fields) for one in results]}
     output.show(data, "\n".join(_lines(results, dry_run=dry_run)), as_json=as_json)
     sys.exit(not results)
-
-
-def _as_dict(one: Difference) -> dict[str, Any]:
-    return {
-        "event": one.event_id,
-        "source": one.source,
-        "outcome": one.outcome,
-        "refusal": one.refusal,
-        "changes": {name: list(pair) for name, pair in one.fields.items()},
-    }
 
 
 def _lines(results: list[Difference], *, dry_run: bool) -> Iterator[str]:

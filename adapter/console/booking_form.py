@@ -9,26 +9,11 @@ from zoneinfo import ZoneInfo
 from adapter.console.context import services
 from adapter.exceptions import NotPossible
 from adapter.models import Booking
-from adapter.propexo.appointment import TARGETS, value_from_text
+from adapter.propexo.appointment import TARGETS, TRANSFORM_OF, value_from_text
 from adapter.settings import NEUTRAL_WORDS
 
 #: The fields of an appointment that a user may set, in the order of the form.
-EDITABLE_FIELDS: Final = (
-    "first_name",
-    "last_name",
-    "email_1",
-    "phone_1",
-    "tour_type",
-    "first_contact_type",
-    "move_in_date",
-    "number_of_occupants",
-    "lease_term_in_months",
-    "rent_minimum_in_cents",
-    "rent_maximum_in_cents",
-    "desired_num_bedrooms",
-    "pets",
-    "notes",
-)
+EDITABLE_FIELDS: Final = tuple(TRANSFORM_OF)
 #: ``area`` is a textarea.
 _INPUT_TYPES: Final = {"starts_at": "datetime-local", "move_in_date": "date", "notes": "area"}
 _DATETIME_LOCAL: Final = "%Y-%m-%dT%H:%M"

@@ -12,7 +12,6 @@ from adapter.console.booking_form import text_of
 from adapter.console.context import bp, services
 from adapter.console.display import ago, duration, form_value
 from adapter.console.form_input import filter_from, row_id_from
-from adapter.console.lead_page import lead_page
 from adapter.mapping import registry
 from adapter.models import BookingState, EventState
 from adapter.operations import csv_export, serializers
@@ -80,12 +79,6 @@ def queue() -> str:
     )
 
 
-@bp.get("/queue/<key>")
-def group(key: str) -> Any:
-    """Show the leads of one group."""
-    return group_page(key)
-
-
 @bp.get("/leads")
 def leads() -> str:
     """List the bookings or webhooks of a filter, newest first."""
@@ -105,12 +98,6 @@ def leads() -> str:
         communities=services.communities(),
         next_before=_next_page(found),
     )
-
-
-@bp.get("/leads/<key>")
-def lead(key: str) -> Any:
-    """Show one lead by an event ID, a booking ID or a Propexo job ID."""
-    return lead_page(key)
 
 
 @bp.get("/rejections")
@@ -176,6 +163,7 @@ def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
     return response
 
 
+@bp.get("/queue/<key>", endpoint="group")
 def group_page(key: str, **more: Any) -> Any:
     """Render the leads of one group; ``more`` is for the template."""
     after = row_id_from(flask.request.args.get("after")) or 0

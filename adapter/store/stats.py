@@ -1,6 +1,5 @@
 """Statistics about sources, sending and the last day."""
 
-import collections
 import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -120,13 +119,5 @@ class Stats(Statements):
 
     def traffic(self) -> dict[str, Traffic]:
         """Return the events of each source that ever sent one."""
-        by_source = collections.defaultdict(list)
-        for row in self._all("event_counts"):
-            by_source[row["source"]].append(row)
-        return {
-            source: Traffic(
-                events={row["state"]: row["events"] for row in rows},
-                last_event_at=max(row["last_at"] for row in rows),
-            )
-            for source, rows in by_source.items()
-        }
+        rows = self._all("event_counts")
+        return {row.pop("source"): Traffic(**row) for row in rows}

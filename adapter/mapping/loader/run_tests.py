@@ -14,6 +14,7 @@ from adapter.mapping.engine.community import CommunityLookup
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.yaml_document import KeyPath
+from adapter.mapping.provenance import FILLS
 from adapter.mapping.samples import Sample, sample_from_test
 from adapter.mapping.source import Source
 from adapter.models import Reason
@@ -35,12 +36,7 @@ COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospec
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
 #: Fields of the appointment that a line of another name fills.
-FILLED_BY_LINE: Final = {
-    "first_name": "name",
-    "last_name": "name",
-    "appointment_date": "starts_at",
-    "appointment_time": "starts_at",
-}
+FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field in fields}
 
 
 def run_mapping_tests(

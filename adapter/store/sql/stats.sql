@@ -90,5 +90,8 @@ GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2
 
 -- name: event_counts
 -- The number of events of each source by state, and when the last one came.
-SELECT source, state, count(*) AS events, max(received_at) AS last_at FROM events
-GROUP BY source, state
+SELECT source, jsonb_object_agg(state, events) AS events, max(last_at) AS last_event_at
+FROM (
+    SELECT source, state, count(*) AS events, max(received_at) AS last_at FROM events
+    GROUP BY source, state
+) counts GROUP BY source
