@@ -139,11 +139,14 @@ class _Compiler:
             sections=loaded,
         )
         if self.strict:
-            check_todos(self.document)
-            examples = self._examples()
-            has_errors = self.communities.document.has_errors or self.document.has_errors
-            run_mapping_tests(source, runs_tests=not has_errors, examples=examples)
+            self._test(source)
         return source
+
+    def _test(self, source: Source) -> None:
+        check_todos(self.document)
+        examples = self._examples()
+        has_errors = self.communities.document.has_errors or self.document.has_errors
+        run_mapping_tests(source, runs_tests=not has_errors, examples=examples)
 
     def _examples(self) -> Mapping[str, Community]:
         """Return the communities for the tests alone; their problems count as the mapping's."""
