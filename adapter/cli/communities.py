@@ -88,7 +88,7 @@ def check_listed(folder: Path, as_json: bool) -> None:
     with _directory(settings_from()) as directory:
         problems = problems_of(listed, directory)
     text = "\n".join(map(str, problems)) or f"{listed.document.file}: Propexo lists every id"
-    output.show({"problems": [one.as_dict() for one in problems]}, text, as_json=as_json)
+    output.show({"problems": problems}, text, as_json=as_json)
     sys.exit(bool(problems))
 
 

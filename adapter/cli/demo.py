@@ -60,6 +60,7 @@ def demo(as_json: bool) -> None:
     """
     with exit_on_signals():
         result = demo_scenario.run(lambda text: click.echo(text, err=as_json))
-    output.show(result.as_dict(), as_text(result), as_json=as_json)
+    data = serializers.dump(result, "sent events bookings appointments")
+    output.show(data, as_text(result), as_json=as_json)
     if faults := result.faults():
         output.fail("; ".join(faults))

@@ -1,5 +1,6 @@
 """Format leads as text for terminals: tables, and one lead's history."""
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -43,7 +44,7 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
                 _why(booking),
                 booking.community,
                 _tour(booking),
-                utc(booking.starts_at),
+                booking.starts_at,
                 person(booking.appointment),
                 booking.job_id,
             )
@@ -75,7 +76,7 @@ def events_table(events: Iterable[Event]) -> str:
                 event.id,
                 event.source,
                 event.state,
-                utc(event.received_at),
+                event.received_at,
                 event.size,
                 event.content_type,
                 event.reasons[0].reason if event.reasons else None,
@@ -159,5 +160,6 @@ def _change_line(change: Change) -> str:
 
 
 def _cell(value: object) -> str:
+    value = utc(value) if isinstance(value, dt.datetime) else value
     text = "-" if value is None or value == "" else str(value)
     return "".join(character if character.isprintable() else " " for character in text)

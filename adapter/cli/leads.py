@@ -109,8 +109,7 @@ def bookings(limit: int, as_json: bool, **options: Any) -> None:
     """List bookings, newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         selected = tx.search.bookings(Filter(**options), limit=limit)
-    data = {"bookings": [serializers.booking_as_dict(booking) for booking in selected]}
-    output.show(data, formatting.bookings_table(selected), as_json=as_json)
+    output.show({"bookings": selected}, formatting.bookings_table(selected), as_json=as_json)
 
 
 @click.command(epilog=examples("adapter events --source rentfeed --state unreadable"))
@@ -122,8 +121,7 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
     """List events (stored webhooks), newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         selected = tx.search.events(Filter(states=states, source=source), limit=limit)
-    data = {"events": [serializers.event_as_dict(event) for event in selected]}
-    output.show(data, formatting.events_table(selected), as_json=as_json)
+    output.show({"events": selected}, formatting.events_table(selected), as_json=as_json)
 
 
 @click.command(epilog=examples("adapter show 1010", "adapter show job_8f2c1d --json"))

@@ -18,6 +18,7 @@ from adapter.mapping.loader.run_tests import format_reason
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import Reason, WebhookRequest
+from adapter.operations.serializers import dump, to_json
 from adapter.settings import settings_from
 
 #: Introduces the reasons for an outcome.
@@ -103,7 +104,7 @@ def _print_test(
 
 def _print(name: str, mapped: Mapped, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(mapped_as_dict(mapped), indent=2))
+        click.echo(to_json(mapped_as_dict(mapped)))
         return
     for line in mapped_as_text(name, mapped):
         click.echo(line)
@@ -120,18 +121,9 @@ def _warn(source: Source) -> None:
 
 def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
     """Return the result as data. Reasons without an item are added as a separate item."""
-    items = [_item_as_dict(item) for item in mapped.items]
-    if mapped.reasons:
-        items.append(_item_as_dict(Item(outcome=mapped.outcome, reasons=mapped.reasons)))
+    whole = [Item(outcome=mapped.outcome, reasons=mapped.reasons)] if mapped.reasons else []
+    items = [dump(item, "outcome appointment reasons") for item in (*mapped.items, *whole)]
     return {"outcome": mapped.outcome, "items": items, "dedupe_key": mapped.dedupe_key}
-
-
-def _item_as_dict(item: Item) -> dict[str, Any]:
-    return {
-        "outcome": item.outcome,
-        "appointment": dict(item.appointment),
-        "reasons": [reason.as_dict() for reason in item.reasons],
-    }
 
 
 def mapped_as_text(name: str, mapped: Mapped) -> Iterator[str]:

@@ -55,8 +55,7 @@ def check(paths: tuple[Path, ...], as_json: bool) -> None:
     has_errors = any(not problem.warning for problem in problems)
     lines = [*map(str, problems)]
     lines += [] if has_errors else [f"{', '.join(map(_display_name, checked))}: no errors"]
-    data = {"problems": [problem.as_dict() for problem in problems]}
-    output.show(data, "\n".join(lines), as_json=as_json)
+    output.show({"problems": problems}, "\n".join(lines), as_json=as_json)
     sys.exit(has_errors)
 
 
@@ -100,7 +99,7 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
     rows = rows_from_source(source)
     title = f"{source.name} ({source.path}) {source.description}".rstrip()
     text = "\n".join([title, *text_from_rows(rows)])
-    output.show([row.as_dict() for row in rows], text, as_json=as_json)
+    output.show(rows, text, as_json=as_json)
 
 
 @click.command(epilog=examples("adapter new acme --sample acme-tour.json"))

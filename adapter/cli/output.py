@@ -1,10 +1,11 @@
 """Print results as text or as JSON, and failures."""
 
-import json
 import sys
 from typing import Any, NoReturn
 
 import click
+
+from adapter.operations.serializers import to_json
 
 
 def show(data: Any, text: str, *, as_json: bool) -> None:
@@ -17,7 +18,7 @@ def show(data: Any, text: str, *, as_json: bool) -> None:
 
 def print_json(data: Any) -> None:
     """Print data as JSON."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    click.echo(to_json(data, ensure_ascii=False))
 
 
 def fail(message: str) -> NoReturn:

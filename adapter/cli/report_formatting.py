@@ -34,7 +34,7 @@ def sources_text(sources: Iterable[Mapping[str, Any]]) -> str:
 def _source_lines(source: Mapping[str, Any]) -> list[str]:
     scheme = source["preset"] or source["scheme"]
     counts = ", ".join(f"{state} {count}" for state, count in sorted(source["events"].items()))
-    last = f"; last one {source['last_event_at']}" if source["last_event_at"] else ""
+    last = f"; last one {utc(source['last_event_at'])}" if source["last_event_at"] else ""
     lines = [
         f"{source['source']}  {source['address']}",
         "  UNSIGNED: anyone who knows the URL can send (scheme: none)"
@@ -42,7 +42,7 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
         else f"  signature: {scheme}",
     ]
     lines += [
-        f"  secret {secret['name']}: last used {secret['last_used_at'] or 'never'}"
+        f"  secret {secret['name']}: last used {utc(secret['last_used_at']) or 'never'}"
         for secret in source["secrets"]
     ]
     lines += [f"  events: {counts or 'none'}{last}", f"  rejections: {source['rejections']}"]
@@ -53,7 +53,7 @@ def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[st
     """Format property names that match no community, and how to fix them."""
     lines = [
         f"  no community is known as {_value(one['value'])} ({one['path'] or 'no path'}): "
-        f"{one['waiting']} held, last one {one['last_at']}"
+        f"{one['waiting']} held, last one {utc(one['last_at'])}"
         for one in unknown
     ]
     hint = "  add them to communities.yaml under known_as, then: "
@@ -104,7 +104,7 @@ def _sending_state(overview: Overview) -> str:
 def _source_row(one: SourceState) -> Sequence[object]:
     return (
         one.name,
-        utc(one.last_event_at),
+        one.last_event_at,
         f"{one.events} QUIET" if one.is_quiet else one.events,
         None if one.usual is None else round(one.usual),
         *(one.outcomes.get(name, 0) for name in OUTCOMES),

@@ -1,6 +1,5 @@
 """Reports: ``queue``, ``stats``, ``export``, ``backtest``, ``audit``."""
 
-import dataclasses
 import getpass
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from adapter.cli.help import examples
 from adapter.cli.leads import as_json, filter_options, limit_option, opened_store
 from adapter.mapping import registry
 from adapter.models import utc_now
-from adapter.operations import csv_export, report_serializers, serializers
+from adapter.operations import csv_export, report_serializers
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.report_serializers import group_as_dict
 from adapter.operations.status import overview_of
@@ -47,11 +46,9 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
         output.fail(f"there is no group {key}; `adapter queue` lists the groups")
     leads: Any = review_queue.leads(group.issue, limit=limit)
     is_event = group.issue.kind == "event"
-    as_dict = serializers.event_as_dict if is_event else serializers.booking_as_dict
     table = formatting.events_table if is_event else formatting.bookings_table
     text = f"{report_formatting.group_text(group)}\n\n{table(leads)}"
-    data = group_as_dict(group) | {"waiting": [as_dict(lead) for lead in leads]}
-    output.show(data, text, as_json=as_json)
+    output.show(group_as_dict(group) | {"waiting": leads}, text, as_json=as_json)
 
 
 @click.command(epilog=examples("adapter stats", "adapter stats --json"))
@@ -122,11 +119,7 @@ def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
         with store.transaction() as tx:
             tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
         compared = list(compare_mappings(current, edited, recent(store, name, last)))
-    data = [
-        dataclasses.asdict(one) | {"received_at": serializers.utc(one.received_at)}
-        for one in compared
-    ]
-    output.show({"events": data}, "\n".join(_compared_lines(compared)), as_json=as_json)
+    output.show({"events": compared}, "\n".join(_compared_lines(compared)), as_json=as_json)
     sys.exit(any(one.fields for one in compared))
 
 
@@ -148,7 +141,6 @@ def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
     """List user actions: views, releases, edits, discards, exports."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         acts = tx.audit.entries(by=by, lead_id=lead, limit=limit)
-    data = [dataclasses.asdict(act) | {"at": serializers.utc(act.at)} for act in acts]
-    rows = ((serializers.utc(act.at), act.by, act.action, act.lead_id, act.detail) for act in acts)
+    rows = ((act.at, act.by, act.action, act.lead_id, act.detail) for act in acts)
     text = formatting.table(("at", "user", "action", "lead", "detail"), rows)
-    output.show({"acts": data}, text, as_json=as_json)
+    output.show({"acts": acts}, text, as_json=as_json)

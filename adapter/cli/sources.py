@@ -10,7 +10,7 @@ from adapter.cli.lazy import LazyGroup
 from adapter.cli.leads import as_json, opened_store
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
-from adapter.operations import report_serializers, serializers
+from adapter.operations import report_serializers
 from adapter.settings import Settings, settings_from
 from adapter.store import Database, Traffic
 
@@ -45,10 +45,10 @@ def _describe_sources(settings: Settings, store: Database) -> list[dict[str, Any
             "address": source_url(settings, name),
             **_signature(source),
             "secrets": [
-                {"name": secret, "last_used_at": serializers.utc(uses.get((name, secret)))}
+                {"name": secret, "last_used_at": uses.get((name, secret))}
                 for secret in source.secrets
             ],
-            "last_event_at": serializers.utc(traffic.get(name, none).last_event_at),
+            "last_event_at": traffic.get(name, none).last_event_at,
             "events": dict(traffic.get(name, none).events),
             "rejections": rejections.get(name, 0),
             "unknown_communities": [

@@ -32,8 +32,7 @@ def gallery(folder: Path | None, as_json: bool) -> None:
     """List the senders in the gallery, whose mappings `adapter sources add` copies."""
     settings = settings_from()
     senders = entries(gallery_folder(folder or settings.mappings_dir), settings.policy)
-    data = {"gallery": [entry.as_dict() for entry in senders]}
-    output.show(data, table(COLUMNS, map(_row, senders)), as_json=as_json)
+    output.show({"gallery": senders}, table(COLUMNS, map(_row, senders)), as_json=as_json)
 
 
 def _row(entry: Entry) -> list[str]:

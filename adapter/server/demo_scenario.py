@@ -25,7 +25,6 @@ from adapter.mapping.loader.yaml_document import document_from_file, text_from_d
 from adapter.mapping.registry import load, load_one
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Event
-from adapter.operations import serializers
 from adapter.server.child_process import Echo
 from adapter.server.ports import free_port
 from adapter.server.supervisor import Supervisor
@@ -72,15 +71,6 @@ class Result:
     appointments: Sequence[Mapping[str, Any]]
     #: Where the demo ran; deleted afterwards.
     folder: Path
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the result as plain data."""
-        return {
-            "sent": [dataclasses.asdict(sent) for sent in self.sent],
-            "events": [serializers.event_as_dict(event) for event in self.events],
-            "bookings": [serializers.booking_as_dict(booking) for booking in self.bookings],
-            "appointments": list(self.appointments),
-        }
 
     def faults(self) -> list[str]:
         """Return all faults, or none if every lead is booked once or held."""
