@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from adapter.cli import output
 from adapter.cli.help import examples
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
 from adapter.mapping import registry
@@ -18,7 +19,7 @@ from adapter.mapping.loader.run_tests import format_reason
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import Reason, WebhookRequest
-from adapter.operations.serializers import dump, to_json
+from adapter.operations.serializers import dump
 from adapter.settings import settings_from
 
 #: Introduces the reasons for an outcome.
@@ -65,7 +66,8 @@ def map(
         mapped = _print_test(source, file, request, at, content_type)
     else:
         mapped = source.map(request, now=at or dt.datetime.now(dt.UTC))
-        _print(source.name, mapped, as_json=as_json)
+        text = "\n".join(mapped_as_text(source.name, mapped))
+        output.show(mapped_as_dict(mapped), text, as_json=as_json)
     _warn(source)
     sys.exit(0 if mapped.outcome in SENT_OUTCOMES else 1)
 
@@ -100,14 +102,6 @@ def _print_test(
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
     click.echo(entry_from_mapped(payload, mapped, now=at, content_type=content_type), nl=False)
     return mapped
-
-
-def _print(name: str, mapped: Mapped, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(to_json(mapped_as_dict(mapped)))
-        return
-    for line in mapped_as_text(name, mapped):
-        click.echo(line)
 
 
 def _warn(source: Source) -> None:

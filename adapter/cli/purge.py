@@ -13,6 +13,7 @@ from adapter.mapping import transforms
 from adapter.models import utc_now
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase import Eraser, Found
+from adapter.operations.serializers import dump
 from adapter.settings import Policy, settings_from
 
 
@@ -66,7 +67,7 @@ def purge(
         else:
             found = erasure.find(contact, _print_progress)
             click.echo(err=True)
-            result = _as_dict(found) | {"left": [], "dry_run": dry_run}
+            result = dump(found, "events rejections") | {"left": [], "dry_run": dry_run}
             if not dry_run and _is_confirmed(found, yes=yes):
                 result["left"] = erasure.erase(found, by=by)
     output.show(result, _text(result), as_json=as_json)
@@ -110,10 +111,6 @@ def _is_confirmed(found: Found, *, yes: bool) -> bool:
     if count and not yes:
         click.confirm(f"Delete the data of {count} leads and requests?", abort=True, err=True)
     return bool(count)
-
-
-def _as_dict(found: Found) -> dict[str, Any]:
-    return {"events": list(found.events), "rejections": list(found.rejections)}
 
 
 def _text(result: dict[str, Any]) -> str:

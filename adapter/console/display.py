@@ -7,6 +7,7 @@ the direction of reading, halves of surrogate pairs), and long strings are cut.
 import dataclasses
 import datetime as dt
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -119,10 +120,8 @@ def _scalar_text(value: Any) -> str:
     """Return the text of a scalar, or of an empty object or list."""
     if isinstance(value, str):
         return escape_invisible(value)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, Mapping):
-        return "{}"
+    if value is None or isinstance(value, bool | Mapping | list):
+        return json.dumps(value)
     # Python refuses to write out integers of more than 4,300 digits.
     is_long = isinstance(value, int) and value.bit_length() > 4000
     return "a very long number" if is_long else str(value)
