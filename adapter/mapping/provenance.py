@@ -4,18 +4,17 @@ import dataclasses
 import datetime as dt
 import functools
 import operator
-import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError, Unreadable
-from adapter.mapping.engine import Community, Scope
+from adapter.mapping.engine import Scope
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup
 from adapter.mapping.engine.mapping import CompiledMapping, NamedReader
 from adapter.mapping.engine.reshape import ListReader
-from adapter.mapping.engine.tour_time import TourTime
+from adapter.mapping.engine.tour_time import UTC, TourTime
 from adapter.mapping.source import Source
 from adapter.mapping.transforms import clean_text
 from adapter.models import WebhookRequest
@@ -82,20 +81,9 @@ def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.
     start = next((fill for fill in source.compiled.fillers if isinstance(fill, TourTime)), None)
     if start is None or start.zone or start.zone_from or number >= len(scopes):
         return None
-    draft = Draft(community=_UTC_COMMUNITY)
-    start.fill(scopes[number], draft)
+    draft = Draft()
+    dataclasses.replace(start, zone=UTC).fill(scopes[number], draft)  # read as sent
     return draft.starts_at.replace(tzinfo=None) if draft.starts_at is not None else None
-
-
-#: A community in UTC, where a local time is read as sent.
-_UTC_COMMUNITY: Final = Community(
-    key="",
-    integration_id="",
-    community_id="",
-    timezone=zoneinfo.ZoneInfo("UTC"),
-    attributions={},
-    known_as={},
-)
 
 
 def _provenance(
