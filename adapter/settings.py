@@ -106,7 +106,7 @@ def read_time_of_day(text: str) -> dt.time:
 
 
 def read_log_level(text: str) -> str:
-    """Return the name of a log level in upper case."""
+    """Return a log level's name in upper case."""
     levels = ("DEBUG", "INFO", "WARNING", "ERROR")
     if text.upper() not in levels:
         raise ValueError("must be one of " + ", ".join(levels))
@@ -130,7 +130,7 @@ def read_contacts(text: str) -> frozenset[str]:
 
 
 def spelling_of(field: str) -> Reader[Mapping[str, str]]:
-    """Return a reader of ``word=SPELLING`` pairs for the neutral words of a field."""
+    """Return a reader for ``word=SPELLING`` pairs with a field's neutral words."""
     words = NEUTRAL_WORDS[field]
 
     def read(text: str) -> Mapping[str, str]:

@@ -83,7 +83,7 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
 def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None:
     """Release a held, failed, expired or unknown booking.
 
-    --set changes fields first. Setting starts_at makes a tour of a lead without a time. If its
+    --set changes fields first. Setting starts_at turns a lead without a time into a tour. If its
     guest card exists already, the tour is booked in addition.
     """
     with opened_store(settings_from()) as store:

@@ -34,7 +34,7 @@ def _request(name: str, file: Path, url: str | None, content_type: str | None) -
 
 
 def _secret(settings: Settings, source: Source) -> str:
-    """Return the newest secret of a source, or an empty string if its mapping has none."""
+    """Return a source's newest secret, or an empty string if its mapping names none."""
     if not source.secrets:
         return ""
     secret = settings.environ.get(source.secrets[-1], "")

@@ -21,7 +21,7 @@ from adapter.store import Database, Traffic
 def sources(context: click.Context, as_json: bool) -> None:
     """List the sources with their URLs, signatures, last use of secrets, events and rejections.
 
-    Remove the oldest secret of a source once it is no longer used. Unknown communities are listed
+    Remove a source's oldest secret once it is no longer used. Unknown communities are listed
     with the number of leads that wait because of them.
     """
     if context.invoked_subcommand is not None:

@@ -49,7 +49,7 @@ def form_fields(
 ) -> list[FormField]:
     """Return a booking's form. After a rejection, include the user's input and the errors.
 
-    ``wall_time``: when the tour starts on the clock of a community that is not known yet.
+    ``wall_time``: the local start time as it was sent, while the community is unknown.
     """
     values = current_values(booking)
     if wall_time is not None:
@@ -75,7 +75,7 @@ def form_fields(
 
 
 def _choices(name: str, value: str) -> Sequence[str]:
-    """Return the options of a select, or none for an input."""
+    """Return the options for a select, or none for an input."""
     if name == "community":
         choices = ["", *services.communities()]
     elif name in NEUTRAL_WORDS and not TARGETS[name].many:

@@ -86,7 +86,7 @@ class PayloadLine:
 
 
 def anchor_for(location: Location) -> str:
-    """Return the HTML ID of a value in a payload."""
+    """Return the HTML ID for a payload value."""
     return "p" + hashlib.sha256(repr(location).encode("utf-8", "replace")).hexdigest()[:12]
 
 
@@ -117,7 +117,7 @@ def _children(value: Any) -> list[tuple[str | int, Any]] | None:
 
 
 def _scalar_text(value: Any) -> str:
-    """Return the text of a scalar, or of an empty object or list."""
+    """Format a scalar, or an empty object or list."""
     if isinstance(value, str):
         return escape_invisible(value)
     if value is None or isinstance(value, bool | Mapping | list):

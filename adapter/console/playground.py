@@ -56,7 +56,7 @@ class PlaygroundResult:
 
 @bp.get("/try")
 def playground() -> str:
-    """Show the form, with the mapping of a source and its newest webhook."""
+    """Show the form, filled with a source's mapping and newest webhook."""
     args = flask.request.args
     name = args.get("source") or next(iter(sorted(services.sources)), DRAFT)
     entered = PlaygroundInput(

@@ -81,7 +81,7 @@ def queue() -> str:
 
 @bp.get("/leads")
 def leads() -> str:
-    """List the bookings or webhooks of a filter, newest first."""
+    """List the bookings or webhooks that match a filter, newest first."""
     args = flask.request.args
     which, before = filter_from(args), row_id_from(args.get("before"))
     is_webhooks = args.get("kind") == "webhooks"
@@ -124,7 +124,7 @@ def audit() -> str:
 
 @bp.get("/export.csv")
 def export() -> Response:
-    """Export the bookings of a filter as CSV."""
+    """Export the bookings that match a filter as CSV."""
     which = filter_from(flask.request.args)
     record_action("exported", detail=csv_export.filter_text(which))
     lines = csv_export.bookings_csv(services.store, which, most=MAX_EXPORTED_BOOKINGS)

@@ -1,4 +1,4 @@
-"""Trace the fields of an appointment to the payload and to the lines of the mapping."""
+"""Trace an appointment's fields to the payload and to lines in the mapping."""
 
 import dataclasses
 import datetime as dt
@@ -114,7 +114,7 @@ def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
-    """Yield the paths of a line that have a value, as far as the line uses them."""
+    """Yield the paths with a value that a line uses."""
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:

@@ -123,7 +123,7 @@ class TemplateContext:
     sentences: Mapping[str, str]
 
     def reader(self) -> Reader:
-        """Return a function that gives the text of a placeholder."""
+        """Return a function that looks up a placeholder."""
         values = values_from(self.result)
 
         def read(name: str) -> str:
@@ -137,7 +137,7 @@ class TemplateContext:
         return read
 
     def per_item(self) -> "list[TemplateContext]":
-        """Return the context of each item of the webhook."""
+        """Return one context per item in the webhook."""
         results = iter(self.result.per_item(sum(booked for _, booked in self.request.items)))
         ignored = WebhookOutcome(event_id=self.result.event_id, outcome=Outcome.IGNORED)
         return [

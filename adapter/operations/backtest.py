@@ -32,7 +32,7 @@ class Compared:
 
 
 def recent(store: Database, source: str, last: int) -> Iterator[Event]:
-    """Yield the newest ``last`` webhooks of a source that still have a payload, newest first."""
+    """Yield a source's ``last`` newest webhooks that still have a payload, newest first."""
     before = LARGEST_NUMBER
     while last > 0:
         with store.transaction() as tx:

@@ -117,7 +117,7 @@ def _line(cells: Iterable[object]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Return the text of a cell, quoted so that no spreadsheet reads it as a formula."""
+    """Format a cell so that no spreadsheet reads it as a formula."""
     text = "" if value is None else str(value)
     is_phone = text[:1] == "+" and text[1:].isdigit()
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_phone else text

@@ -15,7 +15,7 @@ from adapter.webhooks.receive import Receiver, Verified, verified_from
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Retried:
-    """How many rejections of a source were accepted."""
+    """The result of retrying a source's rejections."""
 
     #: Valid now: stored as events, and no longer rejections.
     accepted: int

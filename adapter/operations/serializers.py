@@ -66,7 +66,7 @@ def _plain(value: Any) -> Any:
 
 
 def story_as_dict(story: LeadHistory) -> dict[str, Any]:
-    """Convert the whole history of a lead."""
+    """Convert a lead's whole history."""
     return {
         "event": dump(story.event, _FIELDS[Event]) | {"body": _body_text(story.event)},
         "repeats": story.duplicates,

@@ -59,7 +59,7 @@ def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
 
 
 def date_from(text: str) -> dt.date | None:
-    """Return the UTC date of ``2026-11-24`` or of an RFC 3339 instant, or None."""
+    """Return the UTC date from ``2026-11-24`` or an RFC 3339 instant, or None."""
     if not _DATE.fullmatch(text):
         return None
     try:
@@ -70,7 +70,7 @@ def date_from(text: str) -> dt.date | None:
 
 
 def issues_of(value: Any, schema: Schema, location: Location = ()) -> Iterator[Issue]:
-    """Yield every fault of a value in the order of the schema's keywords."""
+    """Yield everything wrong with a value, in the order of the schema's keywords."""
     received = _TYPES[type(value)]
     expected = "number" if schema["type"] == "integer" else schema["type"]
     if received != expected:

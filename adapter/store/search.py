@@ -72,7 +72,7 @@ class Search(Statements):
     def recent_events(
         self, source: str, *, limit: int, before: int = LARGEST_NUMBER
     ) -> list[Event]:
-        """Return the newest events of a source whose payload is still kept, ``before`` an ID."""
+        """Return a source's newest events that still have a payload, ``before`` an ID."""
         rows = self._all(
             "recent_events", source=source, before=before, limit=limit, looked_at=MOST_LOOKED_AT
         )
@@ -127,7 +127,7 @@ def _number(text: str) -> int | None:
 
 
 def _phone(text: str) -> str:
-    """Return the digits of a string like a phone number, or "" for any other string."""
+    """Return the digits if the string looks like a phone number, else ""."""
     if not re.fullmatch(r"\+?[\d\s().-]{4,30}", text, re.ASCII):
         return ""
     digits = re.sub(r"\D", "", text, flags=re.ASCII)

@@ -83,7 +83,7 @@ OPTIONS: Final = {
 
 
 def mapping_from_sample(name: str, sample: str, data: Any) -> str:
-    """Return the text of a first mapping for a source; ``sample`` is the sample's file name."""
+    """Draft a source's mapping as YAML; ``sample`` is the sample's file name."""
     answers = _find_answers(data)
     fields = {"answers": answers[3]} if answers else {}
     fields |= data if isinstance(data, Mapping) else {}

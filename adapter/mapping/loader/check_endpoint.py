@@ -1,4 +1,4 @@
-"""Check ``signature``, ``handshake`` and ``respond`` of a mapping."""
+"""Check a mapping's ``signature``, ``handshake`` and ``respond``."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping

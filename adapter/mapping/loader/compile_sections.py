@@ -123,7 +123,7 @@ class SectionCompiler:
         return Labels(path=path, by=by, value=value) if path and by and value else None
 
     def _inner(self, text: str, where: KeyPath) -> Path | None:
-        """Parse a path inside an element of a list, which is not looked for in the samples."""
+        """Parse a path inside a list item. It is not checked against the samples."""
         try:
             return path_from_text(text)
         except ValueError as exc:

@@ -47,7 +47,7 @@ class Loaded:
 def load_files(
     folder: Path, files: Iterable[Path], policy: Policy, *, strict: bool = True
 ) -> Loaded:
-    """Load some files of a folder with the communities of that folder.
+    """Load some of a folder's files, with its communities.
 
     Without ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
@@ -56,7 +56,7 @@ def load_files(
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy) -> Loaded:
-    """Load a draft from ``text`` instead of the file of that name in ``folder``."""
+    """Load a draft from ``text`` instead of from its file in ``folder``."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
     documents = [(file, document_from_bytes(str(file), raw), raw)]
     return _load_documents(folder, documents, policy, strict=False)

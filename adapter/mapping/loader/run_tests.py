@@ -63,7 +63,7 @@ def run_mapping_tests(
 def _for_tests(compiled: CompiledMapping, examples: Mapping[str, Community]) -> CompiledMapping:
     """Return the mapping with the communities of its tests, and with the default tour hours.
 
-    The tour hours of a deployment must not make a mapping's tests fail.
+    A deployment's tour hours must not make a mapping's tests fail.
     """
     fillers = [
         dataclasses.replace(fill, known={**fill.known, **examples})
@@ -177,7 +177,7 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return the reasons of the delivery and of its items."""
+    """Return all reasons: for the delivery and for its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
@@ -189,7 +189,7 @@ def format_reason(reason: Reason) -> str:
 
 
 def _text(preview: str | None) -> str:
-    """Return the value of a reason if it is text or a number and not shortened."""
+    """Return a reason's value if it is text or a number and was not shortened."""
     try:
         value = json.loads(preview or "null")
     except ValueError:
@@ -259,7 +259,7 @@ def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
-    """Warn of a dedupe key in a header that the signature does not cover."""
+    """Warn if the dedupe key is in a header that the signature does not cover."""
     block = source.signature
     signed = str(block.get("signed", "")).lower()
     for path in source.compiled.dedupe.paths:

@@ -124,7 +124,7 @@ class CommunitySection(StrictSchema):
 
 
 class ZoneName(fields.Field[Any]):
-    """The name of a time zone. It loads as the zone."""
+    """A time zone name. It loads as the zone."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         try:
@@ -134,7 +134,7 @@ class ZoneName(fields.Field[Any]):
 
 
 class ZoneSection(ZoneName):
-    """The name of a time zone, or ``{ from: path }``."""
+    """A time zone name, or ``{ from: path }``."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         return super()._deserialize(value) if isinstance(value, str) else FromSchema().load(value)
@@ -275,7 +275,7 @@ class FieldOptions(StrictSchema):
 
 @functools.cache
 def field_schema(transform: str | None) -> type[StrictSchema]:
-    """Return the schema of a field that uses a transform."""
+    """Return the schema for fields that use a transform."""
     options = TRANSFORMS[transform].options if transform in TRANSFORMS else ()
     extra: dict[str, Any] = {option.name: fields.Raw() for option in options}
     return FieldOptions.from_dict(extra, name="FieldOptions")  # type: ignore[return-value]
