@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.models import Attempt, Booking, Change, Event, Kind, LeadHistory, Reason
-from adapter.operations.serializers import local, person, utc
+from adapter.operations.serializers import dump, local, person, utc
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -37,10 +37,7 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
         ),
         (
             (
-                booking.id,
-                booking.event_id,
-                booking.source,
-                booking.state,
+                *dump(booking, "id event_id source state").values(),
                 _why(booking),
                 booking.community,
                 _tour(booking),
@@ -73,12 +70,7 @@ def events_table(events: Iterable[Event]) -> str:
         ("id", "source", "state", "received", "bytes", "content type", "why"),
         (
             (
-                event.id,
-                event.source,
-                event.state,
-                event.received_at,
-                event.size,
-                event.content_type,
+                *dump(event, "id source state received_at size content_type").values(),
                 event.reasons[0].reason if event.reasons else None,
             )
             for event in events
@@ -160,6 +152,9 @@ def _change_line(change: Change) -> str:
 
 
 def _cell(value: object) -> str:
-    value = utc(value) if isinstance(value, dt.datetime) else value
+    if isinstance(value, dt.datetime):
+        value = utc(value)
+    elif isinstance(value, bool):
+        value = "yes" if value else "no"
     text = "-" if value is None or value == "" else str(value)
     return "".join(character if character.isprintable() else " " for character in text)

@@ -16,13 +16,7 @@ def rejections_table(rejections: Iterable[Rejection]) -> str:
     """Format rejected requests, one per line."""
     return table(
         ("id", "source", "received", "reason", "sender", "bytes", "can be retried"),
-        (
-            [
-                "yes" if value is True else "no" if value is False else value
-                for value in rejection_as_dict(rejection).values()
-            ]
-            for rejection in rejections
-        ),
+        ([*rejection_as_dict(rejection).values()] for rejection in rejections),
     )
 
 
