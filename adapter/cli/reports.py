@@ -88,7 +88,10 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
             tx.audit.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
         if sums:
             rows = csv_export.sums(store, selection)
-            output.show({"sums": rows}, csv_export.sums_csv(rows).rstrip(), as_json=as_json)
+            if as_json:
+                output.print_json({"sums": rows})
+            else:
+                click.echo(csv_export.sums_csv(rows), nl=False)
             return
         for chunk in csv_export.bookings_csv(store, selection):
             click.echo(chunk, nl=False)
