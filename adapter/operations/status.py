@@ -3,11 +3,11 @@
 import collections
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from adapter.settings import Settings
-from adapter.store import Database, Sending, Transaction
+from adapter.store import Database, Sending
 
 #: States by the name that users see, in the order of a chart.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
@@ -79,11 +79,12 @@ def overview_of(
     with store.transaction() as tx:
         rows = tx.stats.outcomes(begin)
         groups = tx.review_queue.groups(now)
-        sources = tuple(_source_states(tx, sorted(names), rows, now))
+        rejections = tx.rejections.counts()
+        activity = tx.stats.source_activity(names, now - DAY, now)
         sending = tx.stats.sending(now)
     return Overview(
         at=now,
-        sources=sources,
+        sources=tuple(_source_state(one, rows, rejections) for one in activity),
         sending=sending,
         rate_per_minute=settings.rate_per_minute,
         waiting=sum(group.leads for group in groups),
@@ -96,30 +97,17 @@ def overview_of(
     )
 
 
-def _source_states(
-    tx: Transaction, names: Sequence[str], rows: Sequence[Mapping[str, Any]], now: dt.datetime
-) -> Iterator[SourceState]:
-    arrivals, usual = tx.stats.arrivals(now - DAY), tx.stats.usual_arrivals(now - DAY, now)
-    last, rejections = tx.stats.last_arrivals(names), tx.rejections.counts()
-    latency = {row["source"]: row for row in tx.stats.booking_latency(now - DAY)}
-    for name in names:
-        states: collections.Counter[str] = collections.Counter()
-        outcomes: collections.Counter[str] = collections.Counter()
-        for row in rows:
-            if row["source"] == name:
-                states[row["state"]] += row["leads"]
-                outcomes[_OUTCOME_OF[row["state"]]] += row["leads"]
-        yield SourceState(
-            name=name,
-            last_event_at=last.get(name),
-            events=arrivals.get(name, 0),
-            usual=usual.get(name, 0.0) if usual else None,
-            outcomes=dict(outcomes),
-            states=dict(states),
-            rejections=rejections.get(name, 0),
-            p50_seconds=latency.get(name, {}).get("p50"),
-            p95_seconds=latency.get(name, {}).get("p95"),
-        )
+def _source_state(
+    activity: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], rejections: Mapping[str, int]
+) -> SourceState:
+    states: collections.Counter[str] = collections.Counter()
+    outcomes: collections.Counter[str] = collections.Counter()
+    for row in rows:
+        if row["source"] == activity["name"]:
+            states[row["state"]] += row["leads"]
+            outcomes[_OUTCOME_OF[row["state"]]] += row["leads"]
+    count = rejections.get(activity["name"], 0)
+    return SourceState(**activity, outcomes=dict(outcomes), states=dict(states), rejections=count)
 
 
 def _hours(

@@ -59,35 +59,16 @@ class Stats(Statements):
         """Return ``kind``, ``source``, ``hour``, ``state`` and the number of ``leads``."""
         return self._all("outcomes", since=since)
 
-    def arrivals(self, since: dt.datetime) -> dict[str, int]:
-        """Return each source's number of events since then."""
-        return {row["source"]: row["events"] for row in self._all("arrivals", since=since)}
+    def source_activity(
+        self, sources: Iterable[str], since: dt.datetime, until: dt.datetime
+    ) -> list[Row]:
+        """Return each source's last and usual events, and how long its bookings took.
 
-    def last_arrivals(self, sources: Iterable[str]) -> dict[str, dt.datetime]:
-        """Return when each of these sources sent its last event."""
-        rows = self._all("last_arrivals", sources=list(sources))
-        return {row["source"]: row["last_at"] for row in rows}
-
-    def usual_arrivals(self, since: dt.datetime, until: dt.datetime) -> dict[str, float]:
-        """Return each source's mean number of events in these hours of past weeks.
-
-        Use up to four past weeks. Return nothing if less than one whole week was counted.
+        The latter are the newest :data:`MOST_TIMED` that were booked in this period.
         """
-        first = self._one("first_hour")
-        if first is None or first["hour"] is None:
-            return {}
-        weeks = min(4, (since - first["hour"]) // dt.timedelta(days=7))
-        if weeks < 1:
-            return {}
-        rows = self._all("usual_arrivals", since=since, until=until)
-        return {row["source"]: row["events"] / weeks for row in rows}
-
-    def booking_latency(self, since: dt.datetime) -> list[Row]:
-        """Return ``source``, ``booked``, ``p50`` and ``p95`` in seconds from webhook to booking.
-
-        Use the newest :data:`MOST_TIMED` that were booked since then.
-        """
-        return self._all("booking_latency", since=since, limit=MOST_TIMED)
+        return self._all(
+            "source_activity", sources=list(sources), since=since, until=until, limit=MOST_TIMED
+        )
 
     def sending(self, now: dt.datetime) -> Sending:
         """Return the state of sending without waiting for the rate limit's lock."""
