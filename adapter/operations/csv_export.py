@@ -1,6 +1,7 @@
 """Export leads as CSV, one line each, or totals to check a listing portal's invoice."""
 
 import csv
+import datetime as dt
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -118,6 +119,7 @@ def _line(cells: Iterable[object]) -> str:
 
 def _cell(value: object) -> str:
     """Format a cell so that no spreadsheet reads it as a formula."""
+    value = serializers.utc(value) if isinstance(value, dt.datetime) else value
     text = "" if value is None else str(value)
     is_phone = text[:1] == "+" and text[1:].isdigit()
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_phone else text

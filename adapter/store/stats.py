@@ -72,12 +72,10 @@ class Stats(Statements):
 
     def sending(self, now: dt.datetime) -> Sending:
         """Return the state of sending without waiting for the rate limit's lock."""
-        state = self._one("rate_limit_state")
-        calls = self._one("calls_since", since=now - dt.timedelta(seconds=60))
-        pending = self._one("pending_count", limit=MOST_PENDING)
-        if state is None or calls is None or pending is None:
+        row = self._one("sending", since=now - dt.timedelta(seconds=60), limit=MOST_PENDING)
+        if row is None:
             raise LookupError("the rate limit has no row; run adapter migrate")
-        return Sending(**state, calls=calls["calls"], pending=pending["bookings"])
+        return Sending(**row)
 
     def count_hours(self, now: dt.datetime) -> None:
         """Count the events of past hours, once each."""

@@ -55,17 +55,13 @@ FROM unnest(%(sources)s::text[]) AS name CROSS JOIN counted
     ) last ON true
 ORDER BY name COLLATE "C"
 
--- name: calls_since
--- The number of calls to Propexo since then.
-SELECT count(*) AS calls FROM calls WHERE at > %(since)s
-
--- name: rate_limit_state
--- The state of the rate limit, without locking it.
-SELECT stopped_for, paused_until, allowed FROM rate_limit
-
--- name: pending_count
--- The number of pending bookings, up to a limit.
-SELECT count(*) AS bookings FROM (SELECT FROM bookings WHERE state = 'pending' LIMIT %(limit)s) b
+-- name: sending
+-- The state of the rate limit, without locking it; the calls to Propexo since then; the pending bookings,
+-- up to a limit.
+SELECT stopped_for, paused_until, allowed,
+    (SELECT count(*) FROM calls WHERE at > %(since)s) AS calls,
+    (SELECT count(*) FROM (SELECT FROM bookings WHERE state = 'pending' LIMIT %(limit)s) b) AS pending
+FROM rate_limit
 
 -- name: count_hours
 -- Count the events of past hours that were not counted yet.
