@@ -87,7 +87,8 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
             detail = csv_export.filter_text(selection)
             tx.audit.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
         if sums:
-            rows = csv_export.sums(store, selection)
+            with store.transaction() as tx:
+                rows = tx.search.lead_totals(selection)
             if as_json:
                 output.print_json({"sums": rows})
             else:

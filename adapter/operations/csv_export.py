@@ -40,7 +40,10 @@ _FROM_BOOKING: Final = (
     "booking=id event=event_id kind source community received_at=created_at state why=reason "
     "tour_at=starts_at job_id"
 )
-SUMS: Final = ("booked", "duplicate", "held", "failed", "unknown", "expired")
+SUMS: Final = (
+    *("source", "community", "received", "booked"),
+    *("duplicate", "held", "failed", "unknown", "expired", "others"),
+)
 
 
 def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> Iterator[str]:
@@ -83,32 +86,9 @@ def filter_text(which: Filter) -> str:
     return " ".join(parts)
 
 
-def sums(store: Database, which: Filter) -> list[dict[str, Any]]:
-    """Return the number of leads per source and community, in total and by state.
-
-    Leads are counted by the time their webhook was received; ignored webhooks are not counted.
-    """
-    with store.transaction() as tx:
-        rows = tx.search.leads_of_period(which)
-    lines: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in rows:
-        if row["state"] == "ignored":
-            continue
-        key = (row["source"], row["community"] or "")
-        line = lines.setdefault(
-            key,
-            {"source": key[0], "community": key[1], "received": 0}
-            | dict.fromkeys((*SUMS, "others"), 0),
-        )
-        line["received"] += row["leads"]
-        line[row["state"] if row["state"] in SUMS else "others"] += row["leads"]
-    return [lines[key] for key in sorted(lines)]
-
-
 def sums_csv(lines: Iterable[Mapping[str, Any]]) -> str:
-    """Return the sums as CSV."""
-    names = ("source", "community", "received", *SUMS, "others")
-    return _line(names) + "".join(_line([line[name] for name in names]) for line in lines)
+    """Return the totals per source and community as CSV."""
+    return _line(SUMS) + "".join(_line([line[name] for name in SUMS]) for line in lines)
 
 
 def _line(cells: Iterable[object]) -> str:

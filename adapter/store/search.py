@@ -78,10 +78,13 @@ class Search(Statements):
         )
         return [event_from_row(row) for row in rows]
 
-    def leads_of_period(self, which: Filter) -> list[Row]:
-        """Return ``source``, ``community``, ``state`` and the number of ``leads`` for a period."""
+    def lead_totals(self, which: Filter) -> list[Row]:
+        """Return the number of leads per source and community, in total and by state.
+
+        Leads are counted by the time their webhook was received; ignored webhooks are not counted.
+        """
         return self._all(
-            "leads_of_period",
+            "lead_totals",
             since=which.since or _EARLIEST,
             until=which.until or _LATEST,
             source=which.source,
