@@ -164,24 +164,22 @@ def _record(
     }
 
 
-def _prospect_record(prospect: Prospect) -> dict[str, Any]:
+def _prospect_record(one: Prospect) -> dict[str, Any]:
     return {
-        **_record(prospect.id, prospect.integration_id, prospect.created_at, prospect.updated_at),
-        "community_id": prospect.community_id,
-        "attribution_id": prospect.attribution_id,
-        **prospect.card,
+        **_record(one.id, one.integration_id, one.created_at, one.updated_at),
+        "community_id": one.community_id,
+        "attribution_id": one.attribution_id,
+        **one.card,
     }
 
 
-def _event_record(appointment: Appointment) -> dict[str, Any]:
-    integration_id = appointment.request["integration_id"]
-    core = _record(appointment.id, integration_id, appointment.created_at, appointment.updated_at)
+def _event_record(one: Appointment) -> dict[str, Any]:
     return {
-        **core,
-        "community_id": appointment.request["community_id"],
-        "prospect_id": appointment.prospect_id,
+        **_record(one.id, one.request["integration_id"], one.created_at, one.updated_at),
+        "community_id": one.request["community_id"],
+        "prospect_id": one.prospect_id,
         "event_name": "ACTIVITY",
-        "event_datetime": appointment.starts_at,
-        "is_cancelled": appointment.status is Status.CANCELLED,
-        "notes": appointment.request.get("notes"),
+        "event_datetime": one.starts_at,
+        "is_cancelled": one.status is Status.CANCELLED,
+        "notes": one.request.get("notes"),
     }
