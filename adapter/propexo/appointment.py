@@ -213,30 +213,24 @@ def label_of(name: str) -> str:
     return name.removeprefix("desired_num_").replace("_", " ").capitalize()
 
 
-def _targets() -> dict[str, Target]:
-    declared = _SCHEMA.fields
-    plain = {
-        name: Target(
-            name=name,
-            label=label_of(name),
-            transform=transform,
-            field=declared[name],
-            required=declared[name].required,
-            many=isinstance(declared[name], fields.List),
-        )
-        for name, transform in TRANSFORM_OF.items()
-    }
-    pairs = {
-        "name": Target(name="name", label="Name", transform="name", required=True),
-        "starts_at": Target(
-            name="starts_at", label="Tour time", transform="instant", required=True
-        ),
-    }
-    return pairs | plain
+def _target(name: str, transform: str | None) -> Target:
+    field = _SCHEMA.fields.get(name)
+    return Target(
+        name=name,
+        label="Tour time" if name == "starts_at" else label_of(name),
+        transform=transform,
+        field=field,
+        required=field is None or field.required,
+        many=isinstance(field, fields.List),
+    )
 
 
-#: Everything that ``appointment:`` may contain, in the order in which people think of it.
-TARGETS: Final[Mapping[str, Target]] = _targets()
+#: Everything that ``appointment:`` may contain, in the order in which people think of it. The first
+#: two fill several fields.
+TARGETS: Final[Mapping[str, Target]] = {
+    name: _target(name, transform)
+    for name, transform in {"name": "name", "starts_at": "instant", **TRANSFORM_OF}.items()
+}
 
 
 def problems(
