@@ -37,7 +37,7 @@ NEUTRAL_WORDS = {
     "tour_type": ("in_person", "self_guided", "video"),
 }
 
-#: E-mail addresses that mean "none". Kept, they would make many people look like one.
+#: Email addresses that mean "none". Kept, they would make many people look like one.
 PLACEHOLDER_EMAILS = frozenset(
     {"none@none.com", "noemail@noemail.com", "na@na.com", "test@test.com", "no@email.com"}
     | {"test@fb.com", "test@meta.com"}  # of Meta's test leads
@@ -128,7 +128,7 @@ def read_time_of_day(text: str) -> dt.time:
 
 
 def read_log_level(text: str) -> str:
-    """Return the name of a log level in upper case."""
+    """Return a log level's name in upper case."""
     levels = ("DEBUG", "INFO", "WARNING", "ERROR")
     if text.upper() not in levels:
         raise ValueError("must be one of " + ", ".join(levels))
@@ -152,7 +152,7 @@ def read_contacts(text: str) -> frozenset[str]:
 
 
 def spelling_of(field: str) -> Reader[Mapping[str, str]]:
-    """Return a reader of ``word=SPELLING`` pairs for the neutral words of a field."""
+    """Return a reader for ``word=SPELLING`` pairs with a field's neutral words."""
     words = NEUTRAL_WORDS[field]
 
     def read(text: str) -> Mapping[str, str]:
@@ -237,9 +237,9 @@ class Policy:
         "A tour further ahead is held.")
     placeholder_emails: frozenset[str] = setting(
         "ADAPTER_PLACEHOLDER_EMAILS", PLACEHOLDER_EMAILS, read_contacts,
-        "E-mail addresses, separated by commas, that mean none.")
+        "Email addresses, separated by commas, that mean none.")
     shared_contacts: frozenset[str] = setting("ADAPTER_SHARED_CONTACTS", frozenset(), read_contacts,
-        "E-mail addresses and phones (+13035550100), separated by commas, that many people share. "
+        "Email addresses and phones (+13035550100), separated by commas, that many people share. "
         "They do not identify a person.")
     tour_types: Mapping[str, str] = setting("ADAPTER_TOUR_TYPES", {}, spelling_of("tour_type"),
         "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. Unset: not sent.")

@@ -9,10 +9,10 @@ from adapter import logs, services, store
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
-from adapter.server import worker
 from adapter.server.signals import reload_signal, stop_signals
 from adapter.server.supervisor import Supervisor
 from adapter.server.web_process import become_web
+from adapter.server.worker import run as run_worker
 from adapter.settings import SECRET_NAMES, UNTRIMMED, settings_from, untrimmed
 from adapter.store.embedded import EmbeddedServer
 from adapter.webhooks import endpoints
@@ -69,10 +69,8 @@ def web() -> None:
     become_web(settings)
 
 
-@click.command(
-    "worker", epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker")
-)
-def run_worker() -> None:
+@click.command(epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker"))
+def worker() -> None:
     """Run one worker. Needs DATABASE_URL or a running `adapter run`."""
     settings = settings_from()
     logs.configure(settings.log_level)
@@ -85,7 +83,7 @@ def run_worker() -> None:
         )
     # One connection for each concurrent task, and two for recovery.
     size = settings.worker_concurrency + 2
-    worker.run(
+    run_worker(
         services.pipeline_from(settings, store.Database(services.database_url(settings), size=size))
     )
 

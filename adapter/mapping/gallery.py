@@ -40,10 +40,6 @@ class Entry:
     #: The whole ``about`` section.
     about: Mapping[str, str]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the entry as plain data, for JSON."""
-        return dataclasses.asdict(self)
-
 
 def gallery_folder(mappings: Path) -> Path:
     """Return the gallery inside a folder of mappings, else the project's own.

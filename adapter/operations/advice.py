@@ -30,7 +30,7 @@ _SEARCHING: Final = (
 )
 
 #: By reason code: what is wrong, and what to do.
-BY_WORD: Final[Mapping[str, tuple[str, str]]] = {
+BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "two_tours_at_once": (
         "One webhook requests two tours for the same person here. Knock keeps only one.",
         "Ask the renter which one to keep. Release that one and discard the other.",
@@ -117,8 +117,8 @@ BY_WORD: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
-#: By the beginning of a reason's sentence.
-BY_SENTENCE: Final[Mapping[str, tuple[str, str]]] = {
+#: By the beginning of a reason's message.
+BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     NO_TIME: ("This sender gives no tour time.", _CALL),
     NO_CONTACT: (
         "There is neither an email address nor a phone number.",
@@ -139,16 +139,16 @@ BY_SENTENCE: Final[Mapping[str, tuple[str, str]]] = {
 
 #: By the field of a reason.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
-    "starts_at": ("The tour time {sentence}.", _CALL),
+    "starts_at": ("The tour time {message}.", _CALL),
     "community": (
         "{source} names a community that is not set up here: {value}.",
         "Add it to communities.yaml under known_as and map the group again, or release each lead.",
     ),
     "attribution_id": (
-        "There is no attribution for this lead: {sentence}.",
+        "There is no attribution for this lead: {message}.",
         "Add it to communities.yaml under attributions, and map the group again.",
     ),
-    "event": ("{sentence}.", "Check what was sent. Fix the mapping and map the group again."),
+    "event": ("{message}.", "Check what was sent. Fix the mapping and map the group again."),
 }
 
 
@@ -157,9 +157,9 @@ def advice_for(issue: Issue) -> Advice:
     template = _template(issue)
     if template is not None:
         wrong, todo = (text.format_map(_values(issue)) for text in template)
-    elif issue.sentence:
+    elif issue.message:
         label = label_of(issue.field)
-        wrong, todo = f"{label} cannot be used as it was sent: {issue.sentence}.", _RELEASE
+        wrong, todo = f"{label} cannot be used as it was sent: {issue.message}.", _RELEASE
     else:
         wrong, todo = f"It needs review: {issue.state}.", _RELEASE
     return Advice(wrong=wrong, todo=todo)
@@ -170,18 +170,18 @@ def _template(issue: Issue) -> tuple[str, str] | None:
 
     The sender's values are filled in once, by the caller, because they may contain braces.
     """
-    if issue.word in BY_WORD:
-        return BY_WORD[issue.word]
-    for beginning, sentences in BY_SENTENCE.items():
-        if issue.sentence.startswith(beginning):
+    if issue.code in BY_CODE:
+        return BY_CODE[issue.code]
+    for beginning, sentences in BY_MESSAGE.items():
+        if issue.message.startswith(beginning):
             return sentences
-    return BY_FIELD.get(issue.field) if issue.sentence else None
+    return BY_FIELD.get(issue.field) if issue.message else None
 
 
 def _values(issue: Issue) -> dict[str, str]:
     return {
         "source": issue.source,
-        "sentence": issue.sentence,
+        "message": issue.message,
         "value": issue.value or "an empty value",
     }
 

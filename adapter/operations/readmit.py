@@ -16,7 +16,7 @@ from adapter.webhooks.rejections import proof_of
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Retried:
-    """How many rejections of a source were accepted."""
+    """The result of retrying a source's rejections."""
 
     #: Valid now: stored as events, and no longer rejections.
     accepted: int

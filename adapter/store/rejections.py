@@ -55,20 +55,15 @@ class Rejections(Statements):
         """Store a rejection and delete its source's oldest ones beyond these bounds."""
         self._run("set_statement_timeout", limit=f"{TIMEOUT_MILLISECONDS}ms")
         self._run("lock_rejections", source=new.source)
-        self._run(
-            "insert_rejection",
-            source=new.source,
-            received_at=new.received_at,
-            reason=new.reason,
-            method=storable(new.method),
-            url=storable(new.url),
-            headers=Jsonb({storable(name): storable(text) for name, text in new.headers.items()}),
-            body=new.body,
-            bytes=new.size,
-            sender=new.sender,
-            can_retry=new.can_retry,
-            proofs=list(new.proofs),
+        headers = {storable(name): storable(text) for name, text in new.headers.items()}
+        texts = {"method": storable(new.method), "url": storable(new.url)}
+        row = (
+            dataclasses.asdict(new)
+            | texts
+            | {"proofs": list(new.proofs)}
+            | {"headers": Jsonb(headers), "bytes": new.size}
         )
+        self._run("insert_rejection", **row)
         self._run("trim_rejections", source=new.source, rows=max_rows, bytes=max_bytes)
 
     def newest(self, *, source: str | None = None, limit: int = 100) -> list[Rejection]:

@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-import mimetypes
 import shlex
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 from adapter import signatures
@@ -25,12 +23,6 @@ class Answer:
     status: int
     #: Parsed JSON; text where it is not JSON.
     body: Any
-
-
-def guess_content_type(file: Path) -> str:
-    """Guess the content type from the file's extension."""
-    types = {".form": "application/x-www-form-urlencoded", ".xml": "application/xml"}
-    return types.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/json"
 
 
 def sign_webhook(

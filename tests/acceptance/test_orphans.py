@@ -16,9 +16,9 @@ import psutil
 import psycopg
 import pytest
 
-from adapter.store import embedded
+from adapter.store import child_processes
 from adapter.store.child_processes import popen
-from adapter.store.embedded import EmbeddedServer
+from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
 from tests.acceptance.browser.site import CHROMIUM
 from tests.adapter_process import ADAPTER, AdapterProcess, environment, is_ready
 from tests.paths import ROOT
@@ -245,4 +245,4 @@ def test_a_server_that_waits_for_its_last_client_makes_way_for_the_next(data_fol
         server.wait(second)
 
     assert first.wait(10) == 0
-    embedded.stop(second)
+    child_processes.stop(second, STOP_SIGNAL, 10)

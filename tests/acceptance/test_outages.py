@@ -16,8 +16,8 @@ import requests
 from adapter import store
 from adapter.exceptions import StoreUnavailable
 from adapter.models import WebhookRequest
-from adapter.store import embedded
-from adapter.store.embedded import EmbeddedServer
+from adapter.store import child_processes
+from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
 from tests.adapter_process import AdapterProcess
 from tests.bundled_web import Web, is_up, start_web
 from tests.ports import free_port
@@ -57,7 +57,7 @@ class Server:
 
     def stop(self) -> None:
         if self._process.poll() is None:
-            embedded.stop(self._process)
+            child_processes.stop(self._process, STOP_SIGNAL, 10)
 
     def frozen(self) -> contextlib.AbstractContextManager[None]:
         return frozen(psutil.Process(self._process.pid))

@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from adapter import store
-from adapter.store import embedded
-from adapter.store.embedded import EmbeddedServer
+from adapter.store import child_processes
+from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
 from tests.bundled_web import SECRETS, Web, is_up, start_web
 from tests.ports import free_port
 from tests.wait import wait_until
@@ -191,7 +191,7 @@ def test_without_a_database_senders_are_asked_to_come_back(data_folder: Path) ->
     try:
         wait_until(lambda: is_up(web.url), "gunicorn answers")
         assert web.post(b'{"leadId": "before"}').status_code == 200
-        embedded.stop(process)
+        child_processes.stop(process, STOP_SIGNAL, 10)
 
         away = web.post(b'{"leadId": "while"}')
         assert away.status_code == 503
@@ -206,7 +206,7 @@ def test_without_a_database_senders_are_asked_to_come_back(data_folder: Path) ->
     finally:
         gunicorn.terminate()
         gunicorn.wait(30)
-        embedded.stop(process)
+        child_processes.stop(process, STOP_SIGNAL, 10)
 
 
 def test_a_database_that_was_not_migrated_is_503(empty_database: str) -> None:

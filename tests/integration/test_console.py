@@ -23,7 +23,7 @@ from adapter.console.booking_form import EDITABLE_FIELDS
 from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, payload_lines
 from adapter.exceptions import SignInRefused
 from adapter.models import BookingState
-from adapter.operations.advice import BY_WORD, advice_for
+from adapter.operations.advice import BY_CODE, advice_for
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import (
     MAX_FAILURES_OF_ADDRESS,
@@ -962,26 +962,26 @@ def test_every_word_that_can_wait_has_its_advice() -> None:
     """Whatever word a booking waits under, one is told more than the word."""
     # What a mapping holds says why in a sentence of its own.
     words = words_that_can_wait() - {"held_by_mapping"}
-    assert words == BY_WORD.keys()
+    assert words == BY_CODE.keys()
     for word in words:
         trouble = Issue(
             kind="booking",
             source="rentfeed",
             state="held",
-            word=word,
+            code=word,
             is_looked_for=False,
             field="event",
-            sentence="{strange} braces",
+            message="{strange} braces",
             value="",
         )
         advice = advice_for(trouble)
         assert len(advice.wrong) > 20
         assert len(advice.todo) > 20
-        plain = advice_for(dataclasses.replace(trouble, word="new_word"))
+        plain = advice_for(dataclasses.replace(trouble, code="new_code"))
         assert plain.wrong == "{strange} braces."
-        odd = dataclasses.replace(trouble, word="new_word", field="{field}", sentence="{no}")
+        odd = dataclasses.replace(trouble, code="new_code", field="{field}", message="{no}")
         assert advice_for(odd).wrong == "{field} cannot be used as it was sent: {no}."
-        silent = dataclasses.replace(odd, sentence="", state="{state}")
+        silent = dataclasses.replace(odd, message="", state="{state}")
         assert advice_for(silent).wrong == "It needs review: {state}."
 
 
@@ -1093,6 +1093,11 @@ def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
     assert rows[0].startswith("booking,event,kind,source,community,received_at,state")
     assert not any(cell.startswith("=") for row in rows for cell in row.split(","))
     assert "+13035550142" in rows[2], "a phone number is no formula"
+    assert rows[2].split(",")[3:14] == [
+        *("rentfeed", "maple-court", "2026-03-02T18:00:00Z", "pending", ""),
+        *("2026-03-14T20:30:00Z", "Sat 2026-03-14 14:30 MDT", "'=HYPERLINK", "Okafor"),
+        *("person1@example.com", "+13035550142"),
+    ]
     sums = ana.text("/sums.csv").splitlines()
     assert (
         sums[0] == "source,community,received,booked,duplicate,held,failed,unknown,expired,others"

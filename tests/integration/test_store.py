@@ -72,7 +72,7 @@ def insert_booking(
             source=event.source,
             starts_at=NOW + dt.timedelta(days=12),
             appointment={"last_name": "Okafor"},
-            reasons=(Reason(field="email_1", reason="not an e-mail address"),),
+            reasons=(Reason(field="email_1", reason="not an email address"),),
             asked_at=NOW,
             match_keys=keys,
             due_at=NOW if state is BookingState.PENDING else None,

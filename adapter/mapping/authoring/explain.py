@@ -36,10 +36,6 @@ class Row:
     where: str
     how: str
 
-    def as_dict(self) -> dict[str, str]:
-        """Return the row as plain data, for JSON."""
-        return dataclasses.asdict(self)
-
 
 def rows_from_source(source: Source) -> list[Row]:
     """Return one row per section and field, in the order of processing."""
