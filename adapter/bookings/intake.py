@@ -62,7 +62,7 @@ class BookingPlanner:
         *,
         is_forced: bool = False,
     ) -> None:
-        """Store an event's outcome and its bookings, and schedule a sender for each ready one.
+        """Store an event's outcome and its bookings.
 
         With ``is_forced``, a user wants the bookings regardless of earlier ones: they count as
         requested now, and neither an earlier item nor an earlier tour makes them duplicates.
@@ -83,7 +83,6 @@ class BookingPlanner:
             else:
                 ready.add(self._plan(tx, event, item, draft, now))
             dedupe_keys.add(item.dedupe_key)
-        tx.send_queue.schedule_senders(ready - {0})
         state = event_state(mapped)
         tx.events.settle(
             event.id,

@@ -63,7 +63,6 @@ def record_failure(
         _refused(tx, attempt, error, now)
     else:
         _mark_unknown(tx, attempt.booking_id, "no_answer", now)
-    tx.send_queue.wake_siblings(attempt.booking_id)
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
@@ -86,8 +85,6 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
         why, to, due_at = "refused", BookingState.FAILED, None
         log.error("booking_refused", extra=_facts(attempt, status=error.status))
     tx.bookings.move(attempt.booking_id, to, why=why, now=now, due_at=due_at, reasons=reasons)
-    if to is BookingState.PENDING:
-        tx.send_queue.schedule_sender(attempt.booking_id)
 
 
 def _retry_or_hold(
@@ -138,7 +135,6 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
     """Mark a booking unknown if its process ended before it recorded an outcome."""
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
-        tx.send_queue.wake_siblings(attempt.booking_id)
 
 
 def record_job_status(
@@ -165,7 +161,6 @@ def record_job_status(
         due_at = backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
         tx.bookings.reschedule(booking, due_at)
         return
-    tx.send_queue.wake_siblings(booking.id)
 
 
 def record_status_error(
@@ -184,7 +179,6 @@ def record_status_error(
     apply_rate_headers(tx, error, now)
     if now - booking.updated_at > (deadline if isinstance(error, Refused) else lag):
         _mark_unknown(tx, booking.id, "no_final_status", now)
-        tx.send_queue.wake_siblings(booking.id)
         return
     tx.bookings.reschedule(
         booking, backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())

@@ -96,7 +96,6 @@ class Repairs:
                 tx.attempts.finish(last.id, AttemptOutcome.ACCEPTED, now=now, status=last.status)
             _supersede_pending(tx, booking, now)
             tx.bookings.move(booking_id, BookingState.BOOKED, why="seen_in_knock", now=now, by=by)
-            tx.send_queue.wake_siblings(booking_id)
             tx.audit.record("confirmed", by=by, at=now, lead_id=booking_id)
 
     def discard(self, lead_id: int, reason: str, *, by: str) -> None:
@@ -137,7 +136,6 @@ def _send_again(
     if booking.state is BookingState.UNKNOWN:
         tx.attempts.deny(booking.id, now=now)
     tx.bookings.move(booking.id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
-    tx.send_queue.schedule_sender(booking.id)
 
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
@@ -162,7 +160,6 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
     tx.bookings.insert(event, tour, booking_id, now=now, by=by)
     # From now on a cancellation by the sender concerns the tour.
     tx.claims.reassign_all(edited.id, booking_id)
-    tx.send_queue.schedule_sender(booking_id)
     return _booking(tx, booking_id)
 
 

@@ -24,6 +24,7 @@ from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.server import hot_reload
 from adapter.settings import Settings, settings_from
+from adapter.store import map_task  # noqa: F401 - imported before the fork, not by the first webhook
 from adapter.webhooks import endpoints
 
 #: A sender that sends nothing for this long in the middle of a request is disconnected.

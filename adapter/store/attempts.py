@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from adapter.models import Attempt, AttemptOutcome, Kind
+from adapter.models import Attempt, AttemptOutcome
 from adapter.store.queries import Statements
 from adapter.store.rows import attempt_from_row, storable
 
@@ -24,21 +24,21 @@ class Attempts(Statements):
         *,
         now: dt.datetime,
         lease_until: dt.datetime,
-        kind: Kind = Kind.APPOINTMENT,
     ) -> Attempt:
-        """Record a POST that is about to be sent.
+        """Record a POST that is about to be sent, and change its booking to ``sending``.
 
-        The database refuses a second attempt while an earlier one may have booked something.
+        Raise LookupError if the booking is not pending. The database refuses a second attempt
+        while an earlier one may have booked something.
         """
         row = self._one(
-            "insert_attempt",
+            "begin_attempt",
             booking_id=booking_id,
-            kind=kind,
             request=Jsonb(dict(request)),
-            started_at=now,
+            at=now,
             lease_until=lease_until,
         )
-        assert row is not None  # noqa: S101 - RETURNING gives a row or the statement fails
+        if row is None:
+            raise LookupError("the booking is not pending")
         return attempt_from_row(row)
 
     def finish(

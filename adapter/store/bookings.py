@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from psycopg.types.json import Jsonb
 
 from adapter.models import MOVES, SETTLED, Booking, BookingState, Event, Reason
-from adapter.store.jobs import Jobs
 from adapter.store.queries import Statements
 from adapter.store.rows import NewBooking, booking_from_row, json_from_reasons, storable
 
@@ -29,7 +28,7 @@ class Bookings(Statements):
         now: dt.datetime,
         by: str = "worker",
     ) -> None:
-        """Store a booking. A pending one is sent when a sender is scheduled."""
+        """Store a booking. A pending one is in the send queue."""
         self._run(
             "insert_booking",
             id=booking_id,
@@ -91,7 +90,7 @@ class Bookings(Statements):
         job_id: str | None = None,
         reasons: Iterable[Reason] = (),
     ) -> bool:
-        """Change a booking's state and enqueue its next task, if it has one.
+        """Change a booking's state; ``due_at`` says when it is processed next.
 
         Follow only :data:`adapter.models.MOVES`. Return False if the booking was in no such state,
         and then nothing is changed.
@@ -109,8 +108,6 @@ class Bookings(Statements):
             at=now,
             by=by,
         )
-        if row is not None and due_at is not None:
-            Jobs(self.connection).enqueue_for(booking_id, to, due_at)
         return row is not None
 
     def update(self, booking: Booking) -> None:
@@ -131,10 +128,14 @@ class Bookings(Statements):
         """Record that the sender canceled a booking that may be in flight."""
         self._run("mark_canceled", id=booking_id, at=now)
 
+    def next_check(self, now: dt.datetime) -> tuple[Booking, bool] | None:
+        """Return the booking to check next, locked, and whether more are due. None: none is due."""
+        row = self._one("next_check", now=now)
+        return (booking_from_row(row), row["has_more"]) if row else None
+
     def reschedule(self, booking: Booking, due_at: dt.datetime) -> None:
         """Postpone the next check of a booking whose state does not change."""
         self._run("reschedule", id=booking.id, state=booking.state, due_at=due_at)
-        Jobs(self.connection).enqueue_for(booking.id, booking.state, due_at)
 
     def stop_reconciling(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
         """Leave an unknown booking to a person, and stop searching for it in Knock."""

@@ -109,7 +109,7 @@ class Database:
             raise StoreUnavailable(reason_of(exc)) from exc
 
     def insert_event(self, new: NewEvent) -> int | None:
-        """Commit an event, its claim and its task. Return None if its digest was claimed before.
+        """Commit an event and its claim. Return None if its digest was claimed before.
 
         Concurrent inserts of other threads are committed with it. Raise :class:`StoreUnavailable`.
         """
@@ -124,8 +124,10 @@ class Database:
         self._notifier.notify()
 
     def _notify_workers(self) -> None:
+        from adapter.store import map_task  # commands that only read need no Procrastinate
+
         with self.statement() as tx:
-            tx.jobs.notify_workers()
+            map_task.defer(tx.connection)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

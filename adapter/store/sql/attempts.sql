@@ -1,9 +1,19 @@
 -- Attempts: POST requests to Propexo.
 
--- name: insert_attempt
--- Record a POST before it is sent.
+-- name: begin_attempt
+-- Record a POST before it is sent, and change the booking from pending to sending; no row is returned
+-- if it was not pending.
+WITH moved AS (
+    UPDATE bookings
+    SET state = 'sending', reason = 'sending', due_at = NULL, updated_at = %(at)s
+    WHERE id = %(booking_id)s AND state = 'pending'
+    RETURNING id, event_id, kind
+), change AS (
+    INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
+    SELECT event_id, id, %(at)s, 'pending', 'sending', 'sending', 'worker' FROM moved
+)
 INSERT INTO attempts (booking_id, kind, request, started_at, lease_until)
-VALUES (%(booking_id)s, %(kind)s, %(request)s, %(started_at)s, %(lease_until)s)
+SELECT id, kind, %(request)s, %(at)s, %(lease_until)s FROM moved
 RETURNING *
 
 -- name: finish_attempt
@@ -30,5 +40,5 @@ SELECT * FROM attempts WHERE booking_id = %(booking_id)s ORDER BY id
 -- name: expired_attempts
 -- Attempts whose process died before it saved the outcome.
 SELECT a.* FROM bookings b JOIN attempts a ON a.booking_id = b.id
-WHERE b.state = 'sending' AND a.outcome IS NULL AND a.lease_until < %(now)s
+WHERE b.state = 'sending' AND b.due_at IS NULL AND a.outcome IS NULL AND a.lease_until < %(now)s
 ORDER BY a.id LIMIT 100

@@ -75,6 +75,14 @@ UPDATE bookings SET
     starts_at = %(starts_at)s, person_keys = %(person_keys)s, asked_at = %(asked_at)s
 WHERE id = %(id)s
 
+-- name: next_check
+-- The submitted or unknown booking that has been due longest, locked; and whether more are due.
+SELECT b.*, 1 < (SELECT count(*) FROM (
+    SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
+    ORDER BY due_at LIMIT 2) w) AS has_more
+FROM bookings b WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
+ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+
 -- name: reschedule
 -- Postpone the next check of a booking whose state does not change.
 UPDATE bookings SET due_at = %(due_at)s WHERE id = %(id)s AND state = %(state)s
