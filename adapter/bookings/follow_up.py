@@ -49,10 +49,10 @@ class Follower:
         be checked now; and whether more bookings are due.
         """
         limit, lease = self.settings.rate_per_minute, self.propexo.timeout_seconds + LEASE_MARGIN
-        with self.store.transaction() as tx:
+        with self.store.pipeline() as tx:
             now = self.clock()
-            rate_state = tx.rate_limit.lock(now)
-            found = tx.bookings.next_check(now)
+            read_state = tx.rate_limit.lock_unread(now)
+            found, rate_state = tx.bookings.next_check(now), read_state()
             is_allowed = rate_limit.next_call(rate_state, now, limit, is_read=True) <= now
             if found is None or rate_state.stopped_for or not is_allowed:
                 return None, False
@@ -75,6 +75,12 @@ class Follower:
     def _follow_up(self, booking: Booking) -> None:
         """Read and record the status of a submitted booking's job."""
         report = self._report(booking)
+        if isinstance(report, JobReport) and report.status is WriteStatus.SUCCESS:
+            with self.store.pipeline() as tx:
+                is_booked = transitions.record_success(tx, booking, report, self.clock())
+            if is_booked():
+                log.info("booking_booked", extra={"booking_id": booking.id})
+            return
         with self.store.transaction() as tx:
             current = tx.bookings.get(booking.id, lock=True)
             if current is None or current.state is not BookingState.SUBMITTED:

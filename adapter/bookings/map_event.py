@@ -47,7 +47,7 @@ class Mapper:
         self.store.fingerprints()
         event, has_more = None, False
         try:
-            with self.store.transaction() as tx:
+            with self.store.pipeline() as tx:
                 found = tx.events.next_received(self.clock())
                 if found is not None:
                     event, has_more = found

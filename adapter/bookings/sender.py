@@ -5,6 +5,7 @@ attempt and the state ``sending``. Only then is the first byte sent. The second 
 outcome.
 """
 
+import contextlib
 import datetime as dt
 import logging
 import threading
@@ -18,6 +19,7 @@ from adapter.propexo.appointment import request_from
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, Transaction, rate_limit
+from adapter.store.rate_limit import RateState
 
 log = logging.getLogger(__name__)
 
@@ -81,27 +83,20 @@ class Sender:
         Return the stored attempt, or the time of the next allowed call, or None if nothing
         can be sent; and whether to continue.
         """
-        limit = self.settings.rate_per_minute
         booking = None
         try:
-            with self.store.transaction() as tx:
-                now, limiter = self.clock(), tx.rate_limit
-                rate_state = limiter.lock(now)
-                if rate_state.stopped_for or not rate_state.waiting:
+            with self.store.pipeline() as tx:
+                now = self.clock()
+                booking, rate_state = self._choose(tx, now)
+                at = rate_limit.next_call(
+                    rate_state, now, self.settings.rate_per_minute, is_read=False
+                )
+                if rate_state.stopped_for or booking is None:
                     return None, False
-                at = rate_limit.next_call(rate_state, now, limit, is_read=False)
                 if at > now:
                     return at, True
-                booking = tx.send_queue.most_urgent(
-                    now,
-                    soon=now + dt.timedelta(hours=self.settings.soon_hours),
-                    late=now + dt.timedelta(minutes=self.settings.notice_minutes),
-                )
-                if booking is None:
-                    return None, False
-                weight = self.settings.source_weights.get(booking.source, 1)
-                limiter.count_call(rate_state, now, limit, source=booking.source, weight=weight)
-                return self._begin(tx, booking, now), rate_state.waiting > 1
+                attempt = self._begin(tx, booking, rate_state, now)
+            return attempt(), rate_state.waiting > 1
         except StoreUnavailable:
             raise
         except Exception as exc:
@@ -111,14 +106,26 @@ class Sender:
             self._hold(booking)
             return None, True
 
-    def _begin(self, tx: Transaction, booking: Booking, now: dt.datetime) -> Attempt:
-        lease = self.propexo.timeout_seconds + LEASE_MARGIN_SECONDS
-        return tx.attempts.begin(
-            booking.id,
-            request_from(booking.appointment, self.settings.policy.spellings, booking.kind),
-            now=now,
-            lease_until=now + dt.timedelta(seconds=lease),
+    def _choose(self, tx: Transaction, now: dt.datetime) -> tuple[Booking | None, RateState]:
+        """Lock the rate limit and the most urgent booking."""
+        rate_state = tx.rate_limit.lock_unread(now)
+        booking = tx.send_queue.most_urgent(
+            now,
+            soon=now + dt.timedelta(hours=self.settings.soon_hours),
+            late=now + dt.timedelta(minutes=self.settings.notice_minutes),
         )
+        return booking, rate_state()
+
+    def _begin(
+        self, tx: Transaction, booking: Booking, rate_state: RateState, now: dt.datetime
+    ) -> Callable[[], Attempt]:
+        """Count the call and store the attempt. Return a function that reads it."""
+        request = request_from(booking.appointment, self.settings.policy.spellings, booking.kind)
+        weight = self.settings.source_weights.get(booking.source, 1)
+        limit = self.settings.rate_per_minute
+        tx.rate_limit.count_call(rate_state, now, limit, source=booking.source, weight=weight)
+        lease = dt.timedelta(seconds=self.propexo.timeout_seconds + LEASE_MARGIN_SECONDS)
+        return tx.attempts.begin(booking.id, request, now=now, lease_until=now + lease)
 
     def _hold(self, booking: Booking) -> None:
         """Hold a booking that cannot be sent.
@@ -138,10 +145,14 @@ class Sender:
             accepted = self.propexo.create(attempt)
         except UpstreamError as exc:
             error = exc
-            self._record(lambda tx: transitions.record_failure(tx, attempt, error, self.clock()))
+            self._record(
+                self.store.transaction,
+                lambda tx: transitions.record_failure(tx, attempt, error, self.clock()),
+            )
         else:
             self._record(
-                lambda tx: transitions.record_accepted(tx, attempt, accepted, self.clock())
+                self.store.statement,
+                lambda tx: transitions.record_accepted(tx, attempt, accepted, self.clock()),
             )
 
     def expire_late(self) -> None:
@@ -157,7 +168,11 @@ class Sender:
             oldest = now - dt.timedelta(hours=self.settings.prospect_hours)
             _expire(tx, tx.send_queue.expired_prospects(oldest), "waited_too_long", now)
 
-    def _record(self, write: Callable[[Transaction], None]) -> None:
+    def _record(
+        self,
+        transaction: Callable[[], contextlib.AbstractContextManager[Transaction]],
+        write: Callable[[Transaction], None],
+    ) -> None:
         """Commit an outcome, and retry while PostgreSQL is unavailable.
 
         If it stays unavailable, recovery finds the unfinished attempt and marks the booking
@@ -167,7 +182,7 @@ class Sender:
         delay = 0.1
         while True:
             try:
-                with self.store.transaction() as tx:
+                with transaction() as tx:
                     write(tx)
             except StoreUnavailable:
                 if time.monotonic() > deadline:

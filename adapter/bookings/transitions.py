@@ -9,7 +9,7 @@ import dataclasses
 import datetime as dt
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from adapter.bookings import backoff, precedence
 from adapter.exceptions import NotAuthorised, RateLimited, Refused, UpstreamError
@@ -33,18 +33,15 @@ def record_accepted(
     tx: Transaction, attempt: Attempt, accepted: Accepted, now: dt.datetime
 ) -> None:
     """Record that Propexo accepted the booking, and schedule its follow-up."""
-    tx.rate_limit.save_limit(accepted.rate, now)
-    if tx.attempts.finish(
-        attempt.id, AttemptOutcome.ACCEPTED, now=now, status=accepted.status, answer=accepted.answer
+    if tx.attempts.accept(
+        attempt.id,
+        now=now,
+        due_at=backoff.next_status_read(now, now=now, chance=_jitter()),
+        job_id=accepted.job_id,
+        status=accepted.status,
+        answer=accepted.answer,
+        rate=accepted.rate,
     ):
-        tx.bookings.move(
-            attempt.booking_id,
-            BookingState.SUBMITTED,
-            why="accepted",
-            now=now,
-            due_at=backoff.next_status_read(now, now=now, chance=_jitter()),
-            job_id=accepted.job_id,
-        )
         log.info("booking_submitted", extra=_facts(attempt, job_id=accepted.job_id))
 
 
@@ -137,16 +134,30 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
 
 
+def record_success(
+    tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime
+) -> Callable[[], bool]:
+    """Record that a submitted booking's job succeeded.
+
+    Return a function that says whether it was still submitted.
+    """
+    tx.rate_limit.save_limit(report.rate, now)
+    return tx.bookings.move(
+        booking.id,
+        BookingState.BOOKED,
+        why="job_succeeded",
+        now=now,
+        only_from=BookingState.SUBMITTED,
+    )
+
+
 def record_job_status(
     tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime, deadline: dt.timedelta
 ) -> None:
-    """Record a job's status. The booking becomes booked, failed or unknown, or is checked later."""
+    """Record a status other than success: failed or unknown, or the job is checked later."""
     tx.rate_limit.save_limit(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
-    if report.status is WriteStatus.SUCCESS:
-        tx.bookings.move(booking.id, BookingState.BOOKED, why="job_succeeded", now=now)
-        log.info("booking_booked", extra={"booking_id": booking.id})
-    elif report.status is WriteStatus.FAILURE:
+    if report.status is WriteStatus.FAILURE:
         tx.attempts.fail_job(booking.id)
         tx.bookings.move(
             booking.id, BookingState.FAILED, why="job_failed", now=now, reasons=reasons

@@ -106,7 +106,9 @@ class Repairs:
             if booking is None:
                 if not tx.events.discard(lead_id, why=reason, by=by, now=now):
                     raise NotPossible(f"{lead_id} is neither a booking nor a held webhook")
-            elif not tx.bookings.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
+            elif not tx.bookings.move(
+                lead_id, BookingState.DISCARDED, why=reason, now=now, by=by
+            )():
                 raise NotPossible(f"booking {lead_id} is {booking.state} and cannot be discarded")
             tx.audit.record("discarded", by=by, at=now, lead_id=lead_id)
 

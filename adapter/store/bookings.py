@@ -1,7 +1,7 @@
 """Bookings: appointments and guest cards, their states and when they are due."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from psycopg.types.json import Jsonb
 
@@ -89,16 +89,18 @@ class Bookings(Statements):
         due_at: dt.datetime | None = None,
         job_id: str | None = None,
         reasons: Iterable[Reason] = (),
-    ) -> bool:
+        only_from: BookingState | None = None,
+    ) -> Callable[[], bool]:
         """Change a booking's state; ``due_at`` says when it is processed next.
 
-        Follow only :data:`adapter.models.MOVES`. Return False if the booking was in no such state,
-        and then nothing is changed.
+        Follow only :data:`adapter.models.MOVES`, or one of them with ``only_from``. Return a
+        function that says whether the booking was in such a state; otherwise nothing is changed.
         """
-        row = self._one(
+        from_states = MOVES[to] if only_from is None else MOVES[to] & {only_from}
+        rows = self._run(
             "move_booking",
             id=booking_id,
-            from_states=[str(state) for state in MOVES[to]],
+            from_states=[str(state) for state in from_states],
             to_state=to,
             is_settled=to in SETTLED,
             why=why,
@@ -108,7 +110,7 @@ class Bookings(Statements):
             at=now,
             by=by,
         )
-        return row is not None
+        return lambda: rows.fetchone() is not None
 
     def update(self, booking: Booking) -> None:
         """Save a user's changes: kind, appointment, community, time and person."""

@@ -94,6 +94,25 @@ class Database:
             yield tx
 
     @contextlib.contextmanager
+    def pipeline(self) -> Iterator[Transaction]:
+        """Open a transaction that waits for PostgreSQL only where a result is read.
+
+        BEGIN, COMMIT and statements whose result is not read travel with others. Their errors are
+        raised by the next result that is read, or at the end.
+        """
+        with self.statement() as tx:
+            try:
+                with tx.connection.pipeline():
+                    # Not psycopg's transaction(), which waits after BEGIN and before COMMIT.
+                    tx.connection.execute(b"BEGIN")
+                    yield tx
+                    tx.connection.execute(b"COMMIT")
+            except BaseException:
+                with contextlib.suppress(psycopg.Error):  # it is already lost
+                    tx.connection.rollback()
+                raise
+
+    @contextlib.contextmanager
     def statement(self) -> Iterator[Transaction]:
         """Run one statement as its own transaction, in one round trip instead of three.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+from collections.abc import Callable
 
 from adapter.store.queries import Statements
 
@@ -102,11 +103,20 @@ class RateLimiter(Statements):
 
     def lock(self, now: dt.datetime) -> RateState:
         """Lock the rate limit until the transaction ends, and return its state at ``now``."""
+        return self.lock_unread(now)()
+
+    def lock_unread(self, now: dt.datetime) -> Callable[[], RateState]:
+        """Do the same as :meth:`lock`, but return a function that reads the state."""
         self._run("lock_rate_limit")
-        row = self._one("read_rate_limit", now=now, since=now - WINDOW - CLOCK_LAG)
-        if row is None:
-            raise LookupError("the rate limit has no row; run adapter migrate")
-        return RateState(**row)
+        rows = self._run("read_rate_limit", now=now, since=now - WINDOW - CLOCK_LAG)
+
+        def read() -> RateState:
+            row = rows.fetchone()
+            if row is None:
+                raise LookupError("the rate limit has no row; run adapter migrate")
+            return RateState(**row)
+
+        return read
 
     def count_call(
         self,

@@ -18,8 +18,10 @@ class SendQueue(Statements):
         Only tours that start before ``soon`` go first. Those that start by ``late`` are skipped.
         Guest cards follow after all tours.
         """
-        row = self._one("next_soon_tour", now=now, soon=soon, late=late)
-        row = row or self._one("next_in_turn", now=now, late=late)
+        # Both are sent before the first is read, so that they take one round trip in a pipeline.
+        soon_tour = self._run("next_soon_tour", now=now, soon=soon, late=late)
+        in_turn = self._run("next_in_turn", now=now, late=late)
+        row = soon_tour.fetchone() or in_turn.fetchone()
         return booking_from_row(row) if row else None
 
     def expired_tours(self, before: dt.datetime) -> list[int]:

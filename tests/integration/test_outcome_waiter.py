@@ -91,7 +91,7 @@ def test_what_is_rolled_back_wakes_nobody(harness: Harness, database: str) -> No
     with contextlib.suppress(ZeroDivisionError), harness.pipeline.store.transaction() as tx:
         assert tx.bookings.move(
             booking.id, BookingState.SUPERSEDED, why="newer", now=harness.clock()
-        )
+        )()
         raise ZeroDivisionError
     harness.map_event(event_id)
 

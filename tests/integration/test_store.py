@@ -296,7 +296,7 @@ def test_a_booking_moves_only_between_allowed_states(opened: Database, to: Booki
             due_at = NOW if to in (BookingState.PENDING, BookingState.SUBMITTED) else None
             moved = tx.bookings.move(
                 booking_id, to, why="test", now=LATER, due_at=due_at, job_id="j"
-            )
+            )()
 
         assert moved == (state in MOVES[to]), f"{state} → {to}"
 
@@ -335,7 +335,7 @@ def test_the_database_itself_refuses_a_blind_second_post(
 ) -> None:
     booking_id = insert_booking(opened)
     with opened.transaction() as tx:
-        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
+        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)()
         if outcome is not None:
             assert tx.attempts.finish(attempt.id, outcome, now=NOW)
 
@@ -354,7 +354,7 @@ def test_the_database_itself_refuses_a_blind_second_post(
 def test_a_late_response_corrects_unknown_and_nothing_else(opened: Database) -> None:
     booking_id = insert_booking(opened)
     with opened.transaction() as tx:
-        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
+        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)()
         assert tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=NOW)
         assert tx.attempts.finish(attempt.id, AttemptOutcome.ACCEPTED, now=LATER)
         assert not tx.attempts.finish(attempt.id, AttemptOutcome.REFUSED, now=LATER)
@@ -418,7 +418,7 @@ def test_due_rows_are_counted_for_each_task_up_to_its_slots(opened: Database) ->
 def test_an_expired_attempt_is_found_after_its_lease(opened: Database) -> None:
     booking_id = insert_booking(opened)
     with opened.transaction() as tx:
-        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
+        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)()
 
         assert tx.attempts.expired(LATER) == []
         assert tx.attempts.expired(LATER + dt.timedelta(seconds=1)) == [attempt]

@@ -63,7 +63,7 @@ class _OneTransaction:
     def transaction(self):
         yield self._tx
 
-    statement = transaction
+    pipeline = statement = transaction
 
 _send_due = Sender.send_due
 

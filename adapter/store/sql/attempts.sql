@@ -16,6 +16,32 @@ INSERT INTO attempts (booking_id, kind, request, started_at, lease_until)
 SELECT id, kind, %(request)s, %(at)s, %(lease_until)s FROM moved
 RETURNING *
 
+-- name: accept_attempt
+-- Save that a POST was accepted, move its booking to submitted, and save what Propexo reported about
+-- its limit, if it did. No row is returned, and only the limit is saved, if another outcome was saved
+-- before. A late response may correct an outcome that was unknown.
+WITH finished AS (
+    UPDATE attempts
+    SET outcome = 'accepted', finished_at = %(at)s, status = %(status)s, answer = %(answer)s
+    WHERE id = %(id)s AND (outcome IS NULL OR outcome = 'unknown')
+    RETURNING booking_id
+), before AS (
+    SELECT id, event_id, state FROM bookings
+    WHERE id = (SELECT booking_id FROM finished) AND state IN ('sending', 'unknown') FOR UPDATE
+), moved AS (
+    UPDATE bookings SET
+        state = 'submitted', reason = 'accepted', due_at = %(due_at)s, updated_at = %(at)s,
+        job_id = %(job_id)s
+    FROM before WHERE bookings.id = before.id
+), change AS (
+    INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
+    SELECT event_id, id, %(at)s, state, 'submitted', 'accepted', 'worker' FROM before
+), reported AS (
+    UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
+    WHERE %(allowed)s::integer IS NOT NULL
+)
+SELECT booking_id FROM finished
+
 -- name: finish_attempt
 -- Save the outcome of a POST. A late response may correct an outcome that was unknown.
 UPDATE attempts
