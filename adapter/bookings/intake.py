@@ -37,7 +37,7 @@ class BookingPlanner:
         *,
         is_forced: bool = False,
     ) -> None:
-        """Store an event's outcome and its bookings, and schedule a sender for each ready one.
+        """Store an event's outcome and its bookings.
 
         With ``is_forced``, a user wants the bookings regardless of earlier ones: they count as
         requested now, and neither an earlier item nor an earlier tour makes them duplicates.
@@ -181,8 +181,6 @@ def _store(
     stored = tx.bookings.insert(draft, number, now=now)
     decisions = precedence.plan((*related.same, stored), now)
     reconcile.apply(tx, stored, related, decisions, now)
-    if stored.state is BookingState.PENDING:
-        tx.send_queue.schedule_sender(stored.id)
     return stored
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import datetime as dt
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from adapter.bookings import backoff, precedence
 from adapter.bookings.reconcile import move, reconcile
@@ -36,18 +36,15 @@ def record_accepted(
     tx: Transaction, attempt: Attempt, accepted: Accepted, now: dt.datetime
 ) -> None:
     """Record that Propexo accepted the booking, and schedule its follow-up."""
-    tx.rate_limit.save_limit(accepted.rate, now)
-    if tx.attempts.finish(
-        attempt.id, AttemptOutcome.ACCEPTED, now=now, status=accepted.status, answer=accepted.answer
+    if tx.attempts.accept(
+        attempt.id,
+        now=now,
+        due_at=backoff.next_status_read(now, now=now, chance=_jitter()),
+        job_id=accepted.job_id,
+        status=accepted.status,
+        answer=accepted.answer,
+        rate=accepted.rate,
     ):
-        tx.bookings.move(
-            attempt.booking_id,
-            BookingState.SUBMITTED,
-            why="accepted",
-            now=now,
-            due_at=backoff.next_status_read(now, now=now, chance=_jitter()),
-            job_id=accepted.job_id,
-        )
         log.info("booking_submitted", extra=_facts(attempt, job_id=accepted.job_id))
 
 
@@ -89,8 +86,6 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
         why, to, due_at = "refused", BookingState.FAILED, None
         log.error("booking_refused", extra=_facts(attempt, status=error.status))
     tx.bookings.move(attempt.booking_id, to, why=why, now=now, due_at=due_at, reasons=reasons)
-    if to is BookingState.PENDING:
-        tx.send_queue.schedule_sender(attempt.booking_id)
 
 
 def _retry_or_hold(
@@ -141,6 +136,23 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
         reconcile(tx, booking, now)
+
+
+def record_success(
+    tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime
+) -> Callable[[], bool]:
+    """Record that a submitted booking's job succeeded.
+
+    Return a function that says whether it was still submitted.
+    """
+    tx.rate_limit.save_limit(report.rate, now)
+    return tx.bookings.move(
+        booking.id,
+        BookingState.BOOKED,
+        why="job_succeeded",
+        now=now,
+        only_from=BookingState.SUBMITTED,
+    )
 
 
 def record_job_status(

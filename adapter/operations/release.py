@@ -154,7 +154,8 @@ def _is_old(booking: Booking) -> bool:
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
     """Discard a booking. A cancellation was carried out: its tour no longer stands in Knock."""
     tx.lock_related(booking.match_keys)
-    if not tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by):
+    is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
+    if not is_discarded():
         raise NotPossible(f"booking {booking.id} is {booking.state} and cannot be discarded")
     if booking.is_cancellation and booking.because_of is not None:
         tx.bookings.mark_gone([booking.because_of], now=now)
@@ -175,7 +176,6 @@ def _send_again(
     if booking.state is BookingState.UNKNOWN:
         tx.attempts.deny(booking.id, now=now)
     tx.bookings.move(booking.id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
-    tx.send_queue.schedule_sender(booking.id)
 
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
@@ -195,7 +195,6 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
     _reconcile_with(tx, tour, now, is_confirmed=False)
     number = len(tx.bookings.of_event(edited.event_id))
     stored = tx.bookings.insert(tour, number, now=now, by=by)
-    tx.send_queue.schedule_sender(stored.id)
     reconcile.reconcile(tx, stored, now)
     return stored
 

@@ -42,10 +42,7 @@ class Events(Statements):
     """The events, within one transaction."""
 
     def insert(self, new: NewEvent) -> int | None:
-        """Claim the digest and store the event and its task. Return None if it was claimed before.
-
-        The workers are not notified.
-        """
+        """Claim the digest and store the event. Return None if it was claimed before."""
         return self.insert_many([new])[0]
 
     def insert_many(self, new: Sequence[NewEvent]) -> list[int | None]:
@@ -58,6 +55,15 @@ class Events(Statements):
         rows = self.connection.execute(_insert_events(len(new)), values).fetchall()
         ids = {row["position"]: int(row["id"]) for row in rows}
         return [ids.get(position) for position in range(len(new))]
+
+    def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
+        """Return the event to map next, locked, and whether more are due. None: none is due."""
+        row = self._one("next_received", now=now)
+        return (event_from_row(row), row["has_more"]) if row else None
+
+    def postpone(self, event_id: int, due_at: dt.datetime) -> None:
+        """Map a received event later."""
+        self._run("postpone_event", id=event_id, due_at=due_at)
 
     def get(self, event_id: int, *, lock: bool = False) -> Event | None:
         """Return one event. With ``lock``, lock it until the transaction ends."""

@@ -63,13 +63,15 @@ class _OneTransaction:
     def transaction(self):
         yield self._tx
 
+    pipeline = statement = transaction
+
 _send_due = Sender.send_due
 
-def _send_in_one_transaction(self, slot):
+def _send_in_one_transaction(self):
     with self.store.transaction() as tx:
         one = copy.copy(self)
         one.store = _OneTransaction(tx)
-        _send_due(one, slot)
+        _send_due(one)
 
 Sender.send_due = _send_in_one_transaction
 """
@@ -94,9 +96,9 @@ assert callable(Pipeline.recover)
 Pipeline.recover = lambda self: None
 """,
             "adapter/server/worker.py": """
-assert callable(release_stalled)
+assert callable(delete_stalled)
 
-async def release_stalled(queue):
+async def delete_stalled(queue):
     return None
 """,
         },
