@@ -61,7 +61,8 @@ class Tour:
     canceled_by: str | None
     #: The leads that it may have been booked for.
     leads: Set[int]
-    booked_at: dt.datetime
+    #: None: not known.
+    booked_at: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
