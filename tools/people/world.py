@@ -425,6 +425,7 @@ class World:
             thread=f"{message.thread} {step.who.slug}",
             leads=set().union(*(of_event[event] for event in message.events)),
             text=message.text,
+            is_told_apart=SOURCES[step.through].has_delivery_id,
         )
 
     def _lead(self, lead: Booking, ids: set[int]) -> Lead:
