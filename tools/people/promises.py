@@ -252,7 +252,9 @@ def kept_apart(known: Knowledge) -> Iterator[str]:
         if tour.stands or tour.canceled_by == "person":
             continue
         second = known.tour(tour.canceled_by)
-        if second.person != tour.person and not known.is_users(second):
+        # A user who discards a lead that may exist in Knock leaves its tour to others.
+        is_users = known.is_users(second) or known.is_users(tour, "discarded")
+        if second.person != tour.person and not is_users:
             yield f"{second.person}'s tour ({_leads(second)}) canceled {tour.person}'s in Knock"
     for lead in known.record.leads:
         if lead.state in (BookingState.DUPLICATE, BookingState.SUPERSEDED):
