@@ -15,6 +15,7 @@ from adapter.settings import Settings, settings_from
 from adapter.store import Database, listen_for_settled_events
 from adapter.webhooks import error_handlers, propexo_views, views
 from adapter.webhooks.endpoints import build_endpoints, unsigned_sources
+from adapter.webhooks.http_request import tolerate_paths
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ def create_app(
     endpoints = build_endpoints(pipeline.sources, settings)
     pipeline.store.open()
     app.extensions["pipeline"] = pipeline
+    app.wsgi_app = tolerate_paths(app.wsgi_app)  # type: ignore[method-assign] # as Flask documents
     error_handlers.register_error_handlers(app)
     app.extensions["webhooks"] = views.WebhookServices(
         pipeline.receiver, endpoints, outcome_waiter(store, settings)

@@ -12,7 +12,7 @@ AdapterError
 └── UpstreamError          Propexo did not accept the booking
     ├── NotSent            the request was never sent: retried, cannot book twice
     ├── RateLimited        429, or 503 with Retry-After: retried after that time
-    ├── NotAuthorised      401 or 403: retried later; the token needs a fix
+    ├── NotAuthorized      401 or 403: retried later; the token needs a fix
     ├── Refused            400 and other clear rejections: failed, needs review
     └── OutcomeUnknown     sent without a clear response: never sent again automatically
 """
@@ -115,7 +115,7 @@ class RateLimited(UpstreamError):
     """Propexo rejected the request before processing it and asked to retry later."""
 
 
-class NotAuthorised(UpstreamError):
+class NotAuthorized(UpstreamError):
     """Propexo rejected our token. Nothing was booked."""
 
 

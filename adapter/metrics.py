@@ -5,12 +5,13 @@ hold no personal data.
 """
 
 import datetime as dt
+import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import flask
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 from prometheus_client.registry import Collector
 from werkzeug.wrappers import Response
@@ -32,8 +33,10 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
         ):
             flask.abort(401)
         overview = overview_of(pipeline.store, pipeline.sources, settings, pipeline.clock())
+        with pipeline.store.transaction() as tx:
+            rejected = tx.rejections.totals()
         registry = CollectorRegistry()
-        registry.register(_OverviewCollector(overview))
+        registry.register(_OverviewCollector(overview, rejected))
         return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
 
     return routes
@@ -42,18 +45,19 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 def _may_read(request: flask.Request, token: str | None, is_local: bool) -> bool:  # noqa: FBT001
     if token is None:
         return is_local
-    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    bearer = re.sub("(?i)^bearer +", "", request.headers.get("Authorization", ""))
     return secrets.compare_digest(bearer.encode(), token.encode())
 
 
 class _OverviewCollector(Collector):
-    """Collects one overview as gauges."""
+    """Collects one overview as gauges, and the counters that the database keeps."""
 
-    def __init__(self, overview: Overview) -> None:
+    def __init__(self, overview: Overview, rejected: Mapping[tuple[str, str], int]) -> None:
         self._overview = overview
+        self._rejected = rejected
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every gauge."""
+        """Yield every metric."""
         one = self._overview
         yield _gauge("waiting", "Leads that need review.", one.waiting)
         yield _gauge(
@@ -68,6 +72,12 @@ class _OverviewCollector(Collector):
         yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
         yield _gauge("calls_allowed", "Calls that the setting allows.", one.rate_per_minute)
         yield from _source_gauges(one.sources, one.at)
+        rejections = CounterMetricFamily(
+            "adapter_rejections", "Requests that were rejected.", labels=["source", "reason"]
+        )
+        for labels, count in self._rejected.items():
+            rejections.add_metric(labels, count)
+        yield rejections
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:

@@ -131,11 +131,15 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
     # confirms that Knock has no booking.
     BookingState.PENDING: frozenset(
         {BookingState.SENDING, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
-        | {BookingState.EXPIRED}
+        | {BookingState.EXPIRED, BookingState.SUPERSEDED, BookingState.DUPLICATE}
     ),
     BookingState.SENDING: frozenset({BookingState.PENDING}),
     # An error that would block all others, or a token that is rejected for this one only.
-    BookingState.HELD: frozenset({BookingState.PENDING, BookingState.SENDING}),
+    # Or the lead that it was merged with ended without a tour.
+    BookingState.HELD: frozenset(
+        {BookingState.PENDING, BookingState.SENDING, BookingState.HELD}
+        | {BookingState.SUPERSEDED, BookingState.DUPLICATE}
+    ),
     # A late response settles a booking that was marked unknown.
     BookingState.SUBMITTED: frozenset({BookingState.SENDING, BookingState.UNKNOWN}),
     # From the states that need review: a person has seen it in Knock.
@@ -146,11 +150,18 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
     BookingState.FAILED: frozenset(
         {BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN}
     ),
-    BookingState.UNKNOWN: frozenset({BookingState.SENDING, BookingState.SUBMITTED}),
+    BookingState.UNKNOWN: frozenset(
+        {BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN}
+    ),
     BookingState.SUPERSEDED: frozenset(
         {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED}
+        | {BookingState.SUPERSEDED, BookingState.DUPLICATE}
     ),
-    BookingState.DUPLICATE: frozenset({BookingState.PENDING, BookingState.HELD}),
+    # From unknown if the same tour was booked by a later request.
+    BookingState.DUPLICATE: frozenset(
+        {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED}
+        | {BookingState.SUPERSEDED, BookingState.DUPLICATE, BookingState.UNKNOWN}
+    ),
     BookingState.EXPIRED: frozenset({BookingState.PENDING}),
     BookingState.DISCARDED: frozenset(
         {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.UNKNOWN}
@@ -175,7 +186,7 @@ class AttemptOutcome(enum.StrEnum):
     #: Propexo asked to retry later (429, or a 503 with Retry-After).
     RATE_LIMITED = "rate_limited"
     #: Propexo rejected the token (401, 403).
-    NOT_AUTHORISED = "not_authorised"
+    NOT_AUTHORIZED = "not_authorized"
     #: Propexo rejected the request.
     REFUSED = "refused"
     #: Propexo accepted it; the job id is known.
@@ -245,7 +256,7 @@ class Event:
         return WebhookRequest("POST", url, self.headers, self.body)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Booking:
     """One appointment or guest card to create in Knock."""
 
@@ -272,11 +283,27 @@ class Booking:
     reason: str | None
     #: When the renter sent the request: the sender's time if it has one, else the arrival.
     asked_at: dt.datetime
-    #: Keyed hashes of person and community: one for the email and one for the phone.
-    person_keys: tuple[int, ...]
-    #: When the sender canceled it; None: it did not.
-    canceled_at: dt.datetime | None = None
+    #: Keyed hashes that related requests share: of the person's email and phone at this community,
+    #: and ``item_key``.
+    match_keys: tuple[int, ...] = ()
+    #: Keyed hash of the sender's own key for the lead; None: it has none.
+    item_key: int | None = None
+    #: Keyed hash of everything that was mapped; None: not known.
+    content: int | None = None
+    #: True: the sender cancels what it sent before under the same key.
+    is_cancellation: bool = False
+    #: The other lead that the state comes from; ``reason`` is the rule. None: no other lead.
+    because_of: int | None = None
+    #: When its last POST to Propexo began; None: it was never posted.
+    posted_at: dt.datetime | None = None
+    #: From when on it no longer stands in Knock, as a person said; None: nobody said so.
+    gone_at: dt.datetime | None = None
     kind: Kind = Kind.APPOINTMENT
+
+    @functools.cached_property
+    def person_keys(self) -> frozenset[int]:
+        """The keyed hashes of the person's contacts at this community."""
+        return frozenset(self.match_keys) - {self.item_key}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

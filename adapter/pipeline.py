@@ -29,7 +29,7 @@ from adapter.bookings.map_event import Mapper
 from adapter.bookings.sender import Sender
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
-from adapter.operations.erase import Erasure
+from adapter.operations.erase import Eraser
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, Task
@@ -63,7 +63,7 @@ class Pipeline:
         self.mapper = Mapper(settings, store, sources, clock)
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
-        self.erasure = Erasure(settings, store, clock)
+        self.erasure = Eraser(settings, store, clock)
         #: What a worker calls for each task, with the row's id.
         self.steps: Mapping[Task, Callable[[int], None]] = {
             Task.MAP: self.mapper.map_event,
@@ -89,8 +89,12 @@ class Pipeline:
         """
         now = self.clock()
         with self.store.transaction() as tx:
-            for attempt in tx.attempts.expired(now):
+            expired = tx.attempts.expired(now)
+        for attempt in expired:
+            # In a transaction of its own, because it locks the person.
+            with self.store.transaction() as tx:
                 transitions.record_lost_attempt(tx, attempt, now)
+        with self.store.transaction() as tx:
             count = tx.send_queue.requeue_missing_jobs(now - MISSING_JOB_AGE)
         if count:
             log.warning("missing_jobs_requeued", extra={"count": count})

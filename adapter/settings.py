@@ -10,7 +10,7 @@ import datetime as dt
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -37,14 +37,36 @@ NEUTRAL_WORDS = {
     "tour_type": ("in_person", "self_guided", "video"),
 }
 
-#: E-mail addresses that mean "none". Kept, they would make many people look like one.
+#: Email addresses that mean "none". Kept, they would make many people look like one.
 PLACEHOLDER_EMAILS = frozenset(
     {"none@none.com", "noemail@noemail.com", "na@na.com", "test@test.com", "no@email.com"}
+    | {"test@fb.com", "test@meta.com"}  # of Meta's test leads
+)
+
+#: What may surround a value by accident: blanks, a file's line break, a byte order mark.
+BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff"
+#: What is said of a variable with a secret that has any of these, or quotes, around it.
+UNTRIMMED = (
+    "has blanks, a line break or quotes around its value, which are ignored; "
+    "remove them where it is set"
 )
 
 T = TypeVar("T")
 #: Parses one value. Raises ValueError with a message that does not quote it.
 Reader: TypeAlias = Callable[[str], T]
+
+
+def trimmed(text: str) -> str:
+    """Return a value without the blanks and the pair of quotes around it."""
+    text = text.strip(BLANKS)
+    is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1].strip(BLANKS) if is_quoted else text
+
+
+def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Return the variables whose value has blanks, a line break or quotes around it."""
+    values = {name: environ.get(name, "") for name in names}
+    return [name for name, value in values.items() if value != trimmed(value)]
 
 
 def read_url(text: str) -> str:
@@ -106,7 +128,7 @@ def read_time_of_day(text: str) -> dt.time:
 
 
 def read_log_level(text: str) -> str:
-    """Return the name of a log level in upper case."""
+    """Return a log level's name in upper case."""
     levels = ("DEBUG", "INFO", "WARNING", "ERROR")
     if text.upper() not in levels:
         raise ValueError("must be one of " + ", ".join(levels))
@@ -130,7 +152,7 @@ def read_contacts(text: str) -> frozenset[str]:
 
 
 def spelling_of(field: str) -> Reader[Mapping[str, str]]:
-    """Return a reader of ``word=SPELLING`` pairs for the neutral words of a field."""
+    """Return a reader for ``word=SPELLING`` pairs with a field's neutral words."""
     words = NEUTRAL_WORDS[field]
 
     def read(text: str) -> Mapping[str, str]:
@@ -215,9 +237,9 @@ class Policy:
         "A tour further ahead is held.")
     placeholder_emails: frozenset[str] = setting(
         "ADAPTER_PLACEHOLDER_EMAILS", PLACEHOLDER_EMAILS, read_contacts,
-        "E-mail addresses, separated by commas, that mean none.")
+        "Email addresses, separated by commas, that mean none.")
     shared_contacts: frozenset[str] = setting("ADAPTER_SHARED_CONTACTS", frozenset(), read_contacts,
-        "E-mail addresses and phones (+13035550100), separated by commas, that many people share. "
+        "Email addresses and phones (+13035550100), separated by commas, that many people share. "
         "They do not identify a person.")
     tour_types: Mapping[str, str] = setting("ADAPTER_TOUR_TYPES", {}, spelling_of("tour_type"),
         "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. Unset: not sent.")
@@ -340,6 +362,12 @@ def _declared(owner: type[Settings | Policy]) -> Mapping[str, Setting]:
 _OF_SETTINGS, _OF_POLICY = _declared(Settings), _declared(Policy)
 #: Every environment variable of the adapter.
 SETTINGS = (*_OF_SETTINGS.values(), *_OF_POLICY.values())
+#: Those that hold a secret.
+SECRET_NAMES = tuple(
+    field.metadata["setting"].name
+    for field in dataclasses.fields(Settings)
+    if field.metadata and not field.repr
+)
 
 
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -372,7 +400,7 @@ def _read(
     """Return the values that are set, by field. Add unreadable ones to ``faults``."""
     values = {}
     for field, each in declared.items():
-        text = environ.get(each.name, "").strip()
+        text = trimmed(environ.get(each.name, ""))
         try:
             if text:
                 values[field] = each.read(text)

@@ -32,7 +32,7 @@ def insert() -> flask.Flask:
             tx.connection.execute(
                 "INSERT INTO bench_bodies (source, body) VALUES (%s, %s)", (source, body)
             )
-        return {"status": "accepted"}, 202
+        return {"status": "accepted"}, 200
 
     return app
 

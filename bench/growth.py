@@ -45,7 +45,7 @@ FILL = (
     """INSERT INTO history (event_id, at, to_state, why, by)
     SELECT n, now(), 'received', 'webhook_verified', 'web' FROM generate_series(1, %(count)s) n""",
     """INSERT INTO bookings (id, event_id, item, source, state, community, timezone, starts_at,
-        appointment, job_id, created_at, updated_at, asked_at, person_keys)
+        appointment, job_id, created_at, updated_at, asked_at, match_keys)
     SELECT n + %(count)s, n, 0, 'rentfeed', 'booked', 'maple-court', 'America/Denver',
         now() + interval '3 days' - n * interval '86 seconds',
         jsonb_build_object('last_name', 'Stored', 'email_1', 'stored' || n || '@example.com'),

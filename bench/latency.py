@@ -74,7 +74,7 @@ def _to_post(stage: Stage, effort: Effort) -> Iterator[Row]:
             what=f"webhook to POST at {PER_SECOND}/s, {name}",
             figure=quantile(posted, part),
             unit="ms",
-            beside="webhook to its 202",
+            beside="webhook to its response",
             other=quantile(mail.taken_ms, part),
             goals=(Goal(bound=bound, of="figure"),),
         )

@@ -171,7 +171,7 @@ class Mail:
             answer = connection.getresponse()
             answer.read()
         self.taken_ms.append((time.perf_counter() - began) * 1000)
-        if answer.status != 202:
+        if answer.status != 200:
             raise BenchError(f"a webhook was answered {answer.status}")
 
     def send_evenly(self, names: list[str], per_second: float) -> None:

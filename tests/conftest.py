@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from adapter import store
-from adapter.store import child_processes, embedded
-from adapter.store.embedded import EmbeddedServer
+from adapter.store import child_processes
+from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
 from tests.databases import database_url, delete_rows, run_sql, set_durable, temporary_database
 from tests.harness import START, Harness
 from tests.installed import server_for_tests
@@ -61,7 +61,7 @@ def postgres() -> Iterator[EmbeddedServer]:
         server.wait(process)
         set_durable(server, is_durable=False)  # these data are not needed after a crash
         yield server
-        embedded.stop(process)
+        child_processes.stop(process, STOP_SIGNAL, 10)
 
 
 @pytest.fixture

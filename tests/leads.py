@@ -26,7 +26,7 @@ def lead(number: int, day: int = 14, time: str = "2:30 PM", **contact: Any) -> A
 
 
 def same_person(number: int, day: int = 14, time: str = "2:30 PM") -> Any:
-    return lead(number, day, time, email="dana@example.com")
+    return lead(number, day, time, email="dana@example.com", name="Dana Roe")
 
 
 def reconcile_when_due(harness: Harness, booking_id: int) -> None:

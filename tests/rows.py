@@ -57,7 +57,7 @@ def booking(state: BookingState, **changes: Any) -> Booking:
         "updated_at": AT,
         "reason": None,
         "asked_at": AT,
-        "person_keys": (),
+        "match_keys": (),
     }
     return Booking(**given | changes)
 
@@ -109,5 +109,5 @@ def other(
         updated_at=NOW,
         reason=None,
         asked_at=asked_at,
-        person_keys=(1,),
+        match_keys=(1,),
     )

@@ -3,7 +3,7 @@
 import datetime as dt
 
 from adapter.exceptions import (
-    NotAuthorised,
+    NotAuthorized,
     NotSent,
     OutcomeUnknown,
     RateLimited,
@@ -18,7 +18,7 @@ MAX_DELAY_SECONDS = 300.0
 #: Delay after a 429 without Retry-After: Propexo counts calls per minute.
 RATE_LIMIT_SECONDS = 60.0
 #: Delay after a 401 or 403: the token must be changed first.
-NOT_AUTHORISED_SECONDS = 60.0
+NOT_AUTHORIZED_SECONDS = 60.0
 #: Bounds of the delay between two reads of a job's status.
 MIN_STATUS_DELAY_SECONDS = 1.0
 MAX_STATUS_DELAY_SECONDS = 120.0
@@ -32,7 +32,7 @@ MAX_SEARCH_DELAY_SECONDS = 3600.0
 OUTCOMES: dict[type[UpstreamError], AttemptOutcome] = {
     NotSent: AttemptOutcome.NOT_SENT,
     RateLimited: AttemptOutcome.RATE_LIMITED,
-    NotAuthorised: AttemptOutcome.NOT_AUTHORISED,
+    NotAuthorized: AttemptOutcome.NOT_AUTHORIZED,
     Refused: AttemptOutcome.REFUSED,
     OutcomeUnknown: AttemptOutcome.UNKNOWN,
 }
@@ -43,7 +43,7 @@ def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
     return outcome in {
         AttemptOutcome.NOT_SENT,
         AttemptOutcome.RATE_LIMITED,
-        AttemptOutcome.NOT_AUTHORISED,
+        AttemptOutcome.NOT_AUTHORIZED,
     }
 
 
@@ -53,8 +53,8 @@ def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: floa
     ``chance`` is a random number from 0 to 1 (jitter), so that bookings are not all retried at
     the same moment.
     """
-    if isinstance(error, NotAuthorised):
-        delay = NOT_AUTHORISED_SECONDS
+    if isinstance(error, NotAuthorized):
+        delay = NOT_AUTHORIZED_SECONDS
     elif error.retry_after_seconds is not None:
         delay = error.retry_after_seconds
     elif isinstance(error, RateLimited) and error.status == 429:

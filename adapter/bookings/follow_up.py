@@ -3,10 +3,11 @@
 import datetime as dt
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapter.bookings import backoff, matching, transitions
+from adapter.bookings.reconcile import lock_others, reconcile
 from adapter.bookings.transitions import ReconcileMatch
 from adapter.exceptions import NotSent, UpstreamError
 from adapter.models import Attempt, Booking, BookingState, Clock, Kind
@@ -39,17 +40,23 @@ class Follower:
             return
         report = self._report(booking)
         with self.store.transaction() as tx:
+            others = lock_others(tx, booking, self.clock())
             current = tx.bookings.get(booking_id, lock=True)
             if current is None or current.state is not BookingState.SUBMITTED:
                 return
             limit = dt.timedelta(seconds=self.settings.job_deadline_seconds)
-            deadline = self._job_timeout(tx, current, limit)
+            deadline = self._job_timeout(current, others, limit)
             if isinstance(report, UpstreamError):
                 lag_limit = dt.timedelta(hours=self.settings.sync_lag_hours)
-                lag = self._job_timeout(tx, current, lag_limit)
+                lag = self._job_timeout(current, others, lag_limit)
                 transitions.record_status_error(tx, current, report, self.clock(), deadline, lag)
             else:
-                transitions.record_job_status(tx, current, report, self.clock(), deadline)
+                transitions.record_job_status(tx, current, report, self.clock(), deadline, others)
+            self._reconcile(tx, current, others)
+
+    def _reconcile(self, tx: Transaction, booking: Booking, others: Sequence[Booking]) -> None:
+        if others:
+            reconcile(tx, booking, self.clock())
 
     def _report(self, booking: Booking) -> JobReport | UpstreamError:
         """Return the status of the booking's job, or the error from reading it."""
@@ -61,9 +68,11 @@ class Follower:
             )
             return exc
 
-    def _job_timeout(self, tx: Transaction, booking: Booking, limit: dt.timedelta) -> dt.timedelta:
+    def _job_timeout(
+        self, booking: Booking, others: Sequence[Booking], limit: dt.timedelta
+    ) -> dt.timedelta:
         """Return how long to wait for the job, which is less if it delays a newer request."""
-        pending = tx.bookings.of_people(booking.person_keys, [BookingState.PENDING])
+        pending = [other for other in others if other.state is BookingState.PENDING]
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
         times = [other.starts_at - notice for other in pending if other.starts_at is not None]
         return backoff.job_timeout(
@@ -76,8 +85,14 @@ class Follower:
         deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
         with self.store.transaction() as tx:
             booking = tx.bookings.of_job(job_id)
-            if booking is not None and booking.state is BookingState.SUBMITTED:
-                transitions.record_job_status(tx, booking, report, self.clock(), deadline)
+            if booking is None or booking.state is not BookingState.SUBMITTED:
+                return
+            others = lock_others(tx, booking, self.clock())
+            current = tx.bookings.get(booking.id, lock=True)
+            if current is None or current.state is not BookingState.SUBMITTED:
+                return
+            transitions.record_job_status(tx, current, report, self.clock(), deadline, others)
+            self._reconcile(tx, current, others)
 
     def reconcile(self, booking_id: int) -> None:
         """Search Propexo's lists for a booking whose outcome is unknown."""
@@ -95,13 +110,16 @@ class Follower:
             result = exc
         until = attempt.started_at + dt.timedelta(hours=self.settings.sync_lag_hours)
         with self.store.transaction() as tx:
+            others = lock_others(tx, booking, self.clock())
             current = tx.bookings.get(booking_id, lock=True)
             if current is None or current.state is not BookingState.UNKNOWN:
                 return
             if isinstance(result, UpstreamError):
                 transitions.record_search_error(tx, current, result, self.clock())
             else:
-                transitions.record_search(tx, current, attempt, result, self.clock(), until)
+                now = self.clock()
+                transitions.record_search(tx, current, attempt, result, now, until, others)
+                self._reconcile(tx, current, others)
 
     def _search(self, booking: Booking, attempt: Attempt) -> ReconcileMatch | None:
         """Return the job, tour or guest card of an unknown booking, or None if no list has it.
@@ -117,9 +135,9 @@ class Follower:
             log_records = self.propexo.records(matching.WRITE_LOG, log_query)
             with self.store.transaction() as tx:
                 known = tx.bookings.known_jobs(matching.jobs_of(log_records))
-            job_id = matching.job_in(log_records, attempt, known)
-            if job_id is not None:
-                return ReconcileMatch(job_id=job_id)
+            job = matching.job_in(log_records, attempt, known)
+            if job is not None:
+                return ReconcileMatch(job_id=job[0], accepted_at=job[1])
         prospects = self._records(matching.PROSPECTS, matching.prospects_query(attempt))
         if attempt.kind is Kind.PROSPECT:
             return (

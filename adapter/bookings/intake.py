@@ -1,4 +1,4 @@
-"""Plan and store a mapped event's bookings, given the person's other bookings.
+"""Store a mapped event's bookings, as decided from the person's other requests.
 
 Everything is written in the transaction that settles the event, under one lock for each person
 and community that it names.
@@ -7,42 +7,17 @@ and community that it names.
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
-from adapter.bookings import precedence
+from adapter.bookings import precedence, reconcile
+from adapter.bookings.precedence import NEW, Decision
+from adapter.bookings.reconcile import Related
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
-from adapter.models import Booking, BookingState, Event, EventState, Kind, Reason
-from adapter.store import NewBooking, Transaction
+from adapter.models import Booking, BookingState, Event, EventState, Reason
+from adapter.store import Transaction
 from adapter.store.fingerprints import Fingerprints, lock_key
 
 log = logging.getLogger(__name__)
-
-#: The sentence for each reason code of a decision, with the id of the other booking.
-SENTENCES = {
-    "same_person_and_time": "this person already has this tour: booking {}",
-    "same_person_has_a_tour": "this person has a tour, which creates the guest card: booking {}",
-    "same_person_asked_before": "this person already has a guest card: booking {}",
-    "newer_request_came_first": "this person has a newer request: booking {}",
-    "two_tours_at_once": "the same webhook requests another tour for this person here: booking {}; "
-    "Knock keeps only one",
-    "called_off_before": "the sender has already canceled it: booking {}",
-    "changed_after_first": "the sender changed the contact after booking {} was sent",
-    "replaced": "a newer request of the same person replaced it: booking {}",
-}
-
-#: Added when the canceled tour had made a guest card unnecessary.
-SUPERSEDED_REASON = (
-    "; the same person's lead without a time, booking {0}, was not sent because of this tour, so "
-    "Knock has neither: run adapter replay {0} --force --reason …"
-)
-
-#: States of a booking that can be canceled here, because it is certainly not in Knock.
-CANCELABLE = (
-    BookingState.PENDING,
-    BookingState.HELD,
-    BookingState.FAILED,
-    BookingState.EXPIRED,
-)
 
 
 class BookingPlanner:
@@ -68,22 +43,20 @@ class BookingPlanner:
         requested now, and neither an earlier item nor an earlier tour makes them duplicates.
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
-        first = len(tx.bookings.of_event(event.id))  # bookings of an earlier mapping, in a replay
-        drafts = [self._draft(number, item, event) for number, item in enumerate(items, first)]
-        tx.lock_keys(self._keys_of(event, items, drafts))
-        ready, dedupe_keys = set[int](), set[str | None]()
+        drafts = [self._draft(item, event, now) for item in items]
+        tx.lock_related({key for draft in drafts for key in draft.match_keys})
+        # After the bookings of an earlier mapping, in a replay.
+        number = len(tx.bookings.of_event(event.id)) if event.mapping_hash else 0
+        stored: list[Booking] = []
         for item, draft in zip(items, drafts, strict=True):
-            if item.outcome is Outcome.CANCELLATION:
-                self._cancel(tx, event, item, draft, now)
-            elif item.dedupe_key is not None and item.dedupe_key in dedupe_keys:
-                duplicate = draft.with_state(BookingState.DUPLICATE, "item_seen_before")
-                tx.bookings.insert(event, duplicate, tx.bookings.next_id(), now=now)
-            elif is_forced:
-                ready.add(self._force(tx, event, item, draft, now))
+            related = reconcile.load(tx, draft, now)
+            if is_forced and draft.state is BookingState.PENDING:
+                new, related = _force(tx, draft, related, now)
+                decision = precedence.held_twins(new, related.same, now)
             else:
-                ready.add(self._plan(tx, event, item, draft, now))
-            dedupe_keys.add(item.dedupe_key)
-        tx.send_queue.schedule_senders(ready - {0})
+                new = draft
+                decision = _item_twice(new, stored) or _decide(tx, event, item, related, new)
+            stored.append(_store(tx, new, decision, number + len(stored), related, now))
         state = event_state(mapped)
         tx.events.settle(
             event.id,
@@ -95,184 +68,39 @@ class BookingPlanner:
         )
         log.info("event_settled", extra={"event_id": event.id, "state": state})
 
-    def _keys_of(
-        self, event: Event, items: Sequence[Item], drafts: Sequence[NewBooking]
-    ) -> set[int]:
-        """Return the lock keys for all items and people that this event names."""
-        keys = {key for draft in drafts for key in draft.person_keys}
-        dedupe_keys = (item.dedupe_key for item in items)
-        return keys | {
-            lock_key(self._fingerprints.item(event.source, key)) for key in dedupe_keys if key
-        }
-
-    def _draft(self, number: int, item: Item, event: Event) -> NewBooking:
-        community = item.community
+    def _draft(self, item: Item, event: Event, now: dt.datetime) -> Booking:
+        """Return an item as a booking that is not stored yet."""
+        community = item.community.key if item.community else None
+        keys = self._fingerprints.person_keys(community, item.appointment, self._shared)
+        item_key = None
+        if item.dedupe_key is not None:
+            item_key = lock_key(self._fingerprints.item(event.source, item.dedupe_key))
+        content = self._fingerprints.content(event.source, item.kind, item.appointment)
         is_ready = item.outcome in SENT_OUTCOMES
-        return NewBooking(
-            item=number,
+        return Booking(
+            id=NEW,
+            event_id=event.id,
+            source=event.source,
             kind=item.kind,
             state=BookingState.PENDING if is_ready else BookingState.HELD,
             reason=None if is_ready else "held_by_mapping",
-            community=community.key if community else None,
-            timezone=community.timezone.key if community else None,
+            community=community,
+            timezone=item.community.timezone.key if item.community else None,
             starts_at=item.starts_at,
             appointment=item.appointment,
             # What blocks the booking comes first: it is what a user has to fix.
             reasons=tuple(dict.fromkeys((*item.blocking_reasons, *item.reasons))),
             # A time in the future comes from a wrong clock, so it is ignored.
             asked_at=min(item.sent_at or event.received_at, event.received_at),
-            person_keys=self._fingerprints.person_keys(
-                community.key if community else None, item.appointment, self._shared
-            ),
+            match_keys=keys if item_key is None else (*keys, item_key),
+            item_key=item_key,
+            content=lock_key(content),
+            is_cancellation=item.outcome is Outcome.CANCELLATION,
+            job_id=None,
+            due_at=now if is_ready else None,
+            created_at=now,
+            updated_at=now,
         )
-
-    def _plan(
-        self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
-    ) -> int:
-        """Store a booking as pending, held, a duplicate, or superseded by a newer one.
-
-        Return its ID if it may be sent, else 0.
-        """
-        booking_id = tx.bookings.next_id()
-        draft = self._compare_with_same_key(tx, event, item, draft, booking_id, now)
-        replaces: tuple[int, ...] = ()
-        if draft.state is BookingState.PENDING:
-            decision = precedence.decide(
-                event_id=event.id,
-                starts_at=draft.starts_at,
-                asked_at=draft.asked_at,
-                others=tx.bookings.of_people(draft.person_keys, precedence.LIVE),
-                now=now,
-            )
-            replaces = decision.replaces
-            if decision.reason is not None:
-                why = _reason_with(decision.reason, decision.because_of)
-                draft = draft.with_state(decision.state, decision.reason, why)
-        return self._insert(tx, event, item, draft, booking_id, replaces, now)
-
-    def _force(
-        self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
-    ) -> int:
-        """Store a booking that a user forces, and replace the person's pending bookings.
-
-        A second tour for the same person in the same webhook is still held: Knock would keep only
-        the last.
-        """
-        booking_id, draft = tx.bookings.next_id(), dataclasses.replace(draft, asked_at=now)
-        pending = [
-            other
-            for other in tx.bookings.of_people(draft.person_keys, (BookingState.PENDING,))
-            if precedence.may_replace(draft.kind, other.kind)
-        ]
-        twin = next((one for one in pending if _are_twins(one, draft, event)), None)
-        if draft.state is BookingState.PENDING:
-            draft = dataclasses.replace(draft, reason="forced")
-            if twin is not None:
-                why = _reason_with("two_tours_at_once", twin.id)
-                draft = draft.with_state(BookingState.HELD, "two_tours_at_once", why)
-        if item.dedupe_key is not None:
-            key = self._fingerprints.item(event.source, item.dedupe_key)
-            tx.claims.insert(event.source, key, booking_id, now=now)
-        replaces = [other.id for other in pending] if draft.state is BookingState.PENDING else []
-        return self._insert(tx, event, item, draft, booking_id, replaces, now)
-
-    def _insert(
-        self,
-        tx: Transaction,
-        event: Event,
-        item: Item,
-        draft: NewBooking,
-        booking_id: int,
-        replaces: Iterable[int],
-        now: dt.datetime,
-    ) -> int:
-        """Store a booking and mark what it replaces. Return its ID if it may be sent, else 0."""
-        tx.bookings.insert(event, draft, booking_id, now=now)
-        for other in replaces:
-            _replace(tx, other, booking_id, now)
-        if draft.state is not BookingState.PENDING:
-            return 0
-        if item.dedupe_key is not None:
-            key = self._fingerprints.item(event.source, item.dedupe_key)
-            tx.claims.reassign(event.source, key, booking_id)
-        return booking_id
-
-    def _compare_with_same_key(
-        self,
-        tx: Transaction,
-        event: Event,
-        item: Item,
-        draft: NewBooking,
-        booking_id: int,
-        now: dt.datetime,
-    ) -> NewBooking:
-        """Compare the draft with earlier bookings that have the same dedupe key.
-
-        The same content again is a duplicate. Changed content replaces a booking that is still
-        waiting. If that booking was sent for another person, the draft is held for review.
-        """
-        if item.dedupe_key is None:
-            return draft
-        key = self._fingerprints.item(event.source, item.dedupe_key)
-        canceled = self._fingerprints.cancellation(event.source, item.dedupe_key)
-        canceled_by = tx.claims.owner(event.source, canceled)
-        if canceled_by is not None and tx.claims.owner(event.source, key) is None:
-            why = _reason_with("called_off_before", canceled_by)
-            draft = draft.with_state(BookingState.HELD, "called_off_before", why)
-        content = self._fingerprints.item_content(event.source, item.dedupe_key, item.appointment)
-        is_new_content = tx.claims.insert(event.source, content, booking_id, now=now)
-        if tx.claims.insert(event.source, key, booking_id, now=now):
-            return draft
-        earlier = self._earlier(tx, event, item)
-        if earlier is not None and earlier.event_id == event.id:
-            return draft  # a replay of the same event
-        if earlier is None or not is_new_content:
-            return draft.with_state(BookingState.DUPLICATE, "item_seen_before")
-        return _compare_with_earlier(tx, earlier, draft, booking_id, now)
-
-    def _cancel(
-        self, tx: Transaction, event: Event, item: Item, draft: NewBooking, now: dt.datetime
-    ) -> None:
-        """Discard the canceled booking if it was not sent, else hold the cancellation for review.
-
-        Propexo's API cannot cancel a tour in Knock.
-        """
-        booking_id = tx.bookings.next_id()
-        if item.dedupe_key is not None:
-            canceled = self._fingerprints.cancellation(event.source, item.dedupe_key)
-            tx.claims.insert(event.source, canceled, booking_id, now=now)
-        earlier = self._earlier(tx, event, item)
-        if earlier is not None and earlier.state in CANCELABLE:
-            tx.bookings.move(
-                earlier.id,
-                BookingState.DISCARDED,
-                why="cancelled_by_sender",
-                now=now,
-                by=event.source,
-            )
-            done = f"booking {earlier.id} was not sent yet and is now discarded"
-            prospect = _find_superseded_prospect(tx, earlier, now)
-            if prospect is None:
-                draft = draft.with_state(BookingState.DISCARDED, "cancellation_done", _reason(done))
-            else:
-                todo = _reason(done + SUPERSEDED_REASON.format(prospect.id))
-                draft = draft.with_state(BookingState.HELD, "cancellation", todo)
-        elif earlier is not None:
-            tx.bookings.mark_canceled(earlier.id, now=now)
-            what = "the tour" if earlier.kind is Kind.APPOINTMENT else "any tour of the lead"
-            todo = _reason(f"booking {earlier.id} is {earlier.state}: cancel {what} in Knock")
-            draft = draft.with_state(BookingState.HELD, "cancellation", todo)
-        else:
-            todo = _reason("no booking with this key is known here: look for the tour in Knock")
-            draft = draft.with_state(BookingState.HELD, "cancellation", todo)
-        tx.bookings.insert(event, draft, booking_id, now=now)
-
-    def _earlier(self, tx: Transaction, event: Event, item: Item) -> Booking | None:
-        if item.dedupe_key is None:
-            return None
-        digest = self._fingerprints.item(event.source, item.dedupe_key)
-        booking_id = tx.claims.owner(event.source, digest)
-        return tx.bookings.get(booking_id, lock=True) if booking_id is not None else None
 
 
 def event_state(mapped: Mapped) -> EventState:
@@ -282,53 +110,84 @@ def event_state(mapped: Mapped) -> EventState:
     return EventState.IGNORED if mapped.outcome is Outcome.IGNORED else EventState.HELD
 
 
-def _compare_with_earlier(
-    tx: Transaction, earlier: Booking, draft: NewBooking, booking_id: int, now: dt.datetime
-) -> NewBooking:
-    """Compare the draft with an earlier booking that has the same key and other content."""
-    is_older = draft.kind is earlier.kind or earlier.kind is Kind.APPOINTMENT
-    if earlier.asked_at > draft.asked_at and is_older:
-        why = _reason_with("newer_request_came_first", earlier.id)
-        return draft.with_state(BookingState.SUPERSEDED, "newer_request_came_first", why)
-    if draft.state is BookingState.PENDING:
-        is_same_person = not {*draft.person_keys}.isdisjoint(earlier.person_keys)
-        still_waits = earlier.state in (BookingState.HELD, BookingState.PENDING)
-        if still_waits and precedence.may_replace(draft.kind, earlier.kind):
-            _replace(tx, earlier.id, booking_id, now)
-        if earlier.state in precedence.SENT and not is_same_person:
-            why = _reason_with("changed_after_first", earlier.id)
-            return draft.with_state(BookingState.HELD, "changed_after_first", why)
-    return draft
+def _decide(
+    tx: Transaction, event: Event, item: Item, related: Related, draft: Booking
+) -> Decision | None:
+    """Return the decision on a new request, or None if it may go on as mapped."""
+    now = draft.created_at
+    if draft.is_cancellation:
+        if not draft.person_keys and reconcile.come_from_several(related.same):
+            return Decision(state=BookingState.HELD, code="cancellation_unclear")
+        return precedence.plan((*related.same, draft), now)[draft.id]
+    has_sent_at = item.sent_at is not None
+    return precedence.decide_new(
+        draft,
+        related.same,
+        related.unclear,
+        now,
+        is_repeat=not has_sent_at and _is_repeat(tx, event, draft, related),
+        has_sent_at=has_sent_at,
+    )
 
 
-def _find_superseded_prospect(tx: Transaction, tour: Booking, now: dt.datetime) -> Booking | None:
-    """Return the newest guest card not made because of ``tour``, if the person has nothing else."""
-    current = tx.bookings.of_people(tour.person_keys, precedence.LIVE)
-    if precedence.decide(event_id=0, starts_at=None, asked_at=now, others=current, now=now).reason:
-        return None
-    states = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
-    prospects = [
-        other
-        for other in tx.bookings.of_people(tour.person_keys, states)
-        if other.kind is Kind.PROSPECT and precedence.is_current(other, now)
+def _is_repeat(tx: Transaction, event: Event, draft: Booking, related: Related) -> bool:
+    """Return whether the sender sent exactly these bytes before, in the same delivery or not."""
+    before = [
+        one.event_id
+        for one in related.same
+        if one.content == draft.content and one.event_id != event.id and one.source == event.source
     ]
-    return prospects[-1] if prospects else None
+    return bool(before) and tx.events.repeats(event.id, before)
 
 
-def _are_twins(other: Booking, draft: NewBooking, event: Event) -> bool:
-    """Return whether both are tours from the same webhook."""
-    are_tours = other.kind is draft.kind is Kind.APPOINTMENT
-    return are_tours and other.event_id == event.id
+def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
+    """Recognize an item that the same webhook has twice."""
+    if draft.item_key is None or draft.is_cancellation:
+        return None
+    for other in stored:
+        if other.item_key == draft.item_key and not other.is_cancellation:
+            return Decision(
+                state=BookingState.DUPLICATE, code="item_seen_before", because_of=other.id
+            )
+    return None
 
 
-def _replace(tx: Transaction, other: int, by: int, now: dt.datetime) -> None:
-    reasons = [_reason_with("replaced", by)]
-    tx.bookings.move(other, BookingState.SUPERSEDED, why="newer_request", now=now, reasons=reasons)
+def _force(
+    tx: Transaction, draft: Booking, related: Related, now: dt.datetime
+) -> tuple[Booking, Related]:
+    """Make a draft the person's last word, and count no booked tour as standing in Knock."""
+    gone = [one for one in related.same if one.state is BookingState.BOOKED]
+    tx.bookings.mark_gone([one.id for one in gone], now=now)
+    same = tuple(
+        dataclasses.replace(one, gone_at=now) if one in gone else one for one in related.same
+    )
+    forced = dataclasses.replace(draft, asked_at=now, reason="forced")
+    return forced, dataclasses.replace(related, same=same)
 
 
-def _reason_with(code: str, other: int | None) -> Reason:
-    return _reason(SENTENCES[code].format(other))
+def _store(
+    tx: Transaction,
+    draft: Booking,
+    decision: Decision | None,
+    number: int,
+    related: Related,
+    now: dt.datetime,
+) -> Booking:
+    """Store a booking as decided, and what this changes for the person's other requests."""
+    if any(one.item_key == draft.item_key is not None for one in related.different):
+        draft = dataclasses.replace(draft, reasons=(*draft.reasons, _KEY_IS_NOT_UNIQUE))
+    if decision is not None:
+        draft = decision.applied_to(draft)
+    stored = tx.bookings.insert(draft, number, now=now)
+    decisions = precedence.plan((*related.same, stored), now)
+    reconcile.apply(tx, stored, related, decisions, now)
+    if stored.state is BookingState.PENDING:
+        tx.send_queue.schedule_sender(stored.id)
+    return stored
 
 
-def _reason(text: str) -> Reason:
-    return Reason(field="event", reason=text)
+_KEY_IS_NOT_UNIQUE = Reason(
+    field="dedupe",
+    reason="the sender uses this key for other people too, so it tells no leads apart: set dedupe "
+    "to a value that each lead has for itself",
+)

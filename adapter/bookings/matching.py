@@ -56,8 +56,13 @@ def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
     }
 
 
-def job_in(log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[str]) -> str | None:
-    """Return this attempt's job ID, or None. Other bookings' jobs are ``known``."""
+def job_in(
+    log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[str]
+) -> tuple[str, dt.datetime] | None:
+    """Return this attempt's job ID and when Propexo accepted it, or None.
+
+    Other bookings' jobs are ``known``.
+    """
     others = set(known)
     for record in log:
         job_id, parameters = record.get("job_id"), record.get("parameters")
@@ -70,7 +75,7 @@ def job_in(log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[s
             and created_at >= attempt.started_at - SKEW
             and is_same_request(parameters, attempt.request)
         ):
-            return job_id
+            return job_id, created_at
     return None
 
 

@@ -12,7 +12,8 @@ import random
 from collections.abc import Sequence
 
 from adapter.bookings import backoff, precedence
-from adapter.exceptions import NotAuthorised, RateLimited, Refused, UpstreamError
+from adapter.bookings.reconcile import move, reconcile
+from adapter.exceptions import NotAuthorized, RateLimited, Refused, UpstreamError
 from adapter.models import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.propexo import appointment
 from adapter.propexo.responses import Accepted, JobReport, WriteStatus, reasons_from
@@ -27,6 +28,8 @@ class ReconcileMatch:
 
     #: Its job, to be followed up; None if the tour itself was found in Knock.
     job_id: str | None
+    #: When Propexo accepted the job, if its write log says so.
+    accepted_at: dt.datetime | None = None
 
 
 def record_accepted(
@@ -52,7 +55,7 @@ def record_failure(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
     """Record a failed or inconclusive POST; the booking becomes pending, failed or unknown."""
-    outcome = backoff.OUTCOMES[type(error)]
+    outcome, booking = backoff.OUTCOMES[type(error)], _lock_person(tx, attempt)
     if not tx.attempts.finish(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
     ):
@@ -63,7 +66,7 @@ def record_failure(
         _refused(tx, attempt, error, now)
     else:
         _mark_unknown(tx, attempt.booking_id, "no_answer", now)
-    tx.send_queue.wake_siblings(attempt.booking_id)
+    reconcile(tx, booking, now)
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
@@ -95,18 +98,15 @@ def _retry_or_hold(
 ) -> None:
     """Schedule a retry of an unsent booking. Suspend or pause sending if all calls fail."""
     outcome, limiter = backoff.OUTCOMES[type(error)], tx.rate_limit
-    booking = tx.bookings.get(attempt.booking_id)
-    # Serialize with a newer request of the same person that may be stored right now.
-    tx.lock_keys(booking.person_keys if booking else ())
     limiter.save_limit(error.rate, now)
     outcomes = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
     tries = sum(map(backoff.is_safe_to_repeat, outcomes))
     due_at = backoff.next_try(error, tries=tries, now=now, chance=_jitter())
-    if isinstance(error, NotAuthorised):
+    if isinstance(error, NotAuthorized):
         # Every other booking would get the same response, so none is sent until the token works.
-        if limiter.suspend("not_authorised", now):
+        if limiter.suspend("not_authorized", now):
             log.error("sending_stopped", extra=_facts(attempt, status=error.status))
-        if outcomes.count(AttemptOutcome.NOT_AUTHORISED) > 1:
+        if outcomes.count(AttemptOutcome.NOT_AUTHORIZED) > 1:
             # Others were accepted in between, so the token lacks permission for this booking.
             _hold_as_refused(tx, attempt, now)
             return
@@ -114,40 +114,53 @@ def _retry_or_hold(
         limiter.pause(due_at)
     tx.bookings.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
     log.warning("booking_postponed", extra=_facts(attempt, outcome=outcome))
-    if booking is not None and booking.canceled_at is not None:
-        tx.bookings.move(booking.id, BookingState.DISCARDED, why="cancelled_by_sender", now=now)
-    elif booking is not None and _is_outdated(tx, booking, now):
-        tx.bookings.move(booking.id, BookingState.SUPERSEDED, why="newer_request", now=now)
 
 
 def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
     why = Reason(field="propexo", reason="Propexo accepts the API token, but not for this booking")
     tx.bookings.move(
-        attempt.booking_id, BookingState.HELD, why="not_authorised", now=now, reasons=[why]
+        attempt.booking_id, BookingState.HELD, why="not_authorized", now=now, reasons=[why]
     )
     log.error("booking_held", extra=_facts(attempt))
 
 
-def _is_outdated(tx: Transaction, booking: Booking, now: dt.datetime) -> bool:
-    """Return whether the person made a newer request while this one was in flight."""
-    others = tx.bookings.of_people(booking.person_keys, precedence.LIVE, except_id=booking.id)
-    return precedence.has_newer(booking, others, now)
+def _lock_person(tx: Transaction, attempt: Attempt) -> Booking:
+    """Return an attempt's booking, with its person locked.
+
+    A newer request of the same person may be stored right now.
+    """
+    booking = tx.bookings.get(attempt.booking_id)
+    assert booking is not None  # noqa: S101 - bookings are never deleted
+    tx.lock_related(booking.match_keys)
+    return booking
 
 
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
     """Mark a booking unknown if its process ended before it recorded an outcome."""
+    booking = _lock_person(tx, attempt)
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
-        tx.send_queue.wake_siblings(attempt.booking_id)
+        reconcile(tx, booking, now)
 
 
 def record_job_status(
-    tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime, deadline: dt.timedelta
+    tx: Transaction,
+    booking: Booking,
+    report: JobReport,
+    now: dt.datetime,
+    deadline: dt.timedelta,
+    others: Sequence[Booking] = (),
 ) -> None:
-    """Record a job's status. The booking becomes booked, failed or unknown, or is checked later."""
+    """Record a job's status. The booking becomes booked, failed or unknown, or is checked later.
+
+    ``others`` are the requests that share a key with it.
+    """
     tx.rate_limit.save_limit(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
-    if report.status is WriteStatus.SUCCESS:
+    newer = precedence.newer_but_posted_earlier(booking, others)
+    if report.status is WriteStatus.SUCCESS and newer is not None:
+        _leave_to_person(tx, booking, newer, now)
+    elif report.status is WriteStatus.SUCCESS:
         tx.bookings.move(booking.id, BookingState.BOOKED, why="job_succeeded", now=now)
         log.info("booking_booked", extra={"booking_id": booking.id})
     elif report.status is WriteStatus.FAILURE:
@@ -164,8 +177,6 @@ def record_job_status(
         # A submitted booking was last changed when it was submitted.
         due_at = backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
         tx.bookings.reschedule(booking, due_at)
-        return
-    tx.send_queue.wake_siblings(booking.id)
 
 
 def record_status_error(
@@ -184,7 +195,6 @@ def record_status_error(
     apply_rate_headers(tx, error, now)
     if now - booking.updated_at > (deadline if isinstance(error, Refused) else lag):
         _mark_unknown(tx, booking.id, "no_final_status", now)
-        tx.send_queue.wake_siblings(booking.id)
         return
     tx.bookings.reschedule(
         booking, backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
@@ -207,7 +217,7 @@ def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) 
     limiter.save_limit(error.rate, now)
     if isinstance(error, RateLimited):
         limiter.pause(backoff.next_try(error, tries=1, now=now, chance=_jitter()))
-    elif isinstance(error, NotAuthorised) and limiter.suspend("not_authorised", now):
+    elif isinstance(error, NotAuthorized) and limiter.suspend("not_authorized", now):
         log.error("sending_stopped", extra={"status": error.status})
 
 
@@ -218,8 +228,17 @@ def record_search(
     match: ReconcileMatch | None,
     now: dt.datetime,
     until: dt.datetime,
+    others: Sequence[Booking] = (),
 ) -> None:
-    """Record a search for an unknown booking. The lists may lag behind Knock ``until`` then."""
+    """Record a search for an unknown booking. The lists may lag behind Knock ``until`` then.
+
+    ``others`` are the requests that share a key with it: one of them that was posted later may
+    have made the tour that was found.
+    """
+    later = precedence.posted_later(booking, others)
+    if match is not None and match.job_id is None and later is not None:
+        _record_ambiguous_tour(tx, booking, later, now)
+        return
     if match is not None:
         tx.attempts.finish(attempt.id, AttemptOutcome.ACCEPTED, now=now, status=attempt.status)
     if match is not None and match.job_id is not None:
@@ -230,6 +249,7 @@ def record_search(
             now=now,
             due_at=now,
             job_id=match.job_id,
+            posted_at=match.accepted_at,
         )
         log.info("booking_found", extra={"booking_id": booking.id, "job_id": match.job_id})
     elif match is not None:
@@ -241,6 +261,38 @@ def record_search(
     else:
         due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
         tx.bookings.reschedule(booking, due_at)
+
+
+def _record_ambiguous_tour(
+    tx: Transaction, booking: Booking, later: Booking, now: dt.datetime
+) -> None:
+    """Record a tour that was found at the instant of an unknown booking, with one posted later.
+
+    If that one is for the same instant, the tour is its own. Otherwise Knock should have canceled
+    this one: it was carried out late, and stands instead of the newer one.
+    """
+    if later.state is not BookingState.BOOKED:
+        due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
+        tx.bookings.reschedule(booking, due_at)
+    elif later.starts_at == booking.starts_at:
+        decision = precedence.duplicate_of(booking, later)
+        tx.attempts.deny(booking.id, now=now)
+        move(tx, booking, decision, now)
+    else:
+        _leave_to_person(tx, booking, later, now)
+
+
+def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.datetime) -> None:
+    """Leave a booking to a person: Propexo carried it out after a newer request."""
+    tx.bookings.move(
+        booking.id,
+        BookingState.UNKNOWN,
+        why="carried_out_late",
+        now=now,
+        because_of=newer.id,
+        reasons=[precedence.carried_out_late(newer)],
+    )
+    log.error("booking_carried_out_late", extra={"booking_id": booking.id, "newer_id": newer.id})
 
 
 def _mark_unknown(

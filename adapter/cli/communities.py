@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
+from adapter.cli import output
 from adapter.cli.formatting import table
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store, print_json
+from adapter.cli.leads import as_json, opened_store
 from adapter.cli.mappings import mappings_option
 from adapter.exceptions import ConfigurationError, UpstreamError
 from adapter.mapping.communities_yaml import Communities, communities_from_folder
@@ -21,6 +22,7 @@ from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.problems import MappingErrors
 from adapter.models import utc_now
 from adapter.operations.check_communities import problems_of
+from adapter.operations.serializers import dump
 from adapter.propexo.directory import Directory, ListedCommunity, RateLimitedReads
 from adapter.services import propexo_from
 from adapter.settings import Settings, settings_from
@@ -43,10 +45,8 @@ def communities(context: click.Context, folder: Path | None, as_json: bool) -> N
     if context.invoked_subcommand is not None:
         return
     listed = communities_from_folder(context.obj)
-    if as_json:
-        print_json({"communities": communities_as_dicts(listed)})
-    else:
-        click.echo(communities_table(listed))
+    data = {"communities": communities_as_dicts(listed)}
+    output.show(data, communities_table(listed), as_json=as_json)
 
 
 @communities.command(epilog=examples("adapter communities pull > pulled.yaml"))
@@ -60,15 +60,11 @@ def pull(folder: Path, as_json: bool) -> None:
     with _directory(settings_from()) as directory:
         places = list(directory.all_communities())
     known = {one.community_id: key for key, one in _known(folder).items()}
-    if as_json:
-        print_json({"communities": [place_as_dict(place, known) for place in places]})
-    elif places:
-        click.echo(stubs_text(places, known))
+    if as_json or places:
+        data = {"communities": [place_as_dict(place, known) for place in places]}
+        output.show(data, stubs_text(places, known), as_json=as_json)
     if not places:
-        click.echo(
-            "adapter: Propexo lists no communities for this token; check PROPEXO_TOKEN", err=True
-        )
-        sys.exit(1)
+        output.fail("Propexo lists no communities for this token; check PROPEXO_TOKEN")
 
 
 def _known(folder: Path) -> Mapping[str, Community]:
@@ -91,14 +87,9 @@ def check_listed(folder: Path, as_json: bool) -> None:
     listed = communities_from_folder(folder)
     with _directory(settings_from()) as directory:
         problems = problems_of(listed, directory)
-    if as_json:
-        print_json({"problems": [one.as_dict() for one in problems]})
-    for problem in () if as_json else problems:
-        click.echo(problem)
-    if problems:
-        sys.exit(1)
-    if not as_json:
-        click.echo(f"{listed.document.file}: Propexo lists every id")
+    text = "\n".join(map(str, problems)) or f"{listed.document.file}: Propexo lists every id"
+    output.show({"problems": problems}, text, as_json=as_json)
+    sys.exit(bool(problems))
 
 
 @contextlib.contextmanager
@@ -129,16 +120,9 @@ def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
 
 def communities_as_dicts(communities: Communities) -> list[dict[str, Any]]:
     """Return the communities in communities.yaml as plain data."""
+    fields = "community=key integration_id community_id attributions known_as"
     return [
-        {
-            "community": one.key,
-            "integration_id": one.integration_id,
-            "community_id": one.community_id,
-            "timezone": one.timezone.key,
-            "attributions": dict(one.attributions),
-            "known_as": {source: list(names) for source, names in one.known_as.items()},
-        }
-        for one in communities.by_key.values()
+        dump(one, fields) | {"timezone": one.timezone.key} for one in communities.by_key.values()
     ]
 
 
@@ -169,10 +153,7 @@ def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str,
 
     ``known`` gives the key in communities.yaml by community ID.
     """
-    return {
-        "integration_id": place.integration_id,
-        "community_id": place.community_id,
-        "name": place.name,
+    return dump(place, "integration_id community_id name") | {
         "community": known.get(place.community_id),
         "attributions": [{"id": one, "name": name} for one, name in place.attributions.items()],
     }

@@ -1,13 +1,11 @@
 """``adapter demo``: show the whole adapter in half a minute."""
 
-import json
-import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from operator import attrgetter
 
 import click
 
-from adapter.cli import formatting
+from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.models import Booking, BookingState
 from adapter.operations import serializers
@@ -18,12 +16,10 @@ from adapter.server.signals import exit_on_signals
 
 def as_text(result: Result) -> str:
     """Return the tables at the end."""
-    by_job = {booking.job_id: booking for booking in result.bookings if booking.job_id}
-    booked = [one for one in result.appointments if one["status"] == "booked"]
-    booked.sort(key=lambda one: one["starts_at"])
+    booked = [one for one in result.bookings if one.state is BookingState.BOOKED]
     held = [one for one in result.bookings if one.state is BookingState.HELD]
     repeats = sum(sent.status == 200 and sent.sentence is None for sent in result.sent)
-    lines = ["", "Booked in Knock (the sandbox):", "", _booked_table(booked, by_job), ""]
+    lines = ["", "Booked in Knock (the sandbox):", "", _booked_table(booked), ""]
     lines += ["Needs review:", ""]
     for booking in held:
         who = serializers.person(booking.appointment)
@@ -35,20 +31,18 @@ def as_text(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _booked_table(booked: Sequence[Mapping[str, Any]], by_job: Mapping[str, Booking]) -> str:
-    rows = []
-    for one in booked:
-        booking = by_job.get(one["job_id"])
-        rows.append(
-            (
-                serializers.local(booking.starts_at, booking.timezone) if booking else None,
-                one["starts_at"],
-                booking.community if booking else one["community_id"],
-                serializers.person(one["person"]),
-                booking.source if booking else None,
-                one["job_id"],
-            )
+def _booked_table(booked: Sequence[Booking]) -> str:
+    rows = [
+        (
+            serializers.local(one.starts_at, one.timezone),
+            one.starts_at,
+            one.community,
+            serializers.person(one.appointment),
+            one.source,
+            one.job_id,
         )
+        for one in sorted(booked, key=attrgetter("starts_at"))
+    ]
     return formatting.table(("local time", "UTC", "community", "person", "source", "job"), rows)
 
 
@@ -62,12 +56,7 @@ def demo(as_json: bool) -> None:
     """
     with exit_on_signals():
         result = demo_scenario.run(lambda text: click.echo(text, err=as_json))
-    if as_json:
-        click.echo(json.dumps(result.as_dict(), indent=2, ensure_ascii=False))
-    else:
-        click.echo(as_text(result))
-    faults = result.faults()
-    for fault in faults:
-        click.echo(f"adapter: {fault}", err=True)
-    if faults:
-        sys.exit(1)
+    data = serializers.dump(result, "sent events bookings appointments")
+    output.show(data, as_text(result), as_json=as_json)
+    if faults := result.faults():
+        output.fail("; ".join(faults))

@@ -1,10 +1,12 @@
 """Format leads as text for terminals: tables, and one lead's history."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.models import Attempt, Booking, Change, Event, Kind, LeadHistory, Reason
-from adapter.operations.serializers import local, person, utc
+from adapter.operations.serializers import dump, local, person, utc
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -35,14 +37,11 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
         ),
         (
             (
-                booking.id,
-                booking.event_id,
-                booking.source,
-                booking.state,
+                *dump(booking, "id event_id source state").values(),
                 _why(booking),
                 booking.community,
                 _tour(booking),
-                utc(booking.starts_at),
+                booking.starts_at,
                 person(booking.appointment),
                 booking.job_id,
             )
@@ -71,12 +70,7 @@ def events_table(events: Iterable[Event]) -> str:
         ("id", "source", "state", "received", "bytes", "content type", "why"),
         (
             (
-                event.id,
-                event.source,
-                event.state,
-                utc(event.received_at),
-                event.size,
-                event.content_type,
+                *dump(event, "id source state received_at size content_type").values(),
                 event.reasons[0].reason if event.reasons else None,
             )
             for event in events
@@ -90,6 +84,12 @@ def reason_line(reason: Reason) -> str:
     value = f" {reason.value}" if reason.value is not None else ""
     path = f" from {reason.path}" if reason.path else ""
     return f"{reason.field}{location}{value}{path}: {reason.reason}"
+
+
+def change_lines(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
+    """Format the changed fields of a lead, one per line."""
+    for name, (old, new) in fields.items():
+        yield f"  {name}: {json.dumps(old)} → {json.dumps(new)}"
 
 
 def story_text(story: LeadHistory) -> str:
@@ -152,5 +152,9 @@ def _change_line(change: Change) -> str:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        value = utc(value)
+    elif isinstance(value, bool):
+        value = "yes" if value else "no"
     text = "-" if value is None or value == "" else str(value)
     return "".join(character if character.isprintable() else " " for character in text)

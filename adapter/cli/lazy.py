@@ -4,7 +4,11 @@ Click's documentation imports a command in ``Group.get_command``, which ``--help
 ``resolve_command`` is called only for the one that runs.
 """
 
+import ast
 import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,28 +16,35 @@ import click
 class LazyCommand(click.Command):
     """Placeholder in a group for a command that is not imported yet.
 
-    ``target`` is its ``module:attribute`` within ``adapter.cli``, ``summary`` the first sentence of
-    its help.
+    The command is the attribute of its name in ``module``, a module of this package.
     """
 
-    def __init__(self, name: str, target: str, summary: str) -> None:
-        super().__init__(name, help=summary)
-        self._target = target
+    def __init__(self, name: str, module: str) -> None:
+        super().__init__(name)
+        self._module = module
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the first sentence of the function's docstring, read without importing it."""
+        tree = ast.parse(Path(__file__).with_name(f"{self._module}.py").read_text("utf-8"))
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        self.help = next(ast.get_docstring(one) for one in functions if one.name == self.name)
+        return super().get_short_help_str(limit)
 
     def resolved(self) -> click.Command:
         """Import and return the command."""
-        module, _, attribute = self._target.partition(":")
-        command = getattr(importlib.import_module(f"adapter.cli.{module}"), attribute)
+        command = getattr(importlib.import_module(f"adapter.cli.{self._module}"), str(self.name))
         assert isinstance(command, click.Command)  # noqa: S101 - the tables are ours
         return command
 
 
 class LazyGroup(click.Group):
-    """A group that imports only the command that runs."""
+    """A group that imports only the command that runs. ``lazy``: command names by module."""
 
-    def add_lazy(self, name: str, target: str, summary: str) -> None:
-        """Add a command by its target (see :class:`LazyCommand`)."""
-        self.add_command(LazyCommand(name, target, summary))
+    def __init__(self, *args: Any, lazy: Mapping[str, str], **options: Any) -> None:
+        super().__init__(*args, **options)
+        for module, names in lazy.items():
+            for name in names.split():
+                self.add_command(LazyCommand(name, module))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -3,14 +3,12 @@
 import contextlib
 import datetime as dt
 import getpass
-import json
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-from adapter.cli import formatting
+from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.models import BookingState, EventState, utc_now
@@ -36,19 +34,27 @@ def opened_store(settings: Settings) -> Iterator[Database]:
         yield stack.enter_context(Database(url, size=2))
 
 
-def _states(kind: type[BookingState] | type[EventState]) -> click.Choice[str]:
-    return click.Choice([str(state) for state in kind])
-
-
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 limit_option = click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
     default=50,
-    show_default=True,
     help="Maximum number of rows.",
 )
 source_option = click.option("--source", help="Only from this source.")
+
+
+def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[..., Any]:
+    """Return the option that selects leads by state."""
+    return click.option(
+        "--state",
+        "states",
+        multiple=True,
+        type=click.Choice(sorted({str(state) for kind in kinds for state in kind})),
+        help="Only in this state; may be repeated.",
+    )
+
+
 by_option = click.option(
     "--by",
     default=getpass.getuser,
@@ -57,43 +63,37 @@ by_option = click.option(
 )
 
 
+def _period_option(name: str, help: str) -> Callable[..., Any]:
+    return click.option(
+        name,
+        type=click.DateTime(),
+        callback=lambda _context, _option, at: at and at.replace(tzinfo=dt.UTC),
+        help=help,
+    )
+
+
+since_option = _period_option("--since", "Received since this time (UTC).")
+until_option = _period_option("--until", "Received before this time (UTC).")
+
+
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that select bookings."""
+    """Add the options that select bookings, named like the fields of :class:`Filter`."""
     for option in (
-        click.option("--search", default="", help="E-mail, phone, name, id, or Propexo's job id."),
-        click.option("--until", type=click.DateTime(), help="Received before this time (UTC)."),
-        click.option("--since", type=click.DateTime(), help="Received since this time (UTC)."),
+        click.option(
+            "--search",
+            "text",
+            default="",
+            show_default=False,
+            help="Email, phone, name, id, or Propexo's job id.",
+        ),
+        until_option,
+        since_option,
         click.option("--community", help="Only for this community (its key)."),
         source_option,
-        click.option(
-            "--state",
-            "states",
-            multiple=True,
-            type=_states(BookingState),
-            help="Only in this state; may be repeated.",
-        ),
+        states_option(BookingState),
     ):
         command = option(command)
     return command
-
-
-def filter_from(
-    states: tuple[str, ...],
-    source: str | None,
-    community: str | None,
-    since: dt.datetime | None,
-    until: dt.datetime | None,
-    search: str,
-) -> Filter:
-    """Build a filter from these options."""
-    return Filter(
-        states=states,
-        source=source,
-        community=community,
-        since=since.replace(tzinfo=dt.UTC) if since else None,
-        until=until.replace(tzinfo=dt.UTC) if until else None,
-        text=search,
-    )
 
 
 @click.command(
@@ -108,21 +108,12 @@ def filter_from(
 def bookings(limit: int, as_json: bool, **options: Any) -> None:
     """List bookings, newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        selected = tx.search.bookings(filter_from(**options), limit=limit)
-    if as_json:
-        print_json({"bookings": [serializers.booking_as_dict(booking) for booking in selected]})
-    else:
-        click.echo(formatting.bookings_table(selected))
+        selected = tx.search.bookings(Filter(**options), limit=limit)
+    output.show({"bookings": selected}, formatting.bookings_table(selected), as_json=as_json)
 
 
 @click.command(epilog=examples("adapter events --source rentfeed --state unreadable"))
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=_states(EventState),
-    help="Only in this state; may be repeated.",
-)
+@states_option(EventState)
 @source_option
 @limit_option
 @as_json
@@ -130,10 +121,7 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
     """List events (stored webhooks), newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         selected = tx.search.events(Filter(states=states, source=source), limit=limit)
-    if as_json:
-        print_json({"events": [serializers.event_as_dict(event) for event in selected]})
-    else:
-        click.echo(formatting.events_table(selected))
+    output.show({"events": selected}, formatting.events_table(selected), as_json=as_json)
 
 
 @click.command(epilog=examples("adapter show 1010", "adapter show job_8f2c1d --json"))
@@ -146,18 +134,8 @@ def show(id: str, as_json: bool) -> None:
         if story is not None:
             tx.audit.record("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
     if story is None:
-        click.echo(
-            f"adapter: no event, booking or job has the id {id!r}; `adapter bookings --search` "
-            "finds leads by name, email and phone",
-            err=True,
+        output.fail(
+            f"no event, booking or job has the id {id!r}; `adapter bookings --search` finds leads "
+            "by name, email and phone"
         )
-        sys.exit(1)
-    if as_json:
-        print_json(serializers.story_as_dict(story))
-    else:
-        click.echo(formatting.story_text(story))
-
-
-def print_json(data: Any) -> None:
-    """Print data as JSON."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    output.show(serializers.story_as_dict(story), formatting.story_text(story), as_json=as_json)

@@ -1,13 +1,12 @@
 """``users``: list, add and remove console users."""
 
 import getpass
-import sys
 
 import click
 
-from adapter.cli import formatting
+from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store, print_json
+from adapter.cli.leads import as_json, opened_store
 from adapter.models import utc_now
 from adapter.operations.sign_in import SignIn, new_user
 from adapter.settings import ROLES, Settings, settings_from
@@ -31,14 +30,12 @@ def users(context: click.Context, as_json: bool) -> None:
     settings = settings_from()
     with opened_store(settings) as store:
         everyone = sorted(_sign_in(settings, store).users().values(), key=lambda user: user.name)
-    if as_json:
-        print_json({"users": [{"name": user.name, "role": user.role} for user in everyone]})
-        return
+    data = {"users": [{"name": user.name, "role": user.role} for user in everyone]}
     rows = (
         (user.name, user.role, "adapter users add" if user.added_at else "ADAPTER_USERS")
         for user in everyone
     )
-    click.echo(formatting.table(("name", "role", "defined in"), rows))
+    output.show(data, formatting.table(("name", "role", "defined in"), rows), as_json=as_json)
 
 
 @users.command(
@@ -49,7 +46,6 @@ def users(context: click.Context, as_json: bool) -> None:
     "--role",
     type=click.Choice(ROLES),
     default="operate",
-    show_default=True,
     help="read: view leads; operate: also release, discard, confirm and replay them.",
 )
 @click.option("--print", "only_print", is_flag=True, help="Only print an entry for ADAPTER_USERS.")
@@ -74,12 +70,10 @@ def remove(name: str) -> None:
     with opened_store(settings) as store:
         is_removed = _sign_in(settings, store).remove(name, by=getpass.getuser())
     if not is_removed:
-        click.echo(
-            f"adapter: there is no user {name} in the database; remove a user of ADAPTER_USERS "
-            "from that setting",
-            err=True,
+        output.fail(
+            f"there is no user {name} in the database; remove a user of ADAPTER_USERS from that "
+            "setting"
         )
-        sys.exit(1)
     click.echo(f"Removed user {name}.")
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from adapter.cli import output
+from adapter.cli.help import examples
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
 from adapter.mapping import registry
 from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
@@ -17,6 +19,7 @@ from adapter.mapping.loader.run_tests import format_reason
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import Reason, WebhookRequest
+from adapter.operations.serializers import dump
 from adapter.settings import settings_from
 
 #: Introduces the reasons for an outcome.
@@ -27,7 +30,13 @@ REASON_TITLES = {
 }
 
 
-@click.command("map")
+@click.command(
+    epilog=examples(
+        "adapter map rentfeed mappings/samples/rentfeed-tour.json",
+        "adapter map rentfeed lead.json --as-test   # a test to paste into the mapping",
+        "curl -s https://example.com/lead.json | adapter map rentfeed -",
+    )
+)
 @click.argument("name", metavar="SOURCE")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @mappings_option
@@ -35,7 +44,7 @@ REASON_TITLES = {
 @click.option("--now", help="Time of receipt, as an ISO 8601 instant; default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--as-test", is_flag=True, help="Print a test to add to the mapping.")
-def map_(
+def map(
     name: str,
     file: Path,
     folder: Path | None,
@@ -57,7 +66,8 @@ def map_(
         mapped = _print_test(source, file, request, at, content_type)
     else:
         mapped = source.map(request, now=at or dt.datetime.now(dt.UTC))
-        _print(source.name, mapped, as_json=as_json)
+        text = "\n".join(mapped_as_text(source.name, mapped))
+        output.show(mapped_as_dict(mapped), text, as_json=as_json)
     _warn(source)
     sys.exit(0 if mapped.outcome in SENT_OUTCOMES else 1)
 
@@ -94,14 +104,6 @@ def _print_test(
     return mapped
 
 
-def _print(name: str, mapped: Mapped, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(mapped_as_dict(mapped), indent=2))
-        return
-    for line in mapped_as_text(name, mapped):
-        click.echo(line)
-
-
 def _warn(source: Source) -> None:
     """Print one line if the mapping has errors, such as failing tests."""
     problems = registry.check([source.path], settings_from().policy)
@@ -113,18 +115,9 @@ def _warn(source: Source) -> None:
 
 def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
     """Return the result as data. Reasons without an item are added as a separate item."""
-    items = [_item_as_dict(item) for item in mapped.items]
-    if mapped.reasons:
-        items.append(_item_as_dict(Item(outcome=mapped.outcome, reasons=mapped.reasons)))
+    whole = [Item(outcome=mapped.outcome, reasons=mapped.reasons)] if mapped.reasons else []
+    items = [dump(item, "outcome appointment reasons") for item in (*mapped.items, *whole)]
     return {"outcome": mapped.outcome, "items": items, "dedupe_key": mapped.dedupe_key}
-
-
-def _item_as_dict(item: Item) -> dict[str, Any]:
-    return {
-        "outcome": item.outcome,
-        "appointment": dict(item.appointment),
-        "reasons": [reason.as_dict() for reason in item.reasons],
-    }
 
 
 def mapped_as_text(name: str, mapped: Mapped) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """Commands for authors of mappings: ``check``, ``explain``, ``new`` and ``schema``."""
 
-import json
+import contextlib
 import sys
 from pathlib import Path
 
 import click
 
+from adapter.cli import output
+from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.authoring.explain import rows_from_source, text_from_rows
@@ -16,7 +18,8 @@ from adapter.mapping.loader.loader import NAME
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.parsing.body import parse
-from adapter.settings import settings_from
+from adapter.settings import UNTRIMMED, Settings, settings_from
+from adapter.webhooks.endpoints import untrimmed_secrets
 
 STDIN = Path("-")
 
@@ -33,7 +36,11 @@ mappings_option = click.option(
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "adapter check", "adapter check rentfeed", "adapter check mappings/rentfeed.yaml --json"
+    )
+)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(paths: tuple[Path, ...], as_json: bool) -> None:
@@ -41,21 +48,29 @@ def check(paths: tuple[Path, ...], as_json: bool) -> None:
 
     PATH is a folder with its communities.yaml, a single mapping, or a source's name; default:
     mappings. Errors are printed as file:line:column: field: message. Needs no database and no
-    secrets.
+    secrets, but warns of secrets that are set with blanks around them.
     """
     settings = settings_from()
     folder = settings.mappings_dir
     checked = [_mapping_path(path, folder) for path in paths] or [folder]
     problems = registry.check(checked, settings.policy)
-    if as_json:
-        click.echo(json.dumps({"problems": [problem.as_dict() for problem in problems]}, indent=2))
-    else:
-        for problem in problems:
-            click.echo(problem)
-    if any(not problem.warning for problem in problems):
-        sys.exit(1)
-    if not as_json:
-        click.echo(f"{', '.join(map(_display_name, checked))}: no errors")
+    untrimmed = _untrimmed(checked, settings)
+    has_errors = any(not problem.warning for problem in problems)
+    lines = [*map(str, problems), *(f"warning: {name} {UNTRIMMED}" for name in untrimmed)]
+    lines += [] if has_errors else [f"{', '.join(map(_display_name, checked))}: no errors"]
+    data = {"problems": problems, "untrimmed_secrets": untrimmed}
+    output.show(data, "\n".join(lines), as_json=as_json)
+    sys.exit(has_errors)
+
+
+def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
+    sources: dict[str, Source] = {}
+    for path in paths:
+        with contextlib.suppress(ConfigurationError):
+            folder = path if path.is_dir() else path.parent
+            loaded = registry.load(folder, settings.policy)
+            sources |= {name: one for name, one in loaded.items() if path in (folder, one.path)}
+    return untrimmed_secrets(sources, settings)
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
@@ -88,7 +103,7 @@ def read_file(file: Path) -> bytes:
         raise click.BadParameter(f"{file}: {exc.strerror}") from None
 
 
-@click.command()
+@click.command(epilog=examples("adapter explain rentfeed"))
 @click.argument("name", metavar="SOURCE")
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -96,15 +111,12 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
     """Explain, for each field, which paths a mapping reads and how."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
-    if as_json:
-        click.echo(json.dumps([row.as_dict() for row in rows], indent=2, ensure_ascii=False))
-        return
-    click.echo(f"{source.name} ({source.path}) {source.description}".rstrip())
-    for line in text_from_rows(rows):
-        click.echo(line)
+    title = f"{source.name} ({source.path}) {source.description}".rstrip()
+    text = "\n".join([title, *text_from_rows(rows)])
+    output.show(rows, text, as_json=as_json)
 
 
-@click.command()
+@click.command(epilog=examples("adapter new acme --sample acme-tour.json"))
 @click.argument("name", metavar="SOURCE")
 @click.option(
     "--sample", required=True, type=click.Path(path_type=Path), help="A real body from the sender."
@@ -135,7 +147,7 @@ def new(name: str, sample: Path, folder: Path | None, content_type: str | None) 
     click.echo(f"Confirm each guess and fill in each TODO, then run: adapter check {file}")
 
 
-@click.command()
+@click.command(epilog=examples("adapter schema > docs/mapping.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of mapping files, for editors."""
-    click.echo(json.dumps(mapping_schema(), indent=2, ensure_ascii=False))
+    output.print_json(mapping_schema())

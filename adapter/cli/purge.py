@@ -1,18 +1,19 @@
 """``purge``: delete one renter's data on request, or everything older than some days."""
 
-import json
 import sys
 from typing import Any
 
 import click
 
+from adapter.cli import output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, by_option, opened_store
 from adapter.exceptions import Unreadable
 from adapter.mapping import transforms
 from adapter.models import utc_now
 from adapter.operations.contact_matcher import Contact
-from adapter.operations.erase import Erasure, Found
+from adapter.operations.erase import Eraser, Found
+from adapter.operations.serializers import dump
 from adapter.settings import Policy, settings_from
 
 
@@ -59,17 +60,17 @@ def purge(
     settings = settings_from()
     contact = _contact(email, phone, settings.policy) if days is None else None
     with opened_store(settings) as store:
-        erasure = Erasure(settings, store, utc_now)
+        erasure = Eraser(settings, store, utc_now)
         if contact is None:
             assert days is not None  # noqa: S101 - one of three is given
             result = _erase_by_age(erasure, days, by, yes=yes)
         else:
             found = erasure.find(contact, _print_progress)
             click.echo(err=True)
-            result = _as_dict(found) | {"left": [], "dry_run": dry_run}
+            result = dump(found, "events rejections") | {"left": [], "dry_run": dry_run}
             if not dry_run and _is_confirmed(found, yes=yes):
                 result["left"] = erasure.erase(found, by=by)
-    click.echo(json.dumps(result, indent=2) if as_json else _text(result))
+    output.show(result, _text(result), as_json=as_json)
     sys.exit(bool(result.get("left")))
 
 
@@ -94,7 +95,7 @@ def _reject_shared(contact: str, policy: Policy) -> None:
         raise Unreadable("is shared by many people (ADAPTER_SHARED_CONTACTS)")
 
 
-def _erase_by_age(erasure: Erasure, days: int, by: str, *, yes: bool) -> dict[str, Any]:
+def _erase_by_age(erasure: Eraser, days: int, by: str, *, yes: bool) -> dict[str, Any]:
     if not yes:
         click.confirm(f"Delete the data of leads older than {days} days?", abort=True, err=True)
     count = erasure.older_than(days, by=by, progress=lambda done: click.echo(f"{done} …", err=True))
@@ -110,10 +111,6 @@ def _is_confirmed(found: Found, *, yes: bool) -> bool:
     if count and not yes:
         click.confirm(f"Delete the data of {count} leads and requests?", abort=True, err=True)
     return bool(count)
-
-
-def _as_dict(found: Found) -> dict[str, Any]:
-    return {"events": list(found.events), "rejections": list(found.rejections)}
 
 
 def _text(result: dict[str, Any]) -> str:

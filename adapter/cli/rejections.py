@@ -2,13 +2,12 @@
 
 import dataclasses
 import getpass
-import sys
 
 import click
 
-from adapter.cli import report_formatting
+from adapter.cli import output, report_formatting
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, limit_option, opened_store, print_json, source_option
+from adapter.cli.leads import as_json, limit_option, opened_store, source_option
 from adapter.mapping.registry import load_one
 from adapter.operations import readmit, report_serializers
 from adapter.services import pipeline_from
@@ -17,7 +16,6 @@ from adapter.webhooks.endpoints import build_endpoint
 
 
 @click.group(
-    "rejections",
     invoke_without_command=True,
     epilog=examples(
         "adapter rejections --source rentfeed",
@@ -29,7 +27,7 @@ from adapter.webhooks.endpoints import build_endpoint
 @limit_option
 @as_json
 @click.pass_context
-def listing(context: click.Context, source: str | None, limit: int, as_json: bool) -> None:
+def rejections(context: click.Context, source: str | None, limit: int, as_json: bool) -> None:
     """List rejected requests, newest first.
 
     `retry` verifies them again and accepts those that pass.
@@ -37,29 +35,23 @@ def listing(context: click.Context, source: str | None, limit: int, as_json: boo
     if context.invoked_subcommand is not None:
         return
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        rejections = tx.rejections.newest(source=source, limit=limit)
-    if as_json:
-        data = [report_serializers.rejection_as_dict(rejection) for rejection in rejections]
-        print_json({"rejections": data})
-    else:
-        click.echo(report_formatting.rejections_table(rejections))
+        newest = tx.rejections.newest(source=source, limit=limit)
+    data = {"rejections": [report_serializers.rejection_as_dict(one) for one in newest]}
+    output.show(data, report_formatting.rejections_table(newest), as_json=as_json)
 
 
-@listing.command(epilog=examples("adapter rejections show 12"))
+@rejections.command(epilog=examples("adapter rejections show 12"))
 @click.argument("id", type=click.IntRange(min=1))
 def show(id: int) -> None:
     """Print one rejected request as JSON, with its body. It contains personal data."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         rejection = tx.rejections.get(id)
     if rejection is None:
-        click.echo(
-            f"adapter: there is no rejected request {id}; `adapter rejections` lists them", err=True
-        )
-        sys.exit(1)
-    print_json(report_serializers.whole_rejection_as_dict(rejection))
+        output.fail(f"there is no rejected request {id}; `adapter rejections` lists them")
+    output.print_json(report_serializers.whole_rejection_as_dict(rejection))
 
 
-@listing.command(
+@rejections.command(
     epilog=examples(
         "adapter rejections retry rentfeed --dry-run", "adapter rejections retry rentfeed"
     )
@@ -80,12 +72,10 @@ def retry(source: str, dry_run: bool, as_json: bool) -> None:
         pipeline = pipeline_from(settings, store)
         by = getpass.getuser()
         retried = readmit.retry(pipeline.receiver, known, verifier, by=by, dry_run=dry_run)
-    if as_json:
-        print_json(dataclasses.asdict(retried) | {"dry_run": dry_run})
-        return
-    click.echo(("would be accepted" if dry_run else "accepted") + f": {retried.accepted}")
-    click.echo(f"repeated: {retried.repeated}")
-    for reason, count in sorted(retried.refused.items()):
-        click.echo(f"still rejected, {reason}: {count}")
+    counts = {"would be accepted" if dry_run else "accepted": retried.accepted}
+    counts |= {"repeated": retried.repeated}
+    counts |= {f"still rejected, {why}": count for why, count in sorted(retried.refused.items())}
     if retried.not_verifiable:
-        click.echo(f"cannot be verified again: {retried.not_verifiable}")
+        counts["cannot be verified again"] = retried.not_verifiable
+    text = "\n".join(f"{title}: {count}" for title, count in counts.items())
+    output.show(dataclasses.asdict(retried) | {"dry_run": dry_run}, text, as_json=as_json)

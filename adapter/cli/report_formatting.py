@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adapter.cli.formatting import table
-from adapter.operations.advice import Advice
+from adapter.operations.advice import advice_for
 from adapter.operations.report_serializers import rejection_as_dict
 from adapter.operations.serializers import utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
@@ -16,13 +16,7 @@ def rejections_table(rejections: Iterable[Rejection]) -> str:
     """Format rejected requests, one per line."""
     return table(
         ("id", "source", "received", "reason", "sender", "bytes", "can be retried"),
-        (
-            [
-                "yes" if value is True else "no" if value is False else value
-                for value in rejection_as_dict(rejection).values()
-            ]
-            for rejection in rejections
-        ),
+        ([*rejection_as_dict(rejection).values()] for rejection in rejections),
     )
 
 
@@ -34,7 +28,7 @@ def sources_text(sources: Iterable[Mapping[str, Any]]) -> str:
 def _source_lines(source: Mapping[str, Any]) -> list[str]:
     scheme = source["preset"] or source["scheme"]
     counts = ", ".join(f"{state} {count}" for state, count in sorted(source["events"].items()))
-    last = f"; last one {source['last_event_at']}" if source["last_event_at"] else ""
+    last = f"; last one {utc(source['last_event_at'])}" if source["last_event_at"] else ""
     lines = [
         f"{source['source']}  {source['address']}",
         "  UNSIGNED: anyone who knows the URL can send (scheme: none)"
@@ -42,7 +36,7 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
         else f"  signature: {scheme}",
     ]
     lines += [
-        f"  secret {secret['name']}: last used {secret['last_used_at'] or 'never'}"
+        f"  secret {secret['name']}: last used {utc(secret['last_used_at']) or 'never'}"
         for secret in source["secrets"]
     ]
     lines += [f"  events: {counts or 'none'}{last}", f"  rejections: {source['rejections']}"]
@@ -53,7 +47,7 @@ def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[st
     """Format property names that match no community, and how to fix them."""
     lines = [
         f"  no community is known as {_value(one['value'])} ({one['path'] or 'no path'}): "
-        f"{one['waiting']} held, last one {one['last_at']}"
+        f"{one['waiting']} held, last one {utc(one['last_at'])}"
         for one in unknown
     ]
     hint = "  add them to communities.yaml under known_as, then: "
@@ -64,12 +58,12 @@ def _value(value: Any) -> str:
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def group_text(group: Group, advice: Advice) -> str:
+def group_text(group: Group) -> str:
     """Format a group of leads with the same problem."""
-    issue = group.issue
+    issue, advice = group.issue, advice_for(group.issue)
     count = "1 lead" if group.leads == 1 else f"{group.leads} leads"
     soonest = f", soonest tour {utc(group.soonest_at)}" if group.soonest_at else ""
-    state = f"{issue.state} ({issue.word})" if issue.word else issue.state
+    state = f"{issue.state} ({issue.code})" if issue.code else issue.state
     lines = [
         f"{issue.key}  {count} from {issue.source}: {state}{soonest}",
         f"  {advice.wrong}",
@@ -104,7 +98,7 @@ def _sending_state(overview: Overview) -> str:
 def _source_row(one: SourceState) -> Sequence[object]:
     return (
         one.name,
-        utc(one.last_event_at),
+        one.last_event_at,
         f"{one.events} QUIET" if one.is_quiet else one.events,
         None if one.usual is None else round(one.usual),
         *(one.outcomes.get(name, 0) for name in OUTCOMES),

@@ -1,33 +1,24 @@
 """Reports: ``queue``, ``stats``, ``export``, ``backtest``, ``audit``."""
 
-import dataclasses
 import getpass
-import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from adapter.cli import formatting, report_formatting
+from adapter.cli import formatting, output, report_formatting
 from adapter.cli.help import examples
-from adapter.cli.leads import (
-    as_json,
-    filter_from,
-    filter_options,
-    limit_option,
-    opened_store,
-    print_json,
-)
+from adapter.cli.leads import as_json, filter_options, limit_option, opened_store
 from adapter.mapping import registry
-from adapter.models import Booking, Event, utc_now
-from adapter.operations import csv_export, report_serializers, serializers
-from adapter.operations.advice import advice_for
-from adapter.operations.backtest import MOST_EVENTS, Compared, backtest, recent
+from adapter.models import utc_now
+from adapter.operations import csv_export, report_serializers
+from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.report_serializers import group_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import settings_from
-from adapter.store import Group, ReviewQueue
+from adapter.store import Filter, ReviewQueue
 
 
 @click.command(epilog=examples("adapter queue", "adapter queue 3f9a1c02 --limit 10"))
@@ -41,43 +32,23 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
     run `adapter replay`; for a single lead use `adapter release`, `confirm` or `discard`.
     """
     with opened_store(settings_from()) as store, store.transaction() as tx:
-        review_queue = tx.review_queue
-        groups = review_queue.groups(utc_now())
         if group is not None:
-            _print_group(_group_named(group, groups), review_queue, limit, as_json=as_json)
+            _show_group(tx.review_queue, group, limit, as_json=as_json)
             return
-    if as_json:
-        print_json({"groups": [group_as_dict(one) for one in groups]})
-    elif groups:
-        click.echo(
-            "\n\n".join(report_formatting.group_text(one, advice_for(one.issue)) for one in groups)
-        )
-    else:
-        click.echo("Nothing needs review.")
+        groups = tx.review_queue.groups(utc_now())
+    text = "\n\n".join(map(report_formatting.group_text, groups)) or "Nothing needs review."
+    output.show({"groups": [group_as_dict(one) for one in groups]}, text, as_json=as_json)
 
 
-def _group_named(key: str, groups: list[Group]) -> Group:
-    for one in groups:
-        if one.issue.key == key:
-            return one
-    click.echo(f"adapter: there is no group {key}; `adapter queue` lists the groups", err=True)
-    sys.exit(1)
-
-
-def _print_group(group: Group, review_queue: ReviewQueue, limit: int, *, as_json: bool) -> None:
-    leads: list[Booking] | list[Event]
-    if group.issue.kind == "event":
-        leads = review_queue.events_of(group.issue, limit=limit)
-        data = [serializers.event_as_dict(one) for one in leads]
-        text = formatting.events_table(leads)
-    else:
-        leads = review_queue.bookings_of(group.issue, limit=limit)
-        data = [serializers.booking_as_dict(one) for one in leads]
-        text = formatting.bookings_table(leads)
-    if as_json:
-        print_json(group_as_dict(group) | {"waiting": data})
-    else:
-        click.echo(report_formatting.group_text(group, advice_for(group.issue)) + "\n\n" + text)
+def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: bool) -> None:
+    group = review_queue.group(key, utc_now())
+    if group is None:
+        output.fail(f"there is no group {key}; `adapter queue` lists the groups")
+    leads: Any = review_queue.leads(group.issue, limit=limit)
+    is_event = group.issue.kind == "event"
+    table = formatting.events_table if is_event else formatting.bookings_table
+    text = f"{report_formatting.group_text(group)}\n\n{table(leads)}"
+    output.show(group_as_dict(group) | {"waiting": leads}, text, as_json=as_json)
 
 
 @click.command(epilog=examples("adapter stats", "adapter stats --json"))
@@ -88,10 +59,8 @@ def stats(as_json: bool) -> None:
     sources = registry.load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:
         overview = overview_of(store, sources, settings, utc_now())
-    if as_json:
-        print_json(report_serializers.overview_as_dict(overview))
-    else:
-        click.echo(report_formatting.overview_text(overview))
+    data = report_serializers.overview_as_dict(overview)
+    output.show(data, report_formatting.overview_text(overview), as_json=as_json)
 
 
 @click.command(
@@ -112,37 +81,34 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
         raise click.UsageError(
             "--json needs --sums; for bookings as JSON use `adapter bookings --json`"
         )
-    selection = filter_from(**options)
+    selection = Filter(**options)
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
             detail = csv_export.filter_text(selection)
             tx.audit.record("exported", by=getpass.getuser(), at=utc_now(), detail=detail)
         if sums:
-            rows = csv_export.sums(store, selection)
-            click.echo(_sums_text(rows, as_json=as_json), nl=False)
+            with store.transaction() as tx:
+                rows = tx.search.lead_totals(selection)
+            if as_json:
+                output.print_json({"sums": rows})
+            else:
+                click.echo(csv_export.sums_csv(rows), nl=False)
             return
         for chunk in csv_export.bookings_csv(store, selection):
             click.echo(chunk, nl=False)
 
 
-def _sums_text(rows: list[dict[str, Any]], *, as_json: bool) -> str:
-    return json.dumps({"sums": rows}, indent=2) + "\n" if as_json else csv_export.sums_csv(rows)
-
-
-@click.command(
-    "backtest", epilog=examples("adapter backtest rentfeed rentfeed-edited.yaml --last 500")
-)
+@click.command(epilog=examples("adapter backtest rentfeed rentfeed-edited.yaml --last 500"))
 @click.argument("name", metavar="SOURCE")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
     "--last",
     type=click.IntRange(1, MOST_EVENTS),
     default=100,
-    show_default=True,
     help="Number of webhooks.",
 )
 @as_json
-def backtest_(name: str, file: Path, last: int, as_json: bool) -> None:
+def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
     """Show what an edited mapping would change in stored webhooks.
 
     FILE is the edited mapping; it is applied to the last webhooks of SOURCE. Nothing is sent and
@@ -156,32 +122,18 @@ def backtest_(name: str, file: Path, last: int, as_json: bool) -> None:
     with opened_store(settings) as store:
         with store.transaction() as tx:
             tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
-        compared = list(backtest(current, edited, recent(store, name, last)))
-    if as_json:
-        print_json({"events": [_compared_as_dict(one) for one in compared]})
-    else:
-        _print_compared(compared)
+        compared = list(compare_mappings(current, edited, recent(store, name, last)))
+    output.show({"events": compared}, "\n".join(_compared_lines(compared)), as_json=as_json)
     sys.exit(any(one.fields for one in compared))
 
 
-def _compared_as_dict(one: Compared) -> dict[str, Any]:
-    return dataclasses.asdict(one) | {
-        "received_at": serializers.utc(one.received_at),
-        "fields": {name: list(pair) for name, pair in one.fields.items()},
-    }
-
-
-def _print_compared(compared: list[Compared]) -> None:
-    for one in compared:
-        if not one.fields:
-            continue
-        click.echo(f"event {one.event_id}: {one.before or '-'} → {one.after}")
-        for name, (old, new) in one.fields.items():
-            click.echo(f"  {name}: {json.dumps(old)} → {json.dumps(new)}")
-        for reason in one.reasons:
-            click.echo(f"  {reason}")
-    changed = sum(bool(one.fields) for one in compared)
-    click.echo(f"{changed} of {len(compared)} webhooks would change")
+def _compared_lines(compared: list[Compared]) -> Iterator[str]:
+    changed = [one for one in compared if one.fields]
+    for one in changed:
+        yield f"event {one.event_id}: {one.before or '-'} → {one.after}"
+        yield from formatting.change_lines(one.fields)
+        yield from (f"  {reason}" for reason in one.reasons)
+    yield f"{len(changed)} of {len(compared)} webhooks would change"
 
 
 @click.command(epilog=examples("adapter audit --by ana", "adapter audit --lead 1010"))
@@ -193,9 +145,6 @@ def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
     """List user actions: views, releases, edits, discards, exports."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         acts = tx.audit.entries(by=by, lead_id=lead, limit=limit)
-    if as_json:
-        data = [dataclasses.asdict(act) | {"at": serializers.utc(act.at)} for act in acts]
-        print_json({"acts": data})
-        return
-    rows = ((serializers.utc(act.at), act.by, act.action, act.lead_id, act.detail) for act in acts)
-    click.echo(formatting.table(("at", "user", "action", "lead", "detail"), rows))
+    rows = ((act.at, act.by, act.action, act.lead_id, act.detail) for act in acts)
+    text = formatting.table(("at", "user", "action", "lead", "detail"), rows)
+    output.show({"acts": acts}, text, as_json=as_json)

@@ -1,23 +1,30 @@
 """Resolve leads that need review: ``release``, ``confirm``, ``discard``, ``replay``."""
 
-import datetime as dt
-import json
 import sys
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import click
 
+from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, by_option, opened_store, source_option
+from adapter.cli.leads import (
+    as_json,
+    by_option,
+    opened_store,
+    since_option,
+    source_option,
+    states_option,
+    until_option,
+)
 from adapter.mapping import registry
 from adapter.models import BookingState, EventState, utc_now
+from adapter.operations import serializers
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Difference, Replays
 from adapter.propexo.appointment import value_from_text
 from adapter.settings import settings_from
 from adapter.store import Database
-
-STATES = sorted({*map(str, BookingState), *map(str, EventState)})
 
 Operation = TypeVar("Operation", Repairs, Replays)
 
@@ -56,36 +63,31 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
 )
 @click.option(
     "--not-in-knock",
+    "is_not_in_knock",
     is_flag=True,
     help="For an unknown booking: you have checked Knock, and it is not there.",
 )
-@click.option("--anyway", is_flag=True, help="Release even if the same person has a newer request.")
 @click.option(
-    "--any-hour", is_flag=True, help="Release even outside tour hours or far in the future."
+    "--anyway",
+    "is_wanted_anyway",
+    is_flag=True,
+    help="Release even if the same person has a newer request.",
+)
+@click.option(
+    "--any-hour",
+    "is_any_hour",
+    is_flag=True,
+    help="Release even outside tour hours or far in the future.",
 )
 @by_option
-def release(
-    id: int,
-    pairs: tuple[str, ...],
-    not_in_knock: bool,
-    anyway: bool,
-    any_hour: bool,
-    by: str,
-) -> None:
+def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None:
     """Release a held, failed, expired or unknown booking.
 
-    --set changes fields first. Setting starts_at makes a tour of a lead without a time. If its
+    --set changes fields first. Setting starts_at turns a lead without a time into a tour. If its
     guest card exists already, the tour is booked in addition.
     """
     with opened_store(settings_from()) as store:
-        booking = _build(Repairs, store).release(
-            id,
-            _changes(pairs),
-            by=by,
-            is_not_in_knock=not_in_knock,
-            is_wanted_anyway=anyway,
-            is_any_hour=any_hour,
-        )
+        booking = _build(Repairs, store).release(id, _changes(pairs), by=by, **confirmed)
     click.echo(f"Released booking {booking.id}; `adapter show {booking.id}` follows it.")
 
 
@@ -126,14 +128,13 @@ def confirm(id: int, by: str) -> None:
 )
 @click.argument("ids", nargs=-1, type=int, metavar="[ID]…")
 @source_option
-@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="In this state.")
-@click.option("--since", type=click.DateTime(), help="Received since this time (UTC).")
-@click.option("--until", type=click.DateTime(), help="Received before this time (UTC).")
+@states_option(BookingState, EventState)
+@since_option
+@until_option
 @click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
     default=1000,
-    show_default=True,
     help="Maximum number of webhooks.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
@@ -146,17 +147,7 @@ def confirm(id: int, by: str) -> None:
 @by_option
 @as_json
 def replay(
-    ids: tuple[int, ...],
-    source: str | None,
-    states: tuple[str, ...],
-    since: dt.datetime | None,
-    until: dt.datetime | None,
-    limit: int,
-    dry_run: bool,
-    force: bool,
-    reason: str | None,
-    by: str,
-    as_json: bool,
+    dry_run: bool, force: bool, reason: str | None, by: str, as_json: bool, **selection: Any
 ) -> None:
     """Remap stored webhooks after a mapping has been fixed.
 
@@ -164,20 +155,13 @@ def replay(
     a booked lead again, and holds a past tour so that an agent can pick another time. Leads that
     are being sent or unknown are skipped even then.
     """
-    if not (ids or source or states or since):
+    if not any(selection[name] for name in ("ids", "source", "states", "since")):
         raise click.UsageError("give IDs, or select by --source, --state or --since")
     if force and not reason:
         raise click.UsageError("--force needs --reason, which is kept in the history")
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
-            event_ids = tx.events.ids_to_replay(
-                ids=ids,
-                source=source,
-                states=states,
-                since=since.replace(tzinfo=dt.UTC) if since else None,
-                until=until.replace(tzinfo=dt.UTC) if until else None,
-                limit=limit,
-            )
+            event_ids = tx.events.ids_to_replay(**selection)
         replays = _build(Replays, store)
         results = [
             replays.replay(
@@ -185,32 +169,17 @@ def replay(
             )
             for event_id in event_ids
         ]
-    if as_json:
-        click.echo(json.dumps({"events": [_as_dict(one) for one in results]}, indent=2))
-    else:
-        _print(results, dry_run=dry_run)
-    if not results:
-        sys.exit(1)
+    fields = "event=event_id source outcome refusal changes=fields"
+    data = {"events": [serializers.dump(one, fields) for one in results]}
+    output.show(data, "\n".join(_lines(results, dry_run=dry_run)), as_json=as_json)
+    sys.exit(not results)
 
 
-def _as_dict(one: Difference) -> dict[str, Any]:
-    return {
-        "event": one.event_id,
-        "source": one.source,
-        "outcome": one.outcome,
-        "refusal": one.refusal,
-        "changes": {name: list(pair) for name, pair in one.fields.items()},
-    }
-
-
-def _print(results: list[Difference], *, dry_run: bool) -> None:
+def _lines(results: list[Difference], *, dry_run: bool) -> Iterator[str]:
     for one in results:
-        if one.refusal is not None:
-            click.echo(f"event {one.event_id} ({one.source}) skipped: {one.refusal}")
-            continue
-        click.echo(f"event {one.event_id} ({one.source}): {one.outcome}")
-        for name, (old, new) in one.fields.items():
-            click.echo(f"  {name}: {json.dumps(old)} → {json.dumps(new)}")
+        outcome = one.outcome if one.refusal is None else f"skipped, {one.refusal}"
+        yield f"event {one.event_id} ({one.source}): {outcome}"
+        yield from formatting.change_lines(one.fields)
     count = sum(one.refusal is None for one in results)
     verb = "would be replayed" if dry_run else "replayed"
-    click.echo(f"{count} of {len(results)} events {verb}")
+    yield f"{count} of {len(results)} events {verb}"

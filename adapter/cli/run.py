@@ -1,5 +1,6 @@
 """``adapter run``, and its processes separately: ``web``, ``worker``, ``migrate``."""
 
+import logging
 import os
 
 import click
@@ -8,13 +9,15 @@ from adapter import logs, services, store
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
-from adapter.server import worker
 from adapter.server.signals import reload_signal, stop_signals
 from adapter.server.supervisor import Supervisor
 from adapter.server.web_process import become_web
-from adapter.settings import settings_from
+from adapter.server.worker import run as run_worker
+from adapter.settings import SECRET_NAMES, UNTRIMMED, settings_from, untrimmed
 from adapter.store.embedded import EmbeddedServer
 from adapter.webhooks import endpoints
+
+log = logging.getLogger(__name__)
 
 
 @click.command(epilog=examples("adapter run", "PROPEXO_TOKEN=… adapter run --port 8080"))
@@ -39,12 +42,13 @@ def run(port: int | None) -> None:
 
 def _announce(supervisor: Supervisor) -> None:
     click.echo(f"ready: send webhooks to {supervisor.web_url}/hooks/<source>", err=True)
-    for name in endpoints.unsigned_sources(
-        load(supervisor.settings.mappings_dir, supervisor.settings.policy)
-    ):
+    sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
+    for name in endpoints.unsigned_sources(sources):
         click.echo(
             f"{name} is UNSIGNED (scheme: none): anyone who knows its URL can send", err=True
         )
+    for name in endpoints.untrimmed_secrets(sources, supervisor.settings):
+        click.echo(f"{name} {UNTRIMMED}", err=True)
     if supervisor.sandbox_url is not None:
         click.echo(
             f"PROPEXO_TOKEN is not set: tours are booked in the sandbox at "
@@ -65,13 +69,13 @@ def web() -> None:
     become_web(settings)
 
 
-@click.command(
-    "worker", epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker")
-)
-def run_worker() -> None:
+@click.command(epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker"))
+def worker() -> None:
     """Run one worker. Needs DATABASE_URL or a running `adapter run`."""
     settings = settings_from()
     logs.configure(settings.log_level)
+    for name in untrimmed(settings.environ, SECRET_NAMES):
+        log.warning("secret_not_trimmed", extra={"variable": name})
     if settings.propexo_token is None and settings.database_url is not None:
         raise ConfigurationError(
             "PROPEXO_TOKEN is not set; to book in a sandbox set PROPEXO_TOKEN=sandbox and "
@@ -79,7 +83,7 @@ def run_worker() -> None:
         )
     # One connection for each concurrent task, and two for recovery.
     size = settings.worker_concurrency + 2
-    worker.run(
+    run_worker(
         services.pipeline_from(settings, store.Database(services.database_url(settings), size=size))
     )
 

@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.sandbox import create_app, serve
-from adapter.sandbox.catalog import DEFAULT, Catalog, catalog_from
+from adapter.sandbox.catalog import BUNDLED, Catalog, catalog_from
 from adapter.sandbox.validation import ENUMS
 
 
@@ -23,13 +24,11 @@ def _enums_from(pairs: tuple[str, ...]) -> dict[str, list[str]]:
     return enums
 
 
-def _catalog(file: Path | None) -> Catalog:
-    if file is None:
-        return DEFAULT
+def _catalog_from(file: Path) -> Catalog:
     try:
         return catalog_from(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, ConfigurationError) as exc:
-        raise click.BadParameter(f"{file}: {exc}", param_hint="--catalog") from None
+        raise click.BadParameter(f"{file}: {exc}") from None
 
 
 @click.command(
@@ -38,34 +37,31 @@ def _catalog(file: Path | None) -> Catalog:
         "adapter sandbox --job-seconds 5 --enum tour_type=IN_PERSON,VIRTUAL",
     )
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8001,
-    show_default=True,
     help="Port; 0 is any free port.",
 )
-@click.option("--token", default="sandbox", show_default=True, help="Bearer token to accept.")
+@click.option("--token", default="sandbox", help="Bearer token to accept.")
 @click.option(
     "--job-seconds",
     type=click.FloatRange(0, 86400),
     default=0.5,
-    show_default=True,
     help="How long a job stays PENDING.",
 )
 @click.option(
     "--rate-limit",
+    "limit_per_minute",
     type=click.IntRange(min=1),
     default=150,
-    show_default=True,
     help="Requests per minute.",
 )
 @click.option(
     "--slowdown-seconds",
     type=click.FloatRange(0, 600),
     default=0.0,
-    show_default=True,
     help="Delay of each response in the last fifth of a minute's requests (Propexo: 2).",
 )
 @click.option(
@@ -79,36 +75,20 @@ def _catalog(file: Path | None) -> Catalog:
 @click.option(
     "--catalog",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file with the communities to list. Default: those of the bundled mappings.",
+    default=BUNDLED,
+    show_default="those of the bundled mappings",
+    callback=lambda _context, _option, file: _catalog_from(file),
+    help="JSON file with the communities to list.",
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
-def sandbox(
-    *,
-    host: str,
-    port: int,
-    token: str,
-    job_seconds: float,
-    rate_limit: int,
-    slowdown_seconds: float,
-    enums: dict[str, list[str]],
-    catalog: Path | None,
-    quiet: bool,
-) -> None:
+def sandbox(*, host: str, port: int, quiet: bool, **options: Any) -> None:
     """Run a stand-in for Propexo's API and Knock."""
-    app = create_app(
-        token=token,
-        job_seconds=job_seconds,
-        limit_per_minute=rate_limit,
-        slowdown_seconds=slowdown_seconds,
-        enums=enums,
-        catalog=_catalog(catalog),
-    )
 
     def announce(url: str) -> None:
         if not quiet:
             click.echo(
-                f"sandbox at {url} (set PROPEXO_BASE_URL={url} PROPEXO_TOKEN={token}); "
-                "Ctrl-C stops it"
+                f"sandbox at {url} (set PROPEXO_BASE_URL={url} "
+                f"PROPEXO_TOKEN={options['token']}); Ctrl-C stops it"
             )
 
-    serve(app, host=host, port=port, announce=announce)
+    serve(create_app(**options), host=host, port=port, announce=announce)

@@ -8,7 +8,8 @@ import click
 
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
-from adapter.mapping.registry import load
+from adapter.mapping.registry import load_one
+from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.settings import Settings, settings_from
@@ -21,28 +22,19 @@ type_option = click.option("--content-type", help="[default: by the file's endin
 
 def _request(name: str, file: Path, url: str | None, content_type: str | None) -> WebhookRequest:
     settings = settings_from()
-    source = _source(settings, name)
+    source = load_one(settings.mappings_dir, name, settings.policy)
+    body = file.read_bytes()
     return signed_client.sign_webhook(
         source,
         _secret(settings, source),
-        body=file.read_bytes(),
-        content_type=content_type or signed_client.guess_content_type(file),
+        body=body,
+        content_type=content_type or content_type_of(file, body) or "application/json",
         adapter_url=url or settings.public_url or f"http://127.0.0.1:{settings.port}",
     )
 
 
-def _source(settings: Settings, name: str) -> Source:
-    known = load(settings.mappings_dir, settings.policy)
-    if name not in known:
-        raise ConfigurationError(
-            f"there is no source {name!r} in {settings.mappings_dir}; the sources are "
-            + (", ".join(sorted(known)) or "none")
-        )
-    return known[name]
-
-
 def _secret(settings: Settings, source: Source) -> str:
-    """Return the newest secret of a source, or an empty string if its mapping has none."""
+    """Return a source's newest secret, or an empty string if its mapping names none."""
     if not source.secrets:
         return ""
     secret = settings.environ.get(source.secrets[-1], "")

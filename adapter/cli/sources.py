@@ -1,28 +1,27 @@
 """``sources``: show each lead source, how its requests are verified, and what it has sent."""
 
-import json
 from typing import Any
 
 import click
 
 from adapter import signatures
-from adapter.cli import report_formatting
+from adapter.cli import output, report_formatting
 from adapter.cli.lazy import LazyGroup
 from adapter.cli.leads import as_json, opened_store
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
-from adapter.operations import report_serializers, serializers
+from adapter.operations import report_serializers
 from adapter.settings import Settings, settings_from
 from adapter.store import Database, Traffic
 
 
-@click.group("sources", cls=LazyGroup, invoke_without_command=True)
+@click.group(cls=LazyGroup, lazy={"sources_add": "add gallery"}, invoke_without_command=True)
 @as_json
 @click.pass_context
 def sources(context: click.Context, as_json: bool) -> None:
     """List the sources with their URLs, signatures, last use of secrets, events and rejections.
 
-    Remove the oldest secret of a source once it is no longer used. Unknown communities are listed
+    Remove a source's oldest secret once it is no longer used. Unknown communities are listed
     with the number of leads that wait because of them.
     """
     if context.invoked_subcommand is not None:
@@ -30,22 +29,7 @@ def sources(context: click.Context, as_json: bool) -> None:
     settings = settings_from()
     with opened_store(settings) as store:
         described = _describe_sources(settings, store)
-    if as_json:
-        click.echo(json.dumps({"sources": described}, indent=2, ensure_ascii=False))
-        return
-    click.echo(report_formatting.sources_text(described))
-
-
-sources.add_lazy(
-    "add",
-    "sources_add:add",
-    "Copy a sender's mapping, samples and tests from the gallery into your mappings.",
-)
-sources.add_lazy(
-    "gallery",
-    "sources_add:gallery",
-    "List the senders in the gallery, whose mappings `adapter sources add` copies.",
-)
+    output.show({"sources": described}, report_formatting.sources_text(described), as_json=as_json)
 
 
 def _describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]]:
@@ -61,10 +45,10 @@ def _describe_sources(settings: Settings, store: Database) -> list[dict[str, Any
             "address": source_url(settings, name),
             **_signature(source),
             "secrets": [
-                {"name": secret, "last_used_at": serializers.utc(uses.get((name, secret)))}
+                {"name": secret, "last_used_at": uses.get((name, secret))}
                 for secret in source.secrets
             ],
-            "last_event_at": serializers.utc(traffic.get(name, none).last_event_at),
+            "last_event_at": traffic.get(name, none).last_event_at,
             "events": dict(traffic.get(name, none).events),
             "rejections": rejections.get(name, 0),
             "unknown_communities": [

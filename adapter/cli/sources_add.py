@@ -1,6 +1,5 @@
 """``sources add`` and ``sources gallery``: install mappings for well-known senders."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -8,7 +7,9 @@ from typing import Any, Final
 import click
 
 from adapter import signatures
+from adapter.cli import output
 from adapter.cli.formatting import table
+from adapter.cli.help import examples
 from adapter.cli.leads import as_json
 from adapter.cli.mappings import mappings_option
 from adapter.cli.sources import source_url
@@ -24,17 +25,14 @@ from adapter.signatures.handshakes import handshake_from
 COLUMNS: Final = ("sender", "family", "signature", "holds", "without a time", "what")
 
 
-@click.command("gallery")
+@click.command(epilog=examples("adapter sources gallery"))
 @mappings_option
 @as_json
 def gallery(folder: Path | None, as_json: bool) -> None:
     """List the senders in the gallery, whose mappings `adapter sources add` copies."""
     settings = settings_from()
     senders = entries(gallery_folder(folder or settings.mappings_dir), settings.policy)
-    if as_json:
-        click.echo(json.dumps({"gallery": [entry.as_dict() for entry in senders]}, indent=2))
-        return
-    click.echo(table(COLUMNS, map(_row, senders)))
+    output.show({"gallery": senders}, table(COLUMNS, map(_row, senders)), as_json=as_json)
 
 
 def _row(entry: Entry) -> list[str]:
@@ -42,7 +40,9 @@ def _row(entry: Entry) -> list[str]:
     return [*choices, entry.description]
 
 
-@click.command("add")
+@click.command(
+    epilog=examples("adapter sources add calendly", "adapter sources add calendly --as tours")
+)
 @click.argument("sender")
 @click.option("--as", "name", help="Name of the source, and the end of its URL; default: SENDER.")
 @mappings_option
@@ -68,10 +68,8 @@ def add(sender: str, name: str | None, folder: Path | None, as_json: bool) -> No
         "address": _url(settings, template, name),
         "switch_on": " ".join(template.sections.get("about", {}).get("switch_on", "").split()),
     }
-    if as_json:
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
-        return
-    _print(result, folder / FILE, is_public=settings.public_url is not None)
+    lines = _lines(result, folder / FILE, is_public=settings.public_url is not None)
+    output.show(result, "\n".join(lines), as_json=as_json)
 
 
 def _checked_name(name: str) -> str:
@@ -94,15 +92,14 @@ def _url(settings: Settings, template: Source, name: str) -> str:
     return source_url(settings, name) + (f"?{token}=…" if token else "")
 
 
-def _print(result: Mapping[str, Any], communities: Path, *, is_public: bool) -> None:
-    for file in (*result["beside"], result["mapping"]):
-        click.echo(f"wrote {file}")
-    click.echo(f"\nAdd each community that {result['source']} serves to {communities}:\n")
-    click.echo(result["communities_yaml"])
-    click.echo("For a community that is listed already, add only its attribution and its name.")
-    click.echo("Then:")
+def _lines(result: Mapping[str, Any], communities: Path, *, is_public: bool) -> Iterator[str]:
+    yield from (f"wrote {file}" for file in (*result["beside"], result["mapping"]))
+    yield f"\nAdd each community that {result['source']} serves to {communities}:\n"
+    yield result["communities_yaml"]
+    yield "For a community that is listed already, add only its attribution and its name."
+    yield "Then:"
     for number, step in enumerate(_steps(result, is_public=is_public), 1):
-        click.echo(f"  {number}. {step}")
+        yield f"  {number}. {step}"
 
 
 def _steps(result: Mapping[str, Any], *, is_public: bool) -> Iterator[str]:

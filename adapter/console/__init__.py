@@ -20,7 +20,7 @@ __all__ = ["add_console"]
 
 def add_console(app: flask.Flask, pipeline: Pipeline, verifiers: Mapping[str, Verifier]) -> None:
     """Add the console under ``/console``. ``verifiers``: by source, for its rejections."""
-    app.extensions["console"] = ConsoleServices.of(pipeline, verifiers)
+    app.extensions["console"] = ConsoleServices(pipeline, verifiers)
     app.jinja_options = {**app.jinja_options, "finalize": render_value}
     auth.init_auth(app)
     app.register_blueprint(bp)

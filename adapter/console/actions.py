@@ -10,7 +10,7 @@ from adapter.console.booking_form import RefusedForm, form_changes
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
 from adapter.console.lead_page import lead_page
-from adapter.console.views import find_group, group_page
+from adapter.console.views import group_page
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, Event
 from adapter.operations import readmit
@@ -139,7 +139,7 @@ def _preview_replay(group: Group) -> Iterator[Difference]:
 def _check_may_act_together(group: Group) -> None:
     """Raise NotPossible if each lead of the group must be reviewed by itself."""
     issue = group.issue
-    if issue.kind == "booking" and not may_release_together(issue.state, issue.word):
+    if issue.kind == "booking" and not may_release_together(issue.state, issue.code):
         raise NotPossible("Somebody has to look at each of these: open them one by one.")
 
 
@@ -171,7 +171,8 @@ def _redirect_to_group(key: str, message: str, errors: Sequence[str] = ()) -> An
 
 
 def _group(key: str) -> Group:
-    group = find_group(key)
+    with services.store.transaction() as tx:
+        group = tx.review_queue.group(key, services.now())
     if group is None:
         raise NotFound("Nothing of this group waits any more.")
     return group
@@ -181,10 +182,7 @@ def _leads(group: Group) -> Sequence[Booking | Event]:
     """Return the group's leads that the user saw, not those that arrived since."""
     last_id = row_id_from(flask.request.form.get("seen")) or 0
     with services.store.transaction() as tx:
-        review_queue = tx.review_queue
-        if group.issue.kind == "event":
-            return review_queue.events_of(group.issue, last_id=last_id, limit=MAX_EXAMINED)
-        return review_queue.bookings_of(group.issue, last_id=last_id, limit=MAX_EXAMINED)
+        return tx.review_queue.leads(group.issue, last_id=last_id, limit=MAX_EXAMINED)
 
 
 def _for_each(group: Group, action: Callable[[int], object]) -> tuple[int, list[str]]:

@@ -9,26 +9,11 @@ from zoneinfo import ZoneInfo
 from adapter.console.context import services
 from adapter.exceptions import NotPossible
 from adapter.models import Booking
-from adapter.propexo.appointment import TARGETS, value_from_text
+from adapter.propexo.appointment import TARGETS, TRANSFORM_OF, value_from_text
 from adapter.settings import NEUTRAL_WORDS
 
 #: The fields of an appointment that a user may set, in the order of the form.
-EDITABLE_FIELDS: Final = (
-    "first_name",
-    "last_name",
-    "email_1",
-    "phone_1",
-    "tour_type",
-    "first_contact_type",
-    "move_in_date",
-    "number_of_occupants",
-    "lease_term_in_months",
-    "rent_minimum_in_cents",
-    "rent_maximum_in_cents",
-    "desired_num_bedrooms",
-    "pets",
-    "notes",
-)
+EDITABLE_FIELDS: Final = tuple(TRANSFORM_OF)
 #: ``area`` is a textarea.
 _INPUT_TYPES: Final = {"starts_at": "datetime-local", "move_in_date": "date", "notes": "area"}
 _DATETIME_LOCAL: Final = "%Y-%m-%dT%H:%M"
@@ -64,7 +49,7 @@ def form_fields(
 ) -> list[FormField]:
     """Return a booking's form. After a rejection, include the user's input and the errors.
 
-    ``wall_time``: when the tour starts on the clock of a community that is not known yet.
+    ``wall_time``: the local start time as it was sent, while the community is unknown.
     """
     values = current_values(booking)
     if wall_time is not None:
@@ -90,7 +75,7 @@ def form_fields(
 
 
 def _choices(name: str, value: str) -> Sequence[str]:
-    """Return the options of a select, or none for an input."""
+    """Return the options for a select, or none for an input."""
     if name == "community":
         choices = ["", *services.communities()]
     elif name in NEUTRAL_WORDS and not TARGETS[name].many:

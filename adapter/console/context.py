@@ -1,10 +1,8 @@
 """Hold the console's blueprint, and the services that its views work with."""
 
 import contextlib
-import dataclasses
-import datetime as dt
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import Final
 
 import flask
 from werkzeug.local import LocalProxy
@@ -14,9 +12,7 @@ from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import SignIn
 from adapter.pipeline import Pipeline
-from adapter.settings import Settings
 from adapter.signatures import Verifier
-from adapter.store import Database
 
 bp: Final = flask.Blueprint(
     "console",
@@ -27,46 +23,21 @@ bp: Final = flask.Blueprint(
 )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ConsoleServices:
     """The services of one application: the store and the operations that people start."""
 
-    pipeline: Pipeline
-    verifiers: Mapping[str, Verifier]
-    repairs: Repairs
-    replays: Replays
-    sign_in: SignIn
-
-    @classmethod
-    def of(cls, pipeline: Pipeline, verifiers: Mapping[str, Verifier]) -> Self:
+    def __init__(self, pipeline: Pipeline, verifiers: Mapping[str, Verifier]) -> None:
         """Build the services over a pipeline. ``verifiers``: by source, for its rejections."""
-        parts = (pipeline.settings, pipeline.store, pipeline.sources, pipeline.clock)
-        return cls(
-            pipeline=pipeline,
-            verifiers=verifiers,
-            repairs=Repairs(*parts),
-            replays=Replays(*parts),
-            sign_in=SignIn(pipeline.settings, pipeline.store, pipeline.clock),
-        )
+        self.pipeline, self.verifiers = pipeline, verifiers
+        self.settings, self.store, self.now = pipeline.settings, pipeline.store, pipeline.clock
+        parts = (self.settings, self.store, pipeline.sources, self.now)
+        self.repairs, self.replays = Repairs(*parts), Replays(*parts)
+        self.sign_in = SignIn(self.settings, self.store, self.now)
 
     @property
     def sources(self) -> Mapping[str, Source]:
         """Return the current sources by name."""
         return self.pipeline.sources
-
-    @property
-    def settings(self) -> Settings:
-        """Return the settings."""
-        return self.pipeline.settings
-
-    @property
-    def store(self) -> Database:
-        """Return the database."""
-        return self.pipeline.store
-
-    def now(self) -> dt.datetime:
-        """Return the current time."""
-        return self.pipeline.clock()
 
     def mapping_text(self, name: str) -> str:
         """Return a source's mapping text, or "" if there is none."""

@@ -7,6 +7,7 @@ the direction of reading, halves of surrogate pairs), and long strings are cut.
 import dataclasses
 import datetime as dt
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -85,7 +86,7 @@ class PayloadLine:
 
 
 def anchor_for(location: Location) -> str:
-    """Return the HTML ID of a value in a payload."""
+    """Return the HTML ID for a payload value."""
     return "p" + hashlib.sha256(repr(location).encode("utf-8", "replace")).hexdigest()[:12]
 
 
@@ -116,13 +117,11 @@ def _children(value: Any) -> list[tuple[str | int, Any]] | None:
 
 
 def _scalar_text(value: Any) -> str:
-    """Return the text of a scalar, or of an empty object or list."""
+    """Format a scalar, or an empty object or list."""
     if isinstance(value, str):
         return escape_invisible(value)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, Mapping):
-        return "{}"
+    if value is None or isinstance(value, bool | Mapping | list):
+        return json.dumps(value)
     # Python refuses to write out integers of more than 4,300 digits.
     is_long = isinstance(value, int) and value.bit_length() > 4000
     return "a very long number" if is_long else str(value)

@@ -1,4 +1,4 @@
-"""Read what a browser sent: form and query values, numbers, and the filter of a list."""
+"""Read browser input: form and query values, row IDs and list filters."""
 
 import datetime as dt
 from collections.abc import Mapping

@@ -17,7 +17,7 @@ from adapter.console.booking_form import (
     version_of,
     zone_of,
 )
-from adapter.console.context import services
+from adapter.console.context import bp, services
 from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, payload_lines
 from adapter.exceptions import PayloadError
 from adapter.mapping.engine import Item, Outcome
@@ -83,6 +83,7 @@ class TimelineEntry:
     response: str | None = None
 
 
+@bp.get("/leads/<key>", endpoint="lead")
 def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     """Render the lead of an event, a booking or a Propexo job. 409 after a refused form."""
     story, audit_entries = _load(key)

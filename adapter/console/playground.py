@@ -18,7 +18,7 @@ from adapter.mapping.engine import Mapped
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
-from adapter.operations.backtest import MOST_EVENTS, backtest, recent
+from adapter.operations.backtest import MOST_EVENTS, compare_mappings, recent
 from adapter.operations.diff import changed_fields, facts_of
 
 #: Stored webhooks to choose from.
@@ -56,7 +56,7 @@ class PlaygroundResult:
 
 @bp.get("/try")
 def playground() -> str:
-    """Show the form, with the mapping of a source and its newest webhook."""
+    """Show the form, filled with a source's mapping and newest webhook."""
     args = flask.request.args
     name = args.get("source") or next(iter(sorted(services.sources)), DRAFT)
     entered = PlaygroundInput(
@@ -91,7 +91,7 @@ def playground_backtest() -> str:
         return _page(entered, result=PlaygroundResult(problems=tuple(exc.problems)))
     record_action("backtested", detail=entered.name)
     events = recent(services.store, entered.name, entered.last)
-    compared = list(backtest(services.sources.get(entered.name), edited, events))
+    compared = list(compare_mappings(services.sources.get(entered.name), edited, events))
     return _page(entered, result=_map(entered), compared=compared)
 
 

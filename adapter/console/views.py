@@ -12,14 +12,13 @@ from adapter.console.booking_form import text_of
 from adapter.console.context import bp, services
 from adapter.console.display import ago, duration, form_value
 from adapter.console.form_input import filter_from, row_id_from
-from adapter.console.lead_page import lead_page
 from adapter.mapping import registry
 from adapter.models import BookingState, EventState
 from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, label_of
 from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.status import OUTCOMES, overview_of
-from adapter.store import MOST_COUNTED, Group
+from adapter.store import MOST_COUNTED
 
 MAX_GROUPS: Final = 100
 MAX_REJECTIONS: Final = 200
@@ -80,15 +79,9 @@ def queue() -> str:
     )
 
 
-@bp.get("/queue/<key>")
-def group(key: str) -> Any:
-    """Show the leads of one group."""
-    return group_page(key)
-
-
 @bp.get("/leads")
 def leads() -> str:
-    """List the bookings or webhooks of a filter, newest first."""
+    """List the bookings or webhooks that match a filter, newest first."""
     args = flask.request.args
     which, before = filter_from(args), row_id_from(args.get("before"))
     is_webhooks = args.get("kind") == "webhooks"
@@ -105,12 +98,6 @@ def leads() -> str:
         communities=services.communities(),
         next_before=_next_page(found),
     )
-
-
-@bp.get("/leads/<key>")
-def lead(key: str) -> Any:
-    """Show one lead by an event ID, a booking ID or a Propexo job ID."""
-    return lead_page(key)
 
 
 @bp.get("/rejections")
@@ -137,7 +124,7 @@ def audit() -> str:
 
 @bp.get("/export.csv")
 def export() -> Response:
-    """Export the bookings of a filter as CSV."""
+    """Export the bookings that match a filter as CSV."""
     which = filter_from(flask.request.args)
     record_action("exported", detail=csv_export.filter_text(which))
     lines = csv_export.bookings_csv(services.store, which, most=MAX_EXPORTED_BOOKINGS)
@@ -151,7 +138,8 @@ def sums() -> Response:
     if which.since is None:
         since = services.now() - dt.timedelta(days=COUNTED_DAYS)
         which = dataclasses.replace(which, since=since)
-    lines = csv_export.sums(services.store, which)
+    with services.store.transaction() as tx:
+        lines = tx.search.lead_totals(which)
     record_action("exported", detail=csv_export.filter_text(which))
     return download("sums.csv", [csv_export.sums_csv(lines)], "text/csv")
 
@@ -176,35 +164,22 @@ def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
     return response
 
 
-def find_group(key: str) -> Group | None:
-    """Return the group with this key, or None if nothing in it needs review anymore."""
-    with services.store.transaction() as tx:
-        groups = tx.review_queue.groups(services.now())
-    return next((group for group in groups if group.issue.key == key), None)
-
-
+@bp.get("/queue/<key>", endpoint="group")
 def group_page(key: str, **more: Any) -> Any:
     """Render the leads of one group; ``more`` is for the template."""
-    group = find_group(key)
-    if group is None:
-        return flask.render_template("console/group_empty.html", **more)
-    issue = group.issue
-    found = _leads_of(group, row_id_from(flask.request.args.get("after")) or 0)
+    after = row_id_from(flask.request.args.get("after")) or 0
+    with services.store.transaction() as tx:
+        group = tx.review_queue.group(key, services.now())
+        if group is None:
+            return flask.render_template("console/group_empty.html", **more)
+        issue = group.issue
+        found = tx.review_queue.leads(issue, after=after, limit=PAGE_SIZE)
     return flask.render_template(
         "console/group.html",
         group=group,
         advice=advice_for(issue),
         found=found,
-        is_together=issue.kind == "event" or may_release_together(issue.state, issue.word),
+        is_together=issue.kind == "event" or may_release_together(issue.state, issue.code),
         next_after=_next_page(found),
         **more,
     )
-
-
-def _leads_of(group: Group, after: int) -> Sequence[Any]:
-    with services.store.transaction() as tx:
-        review_queue = tx.review_queue
-        if group.issue.kind == "event":
-            return review_queue.events_of(group.issue, after=after, limit=PAGE_SIZE)
-        last = tx.bookings.get(after) if after else None
-        return review_queue.bookings_of(group.issue, after=last, limit=PAGE_SIZE)

@@ -11,23 +11,41 @@ DATES: Final = (
     (r"\d{1,2}/\d{1,2}/\d{4}", "MM/DD/YYYY"),
     (r"\d{1,2}/\d{1,2}/\d{2}", "MM/DD/YY"),
     (r"\d{1,2}-\d{1,2}-\d{4}", "MM-DD-YYYY"),
-    (r"[A-Z][a-z]{2} \d{1,2}, \d{4}", "MMM D, YYYY"),
+    (r"[A-Z][a-z]{2} \d{1,2}(?:st|nd|rd|th)?, \d{4}", "MMM D, YYYY"),
     (r"[A-Z][a-z]{2} \d{1,2} \d{4}", "MMM D YYYY"),
-    (r"[A-Z][a-z]{3,8} \d{1,2}, \d{4}", "MMMM D, YYYY"),
+    (r"[A-Z][a-z]{3,8} \d{1,2}(?:st|nd|rd|th)?, \d{4}", "MMMM D, YYYY"),
     (r"[A-Z][a-z]{3,8} \d{1,2} \d{4}", "MMMM D YYYY"),
+    (
+        r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, [A-Z][a-z]+ \d{1,2}, \d{4}",
+        "dddd, MMMM D, YYYY",
+    ),
 )
 TIMES: Final = (
-    (r"\d{1,2}:\d{2} [AaPp][Mm]", "h:mm A"),
-    (r"\d{1,2}:\d{2}[AaPp][Mm]", "h:mmA"),
-    (r"\d{1,2}:\d{2}:\d{2} [AaPp][Mm]", "h:mm:ss A"),
+    (r"\d{1,2}:\d{2} ?[AaPp]\.?[Mm]\.?", "h:mm A"),
+    (r"\d{1,2}:\d{2}:\d{2} ?[AaPp]\.?[Mm]\.?", "h:mm:ss A"),
     (r"\d{1,2}:\d{2}", "H:mm"),
     (r"\d{1,2}:\d{2}:\d{2}", "H:mm:ss"),
 )
-COUNTED: Final = ((r"1\d{9}", "epoch"), (r"1\d{12}", "epoch_ms"))
+#: Epochs, and what programs make of a date and time.
+WHOLE: Final = (
+    (r"1\d{9}", "epoch"),
+    (r"1\d{12}|/Date\(1\d{12}(?:[+-]\d{4})?\)/", "epoch_ms"),
+    (r"\w{3} \w{3} \d\d \d{4} \d\d:\d\d:\d\d GMT[+-]\d{4}.*", "ddd MMM DD YYYY HH:mm:ss Z"),
+    (r"\w{3} \w{3} \d\d \d\d:\d\d:\d\d [A-Z]{1,5} \d{4}", "ddd MMM DD HH:mm:ss z YYYY"),
+    (r"\w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "ddd, D MMM YYYY HH:mm:ss Z"),
+)
 #: Separators of a date and a time of day.
-BETWEEN: Final = (" ", ", ")
+BETWEEN: Final = (" ", ", ", " at ", ", at ")
+#: Part of a reason → the options that settle it.
+OPTIONS: Final = (
+    ("the start or end of a day in", "; add offset: trust if it is that instant"),
+    (
+        "a time of day in UTC,",
+        "; add ignore_offset: true if it is local, or offset: trust if it is UTC",
+    ),
+)
 #: Longer texts are not dates.
-LONGEST: Final = 40
+LONGEST: Final = 80
 
 
 def format_from_text(text: str) -> str:
@@ -35,7 +53,7 @@ def format_from_text(text: str) -> str:
     text = text.strip()
     if len(text) > LONGEST:
         return ""
-    for shape, format_text in (*COUNTED, *DATES, *TIMES):
+    for shape, format_text in (*WHOLE, *DATES, *TIMES):
         if re.fullmatch(shape, text):
             return format_text
     for shape, date in DATES:
@@ -52,6 +70,8 @@ def _time(text: str) -> str:
 
 
 def hint(value: str, reason: str) -> str:
-    """Suggest a format for a value that was read as ISO 8601 and is something else."""
-    format_text = format_from_text(value)
-    return f"; add format: {format_text}" if format_text and "in ISO 8601" in reason else ""
+    """Suggest a format for a value that is not in ISO 8601, and an option for a doubtful UTC."""
+    format_text = format_from_text(value) if "in ISO 8601" in reason else ""
+    if format_text:
+        return f"; add format: {format_text}"
+    return next((option for words, option in OPTIONS if words in reason), "")

@@ -40,10 +40,6 @@ class Entry:
     #: The whole ``about`` section.
     about: Mapping[str, str]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the entry as plain data, for JSON."""
-        return dataclasses.asdict(self)
-
 
 def gallery_folder(mappings: Path) -> Path:
     """Return the gallery inside a folder of mappings, else the project's own.
@@ -75,7 +71,7 @@ def entry_from_source(source: Source) -> Entry:
         description=source.description,
         family=about.get("family", ""),
         signature=source.signature.get("preset") or signatures.scheme_of(source.signature),
-        event_id=tuple(path.text for path in source.compiled.dedupe.paths),
+        event_id=tuple(lookup.text for lookup in source.compiled.dedupe),
         holds=holds,
         without_time="guest card" if makes_cards else "waits",
         shape=about.get("shape", ""),

@@ -24,10 +24,6 @@ class Problem:
         """Return a problem of a file or folder as a whole."""
         return cls(file=str(file), line=1, column=1, field="file", message=message)
 
-    def as_dict(self) -> dict[str, str | int | bool]:
-        """Return the problem as plain data for JSON."""
-        return dataclasses.asdict(self)
-
     def __str__(self) -> str:
         kind = "warning: " if self.warning else ""
         return f"{self.file}:{self.line}:{self.column}: {self.field}: {kind}{self.message}"

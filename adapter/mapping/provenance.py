@@ -1,19 +1,20 @@
-"""Trace the fields of an appointment to the payload and to the lines of the mapping."""
+"""Trace an appointment's fields to the payload and to lines in the mapping."""
 
 import dataclasses
 import datetime as dt
-import zoneinfo
+import functools
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError, Unreadable
-from adapter.mapping.engine import Community, Scope
+from adapter.mapping.engine import Scope
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup
 from adapter.mapping.engine.mapping import CompiledMapping, NamedReader
 from adapter.mapping.engine.reshape import ListReader
-from adapter.mapping.engine.tour_time import TourTime
+from adapter.mapping.engine.tour_time import UTC, TourTime
 from adapter.mapping.source import Source
 from adapter.mapping.transforms import clean_text
 from adapter.models import WebhookRequest
@@ -80,20 +81,9 @@ def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.
     start = next((fill for fill in source.compiled.fillers if isinstance(fill, TourTime)), None)
     if start is None or start.zone or start.zone_from or number >= len(scopes):
         return None
-    draft = Draft(community=_UTC_COMMUNITY)
-    start.fill(scopes[number], draft)
+    draft = Draft()
+    dataclasses.replace(start, zone=UTC).fill(scopes[number], draft)  # read as sent
     return draft.starts_at.replace(tzinfo=None) if draft.starts_at is not None else None
-
-
-#: A community in UTC, where a local time is read as sent.
-_UTC_COMMUNITY: Final = Community(
-    key="",
-    integration_id="",
-    community_id="",
-    timezone=zoneinfo.ZoneInfo("UTC"),
-    attributions={},
-    known_as={},
-)
 
 
 def _provenance(
@@ -124,7 +114,7 @@ def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
-    """Yield the paths of a line that have a value, as far as the line uses them."""
+    """Yield the paths with a value that a line uses."""
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:
@@ -162,7 +152,8 @@ def _locate_through_reader(
     if not isinstance(reading.reader, ListReader) or rest is None:
         return locations
     for location in locations:
-        for index, item in enumerate(_as_list(_at(payload, location))):
+        items = functools.reduce(operator.getitem, location, payload)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
             if _key_of(item, reading.reader) == rest.parts[0]:
                 return [(*location, index)]
     return locations
@@ -186,13 +177,3 @@ def _located_items(location: Location, value: Any) -> list[tuple[Location, Any]]
     if not isinstance(value, list):
         return [(location, value)]
     return [((*location, index), item) for index, item in enumerate(value) if item is not None]
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _at(payload: Any, location: Location) -> Any:
-    for step in location:
-        payload = payload[step]
-    return payload

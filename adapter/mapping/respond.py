@@ -99,11 +99,11 @@ def values_from(result: WebhookOutcome) -> dict[str, str]:
 
 
 def format_tour_time(at: dt.datetime | None, timezone: str | None) -> str:
-    """Return an instant in local time: ``Saturday 14 March at 2:30 PM``."""
+    """Return an instant in local time: ``Saturday, March 14 at 2:30 PM``."""
     if at is None or timezone is None:
         return ""
     local = at.astimezone(ZoneInfo(timezone))
-    return f"{local:%A} {local.day} {local:%B} at {local.hour % 12 or 12}:{local:%M %p}"
+    return f"{local:%A, %B} {local.day} at {local.hour % 12 or 12}:{local:%M %p}"
 
 
 def _text(value: object) -> str:
@@ -123,7 +123,7 @@ class TemplateContext:
     sentences: Mapping[str, str]
 
     def reader(self) -> Reader:
-        """Return a function that gives the text of a placeholder."""
+        """Return a function that looks up a placeholder."""
         values = values_from(self.result)
 
         def read(name: str) -> str:
@@ -137,7 +137,7 @@ class TemplateContext:
         return read
 
     def per_item(self) -> "list[TemplateContext]":
-        """Return the context of each item of the webhook."""
+        """Return one context per item in the webhook."""
         results = iter(self.result.per_item(sum(booked for _, booked in self.request.items)))
         ignored = WebhookOutcome(event_id=self.result.event_id, outcome=Outcome.IGNORED)
         return [
@@ -230,7 +230,7 @@ class Respond:
                 ((kind, content),) = value.items()
                 templates[name] = Template(kind=kind, content=content)
         return cls(
-            wait_seconds=seconds_from(section.get("wait", "0s")),
+            wait_seconds=seconds_from(section.get("wait", "")),
             templates=templates,
             sentences={**SENTENCES, **section.get("say", {})},
         )
@@ -246,5 +246,5 @@ class Respond:
 
 
 def seconds_from(text: str) -> int:
-    """Return ``8s`` as 8."""
-    return int(text.removesuffix("s"))
+    """Return ``8s`` as 8, and no text as 0."""
+    return int(text.removesuffix("s") or 0)

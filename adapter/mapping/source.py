@@ -3,7 +3,8 @@
 import dataclasses
 import datetime as dt
 import functools
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from adapter.models import WebhookRequest
 from adapter.parsing import body, forms
 from adapter.parsing.paths import path_from_text, unwrap_single
 from adapter.parsing.text import CAP_TEXT, clean_text
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +59,15 @@ class Source:
             return self.compiled.dedupe_key(self.scope(request))
         except PayloadError:
             return None
+        except Exception:
+            # Whatever is wrong with it, the webhook must be stored.
+            log.exception("dedupe_key_failed", extra={"source": self.name})
+            return None
+
+    @property
+    def has_sent_at(self) -> bool:
+        """Whether deliveries contain the sender's own time."""
+        return bool(self.compiled.sent_at.paths)
 
     def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
         """Map the delivery at ``now`` (aware). Never raise."""
@@ -82,13 +94,22 @@ class Source:
 
     def scope(self, request: WebhookRequest) -> Scope:
         """Return the scope of the delivery. Raise :class:`PayloadError`."""
+        repairs: list[str] = []
         payload = body.parse(
-            request.body, request.content_type, kind=self.kind, query=request.query
+            request.body,
+            request.content_type,
+            kind=self.kind,
+            query=request.query,
+            repairs=repairs,
         )
-        return self.scope_from_payload(payload, request.lowercase_headers, request.query)
+        return self.scope_from_payload(payload, request.lowercase_headers, request.query, repairs)
 
     def scope_from_payload(
-        self, payload: Any, headers: Mapping[str, str] | None = None, query: str = ""
+        self,
+        payload: Any,
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+        repairs: Iterable[str] = (),
     ) -> Scope:
         """Return the scope of a payload that is parsed already."""
         return Scope(
@@ -96,6 +117,7 @@ class Source:
             headers=headers or {},
             query=forms.parse_query(query),
             blanks=self.blanks,
+            repairs=tuple(dict.fromkeys(repairs)),
         )
 
 

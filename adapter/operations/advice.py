@@ -30,12 +30,12 @@ _SEARCHING: Final = (
 )
 
 #: By reason code: what is wrong, and what to do.
-BY_WORD: Final[Mapping[str, tuple[str, str]]] = {
+BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "two_tours_at_once": (
         "One webhook requests two tours for the same person here. Knock keeps only one.",
         "Ask the renter which one to keep. Release that one and discard the other.",
     ),
-    "called_off_before": (
+    "canceled_before": (
         "The sender canceled this tour before requesting it.",
         "Ask the renter. Release it if they want the tour; otherwise discard it.",
     ),
@@ -43,11 +43,35 @@ BY_WORD: Final[Mapping[str, tuple[str, str]]] = {
         "The sender changed the contact after the first booking was sent.",
         "Another person: release this one. The same: correct Knock and discard this one.",
     ),
+    "repeat_or_change": (
+        "The sender sent exactly this before, and something else since.",
+        "Compare both: a late repeat, or changed back? Release it if the renter wants this tour.",
+    ),
+    "another_person": (
+        "Someone with another name uses the same email or phone. Knock may take them for one.",
+        "Ask who it is. Remove the shared contact if there is another one, then release the lead.",
+    ),
+    "original_canceled": (
+        "This request was merged with another sender's, and that one was canceled.",
+        "Ask the renter. Release it if they still want the tour; otherwise discard it.",
+    ),
+    "original_dismissed": (
+        "This request was merged with another one, and that one was dismissed.",
+        "Release it if the renter wants the tour; otherwise discard it too.",
+    ),
+    "carried_out_late": (
+        "Propexo carried it out after the renter's newer request, so the older tour may stand.",
+        "Check Knock. If the older tour is there, book the newer one in Knock; then discard this.",
+    ),
+    "cancellation_unclear": (
+        "The sender canceled a tour under a key that several people have.",
+        "Find out who canceled, and cancel that tour in Knock. Then discard this lead.",
+    ),
     "cancellation": (
         "The renter canceled a tour, and Propexo cannot cancel it in Knock.",
         "Cancel the tour in Knock, then discard this lead.",
     ),
-    "not_authorised": (
+    "not_authorized": (
         "Propexo accepts our API token, but not for this booking.",
         "Ask Propexo to allow the token to book for this community, then release the lead.",
     ),
@@ -93,8 +117,8 @@ BY_WORD: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
-#: By the beginning of a reason's sentence.
-BY_SENTENCE: Final[Mapping[str, tuple[str, str]]] = {
+#: By the beginning of a reason's message.
+BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     NO_TIME: ("This sender gives no tour time.", _CALL),
     NO_CONTACT: (
         "There is neither an email address nor a phone number.",
@@ -115,16 +139,16 @@ BY_SENTENCE: Final[Mapping[str, tuple[str, str]]] = {
 
 #: By the field of a reason.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
-    "starts_at": ("The tour time {sentence}.", _CALL),
+    "starts_at": ("The tour time {message}.", _CALL),
     "community": (
         "{source} names a community that is not set up here: {value}.",
         "Add it to communities.yaml under known_as and map the group again, or release each lead.",
     ),
     "attribution_id": (
-        "There is no attribution for this lead: {sentence}.",
+        "There is no attribution for this lead: {message}.",
         "Add it to communities.yaml under attributions, and map the group again.",
     ),
-    "event": ("{sentence}.", "Check what was sent. Fix the mapping and map the group again."),
+    "event": ("{message}.", "Check what was sent. Fix the mapping and map the group again."),
 }
 
 
@@ -133,9 +157,9 @@ def advice_for(issue: Issue) -> Advice:
     template = _template(issue)
     if template is not None:
         wrong, todo = (text.format_map(_values(issue)) for text in template)
-    elif issue.sentence:
+    elif issue.message:
         label = label_of(issue.field)
-        wrong, todo = f"{label} cannot be used as it was sent: {issue.sentence}.", _RELEASE
+        wrong, todo = f"{label} cannot be used as it was sent: {issue.message}.", _RELEASE
     else:
         wrong, todo = f"It needs review: {issue.state}.", _RELEASE
     return Advice(wrong=wrong, todo=todo)
@@ -146,18 +170,18 @@ def _template(issue: Issue) -> tuple[str, str] | None:
 
     The sender's values are filled in once, by the caller, because they may contain braces.
     """
-    if issue.word in BY_WORD:
-        return BY_WORD[issue.word]
-    for beginning, sentences in BY_SENTENCE.items():
-        if issue.sentence.startswith(beginning):
+    if issue.code in BY_CODE:
+        return BY_CODE[issue.code]
+    for beginning, sentences in BY_MESSAGE.items():
+        if issue.message.startswith(beginning):
             return sentences
-    return BY_FIELD.get(issue.field) if issue.sentence else None
+    return BY_FIELD.get(issue.field) if issue.message else None
 
 
 def _values(issue: Issue) -> dict[str, str]:
     return {
         "source": issue.source,
-        "sentence": issue.sentence,
+        "message": issue.message,
         "value": issue.value or "an empty value",
     }
 

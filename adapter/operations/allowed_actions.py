@@ -17,7 +17,7 @@ RELEASABLE = (
 
 #: Reason codes of leads that may be released as a group: none needs a look in Knock or a call.
 GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
-    BookingState.HELD: frozenset({"held_by_mapping", "not_authorised", "internal_error"}),
+    BookingState.HELD: frozenset({"held_by_mapping", "not_authorized", "internal_error"}),
     BookingState.FAILED: frozenset({"refused"}),
 }
 
@@ -36,16 +36,32 @@ def why_not_release(booking: Booking) -> str | None:
         )
     if booking.state not in RELEASABLE:
         return f"It is {booking.state}: another request replaces it, or it was discarded."
-    if booking.reason == "cancellation":
+    if booking.is_cancellation:
         return "It is a cancellation. Cancel the tour in Knock."
     return None
 
 
-def check_release(booking: Booking, *, is_not_in_knock: bool) -> None:
+def is_merged(booking: Booking) -> bool:
+    """Return whether the adapter merged, replaced or ignored the request because of another one.
+
+    A user may take that back.
+    """
+    is_known = booking.because_of is not None and booking.starts_at is not None
+    return is_known and booking.state in (BookingState.SUPERSEDED, BookingState.DUPLICATE)
+
+
+def check_release(
+    booking: Booking, *, is_not_in_knock: bool, is_wanted_anyway: bool = False
+) -> None:
     """Raise :class:`NotPossible` unless a user may release the booking."""
-    if booking.state not in RELEASABLE:
+    if is_merged(booking) and not is_wanted_anyway:
+        raise NotPossible(
+            f"booking {booking.id} is {booking.state} because of booking {booking.because_of}. To "
+            "book it anyway, confirm that (command: --anyway)"
+        )
+    if booking.state not in RELEASABLE and not is_merged(booking):
         raise NotPossible(f"booking {booking.id} is {booking.state}: there is nothing to release")
-    if booking.reason == "cancellation":
+    if booking.is_cancellation:
         raise NotPossible(
             f"booking {booking.id} is a cancellation: cancel the tour in Knock, then discard it"
         )
@@ -62,7 +78,8 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 
     The guest card then stays, and the tour becomes a booking of its own.
     """
-    is_prospect = booking.kind is Kind.PROSPECT and booking.state in precedence.LIVE
+    live = (BookingState.PENDING, *precedence.SENT)
+    is_prospect = booking.kind is Kind.PROSPECT and booking.state in live
     has_time = bool(str(changes.get("starts_at") or "").strip())
     return is_prospect and booking.state is not BookingState.UNKNOWN and has_time
 
@@ -70,7 +87,7 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 def may_confirm(booking: Booking) -> bool:
     """Return whether a user may confirm that the tour or guest card exists in Knock."""
     is_bookable = booking.kind is Kind.PROSPECT or booking.starts_at is not None
-    return booking.state in RELEASABLE and booking.reason != "cancellation" and is_bookable
+    return booking.state in RELEASABLE and not booking.is_cancellation and is_bookable
 
 
 def check_confirm(booking: Booking) -> None:

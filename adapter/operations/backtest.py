@@ -32,7 +32,7 @@ class Compared:
 
 
 def recent(store: Database, source: str, last: int) -> Iterator[Event]:
-    """Yield the newest ``last`` webhooks of a source that still have a payload, newest first."""
+    """Yield a source's ``last`` newest webhooks that still have a payload, newest first."""
     before = LARGEST_NUMBER
     while last > 0:
         with store.transaction() as tx:
@@ -43,7 +43,9 @@ def recent(store: Database, source: str, last: int) -> Iterator[Event]:
         last, before = last - len(page), page[-1].id
 
 
-def backtest(current: Source | None, edited: Source, events: Iterable[Event]) -> Iterator[Compared]:
+def compare_mappings(
+    current: Source | None, edited: Source, events: Iterable[Event]
+) -> Iterator[Compared]:
     """Map each event with both mappings, as of the time it was received.
 
     Without a ``current`` mapping, everything is a change.

@@ -1,6 +1,7 @@
 """Export leads as CSV, one line each, or totals to check a listing portal's invoice."""
 
 import csv
+import datetime as dt
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +35,15 @@ COLUMNS: Final = (
     "attribution_id",
     "job_id",
 )
-SUMS: Final = ("booked", "duplicate", "held", "failed", "unknown", "expired")
+#: Columns that are attributes of a booking; the others are fields of its appointment.
+_FROM_BOOKING: Final = (
+    "booking=id event=event_id kind source community received_at=created_at state why=reason "
+    "tour_at=starts_at job_id"
+)
+SUMS: Final = (
+    *("source", "community", "received", "booked"),
+    *("duplicate", "held", "failed", "unknown", "expired", "others"),
+)
 
 
 def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> Iterator[str]:
@@ -56,25 +65,12 @@ def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> 
 
 
 def _row(booking: Booking) -> Iterable[object]:
-    fields = booking.appointment
-    return (
-        booking.id,
-        booking.event_id,
-        booking.kind,
-        booking.source,
-        booking.community,
-        serializers.utc(booking.created_at),
-        booking.state,
-        booking.reason,
-        serializers.utc(booking.starts_at),
-        serializers.local(booking.starts_at, booking.timezone),
-        fields.get("first_name"),
-        fields.get("last_name"),
-        fields.get("email_1"),
-        fields.get("phone_1"),
-        fields.get("attribution_id"),
-        booking.job_id,
-    )
+    values = serializers.dump(booking, _FROM_BOOKING) | {
+        "tour_at_local": serializers.local(booking.starts_at, booking.timezone),
+        "email": booking.appointment.get("email_1"),
+        "phone": booking.appointment.get("phone_1"),
+    }
+    return [values.get(name, booking.appointment.get(name)) for name in COLUMNS]
 
 
 def filter_text(which: Filter) -> str:
@@ -90,32 +86,9 @@ def filter_text(which: Filter) -> str:
     return " ".join(parts)
 
 
-def sums(store: Database, which: Filter) -> list[dict[str, Any]]:
-    """Return the number of leads per source and community, in total and by state.
-
-    Leads are counted by the time their webhook was received; ignored webhooks are not counted.
-    """
-    with store.transaction() as tx:
-        rows = tx.search.leads_of_period(which)
-    lines: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in rows:
-        if row["state"] == "ignored":
-            continue
-        key = (row["source"], row["community"] or "")
-        line = lines.setdefault(
-            key,
-            {"source": key[0], "community": key[1], "received": 0}
-            | dict.fromkeys((*SUMS, "others"), 0),
-        )
-        line["received"] += row["leads"]
-        line[row["state"] if row["state"] in SUMS else "others"] += row["leads"]
-    return [lines[key] for key in sorted(lines)]
-
-
 def sums_csv(lines: Iterable[Mapping[str, Any]]) -> str:
-    """Return the sums as CSV."""
-    names = ("source", "community", "received", *SUMS, "others")
-    return _line(names) + "".join(_line([line[name] for name in names]) for line in lines)
+    """Return the totals per source and community as CSV."""
+    return _line(SUMS) + "".join(_line([line[name] for name in SUMS]) for line in lines)
 
 
 def _line(cells: Iterable[object]) -> str:
@@ -125,7 +98,8 @@ def _line(cells: Iterable[object]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Return the text of a cell, quoted so that no spreadsheet reads it as a formula."""
+    """Format a cell so that no spreadsheet reads it as a formula."""
+    value = serializers.utc(value) if isinstance(value, dt.datetime) else value
     text = "" if value is None else str(value)
     is_phone = text[:1] == "+" and text[1:].isdigit()
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_phone else text

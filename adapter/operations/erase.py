@@ -37,7 +37,7 @@ class Found:
     rejections: tuple[int, ...]
 
 
-class Erasure:
+class Eraser:
     """Erase data in one database."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:

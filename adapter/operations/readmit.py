@@ -2,20 +2,21 @@
 
 import collections
 import dataclasses
+import re
 from collections.abc import Mapping
 
 from adapter import signatures
 from adapter.exceptions import VerificationError
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
-from adapter.settings import Settings
 from adapter.store import Rejection
 from adapter.webhooks.receive import Receiver, Verified, verified_from
+from adapter.webhooks.rejections import proof_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Retried:
-    """How many rejections of a source were accepted."""
+    """The result of retrying a source's rejections."""
 
     #: Valid now: stored as events, and no longer rejections.
     accepted: int
@@ -46,7 +47,7 @@ def retry(
             counts["not_verifiable"] += 1
             continue
         try:
-            verified = _verified(rejection, source, verifier, receiver.settings)
+            verified = _verified(rejection, source, verifier, receiver)
         except VerificationError as exc:
             refused[exc.reason] += 1
             continue
@@ -56,21 +57,26 @@ def retry(
 
 
 def _verified(
-    rejection: Rejection, source: Source, verifier: signatures.Verifier, settings: Settings
+    rejection: Rejection, source: Source, verifier: signatures.Verifier, receiver: Receiver
 ) -> Verified:
     """Verify with the current secrets, as of the time the request was received.
 
-    ``allow_ips`` is not checked again: a request that failed it is never retried, and any other
-    passed it.
+    A token or password is verified by its keyed hash. ``allow_ips`` is not checked again: a request
+    that failed it is never retried, and any other passed it.
     """
     request = WebhookRequest(
         method=rejection.method,
-        url=_current_url(rejection.url, settings.public_url),
+        url=_current_url(rejection.url, receiver.settings.public_url),
         headers=rejection.headers,
         body=rejection.body or b"",
     )
-    signed_only = dataclasses.replace(verifier, networks=())
-    signed_only.verify(request, rejection.received_at.timestamp())
+    if rejection.proofs:
+        key = receiver.database.hash_key()
+        if not any(proof_of(key, source.name, one) in rejection.proofs for one in verifier.keys):
+            raise VerificationError(rejection.reason)
+    else:
+        signed_only = dataclasses.replace(verifier, networks=())
+        signed_only.verify(request, rejection.received_at.timestamp())
     return verified_from(source, verifier, request, rejection.received_at)
 
 
@@ -85,6 +91,4 @@ def _current_url(url: str, public_url: str | None) -> str:
     """Return the URL with the current ADAPTER_PUBLIC_URL, which may have been wrong before."""
     if public_url is None:
         return url
-    target = url if url.startswith("/") else url.partition("://")[2]
-    path = target.partition("/hooks/")[2]
-    return f"{public_url}/hooks/{path}"
+    return public_url + re.sub(r"(?i)^.*?(?=/+hooks/)", "", url.partition("://")[2] or url)

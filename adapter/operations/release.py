@@ -9,15 +9,18 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from adapter.bookings import precedence
-from adapter.bookings.intake import SENTENCES
+from adapter.bookings import precedence, reconcile
 from adapter.exceptions import NotPossible
 from adapter.mapping.source import Source
 from adapter.models import AttemptOutcome, Booking, BookingState, Clock, Kind
 from adapter.operations import edit_booking
-from adapter.operations.allowed_actions import check_confirm, check_release, is_tour_for_prospect
+from adapter.operations.allowed_actions import (
+    check_confirm,
+    check_release,
+    is_tour_for_prospect,
+)
 from adapter.settings import Settings
-from adapter.store import Database, NewBooking, Transaction
+from adapter.store import Database, Transaction
 from adapter.store.fingerprints import Fingerprints
 
 
@@ -44,6 +47,9 @@ class Repairs:
     ) -> Booking:
         """Release a held, failed, expired or unknown booking, edited by ``changes``.
 
+        With ``is_wanted_anyway``, it is the person's last word, whatever else they requested: this
+        takes back that the booking was merged, replaced or held because of another one.
+
         ``changes`` are fields of the appointment, ``community`` (its key) and ``starts_at`` (ISO
         8601; without an offset, in the community's time zone). If a guest card that was sent gets
         a ``starts_at``, the card stays and a tour is added and returned. Raise
@@ -54,17 +60,20 @@ class Repairs:
             booking = _booking(tx, booking_id)
             adds_tour = is_tour_for_prospect(booking, changes)
             if not adds_tour:
-                check_release(booking, is_not_in_knock=is_not_in_knock)
+                check_release(
+                    booking, is_not_in_knock=is_not_in_knock, is_wanted_anyway=is_wanted_anyway
+                )
             edited = self._edited(booking, changes, fingerprints)
             # A guest card expires some time after it was requested, so a release restarts that.
-            if is_wanted_anyway or adds_tour or edited.kind is Kind.PROSPECT:
+            if is_wanted_anyway or adds_tour or edited.kind is Kind.PROSPECT or _is_old(booking):
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
-            _lock_unchanged(tx, booking, edited.person_keys)
+            _lock_unchanged(tx, booking, edited.match_keys)
+            is_confirmed = is_wanted_anyway or booking.reason == "another_person"
             if adds_tour:
                 released, action = _add_tour(tx, edited, by, now), "time_given"
             else:
-                _send_again(tx, booking, edited, by, now)
+                _send_again(tx, booking, edited, by, now, is_confirmed=is_confirmed)
                 released, action = edited, "edited_and_released" if changes else "released"
             detail = ", ".join(sorted(changes))
             tx.audit.record(action, by=by, at=now, lead_id=released.id, detail=detail)
@@ -79,7 +88,8 @@ class Repairs:
         keys = fingerprints.person_keys(
             edited.community, edited.appointment, policy.shared_contacts
         )
-        return dataclasses.replace(edited, person_keys=keys)
+        item = () if edited.item_key is None else (edited.item_key,)
+        return dataclasses.replace(edited, match_keys=(*keys, *item))
 
     def confirm(self, booking_id: int, *, by: str) -> None:
         """Mark a tour as booked after a user found it in Knock or booked it there.
@@ -94,21 +104,28 @@ class Repairs:
             if booking.state is BookingState.UNKNOWN:
                 last = tx.attempts.of_booking(booking_id)[-1]
                 tx.attempts.finish(last.id, AttemptOutcome.ACCEPTED, now=now, status=last.status)
-            _supersede_pending(tx, booking, now)
-            tx.bookings.move(booking_id, BookingState.BOOKED, why="seen_in_knock", now=now, by=by)
-            tx.send_queue.wake_siblings(booking_id)
+            _check_newer_pending(tx, booking, now)
+            tx.bookings.move(
+                booking_id,
+                BookingState.BOOKED,
+                why="seen_in_knock",
+                now=now,
+                by=by,
+                # A tour that was never posted was booked in Knock by hand, about now.
+                posted_at=booking.posted_at or now,
+            )
+            reconcile.reconcile(tx, booking, now)
             tx.audit.record("confirmed", by=by, at=now, lead_id=booking_id)
 
     def discard(self, lead_id: int, reason: str, *, by: str) -> None:
         """Discard a booking or a held event. Raise :class:`NotPossible` in any other state."""
         now = self._clock()
         with self._store.transaction() as tx:
-            booking = tx.bookings.get(lead_id, lock=True)
-            if booking is None:
-                if not tx.events.discard(lead_id, why=reason, by=by, now=now):
-                    raise NotPossible(f"{lead_id} is neither a booking nor a held webhook")
-            elif not tx.bookings.move(lead_id, BookingState.DISCARDED, why=reason, now=now, by=by):
-                raise NotPossible(f"booking {lead_id} is {booking.state} and cannot be discarded")
+            booking = tx.bookings.get(lead_id)
+            if booking is not None:
+                _discard(tx, booking, reason, by, now)
+            elif not tx.events.discard(lead_id, why=reason, by=by, now=now):
+                raise NotPossible(f"{lead_id} is neither a booking nor a held webhook")
             tx.audit.record("discarded", by=by, at=now, lead_id=lead_id)
 
 
@@ -129,10 +146,31 @@ def _lock_unchanged(tx: Transaction, booking: Booking, keys: Iterable[int] = ())
         raise NotPossible(f"booking {booking.id} has just changed: review it again")
 
 
+def _is_old(booking: Booking) -> bool:
+    """Return whether the sender or a person ended the request before it is released."""
+    return booking.reason in ("canceled_before", "original_canceled", "original_dismissed")
+
+
+def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
+    """Discard a booking. A cancellation was carried out: its tour no longer stands in Knock."""
+    tx.lock_related(booking.match_keys)
+    if not tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by):
+        raise NotPossible(f"booking {booking.id} is {booking.state} and cannot be discarded")
+    if booking.is_cancellation and booking.because_of is not None:
+        tx.bookings.mark_gone([booking.because_of], now=now)
+    reconcile.reconcile(tx, booking, now)
+
+
 def _send_again(
-    tx: Transaction, booking: Booking, edited: Booking, by: str, now: dt.datetime
+    tx: Transaction,
+    booking: Booking,
+    edited: Booking,
+    by: str,
+    now: dt.datetime,
+    *,
+    is_confirmed: bool,
 ) -> None:
-    _check_precedence(tx, edited, now)
+    _reconcile_with(tx, edited, now, is_confirmed=is_confirmed)
     tx.bookings.update(edited)
     if booking.state is BookingState.UNKNOWN:
         tx.attempts.deny(booking.id, now=now)
@@ -142,64 +180,65 @@ def _send_again(
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
     """Store a tour for a lead whose guest card stays. The tour supersedes a pending card."""
-    event = tx.events.get(edited.event_id)
-    assert event is not None  # noqa: S101 - a booking has its event
-    booking_id = tx.bookings.next_id()
-    _check_precedence(tx, dataclasses.replace(edited, id=booking_id), now)
-    tour = NewBooking(
-        item=len(tx.bookings.of_event(event.id)),
-        kind=edited.kind,
+    tour = dataclasses.replace(
+        edited,
+        id=precedence.NEW,
         state=BookingState.PENDING,
         reason="time_given",
-        community=edited.community,
-        timezone=edited.timezone,
-        starts_at=edited.starts_at,
-        appointment=edited.appointment,
         reasons=(),
-        asked_at=edited.asked_at,
-        person_keys=edited.person_keys,
+        content=None,
+        because_of=None,
+        posted_at=None,
+        job_id=None,
+        due_at=now,
     )
-    tx.bookings.insert(event, tour, booking_id, now=now, by=by)
-    # From now on a cancellation by the sender concerns the tour.
-    tx.claims.reassign_all(edited.id, booking_id)
-    tx.send_queue.schedule_sender(booking_id)
-    return _booking(tx, booking_id)
+    _reconcile_with(tx, tour, now, is_confirmed=False)
+    number = len(tx.bookings.of_event(edited.event_id))
+    stored = tx.bookings.insert(tour, number, now=now, by=by)
+    tx.send_queue.schedule_sender(stored.id)
+    reconcile.reconcile(tx, stored, now)
+    return stored
 
 
-def _check_precedence(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-    """Supersede what this booking replaces. Raise :class:`NotPossible` if another one counts."""
-    decision = precedence.decide(
-        event_id=0,
-        starts_at=booking.starts_at,
-        asked_at=booking.asked_at,
-        others=tx.bookings.of_people(booking.person_keys, precedence.LIVE, except_id=booking.id),
-        now=now,
-    )
+def _reconcile_with(
+    tx: Transaction, booking: Booking, now: dt.datetime, *, is_confirmed: bool
+) -> None:
+    """Apply what the release of a booking changes for the person's other requests.
+
+    Raise :class:`NotPossible` if another one counts. With ``is_confirmed``, a user knows that the
+    contact is shared with someone else.
+    """
+    ready = dataclasses.replace(booking, state=BookingState.PENDING, reason=None, because_of=None)
+    related = reconcile.load(tx, ready, now)
+    decisions = precedence.plan((*related.same, ready), now)
+    decision = decisions.pop(ready.id, None)
+    if decision is None and not is_confirmed:
+        decision = precedence.held_person(related.unclear, now)
+    if decision is not None:
+        raise NotPossible(_refusal(decision))
+    if ready.id != precedence.NEW:
+        reconcile.apply(tx, ready, related, decisions, now)
+
+
+def _refusal(decision: precedence.Decision) -> str:
+    sentence = decision.reason.reason
     if decision.state is BookingState.SUPERSEDED:
-        raise NotPossible(
+        return (
             f"the same person has a newer request, booking {decision.because_of}, and Knock would "
             "cancel its tour. If this one is right, confirm it (command: --anyway)"
         )
-    if decision.reason is not None:
-        raise NotPossible(SENTENCES[decision.reason].format(decision.because_of))
-    for other in decision.replaces:
-        tx.bookings.move(other, BookingState.SUPERSEDED, why="newer_request", now=now)
+    is_shared = decision.code == "another_person"
+    return f"{sentence}. If it is right, confirm it (command: --anyway)" if is_shared else sentence
 
 
-def _supersede_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-    """Keep the same person's pending bookings from being sent after a tour that is in Knock.
-
-    Raise :class:`NotPossible` for a newer request: Knock would cancel the confirmed tour.
-    """
-    for other in tx.bookings.of_people(booking.person_keys, (BookingState.PENDING,)):
-        is_tour = other.kind is Kind.APPOINTMENT
-        if is_tour and booking.kind is Kind.PROSPECT:
-            continue  # a tour after a guest card is wanted
-        is_same = not is_tour or other.starts_at == booking.starts_at
-        if not is_same and (other.asked_at, other.id) > (booking.asked_at, booking.id):
+def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
+    """Raise :class:`NotPossible` for a newer request: Knock would cancel the confirmed tour."""
+    if booking.kind is Kind.PROSPECT:
+        return  # a tour after a guest card is wanted
+    for other in reconcile.load(tx, booking, now).same:
+        is_other_tour = other.kind is Kind.APPOINTMENT and other.starts_at != booking.starts_at
+        is_newer = precedence.order(other) > precedence.order(booking)
+        if other.state is BookingState.PENDING and is_other_tour and is_newer:
             raise NotPossible(
                 f"the same person has a newer pending request, booking {other.id}: discard it first"
             )
-        state = BookingState.DUPLICATE if is_same else BookingState.SUPERSEDED
-        why = "same_person_and_time" if is_same else "newer_request"
-        tx.bookings.move(other.id, state, why=why, now=now)

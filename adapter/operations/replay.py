@@ -13,8 +13,8 @@ from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
 from adapter.settings import Settings
-from adapter.store import Database, Transaction
-from adapter.store.fingerprints import Fingerprints
+from adapter.store import Database
+from adapter.store.fingerprints import Fingerprints, lock_key
 
 #: States of bookings that a replay replaces.
 REPLACEABLE = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
@@ -69,7 +69,7 @@ class Replays:
                 mapped = source.map(event.request, now=now)
             is_forced = forced_because is not None
             if not is_forced:
-                mapped = _without_settled(tx, fingerprints, event, bookings, mapped)
+                mapped = _without_settled(fingerprints, event, bookings, mapped)
             refusal = _refusal(event, source, bookings, mapped, is_forced=is_forced)
             if refusal is None and not is_forced and _is_past(mapped, now):
                 refusal = "its tour has passed"
@@ -87,7 +87,6 @@ class Replays:
 
 
 def _without_settled(
-    tx: Transaction,
     fingerprints: Fingerprints,
     event: Event,
     bookings: tuple[Booking, ...],
@@ -96,13 +95,12 @@ def _without_settled(
     """Return only the items whose bookings can be replaced, if others are settled."""
     if not any(map(_is_settled, bookings)):
         return mapped
-    replaceable = {booking.id for booking in bookings if booking.state in REPLACEABLE}
+    replaceable = {booking.item_key for booking in bookings if booking.state in REPLACEABLE}
 
     def is_replaceable(item: Item) -> bool:
         if item.dedupe_key is None:
             return False
-        digest = fingerprints.item(event.source, item.dedupe_key)
-        return tx.claims.owner(event.source, digest) in replaceable
+        return lock_key(fingerprints.item(event.source, item.dedupe_key)) in replaceable
 
     return dataclasses.replace(mapped, items=tuple(filter(is_replaceable, mapped.items)))
 

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from adapter.operations.advice import advice_for
-from adapter.operations.serializers import dump, utc
+from adapter.operations.serializers import dump
 from adapter.operations.status import Overview, SourceState
 from adapter.store import Group, Rejection, UnknownCommunity
 
@@ -57,7 +57,7 @@ def group_as_dict(group: Group) -> dict[str, Any]:
         "group": group.issue.key,
         **dataclasses.asdict(group.issue),
         "leads": group.leads,
-        "soonest_tour_at": utc(group.soonest_at),
-        "oldest_at": utc(group.oldest_at),
+        "soonest_tour_at": group.soonest_at,
+        "oldest_at": group.oldest_at,
         **dataclasses.asdict(advice_for(group.issue)),
     }

@@ -1,9 +1,10 @@
 """Convert stored rows to plain data, for JSON."""
 
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from adapter.models import Attempt, Booking, Change, Event, LeadHistory
@@ -27,10 +28,27 @@ def person(appointment: dict[str, Any] | Any) -> str:
     return " ".join(filter(None, names)) or "-"
 
 
+#: What JSON shows of a row: attributes; ``key=attribute`` renames one.
+_FIELDS: Final[Mapping[type, str]] = {
+    Event: "id source state received_at content_type bytes=size mapping_hash kept reasons",
+    Booking: (
+        "id event=event_id source kind state reason community starts_at timezone appointment "
+        "reasons job_id due_at created_at updated_at"
+    ),
+    Attempt: "id booking=booking_id kind started_at finished_at outcome status request answer",
+    Change: "at booking=booking_id from=from_state to=to_state why by",
+}
+
+
 def dump(row: Any, fields: str) -> dict[str, Any]:
-    """Return attributes of ``row`` as plain data; ``key=attribute`` renames one."""
+    """Return attributes of ``row``; ``key=attribute`` renames one."""
     names = (field.partition("=") for field in fields.split())
-    return {key: _plain(getattr(row, attribute or key)) for key, _, attribute in names}
+    return {key: getattr(row, attribute or key) for key, _, attribute in names}
+
+
+def to_json(data: Any, **options: Any) -> str:
+    """Format data as JSON, with rows and times as plain data."""
+    return json.dumps(data, indent=2, default=_plain, **options)
 
 
 def _plain(value: Any) -> Any:
@@ -38,48 +56,23 @@ def _plain(value: Any) -> Any:
         return utc(value)
     if isinstance(value, Mapping):
         return dict(value)
-    return [reason.as_dict() for reason in value] if isinstance(value, tuple) else value
-
-
-def event_as_dict(event: Event) -> dict[str, Any]:
-    """Convert an event, without its body."""
-    return dump(
-        event,
-        "id source state received_at content_type bytes=size mapping_hash kept reasons",
-    )
-
-
-def booking_as_dict(booking: Booking) -> dict[str, Any]:
-    """Convert a booking."""
-    return dump(
-        booking,
-        "id event=event_id source kind state reason community starts_at timezone appointment "
-        "reasons job_id due_at created_at updated_at",
-    ) | {"starts_at_local": local(booking.starts_at, booking.timezone)}
-
-
-def attempt_as_dict(attempt: Attempt) -> dict[str, Any]:
-    """Convert an attempt."""
-    return dump(
-        attempt,
-        "id booking=booking_id kind started_at finished_at outcome status request answer",
-    )
-
-
-def change_as_dict(change: Change) -> dict[str, Any]:
-    """Convert a change of state."""
-    return dump(change, "at booking=booking_id from=from_state to=to_state why by")
+    if not dataclasses.is_dataclass(value):
+        raise TypeError(f"{type(value).__name__} has no JSON")
+    names = " ".join(field.name for field in dataclasses.fields(value))
+    data = dump(value, _FIELDS.get(type(value), names))
+    if isinstance(value, Booking):
+        data["starts_at_local"] = local(value.starts_at, value.timezone)
+    return data
 
 
 def story_as_dict(story: LeadHistory) -> dict[str, Any]:
-    """Convert the whole history of a lead."""
-    attempts = [attempt for booking in story.bookings for attempt in story.attempts[booking.id]]
+    """Convert a lead's whole history."""
     return {
-        "event": event_as_dict(story.event) | {"body": _body_text(story.event)},
+        "event": dump(story.event, _FIELDS[Event]) | {"body": _body_text(story.event)},
         "repeats": story.duplicates,
-        "bookings": [booking_as_dict(booking) for booking in story.bookings],
-        "attempts": [attempt_as_dict(attempt) for attempt in attempts],
-        "history": [change_as_dict(change) for change in story.history],
+        "bookings": story.bookings,
+        "attempts": [one for booking in story.bookings for one in story.attempts[booking.id]],
+        "history": story.history,
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from adapter.settings import Settings
-from adapter.store import Database, Group, Sending
+from adapter.store import Database, Sending
 
 #: States by the name that users see, in the order of a chart.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
@@ -79,71 +79,43 @@ def overview_of(
     with store.transaction() as tx:
         rows = tx.stats.outcomes(begin)
         groups = tx.review_queue.groups(now)
-        facts = _Facts(
-            arrivals=tx.stats.arrivals(now - DAY),
-            usual=tx.stats.usual_arrivals(now - DAY, now),
-            last=tx.stats.last_arrivals(names),
-            within={row["source"]: row for row in tx.stats.booking_latency(now - DAY)},
-            rejections=tx.rejections.counts(),
-        )
+        rejections = tx.rejections.counts()
+        activity = tx.stats.source_activity(names, now - DAY, now)
         sending = tx.stats.sending(now)
     return Overview(
         at=now,
-        sources=tuple(_source_state(name, rows, facts) for name in sorted(names)),
+        sources=tuple(_source_state(one, rows, rejections) for one in activity),
         sending=sending,
         rate_per_minute=settings.rate_per_minute,
         waiting=sum(group.leads for group in groups),
         oldest_waiting_at=min((group.oldest_at for group in groups), default=None),
-        soonest_waiting_at=_soonest(groups),
+        soonest_waiting_at=min(
+            (group.soonest_at for group in groups if group.soonest_at), default=None
+        ),
         hours=tuple(_hours(rows, begin)),
         is_sandbox=settings.is_sandbox,
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class _Facts:
-    """The figures of all sources, by name."""
-
-    arrivals: Mapping[str, int]
-    usual: Mapping[str, float]
-    last: Mapping[str, dt.datetime]
-    within: Mapping[str, Mapping[str, Any]]
-    rejections: Mapping[str, int]
-
-
-def _source_state(name: str, rows: Iterable[Mapping[str, Any]], facts: _Facts) -> SourceState:
+def _source_state(
+    activity: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], rejections: Mapping[str, int]
+) -> SourceState:
     states: collections.Counter[str] = collections.Counter()
     outcomes: collections.Counter[str] = collections.Counter()
     for row in rows:
-        if row["source"] == name:
+        if row["source"] == activity["name"]:
             states[row["state"]] += row["leads"]
             outcomes[_OUTCOME_OF[row["state"]]] += row["leads"]
-    within = facts.within.get(name, {})
-    return SourceState(
-        name=name,
-        last_event_at=facts.last.get(name),
-        events=facts.arrivals.get(name, 0),
-        usual=facts.usual.get(name, 0.0) if facts.usual else None,
-        outcomes=dict(outcomes),
-        states=dict(states),
-        rejections=facts.rejections.get(name, 0),
-        p50_seconds=within.get("p50"),
-        p95_seconds=within.get("p95"),
-    )
+    count = rejections.get(activity["name"], 0)
+    return SourceState(**activity, outcomes=dict(outcomes), states=dict(states), rejections=count)
 
 
 def _hours(
     rows: Iterable[Mapping[str, Any]], begin: dt.datetime
 ) -> Iterable[tuple[dt.datetime, Mapping[str, int]]]:
-    by_hour: dict[dt.datetime, collections.Counter[str]] = collections.defaultdict(
-        collections.Counter
-    )
+    by_hour: collections.Counter[tuple[dt.datetime, str]] = collections.Counter()
     for row in rows:
-        by_hour[row["hour"]][_OUTCOME_OF[row["state"]]] += row["leads"]
+        by_hour[row["hour"], _OUTCOME_OF[row["state"]]] += row["leads"]
     for number in range(24):
         hour = begin + dt.timedelta(hours=number)
-        yield hour, {name: by_hour[hour][name] for name in OUTCOMES}
-
-
-def _soonest(groups: Iterable[Group]) -> dt.datetime | None:
-    return min((group.soonest_at for group in groups if group.soonest_at), default=None)
+        yield hour, {name: by_hour[hour, name] for name in OUTCOMES}

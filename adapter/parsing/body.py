@@ -9,7 +9,7 @@ from werkzeug.http import parse_options_header
 from adapter.parsing.forms import parse_form, parse_multipart, parse_query
 from adapter.parsing.json_xml import parse_json, parse_xml
 
-_PARSERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str]], object]]] = {
+_PARSERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str], list[str]], object]]] = {
     "json": parse_json,
     "form": parse_form,
     "multipart": parse_multipart,
@@ -20,20 +20,37 @@ _PARSERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str]], object]]] = {
 KINDS: Final = (*_PARSERS, "query")
 
 
-def parse(body: bytes, content_type: str, *, kind: str | None = None, query: str = "") -> object:
+def parse(
+    body: bytes,
+    content_type: str,
+    *,
+    kind: str | None = None,
+    query: str = "",
+    repairs: list[str] | None = None,
+) -> object:
     """Return a webhook's payload as plain data.
 
     ``kind`` is one of :data:`KINDS`. Without it, the content type decides, and a missing or other
     content type (``text/plain``) means JSON. ``query`` is the raw query string, which is parsed in
-    place of the body if ``kind`` is ``query``.
+    place of the body if ``kind`` is ``query``. ``repairs`` receives a sentence for everything that
+    was corrected, because one wrong character must not cost a lead.
 
     Raise :class:`~adapter.exceptions.PayloadError`; its message quotes nothing of the body.
     """
+    repairs = [] if repairs is None else repairs
     declared, parameters = _parse_content_type(content_type)
-    kind = kind or declared
+    kind = kind or _kind_from_start(body, declared, repairs)
     if kind == "query":
-        return parse_query(query)
-    return _PARSERS[kind](body, parameters)
+        return parse_query(query, repairs)
+    return _PARSERS[kind](body, parameters, repairs)
+
+
+def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
+    """Return the kind of the body. Only JSON starts with a brace, and only XML with ``<``."""
+    kind = {b"{": "json", b"<": "xml"}.get(body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")[:1], declared)
+    if kind != declared:
+        repairs.append(f"the body was read as {kind}, which its content type does not say")
+    return kind
 
 
 @functools.lru_cache(maxsize=256)  # a sender repeats the same one

@@ -2,30 +2,49 @@
 
 from typing import Final
 
-from adapter.exceptions import PayloadError
-
-#: Python supports more, but some of those are slow or no charsets.
-CHARSETS: Final = frozenset(
-    {"ascii", "us-ascii", "utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "utf-32"}
-    | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "iso-2022-jp", "koi8-r", "koi8-u"}
-    | {"cp437", "cp850", "cp852", "macintosh", "shift_jis", "latin1", "latin-1"}
+#: Text in these is hardly ever valid UTF-8 by accident.
+_OFTEN_WRONG: Final = frozenset(
+    {"utf-16", "utf-16le", "utf-16be", "utf-32"}
+    | {"ascii", "us-ascii", "koi8-r", "koi8-u", "cp437", "cp850", "cp852", "macintosh"}
+    | {"latin1", "latin-1"}
     | {f"iso-8859-{number}" for number in range(1, 17) if number != 12}
     | {f"windows-{number}" for number in range(1250, 1259)}
     | {f"cp{number}" for number in range(1250, 1259)}
 )
+#: Python supports more, but some of those are slow or no charsets.
+CHARSETS: Final = _OFTEN_WRONG | frozenset(
+    {"utf-8", "utf8"}
+    | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "iso-2022-jp", "shift_jis"}
+)
 
 
-def charset_from(name: str | None) -> str:
-    """Return a supported charset's normalized name. The default is UTF-8. Raise PayloadError."""
-    charset = (name or "utf-8").strip().lower()
-    if charset not in CHARSETS:
-        raise PayloadError("the charset is not supported")
-    return charset
+def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
+    """Return bytes as text. Add a sentence to ``repairs`` for everything that is not as declared.
+
+    The default is UTF-8. Text that is valid UTF-8 is read as such, although another charset is
+    declared: many clients declare one that they do not use.
+    """
+    declared = (charset or "utf-8").strip().lower()
+    if declared not in CHARSETS:
+        repairs.append("the declared charset is not supported: read as UTF-8")
+        declared = "utf-8"
+    for name in ("utf-8", declared) if declared in _OFTEN_WRONG else (declared, "utf-8"):
+        try:
+            text = data.decode(name)
+        except UnicodeError:
+            continue
+        if name != declared and not data.isascii():
+            repairs.append(f"the bytes are {name}, not {declared} as declared")
+        return text
+    return _decode_damaged(data, declared, repairs)
 
 
-def decode(data: bytes, charset: str | None) -> str:
-    """Return bytes as text. Raise PayloadError."""
-    try:
-        return data.decode(charset_from(charset))
-    except UnicodeError:
-        raise PayloadError("the bytes do not match the declared charset") from None
+def _decode_damaged(data: bytes, declared: str, repairs: list[str]) -> str:
+    """Read bytes that match no charset: windows-1252, unless other characters are as declared."""
+    text = data.decode(declared, "replace")
+    if declared == "utf-8" and text.replace("\ufffd", "").isascii():
+        declared, text = "windows-1252", data.decode("windows-1252", "replace")
+        repairs.append("the bytes are not utf-8: read as windows-1252")
+    if "\ufffd" in text:
+        repairs.append(f"some bytes are not {declared}: they are shown as \ufffd")
+    return text

@@ -2,42 +2,90 @@
 
 import dataclasses
 import datetime as dt
+import decimal
 import itertools
 import re
-import time
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from adapter.exceptions import Unreadable
 from adapter.parsing.text import CAP_NUMBER, clean_text
 
-#: Token → its strptime directive, its meaning, its number of digits (0: variable, None: a word).
-TOKENS: Final[dict[str, tuple[str, str, int | None]]] = {
-    "YYYY": ("%Y", "year", 4),
-    "YY": ("%y", "year", 2),
-    "MMMM": ("%B", "month", None),
-    "MMM": ("%b", "month", None),
-    "MM": ("%m", "month", 2),
-    "M": ("%m", "month", 0),
-    "DD": ("%d", "day", 2),
-    "D": ("%d", "day", 0),
-    "dddd": ("%A", "weekday", None),
-    "ddd": ("%a", "weekday", None),
-    "HH": ("%H", "hour", 2),
-    "H": ("%H", "hour", 0),
-    "hh": ("%I", "hour", 2),
-    "h": ("%I", "hour", 0),
-    "mm": ("%M", "minute", 2),
-    "ss": ("%S", "second", 2),
-    "A": ("%p", "half of the day", None),
-    "Z": ("%z", "offset", None),
+#: Token → its meaning and its number of digits (0: one or two, None: not a number).
+TOKENS: Final[dict[str, tuple[str, int | None]]] = {
+    "YYYY": ("year", 4),
+    "YY": ("year", 2),
+    "MMMM": ("month", None),
+    "MMM": ("month", None),
+    "MM": ("month", 2),
+    "M": ("month", 0),
+    "DD": ("day", 2),
+    "D": ("day", 0),
+    "dddd": ("weekday", None),
+    "ddd": ("weekday", None),
+    "HH": ("hour", 2),
+    "H": ("hour", 0),
+    "hh": ("hour", 2),
+    "h": ("hour", 0),
+    "mm": ("minute", 2),
+    "ss": ("second", 2),
+    "A": ("half of the day", None),
+    "Z": ("offset", None),
+    "z": ("zone", None),
 }
 
 #: Formats that count from 1970, in units per second.
 EPOCHS: Final = {"epoch": 1, "epoch_ms": 1000}
 
-_PIECE: Final = re.compile(r"(?P<token>([A-Za-z])\2*)|(?P<literal>.)", re.DOTALL)
-_FRACTION: Final = re.compile(r"\.[0-9]{1,9}\Z")
-_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
+MONTHS: Final = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
+    *("october", "november", "december"),
+)
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+#: A word of letters that no token has needs no brackets; yyyy is no word, but a mistake.
+_BARE_WORD: Final = (
+    r"(?<![A-Za-z])(?!(?P<same>[A-Za-z])(?P=same)*(?![A-Za-z]))"
+    r"[BCE-GI-LN-Xa-ce-gi-ln-rt-y]{2,}(?![A-Za-z])"
+)
+_PIECE: Final = re.compile(
+    rf"\[(?P<words>[^][]+)\]|(?P<word>{_BARE_WORD})"
+    r"|(?P<token>(?P<letter>[A-Za-z])(?P=letter)*)|(?P<literal>.)",
+    re.DOTALL,
+)
+#: Meaning → its regular expression, if it is not a number of one or two digits. "12th", "p.m.",
+#: "GMT-0700" and a comment after an offset are common spellings.
+_PATTERNS: Final = {
+    "month": r"[a-z]{3,9}\.?",
+    "weekday": r"[a-z]{3,9}\.?",
+    "day": "[0-9]{1,2}(?:st|nd|rd|th)?",
+    "minute": "[0-5][0-9]",
+    "second": "[0-5][0-9](?:[.,][0-9]{1,9})?",
+    "half": r"[ap]\.?\s?m\.?",
+    "offset": r"(?:(?:UTC|GMT)?\s?[+-][0-9]{2}(?::?[0-9]{2})?|Z|UTC|GMT)(?:\s?\([^()]*\))?",
+    "zone": "[a-z]{1,5}",
+}
+_OFFSET: Final = re.compile(r"[A-Z]*\s?(?:([+-][0-9]{2}):?([0-9]{2})?)?", re.IGNORECASE)
+#: .NET writes ``/Date(1773520200000-0600)/``, where the offset changes nothing.
+_NUMBER: Final = re.compile(
+    r"(?:/Date\()?(-?[0-9]{1,15}(?:\.[0-9]{1,9})?)(?:(?:[+-][0-9]{4})?\)/)?"
+)
+
+
+class ZoneAbbreviation(dt.tzinfo):
+    """A time zone's abbreviation such as MST, which is no offset by itself."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def utcoffset(self, _: dt.datetime | None) -> None:
+        """Return None: the time stays local."""
+
+    dst = utcoffset
+
+    def tzname(self, _: dt.datetime | None) -> str:
+        """Return the abbreviation."""
+        return self.name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,80 +95,66 @@ class Format:
     #: As the mapping writes it.
     text: str
     #: Year, month and day.
-    has_date: bool
+    has_date: bool = True
     #: At least the hour.
-    has_time: bool
-    #: An offset from UTC, or an epoch.
-    has_offset: bool
-    #: For strptime; empty for ``epoch`` and ``epoch_ms``.
-    pattern: str = ""
-    has_weekday: bool = False
-    #: Number of digits in a text if numbers are adjacent; else 0.
-    digits: int = 0
+    has_time: bool = True
+    #: None for ``epoch`` and ``epoch_ms``.
+    pattern: re.Pattern[str] | None = None
 
     def parse(self, text: str) -> dt.datetime:
-        """Return the date and time, which is aware only if the format has an offset.
+        """Return the date and time: aware with an offset or from an epoch, otherwise local.
 
-        A fraction after ``ss`` is dropped. Raise :class:`~adapter.exceptions.Unreadable`.
+        Its ``tzname()`` is the abbreviation of a time zone, if the format has one. Raise
+        :class:`~adapter.exceptions.Unreadable`.
         """
         text = clean_text(text, CAP_NUMBER)
         try:
-            if self.text in EPOCHS:
+            if self.pattern is None:
                 return _datetime_from_epoch(text, EPOCHS[self.text])
-            return self._parse_pattern(text)
-        except (ValueError, OverflowError, OSError):
-            raise Unreadable(f"not written as {self.text}") from None
-
-    def _parse_pattern(self, text: str) -> dt.datetime:
-        try:
-            parsed = dt.datetime.strptime(text, self.pattern)  # noqa: DTZ007 - local on purpose
-        except ValueError:
-            text, fractions = _FRACTION.subn("", text)
-            if not fractions or not self.text.endswith("ss"):
-                raise
-            parsed = dt.datetime.strptime(text, self.pattern)  # noqa: DTZ007
-        if self.digits and sum(map(str.isdigit, text)) != self.digits:
-            raise ValueError("a digit is missing, so the numbers are ambiguous")
-        # datetime.strptime() ignores the weekday.
-        if self.has_weekday and time.strptime(text, self.pattern).tm_wday != parsed.weekday():
-            raise Unreadable("the weekday does not match the date")
-        return parsed
+            match = self.pattern.fullmatch(text)
+            if match:
+                return _datetime_from_words(match.groupdict())
+        except (LookupError, ValueError, OverflowError):
+            pass
+        raise Unreadable(f"not written as {self.text}")
 
 
 def compile_format(text: str) -> Format:
     """Compile a format of tokens, or ``epoch`` or ``epoch_ms``. Raise ValueError."""
     if text in EPOCHS:
-        return Format(text=text, has_date=True, has_time=True, has_offset=True)
-    pieces = [(match["token"], match["literal"]) for match in _PIECE.finditer(text)]
+        return Format(text=text)
+    pieces = [(found["token"], _literal(found, text)) for found in _PIECE.finditer(text)]
     tokens = [token for token, _ in pieces if token]
-    _check_pieces(pieces, text)
-    meanings = [TOKENS[token][1] for token in tokens]
+    if not tokens:
+        raise ValueError(f"{text!r} is not a date format; it needs one of {' '.join(TOKENS)}")
+    meanings = [TOKENS[token][0] for token in tokens]
     _check_meanings(tokens, meanings, text)
+    has_fixed_width = _has_adjacent_numbers([token for token, _ in pieces], text)
+    pattern = "".join(
+        _token_pattern(token, has_fixed_width=has_fixed_width) if token else literal
+        for token, literal in pieces
+    )
     return Format(
         text=text,
         has_date={"year", "month", "day"} <= set(meanings),
         has_time="hour" in meanings,
-        has_offset="offset" in meanings,
-        pattern="".join(
-            TOKENS[token][0] if token else _escaped(literal) for token, literal in pieces
-        ),
-        has_weekday="weekday" in meanings,
-        digits=_count_digits(pieces, text),
+        pattern=re.compile(pattern.replace(r"\s+\s*", r"\s*"), re.IGNORECASE),
     )
 
 
-def _check_pieces(pieces: list[tuple[str | None, str | None]], text: str) -> None:
-    for token, literal in pieces:
-        invalid = token if token and token not in TOKENS else None
-        if literal and (literal.isalnum() or not literal.isprintable()):
-            invalid = literal
-        if invalid:
-            raise ValueError(f"{invalid!r} in {text!r} is not one of {' '.join(TOKENS)}")
-    if not any(token for token, _ in pieces):
-        raise ValueError(f"{text!r} is not a date format; it needs one of {' '.join(TOKENS)}")
+def _literal(found: re.Match[str], text: str) -> str:
+    """Return the regular expression of a literal, "" for a token. Raise ValueError."""
+    token, literal = found["token"], found["literal"] or ""
+    words = found["words"] or found["word"] or ""
+    if (token and token not in TOKENS) or literal.isalnum() or not (words + literal).isprintable():
+        raise ValueError(
+            f"{found[0]!r} in {text!r} is not one of {' '.join(TOKENS)}; "
+            "write words in brackets, such as [the]"
+        )
+    return r"\s+" if literal == " " else re.escape(words + literal)
 
 
-def _check_meanings(tokens: list[str], meanings: list[str], text: str) -> None:
+def _check_meanings(tokens: Sequence[str], meanings: Sequence[str], text: str) -> None:
     for meaning in meanings:
         if meanings.count(meaning) > 1:
             raise ValueError(f"{text!r} has the {meaning} twice")
@@ -135,21 +169,75 @@ def _check_meanings(tokens: list[str], meanings: list[str], text: str) -> None:
         raise ValueError(f"{text!r} has ss without mm")
 
 
-def _count_digits(pieces: list[tuple[str | None, str | None]], text: str) -> int:
-    """Return the number of digits of a format with adjacent numbers (``YYYYMMDD``), else 0."""
-    widths = [TOKENS[token][2] if token else None for token, _ in pieces]
+def _has_adjacent_numbers(tokens: Sequence[str | None], text: str) -> bool:
+    """Return True for a format such as ``YYYYMMDD``, whose numbers need all their digits."""
+    widths = [TOKENS[token][1] if token else None for token in tokens]
     has_adjacent = any(a is not None and b is not None for a, b in itertools.pairwise(widths))
     if has_adjacent and 0 in widths:
         raise ValueError(f"{text!r}: adjacent numbers need a fixed width (MM, DD, HH, hh)")
-    return sum(width for width in widths if width) if has_adjacent else 0
+    return has_adjacent
 
 
-def _escaped(literal: str | None) -> str:
-    return "%%" if literal == "%" else literal or ""
+def _token_pattern(token: str, *, has_fixed_width: bool) -> str:
+    meaning, width = TOKENS[token]
+    name = meaning.split()[0]
+    if meaning == "year" or (has_fixed_width and width and meaning != "second"):
+        pattern = f"[0-9]{{{width}}}"
+    elif meaning == "month" and width is not None:
+        pattern = "[0-9]{1,2}"
+    else:
+        pattern = _PATTERNS.get(name, "[0-9]{1,2}")
+    # The space before AM or PM is optional.
+    return (r"\s*" if name == "half" else "") + f"(?P<{name}>{pattern})"
+
+
+def _datetime_from_words(words: Mapping[str, str]) -> dt.datetime:
+    """Return the date and time. Raise LookupError or ValueError if there is none."""
+    hour, half = int(words.get("hour", 0)), words.get("half", "").lower()
+    if half and not 1 <= hour <= 12:
+        raise ValueError("not an hour of half a day")
+    parsed = dt.datetime(
+        _year(words.get("year", "1900")),
+        _number(words.get("month", "1"), MONTHS),
+        int(words.get("day", "1").rstrip("stndrhSTNDRH")),
+        hour % 12 + (12 if half[0] == "p" else 0) if half else hour,
+        int(words.get("minute", 0)),
+        int(words.get("second", "0")[:2]),
+        tzinfo=_tzinfo(words),
+    )
+    if "weekday" in words and _number(words["weekday"], WEEKDAYS) != parsed.isoweekday():
+        raise Unreadable("the weekday does not match the date")
+    return parsed
+
+
+def _year(text: str) -> int:
+    return int(text) if len(text) == 4 else int(text) + (2000 if int(text) < 69 else 1900)
+
+
+def _number(text: str, names: Sequence[str]) -> int:
+    """Return a number, or that of the only name that starts with the text: Sept. is 9."""
+    if text.isdigit():
+        return int(text)
+    start = text.lower().rstrip(".")
+    return [name.startswith(start) for name in names].index(True) + 1
+
+
+def _tzinfo(words: Mapping[str, str]) -> dt.tzinfo | None:
+    if words.get("zone", "").upper() in ("UTC", "GMT", "Z"):
+        return dt.UTC
+    if "zone" in words:
+        return ZoneAbbreviation(words["zone"].upper())
+    if "offset" not in words:
+        return None
+    found = _OFFSET.match(words["offset"])
+    hours, minutes = found.groups() if found else (None, None)
+    sign = -1 if (hours or "").startswith("-") else 1
+    return dt.timezone(dt.timedelta(hours=int(hours or 0), minutes=sign * int(minutes or 0)))
 
 
 def _datetime_from_epoch(text: str, per_second: int) -> dt.datetime:
-    if not _NUMBER.fullmatch(text):
+    match = _NUMBER.fullmatch(text)
+    if not match:
         raise ValueError("not a number")
-    whole = int(text.partition(".")[0])
-    return dt.datetime.fromtimestamp(whole // per_second, dt.UTC)
+    micros = int(decimal.Decimal(match[1]) * (1_000_000 // per_second))
+    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=micros)

@@ -69,12 +69,17 @@ def read_absolute_instant(value: object) -> dt.datetime:
     Raise :class:`Unreadable` for any other value.
     """
     text = clean_text(value, CAP_NUMBER)
-    if text.isascii() and text.isdigit():
-        form = compile_format("epoch" if len(text) <= 10 else "epoch_ms")
-        return read_instant(value, formats=[form], zone=zoneinfo.ZoneInfo("UTC")).at
-    if _parse_iso(text).utcoffset() is None:
+    is_epoch = re.fullmatch(r"[0-9]+(\.[0-9]+)?", text)
+    if is_epoch:
+        is_in_seconds = len(text.partition(".")[0]) <= 10
+        written = compile_format("epoch" if is_in_seconds else "epoch_ms").parse(text)
+    else:
+        written = _parse_iso(text)
+    offset = written.utcoffset()
+    if offset is None:
         raise Unreadable("it has no offset")
-    return read_instant(value, zone=zoneinfo.ZoneInfo("UTC")).at
+    _check_plausible(written.replace(tzinfo=None), offset)
+    return written.astimezone(dt.UTC)
 
 
 def read_instant(
@@ -97,12 +102,16 @@ def read_instant(
     for form in formats:
         if not (form.has_date and form.has_time):
             raise Unreadable(f"the format {form.text} does not have both a date and a time")
-    written = _parse_any(text, formats) if formats else _parse_iso(text)
+    # Tours start at a full minute, so fractions of a second are dropped.
+    written = (_parse_any(text, formats) if formats else _parse_iso(text)).replace(microsecond=0)
     local, offset = written.replace(tzinfo=None), written.utcoffset()
     _check_plausible(local, offset)
-    if offset is None or ignore_offset:
-        return Instant(at=utc_from_local(local, zone, dst=dst), offset=None, local=local)
-    return Instant(at=written.astimezone(dt.UTC), offset=offset, local=local)
+    if offset is not None and not ignore_offset:
+        return Instant(at=written.astimezone(dt.UTC), offset=offset, local=local)
+    at = utc_from_local(local, zone, dst=dst)
+    if written.tzinfo and not ignore_offset:
+        _check_abbreviation(written, at.astimezone(zone))
+    return Instant(at=at, offset=None, local=local)
 
 
 def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
@@ -125,14 +134,20 @@ def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
 
 
 def _parse_any(text: str, formats: Sequence[Format]) -> dt.datetime:
+    """Return what the formats read. Refuse 03/04/2026 if it fits both MM/DD and DD/MM."""
+    found: dict[dt.datetime, dt.datetime] = {}
+    reason = Unreadable("not written as " + " or ".join(form.text for form in formats))
     for form in formats:
         try:
-            return form.parse(text)
+            written = form.parse(text)
+            found.setdefault(written.replace(tzinfo=None), written)
         except Unreadable as exc:
-            reason = exc
-    if len(formats) == 1:
+            reason = exc if len(formats) == 1 else reason
+    if not found:
         raise reason
-    raise Unreadable("not written as " + " or ".join(form.text for form in formats))
+    if len(found) > 1:
+        raise Unreadable("it fits two formats, which make different times of it")
+    return next(iter(found.values()))
 
 
 def _parse_iso(text: str, expected: str = "date and time") -> dt.datetime:
@@ -141,10 +156,8 @@ def _parse_iso(text: str, expected: str = "date and time") -> dt.datetime:
     match = _ISO_INSTANT.fullmatch(text)
     if not match:
         raise Unreadable(f"not a {expected} in ISO 8601")
-    # Tours start at a full minute, so fractions of a second are dropped.
-    seconds = re.split("[.,]", match["seconds"] or "")[0]
-    offset = "Z" if match["offset"] == "UTC" else match["offset"] or ""
-    return _from_iso(f"{match['date']}T{match['time']}{seconds}{offset}")
+    offset = (match["offset"] or "").upper().replace("UTC", "Z")
+    return _from_iso(f"{match['date']}T{match['time']}{match['seconds'] or ''}{offset}")
 
 
 def _from_iso(text: str) -> dt.datetime:
@@ -159,6 +172,13 @@ def _check_plausible(local: dt.datetime, offset: dt.timedelta | None) -> None:
         raise _implausible_year()
     if offset is not None and abs(offset) > dt.timedelta(hours=14):
         raise Unreadable("the offset from UTC is more than 14 hours")
+
+
+def _check_abbreviation(written: dt.datetime, there: dt.datetime) -> None:
+    """Raise :class:`Unreadable` for MST in summer or in Chicago; MT fits MST and MDT."""
+    name = there.tzname() or ""
+    if written.tzname() not in (name, name[:1] + name[-1:]):
+        raise Unreadable(f"the abbreviation of its time zone is not {name}, as in {there.tzinfo}")
 
 
 def _implausible_year() -> Unreadable:

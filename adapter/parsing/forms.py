@@ -1,5 +1,6 @@
 """Parse forms, multipart bodies and query strings into named fields."""
 
+import codecs
 import dataclasses
 import json
 import urllib.parse
@@ -11,7 +12,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
 
 from adapter.exceptions import PayloadError
-from adapter.parsing.charsets import charset_from, decode
+from adapter.parsing.charsets import decode
 
 MAX_FIELDS: Final = 10_000
 MAX_PARTS: Final = 1_000
@@ -25,37 +26,55 @@ class _Part:
 
     name: str
     content: bytes
-    #: Only for a file, whose content is dropped.
+    #: Only for a file.
     filename: str | None
+    mime: str
     #: From the part's own header.
     charset: str | None
 
+    @property
+    def is_text(self) -> bool:
+        """Return True for a field, and for one that the client sends as a file.
 
-def parse_query(query: str) -> dict[str, object]:
+        A browser sends a JSON blob as a file called ``blob``, and some clients name the file like
+        the field.
+        """
+        if self.filename is None or self.mime.endswith("json"):
+            return True
+        return self.filename in ("blob", self.name) and _is_utf8(self.content)
+
+
+def parse_query(query: str, repairs: list[str] | None = None) -> dict[str, object]:
     """Parse a raw query string. A repeated field becomes a list. Never raise."""
-    return _group_by_name(urllib.parse.parse_qsl(query, keep_blank_values=True, errors="replace"))
+    raw = query.encode("utf-8", "surrogatepass")
+    return _fields(raw, None, [] if repairs is None else repairs, limit=None) if query else {}
 
 
-def parse_form(body: bytes, parameters: Mapping[str, str]) -> object:
+def parse_form(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
     """Parse a URL-encoded form. A repeated field becomes a list."""
-    charset = charset_from(parameters.get("charset"))
-    text = decode(body.strip(), charset)
+    body = body.strip().removeprefix(codecs.BOM_UTF8)
     try:
-        pairs = urllib.parse.parse_qsl(
-            text,
-            keep_blank_values=True,
-            encoding=charset,
-            errors="strict",
-            max_num_fields=MAX_FIELDS,
-        )
-    except UnicodeError:
-        raise PayloadError("form: the bytes do not match the declared charset") from None
+        return _fields(body, parameters.get("charset"), repairs, limit=MAX_FIELDS)
     except ValueError:
         raise PayloadError(f"form: more than {MAX_FIELDS} fields") from None
-    return _group_by_name(pairs)
 
 
-def parse_multipart(body: bytes, parameters: Mapping[str, str]) -> object:
+def _fields(
+    raw: bytes, charset: str | None, repairs: list[str], *, limit: int | None
+) -> dict[str, object]:
+    def decoded(text: str) -> str:
+        if text.isascii() and text.isprintable():
+            return text
+        return decode(text.encode("latin-1"), charset, repairs)
+
+    # Latin-1 keeps each byte as one character, so that every field is decoded by itself.
+    pairs = urllib.parse.parse_qsl(
+        raw.decode("latin-1"), keep_blank_values=True, encoding="latin-1", max_num_fields=limit
+    )
+    return _group_by_name((decoded(name), decoded(value)) for name, value in pairs)
+
+
+def parse_multipart(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
     """Parse a multipart body into text by name. A file's value is its filename."""
     try:
         parts = list(_parts(body, _boundary_from(body, parameters)))
@@ -64,13 +83,21 @@ def parse_multipart(body: bytes, parameters: Mapping[str, str]) -> object:
     except ValueError:
         raise PayloadError("multipart: malformed, or the boundary is missing") from None
     charsets = _declared_charsets(parts)
-    return _group_by_name((part.name, _text_from(part, charsets)) for part in parts)
+    return _group_by_name((part.name, _text_from(part, charsets, repairs)) for part in parts)
 
 
-def _text_from(part: _Part, charsets: Mapping[str, str]) -> str:
-    if part.filename is not None:
-        return part.filename
-    return decode(part.content, part.charset or charsets.get(part.name) or charsets.get(""))
+def _text_from(part: _Part, charsets: Mapping[str, str], repairs: list[str]) -> str:
+    if not part.is_text:
+        return part.filename or ""
+    charset = part.charset or charsets.get(part.name) or charsets.get("")
+    return decode(part.content, charset, repairs)
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _boundary_from(body: bytes, parameters: Mapping[str, str]) -> bytes:
@@ -101,12 +128,13 @@ def _parts(body: bytes, boundary: bytes) -> Iterator[_Part]:
 def _part(head: Field | File, content: bytes) -> _Part:
     if not head.name:
         raise ValueError("a part without a name")
-    is_file = isinstance(head, File)
+    mime, parameters = parse_options_header(head.headers.get("content-type"))
     return _Part(
         name=head.name,
-        content=b"" if is_file else content,
+        content=content,
         filename=head.filename if isinstance(head, File) else None,
-        charset=parse_options_header(head.headers.get("content-type"))[1].get("charset"),
+        mime=mime,
+        charset=parameters.get("charset"),
     )
 
 

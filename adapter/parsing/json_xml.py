@@ -1,9 +1,12 @@
-"""Parse JSON and XML."""
+"""Parse JSON and XML: strictly, and if that fails with the usual mistakes of senders corrected."""
 
+import html.entities
 import json
+import re
 from collections.abc import Mapping
-from typing import Final, Never
+from typing import Any, Final, Never
 from xml.etree.ElementTree import ParseError
+from xml.sax.saxutils import escape
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
@@ -11,59 +14,148 @@ from defusedxml.ElementTree import DefusedXMLParser
 from adapter.exceptions import PayloadError
 from adapter.parsing.charsets import decode
 from adapter.parsing.forms import add_value
+from adapter.parsing.html_text import unescape_html
 
 #: Protects later code from deep trees.
 MAX_DEPTH: Final = 100
 #: Each element costs a call from the parser.
 MAX_ELEMENTS: Final = 30_000
+#: Each correction costs one more pass over the body.
+MAX_CORRECTIONS: Final = 20
+
+#: An escape sequence of JSON, valid or not.
+_ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+#: JSON whose quotes were escaped, as PHP and HTML forms do: ``{\\"id\\": …``.
+_ESCAPED_WHOLE: Final = re.compile(r"[\[{][\[{\s]{0,20}(?:\\\"|&quot;)")
+#: Other languages' words for null, where JSON expects a value.
+_NO_VALUE: Final = re.compile(r"(?:undefined|None|NULL|Null|nan|nil)\b")
 
 
-def parse_json(body: bytes, parameters: Mapping[str, str]) -> object:
+def parse_json(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
     """Parse JSON. Integers stay exact, and the Unicode encoding is detected from the bytes."""
-    charset = parameters.get("charset", "utf-8").lower()
-    text = body if charset.startswith("utf") else decode(body, charset)
     if not body.strip():
         raise PayloadError("the body is empty")
+    text = _json_text(body, parameters.get("charset", "utf-8").lower(), repairs)
+    data = _load(text, repairs)
+    while isinstance(data, str) and data.lstrip()[:1] in ("{", "[", '"'):
+        data = _load(data, repairs)
+        repairs.append("the body is JSON in a JSON string")
+    return data
+
+
+def _json_text(body: bytes, charset: str, repairs: list[str]) -> str:
+    if not charset.startswith("utf"):
+        return decode(body, charset, repairs)
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return body.decode(json.detect_encoding(body), "surrogatepass")
+    except UnicodeDecodeError:
+        return decode(body, None, repairs)
+
+
+def _load(text: str, repairs: list[str]) -> Any:
+    where = ""
+    try:
+        try:
+            return json.loads(text, parse_constant=_refuse_constant)
+        except json.JSONDecodeError as exc:
+            where = f"line {exc.lineno}, column {exc.colno}"
+        except ValueError:  # from _refuse_constant, or for an integer of more than 4,300 digits
+            pass
+        data = _load_corrected(text.strip("\ufeff\0 \t\r\n"))
     except RecursionError:
         raise PayloadError("JSON: nested too deeply") from None
     except json.JSONDecodeError as exc:
-        raise PayloadError(f"not JSON: line {exc.lineno}, column {exc.colno}") from None
-    except UnicodeDecodeError:
-        raise PayloadError("JSON: the bytes do not match the declared charset") from None
-    except ValueError as exc:
-        # From _refuse_constant, or for an integer of more than 4,300 digits.
-        reason = str(exc) if str(exc) == _NO_CONSTANT else "an integer is too long"
-        raise PayloadError(f"JSON: {reason}") from None
+        where = where or f"line {exc.lineno}, column {exc.colno}"
+        raise PayloadError(f"not JSON: {where}") from None
+    except ValueError:
+        raise PayloadError("JSON: an integer is too long") from None
+    corrected = f"invalid JSON was corrected, first in {where}"
+    repairs.append(corrected if where else "NaN and Infinity are not JSON: read as null")
+    return data
 
 
-_NO_CONSTANT: Final = "NaN and Infinity are not JSON"
+def _load_corrected(text: str) -> Any:
+    """Load JSON that was escaped as a whole, or has control characters or other words for null."""
+    text = _ESCAPE.sub(_valid_escape, text)
+    if _ESCAPED_WHOLE.match(text):
+        is_html = "&quot;" in text[:100]
+        text = unescape_html(text) if is_html else json.loads(f'"{text}"', strict=False)
+        text = _ESCAPE.sub(_valid_escape, text)
+    for _ in range(MAX_CORRECTIONS):
+        try:
+            return json.loads(text, strict=False, parse_constant=lambda _: None)
+        except json.JSONDecodeError as exc:
+            word = _NO_VALUE.match(text, exc.pos)
+            if word is None:
+                raise
+            text = f"{text[: exc.pos]}null{text[word.end() :]}"
+    raise PayloadError("JSON: too many mistakes")
+
+
+def _valid_escape(match: re.Match[str]) -> str:
+    if match[1][0] in '"\\/bfnrt' or len(match[1]) > 1:
+        return match[0]
+    return "'" if match[1] == "'" else rf"\\{match[1]}"
 
 
 def _refuse_constant(_: str) -> Never:
-    raise ValueError(_NO_CONSTANT)
+    raise ValueError
 
 
-def parse_xml(body: bytes, parameters: Mapping[str, str]) -> object:
+#: What XML does not allow in text: ``&`` and ``<`` by themselves, HTML's entities, and control
+#: characters. CDATA sections are matched to leave them alone.
+_XML_MISTAKES: Final = re.compile(
+    r"<!\[CDATA\[.*?(?:\]\]>|\Z)"
+    r"|&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|x0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]));"
+    r"|&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)([A-Za-z][A-Za-z0-9]{1,31};)?"
+    r"|<(?![A-Za-z_:/!?])|[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]",
+    re.DOTALL,
+)
+_XML_ENCODING: Final = re.compile(rb"<\?xml[^<>]{1,100}?encoding=[\"']([\w.-]{1,40})[\"']")
+
+
+def parse_xml(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
     """Parse XML. The root's name is a path's first part, and the header's charset takes precedence.
 
     Attributes are named ``@name``, and text beside attributes or children is ``#text``.
     """
     charset = parameters.get("charset")
+    try:
+        return _tree_from(decode(body, charset, repairs) if charset else body)
+    except ParseError as exc:
+        line, column = exc.position
+        where = f"line {line}, column {column + 1}"
+    except (ValueError, LookupError):
+        where = "its encoding"
+    if not charset:
+        own = _XML_ENCODING.search(body[:300])
+        charset = own[1].decode("ascii", "replace") if own else None
+    text = decode(body, charset, [] if "charset" in parameters else repairs).lstrip("\ufeff")
+    try:
+        tree = _tree_from(_XML_MISTAKES.sub(_valid_xml, text))
+    except (ParseError, ValueError):
+        raise PayloadError(f"not XML: {where}") from None
+    repairs.append(f"invalid XML was corrected, first in {where}")
+    return tree
+
+
+def _tree_from(document: str | bytes) -> object:
     # For text the parser ignores the document's own encoding declaration.
-    document = decode(body, charset) if charset else body
     parser = DefusedXMLParser(target=_Tree(), forbid_dtd=True)
     try:
         parser.feed(document.lstrip())
         return parser.close()
     except DefusedXmlException:
         raise PayloadError("XML: DTDs and entities are not accepted") from None
-    except ParseError as exc:
-        line, column = exc.position
-        raise PayloadError(f"not XML: line {line}, column {column + 1}") from None
-    except (ValueError, LookupError):
-        raise PayloadError("XML: the charset is not supported") from None
+
+
+def _valid_xml(match: re.Match[str]) -> str:
+    mistake, name = match[0], match[1]
+    if mistake[:2] == "<!":
+        return mistake
+    if name:
+        return escape(html.entities.html5.get(name, mistake))
+    return escape(mistake) if mistake in ("&", "<") else ""
 
 
 class _Tree:

@@ -13,12 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
+from adapter.parsing.text import CAP_TEXT, clean_text
 
 #: The part that stands for every item of a list.
 EACH: Final = "*"
 SEVERAL: Final = "several here: use .0 or .*"
 #: Comparing a name with 5,000 keys takes 17 seconds.
 MAX_KEYS_COMPARED: Final = 50
+#: In a larger object, a name must be exactly as written.
+MAX_KEYS_CLEANED: Final = 1000
 MAX_PARTS: Final = 50
 #: Limit for the items of all lists at one ``*`` together.
 MAX_ITEMS: Final = 10_000
@@ -63,7 +66,7 @@ class Path:
 def path_from_text(text: str) -> Path:
     """Parse a path as a mapping writes it. Raise ValueError."""
     fields = _split(text)
-    parts = tuple(part.strip() for part, _ in fields)
+    parts = tuple(part if quoted else part.strip() for part, quoted in fields)
     if not parts or not all(parts) or len(parts) > MAX_PARTS:
         raise ValueError(f"{text!r} is not a path")
     return Path(text, parts, frozenset(n for n, (_, quoted) in enumerate(fields) if quoted))
@@ -92,11 +95,15 @@ def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset(
     for part in parts:  # most paths are names in objects; the general loop is ten times slower
         if type(data) is not dict or part == EACH:
             break
-        if part not in data:
-            if part.isdigit() or EACH in parts:
-                break
-            return MISSING
-        data = data[part]
+        if part in data:
+            data = data[part]
+        elif part.isdigit() or EACH in parts:
+            break
+        else:
+            key = _key_like(data, part)
+            if key is None:
+                return MISSING
+            data = data[key]
         depth += 1
     else:
         return data
@@ -132,17 +139,57 @@ def _is_index(part: str) -> bool:
 
 def _items_of(value: object) -> list[Any]:
     """Return a list's items. Any other value except null counts as a list of one."""
+    value = as_list(value)
     if isinstance(value, list):
         return value
     return [] if value is None else [value]
+
+
+def as_list(value: object) -> Any:
+    """Return the values of an object whose keys are all numbers, and any other value as it is.
+
+    PHP writes a list with a gap in this way.
+    """
+    if not isinstance(value, Mapping) or not value:
+        return value
+    return list(value.values()) if all(map(_is_index, value)) else value
+
+
+def _key_like(data: Mapping[str, Any], part: str) -> str | None:
+    """Return the key that a part names: the same one, or the only one that looks the same.
+
+    People end the label of a question with a space or break its line, and some programs add
+    invisible characters.
+    """
+    if part in data:
+        return part
+    names = "|".join(data)
+    if _is_clean(names) or len(data) > MAX_KEYS_CLEANED:
+        return None
+    wanted = _cleaned(part)
+    alike = [key for key in data if len(key) <= CAP_TEXT and _cleaned(key) == wanted]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _is_clean(names: str) -> bool:
+    if not (names.isascii() and names.isprintable()) or names.strip() != names:
+        return False
+    return "  " not in names and " |" not in names and "| " not in names
+
+
+def _cleaned(name: str) -> str:
+    try:
+        return clean_text(name, CAP_TEXT)
+    except Unreadable:
+        return name
 
 
 def _step(value: object, part: str, index: int | None) -> Any:
     if isinstance(value, list) and index is not None:
         return value[index] if index < len(value) else MISSING
     value = _unwrapped(value)
-    if isinstance(value, Mapping) and part in value:
-        return value[part]
+    if isinstance(value, Mapping) and (key := _key_like(value, part)) is not None:
+        return value[key]
     if index == 0 and value is not MISSING and value is not None:
         return value  # some senders use a list only for more than one item
     return MISSING
@@ -192,6 +239,8 @@ def locate(data: object, path: Path) -> list[tuple[Location, Any]]:
 def _locate_items(at: Location, value: Any) -> list[tuple[Location, Any]]:
     if isinstance(value, list):
         return [((*at, number), item) for number, item in enumerate(value)]
+    if as_list(value) is not value:
+        return [((*at, key), item) for key, item in value.items()]
     return [] if value is None else [(at, value)]
 
 
@@ -200,8 +249,8 @@ def _locate(at: Location, value: Any, part: str, index: int | None) -> list[tupl
         return [((*at, index), value[index])] if index < len(value) else []
     while isinstance(value, list) and len(value) == 1:
         at, value = (*at, 0), value[0]
-    if isinstance(value, Mapping) and part in value:
-        return [((*at, part), value[part])]
+    if isinstance(value, Mapping) and (key := _key_like(value, part)) is not None:
+        return [((*at, key), value[key])]
     return [(at, value)] if index == 0 and not isinstance(value, list) else []
 
 
@@ -263,7 +312,11 @@ def _has_inner_values(value: Any) -> bool:
 
 
 def _quoted(name: str) -> str:
-    return f'"{name}"' if "." in name or name in ("", EACH) else name
+    name = _cleaned(name)
+    if "." in name or name[:1] == '"' or name in ("", EACH):
+        name = name.replace('"', '""')
+        return f'"{name}"'
+    return name
 
 
 def set_value(data: Any, path: Path, value: object) -> None:

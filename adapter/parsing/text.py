@@ -1,7 +1,9 @@
 """Clean an untrusted value into one line of printable characters."""
 
 import decimal
+import html.entities
 import math
+import re
 import unicodedata
 from collections.abc import Collection, Iterator
 from typing import Final
@@ -24,18 +26,34 @@ MAX_MARKS: Final = 30
 #: Control, format, private-use and surrogate characters: they break databases or deceive readers.
 _HARMFUL: Final = frozenset({"Cc", "Cf", "Co", "Cs"})
 
+#: What programs make of a character by escaping it for HTML (even twice), PHP or JSON. HTML's
+#: entities without a semicolon are left alone: ``&copy=1`` may be part of a URL.
+_ESCAPED: Final = re.compile(
+    r"&(?:(?:amp|#0*38|#[xX]0*26);)*(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
+    r"|\\{1,7}(['\"/])|\\u([0-9a-fA-F]{4})"
+)
+#: How UTF-8 starts if it was read as another charset: ``JosÃ©``.
+_MISREAD: Final = re.compile("[ÂÃâð][^\0-\x7f]")
+
 
 def clean_text(value: object, cap: int) -> str:
     """Return a string or number as one line of text: NFC, without invisible characters.
 
+    Characters that a program has escaped or misread are restored: ``O&#039;Brien`` is O'Brien.
+
     Raise :class:`Unreadable` for other types, infinite numbers, and more than ``cap`` characters.
     """
     text = value if isinstance(value, str) else _text_from(value, cap)
-    if len(text) <= cap and text.isascii() and text.isprintable():
+    is_escaped = "&" in text or "\\" in text
+    if len(text) <= cap and text.isascii() and text.isprintable() and not is_escaped:
         return " ".join(text.split())
     # Checked before any work: text ten times too long does not shrink to fit.
     if len(text) > 10 * cap:
         raise Unreadable(f"longer than {cap} characters")
+    if is_escaped:
+        text = _ESCAPED.sub(_unescaped, text)
+    if not text.isascii() and _MISREAD.search(text):
+        text = _reread(text)
     if not text.isprintable():
         text = "".join(filter(_is_kept, text))
     text = " ".join(text.split())
@@ -103,6 +121,24 @@ def _digits_from(value: int, cap: int) -> str:
     if value.bit_length() > 4 * cap:
         raise Unreadable(f"longer than {cap} characters")
     return str(value)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    entity, quoted, digits = match.groups()
+    if entity is None:
+        return quoted or chr(int(digits, 16))
+    is_known = entity[0] == "#" or f"{entity};" in html.entities.html5
+    return html.unescape(f"&{entity};") if is_known else match[0]
+
+
+def _reread(text: str) -> str:
+    """Return UTF-8 that was read as another charset as it was meant, and other text as it is."""
+    for charset in ("windows-1252", "latin-1"):
+        try:
+            return text.encode(charset).decode()
+        except UnicodeError:
+            continue
+    return text
 
 
 def _is_kept(character: str) -> bool:

@@ -213,30 +213,24 @@ def label_of(name: str) -> str:
     return name.removeprefix("desired_num_").replace("_", " ").capitalize()
 
 
-def _targets() -> dict[str, Target]:
-    declared = _SCHEMA.fields
-    plain = {
-        name: Target(
-            name=name,
-            label=label_of(name),
-            transform=transform,
-            field=declared[name],
-            required=declared[name].required,
-            many=isinstance(declared[name], fields.List),
-        )
-        for name, transform in TRANSFORM_OF.items()
-    }
-    pairs = {
-        "name": Target(name="name", label="Name", transform="name", required=True),
-        "starts_at": Target(
-            name="starts_at", label="Tour time", transform="instant", required=True
-        ),
-    }
-    return pairs | plain
+def _target(name: str, transform: str | None) -> Target:
+    field = _SCHEMA.fields.get(name)
+    return Target(
+        name=name,
+        label="Tour time" if name == "starts_at" else label_of(name),
+        transform=transform,
+        field=field,
+        required=field is None or field.required,
+        many=isinstance(field, fields.List),
+    )
 
 
-#: Everything that ``appointment:`` may contain, in the order in which people think of it.
-TARGETS: Final[Mapping[str, Target]] = _targets()
+#: Everything that ``appointment:`` may contain, in the order in which people think of it. The first
+#: two fill several fields.
+TARGETS: Final[Mapping[str, Target]] = {
+    name: _target(name, transform)
+    for name, transform in {"name": "name", "starts_at": "instant", **TRANSFORM_OF}.items()
+}
 
 
 def problems(
@@ -286,11 +280,12 @@ def request_from(
     facts = []
     for name in NEUTRAL_WORDS.keys() & request.keys():
         table = {} if name in left_out else spellings.get(name, {})
-        sent, rest = _spell(request.pop(name), table)
-        if sent:
-            request[name] = sent
-        if rest:
-            facts.append(f"{label_of(name)}: {', '.join(rest)}")
+        value = request.pop(name)
+        words = value if isinstance(value, list) else [value]
+        if sent := [table[word] for word in words if word in table]:
+            request[name] = sent if isinstance(value, list) else sent[0]
+        if rest := [word for word in words if word not in table]:
+            facts.append(_fact(name, rest))
     if facts:
         request["notes"] = append(request.get("notes", ""), sorted(facts))
     names = (name for name in _SCHEMA.fields if name in request and name not in left_out)
@@ -307,26 +302,13 @@ def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, A
     """Return the appointment without these optional fields, and move their values to the notes."""
     left_out = [name for name in names if name in appointment]
     kept = {name: value for name, value in appointment.items() if name not in left_out}
-    facts = [
-        f"{label_of(name)}: {_value_text(appointment[name])}"
-        for name in left_out
-        if name != "notes"
-    ]
+    facts = [_fact(name, appointment[name]) for name in left_out if name != "notes"]
     if facts:
         kept["notes"] = append(str(kept.get("notes", "")), sorted(facts))
     return kept
 
 
-def _value_text(value: Any) -> str:
-    values = value if isinstance(value, list) else [value]
-    return ", ".join(str(one).replace("_", " ") for one in values)
-
-
-def _spell(value: Any, table: Mapping[str, str]) -> tuple[Any, list[str]]:
-    """Return the values in Propexo's spelling, and those without a spelling as text."""
-    values = value if isinstance(value, list) else [value]
-    sent = [table[one] for one in values if one in table]
-    rest = [str(one).replace("_", " ") for one in values if one not in table]
-    if isinstance(value, list):
-        return sent, rest
-    return (sent[0] if sent else None), rest
+def _fact(name: str, value: Any) -> str:
+    """Return a field's line in the notes."""
+    words = value if isinstance(value, list) else [value]
+    return f"{label_of(name)}: " + ", ".join(str(word).replace("_", " ") for word in words)

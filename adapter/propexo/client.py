@@ -39,7 +39,7 @@ class Propexo:
     def create(self, attempt: Attempt) -> Accepted:
         """Post one appointment or one guest card, once.
 
-        Raise :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorised` or :class:`Refused`
+        Raise :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorized` or :class:`Refused`
         if certainly nothing was booked, else :class:`OutcomeUnknown`.
         """
         body = Body(json.dumps(dict(attempt.request)).encode())

@@ -117,7 +117,7 @@ class Directory:
         return {one: name for one, name in names.items() if self.vendors[one] in ("", VENDOR)}
 
     def communities(self, integration_id: str) -> Mapping[str, str]:
-        """Return ID → name of each community of an integration."""
+        """Return ID → name for each of an integration's communities."""
         records = self._all(COMMUNITIES_PATH, {"integration_id": integration_id} | OLDEST_FIRST)
         # Propexo may ignore this filter, so other integrations are left out here too.
         return _names(one for one in records if one.get("integration_id") == integration_id)
@@ -125,7 +125,7 @@ class Directory:
     def attributions(
         self, integration_id: str, community_id: str | None = None
     ) -> Mapping[str, str]:
-        """Return ID → name of each attribution of a community, or of the whole integration."""
+        """Return ID → name for each attribution in a community, or in the whole integration."""
         query = {"integration_id": integration_id}
         query |= {"community_id": community_id} if community_id is not None else {}
         return _names(self._all(ATTRIBUTIONS_PATH, query | OLDEST_FIRST))

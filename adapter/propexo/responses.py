@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapter.exceptions import (
-    NotAuthorised,
+    NotAuthorized,
     OutcomeUnknown,
     RateLimited,
     Refused,
@@ -123,7 +123,7 @@ def error_from(response: Response) -> UpstreamError:
         # A bare 503 may come from a proxy that lost the response; this one comes from Propexo.
         return RateLimited("Propexo is not available", **facts)
     if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
-        return NotAuthorised("Propexo does not accept the token", **facts)
+        return NotAuthorized("Propexo does not accept the token", **facts)
     if status == http.HTTPStatus.REQUEST_TIMEOUT or status >= 500:
         return OutcomeUnknown("Propexo failed with a server error", **facts)
     return Refused(f"Propexo refused the booking with {status}", **facts)

@@ -118,7 +118,7 @@ def _http_error(exc: HTTPException) -> Response:
 def _kind() -> str:
     """Return the kind of request, as faults select it."""
     if request.method == "POST":
-        return "create" if request.path.startswith("/crm/") else "retry"
+        return "create"
     return "status" if request.path.startswith("/v1/admin/write-status/") else "list"
 
 

@@ -1,6 +1,5 @@
 """The sandbox's own pages and endpoints, without a token: list its data, inject faults, reset."""
 
-import dataclasses
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
@@ -121,27 +120,15 @@ def _appointment(one: Appointment) -> dict[str, Any]:
 
 
 def _prospect(one: Prospect) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "integration_id": one.integration_id,
-        "community_id": one.community_id,
-        "attribution_id": one.attribution_id,
-        "card": one.card,
-        "appointments": [tour.id for tour in one.appointments],
-        "inquiries": [dataclasses.asdict(inquiry) for inquiry in one.inquiries],
-        "created_at": one.created_at,
-    }
+    names = ("id", "integration_id", "community_id", "attribution_id", "card", "inquiries")
+    tours = [tour.id for tour in one.appointments]
+    return _values(one, *names, "created_at") | {"appointments": tours}
 
 
 def _call(call: Call) -> dict[str, Any]:
-    return {
-        "number": call.number,
-        "received_at": call.received_at,
-        "answered_at": call.answered_at,
-        "method": call.method,
-        "path": call.path,
-        "query": call.query,
-        "body": call.body,
-        "status": call.status,
-        "fault": call.fault.posted or None,
-    }
+    names = ("number", "received_at", "answered_at", "method", "path", "query", "body", "status")
+    return _values(call, *names) | {"fault": call.fault.posted or None}
+
+
+def _values(one: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in names}

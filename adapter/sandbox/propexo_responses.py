@@ -66,7 +66,7 @@ def page(records: Sequence[Any], *, offset: int, limit: int, order: str) -> Resp
 
 
 def faulty(fault: Fault) -> Response:
-    """Return the response of a fault that has a status."""
+    """Return the response for a fault with a status."""
     status = fault.status or 500
     if fault.body is None:
         response = error(status)

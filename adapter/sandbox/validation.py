@@ -1,9 +1,10 @@
 """Check request bodies and report faults as Zod issues, as Propexo does.
 
-``requests.json`` holds a JSON Schema for each of the two create calls. It is written independently
-of :mod:`adapter.propexo.appointment`: a stand-in that shared the adapter's own checks would repeat
-every mistake in them. Where Propexo's pages leave a doubt, the stricter reading applies. Only the
-keywords used there are implemented; a JSON Schema library would not give Zod's codes and messages.
+``requests.json`` holds a JSON Schema for each create call and for the queries of the lists. It is
+written independently of :mod:`adapter.propexo.appointment`: a stand-in that shared the
+adapter's own checks would repeat every mistake in them. Where Propexo's pages leave a doubt, the
+stricter reading applies. Only the keywords used there are implemented; a JSON Schema library would
+not give Zod's codes and messages.
 """
 
 import copy
@@ -58,7 +59,7 @@ def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
 
 
 def date_from(text: str) -> dt.date | None:
-    """Return the UTC date of ``2026-11-24`` or of an RFC 3339 instant, or None."""
+    """Return the UTC date from ``2026-11-24`` or an RFC 3339 instant, or None."""
     if not _DATE.fullmatch(text):
         return None
     try:
@@ -69,7 +70,7 @@ def date_from(text: str) -> dt.date | None:
 
 
 def issues_of(value: Any, schema: Schema, location: Location = ()) -> Iterator[Issue]:
-    """Yield every fault of a value in the order of the schema's keywords."""
+    """Yield everything wrong with a value, in the order of the schema's keywords."""
     received = _TYPES[type(value)]
     expected = "number" if schema["type"] == "integer" else schema["type"]
     if received != expected:
@@ -142,17 +143,15 @@ def _max_length(value: Any, schema: Schema, location: Location) -> Iterator[Issu
 
 
 def _minimum(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
-    limit = schema["minimum"]
-    if value < limit:
-        message = f"Number must be greater than or equal to {limit}"
-        yield _limit_issue("too_small", location, message, type="number", minimum=limit)
+    if value < schema["minimum"]:
+        message = f"Number must be greater than or equal to {schema['minimum']}"
+        yield _limit_issue("too_small", location, message, type="number", minimum=schema["minimum"])
 
 
 def _maximum(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
-    limit = schema["maximum"]
-    if value > limit:
-        message = f"Number must be less than or equal to {limit}"
-        yield _limit_issue("too_big", location, message, type="number", maximum=limit)
+    if value > schema["maximum"]:
+        message = f"Number must be less than or equal to {schema['maximum']}"
+        yield _limit_issue("too_big", location, message, type="number", maximum=schema["maximum"])
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any, Schema, Location], Iterator[Issue]]]] = {

@@ -59,17 +59,10 @@ class ChildProcess:
 
     def send(self, number: int) -> None:
         """Send a signal if the process is running."""
-        process = self.running
-        if process is not None:
+        if (process := self.running) is not None:
             process.send_signal(number)
 
     def stop(self, seconds: float) -> None:
         """Ask the process to end. Kill it if it has not ended after this many seconds."""
-        process = self.running
-        if process is None:
-            return
-        process.send_signal(self.stop_signal)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            child_processes.kill(process)
+        if (process := self.running) is not None:
+            child_processes.stop(process, self.stop_signal, seconds)

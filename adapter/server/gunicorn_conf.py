@@ -10,6 +10,7 @@ Gunicorn also reads this module as its configuration: it calls :func:`on_startin
 
 import contextlib
 import functools
+import logging
 import socket
 import struct
 import time
@@ -17,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import flask
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from adapter import app, logs
@@ -26,12 +28,20 @@ from adapter.server import hot_reload
 from adapter.settings import Settings, settings_from
 from adapter.webhooks import endpoints
 
+log = logging.getLogger(__name__)
+
 #: A sender that sends nothing for this long in the middle of a request is disconnected.
 SILENCE_SECONDS = 10
 
 #: A request that is not read and answered in this time is disconnected: a sender that sends byte by
 #: byte would hold a thread forever. Senders may wait 25 seconds for an outcome, plus storing.
 REQUEST_SECONDS = 40.0
+
+#: The reasons of requests that gunicorn rejects, besides ``bad_request``.
+_PARSE_REASONS = {
+    LimitRequestLine: "request_uri_too_large",
+    LimitRequestHeaders: "request_header_fields_too_large",
+}
 
 _sources: Mapping[str, Source] | None = None
 
@@ -77,11 +87,21 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         finally:
             self._began.pop(conn, None)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer a request that is not valid HTTP, which no application sees, and count it."""
+        if isinstance(exc, ParseException):
+            reason = _PARSE_REASONS.get(type(exc), "bad_request")
+            log.warning("webhook_rejected", extra={"source": None, "reason": reason})
+            self.wsgi.extensions["pipeline"].receiver.background_writer.count("", reason)
+        super().handle_error(req, client, addr, exc)
+
     def notify(self) -> None:
         """Send gunicorn's heartbeat, about once a second, and disconnect overdue requests."""
         super().notify()
         for conn, began in self._began.copy().items():
             if time.monotonic() - began > REQUEST_SECONDS:
+                self._began.pop(conn, None)
+                log.warning("request_cut_off")
                 with contextlib.suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RDWR)
 
@@ -90,7 +110,13 @@ def create_app() -> flask.Flask:
     """Return a worker's WSGI application, with the sources of the main process."""
     settings = settings_from()
     logs.configure(settings.log_level)
+    # Gunicorn logs the text of a request that is not valid HTTP, and the sender's address.
+    logging.getLogger("gunicorn.error").addFilter(_is_without_text)
     return app.create_app(settings, all_sources=_sources)
+
+
+def _is_without_text(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Invalid request from")
 
 
 def on_starting(server: Any) -> None:
@@ -125,6 +151,8 @@ def _load(settings: Settings) -> Mapping[str, Source]:
     """Load all sources. Raise ConfigurationError for an invalid one or a missing secret."""
     sources = registry.load(settings.mappings_dir, settings.policy)
     endpoints.build_endpoints(sources, settings)
+    for name in endpoints.untrimmed_secrets(sources, settings):
+        log.warning("secret_not_trimmed", extra={"variable": name})
     return sources
 
 

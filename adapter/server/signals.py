@@ -1,4 +1,4 @@
-"""Turn signals into values and exceptions for the duration of a block."""
+"""Turn signals into values and exceptions inside a ``with`` block."""
 
 import os
 import signal

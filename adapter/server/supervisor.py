@@ -23,7 +23,7 @@ from adapter.server.web_process import web_command
 from adapter.services import database_url
 from adapter.settings import SANDBOX_TOKEN, settings_from
 from adapter.store import child_processes
-from adapter.store.embedded import EmbeddedServer
+from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
 from adapter.webhooks import endpoints
 
 #: How often processes are checked.
@@ -134,7 +134,7 @@ class Supervisor:
 
     def _start(self, is_stopped: Callable[[], bool]) -> None:
         if self._postgres is not None:
-            self._add(ChildProcess("postgres", self._start_postgres, stop_signal=signal.SIGINT))
+            self._add(ChildProcess("postgres", self._start_postgres, stop_signal=STOP_SIGNAL))
         for name in store.migrate(self.database_url):
             if not name.startswith("procrastinate/"):
                 self._echo(f"migrated: {name}")

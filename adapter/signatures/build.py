@@ -5,11 +5,13 @@ Whatever is wrong with a request, only :class:`VerificationError` is raised, wit
 :data:`~adapter.signatures.reasons.REASONS`.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from adapter.exceptions import ConfigurationError
+from adapter.exceptions import ConfigurationError, VerificationError
 from adapter.models import WebhookRequest
+from adapter.settings import trimmed
 from adapter.signatures.config import Scheme, expand_preset, scheme_from_block
 from adapter.signatures.hmac_scheme import DigestScheme
 from adapter.signatures.ip_allowlist import Network, check_address, networks_from_block
@@ -23,6 +25,8 @@ class Verifier:
     #: None: requests are not signed (``scheme: none``).
     scheme: Scheme | None
     keys: tuple[bytes, ...] = dataclasses.field(repr=False)
+    #: The index of each key's secret: a secret with blanks or quotes around it has two keys.
+    owners: tuple[int, ...]
     networks: tuple[Network, ...]
 
     def verify(self, request: WebhookRequest, now: float) -> None:
@@ -30,7 +34,7 @@ class Verifier:
         self.verified_by(request, now)
 
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
-        """Verify a request, and return the index of the matching secret.
+        """Verify a request, and return the index of the matching key.
 
         Return None if the scheme has no secret. Raise :class:`VerificationError`.
         """
@@ -54,12 +58,18 @@ class Verifier:
         return self.signs_url or not isinstance(self.scheme, DigestScheme)
 
     @property
-    def can_verify_again(self) -> bool:
-        """True if a stored request can be verified again.
-
-        A digest can. A secret that travels in the request is not stored.
-        """
+    def has_digest(self) -> bool:
+        """True if a stored request can be verified again: a token or password is not stored."""
         return isinstance(self.scheme, DigestScheme)
+
+    def credentials(self, request: WebhookRequest) -> list[bytes]:
+        """Return the token or password that a request carries, in each spelling, if any."""
+        if not isinstance(self.scheme, TokenScheme | BasicScheme):
+            return []
+        try:
+            return list(dict.fromkeys(self.scheme.credentials(request)))
+        except VerificationError:
+            return []
 
     @property
     def proof_headers(self) -> frozenset[str]:
@@ -100,8 +110,9 @@ def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
             raise ConfigurationError(
                 "scheme 'none' takes no secrets; remove them, or choose another scheme"
             )
-        return Verifier(scheme=None, keys=(), networks=networks)
-    return Verifier(scheme=scheme, keys=_keys(scheme, secrets), networks=networks)
+        return Verifier(scheme=None, keys=(), owners=(), networks=networks)
+    owners, keys = zip(*_keys(scheme, secrets), strict=True)
+    return Verifier(scheme=scheme, keys=keys, owners=owners, networks=networks)
 
 
 def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Network, ...]]:
@@ -132,17 +143,23 @@ def sign(
     scheme = scheme_from_block(expand_preset(block))
     if scheme is None:
         return request
-    return scheme.sign(_keys(scheme, [secret])[0], request, now)
+    return scheme.sign(_keys(scheme, [secret])[0][1], request, now)
 
 
-def _keys(scheme: Scheme, secrets: Sequence[str]) -> tuple[bytes, ...]:
-    """Return each secret's key. A string instead of a list would give one per character."""
+def _keys(scheme: Scheme, secrets: Sequence[str]) -> list[tuple[int, bytes]]:
+    """Return the index and the keys of each secret: trimmed, and as it is if that differs.
+
+    A string instead of a list would give one secret per character.
+    """
     if isinstance(secrets, str) or not secrets:
         raise ConfigurationError("'secrets' must be a list of at least one secret, newest last")
     keys = []
-    for number, secret in enumerate(secrets, start=1):
+    for index, secret in enumerate(secrets):
         try:
-            keys.append(scheme.key(secret))
+            keys.append((index, scheme.key(trimmed(secret))))
         except ConfigurationError as exc:
-            raise ConfigurationError(f"secret {number} of {len(secrets)} {exc}") from None
-    return tuple(keys)
+            raise ConfigurationError(f"secret {index + 1} of {len(secrets)} {exc}") from None
+        if secret != trimmed(secret):
+            with contextlib.suppress(ConfigurationError):
+                keys.append((index, scheme.key(secret)))
+    return keys

@@ -40,7 +40,7 @@ MAX_TOLERANCE_SECONDS = 86400
 def expand_preset(block: Block) -> dict[str, object]:
     """Return the block over its preset's keys; ``timestamp`` is merged key by key."""
     if not isinstance(block, Mapping):
-        raise ConfigurationError("'signature' must hold keys such as 'preset' or 'scheme'")
+        raise ConfigurationError("'signature' must contain keys such as 'preset' or 'scheme'")
     own = dict(block)
     if "preset" not in own:
         return own
@@ -85,7 +85,7 @@ def _check_secret_names(block: Block) -> None:
     if not isinstance(names, list | tuple) or not names:
         raise ConfigurationError("'secrets' must be a list of environment variables, newest last")
     if not all(isinstance(name, str) and name.strip() for name in names):
-        raise ConfigurationError("'secrets' must hold names of environment variables only")
+        raise ConfigurationError("'secrets' must contain names of environment variables only")
 
 
 def _digest_scheme(block: Block, *, is_hash: bool) -> DigestScheme:
@@ -118,7 +118,7 @@ def _clock(block: Block) -> Clock | None:
         return None
     nested = block["timestamp"]
     if not isinstance(nested, Mapping):
-        raise ConfigurationError("'timestamp' must hold 'header', 'unit' or 'tolerance'")
+        raise ConfigurationError("'timestamp' must contain 'header', 'unit' or 'tolerance'")
     for key in nested:
         if key not in TIMESTAMP_KEYS:
             hint = _suggestion(str(key), TIMESTAMP_KEYS)
@@ -149,10 +149,10 @@ def _check_timestamp(clock: Clock | None, content: SignedContent, *, in_format: 
         raise ConfigurationError("'timestamp' needs a 'header', or {timestamp} in 'format'")
     if clock and not is_signed:
         raise ConfigurationError(
-            "'signed' must hold {timestamp}, as a time that is not signed proves nothing"
+            "'signed' must contain {timestamp}, as a time that is not signed proves nothing"
         )
     if is_signed and not clock:
-        raise ConfigurationError("'signed' holds {timestamp}; name its header under 'timestamp'")
+        raise ConfigurationError("'signed' contains {timestamp}; name its header under 'timestamp'")
 
 
 def _headers(block: Block) -> tuple[str, ...]:
@@ -183,7 +183,7 @@ def _token_scheme(block: Block) -> TokenScheme:
 def _basic_scheme(block: Block) -> BasicScheme:
     username = _text(block, "username")
     if ":" in username:
-        raise ConfigurationError("'username' must not hold a colon, which ends the user name")
+        raise ConfigurationError("'username' must not contain a colon, which ends the user name")
     return BasicScheme(username=username)
 
 
@@ -203,4 +203,4 @@ def _text(block: Block, key: str, default: str | None = None) -> str:
     # Some senders sign line breaks; any other control character is a typing error.
     if isinstance(value, str) and value and value.replace("\n", "").isprintable():
         return value
-    raise ConfigurationError(f"'{key}' must be a text that is not empty (quotes help)")
+    raise ConfigurationError(f"'{key}' must be text, and not empty; put it in quotes")

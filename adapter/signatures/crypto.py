@@ -75,8 +75,13 @@ def key_from_secret(secret: str, *, encoding: str = "utf8", prefix: str = "") ->
 def _decoded(text: bytes, encoding: str) -> bytes:
     if encoding == "hex":
         return binascii.unhexlify(text)
-    if encoding == "base64":
-        # Padding is often lost when a secret is copied; the vendors' libraries accept that, too.
-        unpadded = text.rstrip(b"=")
-        return base64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)
-    return text
+    return bytes_from_base64(text) if encoding == "base64" else text
+
+
+def bytes_from_base64(text: bytes) -> bytes:
+    """Decode base64. Raise ValueError for any other character.
+
+    Padding is often lost when a secret is copied. The vendors' libraries accept that, too.
+    """
+    unpadded = text.rstrip(b"=")
+    return base64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)

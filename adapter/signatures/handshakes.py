@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapter.exceptions import ConfigurationError, VerificationError
+from adapter.settings import trimmed
 from adapter.signatures.crypto import is_equal, keyed_hash
 from adapter.signatures.request import bytes_from_text, fields_from_form
 
@@ -77,7 +78,11 @@ def meta_answer(query: str, verify_token: str) -> Answer:
     mode, token, challenge = (
         _single(fields, name) for name in (b"hub.mode", b"hub.verify_token", b"hub.challenge")
     )
-    if not is_equal(token, verify_token.encode("utf-8", "surrogateescape")) or mode != b"subscribe":
+    is_right = any(
+        is_equal(token, own.encode("utf-8", "surrogateescape"))
+        for own in (verify_token, trimmed(verify_token))
+    )
+    if not is_right or mode != b"subscribe":
         return Answer(status=403)
     return _echo(challenge.decode("latin-1"), _META_CHALLENGE)
 

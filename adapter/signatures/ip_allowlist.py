@@ -36,5 +36,5 @@ def _network(text: object) -> Network:
         return ipaddress.ip_network(text if isinstance(text, str) else "")
     except ValueError:
         raise ConfigurationError(
-            f"'allow_ips' holds {text!r}, which is not a network; write it as 192.0.2.0/24"
+            f"'allow_ips' contains {text!r}, which is not a network; write it as 192.0.2.0/24"
         ) from None

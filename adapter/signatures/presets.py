@@ -86,7 +86,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"unit": "ms"},
         ),
         "https://docs.retellai.com/features/secure-webhook",
-        "Retell voice agents; the secret is the API key that carries the webhook badge.",
+        "Retell voice agents; the secret is the API key with the webhook badge.",
     ),
     "slack": Preset(
         _hmac(
@@ -96,7 +96,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-Slack-Request-Timestamp"},
         ),
         "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
-        "Slack; add `handshake: slack` so that the address can be registered.",
+        "Slack; add `handshake: slack` so that Slack can verify the URL.",
     ),
     "zoom": Preset(
         _hmac(
@@ -125,7 +125,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-Zendesk-Webhook-Signature-Timestamp", "unit": "iso8601"},
         ),
         "https://developer.zendesk.com/documentation/webhooks/verifying/",
-        "Zendesk; the secret looks like base64 and is used as it is.",
+        "Zendesk; the secret looks like base64 but is not decoded.",
     ),
     "hubspot-v3": Preset(
         _hmac(
@@ -135,7 +135,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-HubSpot-Request-Timestamp", "unit": "ms"},
         ),
         _HUBSPOT_NEW,
-        "HubSpot; signs the address, so ADAPTER_PUBLIC_URL must be the one that HubSpot calls.",
+        "HubSpot; signs the URL, so ADAPTER_PUBLIC_URL must be the one that HubSpot calls.",
     ),
     "hubspot-v2": Preset(
         {
@@ -144,7 +144,7 @@ PRESETS: Mapping[str, Preset] = {
             "signed": "{secret}{method}{url}{body}",
         },
         _HUBSPOT_OLD,
-        "HubSpot's older hash; prefer hubspot-v3, which the same request carries.",
+        "HubSpot's older hash; prefer hubspot-v3, which is in the same request.",
     ),
     "hubspot-v1": Preset(
         {"scheme": "hash", "header": "X-HubSpot-Signature", "signed": "{secret}{body}"},
@@ -169,12 +169,12 @@ PRESETS: Mapping[str, Preset] = {
     "intercom": Preset(
         _hmac("X-Hub-Signature", format="sha1={signature}", algorithm="sha1"),
         None,
-        "Intercom; SHA-1 with the app's client secret.",
+        "Intercom; SHA-1, and the secret is the app's client secret.",
     ),
     "typeform": Preset(
         _hmac("Typeform-Signature", format="sha256={signature}", encoding="base64"),
         "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
-        "Typeform; base64 after `sha256=`, where others write hex.",
+        "Typeform; base64, not hex, after `sha256=`.",
     ),
     "shopify": Preset(
         _hmac(["X-Shopify-Hmac-Sha256", "Shopify-Hmac-Sha256"], encoding="base64"),
@@ -224,7 +224,7 @@ PRESETS: Mapping[str, Preset] = {
     "twilio": Preset(
         _hmac("X-Twilio-Signature", algorithm="sha1", encoding="base64", signed="{url}{form}"),
         "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
-        "Twilio; signs the address and the form, or the body's hash in the address.",
+        "Twilio; signs the URL and the form, or the body's hash in the URL.",
     ),
     "rfc4231-sha256": Preset(
         _hmac("X-Sig", secret_encoding="hex"),
@@ -254,42 +254,44 @@ PRESETS: Mapping[str, Preset] = {
     "jotform": Preset(
         _token("query", "token"),
         None,
-        "Jotform signs nothing: add ?token=… to the webhook's address.",
+        "Jotform does not sign: add ?token=… to the webhook URL.",
     ),
     "zillow": Preset(
         _token("query", "token"),
         None,
-        "Zillow Rentals documents no signature: add ?token=… to the address.",
+        "Zillow Rentals documents no signature: add ?token=… to the webhook URL.",
     ),
     "elementor": Preset(
         _token("query", "token"),
         None,
-        "Elementor forms sign nothing: add ?token=… to the webhook's address.",
+        "Elementor forms are not signed: add ?token=… to the webhook URL.",
     ),
     "google-forms": Preset(
         _token("header", "Authorization", "Bearer "),
         None,
-        "Google Forms through Apps Script: have the script send `Authorization: Bearer …`.",
+        "Google Forms; let the Apps Script send `Authorization: Bearer …`.",
     ),
     "gravity-forms": Preset(
         _token("header", "Authorization", "Bearer "),
         "https://docs.gravityforms.com/webhooks-feed-meta",
-        "Gravity Forms: add the request header `Authorization: Bearer …` to the feed.",
+        "Gravity Forms; add the request header `Authorization: Bearer …` to the feed.",
     ),
     "zoopla": Preset(
-        _token("header", "Authorization"), None, "Zoopla's push: the bare key in Authorization."
+        _token("header", "Authorization"),
+        None,
+        "Zoopla; the key alone in Authorization, without `Bearer`.",
     ),
     "fillout": Preset(
         _token("header", "X-Webhook-Token"),
         None,
-        "Fillout signs nothing: add the custom header X-Webhook-Token.",
+        "Fillout does not sign: add the custom header X-Webhook-Token.",
     ),
     "botpress": Preset(
         _token("header", "x-bp-secret"),
         "https://botpress.com/docs/integrations/integration-guides/webhook/",
         "Botpress's webhook integration.",
     ),
-    "vapi": Preset(_token("header", "X-Vapi-Secret"), _VAPI, "Vapi with a plain secret."),
+    "vapi": Preset(_token("header", "X-Vapi-Secret"), _VAPI, "Vapi with a secret in a header."),
     "livechat": Preset(
         _token("json", "secret_key"),
         "https://platform.text.com/docs/management/webhooks",
@@ -298,7 +300,7 @@ PRESETS: Mapping[str, Preset] = {
     "dialogflow": Preset(
         {"scheme": "basic", "username": "test"},
         "https://docs.cloud.google.com/dialogflow/docs/fulfillment-how",
-        "Dialogflow fulfillment with a login: override `username`.",
+        "Dialogflow fulfillment with a user name and password: override `username`.",
     ),
     "dialogflow-aladdin": Preset(
         {"scheme": "basic", "username": "Aladdin"},

@@ -27,6 +27,14 @@ def header_of(request: WebhookRequest, name: str) -> str | None:
     return value
 
 
+def required_header(request: WebhookRequest, name: str, reason: str) -> bytes:
+    """Return the bytes of a header's value. Raise VerificationError with ``reason`` without it."""
+    value = header_of(request, name)
+    if value is None:
+        raise VerificationError(reason)
+    return bytes_from_text(value)
+
+
 def is_form(request: WebhookRequest) -> bool:
     """Return True if the Content-Type header names a URL-encoded form."""
     return (header_of(request, "content-type") or "").lower().startswith(FORM_TYPE)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from adapter.exceptions import ConfigurationError, VerificationError
 from adapter.models import WebhookRequest
+from adapter.parsing.templates import parse_template
 from adapter.signatures import twilio
-from adapter.signatures.request import HEADER_NAME, bytes_from_text, header_of
+from adapter.signatures.request import HEADER_NAME, bytes_from_text, required_header
 from adapter.signatures.timestamps import PATTERNS
 
 #: A header with more signatures is rejected before any is compared. Rotation needs two.
@@ -15,19 +16,16 @@ MAX_SIGNATURES = 16
 #: A header with more items of any kind is rejected before it is parsed.
 MAX_ITEMS = 64
 
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 #: The alphabet of each encoding. Any other text is not a signature and is not compared.
 _ALPHABETS = {"hex": "[0-9a-f]+", "base64": "[A-Za-z0-9+/=]+", "base64url": "[A-Za-z0-9_-]+"}
 _CONTENT = ("body", "timestamp", "method", "url", "form")
 
 
-def pieces_of(template: str, key: str) -> list[tuple[str, str | None]]:
-    """Split a template into (literal, placeholder) pairs. The last placeholder is None."""
-    parts: list[str | None] = [*_PLACEHOLDER.split(template), None]
-    pieces = [(parts[n] or "", parts[n + 1]) for n in range(0, len(parts), 2)]
-    if any("{" in literal or "}" in literal for literal, _ in pieces):
-        raise ConfigurationError(f"'{key}' has an unmatched brace")
-    return pieces
+def _pieces(template: str, key: str) -> list[tuple[str, str | None]]:
+    try:
+        return parse_template(template)
+    except ValueError as exc:
+        raise ConfigurationError(f"'{key}': {exc}") from None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +57,8 @@ class HeaderFormat:
 
     def write(self, signature: str, timestamp: str) -> str:
         """Return the header's text that :meth:`read` parses."""
-        return self.template.replace("{signature}", signature).replace("{timestamp}", timestamp)
+        values = {"signature": signature, "timestamp": timestamp, None: ""}
+        return "".join(text + values[name] for text, name in _pieces(self.template, "format"))
 
     def _matches(self, text: str) -> Iterator[dict[str, str]]:
         for item in self.items:
@@ -78,12 +77,12 @@ def header_format(
     template: str, *, separator: str | None, encoding: str, unit: str
 ) -> HeaderFormat:
     """Parse and check ``format``. Raise :class:`ConfigurationError`."""
-    names = [name for _, name in pieces_of(template, "format") if name is not None]
+    names = [name for _, name in _pieces(template, "format") if name is not None]
     if names.count("signature") != 1:
-        raise ConfigurationError("'format' must hold {signature} exactly once")
+        raise ConfigurationError("'format' must contain {signature} exactly once")
     if names.count("timestamp") > 1 or set(names) - {"signature", "timestamp"}:
         raise ConfigurationError(
-            "'format' may hold {signature} and, at most once, {timestamp}; nothing else in braces"
+            "'format' may contain {signature} and one {timestamp}, and nothing else in braces"
         )
     texts = template.split(separator) if separator else [template]
     items = tuple(_pattern(text, encoding, unit) for text in texts)
@@ -95,7 +94,7 @@ def _pattern(template: str, encoding: str, unit: str) -> re.Pattern[str]:
     return re.compile(
         "".join(
             re.escape(literal) + (f"(?P<{name}>{classes[name]})" if name else "")
-            for literal, name in pieces_of(template, "format")
+            for literal, name in _pieces(template, "format")
         )
     )
 
@@ -120,7 +119,7 @@ class SignedContent:
         if "form" in self.names:
             parts["form"], urls = twilio.form_of(request), twilio.urls_of(request.url)
         for name in self.headers:
-            parts[f"header:{name}"] = _header_bytes(request, name)
+            parts[f"header:{name}"] = required_header(request, name, "signed_header_missing")
         for url in urls:
             parts["url"] = bytes_from_text(url)
             yield b"".join(text + (parts[name] if name else b"") for text, name in self.pieces)
@@ -129,7 +128,7 @@ class SignedContent:
 def signed_content(template: str, *, is_hash: bool = False) -> SignedContent:
     """Parse and check ``signed``. Raise :class:`ConfigurationError`."""
     pieces = tuple(
-        (literal.encode(), _lowered(name)) for literal, name in pieces_of(template, "signed")
+        (literal.encode(), _lowered(name)) for literal, name in _pieces(template, "signed")
     )
     names = frozenset(name for _, name in pieces if name is not None)
     headers = frozenset(name.removeprefix("header:") for name in names if ":" in name)
@@ -140,10 +139,12 @@ def signed_content(template: str, *, is_hash: bool = False) -> SignedContent:
         raise ConfigurationError(f"'signed' has an unknown placeholder {{{min(unknown)}}}")
     if not {"body", "form"} & names:
         raise ConfigurationError(
-            "'signed' must hold {body} or {form}; otherwise the body is not signed"
+            "'signed' must contain {body} or {form}; otherwise the body is not signed"
         )
     if "form" in names and "url" not in names:
-        raise ConfigurationError("'signed' must hold {url} where it holds {form}, as Twilio does")
+        raise ConfigurationError(
+            "'signed' must contain {url} if it contains {form}, as Twilio does"
+        )
     if is_hash and pieces[0] != (b"", "secret"):
         raise ConfigurationError("'signed' must start with {secret} in scheme hash")
     return SignedContent(pieces=pieces, names=names, headers=headers)
@@ -151,10 +152,3 @@ def signed_content(template: str, *, is_hash: bool = False) -> SignedContent:
 
 def _lowered(name: str | None) -> str | None:
     return name.lower() if name and name.startswith("header:") else name
-
-
-def _header_bytes(request: WebhookRequest, name: str) -> bytes:
-    value = header_of(request, name)
-    if value is None:
-        raise VerificationError("signed_header_missing")
-    return bytes_from_text(value)

@@ -4,14 +4,14 @@ import base64
 import contextlib
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import unquote_to_bytes, urlencode
 
 from adapter.exceptions import PayloadError, VerificationError
 from adapter.models import WebhookRequest
-from adapter.signatures.crypto import is_equal, key_from_secret
+from adapter.signatures.crypto import bytes_from_base64, is_equal, key_from_secret
 from adapter.signatures.hmac_scheme import with_headers
-from adapter.signatures.request import FORM_TYPE, bytes_from_text, fields_from_form, header_of
+from adapter.signatures.request import FORM_TYPE, MAX_FORM_FIELDS, bytes_from_text, required_header
 
 PLACES = ("header", "query", "form", "json")
 #: Replaces a secret in a rejected request.
@@ -29,19 +29,24 @@ class TokenScheme:
     prefix: str
 
     def key(self, secret: str) -> bytes:
-        """Return the token's bytes with the prefix. Raise :class:`ConfigurationError`."""
-        return self.prefix.encode() + key_from_secret(secret)
+        """Return the token's bytes. Raise :class:`ConfigurationError`."""
+        return key_from_secret(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - tokens do not age
         """Return the index of the matching key. Try the newest first."""
-        return _matching_key(keys, self._token(request), "token_mismatch")
+        return _matching_key(keys, self.credentials(request), "token_mismatch")
+
+    def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
+        """Yield the request's token in each spelling. Raise :class:`VerificationError`."""
+        for token in self._tokens(request):
+            yield from _spellings(token)
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - tokens do not age
         """Return the request with the token added."""
         token = key.decode()
         if self.place == "header":
             # Sent as UTF-8, a header arrives as Latin-1: return it as the receiver will see it.
-            text = key.decode("latin-1")
+            text = (self.prefix.encode() + key).decode("latin-1")
             return with_headers(request, {self.name: text}, replace=self.name)
         if self.place == "json":
             return dataclasses.replace(request, body=_json_with(request.body, self.name, token))
@@ -73,17 +78,19 @@ class TokenScheme:
         if self.place in ("form", "json") and reason != "token_mismatch":
             stripped = dataclasses.replace(stripped, body=b"")
         for key in keys:
-            stripped = _redact(stripped, key.removeprefix(self.prefix.encode()))
+            stripped = _redact(stripped, key)
         return stripped
 
-    def _token(self, request: WebhookRequest) -> bytes:
+    def _tokens(self, request: WebhookRequest) -> list[bytes]:
         if self.place == "header":
-            return _header(request, self.name)
+            return _without_scheme(request, self.name, self.prefix or "Bearer")
         if self.place == "json":
-            return _json_token(request.body, self.name)
+            return [_json_token(request.body, self.name)]
         raw = request.body if self.place == "form" else bytes_from_text(request.query)
-        name = self.name.encode()
-        return _single([value for field, value in fields_from_form(raw) if field == name])
+        if raw.count(b"&") >= MAX_FORM_FIELDS:
+            raise VerificationError("body_unreadable")
+        fields = [field for field in raw.split(b"&") if _is_named(field, self.name)]
+        return [_single([field.partition(b"=")[2] for field in fields])]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,19 +100,21 @@ class BasicScheme:
     username: str
 
     def key(self, secret: str) -> bytes:
-        """Return the credentials as the header holds them. Raise :class:`ConfigurationError`."""
-        return base64.b64encode(self.username.encode() + b":" + key_from_secret(secret))
+        """Return user name and password. Raise :class:`ConfigurationError`."""
+        return self.username.encode() + b":" + key_from_secret(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - passwords do not age
         """Return the index of the matching password. Try the newest first."""
-        scheme, space, credentials = _header(request, "authorization").partition(b" ")
-        if scheme.lower() != b"basic" or not space:
-            raise VerificationError("header_malformed")
-        return _matching_key(keys, credentials, "credentials_mismatch")
+        return _matching_key(keys, self.credentials(request), "credentials_mismatch")
+
+    def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
+        """Yield user name and password in each spelling. Raise :class:`VerificationError`."""
+        for text in _without_scheme(request, "authorization", "Basic"):
+            yield from _spellings(_login(text))
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - passwords do not age
         """Return the request with the credentials in its header."""
-        own = {"Authorization": f"Basic {key.decode()}"}
+        own = {"Authorization": f"Basic {base64.b64encode(key).decode()}"}
         return with_headers(request, own, replace="authorization")
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
@@ -113,18 +122,47 @@ class BasicScheme:
         return with_headers(request, {}, replace="authorization")
 
 
-def _matching_key(keys: Sequence[bytes], token: bytes, mismatch: str) -> int:
-    for index in reversed(range(len(keys))):
-        if is_equal(token, keys[index]):
-            return index
+def _matching_key(keys: Sequence[bytes], spellings: Iterable[bytes], mismatch: str) -> int:
+    for spelling in spellings:
+        for index in reversed(range(len(keys))):
+            if is_equal(spelling, keys[index]):
+                return index
     raise VerificationError(mismatch)
 
 
-def _header(request: WebhookRequest, name: str) -> bytes:
-    value = header_of(request, name)
-    if value is None:
-        raise VerificationError("header_missing")
-    return bytes_from_text(value)
+def _spellings(text: bytes) -> Iterator[bytes]:
+    """Yield what a sender may mean by the text of a credential.
+
+    Senders and people percent-encode a secret once, twice or not at all, put quotes or blanks
+    around it, or send Latin-1. Who sends the secret in any of these knows it.
+    """
+    yield text
+    once = unquote_to_bytes(text)
+    form = unquote_to_bytes(text.replace(b"+", b" "))
+    for spelling in (text, form, once, unquote_to_bytes(once)):
+        yield spelling
+        yield spelling.strip(b" \t\r\n\"'")
+    yield text.decode("latin-1").encode()
+
+
+def _without_scheme(request: WebhookRequest, header: str, scheme: str) -> list[bytes]:
+    """Return what follows the name of the scheme, in any case, up to twice, and the whole value.
+
+    People omit it, and tools add it to a value that has it.
+    """
+    word = scheme.strip().lower().encode()
+    texts = [required_header(request, header, "header_missing")]
+    while len(texts) < 3 and texts[-1].lower().startswith(word):
+        texts.append(texts[-1][len(word) :].lstrip(b" \t:"))
+    return texts[::-1]
+
+
+def _login(text: bytes) -> bytes:
+    """Decode base64 in either alphabet, with or without padding. Unreadable text is empty."""
+    try:
+        return bytes_from_base64(text.strip().translate(bytes.maketrans(b"-_", b"+/")))
+    except ValueError:
+        return b""
 
 
 def _single(values: list[bytes]) -> bytes:
@@ -145,7 +183,8 @@ def _json_token(body: bytes, name: str) -> bytes:
 def _members(body: bytes) -> list[tuple[str, object]]:
     """Return a JSON object's members, including repeated ones, or none for anything else."""
     try:
-        members = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_Pairs)
+        # Raw line breaks in strings are allowed: the parser of the payload reads them too.
+        members = json.loads(_text_from(body), strict=False, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         raise VerificationError("body_unreadable") from None
     return members if isinstance(members, _Pairs) else []
@@ -164,10 +203,17 @@ def _json_with(body: bytes, name: str, token: str) -> bytes:
     return json.dumps({**document, name: token}).encode()
 
 
+def _text_from(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return body.decode("windows-1252", "replace")
+
+
 def _json_without(body: bytes, name: str) -> bytes:
     """Return the JSON object without that member. An unreadable body has no token."""
     with contextlib.suppress(ValueError, RecursionError):
-        document = json.loads(body.decode("utf-8-sig"))
+        document = json.loads(_text_from(body), strict=False)
         if isinstance(document, dict) and document.pop(name, None) is not None:
             return json.dumps(document).encode()
     return body
@@ -191,8 +237,9 @@ def _redact(request: WebhookRequest, secret: bytes) -> WebhookRequest:
 
 
 def _form_without(form: bytes, name: str) -> bytes:
-    def is_other(field: bytes) -> bool:
-        encoded = field.partition(b"=")[0].replace(b"+", b" ")
-        return unquote_to_bytes(encoded) != name.encode()
+    return b"&".join(field for field in form.split(b"&") if not _is_named(field, name))
 
-    return b"&".join(field for field in form.split(b"&") if is_other(field))
+
+def _is_named(field: bytes, name: str) -> bool:
+    encoded = field.partition(b"=")[0].replace(b"+", b" ")
+    return unquote_to_bytes(encoded) == name.encode()

@@ -7,7 +7,7 @@ from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_settled_events
 from adapter.store.rejections import NewRejection, Rejection
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
-from adapter.store.rows import NewBooking, NewEvent, storable
+from adapter.store.rows import NewEvent, storable
 from adapter.store.search import LARGEST_NUMBER, Filter
 from adapter.store.stats import Sending, Traffic, UnknownCommunity
 from adapter.store.transaction import Transaction
@@ -25,7 +25,6 @@ __all__ = [
     "Filter",
     "Group",
     "Issue",
-    "NewBooking",
     "NewEvent",
     "NewRejection",
     "Rejection",

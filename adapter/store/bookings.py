@@ -1,41 +1,35 @@
 """Bookings: appointments and guest cards, their states and when they are due."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from psycopg.types.json import Jsonb
 
-from adapter.models import MOVES, SETTLED, Booking, BookingState, Event, Reason
+from adapter.models import MOVES, SETTLED, Booking, BookingState, Reason
 from adapter.store.jobs import Jobs
 from adapter.store.queries import Statements
-from adapter.store.rows import NewBooking, booking_from_row, json_from_reasons, storable
+from adapter.store.rows import booking_from_row, json_from_reasons, storable
+
+#: Requests this old are related to new ones only while they are upcoming or unsettled.
+RELATED_AGE = dt.timedelta(days=30)
+#: Most requests that are related to one: more share a key only if it identifies nobody.
+MOST_RELATED = 500
 
 
 class Bookings(Statements):
     """The bookings, within one transaction."""
 
-    def next_id(self) -> int:
-        """Return an ID that no event and no booking has had."""
-        row = self._one("next_id")
-        assert row is not None  # noqa: S101 - a sequence does not end
-        return int(row["id"])
+    def insert(self, new: Booking, number: int, *, now: dt.datetime, by: str = "worker") -> Booking:
+        """Store a booking for its event's item of this number, and return it with its ID.
 
-    def insert(
-        self,
-        event: Event,
-        new: NewBooking,
-        booking_id: int,
-        *,
-        now: dt.datetime,
-        by: str = "worker",
-    ) -> None:
-        """Store a booking. A pending one is sent when a sender is scheduled."""
-        self._run(
+        A pending one is sent when a sender is scheduled.
+        """
+        row = self._one(
             "insert_booking",
-            id=booking_id,
-            event_id=event.id,
-            item=new.item,
-            source=event.source,
+            event_id=new.event_id,
+            item=number,
+            source=new.source,
             kind=new.kind,
             state=new.state,
             community=new.community,
@@ -43,14 +37,20 @@ class Bookings(Statements):
             starts_at=new.starts_at,
             appointment=Jsonb(dict(new.appointment)),
             reasons=json_from_reasons(new.reasons),
-            due_at=now if new.state is BookingState.PENDING else None,
+            due_at=new.due_at,
             reason=new.reason,
             why=new.reason or "mapped",
             by=by,
             at=now,
             asked_at=new.asked_at,
-            person_keys=list(new.person_keys),
+            match_keys=list(new.match_keys),
+            item_key=new.item_key,
+            content=new.content,
+            is_cancellation=new.is_cancellation,
+            because_of=new.because_of,
         )
+        assert row is not None  # noqa: S101 - RETURNING gives a row or the statement fails
+        return dataclasses.replace(new, id=int(row["booking_id"]), created_at=now, updated_at=now)
 
     def get(self, booking_id: int, *, lock: bool = False) -> Booking | None:
         """Return one booking. With ``lock``, lock it until the transaction ends."""
@@ -58,7 +58,7 @@ class Bookings(Statements):
         return booking_from_row(row) if row else None
 
     def of_job(self, job_id: str) -> Booking | None:
-        """Return the booking with this Propexo job, locked."""
+        """Return the booking with this Propexo job."""
         row = self._one("booking_of_job", job_id=storable(job_id))
         return booking_from_row(row) if row else None
 
@@ -66,12 +66,17 @@ class Bookings(Statements):
         """Return one event's bookings, in the order of its items."""
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
 
-    def of_people(
-        self, keys: Iterable[int], states: Iterable[BookingState], *, except_id: int = 0
-    ) -> list[Booking]:
-        """Return bookings in ``states`` of everyone who has one of ``keys``."""
+    def of_keys(self, keys: Iterable[int], now: dt.datetime) -> list[Booking]:
+        """Return the bookings that share one of ``keys`` and may still matter, oldest first.
+
+        Those are the unsettled and upcoming ones and those of the last 30 days, at most 500.
+        """
         rows = self._all(
-            "bookings_of_people", keys=list(keys), states=list(states), except_id=except_id
+            "bookings_of_keys",
+            keys=list(keys),
+            now=now,
+            since=now - RELATED_AGE,
+            limit=MOST_RELATED,
         )
         return [booking_from_row(row) for row in rows]
 
@@ -89,6 +94,8 @@ class Bookings(Statements):
         by: str = "worker",
         due_at: dt.datetime | None = None,
         job_id: str | None = None,
+        because_of: int | None = None,
+        posted_at: dt.datetime | None = None,
         reasons: Iterable[Reason] = (),
     ) -> bool:
         """Change a booking's state and enqueue its next task, if it has one.
@@ -105,6 +112,8 @@ class Bookings(Statements):
             why=why,
             due_at=due_at,
             job_id=job_id,
+            because_of=because_of,
+            posted_at=posted_at,
             reasons=json_from_reasons(reasons),
             at=now,
             by=by,
@@ -123,13 +132,13 @@ class Bookings(Statements):
             community=booking.community,
             timezone=booking.timezone,
             starts_at=booking.starts_at,
-            person_keys=list(booking.person_keys),
+            match_keys=list(booking.match_keys),
             asked_at=booking.asked_at,
         )
 
-    def mark_canceled(self, booking_id: int, *, now: dt.datetime) -> None:
-        """Record that the sender canceled a booking that may be in flight."""
-        self._run("mark_canceled", id=booking_id, at=now)
+    def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
+        """Record that these bookings no longer stand in Knock, as a user said."""
+        self._run("mark_gone", ids=list(ids), at=now)
 
     def reschedule(self, booking: Booking, due_at: dt.datetime) -> None:
         """Postpone the next check of a booking whose state does not change."""

@@ -42,6 +42,15 @@ def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
     return process
 
 
+def stop(process: "subprocess.Popen[Any]", number: int, seconds: float) -> None:
+    """Ask a child to end by a signal. Kill it if it has not ended after this many seconds."""
+    process.send_signal(number)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        kill(process)
+
+
 def kill(process: "subprocess.Popen[Any]") -> None:
     """Kill a child and its session, and wait for its end."""
     if not child_guard.send(process.pid, signal.SIGKILL):

@@ -1,36 +1,38 @@
-"""Claims: dedupe keys that were used, as keyed hashes."""
+"""Claims: dedupe keys of deliveries that were used, as keyed hashes."""
 
+import dataclasses
 import datetime as dt
 
 from adapter.store.queries import Statements
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Duplicate:
+    """What is known of a delivery whose key was used before."""
+
+    #: The event of the first delivery under the key, and that of the latest one.
+    first_id: int
+    latest_id: int
+    #: Whether the content is that of the latest delivery.
+    is_same: bool
+    #: Whether something else has been requested since: it may be a late repeat or a change back.
+    is_outdated: bool
+    #: How many deliveries under the key came after the first.
+    repeats: int
+
+
 class Claims(Statements):
     """The claims, within one transaction. Deliveries are claimed by :class:`Events`."""
 
-    def insert(self, source: str, digest: bytes, booking_id: int, *, now: dt.datetime) -> bool:
-        """Claim ``digest`` for a booking. Return False if it was claimed before."""
-        row = self._one("claim_item", source=source, digest=digest, booking_id=booking_id, at=now)
-        return row is not None
-
-    def owner(self, source: str, digest: bytes) -> int | None:
-        """Return the ID of the event or booking that claimed ``digest`` first."""
-        row = self._one("owner_of_claim", source=source, digest=digest)
-        return int(row["lead_id"]) if row else None
-
     def record_duplicate(
         self, *, source: str, digest: bytes, content: bytes, now: dt.datetime
-    ) -> tuple[int, bool]:
-        """Count a repeat. Return the first event's ID and whether the content is the same."""
+    ) -> Duplicate:
+        """Count a delivery whose key was used before, and lock the claim."""
         row = self._one("record_duplicate", source=source, digest=digest, content=content, at=now)
         if row is None:
             raise LookupError("a claim vanished between two statements")
-        return int(row["lead_id"]), bool(row["is_same"])
+        return Duplicate(**row)
 
-    def reassign(self, source: str, digest: bytes, booking_id: int) -> None:
-        """Point a claim to the booking that replaced the first one."""
-        self._run("reassign_claim", source=source, digest=digest, booking_id=booking_id)
-
-    def reassign_all(self, from_id: int, to_id: int) -> None:
-        """Point all claims of one booking to another. Slow: it reads all claims."""
-        self._run("reassign_claims", from_id=from_id, to_id=to_id)
+    def set_latest(self, *, source: str, digest: bytes, content: bytes, event_id: int) -> None:
+        """Record the latest delivery under a key."""
+        self._run("set_latest_delivery", source=source, digest=digest, content=content, id=event_id)

@@ -9,6 +9,7 @@ dead process, or another program's.
 import contextlib
 import hashlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,9 @@ from typing import Any
 
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.store import child_processes, database
+
+#: PostgreSQL's "fast shutdown": it rolls back open transactions and leaves the files clean.
+STOP_SIGNAL = signal.SIGINT
 
 #: Longest path of a Unix socket, less the file name that PostgreSQL gives it.
 _SOCKET_FOLDER_CHARACTERS = 85
@@ -108,17 +112,7 @@ class EmbeddedServer:
             self.wait(process)
             yield self.url
         finally:
-            stop(process)
-
-
-def stop(process: "subprocess.Popen[bytes]", seconds: float = 10.0) -> None:
-    """Stop a server fast, roll back open transactions and leave the files clean."""
-    process.send_signal(2)  # SIGINT is PostgreSQL's "fast shutdown"
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+            child_processes.stop(process, STOP_SIGNAL, 10.0)
 
 
 def _package(folder: Path) -> Any:

@@ -20,6 +20,18 @@ from adapter.store.rows import (
 _NEW_EVENT = b"(%s::int, %s, %s::bytea, %s::bytea, %s::timestamptz, %s, %s::jsonb, %s, %b::bytea)"
 
 
+#: Headers in which senders name a delivery; a retry of theirs has the same value.
+DELIVERY_ID_HEADERS = (
+    "webhook-id",
+    "svix-id",
+    "x-webhook-id",
+    "x-webhook-delivery-id",
+    "x-delivery-id",
+    "x-event-id",
+    "idempotency-key",
+)
+
+
 @functools.cache
 def _insert_events(count: int) -> bytes:
     """Return the statement that inserts this many events. The largest batch bounds the cache."""
@@ -58,6 +70,14 @@ class Events(Statements):
         if row is None:
             return None
         return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))
+
+    def repeats(self, event_id: int, others: Iterable[int]) -> bool:
+        """Return whether an event has the same bytes as one of ``others``.
+
+        If both name the delivery in a header, and differently, the sender means two.
+        """
+        row = self._one("is_repeat", id=event_id, ids=list(others), names=list(DELIVERY_ID_HEADERS))
+        return bool(row and row["is_repeat"])
 
     def settle(
         self,

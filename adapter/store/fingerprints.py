@@ -17,22 +17,18 @@ class Fingerprints:
         """Return the digest of a delivery's dedupe key."""
         return self._digest(source, "delivery", key)
 
-    def changed_delivery(self, source: str, key: str, content: bytes) -> bytes:
-        """Return the digest of a delivery that reuses a known key with different content."""
-        return self._digest(source, "changed delivery", key, content.hex())
+    def later_delivery(self, source: str, key: str, number: int) -> bytes:
+        """Return the digest of a later delivery under a known key, which is stored as well."""
+        return self._digest(source, "later delivery", key, str(number))
 
     def item(self, source: str, key: str) -> bytes:
         """Return the digest of the dedupe key of one item: one appointment to be made."""
         return self._digest(source, "item", key)
 
-    def cancellation(self, source: str, key: str) -> bytes:
-        """Return the digest that marks an item as canceled."""
-        return self._digest(source, "cancellation", key)
-
-    def item_content(self, source: str, key: str, appointment: Mapping[str, Any]) -> bytes:
-        """Return the digest of an item and all of its fields."""
+    def content(self, source: str, kind: str, appointment: Mapping[str, Any]) -> bytes:
+        """Return the digest of everything that was mapped of an item."""
         fields = json.dumps(dict(appointment), sort_keys=True)
-        return self._digest(source, "item content", key, fields)
+        return self._digest(source, "content", kind, fields)
 
     def person_keys(
         self, community: str | None, appointment: Mapping[str, Any], shared: Collection[str]

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from psycopg.types.json import Jsonb
 
@@ -20,7 +20,7 @@ class NewRejection:
 
     source: str
     received_at: dt.datetime
-    #: One of :data:`adapter.signatures.REASONS`.
+    #: One of :data:`adapter.signatures.REASONS`, or the name of an HTTP error.
     reason: str
     method: str
     url: str
@@ -32,6 +32,8 @@ class NewRejection:
     sender: str | None
     #: Whether it can be verified again.
     can_retry: bool
+    #: Keyed hashes of the token or password that it carried, in each spelling.
+    proofs: Sequence[bytes] = ()
 
     @property
     def size(self) -> int:
@@ -53,19 +55,15 @@ class Rejections(Statements):
         """Store a rejection and delete its source's oldest ones beyond these bounds."""
         self._run("set_statement_timeout", limit=f"{TIMEOUT_MILLISECONDS}ms")
         self._run("lock_rejections", source=new.source)
-        self._run(
-            "insert_rejection",
-            source=new.source,
-            received_at=new.received_at,
-            reason=new.reason,
-            method=storable(new.method),
-            url=storable(new.url),
-            headers=Jsonb({storable(name): storable(text) for name, text in new.headers.items()}),
-            body=new.body,
-            bytes=new.size,
-            sender=new.sender,
-            can_retry=new.can_retry,
+        headers = {storable(name): storable(text) for name, text in new.headers.items()}
+        texts = {"method": storable(new.method), "url": storable(new.url)}
+        row = (
+            dataclasses.asdict(new)
+            | texts
+            | {"proofs": list(new.proofs)}
+            | {"headers": Jsonb(headers), "bytes": new.size}
         )
+        self._run("insert_rejection", **row)
         self._run("trim_rejections", source=new.source, rows=max_rows, bytes=max_bytes)
 
     def newest(self, *, source: str | None = None, limit: int = 100) -> list[Rejection]:
@@ -90,6 +88,23 @@ class Rejections(Statements):
     def counts(self) -> dict[str, int]:
         """Return each source's number of rejections."""
         return {row["source"]: row["rejections"] for row in self._all("rejection_counts")}
+
+    def count(self, requests: Mapping[tuple[str, str], int]) -> None:
+        """Add numbers of rejected requests by source and reason."""
+        # Sorted: two processes that lock the same rows in another order would deadlock.
+        rows = [(*key, number) for key, number in sorted(requests.items())]
+        sources, reasons, numbers = zip(*rows, strict=True)
+        self._run(
+            "add_rejection_counts",
+            sources=list(sources),
+            reasons=list(reasons),
+            requests=list(numbers),
+        )
+
+    def totals(self) -> dict[tuple[str, str], int]:
+        """Return how many requests were ever rejected, by source and reason."""
+        rows = self._all("rejection_totals")
+        return {(row["source"], row["reason"]): row["requests"] for row in rows}
 
 
 def _rejection_from_row(row: Row) -> Rejection:

@@ -4,7 +4,8 @@ import dataclasses
 import datetime as dt
 import hashlib
 import re
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 from adapter.models import Booking, Event
 from adapter.store.queries import Statements
@@ -15,9 +16,6 @@ from adapter.store.search import LARGEST_NUMBER
 #: without bookings.
 MOST_COUNTED = 2_000
 
-_NEVER = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
-_NO_TIME = "infinity"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Issue:
@@ -27,13 +25,13 @@ class Issue:
     kind: str
     source: str
     state: str
-    #: Why they are in that state: a constant word, or what a user wrote.
-    word: str
+    #: Why they are in that state: a reason code, or what a user wrote.
+    code: str
     #: Whether the adapter still looks for them in Propexo's lists.
     is_looked_for: bool
-    #: The first reason: its field and sentence, and the value if the community is unknown.
+    #: The first reason: its field and message, and the value if the community is unknown.
     field: str
-    sentence: str
+    message: str
     value: str
 
     @classmethod
@@ -45,10 +43,10 @@ class Issue:
             kind="booking",
             source=booking.source,
             state=booking.state,
-            word=booking.reason or "",
+            code=booking.reason or "",
             is_looked_for=booking.due_at is not None,
             field=first.field if first else "",
-            sentence=re.sub(r"[0-9]+(:[0-9]+)*", "…", first.reason) if first else "",
+            message=re.sub(r"[0-9]+(:[0-9]+)*", "…", first.reason) if first else "",
             value=(first.value or "") if first is not None and is_community else "",
         )
 
@@ -92,44 +90,18 @@ class ReviewQueue(Statements):
             for row in self._all("review_groups", limit=MOST_COUNTED, now=now)
         ]
 
-    def bookings_of(
-        self,
-        issue: Issue,
-        *,
-        after: Booking | None = None,
-        last_id: int = LARGEST_NUMBER,
-        limit: int = 50,
-    ) -> list[Booking]:
-        """Return a group's bookings ``after`` one and up to ``last_id``, soonest first."""
-        at: Any = _NEVER if after is None else (after.starts_at or _NO_TIME)
-        rows = self._all(
-            "review_bookings",
-            **_values(issue),
-            word=issue.word,
-            state=issue.state,
-            value=issue.value,
-            is_looked_for=issue.is_looked_for,
-            after_at=at,
-            after_id=after.id if after else 0,
-            last_id=last_id,
-            limit=limit,
-        )
-        return [booking_from_row(row) for row in rows]
+    def group(self, key: str, now: dt.datetime) -> Group | None:
+        """Return the group with this key, or None if nothing in it needs review anymore."""
+        return next((group for group in self.groups(now) if group.issue.key == key), None)
 
-    def events_of(
-        self,
-        issue: Issue,
-        *,
-        after: int = 0,
-        last_id: int = LARGEST_NUMBER,
-        limit: int = 50,
-    ) -> list[Event]:
-        """Return a group's events ``after`` an ID and up to ``last_id``, oldest first."""
-        rows = self._all(
-            "review_events", **_values(issue), after_id=after, last_id=last_id, limit=limit
-        )
-        return [event_from_row(row) for row in rows]
+    def leads(
+        self, issue: Issue, *, after: int = 0, last_id: int = LARGEST_NUMBER, limit: int = 50
+    ) -> Sequence[Booking | Event]:
+        """Return a group's leads ``after`` an ID and up to ``last_id``.
 
-
-def _values(issue: Issue) -> dict[str, str]:
-    return {"source": issue.source, "field": issue.field, "sentence": issue.sentence}
+        Bookings come with the soonest first, events with the oldest first.
+        """
+        values = dataclasses.asdict(issue) | {"after": after, "last_id": last_id, "limit": limit}
+        if issue.kind == "event":
+            return [event_from_row(row) for row in self._all("review_events", **values)]
+        return [booking_from_row(row) for row in self._all("review_bookings", **values)]

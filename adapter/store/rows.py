@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -35,28 +35,6 @@ class NewEvent:
     received_at: dt.datetime
     #: Without credentials.
     request: WebhookRequest
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class NewBooking:
-    """An appointment or guest card to store, as mapped."""
-
-    item: int
-    state: BookingState
-    reason: str | None
-    community: str | None
-    timezone: str | None
-    starts_at: dt.datetime | None
-    appointment: Mapping[str, Any]
-    reasons: tuple[Reason, ...]
-    asked_at: dt.datetime
-    person_keys: tuple[int, ...] = ()
-    kind: Kind = Kind.APPOINTMENT
-
-    def with_state(self, state: BookingState, reason: str, *more: Reason) -> Self:
-        """Return a copy in another state, with the reason and more reasons for people."""
-        reasons = (*self.reasons, *more)
-        return dataclasses.replace(self, state=state, reason=reason, reasons=reasons)
 
 
 def storable(text: str) -> str:
@@ -114,7 +92,7 @@ def booking_from_row(row: Row) -> Booking:
         "state": BookingState(row["state"]),
         "kind": Kind(row["kind"]),
         "reasons": _reasons(row["reasons"]),
-        "person_keys": tuple(row["person_keys"]),
+        "match_keys": tuple(row["match_keys"]),
     }
     return Booking(**_known(Booking, row) | parsed)
 

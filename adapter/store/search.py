@@ -72,16 +72,19 @@ class Search(Statements):
     def recent_events(
         self, source: str, *, limit: int, before: int = LARGEST_NUMBER
     ) -> list[Event]:
-        """Return the newest events of a source whose payload is still kept, ``before`` an ID."""
+        """Return a source's newest events that still have a payload, ``before`` an ID."""
         rows = self._all(
             "recent_events", source=source, before=before, limit=limit, looked_at=MOST_LOOKED_AT
         )
         return [event_from_row(row) for row in rows]
 
-    def leads_of_period(self, which: Filter) -> list[Row]:
-        """Return ``source``, ``community``, ``state`` and the number of ``leads`` for a period."""
+    def lead_totals(self, which: Filter) -> list[Row]:
+        """Return the number of leads per source and community, in total and by state.
+
+        Leads are counted by the time their webhook was received; ignored webhooks are not counted.
+        """
         return self._all(
-            "leads_of_period",
+            "lead_totals",
             since=which.since or _EARLIEST,
             until=which.until or _LATEST,
             source=which.source,
@@ -127,7 +130,7 @@ def _number(text: str) -> int | None:
 
 
 def _phone(text: str) -> str:
-    """Return the digits of a string like a phone number, or "" for any other string."""
+    """Return the digits if the string looks like a phone number, else ""."""
     if not re.fullmatch(r"\+?[\d\s().-]{4,30}", text, re.ASCII):
         return ""
     digits = re.sub(r"\D", "", text, flags=re.ASCII)

@@ -25,11 +25,6 @@ class SendQueue(Statements):
         """Enqueue the tasks of all send slots."""
         self.schedule_senders(range(SEND_SLOTS))
 
-    def wake_siblings(self, booking_id: int) -> None:
-        """Schedule a sender if another booking of the same person waited for this one."""
-        if self._one("waiting_siblings", id=booking_id):
-            self.schedule_sender(booking_id)
-
     def most_urgent(
         self, now: dt.datetime, *, soon: dt.datetime, late: dt.datetime
     ) -> Booking | None:

@@ -1,6 +1,5 @@
 """Statistics about sources, sending and the last day."""
 
-import collections
 import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,7 @@ MOST_PENDING = 10_000
 class Sending:
     """Whether calls to Propexo are allowed, and how many were made."""
 
-    #: Why sending is suspended until a person fixes it (``not_authorised``); None: it is not.
+    #: Why sending is suspended until a person fixes it (``not_authorized``); None: it is not.
     stopped_for: str | None
     #: No call is made before then.
     paused_until: dt.datetime
@@ -60,44 +59,23 @@ class Stats(Statements):
         """Return ``kind``, ``source``, ``hour``, ``state`` and the number of ``leads``."""
         return self._all("outcomes", since=since)
 
-    def arrivals(self, since: dt.datetime) -> dict[str, int]:
-        """Return each source's number of events since then."""
-        return {row["source"]: row["events"] for row in self._all("arrivals", since=since)}
+    def source_activity(
+        self, sources: Iterable[str], since: dt.datetime, until: dt.datetime
+    ) -> list[Row]:
+        """Return each source's last and usual events, and how long its bookings took.
 
-    def last_arrivals(self, sources: Iterable[str]) -> dict[str, dt.datetime]:
-        """Return when each of these sources sent its last event."""
-        rows = self._all("last_arrivals", sources=list(sources))
-        return {row["source"]: row["last_at"] for row in rows}
-
-    def usual_arrivals(self, since: dt.datetime, until: dt.datetime) -> dict[str, float]:
-        """Return each source's mean number of events in these hours of past weeks.
-
-        Use up to four past weeks. Return nothing if less than one whole week was counted.
+        The latter are the newest :data:`MOST_TIMED` that were booked in this period.
         """
-        first = self._one("first_hour")
-        if first is None or first["hour"] is None:
-            return {}
-        weeks = min(4, (since - first["hour"]) // dt.timedelta(days=7))
-        if weeks < 1:
-            return {}
-        rows = self._all("usual_arrivals", since=since, until=until)
-        return {row["source"]: row["events"] / weeks for row in rows}
-
-    def booking_latency(self, since: dt.datetime) -> list[Row]:
-        """Return ``source``, ``booked``, ``p50`` and ``p95`` in seconds from webhook to booking.
-
-        Use the newest :data:`MOST_TIMED` that were booked since then.
-        """
-        return self._all("booking_latency", since=since, limit=MOST_TIMED)
+        return self._all(
+            "source_activity", sources=list(sources), since=since, until=until, limit=MOST_TIMED
+        )
 
     def sending(self, now: dt.datetime) -> Sending:
         """Return the state of sending without waiting for the rate limit's lock."""
-        state = self._one("rate_limit_state")
-        calls = self._one("calls_since", since=now - dt.timedelta(seconds=60))
-        pending = self._one("pending_count", limit=MOST_PENDING)
-        if state is None or calls is None or pending is None:
+        row = self._one("sending", since=now - dt.timedelta(seconds=60), limit=MOST_PENDING)
+        if row is None:
             raise LookupError("the rate limit has no row; run adapter migrate")
-        return Sending(**state, calls=calls["calls"], pending=pending["bookings"])
+        return Sending(**row)
 
     def count_hours(self, now: dt.datetime) -> None:
         """Count the events of past hours, once each."""
@@ -120,13 +98,5 @@ class Stats(Statements):
 
     def traffic(self) -> dict[str, Traffic]:
         """Return the events of each source that ever sent one."""
-        by_source = collections.defaultdict(list)
-        for row in self._all("event_counts"):
-            by_source[row["source"]].append(row)
-        return {
-            source: Traffic(
-                events={row["state"]: row["events"] for row in rows},
-                last_event_at=max(row["last_at"] for row in rows),
-            )
-            for source, rows in by_source.items()
-        }
+        rows = self._all("event_counts")
+        return {row.pop("source"): Traffic(**row) for row in rows}

@@ -58,6 +58,10 @@ class Transaction(Statements):
         """
         self._run("lock_keys", keys=list(keys))
 
+    def lock_related(self, keys: Iterable[int]) -> None:
+        """Lock these keys, and the keys of bookings that share one of them, as lock_keys does."""
+        self._run("lock_related", keys=list(keys))
+
     def hash_key(self) -> bytes:
         """Return the key of this installation's keyed hashes."""
         row = self._one("hash_key")

@@ -8,7 +8,7 @@ from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.respond import Respond
 from adapter.mapping.source import Source
-from adapter.settings import Settings
+from adapter.settings import SECRET_NAMES, Settings, untrimmed
 from adapter.signatures import handshakes
 
 
@@ -46,10 +46,9 @@ def build_endpoints(all_sources: Mapping[str, Source], settings: Settings) -> di
 
 def build_endpoint(source: Source, settings: Settings) -> Endpoint:
     """Build one endpoint. Raise ConfigurationError for a missing or unusable secret."""
-    handshake = _handshake(source)
+    handshake = handshakes.handshake_from(source.handshake)  # checked when the mapping loaded
     variable = handshake.variable if handshake else None
-    secrets = [*source.secrets, *([variable] if variable else [])]
-    missing = [name for name in secrets if not settings.environ.get(name, "").strip()]
+    missing = [name for name in _secret_names(source) if not settings.environ.get(name, "").strip()]
     if missing:
         raise ConfigurationError(
             "\n".join(f"{source.path}: {name} is not set; set it to the secret" for name in missing)
@@ -57,8 +56,8 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
     verifier = build_verifier(source, settings)
     if verifier.signs_url and settings.public_url is None:
         raise ConfigurationError(
-            f"{source.path}: its signature covers the address that the sender calls; "
-            "set ADAPTER_PUBLIC_URL to the public base address, such as https://leads.example.com"
+            f"{source.path}: its signature covers the URL that the sender calls; "
+            "set ADAPTER_PUBLIC_URL to the public base URL, such as https://leads.example.com"
         )
     return Endpoint(
         source=source,
@@ -78,6 +77,12 @@ def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
         raise ConfigurationError(f"{source.path}: signature: {exc}") from exc
 
 
+def untrimmed_secrets(all_sources: Mapping[str, Source], settings: Settings) -> list[str]:
+    """Return the variables whose secret has blanks, a line break or quotes around it."""
+    names = [name for source in all_sources.values() for name in _secret_names(source)]
+    return untrimmed(settings.environ, (*SECRET_NAMES, *names))
+
+
 def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
     """Return the names of sources without a signature, to which anyone with the URL may send."""
     return [
@@ -87,8 +92,6 @@ def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
     ]
 
 
-def _handshake(source: Source) -> handshakes.Handshake | None:
-    try:
-        return handshakes.handshake_from(source.handshake)
-    except ConfigurationError as exc:
-        raise ConfigurationError(f"{source.path}: {exc}") from exc
+def _secret_names(source: Source) -> list[str]:
+    handshake = handshakes.handshake_from(source.handshake)
+    return [*source.secrets, *([handshake.variable] if handshake and handshake.variable else [])]

@@ -22,6 +22,9 @@ def register_error_handlers(app: flask.Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Answer:
+        if flask.request.blueprint in (None, "webhooks", "propexo"):
+            similar = getattr(error, "similar", None)
+            _reject(reason_of(error), status=error.code, similar=similar)
         allowed = getattr(error, "valid_methods", None)
         headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
         return {"error": (error.name or "error").lower()}, error.code or 500, headers
@@ -29,12 +32,12 @@ def register_error_handlers(app: flask.Flask) -> None:
     @app.errorhandler(VerificationError)
     def not_verified(error: VerificationError) -> Answer:
         """Return one body for every reason, so that an attacker learns nothing."""
-        log.warning("webhook_rejected", extra={"source": _source(), "reason": error.reason})
+        _reject(error.reason, status=401)
         return {"error": "signature not accepted"}, 401
 
     @app.errorhandler(LimitReached)
     def limit_reached(error: LimitReached) -> Answer:
-        log.warning("rate_limited", extra={"source": _source()})
+        _reject("rate_limited", status=429)
         after = {"Retry-After": str(math.ceil(error.retry_after_seconds))}
         return {"error": "too many requests"}, 429, after
 
@@ -49,8 +52,18 @@ def register_error_handlers(app: flask.Flask) -> None:
         return _retry_later("cannot answer now")
 
 
-def _source() -> str | None:
-    return (flask.request.view_args or {}).get("source")
+def reason_of(error: HTTPException) -> str:
+    """Return the reason that an HTTP error is logged, counted and stored under."""
+    return error.name.lower().replace(" ", "_")
+
+
+def _reject(reason: str, **more: object) -> None:
+    """Log and count a rejected request, under its source if there is one of this name."""
+    pipeline = flask.current_app.extensions["pipeline"]
+    name = (flask.request.view_args or {}).get("source")
+    source = name if name in pipeline.sources else None
+    log.warning("webhook_rejected", extra={"source": source, "reason": reason, **more})
+    pipeline.receiver.background_writer.count(source or "", reason)
 
 
 def _retry_later(text: str) -> Answer:

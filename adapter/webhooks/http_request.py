@@ -1,5 +1,8 @@
 """Read a Flask request: raw target, raw body, client IP address."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import flask
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
@@ -14,6 +17,22 @@ def client_ip_of_request(request: flask.Request, settings: Settings) -> str | No
     return client_ip(request.remote_addr, forwarded_for, settings.trusted_proxies)
 
 
+def tolerate_paths(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Wrap an application to ignore extra slashes, blanks and capitals in the path of a webhook.
+
+    People paste URLs with them, and names of sources are in lower case. What a signature covers
+    stays as the sender wrote it, see :func:`raw_target`.
+    """
+
+    def call(environ: dict[str, Any], start_response: object) -> Iterable[bytes]:
+        parts = [part.strip() for part in environ.get("PATH_INFO", "").lower().split("/")]
+        if (kept := [part for part in parts if part])[:1] == ["hooks"]:
+            environ["PATH_INFO"] = "/" + "/".join(kept)
+        return wsgi_app(environ, start_response)
+
+    return call
+
+
 def raw_target(request: flask.Request) -> str:
     """Return path and query as the sender wrote them, because the decoded ones are not signed."""
     raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI")
@@ -21,8 +40,8 @@ def raw_target(request: flask.Request) -> str:
     return target if target.startswith("/") else "/" + target.partition("://")[2].partition("/")[2]
 
 
-def read_request(request: flask.Request, settings: Settings) -> WebhookRequest:
-    """Read everything a signature may cover: the method, URL, headers and raw bytes.
+def read_request(request: flask.Request, settings: Settings, body: bytes) -> WebhookRequest:
+    """Return everything a signature may cover: the method, URL, headers and raw bytes.
 
     The URL starts with ADAPTER_PUBLIC_URL: a proxy in front may have changed scheme, host and
     port. Without the setting, no signature covers the URL, and path and query are enough.
@@ -31,12 +50,12 @@ def read_request(request: flask.Request, settings: Settings) -> WebhookRequest:
         method=request.method,
         url=(settings.public_url or "") + raw_target(request),
         headers=dict(request.headers.items()),
-        body=_read_body(request, settings.max_body_bytes),
+        body=body,
         client=client_ip_of_request(request, settings),
     )
 
 
-def _read_body(request: flask.Request, limit: int) -> bytes:
+def read_body(request: flask.Request, limit: int) -> bytes:
     """Read the raw bytes. Raise 413 for more than ``limit``, 400 for an incomplete body.
 
     Read from the server directly: Werkzeug truncates a chunked body silently at its limit, and

@@ -63,8 +63,11 @@ def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome
 
 
 def _mark_if_replaced(tx: Transaction, booking: Booking) -> Booking:
-    others = tx.bookings.of_people(booking.person_keys, [BookingState.BOOKED], except_id=booking.id)
-    if not any(precedence.replaced_in_knock(other, booking) for other in others):
+    others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)
+    if not any(
+        other.person_keys & booking.person_keys and precedence.replaced_in_knock(other, booking)
+        for other in others
+    ):
         return booking
     return dataclasses.replace(booking, state=BookingState.SUPERSEDED)
 

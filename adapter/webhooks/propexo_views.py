@@ -14,7 +14,7 @@ import flask
 from adapter import signatures
 from adapter.bookings.follow_up import Follower
 from adapter.exceptions import VerificationError
-from adapter.webhooks.http_request import read_request
+from adapter.webhooks.http_request import read_body, read_request
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
     @routes.post("/propexo/webhooks")
     def receive() -> tuple[dict[str, Any], int]:
         """Return 200 for every verified Propexo webhook, including those about other jobs."""
-        request = read_request(flask.request, follower.settings)
+        body = read_body(flask.request, follower.settings.max_body_bytes)
+        request = read_request(flask.request, follower.settings, body)
         try:
             verifier.verify(request, follower.clock().timestamp())
         except VerificationError as exc:

@@ -12,8 +12,14 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewEvent
+from adapter.store.fingerprints import Fingerprints
 from adapter.webhooks.endpoints import Endpoint
-from adapter.webhooks.rejections import CREDENTIAL_HEADERS, BackgroundWriter, rejection_from
+from adapter.webhooks.rejections import (
+    CREDENTIAL_HEADERS,
+    BackgroundWriter,
+    is_unguessable,
+    rejection_from,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +49,7 @@ class Verified:
     received_at: dt.datetime
     #: Hash of what the signature covers: two requests with the same one are the same.
     content: bytes
-    #: Index of the matching secret; None where the scheme has none.
+    #: Index of the matching key; None where the scheme has none.
     key_index: int | None
 
 
@@ -85,11 +91,19 @@ class Receiver:
         try:
             key_index = verifier.verified_by(request, now.timestamp())
         except VerificationError as exc:
-            rejection = rejection_from(source, verifier, request, exc.reason, now)
-            self.background_writer.save_rejection(rejection, request.client)
+            self.save_rejection(endpoint, request, exc.reason)
             raise
-        self.background_writer.record_secret_use(source, key_index, now)
+        if key_index is not None:
+            name = source.secrets[verifier.owners[key_index]]
+            self.background_writer.record_secret_use(source.name, name, now)
         return verified_from(source, verifier, request, now, key_index)
+
+    def save_rejection(self, endpoint: Endpoint, request: WebhookRequest, reason: str) -> None:
+        """Keep a rejected request of a known source, without its credentials."""
+        source, verifier = endpoint.source, endpoint.verifier
+        credentials = list(filter(is_unguessable, verifier.credentials(request)))
+        rejection = rejection_from(source, verifier, request, reason, self.clock(), credentials)
+        self.background_writer.save_rejection(rejection, request.client, credentials)
 
     def store(self, verified: Verified) -> Receipt:
         """Store a verified request with its task, in one transaction.
@@ -127,24 +141,37 @@ class Receiver:
         event_id = self.database.insert_event(event)
         if event_id is not None:
             return Receipt(event_id=event_id, is_duplicate=False)
-        changed = fingerprints.changed_delivery(source.name, key, verified.content)
-        return self._insert_duplicate(event, changed)
+        return self._insert_duplicate(event, source, key, fingerprints)
 
-    def _insert_duplicate(self, event: NewEvent, changed: bytes) -> Receipt:
-        """Count a duplicate, and insert it under the digest ``changed`` if its content is new."""
+    def _insert_duplicate(
+        self, event: NewEvent, source: Source, key: str, fingerprints: Fingerprints
+    ) -> Receipt:
+        """Count a duplicate, and store it too unless it is certainly a repeat of the latest.
+
+        The same bytes after something else may be a late repeat or a change back; the worker
+        decides, or a person. Bytes that contain the sender's own time are a repeat.
+        """
         with self.database.transaction() as tx:
-            first_id, is_same = tx.claims.record_duplicate(
+            known = tx.claims.record_duplicate(
                 source=event.source,
                 digest=event.digest,
                 content=event.content,
                 now=event.received_at,
             )
-            if is_same:
-                return Receipt(event_id=first_id, is_duplicate=True)
-            changed_id = tx.events.insert(dataclasses.replace(event, digest=changed))
-            if changed_id is None:
-                changed_id = tx.claims.owner(event.source, changed)
-            return Receipt(event_id=first_id, is_duplicate=True, changed_id=changed_id)
+            latest_id = known.latest_id
+            if not known.is_same or (known.is_outdated and not source.has_sent_at):
+                digest = fingerprints.later_delivery(source.name, key, known.repeats)
+                inserted = tx.events.insert(dataclasses.replace(event, digest=digest))
+                assert inserted is not None  # noqa: S101 - each number is used once
+                latest_id = inserted
+                tx.claims.set_latest(
+                    source=event.source,
+                    digest=event.digest,
+                    content=event.content,
+                    event_id=latest_id,
+                )
+            changed_id = latest_id if latest_id != known.first_id else None
+            return Receipt(event_id=known.first_id, is_duplicate=True, changed_id=changed_id)
 
 
 def _new_event(verified: Verified, digest: bytes) -> NewEvent:

@@ -1,21 +1,22 @@
-"""Save rejected requests, and record which secret verified last, in the background.
+"""Save and count rejected requests, and record which secret verified last, in the background.
 
-One thread writes both, so that a slow or absent database does not change the sender's response,
-and a flood of forged requests opens one transaction at a time.
+One thread writes all of it, so that a slow or absent database does not change the sender's
+response, and a flood of forged requests opens one transaction at a time.
 """
 
+import collections
 import concurrent.futures
 import dataclasses
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from adapter import signatures
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.settings import Settings
-from adapter.store import Database, NewRejection
+from adapter.store import Database, NewRejection, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"
 #: Writes that may be queued, and the bytes they may hold. Further ones are dropped.
 MAX_WAITING = 200
 MAX_WAITING_BYTES = 8 * 1024 * 1024
+#: A shorter token or password could be guessed from its hash by someone who copies the database.
+MIN_CREDENTIAL_BYTES = 16
 #: Each process records the use of a secret once in this time.
 USE_SECONDS = 60.0
 
@@ -39,48 +42,68 @@ class BackgroundWriter:
         # Started with the first write: a thread from before gunicorn's fork would be lost.
         self._writer: concurrent.futures.ThreadPoolExecutor | None = None
         self._waiting = self._waiting_bytes = 0
+        #: Rejected requests by source and reason that are not in the database yet.
+        self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._is_counting = False
         self._used_at: dict[tuple[str, str], dt.datetime] = {}
 
-    def save_rejection(self, rejection: NewRejection, client: str | None) -> None:
-        """Queue a rejected request to be saved. Never wait, and never raise."""
+    def save_rejection(
+        self, rejection: NewRejection, client: str | None, credentials: Iterable[bytes] = ()
+    ) -> None:
+        """Queue a rejected request to be saved. Never wait, and never raise.
+
+        Of its credentials, only a keyed hash is saved, with which they can be verified again.
+        """
         if rejection.size > self._max_bytes:
             rejection = dataclasses.replace(rejection, body=None, can_retry=False)
 
-        def write() -> None:
-            sender = self._sender(client)
-            with self._database.transaction() as tx:
-                tx.rejections.add(
-                    dataclasses.replace(rejection, sender=sender),
-                    max_rows=self._max_rows,
-                    max_bytes=self._max_bytes,
-                )
+        def write(tx: Transaction) -> None:
+            key = self._database.hash_key()
+            new = dataclasses.replace(
+                rejection,
+                sender=self._sender(client),
+                proofs=[proof_of(key, rejection.source, one) for one in credentials],
+            )
+            tx.rejections.add(new, max_rows=self._max_rows, max_bytes=self._max_bytes)
 
         self._write_later(write, rejection.size)
 
-    def record_secret_use(self, source: Source, index: int | None, now: dt.datetime) -> None:
-        """Queue a record that the secret of this index verified a request at ``now``."""
-        if index is None or index >= len(source.secrets):
-            return
-        name = source.secrets[index]
-        last = self._used_at.get((source.name, name))
+    def count(self, source: str, reason: str) -> None:
+        """Count a rejected request. At most one write of counts is queued, whatever the flood."""
+        with self._lock:
+            self._counts[source, reason] += 1
+            if self._is_counting:
+                return
+            self._is_counting = True
+        self._write_later(self._save_counts)
+
+    def _save_counts(self, tx: Transaction) -> None:
+        with self._lock:
+            self._is_counting = False
+            counts = self._counts.copy()
+        tx.rejections.count(counts)
+        with self._lock:
+            self._counts -= counts
+
+    def record_secret_use(self, source: str, name: str, now: dt.datetime) -> None:
+        """Queue a record that the secret in the variable ``name`` verified a request at ``now``."""
+        last = self._used_at.get((source, name))
         if last is not None and abs((now - last).total_seconds()) < USE_SECONDS:
             return
-        self._used_at[source.name, name] = now
+        self._used_at[source, name] = now
 
-        def write() -> None:
-            with self._database.transaction() as tx:
-                tx.stats.record_secret_use(source=source.name, name=name, at=now)
-
-        self._write_later(write, 0)
+        self._write_later(lambda tx: tx.stats.record_secret_use(source=source, name=name, at=now))
 
     def flush(self) -> None:
         """Wait until everything queued so far is written or has failed."""
         if self._writer is not None:
             self._writer.submit(lambda: None).result()
 
-    def _write_later(self, write: Callable[[], None], size: int) -> None:
+    def _write_later(self, write: Callable[[Transaction], None], size: int = 0) -> None:
+        """Queue a write. Rejections, which have a size, are dropped beyond the limits."""
         with self._lock:
-            if self._waiting >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
+            is_full = self._waiting >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES
+            if size and is_full:
                 log.warning("background_write_dropped")
                 return
             if self._writer is None:
@@ -93,11 +116,13 @@ class BackgroundWriter:
             self._waiting += 1
             self._waiting_bytes += size
 
-    def _write(self, write: Callable[[], None], size: int) -> None:
+    def _write(self, write: Callable[[Transaction], None], size: int) -> None:
         try:
-            write()
+            with self._database.transaction() as tx:
+                write(tx)
         except Exception as exc:  # noqa: BLE001 - a lost record is not worth more than a log line
             log.warning("background_write_failed", extra={"reason": type(exc).__name__})
+            self._is_counting = False
         finally:
             with self._lock:
                 self._waiting -= 1
@@ -111,16 +136,28 @@ class BackgroundWriter:
         return digest[:4].hex()
 
 
+def is_unguessable(credential: bytes) -> bool:
+    """Return True for a long token, or for ``user:password`` with a long password."""
+    return len(credential.partition(b":")[2] or credential) >= MIN_CREDENTIAL_BYTES
+
+
+def proof_of(key: bytes, source: str, credential: bytes) -> bytes:
+    """Return the keyed hash that a credential is verified by later."""
+    return signatures.keyed_hash(key, b"\x00".join((b"credential", source.encode(), credential)))
+
+
 def rejection_from(
     source: Source,
     verifier: signatures.Verifier,
     request: WebhookRequest,
     reason: str,
     now: dt.datetime,
+    credentials: Sequence[bytes] = (),
 ) -> NewRejection:
     """Return a rejected request as stored, without credentials but with all that a digest covers.
 
-    One rejected for its IP address cannot be verified again: IP addresses are not stored.
+    One rejected for its IP address cannot be verified again, because IP addresses are not stored,
+    and one that was rejected before verification only if its body was read.
     """
     hidden = CREDENTIAL_HEADERS - verifier.proof_headers
     stripped = verifier.strip_rejected(request, reason).without_headers(hidden)
@@ -131,7 +168,9 @@ def rejection_from(
         method=stripped.method,
         url=stripped.url,
         headers=stripped.headers,
-        body=None if request.body and not stripped.body else stripped.body,
+        body=stripped.body or None,
         sender=None,
-        can_retry=verifier.can_verify_again and not reason.startswith("address_"),
+        can_retry=(verifier.has_digest or bool(credentials))
+        and not reason.startswith("address_")
+        and (reason in signatures.REASONS or bool(stripped.body)),
     )

@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-import mimetypes
 import shlex
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 from adapter import signatures
@@ -25,12 +23,6 @@ class Answer:
     status: int
     #: Parsed JSON; text where it is not JSON.
     body: Any
-
-
-def guess_content_type(file: Path) -> str:
-    """Guess the content type from the file's extension."""
-    types = {".form": "application/x-www-form-urlencoded", ".xml": "application/xml"}
-    return types.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/json"
 
 
 def sign_webhook(
@@ -55,7 +47,7 @@ def sign_webhook(
 def send(request: WebhookRequest) -> Answer:
     """Send a request. Raise :class:`ConfigurationError` if the URL cannot be reached."""
     if not request.url.startswith(("http://", "https://")):
-        raise ConfigurationError("the address must start with http:// or https://")
+        raise ConfigurationError("the URL must start with http:// or https://")
     message = urllib.request.Request(  # noqa: S310 - checked above
         request.url, data=request.body, headers=dict(request.headers), method=request.method
     )

@@ -7,17 +7,19 @@ rate limit by source counts only requests that proved to come from that source.
 import logging
 import time
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import cast
 
 import flask
-from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
+from adapter.models import WebhookRequest
 from adapter.signatures import handshakes
 from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.endpoints import Endpoint
-from adapter.webhooks.error_handlers import Answer
-from adapter.webhooks.http_request import client_ip_of_request, raw_target, read_request
+from adapter.webhooks.error_handlers import Answer, reason_of
+from adapter.webhooks.http_request import client_ip_of_request, raw_target, read_body, read_request
 from adapter.webhooks.limits import RequestLimit
 from adapter.webhooks.outcome import render_response, wait_for_outcome
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
@@ -32,6 +34,11 @@ class UnknownSource(NotFound):
     """No mapping has the name in the URL."""
 
     name = "Unknown source"
+
+    def __init__(self, similar: str | None) -> None:
+        super().__init__()
+        #: The source with the most similar name. The sender's own text is not logged.
+        self.similar = similar
 
 
 class WebhookServices:
@@ -49,21 +56,23 @@ class WebhookServices:
     def endpoint(self, source: str) -> Endpoint:
         """Return a source's endpoint. Raise UnknownSource."""
         if source not in self.endpoints:
-            log.warning("unknown_source")
-            raise UnknownSource
+            raise UnknownSource(next(iter(get_close_matches(source[:60], self.endpoints, 1)), None))
         return self.endpoints[source]
 
 
-@bp.post("/hooks/<source>")
+@bp.route("/hooks/<source>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 def receive(source: str) -> Answer | Response:
-    """Return 202 for a stored webhook and 200 for a duplicate. Errors are 401, 404, 413, 429, 503.
+    """Return 200 for a stored webhook or a duplicate. Errors are 401, 404, 405, 413, 429, 503.
 
-    A source with ``respond`` gets its own response, always with 200.
+    A source with ``respond`` gets its own response. A GET is Meta's verification request.
     """
     started_at, services = time.monotonic(), _services()
     address = _count_request(services)
     endpoint = services.endpoint(source)
-    request = read_request(flask.request, services.receiver.settings)
+    if flask.request.method == "GET" and endpoint.handshake == "meta":
+        query = raw_target(flask.request).partition("?")[2]
+        return text_response(source, handshakes.meta_answer(query, endpoint.verify_token))
+    request = _read_post(endpoint, services.receiver)
     verified = services.receiver.verify(endpoint, request)
     if not endpoint.verifier.is_open:  # an unsigned request has proved nothing
         services.address_limit.give_back(address)
@@ -77,18 +86,6 @@ def receive(source: str) -> Answer | Response:
     database = services.receiver.database
     outcome = wait_for_outcome(receipt, endpoint, database, services.waiter, deadline)
     return render_response(endpoint, outcome, verified.request)
-
-
-@bp.get("/hooks/<source>")
-def verify_endpoint(source: str) -> Response:
-    """Respond to Meta's verification request. Return 405 for a source that sends none."""
-    services = _services()
-    _count_request(services)
-    endpoint = services.endpoint(source)
-    if endpoint.handshake != "meta":
-        raise MethodNotAllowed(["POST", "OPTIONS"])
-    query = raw_target(flask.request).partition("?")[2]
-    return text_response(source, handshakes.meta_answer(query, endpoint.verify_token))
 
 
 def handshake_answer(endpoint: Endpoint, verified: Verified) -> handshakes.Answer | None:
@@ -110,9 +107,26 @@ def text_response(source: str, answer: handshakes.Answer) -> Response:
 
 
 def acknowledgement(receipt: Receipt) -> Answer:
-    """Return the default response, with the event's ID and whether it is a duplicate."""
-    status, word = (200, "duplicate") if receipt.is_duplicate else (202, "accepted")
-    return {"event": receipt.event_id, "status": word}, status
+    """Return the default response, with the event's ID and whether it is a duplicate.
+
+    The status is always 200: some senders count any other one, also 202, as a failure.
+    """
+    word = "duplicate" if receipt.is_duplicate else "accepted"
+    return {"event": receipt.event_id, "status": word}, 200
+
+
+def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:
+    """Read a POST. Keep any other request, and one that cannot be read, as a rejection."""
+    settings, body = receiver.settings, b""
+    try:
+        body = read_body(flask.request, settings.max_body_bytes)
+        if flask.request.method != "POST":
+            raise MethodNotAllowed(["POST"])
+    except HTTPException as error:
+        request = read_request(flask.request, settings, body)
+        receiver.save_rejection(endpoint, request, reason_of(error))
+        raise
+    return read_request(flask.request, settings, body)
 
 
 def _count_request(services: WebhookServices) -> str:

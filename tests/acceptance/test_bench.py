@@ -226,7 +226,7 @@ def test_there_is_no_figure_where_something_was_not_stored(
 
 
 def test_an_answer_that_is_not_a_good_one_is_no_figure(written: Requests) -> None:
-    answers = [(202, 0.001), (503, 0.001)]
+    answers = [(200, 0.001), (503, 0.001)]
     assert client.summary(answers, 1.0)["refused"] == 1
     with pytest.raises(BenchError, match="failed"):
         load.run(free_port(), written, connections=1, seconds=1)

@@ -47,7 +47,7 @@ def booking(state: BookingState) -> Booking:
     return Booking(**known | {"state": state})
 
 
-def told(one: Lead, event_id: int, status: int | None = 202) -> Told:
+def told(one: Lead, event_id: int, status: int | None = 200) -> Told:
     return Told(lead=one, status=status, event_id=event_id, waited_seconds=0.1)
 
 

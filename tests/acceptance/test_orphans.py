@@ -16,9 +16,9 @@ import psutil
 import psycopg
 import pytest
 
-from adapter.store import embedded
+from adapter.store import child_processes
 from adapter.store.child_processes import popen
-from adapter.store.embedded import EmbeddedServer
+from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
 from tests.acceptance.browser.site import CHROMIUM
 from tests.adapter_process import ADAPTER, AdapterProcess, environment, is_ready
 from tests.paths import ROOT
@@ -82,7 +82,7 @@ def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
         addressed = {"PROPEXO_TOKEN": "sandbox", "PROPEXO_BASE_URL": upstream.url}
         running = start(**addressed)
         upstream.fault({"delay": 3})
-        assert running.send(lead).startswith("202 ")
+        assert running.send(lead).startswith("200 ")
         wait_until(upstream.posts, "the POST is open")
         assert {"gunicorn", "worker", "postgres"} <= names_of(family_of(running.process.pid))
 
@@ -107,7 +107,7 @@ def test_what_hangs_is_killed_and_its_lead_is_posted_once(
             ADAPTER_PROPEXO_TIMEOUT_SECONDS="40",
         )
         upstream.fault({"delay": 30})
-        assert running.send(lead).startswith("202 ")
+        assert running.send(lead).startswith("200 ")
         wait_until(upstream.posts, "the POST is open")
         url = EmbeddedServer(Path(running.environ["ADAPTER_DATA_DIR"])).url
         stack.enter_context(contextlib.closing(psycopg.connect(url)))
@@ -245,4 +245,4 @@ def test_a_server_that_waits_for_its_last_client_makes_way_for_the_next(data_fol
         server.wait(second)
 
     assert first.wait(10) == 0
-    embedded.stop(second)
+    child_processes.stop(second, STOP_SIGNAL, 10)

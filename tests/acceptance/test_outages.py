@@ -16,8 +16,8 @@ import requests
 from adapter import store
 from adapter.exceptions import StoreUnavailable
 from adapter.models import WebhookRequest
-from adapter.store import embedded
-from adapter.store.embedded import EmbeddedServer
+from adapter.store import child_processes
+from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
 from tests.adapter_process import AdapterProcess
 from tests.bundled_web import Web, is_up, start_web
 from tests.ports import free_port
@@ -57,7 +57,7 @@ class Server:
 
     def stop(self) -> None:
         if self._process.poll() is None:
-            embedded.stop(self._process)
+            child_processes.stop(self._process, STOP_SIGNAL, 10)
 
     def frozen(self) -> contextlib.AbstractContextManager[None]:
         return frozen(psutil.Process(self._process.pid))
@@ -86,7 +86,7 @@ def at_once(web: Web, count: int) -> list[tuple[int, float]]:
 def fill_the_pools(web: Web) -> None:
     """Lets both processes open all the connections that they may have."""
     for _ in range(4):
-        assert {status for status, _ in at_once(web, 16)} == {202}
+        assert {status for status, _ in at_once(web, 16)} == {200}
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_connections_that_a_restart_has_cut_cost_nobody_a_webhook_or_its_time(
 
     answers = at_once(web, 8)
 
-    assert {status for status, _ in answers} == {202}
+    assert {status for status, _ in answers} == {200}
     assert max(seconds for _, seconds in answers) < 3.0
 
 
@@ -137,7 +137,7 @@ def test_while_postgresql_is_away_the_503_comes_within_three_seconds(
 
     server.start()
     began = time.monotonic()
-    wait_until(lambda: timed(lead)[0] in (200, 202), "webhooks are taken again", 20)
+    wait_until(lambda: timed(lead)[0] == 200, "webhooks are taken again", 20)
     assert time.monotonic() - began < 10.0
 
 
@@ -175,9 +175,9 @@ def test_a_frozen_postgresql_is_a_503_in_time_and_is_used_again_when_it_thaws(
         assert max(seconds for _, seconds in answers) < ANSWER_SECONDS
         assert is_up(web.url)
 
-    wait_until(lambda: timed(lead)[0] in (200, 202), "webhooks are taken again", 20)
+    wait_until(lambda: timed(lead)[0] == 200, "webhooks are taken again", 20)
     assert timed(lead)[0] == 200
-    assert {status for status, _ in at_once(web, 16)} == {202}
+    assert {status for status, _ in at_once(web, 16)} == {200}
     assert web.events() >= before + 17
 
 
@@ -194,7 +194,7 @@ def test_a_restart_of_postgresql_ends_neither_worker_nor_web(
 
     running.part("postgres").kill()
     began = time.monotonic()
-    wait_until(lambda: running.send(lead).startswith(("202 ", "200 ")), "a lead is taken", 60)
+    wait_until(lambda: running.send(lead).startswith("200 "), "a lead is taken", 60)
     wait_until(lambda: running.states() == ["booked", "booked"], "the lead is booked", 60)
 
     assert time.monotonic() - began < 60.0
@@ -207,7 +207,7 @@ def test_an_outcome_that_came_while_postgresql_was_frozen_is_written_when_it_tha
 ) -> None:
     running = start()
     running.upstream.fault({"delay": 3})
-    assert running.send(lead).startswith("202 ")
+    assert running.send(lead).startswith("200 ")
     wait_until(lambda: running.upstream.posts(), "the sandbox holds the POST open")
     with frozen(running.part("postgres")):
         wait_until(lambda: is_answered(running), "Propexo has answered")

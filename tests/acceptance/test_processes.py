@@ -33,7 +33,7 @@ def test_a_worker_that_is_killed_in_the_post_leaves_unknown_posted_once(
 ) -> None:
     running = start()
     running.upstream.fault({"delay": 60})
-    assert running.send(lead).startswith("202 ")
+    assert running.send(lead).startswith("200 ")
     wait_until(lambda: running.upstream.posts(), "the sandbox holds the POST open")
     assert running.states() == ["sending"]
 
@@ -61,7 +61,7 @@ def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
             PROPEXO_BASE_URL=upstream.url,
             ADAPTER_PROPEXO_TIMEOUT_SECONDS="5",
         )
-        assert running.send(lead).startswith("202 ")
+        assert running.send(lead).startswith("200 ")
         frozen = running.part("worker")
         wait_until(lambda: is_connecting(frozen, upstream.port), "the worker is connecting")
         frozen.suspend()
@@ -107,7 +107,7 @@ def test_every_part_that_is_killed_comes_back_and_the_next_lead_is_booked(
         process.wait(10)
 
     wait_until(lambda: is_ready(running.url), "the web process is back", 60)
-    wait_until(lambda: running.send(lead).startswith(("202 ", "200 ")), "a lead is taken", 60)
+    wait_until(lambda: running.send(lead).startswith("200 "), "a lead is taken", 60)
     wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
     assert len(running.upstream.posts()) == 1
 
@@ -127,7 +127,7 @@ def test_a_part_that_is_killed_during_the_start_comes_back(
     starting.part("worker").kill()
 
     wait_until(lambda: is_ready(starting.url), "adapter run is ready", 60)
-    wait_until(lambda: starting.send(lead).startswith("202 "), "a lead is taken", 60)
+    wait_until(lambda: starting.send(lead).startswith("200 "), "a lead is taken", 60)
     wait_until(lambda: starting.states() == ["booked"], "the lead is booked", 60)
 
 

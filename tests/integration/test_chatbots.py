@@ -61,7 +61,7 @@ def test_every_outcome_is_told_in_the_senders_shape(name: str, found: WebhookOut
     assert matches_documented_format(name, body), body
     assert mimetype == ("application/xml" if name == "twilio-sms" else "application/json")
     assert ("You are booked" in body) is (found.outcome is Outcome.BOOKED)
-    assert ("You are booked for Saturday 14 March at 2:30 PM." in body) is (
+    assert ("You are booked for Saturday, March 14 at 2:30 PM." in body) is (
         found.outcome is Outcome.BOOKED
     )
     assert (IN_TOUCH in body) is (found.outcome is Outcome.PROSPECT)

@@ -11,6 +11,7 @@ import pytest
 from adapter.cli import commands
 from adapter.exceptions import NotPossible
 from adapter.models import BookingState
+from adapter.operations.release import Repairs
 from tests.harness import SECRETS, Harness, settle
 from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
@@ -83,14 +84,16 @@ def test_a_tour_is_confirmed_by_whoever_saw_it(
 
 
 def test_what_still_waits_does_not_go_out_after_a_confirmed_tour(
-    harness: Harness, shell: Shell, upstream: SandboxClient
+    harness: Harness, upstream: SandboxClient
 ) -> None:
     """An older request and the same tour by another road wait, and an agent has booked by hand."""
     (older,) = harness.mapped("rentfeed", same_person(1, time="2:30 PM"))
     harness.clock.advance(60)
     (held_one,) = harness.mapped("rentfeed", same_person(2, time="11:30 PM"))
     assert (older.state, held_one.state) == (BookingState.PENDING, BookingState.HELD)
-    shell("confirm", str(held_one.id))
+    Repairs(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    ).confirm(held_one.id, by="ana")
     settle(harness)
     assert harness.state(older.id) is BookingState.SUPERSEDED
     assert upstream.posts() == []

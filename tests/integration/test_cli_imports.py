@@ -97,10 +97,6 @@ def test_every_command_resolves_and_has_help() -> None:
     assert {"map", "sources add", "rejections retry", "users remove"} <= set(runs)
 
 
-#: Commands whose help has no examples yet.
-WITHOUT_EXAMPLES = {"check", "explain", "map", "new", "schema", "sources add", "sources gallery"}
-
-
 def test_help_shows_an_example_of_each_command() -> None:
     lacking = {
         name
@@ -109,7 +105,7 @@ def test_help_shows_an_example_of_each_command() -> None:
         and f"adapter {name}" not in (resolved(command).epilog or "")
     }
 
-    assert lacking <= WITHOUT_EXAMPLES
+    assert lacking == set()
 
 
 def test_the_list_says_what_each_command_says_of_itself() -> None:

@@ -17,7 +17,7 @@ from adapter.operations.release import Repairs
 from adapter.propexo.client import Propexo
 from adapter.propexo.directory import Directory, RateLimitedReads
 from adapter.propexo.responses import Page
-from adapter.sandbox.catalog import DEFAULT, catalog_from
+from adapter.sandbox.catalog import BUNDLED, catalog_from
 from adapter.settings import Policy, Settings
 from adapter.store import Database
 from adapter.store.queries import STATEMENTS
@@ -33,7 +33,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def listed() -> Iterator[SandboxClient]:
     """A sandbox that lists what `adapter sandbox` does by itself."""
-    with running_sandbox(catalog=DEFAULT) as upstream:
+    with running_sandbox(catalog=catalog_from(json.loads(BUNDLED.read_text()))) as upstream:
         yield upstream
 
 

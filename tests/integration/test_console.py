@@ -23,7 +23,7 @@ from adapter.console.booking_form import EDITABLE_FIELDS
 from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, payload_lines
 from adapter.exceptions import SignInRefused
 from adapter.models import BookingState
-from adapter.operations.advice import BY_WORD, advice_for
+from adapter.operations.advice import BY_CODE, advice_for
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import (
     MAX_FAILURES_OF_ADDRESS,
@@ -765,17 +765,17 @@ def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
     ana: Reader, upstream: SandboxClient
 ) -> None:
     """Two leads of one person for one tour; the second one's contact is typed by hand."""
-    first = lead(1)
+    first = lead(1, name="Dana Roe")
     first["contact"] |= {"email": "renter@example.com", "phone": "(303) 555-0142"}
     ana.harness.mapped("rentfeed", first)
     settle(ana.harness)
     for number, typed in ((2, {"phone_1": "303 555 0142"}), (3, {"email_1": "Renter@Example.com"})):
-        other = lead(number, time="11:30 PM")
+        other = lead(number, time="11:30 PM", name="Dana Roe")
         other["contact"] |= {"email": f"other{number}@example.com", "phone": ""}
         (booking,) = ana.harness.mapped("rentfeed", other)
         answer = ana.release(booking.id, starts_at="2026-03-14T14:30", **typed)
         assert answer.status_code == 409
-        assert "already has this tour" in answer.text
+        assert "already requested this tour" in answer.text
     assert len(upstream.posts()) == 1
 
 
@@ -945,7 +945,7 @@ def words_that_can_wait() -> set[str]:
             node.name
             for node in nodes
             if isinstance(node, ast.FunctionDef)
-            and any(argument.arg == "why" for argument in node.args.args)
+            and any(argument.arg in ("why", "code") for argument in node.args.args)
             and any(any(map(waits, parts_of(one))) for one in ast.walk(node))
         }
         for node in nodes:
@@ -962,26 +962,26 @@ def test_every_word_that_can_wait_has_its_advice() -> None:
     """Whatever word a booking waits under, one is told more than the word."""
     # What a mapping holds says why in a sentence of its own.
     words = words_that_can_wait() - {"held_by_mapping"}
-    assert words == BY_WORD.keys()
+    assert words == BY_CODE.keys()
     for word in words:
         trouble = Issue(
             kind="booking",
             source="rentfeed",
             state="held",
-            word=word,
+            code=word,
             is_looked_for=False,
             field="event",
-            sentence="{strange} braces",
+            message="{strange} braces",
             value="",
         )
         advice = advice_for(trouble)
         assert len(advice.wrong) > 20
         assert len(advice.todo) > 20
-        plain = advice_for(dataclasses.replace(trouble, word="new_word"))
+        plain = advice_for(dataclasses.replace(trouble, code="new_code"))
         assert plain.wrong == "{strange} braces."
-        odd = dataclasses.replace(trouble, word="new_word", field="{field}", sentence="{no}")
+        odd = dataclasses.replace(trouble, code="new_code", field="{field}", message="{no}")
         assert advice_for(odd).wrong == "{field} cannot be used as it was sent: {no}."
-        silent = dataclasses.replace(odd, sentence="", state="{state}")
+        silent = dataclasses.replace(odd, message="", state="{state}")
         assert advice_for(silent).wrong == "It needs review: {state}."
 
 
@@ -1093,6 +1093,11 @@ def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
     assert rows[0].startswith("booking,event,kind,source,community,received_at,state")
     assert not any(cell.startswith("=") for row in rows for cell in row.split(","))
     assert "+13035550142" in rows[2], "a phone number is no formula"
+    assert rows[2].split(",")[3:14] == [
+        *("rentfeed", "maple-court", "2026-03-02T18:00:00Z", "pending", ""),
+        *("2026-03-14T20:30:00Z", "Sat 2026-03-14 14:30 MDT", "'=HYPERLINK", "Okafor"),
+        *("person1@example.com", "+13035550142"),
+    ]
     sums = ana.text("/sums.csv").splitlines()
     assert (
         sums[0] == "source,community,received,booked,duplicate,held,failed,unknown,expired,others"

@@ -13,7 +13,7 @@ from adapter.cli import commands
 from adapter.exceptions import VerificationError
 from adapter.models import BookingState, WebhookRequest
 from adapter.operations.contact_matcher import Contact
-from adapter.operations.erase import BATCH, Erasure, Found
+from adapter.operations.erase import BATCH, Eraser, Found
 from adapter.operations.replay import Replays
 from adapter.store import SIGN_IN_WINDOW, Database
 from adapter.webhooks.endpoints import build_endpoint
@@ -28,8 +28,8 @@ DANA: dict[str, Any] = {"name": "Dana Okafor", "email": EMAIL, "phone": "(303) 5
 TRACES = ("okafor", "dana.okafor", "5550142", "555-0142", "covered parking")
 
 
-def erasure(harness: Harness) -> Erasure:
-    return Erasure(harness.settings, harness.pipeline.store, harness.clock)
+def erasure(harness: Harness) -> Eraser:
+    return Eraser(harness.settings, harness.pipeline.store, harness.clock)
 
 
 def find(harness: Harness, contact: Contact) -> Found:
@@ -244,7 +244,7 @@ def test_a_number_is_found_however_it_is_written(data: bytes, is_named: bool) ->
     [
         ([], "give exactly one of --email, --phone and --older-than"),
         (["--email", EMAIL, "--phone", PHONE], "give exactly one of"),
-        (["--email", "dana"], "not an e-mail address"),
+        (["--email", "dana"], "not an email address"),
         (["--email", "none@none.com"], "is a placeholder"),
         (["--phone", "12"], "not a valid phone number"),
         (["--older-than", "30", "--dry-run"], "--dry-run needs"),

@@ -59,6 +59,19 @@ def test_the_gauges_tell_how_things_stand(
     assert values(here)["adapter_sending_stopped",] == 1
 
 
+def test_rejected_requests_are_counted_by_source_and_reason(
+    here: flask.testing.FlaskClient,
+) -> None:
+    for _ in range(2):
+        here.post("/hooks/rentfeed", data=b"{}")
+    here.post("/hooks/nobody")
+    here.application.extensions["pipeline"].receiver.background_writer.flush()
+
+    found = values(here)
+    assert found["adapter_rejections_total", "header_missing", "rentfeed"] == 2
+    assert found["adapter_rejections_total", "unknown_source", ""] == 1
+
+
 def test_nothing_of_a_lead_is_in_them(here: flask.testing.FlaskClient, harness: Harness) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1))
     text = here.get("/metrics").text
@@ -73,6 +86,11 @@ def test_they_are_read_here_or_with_the_token(
     with_token = client(harness, metrics_token="open sesame")
     with with_token.application.extensions["pipeline"].store:
         assert with_token.get("/metrics").status_code == 401
-        for given, status in (("Bearer open sesame", 200), ("Bearer ", 401), ("Bearer ä", 401)):
+        for given, status in (
+            ("Bearer open sesame", 200),
+            ("Bearer ", 401),
+            ("Bearer ä", 401),
+            ("bearer  open sesame", 200),
+        ):
             answer = with_token.get("/metrics", headers={"Authorization": given})
             assert answer.status_code == status

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapter.exceptions import (
-    NotAuthorised,
+    NotAuthorized,
     NotSent,
     OutcomeUnknown,
     RateLimited,
@@ -66,8 +66,8 @@ def test_both_documented_shapes_are_read(upstream: SandboxClient) -> None:
         ({"status": 422}, Refused, 0),
         ({"status": 301, "headers": {"Location": "/elsewhere"}}, Refused, 0),
         ({"status": 307, "headers": {"Location": "/elsewhere"}}, Refused, 0),
-        ({"status": 401}, NotAuthorised, 0),
-        ({"status": 403}, NotAuthorised, 0),
+        ({"status": 401}, NotAuthorized, 0),
+        ({"status": 403}, NotAuthorized, 0),
         ({"status": 429}, RateLimited, 0),
         ({"status": 503}, RateLimited, 0),
         ({"status": 503, "body": "upstream connect error"}, OutcomeUnknown, 0),
@@ -106,7 +106,7 @@ def test_the_wait_that_propexo_asks_for_is_kept(upstream: SandboxClient) -> None
 
 
 def test_a_wrong_token_is_not_a_lost_lead(upstream: SandboxClient) -> None:
-    with pytest.raises(NotAuthorised, match="does not accept the token"):
+    with pytest.raises(NotAuthorized, match="does not accept the token"):
         client(upstream.url, token="wrong").create(attempt())
 
 

@@ -130,7 +130,7 @@ def test_what_is_booked_is_not_released(harness: Harness) -> None:
 def test_a_release_does_not_book_a_tour_twice(harness: Harness) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
     (second,) = harness.mapped("rentfeed", same_person(2, time="2:30 AM"))
-    with pytest.raises(NotPossible, match=f"already has this tour: booking {first.id}"):
+    with pytest.raises(NotPossible, match=f"already requested this tour: booking {first.id}"):
         repairs(harness).release(second.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
 
     repairs(harness).release(second.id, {"starts_at": "2026-03-14T16:30"}, by="ana")

@@ -198,7 +198,10 @@ def test_calling_off_what_is_booked_goes_to_a_person(name: str, harness: Harness
     (second,) = told(harness, name, off())
 
     assert (second.state, second.reason) == (BookingState.HELD, "cancellation")
-    assert f"booking {first.id} is booked: cancel the tour in Knock" in second.reasons[-1].reason
+    assert (
+        f"booking {first.id} was sent to Knock: cancel any tour of it there"
+        in second.reasons[-1].reason
+    )
 
 
 @every_scheduler

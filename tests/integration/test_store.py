@@ -16,11 +16,11 @@ from procrastinate.schema import SchemaManager
 from adapter import store
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.models import MOVES, AttemptOutcome, BookingState, EventState, Reason, WebhookRequest
-from adapter.store import Database, NewBooking
+from adapter.store import Database
 from adapter.store.jobs import SEND_SLOTS
 from adapter.store.queries import STATEMENTS
 from tests.paths import ROOT
-from tests.rows import LATER, NOW, insert_event, new_event, tasks
+from tests.rows import LATER, NOW, booking, insert_event, new_event, tasks
 from tests.wait import wait_until
 
 #: The module: the package exports its function of the same name.
@@ -66,21 +66,18 @@ def insert_booking(
     with opened.transaction() as tx:
         event = tx.events.get(event_id)
         assert event is not None
-        new = NewBooking(
-            item=0,
-            state=state,
-            reason=None,
-            community="maple-court",
-            timezone="America/Denver",
+        new = booking(
+            state,
+            event_id=event_id,
+            source=event.source,
             starts_at=NOW + dt.timedelta(days=12),
             appointment={"last_name": "Okafor"},
-            reasons=(Reason(field="email_1", reason="not an e-mail address"),),
+            reasons=(Reason(field="email_1", reason="not an email address"),),
             asked_at=NOW,
-            person_keys=keys,
+            match_keys=keys,
+            due_at=NOW if state is BookingState.PENDING else None,
         )
-        booking_id = tx.bookings.next_id()
-        tx.bookings.insert(event, new, booking_id, now=NOW)
-    return booking_id
+        return tx.bookings.insert(new, 0, now=NOW).id
 
 
 def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str) -> None:
@@ -226,8 +223,15 @@ def test_the_same_digest_is_stored_once_and_counted(opened: Database) -> None:
 
     with opened.transaction() as tx:
         facts: dict[str, Any] = {"source": "rentfeed", "digest": b"one", "now": NOW}
-        assert tx.claims.record_duplicate(**facts, content=b"content of one") == (first, True)
-        assert tx.claims.record_duplicate(**facts, content=b"other") == (first, False)
+        repeat = tx.claims.record_duplicate(**facts, content=b"content of one")
+        change = tx.claims.record_duplicate(**facts, content=b"other")
+    assert (repeat.first_id, repeat.latest_id, repeat.is_same, repeat.repeats) == (
+        first,
+        first,
+        True,
+        1,
+    )
+    assert (change.first_id, change.is_same, change.repeats) == (first, False, 2)
     with opened.transaction() as tx:
         story = tx.events.history(str(first))
     assert story is not None
@@ -276,13 +280,16 @@ def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Database) -> None
     assert event.body == b"\x00\xff"
 
 
-def test_a_digest_is_claimed_once(opened: Database) -> None:
+def test_the_latest_content_under_a_digest_is_known(opened: Database) -> None:
+    first = insert_event(opened)
+    facts: dict[str, Any] = {"source": "rentfeed", "digest": b"one"}
     with opened.transaction() as tx:
-        assert tx.claims.insert("rentfeed", b"item", 7, now=NOW)
-        assert not tx.claims.insert("rentfeed", b"item", 8, now=NOW)
-        assert tx.claims.insert("leasebot", b"item", 9, now=NOW)
-        assert tx.claims.owner("rentfeed", b"item") == 7
-        assert tx.claims.owner("rentfeed", b"other") is None
+        tx.claims.set_latest(**facts, content=b"other", event_id=77)
+        repeat = tx.claims.record_duplicate(**facts, content=b"other", now=NOW)
+        change = tx.claims.record_duplicate(**facts, content=b"content of one", now=NOW)
+
+    assert (repeat.first_id, repeat.latest_id, repeat.is_same) == (first, 77, True)
+    assert not change.is_same
 
 
 @pytest.mark.parametrize("to", list(MOVES))
@@ -326,7 +333,7 @@ def test_each_move_is_one_line_of_history(opened: Database) -> None:
         (AttemptOutcome.UNKNOWN, False),
         (AttemptOutcome.NOT_SENT, True),
         (AttemptOutcome.RATE_LIMITED, True),
-        (AttemptOutcome.NOT_AUTHORISED, True),
+        (AttemptOutcome.NOT_AUTHORIZED, True),
         (AttemptOutcome.REFUSED, True),
         (AttemptOutcome.JOB_FAILED, True),
     ],
@@ -416,7 +423,7 @@ def test_an_unreachable_database_is_reported_without_its_password() -> None:
 
 #: Copies of a booking, each with its own item and a person with two keys.
 _COPIES = """INSERT INTO bookings (event_id, item, source, state, starts_at, community, timezone,
-        appointment, job_id, due_at, asked_at, person_keys, created_at, updated_at)
+        appointment, job_id, due_at, asked_at, match_keys, created_at, updated_at)
     SELECT event_id, n, source, %(state)s::text, starts_at + n * interval '1 second', community,
         timezone, appointment, CASE WHEN %(state)s <> 'pending' THEN n::text END,
         CASE WHEN %(state)s <> 'booked' THEN due_at END, asked_at, ARRAY[n, -n], created_at,
@@ -454,9 +461,9 @@ def test_no_statement_reads_the_whole_queue_for_one_booking(
         "before": LATER,
         "soon": NOW + dt.timedelta(days=30),
         "id": booking_id,
-        "except_id": booking_id,
         "keys": [40_001, -7],
-        "states": ["pending"],
+        "since": NOW,
+        "limit": 500,
     }
     with opened_fresh.transaction() as tx:
         run = tx.connection.execute
@@ -468,9 +475,8 @@ def test_no_statement_reads_the_whole_queue_for_one_booking(
         pages = {
             name: _pages_read(tx.connection, STATEMENTS[name], values)
             for name in (
-                *("next_soon_tour", "next_in_turn", "bookings_of_people"),
+                *("next_soon_tour", "next_in_turn", "bookings_of_keys", "lock_related"),
                 *(
-                    "waiting_siblings",
                     "has_overdue_booking",
                     "read_rate_limit",
                     "expired_tours",

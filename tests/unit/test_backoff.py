@@ -6,7 +6,7 @@ import pytest
 
 from adapter.bookings import backoff
 from adapter.exceptions import (
-    NotAuthorised,
+    NotAuthorized,
     NotSent,
     OutcomeUnknown,
     RateLimited,
@@ -32,8 +32,8 @@ NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
         (RateLimited("x", status=429, retry_after_seconds=7.0), 4, 0.0, 7),
         (RateLimited("x", status=503), 3, 0.0, 8),  # 2 · 2²
         (RateLimited("x", status=503, retry_after_seconds=0.0), 1, 1.0, 0),
-        (NotAuthorised("x", status=401), 1, 0.0, 60),
-        (NotAuthorised("x", status=403, retry_after_seconds=1.0), 1, 0.0, 60),
+        (NotAuthorized("x", status=401), 1, 0.0, 60),
+        (NotAuthorized("x", status=403, retry_after_seconds=1.0), 1, 0.0, 60),
     ],
 )
 def test_next_try(error: UpstreamError, tries: int, chance: float, seconds: float) -> None:
@@ -79,7 +79,7 @@ def test_every_upstream_error_means_an_outcome() -> None:
 def test_only_what_booked_nothing_for_certain_is_repeated() -> None:
     safe = {outcome for outcome in AttemptOutcome if backoff.is_safe_to_repeat(outcome)}
 
-    assert safe == {backoff.OUTCOMES[error] for error in (NotSent, RateLimited, NotAuthorised)}
+    assert safe == {backoff.OUTCOMES[error] for error in (NotSent, RateLimited, NotAuthorized)}
     assert backoff.OUTCOMES[OutcomeUnknown] not in safe
     assert backoff.OUTCOMES[Refused] not in safe
 

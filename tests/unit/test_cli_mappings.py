@@ -263,6 +263,7 @@ def test_what_is_ignored_says_by_which_line(project: Path, section: str, line: s
         ("14/03/2026 14:30", "add format: DD/MM/YYYY H:mm"),
         ("Mar 14, 2026", "add format: MMM D, YYYY"),
         ("1773520200", "add format: epoch"),
+        ("March 14th, 2026 at 2:30 p.m.", "add format: MMMM D, YYYY at h:mm A"),
         ("next week", None),
     ],
 )
@@ -276,6 +277,19 @@ def test_a_missing_format_is_named(project: Path, given: str, said: str | None) 
     output = run("map", "rentfeed", "-", stdin=body).output
     assert "in ISO 8601" in output
     assert (said in output) if said else ("add format" not in output)
+
+
+def test_a_doubtful_utc_names_the_option_that_settles_it(project: Path) -> None:
+    body = (ROOT / SAMPLE).read_bytes()
+    dated = body.replace(b"03/14/2026", b"2026-03-14").replace(b"2:30 PM", b"14:30:00Z")
+    change(project, "    format: MM/DD/YYYY h:mm A\n", "")
+    output = run("map", "rentfeed", "-", stdin=dated).output
+    assert "add ignore_offset: true if it is local, or offset: trust if it is UTC" in output
+
+    change(project, "    date: tour.date\n    time: tour.time\n", "    from: tour.date\n")
+    midnight = body.replace(b"03/14/2026", b"2026-03-14T00:00:00Z")
+    output = run("map", "rentfeed", "-", stdin=midnight).output
+    assert "add offset: trust if it is that instant" in output
 
 
 @pytest.mark.parametrize(

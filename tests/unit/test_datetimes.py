@@ -13,8 +13,14 @@ from tzlocal.windows_tz import win_tz
 
 from adapter.exceptions import Unreadable
 from adapter.parsing.date_formats import TOKENS, compile_format
-from adapter.parsing.datetimes import read_date, read_instant, utc_from_local
+from adapter.parsing.datetimes import (
+    read_absolute_instant,
+    read_date,
+    read_instant,
+    utc_from_local,
+)
 from adapter.parsing.zone_names import RAILS, zone_from_name
+from tests.paths import ROOT
 
 DENVER = zone_from_name("America/Denver")
 LOS_ANGELES = zone_from_name("America/Los_Angeles")
@@ -58,6 +64,29 @@ def shown(value: object) -> str:
         ("h:mmA - dddd, MMMM D, YYYY", "12:00pm - Wednesday, March 14, 2018", (2018, 3, 14, 12)),
         ("ddd D MMM YYYY hh A", "Sat 14 Mar 2026 02 PM", (2026, 3, 14, 14)),
         ("DD % MM % YYYY", "01 % 05 % 2026", (2026, 5, 1)),
+        # A.M. and P.M. as people and Intl.DateTimeFormat write them.
+        ("MM/DD/YYYY h:mm A", "03/14/2026 2:30PM", (2026, 3, 14, 14, 30)),
+        ("MM/DD/YYYY h:mm A", "03/14/2026 2:30 p.m.", (2026, 3, 14, 14, 30)),
+        ("MM/DD/YYYY h:mm A", "03/14/2026 2:30\u202fPM", (2026, 3, 14, 14, 30)),
+        ("MM/DD/YYYY h:mmA", "03/14/2026 11:30 a. m.", (2026, 3, 14, 11, 30)),
+        ("h A MM/DD/YYYY", "12am 03/14/2026", (2026, 3, 14)),
+        # Ordinals, and names of months and weekdays in any length.
+        ("MMMM D, YYYY h:mm A", "March 1st, 2026 2:30 PM", (2026, 3, 1, 14, 30)),
+        ("dddd D MMMM YYYY", "Saturday 14TH March 2026", (2026, 3, 14)),
+        ("MMM D YYYY", "March 1 2026", (2026, 3, 1)),
+        ("ddd, MMM D YYYY", "Tues., Sept. 22nd 2026", (2026, 9, 22)),
+        # Words.
+        ("MMMM D, YYYY [at] h:mm A", "March 14, 2026 at 2:30 PM", (2026, 3, 14, 14, 30)),
+        ("MMMM D, YYYY at h:mm A", "March 14, 2026 at 2:30 PM", (2026, 3, 14, 14, 30)),
+        (
+            "on D of MMMM YYYY, [around the] h A",
+            "On 14th of March 2026, around the 2 PM",
+            (2026, 3, 14, 14),
+        ),
+        ("dddd, MMMM D, YYYY", "Saturday, March 14th, 2026", (2026, 3, 14)),
+        ("YYYY-MM-DD[T]HH:mm:ss", "2026-03-14T14:30:00.000", (2026, 3, 14, 14, 30)),
+        ("D [de] MMMM [de] YYYY", "14 de march de 2026", (2026, 3, 14)),
+        ("[Tour: ]MM/DD/YYYY H[h]mm", "tour: 03/14/2026 14h30", (2026, 3, 14, 14, 30)),
     ],
     ids=shown,
 )
@@ -68,9 +97,15 @@ def test_a_format_reads(form: str, text: str, said: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("form", "text"),
     [
-        ("h:mm A MM/DD/YYYY", "2:30PM 03/14/2026"),
-        ("h:mm A MM/DD/YYYY", "2:30 p.m. 03/14/2026"),
-        ("MMM D YYYY", "March 1 2026"),
+        ("h:mm A MM/DD/YYYY", "14:30 PM 03/14/2026"),
+        ("h:mm A MM/DD/YYYY", "0:30 AM 03/14/2026"),
+        ("h:mm A MM/DD/YYYY", "2:5 PM 03/14/2026"),
+        ("h:mm A MM/DD/YYYY", "2:30 03/14/2026"),
+        ("h:mm A MM/DD/YYYY", "2:30 XM 03/14/2026"),
+        ("MMM D YYYY", "Ma 1 2026"),
+        ("MMM D YYYY", "Marches 1 2026"),
+        ("MMMM D, YYYY [at] h:mm A", "March 14, 2026 or 2:30 PM"),
+        ("MM/DD/YYYY HH:mm", "03/14/2026 ١٤:30"),
         ("MM/DD/YYYY", "14/03/2026"),
         ("MM/DD/YYYY", "03/14/26"),
         ("MM/DD/YYYY", "02/30/2026"),
@@ -89,7 +124,7 @@ def test_a_format_reads(form: str, text: str, said: tuple[int, ...]) -> None:
     ids=shown,
 )
 def test_a_format_does_not_guess(form: str, text: str) -> None:
-    with pytest.raises(Unreadable, match=f"^not written as {form}$"):
+    with pytest.raises(Unreadable, match=f"^not written as {re.escape(form)}$"):
         compile_format(form).parse(text)
 
 
@@ -105,12 +140,17 @@ def test_a_weekday_must_fit_the_date() -> None:
     [
         (
             "mm-dd-yy",
-            f"'dd' in 'mm-dd-yy' is not one of {' '.join(TOKENS)}",
+            f"'dd' in 'mm-dd-yy' is not one of {' '.join(TOKENS)}; write words in brackets",
         ),
         ("MM/DD/YYYYY", "'YYYYY' in"),
         ("YYYY-MM-DDTHH:mm", "'T' in"),
         ("YYYY-MM-DD é", "'é' in"),
         ("%Y-%m-%d", "'Y' in"),
+        ("MMMM D, YYYY a h:mm A", "'a' in"),
+        ("MMMM D [of the year YYYY", "'t' in"),
+        ("MM/DD/yyyy", "'yyyy' in"),
+        ("YYYY-MM-DD HH:mm:ss.SSS", "'SSS' in"),
+        ("yyyyMMdd", "'yyyy' in"),
         ("2026-MM-DD", "'2' in"),
         ("MM/DD\x00", "is not one of"),
         ("", "is not a date format"),
@@ -131,16 +171,22 @@ def test_a_wrong_format_is_refused_when_the_mapping_loads(form: str, reason: str
 
 
 def test_a_format_knows_what_it_says() -> None:
-    whole = compile_format("MM/DD/YYYY h:mm A")
-    assert (whole.has_date, whole.has_time, whole.has_offset) == (True, True, False)
+    for whole in ("MM/DD/YYYY h:mm A", "epoch"):
+        form = compile_format(whole)
+        assert (form.has_date, form.has_time) == (True, True)
     assert not compile_format("MM/YYYY").has_date
     assert not compile_format("MM/DD/YYYY").has_time
-    assert compile_format("MM/DD/YYYY HH:mm Z").has_offset
-    assert compile_format("epoch").has_offset
 
 
-def test_there_are_eighteen_tokens() -> None:
-    assert len(TOKENS) == 18
+def test_the_page_describes_each_token_and_its_examples_are_right() -> None:
+    page = (ROOT / "docs/mapping.md").read_text().split("### Formats")[1].split("\n### ")[0]
+    last = page.split("|---|---|")[-1]
+    described = {token for row in page.splitlines() for token in re.findall("`(.*?)`", row)}
+    assert set(TOKENS) <= described
+    examples = re.findall(r"^\| `(.*?)` \| `(.*?)` \|$", last, re.MULTILINE)
+    assert len(examples) == 4
+    for value, form in examples:
+        assert reading(value, form) == utc(2026, 12, 12, 21, 30), form
 
 
 # Instants
@@ -164,6 +210,7 @@ def test_there_are_eighteen_tokens() -> None:
             for digits in range(1, 10)
         ],
         (" 2026-03-14T14:30:00.0 ", utc(2026, 3, 14, 20, 30)),
+        ("2026-03-14t14:30:00z", utc(2026, 3, 14, 14, 30)),
     ],
     ids=shown,
 )
@@ -287,6 +334,9 @@ def test_an_offset_is_told_and_may_be_ignored() -> None:
         (1773520200.5, "epoch", utc(2026, 3, 14, 20, 30)),
         (1773520200123, "epoch_ms", utc(2026, 3, 14, 20, 30)),
         ("1773520200123", "epoch_ms", utc(2026, 3, 14, 20, 30)),
+        # As .NET writes them; the offset there changes nothing.
+        ("/Date(1773520200000)/", "epoch_ms", utc(2026, 3, 14, 20, 30)),
+        ("/Date(1773520200000-0600)/", "epoch_ms", utc(2026, 3, 14, 20, 30)),
     ],
     ids=shown,
 )
@@ -303,7 +353,87 @@ def test_epochs_in_the_wrong_unit_are_refused(value: object, form: str) -> None:
         reading(value, form)
 
 
-def test_the_first_format_that_fits_is_taken() -> None:
+OFFSET = "ddd MMM D YYYY HH:mm:ss Z"
+ABBREVIATION = "ddd MMM DD HH:mm:ss z YYYY"
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "at"),
+    [
+        # What JavaScript's Date, Java's Date, Ruby's Time and mail headers become as text.
+        ("Sat Mar 14 2026 14:30:00 GMT-0700 (Mountain Standard Time)", OFFSET, 21),
+        ("Sat Mar 14 2026 14:30:00 GMT+0000 (Coordinated Universal Time)", OFFSET, 14),
+        ("Sat Mar 14 2026 14:30:00 UTC-05:00", OFFSET, 19),
+        ("Sat Mar 14 14:30:00 MDT 2026", ABBREVIATION, 20),
+        ("Sat Mar 14 14:30:00 UTC 2026", ABBREVIATION, 14),
+        ("2026-03-14 14:30:00 -0500", "YYYY-MM-DD HH:mm:ss Z", 19),
+        ("Sat, 14 Mar 2026 14:30:00 GMT", "ddd, D MMM YYYY HH:mm:ss Z", 14),
+        ("Sat, 14 Mar 2026 14:30:00 -0330", "ddd, D MMM YYYY HH:mm:ss Z", 18),
+        # MT is both MST and MDT.
+        ("03/14/2026 2:30 PM MT", "MM/DD/YYYY h:mm A z", 20),
+        ("03/14/2026 2:30 PM mdt", "MM/DD/YYYY h:mm A z", 20),
+    ],
+    ids=shown,
+)
+def test_an_offset_or_an_abbreviation_is_read(text: str, form: str, at: int) -> None:
+    minute = 0 if "-0330" in text else 30
+    assert reading(text, form) == utc(2026, 3, 14, at, minute)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "03/14/2026 2:30 PM MST",  # written all year round, or meant as it stands?
+        "03/14/2026 2:30 PM EDT",
+        "03/14/2026 2:30 PM ET",
+        "01/14/2026 2:30 PM MDT",
+        "03/14/2026 2:30 PM local",
+    ],
+)
+def test_an_abbreviation_that_the_zone_does_not_use_then_is_refused(text: str) -> None:
+    with pytest.raises(Unreadable, match=r"the abbreviation of its time zone is not M[DS]T"):
+        reading(text, "MM/DD/YYYY h:mm A z")
+    local = reading(text, "MM/DD/YYYY h:mm A z", ignore_offset=True)
+    assert local.astimezone(DENVER).hour == 14
+
+
+def test_a_date_that_two_formats_read_differently_is_refused() -> None:
+    forms = ("MM/DD/YYYY HH:mm", "DD/MM/YYYY HH:mm")
+    assert reading("03/14/2026 14:30", *forms) == utc(2026, 3, 14, 20, 30)
+    assert reading("14/03/2026 14:30", *forms) == utc(2026, 3, 14, 20, 30)
+    assert reading("03/03/2026 14:30", *forms) == utc(2026, 3, 3, 21, 30)
+    with pytest.raises(Unreadable, match="it fits two formats, which make different times of it"):
+        reading("03/04/2026 14:30", *forms)
+    with pytest.raises(Unreadable, match="it fits two formats"):
+        read_date("03/04/26", [compile_format(form) for form in ("D/M/YY", "M/D/YY", "YYYY")])
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-03-14T14:30:05.100Z", utc(2026, 3, 14, 14, 30, 5, 100_000)),
+        ("2026-03-14T14:30:05,9-06:00", utc(2026, 3, 14, 20, 30, 5, 900_000)),
+        ("2026-03-14T14:30:05.1234567Z", utc(2026, 3, 14, 14, 30, 5, 123_456)),
+        (1773520205.1, utc(2026, 3, 14, 20, 30, 5, 100_000)),
+        ("1773520205.000123", utc(2026, 3, 14, 20, 30, 5, 123)),
+        (1773520205900, utc(2026, 3, 14, 20, 30, 5, 900_000)),
+        ("1773520205", utc(2026, 3, 14, 20, 30, 5)),
+    ],
+    ids=shown,
+)
+def test_the_instant_of_a_request_keeps_its_fraction(text: object, at: dt.datetime) -> None:
+    assert read_absolute_instant(text) == at
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-03-14T14:30:05", "2026-03-14", "12", "1.5", "99999999999999", "now", True]
+)
+def test_an_instant_of_a_request_is_certain_or_unreadable(text: object) -> None:
+    with pytest.raises(Unreadable):
+        read_absolute_instant(text)
+
+
+def test_formats_that_agree_are_no_doubt() -> None:
     forms = ("MM/DD/YYYY h:mm A", "MM/DD/YYYY h:mmA")
     assert reading("03/14/2026 2:30PM", *forms) == utc(2026, 3, 14, 20, 30)
     with pytest.raises(Unreadable, match="not written as MM/DD/YYYY h:mm A or MM/DD/YYYY h:mmA"):
@@ -337,7 +467,7 @@ def test_any_text_is_an_instant_or_unreadable(text: str, form: str) -> None:
 
 
 @settings(deadline=None)  # a busy machine is no failure
-@given(st.text(alphabet="YMDdHhmsAZ/:-. %T1é", max_size=20))
+@given(st.text(alphabet="YMDdHhmsAZz/:-. %T1é[]", max_size=20))
 def test_any_text_is_a_format_or_a_value_error(text: str) -> None:
     try:
         form = compile_format(text)

@@ -89,7 +89,7 @@ def test_every_command_has_help(name: str) -> None:
     shown = CliRunner().invoke(commands, [name, "--help"])
 
     assert shown.exit_code == 0
-    assert commands.commands[name].help
+    assert commands.commands[name].get_short_help_str()
 
 
 def test_the_procfile_names_commands_that_exist() -> None:

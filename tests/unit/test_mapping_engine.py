@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.mapping.engine.fields import Field
+from adapter.mapping.engine.reshape import TextReader
 from adapter.mapping.engine.scope import Scope
 from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source
@@ -132,6 +133,17 @@ def test_a_doubt_about_who_where_or_when_is_held(
     mapped = map_json(source_of(tmp_path), LEAD | change)
     assert mapped.outcome is Outcome.HELD
     assert words in reasons(mapped)[field], mapped
+
+
+@pytest.mark.parametrize(
+    "place", ["Maple & Oak", "Maple &amp; Oak", "Maple&#32;&amp;amp;&nbsp;Oak"]
+)
+def test_a_community_is_known_however_it_is_escaped(tmp_path: Path, place: str) -> None:
+    source_of(tmp_path)
+    known = COMMUNITIES.replace("[D, 7]", '[D, "Maple & Oak"]')
+    (tmp_path / "communities.yaml").write_text(known)
+    source = load_files(tmp_path, [tmp_path / "feed.yaml"], POLICY, strict=False).sources["feed"]
+    assert map_json(source, LEAD | {"place": place}).outcome is Outcome.BOOK
 
 
 def test_an_unknown_community_is_told_once(tmp_path: Path) -> None:
@@ -443,6 +455,154 @@ def test_a_z_is_held_where_a_model_may_have_put_it_on_local_time(tmp_path: Path)
         assert map_json(source, LEAD | {"at": at}).outcome is Outcome.BOOK
 
 
+ZERO_OFFSETS = ["Z", "z", "+00:00", "+0000", " UTC"]
+
+
+@pytest.mark.parametrize("offset", ["", "must_agree", "own_clock", "trust"])
+@pytest.mark.parametrize("written", ZERO_OFFSETS)
+def test_a_time_of_day_in_utc_beside_a_date_is_held_unless_trusted(
+    tmp_path: Path, offset: str, written: str
+) -> None:
+    """A Salesforce Time field, a JavaScript time picker and Rails write Z on local times."""
+    lead = LEAD | {"day": "2026-03-14", "hour": "14:30:00"}
+    start = {"date": "day", "time": "hour"} | ({"offset": offset} if offset else {})
+    source = source_of(tmp_path, lead, {"starts_at": start})
+    item = only_item(map_json(source, lead | {"hour": f"14:30:00.000{written}"}))
+    if offset == "trust":
+        assert f"{item.starts_at:%H:%M}" == "14:30"
+    else:
+        assert item.outcome is Outcome.HELD
+    assert only_item(map_json(source, lead)).outcome is Outcome.BOOK
+
+
+def test_a_time_of_day_in_utc_is_local_if_the_mapping_says_so(tmp_path: Path) -> None:
+    lead = LEAD | {"day": "2026-03-14", "hour": "14:30:00.000Z"}
+    start = {"date": "day", "time": "hour", "ignore_offset": True}
+    item = only_item(map_json(source_of(tmp_path, lead, {"starts_at": start}), lead))
+    assert (item.outcome, f"{item.starts_at:%H:%M}") == (Outcome.BOOK, "20:30")
+
+
+@pytest.mark.parametrize(
+    ("midnight", "form"),
+    [
+        *[(f"2026-03-15T00:00:00.000{written}", None) for written in ZERO_OFFSETS],
+        ("2026-03-15T00:00Z", None),
+        ("20260315T000000Z", None),
+        (1773532800000, "epoch_ms"),
+        ("1773532800", "epoch"),
+        ("/Date(1773532800000)/", "epoch_ms"),
+        ("03/15/2026 12:00 AM GMT", "MM/DD/YYYY h:mm A Z"),
+        ({"year": 2026, "month": 3, "day": 15, "hours": 0, "utcOffset": "0s"}, None),
+    ],
+    ids=ascii,
+)
+def test_midnight_in_utc_is_a_date_picker_or_six_in_the_evening(
+    tmp_path: Path, midnight: object, form: str | None
+) -> None:
+    start = {"from": "at"} | ({"format": form} if form else {})
+    lead = LEAD | {"at": midnight}
+    item = only_item(map_json(source_of(tmp_path, lead, {"starts_at": start}), lead))
+    assert (item.outcome, item.starts_at) == (Outcome.HELD, None)
+    assert "which may be a date without a time of day" in item.reasons[0].reason
+
+    source = source_of(tmp_path, lead, {"starts_at": start | {"offset": "trust"}})
+    item = only_item(map_json(source, lead))
+    assert f"{item.starts_at:%Y-%m-%d %H:%M}" == "2026-03-15 00:00"
+    assert item.outcome is Outcome.BOOK
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-03-14T23:59:59Z", "2026-03-14T23:59:59.999Z", "2026-03-15T00:00:00+01:00"]
+)
+def test_other_edges_of_a_day_are_dates_too(tmp_path: Path, at: str) -> None:
+    item = only_item(map_json(source_of(tmp_path), LEAD | {"at": at}))
+    assert (item.outcome, item.starts_at) == (Outcome.HELD, None)
+    assert "which may be a date without a time of day" in item.reasons[0].reason
+
+
+def test_where_utc_is_local_time_its_midnight_is_no_doubt(tmp_path: Path) -> None:
+    london = COMMUNITIES.replace("America/Denver", "Europe/London")
+    source_of(tmp_path)
+    (tmp_path / "communities.yaml").write_text(london)
+    policy = Policy(earliest_tour=dt.time(0))
+    source = load_files(tmp_path, [tmp_path / "feed.yaml"], policy, strict=False).sources["feed"]
+    item = only_item(map_json(source, LEAD | {"at": "2026-03-15T00:00:00Z"}))
+    assert item.outcome is Outcome.BOOK
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "date_format", "form"),
+    [
+        ("2026-03-14T00:00:00.000Z", "14:30", None, None),
+        ("2026-03-14T00:00:00-06:00", "14:30", None, None),
+        ("2026-03-14T00:00:00.000Z", "2:30 p.m.", None, "h:mm A"),
+        ("2026-03-14", "2:30PM", None, ["HH:mm", "h:mm A"]),
+        (1773446400000, "14:30", "epoch_ms", None),
+        ("1773446400", "2:30 PM", "epoch", "h:mm A"),
+        ("Saturday, March 14th", "14:30", None, None),
+        ("Sat 3/14/26", "1430", "ddd M/D/YY", "HHmm"),
+        ({"year": 2026, "month": 3, "day": 14}, "2:30 PM", None, "h:mm A"),
+    ],
+    ids=ascii,
+)
+def test_a_date_of_its_own_is_a_date(
+    tmp_path: Path, day: object, hour: str, date_format: str | None, form: Any
+) -> None:
+    lead = LEAD | {"day": day, "hour": hour}
+    start: dict[str, Any] = {"date": {"from": "day"}, "time": "hour"}
+    start["date"] |= {"format": date_format} if date_format else {}
+    start |= {"format": form} if form else {}
+    item = only_item(map_json(source_of(tmp_path, lead, {"starts_at": start}), lead))
+    if day == "Saturday, March 14th":
+        assert item.outcome is Outcome.HELD
+        assert item.reasons[0].reason == "not a date in ISO 8601"
+    else:
+        assert f"{item.starts_at:%Y-%m-%d %H:%M}" == "2026-03-14 20:30"
+
+
+def test_a_date_of_its_own_that_is_an_instant_is_held(tmp_path: Path) -> None:
+    lead = LEAD | {"day": "2026-03-14T22:00:00Z", "hour": "14:30"}
+    source = source_of(tmp_path, lead, {"starts_at": {"date": "day", "time": "hour"}})
+    mapped = map_json(source, lead)
+    assert mapped.outcome is Outcome.HELD
+    assert "an instant in UTC, whose date depends on the time zone" in reasons(mapped)["starts_at"]
+
+
+@pytest.mark.parametrize(
+    ("at", "form"),
+    [
+        ("03/14/2026 12:30 AM", "MM/DD/YYYY h:mm A"),  # for half past noon
+        ("2026-03-14T24:00:00", None),
+        ("2026-03-14T24:00:00Z", None),
+        ("03/14/2026 24:00", "MM/DD/YYYY HH:mm"),
+        ("2026-03-14T10:00:00+00:00", None),  # ten o'clock on the wall; 4 a.m. in Denver
+        (1773520200, "epoch_ms"),
+        (1773520200000, "epoch"),
+        (1773520200000000, "epoch_ms"),
+        ("14/03/2026 14:30", "MM/DD/YYYY HH:mm"),
+        ({"hour": 24, "minute": 0, "year": 2026, "month": 3, "day": 14}, None),
+        ({"hour": 12, "minute": 30, "ampm": "AM", "year": 2026, "month": 3, "day": 14}, None),
+    ],
+    ids=ascii,
+)
+def test_a_time_that_cannot_be_meant_is_held(tmp_path: Path, at: object, form: str | None) -> None:
+    start = {"from": "at"} | ({"format": form} if form else {})
+    lead = LEAD | {"at": at}
+    mapped = map_json(source_of(tmp_path, lead, {"starts_at": start}), lead)
+    assert mapped.outcome is Outcome.HELD
+
+
+def test_the_second_request_within_a_second_is_the_later_one(tmp_path: Path) -> None:
+    source = source_of(tmp_path, LEAD | {"made": "2026-03-01T10:00:05.100Z"}, sent_at="made")
+    first, second = (
+        only_item(map_json(source, LEAD | {"made": f"2026-03-01T10:00:05.{part}Z"})).sent_at
+        for part in (100, 900)
+    )
+    assert first is not None
+    assert second is not None
+    assert second - first == dt.timedelta(milliseconds=800)
+
+
 def test_answers_by_key_with_option_labels(tmp_path: Path) -> None:
     answers = [
         {"key": {"ref": "who"}, "value": "Dana Okafor"},
@@ -495,6 +655,21 @@ def test_json_inside_a_text(tmp_path: Path, text: Any, beds: Any, notes: str | N
             "</td><td>dana.okafor@example.com</td></tr></table><style>Name: x</style>"
         ),
         "From: <a@example.com>\nName: Dana Okafor\nE-mail: dana.okafor@example.com\nA < B",
+        # Bold, quoted, listed, in a table, with the links of Outlook
+        "*Name:* Dana Okafor\n*E-mail:* dana.okafor@example.com",
+        "**Name**: Dana Okafor\n__E-mail__: dana.okafor@example.com",
+        "*Name: Dana Okafor*\n*E-mail: dana.okafor@example.com*",
+        "> Name: Dana Okafor\n>> E-mail: dana.okafor@example.com",
+        "> *Name:* Dana Okafor\n> > *E-mail*: dana.okafor@example.com",
+        "Na\u00adme\u200b: Dana Okafor\n\ufeffE-mail: dana.okafor@example.com",
+        "- Name : Dana Okafor\n• E-mail : dana.okafor@example.com",
+        "| Name: | Dana Okafor |\n| E-mail: | dana.okafor@example.com |",
+        "Name:\u00a0Dana Okafor\nE-mail\uff1a dana.okafor@example.com",
+        "Name: Dana Okafor\nE-mail: dana.okafor@example.com <mailto:dana.okafor@example.com>",
+        "Name: ***\nName: Dana Okafor\nE-mail:\nE-mail: <mailto:dana.okafor@example.com>",
+        "<blockquote><p>Name: Dana&#32;Okafor</p><p>E-mail: dana.okafor&#64;example.com</p>",
+        "<!--Name: x--><script>Name: y</script>Name: Dana Okafor<p>E-mail: dana.okafor@example.com",
+        "<p>Name: Dana Okafor</p>E-mail: <dana.okafor@example.com><br>A < B &lt;p&gt;",
     ],
 )
 def test_what_follows_a_label_in_a_mail(tmp_path: Path, mail: str) -> None:
@@ -504,6 +679,60 @@ def test_what_follows_a_label_in_a_mail(tmp_path: Path, mail: str) -> None:
     appointment = only_item(map_json(source, lead)).appointment
     assert appointment["last_name"] == "Okafor"
     assert appointment["email_1"] == "dana.okafor@example.com"
+
+
+def test_a_mail_is_parsed_once_for_all_its_labels() -> None:
+    scope = Scope(payload={"body": "<p>Name: Dana</p>"})
+    reader = TextReader(path=path_from_text("body"), line="Name:")
+    assert reader.read(scope).value == "Dana"
+    scope.mails["<p>Name: Dana</p>"] = "Name: parsed before"
+    assert reader.read(scope.with_names({"x": 1})).value == "parsed before"
+
+
+def test_html_in_a_comment_is_text_in_the_notes(tmp_path: Path) -> None:
+    lead = LEAD | {"comment": "<p>Cats &amp; <b>dogs</b>?</p><br />3 < 4 &lt;b&gt;"}
+    source = source_of(tmp_path, lead, {"notes": "{comment}"})
+    item = only_item(map_json(source, lead))
+    assert item.appointment["notes"] == "Cats & dogs? 3 < 4 <b>"
+
+
+@pytest.mark.parametrize(
+    "leads",
+    [
+        {"0": {**LEAD, "id": "A"}, "2": {**LEAD, "id": "B"}},
+        {"1": {**LEAD, "id": "A"}, "2": {**LEAD, "id": "B"}},
+        [{**LEAD, "id": "A"}, None, {**LEAD, "id": "B"}],
+        [[{**LEAD, "id": "A"}], [{**LEAD, "id": "B"}]],
+    ],
+    ids=["gap", "from one", "null", "nested"],
+)
+def test_a_list_with_a_gap_has_its_items(tmp_path: Path, leads: Any) -> None:
+    fields = {key: f"lead.{path}" for key, path in FIELDS.items()}
+    sections = {"dedupe": "lead.id", "community": "lead.place", "for_each": {"lead": "leads"}}
+    source = source_of(tmp_path, {"leads": [LEAD]}, fields, **sections)
+    mapped = map_json(source, {"leads": leads})
+    assert [item.dedupe_key for item in mapped.items] == ["A", "B"]
+    assert mapped.outcome is Outcome.BOOK
+
+
+def test_a_list_of_answers_may_have_gaps(tmp_path: Path) -> None:
+    answers = {"1": {"q": "who ", "a": "Dana Okafor"}, "4": {"q": "beds", "a": "2"}}
+    read = {"given": {"list": "answers", "by": "q", "value": "a"}}
+    lead = LEAD | {"answers": answers}
+    source = source_of(tmp_path, lead, {"name": "given.who"}, read=read)
+    assert only_item(map_json(source, lead)).appointment["last_name"] == "Okafor"
+
+
+def test_json_inside_a_text_is_corrected_and_reported(tmp_path: Path) -> None:
+    source = source_of(
+        tmp_path,
+        LEAD | {"slots": '{"beds": 1}'},
+        {"desired_num_bedrooms": "slots.beds"},
+        read={"slots": {"json": "slots"}},
+    )
+    mapped = map_json(source, LEAD | {"slots": '{"beds": 2, "note": "a\nb"}'})
+    assert only_item(mapped).appointment["desired_num_bedrooms"] == [2]
+    assert "corrected" in reasons(mapped)["slots"]
 
 
 BATCH = {
@@ -641,7 +870,7 @@ def test_ids_only_need_enrichment(tmp_path: Path) -> None:
     [
         (b"{", "application/json"),
         (b"[" * 100_000, "application/json"),
-        (b'{"a": NaN}', "application/json"),
+        (b'{"a": Dana}', "application/json"),
         (b"\xff\xfe\xff", "application/json"),
         (b"<a", "text/xml"),
         (b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', "text/xml"),
@@ -654,6 +883,48 @@ def test_bytes_that_cannot_be_read(tmp_path: Path, body: bytes, content_type: st
     assert mapped.outcome is Outcome.UNREADABLE
     assert mapped.reasons[0].field == "event"
     assert source.dedupe_key(WebhookRequest.from_body(body, content_type=content_type)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "said"),
+    [
+        (json.dumps(LEAD).replace("Hi", "H\ni").encode(), "", None),
+        (json.dumps(LEAD | {"comment": "a\n"}).replace("\\n", "\n").encode(), "", "corrected"),
+        (json.dumps(LEAD)[:-1].encode() + b', "rent": NaN}', "", "read as null"),
+        (json.dumps(LEAD | {"comment": "é"}, ensure_ascii=False).encode("latin-1"), "", "1252"),
+        (json.dumps(json.dumps(LEAD)).encode(), "", "JSON in a JSON string"),
+    ],
+    ids=["clean", "newline", "nan", "latin1", "twice"],
+)
+def test_what_was_corrected_to_read_a_body_is_reported(
+    tmp_path: Path, body: bytes, content_type: str, said: str | None
+) -> None:
+    source = source_of(tmp_path, fields={"notes": "{comment}"}, lead=LEAD | {"comment": "Hi"})
+    request = WebhookRequest.from_body(body, content_type=content_type)
+    mapped = source.map(request, now=NOW)
+    assert mapped.outcome is Outcome.BOOK
+    assert only_item(mapped).blocking_reasons == ()
+    assert source.dedupe_key(request) == "L1", "the key is read as leniently as the lead"
+    assert (said is None) == (reasons(mapped) == {})
+    assert said is None or said in reasons(mapped)["event"]
+
+
+def test_what_was_corrected_is_reported_of_ignored_webhooks_too(tmp_path: Path) -> None:
+    source = source_of(tmp_path, accept={"id": "L2"})
+    body = json.dumps(LEAD)[:-1].encode() + b', "rent": NaN}'
+    mapped = source.map(WebhookRequest.from_body(body, content_type=""), now=NOW)
+    assert mapped.outcome is Outcome.IGNORED
+    assert "NaN" in reasons(mapped)["event"]
+
+
+def test_a_key_that_cannot_be_read_for_any_reason_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = source_of(tmp_path)
+    monkeypatch.setattr(type(source), "scope", None)
+    request = WebhookRequest.from_body(json.dumps(LEAD).encode(), content_type="")
+    assert source.dedupe_key(request) is None
+    assert caplog.messages == ["dedupe_key_failed"]
 
 
 def test_long_values_are_bounded_in_notes_and_reasons(tmp_path: Path) -> None:
@@ -810,6 +1081,9 @@ def test_the_key_of_an_item_may_be_read_out_of_it(tmp_path: Path) -> None:
     assert mapped.dedupe_key == '[["A"], ["B"]]'
 
 
+MARCH_14 = {"year": 2026, "month": 3, "day": 14}
+
+
 @pytest.mark.parametrize(
     ("day", "hour", "utc"),
     [
@@ -820,6 +1094,19 @@ def test_the_key_of_an_item_may_be_read_out_of_it(tmp_path: Path) -> None:
             "20:30",
         ),
         ({"year": 2026, "month": 3, "day": 14}, {"hourSelect": 12, "ampm": "PM"}, "18:00"),
+        (MARCH_14, {"hour": "02", "min": "30", "meridian": "pm"}, "20:30"),
+        (MARCH_14, {"Hour": 2, "Minute": 30, "AM_PM": "P.M."}, "20:30"),
+        (MARCH_14, {"hours": 2, "mins": 30, "isPM": True}, "20:30"),
+        (MARCH_14, {"hour": 10, "minute": 0, "is_pm": False}, "16:00"),
+        (MARCH_14, {"hour": "14", "minute": "30", "meridiem": ""}, "20:30"),
+        (MARCH_14, {"hour": 14, "minute": 30, "ampm": "pm"}, "20:30"),
+        (MARCH_14, {"hour": 14, "minute": 30, "second": 59, "nano": 0}, "20:30"),
+        (
+            MARCH_14,
+            {"hourSelect": "2", "minuteSelect": "30", "ampm": "PM", "timeInput": "02:30"},
+            "20:30",
+        ),
+        (MARCH_14, {"hour": 14}, "20:00"),
         ({"year": 2026, "month": 3, "day": 14}, {"hourSelect": 12, "ampm": "AM"}, "06:00"),
     ],
 )
@@ -830,6 +1117,81 @@ def test_dates_and_times_in_parts(
     source = source_of(tmp_path, lead, {"starts_at": {"date": "day", "time": "hour"}})
     item = only_item(map_json(source, lead))
     assert f"{item.starts_at:%Y-%m-%d %H:%M}" == f"2026-03-14 {utc}"
+
+
+@pytest.mark.parametrize(
+    "hour",
+    [
+        {"hour": "10", "minute": "3O"},
+        {"hour": "10", "minute": ""},
+        {"hour": "10", "minute": None},
+        {"hour": "10", "minute": -5},
+        {"hour": "10", "minute": 30.5},
+        {"hour": "7", "minute": "30", "ampm": ""},
+        {"hour": "7", "minute": "30", "isPM": None},
+        {"hour": "7", "minute": "30", "meridian": "evening"},
+        {"hour": "14", "minute": "30", "ampm": "AM"},
+        {"hour": "7", "minute": "30", "dayPeriod": "PM"},
+        {"hour": "7", "minute": "30", "period": {"name": "PM"}},
+        {"hour": "7", "hours": "8", "minute": "30"},
+        {"minute": "30", "ampm": "PM"},
+        {"ampm": "PM"},
+    ],
+    ids=ascii,
+)
+def test_parts_of_a_time_that_are_unknown_or_unreadable_are_held(
+    tmp_path: Path, hour: dict[str, Any]
+) -> None:
+    right = LEAD | {"day": MARCH_14, "hour": {"hour": 10, "minute": 30}}
+    source = source_of(tmp_path, right, {"starts_at": {"date": "day", "time": "hour"}})
+    assert map_json(source, right).outcome is Outcome.BOOK
+    item = only_item(map_json(source, right | {"hour": hour}))
+    assert (item.outcome, item.starts_at) == (Outcome.HELD, None)
+    assert item.reasons[0].value, "the value is shown"
+
+
+@pytest.mark.parametrize(
+    ("more", "utc"),
+    [
+        ({"utcOffset": "0s"}, "14:30"),
+        ({"utcOffset": "-25200s"}, "21:30"),
+        ({"utcOffset": "19800s"}, "09:00"),
+        ({"utc_offset": "-07:00"}, "21:30"),
+        ({"timeZone": "America/New_York"}, "18:30"),
+        ({"timeZone": {"id": "America/Los_Angeles", "version": ""}}, "21:30"),
+        ({"timeZone": None, "utcOffset": None, "seconds": 0, "nanos": 0}, "20:30"),
+        ({"utcOffset": -420}, None),
+        ({"utcOffset": "-7"}, None),
+        ({"timeZone": "MST"}, None),
+        ({"timeZone": {"name": "Mountain"}}, None),
+        ({"offsetMinutes": -420}, None),
+    ],
+    ids=ascii,
+)
+def test_parts_with_an_offset_or_a_time_zone(
+    tmp_path: Path, more: dict[str, Any], utc: str | None
+) -> None:
+    lead = LEAD | {"at": MARCH_14 | {"hours": 14, "minutes": 30} | more}
+    item = only_item(map_json(source_of(tmp_path, lead), lead))
+    assert (item.starts_at and f"{item.starts_at:%H:%M}") == utc
+
+
+def test_a_time_zone_of_a_date_without_an_hour_makes_no_midnight(tmp_path: Path) -> None:
+    lead = LEAD | {"at": MARCH_14 | {"timeZone": "America/New_York"}}
+    mapped = map_json(source_of(tmp_path, lead), lead)
+    assert mapped.outcome is Outcome.HELD
+    assert "a date without a time of day" in reasons(mapped)["starts_at"]
+
+
+def test_a_picker_that_nobody_touched_is_no_time(tmp_path: Path) -> None:
+    lead = LEAD | {
+        "day": {"month": "", "day": "", "year": ""},
+        "hour": {"hourSelect": "", "minuteSelect": None, "ampm": ""},
+    }
+    start = {"date": "day", "time": "hour"}
+    source = source_of(tmp_path, lead, {"starts_at": start}, without_time="prospect")
+    assert map_json(source, lead).outcome is Outcome.PROSPECT
+    assert map_json(source, lead | {"day": MARCH_14}).outcome is Outcome.HELD
 
 
 @pytest.mark.parametrize(
@@ -850,6 +1212,29 @@ def test_a_key_with_a_missing_part_is_no_key(tmp_path: Path) -> None:
         assert mapped.dedupe_key is None
         assert only_item(mapped).dedupe_key is None
         assert mapped.outcome is Outcome.BOOK, "the caller takes the hash of the bytes"
+
+
+def test_a_part_of_the_key_may_have_alternatives(tmp_path: Path) -> None:
+    lead = LEAD | {"seat": "S1"}
+    source = source_of(tmp_path, lead, dedupe=["id", ["seat", "email"]])
+    assert map_json(source, lead).dedupe_key == '["L1", "S1"]'
+    assert map_json(source, lead | {"seat": ""}).dedupe_key == '["L1", "dana.okafor@example.com"]'
+    assert map_json(source, lead | {"seat": None, "email": " "}).dedupe_key is None
+    assert map_json(source, lead | {"seat": ["a", "b"]}).dedupe_key is None
+
+
+def test_each_guest_of_an_event_is_a_booking_and_read_as_the_one_who_booked() -> None:
+    cal_com = load_cached(MAPPINGS / "gallery")["cal-com"]
+    samples = MAPPINGS / "gallery/samples"
+    first, second = (
+        map_json(cal_com, json.loads((samples / f"cal-com-{name}.json").read_text()))
+        for name in ("created", "seat")
+    )
+    assert first.dedupe_key != second.dedupe_key
+    canceled = map_json(cal_com, json.loads((samples / "cal-com-cancelled.json").read_text()))
+    assert only_item(canceled).dedupe_key == only_item(first).dedupe_key
+    emails = [only_item(one).appointment["email_1"] for one in (first, second)]
+    assert emails == ["dana.okafor@example.com", "pat.quinn@example.com"]
 
 
 def test_a_repeated_answer_that_nobody_reads_is_not_noted(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ MISTAKES = {
         [("moveIn, format: MM/DD/YYYY", "moveIn, format: mm-dd-yy")],
         (
             "m/rentfeed.yaml:30:3: appointment.move_in_date: 'dd' in 'mm-dd-yy' is not one of "
-            "YYYY YY MMMM MMM MM M DD D dddd ddd HH H hh h mm ss A Z"
+            "YYYY YY MMMM MMM MM M DD D dddd ddd HH H hh h mm ss A Z z; "
+            "write words in brackets, such as [the]"
         ),
     ),
     "a path": (
@@ -179,6 +180,32 @@ MISTAKES = {
         (
             "m/rentfeed.yaml:19:3: appointment.community_id: "
             "is filled by the community: remove this line"
+        ),
+    ),
+    "a date twice": (
+        [("    date: tour.date", "    date: { from: tour.date, format: MM/DD/YYYY }")],
+        (
+            "m/rentfeed.yaml:22:3: appointment.starts_at: "
+            "'format' has a date, and so has that of 'date': remove one"
+        ),
+    ),
+    "half a format": (
+        [
+            (
+                "    date: tour.date\n    time: tour.time\n    format: MM/DD/YYYY h:mm A",
+                "    from: tour.date\n    format: h:mm A",
+            )
+        ],
+        (
+            "m/rentfeed.yaml:22:3: appointment.starts_at: "
+            "'h:mm A' must hold a date and an hour, such as MM/DD/YYYY h:mm A"
+        ),
+    ),
+    "half a key": (
+        [("dedupe: leadId", "dedupe: [leadId, [contact.email, {}]]")],
+        (
+            "m/rentfeed.yaml:15:1: dedupe: must be a path in the payload, or a list of paths; "
+            "in it, a list holds alternatives"
         ),
     ),
     "half a start": (

@@ -97,10 +97,14 @@ def test_a_notice_is_sent_for_every_state_that_ends_the_waiting() -> None:
 @pytest.mark.parametrize(
     ("at", "zone", "words"),
     [
-        (AT, "America/Denver", "Saturday 14 March at 2:30 PM"),
-        (AT, "Europe/London", "Saturday 14 March at 8:30 PM"),
-        (AT - dt.timedelta(hours=2, minutes=30), "America/Denver", "Saturday 14 March at 12:00 PM"),
-        (AT + dt.timedelta(hours=9, minutes=35), "America/Denver", "Sunday 15 March at 12:05 AM"),
+        (AT, "America/Denver", "Saturday, March 14 at 2:30 PM"),
+        (AT, "Europe/London", "Saturday, March 14 at 8:30 PM"),
+        (
+            AT - dt.timedelta(hours=2, minutes=30),
+            "America/Denver",
+            "Saturday, March 14 at 12:00 PM",
+        ),
+        (AT + dt.timedelta(hours=9, minutes=35), "America/Denver", "Sunday, March 15 at 12:05 AM"),
         (None, "America/Denver", ""),
         (AT, None, ""),
     ],
@@ -175,7 +179,7 @@ def test_a_text_answer_is_plain() -> None:
     said = {"text": "You are booked for {booking.starts_at}, {booking.first_name}."}
     body, mimetype = reply(said, of("booked"))
 
-    assert body == "You are booked for Saturday 14 March at 2:30 PM, Dana."
+    assert body == "You are booked for Saturday, March 14 at 2:30 PM, Dana."
     assert mimetype == "text/plain"
 
 
@@ -193,7 +197,7 @@ SAY = {"text": "{say}"}
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
-        ("booked", "You are booked for Saturday 14 March at 2:30 PM."),
+        ("booked", "You are booked for Saturday, March 14 at 2:30 PM."),
         ("pending", "We have your request and will confirm shortly."),
         ("sending", "We have your request and will confirm shortly."),
         ("submitted", "We have your request and will confirm shortly."),
@@ -223,7 +227,7 @@ def test_only_what_is_booked_is_called_booked() -> None:
 def test_a_mapping_has_sentences_of_its_own_and_keeps_the_others() -> None:
     said = {"say": {"booked": "See you {booking.starts_at},\n  {booking.first_name}!"}, **SAY}
 
-    assert reply(said, of("booked"))[0] == "See you Saturday 14 March at 2:30 PM, Dana!"
+    assert reply(said, of("booked"))[0] == "See you Saturday, March 14 at 2:30 PM, Dana!"
     assert (
         reply(said, of("failed"))[0] == "We could not book that tour. Our team will look into it."
     )

@@ -24,7 +24,7 @@ def logged(job_id: str = "job_1", seconds: float = 0.0, **parameters: Any) -> di
 def test_the_job_of_this_request_is_found_among_others() -> None:
     log = [logged("job_1", last_name="Roe"), logged("job_2"), logged("job_3")]
 
-    assert job_in(log, attempt(), known=[]) == "job_2"
+    assert job_in(log, attempt(), known=[]) == ("job_2", NOW)
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,17 @@ def test_a_request_that_differs_is_another_one(field: str, value: str) -> None:
 
 def test_a_job_of_another_booking_is_not_taken() -> None:
     """The same renter may have asked for the same tour before, under another booking."""
-    assert job_in([logged("job_1"), logged("job_2")], attempt(), known=["job_1"]) == "job_2"
+    assert job_in([logged("job_1"), logged("job_2")], attempt(), known=["job_1"]) == (
+        "job_2",
+        NOW,
+    )
     assert job_in([logged("job_1")], attempt(), known=["job_1"]) is None
 
 
 @pytest.mark.parametrize(("seconds", "found"), [(-31, None), (-29, "job_1"), (60, "job_1")])
 def test_a_job_from_before_the_attempt_is_not_its_own(seconds: float, found: str | None) -> None:
-    assert job_in([logged(seconds=seconds)], attempt(), known=[]) == found
+    job = job_in([logged(seconds=seconds)], attempt(), known=[])
+    assert (job and job[0]) == found
 
 
 def test_a_card_needs_each_contact_and_the_name() -> None:

@@ -12,9 +12,11 @@ from adapter.parsing.paths import (
     MISSING,
     Path,
     closest_key,
+    locate,
     path_from_text,
     set_value,
     unwrap_single,
+    walk,
 )
 
 DATA = {
@@ -62,6 +64,64 @@ DATA = {
 )
 def test_a_path_finds(text: str, found: object) -> None:
     assert path_from_text(text).read(DATA) == found
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "Full Name ",
+        " Full Name",
+        "Full\nName",
+        "Full  Name",
+        "Full\u00a0Name",
+        "\ufeffFull Name",
+        "Full Name\u200b",
+        "Full Name\t\r\n",
+    ],
+)
+def test_a_key_is_found_however_its_white_space_is(key: str) -> None:
+    for text in ("answers.Full Name", '"answers"."Full Name "', "answers.*.Full Name"):
+        found = path_from_text(text).read({"answers": {"Email": "x", key: "Dana"}})
+        assert found in ("Dana", ["Dana"])
+    assert locate({key: "Dana"}, path_from_text("Full Name")) == [((key,), "Dana")]
+
+
+def test_accents_may_be_characters_of_their_own() -> None:
+    assert path_from_text("Prénom").read({"Pre\u0301nom": "Dana"}) == "Dana"
+
+
+def test_the_key_as_written_comes_first_and_two_alike_are_none() -> None:
+    both = {"Name": 1, "Name ": 2, " Name": 3}
+    assert path_from_text("Name").read(both) == 1
+    assert path_from_text('"Name "').read(both) == 2
+    assert path_from_text("Name").read({"Name ": 2, " Name": 3}) is MISSING
+
+
+def test_a_list_with_a_gap_is_a_list() -> None:
+    data = {"leads": {"0": {"id": "a"}, "2": {"id": "b"}}, "no": {"0": 1, "x": 2}, "none": {}}
+    assert path_from_text("leads.*.id").read(data) == ["a", "b"]
+    assert path_from_text("leads.2.id").read(data) == "b"
+    assert path_from_text("leads.1.id").read(data) is MISSING
+    assert path_from_text("no.*.x").read(data) == [2], "an object counts as a list of one"
+    assert path_from_text("none.*").read(data) == [{}]
+    assert locate(data, path_from_text("leads.*.id")) == [
+        (("leads", "0", "id"), "a"),
+        (("leads", "2", "id"), "b"),
+    ]
+
+
+def test_walking_writes_paths_that_find_the_value() -> None:
+    data = {"Full Name ": 1, 'the "best"': 2, '"quoted"': 3, "a.b": 4, "line\nbreak": 5, "*": 6}
+    assert [path_from_text(path).read(data) for path, _ in walk(data)] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.timed
+def test_names_with_odd_white_space_are_compared_in_bounded_time() -> None:
+    data = {f"é {number} ": 1 for number in range(60_000)}
+    start = time.perf_counter()
+    for _ in range(30):
+        assert path_from_text("b").read(data) is MISSING
+    assert time.perf_counter() - start < 0.7
 
 
 def test_a_name_that_meets_several_says_what_to_write() -> None:

@@ -1,156 +1,408 @@
-"""One tour for one person at one community: every case of the verdict, as a table."""
+"""What counts of one person's requests: every rule as a story, without a database."""
 
 import dataclasses
 import datetime as dt
+import itertools
+import random
+from typing import Any
 
 import pytest
 
-from adapter.bookings import precedence
-from adapter.bookings.precedence import Decision, decide
+from adapter.bookings.precedence import NEW, Decision, decide_new, plan
+from adapter.bookings.same_person import Relation, names_agree, relation
 from adapter.models import Booking, BookingState, Kind
-from tests.rows import other
+from tests.rows import booking
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 TWO, FOUR = NOW + dt.timedelta(days=2, hours=2), NOW + dt.timedelta(days=2, hours=4)
-EARLY, LATE = NOW - dt.timedelta(minutes=9), NOW - dt.timedelta(minutes=1)
-LONG_AGO = NOW - dt.timedelta(days=30)
-PENDING, BOOKED, UNKNOWN = BookingState.PENDING, BookingState.BOOKED, BookingState.UNKNOWN
-
-
-def card(id_: int, asked_at: dt.datetime, state: BookingState = BOOKED) -> Booking:
-    return dataclasses.replace(other(id_, None, asked_at, state), kind=Kind.PROSPECT)
-
-
-def old(booking: Booking) -> Booking:
-    """The same, stored a month ago."""
-    return dataclasses.replace(booking, created_at=LONG_AGO)
-
-
-def dup(reason: str) -> Decision:
-    return Decision(state=BookingState.DUPLICATE, reason=reason, because_of=7)
-
-
-@pytest.mark.parametrize(
-    ("others", "starts_at", "asked_at", "verdict"),
-    [
-        ([], TWO, LATE, Decision(state=PENDING)),
-        # The same tour again.
-        (
-            [other(7, TWO, EARLY)],
-            TWO,
-            LATE,
-            Decision(state=BookingState.DUPLICATE, reason="same_person_and_time", because_of=7),
-        ),
-        (
-            [other(7, TWO, EARLY, UNKNOWN)],
-            TWO,
-            LATE,
-            Decision(state=BookingState.DUPLICATE, reason="same_person_and_time", because_of=7),
-        ),
-        # A reschedule: the newer one goes, the older one, if it still waits, does not.
-        ([other(7, TWO, EARLY)], FOUR, LATE, Decision(state=PENDING)),
-        ([other(7, TWO, EARLY, PENDING)], FOUR, LATE, Decision(state=PENDING, replaces=(7,))),
-        (
-            [other(7, TWO, EARLY, PENDING), other(8, None, EARLY, PENDING)],
-            FOUR,
-            LATE,
-            Decision(state=PENDING, replaces=(7,)),
-        ),
-        # A guest card stands in no tour's way, and one that waits gives way to it, newer or not.
-        ([card(7, EARLY)], TWO, LATE, Decision(state=PENDING)),
-        ([card(7, LATE, PENDING)], TWO, EARLY, Decision(state=PENDING, replaces=(7,))),
-        (
-            [other(6, FOUR, EARLY, PENDING), card(7, LATE, PENDING)],
-            TWO,
-            LATE,
-            Decision(state=PENDING, replaces=(6, 7)),
-        ),
-        # A guest card beside a tour to come, newer or not; beside one that is over.
-        ([other(7, TWO, LATE)], None, EARLY, dup("same_person_has_a_tour")),
-        ([other(7, TWO, EARLY, PENDING)], None, LATE, dup("same_person_has_a_tour")),
-        ([other(7, TWO, EARLY), card(8, LATE)], None, LATE, dup("same_person_has_a_tour")),
-        ([other(7, NOW, EARLY)], None, LATE, Decision(state=PENDING)),
-        # Beside another guest card, of these days and of long ago.
-        ([], None, LATE, Decision(state=PENDING)),
-        ([card(7, EARLY, PENDING)], None, LATE, dup("same_person_asked_before")),
-        ([card(7, EARLY, UNKNOWN)], None, LATE, dup("same_person_asked_before")),
-        ([card(7, LONG_AGO)], None, LATE, dup("same_person_asked_before")),
-        ([old(card(7, LONG_AGO))], None, LATE, Decision(state=PENDING)),
-        ([old(card(7, EARLY))], None, LATE, dup("same_person_asked_before")),
-        # An older request that comes late never goes out after a newer one.
-        (
-            [other(7, FOUR, LATE)],
-            TWO,
-            EARLY,
-            Decision(
-                state=BookingState.SUPERSEDED, reason="newer_request_came_first", because_of=7
-            ),
-        ),
-        (
-            [other(7, FOUR, LATE, PENDING)],
-            TWO,
-            EARLY,
-            Decision(
-                state=BookingState.SUPERSEDED, reason="newer_request_came_first", because_of=7
-            ),
-        ),
-        # There and back again: the first time is asked for once more, after another one.
-        ([other(7, TWO, EARLY), other(8, FOUR, LATE)], TWO, NOW, Decision(state=PENDING)),
-        # The same, and what lay between has not gone out: the first still stands.
-        (
-            [other(7, TWO, EARLY), other(8, FOUR, LATE, PENDING)],
-            TWO,
-            NOW,
-            Decision(
-                state=BookingState.DUPLICATE,
-                reason="same_person_and_time",
-                because_of=7,
-                replaces=(8,),
-            ),
-        ),
-        # A tour that is over does not count.
-        ([other(7, NOW, LATE)], TWO, EARLY, Decision(state=PENDING)),
-        # Two tours of one person here in one webhook: a person must choose.
-        (
-            [other(7, FOUR, LATE, PENDING, event_id=2)],
-            TWO,
-            LATE,
-            Decision(state=BookingState.HELD, reason="two_tours_at_once", because_of=7),
-        ),
-    ],
+PENDING, HELD, SENDING = BookingState.PENDING, BookingState.HELD, BookingState.SENDING
+BOOKED, UNKNOWN, FAILED = BookingState.BOOKED, BookingState.UNKNOWN, BookingState.FAILED
+DUPLICATE, SUPERSEDED = BookingState.DUPLICATE, BookingState.SUPERSEDED
+DISCARDED, EXPIRED, SUBMITTED = (
+    BookingState.DISCARDED,
+    BookingState.EXPIRED,
+    BookingState.SUBMITTED,
 )
-def test_verdicts(
-    others: list[Booking], starts_at: dt.datetime | None, asked_at: dt.datetime, verdict: Decision
-) -> None:
-    found = decide(event_id=2, starts_at=starts_at, asked_at=asked_at, others=others, now=NOW)
-
-    assert found == verdict
 
 
-@pytest.mark.parametrize(
-    ("booking", "among", "is_outdated"),
-    [
-        (other(7, TWO, EARLY), [other(8, FOUR, LATE)], True),
-        (other(7, TWO, LATE), [other(8, FOUR, EARLY)], False),
-        (other(7, TWO, EARLY), [card(8, LATE)], False),
-        (card(7, LATE), [other(8, FOUR, EARLY)], True),
-        (card(7, LATE), [other(8, NOW, EARLY)], False),
-        (card(7, EARLY), [card(8, LATE)], True),
-        (card(7, LATE), [card(8, EARLY)], False),
-    ],
-)
-def test_who_gives_way_after_a_no(
-    booking: Booking, among: list[Booking], is_outdated: bool
-) -> None:
-    assert precedence.has_newer(booking, among, NOW) is is_outdated
+def at(minute: float) -> dt.datetime:
+    return NOW + dt.timedelta(minutes=minute - 60)
 
 
-def test_only_what_stands_or_may_stand_is_live() -> None:
-    assert set(BookingState) - set(precedence.LIVE) == {
-        BookingState.HELD,
-        BookingState.FAILED,
-        BookingState.SUPERSEDED,
-        BookingState.DUPLICATE,
-        BookingState.EXPIRED,
-        BookingState.DISCARDED,
+def tour(
+    id_: int, starts_at: dt.datetime, asked: float, state: BookingState = PENDING, **more: Any
+) -> Booking:
+    """A request for a tour: of Dana, asked at a minute, posted then if it was sent."""
+    is_sent = state in (SENDING, SUBMITTED, BOOKED, UNKNOWN)
+    facts: dict[str, Any] = {
+        "id": id_,
+        "event_id": id_,
+        "starts_at": starts_at,
+        "asked_at": at(asked),
+        "created_at": at(asked),
+        "updated_at": at(asked),
+        "posted_at": at(asked) if is_sent else None,
+        "match_keys": (1,),
+        "appointment": {"first_name": "Dana", "last_name": "Okafor"},
     }
+    return booking(state, **facts | more)
+
+
+def card(id_: int, asked: float, state: BookingState = PENDING, **more: Any) -> Booking:
+    return dataclasses.replace(
+        tour(id_, TWO, asked, state, **more), kind=Kind.PROSPECT, starts_at=None
+    )
+
+
+def cancel(id_: int, asked: float, key: int = 9, **more: Any) -> Booking:
+    """A cancellation of what has this key."""
+    facts = {"is_cancellation": True, "item_key": key, "match_keys": (1, key)}
+    return tour(id_, TWO, asked, HELD, **facts | more)
+
+
+def keyed(request: Booking, key: int = 9, content: int | None = None) -> Booking:
+    keys = (*request.match_keys, key)
+    return dataclasses.replace(request, item_key=key, match_keys=keys, content=content)
+
+
+def planned(*requests: Booking) -> dict[int, tuple[str, str, int | None]]:
+    """The plan, applied until nothing changes: by ID, state, rule and the other lead."""
+    now, rows = NOW, {one.id: one for one in requests}
+    changed: dict[int, tuple[str, str, int | None]] = {}
+    for _ in range(5):
+        decisions = plan(rows.values(), now)
+        if not decisions:
+            return changed
+        for id_, one in decisions.items():
+            rows[id_] = dataclasses.replace(
+                rows[id_], state=one.state, reason=one.code, because_of=one.because_of
+            )
+            changed[id_] = (str(one.state), one.code, one.because_of)
+    raise AssertionError("the plan never settles")
+
+
+def merged(request: Booking, with_id: int, code: str = "same_person_and_time") -> Booking:
+    return dataclasses.replace(request, state=DUPLICATE, reason=code, because_of=with_id)
+
+
+def replaced(request: Booking, by: int) -> Booking:
+    return dataclasses.replace(request, state=SUPERSEDED, reason="newer_request", because_of=by)
+
+
+@pytest.mark.parametrize(
+    ("requests", "plan_of_them"),
+    [
+        pytest.param([tour(1, TWO, 1)], {}, id="one request goes"),
+        pytest.param(
+            [tour(1, TWO, 1, BOOKED), tour(2, TWO, 2)],
+            {2: ("duplicate", "same_person_and_time", 1)},
+            id="the same tour again is booked once",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1, UNKNOWN), tour(2, TWO, 2)],
+            {2: ("duplicate", "same_person_and_time", 1)},
+            id="also while it is not known whether it was booked",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1), tour(2, TWO, 2)],
+            {2: ("duplicate", "same_person_and_time", 1)},
+            id="of two that wait the first goes",
+        ),
+        pytest.param([tour(1, TWO, 1, BOOKED), tour(2, FOUR, 2)], {}, id="a move goes out"),
+        pytest.param(
+            [tour(1, TWO, 1), tour(2, FOUR, 2)],
+            {1: ("superseded", "newer_request", 2)},
+            id="a move replaces what waits",
+        ),
+        pytest.param(
+            [tour(1, FOUR, 2, BOOKED), tour(2, TWO, 1)],
+            {2: ("superseded", "newer_request", 1)},
+            id="an older request that arrives late never goes out",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1, BOOKED), tour(2, FOUR, 2, BOOKED), tour(3, TWO, 3)],
+            {},
+            id="moved back: the first tour was canceled by the second, so it goes out again",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1, BOOKED), tour(2, FOUR, 2), tour(3, TWO, 3)],
+            {2: ("superseded", "newer_request", 3), 3: ("duplicate", "same_person_and_time", 1)},
+            id="moved back before the move went out: the first stands",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1, BOOKED), merged(tour(2, TWO, 3), 1), tour(3, FOUR, 2)],
+            {3: ("superseded", "newer_request", 2)},
+            id="A, A again, B between them arrives late: A is the last word (V2)",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1, BOOKED), tour(2, FOUR, 2), tour(3, TWO, 3)],
+            {2: ("superseded", "newer_request", 3), 3: ("duplicate", "same_person_and_time", 1)},
+            id="B comes back unsent while A waits again: A stands and is not sent twice (V4)",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1, FAILED), tour(2, FOUR, 0.5)],
+            {2: ("superseded", "newer_request", 1)},
+            id="a failed last word waits for a person; an older request does not pass it",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1, FAILED), merged(tour(2, TWO, 2), 1)],
+            {},
+            id="a request that was merged with a failed one is not tried again",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1, FAILED), tour(2, FOUR, 2, BOOKED)],
+            {1: ("superseded", "newer_request", 2)},
+            id="a failed request is closed by a newer tour that stands",
+        ),
+        pytest.param(
+            [tour(1, NOW, 1, BOOKED), tour(2, TWO, 0.5)],
+            {},
+            id="a tour that is over does not count",
+        ),
+        # Guest cards.
+        pytest.param([card(1, 1, BOOKED), tour(2, TWO, 2)], {}, id="a tour follows a card"),
+        pytest.param(
+            [card(1, 2), tour(2, TWO, 1)],
+            {1: ("superseded", "newer_request", 2)},
+            id="a card that waits gives way to a tour, newer or not",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1, BOOKED), dataclasses.replace(card(NEW, 2), event_id=2)],
+            {NEW: ("duplicate", "same_person_has_a_tour", 1)},
+            id="no card beside a tour",
+        ),
+        pytest.param(
+            [card(1, 1, BOOKED), card(2, 2)],
+            {2: ("duplicate", "same_person_asked_before", 1)},
+            id="one card is enough",
+        ),
+        pytest.param(
+            [card(1, -60 * 24 * 31, BOOKED), card(2, 2)], {}, id="after a month it is a new lead"
+        ),
+        # Cancellations.
+        pytest.param(
+            [keyed(tour(1, TWO, 1)), cancel(2, 2)],
+            {1: ("discarded", "cancelled_by_sender", 2), 2: ("discarded", "cancellation_done", 1)},
+            id="what was not sent is not sent",
+        ),
+        pytest.param(
+            [keyed(tour(1, TWO, 1, BOOKED)), cancel(2, 2)],
+            {2: ("held", "cancellation", 1)},
+            id="what stands in Knock is canceled there by a person",
+        ),
+        pytest.param(
+            [keyed(tour(1, TWO, 1, BOOKED)), keyed(tour(2, FOUR, 2)), cancel(3, 3)],
+            {2: ("discarded", "cancelled_by_sender", 3), 3: ("held", "cancellation", 1)},
+            id="a canceled move leaves the first tour, which a person cancels",
+        ),
+        pytest.param(
+            [keyed(tour(1, TWO, 1, BOOKED)), tour(2, FOUR, 2, BOOKED), cancel(3, 3)],
+            {3: ("discarded", "cancellation_done", 1)},
+            id="a tour that Knock has canceled for a newer one needs nobody",
+        ),
+        pytest.param(
+            [keyed(tour(1, TWO, 1, BOOKED)), cancel(2, 2), keyed(tour(3, TWO, 3))],
+            {
+                2: ("discarded", "taken_back", 3),
+                3: ("duplicate", "same_person_and_time", 1),
+            },
+            id="canceled and taken back: the tour stands, nobody is told to cancel it",
+        ),
+        pytest.param(
+            [keyed(tour(2, TWO, 1)), cancel(1, 2)],
+            {2: ("discarded", "cancelled_by_sender", 1), 1: ("discarded", "cancellation_done", 2)},
+            id="a cancellation that arrives before its booking cancels it, by the sender's time",
+        ),
+        pytest.param(
+            [cancel(1, 2)],
+            {1: ("held", "cancellation", None)},
+            id="a cancellation of nothing known",
+        ),
+        pytest.param(
+            [keyed(tour(1, TWO, 1)), merged(tour(2, TWO, 3), 1), cancel(3, 2)],
+            {
+                1: ("discarded", "cancelled_by_sender", 3),
+                2: ("pending", "asked_again", 1),
+                3: ("discarded", "taken_back", 2),
+            },
+            id="its duplicate was requested after the cancellation, so it goes out (V1)",
+        ),
+        pytest.param(
+            [keyed(tour(1, TWO, 1)), merged(tour(2, TWO, 1.5), 1), cancel(3, 2)],
+            {
+                1: ("discarded", "cancelled_by_sender", 3),
+                2: ("held", "original_canceled", 1),
+                3: ("discarded", "cancellation_done", 1),
+            },
+            id="its duplicate was requested before the cancellation, so a person decides (V1)",
+        ),
+        pytest.param(
+            [
+                dataclasses.replace(tour(1, TWO, 1, DISCARDED), reason="wrong number"),
+                merged(tour(2, TWO, 2), 1),
+                merged(tour(3, TWO, 3), 1),
+            ],
+            {
+                3: ("held", "original_dismissed", 1),
+                2: ("duplicate", "same_person_and_time", 3),
+            },
+            id="a person dismisses the original: its duplicates are one lead for a person (V1)",
+        ),
+        pytest.param(
+            [
+                dataclasses.replace(tour(1, TWO, 1, DISCARDED), reason="called her", item_key=9),
+                dataclasses.replace(merged(tour(2, TWO, 2), 1), item_key=9),
+            ],
+            {},
+            id="a repeat by the same sender stays dismissed",
+        ),
+        pytest.param(
+            [keyed(tour(1, TWO, 1)), keyed(tour(2, TWO, 2))],
+            {1: ("superseded", "newer_request", 2)},
+            id="a newer version by the same sender replaces what waits",
+        ),
+        pytest.param(
+            [keyed(tour(1, TWO, 1, HELD, reason="held_by_mapping")), keyed(tour(2, TWO, 2))],
+            {1: ("superseded", "newer_request", 2)},
+            id="also what waits for a person",
+        ),
+        pytest.param(
+            [tour(1, TWO, 1, HELD, reason="held_by_mapping"), tour(2, TWO, 2)],
+            {},
+            id="what another sender sent stays before a person",
+        ),
+    ],
+)
+def test_the_plan(
+    requests: list[Booking], plan_of_them: dict[int, tuple[str, str, int | None]]
+) -> None:
+    assert planned(*requests) == plan_of_them
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    requests = [
+        keyed(tour(1, TWO, 1, BOOKED)),
+        tour(2, FOUR, 2),
+        merged(tour(3, TWO, 3), 1),
+        cancel(4, 4),
+        card(5, 5),
+    ]
+    plans = [planned(*order) for order in itertools.permutations(requests)]
+    assert all(one == plans[0] for one in plans)
+
+
+def test_the_plan_settles_whatever_is_stored() -> None:
+    """Any mixture of states: what is planned is stable, and one tour at most goes out."""
+    dice = random.Random(7)
+    for _ in range(3000):
+        requests = []
+        for id_ in range(1, dice.randint(2, 6)):
+            state = dice.choice([PENDING, HELD, BOOKED, UNKNOWN, FAILED, DUPLICATE, SUPERSEDED])
+            request = tour(id_, dice.choice([TWO, FOUR]), dice.randint(0, 50), state)
+            if state in (DUPLICATE, SUPERSEDED):
+                request = merged(request, dice.randint(1, 5))
+            if dice.random() < 0.4:
+                request = keyed(request, dice.choice([9, 10]))
+            requests.append(request if dice.random() < 0.85 else cancel(id_, dice.randint(0, 50)))
+        changed = planned(*requests)
+        states = {one.id: one.state for one in requests} | {
+            id_: BookingState(state) for id_, (state, _, _) in changed.items()
+        }
+        assert sum(state is PENDING for state in states.values()) <= 1, requests
+
+
+def new(request: Booking) -> Booking:
+    return dataclasses.replace(request, id=NEW, event_id=NEW)
+
+
+def decided(
+    request: Booking,
+    *same: Booking,
+    unclear: tuple[Booking, ...] = (),
+    is_repeat: bool = False,
+    has_sent_at: bool = False,
+) -> tuple[str, int | None] | None:
+    found: Decision | None = decide_new(
+        new(request), same, unclear, NOW, is_repeat=is_repeat, has_sent_at=has_sent_at
+    )
+    return (found.code, found.because_of) if found else None
+
+
+def test_what_only_a_new_request_raises() -> None:
+    first = keyed(tour(1, TWO, 1, BOOKED), content=5)
+    moved = keyed(tour(2, FOUR, 2, BOOKED), content=6)
+    back = keyed(tour(3, TWO, 3), content=5)
+    assert decided(back, first) == ("item_seen_before", 1)
+    assert decided(back, first, moved) is None, "it was moved back"
+    other_key = dataclasses.replace(moved, item_key=8, match_keys=(1, 8))
+    assert decided(back, first, other_key) is None, "under another key of the sender"
+    elsewhere = dataclasses.replace(other_key, source="other")
+    assert decided(back, first, elsewhere) == ("item_seen_before", 1)
+    assert decided(back, first, moved, is_repeat=True) == ("repeat_or_change", 2)
+    assert decided(keyed(tour(3, TWO, 1.5), content=5), first, moved) == (
+        "newer_request_came_first",
+        2,
+    )
+    canceled = cancel(4, 2)
+    assert decided(back, first, canceled) == ("same_person_and_time", 1), "it was taken back"
+    assert decided(back, first, canceled, is_repeat=True) == ("repeat_or_change", 1)
+    other_contact = dataclasses.replace(back, match_keys=(2, 9), content=7)
+    assert decided(other_contact, first) == ("changed_after_first", 1)
+    assert decided(back, cancel(4, 2)) == ("canceled_before", 4)
+    assert decided(back, cancel(4, 2), has_sent_at=True) is None
+    twin = tour(1, FOUR, 3, event_id=NEW)
+    assert decided(tour(2, TWO, 3), twin) == ("two_tours_at_once", 1)
+    assert decided(tour(2, TWO, 3), unclear=(first,)) == ("another_person", 1)
+    over = dataclasses.replace(first, starts_at=NOW)
+    assert decided(tour(2, TWO, 3), unclear=(over,)) is None
+
+
+NAMES = [
+    ("Dana Okafor", "dana okafor", True),
+    ("Dana Okafor", "Okafor, Dana", True),
+    ("Dana Okafor", "D. Okafor", True),
+    ("Dana Okafor", "Dana Ngozi Okafor-Lind", True),
+    ("José Díaz", "Jose Diaz", True),
+    ("Dana Okafor", "Dana", True),
+    ("Dana Okafor", "", None),
+    ("Dana Okafor", "Ben Okafor", False),
+    ("Dana Okafor", "Dana Smith", False),
+    ("Ann Bell", "Carl Dean", False),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "agree"), NAMES)
+def test_names(one: str, other: str, agree: bool | None) -> None:
+    assert names_agree({"last_name": one}, {"last_name": other}) is agree
+    assert names_agree({"last_name": other}, {"last_name": one}) is agree
+
+
+def person(name: str, *contacts: int, item_key: int | None = None) -> Booking:
+    keys = contacts if item_key is None else (*contacts, item_key)
+    return booking(PENDING, appointment={"last_name": name}, match_keys=keys, item_key=item_key)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "who"),
+    [
+        (person("Ann Bell", 1, 2), person("Carl Dean", 1, 2), Relation.SAME),
+        (person("Ann Bell", 1, 2), person("Ann Bell", 1, 3), Relation.SAME),
+        (person("Ann Bell", 1, 2), person("", 1), Relation.SAME),
+        (person("Ann Bell", 1, 2), person("Carl Dean", 1, 3), Relation.UNCLEAR),
+        (person("Ann Bell", 1), person("Carl Dean", 1), Relation.UNCLEAR),
+        (person("Ann Bell", 1), person("Ann Bell", 2), Relation.DIFFERENT),
+        # Under one key of the sender.
+        (person("Ann Bell", 1, item_key=9), person("Ann Bell", 2, item_key=9), Relation.SAME),
+        (person("Ann Bell", 1, item_key=9), person("Anna Ball", 1, item_key=9), Relation.SAME),
+        (person("", item_key=9), person("Ann Bell", 1, item_key=9), Relation.SAME),
+        (person("Gus Hill", 1, item_key=9), person("Ida Jones", 2, item_key=9), Relation.DIFFERENT),
+        (person("", 1, item_key=9), person("", 2, item_key=9), Relation.DIFFERENT),
+        (
+            person("Gus Hill", 1, 2, item_key=9),
+            person("Ida Jones", 1, item_key=9),
+            Relation.UNCLEAR,
+        ),
+    ],
+)
+def test_who_is_the_same_person(one: Booking, other: Booking, who: Relation) -> None:
+    assert relation(one, other) is relation(other, one) is who

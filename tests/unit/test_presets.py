@@ -276,4 +276,5 @@ def test_every_reason_is_raised_somewhere_and_every_raise_has_a_reason() -> None
     source = "".join(path.read_text() for path in package.glob("*.py"))
     raised = set(re.findall(r'VerificationError\("(\w+)"\)', source))
     raised |= set(re.findall(r'_matching_key\(keys, .*, "(\w+)"\)', source))
+    raised |= set(re.findall(r'required_header\([^"]*(?:"authorization", )?"(\w+)"\)', source))
     assert raised == set(REASONS)

@@ -10,6 +10,7 @@ from adapter.mapping.authoring.scaffold import guess_paths, mapping_from_sample
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.registry import check
 from adapter.parsing.date_formats import compile_format
+from adapter.parsing.paths import path_from_text
 from adapter.settings import Policy
 
 
@@ -126,6 +127,15 @@ def test_whatever_the_sample_is_a_draft_is_a_mapping_with_blanks(tmp_path: Path,
     assert not any("is not a path" in problem.message for problem in found)
 
 
+@pytest.mark.parametrize("at", ["2026-03-14T20:30:00Z", "2026-03-14T20:30:00+00:00"])
+def test_a_time_in_utc_is_asked_about(at: str) -> None:
+    asked = "confirm that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
+    assert asked in mapping_from_sample("acme", "acme.json", {"startTime": at})
+    local = mapping_from_sample("acme", "acme.json", {"startTime": at[:19]})
+    assert "startTime" in local
+    assert "offset" not in local
+
+
 @pytest.mark.parametrize(
     ("text", "made"),
     [
@@ -133,7 +143,17 @@ def test_whatever_the_sample_is_a_draft_is_a_mapping_with_blanks(tmp_path: Path,
         ("03/14/2026", "MM/DD/YYYY"),
         ("14/03/2026", "DD/MM/YYYY"),
         ("03/14/2026 2:30 PM", "MM/DD/YYYY h:mm A"),
-        ("03/14/2026 2:30pm", "MM/DD/YYYY h:mmA"),
+        ("03/14/2026 2:30pm", "MM/DD/YYYY h:mm A"),
+        ("03/14/2026 2:30 p.m.", "MM/DD/YYYY h:mm A"),
+        ("March 14th, 2026 at 2:30 PM", "MMMM D, YYYY at h:mm A"),
+        ("Saturday, March 14, 2026, at 2:30 PM", "dddd, MMMM D, YYYY, at h:mm A"),
+        (
+            "Sat Mar 14 2026 14:30:00 GMT-0600 (Mountain Daylight Time)",
+            "ddd MMM DD YYYY HH:mm:ss Z",
+        ),
+        ("Sat Mar 14 14:30:00 MDT 2026", "ddd MMM DD HH:mm:ss z YYYY"),
+        ("Sat, 14 Mar 2026 14:30:00 -0600", "ddd, D MMM YYYY HH:mm:ss Z"),
+        ("/Date(1773520200000)/", "epoch_ms"),
         ("Mar 14, 2026, 14:30", "MMM D, YYYY, H:mm"),
         ("March 14 2026", "MMMM D YYYY"),
         ("1773520200", "epoch"),
@@ -146,3 +166,11 @@ def test_a_format_is_guessed_from_how_a_date_looks(text: str, made: str) -> None
     assert format_from_text(text) == made
     if made:
         compile_format(made).parse(text)
+
+
+def test_a_guess_for_a_label_with_odd_white_space_finds_it() -> None:
+    data = {"Full\nName ": "Dana Okafor", " Email\u00a0address": "dana@example.com"}
+    found = guess_paths(data)
+    assert found["name"] == "Full Name"
+    assert path_from_text(found["name"]).read(data) == "Dana Okafor"
+    assert path_from_text(found["email_1"]).read(data) == "dana@example.com"

@@ -166,8 +166,6 @@ def test_twilio_sorts_fields_and_counts_equal_ones_once(body: bytes, text: str) 
 @pytest.mark.parametrize(
     ("block", "given", "reason"),
     [
-        (BEARER, request({"authorization": f"bearer {SECRET}"}), "token_mismatch"),
-        (BEARER, request({"authorization": f"Bearer {SECRET} "}), "token_mismatch"),
         (QUERY, request(url=f"{URL}?token={SECRET}&token={SECRET}"), "token_repeated"),
         (QUERY, request(body=f"token={SECRET}".encode()), "token_missing"),
         (JSON, request(body=b'{"secret_key": 12345}'), "token_missing"),
@@ -221,11 +219,11 @@ def test_refused_basic_credentials_are_not_kept(reason: str) -> None:
 def test_what_proves_and_what_the_query_is_worth() -> None:
     assert verifier(TIMED, [SECRET]).proof_headers == {"x-sig", "x-time"}
     assert verifier(BASIC, [SECRET]).proof_headers == set()
-    assert verifier(PLAIN, [SECRET]).can_verify_again
+    assert verifier(PLAIN, [SECRET]).has_digest
     assert not verifier(PLAIN, [SECRET]).covers_query
     assert verifier(PLAIN | {"signed": "{url}{body}"}, [SECRET]).covers_query
     for block in (BASIC, BEARER, QUERY, FORM, JSON):
-        assert not verifier(block, [SECRET]).can_verify_again
+        assert not verifier(block, [SECRET]).has_digest
         assert verifier(block, [SECRET]).covers_query
 
 
@@ -250,7 +248,7 @@ def test_metas_verify_token_may_hold_any_characters() -> None:
     [
         ({"timestamp": {"header": "X", "tolerance": -1}}, "'tolerance' must be a number"),
         ({"timestamp": {"header": "X", "tolerance": 86401}}, "'tolerance' must be a number"),
-        ({"signed": "{body}\x00"}, "'signed' must be a text"),
+        ({"signed": "{body}\x00"}, "'signed' must be text"),
     ],
     ids=range(3),
 )

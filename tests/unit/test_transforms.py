@@ -241,7 +241,57 @@ def test_an_email_a_phone_or_a_date_is_no_name(text: str) -> None:
     assert_unreadable("name", text)
 
 
-@pytest.mark.parametrize("text", ["Dana", "王小明", "X Æ A-12", "Dana 2nd", "O'Brien", "3rd Base"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Programs
+        *("undefined", "undefined undefined", "Dana undefined", "null null", "Dana null", "NULL"),
+        *("None None", "NaN", "nan nan", "(null)", "[object Object]", "N/A", "n/a n/a", "#N/A"),
+        *("#REF!", "#NAME? #NAME?"),
+        # Merge tags
+        *("{{contact.first_name}} {{contact.last_name}}", "{{ name }}", "{first_name}", "${name}"),
+        *("[your-name]", "[first-name] [last-name]", "[[name]]", "%FIRST%", "%%First Name%%"),
+        *("*|FNAME|* *|LNAME|*", "<<First Name>>", "<test lead: dummy data for full_name>"),
+        *("$first_name", "~Contact.FirstName~", "#{name}", "{% name %}", "Dana {{last_name}}"),
+        *("&lt;test lead: dummy data for full_name&gt;", "&#123;&#123;name&#125;&#125;"),
+        # Labels of forms
+        *("First Last", "FirstName LastName", "Full Name", "Your name", "(not provided)"),
+        *("Guest", "Website Visitor 8391", "no name"),
+        # Caller IDs
+        *("ANONYMOUS", "Unknown Caller", "WIRELESS CALLER", "UNAVAILABLE", "RESTRICTED"),
+        *("Private Number", "Out of Area", "Name Unavailable"),
+    ],
+)
+def test_a_filler_is_no_name(text: str) -> None:
+    assert_unreadable("name", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["undefined", "{{contact.last_name}}", "null", "None", "N/A", "[name]"]
+)
+def test_a_filler_is_no_part_of_a_name(text: str) -> None:
+    assert_unreadable("text", text)
+
+
+@pytest.mark.parametrize("text", ["Guest", "Null", "Nan", "Last", "Private", "Na", "No"])
+def test_a_surname_may_look_like_a_filler(text: str) -> None:
+    assert reading("text", text) == text
+    assert reading("name", f"Jennifer {text}")["last_name"] == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dana",
+        "王小明",
+        "X Æ A-12",
+        "Dana 2nd",
+        "O'Brien",
+        "3rd Base",
+        "Ke$ha",
+        "Dana [Danny] Okafor",
+    ],
+)
 def test_a_name_may_be_strange(text: str) -> None:
     assert not is_no_name(text)
 
@@ -258,8 +308,8 @@ def test_a_name_may_be_strange(text: str) -> None:
         "dana@example",
         "dana@@example.com",
         "dana @example.com",
-        "Dana <dana@example.com>",
         "dana@example.com; ann@example.com",
+        "Dana <dana@example.com> <ann@example.com>",
         "a" * 243 + "@example.com",
     ],
     ids=shown,
@@ -268,10 +318,52 @@ def test_what_is_no_email(text: str) -> None:
     assert_unreadable("email", text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dana@example.com <mailto:dana@example.com>",
+        "<mailto:Dana@example.com>",
+        "[dana@example.com](mailto:dana@example.com)",
+        "dana@example.com (mailto:dana@example.com)",
+        '"Okafor, Dana" <dana@example.com>',
+        "dana@example.com.",
+        "dana&#64;example.com",
+        "Email: dana@example.com",
+    ],
+)
+def test_the_only_address_in_a_text_is_the_email(text: str) -> None:
+    assert reading("email", text) == "dana@example.com"
+
+
 def test_the_deployments_placeholders_are_empty() -> None:
     read = TRANSFORMS["email"].bind({}, Policy(placeholder_emails=frozenset({"x@example.com"})))
     assert read("MAILTO:X@example.com") is EMPTY
     assert read("none@none.com") == "none@none.com", "only the deployment's own list counts"
+
+
+@pytest.mark.parametrize(
+    ("value", "first", "last"),
+    [
+        ({"firstName": "Dana", "lastName": "de la Cruz"}, "Dana", "de la Cruz"),
+        ({"first": "Dana", "middle": "", "last": "Okafor"}, "Dana", "Okafor"),
+        ({"last_name": "Okafor", "first_name": "Dana"}, "Dana", "Okafor"),
+        ({"first": "Cher", "last": None}, None, "Cher"),
+    ],
+)
+def test_a_name_in_parts(value: object, first: str | None, last: str) -> None:
+    read = reading("name", value)
+    assert (read.get("first_name"), read["last_name"]) == (first, last)
+
+
+@pytest.mark.parametrize(
+    "value", [{"first": "Dana", "nick": "D"}, {"first": {}}, {"first": [1, 2]}]
+)
+def test_other_objects_are_no_name(value: object) -> None:
+    assert_unreadable("name", value)
+
+
+def test_a_name_whose_parts_are_empty_is_empty() -> None:
+    assert reading("name", {"first": "", "last": None}) is EMPTY
 
 
 # Phone
@@ -321,6 +413,68 @@ def test_what_is_no_valid_phone_number(value: object) -> None:
 def test_an_extension_and_further_numbers_are_noted() -> None:
     read = reading("phone", "303-555-0142 ext. 77 / 720-555-0188")
     assert read == Noted("+13035550142", "Phone extension: 77; Other phone: +17205550188")
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "note"),
+    [
+        ("303 555 0142 7205550188", "+13035550142", "Other phone: +17205550188"),
+        ("303 555 0142 720 555 0188", "+13035550142", "Other phone: +17205550188"),
+        ("1 303 555 0142 1 720 555 0188", "+13035550142", "Other phone: +17205550188"),
+        ("303 - 555 - 0142 720 - 555 - 0188", "+13035550142", "Other phone: +17205550188"),
+        ("210 303 555 0142", "+13035550142", None),
+        ("303-555-0142 12/14/2026", "+13035550142", None),
+        ("12/14/2026 303-555-0142", "+13035550142", None),
+        ("303 555 0142 80202", "+13035550142", None),
+        ("9am - 5pm 303 555 0142", "+13035550142", None),
+        # A number of seven digits is no number, and does not become one with the next.
+        ("720 2091 303 555 0188", "+13035550188", None),
+        ("210 303-555-0142 x12", "+13035550142", "Phone extension: 12"),
+        ("+44 20 7946 0958 303 555 0142", "+442079460958", "Other phone: +13035550142"),
+    ],
+)
+def test_numbers_between_blanks_are_told_apart(text: str, first: str, note: str | None) -> None:
+    assert reading("phone", text) == (Noted(first, note) if note else first)
+
+
+def test_numbers_of_another_country_between_blanks_are_told_apart() -> None:
+    read = reading("phone", "020 7946 0958 020 7946 0999", region="GB")
+    assert read == Noted("+442079460958", "Other phone: +442079460999")
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("13035550142", "+13035550142"),
+        (4793456789, "+4793456789"),
+        ("447911123456", "+447911123456"),
+        ("whatsapp:4793456789", "+4793456789"),
+        ("whatsapp:+4793456789", "+4793456789"),
+        ("0047 934 56 789", "+4793456789"),
+        ("tel:+1 (303) 555-0142", "+13035550142"),
+        ("5511912345678", "+5511912345678"),
+        ("5215512345678", "+525512345678"),
+    ],
+    ids=shown,
+)
+def test_a_country_code_without_a_plus(value: object, number: str) -> None:
+    assert reading("phone", value, region="international") == number
+
+
+def test_a_number_without_a_country_code_is_not_international() -> None:
+    assert_unreadable("phone", "3035550142", region="international")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *["+266696687", "+86282452253", "+7378742833", "+17378742833", "7378742833", "+2562533"],
+        *["+8656696", "+7748283", "Anonymous", "RESTRICTED", "No Caller ID", "unknown", "Private"],
+    ],
+)
+def test_a_withheld_caller_id_is_no_number(value: str) -> None:
+    assert reading("phone", value) is EMPTY
+    assert reading("phone", value, region="international") is EMPTY
 
 
 def test_the_region_is_the_deployments_unless_the_mapping_says() -> None:
@@ -538,7 +692,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 OPTIONS: dict[str, list[dict[str, object]]] = {
-    "phone": [{}, {"region": "DE"}],
+    "phone": [{}, {"region": "DE"}, {"region": "international"}],
     "dollars": [{}, {"take": "low"}, {"take": "high"}],
     "cents": [{}, {"take": "low"}, {"take": "high"}],
     "date": [{}, {"format": ["MM/DD/YYYY", "epoch", "MMM D YYYY"]}, {"format": "epoch_ms"}],

@@ -35,7 +35,7 @@ class Told:
     @property
     def is_acknowledged(self) -> bool:
         """Return whether the sender need not retry."""
-        return self.status in (200, 202)
+        return self.status == 200
 
 
 class Senders:

@@ -26,7 +26,7 @@ SELECT 'booking', b.id, b.state,
 FROM rate_limit, bookings b, LATERAL (
     SELECT max(CASE WHEN o.state IN ('sending', 'submitted') THEN now() ELSE o.updated_at END)
     FROM bookings o
-    WHERE b.state = 'pending' AND o.id <> b.id AND o.person_keys && b.person_keys
+    WHERE b.state = 'pending' AND o.id <> b.id AND o.match_keys && b.match_keys
 ) AS sibling (until)
 WHERE b.state IN ('pending', 'sending', 'submitted')
 """

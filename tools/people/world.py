@@ -20,7 +20,7 @@ from adapter.models import Attempt, Booking, BookingState
 from adapter.operations.release import Repairs
 from adapter.propexo.client import Propexo
 from adapter.propexo.responses import Accepted
-from adapter.store import Database, embedded
+from adapter.store import Database, child_processes, embedded
 from tests.databases import DELETE_ROWS, set_durable
 from tests.harness import START, Harness, ManualClock
 from tests.installed import server_for_tests
@@ -160,7 +160,7 @@ def own_ground() -> Iterator[Ground]:
             with Database(server.url, size=4) as opened, Ground(opened) as ground:
                 yield ground
         finally:
-            embedded.stop(process)
+            child_processes.stop(process, embedded.STOP_SIGNAL, 10.0)
 
 
 class World:

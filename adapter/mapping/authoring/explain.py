@@ -36,10 +36,6 @@ class Row:
     where: str
     how: str
 
-    def as_dict(self) -> dict[str, str]:
-        """Return the row as plain data, for JSON."""
-        return dataclasses.asdict(self)
-
 
 def rows_from_source(source: Source) -> list[Row]:
     """Return one row per section and field, in the order of processing."""
@@ -98,7 +94,9 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
         yield Row(f"read {name}", reader[kind], how[kind])
     for name, path in data.get("for_each", {}).items():
         yield Row(f"for each {name}", path, "one appointment per item, at most 50")
-    yield Row("dedupe", _paths(data["dedupe"], " and "), "the same values mean the same booking")
+    keys = data["dedupe"] if isinstance(data["dedupe"], list) else [data["dedupe"]]
+    parts = " and ".join(map(_paths, keys))
+    yield Row("dedupe", parts, "the same values mean the same booking")
     yield Row("community", *_community(data["community"]))
     if "attribution" in data:
         yield Row("attribution", _paths(data["attribution"]), "looked up in communities.yaml")
@@ -111,8 +109,8 @@ def _community(section: Any) -> tuple[str, str]:
     return _paths(paths), "looked up in communities.yaml; an unknown community is held"
 
 
-def _paths(paths: Any, separator: str = ", else ") -> str:
-    return separator.join(map(str, paths)) if isinstance(paths, list) else str(paths)
+def _paths(paths: Any) -> str:
+    return ", else ".join(map(str, paths)) if isinstance(paths, list) else str(paths)
 
 
 def _field_row(item: tuple[str, Any]) -> Row:
@@ -129,7 +127,8 @@ def _field_row(item: tuple[str, Any]) -> Row:
 
 def _field_paths(field: Mapping[str, Any]) -> str:
     if "date" in field:
-        return f"{_paths(field['date'])} and {_paths(field['time'])}"
+        date = field["date"]["from"] if isinstance(field["date"], Mapping) else field["date"]
+        return f"{_paths(date)} and {_paths(field['time'])}"
     if "all" in field:
         return " and ".join(field["all"])
     return _paths(field["from"])

@@ -10,6 +10,7 @@ from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.paths import MISSING, leaves, path_from_text, walk
 
 GUESS: Final = "# guessed from the name: confirm"
+UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
 TODO: Final = "TODO"
 
 #: Target → patterns for its key, lower case without separators; an earlier pattern is preferred.
@@ -73,12 +74,17 @@ ANSWER_VALUES: Final = (
     *("text", "email", "phone_number", "number", "date", "boolean", "choice.label"),
     *("choices.labels", "string_value", "value", "answer"),
 )
-PLAIN_FIELDS: Final = ("number_of_occupants", "lease_term_in_months", "desired_num_bedrooms")
-MONEY_FIELDS: Final = ("rent_minimum_in_cents", "rent_maximum_in_cents")
+#: Optional fields and the option that each needs.
+OPTIONS: Final = {
+    **dict.fromkeys(("email_1", "phone_1"), ""),
+    **dict.fromkeys(("number_of_occupants", "lease_term_in_months", "desired_num_bedrooms"), ""),
+    **dict.fromkeys(("rent_minimum_in_cents", "rent_maximum_in_cents"), "as: dollars"),
+    "pets": f"table: {{ {TODO}: cat }}",
+}
 
 
 def mapping_from_sample(name: str, sample: str, data: Any) -> str:
-    """Return the text of a first mapping for a source; ``sample`` is the sample's file name."""
+    """Draft a source's mapping as YAML; ``sample`` is the sample's file name."""
     answers = _find_answers(data)
     fields = {"answers": answers[3]} if answers else {}
     fields |= data if isinstance(data, Mapping) else {}
@@ -270,25 +276,24 @@ def _dedupe_line(guesses: Mapping[str, str], data: Any) -> str:
 def _appointment_lines(guesses: Mapping[str, str], data: Any) -> Iterator[str]:
     names = ("first_name", "last_name") if "last_name" in guesses else ("name",)
     yield from (_line(name, guesses.get(name)) for name in names)
-    yield from (_line(name, guesses[name]) for name in ("email_1", "phone_1") if name in guesses)
-    yield _start_line(guesses, data)
-    if "move_in_date" in guesses:
-        path = guesses["move_in_date"]
-        yield _line("move_in_date", path, _format_option(_format_at(data, path) or TODO))
-    yield from (_line(name, guesses[name]) for name in PLAIN_FIELDS if name in guesses)
-    yield from (
-        _line(name, guesses[name], "as: dollars") for name in MONEY_FIELDS if name in guesses
-    )
-    if "pets" in guesses:
-        yield _line("pets", guesses["pets"], f"table: {{ {TODO}: cat }}")
-    if "notes" in guesses:
-        yield f"notes: [ {json.dumps('{' + guesses['notes'] + '}')} ]   {GUESS}"
+    for name in KEYS:
+        path = guesses.get(name, "")
+        if name == "starts_at":
+            yield _start_line(guesses, data)
+        elif name == "move_in_date" and path:
+            yield _line(name, path, _format_option(_format_at(data, path) or TODO))
+        elif name == "notes" and path:
+            yield f"notes: [ {json.dumps('{' + path + '}')} ]   {GUESS}"
+        elif name in OPTIONS and path:
+            yield _line(name, path, OPTIONS[name])
 
 
 def _start_line(guesses: Mapping[str, str], data: Any) -> str:
     if "starts_at" in guesses:
         path = guesses["starts_at"]
-        return _line("starts_at", path, _format_option(_format_at(data, path)))
+        line = _line("starts_at", path, _format_option(_format_at(data, path)))
+        is_utc = re.search(r"\d(?:Z|[+-]00:?00)$", str(path_from_text(path).read(data)))
+        return f"{line} {UTC_HINT}" if is_utc else line
     if {"date", "time"} <= guesses.keys():
         date, time = guesses["date"], guesses["time"]
         formats = " ".join(_format_at(data, path) or TODO for path in (date, time))

@@ -17,7 +17,7 @@ from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.transforms import clean_text
 from adapter.models import Kind, Reason
 from adapter.parsing.datetimes import read_absolute_instant
-from adapter.parsing.paths import Path, unwrap_single
+from adapter.parsing.paths import Path, as_list, unwrap_single
 from adapter.propexo import notes
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.settings import Policy
@@ -65,7 +65,8 @@ class CompiledMapping:
     readers: Sequence[NamedReader]
     item_readers: Sequence[NamedReader]
     for_each: ForEach | None
-    dedupe: PathLookup
+    #: The parts of the dedupe key.
+    dedupe: Sequence[PathLookup]
     #: When the renter made the request, by the sender.
     sent_at: PathLookup
     #: In order: the community before the time, which is in the community's time zone.
@@ -84,10 +85,12 @@ class CompiledMapping:
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
         """Map a delivery. Without ``now``, past and future are not judged."""
+        repairs = [reason_for("event", text) for text in scope.repairs]
         scope, notes_so_far = self._read(scope, self.readers)
+        notes_so_far.reasons += repairs
         outcome, reasons = _evaluate(self.event_filter, scope)
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
-            return Mapped(outcome=outcome, reasons=reasons)
+            return Mapped(outcome=outcome, reasons=(*reasons, *repairs))
         scopes, problem = self._item_scopes(scope)
         if problem:
             return Mapped(outcome=Outcome.HELD, reasons=(problem,))
@@ -243,10 +246,10 @@ class CompiledMapping:
     def _key_parts(self, scope: Scope) -> list[str] | None:
         """Return the values of the dedupe paths as strings, or None if any is empty."""
         parts = []
-        for path in self.dedupe.paths:
+        for lookup in self.dedupe:
             try:
-                value = scope.read(path)
-                parts.append("" if scope.is_empty(value) else _key_part(unwrap_single(value)))
+                value = lookup.first(scope)[1]
+                parts.append("" if value is None else _key_part(unwrap_single(value)))
             except Unreadable:
                 return None
         return parts if all(parts) else None
@@ -276,6 +279,7 @@ def _evaluate(event_filter: Filter, scope: Scope) -> tuple[Outcome, tuple[Reason
 
 def _items(found: Any) -> list[Any]:
     """Return the items of a list or a list of lists. An object or string is the only item."""
+    found = as_list(found)
     if not isinstance(found, list):
         return [found] if isinstance(found, Mapping | str) and found else []
     items: list[Any] = []

@@ -1,7 +1,7 @@
 """Apply ``read:``: turn JSON in a string, lists of answers and lines of an email into names."""
 
 import dataclasses
-import html.parser
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
@@ -11,16 +11,15 @@ from adapter.mapping.engine.scope import Scope
 from adapter.mapping.engine.tables import key_from_value, text_from_value
 from adapter.mapping.transforms import clean_text, is_empty
 from adapter.parsing import body
-from adapter.parsing.paths import MAX_ITEMS, MISSING, TOO_MANY, Path, unwrap_single
+from adapter.parsing.html_text import plain_text
+from adapter.parsing.paths import MAX_ITEMS, MISSING, TOO_MANY, Path, as_list, unwrap_single
 
 #: The longest key of an answer.
 CAP_KEY: Final = 500
 #: How much of a mail is searched for labels.
 CAP_MAIL: Final = 100_000
-#: Tags that plain text never has: ``<dana@example.com>`` alone is not HTML.
-_MARKUP: Final = re.compile(
-    r"</[a-z]|<(?:!doctype|html|body|p|div|br|table|tr|td)\b", re.IGNORECASE
-)
+#: Soft hyphens and characters without width, which mail programs insert.
+_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,7 +57,10 @@ class JsonReader:
                 return ReadResult({})
             if not isinstance(text, str):
                 return ReadResult(text)  # some senders switch to sending the data itself
-            return ReadResult(body.parse(text.encode("utf-8", "replace"), "", kind="json"))
+            repairs: list[str] = []
+            raw = text.encode("utf-8", "replace")
+            value = body.parse(raw, "", kind="json", repairs=repairs)
+            return ReadResult(value, "; ".join(repairs) or None)
         except PayloadError:
             return ReadResult({}, "not JSON", text_from_value(text))
         except Unreadable as exc:
@@ -138,6 +140,7 @@ class ListReader:
 
 def _items(found: Any) -> list[Any]:
     """Return the items of a list or a list of lists. Any other value is the only item."""
+    found = as_list(found)
     if isinstance(found, list):
         nested = [item for item in found if isinstance(item, list)]
         return [one for item in nested for one in item] if len(nested) == len(found) else found
@@ -173,43 +176,26 @@ class TextReader:
             text = unwrap_single(scope.read(self.path))
         except Unreadable as exc:
             return ReadResult(None, str(exc))
-        return ReadResult(self._rest_of_line(text) if isinstance(text, str) else None)
-
-    def _rest_of_line(self, text: str) -> str | None:
-        label = self.line.casefold()
-        for line in lines_from_text(text[:CAP_MAIL]):
-            if line.casefold().startswith(label) and line[len(self.line) :].strip():
-                return line[len(self.line) :].strip()
-        return None
+        if not isinstance(text, str):
+            return ReadResult(None)
+        if text not in scope.mails:
+            scope.mails[text] = _lines(text[:CAP_MAIL])
+        found = _label_pattern(self.line).search(scope.mails[text])
+        return ReadResult(found[1].rstrip("*| ") if found else None)
 
 
-def lines_from_text(text: str) -> list[str]:
-    """Return the lines of plain text, or of HTML as a browser breaks them."""
-    if _MARKUP.search(text):
-        reader = _TextFromHtml()
-        reader.feed(text)
-        reader.close()
-        text = "".join(reader.parts)
-    return [" ".join(line.split()) for line in text.splitlines()]
+def _lines(text: str) -> str:
+    """Return a mail as text without empty lines, each with single spaces."""
+    text = _INVISIBLE.sub("", plain_text(text))
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(filter(None, lines))
 
 
-class _TextFromHtml(html.parser.HTMLParser):
-    BREAKS = frozenset("p div br tr li ul ol table h1 h2 h3 h4 title body".split())  # noqa: SIM905
-    HIDDEN = frozenset({"script", "style"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self.hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        self.hidden += tag in self.HIDDEN
-        self.parts.append("\n" if tag in self.BREAKS else " " if tag in {"td", "th"} else "")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.hidden -= tag in self.HIDDEN and self.hidden > 0
-        self.parts.append("\n" if tag in self.BREAKS else "")
-
-    def handle_data(self, data: str) -> None:
-        if not self.hidden:
-            self.parts.append(re.sub(r"\s+", " ", data))
+@functools.cache  # of labels in mappings
+def _label_pattern(line: str) -> re.Pattern[str]:
+    """Return a pattern for a label and the text after it, also if quoted, listed or bold."""
+    stem = line.removesuffix(":").rstrip()
+    colon = r"[*_ ]*[:\uff1a][*_]*" if line.endswith(":") else ""
+    return re.compile(
+        rf"^[> *_|•·-]*{re.escape(stem)}{colon}[*| ]*+(\S.*)", re.IGNORECASE | re.MULTILINE
+    )

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.transforms import Noted, clean_text
+from adapter.parsing.html_text import plain_text
 from adapter.parsing.paths import unwrap_single
 
 #: The key of the row for all other values.
@@ -13,6 +14,8 @@ ANY_OTHER: Final = "*"
 #: How many items of a list are looked up.
 MAX_ITEMS: Final = 50
 CAP: Final = 500
+#: How much of a text is searched for HTML.
+CAP_HTML: Final = 100_000
 NOT_IN_TABLE: Final = "not in the table"
 
 
@@ -88,8 +91,9 @@ def text_from_value(value: object, cap: int = 200) -> str:
 def _item_text(value: object, cap: int) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str) and len(value) > cap:
-        value = value[:cap] + "…"
+    if isinstance(value, str):
+        value = plain_text(value[:CAP_HTML])
+        value = value if len(value) <= cap else value[:cap] + "…"
     try:
         return clean_text(value, 3 * cap + 1)
     except Unreadable:

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 import zoneinfo
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
@@ -11,63 +11,24 @@ from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.results import Community
 from adapter.mapping.engine.scope import Scope, reason_for
-from adapter.mapping.transforms import clean_text
+from adapter.mapping.transforms import Reader, clean_text
 from adapter.models import Reason
 from adapter.parsing.date_formats import Format
+from adapter.parsing.date_parts import iso_from_parts
 from adapter.parsing.datetimes import Instant, read_instant
 from adapter.parsing.paths import unwrap_single
 from adapter.parsing.zone_names import zone_from_name
 from adapter.settings import Policy
 
-#: Names that senders use for the parts of a time.
-HOUR: Final = ("hour", "hours", "hourSelect")
-MINUTE: Final = ("minute", "minutes", "minuteSelect")
-MERIDIEM: Final = ("ampm", "AMPM", "meridiem")
 UTC: Final = zoneinfo.ZoneInfo("UTC")
 CAP_PART: Final = 100
 NO_TIME: Final = "this sender gives no tour time"
 TO_FETCH: Final = "needs_enrichment: the time is not in the webhook, it must be fetched by this"
 NO_TIME_OF_DAY: Final = "there is a date and no time of day"
-
-
-def iso_from_parts(value: Any) -> Any:
-    """Return an object of date parts as ISO text, and any other value unchanged."""
-    if not isinstance(value, Mapping):
-        return value
-    day = _date(value)
-    clock = _clock(value)
-    return " ".join(part for part in (day, clock) if part) or value
-
-
-def _date(value: Mapping[str, Any]) -> str | None:
-    year, month, day = (_number(value, (name,)) for name in ("year", "month", "day"))
-    if year is None or month is None or day is None:
-        return None
-    return f"{year:04}-{month:02}-{day:02}"
-
-
-def _clock(value: Mapping[str, Any]) -> str | None:
-    hour, minute = _number(value, HOUR), _number(value, MINUTE)
-    if hour is None:
-        return None
-    meridiem = next((str(value[name]).strip().upper() for name in MERIDIEM if value.get(name)), "")
-    if meridiem in ("AM", "PM") and 1 <= hour <= 12:
-        hour = hour % 12 + (12 if meridiem == "PM" else 0)
-    elif meridiem:
-        return None
-    return f"{hour:02}:{minute or 0:02}"
-
-
-def _number(value: Mapping[str, Any], names: Sequence[str]) -> int | None:
-    """Return the first part that is an integer of at most four digits."""
-    for name in names:
-        part = value.get(name)
-        if isinstance(part, float) and part.is_integer() and 0 <= part <= 9999:
-            part = int(part)
-        text = str(part) if isinstance(part, int | str) and not isinstance(part, bool) else ""
-        if text.isascii() and text.isdigit() and len(text) <= 4:
-            return int(text)
-    return None
+UTC_TIME_OF_DAY: Final = "a time of day in UTC, which may be a local time"
+EDGE_OF_DAY: Final = (
+    "the start or end of a day in another time zone, which may be a date without a time of day"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,10 +43,13 @@ class TourTime:
     zone_from: PathLookup | None = None
     dst: str | None = None
     ignore_offset: bool = False
-    #: True: block if the offset is not that of the community's time zone; False: report only.
-    must_agree: bool = False
-    #: True: compare Z too, since some senders append it to local times.
-    doubts_z: bool = False
+    #: Which offsets block if they are not that of the community's time zone: none with ``trust``;
+    #: with ``must_agree`` all but Z; with ``own_clock`` Z too, as some senders put it on local
+    #: times. By default doubtful ones, and others are reported.
+    offset: str = ""
+    #: The first path is a date. Without a reader of its own it is read with the time of day.
+    has_date: bool = False
+    read_date: Reader | None = None
     #: The id or URL by which the time can be fetched from the sender.
     fetch_by: PathLookup | None = None
 
@@ -98,18 +62,19 @@ class TourTime:
         """Set the start, or block the booking: a time is never guessed."""
         value: object = None
         try:
-            parts = [self._part(lookup, scope) for lookup in self.lookups]
+            found = [unwrap_single(lookup.first(scope)[1]) for lookup in self.lookups]
+            value = found if self.has_date else found[0]
+            parts = [iso_from_parts(part) for part in found]
             draft.found += any(part is not None for part in parts)
             if parts[0] is None:
                 self._block_without_time(parts, scope, draft)
                 return
-            value = _joined(parts)
-            self._read(value, scope, draft)
+            text = value = _joined(parts) if self.has_date else parts[0]
+            if self.read_date:
+                text = _joined([self.read_date(parts[0]), parts[1]])
+            self._read(text, value, scope, draft)
         except Unreadable as exc:
             draft.block(self._reason(str(exc), value))
-
-    def _part(self, lookup: PathLookup, scope: Scope) -> Any:
-        return iso_from_parts(unwrap_single(lookup.first(scope)[1]))
 
     def _block_without_time(self, parts: Sequence[Any], scope: Scope, draft: Draft) -> None:
         path, value = self.fetch_by.first(scope) if self.fetch_by else ("", None)
@@ -120,10 +85,10 @@ class TourTime:
         draft.has_no_time = not any(part is not None for part in parts)
         draft.block(self._reason(self.lookups[0].missing(scope), None))
 
-    def _read(self, value: object, scope: Scope, draft: Draft) -> None:
+    def _read(self, text: object, value: object, scope: Scope, draft: Draft) -> None:
         zone, problem = self._zone(scope, draft.community)
         instant = read_instant(
-            value,
+            text,
             formats=self.formats,
             zone=zone or UTC,
             dst=self.dst,
@@ -133,9 +98,9 @@ class TourTime:
             if problem:
                 raise Unreadable(problem)
             return  # the unknown community blocks the booking already
+        self._compare(instant, value, draft)
         draft.starts_at = instant.at
         draft.appointment |= fields_from_instant(instant.at)
-        self._compare(instant, value, draft)
         zone = draft.community.timezone if draft.community else None
         problems = plausibility_problems(instant.at, zone, draft.policy, draft.now)
         draft.block(*(self._reason(problem, value) for problem in problems))
@@ -154,19 +119,25 @@ class TourTime:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """Block or report an offset that differs from the community's; Z only if doubted."""
-        is_silent = instant.offset is None if self.doubts_z else not instant.offset
-        if is_silent or not draft.community:
+        """Block or report an offset that is not the community's. Raise :class:`Unreadable`."""
+        zone = draft.community.timezone if draft.community else None
+        if not zone or instant.offset in (None, instant.at.astimezone(zone).utcoffset()):
             return
-        if instant.at.astimezone(draft.community.timezone).utcoffset() == instant.offset:
-            return
-        reason = self._reason(
-            f"the offset is not that of {draft.community.timezone.key} at that time", value
-        )
-        if self.must_agree:
+        self._doubt(instant)
+        reason = self._reason(f"the offset is not that of {zone.key} at that time", value)
+        if self.offset == "own_clock" or (self.offset == "must_agree" and instant.offset):
             draft.block(reason)
-        else:
+        elif instant.offset:
             draft.note(reason)
+
+    def _doubt(self, instant: Instant) -> None:
+        """Raise :class:`Unreadable` for what senders write with an offset that they do not mean."""
+        if self.offset in ("trust", "own_clock"):
+            return
+        if self.has_date and not instant.offset:
+            raise Unreadable(UTC_TIME_OF_DAY)
+        if not dt.time(0, 1) <= instant.local.time() < dt.time(23, 59):
+            raise Unreadable(EDGE_OF_DAY)
 
     def _reason(self, text: str, value: object) -> Reason:
         return reason_for("starts_at", text, at=self.at, path=self.path, value=value)
@@ -184,10 +155,8 @@ class NoTourTime:
         draft.block(reason_for("starts_at", NO_TIME, at=self.at))
 
 
-def _joined(parts: Sequence[Any]) -> object:
-    """Return date and time of day as one value. Raise :class:`Unreadable`."""
-    if len(parts) == 1:
-        return parts[0]
+def _joined(parts: Sequence[Any]) -> str:
+    """Return date and time of day as one text. Raise :class:`Unreadable`."""
     if parts[1] is None:
         raise Unreadable(NO_TIME_OF_DAY)
     return " ".join(clean_text(part, CAP_PART) for part in parts)

@@ -1,4 +1,4 @@
-"""Check ``signature``, ``handshake`` and ``respond`` of a mapping."""
+"""Check a mapping's ``signature``, ``handshake`` and ``respond``."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from adapter import signatures
 from adapter.exceptions import ConfigurationError
-from adapter.mapping import respond, webhook_outcome
+from adapter.mapping import respond
 from adapter.mapping.loader.compile_paths import PathRegistry
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
@@ -23,15 +23,6 @@ SECRETS_MISSING: Final = (
     "the option 'secrets' is missing: list the environment variables that hold them, "
     "newest last, such as [ACME_SECRET]"
 )
-#: Outcomes that ``respond`` may have a template for.
-OUTCOMES: Final = tuple(map(str, webhook_outcome.Outcome))
-TEMPLATES: Final = tuple(respond.KINDS)
-WAIT: Final = re.compile(r"(?:[1-9]|1[0-9]|2[0-5])s\Z")
-DEADLINE: Final = re.compile(r"[1-9][0-9]{0,2}s\Z")
-SECONDS: Final = {
-    "wait": (WAIT, "must be seconds from 1s to 25s, such as 8s"),
-    "deadline": (DEADLINE, "must be seconds, such as 10s"),
-}
 NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
@@ -92,50 +83,24 @@ class RespondChecker:
         self.inner = inner
 
     def check(self, section: Mapping[str, Any]) -> None:
-        """Add a problem for each error."""
-        for name, value in section.items():
-            self._check_option(name, value, ("respond", name))
-        if len(section.keys() & {*TEMPLATES}) > 1:
-            self.document.add(("respond",), f"has several of {', '.join(TEMPLATES)}: keep one")
-        if _is_wait_too_long(section):
+        """Add a problem for each error that the schema does not see."""
+        if len(section.keys() & respond.KINDS.keys()) > 1:
+            self.document.add(("respond",), f"has several of {', '.join(respond.KINDS)}: keep one")
+        wait, deadline = (
+            respond.seconds_from(section.get(key, "")) for key in ("wait", "deadline")
+        )
+        if wait and deadline and wait >= deadline:
             self.document.add(("respond", "wait"), "must be shorter than 'deadline'")
+        for name, text in section.get("say", {}).items():
+            self._check_text(text, ("respond", "say", name), respond.NAMES)
+        for name, value in section.items():
+            if name in respond.KINDS:
+                self._check_template(value, ("respond", name))
+            elif name not in respond.OPTIONS:
+                for kind, template in value.items():
+                    self._check_template(template, ("respond", name, kind))
 
-    def _check_option(self, name: str, value: Any, where: KeyPath) -> None:
-        if name in SECONDS:
-            pattern, message = SECONDS[name]
-            if not (isinstance(value, str) and pattern.match(value)):
-                self.document.add(where, message)
-        elif name == "say":
-            self._check_sentences(value, where)
-        elif name in TEMPLATES:
-            self._check_template(name, value, where)
-        elif name not in OUTCOMES:
-            known = [*respond.OPTIONS, *TEMPLATES, *OUTCOMES]
-            self.document.add(where, unknown("option", name, known))
-        elif not isinstance(value, Mapping) or len(value) != 1 or not value.keys() <= {*TEMPLATES}:
-            self.document.add(where, "must be one of { json: … }, { xml: … }, { text: … }")
-        else:
-            for kind, template in value.items():
-                self._check_template(kind, template, (*where, kind))
-
-    def _check_sentences(self, sentences: Any, where: KeyPath) -> None:
-        if not isinstance(sentences, Mapping):
-            self.document.add(where, "must be lines such as 'booked: See you then.'")
-            return
-        for name, text in sentences.items():
-            if name not in respond.SENTENCES:
-                message = unknown("outcome", name, list(respond.SENTENCES))
-                self.document.add((*where, name), message)
-            elif not isinstance(text, str):
-                self.document.add((*where, name), "must be text")
-            else:
-                self._check_text(text, (*where, name), {*respond.NAMES})
-
-    def _check_template(self, kind: str, template: Any, where: KeyPath) -> None:
-        if not isinstance(template, Mapping | list if kind == "json" else str):
-            message = "must be an object or a list" if kind == "json" else "must be text"
-            self.document.add(where, message)
-            return
+    def _check_template(self, template: Any, where: KeyPath) -> None:
         if not _is_each_valid(template):
             self.document.add(where, "'each' must be the only key of an item of a list")
         for text, in_each in _texts(template):
@@ -161,15 +126,6 @@ class RespondChecker:
         if path is not None and path.parts[0] in inner:
             message = f"{path.parts[0]!r} has a value for each item: use it under 'each'"
             self.document.add(where, message)
-
-
-def _is_wait_too_long(section: Mapping[str, Any]) -> bool:
-    """Return True if the sender hangs up before we respond."""
-    texts = [section.get(name) for name in ("wait", "deadline")]
-    if not all(isinstance(text, str) and DEADLINE.match(text) for text in texts):
-        return False
-    wait, deadline = map(respond.seconds_from, map(str, texts))
-    return wait >= deadline
 
 
 def _unknown_placeholder(name: str) -> str:

@@ -1,6 +1,6 @@
 """Compile ``appointment:`` to field fillers and validate its constants."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
@@ -83,10 +83,12 @@ class FieldCompiler:
         loaded = load_into(self.document, StartSection(), value, where)
         if loaded is None:
             return None
-        if ("from_" in loaded) == ("date" in loaded) or ("time" in loaded) != ("date" in loaded):
+        date = loaded.get("date", {})
+        if ("from_" in loaded) == bool(date) or ("time" in loaded) != bool(date):
             self.document.add(where, "needs either 'from', or both 'date' and 'time'")
             return None
-        keys = [key for key in ("from_", "date", "time") if key in loaded]
+        paths = {"from": loaded.get("from_"), "date": date.get("from_"), "time": loaded.get("time")}
+        formats, read_date = self._start_formats(loaded, date, where)
         zone, zone_from = loaded.get("timezone"), None
         if isinstance(zone, Mapping):
             zone_from = self.paths.lookup(zone["from_"], (*where, "timezone", "from"))
@@ -94,29 +96,37 @@ class FieldCompiler:
         return TourTime(
             at=self.document.at(where),
             lookups=tuple(
-                self.paths.lookup(loaded[key], (*where, key.rstrip("_"))) for key in keys
+                self.paths.lookup(texts, (*where, key)) for key, texts in paths.items() if texts
             ),
-            formats=self._formats(loaded.get("format", ()), where),
+            formats=formats,
+            has_date=bool(date),
+            read_date=read_date,
             zone=zone,
             zone_from=zone_from,
             dst=loaded.get("dst"),
             ignore_offset=loaded.get("ignore_offset", False),
-            must_agree=loaded.get("offset") in ("must_agree", "own_clock"),
-            doubts_z=loaded.get("offset") == "own_clock",
+            offset=loaded.get("offset", ""),
             fetch_by=self.paths.lookup(loaded["fetch_by"], (*where, "fetch_by"))
             if "fetch_by" in loaded
             else None,
         )
 
-    def _formats(self, texts: Iterable[str], where: KeyPath) -> tuple[Format, ...]:
-        formats = []
-        for text in texts:
-            try:
-                formats.append(compile_format(text))
-                _check_instant(formats[-1])
-            except ValueError as exc:
-                self.document.add(where, str(exc))
-        return tuple(formats)
+    def _start_formats(
+        self, loaded: Mapping[str, Any], date: Mapping[str, Any], where: KeyPath
+    ) -> tuple[tuple[Format, ...], Reader | None]:
+        """Return the formats, and a reader for the date unless they include it."""
+        texts = loaded.get("format", ())
+        try:
+            is_apart = bool(date) and not any(compile_format(text).has_date for text in texts)
+            if "format" in date and not is_apart:
+                raise ValueError("'format' has a date, and so has that of 'date': remove one")
+            prefix = "YYYY-MM-DD " if is_apart else ""
+            formats = tuple(_instant_format(prefix + text) for text in texts)
+            options = {key: date[key] for key in ("format",) if key in date}
+            return formats, TRANSFORMS["date"].bind(options, self.policy) if is_apart else None
+        except ValueError as exc:
+            self.document.add(where, str(exc))
+            return (), None
 
     def _notes(self, value: Any, where: KeyPath) -> NotesFiller | None:
         texts = value if isinstance(value, list) else [value]
@@ -246,9 +256,11 @@ class FieldCompiler:
         return self._checked(target, result, where)
 
 
-def _check_instant(form: Format) -> None:
+def _instant_format(text: str) -> Format:
+    form = compile_format(text)
     if not form.has_date or not form.has_time:
-        raise ValueError(f"{form.text!r} must hold a date and an hour, such as MM/DD/YYYY h:mm A")
+        raise ValueError(f"{text!r} must hold a date and an hour, such as MM/DD/YYYY h:mm A")
+    return form
 
 
 def _check_names(names: Mapping[str, str]) -> dict[str, Any]:

@@ -32,6 +32,13 @@ class SectionCompiler:
         self.paths = paths
         self.source = source
 
+    def conditions_of(self, loaded: Mapping[str, Any]) -> Mapping[str, Groups]:
+        """Compile ``ignore``, ``cancellation`` and ``accept``."""
+        names = [name for name in ("ignore", "cancellation") if name in loaded]
+        groups = {name: self.groups(name, loaded[name]) for name in names}
+        accept = self.conditions("accept", loaded.get("accept", {}), ("accept",))
+        return {**groups, "accept": [accept]}
+
     def groups(self, section: str, data: Any) -> Groups:
         """Compile ``ignore`` or ``cancellation``: conditions, or a list of groups of them."""
         listed = isinstance(data, list)
@@ -116,7 +123,7 @@ class SectionCompiler:
         return Labels(path=path, by=by, value=value) if path and by and value else None
 
     def _inner(self, text: str, where: KeyPath) -> Path | None:
-        """Parse a path inside an element of a list, which is not looked for in the samples."""
+        """Parse a path inside a list item. It is not checked against the samples."""
         try:
             return path_from_text(text)
         except ValueError as exc:

@@ -14,6 +14,7 @@ from adapter.mapping.communities_yaml import (
     examples_file,
 )
 from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
+from adapter.mapping.engine.fields import FieldFiller
 from adapter.mapping.engine.mapping import NamedReader
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.loader.check_endpoint import RespondChecker, check_handshake, check_signature
@@ -46,7 +47,7 @@ class Loaded:
 def load_files(
     folder: Path, files: Iterable[Path], policy: Policy, *, strict: bool = True
 ) -> Loaded:
-    """Load some files of a folder with the communities of that folder.
+    """Load some of a folder's files, with its communities.
 
     Without ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
@@ -55,7 +56,7 @@ def load_files(
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy) -> Loaded:
-    """Load a draft from ``text`` instead of the file of that name in ``folder``."""
+    """Load a draft from ``text`` instead of from its file in ``folder``."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
     documents = [(file, document_from_bytes(str(file), raw), raw)]
     return _load_documents(folder, documents, policy, strict=False)
@@ -68,11 +69,12 @@ def _load_documents(
     communities = communities_from_document(communities_document)
     sources, problems = {}, []
     for file, document, raw in documents:
-        digest = _digest(raw, communities_raw)
-        source = _load(document, file, digest, communities, policy, strict=strict)
+        if _is_loadable(document, file):
+            compiler = _Compiler(document, file, communities, policy, strict=strict)
+            source = compiler.source(_digest(raw, communities_raw))
+            if not document.has_errors:
+                sources[source.name] = source
         problems += document.problems
-        if source and not document.has_errors:
-            sources[source.name] = source
     # Loading adds problems to the communities too.
     return Loaded(sources, tuple(sorted([*communities_document.problems, *problems])))
 
@@ -89,95 +91,127 @@ def _digest(mapping: bytes, communities: bytes) -> str:
     return hashlib.sha256(mapping + b"\0" + communities).hexdigest()
 
 
-def _load(
-    document: Document,
-    file: Path,
-    digest: str,
-    communities: Communities,
-    policy: Policy,
-    *,
-    strict: bool,
-) -> Source | None:
+def _is_loadable(document: Document, file: Path) -> bool:
     if not NAME.match(file.stem):
         message = f"{file.stem!r} cannot be part of a URL: rename it, using a to z, 0 to 9, - and _"
         document.add((), message)
     if not isinstance(document.data, Mapping) and not document.problems:
         document.add((), "must be sections such as 'signature:' and 'appointment:'")
-    if document.problems:
-        return None
-    source = _compile(document, file, digest, communities, policy, strict=strict)
-    if strict:
-        check_todos(document)
-        examples = _examples(document, file)
-        runs_tests = not communities.document.has_errors and not document.has_errors
-        run_mapping_tests(source, runs_tests=runs_tests, examples=examples)
-    return source
+    return not document.problems
 
 
-def _examples(document: Document, file: Path) -> Mapping[str, Community]:
-    """Return the communities for the tests alone; their problems count as the mapping's."""
-    examples = examples_file(file)
-    if not examples.exists():
-        return {}
-    communities = communities_from_document(document_from_file(examples)[0])
-    document.problems += communities.document.problems
-    return communities.aliases_of(file.stem)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Compiler:
+    """Compiles one document's valid parts, and adds a problem for each of the others."""
 
+    document: Document
+    file: Path
+    communities: Communities
+    policy: Policy
+    strict: bool
 
-def _compile(
-    document: Document,
-    file: Path,
-    digest: str,
-    communities: Communities,
-    policy: Policy,
-    *,
-    strict: bool,
-) -> Source:
-    """Compile a document's valid parts, and add a problem for each of the others."""
-    loaded = _sections(document, needs_tests=strict)
-    paths = PathRegistry(document)
-    sections = SectionCompiler(document, paths, file.stem)
-    appointment = loaded.get("appointment")
-    fields = []
-    if appointment:
-        compiler = FieldCompiler(document, paths, policy)
-        fields = compiler.compile(appointment, needs_name=not _is_for_prospects_only(loaded))
-    _require_time(document, loaded)
-    compiled = _with_keys(_compiled(sections, fields, loaded, communities, policy), paths)
-    signature = loaded.get("signature", {})
-    secrets = check_signature(document, signature) if strict else ()
-    check_handshake(document, loaded.get("handshake"))
-    RespondChecker(document, paths, compiled.inner_names).check(loaded.get("respond", {}))
-    return Source(
-        name=file.stem,
-        path=file,
-        hash=digest,
-        description=loaded.get("description", ""),
-        docs=loaded.get("docs", ""),
-        signature=signature,
-        secrets=secrets,
-        handshake=loaded.get("handshake"),
-        respond=loaded.get("respond"),
-        kind=loaded.get("body"),
-        blanks=frozenset(clean_text(text, MAX_BLANK_LENGTH) for text in loaded.get("blank", ())),
-        communities=communities.by_key,
-        compiled=compiled,
-        document=document,
-        used_paths=tuple(paths.used),
-        sections=loaded,
-    )
+    def source(self, digest: str) -> Source:
+        """Return the source, after its tests."""
+        loaded, paths = self._sections(), PathRegistry(self.document)
+        compiled = _with_keys(self._compiled(loaded, paths), paths)
+        signature = loaded.get("signature", {})
+        secrets = check_signature(self.document, signature) if self.strict else ()
+        check_handshake(self.document, loaded.get("handshake"))
+        checker = RespondChecker(self.document, paths, compiled.inner_names)
+        checker.check(loaded.get("respond", {}))
+        blanks = (clean_text(text, MAX_BLANK_LENGTH) for text in loaded.get("blank", ()))
+        source = Source(
+            name=self.file.stem,
+            path=self.file,
+            hash=digest,
+            description=loaded.get("description", ""),
+            docs=loaded.get("docs", ""),
+            signature=signature,
+            secrets=secrets,
+            handshake=loaded.get("handshake"),
+            respond=loaded.get("respond"),
+            kind=loaded.get("body"),
+            blanks=frozenset(blanks),
+            communities=self.communities.by_key,
+            compiled=compiled,
+            document=self.document,
+            used_paths=tuple(paths.used),
+            sections=loaded,
+        )
+        if self.strict:
+            self._test(source)
+        return source
 
+    def _test(self, source: Source) -> None:
+        check_todos(self.document)
+        examples = self._examples()
+        has_errors = self.communities.document.has_errors or self.document.has_errors
+        run_mapping_tests(source, runs_tests=not has_errors, examples=examples)
 
-def _sections(document: Document, *, needs_tests: bool) -> Mapping[str, Any]:
-    """Load the valid sections, and add a problem for each of the others."""
-    _use_delivery_id(document)
-    missing = () if needs_tests else ("tests",)
-    loaded = load_into(document, Sections(partial=missing), document.data, ())
-    if loaded is not None:
-        return dict(loaded)
-    invalid = {problem.field.split(".")[0] for problem in document.problems}
-    rest = {name: value for name, value in document.data.items() if name not in invalid}
-    return dict(Sections(partial=True).load(rest))
+    def _examples(self) -> Mapping[str, Community]:
+        """Return the communities for the tests alone; their problems count as the mapping's."""
+        examples = examples_file(self.file)
+        if not examples.exists():
+            return {}
+        communities = communities_from_document(document_from_file(examples)[0])
+        self.document.problems += communities.document.problems
+        return communities.aliases_of(self.file.stem)
+
+    def _sections(self) -> Mapping[str, Any]:
+        """Load the valid sections."""
+        _use_delivery_id(self.document)
+        missing = () if self.strict else ("tests",)
+        loaded = load_into(self.document, Sections(partial=missing), self.document.data, ())
+        if loaded is not None:
+            return dict(loaded)
+        invalid = {problem.field.split(".")[0] for problem in self.document.problems}
+        rest = {name: value for name, value in self.document.data.items() if name not in invalid}
+        return dict(Sections(partial=True).load(rest))
+
+    def _compiled(self, loaded: Mapping[str, Any], paths: PathRegistry) -> CompiledMapping:
+        sections = SectionCompiler(self.document, paths, self.file.stem)
+        fields = self._fields(loaded, paths)
+        each = sections.each(loaded.get("for_each"))
+        readers = (sections.reading(name, data) for name, data in loaded.get("read", {}).items())
+        outer, inner = _split_readers([one for one in readers if one], each.name if each else None)
+        names = {one.name for one in inner} | ({each.name} if each else set())
+        event_filter, item_filter = split_filter(sections.conditions_of(loaded), names)
+        dedupe = [paths.lookup(part, ("dedupe",)) for part in loaded.get("dedupe", ())]
+        used = [path.parts[0] for part in dedupe for path in part.paths]
+        if each and used and names.isdisjoint(used):
+            message = f"with for_each one of the paths must be inside the item: {each.name}.…"
+            self.document.add(("dedupe",), message)
+        community = sections.community(loaded.get("community"), self.communities)
+        attribution = sections.attribution(loaded.get("attribution"), community)
+        return CompiledMapping(
+            event_filter=event_filter,
+            item_filter=item_filter,
+            readers=outer,
+            item_readers=inner,
+            for_each=each,
+            dedupe=dedupe,
+            sent_at=paths.lookup(loaded.get("sent_at", ()), ("sent_at",)),
+            fillers=[community, attribution, *fields],
+            validate=validate,
+            without_time=WithoutTime(loaded.get("without_time", WithoutTime.HOLD)),
+            policy=self.policy,
+        )
+
+    def _fields(self, loaded: Mapping[str, Any], paths: PathRegistry) -> list[FieldFiller]:
+        appointment = loaded.get("appointment")
+        if not appointment:
+            return []
+        has_time, without_time = "starts_at" in appointment, loaded.get("without_time")
+        needs_name = has_time or without_time != WithoutTime.PROSPECT
+        compiler = FieldCompiler(self.document, paths, self.policy)
+        fields = compiler.compile(appointment, needs_name=needs_name)
+        if not has_time and without_time is None:
+            self.document.add(
+                ("appointment",),
+                "nothing fills starts_at, which is required: add it, or add 'without_time: hold' "
+                "(or prospect) if the sender has no tour times",
+            )
+        return fields
 
 
 def _use_delivery_id(document: Document) -> None:
@@ -188,45 +222,6 @@ def _use_delivery_id(document: Document) -> None:
     kind, _, name = delivery_id.partition(":")
     dedupe = f"headers.{name}" if kind == "header" else name.removeprefix("$.")
     document.data = {**document.data, "dedupe": dedupe}
-
-
-def _compiled(
-    sections: SectionCompiler,
-    fields: list[Any],
-    loaded: Mapping[str, Any],
-    communities: Communities,
-    policy: Policy,
-) -> CompiledMapping:
-    groups = {
-        name: sections.groups(name, loaded[name])
-        for name in ("ignore", "cancellation")
-        if name in loaded
-    }
-    groups["accept"] = [sections.conditions("accept", loaded.get("accept", {}), ("accept",))]
-    each = sections.each(loaded.get("for_each"))
-    readers = (sections.reading(name, data) for name, data in loaded.get("read", {}).items())
-    outer, inner = _split_readers([one for one in readers if one], each.name if each else None)
-    names = {one.name for one in inner} | ({each.name} if each else set())
-    event_filter, item_filter = split_filter(groups, names)
-    dedupe = sections.paths.lookup(loaded.get("dedupe", ()), ("dedupe",))
-    if each and dedupe.paths and not any(path.parts[0] in names for path in dedupe.paths):
-        message = f"with for_each one of the paths must be inside the item: {each.name}.…"
-        sections.document.add(("dedupe",), message)
-    community = sections.community(loaded.get("community"), communities)
-    attribution = sections.attribution(loaded.get("attribution"), community)
-    return CompiledMapping(
-        event_filter=event_filter,
-        item_filter=item_filter,
-        readers=outer,
-        item_readers=inner,
-        for_each=each,
-        dedupe=dedupe,
-        sent_at=sections.paths.lookup(loaded.get("sent_at", ()), ("sent_at",)),
-        fillers=[community, attribution, *fields],
-        validate=validate,
-        without_time=WithoutTime(loaded.get("without_time", WithoutTime.HOLD)),
-        policy=policy,
-    )
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
@@ -259,18 +254,3 @@ def _split_readers(
         else:
             outer.append(reading)
     return outer, inner
-
-
-def _require_time(document: Document, loaded: Mapping[str, Any]) -> None:
-    appointment = loaded.get("appointment")
-    if appointment and "starts_at" not in appointment and "without_time" not in loaded:
-        document.add(
-            ("appointment",),
-            "nothing fills starts_at, which is required: add it, or add 'without_time: hold' "
-            "(or prospect) if the sender has no tour times",
-        )
-
-
-def _is_for_prospects_only(loaded: Mapping[str, Any]) -> bool:
-    has_time = "starts_at" in loaded["appointment"]
-    return not has_time and loaded.get("without_time") == WithoutTime.PROSPECT

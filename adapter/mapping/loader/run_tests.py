@@ -14,6 +14,7 @@ from adapter.mapping.engine.community import CommunityLookup
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.yaml_document import KeyPath
+from adapter.mapping.provenance import FILLS
 from adapter.mapping.samples import Sample, sample_from_test
 from adapter.mapping.source import Source
 from adapter.models import Reason
@@ -35,12 +36,7 @@ COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospec
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
 #: Fields of the appointment that a line of another name fills.
-FILLED_BY_LINE: Final = {
-    "first_name": "name",
-    "last_name": "name",
-    "appointment_date": "starts_at",
-    "appointment_time": "starts_at",
-}
+FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field in fields}
 
 
 def run_mapping_tests(
@@ -67,7 +63,7 @@ def run_mapping_tests(
 def _for_tests(compiled: CompiledMapping, examples: Mapping[str, Community]) -> CompiledMapping:
     """Return the mapping with the communities of its tests, and with the default tour hours.
 
-    The tour hours of a deployment must not make a mapping's tests fail.
+    A deployment's tour hours must not make a mapping's tests fail.
     """
     fillers = [
         dataclasses.replace(fill, known={**fill.known, **examples})
@@ -181,7 +177,7 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return the reasons of the delivery and of its items."""
+    """Return all reasons: for the delivery and for its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
@@ -193,7 +189,7 @@ def format_reason(reason: Reason) -> str:
 
 
 def _text(preview: str | None) -> str:
-    """Return the value of a reason if it is text or a number and not shortened."""
+    """Return a reason's value if it is text or a number and was not shortened."""
     try:
         value = json.loads(preview or "null")
     except ValueError:
@@ -263,10 +259,10 @@ def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
-    """Warn of a dedupe key in a header that the signature does not cover."""
+    """Warn if the dedupe key is in a header that the signature does not cover."""
     block = source.signature
     signed = str(block.get("signed", "")).lower()
-    for path in source.compiled.dedupe.paths:
+    for path in (path for lookup in source.compiled.dedupe for path in lookup.paths):
         if path.parts[0] != "headers" or "preset" in block:
             continue
         in_body = any(path.read(sample.payload) is not MISSING for sample in samples)

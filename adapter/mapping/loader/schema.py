@@ -11,7 +11,9 @@ from adapter.mapping.engine import WithoutTime
 from adapter.mapping.engine.fields import OnUnreadable
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
+from adapter.mapping.respond import SENTENCES
 from adapter.mapping.transforms import TRANSFORMS
+from adapter.mapping.webhook_outcome import Outcome
 from adapter.parsing.body import KINDS
 from adapter.parsing.zone_names import zone_from_name
 
@@ -78,6 +80,16 @@ class PathList(Texts):
         return super().accepts(item) and item != ""
 
 
+class KeyParts(PathList):
+    """A path, or a list of paths or of lists of paths; loads as a list of lists."""
+
+    expected = "a path in the payload, or a list of paths; in it, a list holds alternatives"
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        items = value if isinstance(value, list) and value else [value]
+        return [super(KeyParts, self)._deserialize(item, *args, **options) for item in items]
+
+
 class Shorthand(fields.Field[Any]):
     """An object, or the value of its main key alone."""
 
@@ -89,6 +101,11 @@ class Shorthand(fields.Field[Any]):
         if not isinstance(value, Mapping):
             value = {self.key: value}
         return self.schema().load(value)
+
+
+def described(text: str) -> dict[str, Any]:
+    """Return a field's option for what editors show about it."""
+    return {"metadata": {"description": text}}
 
 
 def _object(**options: Any) -> fields.Dict:
@@ -117,7 +134,7 @@ class CommunitySection(StrictSchema):
 
 
 class ZoneName(fields.Field[Any]):
-    """The name of a time zone. It loads as the zone."""
+    """A time zone name. It loads as the zone."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         try:
@@ -127,17 +144,23 @@ class ZoneName(fields.Field[Any]):
 
 
 class ZoneSection(ZoneName):
-    """The name of a time zone, or ``{ from: path }``."""
+    """A time zone name, or ``{ from: path }``."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         return super()._deserialize(value) if isinstance(value, str) else FromSchema().load(value)
+
+
+class DateSection(FromSchema):
+    """``date`` of ``starts_at``."""
+
+    format = Texts()
 
 
 class StartSection(StrictSchema):
     """``starts_at``."""
 
     from_ = PathList(data_key="from")
-    date = PathList()
+    date = Shorthand(DateSection, "from")
     time = PathList()
     format = Texts()
     timezone = ZoneSection()
@@ -168,6 +191,67 @@ class ReadSection(StrictSchema):
     line = fields.String(validate=validate.Length(1, 100))
 
 
+#: The outcome's own template has exactly one of these.
+ONE_TEMPLATE: Final = "must be one of { json: … }, { xml: … }, { text: … }"
+
+
+class JsonTemplate(fields.Raw):
+    """An object or a list with placeholders in its texts."""
+
+    def _validate(self, value: Any) -> None:
+        if not isinstance(value, dict | list):
+            raise ValidationError("must be an object or a list")
+
+
+class TemplateSection(StrictSchema):
+    """The template of one outcome."""
+
+    error_messages: dict[str, str] = {"type": ONE_TEMPLATE}  # noqa: RUF012 - as in marshmallow
+    json = JsonTemplate()
+    xml = fields.String()
+    text = fields.String()
+
+
+class SaySection(StrictSchema.from_dict({name: fields.String() for name in SENTENCES})):  # type: ignore[misc]
+    """``say`` of ``respond``."""
+
+    noun = "outcome"
+    error_messages: dict[str, str] = {  # noqa: RUF012
+        "type": "must be lines such as 'booked: See you then.'"
+    }
+
+
+def _seconds(pattern: str, message: str, **options: Any) -> fields.String:
+    check = validate.Regexp(pattern, error=message)
+    return fields.String(validate=check, error_messages={"invalid": message}, **options)
+
+
+class _RespondOptions(TemplateSection):
+    wait = _seconds(
+        r"(?:[1-9]|1[0-9]|2[0-5])s\Z",
+        "must be seconds from 1s to 25s, such as 8s",
+        **described("How long the adapter waits: 1s to 25s."),
+    )
+    deadline = _seconds(
+        r"[1-9][0-9]{0,2}s\Z",
+        "must be seconds, such as 10s",
+        **described("How long the sender waits, such as 10s."),
+    )
+    say = fields.Nested(
+        SaySection, **described("Sentences for the renter, by outcome: what {say} stands for.")
+    )
+
+
+#: ``respond``: options, one template for every outcome, and one for each.
+RespondSection: Final = _RespondOptions.from_dict(
+    {
+        outcome: fields.Nested(TemplateSection, validate=validate.Length(1, 1, error=ONE_TEMPLATE))
+        for outcome in Outcome
+    },
+    name="RespondSection",
+)
+
+
 class Appointments(fields.Raw):
     """The fields of an appointment, or a list of appointments."""
 
@@ -176,16 +260,18 @@ class TestSection(StrictSchema):
     """One test."""
 
     name = fields.String(load_default="a sample")
-    payload = fields.Raw(required=True)
-    change = _object(values=fields.Raw(allow_none=True))
-    expect = Appointments()
+    payload = fields.Raw(
+        required=True, **described("A file in the mapping's folder, or the payload itself.")
+    )
+    change = _object(values=fields.Raw(allow_none=True), **described("New values by path."))
+    expect = Appointments(**described("The whole appointment, exactly."))
     expect_some = Appointments()
-    prospect = Appointments()
+    prospect = Appointments(**described("The whole guest card, exactly."))
     prospect_some = Appointments()
     held = _object(values=fields.String())
     ignored = _flag()
     cancellation = _flag()
-    received = fields.String()
+    received = fields.String(**described("When the webhook is received, as an instant."))
     headers = _object(values=fields.String())
     query = fields.String()
     content_type = fields.String()
@@ -205,7 +291,7 @@ class FieldOptions(StrictSchema):
 
 @functools.cache
 def field_schema(transform: str | None) -> type[StrictSchema]:
-    """Return the schema of a field that uses a transform."""
+    """Return the schema for fields that use a transform."""
     options = TRANSFORMS[transform].options if transform in TRANSFORMS else ()
     extra: dict[str, Any] = {option.name: fields.Raw() for option in options}
     return FieldOptions.from_dict(extra, name="FieldOptions")  # type: ignore[return-value]
@@ -217,25 +303,29 @@ FAMILIES: Final = ("portal", "mail", "chatbot", "voice", "form", "ads", "crm", "
 SHAPES: Final = ("traffic", "documentation")
 
 
+def _prose(description: str) -> fields.String:
+    return fields.String(validate=validate.Length(1, 1000), **described(description))
+
+
 class AboutSection(StrictSchema):
     """Facts about the sender for people. The program does not use them."""
 
     family = _one_of(FAMILIES)
-    switch_on = fields.String(validate=validate.Length(1, 1000))
-    signs = fields.String(validate=validate.Length(1, 1000))
-    retries = fields.String(validate=validate.Length(1, 1000))
-    cannot = fields.String(validate=validate.Length(1, 1000))
-    shape = _one_of(SHAPES)
+    switch_on = _prose("How to turn on its webhook.")
+    signs = _prose("How it signs webhooks, in words.")
+    retries = _prose("How it retries.")
+    cannot = _prose("What its webhooks cannot do.")
+    shape = _one_of(SHAPES, **described("Source of the samples: documentation or traffic."))
 
 
 class Sections(StrictSchema):
     """The sections of a mapping file, in the order a webhook meets them."""
 
     noun = "section"
-    description = fields.String()
-    docs = fields.Url(schemes={"http", "https"})
-    about = fields.Nested(AboutSection)
-    body = _one_of(KINDS)
+    description = fields.String(**described("One sentence about the source."))
+    docs = fields.Url(schemes={"http", "https"}, **described("The sender's own documentation."))
+    about = fields.Nested(AboutSection, **described("What to know about the sender."))
+    body = _one_of(KINDS, **described("Kind of the body; only if the content type is wrong."))
     signature = _object(required=True)
     handshake = fields.Raw()
     delivery_id = fields.String(
@@ -244,15 +334,20 @@ class Sections(StrictSchema):
             error="must be header:NAME or json:$.path; or use 'dedupe' instead",
         )
     )
-    respond = _object()
-    blank = Texts()
-    ignore = fields.Raw()
-    cancellation = fields.Raw()
-    accept = _object()
+    respond = fields.Nested(RespondSection)
+    blank = Texts(**described("Values that this sender uses for empty fields."))
+    ignore = fields.Raw(**described("Webhooks that are not bookings."))
+    cancellation = fields.Raw(**described("Cancels an earlier booking."))
+    accept = _object(**described("Every condition must be met."))
     read = _object(values=fields.Nested(ReadSection))
     for_each = _object(values=fields.String(), validate=validate.Length(equal=1))
-    dedupe = PathList(required=True)
-    sent_at = PathList()
+    dedupe = KeyParts(
+        required=True,
+        **described(
+            "Paths whose values identify a booking; a list in the list holds alternatives."
+        ),
+    )
+    sent_at = PathList(**described("When the renter made the request, by the sender's clock."))
     community = Shorthand(CommunitySection, "from", required=True)
     attribution = PathList()
     without_time = _one_of(WithoutTime)

@@ -26,9 +26,23 @@ KeyPath = tuple[str, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """Resolves only the scalars of JSON."""
+    """Resolves only the scalars of JSON. Rejects references, tags and deep nesting."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        """Compose a node. Raise MarkedYAMLError before any data is built."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        self.depth += isinstance(event, yaml.CollectionStartEvent)
+        if getattr(event, "anchor", None) or getattr(event, "tag", None):
+            raise yaml.MarkedYAMLError(problem=REFERENCES, problem_mark=event.start_mark)
+        if self.depth > MAX_DEPTH:
+            message = f"is nested more than {MAX_DEPTH} levels deep"
+            raise yaml.MarkedYAMLError(problem=message, problem_mark=event.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= isinstance(event, yaml.CollectionStartEvent)
+        return node
 
 
 for _tag, _pattern, _first in (
@@ -153,30 +167,12 @@ def _parser_message(problem: str | None) -> str:
 
 
 def _fill(document: Document, text: str) -> None:
-    if not _is_plain(document, text):
-        return
     root = yaml.compose(text, _Loader)
     if root is None:
         document.add((), "is empty")
         return
     document.marks[()] = _position(root.start_mark)
     document.data = _value(document, root, ())
-
-
-def _is_plain(document: Document, text: str) -> bool:
-    """Reject references, tags and deep nesting before any data is built."""
-    depth = 0
-    for event in yaml.parse(text, _Loader):
-        position = _position(event.start_mark)
-        if getattr(event, "anchor", None) or getattr(event, "tag", None):
-            document.add_at(position, "file", REFERENCES)
-            return False
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            document.add_at(position, "file", f"is nested more than {MAX_DEPTH} levels deep")
-            return False
-    return True
 
 
 def _position(mark: Any) -> tuple[int, int]:

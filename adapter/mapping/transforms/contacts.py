@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import phonenumbers
@@ -15,6 +15,17 @@ from adapter.mapping.transforms.base import EMPTY, Example, Noted, Option, text_
 from adapter.parsing.text import CAP_EMAIL, CAP_NAME, CAP_NUMBER, CAP_TEXT
 from adapter.settings import Policy
 
+#: The ``region`` of numbers that begin with their country code.
+INTERNATIONAL: Final = "international"
+_KEYPAD: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
+#: What networks send for a caller who hides the number, as digits of a keypad.
+_WITHHELD: Final = frozenset(
+    words.translate(_KEYPAD)
+    for words in (
+        *("ANONYMOUS", "UNAVAILABLE", "RESTRICTED", "BLOCKED", "UNKNOWN", "PRIVATE", "WITHHELD"),
+        *("NOCALLERID", "PRIVATENUMBER", "UNKNOWNCALLER", "PRIVATECALLER", "OUTOFAREA"),
+    )
+)
 #: Titles that are removed from names. The parser knows more, but some are first names: Judge.
 _COURTESIES: Final = frozenset(
     {"mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "doctor", "rev", "reverend"}
@@ -22,6 +33,28 @@ _COURTESIES: Final = frozenset(
 )
 #: Dates and phone numbers, which people enter in name fields.
 _NUMERIC: Final = re.compile(r"[0-9][0-9\s./:,()+-]*|[+(][0-9(][0-9\s./()-]*")
+
+#: Words that programs and forms put in place of a name. Null and Nan are names of people.
+_FILLERS: Final = frozenset(
+    {"undefined", "null", "none", "nan", "n/a", "unknown", "anonymous", "unavailable"}
+)
+_NAMES_LIKE_FILLERS: Final = frozenset({"Null", "Nan", "NAN"})
+#: A full name of these words alone is the label of a form or the text of a caller ID.
+_NOBODY: Final = _FILLERS | frozenset(
+    {"first", "last", "full", "name", "firstname", "lastname", "fullname", "your", "the", "no"}
+    | {"not", "provided", "available", "specified", "given", "applicable", "na", "nil", "user"}
+    | {"visitor", "guest", "customer", "website", "web", "private", "restricted", "blocked"}
+    | {"withheld", "wireless", "caller", "number", "out", "of", "area"}
+)
+#: Merge tags that were not filled in: ``{{name}}``, ``[your-name]``, ``%FIRST%``, ``*|FNAME|*``,
+#: ``<test lead: …>``; and errors of spreadsheets: ``#REF!``.
+_MERGE_TAG: Final = re.compile(
+    r"[{}<>]|\*\||%\S|~\w|(?<!\w)\$\w|#[A-Z/]+[!?]|\[\[|\[object |\A(?:\[[^\[\]]*\] ?)+\Z"
+)
+#: A name before an address: ``Dana Okafor <dana@example.com>``.
+_WITH_ADDRESS: Final = re.compile(r"\"?([^\"<>@]+?)\"? ?<[^<>\s]+@[^<>\s]+>")
+#: Email addresses in a text.
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
 
 #: Most names match this.
 _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
@@ -34,28 +67,46 @@ def _words_of(lexicon: Lexicon) -> Iterator[str]:
             yield from entry.lower().split() if isinstance(entry, str) else ()
 
 
-_SPECIAL_WORDS: Final = frozenset(_words_of(Lexicon.default()))
+_NOT_PLAIN: Final = frozenset(_words_of(Lexicon.default())) | _NOBODY
 
 _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True for an email address, a phone number, a date, or a string without letters.
+    """Return True for an email address, a phone number, a date, a filler, or no letters at all.
 
-    People and caller ids put those into name fields. The text has at most 200 characters.
+    People, programs and caller ids put those into name fields. The text has at most 200 characters.
     """
-    return "@" in text or _NUMERIC.fullmatch(text) is not None or not any(map(str.isalpha, text))
+    is_other = "@" in text or _NUMERIC.fullmatch(text) or not any(map(str.isalpha, text))
+    return bool(is_other) or is_filler(text) or {*_words(text.lower())} <= _NOBODY
+
+
+def is_filler(text: str) -> bool:
+    """Return True for what a program puts in place of a name, or of a part of it."""
+    if _MERGE_TAG.search(text):
+        return True
+    return any(
+        word.lower() in _FILLERS and word not in _NAMES_LIKE_FILLERS for word in _words(text)
+    )
+
+
+def _words(text: str) -> list[str]:
+    words = (word.strip("()[]#.,:;-_*'\"") for word in text.split())
+    return [word for word in words if any(map(str.isalpha, word))]
 
 
 @transform(
     "text",
     description=(
         "The text in one line. Invisible characters are removed, and each run of white space "
-        "becomes one space. A number becomes text."
+        "becomes one space. A number becomes text. Escaped characters are restored. A filler such "
+        "as `undefined` and a merge tag that was not filled in are unreadable."
     ),
     examples=[
         Example(given="  Dana \n", gives="Dana"),
         Example(given=302, gives="302"),
+        Example(given="O&#039;Brien", gives="O'Brien"),
+        Example(given="{{contact.last_name}}", unreadable=True),
         Example(given=" ", gives=EMPTY),
         Example(given=True, unreadable=True),
         Example(given={"first": "Dana"}, unreadable=True),
@@ -63,7 +114,10 @@ def is_no_name(text: str) -> bool:
 )
 def text_from(value: object) -> object:
     """Return the clean text."""
-    return text_or_empty(value, CAP_TEXT)
+    text = text_or_empty(value, CAP_TEXT)
+    if text is not EMPTY and is_filler(text):
+        raise Unreadable("a filler, not a name")
+    return text
 
 
 @transform(
@@ -71,7 +125,8 @@ def text_from(value: object) -> object:
     description=(
         "One field with a full name. Middle names go to the first name, suffixes to the last "
         "name; titles and nicknames are removed. A single word is a last name. "
-        '"Last, First" is recognized. An email address, a phone number or a date is unreadable.'
+        '"Last, First" is recognized. An email address, a phone number, a date or a filler is '
+        "unreadable."
     ),
     examples=[
         Example(given="Dana Okafor", gives={"first_name": "Dana", "last_name": "Okafor"}),
@@ -80,28 +135,54 @@ def text_from(value: object) -> object:
             given="Dr. Juan Q. de la Cruz III",
             gives={"first_name": "Juan Q.", "last_name": "de la Cruz III"},
         ),
+        Example(
+            given={"firstName": "Dana", "lastName": "Okafor"},
+            gives={"first_name": "Dana", "last_name": "Okafor"},
+        ),
         Example(given="Cher", gives={"last_name": "Cher"}),
         Example(given="王小明", gives={"last_name": "王小明"}),
         Example(given="Judge Okafor", gives={"first_name": "Judge", "last_name": "Okafor"}),
+        Example(
+            given="Dana Okafor <dana@example.com>",
+            gives={"first_name": "Dana", "last_name": "Okafor"},
+        ),
         Example(given="dana@example.com", unreadable=True),
         Example(given="(303) 555-0142", unreadable=True),
         Example(given="05/01/2026", unreadable=True),
+        Example(given="Dana undefined", unreadable=True),
+        Example(given="[your-name]", unreadable=True),
     ],
 )
 def name_from(value: object) -> object:
     """Return ``last_name``, and ``first_name`` unless there is only one word."""
-    text = text_or_empty(value, CAP_NAME)
+    text = text_or_empty(_name_from_parts(value), CAP_NAME)
     if text is EMPTY:
         return EMPTY
+    if plain := _plain_name(text):
+        return plain
+    if with_address := _WITH_ADDRESS.fullmatch(text):
+        text = with_address[1]
     if is_no_name(text):
         raise Unreadable("not a name")
-    return _plain_name(text) or _parsed_name(text)
+    return _parsed_name(text)
+
+
+def _name_from_parts(value: object) -> object:
+    """Return an object of a first and a last name as one text, any other value unchanged."""
+    parts = value.items() if isinstance(value, Mapping) else ()
+    names = {
+        str(key)[:20].lower().replace("_", "").removesuffix("name"): part for key, part in parts
+    }
+    if not names or not names.keys() <= {"first", "middle", "last"}:
+        return value
+    texts = (text_or_empty(names.get(key), CAP_NAME) for key in ("first", "middle", "last"))
+    return " ".join(filter(None, texts))
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
     """Split two plain words, twenty times faster than the parser. Return None for other names."""
     match = _TWO_WORDS.fullmatch(text)
-    if not match or not _SPECIAL_WORDS.isdisjoint(text.lower().split()):
+    if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
     return {"first_name": match[1], "last_name": match[2]}
 
@@ -120,12 +201,14 @@ def _parsed_name(text: str) -> dict[str, str]:
 @transform(
     "email",
     description=(
-        "An email address in lower case; `mailto:` is removed. The addresses in "
+        "The only email address in the text, in lower case. The addresses in "
         "ADAPTER_PLACEHOLDER_EMAILS count as empty, because many people would share them."
     ),
     examples=[
         Example(given=" Dana.Okafor@Example.com", gives="dana.okafor@example.com"),
         Example(given="mailto:dana@example.com", gives="dana@example.com"),
+        Example(given="Dana Okafor <dana@example.com>", gives="dana@example.com"),
+        Example(given="dana@example.com <mailto:dana@example.com>", gives="dana@example.com"),
         Example(given="none@none.com", gives=EMPTY),
         Example(given="dana at example.com", unreadable=True),
         Example(given="a@example.com, b@example.com", unreadable=True),
@@ -136,33 +219,43 @@ def email_from(value: object, *, policy: Policy) -> object:
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
-    address = text.lower().removeprefix("mailto:").strip()
+    found = {address.rstrip(".") for address in _ADDRESS.findall(text.lower())}
+    if len(found) != 1:
+        raise Unreadable("several email addresses" if found else "not an email address")
+    address = found.pop()
     if address in policy.placeholder_emails:
         return EMPTY
     try:
         return _is_email(address)
     except ValidationError:
-        raise Unreadable("not an e-mail address") from None
+        raise Unreadable("not an email address") from None
 
 
 def _region(value: object) -> str:
-    if not isinstance(value, str) or value not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"{value!r} is not a region; use two capital letters, such as US")
-    return value
+    if value not in (*phonenumbers.SUPPORTED_REGIONS, INTERNATIONAL):
+        raise ValueError(
+            f"{value!r} is not a region; use two capital letters, such as US, or {INTERNATIONAL}"
+        )
+    return str(value)
 
 
 @transform(
     "phone",
     description=(
         "The first valid phone number in the text, with its country code. Its extension and "
-        "other numbers go to the notes."
+        "other numbers go to the notes. What a withheld caller ID is sent as, such as Anonymous "
+        "or +266696687, its letters on a keypad, is empty."
     ),
     options=[
         Option(
             name="region",
             read=_region,
-            takes="two capital letters, such as `CA`",
-            meaning="Country of a number without a country code; default: US.",
+            takes=f"two capital letters, such as `CA`, or `{INTERNATIONAL}`",
+            meaning=(
+                "Country of a number without a country code; default: US. "
+                f"`{INTERNATIONAL}`: the number begins with its country code, with or without "
+                "a plus, as WhatsApp, Vonage and Plivo send it."
+            ),
         )
     ],
     examples=[
@@ -175,7 +268,14 @@ def _region(value: object) -> str:
             gives="+13035550142",
             note="Other phone: +17205550188",
         ),
+        Example(
+            given="303 555 0142 7205550188",
+            gives="+13035550142",
+            note="Other phone: +17205550188",
+        ),
         Example(given="020 7946 0958", options={"region": "GB"}, gives="+442079460958"),
+        Example(given="447911123456", options={"region": INTERNATIONAL}, gives="+447911123456"),
+        Example(given="Anonymous", gives=EMPTY),
         Example(given="0000000000", unreadable=True),
         Example(given="555-0142", unreadable=True),
         Example(given="1-800-FLOWERS", unreadable=True),
@@ -186,10 +286,9 @@ def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
-    matches = phonenumbers.PhoneNumberMatcher(
-        text, region or policy.phone_region, phonenumbers.Leniency.VALID
-    )
-    numbers = [match.number for match in matches]
+    if _is_withheld(text):
+        return EMPTY
+    numbers = _numbers(text, region or policy.phone_region)
     if not numbers:
         raise Unreadable("not a valid phone number")
     first, *others = dict.fromkeys(map(_e164, numbers))
@@ -197,6 +296,54 @@ def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
     if numbers[0].extension:
         notes.insert(0, f"Phone extension: {numbers[0].extension}")
     return Noted(first, "; ".join(notes)) if notes else first
+
+
+def _is_withheld(text: str) -> bool:
+    letters = re.sub("[^0-9A-Z]", "", text.upper())
+    return letters.translate(_KEYPAD).removeprefix("1") in _WITHHELD
+
+
+def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
+    """Return the valid numbers of a text."""
+    if region == INTERNATIONAL:
+        region, text = "ZZ", re.sub(r"^[^0-9+]*(?:00|\+)?(?=[0-9])", "+", text)
+        # WhatsApp keeps the 1 that Mexico's mobile numbers had until 2019.
+        text = re.sub(r"^\+521(?=[0-9]{10}$)", "+52", text)
+    matches = _matches(text, region)
+    # Digits beside a number may have been read as a part of it.
+    if _count_digits("".join(match.raw_string for match in matches)) < _count_digits(text):
+        matches = _matches(_separated(text, region), region) or matches
+    return [match.number for match in matches]
+
+
+def _separated(text: str, region: str) -> str:
+    """Return the text with a semicolon between a number and digits next to it."""
+    words, parts = text.split(), [""]
+    while words:
+        sizes = range(min(len(words), 7), 0, -1)
+        size = next((size for size in sizes if _is_number(" ".join(words[:size]), region)), 1)
+        both_digits = parts[-1][-1:].isdigit() and _count_digits(words[0])
+        parts += ["; " if both_digits else " ", " ".join(words[:size])]
+        del words[:size]
+    return "".join(parts)
+
+
+def _is_number(text: str, region: str) -> bool:
+    """Return True for one number in its usual groups of digits: 720 2091 303 is none."""
+    if not 7 <= _count_digits(text) <= 15:
+        return False
+    matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)
+    return [_count_digits(match.raw_string) for match in matches] == [_count_digits(text)]
+
+
+def _matches(
+    text: str, region: str, leniency: int = phonenumbers.Leniency.VALID
+) -> list[phonenumbers.PhoneNumberMatch]:
+    return [*phonenumbers.PhoneNumberMatcher(text, region, leniency)]
+
+
+def _count_digits(text: str) -> int:
+    return sum(map(str.isdigit, text))
 
 
 def _e164(number: phonenumbers.PhoneNumber) -> str:

@@ -36,7 +36,7 @@ def _date_formats(value: object) -> tuple[Format, ...]:
             read=_date_formats,
             default=(),
             takes="a format such as `MM/DD/YYYY`, or a list of formats",
-            meaning="How the sender writes dates; the first format that matches is used.",
+            meaning="How the sender writes dates. All formats that match must read the same date.",
         )
     ],
     examples=[
@@ -50,6 +50,10 @@ def _date_formats(value: object) -> tuple[Format, ...]:
             gives="2026-05-01",
         ),
         Example(given="1777593600", options={"format": "epoch"}, gives="2026-05-01"),
+        Example(given="May 1st, 2026", options={"format": "MMMM D, YYYY"}, gives="2026-05-01"),
+        Example(
+            given="03/04/2026", options={"format": ["MM/DD/YYYY", "DD/MM/YYYY"]}, unreadable=True
+        ),
         Example(given="2026-05-01T17:30:00Z", unreadable=True),
         Example(given="05/01/2026", unreadable=True),
         Example(given="ASAP", unreadable=True),

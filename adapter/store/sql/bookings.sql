@@ -1,25 +1,23 @@
 -- Bookings: appointments and guest cards.
 
--- name: next_id
--- The next id for an event or a booking.
-SELECT nextval('lead_ids') AS id
-
 -- name: insert_booking
 -- Store a booking and the first entry of its history.
 WITH booking AS (
     INSERT INTO bookings (
-        id, event_id, item, source, kind, state, community, timezone, starts_at, appointment, reasons,
-        due_at, created_at, updated_at, reason, asked_at, person_keys)
+        event_id, item, source, kind, state, community, timezone, starts_at, appointment, reasons,
+        due_at, created_at, updated_at, reason, asked_at, match_keys, item_key, content,
+        is_cancellation, because_of)
     VALUES (
-        %(id)s, %(event_id)s, %(item)s, %(source)s, %(kind)s, %(state)s, %(community)s,
-        %(timezone)s, %(starts_at)s, %(appointment)s, %(reasons)s, %(due_at)s, %(at)s, %(at)s, %(reason)s,
-        %(asked_at)s, %(person_keys)s)
+        %(event_id)s, %(item)s, %(source)s, %(kind)s, %(state)s, %(community)s, %(timezone)s,
+        %(starts_at)s, %(appointment)s, %(reasons)s, %(due_at)s, %(at)s, %(at)s, %(reason)s,
+        %(asked_at)s, %(match_keys)s, %(item_key)s, %(content)s, %(is_cancellation)s, %(because_of)s)
     RETURNING id, event_id, state, source
 ), turn AS (
     INSERT INTO source_turns (source) SELECT source FROM booking ON CONFLICT DO NOTHING
 )
-INSERT INTO history (event_id, booking_id, at, to_state, why, by)
-SELECT event_id, id, %(at)s, state, %(why)s, %(by)s FROM booking
+INSERT INTO history (event_id, booking_id, at, to_state, why, by, because_of)
+SELECT event_id, id, %(at)s, state, %(why)s, %(by)s, %(because_of)s FROM booking
+RETURNING booking_id
 
 -- name: get_booking
 -- One booking.
@@ -30,19 +28,25 @@ SELECT * FROM bookings WHERE id = %(id)s
 SELECT * FROM bookings WHERE id = %(id)s FOR UPDATE
 
 -- name: booking_of_job
--- The booking with this Propexo job, locked until the transaction ends.
-SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1 FOR UPDATE
+-- The booking with this Propexo job.
+SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1
 
 -- name: bookings_of_event
 -- The bookings of one event, in the order of its items.
 SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 
--- name: bookings_of_people
--- Bookings in these states of everyone who has one of these keys.
-SELECT * FROM bookings
-WHERE person_keys && %(keys)s::bigint[] AND (state = ANY(%(states)s)) IS TRUE
-    AND id <> %(except_id)s
-ORDER BY id
+-- name: bookings_of_keys
+-- Bookings that share one of these keys and may still matter, the newest of them, oldest first.
+-- Materialized, because for the newest few the planner would read the whole table from its end.
+WITH related AS MATERIALIZED (
+    SELECT * FROM bookings
+    WHERE match_keys && %(keys)s::bigint[] AND reason IS DISTINCT FROM 'replayed' AND (
+        state IN ('pending', 'sending', 'submitted', 'unknown', 'held', 'failed')
+        OR starts_at > %(now)s OR created_at > %(since)s) IS TRUE
+), newest AS (
+    SELECT * FROM related ORDER BY id DESC LIMIT %(limit)s
+)
+SELECT * FROM newest ORDER BY id
 
 -- name: known_jobs
 -- Those of these jobs that belong to a booking.
@@ -57,22 +61,26 @@ WITH before AS (
 ), moved AS (
     UPDATE bookings SET
         state = %(to_state)s, reason = %(why)s, due_at = %(due_at)s, updated_at = %(at)s,
-        job_id = COALESCE(%(job_id)s, job_id), reasons = reasons || %(reasons)s
+        job_id = COALESCE(%(job_id)s, job_id), because_of = %(because_of)s,
+        posted_at = CASE WHEN %(to_state)s = 'sending' THEN %(at)s
+            ELSE COALESCE(%(posted_at)s, posted_at) END,
+        -- The rule of the decision before is in the history.
+        reasons = jsonb_path_query_array(reasons, '$[*] ? (@.field != "decision")') || %(reasons)s
     FROM before WHERE bookings.id = before.id
 )
-INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
-SELECT event_id, id, %(at)s, state, %(to_state)s, %(why)s, %(by)s FROM before
+INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by, because_of)
+SELECT event_id, id, %(at)s, state, %(to_state)s, %(why)s, %(by)s, %(because_of)s FROM before
 RETURNING booking_id, CASE WHEN %(is_settled)s THEN pg_notify('settled', event_id::text) END
 
--- name: mark_canceled
--- Record that the sender canceled a booking that may be in flight: it is not sent again.
-UPDATE bookings SET canceled_at = %(at)s WHERE id = %(id)s
+-- name: mark_gone
+-- Record that these bookings no longer stand in Knock, as a user said.
+UPDATE bookings SET gone_at = %(at)s WHERE id = ANY(%(ids)s)
 
 -- name: update_booking
 -- Save a user's changes to a booking.
 UPDATE bookings SET
     kind = %(kind)s, appointment = %(appointment)s, community = %(community)s, timezone = %(timezone)s,
-    starts_at = %(starts_at)s, person_keys = %(person_keys)s, asked_at = %(asked_at)s
+    starts_at = %(starts_at)s, match_keys = %(match_keys)s, asked_at = %(asked_at)s
 WHERE id = %(id)s
 
 -- name: reschedule

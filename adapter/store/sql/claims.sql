@@ -1,26 +1,19 @@
--- Claims: dedupe keys that were used.
-
--- name: claim_item
--- Claim an item of an event for a booking; no row is returned if it was claimed before.
-INSERT INTO claims (source, digest, lead_id, claimed_at)
-VALUES (%(source)s, %(digest)s, %(booking_id)s, %(at)s)
-ON CONFLICT ON CONSTRAINT claims_once DO NOTHING
-RETURNING lead_id
+-- Claims: dedupe keys of deliveries that were used.
 
 -- name: record_duplicate
--- Count a repeat of a claimed delivery; return the first event, and whether its content is equal.
-UPDATE claims SET repeats = repeats + 1, repeated_at = %(at)s
+-- Count a delivery under a claimed key. It is outdated if one of the latest delivery's bookings was
+-- replaced or canceled since.
+UPDATE claims c SET repeats = repeats + 1, repeated_at = %(at)s
 WHERE source = %(source)s AND digest = %(digest)s
-RETURNING lead_id, content IS NOT DISTINCT FROM %(content)s AS is_same
+RETURNING lead_id AS first_id, latest_id, content IS NOT DISTINCT FROM %(content)s AS is_same,
+    repeats, EXISTS (
+        SELECT FROM bookings b WHERE b.event_id = c.latest_id AND (
+            b.reason IN ('newer_request', 'newer_request_came_first', 'cancelled_by_sender')
+            OR EXISTS (
+                SELECT FROM bookings o WHERE o.match_keys @> ARRAY[b.item_key] AND o.is_cancellation
+                    AND o.id > b.id))) AS is_outdated
 
--- name: owner_of_claim
--- The event or booking that claimed a digest first.
-SELECT lead_id FROM claims WHERE source = %(source)s AND digest = %(digest)s
-
--- name: reassign_claim
--- Point a claim to the booking that replaced the first one.
-UPDATE claims SET lead_id = %(booking_id)s WHERE source = %(source)s AND digest = %(digest)s
-
--- name: reassign_claims
--- Point all claims of one booking to another one.
-UPDATE claims SET lead_id = %(to_id)s WHERE lead_id = %(from_id)s
+-- name: set_latest_delivery
+-- Record the latest delivery under a key.
+UPDATE claims SET latest_id = %(id)s, content = %(content)s
+WHERE source = %(source)s AND digest = %(digest)s

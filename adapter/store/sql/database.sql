@@ -13,6 +13,13 @@ SELECT hash_key FROM installation
 SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT key FROM unnest(%(keys)s::bigint[]) AS key ORDER BY key) AS keys
 
+-- name: lock_related
+-- Lock these keys and those of the bookings that share one of them, in one order.
+SELECT pg_advisory_xact_lock(key) FROM (
+    SELECT unnest(%(keys)s::bigint[]) AS key
+    UNION SELECT unnest(match_keys) FROM bookings WHERE match_keys && %(keys)s::bigint[]
+    ORDER BY key) AS keys
+
 -- name: listen
 -- Receive the ids of settled events.
 LISTEN settled

@@ -9,8 +9,8 @@ WITH new (position, source, digest, content, received_at, content_type, headers,
 ), numbered AS MATERIALIZED (
     SELECT nextval('lead_ids') AS id, new.* FROM new
 ), claim AS (
-    INSERT INTO claims (source, digest, content, lead_id, claimed_at)
-    SELECT source, digest, content, id, received_at FROM numbered
+    INSERT INTO claims (source, digest, content, lead_id, latest_id, claimed_at)
+    SELECT source, digest, content, id, id, received_at FROM numbered
     -- Two processes that claim the same digests use one order, so that they cannot deadlock.
     ORDER BY source, digest
     ON CONFLICT ON CONSTRAINT claims_once DO NOTHING
@@ -41,6 +41,14 @@ SELECT * FROM events WHERE id = %(id)s FOR UPDATE
 -- name: state_of_event
 -- The state of one event, without its body.
 SELECT state, reasons FROM events WHERE id = %(id)s
+
+-- name: is_repeat
+-- Whether an event has the bytes of one of these, and no ID of the delivery tells them apart.
+SELECT EXISTS (
+    SELECT FROM events e JOIN events o ON o.body = e.body AND o.query = e.query
+    WHERE e.id = %(id)s AND o.id = ANY(%(ids)s) AND NOT EXISTS (
+        SELECT FROM unnest(%(names)s::text[]) AS name
+        WHERE e.headers ->> name <> o.headers ->> name)) AS is_repeat
 
 -- name: settle_event
 -- Set the final state of a received event, and notify those who wait for it.

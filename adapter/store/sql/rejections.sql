@@ -11,17 +11,18 @@ SELECT pg_advisory_xact_lock(hashtextextended('rejections:' || %(source)s, 0))
 -- name: insert_rejection
 -- Store a rejected request.
 INSERT INTO rejections (
-    source, received_at, reason, method, url, headers, body, bytes, sender, can_retry)
+    source, received_at, reason, method, url, headers, body, bytes, sender, can_retry, proofs)
 VALUES (
     %(source)s, %(received_at)s, %(reason)s, %(method)s, %(url)s, %(headers)s, %(body)s, %(bytes)s,
-    %(sender)s, %(can_retry)s)
+    %(sender)s, %(can_retry)s, %(proofs)s::bytea[])
 
 -- name: trim_rejections
--- Delete the oldest rejections of a source beyond this many rows and bytes.
+-- Delete the oldest rejections of a source beyond this many rows and bytes. Those that can be
+-- verified again have a bound of their own, so that probes of a URL cannot displace leads.
 DELETE FROM rejections USING (
     SELECT id, row_number() OVER newest AS place, sum(bytes) OVER newest AS total
     FROM rejections WHERE source = %(source)s
-    WINDOW newest AS (ORDER BY id DESC)
+    WINDOW newest AS (PARTITION BY can_retry ORDER BY id DESC)
 ) ranked
 WHERE rejections.id = ranked.id AND (place > %(rows)s OR total > %(bytes)s)
 
@@ -44,5 +45,16 @@ SELECT * FROM rejections WHERE source = %(source)s ORDER BY id
 DELETE FROM rejections WHERE id = %(id)s
 
 -- name: rejection_counts
--- The number of rejections of each source.
+-- The number of stored rejections of each source.
 SELECT source, count(*) AS rejections FROM rejections GROUP BY source
+
+-- name: add_rejection_counts
+-- Add to the numbers of requests that were rejected.
+INSERT INTO rejection_counts (source, reason, requests)
+SELECT * FROM unnest(%(sources)s::text[], %(reasons)s::text[], %(requests)s::bigint[])
+ON CONFLICT (source, reason)
+DO UPDATE SET requests = rejection_counts.requests + EXCLUDED.requests
+
+-- name: rejection_totals
+-- The number of requests that were rejected, by source and reason.
+SELECT source, reason, requests FROM rejection_counts ORDER BY source, reason

@@ -18,17 +18,17 @@ WITH upcoming AS (
 ), events AS (
     SELECT * FROM events WHERE state = 'held' ORDER BY id DESC LIMIT %(limit)s
 ), waiting AS (
-    SELECT 'booking' AS kind, source, state, COALESCE(reason, '') AS word, starts_at, created_at,
+    SELECT 'booking' AS kind, source, state, COALESCE(reason, '') AS code, starts_at, created_at,
         id, due_at IS NOT NULL AS is_looked_for, reasons -> 0 AS first,
         concat_ws(' ', appointment ->> 'first_name', appointment ->> 'last_name') AS name
     FROM (TABLE upcoming UNION ALL TABLE timeless UNION ALL TABLE past) b
     UNION ALL
     SELECT 'event', source, state, '', NULL, received_at, id, false, reasons -> 0, '' FROM events
 )
-SELECT kind, source, state, word, is_looked_for,
+SELECT kind, source, state, code, is_looked_for,
     COALESCE(first ->> 'field', '') AS field,
     -- Times and ids differ within one issue.
-    regexp_replace(COALESCE(first ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g') AS sentence,
+    regexp_replace(COALESCE(first ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g') AS message,
     COALESCE(CASE WHEN first ->> 'field' IN ('community', 'attribution_id') THEN first ->> 'value' END, '')
         AS value,
     max(first ->> 'at') AS at, count(*) AS leads, max(id) AS last_id,
@@ -42,14 +42,15 @@ ORDER BY COALESCE(first ->> 'field', '') <> 'community', soonest_at NULLS LAST, 
 -- The bookings of one group, soonest tour first, after one of them.
 SELECT * FROM bookings
 WHERE state IN ('held', 'failed', 'unknown', 'expired') AND state = %(state)s
-    AND source = %(source)s AND COALESCE(reason, '') = %(word)s
+    AND source = %(source)s AND COALESCE(reason, '') = %(code)s
     AND (due_at IS NOT NULL) = %(is_looked_for)s
     AND COALESCE(reasons -> 0 ->> 'field', '') = %(field)s
     AND regexp_replace(COALESCE(reasons -> 0 ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g')
-        = %(sentence)s
+        = %(message)s
     AND (%(value)s = '' OR reasons -> 0 ->> 'value' = %(value)s)
     AND id <= %(last_id)s
-    AND (COALESCE(starts_at, 'infinity'), id) > (%(after_at)s, %(after_id)s)
+    AND (%(after)s = 0 OR (COALESCE(starts_at, 'infinity'), id)
+        > (SELECT COALESCE(starts_at, 'infinity'), id FROM bookings WHERE id = %(after)s))
 ORDER BY COALESCE(starts_at, 'infinity'), id LIMIT %(limit)s
 
 -- name: review_events
@@ -58,6 +59,6 @@ SELECT * FROM events
 WHERE state = 'held' AND source = %(source)s
     AND COALESCE(reasons -> 0 ->> 'field', '') = %(field)s
     AND regexp_replace(COALESCE(reasons -> 0 ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g')
-        = %(sentence)s
-    AND id > %(after_id)s AND id <= %(last_id)s
+        = %(message)s
+    AND id > %(after)s AND id <= %(last_id)s
 ORDER BY id LIMIT %(limit)s

@@ -51,15 +51,25 @@ CREATE TABLE bookings (
     starts_at timestamptz,
     appointment jsonb NOT NULL,
     reasons jsonb NOT NULL DEFAULT '[]',
-    -- Who wants to visit which community, as keyed hashes of e-mail and phone; and since when.
-    person_keys bigint[] NOT NULL DEFAULT '{}',
+    -- What related requests share, as keyed hashes: the person's email and phone at the community,
+    -- and the sender's own key of the lead (item_key).
+    match_keys bigint[] NOT NULL DEFAULT '{}',
+    item_key bigint,
+    -- Keyed hash of what was mapped, to tell a repeat from a change.
+    content bigint,
+    is_cancellation boolean NOT NULL DEFAULT false,
+    -- The other lead that the state comes from; reason is the rule.
+    because_of bigint,
+    -- When the renter asked.
     asked_at timestamptz NOT NULL,
     job_id text,
+    -- When its last POST began.
+    posted_at timestamptz,
+    -- From when on it no longer stands in Knock, as a user said.
+    gone_at timestamptz,
     -- When to send it or to check it next. An unknown booking is looked for in Knock on a schedule
     -- of its own, until a user takes over.
     due_at timestamptz,
-    -- When the sender canceled it while it was in flight; it is then not sent again.
-    canceled_at timestamptz,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     CONSTRAINT bookings_one_for_each_item UNIQUE (event_id, item),
@@ -84,7 +94,7 @@ CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_
     WHERE (state = 'pending') IS TRUE AND kind = 'prospect';
 -- With fastupdate, new entries would go to a list of up to 4 MB that each search reads from end to
 -- end. Inserted at once they cost some 7 µs for each booking.
-CREATE INDEX bookings_by_person ON bookings USING gin (person_keys) WITH (fastupdate = off);
+CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fastupdate = off);
 -- Recovery: attempts that expired, and checks that are due.
 CREATE INDEX bookings_in_flight ON bookings (state, due_at)
     WHERE state IN ('sending', 'submitted', 'unknown');
@@ -123,7 +133,7 @@ CREATE TABLE attempts (
     finished_at timestamptz,
     outcome text
         CONSTRAINT attempts_outcome CHECK (outcome IN (
-            'not_sent', 'rate_limited', 'not_authorised', 'refused', 'accepted', 'job_failed',
+            'not_sent', 'rate_limited', 'not_authorized', 'refused', 'accepted', 'job_failed',
             'unknown')),
     status integer,
     -- Propexo's response, truncated when long.
@@ -143,21 +153,24 @@ CREATE TABLE history (
     from_state text,
     to_state text NOT NULL,
     why text NOT NULL,
-    by text NOT NULL
+    by text NOT NULL,
+    -- The other lead that it comes from.
+    because_of bigint
 );
 CREATE INDEX history_by_event ON history (event_id, id);
 
 -- Deduplication.
 
--- A dedupe key that was used: one row for each delivery and each item of one, as keyed hashes.
+-- A dedupe key that was used: one row for each delivery, as keyed hashes.
 -- Outlives the event's body, so that a late repeat does not bring back an erased person.
 CREATE TABLE claims (
     source text NOT NULL,
     digest bytea NOT NULL,
     lead_id bigint NOT NULL,
     claimed_at timestamptz NOT NULL,
-    -- Hash of the first content under this key, to tell a repeat from a different request.
+    -- Hash of the latest content under this key, and its event: to tell a repeat from a change.
     content bytea,
+    latest_id bigint NOT NULL,
     repeats integer NOT NULL DEFAULT 0,
     repeated_at timestamptz,
     CONSTRAINT claims_once PRIMARY KEY (source, digest)
@@ -182,7 +195,7 @@ CREATE TABLE rate_limit (
     theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
     -- No call is made before this.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Nothing is sent while this is set, until a person fixes the cause: not_authorised.
+    -- Nothing is sent while this is set, until a person fixes the cause: not_authorized.
     stopped_for text,
     -- When a worker last tried whether the cause is fixed.
     checked_at timestamptz NOT NULL DEFAULT 'epoch',
@@ -226,11 +239,21 @@ CREATE TABLE rejections (
     bytes bigint NOT NULL,
     -- Short keyed hash of the client's address: enough to tell clients apart, and no more.
     sender text,
-    -- False where the proof was the secret itself, which is not kept: it cannot be verified again.
-    can_retry boolean NOT NULL
+    -- False where too little is kept to verify it again.
+    can_retry boolean NOT NULL,
+    -- Keyed hashes of the token or password that it carried, in each spelling.
+    proofs bytea[] NOT NULL
 );
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);
+
+-- How many requests of each source were rejected since the database was created. Source '': unknown.
+CREATE TABLE rejection_counts (
+    source text NOT NULL,
+    reason text NOT NULL,
+    requests bigint NOT NULL,
+    PRIMARY KEY (source, reason)
+);
 
 -- When each secret last verified a request. Holds names of environment variables, never secrets.
 CREATE TABLE secret_uses (

@@ -47,7 +47,7 @@ SELECT (SELECT min(id) FROM (
         ORDER BY received_at DESC LIMIT %(limit)s) b) AS last_id
 
 -- name: find_by_email
--- Bookings whose e-mail address starts with a text.
+-- Bookings whose email address starts with a text.
 SELECT id FROM bookings
 WHERE appointment ? 'email_1' AND appointment ->> 'email_1' LIKE %(text)s LIMIT %(limit)s
 
@@ -60,15 +60,27 @@ WHERE appointment ? 'phone_1' AND reverse(appointment ->> 'phone_1') LIKE %(text
 -- Bookings by their own id, their event's, or Propexo's job.
 SELECT id FROM bookings WHERE id = %(number)s OR event_id = %(number)s OR job_id = %(text)s
 
--- name: leads_of_period
--- The number of leads of each source, community and state in a time.
-SELECT e.source, b.community, COALESCE(b.state, e.state) AS state, count(*) AS leads
-FROM events e
-    LEFT JOIN bookings b ON b.event_id = e.id AND b.reason IS DISTINCT FROM 'replayed'
-WHERE e.received_at >= %(since)s AND e.received_at < %(until)s
-    AND (%(source)s::text IS NULL OR e.source = %(source)s)
-    AND (%(community)s::text IS NULL OR b.community = %(community)s)
-GROUP BY 1, 2, 3
+-- name: lead_totals
+-- The number of leads of each source and community in a time, in total and by state.
+SELECT source, community, count(*) AS received,
+    count(*) FILTER (WHERE state = 'booked') AS booked,
+    count(*) FILTER (WHERE state = 'duplicate') AS duplicate,
+    count(*) FILTER (WHERE state = 'held') AS held,
+    count(*) FILTER (WHERE state = 'failed') AS failed,
+    count(*) FILTER (WHERE state = 'unknown') AS unknown,
+    count(*) FILTER (WHERE state = 'expired') AS expired,
+    count(*) FILTER (WHERE state NOT IN ('booked', 'duplicate', 'held', 'failed', 'unknown', 'expired'))
+        AS others
+FROM (
+    SELECT e.source, COALESCE(b.community, '') AS community, COALESCE(b.state, e.state) AS state
+    FROM events e
+        LEFT JOIN bookings b ON b.event_id = e.id AND b.reason IS DISTINCT FROM 'replayed'
+    WHERE e.received_at >= %(since)s AND e.received_at < %(until)s
+        AND (%(source)s::text IS NULL OR e.source = %(source)s)
+        AND (%(community)s::text IS NULL OR b.community = %(community)s)
+) leads
+WHERE state <> 'ignored'
+GROUP BY source, community ORDER BY source COLLATE "C", community COLLATE "C"
 
 -- name: recent_events
 -- The newest events of one source before an id, whose payload is still kept.

@@ -14,7 +14,7 @@ SELECT b.* FROM bookings b
 WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND (due_at <= %(now)s) IS TRUE
     AND starts_at > %(late)s AND starts_at < %(soon)s AND 1 > (
     SELECT count(*) FROM bookings o
-    WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
+    WHERE o.match_keys && b.match_keys AND o.state IN ('sending', 'submitted'))
 ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: next_in_turn
@@ -27,7 +27,7 @@ WITH first AS (
         WHERE (state = 'pending') IS TRUE AND source = t.source AND (due_at <= %(now)s) IS TRUE
             AND (starts_at <= %(late)s) IS NOT TRUE AND 1 > (
             SELECT count(*) FROM bookings o
-            WHERE o.person_keys && b.person_keys AND o.state IN ('sending', 'submitted'))
+            WHERE o.match_keys && b.match_keys AND o.state IN ('sending', 'submitted'))
         ORDER BY starts_at, id LIMIT 1) b
     ORDER BY b.can_wait, GREATEST(t.virtual_time, g.virtual_time), t.source LIMIT 1
 )
@@ -57,12 +57,6 @@ SELECT id FROM bookings
 WHERE (state = 'pending') IS TRUE AND kind = 'prospect'
     AND GREATEST(created_at, asked_at) <= %(before)s
 ORDER BY GREATEST(created_at, asked_at) LIMIT 100 FOR UPDATE SKIP LOCKED
-
--- name: waiting_siblings
--- Other pending bookings of the same person. Without a LIMIT, because the planner would read the
--- whole table for the first few rows.
-SELECT o.id FROM bookings b JOIN bookings o ON o.person_keys && b.person_keys AND o.id <> b.id
-WHERE b.id = %(id)s AND o.state IS NOT DISTINCT FROM 'pending'
 
 -- name: has_overdue_booking
 -- Whether a booking has been due since then; the queue is read up to the first one.

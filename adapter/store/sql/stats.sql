@@ -10,35 +10,21 @@ UNION ALL
 SELECT 'event', source, date_trunc('hour', received_at, 'UTC'), state, count(*)
 FROM events WHERE received_at >= %(since)s AND state <> 'mapped' GROUP BY 2, 3, 4
 
--- name: arrivals
--- The number of events of each source since then.
-SELECT source, count(*) AS events FROM events WHERE received_at >= %(since)s GROUP BY source
-
--- name: last_arrivals
--- When each of these sources sent its last event.
-SELECT name AS source, e.received_at AS last_at
-FROM unnest(%(sources)s::text[]) AS name, LATERAL (
-    -- A range of one source, ordered by both columns: only the index by source serves it. Ordered
-    -- by id alone, a source that never sent anything would cost a scan of all events.
-    SELECT received_at FROM events WHERE source >= name AND source <= name
-    ORDER BY source DESC, id DESC LIMIT 1) e
-
--- name: usual_arrivals
--- The events of each source in the same 24 hours of each of the last four weeks, in total.
-SELECT source, sum(events) AS events FROM hourly_counts, generate_series(1, 4) AS week
-WHERE hour >= %(since)s - week * interval '7 days' AND hour < %(until)s - week * interval '7 days'
-GROUP BY source
-
--- name: first_hour
--- The first hour that was counted.
-SELECT min(hour) AS hour FROM hourly_counts
-
--- name: booking_latency
--- Seconds between a webhook and its booking, for the newest bookings that needed no review.
-SELECT b.source, count(*) AS booked,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY s.seconds) AS p50,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY s.seconds) AS p95
-FROM (
+-- name: source_activity
+-- Each source's events since then and when the last one came, its usual number in the same 24 hours of
+-- the last weeks (NULL before a week was counted), and the seconds between webhook and booking for the
+-- newest bookings that needed no review.
+WITH arrivals AS (
+    SELECT source, count(*) AS events FROM events WHERE received_at >= %(since)s GROUP BY source
+), counted AS (
+    SELECT LEAST(4, floor(extract(epoch FROM %(since)s - min(hour)) / 604800)) AS weeks
+    FROM hourly_counts
+), usual AS (
+    SELECT source, sum(events) AS events FROM hourly_counts, generate_series(1, 4) AS week
+    WHERE hour >= %(since)s - week * interval '7 days'
+        AND hour < %(until)s - week * interval '7 days'
+    GROUP BY source
+), booked AS (
     SELECT source, event_id, updated_at FROM bookings
     WHERE created_at >= %(since)s AND state = 'booked' AND reason IS DISTINCT FROM 'replayed'
         -- Time spent in review is not latency. OFFSET has it looked up for each booking; a join
@@ -47,21 +33,35 @@ FROM (
         SELECT FROM history h WHERE h.event_id = bookings.event_id
             AND h.booking_id = bookings.id AND h.to_state IN ('held', 'failed', 'unknown') OFFSET 0)
     ORDER BY created_at DESC LIMIT %(limit)s
-) b JOIN events e ON e.id = b.event_id,
-    LATERAL (SELECT extract(epoch FROM b.updated_at - e.received_at)::float8 AS seconds) s
-GROUP BY b.source
+), latency AS (
+    SELECT b.source, percentile_cont(0.5) WITHIN GROUP (ORDER BY s.seconds) AS p50_seconds,
+        percentile_cont(0.95) WITHIN GROUP (ORDER BY s.seconds) AS p95_seconds
+    FROM booked b JOIN events e ON e.id = b.event_id,
+        LATERAL (SELECT extract(epoch FROM b.updated_at - e.received_at)::float8 AS seconds) s
+    GROUP BY b.source
+)
+SELECT name, last.received_at AS last_event_at, COALESCE(arrivals.events, 0) AS events,
+    CASE WHEN weeks >= 1 THEN COALESCE(usual.events, 0) / weeks END::float8 AS usual,
+    p50_seconds, p95_seconds
+FROM unnest(%(sources)s::text[]) AS name CROSS JOIN counted
+    LEFT JOIN arrivals ON arrivals.source = name
+    LEFT JOIN usual ON usual.source = name
+    LEFT JOIN latency ON latency.source = name
+    LEFT JOIN LATERAL (
+        -- A range of one source, ordered by both columns: only the index by source serves it.
+        -- Ordered by id alone, a source that never sent anything would cost a scan of all events.
+        SELECT received_at FROM events WHERE source >= name AND source <= name
+        ORDER BY source DESC, id DESC LIMIT 1
+    ) last ON true
+ORDER BY name COLLATE "C"
 
--- name: calls_since
--- The number of calls to Propexo since then.
-SELECT count(*) AS calls FROM calls WHERE at > %(since)s
-
--- name: rate_limit_state
--- The state of the rate limit, without locking it.
-SELECT stopped_for, paused_until, allowed FROM rate_limit
-
--- name: pending_count
--- The number of pending bookings, up to a limit.
-SELECT count(*) AS bookings FROM (SELECT FROM bookings WHERE state = 'pending' LIMIT %(limit)s) b
+-- name: sending
+-- The state of the rate limit, without locking it; the calls to Propexo since then; the pending bookings,
+-- up to a limit.
+SELECT stopped_for, paused_until, allowed,
+    (SELECT count(*) FROM calls WHERE at > %(since)s) AS calls,
+    (SELECT count(*) FROM (SELECT FROM bookings WHERE state = 'pending' LIMIT %(limit)s) b) AS pending
+FROM rate_limit
 
 -- name: count_hours
 -- Count the events of past hours that were not counted yet.
@@ -90,5 +90,8 @@ GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2
 
 -- name: event_counts
 -- The number of events of each source by state, and when the last one came.
-SELECT source, state, count(*) AS events, max(received_at) AS last_at FROM events
-GROUP BY source, state
+SELECT source, jsonb_object_agg(state, events) AS events, max(last_at) AS last_event_at
+FROM (
+    SELECT source, state, count(*) AS events, max(received_at) AS last_at FROM events
+    GROUP BY source, state
+) counts GROUP BY source

@@ -41,11 +41,16 @@ CREATE TABLE bookings (
     starts_at timestamptz,
     appointment jsonb NOT NULL,
     reasons jsonb NOT NULL DEFAULT '[]',
-    person_keys bigint[] NOT NULL DEFAULT '{}',
+    match_keys bigint[] NOT NULL DEFAULT '{}',
+    item_key bigint,
+    content bigint,
+    is_cancellation boolean NOT NULL DEFAULT false,
+    because_of bigint,
     asked_at timestamptz NOT NULL,
     job_id text,
+    posted_at timestamptz,
+    gone_at timestamptz,
     due_at timestamptz,
-    canceled_at timestamptz,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     CONSTRAINT bookings_one_for_each_item UNIQUE (event_id, item),
@@ -63,7 +68,7 @@ CREATE INDEX bookings_pending_by_source ON bookings (source, starts_at, id)
     WHERE (state = 'pending') IS TRUE;
 CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_at))
     WHERE (state = 'pending') IS TRUE AND kind = 'prospect';
-CREATE INDEX bookings_by_person ON bookings USING gin (person_keys) WITH (fastupdate = off);
+CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fastupdate = off);
 CREATE INDEX bookings_in_flight ON bookings (state, due_at)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
@@ -96,7 +101,7 @@ CREATE TABLE attempts (
     finished_at timestamptz,
     outcome text
         CONSTRAINT attempts_outcome CHECK (outcome IN (
-            'not_sent', 'rate_limited', 'not_authorised', 'refused', 'accepted', 'job_failed',
+            'not_sent', 'rate_limited', 'not_authorized', 'refused', 'accepted', 'job_failed',
             'unknown')),
     status integer,
     answer text
@@ -113,7 +118,8 @@ CREATE TABLE history (
     from_state text,
     to_state text NOT NULL,
     why text NOT NULL,
-    by text NOT NULL
+    by text NOT NULL,
+    because_of bigint
 );
 CREATE INDEX history_by_event ON history (event_id, id);
 
@@ -123,6 +129,7 @@ CREATE TABLE claims (
     lead_id bigint NOT NULL,
     claimed_at timestamptz NOT NULL,
     content bytea,
+    latest_id bigint NOT NULL,
     repeats integer NOT NULL DEFAULT 0,
     repeated_at timestamptz,
     CONSTRAINT claims_once PRIMARY KEY (source, digest)
@@ -170,10 +177,18 @@ CREATE TABLE rejections (
     body bytea,
     bytes bigint NOT NULL,
     sender text,
-    can_retry boolean NOT NULL
+    can_retry boolean NOT NULL,
+    proofs bytea[] NOT NULL
 );
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);
+
+CREATE TABLE rejection_counts (
+    source text NOT NULL,
+    reason text NOT NULL,
+    requests bigint NOT NULL,
+    PRIMARY KEY (source, reason)
+);
 
 CREATE TABLE secret_uses (
     source text NOT NULL,

@@ -1,0 +1,136 @@
+"""Reconcile what is stored of a person with what should be: load, plan, apply.
+
+Whenever a request arrives or a booking's state changes, :func:`adapter.bookings.precedence.plan`
+is computed again from all requests of the person, under the person's lock.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
+
+from adapter.bookings import precedence
+from adapter.bookings.precedence import Decision
+from adapter.bookings.same_person import Relation, relation
+from adapter.models import Booking, BookingState
+from adapter.store import Transaction
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Related:
+    """The other requests that share a contact or a sender's key with one request."""
+
+    #: Of the same person.
+    same: tuple[Booking, ...]
+    #: Of someone who may be the same person.
+    unclear: tuple[Booking, ...]
+    #: Of other people.
+    different: tuple[Booking, ...]
+
+    @classmethod
+    def to(cls, booking: Booking, rows: Iterable[Booking]) -> Self:
+        """Sort rows by who made them."""
+        people: dict[Relation, list[Booking]] = {kind: [] for kind in Relation}
+        for row in rows:
+            if row.id != booking.id:
+                people[relation(booking, row)].append(row)
+        same, different, unclear = map(tuple, people.values())
+        return cls(same=same, different=different, unclear=unclear)
+
+
+def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
+    """Return the requests related to one. The caller has locked the keys."""
+    related = Related.to(booking, tx.bookings.of_keys(booking.match_keys, now))
+    if not booking.is_cancellation:
+        return related
+    # A cancellation may name no person: what it cancels does.
+    keys = {key for one in related.same for key in one.match_keys}
+    if keys <= {*booking.match_keys}:
+        return related
+    rows = tx.bookings.of_keys(keys, now)
+    known = {one.id for one in related.same}
+    near = [
+        row
+        for row in rows
+        if row.id in known or any(relation(row, one) is Relation.SAME for one in related.same)
+    ]
+    return dataclasses.replace(related, same=tuple(row for row in near if row.id != booking.id))
+
+
+#: How far a change may spread: to those who share a contact with a request that it changed.
+MOST_STEPS = 3
+
+
+def reconcile(
+    tx: Transaction, booking: Booking, now: dt.datetime, *, steps: int = MOST_STEPS
+) -> None:
+    """Plan a person's requests again after one of them has changed, and apply the plan."""
+    tx.lock_related(booking.match_keys)
+    rows = tx.bookings.of_keys(booking.match_keys, now)
+    current = next((row for row in rows if row.id == booking.id), booking)
+    related = Related.to(current, rows)
+    decisions = precedence.plan((*related.same, current), now)
+    apply(tx, current, related, decisions, now, steps=steps)
+    if any(row.state is BookingState.PENDING for row in rows):
+        # It may have waited for this one.
+        tx.send_queue.schedule_sender(booking.id)
+
+
+def lock_others(tx: Transaction, booking: Booking, now: dt.datetime) -> tuple[Booking, ...]:
+    """Return the requests that share a key with this one, and lock the keys if there are any.
+
+    Keys are locked before rows, as everywhere, so that no two transactions deadlock. Without
+    others, nothing can depend on this booking, and nothing is locked.
+    """
+
+    def read() -> tuple[Booking, ...]:
+        rows = tx.bookings.of_keys(booking.match_keys, now)
+        return tuple(row for row in rows if row.id != booking.id)
+
+    if not read():
+        return ()
+    tx.lock_related(booking.match_keys)
+    return read()
+
+
+def apply(
+    tx: Transaction,
+    booking: Booking,
+    related: Related,
+    decisions: Mapping[int, Decision],
+    now: dt.datetime,
+    *,
+    steps: int = MOST_STEPS,
+) -> None:
+    """Store decisions, and reconcile those who are related to a changed request only."""
+    changed = [row for row in (*related.same, booking) if row.id in decisions]
+    for row in changed:
+        move(tx, row, decisions[row.id], now)
+    for row in changed:
+        if steps and not {*row.match_keys} <= {*booking.match_keys}:
+            reconcile(tx, row, now, steps=steps - 1)
+
+
+def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> None:
+    """Store a decision on one booking. A sender is scheduled if it may be sent."""
+    is_ready = decision.state is BookingState.PENDING
+    tx.bookings.move(
+        booking.id,
+        decision.state,
+        why=decision.code,
+        because_of=decision.because_of,
+        now=now,
+        due_at=now if is_ready else None,
+        reasons=[decision.reason],
+    )
+    if is_ready:
+        tx.send_queue.schedule_sender(booking.id)
+
+
+def come_from_several(rows: Sequence[Booking]) -> bool:
+    """Return whether several people made these requests."""
+    return any(
+        relation(one, other) is Relation.DIFFERENT
+        for number, one in enumerate(rows)
+        for other in rows[number + 1 :]
+    )

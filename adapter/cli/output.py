@@ -1,0 +1,27 @@
+"""Print results as text or as JSON, and failures."""
+
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from adapter.operations.serializers import to_json
+
+
+def show(data: Any, text: str, *, as_json: bool) -> None:
+    """Print ``data`` as JSON, or else ``text``."""
+    if as_json:
+        print_json(data)
+    else:
+        click.echo(text)
+
+
+def print_json(data: Any) -> None:
+    """Print data as JSON."""
+    click.echo(to_json(data, ensure_ascii=False))
+
+
+def fail(message: str) -> NoReturn:
+    """Print an error and exit with code 1."""
+    click.echo(f"adapter: {message}", err=True)
+    sys.exit(1)

@@ -1,0 +1,109 @@
+"""Read a date and time that a sender writes as an object of parts: year, month, hour, AM or PM."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from adapter.exceptions import Unreadable
+from adapter.parsing.datetimes import read_instant
+from adapter.parsing.text import CAP_NUMBER, clean_text, is_empty, single_value
+from adapter.parsing.zone_names import zone_from_name
+
+#: Name of a part, in lower case without "_" and "-" → what it is.
+PARTS: Final = {
+    name: part
+    for part, names in {
+        "year": "year",
+        "month": "month",
+        "day": "day",
+        "hour": "hour hours hourselect",
+        "minute": "minute minutes min mins minuteselect",
+        "half": "ampm meridiem meridian ispm",
+        "offset": "utcoffset",
+        "zone": "timezone",
+        # Tours start at a full minute; the text of a time picker repeats the other parts.
+        "ignored": "second seconds sec secs nano nanos millisecond milliseconds timeinput",
+    }.items()
+    for name in names.split()
+}
+#: How the half of the day is written → its first hour; true and false are the values of isPM.
+HALVES: Final = {"AM": 0, "A": 0, "FALSE": 0, "PM": 12, "P": 12, "TRUE": 12}
+UNKNOWN_PART: Final = "has a part that is not a year, month, day, hour, minute, AM or PM, or zone"
+
+
+def iso_from_parts(value: Any) -> Any:
+    """Return an object of parts as ISO text, and any other value unchanged; None if all are empty.
+
+    Raise :class:`Unreadable` for a part that is unknown or cannot be read: it may be the one that
+    says AM or PM.
+    """
+    if not isinstance(value, Mapping) or not value:
+        return value
+    if all(map(is_empty, value.values())):
+        return None
+    parts: dict[str, Any] = {}
+    for name, part in value.items():
+        meaning = PARTS.get(str(name)[:20].lower().replace("_", "").replace("-", ""))
+        if meaning is None or (meaning in parts and meaning != "ignored"):
+            raise Unreadable(UNKNOWN_PART)
+        parts[meaning] = part
+    return _with_zone(" ".join(filter(None, (_date(parts), _clock(parts)))), parts)
+
+
+def _date(parts: Mapping[str, Any]) -> str:
+    if not {"year", "month", "day"} & parts.keys():
+        return ""
+    year, month, day = (_number(parts, name) for name in ("year", "month", "day"))
+    return f"{year:04}-{month:02}-{day:02}"
+
+
+def _clock(parts: Mapping[str, Any]) -> str:
+    if not {"hour", "minute", "half"} & parts.keys():
+        return ""
+    hour, minute = _number(parts, "hour"), _number({"minute": 0, **parts}, "minute")
+    return f"{_hour_of_day(hour, parts):02}:{minute:02}"
+
+
+def _hour_of_day(hour: int, parts: Mapping[str, Any]) -> int:
+    if "half" not in parts:
+        return hour
+    half = HALVES.get(_text(parts["half"]).replace(".", "").replace(" ", "").upper())
+    if half is not None and 1 <= hour <= 12:
+        return hour % 12 + half
+    if half == hour // 12 * 12 or (not _text(parts["half"]) and not 1 <= hour <= 12):
+        return hour
+    raise Unreadable("it is not clear whether the hour is AM or PM")
+
+
+def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
+    """Add the offset of the parts, or of their time zone at that time."""
+    offset, zone = _text(parts.get("offset")), parts.get("zone")
+    if isinstance(zone, Mapping):
+        zone = zone.get("id", zone)  # as Google writes it
+    if offset:
+        return text + _offset(offset)
+    if is_empty(zone):
+        return text
+    there = zone_from_name(zone)
+    return read_instant(text, zone=there).at.astimezone(there).isoformat(" ", "minutes")
+
+
+def _offset(text: str) -> str:
+    """Return an offset such as "-25200s", as Google writes it, or "-07:00"."""
+    seconds = text.removesuffix("s")
+    if seconds == text or not seconds.lstrip("-").isdecimal() or len(seconds) > 6:
+        return text
+    minutes = abs(int(seconds)) // 60
+    return f"{'-' if int(seconds) < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
+
+
+def _text(part: Any) -> str:
+    return "" if part is None else str(part) if isinstance(part, bool) else clean_text(part, 20)
+
+
+def _number(parts: Mapping[str, Any], name: str) -> int:
+    """Return a part that is an integer of at most four digits."""
+    part = single_value(parts.get(name))
+    text = "" if is_empty(part) else clean_text(part, CAP_NUMBER).removesuffix(".0")
+    if not (text.isascii() and text.isdigit() and len(text) <= 4):
+        raise Unreadable(f"its {name} is missing or is not a number")
+    return int(text)
