@@ -28,6 +28,7 @@ UPSTREAM: Mapping[str, Mapping[str, Any]] = {
     "drop before": {"drop": "before"},
     "drop after": {"drop": "after"},
     "drop during": {"drop": "during"},
+    "carried out late": {"drop": "before", "book_after": 6.0},
     "PARTIAL_SUCCESS": {"job": "PARTIAL_SUCCESS"},
     "FAILURE": {"job": "FAILURE"},
     "stuck PENDING": {"job": "PENDING"},

@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 import json
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from zoneinfo import ZoneInfo
 
 #: Community → its time zone and Propexo's id.
@@ -34,6 +34,12 @@ class Lead:
     starts_at: dt.datetime | None
     #: Its position among the person's requests, oldest first.
     number: int
+    #: The booking at the source that it is about; empty: one of its own, called as the lead.
+    key: str = ""
+    #: It cancels that booking.
+    is_cancellation: bool = False
+    #: The person cancels, or goes back to an earlier tour.
+    wavers: bool = False
 
     @property
     def place(self) -> tuple[str, str]:
@@ -45,11 +51,20 @@ class Lead:
         """Return a key that all requests for the same tour share."""
         return (*self.place, self.number)
 
-    def body(self) -> bytes:
+    def body(self, sent_at: dt.datetime) -> bytes:
         """Return the webhook's body in its source's format."""
         name = f"Robin {self.person.partition('@')[0].title()}"
         contact = {"name": name, "email": self.person, "phone": self.phone}
-        fields = {"id": self.id, "property": self.community, **contact, "tour": self._tour()}
+        fields = {
+            "id": self.key or self.id,
+            "message": self.id,
+            "action": "cancel" if self.is_cancellation else "request",
+            "property": self.community,
+            **contact,
+            "tour": self._tour(),
+        }
+        if self.source == "portal":
+            fields["sentAt"] = sent_at.isoformat()
         return json.dumps(fields).encode()
 
     def _tour(self) -> dict[str, str]:
@@ -74,6 +89,8 @@ class Step:
     cut: str | None = None
     #: A fault for the next create, which is probably this one's.
     fault: str | None = None
+    #: Written now, and sent in a later step.
+    written: tuple[Lead, ...] = ()
 
 
 Journey = tuple[Step, ...]
@@ -90,7 +107,13 @@ def journeys(
 
 
 def _steps(rng: random.Random, name: str, number: int, without: Collection[str]) -> Iterator[Step]:
-    """Return a first request, reschedules, and finally older ones again, as late retries."""
+    """Return a first request, reschedules, and finally older ones again, as late retries.
+
+    Some people waver instead: they cancel, or go back to an earlier tour.
+    """
+    if "people" not in without and rng.random() < 0.4:
+        yield from _wavering_steps(rng, _wish(rng, name, number))
+        return
     leads = list(_leads(rng, name, number))
     # Some are rejected so late that the newer request exists when they are due for a retry.
     is_crossed = rng.random() < 0.4 and not set(LATE_NOS) & set(without)
@@ -109,28 +132,78 @@ def _steps(rng: random.Random, name: str, number: int, without: Collection[str])
         yield Step(leads=(lead,), pause_seconds=rng.uniform(0.0, 2.0))
 
 
+#: What people do who change their minds.
+WAVERINGS = (
+    "there and back",
+    "there and back, the middle one late",
+    "canceled and requested again",
+    "canceled, and requested through another source",
+    "back while another one fails",
+    "there and back, the first one without an answer",
+    "the first one carried out late",
+)
+
+
+def _wavering_steps(rng: random.Random, wish: Lead) -> Iterator[Step]:
+    """Return what a person does who changes a request."""
+    first = dataclasses.replace(wish, source="portal", wavers=True)
+    starts_at = first.starts_at + dt.timedelta(days=1) if first.starts_at else None
+    other = dataclasses.replace(first, id=f"{wish.id}-other", starts_at=starts_at, number=1)
+    back = dataclasses.replace(first, id=f"{wish.id}-back", source="form", number=2)
+    cancel = dataclasses.replace(
+        first, id=f"{wish.id}-cancel", key=first.id, is_cancellation=True, number=1
+    )
+    again = dataclasses.replace(first, id=f"{wish.id}-again", key=first.id, number=2)
+    journeys: Mapping[str, tuple[tuple[Lead, str | None], ...]] = {
+        WAVERINGS[0]: ((first, None), (other, None), (back, None)),
+        WAVERINGS[1]: ((first, None), (back, None), (other, None)),
+        WAVERINGS[2]: ((first, None), (cancel, None), (again, None)),
+        WAVERINGS[3]: ((first, "late 503"), (back, None), (cancel, None)),
+        WAVERINGS[4]: ((first, None), (other, "late 503"), (back, None)),
+        WAVERINGS[5]: ((first, "drop before"), (other, None), (back, None)),
+        WAVERINGS[6]: ((first, "carried out late"), (other, None)),
+    }
+    name = rng.choice(WAVERINGS)
+    pause = 0.7 if name in WAVERINGS[3:5] else 3.0
+    for lead, fault in journeys[name]:
+        is_late = name == WAVERINGS[1] and lead is back
+        written = (other,) if is_late else ()
+        yield Step(leads=(lead,), pause_seconds=pause, fault=fault, written=written)
+
+
 def _leads(rng: random.Random, name: str, number: int) -> Iterator[Lead]:
     """Yield one to three requests of one person for one community, each for a different day.
 
     Some people also send requests without a time; some send only those, once or twice.
     """
-    community = rng.choice(sorted(COMMUNITIES))
-    area, line = divmod(number, 100)
-    phone = f"({_AREAS[area]}) 555-01{line:02}" if area < len(_AREAS) else ""
+    wish = _wish(rng, name, number)
     # A newer request may be for an earlier day: the order of the tours means nothing.
     wishes: list[int | None] = [*rng.sample(range(9, 60), rng.choice((0, 1, 1, 2, 3)))]
     for _ in range(rng.choice((0, 0, 1, 2)) if wishes else rng.choice((1, 2))):
         wishes.insert(rng.randint(0, len(wishes)), None)
     for place, days in enumerate(wishes):
-        yield Lead(
+        yield dataclasses.replace(
+            wish,
             id=f"{name}-{place}",
             source=rng.choice(SOURCES),
-            person=f"{name}@example.com",
-            phone=phone,
-            community=community,
-            starts_at=None if days is None else _start(rng, community, days),
+            starts_at=None if days is None else _start(rng, wish.community, days),
             number=place,
         )
+
+
+def _wish(rng: random.Random, name: str, number: int) -> Lead:
+    """Return a first request of a person, for any day."""
+    community = rng.choice(sorted(COMMUNITIES))
+    area, line = divmod(number, 100)
+    return Lead(
+        id=f"{name}-0",
+        source=rng.choice(SOURCES),
+        person=f"{name}@example.com",
+        phone=f"({_AREAS[area]}) 555-01{line:02}" if area < len(_AREAS) else "",
+        community=community,
+        starts_at=_start(rng, community, rng.randint(9, 59)),
+        number=0,
+    )
 
 
 def _start(rng: random.Random, community: str, days: int) -> dt.datetime:

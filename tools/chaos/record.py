@@ -39,6 +39,9 @@ class Tour:
     community_id: str
     #: Not canceled by a later one of the same person.
     stands: bool
+    id: str = ""
+    #: The ID of the tour that replaced it.
+    canceled_by: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +80,8 @@ class Record:
     moving: Sequence[str]
     worst_seconds: float
     worst_row: str
+    #: When each lead was written, by its sender's clock.
+    sent_at: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
 
 
 def read_rows(
@@ -90,7 +95,7 @@ def read_rows(
         for listed in found.search.events(limit=ALL):
             event = found.events.get(listed.id)
             assert event is not None
-            lead_id = json.loads(event.body)["id"]
+            lead_id = json.loads(event.body)["message"]
             if lead_id in leads:
                 lead_of[event.id] = lead_id
                 events.setdefault(lead_id, []).append(event)
@@ -122,6 +127,8 @@ def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Le
             starts_at=dt.datetime.fromisoformat(one["starts_at"]),
             community_id=one["community_id"],
             stands=one["status"] == "booked",
+            id=one["id"],
+            canceled_by=one["canceled_by"],
         )
         for one in appointments
         if (lead_id := _lead_id(one["request"])) in leads
@@ -165,6 +172,7 @@ def read(
     began_at: dt.datetime,
     moving: Sequence[str],
     worst: tuple[float, str],
+    sent_at: Mapping[str, dt.datetime],
 ) -> Record:
     """Read the database and the sandbox."""
     events, bookings = read_rows(store, leads)
@@ -181,6 +189,7 @@ def read(
         moving=moving,
         worst_seconds=worst[0],
         worst_row=worst[1],
+        sent_at=sent_at,
     )
 
 

@@ -85,12 +85,15 @@ def play(stage: Stage, store: Database, watch: Watch, plan: Plan, number: int) -
             senders.start(plans)
             storm.rage()
         rest = _settle(watch, senders, plan.patience_seconds * size)
+        if "search" not in plan.without and watch.wait_for_searches():
+            rest = _settle(watch, senders, plan.patience_seconds * size)
     finally:
         senders.stop()
     record = read(
         stage,
         store,
         leads={lead.id: lead for journey in plans for step in journey for lead in step.leads},
+        sent_at=senders.sent_at,
         told=senders.told,
         began_at=began_at,
         moving=rest,

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime as dt
 import http.client
 import json
 import threading
@@ -46,6 +47,8 @@ class Senders:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self.told: list[Told] = []
+        #: When each lead was written, by its sender's clock.
+        self.sent_at: dict[str, dt.datetime] = {}
 
     def start(self, journeys: Sequence[Journey]) -> None:
         """Start sending all of them; return at once."""
@@ -71,6 +74,8 @@ class Senders:
             self._stopping.wait(step.pause_seconds)
             if step.fault is not None:
                 self._inject(step.fault)
+            for lead in (*step.written, *step.leads):
+                self.sent_at.setdefault(lead.id, dt.datetime.now(dt.UTC))
             told = [Told(lead=lead) for lead in step.leads]
             self.told += told
             together = threading.Barrier(len(told))
@@ -103,7 +108,7 @@ class Senders:
         request = signed_client.sign_webhook(
             source,
             self._stage.secrets[source.secrets[-1]],
-            body=lead.body(),
+            body=lead.body(self.sent_at[lead.id]),
             content_type="application/json",
             adapter_url=self._stage.web_url,
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from typing import Any, Self
 
 from adapter.exceptions import StoreUnavailable
@@ -29,6 +30,16 @@ FROM rate_limit, bookings b, LATERAL (
 ) AS sibling (until)
 WHERE b.state IN ('pending', 'sending', 'submitted')
 """
+
+
+#: Unknown bookings that have not been searched for yet.
+UNSEARCHED = """
+SELECT id FROM bookings WHERE state = 'unknown' AND due_at IS NOT NULL AND updated_at = (
+    SELECT max(at) FROM history WHERE booking_id = bookings.id)
+    AND due_at < updated_at + interval '90 seconds'
+"""
+#: Longer than the time until the first search.
+SEARCH_SECONDS = 120.0
 
 
 class Watch:
@@ -60,6 +71,21 @@ class Watch:
             return [_name(row) for row in self._rows()]
         except StoreUnavailable:
             return None
+
+    def wait_for_searches(self) -> bool:
+        """Wait until each unknown booking was searched for once. Return whether there were any."""
+        deadline, waited = time.monotonic() + SEARCH_SECONDS, False
+        while time.monotonic() < deadline and self._is_unsearched():
+            waited = True
+            time.sleep(LOOK_SECONDS)
+        return waited
+
+    def _is_unsearched(self) -> bool:
+        try:
+            with self._store.statement() as tx:
+                return bool(tx.connection.execute(UNSEARCHED).fetchall())
+        except StoreUnavailable:
+            return True
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):

@@ -60,8 +60,16 @@ class Knowledge:
         return [self.leads[lead_id] for lead_id in word.leads]
 
     def is_handled(self, word: Word) -> bool:
-        """Return whether a user discarded it: from then on it is that user's decision."""
-        return any("discarded" in lead.acts for lead in self.leads_of(word))
+        """Return whether a user discarded it: from then on it is that user's decision.
+
+        What cannot be told from a retry of a discarded word is covered by the same decision.
+        """
+        same = [
+            one
+            for one in self.words[word.person]
+            if (one.thread, one.instant) == (word.thread, word.instant) and not word.is_told_apart
+        ]
+        return any("discarded" in lead.acts for one in (word, *same) for lead in self.leads_of(one))
 
     def standing(self, person: str) -> list[Tour]:
         """Return the person's tours that Knock holds."""
@@ -81,9 +89,9 @@ class Knowledge:
         """Return a tour by its ID."""
         return next(tour for tour in self.record.tours if tour.id == tour_id)
 
-    def is_users(self, tour: Tour) -> bool:
-        """Return whether a user sent it."""
-        return any("released" in self.leads[lead_id].acts for lead_id in tour.leads)
+    def is_users(self, tour: Tour, act: str = "released") -> bool:
+        """Return whether a user sent it, or did something else with its lead."""
+        return any(act in self.leads[lead_id].acts for lead_id in tour.leads)
 
     def asks(self, person: str) -> list[Lead]:
         """Return the person's leads that need review."""
@@ -181,8 +189,10 @@ def _other_is_true(known: Knowledge, word: Word, lead: Lead) -> Iterator[str]:
         ends = ", ".join(one.text for other in others for one in known.words_of[other.id])
         rule = "the same" if lead.state is BookingState.DUPLICATE else "newer"
         yield f"lead {lead.id} is {lead.state}, and {ends} is not {rule} ({word.text})"
-    elif known.is_last_of_thread(word) and not any(
-        _is_covered(known, lead, other, {lead.id}) for other in others
+    elif (
+        known.is_last_of_thread(word)
+        and not known.is_handled(word)
+        and not any(_is_covered(known, lead, other, {lead.id}) for other in others)
     ):
         ends = ", ".join(f"{other.id} ({other.state})" for other in others)
         yield f"lead {lead.id} is {lead.state} because of {ends}, which is no tour ({word.text})"
@@ -230,7 +240,9 @@ def one_mail(known: Knowledge) -> Iterator[str]:
             continue
         second = known.tour(tour.canceled_by)
         is_same = (second.person, second.instant) == (tour.person, tour.instant)
-        if is_same and not known.is_users(second):
+        # Who discards a lead that may still be carried out does not wait for it.
+        is_users = known.is_users(second) or known.is_users(second, "discarded")
+        if is_same and not is_users:
             yield f"{tour.person}'s tour was booked again while it stood, as {_leads(second)}"
 
 
@@ -240,7 +252,9 @@ def kept_apart(known: Knowledge) -> Iterator[str]:
         if tour.stands or tour.canceled_by == "person":
             continue
         second = known.tour(tour.canceled_by)
-        if second.person != tour.person and not known.is_users(second):
+        # A user who discards a lead that may exist in Knock leaves its tour to others.
+        is_users = known.is_users(second) or known.is_users(tour, "discarded")
+        if second.person != tour.person and not is_users:
             yield f"{second.person}'s tour ({_leads(second)}) canceled {tour.person}'s in Knock"
     for lead in known.record.leads:
         if lead.state in (BookingState.DUPLICATE, BookingState.SUPERSEDED):

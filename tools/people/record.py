@@ -30,6 +30,8 @@ class Word:
     #: The bookings that were made of it.
     leads: Set[int]
     text: str
+    #: Its source tells it from a retry of an earlier one: by a time, or by the delivery's ID.
+    is_told_apart: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +63,8 @@ class Tour:
     canceled_by: str | None
     #: The leads that it may have been booked for.
     leads: Set[int]
-    booked_at: dt.datetime
+    #: None: not known.
+    booked_at: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,8 @@ from tools.people.steps import (
     EVE,
     FAULTS,
     FINN,
+    GIA,
+    HAL,
     KEYED,
     SOURCES,
     Ask,
@@ -60,11 +62,34 @@ NAMED: Mapping[str, Play] = {
     "K1 a late retry of a sender without IDs": (
         Ask(ANN, "A", "crm"), Wait(), Ask(ANN, "B", "crm"), Wait(), Repeat(1),
     ),
+    "K1 there and back and there again": (
+        Ask(ANN, "A", "crm"), Wait(), Ask(ANN, "B", "crm"), Wait(), Ask(ANN, "A", "crm"), Wait(),
+        Ask(ANN, "B", "crm"),
+    ),
+    "K1 canceled, and another tour requested under the same key": (
+        Ask(ANN, "A", "calendar"), Wait(), Cancel(ANN, "calendar"), Ask(ANN, "B", "calendar"),
+    ),
+    "K1 moved before it was sent, then canceled": (
+        Ask(ANN, "A", "crm"), Wait(), Ask(ANN, "B", "crm"), Cancel(ANN, "crm"),
+    ),
+    "K1 an old cancellation is delivered again": (
+        Ask(ANN, "A"), Cancel(ANN), Ask(ANN, "B"), Wait(), Repeat(2),
+    ),
+    "K1 discarded by a user, then requested again": (
+        Fault("400"), Ask(ANN, "A"), Wait(), Discard(ANN), Ask(ANN, "A"),
+    ),
     # K2: one key for several people.
     "K2 the first waits": (
         Fault("400"), Ask(ANN, "A", key="shared"), Wait(), Ask(BO, "B", key="shared"),
     ),
     "K2 the first is pending": (Ask(ANN, "A", key="shared"), Ask(BO, "B", key="shared")),
+    "K2 the first is booked": (
+        Ask(ANN, "A", key="shared"), Wait(), Ask(BO, "A", key="shared"),
+    ),
+    "K2 the first moves": (
+        Ask(ANN, "A", key="shared"), Wait(), Ask(BO, "B", key="shared"), Wait(),
+        Ask(ANN, "C", key="shared"),
+    ),
     # K3: one contact of several people.
     "K3 one office's address": (
         Ask(CARL, "A", "form"), Wait(), Ask(DANA, "B", "form"),
@@ -73,12 +98,19 @@ NAMED: Mapping[str, Play] = {
         Ask(CARL, "A", "form"), Wait(), Ask(DANA, "A", "form"),
     ),
     "K3 one couple's phone": (Ask(EVE, "A"), Ask(FINN, "B", "calendar")),
+    "K3 brother and sister": (Ask(GIA, "A"), Wait(), Ask(HAL, "B")),
+    "K3 one of them without the phone": (
+        Ask(EVE, "A", "form"), Wait(), Ask(FINN, "B"), Wait(), Ask(EVE, "C", "form"),
+    ),
+    "K3 a user has one of them sent": (
+        Ask(CARL, "A"), Wait(), Ask(DANA, "B"), Wait(), Release(DANA),
+    ),
     # V1 to V9 of an audit under faults.
     "V1 the original is canceled, its duplicate remains": (
         Fault("503"), Ask(ANN, "A"), Wait(0), Ask(ANN, "A", "form"), Cancel(ANN, late=1.5),
     ),
     "V1 the original is discarded, its duplicate remains": (
-        Fault("400"), Ask(ANN, "A", "portal"), Wait(), Ask(ANN, "A", "form"), Discard(ANN),
+        Ask(ANN, "A"), Ask(ANN, "A", "form"), Fault("400"), Wait(), Discard(ANN),
     ),
     "V2 there and back, the middle one late": (
         Ask(ANN, "A", "portal"), Wait(), Ask(ANN, "A", "calendar"), Wait(),
@@ -95,6 +127,9 @@ NAMED: Mapping[str, Play] = {
     "V7 an older one is carried out late": (
         Fault("time-out, carried out 90 s later"), Ask(ANN, "A"), Wait(), Ask(ANN, "B"), Wait(),
     ),
+    "V7 carried out after both were booked": (
+        Fault("time-out, carried out 15 min later"), Ask(ANN, "A"), Wait(), Ask(ANN, "B"), Wait(),
+    ),
     "V9 two requests within one second": (Ask(ANN, "B", late=0.1), Ask(ANN, "A", late=1.9)),
     "a cancellation that comes before its booking": (Cancel(ANN), Ask(ANN, "A", late=60)),
     "a duplicate whose original is canceled by a user": (
@@ -103,7 +138,7 @@ NAMED: Mapping[str, Play] = {
 }  # fmt: skip
 
 #: Who takes part: few, so that their requests meet.
-CASTS = ((ANN,), (ANN,), (ANN, BO), (CARL, DANA), (EVE, FINN))
+CASTS = ((ANN,), (ANN,), (ANN, BO), (CARL, DANA), (EVE, FINN), (GIA, HAL))
 LATES = (0.0, 0.0, 0.0, 1.5, 45.0, 300.0)
 WAITS = (0.0, 3.0, 30.0, 30.0, 120.0, 1200.0)
 

@@ -40,7 +40,10 @@ DANA = Person("Dana Eaton", "office@example.com", "(303) 555-0104")
 #: A couple with one phone.
 EVE = Person("Eve Fry", "eve.fry@example.com", "(303) 555-0105")
 FINN = Person("Finn Gray", "finn.gray@example.com", "(303) 555-0105")
-PEOPLE = (ANN, BO, CARL, DANA, EVE, FINN)
+#: Brother and sister with one phone.
+GIA = Person("Gia Hill", "gia.hill@example.com", "(303) 555-0107")
+HAL = Person("Hal Hill", "hal.hill@example.com", "(303) 555-0107")
+PEOPLE = (ANN, BO, CARL, DANA, EVE, FINN, GIA, HAL)
 #: Those whose contacts are nobody else's.
 UNSHARED = (ANN, BO)
 

@@ -50,7 +50,8 @@ def _calls(world: World) -> Iterator[tuple[dt.datetime, str]]:
 
 def _late(record: Record) -> Iterator[tuple[dt.datetime, str]]:
     for tour in record.tours:
-        yield tour.booked_at, f"Knock books {tour.person}'s tour {_letter(tour.instant)}"
+        if tour.booked_at is not None:
+            yield tour.booked_at, f"Knock books {tour.person}'s tour {_letter(tour.instant)}"
 
 
 def _tour(tour: Tour, record: Record) -> str:

@@ -314,15 +314,18 @@ class World:
         lead = max(self._waiting(who, is_cancellation=True), key=lambda lead: lead.id, default=None)
         if lead is None:
             return
+        knows = re.search(r"\b\d{4,}\b", " ".join(one.reason for one in lead.reasons))
         for tour in self._standing(who, lead.starts_at):
             self._cancel_tour(tour)
+            if not knows:
+                # Not even the adapter knows which booking it was about.
+                self._canceled_in_knock.add((who.name, _start_of(tour)))
         self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
 
     def _cancel_in_knock(self, who: Person) -> None:
         for tour in self._standing(who, None):
             self._cancel_tour(tour)
-            instant = dt.datetime.fromisoformat(tour["starts_at"])
-            self._canceled_in_knock.add((who.name, instant))
+            self._canceled_in_knock.add((who.name, _start_of(tour)))
 
     def _cancel_tour(self, tour: dict[str, Any]) -> None:
         self.is_calm = False
@@ -359,7 +362,7 @@ class World:
             for tour in self.sandbox.appointments()
             if tour["status"] == "booked"
             and self._who(tour) == who.name
-            and (at is None or dt.datetime.fromisoformat(tour["starts_at"]) == at)
+            and (at is None or _start_of(tour) == at)
         ]
 
     # Time
@@ -425,6 +428,7 @@ class World:
             thread=f"{message.thread} {step.who.slug}",
             leads=set().union(*(of_event[event] for event in message.events)),
             text=message.text,
+            is_told_apart=SOURCES[step.through].has_delivery_id,
         )
 
     def _lead(self, lead: Booking, ids: set[int]) -> Lead:
@@ -448,7 +452,7 @@ class World:
         return Tour(
             id=tour["id"],
             person=self._who(tour),
-            instant=dt.datetime.fromisoformat(tour["starts_at"]),
+            instant=_start_of(tour),
             stands=tour["status"] == "booked",
             canceled_by=tour["canceled_by"],
             leads=by_job or set().union(*(of_event[event] for event in marked)),
@@ -468,6 +472,10 @@ class World:
         self.log.append((self.clock(), text))
 
 
+def _start_of(tour: dict[str, Any]) -> dt.datetime:
+    return dt.datetime.fromisoformat(tour["starts_at"])
+
+
 def _tour_text(tour: dict[str, Any]) -> str:
-    at = dt.datetime.fromisoformat(tour["starts_at"]).astimezone(ZONE)
+    at = _start_of(tour).astimezone(ZONE)
     return f"{tour['person']['first_name']}'s tour of {at:%a %b %d, %I:%M %p}"
