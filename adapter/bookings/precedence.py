@@ -73,6 +73,8 @@ SENTENCES: Mapping[str, str] = {
     "{}, so Knock may have this tour instead of that one",
     "cancelled_by_sender": "the sender canceled it: booking {}",
     "cancellation": "booking {} was sent to Knock: cancel any tour of it there",
+    "cancellation_elsewhere": "no booking with this key is known here, but the same person has a "
+    "tour that another sender booked: booking {}",
     "cancellation_unclear": "several people have this key: find out whose tour to cancel",
     "cancellation_done": "booking {} does not stand in Knock: nothing is left to cancel",
     "taken_back": "the sender took the cancellation back: booking {}",
@@ -192,7 +194,10 @@ def replaced_in_knock(other: Booking, booking: Booking) -> bool:
 
 
 def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
-    """Return the tour of the same person that was posted last, after ``booking``, or None."""
+    """Return the tour that Knock replaced ``booking`` with, the last posted after it, or None.
+
+    Knock knows people by their contacts alone.
+    """
     later = [
         one
         for one in others
@@ -202,7 +207,7 @@ def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
         and one.posted_at is not None
         and booking.posted_at is not None
         and one.posted_at > booking.posted_at
-        and relation(one, booking) is Relation.SAME
+        and one.person_keys & booking.person_keys
     ]
     return max(later, key=_posting_order, default=None)
 
@@ -213,6 +218,7 @@ def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Boo
         one
         for one in others
         if order(one) > order(booking)
+        and relation(one, booking) is Relation.SAME
         and one.starts_at != booking.starts_at
         and posted_later(one, (booking,)) is not None
     ]
@@ -275,6 +281,8 @@ class _Person:
             between = _canceling(other, self.requests)
             between += [one for one in self.requests if _is_between(one, other, request)]
             return any(order(one) < order(request) for one in between)
+        if other.state is BookingState.HELD and other.id not in self.cancellations:
+            return False  # the other one waits for a person
         is_same_tour = request.starts_at == other.starts_at
         is_known = is_current(other, self.now) and (other.gone_at is None or is_same_tour)
         return request.reason in _REVISABLE and is_known
@@ -496,6 +504,8 @@ def _decide_cancellation(request: Booking, person: _Person) -> Decision | None:
     if canceled:
         code, newest = "cancellation_done", max(canceled, key=order)
         return Decision(state=BookingState.DISCARDED, code=code, because_of=newest.id)
+    if person.standing is not None:
+        return _held("cancellation_elsewhere", person.standing)
     return Decision(state=BookingState.HELD, code="cancellation")
 
 
@@ -515,15 +525,17 @@ def _asked_after(
 ) -> Booking | None:
     """Return a request after the cancellation, under its key or for a tour that it canceled."""
     starts = {one.starts_at for one in canceled if one.starts_at is not None}
-    ended = (BookingState.DISCARDED, BookingState.SUPERSEDED)
     again = [
         one
         for one in person.requests
         if not one.is_cancellation
         and order(one) > order(cancellation)
-        and one.state not in ended
+        and one.state is not BookingState.DISCARDED
         and one.reason != "repeat_or_change"
-        and (cancellation.item_key in one.match_keys or one.starts_at in starts)
+        and (
+            _are_versions(one, cancellation)
+            or (one.starts_at in starts and one.state is not BookingState.SUPERSEDED)
+        )
     ]
     return max(again, key=order, default=None)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from adapter.bookings import backoff, precedence
 from adapter.bookings.reconcile import move, reconcile
+from adapter.bookings.same_person import Relation, relation
 from adapter.exceptions import NotAuthorized, RateLimited, Refused, UpstreamError
 from adapter.models import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.propexo import appointment
@@ -286,7 +287,7 @@ def _record_ambiguous_tour(
     if later.state is not BookingState.BOOKED:
         due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
         tx.bookings.reschedule(booking, due_at)
-    elif later.starts_at == booking.starts_at:
+    elif later.starts_at == booking.starts_at and relation(later, booking) is Relation.SAME:
         decision = precedence.duplicate_of(booking, later)
         tx.attempts.deny(booking.id, now=now)
         move(tx, booking, decision, now)

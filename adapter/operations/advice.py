@@ -63,6 +63,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Propexo carried it out after the renter's newer request, so the older tour may stand.",
         "Check Knock. If the older tour is there, book the newer one in Knock; then discard this.",
     ),
+    "cancellation_elsewhere": (
+        "The sender canceled something we do not know; the renter has a tour by another sender.",
+        "Ask the renter. If they want no tour, cancel it in Knock. Then discard this lead.",
+    ),
     "cancellation_unclear": (
         "The sender canceled a tour under a key that several people have.",
         "Find out who canceled, and cancel that tour in Knock. Then discard this lead.",

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapter.bookings import precedence, reconcile
+from adapter.bookings.reconcile import Related
 from adapter.exceptions import NotPossible
 from adapter.mapping.source import Source
 from adapter.models import AttemptOutcome, Booking, BookingState, Clock, Kind
@@ -217,6 +218,17 @@ def _reconcile_with(
         raise NotPossible(_refusal(decision))
     if ready.id != precedence.NEW:
         reconcile.apply(tx, ready, related, decisions, now)
+        _hold_unclear(tx, ready, related, now)
+
+
+def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
+    """Hold what is pending of others who share a contact: Knock would cancel the released tour."""
+    held = precedence.Decision(
+        state=BookingState.HELD, code="another_person", because_of=booking.id
+    )
+    for other in related.unclear:
+        if other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT:
+            reconcile.move(tx, other, held, now)
 
 
 def _refusal(decision: precedence.Decision) -> str:
