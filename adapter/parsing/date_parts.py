@@ -28,7 +28,7 @@ PARTS: Final = {
 }
 #: How the half of the day is written → its first hour; true and false are the values of isPM.
 HALVES: Final = {"AM": 0, "A": 0, "FALSE": 0, "PM": 12, "P": 12, "TRUE": 12}
-UNKNOWN_PART: Final = "has a part that is not a year, month, day, hour, minute, AM or PM, or zone"
+UNKNOWN_PART: Final = "it has a part that is none of year, month, day, hour, minute, AM or PM, zone"
 
 
 def iso_from_parts(value: Any) -> Any:
