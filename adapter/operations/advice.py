@@ -143,7 +143,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
 
 #: By the field of a reason.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
-    "starts_at": ("The tour time {message}.", _CALL),
+    "starts_at": ("The tour time cannot be used as it was sent: {message}.", _CALL),
     "community": (
         "{source} names a community that is not set up here: {value}.",
         "Add it to communities.yaml under known_as and map the group again, or release each lead.",
