@@ -63,6 +63,8 @@ SENTENCES: Mapping[str, str] = {
     "sent",
     "repeat_or_change": "the sender sent exactly this before, and something else since: booking "
     "{}. It is a late repeat, or the renter changed back",
+    "dismissed_before": "booking {}, the same request, was dismissed; the renter asked again after "
+    "that",
     "another_person": "someone with another name uses the same email or phone at this community: "
     "booking {}. Knock may take them for one person and cancel that tour",
     "canceled_before": "the sender canceled it before it arrived: booking {}",
@@ -147,7 +149,7 @@ def decide_new(
     ``same`` are the person's other requests, ``unclear`` those of someone who may be the same.
     With ``is_repeat``, the same bytes came before. ``has_sent_at``: the sender said when it was.
     """
-    repeat = _unchanged(new, same) or _older_version(new, same)
+    repeat = _unchanged(new, same, has_sent_at=has_sent_at) or _older_version(new, same)
     if repeat is not None or new.state is not BookingState.PENDING:
         return repeat
     changed = _held_change(new, same, now)
@@ -562,13 +564,18 @@ def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
     return sorted(versions, key=order)
 
 
-def _unchanged(new: Booking, same: Sequence[Booking]) -> Decision | None:
-    """Recognize what the sender sent last under the same key, unless it canceled it since."""
+def _unchanged(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
+    """Recognize what the sender sent last under the same key, unless it canceled it since.
+
+    If a user has dismissed it, and the renter asked again after that, a user decides again.
+    """
     latest = next(reversed(_versions(new, same)), None)
     if latest is None or latest.content != new.content or _was_canceled(new, same):
         return None
     if any(_is_between(one, latest, new) for one in same):
         return None
+    if latest.state is BookingState.DISCARDED and has_sent_at and new.asked_at > latest.updated_at:
+        return _held("dismissed_before", latest)
     return Decision(state=BookingState.DUPLICATE, code="item_seen_before", because_of=latest.id)
 
 

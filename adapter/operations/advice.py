@@ -47,6 +47,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "The sender sent exactly this before, and something else since.",
         "Compare both: a late repeat, or changed back? Release it if the renter wants this tour.",
     ),
+    "dismissed_before": (
+        "The same request was dismissed here, and the renter has asked again since.",
+        "Look at the dismissed lead. Release this one if the renter wants the tour.",
+    ),
     "another_person": (
         "Someone with another name uses the same email or phone. Knock may take them for one.",
         "Ask who it is. Remove the shared contact if there is another one, then release the lead.",
