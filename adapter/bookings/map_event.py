@@ -70,7 +70,7 @@ class Mapper:
             return
         planner = BookingPlanner(self.store.fingerprints(), self.settings.policy.shared_contacts)
         mapped = source.map(event.request, now=now) if source else _no_mapping(event)
-        planner.apply(tx, event, mapped, source.hash if source else None, now)
+        planner.apply(tx, event, mapped, source, now)
 
     def _hold(self, event_id: int) -> None:
         """Hold an event that cannot be mapped. Postpone it first: it must not block the others."""
