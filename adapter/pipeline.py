@@ -3,7 +3,8 @@
 1. ``webhooks/views.py`` reads the HTTP request and answers it.
 2. ``webhooks/receive.py`` verifies the signature (``signatures/``) and stores the event.
 3. ``bookings/map_event.py`` maps the event (``mapping/``); ``bookings/intake.py`` stores its
-   bookings, given the person's other bookings (``bookings/precedence.py``).
+   bookings. Which of a person's requests counts is decided by ``bookings/precedence.py``, from
+   everything that is known; ``bookings/reconcile.py`` applies that again after every change.
 4. ``bookings/sender.py`` posts each booking once (``propexo/client.py``);
    ``bookings/transitions.py`` records the outcome.
 5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed, and

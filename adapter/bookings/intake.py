@@ -10,7 +10,9 @@ import logging
 from collections.abc import Collection, Sequence
 
 from adapter.bookings import precedence, reconcile
-from adapter.bookings.precedence import NEW, Decision
+from adapter.bookings.decisions import Decision
+from adapter.bookings.new_request import decide_new, held_twins
+from adapter.bookings.person import NEW
 from adapter.bookings.reconcile import Related
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.source import Source
@@ -53,7 +55,7 @@ class BookingPlanner:
             related = reconcile.load(tx, draft, now)
             if is_forced and draft.state is BookingState.PENDING:
                 new, related = _force(tx, draft, related, now)
-                decision = precedence.held_twins(new, related.same, now)
+                decision = held_twins(new, related.same, now)
             else:
                 new = draft
                 decision = _item_twice(new, stored) or _decide(tx, source, item, related, new)
@@ -121,7 +123,7 @@ def _decide(
             return Decision(state=BookingState.HELD, code="cancellation_unclear")
         return precedence.plan((*related.same, draft), now)[draft.id]
     has_sent_at = item.sent_at is not None
-    return precedence.decide_new(
+    return decide_new(
         draft,
         related.same,
         related.unclear,
