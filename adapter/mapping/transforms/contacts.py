@@ -72,6 +72,8 @@ def is_no_name(text: str) -> bool:
 
 def is_filler(text: str) -> bool:
     """Return True for what a program puts in place of a name, or of a part of it."""
+    if text.isalpha() and text.lower() not in _FILLERS:
+        return False  # most parts of names
     if _MERGE_TAG.search(text):
         return True
     return any(
@@ -192,7 +194,9 @@ def email_from(value: object, *, policy: Policy) -> object:
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
-    found = {address.rstrip(".") for address in _ADDRESS.findall(text.lower())}
+    text = text.lower()
+    addresses = [text] if _ADDRESS.fullmatch(text) else _ADDRESS.findall(text)
+    found = {address.rstrip(".") for address in addresses}
     if len(found) != 1:
         raise Unreadable("several email addresses" if found else "not an email address")
     address = found.pop()
