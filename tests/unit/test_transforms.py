@@ -259,7 +259,14 @@ def test_an_email_a_phone_or_a_date_is_no_name(text: str) -> None:
         *("Guest", "Website Visitor 8391", "no name"),
         # Caller IDs
         *("ANONYMOUS", "Unknown Caller", "WIRELESS CALLER", "UNAVAILABLE", "RESTRICTED"),
-        *("Private Number", "Out of Area", "Name Unavailable"),
+        *(
+            "Private Number",
+            "Out of Area",
+            "Name Unavailable",
+            "SPAM RISK",
+            "Cell Phone",
+            "Hidden Caller ID",
+        ),
     ],
 )
 def test_a_filler_is_no_name(text: str) -> None:

@@ -33,7 +33,8 @@ _NOBODY: Final = _FILLERS | frozenset(
     {"first", "last", "full", "name", "firstname", "lastname", "fullname", "your", "the", "no"}
     | {"not", "provided", "available", "specified", "given", "applicable", "na", "nil", "user"}
     | {"visitor", "guest", "customer", "website", "web", "private", "restricted", "blocked"}
-    | {"withheld", "wireless", "caller", "number", "out", "of", "area"}
+    | {"withheld", "hidden", "wireless", "caller", "call", "cell", "mobile", "phone", "number"}
+    | {"toll", "free", "out", "of", "area", "spam", "scam", "risk", "likely", "id"}
 )
 #: Merge tags that were not filled in: ``{{name}}``, ``[your-name]``, ``%FIRST%``, ``*|FNAME|*``,
 #: ``<test lead: …>``; and errors of spreadsheets: ``#REF!``.
