@@ -280,6 +280,14 @@ def test_a_filler_is_no_part_of_a_name(text: str) -> None:
     assert_unreadable("text", text)
 
 
+@pytest.mark.parametrize("text", ["Dana+Okafor", "Dana%20Okafor", "Dana+%4Fkafor"])
+def test_a_name_may_be_encoded_for_a_url(text: str) -> None:
+    assert reading("name", text) == {"first_name": "Dana", "last_name": "Okafor"}
+    assert reading("text", text) == "Dana Okafor"
+    assert reading("text", "Jos%C3%A9") == "José"
+    assert_unreadable("name", "Dana%FF")
+
+
 @pytest.mark.parametrize("text", ["Guest", "Null", "Nan", "Last", "Private", "Na", "No"])
 def test_a_surname_may_look_like_a_filler(text: str) -> None:
     assert reading("text", text) == text

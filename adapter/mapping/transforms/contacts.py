@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import urllib.parse
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,7 +13,7 @@ from nameparser import HumanName, Lexicon
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.transforms.base import EMPTY, Example, Noted, Option, text_or_empty, transform
-from adapter.parsing.text import CAP_EMAIL, CAP_NAME, CAP_NUMBER, CAP_TEXT
+from adapter.parsing.text import CAP_EMAIL, CAP_NAME, CAP_NUMBER, CAP_TEXT, clean_text
 from adapter.settings import Policy
 
 #: Titles that are removed from names. The parser knows more, but some are first names: Judge.
@@ -82,6 +83,14 @@ def is_filler(text: str) -> bool:
     )
 
 
+def _unquoted(text: str) -> str:
+    """Return a name that was encoded for a URL as it was meant: ``Dana+Okafor``."""
+    if " " in text or not ("+" in text or "%" in text) or not text[:1].isalpha():
+        return text
+    plain = urllib.parse.unquote_plus(text)
+    return text if "%" in plain or "\ufffd" in plain else clean_text(plain, CAP_TEXT)
+
+
 def _words(text: str) -> list[str]:
     words = (word.strip("()[]#.,:;-_*'\"") for word in text.split())
     return [word for word in words if any(map(str.isalpha, word))]
@@ -107,7 +116,9 @@ def _words(text: str) -> list[str]:
 def text_from(value: object) -> object:
     """Return the clean text."""
     text = text_or_empty(value, CAP_TEXT)
-    if text is not EMPTY and is_filler(text):
+    if text is EMPTY:
+        return EMPTY
+    if is_filler(text := _unquoted(text)):
         raise Unreadable("a filler, not a name")
     return text
 
@@ -146,7 +157,7 @@ def name_from(value: object) -> object:
     text = text_or_empty(value, CAP_NAME)
     if text is EMPTY:
         return EMPTY
-    if plain := _plain_name(text):
+    if plain := _plain_name(text := _unquoted(text)):
         return plain
     if with_address := _WITH_ADDRESS.fullmatch(text):
         text = with_address[1]
