@@ -76,7 +76,8 @@ class Follower:
         """Read and record the status of a submitted booking's job."""
         report = self._report(booking)
         if isinstance(report, JobReport) and report.status is WriteStatus.SUCCESS:
-            with self.store.pipeline() as tx:
+            # If it is lost, the status is read again.
+            with self.store.pipeline(is_durable=False) as tx:
                 is_booked = transitions.record_success(tx, booking, report, self.clock())
             if is_booked():
                 log.info("booking_booked", extra={"booking_id": booking.id})

@@ -18,7 +18,7 @@ from tests.sandbox_client import SandboxClient
 from tests.wait import wait_until
 
 MOST_ROUND_TRIPS = 20
-MOST_STATEMENTS = 40
+MOST_STATEMENTS = 41
 
 
 def test_a_booking_takes_few_round_trips(database: str, upstream: SandboxClient) -> None:
@@ -64,7 +64,7 @@ def _book(harness: Harness, number: int, direct: psycopg.Connection[Any]) -> Non
 @contextlib.contextmanager
 def _worker(url: str, harness: Harness, direct: psycopg.Connection[Any]) -> Iterator[None]:
     """Run Procrastinate's worker as ours does, but without polls and heartbeats."""
-    queue = queue_for(url, _Worker(harness.pipeline)._map_and_send)
+    queue = queue_for(url, _Worker(harness.pipeline)._start_mapping)
     loop = asyncio.new_event_loop()
 
     async def work() -> None:
