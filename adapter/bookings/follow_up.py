@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,10 +33,14 @@ class Follower:
         self.store = store
         self.propexo = propexo
         self.clock = clock
+        #: Set when this process must stop: nothing new is checked.
+        self.stopping = threading.Event()
 
     def check_due(self) -> None:
         """Check bookings that are due, as fast as the rate limit allows."""
         for _ in range(MAX_CHECKS_PER_RUN):
+            if self.stopping.is_set():
+                return
             booking, has_more = self._next()
             if booking is not None:
                 self._check(booking)

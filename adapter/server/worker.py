@@ -90,7 +90,7 @@ class _Worker:
         if not self._stopping.is_set():
             self._stopping.set()
             self._watchdog.stop_within(GRACE_SECONDS + FORCE_SECONDS)
-            self._pipeline.sender.stopping.set()
+            self._pipeline.stop()
             if self._running is not None:
                 self._running.cancel()
 
@@ -147,6 +147,9 @@ class _Worker:
                     due = await loop.run_in_executor(thread, self._pipeline.due)
                 except StoreUnavailable:
                     log.warning("due_rows_not_read")
+                    await asyncio.sleep(RECOVERY_SECONDS)
+                except Exception:
+                    log.exception("due_rows_not_read")
                     await asyncio.sleep(RECOVERY_SECONDS)
                 else:
                     self._start_runs(loop, due)
