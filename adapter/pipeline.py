@@ -96,6 +96,11 @@ class Pipeline:
             self._free[task].release()
         return True
 
+    def stop(self) -> None:
+        """Let each run end after the row that it processes."""
+        self.sender.stopping.set()
+        self.follower.stopping.set()
+
     def is_full(self, task: Task) -> bool:
         """Return True if enough threads of this process run a task."""
         if is_free := self._free[task].acquire(blocking=False):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,11 +34,13 @@ class Follower:
         self.store = store
         self.propexo = propexo
         self.clock = clock
+        #: Set when this process must stop: nothing new is checked.
+        self.stopping = threading.Event()
 
     def check_due(self) -> None:
         """Check bookings that are due, as fast as the rate limit allows."""
         for _ in range(MAX_CHECKS_PER_RUN):
-            check = self._next()
+            check = None if self.stopping.is_set() else self._next()
             if check is None:
                 return
             self._check(check)
@@ -85,7 +88,8 @@ class Follower:
         report = self._report(booking)
         is_success = isinstance(report, JobReport) and report.status is WriteStatus.SUCCESS
         if isinstance(report, JobReport) and is_success and not has_related:
-            with self.store.pipeline() as tx:
+            # If it is lost, the status is read again.
+            with self.store.pipeline(is_durable=False) as tx:
                 is_booked = transitions.record_success(tx, booking, report, self.clock())
             if is_booked():
                 log.info("booking_booked", extra={"booking_id": booking.id})
