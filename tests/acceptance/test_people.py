@@ -8,7 +8,7 @@ import dataclasses
 import datetime as dt
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,9 +16,9 @@ from adapter.models import BookingState
 from adapter.store import Database
 from tools.people.promises import PROMISES, broken
 from tools.people.record import Lead, Record, Tour, Word
-from tools.people.search import faults_of, play_random, shortest_story
-from tools.people.sequences import NAMED
-from tools.people.steps import TOURS
+from tools.people.search import faults_of, play_random, shortest, shortest_story
+from tools.people.sequences import NAMED, Draw
+from tools.people.steps import ANN, BO, TOURS, Ask, Meanwhile, Play, Step, Wait
 from tools.people.world import Ground
 
 COUNT = int(os.environ.get("PEOPLE_SEQUENCES", "60"))
@@ -41,6 +41,26 @@ def test_random_sequences_end_as_promised(ground: Ground) -> None:
     failing = play_random(ground, COUNT, SEED)
     stories = (shortest_story(ground, promise, found) for promise, found in failing.items())
     assert not failing, "\n\n".join(stories)
+
+
+def test_a_seed_gives_the_same_sequences_again() -> None:
+    first, again = ([draw.sequence() for _ in range(50)] for draw in (Draw(5), Draw(5)))
+    assert first == again
+    assert len(set(first)) == 50
+    assert {type(step) for sequence in first for step in sequence} == set(get_args(Step))
+
+
+def test_a_failing_sequence_is_made_short_and_plain() -> None:
+    long = (Wait(), Ask(BO, "B"), Meanwhile(Ask(ANN, "A", late=45.0, key="new")), Wait(3.0))
+
+    def fails(sequence: Play) -> bool:
+        return any(isinstance(step, Ask) and step.who == ANN for step in map(inner, sequence))
+
+    assert shortest(long, fails) == (Ask(ANN, "A"),)
+
+
+def inner(step: Step) -> Step:
+    return step.step if isinstance(step, Meanwhile) else step
 
 
 # The promises themselves, on made-up ends
