@@ -939,22 +939,22 @@ def words_that_can_wait() -> set[str]:
     Also those that it gives to a function which passes its ``why`` on with such a state.
     """
     words = set[str]()
-    for path in (MAPPINGS.parent / "adapter").rglob("*.py"):
-        nodes = list(ast.walk(ast.parse(path.read_text())))
-        setters = {"stop_reconciling"} | {
-            node.name
-            for node in nodes
-            if isinstance(node, ast.FunctionDef)
-            and any(argument.arg in ("why", "code") for argument in node.args.args)
-            and any(any(map(waits, parts_of(one))) for one in ast.walk(node))
-        }
-        for node in nodes:
-            called = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
-            if called in setters or any(map(waits, parts_of(node))):
-                constants = (
-                    ast.literal_eval(one) for one in parts_of(node) if isinstance(one, ast.Constant)
-                )
-                words |= {text for text in constants if isinstance(text, str)}
+    paths = (MAPPINGS.parent / "adapter").rglob("*.py")
+    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text()))]
+    setters = {"stop_reconciling"} | {
+        node.name
+        for node in nodes
+        if isinstance(node, ast.FunctionDef)
+        and any(argument.arg in ("why", "code") for argument in node.args.args)
+        and any(any(map(waits, parts_of(one))) for one in ast.walk(node))
+    }
+    for node in nodes:
+        called = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+        if called in setters or any(map(waits, parts_of(node))):
+            constants = (
+                ast.literal_eval(one) for one in parts_of(node) if isinstance(one, ast.Constant)
+            )
+            words |= {text for text in constants if isinstance(text, str)}
     return words
 
 

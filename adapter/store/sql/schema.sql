@@ -101,11 +101,9 @@ CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fast
 CREATE INDEX bookings_in_flight ON bookings (due_at, state)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
--- The review queue, and the report of unknown communities.
+-- The review queue.
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)
     WHERE state IN ('held', 'failed', 'unknown', 'expired');
-CREATE INDEX bookings_without_community ON bookings (source)
-    WHERE state = 'held' AND community IS NULL;
 -- Lists: by state, source, community and time.
 CREATE INDEX bookings_by_state ON bookings (state, id);
 CREATE INDEX bookings_by_source ON bookings (source, id);
