@@ -3,15 +3,16 @@
 1. ``webhooks/views.py`` reads the HTTP request and answers it.
 2. ``webhooks/receive.py`` verifies the signature (``signatures/``) and stores the event.
 3. ``bookings/map_event.py`` maps the event (``mapping/``); ``bookings/intake.py`` stores its
-   bookings, given the person's other bookings (``bookings/precedence.py``).
+   bookings. Which of a person's requests counts is decided by ``bookings/precedence.py``, from
+   everything that is known; ``bookings/reconcile.py`` applies that again after every change.
 4. ``bookings/sender.py`` posts each booking once (``propexo/client.py``);
    ``bookings/transitions.py`` records the outcome.
 5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed, and
    looks for bookings whose outcome is unknown (``bookings/matching.py``).
 
-Steps 1 and 2 run in the web process. The others run in a worker (``server/worker.py``): a task
-names a row, and the row's state says what to do. Every step may run twice, late, or on two
-workers at once.
+Steps 1 and 2 run in the web process. The others run in a worker (``server/worker.py``): a row's
+state and ``due_at`` are its entry in a queue, and a worker processes what is due. Every step may
+run twice, late, or on two workers at once.
 
 Two commits surround the POST. The first writes the attempt and the state ``sending`` before any
 byte is sent; the second writes the outcome. If the process dies in between, the booking becomes
@@ -19,7 +20,7 @@ byte is sent; the second writes the outcome. If the process dies in between, the
 """
 
 import datetime as dt
-import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -35,12 +36,17 @@ from adapter.settings import Settings
 from adapter.store import Database, Task
 from adapter.webhooks.receive import Receiver
 
-log = logging.getLogger(__name__)
-
-#: A row that has been due this long without a task gets a new one.
-MISSING_JOB_AGE = dt.timedelta(seconds=30)
 #: Delay after an hour's end before its events are counted, so that late inserts are included.
 STATS_DELAY = dt.timedelta(minutes=2)
+#: Bookings in flight at a time in each worker: enough for Propexo's slowest responses (2 s above
+#: 80 % of its limit) at the highest rate (150 a minute).
+SEND_SLOTS = 6
+
+
+def slots_of(concurrency: int) -> dict[Task, int]:
+    """Return how many threads of a worker run each task, so that no task needs all of them."""
+    others = concurrency - SEND_SLOTS
+    return {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
 
 
 class Pipeline:
@@ -64,14 +70,37 @@ class Pipeline:
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
         self.erasure = Eraser(settings, store, clock)
-        #: What a worker calls for each task, with the row's id.
-        self.steps: Mapping[Task, Callable[[int], None]] = {
-            Task.MAP: self.mapper.map_event,
+        #: What a worker calls for each task: it processes the rows that are due.
+        self.steps: Mapping[Task, Callable[[], None]] = {
+            Task.MAP: self.mapper.map_due,
             Task.SEND: self.sender.send_due,
-            Task.WAKE: self.sender.wake,
-            Task.FOLLOW_UP: self.follower.follow_up,
-            Task.RECONCILE: self.follower.reconcile,
+            Task.CHECK: self.follower.check_due,
         }
+        self.slots = slots_of(settings.worker_concurrency)
+        self._free = {task: threading.Semaphore(count) for task, count in self.slots.items()}
+
+    def due(self) -> Mapping[Task, int]:
+        """Return how many rows each task could process now, counted up to its slots."""
+        now = self.clock()
+        late = now + dt.timedelta(minutes=self.settings.notice_minutes)
+        with self.store.statement() as tx:
+            return tx.jobs.due(now, late=late, slots=self.slots)
+
+    def run(self, task: Task) -> bool:
+        """Process the rows that are due. Return False if enough threads of this process do."""
+        if not self._free[task].acquire(blocking=False):
+            return False
+        try:
+            self.steps[task]()
+        finally:
+            self._free[task].release()
+        return True
+
+    def is_full(self, task: Task) -> bool:
+        """Return True if enough threads of this process run a task."""
+        if is_free := self._free[task].acquire(blocking=False):
+            self._free[task].release()
+        return not is_free
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -83,7 +112,7 @@ class Pipeline:
         self.mapper.sources = sources
 
     def recover(self) -> None:
-        """Mark attempts of dead processes unknown, requeue missing jobs, erase old data.
+        """Mark attempts of dead processes unknown, expire late bookings, erase old data.
 
         A worker calls this every few seconds.
         """
@@ -94,10 +123,6 @@ class Pipeline:
             # In a transaction of its own, because it locks the person.
             with self.store.transaction() as tx:
                 transitions.record_lost_attempt(tx, attempt, now)
-        with self.store.transaction() as tx:
-            count = tx.send_queue.requeue_missing_jobs(now - MISSING_JOB_AGE)
-        if count:
-            log.warning("missing_jobs_requeued", extra={"count": count})
         self.sender.expire_late()
         self.sender.try_resume_sending()
         self.erasure.forget_old()

@@ -325,7 +325,7 @@ class Settings:
     source_weights: Mapping[str, int] = setting("ADAPTER_SOURCE_WEIGHTS", {}, read_weights,
         "How much more often a busy source's bookings are sent: rentfeed=3,website=1. Default 1.")
     worker_concurrency: int = setting("ADAPTER_WORKER_CONCURRENCY", 12, integer(8, 64),
-        "Tasks that one worker runs at a time.")
+        "Threads of one worker: six send, the others map and check.")
     web_workers: int = setting("WEB_CONCURRENCY", 2, integer(1, 64),
         "Processes of the web server.")
     web_threads: int = setting("ADAPTER_WEB_THREADS", 8, integer(1, 64),

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 
-from adapter.store.jobs import SEND_SLOTS
 from bench import servers
 from bench.acknowledging import Bench
 from bench.rounds import Effort
@@ -35,16 +34,12 @@ SELECT id, 0, 'website', 'pending', 'maple-court', 'America/Denver', now() + int
     now(), now(), now(), now()
 FROM event
 """
-#: Without it a worker's recovery would find them.
-WAKE = b"SELECT enqueue_task('send', %(slot)s, 5, 'send:' || %(slot)s::text, NULL)"
 
 
 def put_backlog(url: str, count: int) -> None:
-    """Store this many pending bookings and wake each send slot, as mapping them would."""
+    """Store this many pending bookings, as mapping them would."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(BACKLOG.encode(), {"count": count})
-        for slot in range(SEND_SLOTS):
-            connection.execute(WAKE, {"slot": slot})
 
 
 def rows(effort: Effort) -> Iterator[Row]:
@@ -129,7 +124,7 @@ def _during_a_backlog(effort: Effort) -> Iterator[Row]:
     ):
         put_backlog(urls["waiting"], effort.backlog)
         with psycopg.connect(urls["waiting"]) as connection:
-            connection.execute(b"SELECT enqueue_task('map_event', id, 10, NULL, NULL) FROM events")
+            connection.execute(b"UPDATE events SET state = 'received'")
         seen = Bench(targets, secret, folder).rounds(connections, effort)
     yield Row(
         section="latency",

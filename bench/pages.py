@@ -28,7 +28,7 @@ One verification of a 3 kB body with one secret, compared with the bare digest a
 the same bytes. Schemes that carry a secret without a digest are compared with the digest too.""",
     "acknowledge": """\
 `POST /hooks/rentfeed`: 3 kB, a new lead each time, HMAC with timestamp verified, then committed
-with fsync on, then the response. gunicorn as `adapter run` starts it with default settings, embedded
+with fsync on, then answered. gunicorn as `adapter run` starts it with default settings, embedded
 PostgreSQL, no worker running. It is compared, under the same gunicorn, with a Flask view that
 returns an empty 204, and with one that stores the same bytes by one committed INSERT (BEGIN,
 INSERT, COMMIT) through the same pool; and, if they are installed, with Debian's `webhook` and

@@ -118,12 +118,10 @@ class Stage:
         """Store webhooks as the web process would, not yet mapped."""
         with psycopg.connect(self.url) as connection:
             connection.execute(
-                "WITH event AS ("
-                " INSERT INTO events (source, received_at, content_type, headers, query, body)"
+                "INSERT INTO events (source, received_at, content_type, headers, query, body)"
                 " SELECT 'rentfeed', now(), 'application/json', '{}', '',"
                 "  convert_to(replace(%(body)s, 'NAME', %(prefix)s || '-' || n), 'UTF8')"
-                " FROM generate_series(1, %(count)s) n RETURNING id)"
-                " SELECT enqueue_task('map_event', id, 10, NULL, NULL) FROM event",
+                " FROM generate_series(1, %(count)s) n",
                 {"body": self.lead("NAME").decode(), "prefix": prefix, "count": count},
             )
 

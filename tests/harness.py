@@ -10,11 +10,11 @@ from typing import Any
 from adapter import signatures
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
-from adapter.models import Booking, BookingState, LeadHistory, WebhookRequest
+from adapter.models import Booking, BookingState, EventState, LeadHistory, WebhookRequest
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy, Settings
-from adapter.store import Database, Filter
+from adapter.store import Database
 from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.receive import Receipt
 from tests.paths import MAPPINGS
@@ -87,8 +87,15 @@ class Harness:
 
     def mapped(self, name: str, payload: Any) -> list[Booking]:
         event_id = self.receive(name, payload).event_id
-        self.pipeline.mapper.map_event(event_id)
+        self.map_event(event_id)
         return list(self.story(event_id).bookings)
+
+    def map_event(self, event_id: int) -> None:
+        """Map one received event, whichever is due first."""
+        with self.pipeline.store.transaction() as tx:
+            event = tx.events.get(event_id, lock=True)
+            if event is not None and event.state is EventState.RECEIVED:
+                self.pipeline.mapper.map(tx, event)
 
     def story(self, key: int) -> LeadHistory:
         with self.pipeline.store.transaction() as tx:
@@ -97,8 +104,13 @@ class Harness:
         return story
 
     def send(self) -> None:
-        """Send everything that is due, in one send slot."""
-        self.pipeline.sender.send_due(0)
+        """Send everything that is due, and what has to be sent once more."""
+        self.pipeline.sender.send_due()
+        self.pipeline.sender.send_due()
+
+    def check(self) -> None:
+        """Check every submitted and unknown booking that is due."""
+        self.pipeline.follower.check_due()
 
     def state(self, booking_id: int) -> BookingState:
         return self.booking(booking_id).state
@@ -114,10 +126,7 @@ def settle(harness: Harness) -> None:
     """Send what is due and follow every job to its end."""
     harness.send()
     harness.clock.advance(10)
-    with harness.pipeline.store.transaction() as tx:
-        submitted = tx.search.bookings(Filter(states=["submitted"]), limit=1000)
-    for booking in submitted:
-        harness.pipeline.follower.follow_up(booking.id)
+    harness.check()
 
 
 def sample(name: str) -> Any:

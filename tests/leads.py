@@ -33,4 +33,4 @@ def reconcile_when_due(harness: Harness, booking_id: int) -> None:
     due_at = harness.booking(booking_id).due_at
     assert due_at is not None
     harness.clock.at = due_at
-    harness.pipeline.follower.reconcile(booking_id)
+    harness.check()

@@ -29,14 +29,6 @@ def insert_event(opened: Database, digest: bytes = b"one", source: str = "rentfe
         return tx.events.insert(new_event(digest, source))
 
 
-def tasks(opened: Database) -> list[tuple[str, int]]:
-    with opened.transaction() as tx:
-        rows = tx.connection.execute(
-            "SELECT task_name, (args->>'row_id')::bigint AS row FROM procrastinate_jobs ORDER BY id"
-        ).fetchall()
-    return [(row["task_name"], row["row"]) for row in rows]
-
-
 AT = dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC)
 
 

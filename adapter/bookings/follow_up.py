@@ -2,26 +2,27 @@
 
 import datetime as dt
 import logging
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapter.bookings import backoff, matching, transitions
 from adapter.bookings.reconcile import lock_others, reconcile
 from adapter.bookings.transitions import ReconcileMatch
-from adapter.exceptions import NotSent, UpstreamError
+from adapter.exceptions import NotSent, StoreUnavailable, UpstreamError
 from adapter.models import Attempt, Booking, BookingState, Clock, Kind
 from adapter.propexo.client import Propexo
 from adapter.propexo.responses import JobReport, WriteStatus
 from adapter.settings import Settings
-from adapter.store import Database, Transaction
+from adapter.store import Database, DueCheck, Transaction, rate_limit
 
 log = logging.getLogger(__name__)
 
-#: How far a worker's clock may be behind PostgreSQL's, which starts due tasks.
-CLOCK_SLACK = dt.timedelta(seconds=2)
-#: Reads delayed by the rate limit are spread over this many seconds.
-SPREAD_SECONDS = 10.0
+#: Seconds after the timeout of a read until the booking is due again.
+LEASE_MARGIN = 10.0
+#: Bookings that one run checks before it frees its thread.
+MAX_CHECKS_PER_RUN = 10
+#: Delay before the next check after an unexpected error.
+RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 
 
 class Follower:
@@ -33,15 +34,65 @@ class Follower:
         self.propexo = propexo
         self.clock = clock
 
-    def follow_up(self, booking_id: int) -> None:
-        """Read and record the status of a submitted booking's job."""
-        booking = self._load_if_due(booking_id, BookingState.SUBMITTED)
-        if booking is None or booking.job_id is None or not self._reserve_read(booking):
-            return
+    def check_due(self) -> None:
+        """Check bookings that are due, as fast as the rate limit allows."""
+        for _ in range(MAX_CHECKS_PER_RUN):
+            check = self._next()
+            if check is None:
+                return
+            self._check(check)
+            if not check.has_more:
+                return
+
+    def _next(self) -> DueCheck | None:
+        """Take one read from the rate limit and the booking that has been due longest.
+
+        It becomes due again after a lease, in case this process dies. Return None if nothing can
+        be checked now.
+        """
+        limit, lease = self.settings.rate_per_minute, self.propexo.timeout_seconds + LEASE_MARGIN
+        with self.store.pipeline() as tx:
+            now = self.clock()
+            read_state = tx.rate_limit.lock_unread(now)
+            found, rate_state = tx.bookings.next_check(now), read_state()
+            is_allowed = rate_limit.next_call(rate_state, now, limit, is_read=True) <= now
+            if found is None or rate_state.stopped_for or not is_allowed:
+                return None
+            tx.rate_limit.count_call(rate_state, now, limit)
+            tx.bookings.reschedule(found.booking, now + dt.timedelta(seconds=lease))
+            return found
+
+    def _check(self, check: DueCheck) -> None:
+        """Check one booking. After a bug, check it again much later: it may exist in Knock."""
+        booking = check.booking
+        try:
+            if booking.state is BookingState.SUBMITTED:
+                self._follow_up(booking, has_related=check.has_related)
+            else:
+                self._search_unknown(booking)
+        except StoreUnavailable:
+            raise
+        except Exception as exc:
+            log.exception("booking_not_checked", extra={"booking_id": booking.id}, exc_info=exc)
+            with self.store.statement() as tx:
+                tx.bookings.reschedule(booking, self.clock() + RETRY_DELAY_AFTER_BUG)
+
+    def _follow_up(self, booking: Booking, *, has_related: bool) -> None:
+        """Read and record the status of a submitted booking's job.
+
+        A success that nothing else depends on is recorded without reading anything.
+        """
         report = self._report(booking)
+        is_success = isinstance(report, JobReport) and report.status is WriteStatus.SUCCESS
+        if isinstance(report, JobReport) and is_success and not has_related:
+            with self.store.pipeline() as tx:
+                is_booked = transitions.record_success(tx, booking, report, self.clock())
+            if is_booked():
+                log.info("booking_booked", extra={"booking_id": booking.id})
+            return
         with self.store.transaction() as tx:
             others = lock_others(tx, booking, self.clock())
-            current = tx.bookings.get(booking_id, lock=True)
+            current = tx.bookings.get(booking.id, lock=True)
             if current is None or current.state is not BookingState.SUBMITTED:
                 return
             limit = dt.timedelta(seconds=self.settings.job_deadline_seconds)
@@ -94,24 +145,21 @@ class Follower:
             transitions.record_job_status(tx, current, report, self.clock(), deadline, others)
             self._reconcile(tx, current, others)
 
-    def reconcile(self, booking_id: int) -> None:
+    def _search_unknown(self, booking: Booking) -> None:
         """Search Propexo's lists for a booking whose outcome is unknown."""
-        booking = self._load_if_due(booking_id, BookingState.UNKNOWN)
-        if booking is None or not self._reserve_read(booking):
-            return
-        with self.store.transaction() as tx:
-            attempt = tx.attempts.of_booking(booking_id)[-1]
+        with self.store.statement() as tx:
+            attempt = tx.attempts.of_booking(booking.id)[-1]
         try:
             result: ReconcileMatch | UpstreamError | None = self._search(booking, attempt)
         except UpstreamError as exc:
             log.warning(
-                "reconcile_read_failed", extra={"booking_id": booking_id, "status": exc.status}
+                "reconcile_read_failed", extra={"booking_id": booking.id, "status": exc.status}
             )
             result = exc
         until = attempt.started_at + dt.timedelta(hours=self.settings.sync_lag_hours)
         with self.store.transaction() as tx:
             others = lock_others(tx, booking, self.clock())
-            current = tx.bookings.get(booking_id, lock=True)
+            current = tx.bookings.get(booking.id, lock=True)
             if current is None or current.state is not BookingState.UNKNOWN:
                 return
             if isinstance(result, UpstreamError):
@@ -156,24 +204,3 @@ class Follower:
             if tx.rate_limit.try_read(self.clock(), limit) is not None:
                 raise NotSent("the rate limit allows no further call now")
         return self.propexo.records(path, query)
-
-    def _load_if_due(self, booking_id: int, state: BookingState) -> Booking | None:
-        """Return the booking if it is in ``state`` and due, else None."""
-        with self.store.transaction() as tx:
-            booking = tx.bookings.get(booking_id)
-        if booking is None or booking.state is not state or booking.due_at is None:
-            return None
-        return booking if booking.due_at <= self.clock() + CLOCK_SLACK else None
-
-    def _reserve_read(self, booking: Booking) -> bool:
-        """Take a read from the rate limit. If none is left, reschedule and return False."""
-        with self.store.transaction() as tx:
-            now = self.clock()
-            at = tx.rate_limit.try_read(now, self.settings.rate_per_minute)
-        if at is None:
-            return True
-        # Spread the delayed reads, so that they do not all come back at once.
-        spread = dt.timedelta(seconds=SPREAD_SECONDS * random.random())  # noqa: S311
-        with self.store.transaction() as tx:
-            tx.bookings.reschedule(booking, at + spread)
-        return False

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from adapter.bookings import precedence
-from adapter.bookings.precedence import Decision
+from adapter.bookings.decisions import Decision
 from adapter.bookings.same_person import Relation, relation
 from adapter.models import Booking, BookingState
 from adapter.store import Transaction
@@ -71,9 +71,6 @@ def reconcile(
     related = Related.to(current, rows)
     decisions = precedence.plan((*related.same, current), now)
     apply(tx, current, related, decisions, now, steps=steps)
-    if any(row.state is BookingState.PENDING for row in rows):
-        # It may have waited for this one.
-        tx.send_queue.schedule_sender(booking.id)
 
 
 def lock_others(tx: Transaction, booking: Booking, now: dt.datetime) -> tuple[Booking, ...]:
@@ -123,8 +120,6 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
         due_at=now if is_ready else None,
         reasons=[decision.reason],
     )
-    if is_ready:
-        tx.send_queue.schedule_sender(booking.id)
 
 
 def come_from_several(rows: Sequence[Booking]) -> bool:

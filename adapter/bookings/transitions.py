@@ -9,10 +9,11 @@ import dataclasses
 import datetime as dt
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from adapter.bookings import backoff, precedence
+from adapter.bookings import backoff, decisions, person
 from adapter.bookings.reconcile import move, reconcile
+from adapter.bookings.same_person import Relation, relation
 from adapter.exceptions import NotAuthorized, RateLimited, Refused, UpstreamError
 from adapter.models import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.propexo import appointment
@@ -36,18 +37,15 @@ def record_accepted(
     tx: Transaction, attempt: Attempt, accepted: Accepted, now: dt.datetime
 ) -> None:
     """Record that Propexo accepted the booking, and schedule its follow-up."""
-    tx.rate_limit.save_limit(accepted.rate, now)
-    if tx.attempts.finish(
-        attempt.id, AttemptOutcome.ACCEPTED, now=now, status=accepted.status, answer=accepted.answer
+    if tx.attempts.accept(
+        attempt.id,
+        now=now,
+        due_at=backoff.next_status_read(now, now=now, chance=_jitter()),
+        job_id=accepted.job_id,
+        status=accepted.status,
+        answer=accepted.answer,
+        rate=accepted.rate,
     ):
-        tx.bookings.move(
-            attempt.booking_id,
-            BookingState.SUBMITTED,
-            why="accepted",
-            now=now,
-            due_at=backoff.next_status_read(now, now=now, chance=_jitter()),
-            job_id=accepted.job_id,
-        )
         log.info("booking_submitted", extra=_facts(attempt, job_id=accepted.job_id))
 
 
@@ -89,8 +87,6 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
         why, to, due_at = "refused", BookingState.FAILED, None
         log.error("booking_refused", extra=_facts(attempt, status=error.status))
     tx.bookings.move(attempt.booking_id, to, why=why, now=now, due_at=due_at, reasons=reasons)
-    if to is BookingState.PENDING:
-        tx.send_queue.schedule_sender(attempt.booking_id)
 
 
 def _retry_or_hold(
@@ -143,6 +139,23 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
         reconcile(tx, booking, now)
 
 
+def record_success(
+    tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime
+) -> Callable[[], bool]:
+    """Record that a submitted booking's job succeeded.
+
+    Return a function that says whether it was still submitted.
+    """
+    tx.rate_limit.save_limit(report.rate, now)
+    return tx.bookings.move(
+        booking.id,
+        BookingState.BOOKED,
+        why="job_succeeded",
+        now=now,
+        only_from=BookingState.SUBMITTED,
+    )
+
+
 def record_job_status(
     tx: Transaction,
     booking: Booking,
@@ -157,7 +170,7 @@ def record_job_status(
     """
     tx.rate_limit.save_limit(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
-    newer = precedence.newer_but_posted_earlier(booking, others)
+    newer = person.newer_but_posted_earlier(booking, others)
     if report.status is WriteStatus.SUCCESS and newer is not None:
         _leave_to_person(tx, booking, newer, now)
     elif report.status is WriteStatus.SUCCESS:
@@ -235,7 +248,7 @@ def record_search(
     ``others`` are the requests that share a key with it: one of them that was posted later may
     have made the tour that was found.
     """
-    later = precedence.posted_later(booking, others)
+    later = person.posted_later(booking, others)
     if match is not None and match.job_id is None and later is not None:
         _record_ambiguous_tour(tx, booking, later, now)
         return
@@ -274,8 +287,8 @@ def _record_ambiguous_tour(
     if later.state is not BookingState.BOOKED:
         due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
         tx.bookings.reschedule(booking, due_at)
-    elif later.starts_at == booking.starts_at:
-        decision = precedence.duplicate_of(booking, later)
+    elif later.starts_at == booking.starts_at and relation(later, booking) is Relation.SAME:
+        decision = decisions.duplicate_of(booking, later)
         tx.attempts.deny(booking.id, now=now)
         move(tx, booking, decision, now)
     else:
@@ -290,7 +303,7 @@ def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.
         why="carried_out_late",
         now=now,
         because_of=newer.id,
-        reasons=[precedence.carried_out_late(newer)],
+        reasons=[decisions.carried_out_late(newer)],
     )
     log.error("booking_carried_out_late", extra={"booking_id": booking.id, "newer_id": newer.id})
 

@@ -10,6 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapter.bookings import precedence, reconcile
+from adapter.bookings.decisions import Decision
+from adapter.bookings.new_request import held_person
+from adapter.bookings.person import NEW, order
+from adapter.bookings.reconcile import Related
 from adapter.exceptions import NotPossible
 from adapter.mapping.source import Source
 from adapter.models import AttemptOutcome, Booking, BookingState, Clock, Kind
@@ -154,7 +158,8 @@ def _is_old(booking: Booking) -> bool:
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
     """Discard a booking. A cancellation was carried out: its tour no longer stands in Knock."""
     tx.lock_related(booking.match_keys)
-    if not tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by):
+    is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
+    if not is_discarded():
         raise NotPossible(f"booking {booking.id} is {booking.state} and cannot be discarded")
     if booking.is_cancellation and booking.because_of is not None:
         tx.bookings.mark_gone([booking.because_of], now=now)
@@ -175,14 +180,13 @@ def _send_again(
     if booking.state is BookingState.UNKNOWN:
         tx.attempts.deny(booking.id, now=now)
     tx.bookings.move(booking.id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
-    tx.send_queue.schedule_sender(booking.id)
 
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
     """Store a tour for a lead whose guest card stays. The tour supersedes a pending card."""
     tour = dataclasses.replace(
         edited,
-        id=precedence.NEW,
+        id=NEW,
         state=BookingState.PENDING,
         reason="time_given",
         reasons=(),
@@ -195,7 +199,6 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
     _reconcile_with(tx, tour, now, is_confirmed=False)
     number = len(tx.bookings.of_event(edited.event_id))
     stored = tx.bookings.insert(tour, number, now=now, by=by)
-    tx.send_queue.schedule_sender(stored.id)
     reconcile.reconcile(tx, stored, now)
     return stored
 
@@ -213,14 +216,23 @@ def _reconcile_with(
     decisions = precedence.plan((*related.same, ready), now)
     decision = decisions.pop(ready.id, None)
     if decision is None and not is_confirmed:
-        decision = precedence.held_person(related.unclear, now)
+        decision = held_person(related.unclear, now)
     if decision is not None:
         raise NotPossible(_refusal(decision))
-    if ready.id != precedence.NEW:
+    if ready.id != NEW:
         reconcile.apply(tx, ready, related, decisions, now)
+        _hold_unclear(tx, ready, related, now)
 
 
-def _refusal(decision: precedence.Decision) -> str:
+def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
+    """Hold what is pending of others who share a contact: Knock would cancel the released tour."""
+    held = Decision(state=BookingState.HELD, code="another_person", because_of=booking.id)
+    for other in related.unclear:
+        if other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT:
+            reconcile.move(tx, other, held, now)
+
+
+def _refusal(decision: Decision) -> str:
     sentence = decision.reason.reason
     if decision.state is BookingState.SUPERSEDED:
         return (
@@ -237,7 +249,7 @@ def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) ->
         return  # a tour after a guest card is wanted
     for other in reconcile.load(tx, booking, now).same:
         is_other_tour = other.kind is Kind.APPOINTMENT and other.starts_at != booking.starts_at
-        is_newer = precedence.order(other) > precedence.order(booking)
+        is_newer = order(other) > order(booking)
         if other.state is BookingState.PENDING and is_other_tour and is_newer:
             raise NotPossible(
                 f"the same person has a newer pending request, booking {other.id}: discard it first"

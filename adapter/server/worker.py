@@ -1,34 +1,35 @@
-"""The worker: Procrastinate runs the pipeline's steps, one task per row."""
+"""The worker: a few threads process the rows that are due.
+
+Twice a second it counts them, and starts as many runs. A task of Procrastinate announces received
+events, so that they are mapped at once, and what they book is sent by the same run.
+"""
 
 import asyncio
 import concurrent.futures
 import contextlib
-import datetime as dt
-import functools
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import procrastinate
 
-from adapter.bookings.failed_step import mark_failed, retry_later
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping import registry
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.watchdog import Watchdog
-from adapter.store import RECONNECT_SECONDS, Task, Transaction, check_reachable, queue_pool
+from adapter.store import RECONNECT_SECONDS, Task, check_reachable, map_task, queue_pool
 
 log = logging.getLogger(__name__)
 
-#: How often rows and tasks of dead workers are recovered.
+#: How often rows of dead workers are recovered.
 RECOVERY_SECONDS = 5.0
-#: How often a worker polls for tasks that became due. New tasks are announced by NOTIFY.
+#: How often a worker looks for rows that became due.
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 5.0
-#: A worker without a heartbeat for this long counts as dead, and its tasks run again.
+#: A worker without a heartbeat for this long counts as dead, and its tasks are deleted.
 STALLED_SECONDS = 20.0
-#: How long a stop waits for tasks in flight, and how much later it is forced.
+#: How long a stop waits for runs in progress, and how much later it is forced.
 GRACE_SECONDS = 23.0
 FORCE_SECONDS = 2.0
 #: A worker is stuck if one of its parts sends no heartbeat for this long, or for the timeouts of
@@ -59,13 +60,15 @@ class _Worker:
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        self._watchdog = Watchdog(("recovery", "tasks"), max(DEAD_SECONDS, slowest))
-        #: A heartbeat submitted to the task threads; not done while all of them hang.
+        parts = ("recovery", "threads", *Task)
+        self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
+        #: A heartbeat submitted to the threads; not done while all of them hang.
         self._probe: asyncio.Future[None] | None = None
+        self._runs: dict[Task, set[asyncio.Future[None]]] = {task: set() for task in Task}
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
-        threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "task")
+        threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "run")
         loop.set_default_executor(threads)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -104,7 +107,7 @@ class _Worker:
 
     async def _run_once(self) -> None:
         """Run Procrastinate's worker until a stop or a lost connection to PostgreSQL."""
-        queue = queue_for(self._pipeline)
+        queue = queue_for(self._pipeline.store.url, self._map_and_send)
         self._running = asyncio.create_task(self._work_and_recover(queue))
         try:
             await self._running
@@ -119,21 +122,65 @@ class _Worker:
             self._running = None
 
     async def _work_and_recover(self, queue: procrastinate.App) -> None:
-        """Run tasks and recovery concurrently, so that stuck tasks do not delay recovery."""
+        """Run tasks, due rows and recovery concurrently, so that none delays another."""
         async with queue.open_async():
-            recovery = asyncio.create_task(self._recover(queue))
+            others = [
+                asyncio.create_task(self._recover(queue)),
+                asyncio.create_task(self._start_due_runs()),
+            ]
             try:
                 await self._work(queue)
             finally:
-                recovery.cancel()
-                await asyncio.wait([recovery])
+                for other in others:
+                    other.cancel()
+                await asyncio.wait(others)
+
+    async def _start_due_runs(self) -> None:
+        """Start runs for rows that are due: postponed ones, checks, and those without a task."""
+        loop = asyncio.get_running_loop()
+        with concurrent.futures.ThreadPoolExecutor(1, "due") as thread:
+            while True:
+                await asyncio.sleep(POLL_SECONDS)
+                try:
+                    due = await loop.run_in_executor(thread, self._pipeline.due)
+                except StoreUnavailable:
+                    log.warning("due_rows_not_read")
+                    await asyncio.sleep(RECOVERY_SECONDS)
+                else:
+                    self._start_runs(loop, due)
+
+    def _start_runs(self, loop: asyncio.AbstractEventLoop, due: Mapping[Task, int]) -> None:
+        for task, count in due.items():
+            if self._pipeline.is_full(task):
+                continue
+            self._watchdog.heartbeat(task)
+            running = self._runs[task] = {run for run in self._runs[task] if not run.done()}
+            for _ in range(count - len(running)):
+                running.add(loop.run_in_executor(None, self._run_task, task))
+
+    def _map_and_send(self) -> None:
+        """Map received events, and send what they book without another task."""
+        self._run_task(Task.MAP)
+        self._run_task(Task.SEND)
+
+    def _run_task(self, task: Task) -> None:
+        """Process the rows that are due. Never raise: they stay due, and another run follows."""
+        has_run = True
+        try:
+            has_run = self._pipeline.run(task)
+        except StoreUnavailable:
+            log.warning("run_postponed", extra={"task": task})
+        except Exception:
+            log.exception("run_failed", extra={"task": task})
+        if has_run:
+            self._watchdog.heartbeat(task)
 
     async def _recover(self, queue: procrastinate.App) -> None:
         loop = asyncio.get_running_loop()
         with concurrent.futures.ThreadPoolExecutor(1, "recovery") as thread:
             while True:
                 try:
-                    await asyncio.wait_for(release_stalled(queue), QUEUE_SECONDS)
+                    await asyncio.wait_for(delete_stalled(queue), QUEUE_SECONDS)
                     await loop.run_in_executor(thread, self._pipeline.recover)
                 except (
                     StoreUnavailable,
@@ -147,10 +194,10 @@ class _Worker:
                 await asyncio.sleep(RECOVERY_SECONDS)
 
     def _heartbeat(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Record a heartbeat for recovery and probe one task thread."""
+        """Record a heartbeat for recovery and probe one thread."""
         self._watchdog.heartbeat("recovery")
         if self._probe is None or self._probe.done():
-            self._probe = loop.run_in_executor(None, self._watchdog.heartbeat, "tasks")
+            self._probe = loop.run_in_executor(None, self._watchdog.heartbeat, "threads")
 
     async def _work(self, queue: procrastinate.App) -> None:
         log.info("worker_started", extra={"concurrency": self._concurrency})
@@ -158,17 +205,16 @@ class _Worker:
             concurrency=self._concurrency,
             install_signal_handlers=False,
             shutdown_graceful_timeout=GRACE_SECONDS,
-            fetch_job_polling_interval=POLL_SECONDS,
             update_heartbeat_interval=HEARTBEAT_SECONDS,
             stalled_worker_timeout=STALLED_SECONDS,
             delete_jobs="always",
         )
 
 
-def queue_for(pipeline: Pipeline) -> procrastinate.App:
-    """Return Procrastinate's app with a task for each step of the pipeline."""
+def queue_for(url: str, map_received: Callable[[], None]) -> procrastinate.App:
+    """Return Procrastinate's app with its one task."""
     connector = procrastinate.PsycopgConnector(
-        conninfo=pipeline.store.url,
+        conninfo=url,
         min_size=1,
         max_size=4,
         timeout=5.0,
@@ -176,51 +222,14 @@ def queue_for(pipeline: Pipeline) -> procrastinate.App:
         pool_factory=queue_pool,
     )
     queue = procrastinate.App(connector=connector)
-    for task, step in pipeline.steps.items():
-        queue.task(name=task.value)(functools.partial(_run_step, pipeline, task, step))
+    queue.task(name=map_task.NAME)(map_received)
     return queue
 
 
-def _run_step(
-    pipeline: Pipeline,
-    task: Task,
-    step: Callable[[int], object],
-    row_id: int,
-) -> None:
-    """Run one step for one row. Never raise into Procrastinate.
-
-    Procrastinate's own retry fails if another task for the row is queued. It then leaves the task
-    in "doing", with its lock, until this worker ends.
-    """
-    try:
-        step(row_id)
-    except StoreUnavailable:
-        log.warning("step_postponed", extra={"task": task, "row_id": row_id})
-        _write_if_possible(pipeline, lambda tx, now: retry_later(tx, task, row_id, now))
-    except Exception as exc:
-        log.exception("step_failed", extra={"task": task, "row_id": row_id}, exc_info=exc)
-        _write_if_possible(pipeline, lambda tx, now: mark_failed(tx, task, row_id, now))
-
-
-def _write_if_possible(
-    pipeline: Pipeline, write: Callable[[Transaction, dt.datetime], None]
-) -> None:
-    """Write unless PostgreSQL is unavailable. Recovery finds the row later."""
-    with contextlib.suppress(StoreUnavailable), pipeline.store.transaction() as tx:
-        write(tx, pipeline.clock())
-
-
-async def release_stalled(queue: procrastinate.App) -> None:
-    """Requeue the tasks of dead workers, which would stay in "doing" forever otherwise.
-
-    Each task reads the current state of its row, so running one twice is harmless.
-    """
+async def delete_stalled(queue: procrastinate.App) -> None:
+    """Delete the tasks of dead workers. Their rows are still due, so nothing is lost."""
     jobs = queue.job_manager
     for job in await jobs.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
-        try:
-            await jobs.retry_job(job)
-        except procrastinate.exceptions.UniqueViolation:
-            # Another task for its row is queued, so this one is not needed.
-            await jobs.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
-        log.warning("stalled_task_released", extra={"task": job.task_name})
+        await jobs.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)
+        log.warning("stalled_task_deleted", extra={"task": job.task_name})
     await jobs.prune_stalled_workers(STALLED_SECONDS)

@@ -1,5 +1,6 @@
 """PostgreSQL: the schema, the statements, and one module for each group of tables."""
 
+from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES, queue_pool
 from adapter.store.database import RECONNECT_SECONDS, Database, check_reachable, is_reachable
 from adapter.store.jobs import Task
@@ -22,6 +23,7 @@ __all__ = [
     "AuditEntry",
     "AuditLog",
     "Database",
+    "DueCheck",
     "Filter",
     "Group",
     "Issue",

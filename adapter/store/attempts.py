@@ -1,13 +1,14 @@
 """Attempts: POST requests to Propexo, recorded before they are sent."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from adapter.models import Attempt, AttemptOutcome, Kind
+from adapter.models import Attempt, AttemptOutcome
 from adapter.store.queries import Statements
+from adapter.store.rate_limit import pause_after
 from adapter.store.rows import attempt_from_row, storable
 
 #: Longest response of Propexo's that is kept, in characters.
@@ -24,22 +25,56 @@ class Attempts(Statements):
         *,
         now: dt.datetime,
         lease_until: dt.datetime,
-        kind: Kind = Kind.APPOINTMENT,
-    ) -> Attempt:
-        """Record a POST that is about to be sent.
+    ) -> Callable[[], Attempt]:
+        """Record a POST that is about to be sent, and change its booking to ``sending``.
 
-        The database refuses a second attempt while an earlier one may have booked something.
+        Return a function that reads the attempt; it raises LookupError if the booking is not
+        pending. The database refuses a second attempt while an earlier one may have booked
+        something.
         """
-        row = self._one(
-            "insert_attempt",
+        rows = self._run(
+            "begin_attempt",
             booking_id=booking_id,
-            kind=kind,
             request=Jsonb(dict(request)),
-            started_at=now,
+            at=now,
             lease_until=lease_until,
         )
-        assert row is not None  # noqa: S101 - RETURNING gives a row or the statement fails
-        return attempt_from_row(row)
+
+        def read() -> Attempt:
+            row = rows.fetchone()
+            if row is None:
+                raise LookupError("the booking is not pending")
+            return attempt_from_row(row)
+
+        return read
+
+    def accept(
+        self,
+        attempt_id: int,
+        *,
+        now: dt.datetime,
+        due_at: dt.datetime,
+        job_id: str,
+        status: int,
+        answer: str,
+        rate: tuple[int, int] | None,
+    ) -> bool:
+        """Save that a POST was accepted, its job and the rate limit, in one statement.
+
+        Return False if another outcome was saved before; then nothing is changed.
+        """
+        row = self._one(
+            "accept_attempt",
+            id=attempt_id,
+            at=now,
+            due_at=due_at,
+            job_id=job_id,
+            status=status,
+            answer=storable(answer)[:ANSWER_CHARACTERS],
+            allowed=rate[0] if rate else None,
+            until=pause_after(*rate, now) if rate else None,
+        )
+        return row is not None
 
     def finish(
         self,

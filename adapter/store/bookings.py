@@ -2,12 +2,11 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from psycopg.types.json import Jsonb
 
 from adapter.models import MOVES, SETTLED, Booking, BookingState, Reason
-from adapter.store.jobs import Jobs
 from adapter.store.queries import Statements
 from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
@@ -17,13 +16,24 @@ RELATED_AGE = dt.timedelta(days=30)
 MOST_RELATED = 500
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DueCheck:
+    """A submitted or unknown booking that is due to be checked."""
+
+    booking: Booking
+    #: Whether more bookings are due.
+    has_more: bool
+    #: Whether another request shares a key with it.
+    has_related: bool
+
+
 class Bookings(Statements):
     """The bookings, within one transaction."""
 
     def insert(self, new: Booking, number: int, *, now: dt.datetime, by: str = "worker") -> Booking:
         """Store a booking for its event's item of this number, and return it with its ID.
 
-        A pending one is sent when a sender is scheduled.
+        A pending one is in the send queue.
         """
         row = self._one(
             "insert_booking",
@@ -97,16 +107,18 @@ class Bookings(Statements):
         because_of: int | None = None,
         posted_at: dt.datetime | None = None,
         reasons: Iterable[Reason] = (),
-    ) -> bool:
-        """Change a booking's state and enqueue its next task, if it has one.
+        only_from: BookingState | None = None,
+    ) -> Callable[[], bool]:
+        """Change a booking's state; ``due_at`` says when it is processed next.
 
-        Follow only :data:`adapter.models.MOVES`. Return False if the booking was in no such state,
-        and then nothing is changed.
+        Follow only :data:`adapter.models.MOVES`, or one of them with ``only_from``. Return a
+        function that says whether the booking was in such a state; otherwise nothing is changed.
         """
-        row = self._one(
+        from_states = MOVES[to] if only_from is None else MOVES[to] & {only_from}
+        rows = self._run(
             "move_booking",
             id=booking_id,
-            from_states=[str(state) for state in MOVES[to]],
+            from_states=[str(state) for state in from_states],
             to_state=to,
             is_settled=to in SETTLED,
             why=why,
@@ -118,9 +130,7 @@ class Bookings(Statements):
             at=now,
             by=by,
         )
-        if row is not None and due_at is not None:
-            Jobs(self.connection).enqueue_for(booking_id, to, due_at)
-        return row is not None
+        return lambda: rows.fetchone() is not None
 
     def update(self, booking: Booking) -> None:
         """Save a user's changes: kind, appointment, community, time and person."""
@@ -140,10 +150,18 @@ class Bookings(Statements):
         """Record that these bookings no longer stand in Knock, as a user said."""
         self._run("mark_gone", ids=list(ids), at=now)
 
+    def next_check(self, now: dt.datetime) -> DueCheck | None:
+        """Return the booking to check next, locked, or None if none is due."""
+        row = self._one("next_check", now=now)
+        if row is None:
+            return None
+        return DueCheck(
+            booking=booking_from_row(row), has_more=row["has_more"], has_related=row["has_related"]
+        )
+
     def reschedule(self, booking: Booking, due_at: dt.datetime) -> None:
         """Postpone the next check of a booking whose state does not change."""
         self._run("reschedule", id=booking.id, state=booking.state, due_at=due_at)
-        Jobs(self.connection).enqueue_for(booking.id, booking.state, due_at)
 
     def stop_reconciling(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
         """Leave an unknown booking to a person, and stop searching for it in Knock."""

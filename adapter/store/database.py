@@ -94,6 +94,25 @@ class Database:
             yield tx
 
     @contextlib.contextmanager
+    def pipeline(self) -> Iterator[Transaction]:
+        """Open a transaction that waits for PostgreSQL only where a result is read.
+
+        BEGIN, COMMIT and statements whose result is not read travel with others. Their errors are
+        raised by the next result that is read, or at the end.
+        """
+        with self.statement() as tx:
+            try:
+                with tx.connection.pipeline():
+                    # Not psycopg's transaction(), which waits after BEGIN and before COMMIT.
+                    tx.connection.execute(b"BEGIN")
+                    yield tx
+                    tx.connection.execute(b"COMMIT")
+            except BaseException:
+                with contextlib.suppress(psycopg.Error):  # it is already lost
+                    tx.connection.rollback()
+                raise
+
+    @contextlib.contextmanager
     def statement(self) -> Iterator[Transaction]:
         """Run one statement as its own transaction, in one round trip instead of three.
 
@@ -109,7 +128,7 @@ class Database:
             raise StoreUnavailable(reason_of(exc)) from exc
 
     def insert_event(self, new: NewEvent) -> int | None:
-        """Commit an event, its claim and its task. Return None if its digest was claimed before.
+        """Commit an event and its claim. Return None if its digest was claimed before.
 
         Concurrent inserts of other threads are committed with it. Raise :class:`StoreUnavailable`.
         """
@@ -124,8 +143,10 @@ class Database:
         self._notifier.notify()
 
     def _notify_workers(self) -> None:
+        from adapter.store import map_task  # commands that only read need no Procrastinate
+
         with self.statement() as tx:
-            tx.jobs.notify_workers()
+            map_task.defer(tx.connection)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

@@ -42,10 +42,7 @@ class Events(Statements):
     """The events, within one transaction."""
 
     def insert(self, new: NewEvent) -> int | None:
-        """Claim the digest and store the event and its task. Return None if it was claimed before.
-
-        The workers are not notified.
-        """
+        """Claim the digest and store the event. Return None if it was claimed before."""
         return self.insert_many([new])[0]
 
     def insert_many(self, new: Sequence[NewEvent]) -> list[int | None]:
@@ -59,6 +56,15 @@ class Events(Statements):
         ids = {row["position"]: int(row["id"]) for row in rows}
         return [ids.get(position) for position in range(len(new))]
 
+    def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
+        """Return the event to map next, locked, and whether more are due. None: none is due."""
+        row = self._one("next_received", now=now)
+        return (event_from_row(row), row["has_more"]) if row else None
+
+    def postpone(self, event_id: int, due_at: dt.datetime) -> None:
+        """Map a received event later."""
+        self._run("postpone_event", id=event_id, due_at=due_at)
+
     def get(self, event_id: int, *, lock: bool = False) -> Event | None:
         """Return one event. With ``lock``, lock it until the transaction ends."""
         row = self._one("lock_event" if lock else "get_event", id=event_id)
@@ -71,12 +77,14 @@ class Events(Statements):
             return None
         return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))
 
-    def repeats(self, event_id: int, others: Iterable[int]) -> bool:
+    def repeats(self, event_id: int, others: Iterable[int], *, header: str | None) -> bool:
         """Return whether an event has the same bytes as one of ``others``.
 
-        If both name the delivery in a header, and differently, the sender means two.
+        If both name the delivery, in ``header`` or in a usual one, and differently, the sender
+        means two.
         """
-        row = self._one("is_repeat", id=event_id, ids=list(others), names=list(DELIVERY_ID_HEADERS))
+        names = [*DELIVERY_ID_HEADERS, *([header] if header else [])]
+        row = self._one("is_repeat", id=event_id, ids=list(others), names=names)
         return bool(row and row["is_repeat"])
 
     def settle(

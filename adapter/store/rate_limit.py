@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+from collections.abc import Callable
 
 from adapter.store.queries import Statements
 
@@ -46,8 +47,8 @@ class RateState:
     reads: int
     #: When the first of them was made; None: there were none.
     oldest_at: dt.datetime | None
-    #: Whether a booking is due to be sent.
-    is_awaited: bool
+    #: How many bookings are due to be sent: 0, 1 or, for more than one, 2.
+    waiting: int
 
 
 def limit_of(rate_state: RateState, setting: int) -> int:
@@ -70,7 +71,7 @@ def next_call(
         earliest = max(earliest, min(rate_state.theoretical_arrival_at, now + WINDOW) - burst)
     if rate_state.calls >= limit and rate_state.oldest_at is not None:
         earliest = max(earliest, min(rate_state.oldest_at, now) + WINDOW + CLOCK_LAG)
-    if is_read and rate_state.is_awaited and rate_state.reads >= max(limit * READ_SHARE, 1):
+    if is_read and rate_state.waiting and rate_state.reads >= max(limit * READ_SHARE, 1):
         earliest = max(earliest, now + WINDOW / limit * 4)
     return earliest
 
@@ -102,19 +103,43 @@ class RateLimiter(Statements):
 
     def lock(self, now: dt.datetime) -> RateState:
         """Lock the rate limit until the transaction ends, and return its state at ``now``."""
+        return self.lock_unread(now)()
+
+    def lock_unread(self, now: dt.datetime) -> Callable[[], RateState]:
+        """Do the same as :meth:`lock`, but return a function that reads the state."""
         self._run("lock_rate_limit")
-        self._run("delete_old_calls", before=now - WINDOW - CLOCK_LAG)
-        row = self._one("read_rate_limit", now=now)
-        if row is None:
-            raise LookupError("the rate limit has no row; run adapter migrate")
-        return RateState(**row)
+        rows = self._run("read_rate_limit", now=now, since=now - WINDOW - CLOCK_LAG)
+
+        def read() -> RateState:
+            row = rows.fetchone()
+            if row is None:
+                raise LookupError("the rate limit has no row; run adapter migrate")
+            return RateState(**row)
+
+        return read
 
     def count_call(
-        self, rate_state: RateState, now: dt.datetime, limit: int, *, is_read: bool
+        self,
+        rate_state: RateState,
+        now: dt.datetime,
+        limit: int,
+        *,
+        source: str | None = None,
+        weight: int = 1,
     ) -> None:
-        """Count a call made now. ``limit``: calls per minute by our own settings."""
-        arrival = next_arrival(rate_state, now, limit)
-        self._run("count_call", at=now, is_read=is_read, theoretical_arrival_at=arrival)
+        """Count a call made now: a read, or a POST that takes the turn of its ``source``.
+
+        ``limit``: calls per minute by our own settings.
+        """
+        self._run(
+            "count_call",
+            at=now,
+            is_read=source is None,
+            theoretical_arrival_at=next_arrival(rate_state, now, limit),
+            since=now - WINDOW - CLOCK_LAG,
+            source=source,
+            weight=weight,
+        )
 
     def try_read(self, now: dt.datetime, limit: int) -> dt.datetime | None:
         """Count a read made now and return None, or return when to try again."""
@@ -124,7 +149,7 @@ class RateLimiter(Statements):
         at = next_call(rate_state, now, limit, is_read=True)
         if at > now:
             return at
-        self.count_call(rate_state, now, limit, is_read=True)
+        self.count_call(rate_state, now, limit)
         return None
 
     def save_limit(self, rate: tuple[int, int] | None, now: dt.datetime) -> None:

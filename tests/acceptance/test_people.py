@@ -24,13 +24,6 @@ from tools.people.world import Ground
 COUNT = int(os.environ.get("PEOPLE_SEQUENCES", "60"))
 SEED = int(os.environ.get("PEOPLE_SEED", "1"))
 
-#: These show faults that are known and not fixed yet.
-KNOWN_FAULTS = {
-    "K1 moved back, the same bytes under a new delivery ID",
-    "K1 moved back through a form, byte for byte",
-    "K1 discarded by a user, then requested again",
-}
-
 
 @pytest.fixture(scope="module")
 def ground(module_database: str) -> Iterator[Ground]:
@@ -39,16 +32,11 @@ def ground(module_database: str) -> Iterator[Ground]:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_named_sequence_ends_as_promised(
-    ground: Ground, name: str, request: pytest.FixtureRequest
-) -> None:
-    if name in KNOWN_FAULTS:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="known fault"))
+def test_a_named_sequence_ends_as_promised(ground: Ground, name: str) -> None:
     promises, told = faults_of(ground, NAMED[name])
     assert not promises, told
 
 
-@pytest.mark.xfail(strict=True, reason="the known faults")
 def test_random_sequences_end_as_promised(ground: Ground) -> None:
     failing = play_random(ground, COUNT, SEED)
     stories = (shortest_story(ground, promise, found) for promise, found in failing.items())

@@ -16,6 +16,7 @@ from adapter.store.child_processes import popen
 from adapter.store.embedded import EmbeddedServer
 from tests.adapter_process import AdapterProcess, kept_environ
 from tests.harness import SECRETS, Harness, tour
+from tests.leads import lead
 from tests.paths import MAPPINGS
 from tests.sandbox_client import SandboxClient
 from tests.wait import wait_until
@@ -99,15 +100,15 @@ def broken_worker(
     ("part", "fault", "dead"),
     [
         ("Pipeline.recover", "hang", "recovery"),
-        ("worker.release_stalled", "block", "recovery"),
-        ("Mapper.map_event", "hang", "tasks"),
+        ("worker.delete_stalled", "block", "recovery"),
+        ("Mapper.map_due", "hang", "map"),
     ],
 )
 def test_a_worker_whose_threads_are_dead_says_so_and_ends(
     harness: Harness, upstream: SandboxClient, part: str, fault: str, dead: str
 ) -> None:
     for number in range(12):
-        harness.receive("rentfeed", tour(leadId=f"RF-{number}"))
+        harness.receive("rentfeed", lead(number))
     with broken_worker(harness, upstream, part, fault, (3.0, 600.0, 0.0)) as process:
         _, said = process.communicate(timeout=60)
 
@@ -119,9 +120,10 @@ def test_a_worker_whose_threads_are_dead_says_so_and_ends(
 
 
 def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: SandboxClient) -> None:
-    event_id = harness.receive("rentfeed", tour()).event_id
-    with broken_worker(harness, upstream, "Mapper.map_event", "hang", (600.0, 1.0, 1.0)) as process:
-        wait_until(lambda: event_id in doing(harness), "the task hangs")
+    harness.receive("rentfeed", tour())
+    harness.pipeline.store._notify_workers()
+    with broken_worker(harness, upstream, "Mapper.map_due", "hang", (600.0, 1.0, 1.0)) as process:
+        wait_until(lambda: is_running(harness), "the task hangs")
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
 
@@ -129,10 +131,8 @@ def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: Sandbox
     assert "forced_stop" in said
 
 
-def doing(harness: Harness) -> list[int]:
-    """Rows that a worker looks at now."""
+def is_running(harness: Harness) -> bool:
+    """Return True if a worker runs the task."""
     with harness.pipeline.store.transaction() as tx:
-        rows = tx.connection.execute(
-            "SELECT (args->>'row_id')::bigint AS row FROM procrastinate_jobs WHERE status = 'doing'"
-        ).fetchall()
-    return [row["row"] for row in rows]
+        running = "SELECT FROM procrastinate_jobs WHERE status = 'doing'"
+        return tx.connection.execute(running).fetchone() is not None

@@ -64,7 +64,7 @@ def test_the_queue_tells_what_is_wrong_and_what_to_do(harness: Harness, shell: S
 
 
 def test_a_held_webhook_waits_in_the_queue_too(harness: Harness, shell: Shell) -> None:
-    harness.pipeline.mapper.map_event(harness.receive("rentfeed", b"{").event_id)
+    harness.map_event(harness.receive("rentfeed", b"{").event_id)
     (group,) = shell.json("queue")["groups"]
     assert (group["kind"], group["leads"]) == ("event", 1)
     assert [one["state"] for one in shell.json("queue", group["group"])["waiting"]] == ["held"]

@@ -667,7 +667,7 @@ def test_what_waits_is_told_in_groups(ana: Reader) -> None:
     elm = lead(3)
     elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
     ana.harness.mapped("rentfeed", elm)
-    ana.harness.pipeline.mapper.map_event(ana.harness.receive("rentfeed", b"{").event_id)
+    ana.harness.map_event(ana.harness.receive("rentfeed", b"{").event_id)
     page = ana.text("/queue")
     assert "2 leads of rentfeed" in page
     assert "a community that is not set up here: &#34;30999&#34;" in page

@@ -15,14 +15,13 @@ from adapter.operations.release import Repairs
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import Database, Filter
+from adapter.store import Database, Filter, Task
 from adapter.store.queries import STATEMENTS
 from adapter.store.rate_limit import WINDOW
 from adapter.webhooks import outcome
 from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, settle
 from tests.leads import lead, reconcile_when_due, same_person, surname
-from tests.rows import tasks
 from tests.sandbox_client import SandboxClient, running_sandbox
 from tests.wait import wait_until
 
@@ -125,7 +124,7 @@ def test_an_older_request_that_is_mapped_late_never_goes_out(
     older = harness.receive("rentfeed", same_person(1))
     harness.clock.advance(60)
     (newer,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    harness.pipeline.mapper.map_event(older.event_id)
+    harness.map_event(older.event_id)
     settle(harness)
 
     (late,) = harness.story(older.event_id).bookings
@@ -142,7 +141,7 @@ def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
 ) -> None:
     (older,) = harness.mapped("rentfeed", same_person(1))
     sender = harness.pipeline.sender
-    attempt = sender._next()
+    attempt = sender._next()[0]
     assert isinstance(attempt, Attempt)
     harness.clock.advance(1)
     (newer,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
@@ -158,26 +157,24 @@ def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
 
 
 @pytest.mark.parametrize("status", [400, 500])
-def test_whoever_waited_for_an_outcome_is_woken_by_it(
+def test_a_booking_is_due_once_the_outcome_it_waited_for_is_known(
     harness: Harness, upstream: SandboxClient, status: int
 ) -> None:
-    """The sender scheduled for the newer one found the older one in flight, and ended."""
     harness.mapped("rentfeed", same_person(1))
-    attempt = harness.pipeline.sender._next()
+    attempt = harness.pipeline.sender._next()[0]
     assert isinstance(attempt, Attempt)
     harness.clock.advance(1)
     harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    with harness.pipeline.store.transaction() as tx:
-        tx.connection.execute("DELETE FROM procrastinate_jobs")
+    assert harness.pipeline.due()[Task.SEND] == 0, "the older one is in flight"
     upstream.fault({"status": status})
     harness.pipeline.sender._send(attempt)
 
-    assert "send" in [name for name, _ in tasks(harness.pipeline.store)]
+    assert harness.pipeline.due()[Task.SEND] == 1
 
 
 def test_a_sender_is_taken_for_dead_only_when_its_lease_is_over(harness: Harness) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1))
-    assert isinstance(harness.pipeline.sender._next(), Attempt)
+    assert isinstance(harness.pipeline.sender._next()[0], Attempt)
     states = []
     for _ in range(2):
         harness.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS - 1)
@@ -195,6 +192,18 @@ def test_the_senders_own_time_decides_who_is_newer(
     newer["createdAt"], older["createdAt"] = "2026-03-02T10:50:00-07:00", "2026-03-02T17:40:00Z"
     (first,) = harness.mapped("rentfeed", newer)
     harness.clock.advance(60)
+    (late,) = harness.mapped("rentfeed", older)
+
+    assert (late.state, late.reason) == (BookingState.SUPERSEDED, "newer_request_came_first")
+    assert harness.state(first.id) is PENDING
+
+
+def test_a_fraction_of_a_second_decides_who_is_newer(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    newer, older = same_person(2, time="4:00 PM"), same_person(1)
+    newer["createdAt"], older["createdAt"] = "2026-03-02T17:40:05.900Z", "2026-03-02T17:40:05.1Z"
+    (first,) = harness.mapped("rentfeed", newer)
     (late,) = harness.mapped("rentfeed", older)
 
     assert (late.state, late.reason) == (BookingState.SUPERSEDED, "newer_request_came_first")
@@ -244,7 +253,7 @@ def test_shared_contacts_tell_nobody_apart(opened: Database, upstream: SandboxCl
 def test_simultaneous_senders_of_one_tour_make_one_booking(harness: Harness) -> None:
     events = [harness.receive("rentfeed", same_person(number)).event_id for number in range(8)]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        list(threads.map(harness.pipeline.mapper.map_event, events))
+        list(threads.map(harness.map_event, events))
 
     with harness.pipeline.store.transaction() as tx:
         states = sorted(booking.state for booking in tx.search.bookings())
@@ -262,7 +271,7 @@ def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(harness: Har
     with harness.pipeline.store.transaction() as tx:
         events = [event.id for event in tx.search.events()]
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        list(threads.map(harness.pipeline.mapper.map_event, events))
+        list(threads.map(harness.map_event, events))
 
     with harness.pipeline.store.transaction() as tx:
         assert {event.state for event in tx.search.events()} == {"mapped"}
@@ -277,7 +286,7 @@ def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
     assert changed.is_duplicate
     with harness.pipeline.store.transaction() as tx:
         newest = tx.search.events(limit=1)[0]
-    harness.pipeline.mapper.map_event(newest.id)
+    harness.map_event(newest.id)
     settle(harness)
 
     (second,) = harness.story(newest.id).bookings
@@ -293,7 +302,7 @@ def test_the_same_lead_with_other_bytes_is_a_duplicate(
     assert harness.receive("rentfeed", lead(1) | {"createdAt": "2026-03-02T12:00:00Z"}).is_duplicate
     with harness.pipeline.store.transaction() as tx:
         newest = tx.search.events(limit=1)[0]
-    harness.pipeline.mapper.map_event(newest.id)
+    harness.map_event(newest.id)
     settle(harness)
 
     (again,) = harness.story(newest.id).bookings
@@ -307,7 +316,7 @@ def test_a_corrected_lead_takes_the_place_of_the_held_one(harness: Harness) -> N
     harness.receive("rentfeed", lead(1))
     with harness.pipeline.store.transaction() as tx:
         newest = tx.search.events(limit=1)[0]
-    harness.pipeline.mapper.map_event(newest.id)
+    harness.map_event(newest.id)
 
     (corrected,) = harness.story(newest.id).bookings
     assert corrected.state is PENDING
@@ -322,7 +331,7 @@ def test_another_contact_under_a_booked_key_waits_for_a_person(
     harness.receive("rentfeed", lead(1, email="somebody.else@example.com"))
     with harness.pipeline.store.transaction() as tx:
         newest = tx.search.events(limit=1)[0]
-    harness.pipeline.mapper.map_event(newest.id)
+    harness.map_event(newest.id)
     settle(harness)
 
     (changed,) = harness.story(newest.id).bookings
@@ -335,7 +344,7 @@ def changed_to(harness: Harness, payload: Any) -> Booking:
     receipt = harness.receive("rentfeed", payload)
     assert receipt.is_duplicate
     assert receipt.changed_id is not None
-    harness.pipeline.mapper.map_event(receipt.changed_id)
+    harness.map_event(receipt.changed_id)
     (booking,) = harness.story(receipt.changed_id).bookings
     return booking
 
@@ -470,10 +479,10 @@ def test_reads_give_way_to_bookings(harness: Harness, upstream: SandboxClient) -
     with harness.pipeline.store.transaction() as tx:
         gate = tx.rate_limit
         for _ in range(30):
-            gate.count_call(gate.lock(harness.clock()), harness.clock(), 120, is_read=True)
+            gate.count_call(gate.lock(harness.clock()), harness.clock(), 120)
         tx.connection.execute("UPDATE rate_limit SET theoretical_arrival_at = 'epoch'")
     harness.clock.advance(2)
-    harness.pipeline.follower.follow_up(first.id)
+    harness.check()
     assert harness.state(first.id) is BookingState.SUBMITTED, "the read was put off"
     harness.send()
     assert len(upstream.posts()) == 2, "the booking was not"
@@ -539,7 +548,7 @@ def test_a_lost_answer_is_found_in_the_write_log(harness: Harness, upstream: San
     assert (found.state, found.reason) == (BookingState.SUBMITTED, "found_in_write_log")
 
     harness.clock.advance(5)
-    harness.pipeline.follower.follow_up(booking_id)
+    harness.check()
     assert harness.state(booking_id) is BOOKED
     assert found.job_id == upstream.appointments()[0]["job_id"]
     assert len(upstream.posts()) == 1
@@ -642,7 +651,7 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
         )
         verified = verified_from(source, verifier, request, harness.clock())
         event_id = harness.pipeline.receiver.store(verified).event_id
-        harness.pipeline.mapper.map_event(event_id)
+        harness.map_event(event_id)
         return harness.story(event_id).bookings[0]
 
     waiting = deliver("booked", "1")
@@ -669,7 +678,7 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
     assert harness.state(lost.id) is BookingState.UNKNOWN, "it stands in Knock: a person must"
 
     on_the_wire = deliver("booked", "5")
-    attempt = harness.pipeline.sender._next()
+    attempt = harness.pipeline.sender._next()[0]
     assert isinstance(attempt, Attempt)
     deliver("cancelled", "5")
     upstream.fault({"status": 503})
@@ -698,7 +707,7 @@ def test_the_lanes_of_two_workers_share_one_gate(opened: Database, upstream: San
         for _ in range(3)
     ]
     with concurrent.futures.ThreadPoolExecutor(3) as threads:
-        list(threads.map(lambda pipeline: pipeline.sender.send_due(0), pipelines))
+        list(threads.map(lambda pipeline: pipeline.sender.send_due(), pipelines))
 
     names = [post["last_name"] for post in upstream.posts()]
     assert sorted(names) == sorted(surname(number) for number in range(20))
@@ -758,6 +767,8 @@ def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(
     (good,) = harness.mapped("rentfeed", lead(1))
     with harness.pipeline.store.transaction() as tx:
         tx.attempts.begin(bad.id, {}, now=harness.clock(), lease_until=harness.clock())
+        due_now = "UPDATE bookings SET state = 'pending', due_at = %s WHERE id = %s"
+        tx.connection.execute(due_now, [harness.clock(), bad.id])
     for _ in range(3):
         harness.send()
 
@@ -782,7 +793,7 @@ def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
         due_at = harness.booking(first.id).due_at
         assert due_at is not None
         harness.clock.at = due_at
-        harness.pipeline.follower.follow_up(first.id)
+        harness.check()
     assert harness.booking(first.id).reason == "no_final_status"
     harness.send()
     assert harness.state(second.id) is BookingState.SUBMITTED
@@ -800,10 +811,9 @@ def test_a_job_that_ends_after_it_was_given_up_is_followed_again(
         harness.send()
         for hours, state in ((2, BookingState.UNKNOWN), (5, BookingState.SUBMITTED)):
             harness.clock.at = now[0] = START + dt.timedelta(hours=hours)
-            harness.pipeline.follower.follow_up(booking.id)
-            harness.pipeline.follower.reconcile(booking.id)
+            harness.check()
             assert harness.state(booking.id) is state
-        harness.pipeline.follower.follow_up(booking.id)
+        harness.check()
 
         assert harness.state(booking.id) == end
         assert len(upstream.posts()) == 1
@@ -826,7 +836,7 @@ def test_a_stuck_job_leaves_a_renter_whose_tour_is_soon_half_of_the_time(
         due_at = harness.booking(first.id).due_at
         assert due_at is not None
         harness.clock.at = due_at
-        harness.pipeline.follower.follow_up(first.id)
+        harness.check()
         harness.send()
     assert harness.booking(first.id).reason == "no_final_status"
     assert harness.state(second.id) is BookingState.SUBMITTED
@@ -864,6 +874,7 @@ def test_of_many_past_tours_none_is_posted(harness: Harness, upstream: SandboxCl
             is None
         )
     harness.send()
+    harness.pipeline.recover()
 
     assert upstream.posts() == []
     with harness.pipeline.store.transaction() as tx:
@@ -912,7 +923,7 @@ def test_a_corrected_name_takes_the_place_of_what_waits(harness: Harness) -> Non
     harness.receive("rentfeed", lead(1, name="Dana Corrected"))
     with harness.pipeline.store.transaction() as tx:
         newest = tx.search.events(limit=1)[0]
-    harness.pipeline.mapper.map_event(newest.id)
+    harness.map_event(newest.id)
 
     (second,) = harness.story(newest.id).bookings
     assert second.state is PENDING
@@ -925,8 +936,8 @@ def test_an_older_version_under_the_same_key_changes_nothing(harness: Harness) -
     harness.receive("rentfeed", lead(1))
     with harness.pipeline.store.transaction() as tx:
         newer, older = tx.search.events()
-    harness.pipeline.mapper.map_event(newer.id)
-    harness.pipeline.mapper.map_event(older.id)
+    harness.map_event(newer.id)
+    harness.map_event(older.id)
 
     (kept,), (late,) = harness.story(newer.id).bookings, harness.story(older.id).bookings
     assert kept.state is PENDING

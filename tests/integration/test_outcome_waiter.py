@@ -61,12 +61,12 @@ def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
 ) -> None:
     event_id = harness.receive("rentfeed", tour()).event_id
     with waiting(harness, waiter, event_id) as one:
-        harness.pipeline.mapper.map_event(event_id)
+        harness.map_event(event_id)
         harness.send()
         harness.clock.advance(5)
         (booking,) = harness.story(event_id).bookings
         assert booking.state is BookingState.SUBMITTED
-        harness.pipeline.follower.follow_up(booking.id)
+        harness.check()
 
         found = one.found.result(LONG)
     assert found.outcome is Outcome.BOOKED
@@ -78,7 +78,7 @@ def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
 def test_a_held_event_wakes_at_once(harness: Harness, waiter: OutcomeWaiter) -> None:
     event_id = harness.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
     with waiting(harness, waiter, event_id) as one:
-        harness.pipeline.mapper.map_event(event_id)
+        harness.map_event(event_id)
 
         assert one.found.result(LONG).outcome is Outcome.HELD
 
@@ -91,9 +91,9 @@ def test_what_is_rolled_back_wakes_nobody(harness: Harness, database: str) -> No
     with contextlib.suppress(ZeroDivisionError), harness.pipeline.store.transaction() as tx:
         assert tx.bookings.move(
             booking.id, BookingState.SUPERSEDED, why="newer", now=harness.clock()
-        )
+        )()
         raise ZeroDivisionError
-    harness.pipeline.mapper.map_event(event_id)
+    harness.map_event(event_id)
 
     assert [next(heard), next(heard)] == [booking.event_id, event_id]
 
@@ -132,7 +132,7 @@ def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
         with psycopg.connect(database) as connection:
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
         assert cut.wait(LONG), "the listener noticed"
-        harness.pipeline.mapper.map_event(event_id)  # settled while nobody listens
+        harness.map_event(event_id)  # settled while nobody listens
         assert not one.found.done()
         may_reconnect.set()
 

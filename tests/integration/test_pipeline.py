@@ -28,11 +28,11 @@ def test_the_straight_line(harness: Harness, upstream: SandboxClient) -> None:
     assert booking.state is BookingState.PENDING
     assert booking.starts_at == dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC)
 
-    harness.pipeline.sender.send_due(0)
+    harness.send()
     submitted = harness.booking(booking.id)
     assert submitted.state is BookingState.SUBMITTED
     harness.clock.advance(5)
-    harness.pipeline.follower.follow_up(booking.id)
+    harness.check()
 
     booked = harness.booking(booking.id)
     assert booked.state is BookingState.BOOKED
@@ -50,7 +50,7 @@ def test_what_is_posted_holds_no_word_that_propexo_may_refuse(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     harness.mapped("rentfeed", tour())
-    harness.pipeline.sender.send_due(0)
+    harness.send()
 
     (posted,) = upstream.posts()
     assert not {"tour_type", "pets", "first_contact_type"} & posted.keys()
@@ -64,7 +64,7 @@ def test_configured_words_are_sent_in_propexos_spelling(opened: Database) -> Non
     with running_sandbox(clock=lambda: START, enums=enums) as upstream:
         harness = Harness(opened, upstream, policy)
         (booking,) = harness.mapped("rentfeed", tour())
-        harness.pipeline.sender.send_due(0)
+        harness.send()
 
         (posted,) = upstream.posts()
     assert posted["tour_type"] == "IN_PERSON"
@@ -88,7 +88,7 @@ def test_a_body_that_cannot_be_read_is_kept_once_and_held(harness: Harness) -> N
     assert harness.receive("rentfeed", b"{not json").is_duplicate
     assert not harness.receive("rentfeed", b"{not json either").is_duplicate
 
-    harness.pipeline.mapper.map_event(first.event_id)
+    harness.map_event(first.event_id)
 
     story = harness.story(first.event_id)
     assert story.event.state is EventState.HELD
@@ -156,30 +156,30 @@ def test_ignored_and_held_events_make_no_task(harness: Harness) -> None:
 
     assert held.state is BookingState.HELD
     assert [reason.field for reason in held.reasons] == ["starts_at"]
-    harness.pipeline.sender.send_due(0)
+    harness.send()
     assert harness.booking(held.id).state is BookingState.HELD
 
 
 def test_each_step_done_twice_changes_nothing(harness: Harness, upstream: SandboxClient) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
-    harness.pipeline.mapper.map_event(booking.event_id)
+    harness.map_event(booking.event_id)
     assert len(harness.story(booking.id).bookings) == 1
 
-    harness.pipeline.sender.send_due(0)
+    harness.send()
     harness.clock.advance(3600)
-    harness.pipeline.sender.send_due(0)
+    harness.send()
     assert len(upstream.posts()) == 1
 
-    harness.pipeline.follower.follow_up(booking.id)
+    harness.check()
     before = harness.story(booking.id)
-    harness.pipeline.follower.follow_up(booking.id)
+    harness.check()
     assert harness.story(booking.id) == before
 
 
 def test_a_row_that_is_not_there_is_nothing_to_do(harness: Harness) -> None:
-    harness.pipeline.mapper.map_event(1)
-    harness.pipeline.sender.send_due(0)
-    harness.pipeline.follower.follow_up(1)
+    harness.map_event(1)
+    harness.send()
+    harness.check()
 
 
 @pytest.mark.parametrize(
@@ -196,17 +196,17 @@ def test_a_clear_not_now_is_tried_again_and_booked_once(
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     upstream.fault(fault)
-    harness.pipeline.sender.send_due(0)
+    harness.send()
 
     waiting = harness.booking(booking.id)
     assert waiting.state is BookingState.PENDING
     assert waiting.due_at is not None
     assert seconds <= (waiting.due_at - START).total_seconds() <= seconds * 1.25
 
-    harness.pipeline.sender.send_due(0)
+    harness.send()
     assert len(upstream.posts()) == 1, "not before it is due"
     harness.clock.at = waiting.due_at
-    harness.pipeline.sender.send_due(0)
+    harness.send()
     assert harness.booking(booking.id).state is BookingState.SUBMITTED
     assert len(upstream.appointments()) == 1
 
@@ -216,13 +216,13 @@ def test_a_refused_connection_is_tried_again(harness: Harness, upstream: Sandbox
     sender = harness.pipeline.sender
     sender.propexo, real = Propexo("http://127.0.0.1:1", "x"), sender.propexo
     for _ in range(3):
-        harness.pipeline.sender.send_due(0)
+        harness.send()
         waiting = harness.booking(booking.id)
         assert (waiting.state, waiting.reason) == (BookingState.PENDING, "not_sent")
         assert waiting.due_at is not None
         harness.clock.at = waiting.due_at
     sender.propexo = real
-    harness.pipeline.sender.send_due(0)
+    harness.send()
 
     outcomes = [attempt.outcome for attempt in harness.story(booking.id).attempts[booking.id]]
     assert outcomes == ["not_sent", "not_sent", "not_sent", "accepted"]
@@ -238,11 +238,10 @@ def test_what_nobody_knows_is_never_sent_again(
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     upstream.fault(fault)
-    harness.pipeline.sender.send_due(0)
+    harness.send()
     for _ in range(5):
         harness.clock.advance(3600)
-        harness.pipeline.sender.send_due(0)
-        harness.pipeline.follower.follow_up(booking.id)
+        harness.send()
         harness.pipeline.recover()
 
     assert harness.booking(booking.id).state is BookingState.UNKNOWN
@@ -257,7 +256,7 @@ def test_a_400_fails_with_propexos_issues_per_field(
     issue = {"code": "custom", "path": ["attribution_id"], "message": "Unknown attribution"}
     body = {"error": {"code": "invalid_request", "message": "x", "details": {"issues": [issue]}}}
     upstream.fault({"status": 400, "body": body})
-    harness.pipeline.sender.send_due(0)
+    harness.send()
 
     failed = harness.booking(booking.id)
     assert (failed.state, failed.reason) == (BookingState.FAILED, "refused")
@@ -321,13 +320,13 @@ def test_the_jobs_end_decides(
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     upstream.fault(fault)
-    harness.pipeline.sender.send_due(0)
+    harness.send()
     looks = 0
     while harness.booking(booking.id).state is BookingState.SUBMITTED:
         due_at = harness.booking(booking.id).due_at
         assert due_at is not None
         harness.clock.at = due_at
-        harness.pipeline.follower.follow_up(booking.id)
+        harness.check()
         looks += 1
 
     ended = harness.booking(booking.id)
@@ -340,15 +339,15 @@ def test_a_status_that_cannot_be_read_is_asked_again(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
-    harness.pipeline.sender.send_due(0)
+    harness.send()
     upstream.fault({"on": "status", "status": 500}, {"on": "status", "status": 429})
     for _ in range(5):
         if harness.booking(booking.id).state is BookingState.BOOKED:
             break
         due_at = harness.booking(booking.id).due_at
         assert due_at is not None
-        harness.clock.at = due_at
-        harness.pipeline.follower.follow_up(booking.id)
+        harness.clock.at = max(due_at, harness.clock() + dt.timedelta(minutes=1))
+        harness.check()
 
     assert harness.booking(booking.id).state is BookingState.BOOKED
 
@@ -359,7 +358,8 @@ def test_a_tour_whose_time_has_passed_is_not_booked(
     (booking,) = harness.mapped("rentfeed", tour())
     assert booking.starts_at is not None
     harness.clock.at = booking.starts_at
-    harness.pipeline.sender.send_due(0)
+    harness.send()
+    harness.pipeline.recover()
 
     assert harness.booking(booking.id).state is BookingState.EXPIRED
     assert upstream.posts() == []
@@ -367,7 +367,7 @@ def test_a_tour_whose_time_has_passed_is_not_booked(
 
 def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(harness: Harness) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
-    attempt = harness.pipeline.sender._next()
+    attempt = harness.pipeline.sender._next()[0]
     assert isinstance(attempt, Attempt)
     harness.pipeline.recover()
     assert harness.booking(booking.id).state is BookingState.SENDING, "its lease still runs"
@@ -388,7 +388,7 @@ def test_a_booking_that_is_parked_by_a_crash_is_told_loudly(
 ) -> None:
     """Also where the crash came before the first byte: nobody can know, and a person must look."""
     (booking,) = harness.mapped("rentfeed", tour())
-    assert isinstance(harness.pipeline.sender._next(), Attempt)
+    assert isinstance(harness.pipeline.sender._next()[0], Attempt)
     harness.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1)
     harness.pipeline.recover()
 
@@ -416,7 +416,7 @@ def test_a_process_that_slept_before_the_post_does_not_send(
         return attempt
 
     monkeypatch.setattr(sender, "_next", begin_and_sleep)
-    harness.pipeline.sender.send_due(0)
+    harness.send()
 
     assert upstream.posts() == []
     (attempt,) = harness.story(booking.id).attempts[booking.id]
@@ -427,10 +427,10 @@ def test_a_process_that_slept_before_the_post_does_not_send(
 def test_an_event_whose_mapping_is_gone_is_held(harness: Harness) -> None:
     receipt = harness.receive("rentfeed", tour())
     harness.pipeline.sources = {}
-    harness.pipeline.mapper.map_event(receipt.event_id)
+    harness.map_event(receipt.event_id)
     assert harness.story(receipt.event_id).event.state is EventState.RECEIVED, "another may know it"
     harness.clock.advance(3600)
-    harness.pipeline.mapper.map_event(receipt.event_id)
+    harness.map_event(receipt.event_id)
 
     story = harness.story(receipt.event_id)
     assert story.event.state is EventState.HELD
@@ -465,7 +465,7 @@ def test_an_outcome_is_written_again_while_postgresql_is_away(
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     sender = harness.pipeline.sender
-    attempt = sender._next()
+    attempt = sender._next()[0]
     assert isinstance(attempt, Attempt)
     real, failures = harness.pipeline.store.transaction, iter(range(3))
 

@@ -144,7 +144,7 @@ def test_a_lead_is_put_aside_with_a_reason(harness: Harness) -> None:
     assert harness.booking(booking_id).reason == "called her"
 
     event = harness.receive("rentfeed", b"{not json")
-    harness.pipeline.mapper.map_event(event.event_id)
+    harness.map_event(event.event_id)
     repairs(harness).discard(event.event_id, "a test", by="ana")
     assert harness.story(event.event_id).event.state is EventState.DISCARDED
     with pytest.raises(NotPossible, match="neither a booking nor a held webhook"):
@@ -194,7 +194,7 @@ def test_a_held_event_is_replayed(harness: Harness) -> None:
     event = harness.receive("rentfeed", lead(1))
     sources, harness.pipeline.sources = harness.pipeline.sources, {}
     harness.clock.advance(3600)
-    harness.pipeline.mapper.map_event(event.event_id)
+    harness.map_event(event.event_id)
     assert harness.story(event.event_id).event.state is EventState.HELD
     harness.pipeline.sources = sources
     replays(harness).replay(event.event_id, by="ana", dry_run=False)

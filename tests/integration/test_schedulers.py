@@ -119,7 +119,7 @@ def told(harness: Harness, name: str, payload: Any, **headers: str) -> list[Book
     """The bookings of a webhook, also of one that changes what came under the same key."""
     receipt = harness.receive(name, payload, **headers)
     event_id = receipt.changed_id or receipt.event_id
-    harness.pipeline.mapper.map_event(event_id)
+    harness.map_event(event_id)
     return list(harness.story(event_id).bookings)
 
 

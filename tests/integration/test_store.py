@@ -16,11 +16,10 @@ from procrastinate.schema import SchemaManager
 from adapter import store
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.models import MOVES, AttemptOutcome, BookingState, EventState, Reason, WebhookRequest
-from adapter.store import Database
-from adapter.store.jobs import SEND_SLOTS
+from adapter.store import Database, Task
 from adapter.store.queries import STATEMENTS
 from tests.paths import ROOT
-from tests.rows import LATER, NOW, booking, insert_event, new_event, tasks
+from tests.rows import LATER, NOW, booking, insert_event, new_event
 from tests.wait import wait_until
 
 #: The module: the package exports its function of the same name.
@@ -205,13 +204,14 @@ def test_a_newer_versions_columns_do_not_stop_an_older_one(opened_fresh: Databas
     assert len(story.attempts[booking_id]) == 1
 
 
-def test_an_event_comes_with_its_task(opened: Database) -> None:
+def test_an_event_is_due_to_be_mapped(opened: Database) -> None:
     event_id = insert_event(opened)
 
-    assert tasks(opened) == [("map_event", event_id)]
     with opened.transaction() as tx:
-        event = tx.events.get(event_id or 0)
-    assert event is not None
+        found = tx.events.next_received(NOW)
+    assert found is not None
+    event, has_more = found
+    assert (event.id, has_more) == (event_id, False)
     assert event.state is EventState.RECEIVED
     assert event.body == b'{"a": 1}'
 
@@ -236,7 +236,6 @@ def test_the_same_digest_is_stored_once_and_counted(opened: Database) -> None:
         story = tx.events.history(str(first))
     assert story is not None
     assert story.duplicates == 2
-    assert len(tasks(opened)) == 2
 
 
 def test_fifty_at_once_with_one_digest_make_one_event(opened: Database) -> None:
@@ -244,7 +243,6 @@ def test_fifty_at_once_with_one_digest_make_one_event(opened: Database) -> None:
         ids = list(threads.map(lambda _: insert_event(opened), range(50)))
 
     assert sum(event_id is not None for event_id in ids) == 1
-    assert len(tasks(opened)) == 1
 
 
 def test_nothing_is_left_when_the_transaction_fails(opened: Database) -> None:
@@ -256,7 +254,8 @@ def test_nothing_is_left_when_the_transaction_fails(opened: Database) -> None:
     with pytest.raises(RuntimeError, match="on purpose"):
         store_and_fail()
 
-    assert tasks(opened) == []
+    with opened.transaction() as tx:
+        assert tx.events.next_received(NOW) is None
     assert insert_event(opened, digest=b"x") is not None
 
 
@@ -304,7 +303,7 @@ def test_a_booking_moves_only_between_allowed_states(opened: Database, to: Booki
             due_at = NOW if to in (BookingState.PENDING, BookingState.SUBMITTED) else None
             moved = tx.bookings.move(
                 booking_id, to, why="test", now=LATER, due_at=due_at, job_id="j"
-            )
+            )()
 
         assert moved == (state in MOVES[to]), f"{state} → {to}"
 
@@ -343,12 +342,13 @@ def test_the_database_itself_refuses_a_blind_second_post(
 ) -> None:
     booking_id = insert_booking(opened)
     with opened.transaction() as tx:
-        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
+        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)()
         if outcome is not None:
             assert tx.attempts.finish(attempt.id, outcome, now=NOW)
 
     def again() -> None:
         with opened.transaction() as tx:
+            tx.connection.execute("UPDATE bookings SET state = 'pending', due_at = now()")
             tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
 
     if allowed:
@@ -361,45 +361,71 @@ def test_the_database_itself_refuses_a_blind_second_post(
 def test_a_late_response_corrects_unknown_and_nothing_else(opened: Database) -> None:
     booking_id = insert_booking(opened)
     with opened.transaction() as tx:
-        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
+        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)()
         assert tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=NOW)
         assert tx.attempts.finish(attempt.id, AttemptOutcome.ACCEPTED, now=LATER)
         assert not tx.attempts.finish(attempt.id, AttemptOutcome.REFUSED, now=LATER)
 
 
-def test_rows_whose_task_is_gone_get_a_new_one(opened: Database) -> None:
-    booking_id = insert_booking(opened, BookingState.HELD)
-    before = tasks(opened)
+def test_an_event_that_another_worker_maps_is_skipped(opened: Database) -> None:
+    first, second = insert_event(opened, b"1"), insert_event(opened, b"2")
+    with opened.transaction() as tx, opened.transaction() as other:
+        taken, left = tx.events.next_received(NOW), other.events.next_received(NOW)
+        assert taken is not None
+        assert left is not None
+        assert (taken[0].id, taken[1]) == (first, True)
+        assert left[0].id == second
+
+
+def test_a_postponed_event_is_not_due_and_does_not_block_others(opened: Database) -> None:
+    first, second = insert_event(opened, b"1"), insert_event(opened, b"2")
+    with opened.transaction() as tx:
+        tx.events.postpone(first or 0, LATER)
+        found = tx.events.next_received(NOW)
+        assert found is not None
+        assert (found[0].id, found[1]) == (second, False)
+        found = tx.events.next_received(LATER)
+        assert found is not None
+        assert found[0].id == second, "the one that has been due longer"
+
+
+SLOTS = {Task.MAP: 2, Task.SEND: 2, Task.CHECK: 2}
+
+
+def due(opened: Database, now: dt.datetime = NOW, late: dt.datetime = NOW) -> list[int]:
+    with opened.transaction() as tx:
+        return list(tx.jobs.due(now, late=late, slots=SLOTS).values())
+
+
+def test_due_rows_are_counted_for_each_task_up_to_its_slots(opened: Database) -> None:
+    assert due(opened) == [0, 0, 0]
+    for number in range(3):
+        insert_event(opened, b"%d" % number)
+    assert due(opened) == [2, 0, 0]
+    booking_id = insert_booking(opened)
+    assert due(opened) == [2, 1, 0]
+    assert due(opened, NOW - dt.timedelta(seconds=1)) == [2, 0, 0], "it is not due yet"
+    assert due(opened, late=NOW + dt.timedelta(days=365)) == [2, 0, 0], "it can only expire"
     with opened.transaction() as tx:
         tx.connection.execute(
             "UPDATE bookings SET state = 'submitted', job_id = 'j', due_at = %s", [NOW]
         )
-        assert tx.send_queue.requeue_missing_jobs(LATER) == 1
-        tx.connection.execute("DELETE FROM procrastinate_jobs")
-        assert tx.send_queue.requeue_missing_jobs(NOW - dt.timedelta(hours=1)) == 0
-        assert tx.send_queue.requeue_missing_jobs(LATER) == 2
-        assert tx.send_queue.requeue_missing_jobs(LATER) == 0
-
-    assert sorted(tasks(opened)) == sorted([*before, ("follow_up", booking_id)])
-
-
-def test_overdue_bookings_without_a_sender_schedule_all_senders(opened: Database) -> None:
-    insert_booking(opened)
+    assert due(opened) == [2, 0, 1]
     with opened.transaction() as tx:
-        tx.send_queue.requeue_missing_jobs(NOW)
-        assert [task for task in tasks(opened) if task[0] == "send"] == []
-        tx.send_queue.requeue_missing_jobs(LATER)
-        tx.send_queue.requeue_missing_jobs(LATER)
-
-    slots = [row for name, row in tasks(opened) if name == "send"]
-    assert slots == list(range(SEND_SLOTS))
+        assert tx.rate_limit.suspend("not_authorised", NOW)
+    assert due(opened) == [2, 0, 0], "nothing is sent or read while sending is suspended"
+    with opened.transaction() as tx:
+        tx.rate_limit.resume()
+        booking = tx.bookings.get(booking_id)
+        assert booking is not None
+        tx.bookings.reschedule(booking, LATER)
+    assert due(opened) == [2, 0, 0]
 
 
 def test_an_expired_attempt_is_found_after_its_lease(opened: Database) -> None:
     booking_id = insert_booking(opened)
     with opened.transaction() as tx:
-        tx.bookings.move(booking_id, BookingState.SENDING, why="sending", now=NOW)
-        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
+        attempt = tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)()
 
         assert tx.attempts.expired(LATER) == []
         assert tx.attempts.expired(LATER + dt.timedelta(seconds=1)) == [attempt]
@@ -464,6 +490,7 @@ def test_no_statement_reads_the_whole_queue_for_one_booking(
         "keys": [40_001, -7],
         "since": NOW,
         "limit": 500,
+        **{str(task): 2 for task in Task},
     }
     with opened_fresh.transaction() as tx:
         run = tx.connection.execute
@@ -476,12 +503,8 @@ def test_no_statement_reads_the_whole_queue_for_one_booking(
             name: _pages_read(tx.connection, STATEMENTS[name], values)
             for name in (
                 *("next_soon_tour", "next_in_turn", "bookings_of_keys", "lock_related"),
-                *(
-                    "has_overdue_booking",
-                    "read_rate_limit",
-                    "expired_tours",
-                    "expired_prospects",
-                ),
+                *("due_rows", "next_check", "expired_tours", "expired_prospects"),
+                "read_rate_limit",
             )
         }
     assert {name: count for name, count in pages.items() if count > 60} == {}

@@ -1,4 +1,4 @@
-"""Background jobs: stored as the installed Procrastinate stores them; notifications of workers."""
+"""Procrastinate's task, the notification of workers, and the batched insert."""
 
 import asyncio
 import concurrent.futures
@@ -8,36 +8,33 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import procrastinate
 import psycopg
 import pytest
 from procrastinate import manager
+from procrastinate.schema import SchemaManager
 from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
-from adapter.models import utc_now
-from adapter.store import Database, Task, queue_pool
+from adapter.store import Database, map_task, queue_pool
 from adapter.store.batch_insert import InsertBatcher
 from adapter.store.notify import WorkerNotifier
-from tests.rows import LATER, insert_event, new_event, tasks
+from tests.rows import insert_event, new_event
 from tests.wait import wait_until
 
-#: Triggers of Procrastinate on its table of jobs; False: disabled by us.
-TRIGGERS = {
-    "procrastinate_jobs_notify_queue_job_inserted_v1": False,
-    "procrastinate_jobs_notify_queue_job_aborted_v1": True,
-    "procrastinate_trigger_status_events_update_v1": False,
-    "procrastinate_trigger_status_events_insert_v1": False,
-    "procrastinate_trigger_scheduled_events_v1": False,
-    "procrastinate_trigger_abort_requested_events_v1": True,
-    "procrastinate_trigger_delete_jobs_v1": True,
-}
+#: Procrastinate's triggers and functions.
+PROCRASTINATES = """
+SELECT tgname, tgenabled::text, '' FROM pg_trigger
+WHERE tgrelid::regclass::text LIKE 'procrastinate%' AND NOT tgisinternal
+UNION ALL SELECT proname, '', md5(prosrc) FROM pg_proc WHERE proname LIKE 'procrastinate%'
+ORDER BY 1, 2, 3
+"""
 
 
-def jobs(opened: Database) -> list[dict[str, Any]]:
+def waiting(opened: Database) -> list[str]:
+    """Return the names of Procrastinate's tasks that wait."""
     with opened.transaction() as tx:
-        found = tx.connection.execute("SELECT * FROM procrastinate_jobs ORDER BY id").fetchall()
-    return [{key: value for key, value in job.items() if key != "id"} for job in found]
+        rows = tx.connection.execute("SELECT task_name FROM procrastinate_jobs").fetchall()
+    return [row["task_name"] for row in rows]
 
 
 @pytest.fixture
@@ -53,62 +50,48 @@ def heard(listener: psycopg.Connection[Any], seconds: float = 5.0) -> list[str]:
     return [notice.payload for notice in listener.notifies(timeout=seconds, stop_after=1)]
 
 
-# --- Procrastinate's schema
+# --- Procrastinate's queue
 
 
-@pytest.mark.parametrize("at", [None, LATER])
-def test_tasks_are_the_rows_that_procrastinate_would_insert(opened: Database, at: Any) -> None:
-    """If it fails with a newer Procrastinate, a migration has to adapt enqueue_task."""
-    queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
+def test_storing_an_event_writes_no_table_of_procrastinate(opened: Database) -> None:
+    assert insert_event(opened) is not None
+    assert waiting(opened) == []
+
+
+def test_procrastinates_tables_are_as_its_package_makes_them(
+    opened: Database, empty_database: str
+) -> None:
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(SchemaManager.get_schema().encode())
+        untouched = connection.execute(PROCRASTINATES.encode()).fetchall()
     with opened.transaction() as tx:
-        tx.jobs.enqueue(Task.SEND, 3, at)
-    (ours,) = jobs(opened)
+        rows = tx.connection.execute(PROCRASTINATES.encode()).fetchall()
+    assert [tuple(row.values()) for row in rows] == untouched
+    assert len(untouched) > 10
+
+
+def test_one_task_waits_however_often_it_is_deferred(opened: Database) -> None:
+    for _ in range(3):
+        opened._notify_workers()
+    assert waiting(opened) == [map_task.NAME]
+
+
+def test_a_task_that_runs_does_not_stop_another_from_being_deferred(opened: Database) -> None:
+    """The one that runs may have looked for events before the last one was committed."""
+    opened._notify_workers()
     with opened.transaction() as tx:
-        tx.connection.execute("DELETE FROM procrastinate_jobs")
-        deferrer = queue.configure_task(
-            "send",
-            queueing_lock="send:3",
-            lock="send:3",
-            schedule_at=at,
-            priority=5,
-            connection=tx.connection,
-        )
-        deferrer.defer(row_id=3)
-    assert jobs(opened) == [ours]
+        tx.connection.execute("UPDATE procrastinate_jobs SET status = 'doing'")
+    opened._notify_workers()
+    assert waiting(opened) == [map_task.NAME] * 2
 
 
-def test_the_task_of_an_event_is_the_same_as_an_enqueued_one(opened: Database) -> None:
-    event_id = insert_event(opened)
-    (with_event,) = jobs(opened)
-    with opened.transaction() as tx:
-        tx.connection.execute("DELETE FROM procrastinate_jobs")
-        tx.jobs.enqueue(Task.MAP, event_id or 0)
-    assert jobs(opened) == [with_event]
-
-
-def test_exactly_these_triggers_are_disabled(opened: Database) -> None:
-    with opened.transaction() as tx:
-        rows = tx.connection.execute(
-            "SELECT tgname, tgenabled FROM pg_trigger"
-            " WHERE tgrelid = 'procrastinate_jobs'::regclass AND NOT tgisinternal"
-        ).fetchall()
-    assert {row["tgname"]: row["tgenabled"] == "O" for row in rows} == TRIGGERS
-
-
-def test_another_violation_is_not_taken_for_a_waiting_task(opened_fresh: Database) -> None:
-    with opened_fresh.transaction() as tx:
-        tx.connection.execute("CREATE UNIQUE INDEX one_task ON procrastinate_jobs (task_name)")
-        tx.jobs.enqueue(Task.SEND, 1)
-    with pytest.raises(psycopg.errors.UniqueViolation), opened_fresh.transaction() as tx:
-        tx.jobs.enqueue(Task.SEND, 2)
-
-
-def test_a_row_has_one_waiting_task_of_a_kind_and_the_transaction_goes_on(opened: Database) -> None:
-    with opened.transaction() as tx:
-        tx.jobs.enqueue(Task.SEND, 1)
-        tx.jobs.enqueue(Task.SEND, 1)
-        tx.jobs.enqueue(Task.FOLLOW_UP, 1)
-    assert tasks(opened) == [("send", 1), ("follow_up", 1)]
+def test_deferring_without_postgresql_raises_what_is_expected(empty_database: str) -> None:
+    with Database(empty_database) as opened, pytest.raises(psycopg.errors.UndefinedObject):
+        opened._notify_workers()
+    with psycopg.connect(empty_database) as connection:
+        pass
+    with pytest.raises(psycopg.OperationalError):
+        map_task.defer(connection)
 
 
 def test_the_queues_pool_commits_each_statement_and_replaces_closed_connections(
@@ -130,25 +113,6 @@ def test_the_queues_pool_commits_each_statement_and_replaces_closed_connections(
 
 
 # --- notifying the workers
-
-
-def test_a_task_that_can_run_notifies_the_workers_at_commit(
-    opened: Database, listener: psycopg.Connection[Any]
-) -> None:
-    with opened.transaction() as tx:
-        tx.jobs.enqueue(Task.SEND, 1)
-    (payload,) = heard(listener)
-    assert json.loads(payload)["type"] == "job_inserted"
-
-
-def test_a_task_for_later_does_not_notify(
-    opened: Database, listener: psycopg.Connection[Any]
-) -> None:
-    with opened.transaction() as tx:
-        tx.jobs.enqueue(Task.SEND, 1, utc_now().replace(year=2999))
-    with opened.transaction() as tx:
-        tx.connection.execute("SELECT pg_notify('procrastinate_any_queue_v1', 'the end')")
-    assert heard(listener) == ["the end"]
 
 
 def test_the_workers_are_notified_after_an_event_is_committed(
@@ -218,7 +182,6 @@ def test_events_of_many_threads_are_stored_once_and_each_thread_gets_its_id(
                 "SELECT lead_id FROM claims WHERE digest = %s", [digest]
             ).fetchone()
             assert row == {"lead_id": event_id}
-    assert sorted(tasks(opened)) == sorted(("map_event", event_id) for event_id in stored.values())
 
 
 def test_a_row_that_postgresql_refuses_fails_alone(opened: Database, database: str) -> None:
@@ -238,7 +201,6 @@ def test_a_row_that_postgresql_refuses_fails_alone(opened: Database, database: s
         assert first.result() is not None
         assert others[0].result() is not None
         assert isinstance(others[1].exception(), psycopg.IntegrityError)
-    assert len(tasks(opened)) == 2
 
 
 def test_two_processes_that_claim_the_same_digests_do_not_deadlock(

@@ -4,14 +4,18 @@ import asyncio
 
 import psycopg
 
+from adapter.models import BookingState
 from adapter.server.watchdog import DEAD, Watchdog
-from adapter.server.worker import STALLED_SECONDS, queue_for, release_stalled
-from tests.harness import Harness, tour
+from adapter.server.worker import STALLED_SECONDS, _Worker, delete_stalled, queue_for
+from tests.harness import Harness
+from tests.leads import lead
+from tests.sandbox_client import SandboxClient
 
 
-def test_the_tasks_of_a_dead_worker_are_given_back(harness: Harness) -> None:
-    receipt = harness.receive("rentfeed", tour())
-    with psycopg.connect(harness.pipeline.store.url, autocommit=True) as connection:
+def test_the_tasks_of_a_dead_worker_are_deleted(harness: Harness) -> None:
+    url = harness.pipeline.store.url
+    harness.pipeline.store._notify_workers()
+    with psycopg.connect(url, autocommit=True) as connection:
         dead = connection.execute(
             "INSERT INTO procrastinate_workers (last_heartbeat) "
             "VALUES (now() - make_interval(secs => %s)) RETURNING id",
@@ -22,15 +26,31 @@ def test_the_tasks_of_a_dead_worker_are_given_back(harness: Harness) -> None:
             "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s", [dead[0]]
         )
 
-        async def release() -> None:
-            queue = queue_for(harness.pipeline)
+        async def delete() -> None:
+            queue = queue_for(url, lambda: None)
             async with queue.open_async():
-                await release_stalled(queue)
-                await queue.run_worker_async(wait=False, install_signal_handlers=False)
+                await delete_stalled(queue)
 
-        asyncio.run(release())
+        asyncio.run(delete())
+        for table in ("procrastinate_jobs", "procrastinate_workers"):
+            assert connection.execute(f"SELECT * FROM {table}".encode()).fetchall() == []
 
-    assert harness.story(receipt.event_id).event.state == "mapped"
+
+def test_a_task_maps_all_received_events_and_sends_what_they_book(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    events = [harness.receive("rentfeed", lead(number)).event_id for number in range(3)]
+    harness.pipeline.store._notify_workers()
+
+    async def work() -> None:
+        queue = queue_for(harness.pipeline.store.url, _Worker(harness.pipeline)._map_and_send)
+        async with queue.open_async():
+            await queue.run_worker_async(wait=False, install_signal_handlers=False)
+
+    asyncio.run(work())
+    states = [harness.story(event_id).bookings[0].state for event_id in events]
+    assert states == [BookingState.SUBMITTED] * 3
+    assert len(upstream.posts()) == 3
 
 
 # --- a process that lives and works no more ----------------------------------------------------

@@ -25,7 +25,7 @@ OPEN = RateState(
     calls=0,
     reads=0,
     oldest_at=None,
-    is_awaited=True,
+    waiting=1,
 )
 
 
@@ -57,7 +57,7 @@ OPEN = RateState(
         # While bookings wait, reads take a quarter: 30 of 120; then they wait for 4 · 0.5 s.
         ({"calls": 60, "reads": 29, "oldest_at": NOW - seconds(50)}, True, 0),
         ({"calls": 60, "reads": 30, "oldest_at": NOW - seconds(50)}, True, 2),
-        ({"calls": 60, "reads": 30, "oldest_at": NOW, "is_awaited": False}, True, 0),
+        ({"calls": 60, "reads": 30, "oldest_at": NOW, "waiting": 0}, True, 0),
         ({"calls": 60, "reads": 30, "oldest_at": NOW}, False, 0),
     ],
     ids=str,

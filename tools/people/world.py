@@ -20,7 +20,7 @@ from adapter.models import Attempt, Booking, BookingState
 from adapter.operations.release import Repairs
 from adapter.propexo.client import Propexo
 from adapter.propexo.responses import Accepted
-from adapter.store import Database, child_processes, embedded
+from adapter.store import Database, Task, child_processes, embedded
 from tests.databases import DELETE_ROWS, set_durable
 from tests.harness import START, Harness, ManualClock
 from tests.installed import server_for_tests
@@ -62,14 +62,10 @@ SETTLE = dt.timedelta(hours=6)
 #: As after the migrations: an ID in a sentence is told from other numbers by its length.
 FIRST_ID = "SELECT setval('lead_ids', 1001, false)"
 
-#: Take the most urgent task that is due, as Procrastinate does.
-NEXT_TASK = """
-DELETE FROM procrastinate_jobs WHERE id = (
-    SELECT id FROM procrastinate_jobs
-    WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= %(until)s)
-        AND (%(only)s::text IS NULL OR task_name = %(only)s)
-    ORDER BY scheduled_at NULLS FIRST, priority DESC, id LIMIT 1)
-RETURNING task_name, (args ->> 'row_id')::bigint AS row_id, scheduled_at
+#: When the next row becomes due.
+NEXT_DUE = """
+SELECT min(due_at) AS at FROM bookings
+WHERE state IN ('pending', 'submitted', 'unknown') AND due_at > %(now)s
 """
 
 
@@ -273,7 +269,7 @@ class World:
         receipt = self.harness.receive(message.step.through, message.body, **message.headers)
         message.events.add(receipt.changed_id or receipt.event_id)
         self._note(text + " -> duplicate" * (receipt.is_duplicate and not receipt.changed_id))
-        self._run_tasks(self.clock(), only="map_event")
+        self._run_tasks(self.clock(), only=Task.MAP)
 
     def _meanwhile(self, step: Meanwhile) -> None:
         def happen() -> None:
@@ -386,19 +382,23 @@ class World:
             self._run_tasks(self.clock() + SETTLE)
             self._work(dt.timedelta(minutes=1))
 
-    def _run_tasks(self, until: dt.datetime, only: str | None = None) -> None:
+    def _run_tasks(self, until: dt.datetime, only: Task | None = None) -> None:
+        """Do what is due, and move the clock to what becomes due ``until`` then."""
         for _ in range(2000):
+            for task, step in self.harness.pipeline.steps.items():
+                try:
+                    if only is None or task is only:
+                        step()
+                except WorkerDied:
+                    self._note("the worker died in the middle of its request to Propexo")
             with self.store.statement() as tx:
-                values = {"until": max(until, self.clock()), "only": only}
-                task = tx.connection.execute(NEXT_TASK, values).fetchone()
-            if task is None:
+                row = tx.connection.execute(NEXT_DUE, {"now": self.clock()}).fetchone()
+            at = row["at"] if row and row["at"] else until + dt.timedelta(seconds=1)
+            if at > until and only is None and any(self.harness.pipeline.due().values()):
+                at = self.clock() + dt.timedelta(seconds=1)
+            if at > until:
                 return
-            if task["scheduled_at"] is not None:
-                self.clock.at = max(self.clock(), task["scheduled_at"])
-            try:
-                self.harness.pipeline.steps[task["task_name"]](task["row_id"])
-            except WorkerDied:
-                self._note("the worker died in the middle of its request to Propexo")
+            self.clock.at = at
         raise AssertionError("it never comes to rest")
 
     # What came of it

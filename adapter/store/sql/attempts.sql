@@ -1,10 +1,47 @@
 -- Attempts: POST requests to Propexo.
 
--- name: insert_attempt
--- Record a POST before it is sent.
+-- name: begin_attempt
+-- Record a POST before it is sent, and change the booking from pending to sending; no row is returned
+-- if it was not pending.
+WITH moved AS (
+    UPDATE bookings
+    SET state = 'sending', reason = 'sending', because_of = NULL, due_at = NULL,
+        updated_at = %(at)s, posted_at = %(at)s
+    WHERE id = %(booking_id)s AND state = 'pending'
+    RETURNING id, event_id, kind
+), change AS (
+    INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
+    SELECT event_id, id, %(at)s, 'pending', 'sending', 'sending', 'worker' FROM moved
+)
 INSERT INTO attempts (booking_id, kind, request, started_at, lease_until)
-VALUES (%(booking_id)s, %(kind)s, %(request)s, %(started_at)s, %(lease_until)s)
+SELECT id, kind, %(request)s, %(at)s, %(lease_until)s FROM moved
 RETURNING *
+
+-- name: accept_attempt
+-- Save that a POST was accepted, move its booking to submitted, and save what Propexo reported about
+-- its limit, if it did. No row is returned, and only the limit is saved, if another outcome was saved
+-- before. A late response may correct an outcome that was unknown.
+WITH finished AS (
+    UPDATE attempts
+    SET outcome = 'accepted', finished_at = %(at)s, status = %(status)s, answer = %(answer)s
+    WHERE id = %(id)s AND (outcome IS NULL OR outcome = 'unknown')
+    RETURNING booking_id
+), before AS (
+    SELECT id, event_id, state FROM bookings
+    WHERE id = (SELECT booking_id FROM finished) AND state IN ('sending', 'unknown') FOR UPDATE
+), moved AS (
+    UPDATE bookings SET
+        state = 'submitted', reason = 'accepted', due_at = %(due_at)s, updated_at = %(at)s,
+        job_id = %(job_id)s
+    FROM before WHERE bookings.id = before.id
+), change AS (
+    INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
+    SELECT event_id, id, %(at)s, state, 'submitted', 'accepted', 'worker' FROM before
+), reported AS (
+    UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
+    WHERE %(allowed)s::integer IS NOT NULL
+)
+SELECT booking_id FROM finished
 
 -- name: finish_attempt
 -- Save the outcome of a POST. A late response may correct an outcome that was unknown.
@@ -30,5 +67,5 @@ SELECT * FROM attempts WHERE booking_id = %(booking_id)s ORDER BY id
 -- name: expired_attempts
 -- Attempts whose process died before it saved the outcome.
 SELECT a.* FROM bookings b JOIN attempts a ON a.booking_id = b.id
-WHERE b.state = 'sending' AND a.outcome IS NULL AND a.lease_until < %(now)s
+WHERE b.state = 'sending' AND b.due_at IS NULL AND a.outcome IS NULL AND a.lease_until < %(now)s
 ORDER BY a.id LIMIT 100

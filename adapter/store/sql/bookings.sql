@@ -83,6 +83,16 @@ UPDATE bookings SET
     starts_at = %(starts_at)s, match_keys = %(match_keys)s, asked_at = %(asked_at)s
 WHERE id = %(id)s
 
+-- name: next_check
+-- The submitted or unknown booking that has been due longest, locked; whether more are due, and
+-- whether other requests share a key with it.
+SELECT b.*, 1 < (SELECT count(*) FROM (
+    SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
+    ORDER BY due_at LIMIT 2) w) AS has_more,
+    1 < (SELECT count(*) FROM bookings o WHERE o.match_keys && b.match_keys) AS has_related
+FROM bookings b WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
+ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+
 -- name: reschedule
 -- Postpone the next check of a booking whose state does not change.
 UPDATE bookings SET due_at = %(due_at)s WHERE id = %(id)s AND state = %(state)s

@@ -1,9 +1,8 @@
 -- Events: verified webhook requests.
 
 -- name: insert_events
--- Claim the digests and store the events with their tasks. Rows whose digest was claimed before
--- are missing from the result. ROWS is replaced by one row of parameters for each event. The
--- workers are notified after the commit, by the caller.
+-- Claim the digests and store the events. Rows whose digest was claimed before are missing from the
+-- result. ROWS is replaced by one row of parameters for each event.
 WITH new (position, source, digest, content, received_at, content_type, headers, query, body) AS (
     VALUES (ROWS)
 ), numbered AS MATERIALIZED (
@@ -23,10 +22,6 @@ WITH new (position, source, digest, content, received_at, content_type, headers,
 ), change AS (
     INSERT INTO history (event_id, at, to_state, why, by)
     SELECT id, received_at, 'received', 'webhook_verified', 'web' FROM event
-), task AS (
-    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, queueing_lock, args)
-    SELECT 'default', 'map_event', 10, 'map_event:' || id, jsonb_build_object('row_id', id)
-    FROM event
 )
 SELECT position, id FROM numbered JOIN event USING (id)
 
@@ -37,6 +32,19 @@ SELECT * FROM events WHERE id = %(id)s
 -- name: lock_event
 -- One event, locked until the transaction ends.
 SELECT * FROM events WHERE id = %(id)s FOR UPDATE
+
+-- name: next_received
+-- The received event that has been due longest and that no other worker maps, locked; and whether
+-- more are due.
+SELECT e.*, 1 < (SELECT count(*) FROM (
+    SELECT FROM events WHERE state = 'received' AND due_at <= %(now)s
+    ORDER BY due_at, received_at LIMIT 2) w) AS has_more
+FROM events e WHERE state = 'received' AND due_at <= %(now)s
+ORDER BY due_at, received_at LIMIT 1 FOR UPDATE SKIP LOCKED
+
+-- name: postpone_event
+-- Map a received event later.
+UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 
 -- name: state_of_event
 -- The state of one event, without its body.
@@ -76,7 +84,7 @@ RETURNING event_id
 -- name: reopen_event
 -- Set an event back to received, to map it again.
 WITH moved AS (
-    UPDATE events e SET state = 'received' FROM events before
+    UPDATE events e SET state = 'received', due_at = 'epoch' FROM events before
     WHERE e.id = %(id)s AND before.id = e.id AND before.state <> 'received'
     RETURNING e.id, before.state AS from_state
 )

@@ -1,9 +1,20 @@
--- Background jobs.
+-- The work that is due.
 
--- name: enqueue_task
--- Enqueue a task unless one already waits for the same row.
-SELECT enqueue_task(%(task)s, %(row_id)s, %(priority)s, %(lock)s, %(at)s)
-
--- name: notify_workers
--- Have the workers fetch jobs now.
-SELECT notify_workers()
+-- name: due_rows
+-- How many rows each task could process now, up to its slots. For the pending bookings see
+-- send_queue.sql: what may not be sent yet does not count.
+SELECT
+    (SELECT count(*) FROM (
+        SELECT FROM events WHERE state = 'received' AND due_at <= %(now)s
+        ORDER BY due_at, received_at LIMIT %(map)s) e) AS map,
+    (SELECT count(*) FROM (
+        SELECT FROM bookings b
+        WHERE (state = 'pending') IS TRUE AND (due_at <= %(now)s) IS TRUE
+            AND (starts_at <= %(late)s) IS NOT TRUE AND 1 > (
+            SELECT count(*) FROM bookings o
+            WHERE o.match_keys && b.match_keys AND o.state IN ('sending', 'submitted'))
+        ORDER BY source, starts_at, id LIMIT %(send)s * is_open) p) AS send,
+    (SELECT count(*) FROM (
+        SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
+        ORDER BY due_at LIMIT %(check)s * is_open) c) AS check
+FROM (SELECT (stopped_for IS NULL)::int AS is_open FROM rate_limit) g

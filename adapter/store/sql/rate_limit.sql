@@ -4,24 +4,31 @@
 -- Lock the rate limit until the transaction ends.
 SELECT FROM rate_limit FOR UPDATE
 
--- name: delete_old_calls
--- Delete calls that have left the window.
-DELETE FROM calls WHERE at <= %(before)s
-
 -- name: read_rate_limit
--- The state of the rate limit, with the calls of the window.
+-- The state of the rate limit, with the calls of the window, and how many bookings are due: 0, 1 or
+-- more than one.
 SELECT theoretical_arrival_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
-    COALESCE((
-        SELECT true FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at <= %(now)s) IS TRUE
-        ORDER BY source, starts_at, id LIMIT 1), false) AS is_awaited
+    (SELECT count(*) FROM (
+        SELECT FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at <= %(now)s) IS TRUE
+        ORDER BY source, starts_at, id LIMIT 2) w) AS waiting
 FROM rate_limit, (
     SELECT count(*) AS calls, count(*) FILTER (WHERE is_read) AS reads, min(at) AS oldest_at
-    FROM calls) c
+    FROM calls WHERE at > %(since)s) c
 
 -- name: count_call
--- Count one call.
-WITH call AS (INSERT INTO calls (at, is_read) VALUES (%(at)s, %(is_read)s))
-UPDATE rate_limit SET theoretical_arrival_at = %(theoretical_arrival_at)s
+-- Count one call, and forget those that have left the window. If it serves a source, advance that
+-- one's virtual time by its weight.
+WITH old AS (
+    DELETE FROM calls WHERE at <= %(since)s
+), call AS (
+    INSERT INTO calls (at, is_read) VALUES (%(at)s, %(is_read)s)
+), served AS (
+    UPDATE source_turns t SET virtual_time = GREATEST(t.virtual_time, g.virtual_time) + 1.0 / %(weight)s
+    FROM rate_limit g WHERE t.source = %(source)s
+    RETURNING t.virtual_time - 1.0 / %(weight)s AS began
+)
+UPDATE rate_limit SET theoretical_arrival_at = %(theoretical_arrival_at)s,
+    virtual_time = GREATEST(virtual_time, (SELECT began FROM served))
 
 -- name: save_limit
 -- Save what Propexo reported about its limit.

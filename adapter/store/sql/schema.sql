@@ -20,12 +20,14 @@ CREATE TABLE events (
     body bytea NOT NULL,
     mapping_hash text,
     reasons jsonb NOT NULL DEFAULT '[]',
+    -- When to map it, while it is received: at once, or later if its mapping is missing.
+    due_at timestamptz NOT NULL DEFAULT 'epoch',
     -- What erasure has left. all: everything; lead: the bookings, without the payload; nothing:
     -- ids, states and times only.
     kept text NOT NULL DEFAULT 'all'
         CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing'))
 );
-CREATE INDEX events_to_map ON events (received_at) WHERE state = 'received';
+CREATE INDEX events_to_map ON events (due_at, received_at) WHERE state = 'received';
 CREATE INDEX events_to_erase ON events (kept, received_at)
     WHERE kept <> 'nothing' AND state <> 'received';
 CREATE INDEX events_by_state ON events (state, id) WHERE state IN ('held', 'ignored', 'discarded');
@@ -96,7 +98,7 @@ CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_
 -- end. Inserted at once they cost some 7 µs for each booking.
 CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fastupdate = off);
 -- Recovery: attempts that expired, and checks that are due.
-CREATE INDEX bookings_in_flight ON bookings (state, due_at)
+CREATE INDEX bookings_in_flight ON bookings (due_at, state)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
 -- The review queue, and the report of unknown communities.
@@ -304,37 +306,3 @@ CREATE TABLE hourly_counts (
     PRIMARY KEY (source, hour)
 );
 CREATE INDEX hourly_counts_by_time ON hourly_counts (hour);
-
--- Background jobs. They are inserted as rows of Procrastinate's table: here and in `insert_events`.
--- tests/integration/test_tasks.py fails where a newer Procrastinate would write something else.
-
--- Notify the workers when the transaction commits.
-CREATE FUNCTION notify_workers() RETURNS void LANGUAGE sql AS $$
-    SELECT pg_notify('procrastinate_any_queue_v1', '{"type": "job_inserted", "job_id": 0}')
-$$;
-
--- Enqueue a task unless one already waits for the same row; notify the workers if it can run now.
-CREATE FUNCTION enqueue_task(task text, row_id bigint, priority integer, lock text, at timestamptz)
-RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO procrastinate_jobs
-        (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at)
-    VALUES (
-        'default', enqueue_task.task, enqueue_task.priority, enqueue_task.lock,
-        enqueue_task.task || ':' || enqueue_task.row_id,
-        jsonb_build_object('row_id', enqueue_task.row_id), enqueue_task.at)
-    ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING;
-    IF FOUND AND (at IS NULL OR at <= now()) THEN
-        PERFORM notify_workers();
-    END IF;
-END
-$$;
-
--- PostgreSQL lets one transaction at a time commit a NOTIFY, and each waits for the disk. The
--- transaction that stores an event therefore has none: the web process notifies the workers later.
-ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1;
-
--- Nothing reads the history that Procrastinate keeps of its jobs: that of the rows is above.
-ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_status_events_insert_v1;
-ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_status_events_update_v1;
-ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_scheduled_events_v1;

@@ -36,15 +36,6 @@ SELECT * FROM bookings WHERE id = (SELECT id FROM first)
     AND state IS NOT DISTINCT FROM 'pending' AND (due_at <= %(now)s) IS TRUE
 FOR UPDATE SKIP LOCKED
 
--- name: take_turn
--- Advance the virtual time of a source that was served, by its weight.
-WITH served AS (
-    UPDATE source_turns t SET virtual_time = GREATEST(t.virtual_time, g.virtual_time) + 1.0 / %(weight)s
-    FROM rate_limit g WHERE t.source = %(source)s
-    RETURNING GREATEST(t.virtual_time, g.virtual_time) - 1.0 / %(weight)s AS began
-)
-UPDATE rate_limit SET virtual_time = GREATEST(rate_limit.virtual_time, served.began) FROM served
-
 -- name: expired_tours
 -- Pending bookings whose tour starts too soon to be booked.
 SELECT id FROM bookings
@@ -57,26 +48,3 @@ SELECT id FROM bookings
 WHERE (state = 'pending') IS TRUE AND kind = 'prospect'
     AND GREATEST(created_at, asked_at) <= %(before)s
 ORDER BY GREATEST(created_at, asked_at) LIMIT 100 FOR UPDATE SKIP LOCKED
-
--- name: has_overdue_booking
--- Whether a booking has been due since then; the queue is read up to the first one.
-SELECT COALESCE((
-    SELECT true FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at < %(before)s) IS TRUE
-    ORDER BY source, starts_at, id LIMIT 1), false) AS is_overdue
-
--- name: events_without_task
--- Received events whose task is missing.
-SELECT id FROM events e
-WHERE state = 'received' AND received_at < %(before)s AND NOT EXISTS (
-    SELECT FROM procrastinate_jobs j
-    WHERE j.queueing_lock = 'map_event:' || e.id AND j.status = 'todo')
-ORDER BY received_at LIMIT 100
-
--- name: bookings_without_task
--- Bookings that are due for a check and whose task is missing.
-SELECT id, state FROM bookings b
-WHERE state IN ('submitted', 'unknown') AND due_at < %(before)s AND NOT EXISTS (
-    SELECT FROM procrastinate_jobs j
-    WHERE j.status = 'todo' AND j.queueing_lock =
-        CASE state WHEN 'submitted' THEN 'follow_up:' ELSE 'reconcile:' END || b.id)
-ORDER BY due_at LIMIT 100

@@ -14,10 +14,11 @@ CREATE TABLE events (
     body bytea NOT NULL,
     mapping_hash text,
     reasons jsonb NOT NULL DEFAULT '[]',
+    due_at timestamptz NOT NULL DEFAULT 'epoch',
     kept text NOT NULL DEFAULT 'all'
         CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing'))
 );
-CREATE INDEX events_to_map ON events (received_at) WHERE state = 'received';
+CREATE INDEX events_to_map ON events (due_at, received_at) WHERE state = 'received';
 CREATE INDEX events_to_erase ON events (kept, received_at)
     WHERE kept <> 'nothing' AND state <> 'received';
 CREATE INDEX events_by_state ON events (state, id) WHERE state IN ('held', 'ignored', 'discarded');
@@ -69,7 +70,7 @@ CREATE INDEX bookings_pending_by_source ON bookings (source, starts_at, id)
 CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_at))
     WHERE (state = 'pending') IS TRUE AND kind = 'prospect';
 CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fastupdate = off);
-CREATE INDEX bookings_in_flight ON bookings (state, due_at)
+CREATE INDEX bookings_in_flight ON bookings (due_at, state)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)
@@ -229,29 +230,3 @@ CREATE TABLE hourly_counts (
     PRIMARY KEY (source, hour)
 );
 CREATE INDEX hourly_counts_by_time ON hourly_counts (hour);
-
-CREATE FUNCTION notify_workers() RETURNS void LANGUAGE sql AS $$
-    SELECT pg_notify('procrastinate_any_queue_v1', '{"type": "job_inserted", "job_id": 0}')
-$$;
-
-CREATE FUNCTION enqueue_task(task text, row_id bigint, priority integer, lock text, at timestamptz)
-RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO procrastinate_jobs
-        (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at)
-    VALUES (
-        'default', enqueue_task.task, enqueue_task.priority, enqueue_task.lock,
-        enqueue_task.task || ':' || enqueue_task.row_id,
-        jsonb_build_object('row_id', enqueue_task.row_id), enqueue_task.at)
-    ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING;
-    IF FOUND AND (at IS NULL OR at <= now()) THEN
-        PERFORM notify_workers();
-    END IF;
-END
-$$;
-
-ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1;
-
-ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_status_events_insert_v1;
-ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_status_events_update_v1;
-ALTER TABLE procrastinate_jobs DISABLE TRIGGER procrastinate_trigger_scheduled_events_v1;

@@ -1,0 +1,28 @@
+"""The task that has a worker map received events at once, deferred through Procrastinate.
+
+It carries no data. If it is lost, a worker finds the events by itself within half a second.
+"""
+
+from typing import Any
+
+import procrastinate
+import psycopg
+
+NAME = "map_received_events"
+
+#: Knows no connection of its own: each call brings one.
+_queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
+
+
+def defer(connection: psycopg.Connection[Any]) -> None:
+    """Defer the task, unless one waits that will start later than this call.
+
+    Raise psycopg.OperationalError if the connection is lost.
+    """
+    task = _queue.configure_task(NAME, queueing_lock=NAME, connection=connection)
+    try:
+        task.defer()
+    except procrastinate.exceptions.AlreadyEnqueued:
+        pass
+    except procrastinate.exceptions.ConnectorException as exc:
+        raise exc.__cause__ or exc from None
