@@ -47,7 +47,8 @@ class Mapper:
         self.store.fingerprints()
         event, has_more = None, False
         try:
-            with self.store.pipeline() as tx:
+            # If it is lost, the event is mapped again; nothing is sent before it is on the disk.
+            with self.store.pipeline(is_durable=False) as tx:
                 found = tx.events.next_received(self.clock())
                 if found is not None:
                     event, has_more = found

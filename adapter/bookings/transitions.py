@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class ReconcileMatch:
+class UnknownMatch:
     """An unknown booking that was found in Propexo's lists."""
 
     #: Its job, to be followed up; None if the tour itself was found in Knock.
@@ -238,7 +238,7 @@ def record_search(
     tx: Transaction,
     booking: Booking,
     attempt: Attempt,
-    match: ReconcileMatch | None,
+    match: UnknownMatch | None,
     now: dt.datetime,
     until: dt.datetime,
     others: Sequence[Booking] = (),
