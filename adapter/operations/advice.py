@@ -67,6 +67,14 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Propexo carried it out after the renter's newer request, so the older tour may stand.",
         "Check Knock. If the older tour is there, book the newer one in Knock; then discard this.",
     ),
+    "original_changed": (
+        "This request was merged with another one, which was changed to other details since.",
+        "Release this one if this renter wants the tour; otherwise discard it.",
+    ),
+    "cancellation_merged": (
+        "The renter canceled at one sender, and requested the same tour through another one.",
+        "Ask the renter. If they want no tour, cancel it in Knock. Then discard this lead.",
+    ),
     "cancellation_elsewhere": (
         "The sender canceled something we do not know; the renter has a tour by another sender.",
         "Ask the renter. If they want no tour, cancel it in Knock. Then discard this lead.",

@@ -32,6 +32,11 @@ DELIVERY_ID_HEADERS = (
 )
 
 
+def delivery_headers(header: str | None) -> list[str]:
+    """Return the headers that may name a delivery, with the one that a mapping names."""
+    return [*DELIVERY_ID_HEADERS, *([header] if header else [])]
+
+
 @functools.cache
 def _insert_events(count: int) -> bytes:
     """Return the statement that inserts this many events. The largest batch bounds the cache."""
@@ -77,15 +82,17 @@ class Events(Statements):
             return None
         return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))
 
-    def repeats(self, event_id: int, others: Iterable[int], *, header: str | None) -> bool:
-        """Return whether an event has the same bytes as one of ``others``.
+    def repeated(
+        self, event_id: int, others: Iterable[int], *, header: str | None
+    ) -> tuple[int, bool] | None:
+        """Return which of ``others`` has the same bytes, and whether it is the same delivery.
 
-        If both name the delivery, in ``header`` or in a usual one, and differently, the sender
-        means two.
+        Senders name a delivery in ``header`` or in a usual one. If both events do, and
+        differently, the sender means two.
         """
-        names = [*DELIVERY_ID_HEADERS, *([header] if header else [])]
-        row = self._one("is_repeat", id=event_id, ids=list(others), names=names)
-        return bool(row and row["is_repeat"])
+        names = delivery_headers(header)
+        row = self._one("repeated_event", id=event_id, ids=list(others), names=names)
+        return (int(row["id"]), bool(row["is_certain"])) if row else None
 
     def settle(
         self,
