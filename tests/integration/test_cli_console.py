@@ -213,6 +213,30 @@ def test_a_look_is_written_down(harness: Harness, shell: Shell) -> None:
     assert (act["action"], act["lead_id"]) == ("looked", harness.booking(number).event_id)
 
 
+def test_show_links_a_merged_lead_and_its_original_both_ways(
+    harness: Harness, shell: Shell
+) -> None:
+    (first,) = harness.mapped("rentfeed", same_person(1))
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", same_person(2))
+    assert second.state is BookingState.DUPLICATE
+
+    text = shell("show", str(second.id))
+    assert f"because of booking {first.id}: Dana Roe, pending" in text
+    assert f"duplicate (same_person_and_time because of booking {first.id}, by worker)" in text
+    line = f"booking {second.id} because of this one: Dana Roe, duplicate (same_person_and_time)"
+    assert line in shell("show", str(first.id))
+
+    shown = shell.json("show", str(second.id))
+    (other,) = shown["because_of"]
+    assert (other["id"], other["person"], other["state"]) == (first.id, "Dana Roe", "pending")
+    assert shown["bookings"][0]["because_of"] == shown["history"][-2]["because_of"] == first.id
+    assert shown["related"] == []
+    (related,) = shell.json("show", str(first.id))["related"]
+    assert (related["id"], related["because_of"]) == (second.id, first.id)
+    assert "appointment" not in related
+
+
 def test_bookings_are_found_by_what_one_knows(harness: Harness, shell: Shell) -> None:
     payload = lead(1)
     payload["contact"] |= {"email": "findme@example.com"}
