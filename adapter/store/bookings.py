@@ -79,7 +79,7 @@ class Bookings(Statements):
         """Return one event's bookings, in the order of its items."""
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
 
-    def of_ids(self, ids: Iterable[int]) -> tuple[Booking, ...]:
+    def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
         """Return the bookings with these IDs."""
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
 

@@ -146,7 +146,7 @@ class Events(Statements):
         bookings = table.of_event(event.id)
         repeats = self._one("duplicates_of_event", event_id=event.id)
         changes = [Change(**row) for row in self._all("history_of_event", event_id=event.id)]
-        others = {one.because_of for one in (*bookings, *changes) if one.because_of is not None}
+        others = {one.because_of for one in bookings} | {one.because_of for one in changes}
         return LeadHistory(
             event=event,
             bookings=bookings,

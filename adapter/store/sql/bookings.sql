@@ -37,7 +37,7 @@ SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 
 -- name: bookings_of_ids
 -- The bookings with these IDs.
-SELECT * FROM bookings WHERE id = ANY(%(ids)s)
+SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
 
 -- name: bookings_because_of
 -- Bookings whose state comes from one of these, newest first.
