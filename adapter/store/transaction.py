@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
 from adapter.store.claims import Claims
+from adapter.store.decisions import Decisions
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.jobs import Jobs
@@ -35,6 +36,7 @@ class Transaction(Statements):
     audit = _lazy(AuditLog)
     bookings = _lazy(Bookings)
     claims = _lazy(Claims)
+    decisions = _lazy(Decisions)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
     jobs = _lazy(Jobs)
