@@ -44,12 +44,14 @@ class Repairs:
         by: str,
         is_not_in_knock: bool = False,
         is_wanted_anyway: bool = False,
+        is_another_person: bool = False,
         is_any_hour: bool = False,
     ) -> Booking:
         """Release a held, failed, expired or unknown booking, edited by ``changes``.
 
-        With ``is_wanted_anyway``, it is the person's last word, whatever else they requested: this
-        takes back that the booking was merged, replaced or held because of another one.
+        Two confirmations take back that it was merged, replaced or held because of another one.
+        With ``is_wanted_anyway``, it is the person's last word, whatever else they requested. With
+        ``is_another_person``, the contacts that both share are moved into the notes.
 
         ``changes`` are fields of the appointment, ``community`` (its key) and ``starts_at`` (ISO
         8601; without an offset, in the community's time zone). If a guest card that was sent gets
@@ -59,24 +61,33 @@ class Repairs:
         fingerprints, now = self._store.fingerprints(), self._clock()
         with self._store.transaction() as tx:
             booking = _booking(tx, booking_id)
+            other = tx.bookings.get(booking.because_of or 0) if is_another_person else None
+            if other is not None:
+                changes = edit_booking.changes_for_another_person(booking, other, changes)
+            is_taken_back = is_wanted_anyway or other is not None
             adds_tour = is_tour_for_prospect(booking, changes)
             if not adds_tour:
                 check_release(
-                    booking, is_not_in_knock=is_not_in_knock, is_wanted_anyway=is_wanted_anyway
+                    booking, is_not_in_knock=is_not_in_knock, is_wanted_anyway=is_taken_back
                 )
             edited = self._edited(booking, changes, fingerprints)
             # A guest card expires some time after it was requested, so a release restarts that.
-            if is_wanted_anyway or adds_tour or edited.kind is Kind.PROSPECT or _is_old(booking):
+            if is_taken_back or adds_tour or edited.kind is Kind.PROSPECT or _is_old(booking):
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
             _lock_unchanged(tx, booking, edited.match_keys)
-            is_confirmed = is_wanted_anyway or booking.reason == "another_person"
+            is_confirmed = is_wanted_anyway or (
+                other is None and booking.reason == "another_person"
+            )
             if adds_tour:
                 released, action = _add_tour(tx, edited, by, now), "time_given"
             else:
                 _send_again(tx, booking, edited, by, now, is_confirmed=is_confirmed)
                 released, action = edited, "edited_and_released" if changes else "released"
-            detail = ", ".join(sorted(changes))
+            confirmed = {"anyway": is_wanted_anyway, "another_person": other is not None}
+            detail = ", ".join(
+                [*(name for name, is_so in confirmed.items() if is_so), *sorted(changes)]
+            )
             tx.audit.record(action, by=by, at=now, lead_id=released.id, detail=detail)
         return released
 
@@ -238,8 +249,11 @@ def _refusal(decision: precedence.Decision) -> str:
             f"the same person has a newer request, booking {decision.because_of}, and Knock would "
             "cancel its tour. If this one is right, confirm it (command: --anyway)"
         )
-    is_shared = decision.code == "another_person"
-    return f"{sentence}. If it is right, confirm it (command: --anyway)" if is_shared else sentence
+    if decision.code == "another_person":
+        return f"{sentence}. If it is right, confirm it (command: --anyway)"
+    if decision.state is BookingState.DUPLICATE:
+        return f"{sentence}. Booking it again would email the renter again"
+    return sentence
 
 
 def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
