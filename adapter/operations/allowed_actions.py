@@ -34,7 +34,7 @@ def why_not_release(booking: Booking) -> str | None:
         return (
             "It is booked. Sending it again would email the renter again and cancel the first tour."
         )
-    if booking.state not in RELEASABLE:
+    if booking.state not in RELEASABLE and not is_merged(booking):
         return f"It is {booking.state}: another request replaces it, or it was discarded."
     if booking.is_cancellation:
         return "It is a cancellation. Cancel the tour in Knock."
@@ -48,6 +48,11 @@ def is_merged(booking: Booking) -> bool:
     """
     merged = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
     return booking.state in merged and booking.because_of is not None and _is_bookable(booking)
+
+
+def may_be_another_person(booking: Booking) -> bool:
+    """Return whether a user may say that another person made the request."""
+    return is_merged(booking) or booking.reason == "another_person"
 
 
 def _is_bookable(booking: Booking) -> bool:

@@ -24,6 +24,9 @@ INPUT_TRANSFORMS: Mapping[str, str] = {
     "phone_1": "phone",
 }
 
+#: The fields by which Knock knows a person.
+CONTACTS = frozenset({"email_1", "phone_1"})
+
 #: What a user may set: fields of an appointment, and two that stand for several fields.
 SETTABLE_FIELDS = frozenset(fields.TARGETS) - {"name", "starts_at"}
 SETTABLE = SETTABLE_FIELDS | {"community", "starts_at"}
@@ -74,6 +77,15 @@ def _with_fields(
     return {name: value for name, value in merged.items() if value not in (None, "", [])}
 
 
+def shared_contacts(appointment: Mapping[str, Any], other: Booking) -> frozenset[str]:
+    """Return the fields of contacts that an appointment has in common with another lead."""
+    return frozenset(
+        name
+        for name in CONTACTS & appointment.keys()
+        if appointment[name] and appointment[name] == other.appointment.get(name)
+    )
+
+
 def changes_for_another_person(
     booking: Booking, other: Booking, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -82,9 +94,8 @@ def changes_for_another_person(
     Raise :class:`NotPossible` if there is no other contact: Knock would take both for one person.
     """
     appointment = {**booking.appointment, **changes}
-    contacts = {name for name in ("email_1", "phone_1") if appointment.get(name)}
-    shared = {name for name in contacts if appointment[name] == other.appointment.get(name)}
-    if not shared or shared == contacts:
+    shared = shared_contacts(appointment, other)
+    if not shared or not any(appointment.get(name) for name in CONTACTS - shared):
         problem = "has no other email or phone than" if shared else "shares no email or phone with"
         raise NotPossible(
             f"booking {booking.id} {problem} booking {other.id}, so Knock or the sender takes both "
