@@ -3,11 +3,12 @@
 1. ``webhooks/views.py`` reads the HTTP request and answers it.
 2. ``webhooks/receive.py`` verifies the signature (``signatures/``) and stores the event.
 3. ``bookings/map_event.py`` maps the event (``mapping/``); ``bookings/intake.py`` stores its
-   bookings, given the person's other bookings (``bookings/precedence.py``).
+   bookings. Which of a person's requests counts is decided by ``bookings/precedence.py``, from
+   everything that is known; ``bookings/reconcile.py`` applies that again after every change.
 4. ``bookings/sender.py`` posts each booking once (``propexo/client.py``);
    ``bookings/transitions.py`` records the outcome.
-5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed, and
-   looks for bookings whose outcome is unknown (``bookings/matching.py``).
+5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed;
+   ``bookings/settle_unknown.py`` searches for bookings whose outcome is unknown.
 
 Steps 1 and 2 run in the web process. The others run in a worker (``server/worker.py``): a row's
 state and ``due_at`` are its entry in a queue, and a worker processes what is due. Every step may
@@ -94,6 +95,11 @@ class Pipeline:
         finally:
             self._free[task].release()
         return True
+
+    def stop(self) -> None:
+        """Let each run end after the row that it processes."""
+        self.sender.stopping.set()
+        self.follower.stopping.set()
 
     def is_full(self, task: Task) -> bool:
         """Return True if enough threads of this process run a task."""

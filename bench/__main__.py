@@ -13,6 +13,7 @@ from bench import (
     BenchError,
     acknowledging,
     charts,
+    cpu,
     draining,
     growth,
     latency,
@@ -31,6 +32,7 @@ SECTIONS = {
     "acknowledge": acknowledging.rows,
     "drain": draining.rows,
     "latency": latency.rows,
+    "cpu": cpu.rows,
     "start": starting.rows,
     "growth": growth.rows,
 }

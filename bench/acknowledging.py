@@ -18,8 +18,8 @@ from bench.tables import Goal, Row
 MOST_PER_SECOND = 2500
 #: Peers are measured in separate, fewer rounds: one of them takes long to become idle.
 PEER_ROUNDS = 5
-RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.85, sense="≥")}
-P99_GOALS = {8: Goal(bound=1.5)}
+RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.9, sense="≥")}
+P99_GOALS = {8: Goal(bound=1.35)}
 PEER_GOALS = {"rate": Goal(bound=3, sense="≥"), "p99_ms": Goal(bound=0.25)}
 
 Rounds = dict[str, list[Answers]]

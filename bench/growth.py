@@ -61,9 +61,11 @@ FILL = (
 )
 TABLES = ("events", "claims", "history", "bookings")
 
-#: The queries with which a worker takes a task, and a send slot a booking; rolled back.
+#: The queries with which a worker finds what is due, and takes an event or a booking; rolled back.
 CLAIMS = {
-    "taking a task": b"SELECT * FROM procrastinate_fetch_job_v2(NULL, NULL)",
+    "counting due rows": STATEMENTS["due_rows"],
+    "taking an event": STATEMENTS["next_received"],
+    "taking a check": STATEMENTS["next_check"],
     "taking a soon tour": STATEMENTS["next_soon_tour"],
     "taking a booking": STATEMENTS["next_in_turn"],
 }
@@ -152,7 +154,8 @@ def spent_ms(connection: psycopg.Connection, statement: bytes) -> float:
     empty databases then differs threefold, depending on their cores.
     """
     now = dt.datetime.now(dt.UTC)
-    values = {"now": now, "late": now, "soon": now + dt.timedelta(days=4)}
+    values: dict[str, object] = {"now": now, "late": now, "soon": now + dt.timedelta(days=4)}
+    values |= {"map": 3, "send": 6, "check": 3}
     explained = connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement, values)
     ((plan,),) = explained.fetchall()
     connection.rollback()

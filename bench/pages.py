@@ -28,7 +28,7 @@ One verification of a 3 kB body with one secret, compared with the bare digest a
 the same bytes. Schemes that carry a secret without a digest are compared with the digest too.""",
     "acknowledge": """\
 `POST /hooks/rentfeed`: 3 kB, a new lead each time, HMAC with timestamp verified, then committed
-with fsync on, then the response. gunicorn as `adapter run` starts it with default settings, embedded
+with fsync on, then answered. gunicorn as `adapter run` starts it with default settings, embedded
 PostgreSQL, no worker running. It is compared, under the same gunicorn, with a Flask view that
 returns an empty 204, and with one that stores the same bytes by one committed INSERT (BEGIN,
 INSERT, COMMIT) through the same pool; and, if they are installed, with Debian's `webhook` and
@@ -48,12 +48,17 @@ calls.""",
 Time from sending a webhook to the arrival of its POST at the sandbox: 20 a second, evenly,
 without a rate limit; then tours of tomorrow, one by one, with the default limit, before and
 behind ten thousand pending bookings. Also the acknowledgement of new webhooks with as many
-pending bookings and tasks in the database, alternating with an empty one.""",
+pending bookings and received events in the database, alternating with an empty one.""",
+    "cpu": """\
+CPU time of the web processes, the worker and PostgreSQL, children included, while tours arrive
+evenly, until all are `booked` by a sandbox that responds at once (which is not counted, nor is the
+sender). The figure beside it is that of commit d205799, measured by the same module alternately
+with this version on one machine: elsewhere, or under another load, the ratio says little.""",
     "growth": """\
 Databases with that many stored leads (event, claim, booking, history), a thousand a day, side by
-side on one server, each with its own web process, alternately. Taking a task is the worker's
-query for its next task; a send slot takes a soon tour, otherwise the booking of the source whose
-turn it is. These are measured by PostgreSQL's own clock, planning and execution, with a hundred
+side on one server, each with its own web process, alternately. A worker counts due rows twice a
+second, and takes an event, a check, a soon tour, or the booking of the source whose turn it is.
+These are measured by PostgreSQL's own clock, planning and execution, with a hundred
 bookings pending and a hundred in flight. Pages are those of `PATHS` in `bench/growth.py`. For
 statements and pages the minimum of each round counts, and the median of the rounds. Memory is
 what the web processes (or the worker) hold, each counted in full.""",

@@ -216,10 +216,10 @@ def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
 def wait_until_idle(pid: int) -> None:
     """Wait until a process and its children are idle. Raises BenchError if that takes too long."""
     process, deadline = psutil.Process(pid), time.monotonic() + START_SECONDS
-    before = _cpu_seconds(process)
+    before = cpu_seconds(process)
     while True:
         time.sleep(IDLE_SECONDS)  # the time over which its use of the processor is measured
-        now = _cpu_seconds(process)
+        now = cpu_seconds(process)
         if now - before < IDLE_SHARE * IDLE_SECONDS:
             return
         if time.monotonic() > deadline:
@@ -227,7 +227,7 @@ def wait_until_idle(pid: int) -> None:
         before = now
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
     """Return the CPU time of a process and its children, including those that ended."""
     used = 0.0
     for one in (process, *process.children(recursive=True)):

@@ -59,6 +59,7 @@ class Stage:
         self.folder = folder
         self.sandbox = Sandbox(port=free_port())
         self._limit = limit
+        self.worker_pid = 0
         self._environ = servers.environment(
             url,
             self.secret,
@@ -98,6 +99,7 @@ class Stage:
         """Start the sandbox with instant jobs, with Propexo's rate limit or none."""
         before = self._count(WORKERS)
         worker = self._begin(family, "worker")
+        self.worker_pid = worker.pid
         allowed = 1_000_000 if self._limit == UNLIMITED else 150
         options = ("--port", str(self.sandbox.port), "--job-seconds", "0", "--quiet")
         sandbox = self._begin(family, "sandbox", *options, "--rate-limit", str(allowed))

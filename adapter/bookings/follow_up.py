@@ -1,15 +1,15 @@
-"""Follow up: read a job's status until it is final, and search for unknown bookings."""
+"""Follow up: check each booking that is due, and read its job's status until it is final."""
 
 import datetime as dt
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+import threading
+from collections.abc import Sequence
 
-from adapter.bookings import backoff, matching, transitions
+from adapter.bookings import backoff, transitions
 from adapter.bookings.reconcile import lock_others, reconcile
-from adapter.bookings.transitions import ReconcileMatch
-from adapter.exceptions import NotSent, StoreUnavailable, UpstreamError
-from adapter.models import Attempt, Booking, BookingState, Clock, Kind
+from adapter.bookings.settle_unknown import UnknownSettler
+from adapter.exceptions import StoreUnavailable, UpstreamError
+from adapter.models import Booking, BookingState, Clock
 from adapter.propexo.client import Propexo
 from adapter.propexo.responses import JobReport, WriteStatus
 from adapter.settings import Settings
@@ -33,11 +33,14 @@ class Follower:
         self.store = store
         self.propexo = propexo
         self.clock = clock
+        self.unknown = UnknownSettler(settings, store, propexo, clock)
+        #: Set when this process must stop: nothing new is checked.
+        self.stopping = threading.Event()
 
     def check_due(self) -> None:
         """Check bookings that are due, as fast as the rate limit allows."""
         for _ in range(MAX_CHECKS_PER_RUN):
-            check = self._next()
+            check = None if self.stopping.is_set() else self._next()
             if check is None:
                 return
             self._check(check)
@@ -69,7 +72,7 @@ class Follower:
             if booking.state is BookingState.SUBMITTED:
                 self._follow_up(booking, has_related=check.has_related)
             else:
-                self._search_unknown(booking)
+                self.unknown.settle(booking)
         except StoreUnavailable:
             raise
         except Exception as exc:
@@ -85,7 +88,8 @@ class Follower:
         report = self._report(booking)
         is_success = isinstance(report, JobReport) and report.status is WriteStatus.SUCCESS
         if isinstance(report, JobReport) and is_success and not has_related:
-            with self.store.pipeline() as tx:
+            # If it is lost, the status is read again.
+            with self.store.pipeline(is_durable=False) as tx:
                 is_booked = transitions.record_success(tx, booking, report, self.clock())
             if is_booked():
                 log.info("booking_booked", extra={"booking_id": booking.id})
@@ -144,63 +148,3 @@ class Follower:
                 return
             transitions.record_job_status(tx, current, report, self.clock(), deadline, others)
             self._reconcile(tx, current, others)
-
-    def _search_unknown(self, booking: Booking) -> None:
-        """Search Propexo's lists for a booking whose outcome is unknown."""
-        with self.store.statement() as tx:
-            attempt = tx.attempts.of_booking(booking.id)[-1]
-        try:
-            result: ReconcileMatch | UpstreamError | None = self._search(booking, attempt)
-        except UpstreamError as exc:
-            log.warning(
-                "reconcile_read_failed", extra={"booking_id": booking.id, "status": exc.status}
-            )
-            result = exc
-        until = attempt.started_at + dt.timedelta(hours=self.settings.sync_lag_hours)
-        with self.store.transaction() as tx:
-            others = lock_others(tx, booking, self.clock())
-            current = tx.bookings.get(booking.id, lock=True)
-            if current is None or current.state is not BookingState.UNKNOWN:
-                return
-            if isinstance(result, UpstreamError):
-                transitions.record_search_error(tx, current, result, self.clock())
-            else:
-                now = self.clock()
-                transitions.record_search(tx, current, attempt, result, now, until, others)
-                self._reconcile(tx, current, others)
-
-    def _search(self, booking: Booking, attempt: Attempt) -> ReconcileMatch | None:
-        """Return the job, tour or guest card of an unknown booking, or None if no list has it.
-
-        The caller has taken the first call from the rate limit; each further call takes its own.
-        """
-        if booking.job_id is not None:
-            status = self.propexo.write_status(booking.job_id).status
-            if status in (WriteStatus.SUCCESS, WriteStatus.FAILURE):
-                return ReconcileMatch(job_id=booking.job_id)
-        else:
-            log_query = matching.write_log_query(attempt, self.clock())
-            log_records = self.propexo.records(matching.WRITE_LOG, log_query)
-            with self.store.transaction() as tx:
-                known = tx.bookings.known_jobs(matching.jobs_of(log_records))
-            job = matching.job_in(log_records, attempt, known)
-            if job is not None:
-                return ReconcileMatch(job_id=job[0], accepted_at=job[1])
-        prospects = self._records(matching.PROSPECTS, matching.prospects_query(attempt))
-        if attempt.kind is Kind.PROSPECT:
-            return (
-                ReconcileMatch(job_id=None) if matching.has_prospect(prospects, attempt) else None
-            )
-        for prospect_id in matching.prospects_in(prospects, attempt)[:3]:
-            tours = self._records(matching.EVENTS, matching.events_query(attempt, prospect_id))
-            if matching.has_tour(tours, booking):
-                return ReconcileMatch(job_id=None)
-        return None
-
-    def _records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """Return one page of a list, which counts as one more call. Raise UpstreamError."""
-        with self.store.transaction() as tx:
-            limit = self.settings.rate_per_minute
-            if tx.rate_limit.try_read(self.clock(), limit) is not None:
-                raise NotSent("the rate limit allows no further call now")
-        return self.propexo.records(path, query)

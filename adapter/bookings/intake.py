@@ -10,9 +10,12 @@ import logging
 from collections.abc import Collection, Sequence
 
 from adapter.bookings import precedence, reconcile
-from adapter.bookings.precedence import NEW, Decision
+from adapter.bookings.decisions import Decision
+from adapter.bookings.new_request import decide_new, held_twins
+from adapter.bookings.person import NEW
 from adapter.bookings.reconcile import Related
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
+from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Event, EventState, Reason
 from adapter.store import Transaction
 from adapter.store.fingerprints import Fingerprints, lock_key
@@ -32,7 +35,7 @@ class BookingPlanner:
         tx: Transaction,
         event: Event,
         mapped: Mapped,
-        mapping_hash: str | None,
+        source: Source | None,
         now: dt.datetime,
         *,
         is_forced: bool = False,
@@ -52,10 +55,10 @@ class BookingPlanner:
             related = reconcile.load(tx, draft, now)
             if is_forced and draft.state is BookingState.PENDING:
                 new, related = _force(tx, draft, related, now)
-                decision = precedence.held_twins(new, related.same, now)
+                decision = held_twins(new, related.same, now)
             else:
                 new = draft
-                decision = _item_twice(new, stored) or _decide(tx, event, item, related, new)
+                decision = _item_twice(new, stored) or _decide(tx, source, item, related, new)
             stored.append(_store(tx, new, decision, number + len(stored), related, now))
         state = event_state(mapped)
         tx.events.settle(
@@ -63,7 +66,7 @@ class BookingPlanner:
             state,
             why=str(mapped.outcome),
             reasons=mapped.reasons,
-            mapping_hash=mapping_hash,
+            mapping_hash=source.hash if source else None,
             now=now,
         )
         log.info("event_settled", extra={"event_id": event.id, "state": state})
@@ -111,7 +114,7 @@ def event_state(mapped: Mapped) -> EventState:
 
 
 def _decide(
-    tx: Transaction, event: Event, item: Item, related: Related, draft: Booking
+    tx: Transaction, source: Source | None, item: Item, related: Related, draft: Booking
 ) -> Decision | None:
     """Return the decision on a new request, or None if it may go on as mapped."""
     now = draft.created_at
@@ -120,24 +123,27 @@ def _decide(
             return Decision(state=BookingState.HELD, code="cancellation_unclear")
         return precedence.plan((*related.same, draft), now)[draft.id]
     has_sent_at = item.sent_at is not None
-    return precedence.decide_new(
+    return decide_new(
         draft,
         related.same,
         related.unclear,
         now,
-        is_repeat=not has_sent_at and _is_repeat(tx, event, draft, related),
+        is_repeat=not has_sent_at and _is_repeat(tx, source, draft, related),
         has_sent_at=has_sent_at,
     )
 
 
-def _is_repeat(tx: Transaction, event: Event, draft: Booking, related: Related) -> bool:
-    """Return whether the sender sent exactly these bytes before, in the same delivery or not."""
+def _is_repeat(tx: Transaction, source: Source | None, draft: Booking, related: Related) -> bool:
+    """Return whether the sender sent exactly these bytes before, and not in another delivery."""
     before = [
         one.event_id
         for one in related.same
-        if one.content == draft.content and one.event_id != event.id and one.source == event.source
+        if one.content == draft.content
+        and one.event_id != draft.event_id
+        and one.source == draft.source
     ]
-    return bool(before) and tx.events.repeats(event.id, before)
+    header = source.delivery_header if source else None
+    return bool(before) and tx.events.repeats(draft.event_id, before, header=header)
 
 
 def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:

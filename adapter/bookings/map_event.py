@@ -47,7 +47,8 @@ class Mapper:
         self.store.fingerprints()
         event, has_more = None, False
         try:
-            with self.store.pipeline() as tx:
+            # If it is lost, the event is mapped again; nothing is sent before it is on the disk.
+            with self.store.pipeline(is_durable=False) as tx:
                 found = tx.events.next_received(self.clock())
                 if found is not None:
                     event, has_more = found
@@ -70,7 +71,7 @@ class Mapper:
             return
         planner = BookingPlanner(self.store.fingerprints(), self.settings.policy.shared_contacts)
         mapped = source.map(event.request, now=now) if source else _no_mapping(event)
-        planner.apply(tx, event, mapped, source.hash if source else None, now)
+        planner.apply(tx, event, mapped, source, now)
 
     def _hold(self, event_id: int) -> None:
         """Hold an event that cannot be mapped. Postpone it first: it must not block the others."""

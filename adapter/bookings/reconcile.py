@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from adapter.bookings import precedence
-from adapter.bookings.precedence import Decision
+from adapter.bookings.decisions import Decision
 from adapter.bookings.same_person import Relation, relation
 from adapter.models import Booking, BookingState
 from adapter.store import Transaction

@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 
-from adapter.bookings import backoff, precedence
+from adapter.bookings import backoff, decisions, person
 from adapter.bookings.reconcile import move, reconcile
 from adapter.bookings.same_person import Relation, relation
 from adapter.exceptions import NotAuthorized, RateLimited, Refused, UpstreamError
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class ReconcileMatch:
+class UnknownMatch:
     """An unknown booking that was found in Propexo's lists."""
 
     #: Its job, to be followed up; None if the tour itself was found in Knock.
@@ -170,7 +170,7 @@ def record_job_status(
     """
     tx.rate_limit.save_limit(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
-    newer = precedence.newer_but_posted_earlier(booking, others)
+    newer = person.newer_but_posted_earlier(booking, others)
     if report.status is WriteStatus.SUCCESS and newer is not None:
         _leave_to_person(tx, booking, newer, now)
     elif report.status is WriteStatus.SUCCESS:
@@ -238,7 +238,7 @@ def record_search(
     tx: Transaction,
     booking: Booking,
     attempt: Attempt,
-    match: ReconcileMatch | None,
+    match: UnknownMatch | None,
     now: dt.datetime,
     until: dt.datetime,
     others: Sequence[Booking] = (),
@@ -248,7 +248,7 @@ def record_search(
     ``others`` are the requests that share a key with it: one of them that was posted later may
     have made the tour that was found.
     """
-    later = precedence.posted_later(booking, others)
+    later = person.posted_later(booking, others)
     if match is not None and match.job_id is None and later is not None:
         _record_ambiguous_tour(tx, booking, later, now)
         return
@@ -288,7 +288,7 @@ def _record_ambiguous_tour(
         due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
         tx.bookings.reschedule(booking, due_at)
     elif later.starts_at == booking.starts_at and relation(later, booking) is Relation.SAME:
-        decision = precedence.duplicate_of(booking, later)
+        decision = decisions.duplicate_of(booking, later)
         tx.attempts.deny(booking.id, now=now)
         move(tx, booking, decision, now)
     else:
@@ -303,7 +303,7 @@ def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.
         why="carried_out_late",
         now=now,
         because_of=newer.id,
-        reasons=[precedence.carried_out_late(newer)],
+        reasons=[decisions.carried_out_late(newer)],
     )
     log.error("booking_carried_out_late", extra={"booking_id": booking.id, "newer_id": newer.id})
 

@@ -18,7 +18,10 @@ def as_text(result: Result) -> str:
     """Return the tables at the end."""
     booked = [one for one in result.bookings if one.state is BookingState.BOOKED]
     held = [one for one in result.bookings if one.state is BookingState.HELD]
-    repeats = sum(sent.status == 200 and sent.sentence is None for sent in result.sent)
+    repeats = sum(
+        isinstance(sent.answer, dict) and sent.answer.get("status") == "duplicate"
+        for sent in result.sent
+    )
     lines = ["", "Booked in Knock (the sandbox):", "", _booked_table(booked), ""]
     lines += ["Needs review:", ""]
     for booking in held:

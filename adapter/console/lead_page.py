@@ -8,7 +8,7 @@ from typing import Any, Self
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.bookings.precedence import FIELD
+from adapter.bookings.decisions import FIELD
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,

@@ -65,6 +65,12 @@ class Source:
             return None
 
     @property
+    def delivery_header(self) -> str | None:
+        """The header in which the sender names a delivery, in lower case, if the mapping has it."""
+        kind, _, name = str(self.sections.get("delivery_id", "")).partition(":")
+        return name.lower() if kind == "header" else None
+
+    @property
     def has_sent_at(self) -> bool:
         """Whether deliveries contain the sender's own time."""
         return bool(self.compiled.sent_at.paths)

@@ -48,6 +48,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "The sender sent exactly this before, and something else since.",
         "Compare both: a late repeat, or changed back? Release it if the renter wants this tour.",
     ),
+    "dismissed_before": (
+        "The same request was dismissed here, and the renter has asked again since.",
+        "Look at the dismissed lead. Release this one if the renter wants the tour.",
+    ),
     "another_person": (
         "Someone with another name uses the same email or phone. Knock may take them for one.",
         "Ask who it is. Remove the shared contact if there is another one, then release the lead.",
@@ -160,7 +164,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
 
 #: By the field of a reason.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
-    "starts_at": ("The tour time {message}.", _CALL),
+    "starts_at": ("The tour time cannot be used as it was sent: {message}.", _CALL),
     "community": (
         "{source} names a community that is not set up here: {value}.",
         "Add it to communities.yaml under known_as and map the group again, or release each lead.",

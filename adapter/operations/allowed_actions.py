@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from adapter.bookings import precedence
+from adapter.bookings.person import SENT
 from adapter.exceptions import NotPossible
 from adapter.models import MOVES, Booking, BookingState, Kind
 
@@ -88,7 +88,7 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 
     The guest card then stays, and the tour becomes a booking of its own.
     """
-    live = (BookingState.PENDING, *precedence.SENT)
+    live = (BookingState.PENDING, *SENT)
     is_prospect = booking.kind is Kind.PROSPECT and booking.state in live
     has_time = bool(str(changes.get("starts_at") or "").strip())
     return is_prospect and booking.state is not BookingState.UNKNOWN and has_time

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapter.bookings import precedence, reconcile
+from adapter.bookings.decisions import Decision
+from adapter.bookings.new_request import held_person
+from adapter.bookings.person import NEW, order
 from adapter.bookings.reconcile import Related
 from adapter.exceptions import NotPossible
 from adapter.mapping.source import Source
@@ -194,7 +197,7 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
     """Store a tour for a lead whose guest card stays. The tour supersedes a pending card."""
     tour = dataclasses.replace(
         edited,
-        id=precedence.NEW,
+        id=NEW,
         state=BookingState.PENDING,
         reason="time_given",
         reasons=(),
@@ -224,25 +227,23 @@ def _reconcile_with(
     decisions = precedence.plan((*related.same, ready), now)
     decision = decisions.pop(ready.id, None)
     if decision is None and not is_confirmed:
-        decision = precedence.held_person(related.unclear, now)
+        decision = held_person(related.unclear, now)
     if decision is not None:
         raise NotPossible(_refusal(decision))
-    if ready.id != precedence.NEW:
+    if ready.id != NEW:
         reconcile.apply(tx, ready, related, decisions, now)
         _hold_unclear(tx, ready, related, now)
 
 
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
     """Hold what is pending of others who share a contact: Knock would cancel the released tour."""
-    held = precedence.Decision(
-        state=BookingState.HELD, code="another_person", because_of=booking.id
-    )
+    held = Decision(state=BookingState.HELD, code="another_person", because_of=booking.id)
     for other in related.unclear:
         if other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT:
             reconcile.move(tx, other, held, now)
 
 
-def _refusal(decision: precedence.Decision) -> str:
+def _refusal(decision: Decision) -> str:
     sentence = decision.reason.reason
     if decision.state is BookingState.SUPERSEDED:
         return (
@@ -262,7 +263,7 @@ def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) ->
         return  # a tour after a guest card is wanted
     for other in reconcile.load(tx, booking, now).same:
         is_other_tour = other.kind is Kind.APPOINTMENT and other.starts_at != booking.starts_at
-        is_newer = precedence.order(other) > precedence.order(booking)
+        is_newer = order(other) > order(booking)
         if other.state is BookingState.PENDING and is_other_tour and is_newer:
             raise NotPossible(
                 f"the same person has a newer pending request, booking {other.id}: discard it first"

@@ -80,7 +80,7 @@ class Replays:
                         booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by
                     )
                 tx.events.reopen(event_id, why=forced_because or "replayed", by=by, now=now)
-                planner.apply(tx, event, mapped, source.hash, now, is_forced=is_forced)
+                planner.apply(tx, event, mapped, source, now, is_forced=is_forced)
                 action = "replayed_by_force" if is_forced else "replayed"
                 tx.audit.record(action, by=by, at=now, lead_id=event_id)
         return difference

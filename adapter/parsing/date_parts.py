@@ -1,5 +1,6 @@
 """Read a date and time that a sender writes as an object of parts: year, month, hour, AM or PM."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ PARTS: Final = {
 }
 #: How the half of the day is written → its first hour; true and false are the values of isPM.
 HALVES: Final = {"AM": 0, "A": 0, "FALSE": 0, "PM": 12, "P": 12, "TRUE": 12}
-UNKNOWN_PART: Final = "has a part that is not a year, month, day, hour, minute, AM or PM, or zone"
+UNKNOWN_PART: Final = "it has a part that is none of year, month, day, hour, minute, AM or PM, zone"
 
 
 def iso_from_parts(value: Any) -> Any:
@@ -88,12 +89,12 @@ def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
 
 
 def _offset(text: str) -> str:
-    """Return an offset such as "-25200s", as Google writes it, or "-07:00"."""
-    seconds = text.removesuffix("s")
-    if seconds == text or not seconds.lstrip("-").isdecimal() or len(seconds) > 6:
+    """Return an offset such as "-25200s", as Google writes it, as "-07:00"; others unchanged."""
+    seconds = re.fullmatch("(-?)([0-9]{1,5})s", text)
+    if not seconds:
         return text
-    minutes = abs(int(seconds)) // 60
-    return f"{'-' if int(seconds) < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
+    minutes = int(seconds[2]) // 60
+    return f"{seconds[1] or '+'}{minutes // 60:02}:{minutes % 60:02}"
 
 
 def _text(part: Any) -> str:

@@ -164,7 +164,9 @@ def _key_like(data: Mapping[str, Any], part: str) -> str | None:
     if part in data:
         return part
     names = "|".join(data)
-    if _is_clean(names) or len(data) > MAX_KEYS_CLEANED:
+    if names.isascii() and part.partition(" ")[0] not in names:
+        return None  # most optional fields
+    if _is_clean(f"|{names}|") or len(data) > MAX_KEYS_CLEANED:
         return None
     wanted = _cleaned(part)
     alike = [key for key in data if len(key) <= CAP_TEXT and _cleaned(key) == wanted]
@@ -172,9 +174,9 @@ def _key_like(data: Mapping[str, Any], part: str) -> str | None:
 
 
 def _is_clean(names: str) -> bool:
-    if not (names.isascii() and names.isprintable()) or names.strip() != names:
+    if "  " in names or " |" in names or "| " in names:
         return False
-    return "  " not in names and " |" not in names and "| " not in names
+    return names.isascii() and names.isprintable()
 
 
 def _cleaned(name: str) -> str:

@@ -9,7 +9,7 @@ import concurrent.futures
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import procrastinate
 
@@ -64,7 +64,9 @@ class _Worker:
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
         #: A heartbeat submitted to the threads; not done while all of them hang.
         self._probe: asyncio.Future[None] | None = None
+        #: Runs started because rows were due, and because a task announced events.
         self._runs: dict[Task, set[asyncio.Future[None]]] = {task: set() for task in Task}
+        self._announced: set[asyncio.Future[None]] = set()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -88,7 +90,7 @@ class _Worker:
         if not self._stopping.is_set():
             self._stopping.set()
             self._watchdog.stop_within(GRACE_SECONDS + FORCE_SECONDS)
-            self._pipeline.sender.stopping.set()
+            self._pipeline.stop()
             if self._running is not None:
                 self._running.cancel()
 
@@ -107,7 +109,7 @@ class _Worker:
 
     async def _run_once(self) -> None:
         """Run Procrastinate's worker until a stop or a lost connection to PostgreSQL."""
-        queue = queue_for(self._pipeline.store.url, self._map_and_send)
+        queue = queue_for(self._pipeline.store.url, self._start_mapping)
         self._running = asyncio.create_task(self._work_and_recover(queue))
         try:
             await self._running
@@ -146,6 +148,9 @@ class _Worker:
                 except StoreUnavailable:
                     log.warning("due_rows_not_read")
                     await asyncio.sleep(RECOVERY_SECONDS)
+                except Exception:
+                    log.exception("due_rows_not_read")
+                    await asyncio.sleep(RECOVERY_SECONDS)
                 else:
                     self._start_runs(loop, due)
 
@@ -158,8 +163,15 @@ class _Worker:
             for _ in range(count - len(running)):
                 running.add(loop.run_in_executor(None, self._run_task, task))
 
+    async def _start_mapping(self) -> None:
+        """Start a run for received events, and end the task: it only announces them."""
+        self._announced = {run for run in self._announced if not run.done()}
+        if len(self._announced) < self._concurrency:
+            loop = asyncio.get_running_loop()
+            self._announced.add(loop.run_in_executor(None, self._map_and_send))
+
     def _map_and_send(self) -> None:
-        """Map received events, and send what they book without another task."""
+        """Map received events, and send what they book without waiting for another look."""
         self._run_task(Task.MAP)
         self._run_task(Task.SEND)
 
@@ -211,7 +223,7 @@ class _Worker:
         )
 
 
-def queue_for(url: str, map_received: Callable[[], None]) -> procrastinate.App:
+def queue_for(url: str, announce: Callable[[], Awaitable[object]]) -> procrastinate.App:
     """Return Procrastinate's app with its one task."""
     connector = procrastinate.PsycopgConnector(
         conninfo=url,
@@ -220,9 +232,11 @@ def queue_for(url: str, map_received: Callable[[], None]) -> procrastinate.App:
         timeout=5.0,
         reconnect_timeout=RECONNECT_SECONDS,
         pool_factory=queue_pool,
+        # A task that is lost or repeated does no harm.
+        kwargs={"options": "-c synchronous_commit=off"},
     )
     queue = procrastinate.App(connector=connector)
-    queue.task(name=map_task.NAME)(map_received)
+    queue.task(name=map_task.NAME)(announce)
     return queue
 
 

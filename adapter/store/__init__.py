@@ -3,7 +3,7 @@
 from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES, queue_pool
 from adapter.store.database import RECONNECT_SECONDS, Database, check_reachable, is_reachable
-from adapter.store.decisions import IGNORED, DecisionCount, SharedContact
+from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_settled_events

@@ -94,17 +94,20 @@ class Database:
             yield tx
 
     @contextlib.contextmanager
-    def pipeline(self) -> Iterator[Transaction]:
+    def pipeline(self, *, is_durable: bool = True) -> Iterator[Transaction]:
         """Open a transaction that waits for PostgreSQL only where a result is read.
 
         BEGIN, COMMIT and statements whose result is not read travel with others. Their errors are
-        raised by the next result that is read, or at the end.
+        raised by the next result that is read, or at the end. One that is not durable does not
+        wait for the disk: if PostgreSQL crashes at once, it is as if it had not happened.
         """
         with self.statement() as tx:
             try:
                 with tx.connection.pipeline():
                     # Not psycopg's transaction(), which waits after BEGIN and before COMMIT.
                     tx.connection.execute(b"BEGIN")
+                    if not is_durable:
+                        tx.connection.execute(b"SET LOCAL synchronous_commit = off")
                     yield tx
                     tx.connection.execute(b"COMMIT")
             except BaseException:

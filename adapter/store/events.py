@@ -77,12 +77,14 @@ class Events(Statements):
             return None
         return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))
 
-    def repeats(self, event_id: int, others: Iterable[int]) -> bool:
+    def repeats(self, event_id: int, others: Iterable[int], *, header: str | None) -> bool:
         """Return whether an event has the same bytes as one of ``others``.
 
-        If both name the delivery in a header, and differently, the sender means two.
+        If both name the delivery, in ``header`` or in a usual one, and differently, the sender
+        means two.
         """
-        row = self._one("is_repeat", id=event_id, ids=list(others), names=list(DELIVERY_ID_HEADERS))
+        names = [*DELIVERY_ID_HEADERS, *([header] if header else [])]
+        row = self._one("is_repeat", id=event_id, ids=list(others), names=names)
         return bool(row and row["is_repeat"])
 
     def settle(

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
-from adapter.store.claims import Claims
-from adapter.store.decisions import Decisions
+from adapter.store.decided import Decisions
+from adapter.store.dedupe import Claims
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.jobs import Jobs

@@ -5,7 +5,7 @@ import logging
 
 from werkzeug.wrappers import Response
 
-from adapter.bookings import precedence
+from adapter.bookings.person import replaced_in_knock
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome, webhook_outcome_from
 from adapter.models import Booking, BookingState, EventState, WebhookRequest
 from adapter.store import Database, Transaction
@@ -65,7 +65,7 @@ def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome
 def _mark_if_replaced(tx: Transaction, booking: Booking) -> Booking:
     others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)
     if not any(
-        other.person_keys & booking.person_keys and precedence.replaced_in_knock(other, booking)
+        other.person_keys & booking.person_keys and replaced_in_knock(other, booking)
         for other in others
     ):
         return booking

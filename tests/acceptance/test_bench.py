@@ -64,7 +64,18 @@ def bench(*arguments: str) -> list[dict[str, Any]]:
     return rows
 
 
-GROWN = ["p99", "p50", "a task", "a soon tour", "a booking", *growth.PATHS, "web", "worker"]
+GROWN = [
+    "p99",
+    "p50",
+    "due rows",
+    "an event",
+    "a check",
+    "a soon tour",
+    "a booking",
+    *growth.PATHS,
+    "web",
+    "worker",
+]
 
 
 def assert_measured(rows: list[dict[str, Any]]) -> None:
@@ -113,6 +124,7 @@ def test_acknowledge_stands_beside_both_servers(
     [
         ("drain", ["2 workers", "requests per minute", "busiest", "429"]),
         ("latency", ["p50", "p99", "a soon tour", "acknowledge p99"]),
+        ("cpu", ["web, worker and PostgreSQL"]),
         ("growth", GROWN),
     ],
 )

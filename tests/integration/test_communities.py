@@ -20,7 +20,6 @@ from adapter.propexo.responses import Page
 from adapter.sandbox.catalog import BUNDLED, catalog_from
 from adapter.settings import Policy, Settings
 from adapter.store import Database
-from adapter.store.queries import STATEMENTS
 from tests.adapter_process import SECRETS
 from tests.harness import START, Harness, ManualClock
 from tests.leads import lead
@@ -408,13 +407,6 @@ def test_places_that_no_community_is_known_by_are_counted(harness: Harness) -> N
     )
     repairs.discard(held[1], "a test", by="ana")
     assert unknown(harness)[0] == ("rentfeed", '"Oak Park"', 1), "it tells what still waits"
-
-
-def test_the_report_is_read_by_its_own_index(opened: Database) -> None:
-    with opened.transaction() as tx:
-        tx.connection.execute("SET LOCAL enable_seqscan = off")
-        rows = tx.connection.execute(b"EXPLAIN " + STATEMENTS["unknown_communities"]).fetchall()
-    assert "bookings_without_community" in str(rows)
 
 
 def test_sources_shows_the_report(

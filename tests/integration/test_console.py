@@ -18,7 +18,7 @@ import flask.testing
 import pytest
 
 from adapter.app import create_app
-from adapter.bookings import precedence
+from adapter.bookings.decisions import SENTENCES
 from adapter.console.auth import READ_ONLY_FORMS, SESSION_HOURS, warn_of_untrusted_proxy
 from adapter.console.booking_form import EDITABLE_FIELDS
 from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, payload_lines
@@ -952,22 +952,22 @@ def words_that_can_wait() -> set[str]:
     Also those that it gives to a function which passes its ``why`` on with such a state.
     """
     words = set[str]()
-    for path in (MAPPINGS.parent / "adapter").rglob("*.py"):
-        nodes = list(ast.walk(ast.parse(path.read_text())))
-        setters = {"stop_reconciling"} | {
-            node.name
-            for node in nodes
-            if isinstance(node, ast.FunctionDef)
-            and any(argument.arg in ("why", "code") for argument in node.args.args)
-            and any(any(map(waits, parts_of(one))) for one in ast.walk(node))
-        }
-        for node in nodes:
-            called = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
-            if called in setters or any(map(waits, parts_of(node))):
-                constants = (
-                    ast.literal_eval(one) for one in parts_of(node) if isinstance(one, ast.Constant)
-                )
-                words |= {text for text in constants if isinstance(text, str)}
+    paths = (MAPPINGS.parent / "adapter").rglob("*.py")
+    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text()))]
+    setters = {"stop_reconciling"} | {
+        node.name
+        for node in nodes
+        if isinstance(node, ast.FunctionDef)
+        and any(argument.arg in ("why", "code") for argument in node.args.args)
+        and any(any(map(waits, parts_of(one))) for one in ast.walk(node))
+    }
+    for node in nodes:
+        called = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+        if called in setters or any(map(waits, parts_of(node))):
+            constants = (
+                ast.literal_eval(one) for one in parts_of(node) if isinstance(one, ast.Constant)
+            )
+            words |= {text for text in constants if isinstance(text, str)}
     return words
 
 
@@ -1082,8 +1082,8 @@ def test_contacts_of_several_people_are_on_the_page(ana: Reader) -> None:
 
 def test_every_rule_has_its_sentence() -> None:
     """Whatever rule decided a lead, a user reads more than its code."""
-    assert precedence.SENTENCES.keys() <= BY_CODE.keys() | DECISIONS.keys()
-    assert DECISIONS.keys() - {IGNORED} <= precedence.SENTENCES.keys()
+    assert SENTENCES.keys() <= BY_CODE.keys() | DECISIONS.keys()
+    assert DECISIONS.keys() - {IGNORED} <= SENTENCES.keys()
 
 
 # --- try-out, lists, overview

@@ -198,6 +198,18 @@ def test_the_senders_own_time_decides_who_is_newer(
     assert harness.state(first.id) is PENDING
 
 
+def test_a_fraction_of_a_second_decides_who_is_newer(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    newer, older = same_person(2, time="4:00 PM"), same_person(1)
+    newer["createdAt"], older["createdAt"] = "2026-03-02T17:40:05.900Z", "2026-03-02T17:40:05.1Z"
+    (first,) = harness.mapped("rentfeed", newer)
+    (late,) = harness.mapped("rentfeed", older)
+
+    assert (late.state, late.reason) == (BookingState.SUPERSEDED, "newer_request_came_first")
+    assert harness.state(first.id) is PENDING
+
+
 @pytest.mark.parametrize(
     "said", ["2031-01-01T00:00:00Z", "yesterday", "", None, 7, [], "2026-03-02"]
 )

@@ -16,7 +16,7 @@ from adapter.logs import JsonLines
 from adapter.models import Attempt, AttemptOutcome, BookingState, EventState, WebhookRequest
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy
-from adapter.store import Database
+from adapter.store import Database, Task
 from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.receive import Receipt
 from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, tour
@@ -435,6 +435,67 @@ def test_an_event_whose_mapping_is_gone_is_held(harness: Harness) -> None:
     story = harness.story(receipt.event_id)
     assert story.event.state is EventState.HELD
     assert story.event.reasons[0].reason == "there is no mapping called rentfeed any more"
+
+
+def test_an_event_that_must_wait_for_its_mapping_does_not_block_others(harness: Harness) -> None:
+    waiting = harness.receive("rentfeed", tour()).event_id
+    other = harness.receive("leasebot", sample("leasebot-handoff.json")).event_id
+    sources = harness.pipeline.sources
+    harness.pipeline.sources = {"leasebot": sources["leasebot"]}
+    harness.pipeline.mapper.map_due()
+    assert harness.story(waiting).event.state is EventState.RECEIVED
+    assert harness.story(other).event.state is EventState.MAPPED
+    assert harness.pipeline.due()[Task.MAP] == 0
+
+    harness.pipeline.sources = sources
+    harness.clock.advance(30)
+    harness.pipeline.mapper.map_due()
+    assert harness.story(waiting).event.state is EventState.MAPPED
+
+
+def test_an_event_that_cannot_be_mapped_is_held_and_the_others_are_mapped(
+    harness: Harness, opened: Database
+) -> None:
+    bad = harness.receive("rentfeed", tour(leadId="bad")).event_id
+    good = harness.receive("rentfeed", tour()).event_id
+    with opened.transaction() as tx:  # as a bug would: its headers are no object
+        tx.connection.execute("UPDATE events SET headers = '7' WHERE id = %s", [bad])
+    harness.pipeline.mapper.map_due()
+    harness.pipeline.mapper.map_due()
+
+    with opened.transaction() as tx:
+        states = tx.connection.execute("SELECT id, state FROM events ORDER BY id").fetchall()
+    assert [(row["id"], row["state"]) for row in states] == [(bad, "held"), (good, "mapped")]
+
+
+def test_a_booking_that_cannot_be_checked_is_checked_much_later_and_others_now(
+    harness: Harness, opened: Database
+) -> None:
+    (bad,) = harness.mapped("rentfeed", tour())
+    (good,) = harness.mapped("leasebot", sample("leasebot-handoff.json"))[:1]
+    harness.send()
+    with opened.transaction() as tx:  # as a bug would: an unknown booking without an attempt
+        tx.connection.execute("DELETE FROM attempts WHERE booking_id = %s", [bad.id])
+        tx.connection.execute("UPDATE bookings SET state = 'unknown' WHERE id = %s", [bad.id])
+    harness.clock.advance(10)
+    now = harness.clock()
+    harness.check()
+
+    due_at = harness.booking(bad.id).due_at
+    assert due_at is not None
+    assert due_at - now >= dt.timedelta(hours=1)
+    assert harness.state(good.id) is BookingState.BOOKED
+
+
+def test_a_check_whose_worker_dies_is_due_again_after_a_while(harness: Harness) -> None:
+    (booking,) = harness.mapped("rentfeed", tour())
+    harness.send()
+    harness.clock.advance(10)
+    assert harness.pipeline.follower._next() is not None
+    assert harness.pipeline.follower._next() is None, "another worker does not take it too"
+    harness.clock.advance(30)
+    harness.check()
+    assert harness.state(booking.id) is BookingState.BOOKED
 
 
 def test_nothing_of_a_lead_reaches_the_workers_log(

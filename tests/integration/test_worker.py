@@ -27,7 +27,7 @@ def test_the_tasks_of_a_dead_worker_are_deleted(harness: Harness) -> None:
         )
 
         async def delete() -> None:
-            queue = queue_for(url, lambda: None)
+            queue = queue_for(url, asyncio.Event().wait)
             async with queue.open_async():
                 await delete_stalled(queue)
 
@@ -43,9 +43,11 @@ def test_a_task_maps_all_received_events_and_sends_what_they_book(
     harness.pipeline.store._notify_workers()
 
     async def work() -> None:
-        queue = queue_for(harness.pipeline.store.url, _Worker(harness.pipeline)._map_and_send)
+        worker = _Worker(harness.pipeline)
+        queue = queue_for(harness.pipeline.store.url, worker._start_mapping)
         async with queue.open_async():
             await queue.run_worker_async(wait=False, install_signal_handlers=False)
+        await asyncio.wait(worker._announced)
 
     asyncio.run(work())
     states = [harness.story(event_id).bookings[0].state for event_id in events]

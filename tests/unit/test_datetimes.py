@@ -13,6 +13,7 @@ from tzlocal.windows_tz import win_tz
 
 from adapter.exceptions import Unreadable
 from adapter.parsing.date_formats import TOKENS, compile_format
+from adapter.parsing.date_parts import PARTS, iso_from_parts
 from adapter.parsing.datetimes import (
     read_absolute_instant,
     read_date,
@@ -475,6 +476,27 @@ def test_any_text_is_a_format_or_a_value_error(text: str) -> None:
         return
     with contextlib.suppress(Unreadable):
         form.parse("03/14/2026 2:30 PM")
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(
+    st.dictionaries(
+        st.sampled_from([*PARTS, "isPM", "AM_PM", "x"]),
+        st.integers(-1, 2100)
+        | st.sampled_from(["12", "PM", "--5s", "-07:00", "", "0s", {"id": 1}])
+        | st.none()
+        | st.booleans()
+        | st.floats()
+        | st.text(max_size=5)
+        | st.lists(st.integers()),
+    )
+)
+def test_any_parts_are_a_text_or_unreadable(parts: dict[str, Any]) -> None:
+    try:
+        text = iso_from_parts(parts)
+    except Unreadable:
+        return
+    assert text is None or isinstance(text, str) or parts == {}
 
 
 # Dates

@@ -511,6 +511,17 @@ def test_midnight_in_utc_is_a_date_picker_or_six_in_the_evening(
     assert item.outcome is Outcome.BOOK
 
 
+def test_a_doubtful_time_is_doubtful_at_an_unknown_community_too(tmp_path: Path) -> None:
+    source = source_of(tmp_path)
+    item = only_item(map_json(source, LEAD | {"place": "?", "at": "2026-03-15T00:00:00Z"}))
+    assert (item.starts_at, {reason.field for reason in item.blocking_reasons}) == (
+        None,
+        {"community", "starts_at"},
+    )
+    item = only_item(map_json(source, LEAD | {"place": "?", "at": "2026-03-14T20:30:00Z"}))
+    assert item.starts_at == dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC)
+
+
 @pytest.mark.parametrize(
     "at", ["2026-03-14T23:59:59Z", "2026-03-14T23:59:59.999Z", "2026-03-15T00:00:00+01:00"]
 )

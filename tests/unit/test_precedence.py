@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from adapter.bookings.precedence import NEW, Decision, decide_new, plan
+from adapter.bookings.decisions import Decision
+from adapter.bookings.new_request import decide_new
+from adapter.bookings.person import NEW
+from adapter.bookings.precedence import plan
 from adapter.bookings.same_person import Relation, names_agree, relation
 from adapter.models import Booking, BookingState, Kind
 from tests.rows import booking

@@ -259,7 +259,14 @@ def test_an_email_a_phone_or_a_date_is_no_name(text: str) -> None:
         *("Guest", "Website Visitor 8391", "no name"),
         # Caller IDs
         *("ANONYMOUS", "Unknown Caller", "WIRELESS CALLER", "UNAVAILABLE", "RESTRICTED"),
-        *("Private Number", "Out of Area", "Name Unavailable"),
+        *(
+            "Private Number",
+            "Out of Area",
+            "Name Unavailable",
+            "SPAM RISK",
+            "Cell Phone",
+            "Hidden Caller ID",
+        ),
     ],
 )
 def test_a_filler_is_no_name(text: str) -> None:
@@ -271,6 +278,14 @@ def test_a_filler_is_no_name(text: str) -> None:
 )
 def test_a_filler_is_no_part_of_a_name(text: str) -> None:
     assert_unreadable("text", text)
+
+
+@pytest.mark.parametrize("text", ["Dana+Okafor", "Dana%20Okafor", "Dana+%4Fkafor"])
+def test_a_name_may_be_encoded_for_a_url(text: str) -> None:
+    assert reading("name", text) == {"first_name": "Dana", "last_name": "Okafor"}
+    assert reading("text", text) == "Dana Okafor"
+    assert reading("text", "Jos%C3%A9") == "José"
+    assert_unreadable("name", "Dana%FF")
 
 
 @pytest.mark.parametrize("text", ["Guest", "Null", "Nan", "Last", "Private", "Na", "No"])

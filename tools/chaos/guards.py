@@ -21,6 +21,10 @@ from tests.paths import ROOT
 RUN_SECONDS = 600.0
 
 
+#: Enough people for each way to waver in nearly every round.
+PEOPLE = ("--people", "30")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Guard:
     """A mechanism that keeps leads from being lost or booked twice, and how to break it."""
@@ -32,6 +36,7 @@ class Guard:
     options: tuple[str, ...] = ()
 
 
+#: V1 to V7: faults that an audit from outside found, put back.
 GUARDS = (
     Guard(name="(nothing is broken)", breaks={}),
     Guard(
@@ -145,6 +150,80 @@ def _decide_prospect(existing):
 """
         },
         options=("--people", "24"),
+    ),
+    Guard(
+        name="a duplicate counts when its original is canceled (V1)",
+        breaks={
+            "adapter/bookings/precedence.py": """
+assert callable(_Person.is_revisable)
+_Person.is_revisable = lambda self, request: False
+"""
+        },
+        options=PEOPLE,
+    ),
+    Guard(
+        name="a duplicate is the renter's last word (V2)",
+        breaks={
+            "adapter/bookings/precedence.py": """
+_counts = _Person._counts
+
+def _counts_unless_covered(self, request):
+    other = self.by_id.get(request.because_of or 0)
+    is_duplicate = request.state is BookingState.DUPLICATE
+    return not (is_duplicate and other and other.state in SENT) and _counts(self, request)
+
+_Person._counts = _counts_unless_covered
+"""
+        },
+        options=PEOPLE,
+    ),
+    Guard(
+        name="a request is compared with what stands when another fails (V4)",
+        breaks={
+            "adapter/bookings/precedence.py": """
+_tour_for = _Person.tour_for
+_UNSENT = (BookingState.SENDING, BookingState.PENDING, BookingState.SUPERSEDED)
+
+def _tour_for_unless_another_came_between(self, request):
+    came_between = any(
+        one.starts_at != request.starts_at and one.state in _UNSENT and order(one) < order(request)
+        for one in self.requests
+    )
+    if request.state is BookingState.PENDING and came_between:
+        return request
+    return _tour_for(self, request)
+
+_Person.tour_for = _tour_for_unless_another_came_between
+"""
+        },
+        options=PEOPLE,
+    ),
+    Guard(
+        name="an unknown one takes no other one's tour (V5)",
+        breaks={
+            "adapter/bookings/transitions.py": """
+_ambiguous = _record_ambiguous_tour
+
+def _record_ambiguous_tour(tx, booking, later, now):
+    if later.starts_at != booking.starts_at:
+        _ambiguous(tx, booking, later, now)
+    else:
+        tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
+"""
+        },
+        options=PEOPLE,
+    ),
+    Guard(
+        name="an older one carried out late goes to a person (V7)",
+        breaks={
+            "adapter/bookings/transitions.py": """
+assert callable(_leave_to_person)
+
+def _leave_to_person(tx, booking, newer, now):
+    tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
+"""
+        },
+        options=PEOPLE,
     ),
     Guard(
         name="the rate",

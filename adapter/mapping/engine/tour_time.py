@@ -121,9 +121,12 @@ class TourTime:
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
         """Block or report an offset that is not the community's. Raise :class:`Unreadable`."""
         zone = draft.community.timezone if draft.community else None
-        if not zone or instant.offset in (None, instant.at.astimezone(zone).utcoffset()):
+        here = instant.at.astimezone(zone).utcoffset() if zone else None
+        if instant.offset in (None, here):
             return
         self._doubt(instant)
+        if not zone:
+            return
         reason = self._reason(f"the offset is not that of {zone.key} at that time", value)
         if self.offset == "own_clock" or (self.offset == "must_agree" and instant.offset):
             draft.block(reason)

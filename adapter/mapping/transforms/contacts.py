@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -12,7 +13,7 @@ from nameparser import HumanName, Lexicon
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.transforms.base import EMPTY, Example, Noted, Option, text_or_empty, transform
-from adapter.parsing.text import CAP_EMAIL, CAP_NAME, CAP_NUMBER, CAP_TEXT
+from adapter.parsing.text import CAP_EMAIL, CAP_NAME, CAP_NUMBER, CAP_TEXT, clean_text
 from adapter.settings import Policy
 
 #: The ``region`` of numbers that begin with their country code.
@@ -44,7 +45,8 @@ _NOBODY: Final = _FILLERS | frozenset(
     {"first", "last", "full", "name", "firstname", "lastname", "fullname", "your", "the", "no"}
     | {"not", "provided", "available", "specified", "given", "applicable", "na", "nil", "user"}
     | {"visitor", "guest", "customer", "website", "web", "private", "restricted", "blocked"}
-    | {"withheld", "wireless", "caller", "number", "out", "of", "area"}
+    | {"withheld", "hidden", "wireless", "caller", "call", "cell", "mobile", "phone", "number"}
+    | {"toll", "free", "out", "of", "area", "spam", "scam", "risk", "likely", "id"}
 )
 #: Merge tags that were not filled in: ``{{name}}``, ``[your-name]``, ``%FIRST%``, ``*|FNAME|*``,
 #: ``<test lead: …>``; and errors of spreadsheets: ``#REF!``.
@@ -83,11 +85,21 @@ def is_no_name(text: str) -> bool:
 
 def is_filler(text: str) -> bool:
     """Return True for what a program puts in place of a name, or of a part of it."""
+    if text.isalpha() and text.lower() not in _FILLERS:
+        return False  # most parts of names
     if _MERGE_TAG.search(text):
         return True
     return any(
         word.lower() in _FILLERS and word not in _NAMES_LIKE_FILLERS for word in _words(text)
     )
+
+
+def _unquoted(text: str) -> str:
+    """Return a name that was encoded for a URL as it was meant: ``Dana+Okafor``."""
+    if " " in text or not ("+" in text or "%" in text) or not text[:1].isalpha():
+        return text
+    plain = urllib.parse.unquote_plus(text)
+    return text if "%" in plain or "\ufffd" in plain else clean_text(plain, CAP_TEXT)
 
 
 def _words(text: str) -> list[str]:
@@ -115,7 +127,9 @@ def _words(text: str) -> list[str]:
 def text_from(value: object) -> object:
     """Return the clean text."""
     text = text_or_empty(value, CAP_TEXT)
-    if text is not EMPTY and is_filler(text):
+    if text is EMPTY:
+        return EMPTY
+    if is_filler(text := _unquoted(text)):
         raise Unreadable("a filler, not a name")
     return text
 
@@ -158,7 +172,7 @@ def name_from(value: object) -> object:
     text = text_or_empty(_name_from_parts(value), CAP_NAME)
     if text is EMPTY:
         return EMPTY
-    if plain := _plain_name(text):
+    if plain := _plain_name(text := _unquoted(text)):
         return plain
     if with_address := _WITH_ADDRESS.fullmatch(text):
         text = with_address[1]
@@ -219,7 +233,9 @@ def email_from(value: object, *, policy: Policy) -> object:
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
-    found = {address.rstrip(".") for address in _ADDRESS.findall(text.lower())}
+    text = text.lower()
+    addresses = [text] if _ADDRESS.fullmatch(text) else _ADDRESS.findall(text)
+    found = {address.rstrip(".") for address in addresses}
     if len(found) != 1:
         raise Unreadable("several email addresses" if found else "not an email address")
     address = found.pop()

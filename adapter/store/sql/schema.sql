@@ -101,11 +101,9 @@ CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fast
 CREATE INDEX bookings_in_flight ON bookings (due_at, state)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
--- The review queue, and the report of unknown communities.
+-- The review queue.
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)
     WHERE state IN ('held', 'failed', 'unknown', 'expired');
-CREATE INDEX bookings_without_community ON bookings (source)
-    WHERE state = 'held' AND community IS NULL;
 -- What was decided without a person: by the other lead, and by time for the report.
 CREATE INDEX bookings_by_other_lead ON bookings (because_of) WHERE because_of IS NOT NULL;
 CREATE INDEX bookings_decided ON bookings (updated_at)

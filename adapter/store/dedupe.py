@@ -1,4 +1,4 @@
-"""Claims: dedupe keys of deliveries that were used, as keyed hashes."""
+"""Recognize duplicates: the dedupe keys of deliveries that were used (claims), as keyed hashes."""
 
 import dataclasses
 import datetime as dt

@@ -1,0 +1,153 @@
+"""Decide what only a new request raises: is it a repeat, a change, another person? Pure.
+
+What it means for the person's other requests is decided by :mod:`adapter.bookings.precedence`.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+
+from adapter.bookings.decisions import Decision, held, superseded
+from adapter.bookings.person import (
+    SENT,
+    Person,
+    are_versions,
+    canceling,
+    is_between,
+    is_current,
+    may_replace,
+    order,
+)
+from adapter.bookings.precedence import plan
+from adapter.models import Booking, BookingState, Kind
+
+
+def decide_new(
+    new: Booking,
+    same: Sequence[Booking],
+    unclear: Sequence[Booking],
+    now: dt.datetime,
+    *,
+    is_repeat: bool,
+    has_sent_at: bool,
+) -> Decision | None:
+    """Return the decision on a new request, or None if it may go on as mapped.
+
+    ``same`` are the person's other requests, ``unclear`` those of someone who may be the same.
+    With ``is_repeat``, the same bytes came before. ``has_sent_at``: the sender said when it was.
+    """
+    repeat = _unchanged(new, same, has_sent_at=has_sent_at) or _older_version(new, same)
+    if repeat is not None or new.state is not BookingState.PENDING:
+        return repeat
+    changed = _held_change(new, same, now)
+    if changed is not None:
+        return changed
+    if is_repeat and _may_undo(new, same, now):
+        return _held_repeat(same, now)
+    planned = plan((*same, new), now).get(new.id)
+    if planned is not None and planned.state is not BookingState.SUPERSEDED:
+        return planned
+    return (
+        held_twins(new, same, now)
+        or planned
+        or _held_canceled(new, same, has_sent_at=has_sent_at)
+        or held_person(unclear, now)
+    )
+
+
+def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
+    """Return the other requests under the new one's key, oldest first."""
+    versions = [
+        one
+        for one in same
+        if are_versions(one, new) and not one.is_cancellation and one.event_id != new.event_id
+    ]
+    return sorted(versions, key=order)
+
+
+def _unchanged(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
+    """Recognize what the sender sent last under the same key, unless it canceled it since.
+
+    If a user has dismissed it, and the renter asked again after that, a user decides again.
+    """
+    latest = next(reversed(_versions(new, same)), None)
+    if latest is None or latest.content != new.content or _was_canceled(new, same):
+        return None
+    if any(is_between(one, latest, new) for one in same):
+        return None
+    if latest.state is BookingState.DISCARDED and has_sent_at and new.asked_at > latest.updated_at:
+        return held("dismissed_before", latest)
+    return Decision(state=BookingState.DUPLICATE, code="item_seen_before", because_of=latest.id)
+
+
+def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:
+    """Return whether the sender canceled the latest version before it sent the new one."""
+    latest = next(reversed(_versions(new, same)), None)
+    return latest is not None and any(order(one) < order(new) for one in canceling(latest, same))
+
+
+def _older_version(new: Booking, same: Sequence[Booking]) -> Decision | None:
+    newer = [
+        one
+        for one in _versions(new, same)
+        if order(one) > order(new) and may_replace(one.kind, new.kind)
+    ]
+    return superseded(new, newer[-1]) if newer else None
+
+
+def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
+    """Hold the second of two tours that one webhook requests for one person."""
+    twins = [
+        one
+        for one in Person(tuple(same), now).tours
+        if one.event_id == new.event_id and one.starts_at != new.starts_at
+    ]
+    if not twins or new.kind is Kind.PROSPECT:
+        return None
+    return held("two_tours_at_once", max(twins, key=order))
+
+
+def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
+    """Hold a version for another contact or community: Knock would keep the first tour too."""
+    sent = [
+        one
+        for one in _versions(new, same)
+        if one.state in SENT
+        and one.gone_at is None
+        and is_current(one, now)
+        and not one.person_keys & new.person_keys
+    ]
+    return held("changed_after_first", sent[-1]) if sent else None
+
+
+def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
+    """Hold the first booking under a key that was canceled before, if its own time is not known."""
+    before = [
+        one
+        for one in same
+        if one.is_cancellation
+        and are_versions(one, new)
+        and one.state is BookingState.HELD
+        and one.because_of is None
+    ]
+    if has_sent_at or not before or _versions(new, same):
+        return None
+    return held("canceled_before", max(before, key=order))
+
+
+def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
+    """Return whether a repeat would undo what the sender or another one sent since."""
+    last = Person(tuple(same), now).last
+    is_other_tour = last is None or last.starts_at != new.starts_at
+    return new.kind is Kind.APPOINTMENT and (is_other_tour or _was_canceled(new, same))
+
+
+def _held_repeat(same: Sequence[Booking], now: dt.datetime) -> Decision:
+    """Hold the same bytes again: a late repeat must not undo what the sender sent since."""
+    since = Person(tuple(same), now).last or max(same, key=order)
+    return held("repeat_or_change", since)
+
+
+def held_person(unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
+    """Hold a request if someone else may be the same person for Knock, which keeps one tour."""
+    others = [one for one in unclear if one in Person(tuple(unclear), now).wanted]
+    return held("another_person", max(others, key=order)) if others else None

@@ -1,0 +1,244 @@
+"""Describe what is known of one person's requests at one community. All functions are pure."""
+
+import dataclasses
+import datetime as dt
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+
+from adapter.bookings.same_person import Relation, relation
+from adapter.models import Booking, BookingState, Kind
+
+#: The ID of a request that is not stored yet: it is newer than all others.
+NEW = 2**63 - 1
+
+#: States of a booking that exists, may exist, or is about to be made in Knock.
+SENT = (
+    BookingState.SENDING,
+    BookingState.SUBMITTED,
+    BookingState.BOOKED,
+    BookingState.UNKNOWN,
+)
+
+#: States in which a request waits for a person.
+WAITING = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
+
+#: States of a booking that can be canceled here, because it is certainly not in Knock.
+CANCELABLE = (BookingState.PENDING, *WAITING)
+
+#: Reason codes of requests that were ready to be sent before a person was needed.
+_HELD_WHILE_SENT = frozenset({"not_authorized", "internal_error"})
+
+#: Reason codes of decisions that change when the other lead changes.
+_REVISABLE = frozenset(
+    {
+        "newer_request",
+        "newer_request_came_first",
+        "same_person_and_time",
+        "same_person_has_a_tour",
+        "same_person_asked_before",
+    }
+)
+
+#: A request this long after the last guest card is a new lead that agents should see.
+PROSPECT_LIFETIME = dt.timedelta(days=30)
+
+
+def order(booking: Booking) -> tuple[dt.datetime, int]:
+    """Return what requests are ordered by: when the renter asked, then the arrival."""
+    return (booking.asked_at, booking.id)
+
+
+def is_current(booking: Booking, now: dt.datetime) -> bool:
+    """Return True for an upcoming tour or a guest card less than 30 days old."""
+    if booking.kind is Kind.PROSPECT:
+        return max(booking.created_at, booking.asked_at) > now - PROSPECT_LIFETIME
+    return booking.starts_at is not None and booking.starts_at > now
+
+
+def may_replace(kind: Kind, other: Kind) -> bool:
+    """Return whether one kind may replace another. A guest card never replaces a tour."""
+    return kind is Kind.APPOINTMENT or other is Kind.PROSPECT
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """Everything that is known of one person at one community."""
+
+    requests: tuple[Booking, ...]
+    now: dt.datetime
+
+    @functools.cached_property
+    def by_id(self) -> Mapping[int, Booking]:
+        """The requests by ID."""
+        return {request.id: request for request in self.requests}
+
+    @functools.cached_property
+    def cancellations(self) -> Mapping[int, Booking]:
+        """The newest cancellation of each request that the sender canceled after it."""
+        return {
+            request.id: max(after, key=order)
+            for request in self.requests
+            if not request.is_cancellation and (after := canceling(request, self.requests))
+        }
+
+    @functools.cached_property
+    def wanted(self) -> Sequence[Booking]:
+        """The current requests that were ready to be sent, or were sent."""
+        return [one for one in self.requests if is_current(one, self.now) and self._counts(one)]
+
+    def _counts(self, request: Booking) -> bool:
+        if request.is_cancellation or request.gone_at is not None:
+            return False
+        if request.state in SENT:
+            return True
+        return request.id not in self.cancellations and (
+            request.state is BookingState.PENDING
+            or _was_ready(request)
+            or self.is_revisable(request)
+        )
+
+    def is_revisable(self, request: Booking) -> bool:
+        """Return whether the request was merged or replaced, by a lead that is still known."""
+        merged = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
+        other = self.by_id.get(request.because_of or 0)
+        if request.state not in merged or other is None:
+            return False
+        if request.reason == "item_seen_before":
+            between = canceling(other, self.requests)
+            between += [one for one in self.requests if is_between(one, other, request)]
+            return any(order(one) < order(request) for one in between)
+        if other.state is BookingState.HELD and other.id not in self.cancellations:
+            return False  # the other one waits for a person
+        is_same_tour = request.starts_at == other.starts_at
+        is_known = is_current(other, self.now) and (other.gone_at is None or is_same_tour)
+        return request.reason in _REVISABLE and is_known
+
+    @functools.cached_property
+    def tours(self) -> Sequence[Booking]:
+        """The tours among the wanted requests."""
+        return [one for one in self.wanted if one.kind is Kind.APPOINTMENT]
+
+    @functools.cached_property
+    def last(self) -> Booking | None:
+        """The tour that the person asked for last."""
+        return max(self.tours, key=order, default=None)
+
+    @functools.cached_property
+    def standing(self) -> Booking | None:
+        """The tour that Knock has, or will have once it is made: the one posted last."""
+        sent = [one for one in self.tours if one.state in SENT]
+        return max(sent, key=posting_order, default=None)
+
+    def newer_version(self, request: Booking) -> Booking | None:
+        """Return the newest version of a pending request that its sender sent after it."""
+        newer = [
+            one
+            for one in self.wanted
+            if one.state is BookingState.PENDING
+            and are_versions(one, request)
+            and order(one) > order(request)
+            and may_replace(one.kind, request.kind)
+        ]
+        return max(newer, key=order, default=None)
+
+    def tour_for(self, request: Booking) -> Booking:
+        """Return the booking that stands for the tour of ``request``."""
+        twins = [one for one in self.tours if one.starts_at == request.starts_at]
+        if self.standing in twins:
+            assert self.standing is not None  # noqa: S101 - a twin is a booking
+            return self.standing
+        pending = [
+            one
+            for one in twins
+            if one.state is BookingState.PENDING and self.newer_version(one) is None
+        ]
+        waiting = [one for one in twins if one.state in WAITING]
+        if pending:
+            return min(pending, key=lambda one: one.id)
+        unsent = waiting or [one for one in twins if one.state not in SENT]
+        return max(unsent, key=order)
+
+
+def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
+    """Return the cancellations of a request: later ones under its key."""
+    return [
+        one
+        for one in requests
+        if one.is_cancellation
+        and one.reason != "cancellation_unclear"
+        and are_versions(one, request)
+        and order(one) > order(request)
+    ]
+
+
+def are_versions(one: Booking, other: Booking) -> bool:
+    """Return whether two requests have the same key of their sender."""
+    return one.item_key is not None and one.item_key == other.item_key
+
+
+def is_between(one: Booking, earlier: Booking, later: Booking) -> bool:
+    """Return whether the sender requested another tour between two requests."""
+    return (
+        one.source == later.source
+        and one.starts_at != later.starts_at
+        and one.state not in (BookingState.HELD, BookingState.DISCARDED)
+        and not one.is_cancellation
+        and order(earlier) < order(one) < order(later)
+    )
+
+
+def _was_ready(booking: Booking) -> bool:
+    is_held = booking.state is BookingState.HELD
+    return booking.state in WAITING and (not is_held or booking.reason in _HELD_WHILE_SENT)
+
+
+def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
+    """Return what bookings are ordered by in Knock: when they were posted."""
+    return (booking.posted_at or booking.updated_at, booking.id)
+
+
+def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
+    """Return the tour that Knock replaced ``booking`` with, the last posted after it, or None.
+
+    Knock knows people by their contacts alone.
+    """
+    later = [
+        one
+        for one in others
+        if one.kind is Kind.APPOINTMENT
+        and one.state in SENT
+        and one.gone_at is None
+        and one.posted_at is not None
+        and booking.posted_at is not None
+        and one.posted_at > booking.posted_at
+        and one.person_keys & booking.person_keys
+    ]
+    return max(later, key=posting_order, default=None)
+
+
+def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Booking | None:
+    """Return the newest request whose tour Knock canceled for the older ``booking``, or None."""
+    newer = [
+        one
+        for one in others
+        if order(one) > order(booking)
+        and relation(one, booking) is Relation.SAME
+        and one.starts_at != booking.starts_at
+        and posted_later(one, (booking,)) is not None
+    ]
+    return max(newer, key=order, default=None)
+
+
+def replaced_in_knock(other: Booking, booking: Booking) -> bool:
+    """Return whether Knock canceled ``booking``: ``other`` was posted later, both upcoming then."""
+    if booking.posted_at is None or other.posted_at is None:
+        return False
+    return (
+        booking.state is other.state is BookingState.BOOKED
+        and booking.kind is other.kind is Kind.APPOINTMENT
+        and booking.posted_at < other.posted_at
+        and all(
+            tour.starts_at is not None and other.posted_at < tour.starts_at
+            for tour in (booking, other)
+        )
+    )

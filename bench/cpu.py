@@ -1,0 +1,61 @@
+"""Section ``cpu``: the CPU time of web, worker and PostgreSQL for one booking."""
+
+from collections.abc import Iterator
+
+import psutil
+import psycopg
+
+from bench import servers
+from bench.rounds import Effort
+from bench.stage import Mail, Stage, wait_until
+from bench.tables import Goal, Row
+
+PER_SECOND = 20
+#: Bookings before the measurement: they fill caches and prepare statements.
+WARM = 30
+#: What commit d205799 used, measured with this module alternately with its successor on one machine
+#: (docs/decisions.md). On another machine the ratio says little.
+BEFORE_MS = 32.0
+
+
+def rows(effort: Effort) -> Iterator[Row]:
+    """Measure tours that arrive evenly, from the webhook to `booked`."""
+    folder = servers.folder()
+    with servers.database(folder, effort.server) as url:
+        used = _used_ms(Stage(url, folder), effort)
+    yield Row(
+        section="cpu",
+        what=f"web, worker and PostgreSQL, a booking at {PER_SECOND}/s",
+        figure=used,
+        unit="ms",
+        beside="commit d205799, once",
+        other=BEFORE_MS,
+        goals=(Goal(bound=0.67),),
+    )
+
+
+def _used_ms(stage: Stage, effort: Effort) -> float:
+    with stage.running_with_web() as target:
+        mail = Mail(stage, target)
+        processes = [psutil.Process(pid) for pid in (target.pid, stage.worker_pid)]
+        processes.append(_postmaster(stage.url))
+        _book(stage, mail, "warm", min(WARM, effort.webhooks))
+        before = _seconds(processes)
+        _book(stage, mail, "lead", effort.webhooks)
+        return (_seconds(processes) - before) / effort.webhooks * 1000
+
+
+def _book(stage: Stage, mail: Mail, prefix: str, count: int) -> None:
+    """Send this many and wait until they are booked."""
+    expected = stage.booked() + count
+    mail.send_evenly([f"{prefix}-{number}" for number in range(count)], PER_SECOND)
+    wait_until(lambda: stage.booked() >= expected, "all are booked", 0.5)
+
+
+def _postmaster(url: str) -> psutil.Process:
+    with psycopg.connect(url) as connection:
+        return psutil.Process(connection.info.backend_pid).parent() or psutil.Process()
+
+
+def _seconds(processes: list[psutil.Process]) -> float:
+    return sum(map(servers.cpu_seconds, processes))
