@@ -1056,6 +1056,29 @@ def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     assert ana.harness.state(late.id) is BOOKED
 
 
+def test_an_ignored_webhook_is_mapped_again_after_the_mapping_is_fixed(
+    open_console: Opener, harness: Harness, tmp_path: Path
+) -> None:
+    event_id = harness.receive("rentfeed", lead(1) | {"eventType": "showing"}).event_id
+    harness.map_event(event_id)
+    folder = tmp_path / "mappings"
+    shutil.copytree(MAPPINGS, folder)
+    text = (folder / "rentfeed.yaml").read_text()
+    fixed = text.replace("eventType: tour_request", "eventType: [tour_request, showing]", 1)
+    (folder / "rentfeed.yaml").write_text(fixed)
+    ana = open_console("ana", mappings_dir=folder)
+    ana.sign_in("ana")
+
+    (link,) = re.findall(r'href="/console(/leads[?][^"]+)">1</a>', ana.text("/decisions"))
+    assert f'href="/console/leads/{event_id}"' in ana.text(html.unescape(link))
+    page = ana.text(f"/leads/{event_id}")
+    assert "Map again" in page
+    assert "Put it aside" not in page
+    ana.post(f"/leads/{event_id}/replay")
+    (booking,) = harness.story(event_id).bookings
+    assert booking.state is BookingState.PENDING
+
+
 def test_lists_of_decisions_are_paged_by_period(ana: Reader, monkeypatch: Any) -> None:
     monkeypatch.setattr("adapter.console.decision_pages.PAGE_SIZE", 1)
     same: Any = {"name": "Dana Roe", "email": "dana@example.com"}
