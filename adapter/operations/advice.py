@@ -54,7 +54,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "another_person": (
         "Someone with another name uses the same email or phone. Knock may take them for one.",
-        "Ask who it is. Remove the shared contact if there is another one, then release the lead.",
+        "Ask who it is. If it is another person, say so: the shared contact moves to the notes.",
     ),
     "original_canceled": (
         "This request was merged with another sender's, and that one was canceled.",

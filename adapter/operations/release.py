@@ -64,10 +64,9 @@ class Repairs:
         fingerprints, now = self._store.fingerprints(), self._clock()
         with self._store.transaction() as tx:
             booking = _booking(tx, booking_id)
-            other = tx.bookings.get(booking.because_of or 0) if is_another_person else None
-            if other is not None:
-                changes = edit_booking.changes_for_another_person(booking, other, changes)
-            is_taken_back = is_wanted_anyway or other is not None
+            if is_another_person:
+                changes = _without_shared_contact(tx, booking, changes)
+            is_taken_back = is_wanted_anyway or is_another_person
             adds_tour = is_tour_for_prospect(booking, changes)
             if not adds_tour:
                 check_release(
@@ -79,18 +78,15 @@ class Repairs:
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
             _lock_unchanged(tx, booking, edited.match_keys)
-            is_confirmed = is_wanted_anyway or (
-                other is None and booking.reason == "another_person"
-            )
+            is_question = booking.reason == "another_person" and not is_another_person
             if adds_tour:
                 released, action = _add_tour(tx, edited, by, now), "time_given"
             else:
+                is_confirmed = is_wanted_anyway or is_question
                 _send_again(tx, booking, edited, by, now, is_confirmed=is_confirmed)
                 released, action = edited, "edited_and_released" if changes else "released"
-            confirmed = {"anyway": is_wanted_anyway, "another_person": other is not None}
-            detail = ", ".join(
-                [*(name for name, is_so in confirmed.items() if is_so), *sorted(changes)]
-            )
+            confirmed = ["anyway"] * is_wanted_anyway + ["another_person"] * is_another_person
+            detail = ", ".join((*confirmed, *sorted(changes)))
             tx.audit.record(action, by=by, at=now, lead_id=released.id, detail=detail)
         return released
 
@@ -149,6 +145,16 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
     if booking is None:
         raise NotPossible(f"there is no booking {booking_id}")
     return booking
+
+
+def _without_shared_contact(
+    tx: Transaction, booking: Booking, changes: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return the changes that tell a booking's person apart from that of the other lead."""
+    other = tx.bookings.get(booking.because_of or 0)
+    if other is None:
+        raise NotPossible(f"booking {booking.id} was not taken for another person's: release it")
+    return edit_booking.changes_for_another_person(booking, other, changes)
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, keys: Iterable[int] = ()) -> None:

@@ -283,6 +283,10 @@ def test_a_held_lead_of_another_person_is_released_the_same_way(harness: Harness
     repairs(harness).release(held.id, {}, by="ana", is_another_person=True)
     assert harness.state(held.id) is PENDING
 
+    (alone,) = harness.mapped("rentfeed", lead(3, time="2:30 AM"))
+    with pytest.raises(NotPossible, match="was not taken for another person's"):
+        repairs(harness).release(alone.id, {}, by="ana", is_another_person=True)
+
 
 def test_replays_are_chosen_by_source_state_and_time(harness: Harness) -> None:
     held = harness.story(held_for_its_time(harness)).event.id
