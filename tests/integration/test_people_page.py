@@ -45,11 +45,11 @@ RESULTS = {
     "nothing left to cancel": (DISCARDED, "cancellation_done"),
     "taken back by the sender": (DISCARDED, "taken_back"),
     "the booking came later": (DISCARDED, "booking_came_later"),
-    "question: another person?": (HELD, "another_person"),
-    "question: repeated, or changed back?": (HELD, "repeat_or_change"),
-    "question: cancel the tour in Knock": (HELD, "cancellation"),
-    "question: it was canceled before": (HELD, "canceled_before"),
-    "question: the original was canceled": (HELD, "original_canceled"),
+    "needs review: another person?": (HELD, "another_person"),
+    "needs review: repeated, or changed back?": (HELD, "repeat_or_change"),
+    "needs review: cancel the tour in Knock": (HELD, "cancellation"),
+    "needs review: it was canceled before": (HELD, "canceled_before"),
+    "needs review: the original was canceled": (HELD, "original_canceled"),
 }
 REPEATED = "counted, not stored again"
 
