@@ -47,12 +47,14 @@ class Repairs:
         by: str,
         is_not_in_knock: bool = False,
         is_wanted_anyway: bool = False,
+        is_another_person: bool = False,
         is_any_hour: bool = False,
     ) -> Booking:
         """Release a held, failed, expired or unknown booking, edited by ``changes``.
 
-        With ``is_wanted_anyway``, it is the person's last word, whatever else they requested: this
-        takes back that the booking was merged, replaced or held because of another one.
+        Two confirmations take back that it was merged, replaced or held because of another one.
+        With ``is_wanted_anyway``, it is the person's last word, whatever else they requested. With
+        ``is_another_person``, the contacts that both share are moved into the notes.
 
         ``changes`` are fields of the appointment, ``community`` (its key) and ``starts_at`` (ISO
         8601; without an offset, in the community's time zone). If a guest card that was sent gets
@@ -62,24 +64,29 @@ class Repairs:
         fingerprints, now = self._store.fingerprints(), self._clock()
         with self._store.transaction() as tx:
             booking = _booking(tx, booking_id)
+            if is_another_person:
+                changes = _without_shared_contact(tx, booking, changes)
+            is_taken_back = is_wanted_anyway or is_another_person
             adds_tour = is_tour_for_prospect(booking, changes)
             if not adds_tour:
                 check_release(
-                    booking, is_not_in_knock=is_not_in_knock, is_wanted_anyway=is_wanted_anyway
+                    booking, is_not_in_knock=is_not_in_knock, is_wanted_anyway=is_taken_back
                 )
             edited = self._edited(booking, changes, fingerprints)
             # A guest card expires some time after it was requested, so a release restarts that.
-            if is_wanted_anyway or adds_tour or edited.kind is Kind.PROSPECT or _is_old(booking):
+            if is_taken_back or adds_tour or edited.kind is Kind.PROSPECT or _is_old(booking):
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
             _lock_unchanged(tx, booking, now, edited.match_keys)
-            is_confirmed = is_wanted_anyway or booking.reason == "another_person"
+            is_question = booking.reason == "another_person" and not is_another_person
             if adds_tour:
                 released, action = _add_tour(tx, edited, by, now), "time_given"
             else:
+                is_confirmed = is_wanted_anyway or is_question
                 _send_again(tx, booking, edited, by, now, is_confirmed=is_confirmed)
                 released, action = edited, "edited_and_released" if changes else "released"
-            detail = ", ".join(sorted(changes))
+            confirmed = ["anyway"] * is_wanted_anyway + ["another_person"] * is_another_person
+            detail = ", ".join((*confirmed, *sorted(changes)))
             tx.audit.record(action, by=by, at=now, lead_id=released.id, detail=detail)
         return released
 
@@ -138,6 +145,16 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
     if booking is None:
         raise NotPossible(f"there is no booking {booking_id}")
     return booking
+
+
+def _without_shared_contact(
+    tx: Transaction, booking: Booking, changes: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return the changes that tell a booking's person apart from that of the other lead."""
+    other = tx.bookings.get(booking.because_of or 0)
+    if other is None:
+        raise NotPossible(f"booking {booking.id} was not taken for another person's: release it")
+    return edit_booking.changes_for_another_person(booking, other, changes)
 
 
 def _lock_unchanged(
@@ -251,8 +268,11 @@ def _refusal(decision: Decision) -> str:
             f"the same person has a newer request, booking {decision.because_of}, and Knock would "
             "cancel its tour. If this one is right, confirm it (command: --anyway)"
         )
-    can_confirm = decision.code in ("another_person", "cancelled_by_sender")
-    return f"{sentence}. To book it, confirm that (command: --anyway)" if can_confirm else sentence
+    if decision.code in ("another_person", "cancelled_by_sender"):
+        return f"{sentence}. If it is right, confirm it (command: --anyway)"
+    if decision.state is BookingState.DUPLICATE:
+        return f"{sentence}. Booking it again would email the renter again"
+    return sentence
 
 
 def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:

@@ -16,6 +16,9 @@ RELATED_AGE = dt.timedelta(days=30)
 #: Most requests that are related to one: more share a key only if it identifies nobody.
 MOST_RELATED = 500
 
+#: Most leads that are shown as decided because of one.
+MOST_LINKED = 50
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DueCheck:
@@ -76,6 +79,15 @@ class Bookings(Statements):
     def of_event(self, event_id: int) -> tuple[Booking, ...]:
         """Return one event's bookings, in the order of its items."""
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
+
+    def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
+        """Return the bookings with these IDs."""
+        return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
+
+    def because_of(self, ids: Iterable[int]) -> tuple[Booking, ...]:
+        """Return the newest bookings whose state comes from one of these."""
+        rows = self._all("bookings_because_of", ids=list(ids), limit=MOST_LINKED)
+        return tuple(map(booking_from_row, rows))
 
     def of_keys(
         self, keys: Iterable[int], now: dt.datetime, *, lock: bool = False

@@ -151,15 +151,19 @@ class Events(Statements):
         event = self._event_by(key)
         if event is None:
             return None
-        bookings, attempts = Bookings(self.connection).of_event(event.id), Attempts(self.connection)
+        table, attempts = Bookings(self.connection), Attempts(self.connection)
+        bookings = table.of_event(event.id)
         repeats = self._one("duplicates_of_event", event_id=event.id)
-        changes = self._all("history_of_event", event_id=event.id)
+        changes = [Change(**row) for row in self._all("history_of_event", event_id=event.id)]
+        others = {one.because_of for one in bookings} | {one.because_of for one in changes}
         return LeadHistory(
             event=event,
             bookings=bookings,
             attempts={booking.id: attempts.of_booking(booking.id) for booking in bookings},
-            history=tuple(Change(**row) for row in changes),
+            history=tuple(changes),
             duplicates=repeats["repeats"] if repeats else 0,
+            others={other.id: other for other in table.of_ids(others)},
+            related=table.because_of(booking.id for booking in bookings),
         )
 
     def _event_by(self, key: str) -> Event | None:

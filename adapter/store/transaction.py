@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
+from adapter.store.decided import Decisions
 from adapter.store.dedupe import Claims
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
@@ -36,6 +37,7 @@ class Transaction(Statements):
     audit = _lazy(AuditLog)
     bookings = _lazy(Bookings)
     claims = _lazy(Claims)
+    decisions = _lazy(Decisions)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
     jobs = _lazy(Jobs)

@@ -35,6 +35,14 @@ SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1
 -- The bookings of one event, in the order of its items.
 SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 
+-- name: bookings_of_ids
+-- The bookings with these IDs.
+SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
+
+-- name: bookings_because_of
+-- Bookings whose state comes from one of these, newest first.
+SELECT * FROM bookings WHERE because_of = ANY(%(ids)s) ORDER BY id DESC LIMIT %(limit)s
+
 -- name: bookings_of_keys
 -- Bookings that share one of these keys and may still matter, oldest first: those that share most
 -- keys, and the newest of them. Materialized, because for a few rows of an order the planner would

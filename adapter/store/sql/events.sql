@@ -117,7 +117,7 @@ SELECT event_id AS id FROM bookings WHERE job_id = %(job_id)s
 
 -- name: history_of_event
 -- Every change of state of an event and its bookings, oldest first.
-SELECT booking_id, at, from_state, to_state, why, by FROM history
+SELECT booking_id, at, from_state, to_state, why, by, because_of FROM history
 WHERE event_id = %(event_id)s ORDER BY id
 
 -- name: duplicates_of_event
