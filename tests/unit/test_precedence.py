@@ -351,6 +351,9 @@ def test_what_only_a_new_request_raises() -> None:
         "newer_request_came_first",
         2,
     )
+    dismissed = dataclasses.replace(first, state=DISCARDED, reason="called her")
+    assert decided(back, dismissed) == ("dismissed_before", 1)
+    assert decided(keyed(tour(3, TWO, 0.5), content=5), dismissed) == ("item_seen_before", 1)
     canceled = cancel(4, 2)
     assert decided(back, first, canceled) == ("same_person_and_time", 1), "it was taken back"
     assert decided(back, first, canceled, repeat=maybe) == ("repeat_or_change", 1)

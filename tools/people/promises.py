@@ -62,8 +62,17 @@ class Knowledge:
     def is_handled(self, word: Word) -> bool:
         """Return whether a user discarded it: from then on it is that user's decision.
 
-        What cannot be told from a retry of a discarded word is covered by the same decision.
+        What cannot be told from a retry of a discarded word is covered by the same decision, and so
+        is what its sender had sent again, unchanged, when the user decided.
         """
+        repeated = {
+            name
+            for lead in self.leads_of(word)
+            if lead.reason == "item_seen_before"
+            for name in lead.names & self.leads.keys()
+        }
+        if any("discarded" in self.leads[name].acts for name in repeated):
+            return True
         same = [
             one
             for one in self.words[word.person]
