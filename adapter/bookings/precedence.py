@@ -247,7 +247,7 @@ def _takes_back(request: Booking, *, is_first: bool) -> bool:
 
     One that waits for a person does not, unless the cancellation had nothing to cancel.
     """
-    if request.reason in ("item_seen_before", "repeat_or_change"):
+    if request.reason in ("item_seen_before", "same_delivery", "repeat_or_change"):
         return False
     if request.state in WAITING:
         return is_first

@@ -346,7 +346,7 @@ def test_what_only_a_new_request_raises() -> None:
     maybe = Repeat(original=first, is_certain=False)
     assert decided(back, first, moved, repeat=maybe) == ("repeat_or_change", 2)
     surely = Repeat(original=first, is_certain=True)
-    assert decided(back, first, moved, repeat=surely) == ("item_seen_before", 1)
+    assert decided(back, first, moved, repeat=surely) == ("same_delivery", 1)
     assert decided(keyed(tour(3, TWO, 1.5), content=5), first, moved) == (
         "newer_request_came_first",
         2,

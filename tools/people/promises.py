@@ -299,10 +299,11 @@ def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
 
 
 def _is_certain(known: Knowledge, lead: Lead) -> bool:
-    """Return whether no doubt is left: about two sources, a cancellation of one leaves one."""
+    """Return whether no doubt is left: about two sources, a cancellation or repeat of one does."""
     words = known.words[known.person_of(lead)]
     one_thread = len({word.thread for word in words}) == 1
-    return one_thread or all(word.instant is not None for word in words)
+    are_requests = all(word.instant is not None for word in words)
+    return one_thread or (are_requests and lead.reason != "repeat_or_change")
 
 
 def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:
