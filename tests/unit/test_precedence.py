@@ -271,6 +271,15 @@ def replaced(request: Booking, by: int) -> Booking:
             id="also what waits for a person",
         ),
         pytest.param(
+            [
+                keyed(tour(1, TWO, 1, FAILED)),
+                keyed(replaced(tour(2, FOUR, 2), by=3)),
+                keyed(merged(tour(3, TWO, 3), 1)),
+            ],
+            {},
+            id="a failed request stays before a person, although its versions were merged with it",
+        ),
+        pytest.param(
             [tour(1, TWO, 1, HELD, reason="held_by_mapping"), tour(2, TWO, 2)],
             {},
             id="what another sender sent stays before a person",
