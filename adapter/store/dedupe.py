@@ -2,6 +2,9 @@
 
 import dataclasses
 import datetime as dt
+from collections.abc import Mapping
+
+from psycopg.types.json import Jsonb
 
 from adapter.store.queries import Statements
 
@@ -17,6 +20,8 @@ class Duplicate:
     is_same: bool
     #: Whether something else has been requested since: it may be a late repeat or a change back.
     is_outdated: bool
+    #: Whether the sender names it differently from the latest one: it is no retry.
+    is_other_delivery: bool
     #: How many deliveries under the key came after the first.
     repeats: int
 
@@ -25,10 +30,26 @@ class Claims(Statements):
     """The claims, within one transaction. Deliveries are claimed by :class:`Events`."""
 
     def record_duplicate(
-        self, *, source: str, digest: bytes, content: bytes, now: dt.datetime
+        self,
+        *,
+        source: str,
+        digest: bytes,
+        content: bytes,
+        delivery: Mapping[str, str],
+        now: dt.datetime,
     ) -> Duplicate:
-        """Count a delivery whose key was used before, and lock the claim."""
-        row = self._one("record_duplicate", source=source, digest=digest, content=content, at=now)
+        """Count a delivery whose key was used before, and lock the claim.
+
+        ``delivery`` has the headers in which the sender names it.
+        """
+        row = self._one(
+            "record_duplicate",
+            source=source,
+            digest=digest,
+            content=content,
+            delivery=Jsonb(dict(delivery)),
+            at=now,
+        )
         if row is None:
             raise LookupError("a claim vanished between two statements")
         return Duplicate(**row)

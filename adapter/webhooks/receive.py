@@ -11,7 +11,8 @@ from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.mapping.source import Source
 from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
-from adapter.store import Database, NewEvent
+from adapter.store import Database, NewEvent, storable
+from adapter.store.events import delivery_headers
 from adapter.store.fingerprints import Fingerprints
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.rejections import (
@@ -156,10 +157,12 @@ class Receiver:
                 source=event.source,
                 digest=event.digest,
                 content=event.content,
+                delivery=_delivery_ids(event, source),
                 now=event.received_at,
             )
             latest_id = known.latest_id
-            if not known.is_same or (known.is_outdated and not source.has_sent_at):
+            may_be_new = known.is_outdated or known.is_other_delivery
+            if not known.is_same or (may_be_new and not source.has_sent_at):
                 digest = fingerprints.later_delivery(source.name, key, known.repeats)
                 inserted = tx.events.insert(dataclasses.replace(event, digest=digest))
                 assert inserted is not None  # noqa: S101 - each number is used once
@@ -172,6 +175,13 @@ class Receiver:
                 )
             changed_id = latest_id if latest_id != known.first_id else None
             return Receipt(event_id=known.first_id, is_duplicate=True, changed_id=changed_id)
+
+
+def _delivery_ids(event: NewEvent, source: Source) -> dict[str, str]:
+    """Return the headers in which the sender names this delivery."""
+    headers = event.request.lowercase_headers
+    names = delivery_headers(source.delivery_header)
+    return {name: storable(headers[name]) for name in names if name in headers}
 
 
 def _new_event(verified: Verified, digest: bytes) -> NewEvent:

@@ -222,7 +222,12 @@ def test_the_same_digest_is_stored_once_and_counted(opened: Database) -> None:
     assert insert_event(opened, source="leasebot") is not None
 
     with opened.transaction() as tx:
-        facts: dict[str, Any] = {"source": "rentfeed", "digest": b"one", "now": NOW}
+        facts: dict[str, Any] = {
+            "source": "rentfeed",
+            "digest": b"one",
+            "now": NOW,
+            "delivery": {},
+        }
         repeat = tx.claims.record_duplicate(**facts, content=b"content of one")
         change = tx.claims.record_duplicate(**facts, content=b"other")
     assert (repeat.first_id, repeat.latest_id, repeat.is_same, repeat.repeats) == (
@@ -284,8 +289,10 @@ def test_the_latest_content_under_a_digest_is_known(opened: Database) -> None:
     facts: dict[str, Any] = {"source": "rentfeed", "digest": b"one"}
     with opened.transaction() as tx:
         tx.claims.set_latest(**facts, content=b"other", event_id=77)
-        repeat = tx.claims.record_duplicate(**facts, content=b"other", now=NOW)
-        change = tx.claims.record_duplicate(**facts, content=b"content of one", now=NOW)
+        repeat = tx.claims.record_duplicate(**facts, content=b"other", delivery={}, now=NOW)
+        change = tx.claims.record_duplicate(
+            **facts, content=b"content of one", delivery={}, now=NOW
+        )
 
     assert (repeat.first_id, repeat.latest_id, repeat.is_same) == (first, 77, True)
     assert not change.is_same

@@ -1,7 +1,7 @@
 -- Claims: dedupe keys of deliveries that were used.
 
 -- name: record_duplicate
--- Count a delivery under a claimed key. It is outdated if another request has come since that shares
+-- Count a delivery under a claimed key; whether it has another ID than the latest one. It is outdated if another request has come since that shares
 -- a key with one of the latest delivery's bookings: of the same person, or under the same item.
 UPDATE claims c SET repeats = repeats + 1, repeated_at = %(at)s
 WHERE source = %(source)s AND digest = %(digest)s
@@ -10,7 +10,9 @@ RETURNING lead_id AS first_id, latest_id, content IS NOT DISTINCT FROM %(content
         SELECT FROM bookings b JOIN bookings o ON o.match_keys && b.match_keys AND o.id > b.id
         JOIN events e ON e.id = b.event_id
         WHERE b.event_id = c.latest_id AND o.event_id <> b.event_id AND e.kept <> 'nothing'
-            AND o.created_at > %(at)s - interval '30 days') AS is_outdated
+            AND o.created_at > %(at)s - interval '30 days') AS is_outdated, EXISTS (
+        SELECT FROM events e, jsonb_each_text(%(delivery)s) AS id
+        WHERE e.id = c.latest_id AND e.headers ->> id.key <> id.value) AS is_other_delivery
 
 -- name: set_latest_delivery
 -- Record the latest delivery under a key.
