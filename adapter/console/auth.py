@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 #: A session ends this long after signing in, active or not.
 SESSION_HOURS: Final = 12
 
+#: Longest form of a person who has not signed in: the sign-in form with much to spare.
+MAX_STRANGERS_FORM_BYTES: Final = 8 * 1024
+
 #: Pages that anyone may load.
 PUBLIC_ENDPOINTS: Final = frozenset({"console.static", "console.sign_in"})
 
@@ -83,16 +86,21 @@ def init_auth(app: flask.Flask) -> None:
 
 @bp.before_request
 def check_access() -> Response | None:
-    """Find the user and reject requests that the user may not make."""
+    """Find the user and reject requests that the user may not make.
+
+    Read nothing of a form before the user is known, except a short form to sign in.
+    """
     request = flask.request
     if request.endpoint == "console.static":
         return None
-    sanitize_form(request)
     flask.g.user = _current_user(request)
+    if flask.g.user is None:
+        if request.endpoint not in PUBLIC_ENDPOINTS:
+            return _redirect_to_sign_in()
+        request.max_content_length = MAX_STRANGERS_FORM_BYTES
+    sanitize_form(request)
     if request.method == "POST":
         _check_csrf(request)
-    if flask.g.user is None and request.endpoint not in PUBLIC_ENDPOINTS:
-        return _redirect_to_sign_in()
     if request.method == "POST" and request.endpoint not in READ_ONLY_FORMS:
         _require_operate()
     return None

@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import datetime as dt
 import html
+import io
 import itertools
 import re
 import shutil
@@ -18,7 +19,12 @@ import flask.testing
 import pytest
 
 from adapter.app import create_app
-from adapter.console.auth import READ_ONLY_FORMS, SESSION_HOURS, warn_of_untrusted_proxy
+from adapter.console.auth import (
+    MAX_STRANGERS_FORM_BYTES,
+    READ_ONLY_FORMS,
+    SESSION_HOURS,
+    warn_of_untrusted_proxy,
+)
 from adapter.console.booking_form import EDITABLE_FIELDS
 from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, payload_lines
 from adapter.exceptions import SignInRefused
@@ -310,6 +316,60 @@ def test_a_form_that_is_not_ours_changes_nothing(ana: Reader) -> None:
         assert answer.status_code == 403
         assert "too old, or not ours" in answer.text
     assert ana.harness.state(number) is HELD
+
+
+class CountedBody(io.BytesIO):
+    """A body that counts how much of it is read."""
+
+    count = 0
+
+    def readinto(self, buffer: Any, /) -> int:
+        size = super().readinto(buffer)
+        self.count += size
+        return size
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 302),
+        ("GET", "/sign-in", 200),
+        ("POST", "/queue/1/discard", 302),
+        ("POST", "/try/result", 302),
+        ("POST", "/nope", 302),
+        ("POST", "/sign-in", 413),
+    ],
+)
+def test_nothing_of_a_stranger_is_read_but_a_form_to_sign_in(
+    open_console: Opener, method: str, path: str, status: int
+) -> None:
+    body = CountedBody(b"a&" * MAX_STRANGERS_FORM_BYTES)
+    answer = open_console("ana").client.open(
+        "/console" + path, method=method, input_stream=body, content_type=FORM
+    )
+    assert (answer.status_code, body.count) == (status, 0)
+
+
+def test_a_strangers_form_without_a_length_is_read_to_the_same_limit(open_console: Opener) -> None:
+    body = CountedBody(b"a&" * 500_000)
+    answer = open_console("ana").client.post(
+        "/console/sign-in",
+        input_stream=body,
+        content_type=FORM,
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 403, "the rest is cut off, and with it the form's token"
+    assert body.count == MAX_STRANGERS_FORM_BYTES
+
+
+def test_a_page_reads_no_body(ana: Reader) -> None:
+    body = CountedBody(b"a&" * MAX_STRANGERS_FORM_BYTES)
+    answer = ana.get("/queue", input_stream=body, content_type=FORM)
+    assert (answer.status_code, body.count) == (200, 0)
 
 
 def test_the_cookie_and_the_pages_are_sealed(open_console: Opener) -> None:
