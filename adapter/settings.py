@@ -335,7 +335,7 @@ class Settings:
         "Console users, as `adapter users add NAME --print` writes them, separated by commas.",
         secret=True)
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
-        "Bearer token for /metrics. Unset: /metrics is open to this machine only.", secret=True)
+        "Bearer token for /metrics. Unset: /metrics is closed.", secret=True)
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()

@@ -8,7 +8,7 @@ from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store
 from adapter.models import utc_now
-from adapter.operations.sign_in import SignIn, new_user
+from adapter.operations.sign_in import LOCAL, SignIn, new_user
 from adapter.settings import ROLES, Settings, settings_from
 from adapter.store import Database
 
@@ -23,13 +23,14 @@ from adapter.store import Database
 def users(context: click.Context, as_json: bool) -> None:
     """List console users; `add` and `remove` change them.
 
-    Until you add a user, the console is open to anyone on this machine and closed to everyone else.
+    Until you add a user, only the link that `adapter run` prints opens the console.
     """
     if context.invoked_subcommand is not None:
         return
     settings = settings_from()
     with opened_store(settings) as store:
-        everyone = sorted(_sign_in(settings, store).users().values(), key=lambda user: user.name)
+        found = _sign_in(settings, store).users()
+    everyone = [user for name, user in sorted(found.items()) if name != LOCAL]
     data = {"users": [{"name": user.name, "role": user.role} for user in everyone]}
     rows = (
         (user.name, user.role, "adapter users add" if user.added_at else "ADAPTER_USERS")
@@ -68,13 +69,19 @@ def remove(name: str) -> None:
     """Remove user NAME and end their sessions."""
     settings = settings_from()
     with opened_store(settings) as store:
-        is_removed = _sign_in(settings, store).remove(name, by=getpass.getuser())
+        sign_in = _sign_in(settings, store)
+        is_removed = sign_in.remove(name, by=getpass.getuser())
+        is_last = not sign_in.users()
     if not is_removed:
         output.fail(
             f"there is no user {name} in the database; remove a user of ADAPTER_USERS from that "
             "setting"
         )
     click.echo(f"Removed user {name}.")
+    if is_last:
+        click.echo(
+            "No user is left: the console is closed until you add one, or run `adapter run`."
+        )
 
 
 def _sign_in(settings: Settings, store: Database) -> SignIn:

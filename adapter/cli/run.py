@@ -9,6 +9,8 @@ from adapter import logs, services, store
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
+from adapter.models import utc_now
+from adapter.operations.sign_in import SignIn
 from adapter.server.signals import reload_signal, stop_signals
 from adapter.server.supervisor import Supervisor
 from adapter.server.web_process import become_web
@@ -42,6 +44,7 @@ def run(port: int | None) -> None:
 
 def _announce(supervisor: Supervisor) -> None:
     click.echo(f"ready: send webhooks to {supervisor.web_url}/hooks/<source>", err=True)
+    _announce_console(supervisor)
     sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
     for name in endpoints.unsigned_sources(sources):
         click.echo(
@@ -58,6 +61,19 @@ def _announce(supervisor: Supervisor) -> None:
     if supervisor.settings.database_url is None:
         folder = supervisor.settings.data_dir / "postgres"
         click.echo(f"DATABASE_URL is not set: data is stored in {folder}", err=True)
+
+
+def _announce_console(supervisor: Supervisor) -> None:
+    with store.Database(supervisor.database_url, size=1) as opened:
+        key = SignIn(supervisor.settings, opened, utc_now).new_link()
+    if key is None:
+        click.echo(f"console: {supervisor.web_url}/console", err=True)
+        return
+    click.echo(
+        f"console: {supervisor.web_url}/console/open?key={key}\n"
+        "  (works once, on this machine, until you add a user: adapter users add NAME)",
+        err=True,
+    )
 
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))

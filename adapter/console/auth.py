@@ -27,7 +27,7 @@ SESSION_HOURS: Final = 12
 MAX_STRANGERS_FORM_BYTES: Final = 8 * 1024
 
 #: Pages that anyone may load.
-PUBLIC_ENDPOINTS: Final = frozenset({"console.static", "console.sign_in"})
+PUBLIC_ENDPOINTS: Final = frozenset({"console.static", "console.sign_in", "console.open_link"})
 
 #: Forms that change nothing, so that the role ``read`` may send them.
 READ_ONLY_FORMS: Final = frozenset(
@@ -49,6 +49,11 @@ SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+
+_CLOSED: Final = (
+    "Open the link that `adapter run` prints when it starts, or add a user: adapter users add NAME"
+)
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -118,8 +123,7 @@ def add_security_headers(response: Response) -> Response:
 @bp.app_context_processor
 def auth_helpers() -> dict[str, Any]:
     """Return what the templates need to know about the user."""
-    user = flask.g.get("user")
-    return {"user": user, "is_signed_in": user not in (None, LOCAL), "csrf": csrf_token}
+    return {"user": flask.g.get("user"), "csrf": csrf_token}
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
@@ -137,6 +141,21 @@ def sign_in() -> Any:
     except SignInRefused as exc:
         log.warning("sign_in_refused")
         return flask.render_template("console/sign_in.html", fault=str(exc)), 401
+    return _begin_session(user)
+
+
+@bp.get("/open")
+def open_link() -> Any:
+    """Sign in the holder of the link that `adapter run` printed, on this machine and once."""
+    if not is_local_request(flask.request):
+        raise Forbidden("This link works only on the machine that the adapter runs on.")
+    try:
+        return _begin_session(services.sign_in.open_link(flask.request.args.get("key", "")))
+    except SignInRefused as exc:
+        raise Forbidden(f"{exc} {_CLOSED}") from exc
+
+
+def _begin_session(user: User) -> Response:
     flask.session.clear()  # a CSRF token from before signing in must not stay valid
     flask.session.permanent = True
     now = int(services.now().timestamp())
@@ -159,16 +178,13 @@ def csrf_token() -> str:
 
 
 def _current_user(request: flask.Request) -> User | None:
-    """Return the signed-in user. Without any user, requests from this machine are LOCAL's."""
+    """Return the signed-in user, or None. Raise Forbidden if there is no user who can sign in."""
     users = services.sign_in.users()
-    if users:
-        return _session_user(flask.session, users)
-    if is_local_request(request, services.settings):
-        return LOCAL
-    raise Forbidden(
-        "Nobody may sign in yet, so the console answers on its own machine only. "
-        "Add somebody there: adapter users add NAME"
-    )
+    user = _session_user(flask.session, users)
+    can_sign_in = users.keys() - {LOCAL} or request.endpoint == "console.open_link"
+    if user is None and not can_sign_in:
+        raise Forbidden(f"The console has no users yet. {_CLOSED}")
+    return user
 
 
 def _session_user(session: SessionMixin, users: dict[str, User]) -> User | None:

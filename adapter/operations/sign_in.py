@@ -1,7 +1,8 @@
-"""Sign console users in: names, passwords, and lockout after failed attempts."""
+"""Sign console users in: names, passwords, one-time links, and lockout after failed attempts."""
 
 import datetime as dt
 import functools
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -23,8 +24,8 @@ MIN_PASSWORD_LENGTH: Final = 10
 #: Longer ones are not hashed, because hashing is slow by design.
 MAX_PASSWORD_LENGTH: Final = 200
 
-#: The user of requests from this machine while no user exists.
-LOCAL: Final = User(name="local", role="operate", password="")
+#: Name of the user whom the link of `adapter run` signs in. No other user can have it.
+LOCAL: Final = "(local)"
 
 
 class SignIn:
@@ -36,14 +37,18 @@ class SignIn:
         self._clock = clock
 
     def users(self) -> dict[str, User]:
-        """Return all console users; ADAPTER_USERS takes precedence over the database."""
+        """Return all console users; ADAPTER_USERS takes precedence over the database.
+
+        The local user counts only while there is no other.
+        """
         with self._store.transaction() as tx:
             stored = {user.name: user for user in tx.users.all()}
         configured = {
             name: User(name=name, role=role, password=password)
             for name, (role, password) in self._settings.users.items()
         }
-        return stored | configured
+        local = {LOCAL: stored.pop(LOCAL)} if LOCAL in stored else {}
+        return stored | configured or local
 
     def sign_in(self, name: str, password: str, client: str | None) -> User:
         """Return the user. Raise :class:`SignInRefused`, the same for a wrong name or password.
@@ -78,6 +83,36 @@ class SignIn:
                 raise SignInRefused("Too many attempts. Try again in 15 minutes.")
             return tx.users.record_failure([*names], now=now)
 
+    def new_link(self) -> str | None:
+        """Return the key of a one-time link, or None if there is a user who can sign in.
+
+        It replaces an earlier link, and ends the session that one began.
+        """
+        if self.users().keys() - {LOCAL}:
+            return None
+        key = secrets.token_urlsafe(24)
+        user = _local_user(self._link_hash(key))
+        with self._store.transaction() as tx:
+            tx.users.add(user, now=self._clock())
+        return key
+
+    def open_link(self, key: str) -> User:
+        """Return the local user. Raise :class:`SignInRefused` for a used or unknown key."""
+        user, now = _local_user(secrets.token_urlsafe(24)), self._clock()
+        link = self._link_hash(key)
+        with self._store.transaction() as tx:
+            tx.lock_keys([lock_key(bytes.fromhex(link))])
+            links = [one.password for one in tx.users.all() if one.name == LOCAL]
+            if not secrets.compare_digest("".join(links), link):
+                raise SignInRefused("This link was used before, or is not the newest.")
+            tx.users.add(user, now=now)
+            tx.audit.record("signed_in", by=user.name, at=now)
+        return user
+
+    def _link_hash(self, key: str) -> str:
+        text = b"link\0" + key.encode("utf-8", "replace")
+        return signatures.keyed_hash(self._store.hash_key(), text).hex()
+
     def mark_of(self, user: User) -> str:
         """Return a session's mark of the user, which changes with the password."""
         key = self._store.hash_key()
@@ -92,6 +127,7 @@ class SignIn:
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
             tx.users.add(user, now=now)
+            tx.users.remove(LOCAL)  # so that its session does not count again after the last user
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def remove(self, name: str, *, by: str) -> bool:
@@ -114,6 +150,10 @@ class SignIn:
             signatures.keyed_hash(key, text.encode("utf-8", "replace"))[:16]: limit
             for text, limit in texts.items()
         }
+
+
+def _local_user(password: str) -> User:
+    return User(name=LOCAL, role="operate", password=password)
 
 
 def new_user(name: str, password: str, role: str) -> User:

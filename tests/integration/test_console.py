@@ -136,27 +136,99 @@ def held(harness: Harness, number: int = 1) -> int:
 # --- doors
 
 
-def test_without_users_it_answers_on_this_machine_only(open_console: Opener) -> None:
+def sign_in_of(reader: Reader, **users: Any) -> SignIn:
+    """The operations of `adapter users` and `adapter run` beside a console."""
+    settings = dataclasses.replace(reader.harness.settings, users=users)
+    return SignIn(settings, reader.harness.pipeline.store, reader.harness.clock)
+
+
+def opened_by(reader: Reader, key: str | None, **options: Any) -> int:
+    assert key is not None
+    return int(reader.get(f"/open?key={key}", **options).status_code)
+
+
+#: What a request looks like that does not come straight from a browser on this machine.
+ELSEWHERE: Iterable[Mapping[str, Any]] = (
+    {"environ_overrides": {"REMOTE_ADDR": "203.0.113.9"}},
+    {"headers": {"Host": "leads.example.com"}},
+    {"headers": {"X-Forwarded-For": "127.0.0.1"}},
+    {"headers": {"Forwarded": "for=127.0.0.1"}},
+    {"headers": {"Via": "1.1 somewhere"}},
+    {"environ_overrides": {"SERVER_PROTOCOL": "HTTP/1.0"}},
+)
+
+
+def test_without_users_everything_is_closed(open_console: Opener) -> None:
     reader = open_console()
-    assert "Nothing waits for a person" in reader.text("/")
-    for environ in (
-        {"environ_overrides": {"REMOTE_ADDR": "203.0.113.9"}},
-        {"headers": {"Host": "leads.example.com"}},
-        {"headers": {"X-Forwarded-For": "127.0.0.1"}},
-        {"headers": {"Forwarded": "for=127.0.0.1"}},
-        {"headers": {"Via": "1.1 somewhere"}},
-        {"environ_overrides": {"SERVER_PROTOCOL": "HTTP/1.0"}},
-    ):
-        answer = reader.get("/", **environ)
-        assert answer.status_code == 403
-        assert "adapter users add NAME" in answer.text
+    paths = [rule.rule for rule in reader.client.application.url_map.iter_rules()]
+    pages = [path for path in paths if path.startswith("/console") and "static" not in path]
+    assert len(pages) > 20
+    for path in pages:
+        address = re.sub("<[^>]+>", "1", path)
+        for answer in (reader.client.get(address), reader.client.post(address)):
+            assert answer.status_code in (403, 405), path
+    assert "adapter users add NAME" in reader.text("/", 403)
+    assert reader.client.get("/metrics").status_code == 401
 
 
-def test_behind_a_proxy_or_with_a_public_address_somebody_must_sign_in(
+def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
     open_console: Opener,
 ) -> None:
-    assert open_console(public_url="https://leads.example.com").get("/").status_code == 403
-    assert open_console(trusted_proxies=1).get("/").status_code == 403
+    reader, other = open_console(), open_console()
+    service = sign_in_of(reader)
+    key = service.new_link()
+    for environ in ELSEWHERE:
+        assert opened_by(reader, key, **environ) == 403
+    assert opened_by(reader, "x" * 32) == 403
+    assert opened_by(reader, "ä") == 403
+    assert opened_by(reader, key) == 302
+    assert "Nothing waits for a person" in reader.text("/")
+    assert "adapter_waiting" in reader.text("/metrics")
+    number = held(reader.harness)
+    assert reader.post(f"/leads/{number}/discard", reason="spam").status_code == 302
+    assert opened_by(other, key) == 403, "it was used"
+    assert other.get("/").status_code == 403
+    service.new_link()
+    assert reader.get("/").status_code == 403, "a new link ends the session of the last one"
+
+
+def test_a_link_that_is_used_twice_at_the_same_time_opens_once(open_console: Opener) -> None:
+    service = sign_in_of(open_console())
+    key = service.new_link()
+    assert key is not None
+
+    def use(_: int) -> bool:
+        try:
+            return bool(service.open_link(key))
+        except SignInRefused:
+            return False
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(use, range(4))) == [False, False, False, True]
+
+
+def test_a_user_ends_the_link_and_the_last_one_does_not_open_it_again(
+    open_console: Opener,
+) -> None:
+    reader, other = open_console(), open_console()
+    service = sign_in_of(reader)
+    assert opened_by(reader, service.new_link()) == 302
+    unused = service.new_link()
+    service.add("lou", PASSWORD, "operate", by="test")
+    assert service.new_link() is None
+    assert opened_by(other, unused) == 403
+    assert reader.get("/").location == "/console/sign-in"
+    assert service.remove("lou", by="test")
+    assert reader.get("/").status_code == 403
+    assert opened_by(other, unused) == 403
+
+
+def test_the_settings_users_end_the_session_of_the_link(open_console: Opener) -> None:
+    reader = open_console()
+    service = sign_in_of(reader, lou=("operate", SLOW_HASH))
+    assert service.new_link() is None
+    assert opened_by(reader, sign_in_of(reader).new_link()) == 302
+    assert "(local)" not in service.users()
 
 
 def test_nobody_gets_in_without_a_name_and_a_password(open_console: Opener) -> None:
