@@ -84,5 +84,14 @@ def remove(name: str) -> None:
         )
 
 
+@users.command(epilog=examples("adapter users unlock"))
+def unlock() -> None:
+    """Forget all failed sign-ins, so that everyone can try again at once."""
+    settings = settings_from()
+    with opened_store(settings) as store:
+        _sign_in(settings, store).unlock(by=getpass.getuser())
+    click.echo("Forgot all failed sign-ins.")
+
+
 def _sign_in(settings: Settings, store: Database) -> SignIn:
     return SignIn(settings, store, utc_now)

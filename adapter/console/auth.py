@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 #: A session ends this long after signing in, active or not.
 SESSION_HOURS: Final = 12
 
+#: The cookie of a browser in which its user has signed in, and how long it is kept.
+BROWSER_COOKIE: Final = "console_browser"
+BROWSER_DAYS: Final = 365
+
 #: Longest form of a person who has not signed in: the sign-in form with much to spare.
 MAX_STRANGERS_FORM_BYTES: Final = 8 * 1024
 
@@ -73,7 +77,7 @@ class Sessions(SecureCookieSessionInterface):
 
     def get_cookie_secure(self, app: flask.Flask) -> bool:  # noqa: ARG002 - Flask's
         """Require TLS except on this machine, which has none."""
-        return not is_loopback(host_of(flask.request.host))
+        return _needs_tls()
 
 
 def init_auth(app: flask.Flask) -> None:
@@ -137,11 +141,12 @@ def sign_in() -> Any:
             request.form.get("name", "").strip(),
             request.form.get("password", ""),
             _client_address(request),
+            request.cookies.get(BROWSER_COOKIE, ""),
         )
     except SignInRefused as exc:
         log.warning("sign_in_refused")
         return flask.render_template("console/sign_in.html", fault=str(exc)), 401
-    return _begin_session(user)
+    return _remember_browser(_begin_session(user), user)
 
 
 @bp.get("/open")
@@ -153,6 +158,24 @@ def open_link() -> Any:
         return _begin_session(services.sign_in.open_link(flask.request.args.get("key", "")))
     except SignInRefused as exc:
         raise Forbidden(f"{exc} {_CLOSED}") from exc
+
+
+def _remember_browser(response: Response, user: User) -> Response:
+    """Mark the browser, so that failures elsewhere do not lock it out."""
+    response.set_cookie(
+        BROWSER_COOKIE,
+        services.sign_in.browser_mark(user),
+        max_age=BROWSER_DAYS * 86400,
+        path=flask.url_for("console.sign_in"),
+        secure=_needs_tls(),
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _needs_tls() -> bool:
+    return not is_loopback(host_of(flask.request.host))
 
 
 def _begin_session(user: User) -> Response:

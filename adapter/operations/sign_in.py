@@ -16,9 +16,10 @@ from adapter.store import SIGN_IN_WINDOW, Database, User
 from adapter.store.fingerprints import lock_key
 from adapter.webhooks.client_ip import rate_limit_key
 
-#: Failures that lock out: one name from one address, any name from one address, one name.
+#: Failures that lock out: one name from one address or known browser; any name from one address.
 MAX_FAILURES_OF_BOTH: Final = 5
 MAX_FAILURES_OF_ADDRESS: Final = 20
+#: After so many of one name, each further address has one attempt, and an unknown one has none.
 MAX_FAILURES_OF_NAME: Final = 50
 MIN_PASSWORD_LENGTH: Final = 10
 #: Longer ones are not hashed, because hashing is slow by design.
@@ -50,14 +51,19 @@ class SignIn:
         local = {LOCAL: stored.pop(LOCAL)} if LOCAL in stored else {}
         return stored | configured or local
 
-    def sign_in(self, name: str, password: str, client: str | None) -> User:
+    def sign_in(self, name: str, password: str, client: str | None, browser: str = "") -> User:
         """Return the user. Raise :class:`SignInRefused`, the same for a wrong name or password.
 
-        Without ``client``, the IP address, only the name is counted.
+        Without ``client``, the IP address, only the name is counted. A ``browser`` in which this
+        user has signed in before is counted by itself, so that no one else can lock it out.
         """
-        now, limits = self._clock(), self._limits(name, client)
+        user, now = self.users().get(name), self._clock()
+        is_known = user is not None and secrets.compare_digest(
+            browser.encode(), self.browser_mark(user).encode()
+        )
+        texts = {f"browser\0{name}": MAX_FAILURES_OF_BOTH} if is_known else _counted(name, client)
+        limits = self._limits(texts)
         failure_ids = self._record_failure(limits, now)
-        user = self.users().get(name)
         is_right = check_password_hash(
             user.password if user else _dummy_hash(), password[:MAX_PASSWORD_LENGTH]
         )
@@ -79,7 +85,7 @@ class SignIn:
         with self._store.transaction() as tx:
             tx.lock_keys([lock_key(key) for key in limits])
             failures = tx.users.failures([*names], now - SIGN_IN_WINDOW)
-            if any(failures.get(key, 0) >= limit for key, limit in names.items()):
+            if _is_locked({limit: failures.get(key, 0) for key, limit in names.items()}):
                 raise SignInRefused("Too many attempts. Try again in 15 minutes.")
             return tx.users.record_failure([*names], now=now)
 
@@ -110,17 +116,29 @@ class SignIn:
         return user
 
     def _link_hash(self, key: str) -> str:
-        text = b"link\0" + key.encode("utf-8", "replace")
-        return signatures.keyed_hash(self._store.hash_key(), text).hex()
+        return self._hash(f"link\0{key}").hex()
+
+    def _hash(self, text: str) -> bytes:
+        return signatures.keyed_hash(self._store.hash_key(), text.encode("utf-8", "replace"))
+
+    def unlock(self, *, by: str) -> None:
+        """Forget all failed sign-ins."""
+        now = self._clock()
+        with self._store.transaction() as tx:
+            tx.users.delete_old_failures(now + SIGN_IN_WINDOW)
+            tx.audit.record("unlocked", by=by, at=now)
 
     def mark_of(self, user: User) -> str:
         """Return a session's mark of the user, which changes with the password."""
-        key = self._store.hash_key()
-        return signatures.keyed_hash(key, b"session\0" + user.password.encode()).hex()[:32]
+        return self._hash(f"session\0{user.password}").hex()[:32]
+
+    def browser_mark(self, user: User) -> str:
+        """Return the mark of a browser in which the user has signed in with this password."""
+        return self._hash(f"browser\0{user.name}\0{user.password}").hex()[:32]
 
     def session_key(self) -> bytes:
         """Return this installation's key that signs sessions."""
-        return signatures.keyed_hash(self._store.hash_key(), b"console sessions")
+        return self._hash("console sessions")
 
     def add(self, name: str, password: str, role: str, *, by: str) -> None:
         """Add a user. Raise :class:`NotPossible` with the reason."""
@@ -138,18 +156,31 @@ class SignIn:
                 tx.audit.record("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
         return role is not None
 
-    def _limits(self, name: str, client: str | None) -> Mapping[bytes, int]:
+    def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
         """Return the keyed hashes that failures are counted under, with their limits."""
-        texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
-        if client is not None:
-            address = rate_limit_key(client)
-            texts[f"both\0{name}\0{address}"] = MAX_FAILURES_OF_BOTH
-            texts[f"address\0{address}"] = MAX_FAILURES_OF_ADDRESS
-        key = self._store.hash_key()
-        return {
-            signatures.keyed_hash(key, text.encode("utf-8", "replace"))[:16]: limit
-            for text, limit in texts.items()
-        }
+        return {self._hash(text)[:16]: limit for text, limit in texts.items()}
+
+
+def _counted(name: str, client: str | None) -> Mapping[str, int]:
+    """Return what the failures of a browser that is not known are counted under."""
+    texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
+    if client is not None:
+        address = rate_limit_key(client)
+        texts[f"both\0{name}\0{address}"] = MAX_FAILURES_OF_BOTH
+        texts[f"address\0{address}"] = MAX_FAILURES_OF_ADDRESS
+    return texts
+
+
+def _is_locked(failures: Mapping[int, int]) -> bool:
+    """Return whether no further attempt is allowed, given the failures by their limit.
+
+    A name that many addresses try is slowed down, not locked: each of them has one attempt.
+    """
+    counted = dict(failures)
+    is_attacked = counted.pop(MAX_FAILURES_OF_NAME, 0) >= MAX_FAILURES_OF_NAME
+    if is_attacked:
+        return not counted or any(counted.values())
+    return any(count >= limit for limit, count in counted.items())
 
 
 def _local_user(password: str) -> User:

@@ -189,6 +189,8 @@ def test_people_are_added_listed_and_removed(shell: Shell) -> None:
         ("user_added", "rob read"),
         ("user_removed", "ana operate"),
     ]
+    assert "Forgot all failed sign-ins" in shell("users", "unlock")
+    assert shell.json("audit")["acts"][0]["action"] == "unlocked"
     with pytest.raises(Exception, match="a password must have 10 to 200"):
         shell("users", "add", "lou", "--password", "short")
     with pytest.raises(Exception, match="a name may have letters"):

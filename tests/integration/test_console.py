@@ -259,9 +259,8 @@ def test_repeated_failures_lock_for_a_while(open_console: Opener, harness: Harne
         environ_overrides={"REMOTE_ADDR": "203.0.113.9"},
     )
     assert elsewhere.status_code == 302, "nobody can lock a person out from another address"
-    reader.post("/sign-out")
     harness.clock.advance(SIGN_IN_WINDOW.total_seconds() + 1)
-    assert reader.sign_in("ana").status_code == 302
+    assert another_browser(reader).sign_in("ana").status_code == 302
 
 
 def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
@@ -316,9 +315,58 @@ def test_an_address_is_locked_whatever_names_it_tries(open_console: Opener) -> N
     assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_ADDRESS
 
 
-def test_a_name_is_locked_from_wherever_it_is_tried(open_console: Opener) -> None:
-    tries = [("nobody", f"192.0.2.{number}") for number in range(1, MAX_FAILURES_OF_NAME + 2)]
-    assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_NAME
+#: Failures of a name from so many addresses that it counts as attacked.
+ATTACK = [("ana", f"192.0.2.{number}") for number in range(1, MAX_FAILURES_OF_NAME + 1)]
+
+
+def test_a_name_that_many_addresses_try_is_slowed_down_not_locked(open_console: Opener) -> None:
+    reader = open_console("ana")
+    assert locked_at(ATTACK, reader) is None
+    assert locked_at([("ana", "198.51.100.1")] * 2, reader) == 1
+    assert reader.sign_in("ana").status_code == 302, "the first attempt of this address"
+
+
+def another_browser(reader: Reader) -> Reader:
+    return Reader(reader.client.application.test_client(), reader.harness)
+
+
+def test_no_one_else_locks_a_browser_out_that_its_user_has_signed_in_with(
+    open_console: Opener,
+) -> None:
+    reader, proxy = open_console("ana", "rob"), {"X-Forwarded-For": "203.0.113.9"}
+    reader.sign_in("ana")
+    reader.post("/sign-out")
+    stranger = another_browser(reader)
+    assert locked_at([("ana", "127.0.0.1")] * (MAX_FAILURES_OF_BOTH + 1), stranger) is not None
+    assert locked_at(ATTACK, stranger, **proxy) == MAX_FAILURES_OF_NAME - MAX_FAILURES_OF_BOTH
+    assert "Too many attempts" in stranger.sign_in("ana").text
+    assert reader.sign_in("ana").status_code == 302
+    reader.post("/sign-out")
+    failures = [("ana", "127.0.0.1")] * (MAX_FAILURES_OF_BOTH + 1)
+    assert locked_at(failures, reader) == MAX_FAILURES_OF_BOTH, "it is counted by itself"
+
+
+def test_the_mark_of_a_browser_counts_for_its_user_and_password_only(
+    open_console: Opener,
+) -> None:
+    reader = open_console("ana", "rob")
+    reader.sign_in("rob")
+    reader.post("/sign-out")
+    failures = [("ana", "127.0.0.1")] * MAX_FAILURES_OF_BOTH
+    assert locked_at(failures, another_browser(reader)) is None
+    assert "Too many attempts" in reader.sign_in("ana").text
+    with reader.harness.pipeline.store.transaction() as tx:
+        tx.users.add(user("lou"), now=reader.harness.clock())
+    mark = sign_in_of(reader).browser_mark(user("lou", password="another password"))
+    reader.client.set_cookie("console_browser", mark, path="/console/sign-in")
+    assert locked_at([("lou", "127.0.0.1")] * 6, reader) is not None
+
+
+def test_the_operator_unlocks_at_once(open_console: Opener) -> None:
+    reader = open_console("ana")
+    assert locked_at([("ana", "127.0.0.1")] * 6, reader) == MAX_FAILURES_OF_BOTH
+    sign_in_of(reader).unlock(by="test")
+    assert reader.sign_in("ana").status_code == 302
 
 
 def test_behind_a_proxy_that_hides_them_nobody_locks_the_others(
