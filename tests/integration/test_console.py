@@ -8,6 +8,7 @@ import datetime as dt
 import html
 import io
 import itertools
+import json
 import re
 import shutil
 import urllib.parse
@@ -28,6 +29,8 @@ from adapter.console.auth import (
 from adapter.console.booking_form import EDITABLE_FIELDS
 from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, payload_lines
 from adapter.exceptions import SignInRefused
+from adapter.mapping.samples import content_type_of, sample_from_test
+from adapter.mapping.source import Source
 from adapter.models import BookingState
 from adapter.operations.advice import BY_CODE, advice_for
 from adapter.operations.replay import Replays
@@ -39,10 +42,10 @@ from adapter.operations.sign_in import (
     new_user,
 )
 from adapter.settings import Policy, Settings
-from adapter.store import SIGN_IN_WINDOW, Issue, review_queue
+from adapter.store import SIGN_IN_WINDOW, Database, Issue, review_queue
 from tests.harness import SECRETS, Harness, load_cached, sample, settle
 from tests.leads import lead
-from tests.paths import MAPPINGS
+from tests.paths import GALLERY, MAPPINGS
 from tests.sandbox_client import SandboxClient
 from tests.users import PASSWORD, user
 
@@ -101,7 +104,7 @@ def open_console(harness: Harness) -> Iterator[Opener]:
     """Opens the console over the harness's store and clock, with these settings."""
     stores = []
 
-    def begin(*names: str, **changes: Any) -> Reader:
+    def begin(*names: str, sources: Mapping[str, Source] | None = None, **changes: Any) -> Reader:
         users = {
             name: (known.role, known.password)
             for name in names
@@ -109,7 +112,8 @@ def open_console(harness: Harness) -> Iterator[Opener]:
         }
         given: dict[str, Any] = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
         settings = Settings(database_url=harness.pipeline.store.url, users=users, **given)
-        app = create_app(settings, harness.clock, load_cached(settings.mappings_dir))
+        sources = sources or load_cached(settings.mappings_dir)
+        app = create_app(settings, harness.clock, sources)
         app.testing = False
         stores.append(app.extensions["pipeline"].store)
         return Reader(app.test_client(), harness)
@@ -726,6 +730,50 @@ def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
     after = ana.harness.booking(booking.id)
     assert (after.appointment, after.starts_at) == (booking.appointment, booking.starts_at)
     assert "released" in [line.why for line in ana.harness.story(booking.id).history]
+
+
+def requests_of(source: Source) -> Iterator[dict[str, Any]]:
+    """What a mapping's own tests send, as the options of a request."""
+    for test in source.document.data["tests"]:
+        loaded, given = sample_from_test(test, GALLERY, source.kind), test["payload"]
+        changed = loaded.changed(test.get("change", {})).payload
+        kind, body = "application/json", json.dumps(changed).encode()
+        if isinstance(given, str) and not given.endswith(".json"):
+            raw = (GALLERY / given).read_bytes()
+            kind, body = test.get("content_type") or content_type_of(Path(given), raw), raw
+        yield {
+            "data": body,
+            "content_type": kind,
+            "query_string": loaded.query,
+            "headers": loaded.headers,
+        }
+
+
+def test_the_page_of_every_sample_of_the_gallery_opens(
+    open_console: Opener, harness: Harness, opened: Database, upstream: SandboxClient
+) -> None:
+    gallery = load_cached(GALLERY)
+    unsigned = {
+        name: dataclasses.replace(
+            source, signature={"scheme": "none"}, secrets=(), handshake=None, respond=None
+        )
+        for name, source in gallery.items()
+    }
+    reader = open_console("ana", sources=unsigned, address_limit_per_minute=100_000)
+    reader.sign_in("ana")
+    for name, source in gallery.items():
+        for sent in requests_of(source):
+            assert reader.client.post(f"/hooks/{name}", **sent).status_code == 200
+    with opened.transaction() as tx:
+        events = {event.id: event.source for event in tx.search.events(limit=10_000)}
+    assert set(events.values()) == set(gallery)
+    mapper = Harness(opened, upstream, mappings=GALLERY)
+    for number in events:
+        mapper.map_event(number)
+    failed = {
+        events[number] for number in events if reader.get(f"/leads/{number}").status_code != 200
+    }
+    assert failed == set()
 
 
 def test_each_field_is_linked_to_its_place_and_its_line(ana: Reader) -> None:
