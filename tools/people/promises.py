@@ -282,7 +282,8 @@ def booked_is_booked(known: Knowledge) -> Iterator[str]:
 def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
     """Yield leads in review that no user can do anything about, or need not."""
     for lead in known.record.leads:
-        if lead.state is BookingState.HELD and lead.reason == "cancellation":
+        is_cancellation = all(word.instant is None for word in known.words_of[lead.id])
+        if lead.state is BookingState.HELD and is_cancellation:
             yield from _open_cancellation_is_true(known, lead)
         elif lead.state in WAITING and known.record.is_calm and _is_certain(known, lead):
             yield f"lead {lead.id} is {lead.state} ({lead.reason}), and could have been decided"
