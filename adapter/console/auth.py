@@ -119,6 +119,8 @@ def check_access() -> Response | None:
 def add_security_headers(response: Response) -> Response:
     """Add the headers that keep a page from being framed, cached or scripted."""
     response.headers.update(SECURITY_HEADERS)
+    if _is_public_https():
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     is_static = flask.request.endpoint == "console.static"
     response.headers["Cache-Control"] = "private, max-age=3600" if is_static else "no-store"
     return response
@@ -175,7 +177,15 @@ def _remember_browser(response: Response, user: User) -> Response:
 
 
 def _needs_tls() -> bool:
-    return not is_loopback(host_of(flask.request.host))
+    """Return whether cookies need TLS: always, except on this machine without a public HTTPS URL.
+
+    The host name alone does not tell: nginx sends its own unless it is told not to.
+    """
+    return _is_public_https() or not is_local_request(flask.request)
+
+
+def _is_public_https() -> bool:
+    return (services.settings.public_url or "").startswith("https://")
 
 
 def _begin_session(user: User) -> Response:

@@ -442,6 +442,25 @@ def test_a_form_that_is_not_ours_changes_nothing(ana: Reader) -> None:
     assert ana.harness.state(number) is HELD
 
 
+@pytest.mark.parametrize(
+    ("changes", "headers", "is_secure"),
+    [
+        ({}, {"Host": "127.0.0.1:8000"}, False),
+        ({}, {"Host": "127.0.0.1:8000", "X-Forwarded-For": "203.0.113.9"}, True),
+        ({"public_url": "https://leads.example.com"}, {"Host": "127.0.0.1:8000"}, True),
+        ({"public_url": "http://leads.example.com"}, {"Host": "leads.example.com"}, True),
+    ],
+)
+def test_cookies_need_tls_also_behind_a_proxy_that_changes_the_host_name(
+    open_console: Opener, changes: dict[str, str], headers: dict[str, str], is_secure: bool
+) -> None:
+    reader = open_console("ana", **changes)
+    page = reader.get("/sign-in", headers=headers)
+    assert ("Secure" in page.headers["Set-Cookie"]) is is_secure
+    is_https = changes.get("public_url", "").startswith("https:")
+    assert ("Strict-Transport-Security" in page.headers) is is_https
+
+
 class CountedBody(io.BytesIO):
     """A body that counts how much of it is read."""
 
