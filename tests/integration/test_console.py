@@ -3,6 +3,7 @@
 import ast
 import collections
 import concurrent.futures
+import csv
 import dataclasses
 import datetime as dt
 import html
@@ -32,6 +33,7 @@ from adapter.exceptions import SignInRefused
 from adapter.mapping.samples import content_type_of, sample_from_test
 from adapter.mapping.source import Source
 from adapter.models import BookingState
+from adapter.operations import csv_export
 from adapter.operations.advice import BY_CODE, advice_for
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import (
@@ -1350,6 +1352,24 @@ def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
         sums[0] == "source,community,received,booked,duplicate,held,failed,unknown,expired,others"
     )
     assert sums[1] == "rentfeed,maple-court,2,0,0,1,0,0,0,1"
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("\uff20SUM(1)", "'\uff20SUM(1)"),
+        (" \uff1d1", "' \uff1d1"),
+        ("a;=1+1", "a;'=1+1"),
+        ('a; "@x', "a;' \"@x"),
+        ("a\n-1", "a\n'-1"),
+        ("+13035550142", "+13035550142"),
+        ("Mary-Ann; see a+b", "Mary-Ann; see a+b"),
+    ],
+)
+def test_no_part_of_a_cell_is_a_formula(text: str, cell: str) -> None:
+    written = csv_export.sums_csv([dict.fromkeys(csv_export.SUMS, text)])
+    assert list(csv.reader(io.StringIO(written)))[1][0] == cell
 
 
 def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: SandboxClient) -> None:
