@@ -50,9 +50,10 @@ def users(context: click.Context, as_json: bool) -> None:
     help="read: view leads; operate: also release, discard, confirm and replay them.",
 )
 @click.option("--print", "only_print", is_flag=True, help="Only print an entry for ADAPTER_USERS.")
-@click.password_option(help="Prompted for if not given.")
-def add(name: str, role: str, only_print: bool, password: str) -> None:
-    """Add user NAME, or change their password and role."""
+def add(name: str, role: str, only_print: bool) -> None:
+    """Add user NAME, or change their password and role. Ask for the password."""
+    # Never an option: other accounts of the machine can read the arguments of a process.
+    password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     user = new_user(name, password, role)
     if only_print:
         click.echo(f"{user.name}:{user.role}:{user.password}")

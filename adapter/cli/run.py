@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 
 import click
 
@@ -30,16 +31,20 @@ def run(port: int | None) -> None:
     The sandbox runs unless PROPEXO_TOKEN is set. PostgreSQL is embedded unless DATABASE_URL is set.
     A process that ends is restarted, and changed mappings are reloaded. Ctrl-C stops everything.
     """
-    environ = dict(os.environ)
-    if port is not None:
-        environ |= {"PORT": str(port)}
-        environ.setdefault("ADAPTER_HOST", "127.0.0.1")
-    supervisor = Supervisor(environ, echo=lambda text: click.echo(text, err=True))
+    supervisor = Supervisor(
+        run_environment(os.environ, port), echo=lambda text: click.echo(text, err=True)
+    )
     with stop_signals() as is_stopped, reload_signal() as is_due, supervisor.running(is_stopped):
         if not is_stopped():
             _announce(supervisor)
         supervisor.watch(until=is_stopped, is_reload_requested=is_due)
         click.echo("stopping", err=True)
+
+
+def run_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:
+    """Return the environment of `adapter run`: only `adapter web` listens publicly by default."""
+    chosen = {"PORT": str(port)} if port is not None else {}
+    return {**environ, "ADAPTER_HOST": environ.get("ADAPTER_HOST") or "127.0.0.1", **chosen}
 
 
 def _announce(supervisor: Supervisor) -> None:
