@@ -12,6 +12,7 @@ import itertools
 import json
 import re
 import shutil
+import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -1384,6 +1385,18 @@ def test_nothing_that_is_typed_breaks_the_try_out(ana: Reader) -> None:
     assert "There is no stored webhook 999999" in missing.text
     assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409
     assert len(ana.harness.story(booking.event_id).bookings) == 1
+
+
+@pytest.mark.parametrize(
+    "more", ["".join(f"k{number}: 1\n" for number in range(3000)), "a: [" + "1," * 13_000 + "1]\n"]
+)
+def test_many_mistakes_are_told_in_seconds(ana: Reader, more: str) -> None:
+    mapping = (MAPPINGS / "rentfeed.yaml").read_text() + more
+    for text, told in ((mapping, "unknown section"), (mapping * 10, "is longer than 32 kB")):
+        began = time.process_time()
+        answer = ana.post("/try/result", source="rentfeed", mapping=text)
+        assert told in answer.text
+        assert time.process_time() - began < 4
 
 
 def test_a_back_test_shows_what_would_change(ana: Reader) -> None:
