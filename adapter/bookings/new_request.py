@@ -44,7 +44,7 @@ def repeated_cancellation(
         return None
     since = [one for one in _versions(new, same) if order(one) > order(repeat.original)]
     if repeat.is_certain:
-        return _seen(repeat.original)
+        return _seen(repeat.original, "same_delivery")
     return held("repeat_or_change", since[-1]) if since else None
 
 
@@ -64,7 +64,7 @@ def decide_new(
     ``has_sent_at``: the sender said when it was. Anyone can send to ``open_sources``.
     """
     if repeat is not None and repeat.is_certain:
-        return _seen(repeat.original)
+        return _seen(repeat.original, "same_delivery")
     known = _unchanged(new, same, now, repeat=repeat, has_sent_at=has_sent_at) or _older_version(
         new, same
     )
@@ -125,8 +125,8 @@ def _unchanged(
     return None if has_sent_at else held("repeat_or_change", last)
 
 
-def _seen(original: Booking) -> Decision:
-    return Decision(state=BookingState.DUPLICATE, code="item_seen_before", because_of=original.id)
+def _seen(original: Booking, code: str = "item_seen_before") -> Decision:
+    return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
 
 
 def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:

@@ -155,10 +155,13 @@ class Person:
         if self.standing in twins:
             assert self.standing is not None  # noqa: S101 - a twin is a booking
             return self.standing
-        unknown = [one for one in twins if one.state is BookingState.UNKNOWN]
-        if unknown:
-            # It may still be made: until that is settled, it is not posted a second time.
-            return max(unknown, key=order)
+        sent = [one for one in twins if one.state in SENT]
+        if (
+            any(one and one.state is BookingState.UNKNOWN for one in (*sent, self.standing))
+            and sent
+        ):
+            # Which tour Knock has is not known: until that is settled, none is posted again.
+            return max(sent, key=posting_order)
         pending = [
             one
             for one in twins

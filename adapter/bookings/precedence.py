@@ -155,13 +155,17 @@ def _decide_waiting(request: Booking, person: Person) -> Decision | None:
 
 
 def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
-    """Return whether ``newer`` is the sender's newer version of a request."""
-    is_held_as_mapped = newer.state is BookingState.HELD and newer.reason == "held_by_mapping"
-    return (
-        not newer.is_cancellation
-        and may_replace(newer.kind, request.kind)
-        and (newer in person.wanted or is_held_as_mapped)
-    )
+    """Return whether ``newer`` is the sender's newer version of a request, and counts by itself.
+
+    One that was merged with the request in question is no reason to close that.
+    """
+    if newer.is_cancellation or not may_replace(newer.kind, request.kind):
+        return False
+    if newer.state is BookingState.HELD:
+        return newer.reason == "held_by_mapping"
+    other = person.by_id.get(newer.because_of or 0)
+    is_merged = newer.state in MERGED and (other is None or other.state not in SENT)
+    return newer in person.wanted and not is_merged
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
@@ -189,12 +193,24 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     merged = [one for one in _covering(canceled, person) if _may_stand(one, person)]
     if merged:
         return held("cancellation_merged", max(merged, key=posting_order))
+    canceled = canceled or _canceled_since(request, person)
     if canceled:
         code, newest = "cancellation_done", max(canceled, key=order)
         return Decision(state=BookingState.DISCARDED, code=code, because_of=newest.id)
     if person.standing is not None and order(person.standing) < order(request):
         return held("cancellation_elsewhere", person.standing)
     return Decision(state=BookingState.HELD, code="cancellation")
+
+
+def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
+    """Return requests that came after a cancellation and that the sender canceled too."""
+    return [
+        one
+        for one in person.requests
+        if are_versions(one, cancellation)
+        and not one.is_cancellation
+        and (one.id in person.cancellations and one.state not in SENT)
+    ]
 
 
 def _is_forced_card(request: Booking) -> bool:
@@ -247,7 +263,7 @@ def _takes_back(request: Booking, *, is_first: bool) -> bool:
 
     One that waits for a person does not, unless the cancellation had nothing to cancel.
     """
-    if request.reason in ("item_seen_before", "repeat_or_change"):
+    if request.reason in ("item_seen_before", "same_delivery", "repeat_or_change"):
         return False
     if request.state in WAITING:
         return is_first

@@ -143,6 +143,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "same_person_and_time": "The same person had already requested this tour.",
     "same_person_has_a_tour": "The same person has a tour, and the tour creates the guest card.",
     "same_person_asked_before": "The same person already has a guest card.",
+    "same_delivery": "The sender delivered the same webhook again.",
     "item_seen_before": "The sender sent the same lead again, unchanged.",
     "newer_request": "A newer request of the same person replaced it.",
     "newer_request_came_first": "It arrived after a newer request of the same person.",

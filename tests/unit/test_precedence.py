@@ -271,6 +271,15 @@ def replaced(request: Booking, by: int) -> Booking:
             id="also what waits for a person",
         ),
         pytest.param(
+            [
+                keyed(tour(1, TWO, 1, FAILED)),
+                keyed(replaced(tour(2, FOUR, 2), by=3)),
+                keyed(merged(tour(3, TWO, 3), 1)),
+            ],
+            {},
+            id="a failed request stays before a person, although its versions were merged with it",
+        ),
+        pytest.param(
             [tour(1, TWO, 1, HELD, reason="held_by_mapping"), tour(2, TWO, 2)],
             {},
             id="what another sender sent stays before a person",
@@ -353,11 +362,14 @@ def test_what_only_a_new_request_raises() -> None:
     maybe = Repeat(original=first, is_certain=False)
     assert decided(back, first, moved, repeat=maybe) == ("repeat_or_change", 2)
     surely = Repeat(original=first, is_certain=True)
-    assert decided(back, first, moved, repeat=surely) == ("item_seen_before", 1)
+    assert decided(back, first, moved, repeat=surely) == ("same_delivery", 1)
     assert decided(keyed(tour(3, TWO, 1.5), content=5), first, moved) == (
         "newer_request_came_first",
         2,
     )
+    dismissed = dataclasses.replace(first, state=DISCARDED, reason="called her")
+    assert decided(back, dismissed) == ("dismissed_before", 1)
+    assert decided(keyed(tour(3, TWO, 0.5), content=5), dismissed) == ("item_seen_before", 1)
     canceled = cancel(4, 2)
     assert decided(back, first, canceled) == ("same_person_and_time", 1), "it was taken back"
     assert decided(back, first, canceled, repeat=maybe) == ("repeat_or_change", 1)

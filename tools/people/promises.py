@@ -62,8 +62,17 @@ class Knowledge:
     def is_handled(self, word: Word) -> bool:
         """Return whether a user discarded it: from then on it is that user's decision.
 
-        What cannot be told from a retry of a discarded word is covered by the same decision.
+        What cannot be told from a retry of a discarded word is covered by the same decision, and so
+        is what its sender had sent again, unchanged, when the user decided.
         """
+        repeated = {
+            name
+            for lead in self.leads_of(word)
+            if lead.reason == "item_seen_before"
+            for name in lead.names & self.leads.keys()
+        }
+        if any("discarded" in self.leads[name].acts for name in repeated):
+            return True
         same = [
             one
             for one in self.words[word.person]
@@ -290,10 +299,11 @@ def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
 
 
 def _is_certain(known: Knowledge, lead: Lead) -> bool:
-    """Return whether no doubt is left: about two sources, a cancellation of one leaves one."""
+    """Return whether no doubt is left: about two sources, a cancellation or repeat of one does."""
     words = known.words[known.person_of(lead)]
     one_thread = len({word.thread for word in words}) == 1
-    return one_thread or all(word.instant is not None for word in words)
+    are_requests = all(word.instant is not None for word in words)
+    return one_thread or (are_requests and lead.reason != "repeat_or_change")
 
 
 def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:
