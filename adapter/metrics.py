@@ -16,35 +16,43 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 from prometheus_client.registry import Collector
 from werkzeug.wrappers import Response
 
+from adapter.console.context import bp, services
 from adapter.operations.status import Overview, SourceState, overview_of
 from adapter.pipeline import Pipeline
-from adapter.webhooks.local_request import is_local_request
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the route, which is open to the token's holder, or to this machine if none is set."""
+    """Return the route, which is open to the token's holder, and to no one if none is set."""
     routes = flask.Blueprint("metrics", __name__)
-    settings = pipeline.settings
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        if not _may_read(
-            flask.request, settings.metrics_token, is_local_request(flask.request, settings)
-        ):
+        if not _may_read(flask.request, pipeline.settings.metrics_token):
             flask.abort(401)
-        overview = overview_of(pipeline.store, pipeline.sources, settings, pipeline.clock())
-        with pipeline.store.transaction() as tx:
-            rejected = tx.rejections.totals()
-        registry = CollectorRegistry()
-        registry.register(_OverviewCollector(overview, rejected))
-        return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
+        return figures(pipeline)
 
     return routes
 
 
-def _may_read(request: flask.Request, token: str | None, is_local: bool) -> bool:  # noqa: FBT001
+@bp.get("/metrics", endpoint="metrics")
+def figures_for_users() -> Response:
+    """Return the figures to a user of the console, without the token."""
+    return figures(services.pipeline)
+
+
+def figures(pipeline: Pipeline) -> Response:
+    """Return the figures as Prometheus reads them."""
+    overview = overview_of(pipeline.store, pipeline.sources, pipeline.settings, pipeline.clock())
+    with pipeline.store.transaction() as tx:
+        rejected = tx.rejections.totals()
+    registry = CollectorRegistry()
+    registry.register(_OverviewCollector(overview, rejected))
+    return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
+
+
+def _may_read(request: flask.Request, token: str | None) -> bool:
     if token is None:
-        return is_local
+        return False
     bearer = re.sub("(?i)^bearer +", "", request.headers.get("Authorization", ""))
     return secrets.compare_digest(bearer.encode(), token.encode())
 

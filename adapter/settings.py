@@ -267,7 +267,8 @@ class Settings:
         "PostgreSQL 15 or newer. Unset: an embedded server in the data folder.", secret=True)
     port: int = setting("PORT", 8000, integer(1, 65535), "Port of the web process.")
     host: str = setting("ADAPTER_HOST", "127.0.0.1", str,
-        "Address the web process listens on. Unset: 127.0.0.1, or 0.0.0.0 if PORT is set.")
+        "Address the web process listens on. Unset: 127.0.0.1, or 0.0.0.0 for `adapter web` "
+        "if PORT is set.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
         "Propexo's bearer token. Unset: `adapter run` books in the sandbox, and says so.",
         secret=True)
@@ -335,7 +336,7 @@ class Settings:
         "Console users, as `adapter users add NAME --print` writes them, separated by commas.",
         secret=True)
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
-        "Bearer token for /metrics. Unset: /metrics is open to this machine only.", secret=True)
+        "Bearer token for /metrics. Unset: /metrics is closed.", secret=True)
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
@@ -80,10 +81,13 @@ class AdapterProcess:
         self.process.wait(60)
 
 
-def start_adapter(folder: Path, **changes: str) -> AdapterProcess:
-    """Start `adapter run` on a data folder, without waiting until it is ready."""
+def start_adapter(folder: Path, *, errors: Any = None, **changes: str) -> AdapterProcess:
+    """Start `adapter run` on a data folder, without waiting until it is ready.
+
+    ``errors``: the file for what it prints; None: as this process.
+    """
     environ = environment(folder, **changes)
-    return AdapterProcess(environ, popen([*ADAPTER, "run"], env=environ))
+    return AdapterProcess(environ, popen([*ADAPTER, "run"], env=environ, stderr=errors))
 
 
 def run_command(environ: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -28,6 +28,8 @@ SENTENCES: Mapping[str, str] = {
     "that",
     "another_person": "someone with another name uses the same email or phone at this community: "
     "booking {}. Knock may take them for one person and cancel that tour",
+    "not_proved": "one of two senders does not prove who it is (scheme: none), and the same person "
+    "has another request: booking {}",
     "canceled_before": "the sender canceled it before it arrived: booking {}",
     "original_canceled": "its sender canceled booking {}, which this request was merged with",
     "original_dismissed": "booking {}, which this request was merged with, was dismissed",

@@ -7,7 +7,7 @@ and community that it names.
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from adapter.bookings import precedence, reconcile
 from adapter.bookings.decisions import Decision
@@ -32,9 +32,15 @@ log = logging.getLogger(__name__)
 class BookingPlanner:
     """Plan and store the bookings of events."""
 
-    def __init__(self, fingerprints: Fingerprints, shared_contacts: Collection[str]) -> None:
+    def __init__(
+        self,
+        fingerprints: Fingerprints,
+        shared_contacts: Collection[str],
+        sources: Mapping[str, Source],
+    ) -> None:
         self._fingerprints = fingerprints
         self._shared = shared_contacts
+        self._sources = sources
 
     def apply(
         self,
@@ -64,7 +70,7 @@ class BookingPlanner:
                 decision = held_twins(new, related.same, now)
             else:
                 new = draft
-                decision = _item_twice(new, stored) or _decide(tx, source, item, related, new)
+                decision = _item_twice(new, stored) or self._decide(tx, source, item, related, new)
             stored.append(_store(tx, new, decision, number + len(stored), related, now))
         state = event_state(mapped)
         tx.events.settle(
@@ -123,37 +129,46 @@ class BookingPlanner:
             updated_at=now,
         )
 
+    def _is_open(self, name: str) -> bool:
+        return name in self._sources and self._sources[name].is_open
+
+    def _decide(
+        self,
+        tx: Transaction,
+        source: Source | None,
+        item: Item,
+        related: Related,
+        draft: Booking,
+    ) -> Decision | None:
+        """Return the decision on a new request, or None if it may go on as mapped."""
+        now = draft.created_at
+        has_sent_at = item.sent_at is not None
+        repeat = _repeat(tx, source, draft, related, has_sent_at=has_sent_at)
+        if draft.is_cancellation:
+            if not draft.person_keys and reconcile.come_from_several(related.same):
+                return Decision(state=BookingState.HELD, code="cancellation_unclear")
+            return (
+                repeated_cancellation(draft, related.same, repeat)
+                or (precedence.plan((*related.same, draft), now)[draft.id])
+            )
+        return decide_new(
+            draft,
+            related.same,
+            related.unclear,
+            now,
+            repeat=repeat,
+            has_sent_at=has_sent_at,
+            open_sources={
+                one.source for one in (*related.same, draft) if self._is_open(one.source)
+            },
+        )
+
 
 def event_state(mapped: Mapped) -> EventState:
     """Return an event's state after mapping."""
     if any(item.outcome is not Outcome.IGNORED for item in mapped.items):
         return EventState.MAPPED
     return EventState.IGNORED if mapped.outcome is Outcome.IGNORED else EventState.HELD
-
-
-def _decide(
-    tx: Transaction, source: Source | None, item: Item, related: Related, draft: Booking
-) -> Decision | None:
-    """Return the decision on a new request, or None if it may go on as mapped."""
-    now = draft.created_at
-    if draft.is_cancellation:
-        if not draft.person_keys and reconcile.come_from_several(related.same):
-            return Decision(state=BookingState.HELD, code="cancellation_unclear")
-        has_time = item.sent_at is not None
-        repeat = _repeat(tx, source, draft, related, has_sent_at=has_time)
-        return (
-            repeated_cancellation(draft, related.same, repeat)
-            or (precedence.plan((*related.same, draft), now)[draft.id])
-        )
-    has_sent_at = item.sent_at is not None
-    return decide_new(
-        draft,
-        related.same,
-        related.unclear,
-        now,
-        repeat=_repeat(tx, source, draft, related, has_sent_at=has_sent_at),
-        has_sent_at=has_sent_at,
-    )
 
 
 def _repeat(

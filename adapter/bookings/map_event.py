@@ -69,7 +69,9 @@ class Mapper:
             # The web process may have loaded a mapping that this worker has not loaded yet.
             tx.events.postpone(event.id, now + RETRY_DELAY)
             return
-        planner = BookingPlanner(self.store.fingerprints(), self.settings.policy.shared_contacts)
+        planner = BookingPlanner(
+            self.store.fingerprints(), self.settings.policy.shared_contacts, self.sources
+        )
         mapped = source.map(event.request, now=now) if source else _no_mapping(event)
         planner.apply(tx, event, mapped, source, now)
 

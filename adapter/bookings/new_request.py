@@ -5,10 +5,11 @@ What it means for the person's other requests is decided by :mod:`adapter.bookin
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from adapter.bookings.decisions import Decision, held, superseded
 from adapter.bookings.person import (
+    CANCELABLE,
     SENT,
     Person,
     are_versions,
@@ -55,11 +56,12 @@ def decide_new(
     *,
     repeat: Repeat | None,
     has_sent_at: bool,
+    open_sources: Collection[str] = (),
 ) -> Decision | None:
     """Return the decision on a new request, or None if it may go on as mapped.
 
     ``same`` are the person's other requests, ``unclear`` those of someone who may be the same.
-    ``has_sent_at``: the sender said when it was.
+    ``has_sent_at``: the sender said when it was. Anyone can send to ``open_sources``.
     """
     if repeat is not None and repeat.is_certain:
         return _seen(repeat.original, "same_delivery")
@@ -79,6 +81,7 @@ def decide_new(
         return planned
     return (
         held_twins(new, same, now)
+        or _held_unproved(new, same, planned, now, open_sources)
         or planned
         or _held_canceled(new, same, has_sent_at=has_sent_at)
         or held_person(unclear, now)
@@ -186,6 +189,40 @@ def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
     last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
     return is_other_tour or _was_canceled(new, same)
+
+
+def _held_unproved(
+    new: Booking,
+    same: Sequence[Booking],
+    planned: Decision | None,
+    now: dt.datetime,
+    open_sources: Collection[str],
+) -> Decision | None:
+    """Hold a request if one of an open source would replace one of a proved source.
+
+    Anyone can send to an open source: an email address must not be enough to move a tour.
+    """
+    is_open = new.source in open_sources
+    others = [one for one in same if (one.source in open_sources) is not is_open]
+    if planned is not None:
+        replacing = [one for one in others if one.id == planned.because_of and not is_open]
+    else:
+        replacing = [one for one in others if is_open and _would_be_replaced(one, new, now)]
+    return held("not_proved", max(replacing, key=order)) if replacing else None
+
+
+def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
+    """Return whether a new request, once it is sent, would take the place of ``one``."""
+    is_tour_or_unsent = one.kind is Kind.APPOINTMENT or one.state not in SENT
+    return (
+        new.kind is Kind.APPOINTMENT
+        and is_tour_or_unsent
+        and not one.is_cancellation
+        and one.community == new.community
+        and one.gone_at is None
+        and one.state in (*SENT, *CANCELABLE)
+        and is_current(one, now)
+    )
 
 
 def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booking | None:

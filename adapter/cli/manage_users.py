@@ -8,7 +8,7 @@ from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store
 from adapter.models import utc_now
-from adapter.operations.sign_in import SignIn, new_user
+from adapter.operations.sign_in import LOCAL, SignIn, new_user
 from adapter.settings import ROLES, Settings, settings_from
 from adapter.store import Database
 
@@ -23,13 +23,14 @@ from adapter.store import Database
 def users(context: click.Context, as_json: bool) -> None:
     """List console users; `add` and `remove` change them.
 
-    Until you add a user, the console is open to anyone on this machine and closed to everyone else.
+    Until you add a user, only the link that `adapter run` prints opens the console.
     """
     if context.invoked_subcommand is not None:
         return
     settings = settings_from()
     with opened_store(settings) as store:
-        everyone = sorted(_sign_in(settings, store).users().values(), key=lambda user: user.name)
+        found = _sign_in(settings, store).users()
+    everyone = [user for name, user in sorted(found.items()) if name != LOCAL]
     data = {"users": [{"name": user.name, "role": user.role} for user in everyone]}
     rows = (
         (user.name, user.role, "adapter users add" if user.added_at else "ADAPTER_USERS")
@@ -49,9 +50,10 @@ def users(context: click.Context, as_json: bool) -> None:
     help="read: view leads; operate: also release, discard, confirm and replay them.",
 )
 @click.option("--print", "only_print", is_flag=True, help="Only print an entry for ADAPTER_USERS.")
-@click.password_option(help="Prompted for if not given.")
-def add(name: str, role: str, only_print: bool, password: str) -> None:
-    """Add user NAME, or change their password and role."""
+def add(name: str, role: str, only_print: bool) -> None:
+    """Add user NAME, or change their password and role. Ask for the password."""
+    # Never an option: other accounts of the machine can read the arguments of a process.
+    password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     user = new_user(name, password, role)
     if only_print:
         click.echo(f"{user.name}:{user.role}:{user.password}")
@@ -68,13 +70,28 @@ def remove(name: str) -> None:
     """Remove user NAME and end their sessions."""
     settings = settings_from()
     with opened_store(settings) as store:
-        is_removed = _sign_in(settings, store).remove(name, by=getpass.getuser())
+        sign_in = _sign_in(settings, store)
+        is_removed = sign_in.remove(name, by=getpass.getuser())
+        is_last = not sign_in.users()
     if not is_removed:
         output.fail(
             f"there is no user {name} in the database; remove a user of ADAPTER_USERS from that "
             "setting"
         )
     click.echo(f"Removed user {name}.")
+    if is_last:
+        click.echo(
+            "No user is left: the console is closed until you add one, or run `adapter run`."
+        )
+
+
+@users.command(epilog=examples("adapter users unlock"))
+def unlock() -> None:
+    """Forget all failed sign-ins, so that everyone can try again at once."""
+    settings = settings_from()
+    with opened_store(settings) as store:
+        _sign_in(settings, store).unlock(by=getpass.getuser())
+    click.echo("Forgot all failed sign-ins.")
 
 
 def _sign_in(settings: Settings, store: Database) -> SignIn:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 
 import click
 
@@ -9,6 +10,8 @@ from adapter import logs, services, store
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
+from adapter.models import utc_now
+from adapter.operations.sign_in import SignIn
 from adapter.server.signals import reload_signal, stop_signals
 from adapter.server.supervisor import Supervisor
 from adapter.server.web_process import become_web
@@ -28,11 +31,9 @@ def run(port: int | None) -> None:
     The sandbox runs unless PROPEXO_TOKEN is set. PostgreSQL is embedded unless DATABASE_URL is set.
     A process that ends is restarted, and changed mappings are reloaded. Ctrl-C stops everything.
     """
-    environ = dict(os.environ)
-    if port is not None:
-        environ |= {"PORT": str(port)}
-        environ.setdefault("ADAPTER_HOST", "127.0.0.1")
-    supervisor = Supervisor(environ, echo=lambda text: click.echo(text, err=True))
+    supervisor = Supervisor(
+        run_environment(os.environ, port), echo=lambda text: click.echo(text, err=True)
+    )
     with stop_signals() as is_stopped, reload_signal() as is_due, supervisor.running(is_stopped):
         if not is_stopped():
             _announce(supervisor)
@@ -40,8 +41,15 @@ def run(port: int | None) -> None:
         click.echo("stopping", err=True)
 
 
+def run_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:
+    """Return the environment of `adapter run`: only `adapter web` listens publicly by default."""
+    chosen = {"PORT": str(port)} if port is not None else {}
+    return {**environ, "ADAPTER_HOST": environ.get("ADAPTER_HOST") or "127.0.0.1", **chosen}
+
+
 def _announce(supervisor: Supervisor) -> None:
     click.echo(f"ready: send webhooks to {supervisor.web_url}/hooks/<source>", err=True)
+    _announce_console(supervisor)
     sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
     for name in endpoints.unsigned_sources(sources):
         click.echo(
@@ -58,6 +66,19 @@ def _announce(supervisor: Supervisor) -> None:
     if supervisor.settings.database_url is None:
         folder = supervisor.settings.data_dir / "postgres"
         click.echo(f"DATABASE_URL is not set: data is stored in {folder}", err=True)
+
+
+def _announce_console(supervisor: Supervisor) -> None:
+    with store.Database(supervisor.database_url, size=1) as opened:
+        key = SignIn(supervisor.settings, opened, utc_now).new_link()
+    if key is None:
+        click.echo(f"console: {supervisor.web_url}/console", err=True)
+        return
+    click.echo(
+        f"console: {supervisor.web_url}/console/open?key={key}\n"
+        "  (works once, on this machine, until you add a user: adapter users add NAME)",
+        err=True,
+    )
 
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))

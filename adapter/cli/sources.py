@@ -68,9 +68,8 @@ def source_url(settings: Settings, name: str) -> str:
 
 
 def _signature(source: Source) -> dict[str, Any]:
-    scheme = signatures.scheme_of(source.signature)
     return {
         "preset": source.signature.get("preset"),
-        "scheme": scheme,
-        "is_open": scheme == "none",
+        "scheme": signatures.scheme_of(source.signature),
+        "is_open": source.is_open,
     }

@@ -23,8 +23,15 @@ log = logging.getLogger(__name__)
 #: A session ends this long after signing in, active or not.
 SESSION_HOURS: Final = 12
 
+#: The cookie of a browser in which its user has signed in, and how long it is kept.
+BROWSER_COOKIE: Final = "console_browser"
+BROWSER_DAYS: Final = 365
+
+#: Longest form of a person who has not signed in: the sign-in form with much to spare.
+MAX_STRANGERS_FORM_BYTES: Final = 8 * 1024
+
 #: Pages that anyone may load.
-PUBLIC_ENDPOINTS: Final = frozenset({"console.static", "console.sign_in"})
+PUBLIC_ENDPOINTS: Final = frozenset({"console.static", "console.sign_in", "console.open_link"})
 
 #: Forms that change nothing, so that the role ``read`` may send them.
 READ_ONLY_FORMS: Final = frozenset(
@@ -48,6 +55,11 @@ SECURITY_HEADERS: Final = {
 }
 
 
+_CLOSED: Final = (
+    "Open the link that `adapter run` prints when it starts, or add a user: adapter users add NAME"
+)
+
+
 class Sessions(SecureCookieSessionInterface):
     """Flask's signed cookies, for the console only: webhooks need no session."""
 
@@ -65,7 +77,7 @@ class Sessions(SecureCookieSessionInterface):
 
     def get_cookie_secure(self, app: flask.Flask) -> bool:  # noqa: ARG002 - Flask's
         """Require TLS except on this machine, which has none."""
-        return not is_loopback(host_of(flask.request.host))
+        return _needs_tls()
 
 
 def init_auth(app: flask.Flask) -> None:
@@ -83,16 +95,21 @@ def init_auth(app: flask.Flask) -> None:
 
 @bp.before_request
 def check_access() -> Response | None:
-    """Find the user and reject requests that the user may not make."""
+    """Find the user and reject requests that the user may not make.
+
+    Read nothing of a form before the user is known, except a short form to sign in.
+    """
     request = flask.request
     if request.endpoint == "console.static":
         return None
-    sanitize_form(request)
     flask.g.user = _current_user(request)
+    if flask.g.user is None:
+        if request.endpoint not in PUBLIC_ENDPOINTS:
+            return _redirect_to_sign_in()
+        request.max_content_length = MAX_STRANGERS_FORM_BYTES
+    sanitize_form(request)
     if request.method == "POST":
         _check_csrf(request)
-    if flask.g.user is None and request.endpoint not in PUBLIC_ENDPOINTS:
-        return _redirect_to_sign_in()
     if request.method == "POST" and request.endpoint not in READ_ONLY_FORMS:
         _require_operate()
     return None
@@ -102,6 +119,8 @@ def check_access() -> Response | None:
 def add_security_headers(response: Response) -> Response:
     """Add the headers that keep a page from being framed, cached or scripted."""
     response.headers.update(SECURITY_HEADERS)
+    if _is_public_https():
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     is_static = flask.request.endpoint == "console.static"
     response.headers["Cache-Control"] = "private, max-age=3600" if is_static else "no-store"
     return response
@@ -110,8 +129,7 @@ def add_security_headers(response: Response) -> Response:
 @bp.app_context_processor
 def auth_helpers() -> dict[str, Any]:
     """Return what the templates need to know about the user."""
-    user = flask.g.get("user")
-    return {"user": user, "is_signed_in": user not in (None, LOCAL), "csrf": csrf_token}
+    return {"user": flask.g.get("user"), "csrf": csrf_token}
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
@@ -125,10 +143,52 @@ def sign_in() -> Any:
             request.form.get("name", "").strip(),
             request.form.get("password", ""),
             _client_address(request),
+            request.cookies.get(BROWSER_COOKIE, ""),
         )
     except SignInRefused as exc:
         log.warning("sign_in_refused")
         return flask.render_template("console/sign_in.html", fault=str(exc)), 401
+    return _remember_browser(_begin_session(user), user)
+
+
+@bp.get("/open")
+def open_link() -> Any:
+    """Sign in the holder of the link that `adapter run` printed, on this machine and once."""
+    if not is_local_request(flask.request):
+        raise Forbidden("This link works only on the machine that the adapter runs on.")
+    try:
+        return _begin_session(services.sign_in.open_link(flask.request.args.get("key", "")))
+    except SignInRefused as exc:
+        raise Forbidden(f"{exc} {_CLOSED}") from exc
+
+
+def _remember_browser(response: Response, user: User) -> Response:
+    """Mark the browser, so that failures elsewhere do not lock it out."""
+    response.set_cookie(
+        BROWSER_COOKIE,
+        services.sign_in.browser_mark(user),
+        max_age=BROWSER_DAYS * 86400,
+        path=flask.url_for("console.sign_in"),
+        secure=_needs_tls(),
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _needs_tls() -> bool:
+    """Return whether cookies need TLS: always, except on this machine without a public HTTPS URL.
+
+    The host name alone does not tell: nginx sends its own unless it is told not to.
+    """
+    return _is_public_https() or not is_local_request(flask.request)
+
+
+def _is_public_https() -> bool:
+    return (services.settings.public_url or "").startswith("https://")
+
+
+def _begin_session(user: User) -> Response:
     flask.session.clear()  # a CSRF token from before signing in must not stay valid
     flask.session.permanent = True
     now = int(services.now().timestamp())
@@ -151,16 +211,13 @@ def csrf_token() -> str:
 
 
 def _current_user(request: flask.Request) -> User | None:
-    """Return the signed-in user. Without any user, requests from this machine are LOCAL's."""
+    """Return the signed-in user, or None. Raise Forbidden if there is no user who can sign in."""
     users = services.sign_in.users()
-    if users:
-        return _session_user(flask.session, users)
-    if is_local_request(request, services.settings):
-        return LOCAL
-    raise Forbidden(
-        "Nobody may sign in yet, so the console answers on its own machine only. "
-        "Add somebody there: adapter users add NAME"
-    )
+    user = _session_user(flask.session, users)
+    can_sign_in = users.keys() - {LOCAL} or request.endpoint == "console.open_link"
+    if user is None and not can_sign_in:
+        raise Forbidden(f"The console has no users yet. {_CLOSED}")
+    return user
 
 
 def _session_user(session: SessionMixin, users: dict[str, User]) -> User | None:

@@ -10,9 +10,12 @@ from adapter.store import LARGEST_NUMBER, Filter, storable
 
 
 def sanitize_form(request: flask.Request) -> None:
-    """Replace the request's query and form with values that PostgreSQL can store."""
+    """Replace the request's query and form with values that PostgreSQL can store.
+
+    Only a POST has a form: the body of any other request is not read.
+    """
     request.args = _sanitized(request.args)
-    request.form = _sanitized(request.form)
+    request.form = _sanitized(request.form if request.method == "POST" else MultiDict())
 
 
 def _sanitized(sent: MultiDict[str, str]) -> ImmutableMultiDict[str, str]:

@@ -126,8 +126,18 @@ def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
             continue
 
 
-def _locate(compiled: CompiledMapping, payload: Any, number: int, path: Path) -> list[Location]:
-    """Return a path's locations in the payload, including through the names of ``read``."""
+def _locate(
+    compiled: CompiledMapping,
+    payload: Any,
+    number: int,
+    path: Path,
+    readers: Sequence[NamedReader] | None = None,
+) -> list[Location]:
+    """Return a path's locations in the payload, including through the names of ``read``.
+
+    ``readers``: those that count; None for all. A reader itself sees only those before it, and
+    may have the name of what it reads.
+    """
     first, rest = path.parts[0], _without_first(path)
     each = compiled.for_each
     if each is not None and first == each.name:
@@ -138,17 +148,18 @@ def _locate(compiled: CompiledMapping, payload: Any, number: int, path: Path) ->
             return []
         location, item = items[number]
         return [(*location, *more) for more, _ in paths.locate(item, rest)] if rest else [location]
-    for reading in (*compiled.readers, *compiled.item_readers):
+    readers = (*compiled.readers, *compiled.item_readers) if readers is None else readers
+    for index, reading in enumerate(readers):
         if reading.name == first:
-            return _locate_through_reader(compiled, payload, number, reading, rest)
+            locations = _locate(compiled, payload, number, reading.reader.path, readers[:index])
+            return _narrowed(locations, payload, reading, rest)
     return [location for location, _ in paths.locate(payload, path)]
 
 
-def _locate_through_reader(
-    compiled: CompiledMapping, payload: Any, number: int, reading: NamedReader, rest: Path | None
+def _narrowed(
+    locations: list[Location], payload: Any, reading: NamedReader, rest: Path | None
 ) -> list[Location]:
     """Return the element for a list, and the text for JSON or a line in a string."""
-    locations = _locate(compiled, payload, number, reading.reader.path)
     if not isinstance(reading.reader, ListReader) or rest is None:
         return locations
     for location in locations:

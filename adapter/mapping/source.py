@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from adapter import signatures
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Community, CompiledMapping, Mapped, Outcome, Scope
 from adapter.mapping.engine.scope import reason_for
@@ -49,6 +50,11 @@ class Source:
     used_paths: tuple[UsedPath, ...] = dataclasses.field(repr=False)
     #: The sections as loaded: for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether anyone may send, because no request is verified."""
+        return signatures.scheme_of(self.signature) == "none"
 
     def dedupe_key(self, request: WebhookRequest) -> str | None:
         """Return the key that deliveries of the same booking share. Never raise.

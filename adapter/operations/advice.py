@@ -56,6 +56,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Someone with another name uses the same email or phone. Knock may take them for one.",
         "Ask who it is. If it is another person, say so: the shared contact moves to the notes.",
     ),
+    "not_proved": (
+        "Anyone can send to one of two sources, and it would replace the other one's request.",
+        "Ask the renter which request counts. Release this one if it does; otherwise discard it.",
+    ),
     "original_canceled": (
         "This request was merged with another sender's, and that one was canceled.",
         "Ask the renter. Release it if they still want the tour; otherwise discard it.",

@@ -15,7 +15,7 @@ def problems_of(communities: Communities, directory: Directory) -> list[Problem]
 
     Raise :class:`UpstreamError` if the lists cannot be read.
     """
-    document = dataclasses.replace(communities.document, problems=[])
+    document = dataclasses.replace(communities.document, problems={})
     for key, community in communities.by_key.items():
         integration_id, community_id = community.integration_id, community.community_id
         if integration_id not in directory.integrations:

@@ -14,6 +14,9 @@ from adapter.store import Database, Filter
 #: Keys of sources and communities. Any other input could be the name of a renter.
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
+#: The start of a formula: at the beginning, or after what some spreadsheets split cells at.
+_FORMULA: Final = re.compile(r"""(^|[;\r\n])(["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])""")
+
 #: Bookings to read at a time.
 PAGE: Final = 500
 
@@ -98,8 +101,8 @@ def _line(cells: Iterable[object]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Format a cell so that no spreadsheet reads it as a formula."""
+    """Format a cell so that no spreadsheet reads it or a part of it as a formula."""
     value = serializers.utc(value) if isinstance(value, dt.datetime) else value
     text = "" if value is None else str(value)
     is_phone = text[:1] == "+" and text[1:].isdigit()
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_phone else text
+    return text if is_phone else _FORMULA.sub(r"\1'\2", text)

@@ -58,7 +58,7 @@ class Replays:
         booked tour is booked again, and a past tour is held.
         """
         fingerprints, now = self._store.fingerprints(), self._clock()
-        planner = BookingPlanner(fingerprints, self._settings.policy.shared_contacts)
+        planner = BookingPlanner(fingerprints, self._settings.policy.shared_contacts, self._sources)
         with self._store.transaction() as tx:
             event = tx.events.get(event_id, lock=True)
             if event is None:

@@ -1,7 +1,8 @@
-"""Sign console users in: names, passwords, and lockout after failed attempts."""
+"""Sign console users in: names, passwords, one-time links, and lockout after failed attempts."""
 
 import datetime as dt
 import functools
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,16 +16,17 @@ from adapter.store import SIGN_IN_WINDOW, Database, User
 from adapter.store.fingerprints import lock_key
 from adapter.webhooks.client_ip import rate_limit_key
 
-#: Failures that lock out: one name from one address, any name from one address, one name.
+#: Failures that lock out: one name from one address or known browser; any name from one address.
 MAX_FAILURES_OF_BOTH: Final = 5
 MAX_FAILURES_OF_ADDRESS: Final = 20
+#: After so many of one name, each further address has one attempt, and an unknown one has none.
 MAX_FAILURES_OF_NAME: Final = 50
 MIN_PASSWORD_LENGTH: Final = 10
 #: Longer ones are not hashed, because hashing is slow by design.
 MAX_PASSWORD_LENGTH: Final = 200
 
-#: The user of requests from this machine while no user exists.
-LOCAL: Final = User(name="local", role="operate", password="")
+#: Name of the user whom the link of `adapter run` signs in. No other user can have it.
+LOCAL: Final = "(local)"
 
 
 class SignIn:
@@ -36,23 +38,32 @@ class SignIn:
         self._clock = clock
 
     def users(self) -> dict[str, User]:
-        """Return all console users; ADAPTER_USERS takes precedence over the database."""
+        """Return all console users; ADAPTER_USERS takes precedence over the database.
+
+        The local user counts only while there is no other.
+        """
         with self._store.transaction() as tx:
             stored = {user.name: user for user in tx.users.all()}
         configured = {
             name: User(name=name, role=role, password=password)
             for name, (role, password) in self._settings.users.items()
         }
-        return stored | configured
+        local = {LOCAL: stored.pop(LOCAL)} if LOCAL in stored else {}
+        return stored | configured or local
 
-    def sign_in(self, name: str, password: str, client: str | None) -> User:
+    def sign_in(self, name: str, password: str, client: str | None, browser: str = "") -> User:
         """Return the user. Raise :class:`SignInRefused`, the same for a wrong name or password.
 
-        Without ``client``, the IP address, only the name is counted.
+        Without ``client``, the IP address, only the name is counted. A ``browser`` in which this
+        user has signed in before is counted by itself, so that no one else can lock it out.
         """
-        now, limits = self._clock(), self._limits(name, client)
+        user, now = self.users().get(name), self._clock()
+        is_known = user is not None and secrets.compare_digest(
+            browser.encode(), self.browser_mark(user).encode()
+        )
+        texts = {f"browser\0{name}": MAX_FAILURES_OF_BOTH} if is_known else _counted(name, client)
+        limits = self._limits(texts)
         failure_ids = self._record_failure(limits, now)
-        user = self.users().get(name)
         is_right = check_password_hash(
             user.password if user else _dummy_hash(), password[:MAX_PASSWORD_LENGTH]
         )
@@ -74,24 +85,67 @@ class SignIn:
         with self._store.transaction() as tx:
             tx.lock_keys([lock_key(key) for key in limits])
             failures = tx.users.failures([*names], now - SIGN_IN_WINDOW)
-            if any(failures.get(key, 0) >= limit for key, limit in names.items()):
+            if _is_locked({limit: failures.get(key, 0) for key, limit in names.items()}):
                 raise SignInRefused("Too many attempts. Try again in 15 minutes.")
             return tx.users.record_failure([*names], now=now)
 
+    def new_link(self) -> str | None:
+        """Return the key of a one-time link, or None if there is a user who can sign in.
+
+        It replaces an earlier link, and ends the session that one began.
+        """
+        if self.users().keys() - {LOCAL}:
+            return None
+        key = secrets.token_urlsafe(24)
+        user = _local_user(self._link_hash(key))
+        with self._store.transaction() as tx:
+            tx.users.add(user, now=self._clock())
+        return key
+
+    def open_link(self, key: str) -> User:
+        """Return the local user. Raise :class:`SignInRefused` for a used or unknown key."""
+        user, now = _local_user(secrets.token_urlsafe(24)), self._clock()
+        link = self._link_hash(key)
+        with self._store.transaction() as tx:
+            tx.lock_keys([lock_key(bytes.fromhex(link))])
+            links = [one.password for one in tx.users.all() if one.name == LOCAL]
+            if not secrets.compare_digest("".join(links), link):
+                raise SignInRefused("This link was used before, or is not the newest.")
+            tx.users.add(user, now=now)
+            tx.audit.record("signed_in", by=user.name, at=now)
+        return user
+
+    def _link_hash(self, key: str) -> str:
+        return self._hash(f"link\0{key}").hex()
+
+    def _hash(self, text: str) -> bytes:
+        return signatures.keyed_hash(self._store.hash_key(), text.encode("utf-8", "replace"))
+
+    def unlock(self, *, by: str) -> None:
+        """Forget all failed sign-ins."""
+        now = self._clock()
+        with self._store.transaction() as tx:
+            tx.users.delete_old_failures(now + SIGN_IN_WINDOW)
+            tx.audit.record("unlocked", by=by, at=now)
+
     def mark_of(self, user: User) -> str:
         """Return a session's mark of the user, which changes with the password."""
-        key = self._store.hash_key()
-        return signatures.keyed_hash(key, b"session\0" + user.password.encode()).hex()[:32]
+        return self._hash(f"session\0{user.password}").hex()[:32]
+
+    def browser_mark(self, user: User) -> str:
+        """Return the mark of a browser in which the user has signed in with this password."""
+        return self._hash(f"browser\0{user.name}\0{user.password}").hex()[:32]
 
     def session_key(self) -> bytes:
         """Return this installation's key that signs sessions."""
-        return signatures.keyed_hash(self._store.hash_key(), b"console sessions")
+        return self._hash("console sessions")
 
     def add(self, name: str, password: str, role: str, *, by: str) -> None:
         """Add a user. Raise :class:`NotPossible` with the reason."""
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
             tx.users.add(user, now=now)
+            tx.users.remove(LOCAL)  # so that its session does not count again after the last user
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def remove(self, name: str, *, by: str) -> bool:
@@ -102,18 +156,35 @@ class SignIn:
                 tx.audit.record("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
         return role is not None
 
-    def _limits(self, name: str, client: str | None) -> Mapping[bytes, int]:
+    def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
         """Return the keyed hashes that failures are counted under, with their limits."""
-        texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
-        if client is not None:
-            address = rate_limit_key(client)
-            texts[f"both\0{name}\0{address}"] = MAX_FAILURES_OF_BOTH
-            texts[f"address\0{address}"] = MAX_FAILURES_OF_ADDRESS
-        key = self._store.hash_key()
-        return {
-            signatures.keyed_hash(key, text.encode("utf-8", "replace"))[:16]: limit
-            for text, limit in texts.items()
-        }
+        return {self._hash(text)[:16]: limit for text, limit in texts.items()}
+
+
+def _counted(name: str, client: str | None) -> Mapping[str, int]:
+    """Return what the failures of a browser that is not known are counted under."""
+    texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
+    if client is not None:
+        address = rate_limit_key(client)
+        texts[f"both\0{name}\0{address}"] = MAX_FAILURES_OF_BOTH
+        texts[f"address\0{address}"] = MAX_FAILURES_OF_ADDRESS
+    return texts
+
+
+def _is_locked(failures: Mapping[int, int]) -> bool:
+    """Return whether no further attempt is allowed, given the failures by their limit.
+
+    A name that many addresses try is slowed down, not locked: each of them has one attempt.
+    """
+    counted = dict(failures)
+    is_attacked = counted.pop(MAX_FAILURES_OF_NAME, 0) >= MAX_FAILURES_OF_NAME
+    if is_attacked:
+        return not counted or any(counted.values())
+    return any(count >= limit for limit, count in counted.items())
+
+
+def _local_user(password: str) -> User:
+    return User(name=LOCAL, role="operate", password=password)
 
 
 def new_user(name: str, password: str, role: str) -> User:

@@ -85,11 +85,7 @@ def untrimmed_secrets(all_sources: Mapping[str, Source], settings: Settings) -> 
 
 def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
     """Return the names of sources without a signature, to which anyone with the URL may send."""
-    return [
-        source.name
-        for source in all_sources.values()
-        if signatures.scheme_of(source.signature) == "none"
-    ]
+    return [source.name for source in all_sources.values() if source.is_open]
 
 
 def _secret_names(source: Source) -> list[str]:

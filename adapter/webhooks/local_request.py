@@ -4,23 +4,20 @@ from typing import Final
 
 import flask
 
-from adapter.settings import Settings
 from adapter.webhooks.client_ip import host_of, is_loopback
 
 #: Headers that a proxy adds.
 FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
 
-def is_local_request(request: flask.Request, settings: Settings) -> bool:
+def is_local_request(request: flask.Request) -> bool:
     """Return True for a request from this machine to a local host name, without a proxy.
 
     The host name counts too: a remote page may point its own name at 127.0.0.1. Behind a proxy
     every request would seem to be local.
     """
-    has_proxy = is_proxied(request) or settings.trusted_proxies
-    if has_proxy or settings.public_url is not None:
-        return False
-    return is_loopback(request.remote_addr or "") and is_loopback(host_of(request.host))
+    is_here = is_loopback(request.remote_addr or "") and is_loopback(host_of(request.host))
+    return is_here and not is_proxied(request)
 
 
 def is_proxied(request: flask.Request) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from adapter.server.child_process import ChildProcess
 from adapter.server.supervisor import _locked
@@ -175,6 +177,24 @@ def test_a_process_that_does_not_start_is_given_up(words: list[str], starts: int
     process = ChildProcess("worker", start)
     wait_until(is_given_up, "it is given up")
     assert len(begun) == starts
+
+
+def test_the_printed_link_opens_the_console(data_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "errors"
+    with file.open("w") as errors:
+        running = start_adapter(data_folder / "data", errors=errors)
+    try:
+        wait_until(lambda: "/console/open?key=" in file.read_text(), "the link is printed", 60)
+        (link,) = re.findall(r"http://\S+/console/open\?key=\S+", file.read_text())
+        for page in ("/console/", "/metrics"):
+            assert requests.get(running.url + page, timeout=10).status_code in (401, 403)
+        with requests.Session() as browser:
+            assert browser.get(link, timeout=10).status_code == 200
+            for page in ("/console/queue", "/console/metrics"):
+                assert browser.get(running.url + page, timeout=10).status_code == 200
+        assert requests.get(link, timeout=10).status_code == 403
+    finally:
+        running.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

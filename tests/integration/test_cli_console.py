@@ -18,6 +18,8 @@ from tests.paths import MAPPINGS
 from tests.sandbox_client import SandboxClient
 
 PASSWORD = "correct horse battery"
+#: What somebody types who is asked for it twice.
+TYPED = f"{PASSWORD}\n{PASSWORD}\n"
 
 
 class Shell:
@@ -175,30 +177,34 @@ def test_an_edited_mapping_is_tried_over_stored_webhooks(
 
 def test_people_are_added_listed_and_removed(shell: Shell) -> None:
     assert shell.json("users")["users"] == []
-    shell("users", "add", "ana", stdin=f"{PASSWORD}\n{PASSWORD}\n")
-    shell("users", "add", "rob", "--role", "read", "--password", PASSWORD)
+    shell("users", "add", "ana", stdin=TYPED)
+    shell("users", "add", "rob", "--role", "read", stdin=TYPED)
     assert shell.json("users")["users"] == [
         {"name": "ana", "role": "operate"},
         {"name": "rob", "role": "read"},
     ]
     shell("users", "remove", "ana")
     assert "there is no user ana" in shell("users", "remove", "ana", exit_code=1)
+    told = shell("users", "add", "lou", "--password", PASSWORD, exit_code=2)
+    assert "No such option" in told, "other accounts can read the arguments of a process"
     acts = [(act["action"], act["detail"]) for act in reversed(shell.json("audit")["acts"])]
     assert acts == [
         ("user_added", "ana operate"),
         ("user_added", "rob read"),
         ("user_removed", "ana operate"),
     ]
+    assert "Forgot all failed sign-ins" in shell("users", "unlock")
+    assert shell.json("audit")["acts"][0]["action"] == "unlocked"
     with pytest.raises(Exception, match="a password must have 10 to 200"):
-        shell("users", "add", "lou", "--password", "short")
+        shell("users", "add", "lou", stdin="short\nshort\n")
     with pytest.raises(Exception, match="a name may have letters"):
-        shell("users", "add", "lou,rob", "--password", PASSWORD)
+        shell("users", "add", "lou,rob", stdin=TYPED)
 
 
 def test_people_can_be_given_by_the_environment(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = shell("users", "add", "lou", "--print", "--password", PASSWORD).strip()
+    *_, entry = shell("users", "add", "lou", "--print", stdin=TYPED).split()
     monkeypatch.setenv("ADAPTER_USERS", entry)
     assert shell.json("users")["users"] == [{"name": "lou", "role": "operate"}]
     monkeypatch.setenv("ADAPTER_USERS", "lou:boss:scrypt:x")

@@ -3,12 +3,16 @@
 import ast
 import collections
 import concurrent.futures
+import csv
 import dataclasses
 import datetime as dt
 import html
+import io
 import itertools
+import json
 import re
 import shutil
+import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,11 +23,19 @@ import pytest
 
 from adapter.app import create_app
 from adapter.bookings.decisions import SENTENCES
-from adapter.console.auth import READ_ONLY_FORMS, SESSION_HOURS, warn_of_untrusted_proxy
+from adapter.console.auth import (
+    MAX_STRANGERS_FORM_BYTES,
+    READ_ONLY_FORMS,
+    SESSION_HOURS,
+    warn_of_untrusted_proxy,
+)
 from adapter.console.booking_form import EDITABLE_FIELDS
 from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, payload_lines
 from adapter.exceptions import SignInRefused
+from adapter.mapping.samples import content_type_of, sample_from_test
+from adapter.mapping.source import Source
 from adapter.models import BookingState
+from adapter.operations import csv_export
 from adapter.operations.advice import BY_CODE, DECISIONS, advice_for
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import (
@@ -34,10 +46,10 @@ from adapter.operations.sign_in import (
     new_user,
 )
 from adapter.settings import Policy, Settings
-from adapter.store import IGNORED, SIGN_IN_WINDOW, Issue, review_queue
+from adapter.store import IGNORED, SIGN_IN_WINDOW, Database, Issue, review_queue
 from tests.harness import SECRETS, Harness, load_cached, sample, settle
 from tests.leads import lead
-from tests.paths import MAPPINGS
+from tests.paths import GALLERY, MAPPINGS
 from tests.sandbox_client import SandboxClient
 from tests.users import PASSWORD, user
 
@@ -96,7 +108,7 @@ def open_console(harness: Harness) -> Iterator[Opener]:
     """Opens the console over the harness's store and clock, with these settings."""
     stores = []
 
-    def begin(*names: str, **changes: Any) -> Reader:
+    def begin(*names: str, sources: Mapping[str, Source] | None = None, **changes: Any) -> Reader:
         users = {
             name: (known.role, known.password)
             for name in names
@@ -104,7 +116,8 @@ def open_console(harness: Harness) -> Iterator[Opener]:
         }
         given: dict[str, Any] = {"mappings_dir": MAPPINGS, "environ": SECRETS} | changes
         settings = Settings(database_url=harness.pipeline.store.url, users=users, **given)
-        app = create_app(settings, harness.clock, load_cached(settings.mappings_dir))
+        sources = sources or load_cached(settings.mappings_dir)
+        app = create_app(settings, harness.clock, sources)
         app.testing = False
         stores.append(app.extensions["pipeline"].store)
         return Reader(app.test_client(), harness)
@@ -131,27 +144,99 @@ def held(harness: Harness, number: int = 1) -> int:
 # --- doors
 
 
-def test_without_users_it_answers_on_this_machine_only(open_console: Opener) -> None:
+def sign_in_of(reader: Reader, **users: Any) -> SignIn:
+    """The operations of `adapter users` and `adapter run` beside a console."""
+    settings = dataclasses.replace(reader.harness.settings, users=users)
+    return SignIn(settings, reader.harness.pipeline.store, reader.harness.clock)
+
+
+def opened_by(reader: Reader, key: str | None, **options: Any) -> int:
+    assert key is not None
+    return int(reader.get(f"/open?key={key}", **options).status_code)
+
+
+#: What a request looks like that does not come straight from a browser on this machine.
+ELSEWHERE: Iterable[Mapping[str, Any]] = (
+    {"environ_overrides": {"REMOTE_ADDR": "203.0.113.9"}},
+    {"headers": {"Host": "leads.example.com"}},
+    {"headers": {"X-Forwarded-For": "127.0.0.1"}},
+    {"headers": {"Forwarded": "for=127.0.0.1"}},
+    {"headers": {"Via": "1.1 somewhere"}},
+    {"environ_overrides": {"SERVER_PROTOCOL": "HTTP/1.0"}},
+)
+
+
+def test_without_users_everything_is_closed(open_console: Opener) -> None:
     reader = open_console()
-    assert "Nothing waits for a person" in reader.text("/")
-    for environ in (
-        {"environ_overrides": {"REMOTE_ADDR": "203.0.113.9"}},
-        {"headers": {"Host": "leads.example.com"}},
-        {"headers": {"X-Forwarded-For": "127.0.0.1"}},
-        {"headers": {"Forwarded": "for=127.0.0.1"}},
-        {"headers": {"Via": "1.1 somewhere"}},
-        {"environ_overrides": {"SERVER_PROTOCOL": "HTTP/1.0"}},
-    ):
-        answer = reader.get("/", **environ)
-        assert answer.status_code == 403
-        assert "adapter users add NAME" in answer.text
+    paths = [rule.rule for rule in reader.client.application.url_map.iter_rules()]
+    pages = [path for path in paths if path.startswith("/console") and "static" not in path]
+    assert len(pages) > 20
+    for path in pages:
+        address = re.sub("<[^>]+>", "1", path)
+        for answer in (reader.client.get(address), reader.client.post(address)):
+            assert answer.status_code in (403, 405), path
+    assert "adapter users add NAME" in reader.text("/", 403)
+    assert reader.client.get("/metrics").status_code == 401
 
 
-def test_behind_a_proxy_or_with_a_public_address_somebody_must_sign_in(
+def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
     open_console: Opener,
 ) -> None:
-    assert open_console(public_url="https://leads.example.com").get("/").status_code == 403
-    assert open_console(trusted_proxies=1).get("/").status_code == 403
+    reader, other = open_console(), open_console()
+    service = sign_in_of(reader)
+    key = service.new_link()
+    for environ in ELSEWHERE:
+        assert opened_by(reader, key, **environ) == 403
+    assert opened_by(reader, "x" * 32) == 403
+    assert opened_by(reader, "ä") == 403
+    assert opened_by(reader, key) == 302
+    assert "Nothing waits for a person" in reader.text("/")
+    assert "adapter_waiting" in reader.text("/metrics")
+    number = held(reader.harness)
+    assert reader.post(f"/leads/{number}/discard", reason="spam").status_code == 302
+    assert opened_by(other, key) == 403, "it was used"
+    assert other.get("/").status_code == 403
+    service.new_link()
+    assert reader.get("/").status_code == 403, "a new link ends the session of the last one"
+
+
+def test_a_link_that_is_used_twice_at_the_same_time_opens_once(open_console: Opener) -> None:
+    service = sign_in_of(open_console())
+    key = service.new_link()
+    assert key is not None
+
+    def use(_: int) -> bool:
+        try:
+            return bool(service.open_link(key))
+        except SignInRefused:
+            return False
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(use, range(4))) == [False, False, False, True]
+
+
+def test_a_user_ends_the_link_and_the_last_one_does_not_open_it_again(
+    open_console: Opener,
+) -> None:
+    reader, other = open_console(), open_console()
+    service = sign_in_of(reader)
+    assert opened_by(reader, service.new_link()) == 302
+    unused = service.new_link()
+    service.add("lou", PASSWORD, "operate", by="test")
+    assert service.new_link() is None
+    assert opened_by(other, unused) == 403
+    assert reader.get("/").location == "/console/sign-in"
+    assert service.remove("lou", by="test")
+    assert reader.get("/").status_code == 403
+    assert opened_by(other, unused) == 403
+
+
+def test_the_settings_users_end_the_session_of_the_link(open_console: Opener) -> None:
+    reader = open_console()
+    service = sign_in_of(reader, lou=("operate", SLOW_HASH))
+    assert service.new_link() is None
+    assert opened_by(reader, sign_in_of(reader).new_link()) == 302
+    assert "(local)" not in service.users()
 
 
 def test_nobody_gets_in_without_a_name_and_a_password(open_console: Opener) -> None:
@@ -191,9 +276,8 @@ def test_repeated_failures_lock_for_a_while(open_console: Opener, harness: Harne
         environ_overrides={"REMOTE_ADDR": "203.0.113.9"},
     )
     assert elsewhere.status_code == 302, "nobody can lock a person out from another address"
-    reader.post("/sign-out")
     harness.clock.advance(SIGN_IN_WINDOW.total_seconds() + 1)
-    assert reader.sign_in("ana").status_code == 302
+    assert another_browser(reader).sign_in("ana").status_code == 302
 
 
 def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
@@ -248,9 +332,58 @@ def test_an_address_is_locked_whatever_names_it_tries(open_console: Opener) -> N
     assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_ADDRESS
 
 
-def test_a_name_is_locked_from_wherever_it_is_tried(open_console: Opener) -> None:
-    tries = [("nobody", f"192.0.2.{number}") for number in range(1, MAX_FAILURES_OF_NAME + 2)]
-    assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_NAME
+#: Failures of a name from so many addresses that it counts as attacked.
+ATTACK = [("ana", f"192.0.2.{number}") for number in range(1, MAX_FAILURES_OF_NAME + 1)]
+
+
+def test_a_name_that_many_addresses_try_is_slowed_down_not_locked(open_console: Opener) -> None:
+    reader = open_console("ana")
+    assert locked_at(ATTACK, reader) is None
+    assert locked_at([("ana", "198.51.100.1")] * 2, reader) == 1
+    assert reader.sign_in("ana").status_code == 302, "the first attempt of this address"
+
+
+def another_browser(reader: Reader) -> Reader:
+    return Reader(reader.client.application.test_client(), reader.harness)
+
+
+def test_no_one_else_locks_a_browser_out_that_its_user_has_signed_in_with(
+    open_console: Opener,
+) -> None:
+    reader, proxy = open_console("ana", "rob"), {"X-Forwarded-For": "203.0.113.9"}
+    reader.sign_in("ana")
+    reader.post("/sign-out")
+    stranger = another_browser(reader)
+    assert locked_at([("ana", "127.0.0.1")] * (MAX_FAILURES_OF_BOTH + 1), stranger) is not None
+    assert locked_at(ATTACK, stranger, **proxy) == MAX_FAILURES_OF_NAME - MAX_FAILURES_OF_BOTH
+    assert "Too many attempts" in stranger.sign_in("ana").text
+    assert reader.sign_in("ana").status_code == 302
+    reader.post("/sign-out")
+    failures = [("ana", "127.0.0.1")] * (MAX_FAILURES_OF_BOTH + 1)
+    assert locked_at(failures, reader) == MAX_FAILURES_OF_BOTH, "it is counted by itself"
+
+
+def test_the_mark_of_a_browser_counts_for_its_user_and_password_only(
+    open_console: Opener,
+) -> None:
+    reader = open_console("ana", "rob")
+    reader.sign_in("rob")
+    reader.post("/sign-out")
+    failures = [("ana", "127.0.0.1")] * MAX_FAILURES_OF_BOTH
+    assert locked_at(failures, another_browser(reader)) is None
+    assert "Too many attempts" in reader.sign_in("ana").text
+    with reader.harness.pipeline.store.transaction() as tx:
+        tx.users.add(user("lou"), now=reader.harness.clock())
+    mark = sign_in_of(reader).browser_mark(user("lou", password="another password"))
+    reader.client.set_cookie("console_browser", mark, path="/console/sign-in")
+    assert locked_at([("lou", "127.0.0.1")] * 6, reader) is not None
+
+
+def test_the_operator_unlocks_at_once(open_console: Opener) -> None:
+    reader = open_console("ana")
+    assert locked_at([("ana", "127.0.0.1")] * 6, reader) == MAX_FAILURES_OF_BOTH
+    sign_in_of(reader).unlock(by="test")
+    assert reader.sign_in("ana").status_code == 302
 
 
 def test_behind_a_proxy_that_hides_them_nobody_locks_the_others(
@@ -320,6 +453,79 @@ def test_a_form_that_is_not_ours_changes_nothing(ana: Reader) -> None:
         assert answer.status_code == 403
         assert "too old, or not ours" in answer.text
     assert ana.harness.state(number) is HELD
+
+
+@pytest.mark.parametrize(
+    ("changes", "headers", "is_secure"),
+    [
+        ({}, {"Host": "127.0.0.1:8000"}, False),
+        ({}, {"Host": "127.0.0.1:8000", "X-Forwarded-For": "203.0.113.9"}, True),
+        ({"public_url": "https://leads.example.com"}, {"Host": "127.0.0.1:8000"}, True),
+        ({"public_url": "http://leads.example.com"}, {"Host": "leads.example.com"}, True),
+    ],
+)
+def test_cookies_need_tls_also_behind_a_proxy_that_changes_the_host_name(
+    open_console: Opener, changes: dict[str, str], headers: dict[str, str], is_secure: bool
+) -> None:
+    reader = open_console("ana", **changes)
+    page = reader.get("/sign-in", headers=headers)
+    assert ("Secure" in page.headers["Set-Cookie"]) is is_secure
+    is_https = changes.get("public_url", "").startswith("https:")
+    assert ("Strict-Transport-Security" in page.headers) is is_https
+
+
+class CountedBody(io.BytesIO):
+    """A body that counts how much of it is read."""
+
+    count = 0
+
+    def readinto(self, buffer: Any, /) -> int:
+        size = super().readinto(buffer)
+        self.count += size
+        return size
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 302),
+        ("GET", "/sign-in", 200),
+        ("POST", "/queue/1/discard", 302),
+        ("POST", "/try/result", 302),
+        ("POST", "/nope", 302),
+        ("POST", "/sign-in", 413),
+    ],
+)
+def test_nothing_of_a_stranger_is_read_but_a_form_to_sign_in(
+    open_console: Opener, method: str, path: str, status: int
+) -> None:
+    body = CountedBody(b"a&" * MAX_STRANGERS_FORM_BYTES)
+    answer = open_console("ana").client.open(
+        "/console" + path, method=method, input_stream=body, content_type=FORM
+    )
+    assert (answer.status_code, body.count) == (status, 0)
+
+
+def test_a_strangers_form_without_a_length_is_read_to_the_same_limit(open_console: Opener) -> None:
+    body = CountedBody(b"a&" * 500_000)
+    answer = open_console("ana").client.post(
+        "/console/sign-in",
+        input_stream=body,
+        content_type=FORM,
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 403, "the rest is cut off, and with it the form's token"
+    assert body.count == MAX_STRANGERS_FORM_BYTES
+
+
+def test_a_page_reads_no_body(ana: Reader) -> None:
+    body = CountedBody(b"a&" * MAX_STRANGERS_FORM_BYTES)
+    answer = ana.get("/queue", input_stream=body, content_type=FORM)
+    assert (answer.status_code, body.count) == (200, 0)
 
 
 def test_the_cookie_and_the_pages_are_sealed(open_console: Opener) -> None:
@@ -561,6 +767,50 @@ def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
     assert "released" in [line.why for line in ana.harness.story(booking.id).history]
 
 
+def requests_of(source: Source) -> Iterator[dict[str, Any]]:
+    """What a mapping's own tests send, as the options of a request."""
+    for test in source.document.data["tests"]:
+        loaded, given = sample_from_test(test, GALLERY, source.kind), test["payload"]
+        changed = loaded.changed(test.get("change", {})).payload
+        kind, body = "application/json", json.dumps(changed).encode()
+        if isinstance(given, str) and not given.endswith(".json"):
+            raw = (GALLERY / given).read_bytes()
+            kind, body = test.get("content_type") or content_type_of(Path(given), raw), raw
+        yield {
+            "data": body,
+            "content_type": kind,
+            "query_string": loaded.query,
+            "headers": loaded.headers,
+        }
+
+
+def test_the_page_of_every_sample_of_the_gallery_opens(
+    open_console: Opener, harness: Harness, opened: Database, upstream: SandboxClient
+) -> None:
+    gallery = load_cached(GALLERY)
+    unsigned = {
+        name: dataclasses.replace(
+            source, signature={"scheme": "none"}, secrets=(), handshake=None, respond=None
+        )
+        for name, source in gallery.items()
+    }
+    reader = open_console("ana", sources=unsigned, address_limit_per_minute=100_000)
+    reader.sign_in("ana")
+    for name, source in gallery.items():
+        for sent in requests_of(source):
+            assert reader.client.post(f"/hooks/{name}", **sent).status_code == 200
+    with opened.transaction() as tx:
+        events = {event.id: event.source for event in tx.search.events(limit=10_000)}
+    assert set(events.values()) == set(gallery)
+    mapper = Harness(opened, upstream, mappings=GALLERY)
+    for number in events:
+        mapper.map_event(number)
+    failed = {
+        events[number] for number in events if reader.get(f"/leads/{number}").status_code != 200
+    }
+    assert failed == set()
+
+
 def test_each_field_is_linked_to_its_place_and_its_line(ana: Reader) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1))
     page = ana.text(f"/leads/{booking.id}")
@@ -736,7 +986,8 @@ def test_the_hour_of_a_lead_without_a_known_place_is_shown_and_kept(
 
 def test_mappings_that_are_not_taken_up_are_told(open_console: Opener, tmp_path: Path) -> None:
     shutil.copytree(MAPPINGS, tmp_path / "mappings", ignore=shutil.ignore_patterns("gallery"))
-    reader = open_console(mappings_dir=tmp_path / "mappings")
+    reader = open_console("ana", mappings_dir=tmp_path / "mappings")
+    reader.sign_in("ana")
     assert "are not all in use" not in reader.text("/")
     (tmp_path / "mappings" / "rentfeed.yaml").write_text("signature: [")
     (tmp_path / "mappings" / "newcomer.yaml").write_text("signature: [")
@@ -748,7 +999,8 @@ def test_a_group_is_released_or_put_aside_as_one(
     open_console: Opener, upstream: SandboxClient
 ) -> None:
     """Tours at half past nine, and then tour hours that are longer."""
-    ana = open_console(policy=Policy(latest_tour=dt.time(22, 0)))
+    ana = open_console("ana", policy=Policy(latest_tour=dt.time(22, 0)))
+    ana.sign_in("ana")
     numbers = [ana.harness.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     assert ana.act_on_group(key, "release").status_code == 302
@@ -1135,6 +1387,18 @@ def test_nothing_that_is_typed_breaks_the_try_out(ana: Reader) -> None:
     assert len(ana.harness.story(booking.event_id).bookings) == 1
 
 
+@pytest.mark.parametrize(
+    "more", ["".join(f"k{number}: 1\n" for number in range(3000)), "a: [" + "1," * 13_000 + "1]\n"]
+)
+def test_many_mistakes_are_told_in_seconds(ana: Reader, more: str) -> None:
+    mapping = (MAPPINGS / "rentfeed.yaml").read_text() + more
+    for text, told in ((mapping, "unknown section"), (mapping * 10, "is longer than 32 kB")):
+        began = time.process_time()
+        answer = ana.post("/try/result", source="rentfeed", mapping=text)
+        assert told in answer.text
+        assert time.process_time() - began < 4
+
+
 def test_a_back_test_shows_what_would_change(ana: Reader) -> None:
     for number in (1, 2):
         ana.harness.mapped("rentfeed", lead(number))
@@ -1227,6 +1491,24 @@ def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
         sums[0] == "source,community,received,booked,duplicate,held,failed,unknown,expired,others"
     )
     assert sums[1] == "rentfeed,maple-court,2,0,0,1,0,0,0,1"
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("\uff20SUM(1)", "'\uff20SUM(1)"),
+        (" \uff1d1", "' \uff1d1"),
+        ("a;=1+1", "a;'=1+1"),
+        ('a; "@x', "a;' \"@x"),
+        ("a\n-1", "a\n'-1"),
+        ("+13035550142", "+13035550142"),
+        ("Mary-Ann; see a+b", "Mary-Ann; see a+b"),
+    ],
+)
+def test_no_part_of_a_cell_is_a_formula(text: str, cell: str) -> None:
+    written = csv_export.sums_csv([dict.fromkeys(csv_export.SUMS, text)])
+    assert list(csv.reader(io.StringIO(written)))[1][0] == cell
 
 
 def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: SandboxClient) -> None:

@@ -1,6 +1,7 @@
 """Once, in order, by urgency and within the rate: real PostgreSQL, real HTTP to the sandbox."""
 
 import concurrent.futures
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -57,6 +58,35 @@ def test_a_newer_request_takes_the_place_of_one_that_waits(
     assert (replaced.state, replaced.reason) == (BookingState.SUPERSEDED, "newer_request")
     assert harness.state(second.id) is BOOKED
     assert [post["appointment_time"] for post in upstream.posts()] == ["22:00:00"]
+
+
+@pytest.mark.parametrize("is_booked", [False, True])
+def test_an_open_source_takes_the_place_of_a_proved_one_only_by_a_person(
+    harness: Harness, upstream: SandboxClient, is_booked: bool
+) -> None:
+    form = sample("website-response.json")
+    answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
+    answers["email"]["email"] = "dana@example.com"
+    answers["last_name"]["text"] = "Roe"
+    (proved,) = harness.mapped("website", form)
+    if is_booked:
+        settle(harness)
+    harness.clock.advance(60)
+    number = harness.receive("rentfeed", same_person(2, time="4:00 PM")).event_id
+    sources = harness.pipeline.sources
+    unsigned = dataclasses.replace(sources["rentfeed"], signature={"scheme": "none"})
+    harness.pipeline.sources = {**sources, "rentfeed": unsigned}
+    harness.map_event(number)
+    (unproved,) = harness.story(number).bookings
+    assert (unproved.state, unproved.reason) == (BookingState.HELD, "not_proved")
+    assert str(proved.id) in unproved.reasons[-1].reason
+    settle(harness)
+    assert harness.state(proved.id) is BookingState.BOOKED
+    assert len(upstream.posts()) == 1
+    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
+    Repairs(*parts).release(unproved.id, {}, by="ana")
+    settle(harness)
+    assert harness.state(unproved.id) is BookingState.BOOKED
 
 
 def test_a_reschedule_goes_out_after_the_first_has_ended(

@@ -54,6 +54,16 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_every_threat_names_tests_that_exist() -> None:
+    rows = (ROOT / "docs" / "security.md").read_text().partition("## Threats")[2].splitlines()
+    named = [re.findall(r"`(test_\w+)`", row) for row in rows if row.startswith("| ")][1:]
+    code = "".join(file.read_text() for file in ROOT.glob("tests/**/test_*.py"))
+
+    assert named
+    assert all(named)
+    assert [one for row in named for one in row if f"def {one}(" not in code] == []
+
+
 def anchors_of(page: Path) -> set[str]:
     """Return the anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)

@@ -334,9 +334,16 @@ def decided(
     unclear: tuple[Booking, ...] = (),
     repeat: Repeat | None = None,
     has_sent_at: bool = False,
+    open_sources: tuple[str, ...] = (),
 ) -> tuple[str, int | None] | None:
     found: Decision | None = decide_new(
-        new(request), same, unclear, NOW, repeat=repeat, has_sent_at=has_sent_at
+        new(request),
+        same,
+        unclear,
+        NOW,
+        repeat=repeat,
+        has_sent_at=has_sent_at,
+        open_sources=open_sources,
     )
     return (found.code, found.because_of) if found else None
 
@@ -375,6 +382,33 @@ def test_what_only_a_new_request_raises() -> None:
     assert decided(tour(2, TWO, 3), unclear=(first,)) == ("another_person", 1)
     over = dataclasses.replace(first, starts_at=NOW)
     assert decided(tour(2, TWO, 3), unclear=(over,)) is None
+
+
+def test_an_open_source_replaces_a_proved_one_only_by_a_person() -> None:
+    def is_held(first: Booking, second: Booking, *open_sources: str) -> bool:
+        return decided(second, first, open_sources=open_sources) == ("not_proved", first.id)
+
+    def form(request: Booking) -> Booking:
+        return dataclasses.replace(request, source="form")
+
+    second = form(tour(2, FOUR, 2))
+    for state in (PENDING, HELD, FAILED, BOOKED, UNKNOWN):
+        first = tour(1, TWO, 1, state)
+        assert is_held(first, second, "form"), state
+        assert not is_held(first, second), "both are proved"
+        assert not is_held(first, second, "form", first.source), "both are open"
+        assert not is_held(first, second, first.source), "a proved one may replace an open one"
+    for first in (
+        tour(1, TWO, 1, SUPERSEDED),
+        tour(1, NOW, 1, BOOKED),
+        dataclasses.replace(tour(1, TWO, 1, BOOKED), gone_at=NOW),
+    ):
+        assert not is_held(first, second, "form"), "it does not count any more"
+    booked = tour(1, FOUR, 1, BOOKED)
+    assert decided(second, booked, open_sources=("form",)) == ("same_person_and_time", 1)
+    late = tour(3, TWO, 1)
+    assert is_held(second, late, "form"), "the open one must not outdate the proved one either"
+    assert not is_held(second, late)
 
 
 NAMES = [

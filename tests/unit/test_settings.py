@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from adapter.cli.run import run_environment
 from adapter.exceptions import ConfigurationError
 from adapter.settings import SETTINGS, Settings, settings_from
 
@@ -19,6 +20,23 @@ SECRETS = {
 
 def test_an_empty_environment_gives_the_declared_defaults() -> None:
     assert settings_from({}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("environ", "port", "listens_on"),
+    [
+        ({}, None, ("127.0.0.1", 8000)),
+        ({"PORT": "9000"}, None, ("127.0.0.1", 9000)),
+        ({"PORT": "9000"}, 9001, ("127.0.0.1", 9001)),
+        ({"ADAPTER_HOST": "192.0.2.1"}, 9001, ("192.0.2.1", 9001)),
+    ],
+)
+def test_run_listens_on_this_machine_only_unless_told(
+    environ: dict[str, str], port: int | None, listens_on: tuple[str, int]
+) -> None:
+    settings = settings_from(run_environment(environ, port))
+    assert (settings.host, settings.port) == listens_on
+    assert settings_from({"PORT": "9000"}).host == "0.0.0.0", "a platform routes to `adapter web`"
 
 
 def test_a_blank_variable_counts_as_unset() -> None:

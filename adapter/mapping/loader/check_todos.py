@@ -15,9 +15,9 @@ def check_todos(document: Document) -> None:
     """Add a problem for each TODO, in place of other problems at the same position."""
     todos = list(_todos(document.data, ()))
     positions = {document.position(where) for where in todos}
-    document.problems = [
-        one for one in document.problems if (one.line, one.column) not in positions
-    ]
+    document.problems = {
+        one: None for one in document.problems if (one.line, one.column) not in positions
+    }
     for where in todos:
         document.add(where, "fill in this TODO, or remove the line")
 

@@ -67,7 +67,8 @@ def _load_documents(
 ) -> Loaded:
     communities_document, communities_raw = document_from_file(folder / FILE)
     communities = communities_from_document(communities_document)
-    sources, problems = {}, []
+    sources: dict[str, Source] = {}
+    problems: list[Problem] = []
     for file, document, raw in documents:
         if _is_loadable(document, file):
             compiler = _Compiler(document, file, communities, policy, strict=strict)
@@ -154,7 +155,7 @@ class _Compiler:
         if not examples.exists():
             return {}
         communities = communities_from_document(document_from_file(examples)[0])
-        self.document.problems += communities.document.problems
+        self.document.problems |= communities.document.problems
         return communities.aliases_of(self.file.stem)
 
     def _sections(self) -> Mapping[str, Any]:

@@ -89,7 +89,8 @@ class Document:
     file: str
     data: Any = None
     marks: dict[KeyPath, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    problems: list[Problem] = dataclasses.field(default_factory=list)
+    #: A dict, so that each of many is found at once.
+    problems: dict[Problem, None] = dataclasses.field(default_factory=dict)
 
     def position(self, where: KeyPath) -> tuple[int, int]:
         """Return the line and column of a key, or of the nearest key around it."""
@@ -116,8 +117,7 @@ class Document:
         problem = Problem(
             file=self.file, line=line, column=column, field=field, message=message, warning=warning
         )
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self.problems[problem] = None
 
     @property
     def has_errors(self) -> bool:
