@@ -32,13 +32,7 @@ def create_app() -> flask.Flask:
     """Return a worker's WSGI application, with the sources of the main process."""
     settings = settings_from()
     logs.configure(settings.log_level)
-    # Gunicorn logs the text of a request that is not valid HTTP, and the sender's address.
-    logging.getLogger("gunicorn.error").addFilter(_is_without_text)
     return app.create_app(settings, all_sources=_sources)
-
-
-def _is_without_text(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith("Invalid request from")
 
 
 def on_starting(server: Any) -> None:

@@ -7,6 +7,7 @@ and the bytes that it sent. It also waits for the sender's end of a connection t
 
 import contextlib
 import functools
+import json
 import logging
 import selectors
 import socket
@@ -15,7 +16,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from gunicorn import http
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.workers.gthread import ThreadWorker
 
 from adapter.server.request_buffer import Discarded, RequestBuffer
@@ -44,10 +51,12 @@ _PARSED_BYTES = 8 * 1024
 ACCEPT_BACKOFF_SECONDS = 0.001
 _SWEEP_SECONDS = 0.5
 
-#: The reasons of requests that gunicorn rejects, besides ``bad_request``.
-_PARSE_REASONS = {
-    LimitRequestLine: "request_uri_too_large",
-    LimitRequestHeaders: "request_header_fields_too_large",
+#: The status of requests that gunicorn rejects, and their error; of all others, 400.
+_PARSE_ERRORS = {
+    LimitRequestLine: (414, "request uri too large"),
+    LimitRequestHeaders: (431, "request header fields too large"),
+    ExpectationFailed: (417, "expectation failed"),
+    UnsupportedTransferCoding: (501, "not implemented"),
 }
 
 
@@ -191,13 +200,21 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             req.force_close()
         return super().handle_request(req, conn)
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+    def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
         """Answer a request that is not valid HTTP, which no application sees, and count it."""
+        status, error = _PARSE_ERRORS.get(type(exc), (400, "bad request"))
         if isinstance(exc, ParseException):
-            reason = _PARSE_REASONS.get(type(exc), "bad_request")
+            reason = error.replace(" ", "_")
             log.warning("webhook_rejected", extra={"source": None, "reason": reason})
             self.wsgi.extensions["pipeline"].receiver.background_writer.count("", reason)
-        super().handle_error(req, client, addr, exc)
+        else:
+            log.error("unexpected_error", exc_info=exc)
+            status, error = 503, "cannot answer now"
+        body = json.dumps({"error": error})
+        head = f"HTTP/1.1 {status} {error.title()}\r\nContent-Type: application/json\r\n"
+        text = f"{head}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        with contextlib.suppress(OSError):
+            client.sendall(text.encode())
 
     def notify(self) -> None:
         """Send gunicorn's heartbeat, about once a second, and disconnect overdue requests."""

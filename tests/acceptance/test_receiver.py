@@ -171,6 +171,44 @@ def test_hostile_requests_are_never_a_500(web: Web, request_bytes: bytes) -> Non
     assert is_up(web.url)
 
 
+def answer_to(web: Web, request: bytes) -> bytes:
+    """Send bytes as they are, and return all that is answered."""
+    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "error"),
+    [
+        (b"{secret}\r\n\r\n", 400, "bad request"),
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n", 414, "request uri too large"),
+        (b"GET / HTTP/1.1\r\n" + b"X: 1\r\n" * 20_000, 431, "request header fields too large"),
+        (b"GET / HTTP/1.1\r\nExpect: secret\r\n\r\n", 417, "expectation failed"),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: secret\r\n\r\n", 501, "not implemented"),
+    ],
+    ids=range(5),
+)
+def test_what_is_not_http_is_answered_in_json_too(
+    web: Web, request_bytes: bytes, status: int, error: str
+) -> None:
+    head, _, body = answer_to(web, request_bytes).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/json" in head
+    assert json.loads(body) == {"error": error}
+
+
+@pytest.mark.parametrize("path", ["/hooks/healthz", "/healthz"])
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
+def test_a_header_never_changes_the_path(web: Web, path: str, name: str) -> None:
+    """A proxy that passes on /hooks only would let a stranger call everything else."""
+    with_header = requests.get(web.url + path, headers={name: "/hooks"}, timeout=10)
+
+    assert with_header.status_code == requests.get(web.url + path, timeout=10).status_code
+
+
 def test_alive_and_ready(web: Web) -> None:
     assert requests.get(web.url + "/healthz", timeout=10).json() == {"status": "alive"}
     assert requests.get(web.url + "/readyz", timeout=10).json() == {"status": "ready"}
@@ -234,11 +272,17 @@ def test_nothing_of_a_payload_reaches_the_log(
         body = b'{"leadId": "RF-log", "contact": {"email": "secret.person@example.com"}}'
         assert web.post(body).status_code == 200
         assert web.post(body, **{"X-RentFeed-Signature": "bad-signature"}).status_code == 401
+        for line in (body, b"POST /hooks/rentfeed HTTP/1.1\r\nAuthorization secret.person"):
+            assert b" 400 " in answer_to(web, line + b"\r\n\r\n")
+        psutil.Process(gunicorn.pid).children()[0].kill()
+        wait_until(lambda: len(psutil.Process(gunicorn.pid).children()) == 2, "it is replaced")
     finally:
         gunicorn.terminate()
         gunicorn.wait(30)
 
     log = capfd.readouterr().err
+    assert all(line.startswith('{"at": ') for line in log.splitlines())
+    assert '"event": "gunicorn.error:reap_workers:' in log
     assert "webhook_stored" in log
     assert "webhook_rejected" in log
     for secret in ("secret.person", "RF-log", "bad-signature", *SECRETS.values()):
