@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 bp = flask.Blueprint("webhooks", __name__)
 
+#: So many bytes of a source without a signature count as one more request of its IP address.
+OPEN_BYTES_PER_TOKEN = 16 * 1024
 #: A larger body is not verified beyond the limit of its IP address.
 CHEAP_BODY_BYTES = 64 * 1024
 
@@ -81,7 +83,9 @@ def receive(source: str) -> Answer | Response:
         return text_response(source, handshakes.meta_answer(query, endpoint.verify_token))
     request = _read_post(endpoint, services.receiver)
     verified = services.receiver.verify(endpoint, request)
-    if address and not endpoint.verifier.is_open:  # an unsigned request has proved nothing
+    if address and endpoint.verifier.is_open:  # it has proved nothing
+        services.address_limit.take(address, len(request.body) / OPEN_BYTES_PER_TOKEN)
+    elif address:
         services.address_limit.give_back(address)
     services.source_limit.take(source)
     if answer := handshake_answer(endpoint, verified):

@@ -176,6 +176,21 @@ def test_forged_requests_use_up_nobodys_share_but_their_addresss(
         assert {answer.status for answer in unknown} == {404, 429}
 
 
+def test_a_stranger_cannot_fill_the_disk_through_an_open_source(
+    folder: Path, fresh_database: str
+) -> None:
+    """Its large bodies count as many requests, and those of a proven sender do not."""
+    with running_gunicorn(folder, fresh_database, **environment()) as web:
+        body = b"x" * 2**20
+        opened = [web.post("open", {}, b"%d" % n + body[:-1]).status for n in range(8)]
+        small = web.post("open", {}, BODY).status
+        proved = [send(web, signed("plain", b"%d" % n + body[:-1])).status for n in range(8)]
+
+    assert (opened.count(200), opened.count(429)) == (4, 4)
+    assert small == 200
+    assert proved == [200] * 8
+
+
 STRONG = "a-secret-of-32-bytes-or-so-aaaaa"
 TOKEN = {"scheme": "token", "in": "json", "name": "token"}
 
