@@ -35,6 +35,10 @@ SENTENCES: Mapping[str, str] = {
     "{}, so Knock may have this tour instead of that one",
     "cancelled_by_sender": "the sender canceled it: booking {}",
     "cancellation": "booking {} was sent to Knock: cancel any tour of it there",
+    "original_changed": "booking {}, which this request was merged with, was changed to another "
+    "person or community",
+    "cancellation_merged": "it was merged with booking {}, which another sender requested and "
+    "which may be in Knock",
     "cancellation_elsewhere": "no booking with this key is known here, but the same person has a "
     "tour that another sender booked: booking {}",
     "cancellation_unclear": "several people have this key: find out whose tour to cancel",
@@ -43,7 +47,7 @@ SENTENCES: Mapping[str, str] = {
     "booking_came_later": "its booking arrived after it and waits for a person: booking {}",
 }
 
-_NO_BOOKING = "no booking with this key is known here: look for the tour in Knock"
+_NO_BOOKING = "no booking that it cancels is known here: look for the tour in Knock"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
