@@ -10,6 +10,7 @@ Gunicorn also reads this module as its configuration: it calls :func:`on_startin
 
 import functools
 import logging
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from adapter import app, logs
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.server import hot_reload
+from adapter.server.web_worker import SEND_BUFFER_BYTES
 from adapter.settings import Settings, settings_from
 from adapter.store import map_task  # noqa: F401 - imported before the fork, not by the first webhook
 from adapter.webhooks import endpoints
@@ -42,6 +44,15 @@ def on_starting(server: Any) -> None:
     _set_sources(_load(settings))
     # Gunicorn's own SIGHUP handler ends everything if the new workers do not start.
     server.handle_hup = functools.partial(_reload, server)
+
+
+def when_ready(server: Any) -> None:
+    """Let the system keep the response of a sender that does not read it (see `web_worker`).
+
+    Accepted sockets inherit the option. Gunicorn calls this when its sockets listen.
+    """
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
 def _reload(server: Any) -> None:

@@ -6,11 +6,14 @@ and the bytes that it sent. It also waits for the sender's end of a connection t
 """
 
 import contextlib
+import fcntl
 import functools
 import json
 import logging
 import selectors
 import socket
+import sys
+import termios
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -41,6 +44,10 @@ LINGER_SECONDS = 2.0
 #: they hold. Beyond these, the oldest one is given up: a whole request takes milliseconds.
 MAX_WAITING = 400
 MAX_WAITING_BYTES = 64 * 1024**2
+#: A sender that has left more of earlier responses unread is disconnected before the next one would
+#: block a thread. The send buffer holds this and the largest page that a stranger gets (52 kB).
+MAX_UNREAD_BYTES = 64 * 1024
+SEND_BUFFER_BYTES = 256 * 1024
 #: Further connections that are kept alive, of each process.
 MAX_IDLE = 300
 #: Bytes that are read at a time, and that the parser gets at a time.
@@ -95,6 +102,9 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def enqueue_req(self, conn: Any) -> None:
         """Read a request of a new or idle connection. Gunicorn would start a thread for it."""
+        if _unread_bytes(conn.sock) > MAX_UNREAD_BYTES:
+            self._process(conn, Discarded(0))
+            return
         request = RequestBuffer(self._max_body_bytes)
         self._read_or_wait(conn, request, READ_SECONDS, getattr(conn, "rest", b""))
 
@@ -225,6 +235,15 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 log.warning("request_cut_off")
                 with contextlib.suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _unread_bytes(sock: socket.socket) -> int:
+    """Return how many bytes of responses the other side has not acknowledged."""
+    try:
+        count = fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4)
+    except OSError:
+        return 0
+    return int.from_bytes(count, sys.byteorder)
 
 
 def _parts(data: bytes, *, is_head_too_long: bool) -> Iterator[bytes]:

@@ -327,6 +327,21 @@ def test_slow_senders_cost_sockets_and_no_threads(database: str) -> None:
             gunicorn.wait(60)
 
 
+def test_senders_that_do_not_read_their_responses_hold_no_thread(web: Web) -> None:
+    """More of them than there are threads, with 100 requests at once for a large file each."""
+    fetch = b"GET /console/static/htmx.min.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            sender = stack.enter_context(socket.socket())
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            sender.connect(("127.0.0.1", web.port))
+            sender.sendall(fetch * 100)
+        for number in range(20):
+            began = time.monotonic()
+            assert web.post(b'{"leadId": "RF-unread-%d"}' % number).status_code == 200
+            assert time.monotonic() - began < 5
+
+
 def test_a_request_in_parts_is_accepted_and_the_next_one_with_it(web: Web) -> None:
     """One byte at a time for the head's end, and the next request in the same packet."""
     request = web.signed(body=b'{"leadId": "RF-parts"}')
