@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from adapter.server.request_buffer import MAX_HEAD_BYTES, Discarded, RequestBuffer
 
+CONFIG = Config()
 HEAD = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 WHOLE = {
@@ -38,7 +39,7 @@ def test_a_request_ends_where_gunicorn_ends_it(data: bytes, cuts: set[int], afte
     assert done == [False] * (len(parts) - 1) + [True]
     assert buffer.is_whole
     assert buffer.take() == (data, after)
-    parser = http.get_parser(Config(), iter([data]), ("127.0.0.1", 1))
+    parser = http.get_parser(CONFIG, iter([data]), ("127.0.0.1", 1))
     next(parser).body.read()
     assert parser.unreader.read() == b""
 
