@@ -25,7 +25,7 @@ _OMITTED = _STANDARD | {"job", "jobs", "kwargs", "worker", "result", "exception"
 _json = json.JSONEncoder(default=str).encode
 
 #: Loggers of other packages, whose messages may hold data.
-_FOREIGN = frozenset({"psycopg", "procrastinate", "urllib3", "py"})
+_FOREIGN = frozenset({"gunicorn", "psycopg", "procrastinate", "urllib3", "py"})
 
 
 class JsonLines(logging.Formatter):

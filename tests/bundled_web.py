@@ -74,9 +74,7 @@ def start_web(
     settings = Settings(port=port, web_workers=workers, web_threads=4)
     command = web_command(settings)
     if is_hasty:
-        command[command.index("adapter.server.gunicorn_conf.Worker")] = (
-            "tests.apps.hasty_web.Worker"
-        )
+        command[command.index("adapter.server.web_worker.Worker")] = "tests.apps.hasty_web.Worker"
     kept = kept_environ()
     return popen(
         command,

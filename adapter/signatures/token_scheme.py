@@ -11,9 +11,17 @@ from adapter.exceptions import PayloadError, VerificationError
 from adapter.models import WebhookRequest
 from adapter.signatures.crypto import bytes_from_base64, is_equal, key_from_secret
 from adapter.signatures.hmac_scheme import with_headers
-from adapter.signatures.request import FORM_TYPE, MAX_FORM_FIELDS, bytes_from_text, required_header
+from adapter.signatures.request import (
+    FORM_TYPE,
+    MAX_FORM_FIELDS,
+    MAX_HEADER_CHARACTERS,
+    bytes_from_text,
+    required_header,
+)
 
 PLACES = ("header", "query", "form", "json")
+#: JSON with more braces is not read: each object costs time before the sender is verified.
+MAX_JSON_OBJECTS = 10_000
 #: Replaces a secret in a rejected request.
 REMOVED = "[removed]"
 
@@ -39,6 +47,8 @@ class TokenScheme:
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
         """Yield the request's token in each spelling. Raise :class:`VerificationError`."""
         for token in self._tokens(request):
+            if len(token) > MAX_HEADER_CHARACTERS:
+                raise VerificationError("token_mismatch")
             yield from _spellings(token)
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - tokens do not age
@@ -74,9 +84,9 @@ class TokenScheme:
         self, keys: Sequence[bytes], request: WebhookRequest, reason: str
     ) -> WebhookRequest:
         """Return a rejected request without any token that can be found in it."""
-        stripped = self.without_secret(request)
         if self.place in ("form", "json") and reason != "token_mismatch":
-            stripped = dataclasses.replace(stripped, body=b"")
+            request = dataclasses.replace(request, body=b"")
+        stripped = self.without_secret(request)
         for key in keys:
             stripped = _redact(stripped, key)
         return stripped
@@ -182,6 +192,8 @@ def _json_token(body: bytes, name: str) -> bytes:
 
 def _members(body: bytes) -> list[tuple[str, object]]:
     """Return a JSON object's members, including repeated ones, or none for anything else."""
+    if body.count(b"{") > MAX_JSON_OBJECTS:
+        raise VerificationError("body_unreadable")
     try:
         # Raw line breaks in strings are allowed: the parser of the payload reads them too.
         members = json.loads(_text_from(body), strict=False, object_pairs_hook=_Pairs)
@@ -241,5 +253,7 @@ def _form_without(form: bytes, name: str) -> bytes:
 
 
 def _is_named(field: bytes, name: str) -> bool:
-    encoded = field.partition(b"=")[0].replace(b"+", b" ")
-    return unquote_to_bytes(encoded) == name.encode()
+    encoded, wanted = field.partition(b"=")[0], name.encode()
+    if len(encoded) > 3 * len(wanted):  # even if each byte of it is encoded
+        return False
+    return unquote_to_bytes(encoded.replace(b"+", b" ")) == wanted

@@ -8,6 +8,7 @@ import flask
 from werkzeug.exceptions import HTTPException
 
 from adapter.exceptions import LimitReached, StoreUnavailable, VerificationError
+from adapter.webhooks.local_request import is_proxied
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ def register_error_handlers(app: flask.Flask) -> None:
 
     @app.errorhandler(LimitReached)
     def limit_reached(error: LimitReached) -> Answer:
-        _reject("rate_limited", status=429)
+        settings = flask.current_app.extensions["pipeline"].settings
+        is_hidden = is_proxied(flask.request) and not settings.trusted_proxies
+        _reject("rate_limited", status=429, proxy_not_trusted=is_hidden)
         after = {"Retry-After": str(math.ceil(error.retry_after_seconds))}
         return {"error": "too many requests"}, 429, after
 

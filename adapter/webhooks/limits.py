@@ -25,13 +25,14 @@ class RequestLimit:
         #: Tokens left, and the monotonic time at which they were counted.
         self._buckets: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
 
-    def take(self, key: str) -> None:
-        """Take one token. Raise :class:`LimitReached` if none is left."""
+    def take(self, key: str, cost: float = 1.0) -> None:
+        """Take tokens, at most half a minute's. Raise :class:`LimitReached` if too few are left."""
+        cost = min(cost, max(1.0, self._per_minute / 2))
         with self._lock:
             tokens = self._tokens(key)
-            if tokens < 1:
-                raise LimitReached(retry_after_seconds=(1 - tokens) * 60 / self._per_minute)
-            self._save(key, tokens - 1)
+            if tokens < cost:
+                raise LimitReached(retry_after_seconds=(cost - tokens) * 60 / self._per_minute)
+            self._save(key, tokens - cost)
 
     def give_back(self, key: str) -> None:
         """Return the token of a request that turned out to be genuine."""

@@ -17,6 +17,7 @@ from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewRejection, Transaction
+from adapter.webhooks.client_ip import rate_limit_key
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,8 @@ class BackgroundWriter:
         """Return a short keyed hash of an IP address, which itself is not stored."""
         if client is None:
             return None
-        digest = signatures.keyed_hash(self._database.hash_key(), b"address\x00" + client.encode())
+        address = b"address\x00" + rate_limit_key(client).encode()
+        digest = signatures.keyed_hash(self._database.hash_key(), address)
         return digest[:4].hex()
 
 

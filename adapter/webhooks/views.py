@@ -1,9 +1,11 @@
 """``/hooks/<source>``: handle a sender's request step by step.
 
-The order follows cost and harm: the rate limit by IP comes first, then the signature. The
+The order follows cost and harm: the rate limit by IP comes first, then the signature. A request
+beyond that limit is verified if that is cheap, and nothing is kept of it unless it is genuine. The
 rate limit by source counts only requests that proved to come from that source.
 """
 
+import io
 import logging
 import time
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ import flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
+from adapter.exceptions import LimitReached, VerificationError
 from adapter.models import WebhookRequest
 from adapter.signatures import handshakes
 from adapter.webhooks.client_ip import rate_limit_key
@@ -24,10 +27,16 @@ from adapter.webhooks.limits import RequestLimit
 from adapter.webhooks.outcome import render_response, wait_for_outcome
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
 from adapter.webhooks.receive import Receipt, Receiver, Verified
+from adapter.webhooks.rejections import is_unguessable
 
 log = logging.getLogger(__name__)
 
 bp = flask.Blueprint("webhooks", __name__)
+
+#: So many bytes of a source without a signature count as one more request of its IP address.
+OPEN_BYTES_PER_TOKEN = 16 * 1024
+#: A larger body is not verified beyond the limit of its IP address.
+CHEAP_BODY_BYTES = 64 * 1024
 
 
 class UnknownSource(NotFound):
@@ -67,14 +76,16 @@ def receive(source: str) -> Answer | Response:
     A source with ``respond`` gets its own response. A GET is Meta's verification request.
     """
     started_at, services = time.monotonic(), _services()
-    address = _count_request(services)
+    address = _count_request(source, services)
     endpoint = services.endpoint(source)
     if flask.request.method == "GET" and endpoint.handshake == "meta":
         query = raw_target(flask.request).partition("?")[2]
         return text_response(source, handshakes.meta_answer(query, endpoint.verify_token))
     request = _read_post(endpoint, services.receiver)
     verified = services.receiver.verify(endpoint, request)
-    if not endpoint.verifier.is_open:  # an unsigned request has proved nothing
+    if address and endpoint.verifier.is_open:  # it has proved nothing
+        services.address_limit.take(address, len(request.body) / OPEN_BYTES_PER_TOKEN)
+    elif address:
         services.address_limit.give_back(address)
     services.source_limit.take(source)
     if answer := handshake_answer(endpoint, verified):
@@ -129,11 +140,35 @@ def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:
     return read_request(flask.request, settings, body)
 
 
-def _count_request(services: WebhookServices) -> str:
-    """Count an IP address's request and return the IP address. Raise LimitReached."""
+def _count_request(source: str, services: WebhookServices) -> str | None:
+    """Count a request and return its IP address, or None if it is genuine beyond the limit.
+
+    Raise LimitReached for any other: senders may share an address with strangers.
+    """
     address = rate_limit_key(client_ip_of_request(flask.request, services.receiver.settings))
-    services.address_limit.take(address)
+    try:
+        services.address_limit.take(address)
+    except LimitReached:
+        if not _is_genuine(services.endpoints.get(source), services.receiver):
+            raise
+        return None
     return address
+
+
+def _is_genuine(endpoint: Endpoint | None, receiver: Receiver) -> bool:
+    """Return True for a request whose proof is right, cheap to check and hopeless to guess."""
+    if endpoint is None or not endpoint.verifier.keys or flask.request.method != "POST":
+        return False
+    if not all(map(is_unguessable, endpoint.verifier.keys)):
+        return False
+    try:
+        body = read_body(flask.request, CHEAP_BODY_BYTES)
+        request = read_request(flask.request, receiver.settings, body)
+        endpoint.verifier.verify(request, receiver.clock().timestamp())
+    except (HTTPException, VerificationError):
+        return False
+    flask.request.environ["wsgi.input"] = io.BytesIO(body)  # to be read again
+    return True
 
 
 def _services() -> WebhookServices:

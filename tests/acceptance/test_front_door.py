@@ -176,6 +176,60 @@ def test_forged_requests_use_up_nobodys_share_but_their_addresss(
         assert {answer.status for answer in unknown} == {404, 429}
 
 
+def test_a_stranger_cannot_fill_the_disk_through_an_open_source(
+    folder: Path, fresh_database: str
+) -> None:
+    """Its large bodies count as many requests, and those of a proven sender do not."""
+    with running_gunicorn(folder, fresh_database, **environment()) as web:
+        body = b"x" * 2**20
+        opened = [web.post("open", {}, b"%d" % n + body[:-1]).status for n in range(8)]
+        small = web.post("open", {}, BODY).status
+        proved = [send(web, signed("plain", b"%d" % n + body[:-1])).status for n in range(8)]
+
+    assert (opened.count(200), opened.count(429)) == (4, 4)
+    assert small == 200
+    assert proved == [200] * 8
+
+
+STRONG = "a-secret-of-32-bytes-or-so-aaaaa"
+TOKEN = {"scheme": "token", "in": "json", "name": "token"}
+
+
+@pytest.mark.parametrize(
+    ("block", "secret", "statuses"),
+    [
+        (HMAC, STRONG, [200] * 10),
+        (TOKEN, STRONG, [200] * 10),
+        ({"scheme": "basic", "username": "leads"}, STRONG, [200] * 10),
+        (TOKEN, "short", [429] * 10),  # the limit keeps strangers from guessing it
+    ],
+    ids=["hmac", "token", "basic", "short token"],
+)
+def test_a_genuine_sender_may_share_an_address_with_strangers(
+    tmp_path: Path, fresh_database: str, block: Any, secret: str, statuses: list[int]
+) -> None:
+    signature = block | {"secrets": ["SECRET"]}
+    write_mappings(tmp_path, {"shared": {"signature": signature}})
+    limits = environment(ADAPTER_ADDRESS_LIMIT_PER_MINUTE="6") | {"SECRET": secret}
+    with running_gunicorn(tmp_path, fresh_database, **limits) as web:
+
+        def status(secret: str, **changes: Any) -> int:
+            body = json.dumps(LEAD | changes).encode()
+            url, headers = f"{PUBLIC_URL}/hooks/shared", {"Content-Type": "application/json"}
+            request = sign(
+                signature, secret, WebhookRequest("POST", url, headers, body), time.time()
+            )
+            return send(web, request).status
+
+        flood = [status("forged") for _ in range(20)]
+        assert flood.count(429) >= 12
+        assert [status(secret, id=number) for number in range(10)] == statuses
+        assert status(secret, comments="x" * 2**17) == 429, "too large to be verified beyond it"
+        assert status("forged") == 429
+    with Database(fresh_database) as store, store.transaction() as tx:
+        assert tx.rejections.counts()["shared"] == flood.count(401)
+
+
 # proxies ---------------------------------------------------------------------------------------
 
 

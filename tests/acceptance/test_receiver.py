@@ -1,10 +1,12 @@
 """The front door over real gunicorn: what each request is answered, and what nobody can break."""
 
 import contextlib
+import functools
 import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import requests
 from adapter import store
 from adapter.store import child_processes
 from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
-from tests.bundled_web import SECRETS, Web, is_up, start_web
+from tests.bundled_web import LIMIT, SECRETS, Web, is_up, start_web
 from tests.ports import free_port
 from tests.wait import wait_until
 
@@ -169,6 +171,44 @@ def test_hostile_requests_are_never_a_500(web: Web, request_bytes: bytes) -> Non
     assert is_up(web.url)
 
 
+def answer_to(web: Web, request: bytes) -> bytes:
+    """Send bytes as they are, and return all that is answered."""
+    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "error"),
+    [
+        (b"{secret}\r\n\r\n", 400, "bad request"),
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\n\r\n", 414, "request uri too large"),
+        (b"GET / HTTP/1.1\r\n" + b"X: 1\r\n" * 20_000, 431, "request header fields too large"),
+        (b"GET / HTTP/1.1\r\nExpect: secret\r\n\r\n", 417, "expectation failed"),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: secret\r\n\r\n", 501, "not implemented"),
+    ],
+    ids=range(5),
+)
+def test_what_is_not_http_is_answered_in_json_too(
+    web: Web, request_bytes: bytes, status: int, error: str
+) -> None:
+    head, _, body = answer_to(web, request_bytes).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/json" in head
+    assert json.loads(body) == {"error": error}
+
+
+@pytest.mark.parametrize("path", ["/hooks/healthz", "/healthz"])
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
+def test_a_header_never_changes_the_path(web: Web, path: str, name: str) -> None:
+    """A proxy that passes on /hooks only would let a stranger call everything else."""
+    with_header = requests.get(web.url + path, headers={name: "/hooks"}, timeout=10)
+
+    assert with_header.status_code == requests.get(web.url + path, timeout=10).status_code
+
+
 def test_alive_and_ready(web: Web) -> None:
     assert requests.get(web.url + "/healthz", timeout=10).json() == {"status": "alive"}
     assert requests.get(web.url + "/readyz", timeout=10).json() == {"status": "ready"}
@@ -232,33 +272,119 @@ def test_nothing_of_a_payload_reaches_the_log(
         body = b'{"leadId": "RF-log", "contact": {"email": "secret.person@example.com"}}'
         assert web.post(body).status_code == 200
         assert web.post(body, **{"X-RentFeed-Signature": "bad-signature"}).status_code == 401
+        for line in (body, b"POST /hooks/rentfeed HTTP/1.1\r\nAuthorization secret.person"):
+            assert b" 400 " in answer_to(web, line + b"\r\n\r\n")
+        psutil.Process(gunicorn.pid).children()[0].kill()
+        wait_until(lambda: len(psutil.Process(gunicorn.pid).children()) == 2, "it is replaced")
     finally:
         gunicorn.terminate()
         gunicorn.wait(30)
 
     log = capfd.readouterr().err
+    assert all(line.startswith('{"at": ') for line in log.splitlines())
+    assert '"event": "gunicorn.error:reap_workers:' in log
     assert "webhook_stored" in log
     assert "webhook_rejected" in log
     for secret in ("secret.person", "RF-log", "bad-signature", *SECRETS.values()):
         assert secret not in log
 
 
-def test_connections_that_fall_silent_do_not_hold_the_door(database: str) -> None:
-    """More of them than there are threads, stopped in the headers and in the body."""
+def test_slow_senders_cost_sockets_and_no_threads(database: str) -> None:
+    """Sixteen silent connections a second and 64 that drip, far more than there are threads."""
     web = Web(free_port(), database)
     gunicorn = start_web(database, web.port)
-    halves = (b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n", b"Content-Length: 9\r\n\r\n{")
+    halves = (b"X-Drip: ", b"Content-Length: 60000\r\n\r\n{")
+    ended = threading.Event()
+
+    def connect() -> socket.socket:
+        return stack.enter_context(socket.create_connection(("127.0.0.1", web.port), timeout=10))
+
+    def harass(dripping: list[socket.socket]) -> None:
+        while not ended.wait(0.25):
+            for sender in dripping:
+                sender.sendall(b"x")
+            for _ in range(4):
+                connect()
+
     with contextlib.ExitStack() as stack:
         try:
             wait_until(lambda: is_up(web.url), "gunicorn answers")
-            for number in range(24):
-                silent = socket.create_connection(("127.0.0.1", web.port), timeout=10)
-                stack.enter_context(silent)
-                silent.sendall(b"".join(halves[: 1 + number % 2]))
-            wait_until(lambda: is_up(web.url), "the door is free again", 40)
+            dripping = [connect() for _ in range(64)]
+            for number, sender in enumerate(dripping):
+                sender.sendall(b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n" + halves[number % 2])
+            hostile = threading.Thread(target=harass, args=[dripping])
+            hostile.start()
+            seconds = []
+            for number in range(100):
+                began = time.monotonic()
+                assert web.post(b'{"leadId": "RF-%d"}' % number).status_code == 200
+                seconds.append(time.monotonic() - began)
+            assert sorted(seconds)[98] < 1, seconds
         finally:
+            ended.set()
+            hostile.join()
             gunicorn.terminate()
             gunicorn.wait(60)
+
+
+def test_senders_that_do_not_read_their_responses_hold_no_thread(web: Web) -> None:
+    """More of them than there are threads, with 100 requests at once for a large file each."""
+    fetch = b"GET /console/static/htmx.min.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            sender = stack.enter_context(socket.socket())
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            sender.connect(("127.0.0.1", web.port))
+            sender.sendall(fetch * 100)
+        for number in range(20):
+            began = time.monotonic()
+            assert web.post(b'{"leadId": "RF-unread-%d"}' % number).status_code == 200
+            assert time.monotonic() - began < 5
+
+
+def test_a_request_in_parts_is_accepted_and_the_next_one_with_it(web: Web) -> None:
+    """One byte at a time for the head's end, and the next request in the same packet."""
+    request = web.signed(body=b'{"leadId": "RF-parts"}')
+    head = "".join(f"{name}: {text}\r\n" for name, text in request.headers.items())
+    sent = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s" % (
+        head.encode(),
+        len(request.body),
+        request.body,
+    )
+    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(len(sent) - 40, len(sent)):
+            connection.sendall(sent[at : at + 1] if at > len(sent) - 40 else sent[: at + 1])
+        connection.sendall(sent + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answers.count(b"HTTP/1.1 200") == 3
+    assert [answers.count(word) for word in (b"accepted", b"duplicate", b'"alive"')] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("length", "first"), [(10, b"100 Continue"), (LIMIT + 1, b"413 ")])
+def test_a_sender_that_asks_first_is_told_once(web: Web, length: int, first: bytes) -> None:
+    head = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % length)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 " + first)
+        with contextlib.suppress(OSError):
+            connection.sendall(b"x" * length)
+            connection.shutdown(socket.SHUT_WR)
+            rest = b"".join(iter(lambda: connection.recv(65536), b""))
+            assert rest.count(b"HTTP/1.1 ") == (1 if length == 10 else 0)
+
+
+def test_what_follows_a_body_that_is_too_long_is_no_request(web: Web) -> None:
+    smuggled = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % 10**9
+    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
+        connection.sendall(head + smuggled)
+        connection.shutdown(socket.SHUT_WR)
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answers.count(b"HTTP/1.1 ") == answers.count(b"HTTP/1.1 413") == 1
+    assert b"Connection: close" in answers
 
 
 def test_a_burst_of_connections_is_shared_out_among_the_workers(database: str) -> None:
@@ -298,31 +424,29 @@ def connections_of(worker: psutil.Process) -> int:
     return sum(one.status == psutil.CONN_ESTABLISHED for one in worker.net_connections("tcp"))
 
 
-def test_a_request_that_drips_is_cut_off_and_frees_its_thread(database: str) -> None:
-    """One byte at a time, in the headers and in the body, and never silent for long."""
+def test_a_request_that_drips_is_cut_off(database: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Never silent for long, in the headers and in the body."""
     web = Web(free_port(), database)
     gunicorn = start_web(database, web.port, workers=1, is_hasty=True)
     head = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n"
-    drips = (head + b"X-Drip: ", head + b"Content-Length: 60000\r\n\r\n")
-    ended = threading.Event()
+    try:
+        wait_until(lambda: is_up(web.url), "gunicorn answers")
+        for drip in (head + b"X-Drip: ", head + b"Content-Length: 60000\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", web.port), timeout=0.2) as sender:
+                sender.sendall(drip)
+                wait_until(functools.partial(is_cut_off, sender), "the request is cut off")
+    finally:
+        gunicorn.terminate()
+        gunicorn.wait(60)
+    assert capfd.readouterr().err.count("request_cut_off") == 2
 
-    def drip(sender: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while not ended.wait(1.0):
-                sender.sendall(b"x")
 
-    with contextlib.ExitStack() as stack:
-        try:
-            wait_until(lambda: is_up(web.url), "gunicorn answers")
-            for number in range(5):  # one more than there are threads
-                sender = socket.create_connection(("127.0.0.1", web.port), timeout=10)
-                stack.enter_context(sender)
-                sender.sendall(drips[number % 2])
-                threading.Thread(target=drip, args=[sender], daemon=True).start()
-            wait_until(lambda: not is_up(web.url), "all threads read")
-            wait_until(lambda: is_up(web.url), "the door is free again")
-            assert web.post(b"{}").status_code == 200
-        finally:
-            ended.set()
-            gunicorn.terminate()
-            gunicorn.wait(60)
+def is_cut_off(sender: socket.socket) -> bool:
+    """Send one more byte. Return True if the adapter has closed the connection."""
+    try:
+        sender.sendall(b"x")
+        return not sender.recv(1) or True
+    except TimeoutError:
+        return False
+    except OSError:
+        return True

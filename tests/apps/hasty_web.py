@@ -1,6 +1,6 @@
-"""Gunicorn's worker with little patience: ``tests.apps.hasty_web.Worker``."""
+"""Our web worker with little patience: ``tests.apps.hasty_web.Worker``."""
 
-from adapter.server import gunicorn_conf
+from adapter.server import web_worker
 
-gunicorn_conf.REQUEST_SECONDS = 6.0
-Worker = gunicorn_conf.Worker
+web_worker.READ_SECONDS = 6.0
+Worker = web_worker.Worker

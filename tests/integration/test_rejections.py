@@ -365,6 +365,22 @@ def test_probes_do_not_displace_what_can_be_verified_again(opened: Database) -> 
     assert [row.can_retry for row in kept] == [False] * 10 + [True] * 2
 
 
+def test_a_flood_displaces_its_own_requests(folder: Path, opened: Database) -> None:
+    """Also from all addresses of one IPv6 network, and of large bodies."""
+    bounds = {"rejections_per_source": 20, "rejection_bytes_per_source": 64 * 1024}
+    desk = Desk(folder, opened, **bounds)
+    for client in ("192.0.2.7", "198.51.100.7"):
+        desk.send("signed", desk.request("signed", "the-old-secrets", client=client))
+    for number in range(30):
+        forged = desk.request("signed", WRONG, body=b"y" * 5000, client=f"2001:db8::{number:x}")
+        desk.send("signed", forged)
+
+    kept = desk.kept()
+    assert len({row.sender for row in kept}) == 3
+    assert sum(len(row.body or b"") == 5000 for row in kept) > 5
+    assert sum(row.size for row in kept) <= 64 * 1024
+
+
 def test_every_refusal_is_counted_once_whatever_the_flood(opened: Database, desk: Desk) -> None:
     """By two processes at once, in few transactions."""
     writers = [BackgroundWriter(opened, desk.settings) for _ in range(2)]

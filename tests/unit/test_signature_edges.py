@@ -3,11 +3,12 @@
 import base64
 import dataclasses
 import hmac
+import time
 from typing import Any
 
 import pytest
 
-from adapter.exceptions import ConfigurationError
+from adapter.exceptions import ConfigurationError, VerificationError
 from adapter.models import WebhookRequest
 from adapter.signatures import crypto, sign, verifier
 from adapter.signatures.handshakes import Answer, meta_answer, slack_answer
@@ -298,3 +299,37 @@ def test_presets_over_bytes_that_were_signed_by_hand(preset: str, headers: dict[
     given = WebhookRequest("POST", TO, headers, SENT)
 
     assert verifier({"preset": preset}, [KEY.decode()]).verified_by(given, AT) == 0
+
+
+MEBIBYTE = 2**20
+COSTLY = {
+    "form": {
+        "percent signs": b"%" * MEBIBYTE,
+        "ampersands": b"&" * MEBIBYTE,
+        "an encoded token": b"token=" + b"%41" * (MEBIBYTE // 3),
+        "encoded names": b"&".join([b"%41" * 170] * 1990),
+    },
+    "json": {
+        "objects": b"[" + b",".join([b"{}"] * (MEBIBYTE // 3)) + b"]",
+        "objects beside a token": b'{"token": "x", "a": [' + b"{}," * (MEBIBYTE // 3) + b"1]}",
+        "an encoded token": b'{"token": "' + b"%41" * (MEBIBYTE // 3) + b'"}',
+        "many members": b"{" + b",".join(b'"%d": 1' % n for n in range(90_000)) + b"}",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"), [(place, kind) for place, kinds in COSTLY.items() for kind in kinds]
+)
+def test_a_forged_token_in_a_large_body_costs_little(place: str, kind: str) -> None:
+    """From the first look at it to the rejection that is stored."""
+    checking = verifier({"scheme": "token", "in": place, "name": "token"}, [SECRET])
+    given = WebhookRequest.from_body(COSTLY[place][kind], content_type=FORM_TYPE)
+
+    start = time.thread_time()
+    with pytest.raises(VerificationError) as refused:
+        checking.verify(given, NOW)
+    checking.credentials(given)
+    checking.strip_rejected(given, refused.value.reason)
+
+    assert time.thread_time() - start < 0.2

@@ -17,12 +17,17 @@ VALUES (
     %(sender)s, %(can_retry)s, %(proofs)s::bytea[])
 
 -- name: trim_rejections
--- Delete the oldest rejections of a source beyond this many rows and bytes. Those that can be
--- verified again have a bound of their own, so that probes of a URL cannot displace leads.
+-- Delete rejections of a source beyond this many rows and bytes: the oldest of the senders with the
+-- most, so that a flood displaces its own. Those that can be verified again have a bound of their
+-- own, so that probes of a URL cannot displace leads.
 DELETE FROM rejections USING (
-    SELECT id, row_number() OVER newest AS place, sum(bytes) OVER newest AS total
-    FROM rejections WHERE source = %(source)s
-    WINDOW newest AS (PARTITION BY can_retry ORDER BY id DESC)
+    SELECT id, row_number() OVER fair AS place, sum(bytes) OVER fair AS total
+    FROM (
+        SELECT id, can_retry, bytes,
+            row_number() OVER (PARTITION BY can_retry, sender ORDER BY id DESC) AS turn
+        FROM rejections WHERE source = %(source)s
+    ) of_senders
+    WINDOW fair AS (PARTITION BY can_retry ORDER BY turn, id DESC)
 ) ranked
 WHERE rejections.id = ranked.id AND (place > %(rows)s OR total > %(bytes)s)
 

@@ -1,0 +1,253 @@
+"""Gunicorn's threaded worker, in which a thread gets a request only when all of it has arrived.
+
+Gunicorn reads a request in the thread that processes it, so a few slow senders hold every thread.
+Here the main thread reads, without blocking, and a connection that is silent or slow costs a socket
+and the bytes that it sent. It also waits for the sender's end of a connection that is closed.
+"""
+
+import contextlib
+import fcntl
+import functools
+import json
+import logging
+import selectors
+import socket
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from gunicorn import http
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
+from gunicorn.workers.gthread import ThreadWorker
+
+from adapter.server.request_buffer import Discarded, RequestBuffer
+from adapter.settings import settings_from
+
+log = logging.getLogger(__name__)
+
+#: A request that has not arrived in this time is rejected.
+READ_SECONDS = 20.0
+#: A request that is not answered in this time is disconnected: its sender may not read the
+#: response. Senders may wait 25 seconds for an outcome, plus storing.
+ANSWER_SECONDS = 40.0
+#: How long a closed connection, or a stopping process, waits for the sender.
+LINGER_SECONDS = 2.0
+#: Connections of each process on which a request or its sender's end is awaited, and the bytes that
+#: they hold. Beyond these, the oldest one is given up: a whole request takes milliseconds.
+MAX_WAITING = 400
+MAX_WAITING_BYTES = 64 * 1024**2
+#: A sender that has left more of earlier responses unread is disconnected before the next one would
+#: block a thread. The send buffer holds this and the largest page that a stranger gets (52 kB).
+MAX_UNREAD_BYTES = 64 * 1024
+SEND_BUFFER_BYTES = 256 * 1024
+#: Further connections that are kept alive, of each process.
+MAX_IDLE = 300
+#: Bytes that are read at a time, and that the parser gets at a time.
+RECEIVE_BYTES = 64 * 1024
+_PARSED_BYTES = 8 * 1024
+#: After accepting a connection a worker pauses this long, so that others get the next one.
+#: Otherwise one worker would accept a whole burst, and keep all of its connections.
+ACCEPT_BACKOFF_SECONDS = 0.001
+_SWEEP_SECONDS = 0.5
+
+#: The status of requests that gunicorn rejects, and their error; of all others, 400.
+_PARSE_ERRORS = {
+    LimitRequestLine: (414, "request uri too large"),
+    LimitRequestHeaders: (431, "request header fields too large"),
+    ExpectationFailed: (417, "expectation failed"),
+    UnsupportedTransferCoding: (501, "not implemented"),
+}
+
+
+class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """Gunicorn's threaded worker. Requests are read first, and connections spread evenly."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.max_keepalived = MAX_IDLE
+        self._max_body_bytes = settings_from().max_body_bytes
+        #: What was read of each connection that is waited for, and until when. Oldest first.
+        self._waiting: dict[Any, tuple[RequestBuffer | Discarded, float]] = {}
+        self._swept_at = 0.0
+        self._began: dict[Any, float] = {}
+        self._backoff_until = 0.0
+        self._paused = False
+
+    def accept(self, listener: Any) -> None:
+        """Accept one connection, then let the other workers go first."""
+        super().accept(listener)
+        if self.cfg.workers > 1:
+            self._backoff_until = time.monotonic() + ACCEPT_BACKOFF_SECONDS
+            self.set_accept_enabled(False)
+
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
+        """Refuse to accept while pausing. Gunicorn calls this in each loop."""
+        self._paused = enabled and self._backoff_remaining() > 0
+        super().set_accept_enabled(enabled and not self._paused)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait for events, but not beyond the pause."""
+        super().wait_for_and_dispatch_events(self._backoff_remaining() if self._paused else timeout)
+
+    def _backoff_remaining(self) -> float:
+        return max(0.0, self._backoff_until - time.monotonic())
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Read a request of a new or idle connection. Gunicorn would start a thread for it."""
+        if _unread_bytes(conn.sock) > MAX_UNREAD_BYTES:
+            self._process(conn, Discarded(0))
+            return
+        request = RequestBuffer(self._max_body_bytes)
+        self._read_or_wait(conn, request, READ_SECONDS, getattr(conn, "rest", b""))
+
+    def finish_request(self, conn: Any, future: Any) -> None:
+        """Keep a connection for the next request, or close it without blocking for its sender."""
+        is_kept = not future.cancelled() and not future.exception() and future.result()
+        if is_kept and not conn.rest:
+            super().finish_request(conn, future)
+            return
+        try:
+            conn.sock.setblocking(False)  # noqa: FBT003 - socket's
+            if is_kept:
+                self.enqueue_req(conn)
+                return
+            conn.sock.shutdown(socket.SHUT_WR)
+            self._read_or_wait(conn, Discarded(RECEIVE_BYTES), LINGER_SECONDS)
+        except (OSError, ValueError):  # it is closed already
+            self._process(conn, Discarded(0))
+
+    def _read_or_wait(
+        self, conn: Any, request: RequestBuffer | Discarded, seconds: float, rest: bytes = b""
+    ) -> None:
+        if (rest and request.feed(rest)) or self._receive(conn, request):
+            self._process(conn, request)
+            return
+        self._waiting[conn] = request, time.monotonic() + seconds
+        ready = functools.partial(self._on_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, ready)
+        if len(self._waiting) > MAX_WAITING:
+            self._give_up(next(iter(self._waiting)))
+
+    def _on_readable(self, conn: Any, _sock: Any) -> None:
+        # It may have been given up after the poller returned it.
+        request, _ = self._waiting.get(conn, (None, 0.0))
+        if request is not None and self._receive(conn, request):
+            self._stop_waiting(conn)
+            self._process(conn, request)
+
+    def _receive(self, conn: Any, request: RequestBuffer | Discarded) -> bool:
+        """Read what is there. Return True if no more is needed or to come."""
+        try:
+            data = conn.sock.recv(RECEIVE_BYTES)
+            is_done = not data or request.feed(data)
+            if request.awaits_continue and not is_done:
+                request.awaits_continue = False
+                conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return is_done
+
+    def _process(self, conn: Any, request: RequestBuffer | Discarded) -> None:
+        """Let a thread process what has arrived, or close a connection without any of it."""
+        if isinstance(request, Discarded) or not request.data:
+            self.nr_conns -= 1
+            conn.close()
+            return
+        data, conn.rest = request.take()
+        conn.is_whole = request.is_whole
+        # Not from the socket: a thread never waits for a sender.
+        source = _parts(data, is_head_too_long=request.is_head_too_long)
+        conn.parser = http.get_parser(self.cfg, source, conn.client)
+        conn.initialized = True
+        super().enqueue_req(conn)
+
+    def _stop_waiting(self, conn: Any) -> RequestBuffer | Discarded:
+        self.poller.unregister(conn.sock)
+        return self._waiting.pop(conn)[0]
+
+    def _give_up(self, conn: Any) -> None:
+        request = self._stop_waiting(conn)
+        if request.data:
+            log.warning("request_cut_off")
+        self._process(conn, request)
+
+    def murder_pending(self) -> None:
+        """Give up connections that take too long or hold too much. Gunicorn calls it often."""
+        now = time.monotonic()
+        if now < self._swept_at + _SWEEP_SECONDS:
+            return
+        self._swept_at = now
+        limit = now if self.alive else now + READ_SECONDS - LINGER_SECONDS
+        total = sum(len(request.data) for request, _ in self._waiting.values())
+        for conn, (request, deadline) in list(self._waiting.items()):
+            if deadline < limit or total > MAX_WAITING_BYTES:
+                total -= len(request.data)
+                self._give_up(conn)
+
+    def handle(self, conn: Any) -> Any:
+        """Handle one request in a thread and note when it began."""
+        self._began[conn] = time.monotonic()
+        try:
+            # What the parser left over would be read as the next request.
+            return super().handle(conn) and not conn.parser.unreader.read()
+        finally:
+            self._began.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Handle a parsed request. Close the connection after one that is not whole."""
+        req._expected_100_continue = False  # noqa: SLF001 - it was answered
+        if not conn.is_whole:
+            req.force_close()
+        return super().handle_request(req, conn)
+
+    def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
+        """Answer a request that is not valid HTTP, which no application sees, and count it."""
+        status, error = _PARSE_ERRORS.get(type(exc), (400, "bad request"))
+        if isinstance(exc, ParseException):
+            reason = error.replace(" ", "_")
+            log.warning("webhook_rejected", extra={"source": None, "reason": reason})
+            self.wsgi.extensions["pipeline"].receiver.background_writer.count("", reason)
+        else:
+            log.error("unexpected_error", exc_info=exc)
+            status, error = 503, "cannot answer now"
+        body = json.dumps({"error": error})
+        head = f"HTTP/1.1 {status} {error.title()}\r\nContent-Type: application/json\r\n"
+        text = f"{head}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        with contextlib.suppress(OSError):
+            client.sendall(text.encode())
+
+    def notify(self) -> None:
+        """Send gunicorn's heartbeat, about once a second, and disconnect overdue requests."""
+        super().notify()
+        for conn, began in self._began.copy().items():
+            if time.monotonic() - began > ANSWER_SECONDS:
+                self._began.pop(conn, None)
+                log.warning("request_cut_off")
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _unread_bytes(sock: socket.socket) -> int:
+    """Return how many bytes of responses the other side has not acknowledged."""
+    try:
+        count = fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4)
+    except OSError:
+        return 0
+    return int.from_bytes(count, sys.byteorder)
+
+
+def _parts(data: bytes, *, is_head_too_long: bool) -> Iterator[bytes]:
+    """Yield a request in parts, because the parser copies each part several times."""
+    yield from (data[at : at + _PARSED_BYTES] for at in range(0, len(data), _PARSED_BYTES))
+    if is_head_too_long:
+        raise LimitRequestHeaders("")
