@@ -1,7 +1,7 @@
-"""Store a mapped event's bookings, as decided from the person's other requests.
+"""Store a mapped event's bookings, taking into account the person's other requests.
 
-Everything is written in the transaction that settles the event, under one lock for each person
-and community that it names.
+Everything is written in the transaction that settles the event, under one lock per person and
+community.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class BookingPlanner:
-    """Plan and store the bookings of events."""
+    """Plans and stores the bookings for events."""
 
     def __init__(self, fingerprints: Fingerprints, shared_contacts: Collection[str]) -> None:
         self._fingerprints = fingerprints
@@ -40,15 +40,15 @@ class BookingPlanner:
         *,
         is_forced: bool = False,
     ) -> None:
-        """Store an event's outcome and its bookings.
+        """Store an event's outcome and bookings.
 
-        With ``is_forced``, a user wants the bookings regardless of earlier ones: they count as
-        requested now, and neither an earlier item nor an earlier tour makes them duplicates.
+        With ``is_forced``, a user wants the bookings regardless of earlier ones. They count as
+        requested now, and are not duplicates of earlier items or tours.
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
         drafts = [self._draft(item, event, now) for item in items]
         tx.lock_related({key for draft in drafts for key in draft.match_keys})
-        # After the bookings of an earlier mapping, in a replay.
+        # In a replay, continue after the bookings from the earlier mapping.
         number = len(tx.bookings.of_event(event.id)) if event.mapping_hash else 0
         stored: list[Booking] = []
         for item, draft in zip(items, drafts, strict=True):
@@ -72,7 +72,7 @@ class BookingPlanner:
         log.info("event_settled", extra={"event_id": event.id, "state": state})
 
     def _draft(self, item: Item, event: Event, now: dt.datetime) -> Booking:
-        """Return an item as a booking that is not stored yet."""
+        """Return an item as a booking that is not yet stored."""
         community = item.community.key if item.community else None
         keys = self._fingerprints.person_keys(community, item.appointment, self._shared)
         item_key = None
@@ -91,9 +91,9 @@ class BookingPlanner:
             timezone=item.community.timezone.key if item.community else None,
             starts_at=item.starts_at,
             appointment=item.appointment,
-            # What blocks the booking comes first: it is what a user has to fix.
+            # The reasons that block the booking come first, because a user has to fix them.
             reasons=tuple(dict.fromkeys((*item.blocking_reasons, *item.reasons))),
-            # A time in the future comes from a wrong clock, so it is ignored.
+            # A time in the future means that the sender's clock is wrong, so it is ignored.
             asked_at=min(item.sent_at or event.received_at, event.received_at),
             match_keys=keys if item_key is None else (*keys, item_key),
             item_key=item_key,
@@ -116,7 +116,7 @@ def event_state(mapped: Mapped) -> EventState:
 def _decide(
     tx: Transaction, source: Source | None, item: Item, related: Related, draft: Booking
 ) -> Decision | None:
-    """Return the decision on a new request, or None if it may go on as mapped."""
+    """Return the decision on a new request, or None to process it as mapped."""
     now = draft.created_at
     if draft.is_cancellation:
         if not draft.person_keys and reconcile.come_from_several(related.same):
@@ -134,7 +134,7 @@ def _decide(
 
 
 def _is_repeat(tx: Transaction, source: Source | None, draft: Booking, related: Related) -> bool:
-    """Return whether the sender sent exactly these bytes before, and not in another delivery."""
+    """Return True if the sender already sent these bytes as the same delivery."""
     before = [
         one.event_id
         for one in related.same
@@ -147,7 +147,7 @@ def _is_repeat(tx: Transaction, source: Source | None, draft: Booking, related: 
 
 
 def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
-    """Recognize an item that the same webhook has twice."""
+    """Detect an item that appears twice in the same webhook."""
     if draft.item_key is None or draft.is_cancellation:
         return None
     for other in stored:
@@ -161,7 +161,7 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
 def _force(
     tx: Transaction, draft: Booking, related: Related, now: dt.datetime
 ) -> tuple[Booking, Related]:
-    """Make a draft the person's last word, and count no booked tour as standing in Knock."""
+    """Make a draft the person's latest request, and treat no earlier tour as still booked."""
     gone = [one for one in related.same if one.state is BookingState.BOOKED]
     tx.bookings.mark_gone([one.id for one in gone], now=now)
     same = tuple(
@@ -179,7 +179,7 @@ def _store(
     related: Related,
     now: dt.datetime,
 ) -> Booking:
-    """Store a booking as decided, and what this changes for the person's other requests."""
+    """Store a booking as decided, and update the person's other requests."""
     if any(one.item_key == draft.item_key is not None for one in related.different):
         draft = dataclasses.replace(draft, reasons=(*draft.reasons, _KEY_IS_NOT_UNIQUE))
     if decision is not None:
@@ -192,6 +192,6 @@ def _store(
 
 _KEY_IS_NOT_UNIQUE = Reason(
     field="dedupe",
-    reason="the sender uses this key for other people too, so it tells no leads apart: set dedupe "
-    "to a value that each lead has for itself",
+    reason="the sender uses this key for other people too, so it cannot identify a lead: set "
+    "dedupe to a value that is unique to each lead",
 )

@@ -48,7 +48,12 @@ def users(context: click.Context, as_json: bool) -> None:
     default="operate",
     help="read: view leads; operate: also release, discard, confirm and replay them.",
 )
-@click.option("--print", "only_print", is_flag=True, help="Only print an entry for ADAPTER_USERS.")
+@click.option(
+    "--print",
+    "only_print",
+    is_flag=True,
+    help="Only print an entry for ADAPTER_USERS; do not add the user.",
+)
 @click.password_option(help="Prompted for if not given.")
 def add(name: str, role: str, only_print: bool, password: str) -> None:
     """Add user NAME, or change their password and role."""
@@ -71,7 +76,7 @@ def remove(name: str) -> None:
         is_removed = _sign_in(settings, store).remove(name, by=getpass.getuser())
     if not is_removed:
         output.fail(
-            f"there is no user {name} in the database; remove a user of ADAPTER_USERS from that "
+            f"there is no user {name} in the database; remove users in ADAPTER_USERS from that "
             "setting"
         )
     click.echo(f"Removed user {name}.")

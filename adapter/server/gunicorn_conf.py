@@ -1,9 +1,9 @@
-"""The web process under gunicorn, and how it reloads mappings.
+"""Configure gunicorn for the web process, including reloading mappings.
 
-Gunicorn's main process loads the sources before it forks its workers. A worker that is restarted
-therefore serves the last valid set, whatever is on disk by then. SIGHUP to the main process reloads
-the set. A valid one goes to new workers while the old ones finish their requests; an invalid one is
-logged and changes nothing.
+Gunicorn's main process loads the sources before it forks its workers, so a restarted worker uses
+the last valid set even if the files have changed. SIGHUP to the main process reloads the set. New
+workers use a valid set while the old ones finish their requests. An invalid set is logged and
+ignored.
 
 Gunicorn also reads this module as its configuration: it calls :func:`on_starting`.
 """
@@ -31,14 +31,14 @@ from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
 
-#: A sender that sends nothing for this long in the middle of a request is disconnected.
+#: A sender that is silent for this long in the middle of a request is disconnected.
 SILENCE_SECONDS = 10
 
-#: A request that is not read and answered in this time is disconnected: a sender that sends byte by
-#: byte would hold a thread forever. Senders may wait 25 seconds for an outcome, plus storing.
+#: Time limit for reading and answering a request, because a slow sender could block a thread
+#: forever. Senders may wait 25 seconds for an outcome, in addition to storing.
 REQUEST_SECONDS = 40.0
 
-#: The reasons of requests that gunicorn rejects, besides ``bad_request``.
+#: Reasons for requests that gunicorn rejects, other than ``bad_request``.
 _PARSE_REASONS = {
     LimitRequestLine: "request_uri_too_large",
     LimitRequestHeaders: "request_header_fields_too_large",
@@ -47,13 +47,13 @@ _PARSE_REASONS = {
 _sources: Mapping[str, Source] | None = None
 
 
-#: After accepting a connection a worker pauses this long, so that others get the next one.
-#: Otherwise one worker would accept a whole burst, and keep all of its connections.
+#: Pause after accepting a connection, so that another worker gets the next one. Otherwise one
+#: worker would accept a whole burst and keep all of its connections.
 ACCEPT_BACKOFF_SECONDS = 0.001
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """Gunicorn's threaded worker, with connections spread evenly and a limit on request time."""
+    """Gunicorn's threaded worker, with evenly spread connections and a request time limit."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -89,7 +89,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._began.pop(conn, None)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answer a request that is not valid HTTP, which no application sees, and count it."""
+        """Answer and count a request with invalid HTTP, which never reaches the application."""
         if isinstance(exc, ParseException):
             reason = _PARSE_REASONS.get(type(exc), "bad_request")
             log.warning("webhook_rejected", extra={"source": None, "reason": reason})
@@ -108,10 +108,10 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
 
 def create_app() -> flask.Flask:
-    """Return a worker's WSGI application, with the sources of the main process."""
+    """Return a worker's WSGI application, with the sources from the main process."""
     settings = settings_from()
     logs.configure(settings.log_level)
-    # Gunicorn logs the text of a request that is not valid HTTP, and the sender's address.
+    # Gunicorn would log the text of an invalid request and the sender's address.
     logging.getLogger("gunicorn.error").addFilter(_is_without_text)
     return app.create_app(settings, all_sources=_sources)
 
@@ -125,16 +125,16 @@ def on_starting(server: Any) -> None:
     settings = settings_from()
     logs.configure(settings.log_level)
     _set_sources(_load(settings))
-    # Gunicorn's own SIGHUP handler ends everything if the new workers do not start.
+    # Gunicorn's own SIGHUP handler shuts everything down if the new workers do not start.
     server.handle_hup = functools.partial(_reload, server)
 
 
 def when_ready(server: Any) -> None:
-    """Set a receive timeout on the listening sockets. Gunicorn calls this when they listen.
+    """Set a receive timeout on the listening sockets. Gunicorn calls this when they are open.
 
     Without it, a few connections that stop in the middle of a request would block all threads.
-    Accepted sockets inherit the option (Linux). It limits each silence; :class:`Worker` limits the
-    whole request. A buffering proxy in front is still recommended.
+    Accepted sockets inherit the option (on Linux). It limits each pause, and :class:`Worker` limits
+    the whole request. A buffering proxy in front is still recommended.
     """
     timeout = struct.pack("ll", SILENCE_SECONDS, 0)
     for listener in server.LISTENERS:
@@ -158,5 +158,5 @@ def _load(settings: Settings) -> Mapping[str, Source]:
 
 
 def _set_sources(sources: Mapping[str, Source]) -> None:
-    global _sources  # noqa: PLW0603 - one main process, and forks of it
+    global _sources  # noqa: PLW0603 - set once in the main process and inherited by forks
     _sources = sources

@@ -1,6 +1,6 @@
-"""The task that has a worker map received events at once, deferred through Procrastinate.
+"""Define the Procrastinate task that tells a worker to map received events at once.
 
-It carries no data. If it is lost, a worker finds the events by itself within half a second.
+It has no data. If it is lost, a worker finds the events by itself within half a second.
 """
 
 from typing import Any
@@ -10,12 +10,12 @@ import psycopg
 
 NAME = "map_received_events"
 
-#: Knows no connection of its own: each call brings one.
+#: It has no connection. Each call provides one.
 _queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 
 
 def defer(connection: psycopg.Connection[Any]) -> None:
-    """Defer the task, unless one waits that will start later than this call.
+    """Defer the task unless one is already waiting to start.
 
     Raise psycopg.OperationalError if the connection is lost.
     """

@@ -1,4 +1,4 @@
-"""The front door over real gunicorn: what each request is answered, and what nobody can break."""
+"""Test receiving webhooks with real gunicorn: responses, and resistance to abuse."""
 
 import contextlib
 import http.client
@@ -72,7 +72,7 @@ def test_no_signature_at_all_is_the_same_401(web: Web) -> None:
 
 @pytest.mark.parametrize("name", ["nobody", "communities", "..", "%00", "%F0%9F%92%A9", "a" * 3000])
 def test_an_unknown_source_is_404(web: Web, name: str) -> None:
-    """Sent as it stands: a client that tidies paths first would make "/hooks/.." another page."""
+    """Send the path unchanged, because a client that normalizes it would request another page."""
     connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)
     connection.request("POST", f"/hooks/{name}", b"{}")
 
@@ -181,7 +181,7 @@ def test_errors_are_json_everywhere(web: Web) -> None:
 
 
 def test_without_a_database_senders_are_asked_to_come_back(data_folder: Path) -> None:
-    """503 with Retry-After while PostgreSQL is away; 200 as soon as it is back."""
+    """Expect 503 with Retry-After while PostgreSQL is down, and 200 once it is back."""
     server = EmbeddedServer(data_folder)
     process = server.spawn()
     server.wait(process)
@@ -244,7 +244,7 @@ def test_nothing_of_a_payload_reaches_the_log(
 
 
 def test_connections_that_fall_silent_do_not_hold_the_door(database: str) -> None:
-    """More of them than there are threads, stopped in the headers and in the body."""
+    """Open more connections than threads, and stop in the headers or the body."""
     web = Web(free_port(), database)
     gunicorn = start_web(database, web.port)
     halves = (b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n", b"Content-Length: 9\r\n\r\n{")
@@ -262,7 +262,7 @@ def test_connections_that_fall_silent_do_not_hold_the_door(database: str) -> Non
 
 
 def test_a_burst_of_connections_is_shared_out_among_the_workers(database: str) -> None:
-    """Connections stay where they are: a worker that takes them all leaves a core idle."""
+    """Check that no worker takes all connections, which would leave a core idle."""
     web = Web(free_port(), database)
     gunicorn = start_web(database, web.port)
 
@@ -299,7 +299,7 @@ def connections_of(worker: psutil.Process) -> int:
 
 
 def test_a_request_that_drips_is_cut_off_and_frees_its_thread(database: str) -> None:
-    """One byte at a time, in the headers and in the body, and never silent for long."""
+    """Send one byte at a time, in the headers and in the body, without long pauses."""
     web = Web(free_port(), database)
     gunicorn = start_web(database, web.port, workers=1, is_hasty=True)
     head = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n"

@@ -1,4 +1,4 @@
-"""Gunicorn's worker with little patience: ``tests.apps.hasty_web.Worker``."""
+"""Gunicorn's worker with short timeouts: ``tests.apps.hasty_web.Worker``."""
 
 from adapter.server import gunicorn_conf
 

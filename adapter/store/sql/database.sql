@@ -14,7 +14,7 @@ SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT key FROM unnest(%(keys)s::bigint[]) AS key ORDER BY key) AS keys
 
 -- name: lock_related
--- Lock these keys and those of the bookings that share one of them, in one order.
+-- Lock these keys and the keys of bookings that share any of them, in a fixed order.
 SELECT pg_advisory_xact_lock(key) FROM (
     SELECT unnest(%(keys)s::bigint[]) AS key
     UNION SELECT unnest(match_keys) FROM bookings WHERE match_keys && %(keys)s::bigint[]

@@ -11,6 +11,6 @@ RETURNING lead_id AS first_id, latest_id, content IS NOT DISTINCT FROM %(content
         WHERE b.event_id = c.latest_id AND o.event_id <> b.event_id) AS is_outdated
 
 -- name: set_latest_delivery
--- Record the latest delivery under a key.
+-- Record the latest delivery for a key.
 UPDATE claims SET latest_id = %(id)s, content = %(content)s
 WHERE source = %(source)s AND digest = %(digest)s

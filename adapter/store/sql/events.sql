@@ -43,7 +43,7 @@ FROM events e WHERE state = 'received' AND due_at <= %(now)s
 ORDER BY due_at, received_at LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: postpone_event
--- Map a received event later.
+-- Postpone mapping a received event.
 UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 
 -- name: state_of_event
@@ -51,7 +51,7 @@ UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 SELECT state, reasons FROM events WHERE id = %(id)s
 
 -- name: is_repeat
--- Whether an event has the bytes of one of these, and no ID of the delivery tells them apart.
+-- Whether an event has the same bytes as one of these, and no delivery ID distinguishes them.
 SELECT EXISTS (
     SELECT FROM events e JOIN events o ON o.body = e.body AND o.query = e.query
     WHERE e.id = %(id)s AND o.id = ANY(%(ids)s) AND NOT EXISTS (
@@ -82,7 +82,7 @@ SELECT id, %(at)s, from_state, 'discarded', %(why)s, %(by)s FROM moved
 RETURNING event_id
 
 -- name: reopen_event
--- Set an event back to received, to map it again.
+-- Reset an event to received, to map it again.
 WITH moved AS (
     UPDATE events e SET state = 'received', due_at = 'epoch' FROM events before
     WHERE e.id = %(id)s AND before.id = e.id AND before.state <> 'received'
@@ -118,5 +118,5 @@ SELECT booking_id, at, from_state, to_state, why, by FROM history
 WHERE event_id = %(event_id)s ORDER BY id
 
 -- name: duplicates_of_event
--- How often an event was delivered again.
+-- The number of times an event was repeated.
 SELECT repeats, repeated_at FROM claims WHERE lead_id = %(event_id)s AND repeats > 0

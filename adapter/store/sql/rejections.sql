@@ -18,7 +18,7 @@ VALUES (
 
 -- name: trim_rejections
 -- Delete the oldest rejections of a source beyond this many rows and bytes. Those that can be
--- verified again have a bound of their own, so that probes of a URL cannot displace leads.
+-- verified again have a separate limit, so that probes of a URL cannot displace leads.
 DELETE FROM rejections USING (
     SELECT id, row_number() OVER newest AS place, sum(bytes) OVER newest AS total
     FROM rejections WHERE source = %(source)s
