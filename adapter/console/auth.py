@@ -109,7 +109,7 @@ def add_security_headers(response: Response) -> Response:
 
 @bp.app_context_processor
 def auth_helpers() -> dict[str, Any]:
-    """Return what the templates need to know about the user."""
+    """Return the user's details for the templates."""
     user = flask.g.get("user")
     return {"user": user, "is_signed_in": user not in (None, LOCAL), "csrf": csrf_token}
 

@@ -23,7 +23,7 @@ INPUT_TRANSFORMS: Mapping[str, str] = {
     "phone_1": "phone",
 }
 
-#: What a user may set: fields of an appointment, and two that stand for several fields.
+#: What a user may set: appointment fields, and two that represent several fields.
 SETTABLE_FIELDS = frozenset(fields.TARGETS) - {"name", "starts_at"}
 SETTABLE = SETTABLE_FIELDS | {"community", "starts_at"}
 

@@ -29,7 +29,7 @@ from adapter.store.fingerprints import Fingerprints
 
 
 class Repairs:
-    """The actions of users on bookings that need review."""
+    """User actions on bookings that need review."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -115,7 +115,7 @@ class Repairs:
                 why="seen_in_knock",
                 now=now,
                 by=by,
-                # A tour that was never posted was booked in Knock by hand, about now.
+                # A tour that was never posted was booked manually in Knock, about now.
                 posted_at=booking.posted_at or now,
             )
             reconcile.reconcile(tx, booking, now)
@@ -151,12 +151,12 @@ def _lock_unchanged(tx: Transaction, booking: Booking, keys: Iterable[int] = ())
 
 
 def _is_old(booking: Booking) -> bool:
-    """Return whether the sender or a person ended the request before it is released."""
+    """Return True if the sender or a user ended the request before its release."""
     return booking.reason in ("canceled_before", "original_canceled", "original_dismissed")
 
 
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
-    """Discard a booking. A cancellation was carried out: its tour no longer stands in Knock."""
+    """Discard a booking. A cancellation was carried out: its tour no longer exists in Knock."""
     tx.lock_related(booking.match_keys)
     is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
     if not is_discarded():
@@ -206,7 +206,7 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
 def _reconcile_with(
     tx: Transaction, booking: Booking, now: dt.datetime, *, is_confirmed: bool
 ) -> None:
-    """Apply what the release of a booking changes for the person's other requests.
+    """Update the person's other requests after a booking is released.
 
     Raise :class:`NotPossible` if another one counts. With ``is_confirmed``, a user knows that the
     contact is shared with someone else.
@@ -225,7 +225,7 @@ def _reconcile_with(
 
 
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
-    """Hold what is pending of others who share a contact: Knock would cancel the released tour."""
+    """Hold pending requests from others with the same contact, which would cancel this tour."""
     held = Decision(state=BookingState.HELD, code="another_person", because_of=booking.id)
     for other in related.unclear:
         if other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT:
@@ -246,7 +246,7 @@ def _refusal(decision: Decision) -> str:
 def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
     """Raise :class:`NotPossible` for a newer request: Knock would cancel the confirmed tour."""
     if booking.kind is Kind.PROSPECT:
-        return  # a tour after a guest card is wanted
+        return  # a tour after a guest card is intended
     for other in reconcile.load(tx, booking, now).same:
         is_other_tour = other.kind is Kind.APPOINTMENT and other.starts_at != booking.starts_at
         is_newer = order(other) > order(booking)

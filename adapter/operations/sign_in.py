@@ -15,7 +15,7 @@ from adapter.store import SIGN_IN_WINDOW, Database, User
 from adapter.store.fingerprints import lock_key
 from adapter.webhooks.client_ip import rate_limit_key
 
-#: Failures that lock out: one name from one address, any name from one address, one name.
+#: Lockout limits: one name from one address, any name from one address, and one name.
 MAX_FAILURES_OF_BOTH: Final = 5
 MAX_FAILURES_OF_ADDRESS: Final = 20
 MAX_FAILURES_OF_NAME: Final = 50
