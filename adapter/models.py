@@ -337,6 +337,8 @@ class Change:
     why: str
     #: ``web``, ``worker``, or a user's name.
     by: str
+    #: The other lead that it comes from; None: no other lead.
+    because_of: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -350,3 +352,7 @@ class LeadHistory:
     history: tuple[Change, ...]
     #: The number of times the webhook was repeated.
     duplicates: int
+    #: The other leads that the bookings and the history name, by ID.
+    others: Mapping[int, Booking]
+    #: The newest leads whose state comes from one of the bookings.
+    related: tuple[Booking, ...]

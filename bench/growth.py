@@ -39,8 +39,8 @@ FILL = (
     """INSERT INTO events (id, source, state, received_at, content_type, headers, query, body)
     SELECT n, 'rentfeed', 'mapped', now() - n * interval '86 seconds', 'application/json', '{}',
         '', convert_to(repeat('x', 300), 'UTF8') FROM generate_series(1, %(count)s) n""",
-    """INSERT INTO claims (source, digest, content, lead_id, claimed_at)
-    SELECT 'rentfeed', sha256(n::text::bytea), sha256(n::text::bytea), n, now()
+    """INSERT INTO claims (source, digest, content, lead_id, latest_id, claimed_at)
+    SELECT 'rentfeed', sha256(n::text::bytea), sha256(n::text::bytea), n, n, now()
     FROM generate_series(1, %(count)s) n""",
     """INSERT INTO history (event_id, at, to_state, why, by)
     SELECT n, now(), 'received', 'webhook_verified', 'web' FROM generate_series(1, %(count)s) n""",

@@ -14,8 +14,9 @@ SENTENCES: Mapping[str, str] = {
     "same_person_and_time": "the same person already requested this tour: booking {}",
     "same_person_has_a_tour": "this person has a tour, which creates the guest card: booking {}",
     "same_person_asked_before": "this person already has a guest card: booking {}",
-    "item_seen_before": "the sender already sent this, unchanged: booking {}",
-    "newer_request": "a newer request from the same person replaced it: booking {}",
+    "same_delivery": "the sender delivered the same webhook again: booking {}",
+    "item_seen_before": "the sender sent this before, unchanged: booking {}",
+    "newer_request": "a newer request of the same person replaced it: booking {}",
     "newer_request_came_first": "this person has a newer request: booking {}",
     "two_tours_at_once": "the same webhook requests another tour for this person here: booking {}; "
     "Knock keeps only one",
@@ -35,6 +36,10 @@ SENTENCES: Mapping[str, str] = {
     "{}, so Knock may have this tour instead of that one",
     "cancelled_by_sender": "the sender canceled it: booking {}",
     "cancellation": "booking {} was sent to Knock: cancel any tour of it there",
+    "original_changed": "booking {}, which this request was merged with, was changed to another "
+    "person or community",
+    "cancellation_merged": "it was merged with booking {}, which another sender requested and "
+    "which may be in Knock",
     "cancellation_elsewhere": "no booking with this key is known here, but the same person has a "
     "tour that another sender booked: booking {}",
     "cancellation_unclear": "several people share this key: find out whose tour to cancel",
@@ -43,7 +48,7 @@ SENTENCES: Mapping[str, str] = {
     "booking_came_later": "its booking arrived later and needs review: booking {}",
 }
 
-_NO_BOOKING = "no booking with this key is known here: look for the tour in Knock"
+_NO_BOOKING = "no booking that it cancels is known here: look for the tour in Knock"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

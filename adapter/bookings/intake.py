@@ -7,13 +7,19 @@ community.
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from adapter.bookings import precedence, reconcile
 from adapter.bookings.decisions import Decision
-from adapter.bookings.new_request import decide_new, held_twins
+from adapter.bookings.new_request import (
+    Repeat,
+    decide_new,
+    held_twins,
+    repeated_cancellation,
+)
 from adapter.bookings.person import NEW
 from adapter.bookings.reconcile import Related
+from adapter.bookings.same_person import Relation, relation
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Event, EventState, Reason
@@ -47,8 +53,8 @@ class BookingPlanner:
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
         drafts = [self._draft(item, event, now) for item in items]
-        tx.lock_related({key for draft in drafts for key in draft.match_keys})
-        # In a replay, continue after the bookings from the earlier mapping.
+        tx.lock_related({key for draft in drafts for key in draft.match_keys}, now)
+        # After the bookings of an earlier mapping, in a replay.
         number = len(tx.bookings.of_event(event.id)) if event.mapping_hash else 0
         stored: list[Booking] = []
         for item, draft in zip(items, drafts, strict=True):
@@ -70,6 +76,18 @@ class BookingPlanner:
             now=now,
         )
         log.info("event_settled", extra={"event_id": event.id, "state": state})
+
+    def lock(
+        self,
+        tx: Transaction,
+        event: Event,
+        mapped: Mapped,
+        bookings: Iterable[Booking],
+        now: dt.datetime,
+    ) -> None:
+        """Lock the people of an event's bookings and of those that it would get now."""
+        drafts = [self._draft(item, event, now) for item in mapped.items]
+        tx.lock_related({key for one in (*drafts, *bookings) for key in one.match_keys}, now)
 
     def _draft(self, item: Item, event: Event, now: dt.datetime) -> Booking:
         """Return an item as a booking that is not yet stored."""
@@ -121,29 +139,49 @@ def _decide(
     if draft.is_cancellation:
         if not draft.person_keys and reconcile.come_from_several(related.same):
             return Decision(state=BookingState.HELD, code="cancellation_unclear")
-        return precedence.plan((*related.same, draft), now)[draft.id]
+        has_time = item.sent_at is not None
+        repeat = _repeat(tx, source, draft, related, has_sent_at=has_time)
+        return (
+            repeated_cancellation(draft, related.same, repeat)
+            or (precedence.plan((*related.same, draft), now)[draft.id])
+        )
     has_sent_at = item.sent_at is not None
     return decide_new(
         draft,
         related.same,
         related.unclear,
         now,
-        is_repeat=not has_sent_at and _is_repeat(tx, source, draft, related),
+        repeat=_repeat(tx, source, draft, related, has_sent_at=has_sent_at),
         has_sent_at=has_sent_at,
     )
 
 
-def _is_repeat(tx: Transaction, source: Source | None, draft: Booking, related: Related) -> bool:
-    """Return True if the sender already sent these bytes as the same delivery."""
+def _repeat(
+    tx: Transaction,
+    source: Source | None,
+    draft: Booking,
+    related: Related,
+    *,
+    has_sent_at: bool,
+) -> Repeat | None:
+    """Return the request that had exactly these bytes before, if there is one.
+
+    Bytes that contain the sender's own time, or an ID of the delivery, are certainly a retry.
+    """
     before = [
         one.event_id
         for one in related.same
         if one.content == draft.content
         and one.event_id != draft.event_id
         and one.source == draft.source
+        and one.is_cancellation is draft.is_cancellation
     ]
     header = source.delivery_header if source else None
-    return bool(before) and tx.events.repeats(draft.event_id, before, header=header)
+    found = tx.events.repeated(draft.event_id, before, header=header) if before else None
+    if found is None:
+        return None
+    original = next(one for one in related.same if one.event_id == found[0])
+    return Repeat(original=original, is_certain=found[1] or has_sent_at)
 
 
 def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
@@ -151,7 +189,8 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
     if draft.item_key is None or draft.is_cancellation:
         return None
     for other in stored:
-        if other.item_key == draft.item_key and not other.is_cancellation:
+        is_same = other.item_key == draft.item_key and other.content == draft.content
+        if is_same and not other.is_cancellation and relation(other, draft) is Relation.SAME:
             return Decision(
                 state=BookingState.DUPLICATE, code="item_seen_before", because_of=other.id
             )
@@ -161,8 +200,12 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
 def _force(
     tx: Transaction, draft: Booking, related: Related, now: dt.datetime
 ) -> tuple[Booking, Related]:
-    """Make a draft the person's latest request, and treat no earlier tour as still booked."""
-    gone = [one for one in related.same if one.state is BookingState.BOOKED]
+    """Make a draft the person's last word, and do not count the same tour as standing in Knock."""
+    gone = [
+        one
+        for one in related.same
+        if one.state is BookingState.BOOKED and one.starts_at == draft.starts_at
+    ]
     tx.bookings.mark_gone([one.id for one in gone], now=now)
     same = tuple(
         dataclasses.replace(one, gone_at=now) if one in gone else one for one in related.same

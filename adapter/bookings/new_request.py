@@ -4,6 +4,7 @@
 All functions are pure.
 """
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
@@ -22,28 +23,58 @@ from adapter.bookings.precedence import plan
 from adapter.models import Booking, BookingState, Kind
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Repeat:
+    """The same bytes came before."""
+
+    #: What they were mapped to then.
+    original: Booking
+    #: True: an ID of the delivery says that it is the same one. Otherwise it may be meant again.
+    is_certain: bool
+
+
+def repeated_cancellation(
+    new: Booking, same: Sequence[Booking], repeat: Repeat | None
+) -> Decision | None:
+    """Return the decision on a cancellation whose bytes came before a later request, or None.
+
+    A late retry must not cancel what was requested since.
+    """
+    if repeat is None:
+        return None
+    since = [one for one in _versions(new, same) if order(one) > order(repeat.original)]
+    if repeat.is_certain:
+        return _seen(repeat.original, "same_delivery")
+    return held("repeat_or_change", since[-1]) if since else None
+
+
 def decide_new(
     new: Booking,
     same: Sequence[Booking],
     unclear: Sequence[Booking],
     now: dt.datetime,
     *,
-    is_repeat: bool,
+    repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
     """Return the decision on a new request, or None to process it as mapped.
 
-    ``same`` contains the person's other requests, ``unclear`` those from someone who may be the
-    same person. ``is_repeat``: the same bytes came before. ``has_sent_at``: the sender gave a time.
+    ``same`` are the person's other requests, ``unclear`` those of someone who may be the same.
+    ``has_sent_at``: the sender said when it was.
     """
-    repeat = _unchanged(new, same, has_sent_at=has_sent_at) or _older_version(new, same)
-    if repeat is not None or new.state is not BookingState.PENDING:
-        return repeat
+    if repeat is not None and repeat.is_certain:
+        return _seen(repeat.original, "same_delivery")
+    known = _unchanged(new, same, now, repeat=repeat, has_sent_at=has_sent_at) or _older_version(
+        new, same
+    )
+    if known is not None or new.state is not BookingState.PENDING:
+        return known
     changed = _held_change(new, same, now)
     if changed is not None:
         return changed
-    if is_repeat and _may_undo(new, same, now):
-        return _held_repeat(same, now)
+    if repeat is not None and new.kind is Kind.APPOINTMENT:
+        may_undo = _may_undo(new, same, now)
+        return _held_repeat(new, same, now) if may_undo else _seen(repeat.original)
     planned = plan((*same, new), now).get(new.id)
     if planned is not None and planned.state is not BookingState.SUPERSEDED:
         return planned
@@ -65,19 +96,35 @@ def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
     return sorted(versions, key=order)
 
 
-def _unchanged(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
-    """Detect a repeat of the sender's latest version, unless it has been canceled since.
+def _unchanged(
+    new: Booking,
+    same: Sequence[Booking],
+    now: dt.datetime,
+    *,
+    repeat: Repeat | None,
+    has_sent_at: bool,
+) -> Decision | None:
+    """Recognize what the sender sent last under the same key, unless it canceled it since.
 
-    If a user dismissed it and the renter has asked again since, it needs review again.
+    A person decides if a user has dismissed it since, or if the renter got another tour through
+    another sender: the sender may repeat itself, or the renter may have asked again.
     """
     latest = next(reversed(_versions(new, same)), None)
     if latest is None or latest.content != new.content or _was_canceled(new, same):
         return None
     if any(is_between(one, latest, new) for one in same):
         return None
-    if latest.state is BookingState.DISCARDED and has_sent_at and new.asked_at > latest.updated_at:
+    is_later = new.asked_at > latest.updated_at
+    if latest.state is BookingState.DISCARDED and repeat is None and is_later:
         return held("dismissed_before", latest)
-    return Decision(state=BookingState.DUPLICATE, code="item_seen_before", because_of=latest.id)
+    last = _last_tour(new, same, now)
+    if last is None or last.starts_at == new.starts_at or order(last) < order(latest):
+        return _seen(latest)
+    return None if has_sent_at else held("repeat_or_change", last)
+
+
+def _seen(original: Booking, code: str = "item_seen_before") -> Decision:
+    return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
 
 
 def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:
@@ -99,7 +146,7 @@ def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decis
     """Hold the second of two tours requested for one person in the same webhook."""
     twins = [
         one
-        for one in Person(tuple(same), now).tours
+        for one in Person(tuple(same), now).at(new.community).tours
         if one.event_id == new.event_id and one.starts_at != new.starts_at
     ]
     if not twins or new.kind is Kind.PROSPECT:
@@ -128,7 +175,7 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
         if one.is_cancellation
         and are_versions(one, new)
         and one.state is BookingState.HELD
-        and one.because_of is None
+        and one.reason in ("cancellation", "cancellation_elsewhere")
     ]
     if has_sent_at or not before or _versions(new, same):
         return None
@@ -136,15 +183,20 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
 
 
 def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
-    """Return True if a repeat could undo something a sender has sent since."""
-    last = Person(tuple(same), now).last
+    """Return whether a repeat would undo what the sender or another one sent since."""
+    last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
-    return new.kind is Kind.APPOINTMENT and (is_other_tour or _was_canceled(new, same))
+    return is_other_tour or _was_canceled(new, same)
 
 
-def _held_repeat(same: Sequence[Booking], now: dt.datetime) -> Decision:
-    """Hold a late repeat, which must not undo a newer request."""
-    since = Person(tuple(same), now).last or max(same, key=order)
+def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booking | None:
+    """Return the last word of the person at the community of a new request, without it."""
+    return Person(tuple(same), now).at(new.community).last
+
+
+def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision:
+    """Hold the same bytes again: a late repeat must not undo what the sender sent since."""
+    since = _last_tour(new, same, now) or max(same, key=order)
     return held("repeat_or_change", since)
 
 

@@ -39,7 +39,9 @@ _REVISABLE = frozenset(
     }
 )
 
-#: After this much time since the last guest card, a request is a new lead for the agents.
+#: States of requests that are covered or replaced by another one.
+MERGED = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
+#: A request this long after the last guest card is a new lead that agents should see.
 PROSPECT_LIFETIME = dt.timedelta(days=30)
 
 
@@ -98,10 +100,9 @@ class Person:
         )
 
     def is_revisable(self, request: Booking) -> bool:
-        """Return True if the request was merged into or replaced by a lead that still exists."""
-        merged = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
+        """Return whether the request was merged or replaced, by a lead that is still known."""
         other = self.by_id.get(request.because_of or 0)
-        if request.state not in merged or other is None:
+        if request.state not in MERGED or other is None:
             return False
         if request.reason == "item_seen_before":
             between = canceling(other, self.requests)
@@ -112,6 +113,13 @@ class Person:
         is_same_tour = request.starts_at == other.starts_at
         is_known = is_current(other, self.now) and (other.gone_at is None or is_same_tour)
         return request.reason in _REVISABLE and is_known
+
+    def at(self, community: str | None) -> "Person":
+        """Return what is known of the person at one community alone."""
+        if all(one.community in (community, None) for one in self.requests):
+            return self
+        local = (one for one in self.requests if one.community in (community, None))
+        return Person(tuple(local), self.now)
 
     @functools.cached_property
     def tours(self) -> Sequence[Booking]:
@@ -147,6 +155,13 @@ class Person:
         if self.standing in twins:
             assert self.standing is not None  # noqa: S101 - a twin is a booking
             return self.standing
+        sent = [one for one in twins if one.state in SENT]
+        if (
+            any(one and one.state is BookingState.UNKNOWN for one in (*sent, self.standing))
+            and sent
+        ):
+            # Which tour Knock has is not known: until that is settled, none is posted again.
+            return max(sent, key=posting_order)
         pending = [
             one
             for one in twins
@@ -160,20 +175,36 @@ class Person:
 
 
 def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
-    """Return the cancellations of a request: the later ones with the same key."""
+    """Return the cancellations of a request: later ones under its key."""
+    known = tuple(requests)
     return [
         one
-        for one in requests
+        for one in known
         if one.is_cancellation
-        and one.reason != "cancellation_unclear"
+        and one.reason not in ("cancellation_unclear", "repeat_or_change")
         and are_versions(one, request)
         and order(one) > order(request)
+        and concerns(one, known)
     ]
 
 
+def concerns(cancellation: Booking, requests: Sequence[Booking]) -> bool:
+    """Return whether a cancellation is about the person of these requests.
+
+    One that names no contact is about whoever had made the request that it canceled.
+    """
+    if cancellation.person_keys or cancellation.because_of is None:
+        return True
+    other = next((one for one in requests if one.id == cancellation.because_of), None)
+    if other is None or not other.is_cancellation:
+        return other is not None
+    return concerns(other, requests)
+
+
 def are_versions(one: Booking, other: Booking) -> bool:
-    """Return True if two requests have the same sender and key."""
-    return one.item_key is not None and one.item_key == other.item_key
+    """Return whether two requests have the same key of their sender, in different webhooks."""
+    is_same_event = one.event_id == other.event_id and one.id != other.id
+    return one.item_key is not None and one.item_key == other.item_key and not is_same_event
 
 
 def is_between(one: Booking, earlier: Booking, later: Booking) -> bool:
@@ -222,6 +253,8 @@ def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Boo
         one
         for one in others
         if order(one) > order(booking)
+        and one.state in SENT
+        and one.gone_at is None
         and relation(one, booking) is Relation.SAME
         and one.starts_at != booking.starts_at
         and posted_later(one, (booking,)) is not None

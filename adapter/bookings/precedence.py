@@ -16,12 +16,14 @@ from collections.abc import Iterable, Sequence
 from adapter.bookings.decisions import Decision, duplicate_of, held, superseded
 from adapter.bookings.person import (
     CANCELABLE,
+    MERGED,
     NEW,
     SENT,
     WAITING,
     Person,
     are_versions,
     canceling,
+    concerns,
     may_replace,
     order,
     posting_order,
@@ -40,13 +42,26 @@ def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
     return {
         id_: decision
         for id_, decision in found.items()
-        if decision is not None and decision.changes(person.by_id[id_])
+        if decision is not None and _changes(decision, person.by_id[id_], person)
     }
+
+
+def _changes(decision: Decision, request: Booking, person: Person) -> bool:
+    """Return whether a decision changes something.
+
+    A request that was replaced keeps the first reason, even if that one was replaced in turn:
+    otherwise each request of a person would rewrite all earlier ones.
+    """
+    is_same = decision.state is request.state is BookingState.SUPERSEDED
+    other = person.by_id.get(request.because_of or 0)
+    is_replaced = other is not None and other.state is BookingState.SUPERSEDED
+    return decision.changes(request) and not (is_same and is_replaced)
 
 
 def _decide(request: Booking, person: Person) -> Decision | None:
     if request.is_cancellation:
-        return _decide_cancellation(request, person)
+        is_theirs = concerns(request, person.requests)
+        return _decide_cancellation(request, person) if is_theirs else None
     canceled = person.cancellations.get(request.id)
     if canceled is not None and request.state in CANCELABLE:
         return Decision(
@@ -54,13 +69,14 @@ def _decide(request: Booking, person: Person) -> Decision | None:
         )
     if request.state in WAITING:
         return _decide_waiting(request, person)
-    if request not in person.wanted or request.state in SENT or request.reason == "forced":
+    if request not in person.wanted or request.state in SENT or _is_forced_card(request):
         return None
     newer = person.newer_version(request) if request.state is BookingState.PENDING else None
     if newer is not None:
         return superseded(request, newer)
+    local = person.at(request.community)
     is_tour = request.kind is Kind.APPOINTMENT
-    return _decide_tour(request, person) if is_tour else _decide_prospect(request, person)
+    return _decide_tour(request, local) if is_tour else _decide_prospect(request, local)
 
 
 def _decide_tour(request: Booking, person: Person) -> Decision | None:
@@ -77,7 +93,8 @@ def _decide_tour(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_prospect(request: Booking, person: Person) -> Decision | None:
-    tours = [one for one in person.tours if one.state not in WAITING]
+    sendable = (BookingState.PENDING, *SENT)
+    tours = [one for one in person.tours if one.state in sendable]
     if tours:
         tour = max(tours, key=order)
         was_ready = request.state is BookingState.PENDING and request.id != NEW
@@ -138,20 +155,24 @@ def _decide_waiting(request: Booking, person: Person) -> Decision | None:
 
 
 def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
-    """Return True if ``newer`` is the sender's newer version of a request."""
-    is_held_as_mapped = newer.state is BookingState.HELD and newer.reason == "held_by_mapping"
-    return (
-        not newer.is_cancellation
-        and may_replace(newer.kind, request.kind)
-        and (newer in person.wanted or is_held_as_mapped)
-    )
+    """Return whether ``newer`` is the sender's newer version of a request, and counts by itself.
+
+    One that was merged with the request in question is no reason to close that.
+    """
+    if newer.is_cancellation or not may_replace(newer.kind, request.kind):
+        return False
+    if newer.state is BookingState.HELD:
+        return newer.reason == "held_by_mapping"
+    other = person.by_id.get(newer.because_of or 0)
+    is_merged = newer.state in MERGED and (other is None or other.state not in SENT)
+    return newer in person.wanted and not is_merged
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     """Decide on an open cancellation: done, withdrawn, or left for someone to do in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None if request.id != NEW else Decision(state=BookingState.HELD, code="cancellation")
-    if request.reason == "cancellation_unclear":
+    if request.reason in ("cancellation_unclear", "repeat_or_change"):
         return None
     first = _first_cancellation(request, person.requests)
     if first is not request:
@@ -163,19 +184,48 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     ]
     again = _asked_after(request, canceled, person)
     if again is not None:
-        is_held = again.reason == "canceled_before"
-        code = "booking_came_later" if is_held else "taken_back"
+        code = "booking_came_later" if again.state in WAITING else "taken_back"
         return Decision(state=BookingState.DISCARDED, code=code, because_of=again.id)
     standing = [one for one in canceled if _may_stand(one, person)]
     if standing:
         newest = max(standing, key=posting_order)
         return Decision(state=BookingState.HELD, code="cancellation", because_of=newest.id)
+    merged = [one for one in _covering(canceled, person) if _may_stand(one, person)]
+    if merged:
+        return held("cancellation_merged", max(merged, key=posting_order))
+    canceled = canceled or _canceled_since(request, person)
     if canceled:
         code, newest = "cancellation_done", max(canceled, key=order)
         return Decision(state=BookingState.DISCARDED, code=code, because_of=newest.id)
-    if person.standing is not None:
+    if person.standing is not None and order(person.standing) < order(request):
         return held("cancellation_elsewhere", person.standing)
     return Decision(state=BookingState.HELD, code="cancellation")
+
+
+def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
+    """Return requests that came after a cancellation and that the sender canceled too."""
+    return [
+        one
+        for one in person.requests
+        if are_versions(one, cancellation)
+        and not one.is_cancellation
+        and (one.id in person.cancellations and one.state not in SENT)
+    ]
+
+
+def _is_forced_card(request: Booking) -> bool:
+    """Return whether a user wants this guest card in addition to any tour."""
+    return request.reason == "forced" and request.kind is Kind.PROSPECT
+
+
+def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
+    """Return the bookings of other senders that canceled duplicates were merged with."""
+    ids = {one.because_of for one in canceled if one.state is BookingState.DUPLICATE}
+    return [
+        one
+        for one in person.requests
+        if one.id in ids and one.id not in person.cancellations and not one.is_cancellation
+    ]
 
 
 def _first_cancellation(request: Booking, requests: Iterable[Booking]) -> Booking:
@@ -199,8 +249,7 @@ def _asked_after(
         for one in person.requests
         if not one.is_cancellation
         and order(one) > order(cancellation)
-        and one.state is not BookingState.DISCARDED
-        and one.reason != "repeat_or_change"
+        and _takes_back(one, is_first=not canceled)
         and (
             are_versions(one, cancellation)
             or (one.starts_at in starts and one.state is not BookingState.SUPERSEDED)
@@ -209,13 +258,27 @@ def _asked_after(
     return max(again, key=order, default=None)
 
 
+def _takes_back(request: Booking, *, is_first: bool) -> bool:
+    """Return whether a request after a cancellation shows that the tour is wanted after all.
+
+    One that waits for a person does not, unless the cancellation had nothing to cancel.
+    """
+    if request.reason in ("item_seen_before", "same_delivery", "repeat_or_change"):
+        return False
+    if request.state in WAITING:
+        return is_first
+    return request.state in (BookingState.PENDING, *SENT, *MERGED)
+
+
 def _may_stand(canceled: Booking, person: Person) -> bool:
-    """Return True if a canceled booking may still be in Knock: no later tour has replaced it."""
+    """Return whether Knock may still have a canceled booking: no later tour has replaced it."""
+    if canceled.state is BookingState.PENDING and canceled.id not in person.cancellations:
+        return True  # it is about to be sent
     if canceled.state not in SENT or canceled.gone_at is not None:
         return False
     return not any(
         one.kind is Kind.APPOINTMENT
-        and one.state in (BookingState.SUBMITTED, BookingState.BOOKED)
+        and one.state is BookingState.BOOKED
         and posting_order(one) > posting_order(canceled)
         for one in person.tours
     )

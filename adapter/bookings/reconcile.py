@@ -39,15 +39,15 @@ class Related:
 
 
 def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
-    """Return the requests related to a booking. The caller must hold the locks on the keys."""
-    related = Related.to(booking, tx.bookings.of_keys(booking.match_keys, now))
+    """Return the requests related to one. The caller has locked the keys."""
+    related = Related.to(booking, tx.bookings.of_keys(booking.match_keys, now, lock=True))
     if not booking.is_cancellation:
         return related
     # A cancellation may not name a person, but the booking that it cancels does.
     keys = {key for one in related.same for key in one.match_keys}
     if keys <= {*booking.match_keys}:
         return related
-    rows = tx.bookings.of_keys(keys, now)
+    rows = tx.bookings.of_keys(keys, now, lock=True)
     known = {one.id for one in related.same}
     near = [
         row
@@ -57,16 +57,16 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
     return dataclasses.replace(related, same=tuple(row for row in near if row.id != booking.id))
 
 
-#: How far a change may spread through requests that share a contact.
-MOST_STEPS = 3
+#: How far a change may spread: to those who share a contact with a request that it changed.
+MOST_STEPS = 2
 
 
 def reconcile(
     tx: Transaction, booking: Booking, now: dt.datetime, *, steps: int = MOST_STEPS
 ) -> None:
-    """Recompute and apply the plan for a person's requests after one of them has changed."""
-    tx.lock_related(booking.match_keys)
-    rows = tx.bookings.of_keys(booking.match_keys, now)
+    """Plan a person's requests again after one of them has changed, and apply the plan."""
+    tx.lock_related(booking.match_keys, now)
+    rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
     current = next((row for row in rows if row.id == booking.id), booking)
     related = Related.to(current, rows)
     decisions = precedence.plan((*related.same, current), now)
@@ -80,14 +80,14 @@ def lock_others(tx: Transaction, booking: Booking, now: dt.datetime) -> tuple[Bo
     can depend on this booking, so nothing is locked.
     """
 
-    def read() -> tuple[Booking, ...]:
-        rows = tx.bookings.of_keys(booking.match_keys, now)
+    def read(*, lock: bool = False) -> tuple[Booking, ...]:
+        rows = tx.bookings.of_keys(booking.match_keys, now, lock=lock)
         return tuple(row for row in rows if row.id != booking.id)
 
     if not read():
         return ()
-    tx.lock_related(booking.match_keys)
-    return read()
+    tx.lock_related(booking.match_keys, now)
+    return read(lock=True)
 
 
 def apply(

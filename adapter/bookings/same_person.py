@@ -13,6 +13,9 @@ from typing import Any
 
 from adapter.models import Booking
 
+#: Fields of an appointment that erasure removes; one of them is in every request with a contact.
+_PERSONAL = frozenset({"first_name", "last_name", "email_1", "phone_1"})
+
 
 class Relation(enum.Enum):
     """Whether two requests come from the same person."""
@@ -27,7 +30,8 @@ def relation(one: Booking, other: Booking) -> Relation:
     """Compare the people in two requests that share a contact or the sender's key."""
     shared = one.person_keys & other.person_keys
     agree = names_agree(one.appointment, other.appointment)
-    if len(shared) > 1 or (shared and agree is not False):
+    is_erased = _is_erased(one) or _is_erased(other)
+    if len(shared) > 1 or (shared and agree is not False and not is_erased):
         return Relation.SAME
     if one.item_key is not None and one.item_key == other.item_key:
         return _relation_under_one_key(one, other)
@@ -50,13 +54,22 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
 def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
     """Return True if two names may belong to one person, or None if one is missing.
 
-    Every word in the shorter name must be the start of a word in the longer one, or the reverse:
-    "D. Okafor" and "Dana Okafor" match, "Ben Okafor" and "Dana Okafor" do not.
+    Every word of the shorter name must be a word of the longer one, or its initial: "D. Okafor" and
+    "Dana Okafor" agree, "Dan Okafor" and "Dana Okafor" do not.
     """
     fewer, more = sorted((_words(one), _words(other)), key=len)
     if not fewer:
         return None
-    return all(any(a.startswith(b) or b.startswith(a) for b in more) for a in fewer)
+    return all(any(_match(one, other) for other in more) for one in fewer)
+
+
+def _match(one: str, other: str) -> bool:
+    """Return whether two words are the same, or one is the other's initial."""
+    return one == other or (1 in (len(one), len(other)) and one[0] == other[0])
+
+
+def _is_erased(booking: Booking) -> bool:
+    return bool(booking.person_keys) and not booking.appointment.keys() & _PERSONAL
 
 
 def _words(appointment: Mapping[str, Any]) -> list[str]:

@@ -52,8 +52,8 @@ def record_accepted(
 def record_failure(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Record a failed or inconclusive POST. The booking becomes pending, failed or unknown."""
-    outcome, booking = backoff.OUTCOMES[type(error)], _lock_person(tx, attempt)
+    """Record a failed or inconclusive POST; the booking becomes pending, failed or unknown."""
+    outcome, booking = backoff.OUTCOMES[type(error)], _lock_person(tx, attempt, now)
     if not tx.attempts.finish(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
     ):
@@ -121,20 +121,20 @@ def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Non
     log.error("booking_held", extra=_facts(attempt))
 
 
-def _lock_person(tx: Transaction, attempt: Attempt) -> Booking:
-    """Lock an attempt's person and return its booking.
+def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking:
+    """Return an attempt's booking, with its person locked.
 
     A newer request from the same person may be stored at the same moment.
     """
     booking = tx.bookings.get(attempt.booking_id)
     assert booking is not None  # noqa: S101 - bookings are never deleted
-    tx.lock_related(booking.match_keys)
+    tx.lock_related(booking.match_keys, now)
     return booking
 
 
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
     """Mark a booking unknown if its process ended before it recorded an outcome."""
-    booking = _lock_person(tx, attempt)
+    booking = _lock_person(tx, attempt, now)
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
         reconcile(tx, booking, now)

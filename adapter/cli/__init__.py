@@ -24,7 +24,7 @@ from adapter.exceptions import AdapterError
         "mappings": "check explain new schema",
         "purge": "purge",
         "rejections": "rejections",
-        "reports": "audit backtest export queue stats",
+        "reports": "audit backtest decisions export queue stats",
         "resolve": "confirm discard release replay",
         "run": "migrate run web worker",
         "sandbox": "sandbox",

@@ -110,6 +110,7 @@ def story_text(story: LeadHistory) -> str:
     lines += [f"  {reason_line(reason)}" for reason in event.reasons]
     for booking in story.bookings:
         lines += ["", *_booking_lines(booking, story.attempts[booking.id])]
+        lines += [f"  {line}" for line in _link_lines(booking, story)]
     lines += ["", "history"]
     lines += [f"  {_change_line(change)}" for change in story.history]
     return "\n".join(lines)
@@ -132,6 +133,17 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     return lines
 
 
+def _link_lines(booking: Booking, story: LeadHistory) -> Iterator[str]:
+    """Name the lead that a booking was decided by, and those that were decided because of it."""
+    other = story.others.get(booking.because_of or 0)
+    if other is not None:
+        yield f"because of booking {other.id}: {person(other.appointment)}, {other.state}"
+    for one in story.related:
+        if one.because_of == booking.id:
+            why = f"{one.state} ({one.reason})"
+            yield f"booking {one.id} because of this one: {person(one.appointment)}, {why}"
+
+
 def _contact_lines(appointment: Mapping[str, Any]) -> list[str]:
     """Return the renter's contact and notes."""
     contact = filter(None, (appointment.get("email_1"), appointment.get("phone_1")))
@@ -148,7 +160,8 @@ def _attempt_line(attempt: Attempt) -> str:
 def _change_line(change: Change) -> str:
     subject = f"booking {change.booking_id}" if change.booking_id else "event"
     states = f"{change.from_state} → {change.to_state}" if change.from_state else change.to_state
-    return f"{utc(change.at)}  {subject}: {states} ({change.why}, by {change.by})"
+    other = f" because of booking {change.because_of}" if change.because_of else ""
+    return f"{utc(change.at)}  {subject}: {states} ({change.why}{other}, by {change.by})"
 
 
 def _cell(value: object) -> str:

@@ -1,15 +1,20 @@
 """Format rejections, sources, groups and the status for terminals."""
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adapter.cli.formatting import table
-from adapter.operations.advice import advice_for
+from adapter.operations.advice import DECISIONS, advice_for
+from adapter.operations.decision_report import DecisionReport
 from adapter.operations.report_serializers import rejection_as_dict
 from adapter.operations.serializers import utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
-from adapter.store import Group, Rejection
+from adapter.store import DecisionCount, Group, Rejection
+
+#: Most names that are listed under a shared contact.
+MOST_NAMES = 5
 
 
 def rejections_table(rejections: Iterable[Rejection]) -> str:
@@ -70,6 +75,28 @@ def group_text(group: Group) -> str:
         f"  {advice.todo}",
     ]
     return "\n".join([*lines, f"  see {group.at}"] if group.at else lines)
+
+
+def decisions_text(report: DecisionReport) -> str:
+    """Format what was decided without a person, by rule and source."""
+    count = "1 lead was" if report.leads == 1 else f"{report.leads} leads were"
+    lines = [f"{count} decided without a person since {utc(report.since)}"]
+    for rule, counts in itertools.groupby(report.decisions, key=lambda one: one.rule):
+        lines += ["", DECISIONS.get(rule, rule), *map(_decision_line, counts)]
+    for one in report.shared:
+        names = ", ".join(one.names[:MOST_NAMES]) + (", …" if one.names[MOST_NAMES:] else "")
+        lines += ["", f"{one.contact} came with {one.leads} leads of several people: {names}"]
+    if report.shared:
+        hint = "If these belong to an office or a portal, and not to a person, set:"
+        lines += ["", hint, f"  {report.setting}"]
+    return "\n".join(lines)
+
+
+def _decision_line(one: DecisionCount) -> str:
+    examples = ", ".join(f"{lead['id']} {lead['person']}".strip() for lead in one.examples)
+    at = f" ({one.at})" if one.at else ""
+    more = ", …" if one.leads > len(one.examples) else ""
+    return f"  {one.leads} from {one.source}{at}: {examples}{more}"
 
 
 def overview_text(overview: Overview) -> str:

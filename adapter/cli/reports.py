@@ -1,6 +1,8 @@
-"""Reports: ``queue``, ``stats``, ``export``, ``backtest``, ``audit``."""
+"""Reports: ``queue``, ``decisions``, ``stats``, ``export``, ``backtest``, ``audit``."""
 
+import datetime as dt
 import getpass
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +12,29 @@ import click
 
 from adapter.cli import formatting, output, report_formatting
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, filter_options, limit_option, opened_store
+from adapter.cli.leads import (
+    as_json,
+    filter_options,
+    limit_option,
+    opened_store,
+    source_option,
+)
 from adapter.mapping import registry
 from adapter.models import utc_now
 from adapter.operations import csv_export, report_serializers
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
+from adapter.operations.decision_report import decision_report
 from adapter.operations.report_serializers import group_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import settings_from
 from adapter.store import Filter, ReviewQueue
+
+
+def _period(_context: object, _option: object, text: str) -> dt.timedelta:
+    found = re.fullmatch(r"([1-9][0-9]{0,3})([hd])", text)
+    if found is None:
+        raise click.BadParameter("must be a number of hours or days, such as 12h or 7d")
+    return int(found[1]) * dt.timedelta(hours=24 if found[2] == "d" else 1)
 
 
 @click.command(epilog=examples("adapter queue", "adapter queue 3f9a1c02 --limit 10"))
@@ -49,6 +65,30 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
     table = formatting.events_table if is_event else formatting.bookings_table
     text = f"{report_formatting.group_text(group)}\n\n{table(leads)}"
     output.show(group_as_dict(group) | {"waiting": leads}, text, as_json=as_json)
+
+
+@click.command(epilog=examples("adapter decisions", "adapter decisions --since 7d --json"))
+@click.option(
+    "--since",
+    "period",
+    default="1d",
+    callback=_period,
+    metavar="PERIOD",
+    help="Within this time, such as 12h or 7d.",
+)
+@source_option
+@as_json
+def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
+    """Report which leads were merged, replaced, discarded or ignored without a person.
+
+    Take a decision back with `adapter release ID --anyway` or `--another-person`. The report also
+    lists contacts that several people share.
+    """
+    settings = settings_from()
+    with opened_store(settings) as store:
+        report = decision_report(store, settings.policy, utc_now(), period, source)
+    data = report_serializers.decisions_as_dict(report)
+    output.show(data, report_formatting.decisions_text(report), as_json=as_json)
 
 
 @click.command(epilog=examples("adapter stats", "adapter stats --json"))

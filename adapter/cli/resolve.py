@@ -51,6 +51,7 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     epilog=examples(
         "adapter release 1010",
         "adapter release 1010 --set starts_at=2026-03-14T14:30 --set community=maple-court",
+        "adapter release 1010 --another-person",
     )
 )
 @click.argument("id", type=int)
@@ -71,7 +72,13 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     "--anyway",
     "is_wanted_anyway",
     is_flag=True,
-    help="Release even if the same person has a newer request.",
+    help="Release a merged or replaced booking too: it is the person's last word.",
+)
+@click.option(
+    "--another-person",
+    "is_another_person",
+    is_flag=True,
+    help="It was taken for someone else: move the contacts that both share into the notes.",
 )
 @click.option(
     "--any-hour",

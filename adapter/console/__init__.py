@@ -9,7 +9,14 @@ from collections.abc import Mapping
 import flask
 
 # The views register themselves on the blueprint when they are imported.
-from adapter.console import actions, auth, error_pages, playground, views  # noqa: F401
+from adapter.console import (  # noqa: F401
+    actions,
+    auth,
+    decision_pages,
+    error_pages,
+    playground,
+    views,
+)
 from adapter.console.context import ConsoleServices, bp
 from adapter.console.display import render_value
 from adapter.pipeline import Pipeline

@@ -37,6 +37,7 @@ def release(number: int) -> Any:
             by=flask.g.user.name,
             is_not_in_knock="not_in_knock" in form,
             is_wanted_anyway="anyway" in form,
+            is_another_person="another_person" in form,
             is_any_hour="any_hour" in form,
         )
     except NotPossible as exc:

@@ -11,9 +11,12 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from adapter.mapping.respond import format_tour_time
+from adapter.models import Booking
 from adapter.parsing.paths import Location
 
 #: Maximum length of displayed text, in characters.
@@ -64,6 +67,14 @@ def ago(at: dt.datetime | None, now: dt.datetime) -> str:
         if abs(seconds) >= 2 * length or length == 1
     )
     return f"{size:.0f} {unit} ago" if seconds >= 0 else f"in {size:.0f} {unit}"
+
+
+def tour_text(booking: Booking) -> str:
+    """Return when a tour starts: ``Saturday, March 14 at 2:30 PM MDT``."""
+    text = format_tour_time(booking.starts_at, booking.timezone)
+    if not text or booking.starts_at is None or booking.timezone is None:
+        return "no tour time"
+    return f"{text} {booking.starts_at.astimezone(ZoneInfo(booking.timezone)):%Z}"
 
 
 def duration(seconds: float) -> str:

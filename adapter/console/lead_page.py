@@ -8,6 +8,7 @@ from typing import Any, Self
 import flask
 from werkzeug.exceptions import NotFound
 
+from adapter.bookings.decisions import FIELD
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,
@@ -25,13 +26,16 @@ from adapter.mapping.provenance import Provenance, provenance_of, wall_clock_tim
 from adapter.mapping.source import Source
 from adapter.models import Attempt, Booking, Change, LeadHistory
 from adapter.operations import serializers
-from adapter.operations.advice import Advice, advice_for, label_of
+from adapter.operations.advice import Advice, advice_for, explanation_of, label_of
 from adapter.operations.allowed_actions import (
     RELEASABLE,
+    is_merged,
+    may_be_another_person,
     may_confirm,
     may_discard,
     why_not_release,
 )
+from adapter.operations.edit_booking import CONTACTS, shared_contacts
 from adapter.store import AuditEntry, AuditLog, Issue
 
 MAX_AUDIT_ENTRIES = 20
@@ -68,6 +72,16 @@ class BookingView:
     #: The tour's local start if the community is not yet known, or None.
     wall_time: dt.datetime | None
     why_not_release: str | None
+    #: The lead that this one was decided by, if any, and the sentence around its name.
+    other: Booking | None
+    sentence: tuple[str, str]
+    #: The leads that were decided because of this one.
+    related: Sequence[Booking]
+    #: Whether a user may take back that it was merged or replaced.
+    is_merged: bool
+    #: Labels of the contacts that it shares with the other lead, and whether it has another one.
+    shared: Sequence[str]
+    has_own_contact: bool
     may_confirm: bool
     may_discard: bool
 
@@ -81,6 +95,8 @@ class TimelineEntry:
     text: str
     #: Propexo's response, or None.
     response: str | None = None
+    #: The other lead that it comes from, or None.
+    because_of: int | None = None
 
 
 @bp.get("/leads/<key>", endpoint="lead")
@@ -208,14 +224,18 @@ def _booking_views(
     mapped = MappedAgain.of(source, story) if story.bookings else None
     for booking in story.bookings:
         is_refused = refused is not None and refused.booking_id == booking.id
-        yield _booking_view(booking, mapped, refused if is_refused else None)
+        yield _booking_view(booking, story, mapped, refused if is_refused else None)
 
 
 def _booking_view(
-    booking: Booking, mapped: MappedAgain | None, refused: RefusedForm | None
+    booking: Booking, story: LeadHistory, mapped: MappedAgain | None, refused: RefusedForm | None
 ) -> BookingView:
     issue = Issue.of(booking) if booking.state in RELEASABLE else None
     wall_time = mapped.wall_time(booking) if mapped else None
+    other = story.others.get(booking.because_of or 0)
+    shared: frozenset[str] = frozenset()
+    if other is not None and may_be_another_person(booking):
+        shared = shared_contacts(booking.appointment, other)
     return BookingView(
         booking=booking,
         advice=advice_for(issue) if issue else None,
@@ -226,9 +246,25 @@ def _booking_view(
         version=version_of(booking),
         wall_time=wall_time,
         why_not_release=why_not_release(booking),
+        other=other,
+        sentence=_sentence_around(booking, other),
+        related=[one for one in story.related if one.because_of == booking.id],
+        is_merged=is_merged(booking),
+        shared=[label_of(name).lower() for name in sorted(shared)],
+        has_own_contact=any(booking.appointment.get(name) for name in CONTACTS - shared),
         may_confirm=may_confirm(booking),
         may_discard=may_discard(booking),
     )
+
+
+def _sentence_around(booking: Booking, other: Booking | None) -> tuple[str, str]:
+    """Return what the decision says before and after the name of the other lead."""
+    if other is None:
+        return "", ""
+    texts = [reason.reason for reason in booking.reasons if reason.field == FIELD]
+    text = texts[-1] if texts else explanation_of(booking)
+    before, _, after = text.partition(f"booking {other.id}")
+    return f"{before[:1].upper()}{before[1:].rstrip()} ", after
 
 
 def _field_rows(booking: Booking, mapped: MappedAgain | None) -> Iterator[FieldRow]:
@@ -262,7 +298,7 @@ def _change(change: Change) -> TimelineEntry:
     what = f"booking {change.booking_id}" if change.booking_id else "webhook"
     states = f"{change.from_state} → {change.to_state}" if change.from_state else change.to_state
     title, text = f"{what}: {states}", f"{change.why}, by {change.by}"
-    return TimelineEntry(at=change.at, title=title, text=text)
+    return TimelineEntry(at=change.at, title=title, text=text, because_of=change.because_of)
 
 
 def _attempt(attempt: Attempt) -> TimelineEntry:

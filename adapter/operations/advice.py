@@ -9,8 +9,9 @@ from typing import Final
 
 from adapter.mapping.engine.mapping import IDS_ONLY_REASON
 from adapter.mapping.engine.tour_time import NO_TIME
+from adapter.models import Booking
 from adapter.propexo.appointment import NO_CONTACT, TARGETS
-from adapter.store import Issue
+from adapter.store import IGNORED, Issue
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "another_person": (
         "Someone with another name uses the same email or phone. Knock may take them for one.",
-        "Ask who it is. Remove the shared contact if there is another one, then release the lead.",
+        "Ask who it is. If it is another person, say so: the shared contact moves to the notes.",
     ),
     "original_canceled": (
         "This request was merged with another sender's, and that one was canceled.",
@@ -66,6 +67,14 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "carried_out_late": (
         "Propexo carried it out after the renter's newer request, so the older tour may stand.",
         "Check Knock. If the older tour is there, book the newer one in Knock; then discard this.",
+    ),
+    "original_changed": (
+        "This request was merged with another one, which was changed to other details since.",
+        "Release this one if this renter wants the tour; otherwise discard it.",
+    ),
+    "cancellation_merged": (
+        "The renter canceled at one sender, and requested the same tour through another one.",
+        "Ask the renter. If they want no tour, cancel it in Knock. Then discard this lead.",
     ),
     "cancellation_elsewhere": (
         "The sender canceled something we do not know; the renter has a tour by another sender.",
@@ -125,6 +134,23 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
+#: By reason code: why a lead was merged, replaced or discarded without a person.
+DECISIONS: Final[Mapping[str, str]] = {
+    "same_person_and_time": "The same person had already requested this tour.",
+    "same_person_has_a_tour": "The same person has a tour, and the tour creates the guest card.",
+    "same_person_asked_before": "The same person already has a guest card.",
+    "same_delivery": "The sender delivered the same webhook again.",
+    "item_seen_before": "The sender sent the same lead again, unchanged.",
+    "newer_request": "A newer request of the same person replaced it.",
+    "newer_request_came_first": "It arrived after a newer request of the same person.",
+    "cancelled_by_sender": "The sender canceled it before it was sent to Knock.",
+    "cancellation_done": "The sender canceled a lead that Knock does not have.",
+    "taken_back": "The sender canceled a tour and then requested it again.",
+    "booking_came_later": "The sender canceled a tour before requesting it. The tour needs review.",
+    "asked_again": "It is the same person's latest request again.",
+    IGNORED: "The mapping ignores this kind of webhook.",
+}
+
 #: By the beginning of a reason's message.
 BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     NO_TIME: ("This sender gives no tour time.", _CALL),
@@ -158,6 +184,11 @@ BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "event": ("{message}.", "Check what was sent. Fix the mapping and map the group again."),
 }
+
+
+def explanation_of(booking: Booking) -> str:
+    """Return why a lead is in its state, for a user."""
+    return DECISIONS.get(booking.reason or "") or advice_for(Issue.of(booking)).wrong
 
 
 def advice_for(issue: Issue) -> Advice:

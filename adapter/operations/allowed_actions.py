@@ -34,7 +34,7 @@ def why_not_release(booking: Booking) -> str | None:
         return (
             "It is booked. Sending it again would email the renter again and cancel the first tour."
         )
-    if booking.state not in RELEASABLE:
+    if booking.state not in RELEASABLE and not is_merged(booking):
         return f"It is {booking.state}: another request replaces it, or it was discarded."
     if booking.is_cancellation:
         return "It is a cancellation. Cancel the tour in Knock."
@@ -46,8 +46,18 @@ def is_merged(booking: Booking) -> bool:
 
     A user may take that back.
     """
-    is_known = booking.because_of is not None and booking.starts_at is not None
-    return is_known and booking.state in (BookingState.SUPERSEDED, BookingState.DUPLICATE)
+    merged = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
+    return booking.state in merged and booking.because_of is not None and _is_bookable(booking)
+
+
+def may_be_another_person(booking: Booking) -> bool:
+    """Return whether a user may say that another person made the request."""
+    return is_merged(booking) or booking.reason == "another_person"
+
+
+def _is_bookable(booking: Booking) -> bool:
+    has_time = booking.kind is Kind.PROSPECT or booking.starts_at is not None
+    return has_time and not booking.is_cancellation
 
 
 def check_release(
@@ -57,7 +67,7 @@ def check_release(
     if is_merged(booking) and not is_wanted_anyway:
         raise NotPossible(
             f"booking {booking.id} is {booking.state} because of booking {booking.because_of}. To "
-            "book it anyway, confirm that (command: --anyway)"
+            "book it anyway, confirm that (command: --anyway, or --another-person)"
         )
     if booking.state not in RELEASABLE and not is_merged(booking):
         raise NotPossible(f"booking {booking.id} is {booking.state}: there is nothing to release")
@@ -85,9 +95,8 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 
 
 def may_confirm(booking: Booking) -> bool:
-    """Return True if a user may confirm that the tour or guest card exists in Knock."""
-    is_bookable = booking.kind is Kind.PROSPECT or booking.starts_at is not None
-    return booking.state in RELEASABLE and not booking.is_cancellation and is_bookable
+    """Return whether a user may confirm that the tour or guest card exists in Knock."""
+    return booking.state in RELEASABLE and _is_bookable(booking)
 
 
 def check_confirm(booking: Booking) -> None:

@@ -13,6 +13,7 @@ from adapter.mapping.transforms import TRANSFORMS, Noted
 from adapter.models import Booking, Kind
 from adapter.parsing.datetimes import utc_from_local
 from adapter.propexo import appointment as fields
+from adapter.propexo import notes
 from adapter.settings import Policy, Settings
 
 #: Transforms that normalize input as a mapping does: contacts are compared in this one form.
@@ -23,7 +24,10 @@ INPUT_TRANSFORMS: Mapping[str, str] = {
     "phone_1": "phone",
 }
 
-#: What a user may set: appointment fields, and two that represent several fields.
+#: The fields by which Knock knows a person.
+CONTACTS = frozenset({"email_1", "phone_1"})
+
+#: What a user may set: fields of an appointment, and two that stand for several fields.
 SETTABLE_FIELDS = frozenset(fields.TARGETS) - {"name", "starts_at"}
 SETTABLE = SETTABLE_FIELDS | {"community", "starts_at"}
 
@@ -71,6 +75,38 @@ def _with_fields(
     }
     merged = {**appointment, **values}
     return {name: value for name, value in merged.items() if value not in (None, "", [])}
+
+
+def shared_contacts(appointment: Mapping[str, Any], other: Booking) -> frozenset[str]:
+    """Return the fields of contacts that an appointment has in common with another lead."""
+    return frozenset(
+        name
+        for name in CONTACTS & appointment.keys()
+        if appointment[name] and appointment[name] == other.appointment.get(name)
+    )
+
+
+def changes_for_another_person(
+    booking: Booking, other: Booking, changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the changes, and those that move contacts shared with ``other`` into the notes.
+
+    Raise :class:`NotPossible` if there is no other contact: Knock would take both for one person.
+    """
+    appointment = {**booking.appointment, **changes}
+    shared = shared_contacts(appointment, other)
+    if not shared or not any(appointment.get(name) for name in CONTACTS - shared):
+        problem = "has no other email or phone than" if shared else "shares no email or phone with"
+        raise NotPossible(
+            f"booking {booking.id} {problem} booking {other.id}, so Knock or the sender takes both "
+            "for one person. Give it another contact, or book it anyway (command: --anyway)"
+        )
+    facts = [
+        f"{fields.TARGETS[name].label} shared with someone else: {appointment[name]}"
+        for name in sorted(shared)
+    ]
+    text = notes.append(str(appointment.get("notes") or ""), facts)
+    return {**changes, **dict.fromkeys(shared), "notes": text}
 
 
 def check(booking: Booking, settings: Settings, now: dt.datetime, *, is_any_hour: bool) -> None:

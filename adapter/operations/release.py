@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapter.bookings import precedence, reconcile
-from adapter.bookings.decisions import Decision
+from adapter.bookings.decisions import Decision, held
 from adapter.bookings.new_request import held_person
-from adapter.bookings.person import NEW, order
+from adapter.bookings.person import MERGED, NEW, order
 from adapter.bookings.reconcile import Related
 from adapter.exceptions import NotPossible
 from adapter.mapping.source import Source
@@ -47,12 +47,14 @@ class Repairs:
         by: str,
         is_not_in_knock: bool = False,
         is_wanted_anyway: bool = False,
+        is_another_person: bool = False,
         is_any_hour: bool = False,
     ) -> Booking:
         """Release a held, failed, expired or unknown booking, edited by ``changes``.
 
-        With ``is_wanted_anyway``, it is the person's last word, whatever else they requested: this
-        takes back that the booking was merged, replaced or held because of another one.
+        Two confirmations take back that it was merged, replaced or held because of another one.
+        With ``is_wanted_anyway``, it is the person's last word, whatever else they requested. With
+        ``is_another_person``, the contacts that both share are moved into the notes.
 
         ``changes`` are fields of the appointment, ``community`` (its key) and ``starts_at`` (ISO
         8601; without an offset, in the community's time zone). If a guest card that was sent gets
@@ -62,24 +64,29 @@ class Repairs:
         fingerprints, now = self._store.fingerprints(), self._clock()
         with self._store.transaction() as tx:
             booking = _booking(tx, booking_id)
+            if is_another_person:
+                changes = _without_shared_contact(tx, booking, changes)
+            is_taken_back = is_wanted_anyway or is_another_person
             adds_tour = is_tour_for_prospect(booking, changes)
             if not adds_tour:
                 check_release(
-                    booking, is_not_in_knock=is_not_in_knock, is_wanted_anyway=is_wanted_anyway
+                    booking, is_not_in_knock=is_not_in_knock, is_wanted_anyway=is_taken_back
                 )
             edited = self._edited(booking, changes, fingerprints)
             # A guest card expires some time after it was requested, so a release restarts that.
-            if is_wanted_anyway or adds_tour or edited.kind is Kind.PROSPECT or _is_old(booking):
+            if is_taken_back or adds_tour or edited.kind is Kind.PROSPECT or _is_old(booking):
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
-            _lock_unchanged(tx, booking, edited.match_keys)
-            is_confirmed = is_wanted_anyway or booking.reason == "another_person"
+            _lock_unchanged(tx, booking, now, edited.match_keys)
+            is_question = booking.reason == "another_person" and not is_another_person
             if adds_tour:
                 released, action = _add_tour(tx, edited, by, now), "time_given"
             else:
+                is_confirmed = is_wanted_anyway or is_question
                 _send_again(tx, booking, edited, by, now, is_confirmed=is_confirmed)
                 released, action = edited, "edited_and_released" if changes else "released"
-            detail = ", ".join(sorted(changes))
+            confirmed = ["anyway"] * is_wanted_anyway + ["another_person"] * is_another_person
+            detail = ", ".join((*confirmed, *sorted(changes)))
             tx.audit.record(action, by=by, at=now, lead_id=released.id, detail=detail)
         return released
 
@@ -103,7 +110,7 @@ class Repairs:
         now = self._clock()
         with self._store.transaction() as tx:
             booking = _booking(tx, booking_id)
-            _lock_unchanged(tx, booking)
+            _lock_unchanged(tx, booking, now)
             check_confirm(booking)
             if booking.state is BookingState.UNKNOWN:
                 last = tx.attempts.of_booking(booking_id)[-1]
@@ -140,12 +147,24 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
     return booking
 
 
-def _lock_unchanged(tx: Transaction, booking: Booking, keys: Iterable[int] = ()) -> None:
+def _without_shared_contact(
+    tx: Transaction, booking: Booking, changes: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return the changes that tell a booking's person apart from that of the other lead."""
+    other = tx.bookings.get(booking.because_of or 0)
+    if other is None:
+        raise NotPossible(f"booking {booking.id} was not taken for another person's: release it")
+    return edit_booking.changes_for_another_person(booking, other, changes)
+
+
+def _lock_unchanged(
+    tx: Transaction, booking: Booking, now: dt.datetime, keys: Iterable[int] = ()
+) -> None:
     """Lock the booking and its people. Raise :class:`NotPossible` if it has changed.
 
     Keys are locked before rows, as everywhere, so that no two transactions deadlock.
     """
-    tx.lock_keys({*keys, *booking.person_keys})
+    tx.lock_related({*keys, *booking.match_keys}, now)
     if tx.bookings.get(booking.id, lock=True) != booking:
         raise NotPossible(f"booking {booking.id} has just changed: review it again")
 
@@ -156,12 +175,12 @@ def _is_old(booking: Booking) -> bool:
 
 
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
-    """Discard a booking. A cancellation was carried out: its tour no longer exists in Knock."""
-    tx.lock_related(booking.match_keys)
+    """Discard a booking. A cancellation was carried out: its tour no longer stands in Knock."""
+    tx.lock_related(booking.match_keys, now)
     is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
     if not is_discarded():
         raise NotPossible(f"booking {booking.id} is {booking.state} and cannot be discarded")
-    if booking.is_cancellation and booking.because_of is not None:
+    if booking.reason == "cancellation" and booking.because_of is not None:
         tx.bookings.mark_gone([booking.because_of], now=now)
     reconcile.reconcile(tx, booking, now)
 
@@ -180,6 +199,15 @@ def _send_again(
     if booking.state is BookingState.UNKNOWN:
         tx.attempts.deny(booking.id, now=now)
     tx.bookings.move(booking.id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
+    _hold_left_behind(tx, booking, edited, now)
+
+
+def _hold_left_behind(tx: Transaction, booking: Booking, edited: Booking, now: dt.datetime) -> None:
+    """Hold what was merged with a booking that now is for another person or community."""
+    for other in tx.bookings.of_keys(booking.match_keys, now):
+        is_merged = other.because_of == booking.id and other.state in MERGED
+        if is_merged and not other.person_keys & edited.person_keys:
+            reconcile.move(tx, other, held("original_changed", booking), now)
 
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
@@ -211,7 +239,9 @@ def _reconcile_with(
     Raise :class:`NotPossible` if another one counts. With ``is_confirmed``, a user knows that the
     contact is shared with someone else.
     """
-    ready = dataclasses.replace(booking, state=BookingState.PENDING, reason=None, because_of=None)
+    ready = dataclasses.replace(
+        booking, state=BookingState.PENDING, reason=None, because_of=None, gone_at=None
+    )
     related = reconcile.load(tx, ready, now)
     decisions = precedence.plan((*related.same, ready), now)
     decision = decisions.pop(ready.id, None)
@@ -225,11 +255,10 @@ def _reconcile_with(
 
 
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
-    """Hold pending requests from others with the same contact, which would cancel this tour."""
-    held = Decision(state=BookingState.HELD, code="another_person", because_of=booking.id)
+    """Hold what is pending of others who share a contact: Knock would cancel the released tour."""
     for other in related.unclear:
         if other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT:
-            reconcile.move(tx, other, held, now)
+            reconcile.move(tx, other, held("another_person", booking), now)
 
 
 def _refusal(decision: Decision) -> str:
@@ -239,8 +268,11 @@ def _refusal(decision: Decision) -> str:
             f"the same person has a newer request, booking {decision.because_of}, and Knock would "
             "cancel its tour. If this one is right, confirm it (command: --anyway)"
         )
-    is_shared = decision.code == "another_person"
-    return f"{sentence}. If it is right, confirm it (command: --anyway)" if is_shared else sentence
+    if decision.code in ("another_person", "cancelled_by_sender"):
+        return f"{sentence}. If it is right, confirm it (command: --anyway)"
+    if decision.state is BookingState.DUPLICATE:
+        return f"{sentence}. Booking it again would email the renter again"
+    return sentence
 
 
 def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:

@@ -75,6 +75,7 @@ class Replays:
                 refusal = "its tour has passed"
             difference = _difference(event, refusal, bookings, mapped, is_forced=is_forced)
             if refusal is None and source is not None and not dry_run:
+                planner.lock(tx, event, mapped, bookings, now)
                 for booking in bookings:
                     tx.bookings.move(
                         booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by

@@ -4,7 +4,8 @@ import dataclasses
 import json
 from typing import Any
 
-from adapter.operations.advice import advice_for
+from adapter.operations.advice import DECISIONS, advice_for
+from adapter.operations.decision_report import DecisionReport
 from adapter.operations.serializers import dump
 from adapter.operations.status import Overview, SourceState
 from adapter.store import Group, Rejection, UnknownCommunity
@@ -49,6 +50,15 @@ def _source_as_dict(source: SourceState) -> dict[str, Any]:
         source,
         "source=name last_event_at events_in_24_hours=events usual is_quiet states rejections",
     ) | {"booked_within_seconds": within}
+
+
+def decisions_as_dict(report: DecisionReport) -> dict[str, Any]:
+    """Convert the report of decisions, each with its rule as a sentence."""
+    decisions = [
+        {"sentence": DECISIONS.get(one.rule, one.rule), **dataclasses.asdict(one)}
+        for one in report.decisions
+    ]
+    return dump(report, "since leads") | {"decisions": decisions} | dump(report, "shared setting")
 
 
 def group_as_dict(group: Group) -> dict[str, Any]:

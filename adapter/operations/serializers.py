@@ -36,7 +36,7 @@ _FIELDS: Final[Mapping[type, str]] = {
         "reasons because_of job_id due_at created_at updated_at"
     ),
     Attempt: "id booking=booking_id kind started_at finished_at outcome status request answer",
-    Change: "at booking=booking_id from=from_state to=to_state why by",
+    Change: "at booking=booking_id from=from_state to=to_state why because_of by",
 }
 
 
@@ -73,7 +73,15 @@ def story_as_dict(story: LeadHistory) -> dict[str, Any]:
         "bookings": story.bookings,
         "attempts": [one for booking in story.bookings for one in story.attempts[booking.id]],
         "history": story.history,
+        "because_of": [_link(one) for one in story.others.values()],
+        "related": [_link(one) for one in story.related],
     }
+
+
+def _link(booking: Booking) -> dict[str, Any]:
+    """Convert another lead that is named, without its appointment."""
+    fields = "id event=event_id source state reason because_of"
+    return dump(booking, fields) | {"person": person(booking.appointment)}
 
 
 def _body_text(event: Event) -> Any:

@@ -24,6 +24,11 @@ DAY: Final = dt.timedelta(hours=24)
 MIN_USUAL: Final = 4
 
 
+def outcome_of(state: str) -> str:
+    """Return the name that users see for a state."""
+    return _OUTCOME_OF[state]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SourceState:
     """One source in the last 24 hours."""

@@ -3,6 +3,7 @@
 from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES, queue_pool
 from adapter.store.database import RECONNECT_SECONDS, Database, check_reachable, is_reachable
+from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_settled_events
@@ -15,6 +16,7 @@ from adapter.store.transaction import Transaction
 from adapter.store.users import SIGN_IN_WINDOW, AuditEntry, AuditLog, User
 
 __all__ = [
+    "IGNORED",
     "LARGEST_NUMBER",
     "MOST_COUNTED",
     "OLDEST_POSTGRES",
@@ -23,6 +25,7 @@ __all__ = [
     "AuditEntry",
     "AuditLog",
     "Database",
+    "DecisionCount",
     "DueCheck",
     "Filter",
     "Group",
@@ -32,6 +35,7 @@ __all__ = [
     "Rejection",
     "ReviewQueue",
     "Sending",
+    "SharedContact",
     "Task",
     "Traffic",
     "Transaction",

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -14,6 +15,9 @@ from adapter.store.rows import booking_from_row, json_from_reasons, storable
 RELATED_AGE = dt.timedelta(days=30)
 #: Maximum number of related requests. If more share a key, it does not identify anyone.
 MOST_RELATED = 500
+
+#: Most leads that are shown as decided because of one.
+MOST_LINKED = 50
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,19 +80,29 @@ class Bookings(Statements):
         """Return an event's bookings in item order."""
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
 
-    def of_keys(self, keys: Iterable[int], now: dt.datetime) -> list[Booking]:
+    def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
+        """Return the bookings with these IDs."""
+        return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
+
+    def because_of(self, ids: Iterable[int]) -> tuple[Booking, ...]:
+        """Return the newest bookings whose state comes from one of these."""
+        rows = self._all("bookings_because_of", ids=list(ids), limit=MOST_LINKED)
+        return tuple(map(booking_from_row, rows))
+
+    def of_keys(
+        self, keys: Iterable[int], now: dt.datetime, *, lock: bool = False
+    ) -> list[Booking]:
         """Return the bookings that share one of ``keys`` and may still matter, oldest first.
 
-        These are unsettled and upcoming bookings and those from the last 30 days, at most 500.
+        Those are the unsettled and upcoming ones and those of the last 30 days, at most 500. With
+        ``lock``, lock them until the transaction ends; the keys must be locked already.
         """
-        rows = self._all(
-            "bookings_of_keys",
-            keys=list(keys),
-            now=now,
-            since=now - RELATED_AGE,
-            limit=MOST_RELATED,
-        )
-        return [booking_from_row(row) for row in rows]
+        name = "lock_bookings_of_keys" if lock else "bookings_of_keys"
+        return [booking_from_row(row) for row in self._all(name, **_related_to(keys, now))]
+
+    def lock_related(self, keys: Iterable[int], now: dt.datetime) -> None:
+        """Lock keys, and the keys of the bookings that :meth:`of_keys` returns."""
+        self._run("lock_related", **_related_to(keys, now))
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
         """Return those of the jobs that belong to a booking."""
@@ -166,3 +180,8 @@ class Bookings(Statements):
     def stop_reconciling(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
         """Leave an unknown booking for review, and stop searching for it in Knock."""
         self._run("stop_reconciling", id=booking.id, state=booking.state, why=why, at=now)
+
+
+def _related_to(keys: Iterable[int], now: dt.datetime) -> dict[str, Any]:
+    since = now - RELATED_AGE
+    return {"keys": list(keys), "now": now, "since": since, "limit": MOST_RELATED}

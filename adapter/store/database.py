@@ -145,11 +145,11 @@ class Database:
         """Notify the workers of a committed event soon. Never wait or raise."""
         self._notifier.notify()
 
-    def _notify_workers(self) -> None:
-        from adapter.store import map_task  # read-only commands do not need Procrastinate
+    def _notify_workers(self) -> bool:
+        from adapter.store import map_task  # commands that only read need no Procrastinate
 
         with self.statement() as tx:
-            map_task.defer(tx.connection)
+            return map_task.defer(tx.connection)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

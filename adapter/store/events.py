@@ -32,6 +32,11 @@ DELIVERY_ID_HEADERS = (
 )
 
 
+def delivery_headers(header: str | None) -> list[str]:
+    """Return the headers that may name a delivery, with the one that a mapping names."""
+    return [*DELIVERY_ID_HEADERS, *([header] if header else [])]
+
+
 @functools.cache
 def _insert_events(count: int) -> bytes:
     """Return the statement that inserts this many events. Batch size limits the cache."""
@@ -77,15 +82,17 @@ class Events(Statements):
             return None
         return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))
 
-    def repeats(self, event_id: int, others: Iterable[int], *, header: str | None) -> bool:
-        """Return True if an event has the same bytes as one of ``others``.
+    def repeated(
+        self, event_id: int, others: Iterable[int], *, header: str | None
+    ) -> tuple[int, bool] | None:
+        """Return which of ``others`` has the same bytes, and whether it is the same delivery.
 
-        If both have a delivery ID, in ``header`` or a common header, and the IDs differ, they are
-        two separate requests.
+        Senders name a delivery in ``header`` or in a usual one. If both events do, and
+        differently, the sender means two.
         """
-        names = [*DELIVERY_ID_HEADERS, *([header] if header else [])]
-        row = self._one("is_repeat", id=event_id, ids=list(others), names=names)
-        return bool(row and row["is_repeat"])
+        names = delivery_headers(header)
+        row = self._one("repeated_event", id=event_id, ids=list(others), names=names)
+        return (int(row["id"]), bool(row["is_certain"])) if row else None
 
     def settle(
         self,
@@ -144,15 +151,19 @@ class Events(Statements):
         event = self._event_by(key)
         if event is None:
             return None
-        bookings, attempts = Bookings(self.connection).of_event(event.id), Attempts(self.connection)
+        table, attempts = Bookings(self.connection), Attempts(self.connection)
+        bookings = table.of_event(event.id)
         repeats = self._one("duplicates_of_event", event_id=event.id)
-        changes = self._all("history_of_event", event_id=event.id)
+        changes = [Change(**row) for row in self._all("history_of_event", event_id=event.id)]
+        others = {one.because_of for one in bookings} | {one.because_of for one in changes}
         return LeadHistory(
             event=event,
             bookings=bookings,
             attempts={booking.id: attempts.of_booking(booking.id) for booking in bookings},
-            history=tuple(Change(**row) for row in changes),
+            history=tuple(changes),
             duplicates=repeats["repeats"] if repeats else 0,
+            others={other.id: other for other in table.of_ids(others)},
+            related=table.because_of(booking.id for booking in bookings),
         )
 
     def _event_by(self, key: str) -> Event | None:

@@ -14,8 +14,8 @@ NAME = "map_received_events"
 _queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 
 
-def defer(connection: psycopg.Connection[Any]) -> None:
-    """Defer the task unless one is already waiting to start.
+def defer(connection: psycopg.Connection[Any]) -> bool:
+    """Defer the task. Return False if one waits already, which will start later than this call.
 
     Raise psycopg.OperationalError if the connection is lost.
     """
@@ -23,6 +23,7 @@ def defer(connection: psycopg.Connection[Any]) -> None:
     try:
         task.defer()
     except procrastinate.exceptions.AlreadyEnqueued:
-        pass
+        return False
     except procrastinate.exceptions.ConnectorException as exc:
         raise exc.__cause__ or exc from None
+    return True

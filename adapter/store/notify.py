@@ -20,12 +20,18 @@ PAUSE_FACTOR = 10
 #: Maximum pause in seconds. One notification covers all events in the meantime.
 LONGEST_PAUSE_SECONDS = 0.05
 
+#: Pause while the workers have not taken the last notification: another would change nothing.
+BEHIND_PAUSE_SECONDS = 0.25
+
 
 class WorkerNotifier:
     """Notifies workers of new events from a separate thread, with one call for several events."""
 
-    def __init__(self, notify_workers: Callable[[], None]) -> None:
-        """Take ``notify_workers``, which sends a notification and may raise StoreUnavailable."""
+    def __init__(self, notify_workers: Callable[[], bool]) -> None:
+        """Notify by ``notify_workers``, which returns False if the workers are behind.
+
+        It may raise StoreUnavailable.
+        """
         self._notify_workers = notify_workers
         self._requested = threading.Event()
         self._closed = threading.Event()
@@ -59,18 +65,23 @@ class WorkerNotifier:
             self._requested.wait()
             self._requested.clear()
             began = time.monotonic()
-            self._send()
-            self._closed.wait(min(PAUSE_FACTOR * (time.monotonic() - began), LONGEST_PAUSE_SECONDS))
+            if self._send():
+                pause = min(PAUSE_FACTOR * (time.monotonic() - began), LONGEST_PAUSE_SECONDS)
+            else:
+                pause = BEHIND_PAUSE_SECONDS
+            self._closed.wait(pause)
         if self._requested.is_set():
             self._send()
 
-    def _send(self) -> None:
+    def _send(self) -> bool:
+        """Return False if the workers have not taken the last notification yet."""
         try:
-            self._notify_workers()
+            return self._notify_workers()
         except StoreUnavailable:
             log.warning("workers_not_notified")
         except Exception:
-            log.exception("workers_not_notified")  # the thread continues: the next try may succeed
+            log.exception("workers_not_notified")  # the thread goes on: the next try may succeed
+        return True
 
 
 def listen_for_settled_events(url: str) -> Iterator[int | None]:

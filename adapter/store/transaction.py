@@ -1,12 +1,14 @@
 """Provide a transaction with access to each group of tables."""
 
 import contextlib
+import datetime as dt
 import functools
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
+from adapter.store.decided import Decisions
 from adapter.store.dedupe import Claims
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
@@ -35,6 +37,7 @@ class Transaction(Statements):
     audit = _lazy(AuditLog)
     bookings = _lazy(Bookings)
     claims = _lazy(Claims)
+    decisions = _lazy(Decisions)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
     jobs = _lazy(Jobs)
@@ -58,9 +61,13 @@ class Transaction(Statements):
         """
         self._run("lock_keys", keys=list(keys))
 
-    def lock_related(self, keys: Iterable[int]) -> None:
-        """Lock these keys and the keys of bookings that share any of them."""
-        self._run("lock_related", keys=list(keys))
+    def lock_related(self, keys: Iterable[int], now: dt.datetime) -> None:
+        """Lock people and items, and those that are related to them, until the transaction ends.
+
+        Call it before any of their bookings is read to be changed, so that no two transactions
+        deadlock.
+        """
+        self.bookings.lock_related(keys, now)
 
     def hash_key(self) -> bytes:
         """Return the key of this installation's keyed hashes."""

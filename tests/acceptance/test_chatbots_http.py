@@ -145,7 +145,7 @@ def all_at_once(
 
 def test_a_chatbot_can_say_that_the_tour_is_booked(database: str, tmp_path: Path) -> None:
     with staged(database, tmp_path / "gallery") as stage:
-        words = f"You are booked for {stage.day:%A} {stage.day.day} {stage.day:%B} at 2:30 PM."
+        words = f"You are booked for {stage.day:%A}, {stage.day:%B} {stage.day.day} at 2:30 PM."
 
         def answer(name: str) -> HttpResponse:
             """Ask again if this machine is slow, because a repeat gets the same response."""

@@ -449,21 +449,16 @@ def test_what_is_refused_over_http_is_kept_without_credentials(web: GunicornServ
 # senders that accept only 200 ----------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("body", "word"),
-    [
-        (json.dumps(LEAD | {"id": "F-1"}), "accepted"),
-        (json.dumps(LEAD | {"id": "F-1"}), "duplicate"),
-        (json.dumps(LEAD | {"id": "F-1", "name": "Dana Lee Okafor"}), "duplicate"),
-        (json.dumps(LEAD | {"id": "F-2", "kind": "no tour"}), "accepted"),
-        ("{cut off", "accepted"),
-        ("", "accepted"),
-    ],
-    ids=["first", "retry", "changed", "to be ignored", "unreadable", "empty"],
-)
-def test_every_stored_webhook_is_answered_with_200(
-    web: GunicornServer, body: str, word: str
-) -> None:
-    answer = send(web, signed("other", body.encode()))
+def test_every_stored_webhook_is_answered_with_200(web: GunicornServer) -> None:
+    first = json.dumps(LEAD | {"id": "F-1"})
+    changed = json.dumps(LEAD | {"id": "F-1", "name": "Dana Lee Okafor"})
+    ignored = json.dumps(LEAD | {"id": "F-2", "kind": "no tour"})
+    answers = [
+        send(web, signed("other", body.encode()))
+        for body in (first, first, changed, ignored, "{cut off", "")
+    ]
 
-    assert (answer.status, json.loads(answer.body)["status"]) == (200, word)
+    assert {answer.status for answer in answers} == {200}
+    assert [json.loads(answer.body)["status"] for answer in answers] == [
+        *("accepted", "duplicate", "duplicate", "accepted", "accepted", "accepted")
+    ]

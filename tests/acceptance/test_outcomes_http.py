@@ -103,7 +103,7 @@ def test_a_chatbot_is_told_that_it_is_booked(stage: Stage) -> None:
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "application/json"
     said = json.loads(answer.body)["say"]
-    assert said.startswith(f"You are booked for {hour:%A} {hour.day} {hour:%B} at ")
+    assert said.startswith(f"You are booked for {hour:%A}, {hour:%B} {hour.day} at ")
     assert said.endswith(" AM, Dana.")
     assert took < 15
     assert lead["email"] in [post["email_1"] for post in stage.upstream.posts()]

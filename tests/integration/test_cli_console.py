@@ -213,6 +213,77 @@ def test_a_look_is_written_down(harness: Harness, shell: Shell) -> None:
     assert (act["action"], act["lead_id"]) == ("looked", harness.booking(number).event_id)
 
 
+def test_decisions_are_reported_by_rule_and_source_with_examples(
+    harness: Harness, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.mapped("rentfeed", same_person(1))
+    (second,) = harness.mapped("rentfeed", same_person(2))
+    harness.mapped("rentfeed", lead(3) | {"eventType": "saved_search"})
+    monkeypatch.setattr("adapter.cli.reports.utc_now", harness.clock)
+    text = shell("decisions")
+    assert text.startswith("2 leads were decided without a person since 2026-03-01T18:00:00Z")
+    assert "The same person had already requested this tour." in text
+    assert f"  1 from rentfeed: {second.id} Dana Roe\n" in text
+    assert re.search(r"  1 from rentfeed \(\S*rentfeed.yaml:\d+\): \d+$", text, re.MULTILINE)
+
+    shown = shell.json("decisions", "--source", "rentfeed")
+    assert [(one["rule"], one["leads"]) for one in shown["decisions"]] == [
+        ("same_person_and_time", 1),
+        ("ignored", 1),
+    ]
+    assert shown["decisions"][0]["examples"] == [{"id": second.id, "person": "Dana Roe"}]
+    assert shell.json("decisions", "--source", "website")["decisions"] == []
+    harness.clock.advance(7200)
+    assert shell.json("decisions", "--since", "1h")["leads"] == 0
+    assert "such as 12h or 7d" in shell("decisions", "--since", "week", exit_code=2)
+
+
+def test_contacts_of_several_people_are_proposed_for_the_setting(
+    harness: Harness, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.cli.reports.utc_now", harness.clock)
+    office = "office@example.com"
+    for number, name in enumerate(("Dana Okafor", "D. Okafor", "Dana Okafor Jr.", "Ben Roe")):
+        harness.mapped("rentfeed", lead(number, name=name, email=office))
+    assert shell.json("decisions")["shared"] == [], "three spellings are one person"
+    harness.mapped("rentfeed", lead(9, name="Sam Poe", email=office))
+    (shared,) = shell.json("decisions")["shared"]
+    assert (shared["contact"], shared["leads"], len(shared["names"])) == (office, 5, 3)
+
+    monkeypatch.setenv("ADAPTER_SHARED_CONTACTS", "desk@example.com")
+    line = "ADAPTER_SHARED_CONTACTS=desk@example.com,office@example.com"
+    assert line in shell("decisions")
+    monkeypatch.setenv(*line.split("="))
+    assert shell.json("decisions")["shared"] == []
+    monkeypatch.delenv("ADAPTER_SHARED_CONTACTS")
+    harness.clock.advance(31 * 86400)
+    assert shell.json("decisions")["shared"] == []
+
+
+def test_show_links_a_merged_lead_and_its_original_both_ways(
+    harness: Harness, shell: Shell
+) -> None:
+    (first,) = harness.mapped("rentfeed", same_person(1))
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", same_person(2))
+    assert second.state is BookingState.DUPLICATE
+
+    text = shell("show", str(second.id))
+    assert f"because of booking {first.id}: Dana Roe, pending" in text
+    assert f"duplicate (same_person_and_time because of booking {first.id}, by worker)" in text
+    line = f"booking {second.id} because of this one: Dana Roe, duplicate (same_person_and_time)"
+    assert line in shell("show", str(first.id))
+
+    shown = shell.json("show", str(second.id))
+    (other,) = shown["because_of"]
+    assert (other["id"], other["person"], other["state"]) == (first.id, "Dana Roe", "pending")
+    assert shown["bookings"][0]["because_of"] == shown["history"][-2]["because_of"] == first.id
+    assert shown["related"] == []
+    (related,) = shell.json("show", str(first.id))["related"]
+    assert (related["id"], related["because_of"]) == (second.id, first.id)
+    assert "appointment" not in related
+
+
 def test_bookings_are_found_by_what_one_knows(harness: Harness, shell: Shell) -> None:
     payload = lead(1)
     payload["contact"] |= {"email": "findme@example.com"}

@@ -18,12 +18,13 @@ import flask.testing
 import pytest
 
 from adapter.app import create_app
+from adapter.bookings.decisions import SENTENCES
 from adapter.console.auth import READ_ONLY_FORMS, SESSION_HOURS, warn_of_untrusted_proxy
 from adapter.console.booking_form import EDITABLE_FIELDS
 from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, payload_lines
 from adapter.exceptions import SignInRefused
 from adapter.models import BookingState
-from adapter.operations.advice import BY_CODE, advice_for
+from adapter.operations.advice import BY_CODE, DECISIONS, advice_for
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import (
     MAX_FAILURES_OF_ADDRESS,
@@ -33,7 +34,7 @@ from adapter.operations.sign_in import (
     new_user,
 )
 from adapter.settings import Policy, Settings
-from adapter.store import SIGN_IN_WINDOW, Issue, review_queue
+from adapter.store import IGNORED, SIGN_IN_WINDOW, Issue, review_queue
 from tests.harness import SECRETS, Harness, load_cached, sample, settle
 from tests.leads import lead
 from tests.paths import MAPPINGS
@@ -155,7 +156,16 @@ def test_behind_a_proxy_or_with_a_public_address_somebody_must_sign_in(
 
 def test_nobody_gets_in_without_a_name_and_a_password(open_console: Opener) -> None:
     reader = open_console("ana")
-    for path in ("/", "/queue", "/leads", "/leads/1", "/try", "/rejections", "/audit"):
+    for path in (
+        "/",
+        "/queue",
+        "/decisions",
+        "/leads",
+        "/leads/1",
+        "/try",
+        "/rejections",
+        "/audit",
+    ):
         answer = reader.get(path)
         assert (answer.status_code, answer.location) == (302, "/console/sign-in")
     part = reader.get("/", headers={"HX-Request": "true"})
@@ -396,6 +406,8 @@ READ = {
     "export": FILTER,
     "sums": FILTER,
     "group": ("after",),
+    "decisions": ("days",),
+    "decided": ("days", "source", "before"),
     "rejections": ("source",),
     "audit": ("by", "before"),
     "playground": ("source", "event"),
@@ -410,6 +422,7 @@ READ = {
         "version",
         "not_in_knock",
         "anyway",
+        "another_person",
         *EDITABLE_FIELDS,
     ),
     "discard": ("reason",),
@@ -464,7 +477,7 @@ def test_nothing_that_is_sent_is_an_error_of_ours(
 ) -> None:
     number, _ = held(ana.harness, 1), held(ana.harness, 2)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
-    known = {"key": key, "number": str(number), "source": "rentfeed"}
+    known = {"key": key, "number": str(number), "source": "rentfeed", "rule": "newer_request"}
     known |= {"filename": "nothing.css", "rest": "nowhere"}
     token, told, numbers = ana.token(), [], itertools.count(3)
     app, fresh = ana.client.application, lambda: held(ana.harness, next(numbers))
@@ -983,6 +996,117 @@ def test_every_word_that_can_wait_has_its_advice() -> None:
         assert advice_for(odd).wrong == "{field} cannot be used as it was sent: {no}."
         silent = dataclasses.replace(odd, message="", state="{state}")
         assert advice_for(silent).wrong == "It needs review: {state}."
+
+
+# --- decided without a person
+
+
+def merged_leads(harness: Harness) -> tuple[int, int]:
+    """Return a tour in Knock, and a later one that was merged with it because of its phone."""
+    (first,) = harness.mapped("rentfeed", lead(1, name="J. Okafor", phone="303-555-0142"))
+    settle(harness)
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", lead(2, name="June Okafor", phone="303-555-0142"))
+    assert second.state is BookingState.DUPLICATE
+    return first.id, second.id
+
+
+def test_a_decision_is_three_clicks_from_the_overview_and_is_taken_back(ana: Reader) -> None:
+    first, second = merged_leads(ana.harness)
+    assert 'href="/console/decisions"' in ana.text("/")
+    page = html.unescape(ana.text("/decisions"))
+    assert "1 lead was decided without a person in the last 24 hours" in page
+    assert "The same person had already requested this tour." in page
+    (link,) = re.findall(r'href="/console(/decisions/[^"]+)">1</a>', page)
+    listed = ana.text(link)
+    assert f'href="/console/leads/{second}#b{second}"' in listed
+    assert "J. Okafor</bdi>, Saturday, March 14 at 2:30 PM MDT</a> (booked)" in listed
+
+    shown = ana.text(f"/leads/{second}")
+    link_to_first = f'<a href="/console/leads/{first}#b{first}"><bdi>J. Okafor</bdi>'
+    assert f"The same person already requested this tour: {link_to_first}" in shown
+    assert "the phone that both share moves to the notes" in shown
+    answer = ana.release(second, anyway="1")
+    assert answer.status_code == 409
+    assert "Booking it again would email the renter again" in answer.text
+    ana.release(second, another_person="1")
+    settle(ana.harness)
+    assert ana.harness.state(second) is ana.harness.state(first) is BOOKED
+    assert "Nothing was decided" in ana.text("/decisions")
+    assert "another_person, notes, phone_1" in ana.text("/audit")
+
+
+def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
+    same: Any = {"name": "Dana Roe", "email": "dana@example.com"}
+    newer, older = lead(1, **same), lead(2, time="4:00 PM", **same)
+    (booked,) = ana.harness.mapped("rentfeed", newer)
+    settle(ana.harness)
+    older["createdAt"] = "2026-03-02T10:00:00-07:00"
+    (late,) = ana.harness.mapped("rentfeed", older)
+    assert late.state is BookingState.SUPERSEDED
+    shown = ana.text(f"/leads/{booked.id}")
+    assert "Decided because of this lead" in shown
+    assert "It arrived after a newer request of the same person." in shown
+    shown = ana.text(f"/leads/{late.id}")
+    assert "only the email that both share" in shown
+    assert f"because of booking {booked.id}</a>" in shown
+    assert "no other email or phone" in ana.release(late.id, another_person="1").text
+    assert ana.release(late.id, anyway="1").status_code == 302
+    settle(ana.harness)
+    assert ana.harness.state(late.id) is BOOKED
+
+
+def test_an_ignored_webhook_is_mapped_again_after_the_mapping_is_fixed(
+    open_console: Opener, harness: Harness, tmp_path: Path
+) -> None:
+    event_id = harness.receive("rentfeed", lead(1) | {"eventType": "showing"}).event_id
+    harness.map_event(event_id)
+    folder = tmp_path / "mappings"
+    shutil.copytree(MAPPINGS, folder)
+    text = (folder / "rentfeed.yaml").read_text()
+    fixed = text.replace("eventType: tour_request", "eventType: [tour_request, showing]", 1)
+    (folder / "rentfeed.yaml").write_text(fixed)
+    ana = open_console("ana", mappings_dir=folder)
+    ana.sign_in("ana")
+
+    (link,) = re.findall(r'href="/console(/leads[?][^"]+)">1</a>', ana.text("/decisions"))
+    assert f'href="/console/leads/{event_id}"' in ana.text(html.unescape(link))
+    page = ana.text(f"/leads/{event_id}")
+    assert "Map again" in page
+    assert "Put it aside" not in page
+    ana.post(f"/leads/{event_id}/replay")
+    (booking,) = harness.story(event_id).bookings
+    assert booking.state is BookingState.PENDING
+
+
+def test_lists_of_decisions_are_paged_by_period(ana: Reader, monkeypatch: Any) -> None:
+    monkeypatch.setattr("adapter.console.decision_pages.PAGE_SIZE", 1)
+    same: Any = {"name": "Dana Roe", "email": "dana@example.com"}
+    for number in range(3):
+        ana.harness.mapped("rentfeed", lead(number, **same))
+    path = "/decisions/same_person_and_time?source=rentfeed"
+    (older,) = re.findall(r'href="/console(/decisions/[^"]+before=\d+)">Older', ana.text(path))
+    assert "Older" in ana.text(html.unescape(older))
+    ana.harness.clock.advance(2 * 86400)
+    ana.sign_in("ana")
+    assert "There are no more" in ana.text(path)
+    assert "Older" in ana.text(path + "&days=7")
+    assert "2 leads were decided" in ana.text("/decisions?days=7")
+    assert ana.text("/decisions/spam", 404)
+
+
+def test_contacts_of_several_people_are_on_the_page(ana: Reader) -> None:
+    for number, name in enumerate(("Dana Okafor", "Ben Roe", "Sam Poe")):
+        ana.harness.mapped("rentfeed", lead(number, name=name, email="office@example.com"))
+    page = ana.text("/decisions")
+    assert '<pre tabindex="0">ADAPTER_SHARED_CONTACTS=office@example.com</pre>' in page
+    assert "q=office@example.com" in urllib.parse.unquote(page)
+
+
+def test_every_rule_has_its_sentence() -> None:
+    """Whatever rule decided a lead, a user reads more than its code."""
+    assert SENTENCES.keys() <= BY_CODE.keys() | DECISIONS.keys()
+    assert DECISIONS.keys() - {IGNORED} <= SENTENCES.keys()
 
 
 # --- try-out, lists, overview

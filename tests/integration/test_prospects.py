@@ -174,6 +174,20 @@ def test_who_asks_twice_has_one_card(
     assert len(upstream.cards()) == 1
 
 
+def test_another_persons_card_that_was_merged_is_taken_back(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    harness.mapped("portal", lead(1, name="J. Okafor", phone="303-555-0142"))
+    settle(harness)
+    (merged,) = harness.mapped("form", lead(2, name="June Okafor", phone="303-555-0142"))
+    assert merged.state is DUPLICATE
+    repairs(harness).release(merged.id, {}, by="ana", is_another_person=True)
+    settle(harness)
+
+    assert harness.state(merged.id) is BOOKED
+    assert len(upstream.prospects()) == 2
+
+
 def test_who_asks_again_after_a_month_is_seen_by_the_agents(
     harness: Harness, upstream: SandboxClient
 ) -> None:
@@ -586,9 +600,7 @@ def test_a_card_that_is_made_or_waits_gets_a_tour_beside_it(
     assert [one.kind for one in story.bookings] == [Kind.PROSPECT, Kind.APPOINTMENT]
     first = next(one for one in story.history if one.booking_id == beside.id)
     assert (first.why, first.by) == ("time_given", "ana")
-    refusal = (
-        "already requested this tour" if is_booked else "is superseded: there is nothing to release"
-    )
+    refusal = "already requested this tour" if is_booked else "is superseded because of booking"
     with pytest.raises(NotPossible, match=refusal):
         repairs(harness).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
 

@@ -18,6 +18,7 @@ from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
 from tests.sandbox_client import SandboxClient
 
+PHONE = "303-555-0142"
 PENDING, HELD, BOOKED = BookingState.PENDING, BookingState.HELD, BookingState.BOOKED
 
 
@@ -223,6 +224,68 @@ def test_an_older_lead_is_not_released_over_a_newer_one(harness: Harness) -> Non
 
     repairs(harness).release(older.id, change, by="ana", is_wanted_anyway=True)
     assert harness.state(newer.id) is BookingState.SUPERSEDED
+
+
+def merged_by_phone(harness: Harness, **contact: str) -> tuple[int, int]:
+    """Return a tour in Knock, and a later one that was merged with it because of its phone."""
+    (first,) = harness.mapped("rentfeed", lead(1, name="J. Okafor", phone=PHONE))
+    settle(harness)
+    harness.clock.advance(60)
+    other: Any = {"name": "June Okafor", "phone": PHONE, **contact}
+    (second,) = harness.mapped("rentfeed", lead(2, **other))
+    assert (second.state, second.because_of) == (BookingState.DUPLICATE, first.id)
+    return first.id, second.id
+
+
+def test_another_person_is_booked_without_the_shared_contact(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    first, second = merged_by_phone(harness)
+    with pytest.raises(NotPossible, match=f"because of booking {first}. To book it anyway"):
+        repairs(harness).release(second, {}, by="ana")
+    with pytest.raises(NotPossible, match=f"booking {first}. Booking it again would"):
+        repairs(harness).release(second, {}, by="ana", is_wanted_anyway=True)
+
+    repairs(harness).release(second, {}, by="ana", is_another_person=True)
+    settle(harness)
+    assert [harness.state(first), harness.state(second)] == [BOOKED, BOOKED]
+    assert len([one for one in upstream.appointments() if not one["canceled_by"]]) == 2
+    posted = upstream.posts()[-1]
+    assert (posted["email_1"], posted.get("phone_1")) == ("person2@example.com", None)
+    assert "Phone shared with someone else: +13035550142" in posted["notes"]
+    with harness.pipeline.store.transaction() as tx:
+        (entry,) = tx.audit.entries(lead_id=second)
+    assert entry.action == "edited_and_released"
+    assert entry.detail == "another_person, notes, phone_1"
+    # What comes later from the first person is not taken for the second one.
+    (again,) = harness.mapped("rentfeed", lead(3, time="4:00 PM", name="J Okafor", phone=PHONE))
+    assert harness.state(second) is BOOKED
+    assert again.state is PENDING
+
+
+def test_who_has_only_the_shared_contact_is_one_person_for_knock(harness: Harness) -> None:
+    first, second = merged_by_phone(harness, email="")
+    with pytest.raises(NotPossible, match=f"no other email or phone than booking {first}"):
+        repairs(harness).release(second, {}, by="ana", is_another_person=True)
+
+    repairs(harness).release(
+        second, {"email_1": "june@example.com"}, by="ana", is_another_person=True
+    )
+    settle(harness)
+    assert harness.state(second) is BOOKED
+    assert "phone_1" not in harness.booking(second).appointment
+
+
+def test_a_held_lead_of_another_person_is_released_the_same_way(harness: Harness) -> None:
+    harness.mapped("rentfeed", lead(1, name="Dana Okafor", phone=PHONE))
+    (held,) = harness.mapped("rentfeed", lead(2, name="Ben Roe", phone=PHONE))
+    assert (held.state, held.reason) == (HELD, "another_person")
+    repairs(harness).release(held.id, {}, by="ana", is_another_person=True)
+    assert harness.state(held.id) is PENDING
+
+    (alone,) = harness.mapped("rentfeed", lead(3, time="2:30 AM"))
+    with pytest.raises(NotPossible, match="was not taken for another person's"):
+        repairs(harness).release(alone.id, {}, by="ana", is_another_person=True)
 
 
 def test_replays_are_chosen_by_source_state_and_time(harness: Harness) -> None:

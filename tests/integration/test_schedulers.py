@@ -241,7 +241,7 @@ def test_a_cancellation_with_ids_only_of_what_nobody_knows_goes_to_a_person(
 
     assert (off.state, off.reason) == (BookingState.HELD, "cancellation")
     assert any(one.startswith("needs_enrichment") for one in said)
-    assert "no booking with this key is known here: look for the tour in Knock" in said
+    assert "no booking that it cancels is known here: look for the tour in Knock" in said
 
 
 def test_the_appointment_that_a_relay_fetched_takes_the_place_of_its_notification(

@@ -510,6 +510,34 @@ def test_no_statement_reads_the_whole_queue_for_one_booking(
     assert {name: count for name, count in pages.items() if count > 60} == {}
 
 
+def test_reports_of_decisions_read_their_period_only(opened_fresh: Database) -> None:
+    booking_id = insert_booking(opened_fresh)
+    old = {"since": LATER, "rule": "newer_request", "source": "rentfeed", "names": 3}
+    values = {**old, "before": 2**62, "limit": 50, "ids": [booking_id]}
+    with opened_fresh.transaction() as tx:
+        run = tx.connection.execute
+        run(_COPIES, {**_DONE, "id": booking_id})
+        run(
+            """UPDATE bookings SET state = 'duplicate', because_of = 7, reason = 'newer_request'
+            WHERE item > 0"""
+        )
+        run(
+            """INSERT INTO events (source, state, received_at, content_type, headers, query, body)
+            SELECT 'rentfeed', 'ignored', received_at, '', '{}', '', body
+            FROM events, generate_series(1, 20000)"""
+        )
+        for table in ("bookings", "events"):
+            run(f"ANALYZE {table}".encode())
+        pages = {
+            name: _pages_read(tx.connection, STATEMENTS[name], values)
+            for name in (
+                *("decision_counts", "decided_bookings", "contacts_of_several"),
+                *("bookings_of_ids", "bookings_because_of"),
+            )
+        }
+    assert {name: count for name, count in pages.items() if count > 60} == {}
+
+
 def _pages_read(
     connection: psycopg.Connection[Any], statement: bytes, values: dict[str, Any]
 ) -> int:

@@ -71,8 +71,7 @@ def test_procrastinates_tables_are_as_its_package_makes_them(
 
 
 def test_one_task_waits_however_often_it_is_deferred(opened: Database) -> None:
-    for _ in range(3):
-        opened._notify_workers()
+    assert [opened._notify_workers() for _ in range(3)] == [True, False, False]
     assert waiting(opened) == [map_task.NAME]
 
 
@@ -135,9 +134,9 @@ def test_a_requested_notification_is_sent_before_the_database_closes(
 def test_several_requests_are_answered_by_one_notification() -> None:
     sent, may_go = [], threading.Event()
 
-    def send() -> None:
+    def send() -> bool:
         sent.append(True)
-        may_go.wait()
+        return may_go.wait()
 
     notifier = WorkerNotifier(send)
     notifier.notify()
@@ -152,10 +151,11 @@ def test_several_requests_are_answered_by_one_notification() -> None:
 def test_a_failed_notification_does_not_stop_the_next_one() -> None:
     sent = []
 
-    def send() -> None:
+    def send() -> bool:
         sent.append(True)
         if len(sent) == 1:
             raise StoreUnavailable("away")
+        return True
 
     notifier = WorkerNotifier(send)
     notifier.notify()

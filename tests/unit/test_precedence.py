@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter.bookings.decisions import Decision
-from adapter.bookings.new_request import decide_new
+from adapter.bookings.new_request import Repeat, decide_new
 from adapter.bookings.person import NEW
 from adapter.bookings.precedence import plan
 from adapter.bookings.same_person import Relation, names_agree, relation
@@ -60,6 +60,7 @@ def card(id_: int, asked: float, state: BookingState = PENDING, **more: Any) -> 
 def cancel(id_: int, asked: float, key: int = 9, **more: Any) -> Booking:
     """Return a cancellation of the booking with this key."""
     facts = {"is_cancellation": True, "item_key": key, "match_keys": (1, key)}
+    facts["reason"] = "cancellation"
     return tour(id_, TWO, asked, HELD, **facts | more)
 
 
@@ -218,7 +219,7 @@ def replaced(request: Booking, by: int) -> Booking:
         ),
         pytest.param(
             [cancel(1, 2)],
-            {1: ("held", "cancellation", None)},
+            {},
             id="a cancellation of nothing known",
         ),
         pytest.param(
@@ -268,6 +269,15 @@ def replaced(request: Booking, by: int) -> Booking:
             [keyed(tour(1, TWO, 1, HELD, reason="held_by_mapping")), keyed(tour(2, TWO, 2))],
             {1: ("superseded", "newer_request", 2)},
             id="also what waits for a person",
+        ),
+        pytest.param(
+            [
+                keyed(tour(1, TWO, 1, FAILED)),
+                keyed(replaced(tour(2, FOUR, 2), by=3)),
+                keyed(merged(tour(3, TWO, 3), 1)),
+            ],
+            {},
+            id="a failed request stays before a person, although its versions were merged with it",
         ),
         pytest.param(
             [tour(1, TWO, 1, HELD, reason="held_by_mapping"), tour(2, TWO, 2)],
@@ -322,11 +332,11 @@ def decided(
     request: Booking,
     *same: Booking,
     unclear: tuple[Booking, ...] = (),
-    is_repeat: bool = False,
+    repeat: Repeat | None = None,
     has_sent_at: bool = False,
 ) -> tuple[str, int | None] | None:
     found: Decision | None = decide_new(
-        new(request), same, unclear, NOW, is_repeat=is_repeat, has_sent_at=has_sent_at
+        new(request), same, unclear, NOW, repeat=repeat, has_sent_at=has_sent_at
     )
     return (found.code, found.because_of) if found else None
 
@@ -340,15 +350,22 @@ def test_what_only_a_new_request_raises() -> None:
     other_key = dataclasses.replace(moved, item_key=8, match_keys=(1, 8))
     assert decided(back, first, other_key) is None, "under another key of the sender"
     elsewhere = dataclasses.replace(other_key, source="other")
-    assert decided(back, first, elsewhere) == ("item_seen_before", 1)
-    assert decided(back, first, moved, is_repeat=True) == ("repeat_or_change", 2)
+    assert decided(back, first, elsewhere) == ("repeat_or_change", 2)
+    assert decided(back, first, elsewhere, has_sent_at=True) is None
+    maybe = Repeat(original=first, is_certain=False)
+    assert decided(back, first, moved, repeat=maybe) == ("repeat_or_change", 2)
+    surely = Repeat(original=first, is_certain=True)
+    assert decided(back, first, moved, repeat=surely) == ("same_delivery", 1)
     assert decided(keyed(tour(3, TWO, 1.5), content=5), first, moved) == (
         "newer_request_came_first",
         2,
     )
+    dismissed = dataclasses.replace(first, state=DISCARDED, reason="called her")
+    assert decided(back, dismissed) == ("dismissed_before", 1)
+    assert decided(keyed(tour(3, TWO, 0.5), content=5), dismissed) == ("item_seen_before", 1)
     canceled = cancel(4, 2)
     assert decided(back, first, canceled) == ("same_person_and_time", 1), "it was taken back"
-    assert decided(back, first, canceled, is_repeat=True) == ("repeat_or_change", 1)
+    assert decided(back, first, canceled, repeat=maybe) == ("repeat_or_change", 1)
     other_contact = dataclasses.replace(back, match_keys=(2, 9), content=7)
     assert decided(other_contact, first) == ("changed_after_first", 1)
     assert decided(back, cancel(4, 2)) == ("canceled_before", 4)
@@ -369,6 +386,7 @@ NAMES = [
     ("Dana Okafor", "Dana", True),
     ("Dana Okafor", "", None),
     ("Dana Okafor", "Ben Okafor", False),
+    ("Dana Okafor", "Dan Okafor", False),
     ("Dana Okafor", "Dana Smith", False),
     ("Ann Bell", "Carl Dean", False),
 ]

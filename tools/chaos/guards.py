@@ -145,8 +145,8 @@ STATEMENTS["lock_keys"] = b"SELECT %(keys)s::bigint[]"
             "adapter/bookings/precedence.py": """
 assert callable(_decide_prospect)
 
-def _decide_prospect(existing):
-    return Decision(state=BookingState.PENDING)
+def _decide_prospect(request, person):
+    return None
 """
         },
         options=("--people", "24"),
@@ -154,9 +154,9 @@ def _decide_prospect(existing):
     Guard(
         name="a duplicate counts when its original is canceled (V1)",
         breaks={
-            "adapter/bookings/precedence.py": """
-assert callable(_Person.is_revisable)
-_Person.is_revisable = lambda self, request: False
+            "adapter/bookings/person.py": """
+assert callable(Person.is_revisable)
+Person.is_revisable = lambda self, request: False
 """
         },
         options=PEOPLE,
@@ -164,15 +164,15 @@ _Person.is_revisable = lambda self, request: False
     Guard(
         name="a duplicate is the renter's last word (V2)",
         breaks={
-            "adapter/bookings/precedence.py": """
-_counts = _Person._counts
+            "adapter/bookings/person.py": """
+_counts = Person._counts
 
 def _counts_unless_covered(self, request):
     other = self.by_id.get(request.because_of or 0)
     is_duplicate = request.state is BookingState.DUPLICATE
     return not (is_duplicate and other and other.state in SENT) and _counts(self, request)
 
-_Person._counts = _counts_unless_covered
+Person._counts = _counts_unless_covered
 """
         },
         options=PEOPLE,
@@ -180,8 +180,8 @@ _Person._counts = _counts_unless_covered
     Guard(
         name="a request is compared with what stands when another fails (V4)",
         breaks={
-            "adapter/bookings/precedence.py": """
-_tour_for = _Person.tour_for
+            "adapter/bookings/person.py": """
+_tour_for = Person.tour_for
 _UNSENT = (BookingState.SENDING, BookingState.PENDING, BookingState.SUPERSEDED)
 
 def _tour_for_unless_another_came_between(self, request):
@@ -193,7 +193,7 @@ def _tour_for_unless_another_came_between(self, request):
         return request
     return _tour_for(self, request)
 
-_Person.tour_for = _tour_for_unless_another_came_between
+Person.tour_for = _tour_for_unless_another_came_between
 """
         },
         options=PEOPLE,

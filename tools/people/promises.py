@@ -62,8 +62,17 @@ class Knowledge:
     def is_handled(self, word: Word) -> bool:
         """Return True if a user discarded it and is therefore responsible.
 
-        What cannot be told from a retry of a discarded word is covered by the same decision.
+        What cannot be told from a retry of a discarded word is covered by the same decision, and so
+        is what its sender had sent again, unchanged, when the user decided.
         """
+        repeated = {
+            name
+            for lead in self.leads_of(word)
+            if lead.reason == "item_seen_before"
+            for name in lead.names & self.leads.keys()
+        }
+        if any("discarded" in self.leads[name].acts for name in repeated):
+            return True
         same = [
             one
             for one in self.words[word.person]
@@ -282,17 +291,19 @@ def booked_is_booked(known: Knowledge) -> Iterator[str]:
 def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
     """Yield leads in review that do not need a user or that no user can resolve."""
     for lead in known.record.leads:
-        if lead.state is BookingState.HELD and lead.reason == "cancellation":
+        is_cancellation = all(word.instant is None for word in known.words_of[lead.id])
+        if lead.state is BookingState.HELD and is_cancellation:
             yield from _open_cancellation_is_true(known, lead)
         elif lead.state in WAITING and known.record.is_calm and _is_certain(known, lead):
             yield f"lead {lead.id} is {lead.state} ({lead.reason}), and could have been decided"
 
 
 def _is_certain(known: Knowledge, lead: Lead) -> bool:
-    """Return True if nothing is uncertain. A cancellation at one of two sources is uncertain."""
+    """Return whether no doubt is left: about two sources, a cancellation or repeat of one does."""
     words = known.words[known.person_of(lead)]
     one_thread = len({word.thread for word in words}) == 1
-    return one_thread or all(word.instant is not None for word in words)
+    are_requests = all(word.instant is not None for word in words)
+    return one_thread or (are_requests and lead.reason != "repeat_or_change")
 
 
 def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:

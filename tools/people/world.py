@@ -347,14 +347,14 @@ class World:
         return max(self._waiting(who), key=lambda lead: lead.id, default=None)
 
     def _waiting(self, who: Person, *, is_cancellation: bool = False) -> list[Booking]:
-        own = {event for one in self.messages if one.step.who == who for event in one.events}
-        return [
-            lead
-            for lead in self._bookings()
-            if lead.event_id in own
-            and lead.state in WAITING
-            and (lead.reason == "cancellation") is is_cancellation
-        ]
+        kind = Cancel if is_cancellation else Ask
+        own = {
+            event
+            for one in self.messages
+            if one.step.who == who and isinstance(one.step, kind)
+            for event in one.events
+        }
+        return [lead for lead in self._bookings() if lead.event_id in own and lead.state in WAITING]
 
     def _standing(self, who: Person, at: dt.datetime | None) -> list[dict[str, Any]]:
         return [

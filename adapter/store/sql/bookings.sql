@@ -35,18 +35,43 @@ SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1
 -- The bookings of one event, in the order of its items.
 SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 
+-- name: bookings_of_ids
+-- The bookings with these IDs.
+SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
+
+-- name: bookings_because_of
+-- Bookings whose state comes from one of these, newest first.
+SELECT * FROM bookings WHERE because_of = ANY(%(ids)s) ORDER BY id DESC LIMIT %(limit)s
+
 -- name: bookings_of_keys
--- Bookings that share one of these keys and may still matter, the newest of them, oldest first.
--- Materialized, because for the newest few the planner would read the whole table from its end.
+-- Bookings that share one of these keys and may still matter, oldest first: those that share most
+-- keys, and the newest of them. Materialized, because for a few rows of an order the planner would
+-- read the whole table from its end.
 WITH related AS MATERIALIZED (
-    SELECT * FROM bookings
+    SELECT id, match_keys FROM bookings
     WHERE match_keys && %(keys)s::bigint[] AND reason IS DISTINCT FROM 'replayed' AND (
         state IN ('pending', 'sending', 'submitted', 'unknown', 'held', 'failed')
         OR starts_at > %(now)s OR created_at > %(since)s) IS TRUE
-), newest AS (
-    SELECT * FROM related ORDER BY id DESC LIMIT %(limit)s
+), nearest AS MATERIALIZED (
+    SELECT id FROM related ORDER BY cardinality(ARRAY(
+        SELECT unnest(match_keys) INTERSECT SELECT unnest(%(keys)s::bigint[]))) DESC, id DESC
+    LIMIT %(limit)s
 )
-SELECT * FROM newest ORDER BY id
+SELECT * FROM bookings WHERE id = ANY(ARRAY(SELECT id FROM nearest)) ORDER BY id
+
+-- name: lock_bookings_of_keys
+-- The same, locked until the transaction ends.
+WITH related AS MATERIALIZED (
+    SELECT id, match_keys FROM bookings
+    WHERE match_keys && %(keys)s::bigint[] AND reason IS DISTINCT FROM 'replayed' AND (
+        state IN ('pending', 'sending', 'submitted', 'unknown', 'held', 'failed')
+        OR starts_at > %(now)s OR created_at > %(since)s) IS TRUE
+), nearest AS MATERIALIZED (
+    SELECT id FROM related ORDER BY cardinality(ARRAY(
+        SELECT unnest(match_keys) INTERSECT SELECT unnest(%(keys)s::bigint[]))) DESC, id DESC
+    LIMIT %(limit)s
+)
+SELECT * FROM bookings WHERE id = ANY(ARRAY(SELECT id FROM nearest)) ORDER BY id FOR UPDATE
 
 -- name: known_jobs
 -- Those of the given jobs that belong to a booking.
@@ -64,6 +89,7 @@ WITH before AS (
         job_id = COALESCE(%(job_id)s, job_id), because_of = %(because_of)s,
         posted_at = CASE WHEN %(to_state)s = 'sending' THEN %(at)s
             ELSE COALESCE(%(posted_at)s, posted_at) END,
+        gone_at = CASE WHEN %(to_state)s = 'pending' THEN NULL ELSE gone_at END,
         -- The rule of the decision before is in the history.
         reasons = jsonb_path_query_array(reasons, '$[*] ? (@.field != "decision")') || %(reasons)s
     FROM before WHERE bookings.id = before.id

@@ -8,7 +8,9 @@ WHERE source = %(source)s AND digest = %(digest)s
 RETURNING lead_id AS first_id, latest_id, content IS NOT DISTINCT FROM %(content)s AS is_same,
     repeats, EXISTS (
         SELECT FROM bookings b JOIN bookings o ON o.match_keys && b.match_keys AND o.id > b.id
-        WHERE b.event_id = c.latest_id AND o.event_id <> b.event_id) AS is_outdated
+        JOIN events e ON e.id = b.event_id
+        WHERE b.event_id = c.latest_id AND o.event_id <> b.event_id AND e.kept <> 'nothing'
+            AND o.created_at > %(at)s - interval '30 days') AS is_outdated
 
 -- name: set_latest_delivery
 -- Record the latest delivery for a key.

@@ -50,13 +50,16 @@ UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 -- The state of one event, without its body.
 SELECT state, reasons FROM events WHERE id = %(id)s
 
--- name: is_repeat
--- Whether an event has the same bytes as one of these, and no delivery ID distinguishes them.
-SELECT EXISTS (
-    SELECT FROM events e JOIN events o ON o.body = e.body AND o.query = e.query
-    WHERE e.id = %(id)s AND o.id = ANY(%(ids)s) AND NOT EXISTS (
-        SELECT FROM unnest(%(names)s::text[]) AS name
-        WHERE e.headers ->> name <> o.headers ->> name)) AS is_repeat
+-- name: repeated_event
+-- The latest of these events that has the bytes of an event, unless an ID of the delivery tells them
+-- apart; and whether such an ID says that it is the same delivery.
+SELECT o.id, EXISTS (
+    SELECT FROM unnest(%(names)s::text[]) AS name
+    WHERE e.headers ->> name = o.headers ->> name) AS is_certain
+FROM events e JOIN events o ON o.body = e.body AND o.query = e.query
+WHERE e.id = %(id)s AND o.id = ANY(%(ids)s) AND NOT EXISTS (
+    SELECT FROM unnest(%(names)s::text[]) AS name WHERE e.headers ->> name <> o.headers ->> name)
+ORDER BY is_certain DESC, o.id DESC LIMIT 1
 
 -- name: settle_event
 -- Set the final state of a received event, and notify those who wait for it.
@@ -114,7 +117,7 @@ SELECT event_id AS id FROM bookings WHERE job_id = %(job_id)s
 
 -- name: history_of_event
 -- Every change of state of an event and its bookings, oldest first.
-SELECT booking_id, at, from_state, to_state, why, by FROM history
+SELECT booking_id, at, from_state, to_state, why, by, because_of FROM history
 WHERE event_id = %(event_id)s ORDER BY id
 
 -- name: duplicates_of_event

@@ -104,6 +104,10 @@ CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
 -- The review queue.
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)
     WHERE state IN ('held', 'failed', 'unknown', 'expired');
+-- What was decided without a person: by the other lead, and by time for the report.
+CREATE INDEX bookings_by_other_lead ON bookings (because_of) WHERE because_of IS NOT NULL;
+CREATE INDEX bookings_decided ON bookings (updated_at)
+    WHERE because_of IS NOT NULL AND state IN ('superseded', 'duplicate', 'discarded');
 -- Lists: by state, source, community and time.
 CREATE INDEX bookings_by_state ON bookings (state, id);
 CREATE INDEX bookings_by_source ON bookings (source, id);

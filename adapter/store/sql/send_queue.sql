@@ -14,7 +14,7 @@ SELECT b.* FROM bookings b
 WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND (due_at <= %(now)s) IS TRUE
     AND starts_at > %(late)s AND starts_at < %(soon)s AND 1 > (
     SELECT count(*) FROM bookings o
-    WHERE o.match_keys && b.match_keys AND o.state IN ('sending', 'submitted'))
+    WHERE o.match_keys && array_remove(b.match_keys, b.item_key) AND o.state IN ('sending', 'submitted'))
 ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: next_in_turn
@@ -27,7 +27,7 @@ WITH first AS (
         WHERE (state = 'pending') IS TRUE AND source = t.source AND (due_at <= %(now)s) IS TRUE
             AND (starts_at <= %(late)s) IS NOT TRUE AND 1 > (
             SELECT count(*) FROM bookings o
-            WHERE o.match_keys && b.match_keys AND o.state IN ('sending', 'submitted'))
+            WHERE o.match_keys && array_remove(b.match_keys, b.item_key) AND o.state IN ('sending', 'submitted'))
         ORDER BY starts_at, id LIMIT 1) b
     ORDER BY b.can_wait, GREATEST(t.virtual_time, g.virtual_time), t.source LIMIT 1
 )

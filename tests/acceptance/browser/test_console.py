@@ -13,9 +13,12 @@ from tests.wait import wait_until
 
 pytestmark = pytest.mark.browser
 
-#: Every page that has its own URL.
-PAGES = ("/", "/queue", "/leads", "/leads?kind=webhooks", "/try", "/rejections", "/audit", "/nope")
-#: The pages that exist.
+#: Every page that has an address of its own.
+PAGES = (
+    *("/", "/queue", "/leads", "/leads?kind=webhooks", "/decisions", "/try", "/rejections"),
+    *("/audit", "/nope"),
+)
+#: Those that exist.
 FOUND = tuple(path for path in PAGES if path != "/nope")
 #: Impact levels of accessibility problems that prevent people from using a page.
 SERIOUS = ("serious", "critical")
@@ -59,6 +62,29 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
         if one["person"]["email_1"] == "renter1@example.com"
     ]
     assert [one["status"] for one in standing] == ["booked"]
+
+
+def test_a_lead_that_was_taken_for_someone_else_is_booked(ana: Reader) -> None:
+    shared = {"mobile": "303-555-0177"}
+    numbers = []
+    for number, name in ((50, "J. Vale"), (51, "June Vale")):
+        payload = portal_lead(number, name=name)
+        payload["contact"] |= shared
+        numbers.append(ana.site.send("rentfeed", payload))
+        ana.site.settled(numbers[-1])
+    page = ana.page
+    ana.go("/")
+    page.get_by_role("link", name="What was decided without a person").click()
+    row = page.locator("tr", has_text="The same person had already requested this tour.")
+    row.locator("td.number").get_by_role("link").click()
+    page.get_by_role("link", name=re.compile("June Vale")).click()
+    expect(page.get_by_text("The same person already requested this tour").first).to_be_visible()
+    page.get_by_text("Take this back").click()
+    page.get_by_role("button", name="This is another person").click()
+    expect(page.get_by_role("status")).to_contain_text("is released")
+    ana.site.settled(numbers[1])
+    page.reload()
+    expect(page.locator(".state.booked")).to_be_visible()
 
 
 def test_a_fixed_mapping_releases_a_group(ana: Reader) -> None:

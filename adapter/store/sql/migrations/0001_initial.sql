@@ -75,6 +75,9 @@ CREATE INDEX bookings_in_flight ON bookings (due_at, state)
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)
     WHERE state IN ('held', 'failed', 'unknown', 'expired');
+CREATE INDEX bookings_by_other_lead ON bookings (because_of) WHERE because_of IS NOT NULL;
+CREATE INDEX bookings_decided ON bookings (updated_at)
+    WHERE because_of IS NOT NULL AND state IN ('superseded', 'duplicate', 'discarded');
 CREATE INDEX bookings_by_state ON bookings (state, id);
 CREATE INDEX bookings_by_source ON bookings (source, id);
 CREATE INDEX bookings_by_source_and_state ON bookings (source, state, id);

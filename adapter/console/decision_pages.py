@@ -1,0 +1,56 @@
+"""Show what was decided without a person, and the leads that each rule decided."""
+
+import datetime as dt
+from typing import Final
+
+import flask
+from werkzeug.exceptions import NotFound
+
+from adapter.console.context import bp, services
+from adapter.console.form_input import row_id_from
+from adapter.operations.advice import DECISIONS
+from adapter.operations.decision_report import decision_report
+
+#: The periods that a user may choose, by their name.
+PERIODS: Final = {"1": "the last 24 hours", "7": "the last 7 days"}
+PAGE_SIZE: Final = 50
+
+
+def _days() -> str:
+    days = flask.request.args.get("days", "")
+    return days if days in PERIODS else next(iter(PERIODS))
+
+
+@bp.get("/decisions")
+def decisions() -> str:
+    """Show how many leads were decided without a person, by rule and source."""
+    now, days = services.now(), _days()
+    period = dt.timedelta(days=int(days))
+    report = decision_report(services.store, services.settings.policy, now, period)
+    return flask.render_template(
+        "console/decisions.html", report=report, days=days, periods=PERIODS, sentences=DECISIONS
+    )
+
+
+@bp.get("/decisions/<rule>")
+def decided(rule: str) -> str:
+    """List the leads of a source that one rule decided, newest first."""
+    if rule not in DECISIONS:
+        raise NotFound("There is no such rule.")
+    args, days = flask.request.args, _days()
+    source, before = args.get("source", ""), row_id_from(args.get("before"))
+    since = services.now() - dt.timedelta(days=int(days))
+    with services.store.transaction() as tx:
+        found = tx.decisions.leads(rule, source, since, before=before, limit=PAGE_SIZE)
+        others = tx.bookings.of_ids(booking.because_of for booking in found)
+    return flask.render_template(
+        "console/decided.html",
+        rule=rule,
+        sentence=DECISIONS[rule],
+        source=source,
+        days=days,
+        period=PERIODS[days],
+        found=found,
+        others={other.id: other for other in others},
+        next_before=found[-1].id if len(found) == PAGE_SIZE else None,
+    )

@@ -1,0 +1,65 @@
+"""Report what was decided without a person, and contacts that several people share."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Sequence
+
+from adapter.bookings.same_person import names_agree
+from adapter.settings import Policy
+from adapter.store import Database, DecisionCount, SharedContact
+
+#: Contacts are shared if this many people came under one in this time.
+MIN_PEOPLE = 3
+SHARED_SINCE = dt.timedelta(days=30)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionReport:
+    """What was decided since an instant."""
+
+    since: dt.datetime
+    decisions: Sequence[DecisionCount]
+    #: Contacts that several people share and that ``ADAPTER_SHARED_CONTACTS`` lacks.
+    shared: Sequence[SharedContact]
+    #: The line that adds them to the settings, or "".
+    setting: str
+
+    @property
+    def leads(self) -> int:
+        """How many leads were decided."""
+        return sum(one.leads for one in self.decisions)
+
+
+def decision_report(
+    store: Database,
+    policy: Policy,
+    now: dt.datetime,
+    period: dt.timedelta,
+    source: str | None = None,
+) -> DecisionReport:
+    """Return what was decided in this period, for all sources or one."""
+    with store.transaction() as tx:
+        counts = tx.decisions.counts(now - period)
+        several = tx.decisions.contacts_of_several(now - SHARED_SINCE, MIN_PEOPLE)
+    shared = [
+        dataclasses.replace(one, names=people)
+        for one in several
+        if one.contact.lower() not in policy.shared_contacts
+        and len(people := _people(one.names)) >= MIN_PEOPLE
+    ]
+    contacts = sorted({*policy.shared_contacts, *(one.contact for one in shared)})
+    return DecisionReport(
+        since=now - period,
+        decisions=[one for one in counts if source in (None, one.source)],
+        shared=shared,
+        setting="ADAPTER_SHARED_CONTACTS=" + ",".join(contacts) if shared else "",
+    )
+
+
+def _people(names: Iterable[str]) -> list[str]:
+    """Return names that contradict each other, the longest of those that agree."""
+    people: list[str] = []
+    for name in sorted(names, key=len, reverse=True):
+        if all(names_agree({"last_name": name}, {"last_name": one}) is False for one in people):
+            people.append(name)
+    return people

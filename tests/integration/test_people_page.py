@@ -1,0 +1,169 @@
+"""Play each example of docs/people.md through the pipeline, on real parts."""
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.models import Booking, BookingState
+from adapter.operations.release import Repairs
+from adapter.settings import Policy
+from adapter.store import Database
+from tests.gunicorn_process import write_mappings
+from tests.harness import Harness, settle
+from tests.paths import ROOT
+from tests.sandbox_client import SandboxClient
+
+PAGE = (ROOT / "docs" / "people.md").read_text()
+EXAMPLES = re.findall(r"```leads\n(.*?)```", PAGE, re.DOTALL)
+LEAD = re.compile(
+    r"(?P<at>\d+:\d\d) (?P<source>\w+)(?: (?P<id>\d+))?(?P<cancels> cancels)?"
+    r"(?:: (?P<name>[^,→]+?))?(?:, (?P<email>\S+@[\w.]+))?(?:, (?P<phone>303-[\d-]+))?"
+    r"(?:, Saturday (?P<time>\d+:\d\d) PM)?(?:, asked (?P<asked>\d+:\d\d))? → (?P<result>.+)"
+)
+AGENT = re.compile(
+    r"(?P<at>\d+:\d\d) agent: (?:book )?lead (?P<lead>\d) (?P<act>anyway|is another person)"
+)
+
+BOOKED, DUPLICATE, HELD = BookingState.BOOKED, BookingState.DUPLICATE, BookingState.HELD
+SUPERSEDED, DISCARDED = BookingState.SUPERSEDED, BookingState.DISCARDED
+#: What the page says of a lead, as its state and the code of the rule.
+RESULTS = {
+    "booked": (BOOKED, "job_succeeded"),
+    "booked, later canceled by Knock": (BOOKED, "job_succeeded"),
+    "guest card": (BOOKED, "job_succeeded"),
+    "merged: the same tour": (DUPLICATE, "same_person_and_time"),
+    "merged: the person has a guest card": (DUPLICATE, "same_person_asked_before"),
+    "merged: the person has a tour": (DUPLICATE, "same_person_has_a_tour"),
+    "replaced by a newer request": (SUPERSEDED, "newer_request"),
+    "too late: a newer request came first": (SUPERSEDED, "newer_request_came_first"),
+    "canceled by the sender": (DISCARDED, "cancelled_by_sender"),
+    "nothing left to cancel": (DISCARDED, "cancellation_done"),
+    "taken back by the sender": (DISCARDED, "taken_back"),
+    "the booking came later": (DISCARDED, "booking_came_later"),
+    "needs review: another person?": (HELD, "another_person"),
+    "needs review: repeated, or changed back?": (HELD, "repeat_or_change"),
+    "needs review: cancel the tour in Knock": (HELD, "cancellation"),
+    "needs review: it was canceled before": (HELD, "canceled_before"),
+    "needs review: the original was canceled": (HELD, "original_canceled"),
+}
+REPEATED = "counted, not stored again"
+
+
+def sections() -> dict[str, Any]:
+    sample = {"kind": "tour", "id": 1, "community": "Maple Court", "sent": ""}
+    sample |= {"name": "Dana Okafor", "email": "dana@example.com", "phone": "303-555-0142"}
+    return {
+        "signature": {"scheme": "hmac", "header": "X-Signature", "secrets": ["RENTFEED_SECRET"]},
+        "cancellation": {"kind": "cancellation"},
+        "sent_at": "sent",
+        "without_time": "prospect",
+        "appointment": {
+            "name": "name",
+            "email_1": "email",
+            "phone_1": "phone",
+            "starts_at": "start",
+        },
+        "tests": [
+            {
+                "name": "a tour",
+                "payload": sample | {"start": "2026-03-07T14:30:00-07:00"},
+                "expect_some": {"last_name": "Okafor"},
+            }
+        ],
+    }
+
+
+def clock_time(text: str) -> dt.datetime:
+    """Return a time on Tuesday, March 3, in Denver."""
+    hour, minute = map(int, text.split(":"))
+    return dt.datetime(2026, 3, 3, hour + 7, minute, tzinfo=dt.UTC)
+
+
+@dataclasses.dataclass
+class Player:
+    """Plays the lines of one example."""
+
+    harness: Harness
+    #: The booking of each lead, or None if it was not stored again, and what the page says of it.
+    leads: list[tuple[int | None, str]] = dataclasses.field(default_factory=list)
+
+    def play(self, line: str) -> None:
+        """Play one line. What was sent before this minute is settled first."""
+        found = LEAD.fullmatch(line) or AGENT.fullmatch(line)
+        assert found is not None, line
+        if self.harness.clock() < clock_time(found["at"]):
+            settle(self.harness)
+            self.harness.clock.at = clock_time(found["at"])
+        if "lead" in found.groupdict():
+            self.act(int(found["lead"]), found["act"])
+        else:
+            self.leads.append((self.deliver(found), found["result"]))
+
+    def deliver(self, found: re.Match[str]) -> int | None:
+        payload = {
+            "kind": "cancellation" if found["cancels"] else "tour",
+            "id": found["id"],
+            "community": "Maple Court",
+            **{name: found[name] or "" for name in ("name", "email", "phone")},
+            "start": found["time"] and f"2026-03-07T{tour_hour(found['time'])}:00-07:00",
+            "sent": found["asked"] and clock_time(found["asked"]).isoformat(),
+        }
+        receipt = self.harness.receive(found["source"], payload)
+        event_id = receipt.changed_id or receipt.event_id
+        self.harness.map_event(event_id)
+        (booking,) = self.harness.story(event_id).bookings
+        return None if any(booking.id == lead_id for lead_id, _ in self.leads) else booking.id
+
+    def act(self, number: int, act: str) -> None:
+        booking_id, _ = self.leads[number - 1]
+        assert booking_id is not None
+        pipeline = self.harness.pipeline
+        Repairs(self.harness.settings, pipeline.store, pipeline.sources, pipeline.clock).release(
+            booking_id,
+            {},
+            by="ana",
+            is_wanted_anyway=act == "anyway",
+            is_another_person=act != "anyway",
+        )
+
+    def results(self) -> Iterator[tuple[Booking, str]]:
+        for booking_id, result in self.leads:
+            assert (booking_id is None) == (result == REPEATED)
+            if booking_id is not None:
+                yield self.harness.booking(booking_id), result
+
+
+def tour_hour(text: str) -> str:
+    hour, _, minute = text.partition(":")
+    return f"{int(hour) + 12}:{minute}"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_each_example_of_the_page_is_what_happens(
+    opened: Database, upstream: SandboxClient, tmp_path: Path, example: str
+) -> None:
+    write_mappings(tmp_path, dict.fromkeys(("portal", "chatbot", "form"), sections()))
+    lines = example.splitlines()
+    shared = lines.pop(0).partition(": ")[2] if lines[0].startswith("shared: ") else ""
+    policy = Policy(shared_contacts=frozenset({shared} - {""}))
+    player = Player(Harness(opened, upstream, policy, mappings=tmp_path))
+    for line in lines:
+        player.play(line)
+    settle(player.harness)
+
+    results = list(player.results())
+    ended = [(booking.state, booking.reason) for booking, _ in results]
+    assert ended == [RESULTS[result] for _, result in results]
+    standing = [one for one in upstream.appointments() if not one["canceled_by"]]
+    # Knock does not know which contacts are shared, and keeps the last tour.
+    assert len(standing) == (1 if shared else sum(result == "booked" for _, result in results))
+
+
+def test_the_page_shows_every_result() -> None:
+    said = set(re.findall(r" → (.+)", "\n".join(EXAMPLES)))
+    assert said == RESULTS.keys() | {REPEATED}
