@@ -14,7 +14,7 @@ class Goal:
     of: Literal["ratio", "figure"] = "ratio"
 
     def is_met(self, row: "Row") -> bool:
-        """Return True if the row meets it."""
+        """Return True if the row meets this goal."""
         value = self._value(row)
         return value <= self.bound if self.sense == "≤" else value >= self.bound
 

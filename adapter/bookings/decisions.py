@@ -15,8 +15,8 @@ SENTENCES: Mapping[str, str] = {
     "same_person_has_a_tour": "this person has a tour, which creates the guest card: booking {}",
     "same_person_asked_before": "this person already has a guest card: booking {}",
     "same_delivery": "the sender delivered the same webhook again: booking {}",
-    "item_seen_before": "the sender sent this before, unchanged: booking {}",
-    "newer_request": "a newer request of the same person replaced it: booking {}",
+    "item_seen_before": "the sender already sent this, unchanged: booking {}",
+    "newer_request": "a newer request from the same person replaced it: booking {}",
     "newer_request_came_first": "this person has a newer request: booking {}",
     "two_tours_at_once": "the same webhook requests another tour for this person here: booking {}; "
     "Knock keeps only one",

@@ -54,7 +54,7 @@ class BookingPlanner:
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
         drafts = [self._draft(item, event, now) for item in items]
         tx.lock_related({key for draft in drafts for key in draft.match_keys}, now)
-        # After the bookings of an earlier mapping, in a replay.
+        # In a replay, continue after the bookings from the earlier mapping.
         number = len(tx.bookings.of_event(event.id)) if event.mapping_hash else 0
         stored: list[Booking] = []
         for item, draft in zip(items, drafts, strict=True):

@@ -104,7 +104,7 @@ def _unchanged(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Recognize what the sender sent last under the same key, unless it canceled it since.
+    """Detect a repeat of the sender's latest version, unless it has been canceled since.
 
     A person decides if a user has dismissed it since, or if the renter got another tour through
     another sender: the sender may repeat itself, or the renter may have asked again.
@@ -183,7 +183,7 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
 
 
 def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
-    """Return whether a repeat would undo what the sender or another one sent since."""
+    """Return True if a repeat could undo something a sender has sent since."""
     last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
     return is_other_tour or _was_canceled(new, same)
@@ -195,7 +195,7 @@ def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booki
 
 
 def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision:
-    """Hold the same bytes again: a late repeat must not undo what the sender sent since."""
+    """Hold a late repeat, which must not undo a newer request."""
     since = _last_tour(new, same, now) or max(same, key=order)
     return held("repeat_or_change", since)
 

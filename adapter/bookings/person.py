@@ -41,7 +41,7 @@ _REVISABLE = frozenset(
 
 #: States of requests that are covered or replaced by another one.
 MERGED = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
-#: A request this long after the last guest card is a new lead that agents should see.
+#: After this much time since the last guest card, a request is a new lead for the agents.
 PROSPECT_LIFETIME = dt.timedelta(days=30)
 
 
@@ -100,7 +100,7 @@ class Person:
         )
 
     def is_revisable(self, request: Booking) -> bool:
-        """Return whether the request was merged or replaced, by a lead that is still known."""
+        """Return True if the request was merged into or replaced by a lead that still exists."""
         other = self.by_id.get(request.because_of or 0)
         if request.state not in MERGED or other is None:
             return False
@@ -175,7 +175,7 @@ class Person:
 
 
 def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
-    """Return the cancellations of a request: later ones under its key."""
+    """Return the cancellations of a request: the later ones with the same key."""
     known = tuple(requests)
     return [
         one

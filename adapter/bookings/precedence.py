@@ -271,7 +271,7 @@ def _takes_back(request: Booking, *, is_first: bool) -> bool:
 
 
 def _may_stand(canceled: Booking, person: Person) -> bool:
-    """Return whether Knock may still have a canceled booking: no later tour has replaced it."""
+    """Return True if a canceled booking may still be in Knock: no later tour has replaced it."""
     if canceled.state is BookingState.PENDING and canceled.id not in person.cancellations:
         return True  # it is about to be sent
     if canceled.state not in SENT or canceled.gone_at is not None:

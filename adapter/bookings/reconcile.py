@@ -39,7 +39,7 @@ class Related:
 
 
 def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
-    """Return the requests related to one. The caller has locked the keys."""
+    """Return the requests related to a booking. The caller must hold the locks on the keys."""
     related = Related.to(booking, tx.bookings.of_keys(booking.match_keys, now, lock=True))
     if not booking.is_cancellation:
         return related
@@ -57,14 +57,14 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
     return dataclasses.replace(related, same=tuple(row for row in near if row.id != booking.id))
 
 
-#: How far a change may spread: to those who share a contact with a request that it changed.
+#: How far a change may spread through requests that share a contact.
 MOST_STEPS = 2
 
 
 def reconcile(
     tx: Transaction, booking: Booking, now: dt.datetime, *, steps: int = MOST_STEPS
 ) -> None:
-    """Plan a person's requests again after one of them has changed, and apply the plan."""
+    """Recompute and apply the plan for a person's requests after one of them has changed."""
     tx.lock_related(booking.match_keys, now)
     rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
     current = next((row for row in rows if row.id == booking.id), booking)

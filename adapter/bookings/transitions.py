@@ -52,7 +52,7 @@ def record_accepted(
 def record_failure(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Record a failed or inconclusive POST; the booking becomes pending, failed or unknown."""
+    """Record a failed or inconclusive POST. The booking becomes pending, failed or unknown."""
     outcome, booking = backoff.OUTCOMES[type(error)], _lock_person(tx, attempt, now)
     if not tx.attempts.finish(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
@@ -122,7 +122,7 @@ def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Non
 
 
 def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking:
-    """Return an attempt's booking, with its person locked.
+    """Lock an attempt's person and return its booking.
 
     A newer request from the same person may be stored at the same moment.
     """

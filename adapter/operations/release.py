@@ -203,7 +203,7 @@ def _send_again(
 
 
 def _hold_left_behind(tx: Transaction, booking: Booking, edited: Booking, now: dt.datetime) -> None:
-    """Hold what was merged with a booking that now is for another person or community."""
+    """Hold requests merged with a booking whose person or community has changed."""
     for other in tx.bookings.of_keys(booking.match_keys, now):
         is_merged = other.because_of == booking.id and other.state in MERGED
         if is_merged and not other.person_keys & edited.person_keys:

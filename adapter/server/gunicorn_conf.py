@@ -74,7 +74,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         super().set_accept_enabled(enabled and not self._paused)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for events, but not beyond the pause."""
+        """Wait for events, but no longer than the pause."""
         super().wait_for_and_dispatch_events(self._backoff_remaining() if self._paused else timeout)
 
     def _backoff_remaining(self) -> float:

@@ -85,7 +85,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
 
     def because_of(self, ids: Iterable[int]) -> tuple[Booking, ...]:
-        """Return the newest bookings whose state comes from one of these."""
+        """Return the newest bookings whose state was caused by one of these bookings."""
         rows = self._all("bookings_because_of", ids=list(ids), limit=MOST_LINKED)
         return tuple(map(booking_from_row, rows))
 
@@ -94,7 +94,7 @@ class Bookings(Statements):
     ) -> list[Booking]:
         """Return the bookings that share one of ``keys`` and may still matter, oldest first.
 
-        Those are the unsettled and upcoming ones and those of the last 30 days, at most 500. With
+        These are unsettled and upcoming bookings and those from the last 30 days, at most 500. With
         ``lock``, lock them until the transaction ends; the keys must be locked already.
         """
         name = "lock_bookings_of_keys" if lock else "bookings_of_keys"

@@ -146,7 +146,7 @@ class Database:
         self._notifier.notify()
 
     def _notify_workers(self) -> bool:
-        from adapter.store import map_task  # commands that only read need no Procrastinate
+        from adapter.store import map_task  # read-only commands do not need Procrastinate
 
         with self.statement() as tx:
             return map_task.defer(tx.connection)

@@ -80,7 +80,7 @@ class WorkerNotifier:
         except StoreUnavailable:
             log.warning("workers_not_notified")
         except Exception:
-            log.exception("workers_not_notified")  # the thread goes on: the next try may succeed
+            log.exception("workers_not_notified")  # the thread continues: the next try may succeed
         return True
 
 

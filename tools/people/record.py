@@ -40,7 +40,7 @@ class Lead:
 
     id: int
     state: BookingState
-    #: The code that explains the state.
+    #: The reason code for the state.
     reason: str
     #: The sentences that explain it.
     sentences: Sequence[str]

@@ -13,12 +13,12 @@ from tests.wait import wait_until
 
 pytestmark = pytest.mark.browser
 
-#: Every page that has an address of its own.
+#: Every page that has its own URL.
 PAGES = (
     *("/", "/queue", "/leads", "/leads?kind=webhooks", "/decisions", "/try", "/rejections"),
     *("/audit", "/nope"),
 )
-#: Those that exist.
+#: The pages that exist.
 FOUND = tuple(path for path in PAGES if path != "/nope")
 #: Impact levels of accessibility problems that prevent people from using a page.
 SERIOUS = ("serious", "critical")
