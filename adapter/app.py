@@ -1,4 +1,4 @@
-"""The web process: ``adapter.app:create_app()`` for gunicorn."""
+"""Create the web process's WSGI application: ``adapter.app:create_app()`` for gunicorn."""
 
 import logging
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from adapter.webhooks.outcome_waiter import OutcomeWaiter
 
 log = logging.getLogger(__name__)
 
-#: A sender gets 503 when a statement takes longer: most time out after ten seconds.
+#: If a statement takes longer, the sender gets 503. Most senders time out after ten seconds.
 STATEMENT_SECONDS = 5.0
 
 
@@ -38,7 +38,7 @@ def create_app(
         logs.configure(settings.log_level)
     app = flask.Flask("adapter", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    # One connection for each request thread, one for background writes, one for the notifier.
+    # One connection per request thread, one for background writes, and one for the notifier.
     store = Database(
         database_url(settings), size=settings.web_threads + 2, statement_seconds=STATEMENT_SECONDS
     )
@@ -66,7 +66,7 @@ def create_app(
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Build the waiter. Half of the threads may wait while the others keep receiving webhooks."""
+    """Build the waiter. Up to half of the threads may wait, so that others can receive webhooks."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )

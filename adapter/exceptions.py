@@ -1,4 +1,4 @@
-"""Define every exception that the adapter raises on purpose and its consequence.
+"""Define the adapter's exceptions and their consequences.
 
 AdapterError
 ├── ConfigurationError     invalid setting or mapping: the process does not start
@@ -7,7 +7,7 @@ AdapterError
 ├── PayloadError           malformed body: the event is held
 ├── Unreadable             unreadable value: noted if optional, held if required
 ├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender retries
-├── NotPossible            the booking's state does not allow the action: error message, exit 1
+├── NotPossible            the booking's state does not allow this action: error message, exit 1
 ├── SignInRefused          wrong user name or password: error message, counted
 └── UpstreamError          Propexo did not accept the booking
     ├── NotSent            the request was never sent: retried, cannot book twice
@@ -21,11 +21,11 @@ from collections.abc import Mapping
 
 
 class AdapterError(Exception):
-    """The base class."""
+    """Base class of the adapter's exceptions."""
 
 
 class ConfigurationError(AdapterError):
-    """A setting or a mapping is invalid. The message names what to fix."""
+    """A setting or a mapping is invalid. The message tells what to fix."""
 
 
 class VerificationError(AdapterError):
@@ -50,11 +50,11 @@ class LimitReached(AdapterError):
 
 
 class PayloadError(AdapterError):
-    """The body does not match its content type. The message quotes no content."""
+    """The body does not match its content type. The message does not quote the body."""
 
 
 class Unreadable(AdapterError):
-    """A value cannot be read. The message is meant for people and never quotes the value."""
+    """A value cannot be read. The message is shown to users and never quotes the value."""
 
 
 class StoreUnavailable(AdapterError):
@@ -62,9 +62,9 @@ class StoreUnavailable(AdapterError):
 
 
 class NotPossible(AdapterError):
-    """The booking's state does not allow an action. The message says why, and what is allowed."""
+    """The booking's state does not allow an action. The message explains why."""
 
-    #: Problems of single fields: field → sentence. Empty where no field is to blame.
+    #: Messages by field. Empty if the problem does not concern a field.
     faults: Mapping[str, str]
 
     def __init__(self, message: str, faults: Mapping[str, str] | None = None) -> None:
@@ -73,20 +73,20 @@ class NotPossible(AdapterError):
 
 
 class SignInRefused(AdapterError):
-    """The user name or password is wrong, or sign-in is blocked for a while."""
+    """The user name or password is wrong, or sign-in is temporarily blocked."""
 
 
 class UpstreamError(AdapterError):
     """Propexo did not accept the booking.
 
-    The message is a constant sentence, safe for logs; Propexo's response is in ``answer``.
+    The message is constant and safe to log. Propexo's response is in ``answer``.
     """
 
-    #: HTTP status; None where no response arrived.
+    #: HTTP status, or None without a response.
     status: int | None
     #: Seconds from Retry-After, or None.
     retry_after_seconds: float | None
-    #: Propexo's response. It may quote personal data: stored, never logged.
+    #: Propexo's response. It may quote personal data, so it is stored but never logged.
     answer: str | None
     #: The rate limit from its headers: calls allowed and calls left, or None.
     rate: tuple[int, int] | None
@@ -108,11 +108,11 @@ class UpstreamError(AdapterError):
 
 
 class NotSent(UpstreamError):
-    """The request was never sent: a retry cannot book twice."""
+    """The request was never sent, so a retry cannot book twice."""
 
 
 class RateLimited(UpstreamError):
-    """Propexo rejected the request before processing it and asked to retry later."""
+    """Propexo rejected the request before processing it. Retry later."""
 
 
 class NotAuthorized(UpstreamError):
@@ -120,8 +120,8 @@ class NotAuthorized(UpstreamError):
 
 
 class Refused(UpstreamError):
-    """Propexo rejected the booking. Nothing was booked; a retry would be rejected again."""
+    """Propexo rejected the booking. Nothing was booked, and a retry would also be rejected."""
 
 
 class OutcomeUnknown(UpstreamError):
-    """The request was sent and no clear response arrived. It may have been booked."""
+    """The request was sent without a clear response. It may have been booked."""

@@ -1,7 +1,7 @@
-"""Write logs as JSON lines: a constant event name and IDs, and nothing from a payload.
+"""Write logs as JSON lines with a constant event name and IDs. Never log payloads.
 
-Exceptions are logged as type and traceback, without their message: a driver's message may quote
-the row that failed. Our own exceptions have constant messages, which are logged.
+Exceptions are logged as type and traceback, without the message, because a driver's message may
+quote the row that failed. Our own exceptions have constant messages, which are logged.
 """
 
 import datetime as dt
@@ -14,10 +14,10 @@ from typing import Any
 
 from adapter.exceptions import AdapterError
 
-#: The attributes of every record; any other one is a field of the event.
+#: The standard attributes of a record. All others are fields of the event.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-#: Also omitted: Procrastinate's fields, which repeat ours or hold a task's arguments.
+#: Procrastinate's fields, which are omitted because they repeat ours or contain a task's arguments.
 _OMITTED = _STANDARD | {"job", "jobs", "kwargs", "worker", "result", "exception", "queues"}
 
 
@@ -50,7 +50,7 @@ class JsonLines(logging.Formatter):
 def _event_of(record: logging.LogRecord) -> str:
     """Return the message for our own loggers, or the code location for other packages' loggers.
 
-    A driver's message may hold a URL with its password, or a row.
+    A driver's message may contain a row or a URL with a password.
     """
     if record.name.partition(".")[0] in _FOREIGN:
         return f"{record.name}:{record.funcName}:{record.lineno}"
@@ -79,7 +79,7 @@ def _summary(exc: BaseException, trace: TracebackType | None) -> dict[str, Any]:
 
 
 def configure(level: str = "INFO") -> None:
-    """Send every log record of this process to standard error as JSON lines."""
+    """Send all log records of this process to standard error as JSON lines."""
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[stream], force=True)

@@ -1,7 +1,7 @@
-"""``GET /metrics``: serve the figures of ``adapter stats`` to Prometheus.
+"""``GET /metrics``: serve the numbers from ``adapter stats`` to Prometheus.
 
-They are read from PostgreSQL for each request, so that every web process returns the same, and
-hold no personal data.
+They are read from PostgreSQL for each request, so that all web processes return the same values.
+They contain no personal data.
 """
 
 import datetime as dt
@@ -58,7 +58,7 @@ def _may_read(request: flask.Request, token: str | None) -> bool:
 
 
 class _OverviewCollector(Collector):
-    """Collects one overview as gauges, and the counters that the database keeps."""
+    """Collects an overview as gauges, and counters from the database."""
 
     def __init__(self, overview: Overview, rejected: Mapping[tuple[str, str], int]) -> None:
         self._overview = overview
@@ -78,10 +78,10 @@ class _OverviewCollector(Collector):
             "sending_stopped", "1 while sending is suspended.", bool(one.sending.stopped_for)
         )
         yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
-        yield _gauge("calls_allowed", "Calls that the setting allows.", one.rate_per_minute)
+        yield _gauge("calls_allowed", "Calls allowed by the setting.", one.rate_per_minute)
         yield from _source_gauges(one.sources, one.at)
         rejections = CounterMetricFamily(
-            "adapter_rejections", "Requests that were rejected.", labels=["source", "reason"]
+            "adapter_rejections", "Rejected requests.", labels=["source", "reason"]
         )
         for labels, count in self._rejected.items():
             rejections.add_metric(labels, count)
@@ -89,12 +89,12 @@ class _OverviewCollector(Collector):
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
-    """Yield the gauges of each source."""
-    events = _family("events_24h", "Webhooks of the last 24 hours.", ["source"])
-    quiet = _family("source_quiet", "1 while far fewer webhooks than usual.", ["source"])
+    """Yield the gauges for each source."""
+    events = _family("events_24h", "Webhooks in the last 24 hours.", ["source"])
+    quiet = _family("source_quiet", "1 while there are far fewer webhooks than usual.", ["source"])
     last = _family("last_event_seconds", "Time since the last webhook.", ["source"])
     refused = _family("refused", "Rejected requests in the database.", ["source"])
-    leads = _family("leads_24h", "Leads of the last 24 hours by state.", ["source", "state"])
+    leads = _family("leads_24h", "Leads in the last 24 hours by state.", ["source", "state"])
     for one in sources:
         events.add_metric([one.name], one.events)
         quiet.add_metric([one.name], one.is_quiet)

@@ -1,4 +1,4 @@
-"""Define requests, events, bookings and attempts, their states and transitions."""
+"""Define requests, events, bookings and attempts, with their states and transitions."""
 
 import dataclasses
 import datetime as dt
@@ -18,17 +18,17 @@ def utc_now() -> dt.datetime:
 
 @dataclasses.dataclass(frozen=True)
 class WebhookRequest:
-    """One HTTP request, as it arrived.
+    """An HTTP request, as received.
 
-    ``url`` is the URL as the sender wrote it, ``body`` the raw bytes. The URL is complete
-    if a signature may cover it; otherwise, path and query are enough.
+    ``url`` is the URL as the sender wrote it, and ``body`` contains the raw bytes. The URL is
+    complete if a signature may cover it. Otherwise, path and query are enough.
     """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes
-    #: The sender's IP address, as far as it can be trusted; None: unknown.
+    #: The sender's IP address if it can be trusted, else None.
     client: str | None = None
 
     @classmethod
@@ -40,26 +40,26 @@ class WebhookRequest:
         headers: Mapping[str, str] | None = None,
         query: str = "",
     ) -> Self:
-        """Build a request from what a mapping reads: body, content type, headers and query."""
+        """Build a request from the parts a mapping reads: body, content type, headers, query."""
         typed = {"content-type": content_type} if content_type else {}
         return cls("POST", f"?{query}" if query else "", {**typed, **(headers or {})}, body)
 
     def without_headers(self, names: Collection[str]) -> Self:
-        """Return the request without the headers of these lower-case names."""
+        """Return the request without the headers with these lower-case names."""
         kept = {name: text for name, text in self.lowercase_headers.items() if name not in names}
         return type(self)(self.method, self.url, kept, self.body, self.client)
 
     def header(self, name: str) -> str | None:
-        """Return a header's value, or None if it is absent or empty."""
+        """Return a header's value, or None if it is missing or empty."""
         return self.lowercase_headers.get(name.lower()) or None
 
     @functools.cached_property
     def lowercase_headers(self) -> Mapping[str, str]:
-        """The headers by lower-case name, because servers differ in how they spell names."""
+        """The headers by lower-case name, because servers spell names differently."""
         lowercase: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
-            # Two spellings of one name are one header sent twice: joined as gunicorn does it.
+            # Two spellings of a name are the same header sent twice. Join the values like gunicorn.
             lowercase[key] = f"{lowercase[key]},{value}" if key in lowercase else value
         return lowercase
 
@@ -70,79 +70,79 @@ class WebhookRequest:
 
     @property
     def query(self) -> str:
-        """The raw query string, split by hand because ``urlsplit`` raises for some URLs."""
+        """The raw query string. ``urlsplit`` is not used, because it raises for some URLs."""
         return self.url.partition("#")[0].partition("?")[2]
 
 
 class EventState(enum.StrEnum):
-    """The state of one stored webhook."""
+    """The state of a stored webhook."""
 
-    #: Stored and acknowledged; not mapped yet.
+    #: Stored and acknowledged, but not yet mapped.
     RECEIVED = "received"
     #: One or more bookings were created from it.
     MAPPED = "mapped"
-    #: Not a booking, as the mapping defines.
+    #: Not a booking, according to the mapping.
     IGNORED = "ignored"
     #: It could not be mapped and needs review.
     HELD = "held"
-    #: Dismissed by a person.
+    #: Dismissed by a user.
     DISCARDED = "discarded"
 
 
 class Kind(enum.StrEnum):
-    """What a booking creates in Knock."""
+    """The kind of record that a booking creates in Knock."""
 
-    #: A tour. Knock creates the renter's guest card with it, if there is none.
+    #: A tour. Knock also creates a guest card for the renter, if there is none.
     APPOINTMENT = "appointment"
-    #: The guest card alone, for a lead without a tour time.
+    #: Only a guest card, for a lead without a tour time.
     PROSPECT = "prospect"
 
 
 class BookingState(enum.StrEnum):
-    """The state of one appointment or guest card."""
+    """The state of an appointment or guest card."""
 
-    #: Waiting to be sent, or to be retried.
+    #: Waiting to be sent or retried.
     PENDING = "pending"
     #: Needs review.
     HELD = "held"
-    #: The POST may be in flight. Committed before its first byte is sent.
+    #: The POST may be in flight. This state is committed before the first byte is sent.
     SENDING = "sending"
-    #: Propexo accepted it and returned a job id.
+    #: Propexo accepted it and returned a job ID.
     SUBMITTED = "submitted"
     #: Propexo reports that the job succeeded.
     BOOKED = "booked"
     #: Propexo or Knock rejected it.
     FAILED = "failed"
-    #: Sent with an unknown outcome. Never sent again automatically.
+    #: Sent with an unknown outcome. Never resent automatically.
     UNKNOWN = "unknown"
-    #: A newer request of the same person for the same community takes precedence.
+    #: A newer request from the same person for the same community takes precedence.
     SUPERSEDED = "superseded"
-    #: The same item of the same source, or the same person and time, as another booking.
+    #: Another booking has the same source and item, or the same person and time.
     DUPLICATE = "duplicate"
     #: The tour time passed before it was booked, or a lead without one waited too long.
     EXPIRED = "expired"
-    #: Dismissed by a person.
+    #: Dismissed by a user.
     DISCARDED = "discarded"
 
 
-#: The allowed transitions: for each state, the states that a booking may come from.
+#: The allowed transitions: for each state, the possible previous states.
 MOVES: Mapping[BookingState, frozenset[BookingState]] = {
-    # From unknown only if the attempt reports late that it was never sent, or if a person
-    # confirms that Knock has no booking.
+    # From unknown only if the attempt reports late that it was never sent, or if a user
+    # confirms that it is not in Knock.
     BookingState.PENDING: frozenset(
         {BookingState.SENDING, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
         | {BookingState.EXPIRED, BookingState.SUPERSEDED, BookingState.DUPLICATE}
     ),
     BookingState.SENDING: frozenset({BookingState.PENDING}),
-    # An error that would block all others, or a token that is rejected for this one only.
-    # Or the lead that it was merged with ended without a tour.
+    # After an error that would block all others, or if the token is rejected only for this one,
+    # or if the lead that it was merged with ended without a tour.
     BookingState.HELD: frozenset(
         {BookingState.PENDING, BookingState.SENDING, BookingState.HELD}
         | {BookingState.SUPERSEDED, BookingState.DUPLICATE}
     ),
     # A late response settles a booking that was marked unknown.
     BookingState.SUBMITTED: frozenset({BookingState.SENDING, BookingState.UNKNOWN}),
-    # From the states that need review: a person has seen it in Knock.
+    # From states that need review, if a user has seen it in Knock.
     BookingState.BOOKED: frozenset(
         {BookingState.SUBMITTED, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
         | {BookingState.EXPIRED}
@@ -157,7 +157,7 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
         {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED}
         | {BookingState.SUPERSEDED, BookingState.DUPLICATE}
     ),
-    # From unknown if the same tour was booked by a later request.
+    # From unknown, if the same tour was booked by a later request.
     BookingState.DUPLICATE: frozenset(
         {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED}
         | {BookingState.SUPERSEDED, BookingState.DUPLICATE, BookingState.UNKNOWN}
@@ -170,7 +170,7 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
 }
 
 
-#: States in which nothing more happens automatically.
+#: States that do not change automatically.
 SETTLED = frozenset(BookingState) - {
     BookingState.PENDING,
     BookingState.SENDING,
@@ -179,7 +179,7 @@ SETTLED = frozenset(BookingState) - {
 
 
 class AttemptOutcome(enum.StrEnum):
-    """The outcome of one POST to Propexo. A POST without one may still be in flight."""
+    """The outcome of a POST to Propexo. A POST without an outcome may still be in flight."""
 
     #: It was never sent.
     NOT_SENT = "not_sent"
@@ -189,30 +189,30 @@ class AttemptOutcome(enum.StrEnum):
     NOT_AUTHORIZED = "not_authorized"
     #: Propexo rejected the request.
     REFUSED = "refused"
-    #: Propexo accepted it; the job id is known.
+    #: Propexo accepted it, and the job ID is known.
     ACCEPTED = "accepted"
     #: Its job failed: nothing exists in Knock.
     JOB_FAILED = "job_failed"
-    #: It was sent, and no clear response arrived.
+    #: It was sent, but there was no clear response.
     UNKNOWN = "unknown"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
-    """Why a field, a booking or an event could not be used as it arrived.
+    """The reason why a field, booking or event could not be used as received.
 
-    ``value`` holds the renter's data: it is stored and shown to people, never logged.
+    ``value`` contains the renter's data. It is stored and shown to users, but never logged.
     """
 
     #: The target field (``starts_at``, ``community``, ``email_1``), or ``event`` for all of it.
     field: str
-    #: A sentence for a person, without the value.
+    #: A sentence for users, without the value.
     reason: str
-    #: ``file:line`` of the mapping line that read it, or None.
+    #: ``file:line`` in the mapping, or None.
     at: str | None = None
-    #: The path that was read (several joined by ", "), or None.
+    #: The path (several are joined with ", "), or None.
     path: str | None = None
-    #: The value as JSON, at most 60 characters, ASCII only; None: there is none.
+    #: The value as ASCII JSON of at most 60 characters, or None.
     value: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
@@ -221,13 +221,13 @@ class Reason:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Build the reason that :meth:`as_dict` returned."""
+        """Build a reason from the result of :meth:`as_dict`."""
         return cls(**data)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One stored webhook."""
+    """A stored webhook."""
 
     id: int
     source: str
@@ -235,68 +235,68 @@ class Event:
     #: Aware, UTC.
     received_at: dt.datetime
     content_type: str
-    #: Header names in lower case; without credentials.
+    #: Headers without credentials, by lower-case name.
     headers: Mapping[str, str]
     #: The raw query string.
     query: str
     #: The raw bytes.
     body: bytes
-    #: Hash of the mapping that was applied; None before that.
+    #: Hash of the mapping that was applied, or None if it has not been mapped.
     mapping_hash: str | None
     reasons: tuple[Reason, ...]
-    #: ``all``; ``lead`` after the payload is erased; ``nothing`` after all personal data is.
+    #: ``all``, ``lead`` after the payload is erased, or ``nothing`` without any personal data.
     kept: str = "all"
-    #: Length of the body in bytes, also where a list omits the body.
+    #: Length of the body in bytes, even if a list omits the body.
     size: int = 0
 
     @property
     def request(self) -> WebhookRequest:
-        """The stored request, without credentials, host and client IP address."""
+        """The stored request, without credentials, host or client IP address."""
         url = f"/hooks/{self.source}" + (f"?{self.query}" if self.query else "")
         return WebhookRequest("POST", url, self.headers, self.body)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Booking:
-    """One appointment or guest card to create in Knock."""
+    """An appointment or guest card to create in Knock."""
 
     id: int
     event_id: int
     source: str
     state: BookingState
-    #: The community's key in communities.yaml; None where it is unknown.
+    #: The community's key in communities.yaml, or None if it is unknown.
     community: str | None
-    #: IANA name of the community's time zone; None where the community is unknown.
+    #: IANA name of the community's time zone, or None if the community is unknown.
     timezone: str | None
-    #: The tour time, aware, UTC; None where it could not be read.
+    #: The tour time (aware, UTC), or None if it could not be read.
     starts_at: dt.datetime | None
-    #: The fields by Propexo's names, as far as they could be read.
+    #: The readable fields, by Propexo's names.
     appointment: Mapping[str, Any]
     reasons: tuple[Reason, ...]
-    #: Propexo's job, once it has accepted the booking.
+    #: Propexo's job ID, once the booking is accepted.
     job_id: str | None
-    #: When the row is due again, aware, UTC.
+    #: When the row is due again (aware, UTC).
     due_at: dt.datetime | None
     created_at: dt.datetime
     updated_at: dt.datetime
-    #: The code that explains the state.
+    #: The reason code for the state.
     reason: str | None
-    #: When the renter sent the request: the sender's time if it has one, else the arrival.
+    #: When the renter made the request: the sender's time if given, else the time of arrival.
     asked_at: dt.datetime
-    #: Keyed hashes that related requests share: of the person's email and phone at this community,
+    #: Keyed hashes shared by related requests: for the person's email and phone at this community,
     #: and ``item_key``.
     match_keys: tuple[int, ...] = ()
-    #: Keyed hash of the sender's own key for the lead; None: it has none.
+    #: Keyed hash of the sender's own key for the lead, if any.
     item_key: int | None = None
-    #: Keyed hash of everything that was mapped; None: not known.
+    #: Keyed hash of everything that was mapped, if known.
     content: int | None = None
-    #: True: the sender cancels what it sent before under the same key.
+    #: True if the sender cancels an earlier request with the same key.
     is_cancellation: bool = False
-    #: The other lead that the state comes from; ``reason`` is the rule. None: no other lead.
+    #: The other lead that caused this state, if any. ``reason`` is the rule.
     because_of: int | None = None
-    #: When its last POST to Propexo began; None: it was never posted.
+    #: When its last POST to Propexo began, or None if it was never posted.
     posted_at: dt.datetime | None = None
-    #: From when on it no longer stands in Knock, as a person said; None: nobody said so.
+    #: When a user reported that it no longer exists in Knock, or None.
     gone_at: dt.datetime | None = None
     kind: Kind = Kind.APPOINTMENT
 
@@ -308,7 +308,7 @@ class Booking:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """One POST to Propexo, recorded before its first byte is sent."""
+    """A POST to Propexo, recorded before its first byte is sent."""
 
     id: int
     booking_id: int
@@ -320,22 +320,22 @@ class Attempt:
     status: int | None
     #: Propexo's response, as received.
     answer: str | None
-    #: What it creates.
+    #: The kind of record it creates.
     kind: Kind = Kind.APPOINTMENT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One state change in the history."""
+    """A state change in the history."""
 
-    #: None: a change of the event itself.
+    #: The booking's ID, or None for a change of the event itself.
     booking_id: int | None
     at: dt.datetime
     from_state: str | None
     to_state: str
-    #: The code that explains the change.
+    #: The reason code for the change.
     why: str
-    #: ``web``, ``worker``, or a person's name.
+    #: ``web``, ``worker``, or a user's name.
     by: str
     #: The other lead that it comes from; None: no other lead.
     because_of: int | None = None
@@ -343,14 +343,14 @@ class Change:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LeadHistory:
-    """One event with its bookings, their attempts and the history."""
+    """An event with its bookings, their attempts and their history."""
 
     event: Event
     bookings: tuple[Booking, ...]
-    #: Attempts per booking id.
+    #: Attempts by booking ID.
     attempts: Mapping[int, tuple[Attempt, ...]]
     history: tuple[Change, ...]
-    #: How many duplicates of the webhook arrived.
+    #: The number of times the webhook was repeated.
     duplicates: int
     #: The other leads that the bookings and the history name, by ID.
     others: Mapping[int, Booking]

@@ -3,19 +3,19 @@
 1. ``webhooks/views.py`` reads the HTTP request and answers it.
 2. ``webhooks/receive.py`` verifies the signature (``signatures/``) and stores the event.
 3. ``bookings/map_event.py`` maps the event (``mapping/``); ``bookings/intake.py`` stores its
-   bookings. Which of a person's requests counts is decided by ``bookings/precedence.py``, from
-   everything that is known; ``bookings/reconcile.py`` applies that again after every change.
+   bookings. ``bookings/precedence.py`` decides which of a person's requests counts, based on all
+   known requests, and ``bookings/reconcile.py`` reapplies that decision after every change.
 4. ``bookings/sender.py`` posts each booking once (``propexo/client.py``);
    ``bookings/transitions.py`` records the outcome.
 5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed;
    ``bookings/settle_unknown.py`` searches for bookings whose outcome is unknown.
 
 Steps 1 and 2 run in the web process. The others run in a worker (``server/worker.py``): a row's
-state and ``due_at`` are its entry in a queue, and a worker processes what is due. Every step may
-run twice, late, or on two workers at once.
+state and ``due_at`` are its entry in a queue, and workers process the rows that are due. Every step
+may run twice, late, or on two workers at once.
 
-Two commits surround the POST. The first writes the attempt and the state ``sending`` before any
-byte is sent; the second writes the outcome. If the process dies in between, the booking becomes
+Two commits surround the POST. The first writes the attempt and the ``sending`` state before any
+byte is sent. The second writes the outcome. If the process dies in between, the booking becomes
 ``unknown`` and is never sent again automatically.
 """
 
@@ -36,21 +36,21 @@ from adapter.settings import Settings
 from adapter.store import Database, Task
 from adapter.webhooks.receive import Receiver
 
-#: Delay after an hour's end before its events are counted, so that late inserts are included.
+#: Delay after the end of an hour before its events are counted, to include late inserts.
 STATS_DELAY = dt.timedelta(minutes=2)
-#: Bookings in flight at a time in each worker: enough for Propexo's slowest responses (2 s above
-#: 80 % of its limit) at the highest rate (150 a minute).
+#: Bookings in flight at once in each worker: enough for Propexo's slowest responses (2 s above 80%
+#: of its limit) at the highest rate (150 per minute).
 SEND_SLOTS = 6
 
 
 def slots_of(concurrency: int) -> dict[Task, int]:
-    """Return how many threads of a worker run each task, so that no task needs all of them."""
+    """Return how many of a worker's threads may run each task, so that none takes all of them."""
     others = concurrency - SEND_SLOTS
     return {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
 
 
 class Pipeline:
-    """The steps, over one database, one set of mappings and one Propexo client."""
+    """The steps, with a database, a set of mappings and a Propexo client."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Pipeline:
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
         self.erasure = Eraser(settings, store, clock)
-        #: What a worker calls for each task: it processes the rows that are due.
+        #: The function that processes due rows, for each task.
         self.steps: Mapping[Task, Callable[[], None]] = {
             Task.MAP: self.mapper.map_due,
             Task.SEND: self.sender.send_due,
@@ -80,14 +80,14 @@ class Pipeline:
         self._free = {task: threading.Semaphore(count) for task, count in self.slots.items()}
 
     def due(self) -> Mapping[Task, int]:
-        """Return how many rows each task could process now, counted up to its slots."""
+        """Return how many rows each task can process now, up to its number of slots."""
         now = self.clock()
         late = now + dt.timedelta(minutes=self.settings.notice_minutes)
         with self.store.statement() as tx:
             return tx.jobs.due(now, late=late, slots=self.slots)
 
     def run(self, task: Task) -> bool:
-        """Process the rows that are due. Return False if enough threads of this process do."""
+        """Process due rows. Return False if enough threads in this process are doing that."""
         if not self._free[task].acquire(blocking=False):
             return False
         try:
@@ -97,12 +97,12 @@ class Pipeline:
         return True
 
     def stop(self) -> None:
-        """Let each run end after the row that it processes."""
+        """Let each run end after its current row."""
         self.sender.stopping.set()
         self.follower.stopping.set()
 
     def is_full(self, task: Task) -> bool:
-        """Return True if enough threads of this process run a task."""
+        """Return True if enough threads in this process are running a task."""
         if is_free := self._free[task].acquire(blocking=False):
             self._free[task].release()
         return not is_free
@@ -125,12 +125,12 @@ class Pipeline:
         with self.store.transaction() as tx:
             expired = tx.attempts.expired(now)
         for attempt in expired:
-            # In a transaction of its own, because it locks the person.
+            # In a separate transaction, because it locks the person.
             with self.store.transaction() as tx:
                 transitions.record_lost_attempt(tx, attempt, now)
         self.sender.expire_late()
         self.sender.try_resume_sending()
         self.erasure.forget_old()
-        # Last, in a transaction of its own: statistics must not delay a rescue.
+        # Last, and in a separate transaction, so that statistics do not delay recovery.
         with self.store.transaction() as tx:
             tx.stats.count_hours(now - STATS_DELAY)

@@ -1,4 +1,4 @@
-"""Build the services that every process uses, from the settings."""
+"""Build the services that every process uses."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ def pipeline_from(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> Pipeline:
-    """Build the pipeline. Load the sources from the mappings folder unless they are given."""
+    """Build the pipeline. Load the sources from the mappings folder unless given."""
     if all_sources is None:
         all_sources = registry.load(settings.mappings_dir, settings.policy)
     return Pipeline(settings, store, all_sources, propexo_from(settings), clock)

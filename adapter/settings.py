@@ -1,6 +1,6 @@
-"""Declare every environment variable once, with its type, default, reader and meaning.
+"""Declare all environment variables, with their types, defaults, readers and meanings.
 
-:func:`settings_from` reads them into a frozen :class:`Settings` and reports all faults together.
+:func:`settings_from` reads them into a frozen :class:`Settings` and reports all errors at once.
 """
 
 # ruff: noqa: RUF009 - setting() declares a field
@@ -25,30 +25,29 @@ NO_PROXIES: Proxies = 0
 PROPEXO_URL = "https://api.propexo.com"
 
 #: The token that the sandbox accepts by default.
-SANDBOX_TOKEN = "sandbox"  # noqa: S105 - it gives access to nothing real
+SANDBOX_TOKEN = "sandbox"  # noqa: S105 - it does not give access to anything real
 
 #: Roles of console users. `operate` may also release, discard, replay and confirm.
 ROLES = ("read", "operate")
 
-#: Our neutral words for Propexo's three enums. Propexo does not publish their values.
+#: Neutral words for Propexo's three enums, whose values Propexo does not publish.
 NEUTRAL_WORDS = {
     "first_contact_type": ("internet", "chat", "call", "email", "sms"),
     "pets": ("cat", "small_dog", "large_dog"),
     "tour_type": ("in_person", "self_guided", "video"),
 }
 
-#: Email addresses that mean "none". Kept, they would make many people look like one.
+#: Email addresses that mean "none". If kept, they would make many people look like one.
 PLACEHOLDER_EMAILS = frozenset(
     {"none@none.com", "noemail@noemail.com", "na@na.com", "test@test.com", "no@email.com"}
-    | {"test@fb.com", "test@meta.com"}  # of Meta's test leads
+    | {"test@fb.com", "test@meta.com"}  # from Meta's test leads
 )
 
-#: What may surround a value by accident: blanks, a file's line break, a byte order mark.
+#: Characters that may surround a value by accident: whitespace and a byte order mark.
 BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff"
-#: What is said of a variable with a secret that has any of these, or quotes, around it.
+#: Warning for a secret that is surrounded by these characters or quotes.
 UNTRIMMED = (
-    "has blanks, a line break or quotes around its value, which are ignored; "
-    "remove them where it is set"
+    "has whitespace or quotes around its value, which are ignored; remove them where it is set"
 )
 
 T = TypeVar("T")
@@ -57,14 +56,14 @@ Reader: TypeAlias = Callable[[str], T]
 
 
 def trimmed(text: str) -> str:
-    """Return a value without the blanks and the pair of quotes around it."""
+    """Return a value without surrounding whitespace and quotes."""
     text = text.strip(BLANKS)
     is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1].strip(BLANKS) if is_quoted else text
 
 
 def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """Return the variables whose value has blanks, a line break or quotes around it."""
+    """Return the variables whose values are surrounded by whitespace or quotes."""
     values = {name: environ.get(name, "") for name in names}
     return [name for name, value in values.items() if value != trimmed(value)]
 
@@ -89,12 +88,12 @@ def read_database_url(text: str) -> str:
 def read_token(text: str) -> str:
     """Return a bearer token that an HTTP header can carry."""
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("contains a character that no token has; copy it again")
+        raise ValueError("contains a character that tokens cannot have; copy it again")
     return text
 
 
 def integer(low: int, high: int) -> Reader[int]:
-    """Return a reader of whole numbers within these bounds."""
+    """Return a reader for whole numbers within these bounds."""
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
@@ -105,7 +104,7 @@ def integer(low: int, high: int) -> Reader[int]:
 
 
 def seconds(low: float, high: float) -> Reader[float]:
-    """Return a reader of seconds within these bounds."""
+    """Return a reader for seconds within these bounds."""
 
     def read(text: str) -> float:
         try:
@@ -152,7 +151,7 @@ def read_contacts(text: str) -> frozenset[str]:
 
 
 def spelling_of(field: str) -> Reader[Mapping[str, str]]:
-    """Return a reader for ``word=SPELLING`` pairs with a field's neutral words."""
+    """Return a reader for ``word=SPELLING`` pairs, using a field's neutral words."""
     words = NEUTRAL_WORDS[field]
 
     def read(text: str) -> Mapping[str, str]:
@@ -187,13 +186,13 @@ def read_users(text: str) -> Mapping[str, tuple[str, str]]:
         name, _, rest = entry.partition(":")
         role, _, password = rest.partition(":")
         if not is_user_name(name) or role not in ROLES or not password.startswith("scrypt:"):
-            raise ValueError("must be entries that `adapter users add --print` writes")
+            raise ValueError("must be entries printed by `adapter users add --print`")
         users[name] = (role, password)
     return users
 
 
 def is_user_name(text: str) -> bool:
-    """Return whether this is 1 to 60 letters, digits, ``.``, ``_`` or ``-``."""
+    """Return True for 1 to 60 letters, digits, ``.``, ``_`` or ``-``."""
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", text))
 
 
@@ -212,7 +211,7 @@ class Setting:
 
 
 def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: bool = False) -> T:
-    """Declare a dataclass field that an environment variable sets."""
+    """Declare a dataclass field that is set by an environment variable."""
     return dataclasses.field(
         default_factory=lambda: default,
         repr=not secret,
@@ -225,9 +224,9 @@ def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: boo
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """What counts as plausible, for every source."""
+    """Plausibility limits that apply to all sources."""
 
-    #: The region of phone numbers without a country code.
+    #: The region for phone numbers without a country code.
     phone_region: str = "US"
     earliest_tour: dt.time = setting("ADAPTER_EARLIEST_TOUR", dt.time(7, 0), read_time_of_day,
         "A tour that starts earlier, in the community's time zone, is held.")
@@ -237,10 +236,10 @@ class Policy:
         "A tour further ahead is held.")
     placeholder_emails: frozenset[str] = setting(
         "ADAPTER_PLACEHOLDER_EMAILS", PLACEHOLDER_EMAILS, read_contacts,
-        "Email addresses, separated by commas, that mean none.")
+        "Comma-separated email addresses that count as empty.")
     shared_contacts: frozenset[str] = setting("ADAPTER_SHARED_CONTACTS", frozenset(), read_contacts,
-        "Email addresses and phones (+13035550100), separated by commas, that many people share. "
-        "They do not identify a person.")
+        "Comma-separated email addresses and phone numbers (+13035550100) that many people "
+        "share. They do not identify a person.")
     tour_types: Mapping[str, str] = setting("ADAPTER_TOUR_TYPES", {}, spelling_of("tour_type"),
         "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. Unset: not sent.")
     first_contact_types: Mapping[str, str] = setting(
@@ -270,10 +269,10 @@ class Settings:
         "Address the web process listens on. Unset: 127.0.0.1, or 0.0.0.0 for `adapter web` "
         "if PORT is set.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
-        "Propexo's bearer token. Unset: `adapter run` books in the sandbox, and says so.",
+        "Propexo's bearer token. Unset: `adapter run` books in the sandbox and reports this.",
         secret=True)
     propexo_webhook_secret: str | None = setting("PROPEXO_WEBHOOK_SECRET", None, str,
-        "Secret of Propexo's own webhooks to /propexo/webhooks. Unset: they are rejected.",
+        "Secret for Propexo's own webhooks to /propexo/webhooks. Unset: they are rejected.",
         secret=True)
     propexo_base_url: str = setting("PROPEXO_BASE_URL", PROPEXO_URL, read_url,
         "URL of Propexo's API.")
@@ -286,16 +285,16 @@ class Settings:
     sandbox_port: int = setting("ADAPTER_SANDBOX_PORT", 8001, integer(1, 65535),
         "Port of the sandbox.")
     max_body_bytes: int = setting("ADAPTER_MAX_BODY_BYTES", 1024**2, integer(1024, 64 * 1024**2),
-        "A longer webhook is rejected with 413.")
+        "Larger webhooks are rejected with 413.")
     trusted_proxies: Proxies = setting("ADAPTER_TRUSTED_PROXIES", NO_PROXIES, read_proxies,
         "Number of trusted proxies, or their networks separated by commas. 0 trusts none. "
         "Heroku: 1.")
     address_limit_per_minute: int = setting(
         "ADAPTER_ADDRESS_LIMIT_PER_MINUTE", 300, integer(1, 1_000_000),
-        "Rejected requests from one IP address before it gets 429, per web process.")
+        "Number of rejected requests after which an IP address gets 429, per web process.")
     source_limit_per_minute: int = setting(
         "ADAPTER_SOURCE_LIMIT_PER_MINUTE", 6000, integer(1, 10_000_000),
-        "Verified webhooks from one source before it gets 429, per web process.")
+        "Number of verified webhooks after which a source gets 429, per web process.")
     rejections_per_source: int = setting("ADAPTER_REJECTIONS_PER_SOURCE", 200, integer(1, 100_000),
         "Rejected requests kept per source. The oldest are deleted first.")
     rejection_bytes_per_source: int = setting(
@@ -304,16 +303,16 @@ class Settings:
     #: Measured from the first byte sent to the last byte received.
     propexo_timeout_seconds: float = setting(
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS", 20.0, seconds(1, 120),
-        "Timeout of one request to Propexo. After it the outcome is unknown.")
+        "Timeout for a request to Propexo. After that, the outcome is unknown.")
     job_deadline_seconds: float = setting("ADAPTER_JOB_DEADLINE_SECONDS", 3600.0, seconds(1, 86400),
         "How long Propexo's job may stay PENDING before the booking needs review.")
-    #: Propexo allows 150, and slows down above 80 % of them.
+    #: Propexo allows 150, and slows down above 80% of that.
     rate_per_minute: int = setting("ADAPTER_RATE_PER_MINUTE", 120, integer(1, 100_000),
-        "Requests to Propexo in any 60 seconds, from all workers together.")
+        "Maximum requests to Propexo in any 60 seconds, for all workers combined.")
     soon_hours: int = setting("ADAPTER_SOON_HOURS", 24, integer(0, 8760),
         "Tours that start within this many hours are sent before all others.")
     notice_minutes: int = setting("ADAPTER_NOTICE_MINUTES", 5, integer(0, 1440),
-        "A tour that starts in fewer minutes is no longer booked: it becomes `expired`.")
+        "A tour that starts in fewer minutes is not booked and becomes `expired`.")
     prospect_hours: int = setting("ADAPTER_PROSPECT_HOURS", 72, integer(1, 8760),
         "A lead without a tour time is retried for this many hours, then becomes `expired`.")
     sync_lag_hours: int = setting("ADAPTER_SYNC_LAG_HOURS", 13, integer(1, 240),
@@ -322,30 +321,30 @@ class Settings:
     payload_days: int = setting("ADAPTER_PAYLOAD_DAYS", 90, integer(1, 36500),
         "Payloads are deleted after this many days, once their tours are over.")
     lead_days: int = setting("ADAPTER_LEAD_DAYS", 730, integer(1, 36500),
-        "Names, contacts and notes are deleted after this many days; ids, states and times stay.")
+        "Names, contacts and notes are deleted after this many days. IDs, states and times stay.")
     source_weights: Mapping[str, int] = setting("ADAPTER_SOURCE_WEIGHTS", {}, read_weights,
-        "How much more often a busy source's bookings are sent: rentfeed=3,website=1. Default 1.")
+        "Relative share of sending for each source: rentfeed=3,website=1. Default: 1.")
     worker_concurrency: int = setting("ADAPTER_WORKER_CONCURRENCY", 12, integer(8, 64),
-        "Threads of one worker: six send, the others map and check.")
+        "Threads per worker: six send, the others map and check.")
     web_workers: int = setting("WEB_CONCURRENCY", 2, integer(1, 64),
         "Processes of the web server.")
     web_threads: int = setting("ADAPTER_WEB_THREADS", 8, integer(1, 64),
         "Threads per web process.")
-    #: By name: role and password hash. Further users are in the database.
+    #: Role and password hash by name. More users are in the database.
     users: Mapping[str, tuple[str, str]] = setting("ADAPTER_USERS", {}, read_users,
-        "Console users, as `adapter users add NAME --print` writes them, separated by commas.",
+        "Comma-separated console users, as printed by `adapter users add NAME --print`.",
         secret=True)
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
         "Bearer token for /metrics. Unset: /metrics is closed.", secret=True)
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()
-    #: The environment, for the secrets that mappings name.
+    #: The environment, for secrets named in mappings.
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def is_sandbox(self) -> bool:
-        """Return whether tours are booked in the sandbox, not in Knock."""
+        """Return True if tours are booked in the sandbox rather than in Knock."""
         return self.propexo_token in (None, SANDBOX_TOKEN)
 
 
@@ -361,9 +360,9 @@ def _declared(owner: type[Settings | Policy]) -> Mapping[str, Setting]:
 
 
 _OF_SETTINGS, _OF_POLICY = _declared(Settings), _declared(Policy)
-#: Every environment variable of the adapter.
+#: All environment variables of the adapter.
 SETTINGS = (*_OF_SETTINGS.values(), *_OF_POLICY.values())
-#: Those that hold a secret.
+#: The environment variables that contain a secret.
 SECRET_NAMES = tuple(
     field.metadata["setting"].name
     for field in dataclasses.fields(Settings)
@@ -374,8 +373,8 @@ SECRET_NAMES = tuple(
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings from environment variables.
 
-    Raise :class:`ConfigurationError` with one line per fault. Values are not quoted: some are
-    secrets.
+    Raise :class:`ConfigurationError` with one line per error. Values are not quoted, because some
+    are secrets.
     """
     faults: list[str] = []
     values, policy = (_read(group, environ, faults) for group in (_OF_SETTINGS, _OF_POLICY))
@@ -383,7 +382,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
         values.setdefault("host", "0.0.0.0")  # noqa: S104 - a platform that sets PORT routes to it
     known = {each.name for each in SETTINGS}
     faults += [
-        f"{name} is not a setting of the adapter; check its spelling"
+        f"{name} is not a setting; check the spelling"
         for name in environ
         if name.startswith("ADAPTER_") and name not in known
     ]
@@ -398,7 +397,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
 def _read(
     declared: Mapping[str, Setting], environ: Mapping[str, str], faults: list[str]
 ) -> dict[str, Any]:
-    """Return the values that are set, by field. Add unreadable ones to ``faults``."""
+    """Return the values that are set, by field. Add errors to ``faults``."""
     values = {}
     for field, each in declared.items():
         text = trimmed(environ.get(each.name, ""))

@@ -1,4 +1,4 @@
-"""``python -m bench [SECTION…]``: print the table of each section, by default of all."""
+"""``python -m bench [SECTION…]``: print the table for each section (default: all)."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ SECTIONS = {
     "start": starting.rows,
     "growth": growth.rows,
 }
-#: The whole run ends within ten minutes: a section that would begin later than this is skipped.
+#: The whole run must end within ten minutes, so sections that would start later are skipped.
 LATEST_START_SECONDS = {"growth": 455.0}
 LONGEST_SECONDS = 540.0
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -74,7 +74,7 @@ def main(
 
 
 def measured(name: str, effort: Effort, *, silent: bool = False) -> list[Row]:
-    """Return the rows of one section; print them as soon as they are measured."""
+    """Return the rows of one section, and print them as soon as they are measured."""
     if not silent:
         click.echo(f"{name} …", err=True)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Section ``acknowledge``: verify, store with fsync and respond, compared with doing less."""
+"""Section ``acknowledge``: verify, store with fsync and respond, compared with baselines."""
 
 import dataclasses
 import statistics
@@ -14,9 +14,9 @@ from bench.rounds import Effort, turned
 from bench.servers import Target
 from bench.tables import Goal, Row
 
-#: More than the adapter handles per second: a request that is sent twice would be a repeat.
+#: More requests than the adapter can handle, because reused requests would be repeats.
 MOST_PER_SECOND = 2500
-#: Peers are measured in separate, fewer rounds: one of them takes long to become idle.
+#: Peers are measured in separate, fewer rounds, because one of them is slow to become idle.
 PEER_ROUNDS = 5
 RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.9, sense="≥")}
 P99_GOALS = {8: Goal(bound=1.35)}
@@ -26,7 +26,7 @@ Rounds = dict[str, list[Answers]]
 
 
 class Bench:
-    """Servers that are loaded in turn, and the requests for them."""
+    """Servers to load in turn, and the requests for them."""
 
     def __init__(self, targets: Mapping[str, Target], secret: str, folder: Path) -> None:
         self._targets = targets
@@ -49,14 +49,14 @@ class Bench:
         return seen
 
     def loaded(self, name: str, connections: int, seconds: float) -> Answers:
-        """Load one server once. Raises BenchError unless everything it accepted is stored."""
+        """Load one server once. Raise BenchError unless everything it accepted is stored."""
         target = self._targets[name]
         if target.url is not None or self._requests is None:
-            self._requests = self._signed(seconds)  # the others may take the same ones again
+            self._requests = self._signed(seconds)  # the other servers may get the same requests
         requests = self._requests
         before = servers.stored(target.url) if target.url else 0
         answers = load.run(target.port, requests, connections=connections, seconds=seconds)
-        servers.wait_until_idle(target.pid)  # what it does after its answers is not the next one's
+        servers.wait_until_idle(target.pid)  # or it slows down the next one
         if target.url is not None:
             check(answers, requests, servers.stored(target.url) - before)
         return answers
@@ -75,7 +75,7 @@ def check(answers: Answers, requests: Requests, stored: int) -> None:
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Yield rate, p50 and p99 for each number of connections; peers at 8, or at the only number."""
+    """Yield rate, p50 and p99 for each number of connections. Peers use 8 or the only number."""
     folder, secret = servers.folder(), servers.secret()
     with (
         servers.database(folder, effort.server) as url,

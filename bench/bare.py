@@ -1,4 +1,4 @@
-"""The baselines of the acknowledgement, under the same gunicorn: do nothing, and one INSERT."""
+"""Baselines for acknowledging, under the same gunicorn: an empty response, and one INSERT."""
 
 import flask
 
@@ -18,7 +18,7 @@ def empty() -> flask.Flask:
 
 
 def insert() -> flask.Flask:
-    """Commit the bytes in one INSERT: the least for "stored before acknowledged"."""
+    """Commit the bytes in one INSERT: the minimum for "stored before acknowledged"."""
     app = _app()
     settings = settings_from()
     assert settings.database_url is not None

@@ -1,4 +1,4 @@
-"""``docs/benchmarks-*.svg``: rates and times compared, and each row compared with its goal."""
+"""Draw ``docs/benchmarks-*.svg``: rates and times, and each row compared with its goal."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 mpl.use("svg")
-mpl.rcParams["svg.hashsalt"] = "benchmarks"  # the same figures make the same file
+mpl.rcParams["svg.hashsalt"] = "benchmarks"  # the same figures produce the same file
 
 import matplotlib.pyplot as plt  # noqa: E402 - after the backend is chosen
 from matplotlib.figure import Figure  # noqa: E402
@@ -17,7 +17,7 @@ OURS, OTHER, MISSED = "#1f6f8b", "#b8c4cc", "#b5483a"
 
 
 def write(folder: Path, rows: Mapping[str, Sequence[Row]]) -> list[Path]:
-    """Write the charts for which there are rows; return their files."""
+    """Write the charts that have rows, and return their files."""
     made = []
     goals = [row for found in rows.values() for row in found if row.goals]
     if goals:
@@ -28,7 +28,7 @@ def write(folder: Path, rows: Mapping[str, Sequence[Row]]) -> list[Path]:
 
 
 def _goals(file: Path, rows: Sequence[Row]) -> Path:
-    """Draw how far each row is from its goal: to the right of the line it is met."""
+    """Draw how far each row is from its goal. Goals to the right of the line are met."""
     names = [f"{row.section}: {row.what}" for row in rows]
     figure, axes = plt.subplots(figsize=(9, 0.6 + 0.28 * len(rows)))
     shares = [min(row.reserve, 4.0) for row in rows]
@@ -41,7 +41,7 @@ def _goals(file: Path, rows: Sequence[Row]) -> Path:
 
 
 def _acknowledging(file: Path, rows: Sequence[Row]) -> Path:
-    """Draw rate and p99 of the adapter and of each baseline."""
+    """Draw rate and p99 for the adapter and each baseline."""
     figure, both = plt.subplots(1, 2, figsize=(9, 3.6))
     for axes, word, title in (
         (both[0], "rate", "webhooks a second"),

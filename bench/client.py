@@ -29,7 +29,7 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self) -> tuple[int, float] | None:
-        """Return status and seconds of a complete response. Raises ConnectionError if cut off."""
+        """Return the status and time of a complete response. Raise ConnectionError if cut off."""
         came = self.socket.recv(65536)
         if not came:
             raise ConnectionError
@@ -48,7 +48,7 @@ def _length(head: bytes) -> int:
 
 
 def requests(file: Path, length: int) -> Iterator[bytes]:
-    """Yield the requests of the file, over and over."""
+    """Yield the requests in the file, repeatedly."""
     while True:
         with file.open("rb") as source:
             while request := source.read(length):

@@ -1,4 +1,4 @@
-"""Section ``cpu``: the CPU time of web, worker and PostgreSQL for one booking."""
+"""Section ``cpu``: CPU time of web, worker and PostgreSQL per booking."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from bench.stage import Mail, Stage, wait_until
 from bench.tables import Goal, Row
 
 PER_SECOND = 20
-#: Bookings before the measurement: they fill caches and prepare statements.
+#: Bookings before the measurement, to fill caches and prepare statements.
 WARM = 30
 #: What commit d205799 used, measured with this module alternately with its successor on one machine
 #: (docs/decisions.md). On another machine the ratio says little.

@@ -1,4 +1,4 @@
-"""Section ``drain``: stored webhooks to booked tours; and how much of the rate limit is used."""
+"""Section ``drain``: time from stored webhooks to booked tours, and use of the rate limit."""
 
 import contextlib
 import statistics
@@ -11,7 +11,7 @@ from bench.rounds import Effort, turned
 from bench.stage import Stage, seconds_of, wait_until
 from bench.tables import Goal, Row
 
-#: ADAPTER_RATE_PER_MINUTE as it is set by default.
+#: The default for ADAPTER_RATE_PER_MINUTE.
 LIMIT = 120
 WINDOW_SECONDS = 60.0
 
@@ -54,7 +54,7 @@ def _drained(stage: Stage, workers: int, count: int, prefix: str) -> float:
 
 
 def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
-    """Measure a backlog that never ends for longer than one window."""
+    """Measure a never-ending backlog for longer than one window."""
     put_backlog(stage.url, max(LIMIT * 3, effort.drained))
     with stage.running():
         wait_until(lambda: len(stage.sandbox.calls()) > 1, "the backlog is being sent")

@@ -1,4 +1,4 @@
-"""The baseline of a mapping: the same fields read from the same bytes, and nothing else.
+"""Baselines for mappings: read the same fields from the same bytes, and nothing else.
 
 Written by hand, like a script for one sender: no cleaning, no checks, no notes, no times.
 """

@@ -1,4 +1,4 @@
-"""Section ``growth``: speed at each number of stored events, and memory over many events."""
+"""Section ``growth``: speed by number of stored events, and memory use over many events."""
 
 import contextlib
 import datetime as dt
@@ -101,7 +101,7 @@ def _with_webs(
 
 
 def fill(url: str, count: int) -> None:
-    """Store this many leads; create the indexes afterwards, which is many times faster."""
+    """Store this many leads. Create the indexes afterward, which is many times faster."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         connection.execute("SET maintenance_work_mem = '256MB'")
@@ -135,7 +135,7 @@ def _acknowledging(bench: Bench, effort: Effort) -> Iterator[Row]:
 def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
     for url in urls.values():
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE")  # autovacuum comes to one earlier than to another
+            connection.execute("VACUUM ANALYZE")  # autovacuum runs at different times
     with contextlib.ExitStack() as stack:
         connections = {
             size: stack.enter_context(psycopg.connect(url)) for size, url in urls.items()
@@ -222,7 +222,7 @@ def _beside_smallest(what: str, taken: Mapping[str, float], unit: str) -> Iterat
 
 
 def _memory_of_web(bench: Bench, targets: Mapping[str, Target], effort: Effort) -> Row:
-    """Measure the web process over the smallest database, after some thousand webhooks."""
+    """Measure the web process with the smallest database, after several thousand webhooks."""
     name = next(iter(targets))
     before, count = memory_mb(targets[name].pid), 0
     while count < effort.remembered:
@@ -231,7 +231,7 @@ def _memory_of_web(bench: Bench, targets: Mapping[str, Target], effort: Effort) 
 
 
 def _memory_of_worker(stage: Stage, effort: Effort) -> Row:
-    """Measure one worker over webhooks that it maps and books."""
+    """Measure a worker while it maps and books webhooks."""
     count = max(effort.remembered // 20, effort.drained)
     with stage.running() as pid:
         stage.fill(effort.drained, "warm")

@@ -1,4 +1,4 @@
-"""Bodies of the largest accepted size, each slow in a different way."""
+"""Build bodies of the largest accepted size, each slow in a different way."""
 
 import copy
 import itertools
@@ -17,7 +17,7 @@ PART = b'--b\r\nContent-Disposition: form-data; name="f%07d"\r\n\r\nx\r\n'
 #: Bytes left for the rest of a sample.
 SAMPLE_BYTES = 5000
 
-#: Replacements for one value of a valid payload: they reach the code that reads this value.
+#: Replacements for one value in a valid payload, to reach the code that reads it.
 FILLS: dict[str, Callable[[int], Any]] = {
     "one long word": lambda size: "a" * size,
     "digits": lambda size: "3" * size,

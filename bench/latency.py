@@ -1,4 +1,4 @@
-"""Section ``latency``: webhook to POST, a soon tour behind a backlog, acknowledging during one."""
+"""Section ``latency``: time from webhook to POST, with and without a backlog."""
 
 import functools
 import statistics
@@ -13,7 +13,7 @@ from bench.stage import Mail, Stage, wait_until
 from bench.tables import Goal, Row
 
 PER_SECOND = 20
-#: Tours of these days are soon: ADAPTER_SOON_HOURS is set to two days.
+#: Days of tours that count as soon: ADAPTER_SOON_HOURS is set to two days.
 SOON_DAYS = 1
 #: Pending bookings of another source, as mapping would have left them.
 BACKLOG = """
@@ -37,7 +37,7 @@ FROM event
 
 
 def put_backlog(url: str, count: int) -> None:
-    """Store this many pending bookings, as mapping them would."""
+    """Store this many pending bookings, as if mapped."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(BACKLOG.encode(), {"count": count})
 
@@ -76,7 +76,7 @@ def _to_post(stage: Stage, effort: Effort) -> Iterator[Row]:
 
 
 def _behind(stage: Stage, effort: Effort) -> Iterator[Row]:
-    """Send soon tours one after the other, first with an empty queue, then behind the backlog."""
+    """Send soon tours one after another, first with an empty queue, then behind a backlog."""
     with stage.running_with_web() as target:
         mail = Mail(stage, target)
         mail.send("warm")
@@ -102,7 +102,7 @@ def _is_posted(mail: Mail, email: str) -> bool:
 
 
 def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
-    """Return the milliseconds to the POST of each."""
+    """Return the milliseconds until the POST for each."""
     taken = []
     for number in range(count):
         name = f"{prefix}-{number}"

@@ -39,7 +39,7 @@ def _request(source: Source, secret: str, sample: bytes, lead: str) -> WebhookRe
         content_type="application/json",
         adapter_url="http://127.0.0.1",
     )
-    # Peers cannot verify a signature over a timestamp and the body: they get one over the body.
+    # Peers cannot verify a signature over timestamp and body, so they get one over the body.
     digest = hmac.new(secret.encode(), body, "sha256").hexdigest()
     headers = {**request.headers, "X-Body-Signature": digest}
     return dataclasses.replace(request, headers=headers)

@@ -14,7 +14,7 @@ _HERE = Path(__file__).parent
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Requests:
-    """A file of signed requests, all of the same length in bytes."""
+    """A file of signed requests that all have the same length in bytes."""
 
     file: Path
     length: int
@@ -23,7 +23,7 @@ class Requests:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answers:
-    """What one server did in one round."""
+    """The results of one server in one round."""
 
     count: int
     #: Responses per second.
@@ -43,7 +43,7 @@ def duration(seconds: float) -> float:
 
 
 def run(port: int, requests: Requests, *, connections: int, seconds: float) -> Answers:
-    """Send for this long. Raises BenchError for an unexpected response."""
+    """Send for this long. Raise BenchError for an unexpected response."""
     command = _wrk if client() == "wrk" else _own
     ended = subprocess.run(
         command(port, requests, connections, seconds),

@@ -1,4 +1,4 @@
-"""The machine, the versions, and how busy the machine was."""
+"""Describe the machine, the versions, and the load during the run."""
 
 import dataclasses
 import datetime as dt
@@ -19,7 +19,7 @@ PACKAGES = ("flask", "gunicorn", "psycopg", "procrastinate", "pixeltable-pgserve
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """What a reader needs to judge the figures."""
+    """Information that readers need to interpret the figures."""
 
     date: str
     processor: str

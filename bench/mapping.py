@@ -24,7 +24,7 @@ from bench.tables import Goal, Row
 ROOT = Path(__file__).parent.parent
 CORPUS = ROOT / "tests" / "corpus"
 PAYLOADS = ROOT / ".." / "shared" / "corpus" / "payloads"
-#: The samples' tours are of March 2026.
+#: The samples' tours are in March 2026.
 NOW = dt.datetime(2026, 3, 2, 18, tzinfo=dt.UTC)
 
 BUNDLED: Mapping[str, tuple[str, Callable[[bytes], object]]] = {
@@ -58,7 +58,7 @@ def rows(effort: Effort) -> Iterator[Row]:
     if PAYLOADS.is_dir():
         source, body = _largest()
         bare = Bare("json.loads alone", partial(json.loads, body))
-        # It holds several leads: the goals are for the bundled sources, which send one or two.
+        # It contains several leads, but the goals are for bundled sources, which send one or two.
         yield _mapped(source, body, bare, (), effort)
     for name, body in samples.items():
         yield _slowest(loaded[name], json.loads(body), effort)

@@ -1,4 +1,4 @@
-"""Peers on this machine: Debian's `webhook` and Node-RED, which verify, respond and forward.
+"""Run peers on this machine: Debian's `webhook` and Node-RED, which verify and forward.
 
 Neither stores. Each verifies the HMAC of the body, responds 202 at once, and then forwards the
 lead: `webhook` to a program, here `true`; Node-RED to a server that responds at once. Both must
@@ -35,7 +35,7 @@ msg.payload = "";
 return [msg, same ? lead : null];
 """
 
-#: Where Node-RED forwards leads: reads them and responds 202.
+#: The target to which Node-RED forwards leads. It reads them and responds 202.
 _SINK = """\
 require("http").createServer((request, response) => {
   request.resume().on("end", () => response.writeHead(202, {"content-length": 0}).end());

@@ -1,4 +1,4 @@
-"""Rounds: each candidate is measured once per round, so that all meet the same conditions."""
+"""Measure candidates in rounds, once per round, so that conditions are the same for all."""
 
 import dataclasses
 import statistics
@@ -16,16 +16,16 @@ class Effort:
     """How long and how often to measure. Times are in seconds."""
 
     rounds: int
-    #: For one candidate in one round, of those that are called in this process.
+    #: For one candidate in one round, if called in this process.
     call_seconds: float
-    #: For one server in one round, with more of them: a server's rate varies by a third.
+    #: For one server in one round. There are more rounds, because rates vary by a third.
     load_seconds: float
     load_rounds: int
     #: Warm-up of one server before the rounds, not counted.
     warm_seconds: float
     connections: tuple[int, ...]
     hostile_bytes: int
-    #: This many of the slowest hostile bodies of an eighth of that size are tried in full size.
+    #: Number of the slowest hostile bodies, found at an eighth of the size, to test in full size.
     hostile_in_full: int
     #: Webhooks that are followed to their POST, soon tours, and pending bookings.
     webhooks: int
@@ -33,19 +33,19 @@ class Effort:
     backlog: int
     #: Webhooks that are drained in one round.
     drained: int
-    #: How long sending under the limit is measured: its windows have 60 seconds.
+    #: How long to measure sending under the limit, which applies to windows of 60 seconds.
     limit_seconds: float
-    #: How many stored events the databases hold that are compared, the smallest first.
+    #: Numbers of stored events in the compared databases, smallest first.
     sizes: tuple[int, ...]
     #: How often each page is fetched, and each statement run, in one round.
     page_times: int
     statement_times: int
     #: Events between two measurements of memory.
     remembered: int
-    #: Starts not counted: the first one creates the cluster and compiles the imports.
+    #: Starts that are not counted, because the first one creates the cluster and compiles imports.
     starts_before: int
     mappings: int
-    #: The URL of a running PostgreSQL; None: each section starts one on a fresh cluster.
+    #: URL of a running PostgreSQL, or None to start one with a fresh cluster per section.
     server: str | None = None
 
 
@@ -70,7 +70,7 @@ FULL = Effort(
     starts_before=1,
     mappings=40,
 )
-#: One short round of everything, to show that the bench works.
+#: One short round of everything, to test the bench itself.
 TINY = Effort(
     rounds=1,
     call_seconds=0.002,

@@ -1,4 +1,4 @@
-"""The web process and its baselines: the same gunicorn, over the same PostgreSQL."""
+"""Run the web process and its baselines with the same gunicorn and PostgreSQL."""
 
 import contextlib
 import dataclasses
@@ -49,7 +49,7 @@ def database(folder: Path, server: str | None = None) -> Iterator[str]:
 def databases(
     folder: Path, names: Sequence[str], server: str | None = None
 ) -> Iterator[dict[str, str]]:
-    """Yield several such databases on the server at this URL, or on a new one in ``folder``."""
+    """Yield several migrated databases on the server at this URL, or on a new one in ``folder``."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     own = EmbeddedServer(folder).running() if server is None else contextlib.nullcontext(server)
@@ -86,7 +86,7 @@ class Target:
 
     port: int
     pid: int
-    #: Its table of events, one for each request. None: it stores none.
+    #: Its table of events, one row per request, or None if it does not store events.
     url: str | None = None
 
 
@@ -148,7 +148,7 @@ def secret() -> str:
 
 
 def environment(url: str, secret: str, **changes: str) -> dict[str, str]:
-    """Return an environment with every setting at its default.
+    """Return an environment with default settings.
 
     Except the rate limit per source: a benchmark sends more per minute than any sender.
     """
@@ -181,7 +181,7 @@ class Family:
     def begin(
         self, command: Sequence[str], environ: Mapping[str, str], log: Path
     ) -> "subprocess.Popen[bytes]":
-        """Start one and return at once; its output goes to ``log``."""
+        """Start a process and return at once. Its output goes to ``log``."""
         with log.open("wb") as out:
             process = popen(
                 command,
@@ -199,13 +199,13 @@ class Family:
 def started(
     command: Sequence[str], environ: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a process for the time of the block."""
+    """Run a process for the duration of the block."""
     with Family() as family:
         yield family.begin(command, environ, log)
 
 
 def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait until something responds there. Raises BenchError if the process does not start."""
+    """Wait until the address responds. Raise BenchError if the process does not start."""
     deadline = time.monotonic() + START_SECONDS
     while not _answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
@@ -214,7 +214,7 @@ def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
 
 
 def wait_until_idle(pid: int) -> None:
-    """Wait until a process and its children are idle. Raises BenchError if that takes too long."""
+    """Wait until a process and its children are idle. Raise BenchError if that takes too long."""
     process, deadline = psutil.Process(pid), time.monotonic() + START_SECONDS
     before = cpu_seconds(process)
     while True:
@@ -228,7 +228,7 @@ def wait_until_idle(pid: int) -> None:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """Return the CPU time of a process and its children, including those that ended."""
+    """Return the CPU time of a process and its children, including ended ones."""
     used = 0.0
     for one in (process, *process.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -242,7 +242,7 @@ def _answers(address: str) -> bool:
             return True
     except urllib.error.HTTPError as error:
         with error:
-            return error.code == 404  # a peer that is up and has nothing there
+            return error.code == 404  # the peer is up, but has no such page
     except OSError:
         return False
 

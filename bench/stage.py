@@ -1,4 +1,4 @@
-"""Everything together: web, workers and sandbox over one database, and a sender with a clock."""
+"""Run web, workers and sandbox with one database, and a sender that measures times."""
 
 import contextlib
 import dataclasses
@@ -25,11 +25,11 @@ from bench import BenchError, leads, servers
 from bench.servers import Target
 
 PROPEXO_CREATE = "/crm/v1/appointments/knock"
-#: More than any of these steps takes.
+#: Longer than any of these steps takes.
 PATIENCE_SECONDS = 120.0
 #: Has a row for each live worker.
 WORKERS = "procrastinate_workers"
-#: Stands for no limit.
+#: Represents no limit.
 UNLIMITED = 100_000
 
 
@@ -51,7 +51,7 @@ class Sandbox:
 
 
 class Stage:
-    """The processes of one environment, and a sender."""
+    """The processes for one environment, and a sender."""
 
     def __init__(self, url: str, folder: Path, *, limit: int = UNLIMITED) -> None:
         self.url = url
@@ -74,13 +74,13 @@ class Stage:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[int]:
-        """Start the sandbox and a worker; yield the worker's process id once it is ready."""
+        """Start the sandbox and a worker, and yield the worker's PID once it is ready."""
         with servers.Family() as family:
             yield self._begun(family)
 
     @contextlib.contextmanager
     def running_with_web(self) -> Iterator[Target]:
-        """Start the web process too; yield its URL."""
+        """Start the web process too, and yield its URL."""
         with servers.Family() as family:
             web = servers.begin_web(family, self.url, self.secret, self.folder)
             self._begun(family)
@@ -145,7 +145,7 @@ class Stage:
 
 
 class Mail:
-    """One sender with a connection per webhook; records when each was sent and accepted."""
+    """A sender with a connection per webhook, which records when each was sent and accepted."""
 
     def __init__(self, stage: Stage, target: Target) -> None:
         self._stage = stage
@@ -154,7 +154,7 @@ class Mail:
         self.taken_ms: list[float] = []
 
     def send(self, name: str, *, in_days: int = 9) -> None:
-        """Send one person's webhook. Raises BenchError unless it is accepted as new."""
+        """Send one person's webhook. Raise BenchError unless it is accepted as new."""
         request: WebhookRequest = signed_client.sign_webhook(
             self._stage.source,
             self._stage.secret,
@@ -182,7 +182,7 @@ class Mail:
             self.send(name)
 
     def until_posted_ms(self) -> dict[str, float]:
-        """Return for each person the time from sending the webhook to the POST, if it arrived."""
+        """Return each person's time from sending the webhook to the POST, if it arrived."""
         posts = self._stage.sandbox.posts()
         return {
             email: (seconds_of(post) - self.sent_at[email]) * 1000
@@ -197,7 +197,7 @@ def seconds_of(call: dict[str, Any]) -> float:
 
 
 def wait_until(holds: Callable[[], object], what: str, pause_seconds: float = 0.05) -> None:
-    """Wait until a condition holds. Raises BenchError if that takes too long."""
+    """Wait until a condition holds. Raise BenchError if that takes too long."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Section ``start``: `adapter run` to ready, its memory, `adapter check` of many mappings."""
+"""Section ``start``: startup time and memory of `adapter run`, and `adapter check`."""
 
 import shutil
 import statistics
@@ -17,7 +17,7 @@ from bench.tables import Goal, Row
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Measure medians of a few starts, each compared with the least possible."""
+    """Measure medians of a few starts, each compared with its lower bound."""
     folder = servers.folder()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

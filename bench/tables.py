@@ -1,4 +1,4 @@
-"""Rows: what was measured, its baseline, the ratio and the goal."""
+"""Define rows with a figure, its baseline, the ratio and the goal."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -7,19 +7,19 @@ from typing import Any, Literal
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Goal:
-    """A bound on the ratio, or on the figure itself."""
+    """A limit for the ratio or the figure itself."""
 
     bound: float
     sense: Literal["≤", "≥"] = "≤"
     of: Literal["ratio", "figure"] = "ratio"
 
     def is_met(self, row: "Row") -> bool:
-        """Return whether the row meets it."""
+        """Return True if the row meets this goal."""
         value = self._value(row)
         return value <= self.bound if self.sense == "≤" else value >= self.bound
 
     def reached(self, row: "Row") -> float:
-        """Return how many times better than the bound it is; for a bound of zero, 1 or 0."""
+        """Return how many times better than the limit it is (1 or 0 for a limit of zero)."""
         value = self._value(row)
         if not value or not self.bound:
             return float(self.is_met(row))
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """ "met", "missed", or nothing where there is no goal."""
+        """ "met", "missed", or "" without a goal."""
         if not self.goals:
             return ""
         return "met" if all(goal.is_met(self) for goal in self.goals) else "missed"
@@ -59,7 +59,7 @@ class Row:
         return min(goal.reached(self) for goal in self.goals)
 
     def cells(self) -> tuple[str, ...]:
-        """Return the row as the table shows it."""
+        """Return the row's table cells."""
         return (
             self.what,
             f"{number(self.figure)} {self.unit}",

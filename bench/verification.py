@@ -22,7 +22,7 @@ Block = Mapping[str, Any]
 TIMED = {"signed": "{timestamp}.{body}", "timestamp": {"header": "X-Timestamp"}}
 HMAC: Block = {"scheme": "hmac", "header": "X-Signature"}
 
-#: What is measured, its block, and the algorithm of its baseline.
+#: Names of the schemes, with their blocks and the algorithms of their baselines.
 SCHEMES: tuple[tuple[str, Block, str], ...] = (
     ("hmac sha256, hex, with timestamp", {**HMAC, **TIMED}, "sha256"),
     ("hmac sha256, base64", {**HMAC, "encoding": "base64"}, "sha256"),
@@ -75,7 +75,7 @@ def _unsigned(block: Block) -> WebhookRequest:
 
 
 def _bare(algorithm: str, body: bytes) -> tuple[str, Callable[[], bool]]:
-    """Return its name and the minimum any program must do to compare the same bytes."""
+    """Return the baseline's name and function: the minimum work for verifying the same bytes."""
     key = SECRET.encode()
     if algorithm == "plain":
         expected = hashlib.sha256(key + body).hexdigest()

@@ -21,7 +21,7 @@ from adapter.settings import NEUTRAL_WORDS, SETTINGS, Policy
 
 
 def fields_table() -> str:
-    """Return the table of the fields of ``appointment:``."""
+    """Return the table of the fields under ``appointment:``."""
     rows = ["| field | is read as | takes |", "|---|---|---|"]
     rows += [
         f"| `{target.name}` | {_reading(target)} | {_takes(target)} |"
@@ -58,14 +58,14 @@ def _takes(target: Target) -> str:
 
 
 def sentences_table() -> str:
-    """Return the table of the sentences behind ``{say}``."""
+    """Return the table of default messages for ``{say}``."""
     rows = ["| outcome | sentence |", "|---|---|"]
     rows += [f"| `{outcome}` | {sentence} |" for outcome, sentence in respond.SENTENCES.items()]
     return "\n".join(rows)
 
 
 def schema_text() -> str:
-    """Return the JSON Schema as it is committed."""
+    """Return the JSON Schema in its committed form."""
     return json.dumps(json_schema.mapping_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -78,7 +78,7 @@ MAPPING = ROOT / "docs" / "mapping.md"
 SOURCES = ROOT / "docs" / "sources.md"
 PAGES = (README, CONFIGURATION, MAPPING, SOURCES)
 
-#: A time before the sample's tour of March 2026.
+#: A time before the sample's tour in March 2026.
 NOW = "2026-03-02T18:00:00Z"
 
 

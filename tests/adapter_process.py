@@ -1,4 +1,4 @@
-"""Run `adapter run` as real processes, and other commands beside it."""
+"""Run `adapter run` as real processes, and other commands alongside it."""
 
 import contextlib
 import dataclasses
@@ -46,13 +46,13 @@ class AdapterProcess:
         return run_command(self.environ, *arguments)
 
     def bookings(self) -> list[Booking]:
-        """Return all bookings, newest first; from the database, as a command takes a second."""
+        """Return all bookings from the database, newest first. A command would take a second."""
         url = EmbeddedServer(Path(self.environ["ADAPTER_DATA_DIR"])).url
         with Database(url, size=1) as store, store.transaction() as tx:
             return list(tx.search.bookings())
 
     def states(self) -> list[str]:
-        """Return the state of each booking; none while PostgreSQL is away."""
+        """Return the state of each booking, or nothing while PostgreSQL is down."""
         with contextlib.suppress(StoreUnavailable):
             return [str(booking.state) for booking in self.bookings()]
         return []
@@ -76,7 +76,7 @@ class AdapterProcess:
         return None
 
     def stop(self) -> None:
-        """Stop it as Ctrl-C does, and wait until it has ended."""
+        """Stop it like Ctrl-C does, and wait until it ends."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(60)
 

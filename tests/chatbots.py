@@ -1,4 +1,4 @@
-"""The gallery's chatbots: their samples, and the response format that each documents."""
+"""Define the gallery's chatbots: their samples and documented response formats."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -106,7 +106,7 @@ SCHEMAS = {
 
 
 def is_twiml(body: str) -> bool:
-    """Return True for a TwiML Response that holds nothing but Messages.
+    """Return True for a TwiML Response that contains only Messages.
 
     https://www.twilio.com/docs/messaging/twiml
     """
@@ -126,7 +126,7 @@ SampleRequest = tuple[bytes, str, str]
 
 
 def first_test_request(source: Source) -> SampleRequest:
-    """Return the request of the mapping's first test."""
+    """Return the request from the mapping's first test."""
     test = source.sections["tests"][0]
     file = GALLERY / test["payload"]
     return file.read_bytes(), content_type_of(file, file.read_bytes()), test.get("query", "")

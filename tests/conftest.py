@@ -1,4 +1,4 @@
-"""Real parts for the tests: one PostgreSQL for each pytest worker, and a database without rows.
+"""Provide one PostgreSQL per pytest worker, and an empty database for each test.
 
 ``unit`` tests need none of it, ``integration`` tests a database and a sandbox in this process, and
 ``acceptance`` tests start the real processes.
@@ -24,16 +24,16 @@ from tests.sandbox_client import SandboxClient, running_sandbox
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests may not be run by two workers at once (``--dist loadgroup``)."""
+    """Mark tests that must not run in two workers at once (``--dist loadgroup``)."""
     for item in items:
         if item.get_closest_marker("timed"):
             item.add_marker(pytest.mark.xdist_group("timed"))
         elif "acceptance" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))  # a module shares its servers
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))  # a module shares servers
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let SIGTERM and SIGHUP end a run as Ctrl-C does, but within two seconds.
+    """Make SIGTERM and SIGHUP end a run like Ctrl-C, but within two seconds.
 
     With pytest-xdist each worker does so, and its main process, which has no fixtures, just ends.
     """
@@ -47,19 +47,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _end(_number: int, _frame: object) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a second one would cut the fixtures' end
+        signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the fixtures' cleanup
     signal.alarm(2)  # it ends this process, and the guard of its children ends those
     raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedServer]:
-    """Yield a server for the whole run, in a folder that no other run cleans up."""
+    """Yield a server for the whole run, in a folder that other runs do not clean up."""
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
         server = server_for_tests(Path(folder))
         process: subprocess.Popen[bytes] = server.spawn()
         server.wait(process)
-        set_durable(server, is_durable=False)  # these data are not needed after a crash
+        set_durable(server, is_durable=False)  # this data is not needed after a crash
         yield server
         child_processes.stop(process, STOP_SIGNAL, 10)
 
@@ -77,7 +77,7 @@ def data_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def template(postgres: EmbeddedServer) -> str:
-    """Migrate the database that the others are copied from; return its name."""
+    """Migrate the template database, and return its name."""
     run_sql(postgres.url, "CREATE DATABASE migrated")
     store.migrate(database_url(postgres, "migrated"))
     return "migrated"
@@ -85,7 +85,7 @@ def template(postgres: EmbeddedServer) -> str:
 
 @pytest.fixture(scope="session")
 def shared_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
-    """Yield the URL of the database that this pytest worker's tests use one after the other."""
+    """Yield the URL of the database that this pytest worker's tests share, one after another."""
     with temporary_database(postgres, f"TEMPLATE {template}") as url:
         delete_rows(url)  # it knows the schema from now on
         yield url
@@ -100,7 +100,7 @@ def database(shared_database: str) -> Iterator[str]:
 
 @pytest.fixture
 def fresh_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
-    """Yield the URL of a migrated database that no test has used and none will use.
+    """Yield the URL of a migrated database that only this test uses.
 
     For a test that changes the schema, counts pages, or stops the server in the middle.
     """
@@ -138,7 +138,7 @@ def opened_fresh(fresh_database: str) -> Iterator[store.Database]:
 
 @pytest.fixture
 def upstream() -> Iterator[SandboxClient]:
-    """Yield a sandbox whose clock is the tests': a tour in March 2026 is upcoming."""
+    """Yield a sandbox with the tests' clock, for which a tour in March 2026 is upcoming."""
     with running_sandbox(clock=lambda: START) as upstream:
         yield upstream
 

@@ -1,4 +1,4 @@
-"""Databases for tests: created for one test or one module, or emptied between tests.
+"""Create databases for tests or modules, or empty them between tests.
 
 To delete the rows takes a tenth of the time that a new database takes.
 """
@@ -19,8 +19,8 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 
-#: All rows go but those that the migrations insert, and sequences start again. Without triggers
-#: and foreign keys the order does not matter.
+#: Deletes all rows except those inserted by migrations, and restarts sequences. Without triggers
+#: and foreign keys, the order does not matter.
 DELETE_ROWS = """
 DO $$
 DECLARE name text;
@@ -65,7 +65,7 @@ def run_sql(url: str, statement: str) -> None:
 
 @contextlib.contextmanager
 def temporary_database(server: EmbeddedServer, statement: str = "") -> Iterator[str]:
-    """Create a database for the time of the block; yield its URL."""
+    """Create a database for the duration of the block, and yield its URL."""
     name = f"test_{next(_numbers)}"
     run_sql(server.url, f"CREATE DATABASE {name} {statement}")
     yield database_url(server, name)
@@ -73,7 +73,7 @@ def temporary_database(server: EmbeddedServer, statement: str = "") -> Iterator[
 
 
 def set_durable(server: EmbeddedServer, *, is_durable: bool) -> None:
-    """Have a server wait for the disk at each commit, or not."""
+    """Set whether a server waits for the disk at each commit."""
     for setting in ("fsync", "full_page_writes", "synchronous_commit"):
         run_sql(server.url, f"ALTER SYSTEM SET {setting} = {'on' if is_durable else 'off'}")
     run_sql(server.url, "SELECT pg_reload_conf()")

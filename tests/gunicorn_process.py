@@ -23,7 +23,7 @@ from tests.wait import wait_until
 
 @dataclasses.dataclass(frozen=True)
 class HttpResponse:
-    """The HTTP response that a sender got."""
+    """An HTTP response to a sender."""
 
     status: int
     headers: Mapping[str, str]
@@ -60,7 +60,7 @@ class GunicornServer:
         return self.call("POST", f"/hooks/{name}{query}", headers, body)
 
 
-#: A lead of which the mapping below reads every field.
+#: A lead with all fields that the mapping below reads.
 LEAD = {
     "id": "L-1",
     "kind": "tour",

@@ -1,4 +1,4 @@
-"""Provide a pipeline on real parts with a clock that a test moves."""
+"""Provide a pipeline with real services and a manual clock."""
 
 import datetime as dt
 import functools
@@ -27,12 +27,12 @@ TIMEOUT_SECONDS = 1.0
 
 @functools.cache
 def load_cached(folder: Path = MAPPINGS) -> Mapping[str, Source]:
-    """Load a folder of mappings that no test changes, once for all tests of this process."""
+    """Load a folder of unchanging mappings once for all tests in this process."""
     return load(folder, Policy())
 
 
 class ManualClock:
-    """A clock that stands still until a test moves it."""
+    """A clock that is stopped until a test moves it."""
 
     def __init__(self, at: dt.datetime) -> None:
         self.at = at
@@ -104,7 +104,7 @@ class Harness:
         return story
 
     def send(self) -> None:
-        """Send everything that is due, and what has to be sent once more."""
+        """Send everything that is due, including resends."""
         self.pipeline.sender.send_due()
         self.pipeline.sender.send_due()
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL that the machine has installed, in place of the embedded one.
+"""Use the machine's installed PostgreSQL instead of the embedded one.
 
 ``TEST_POSTGRES_BIN=/usr/lib/postgresql/15/bin make test`` runs the tests against that one.
 """
@@ -11,16 +11,16 @@ from pathlib import Path
 
 from adapter.store.embedded import EmbeddedServer
 
-#: The folder that holds `postgres` and `initdb`.
+#: The folder with `postgres` and `initdb`.
 VARIABLE = "TEST_POSTGRES_BIN"
-#: Where Debian puts its versions.
+#: The folder in which Debian installs its versions.
 DEBIAN = Path("/usr/lib/postgresql")
-#: The user of Debian's package; PostgreSQL refuses to run as root.
+#: The user from Debian's package, because PostgreSQL refuses to run as root.
 USER = "postgres"
 
 
 class InstalledServer(EmbeddedServer):
-    """The server of one data folder, run from installed programs."""
+    """The server for one data folder, run from installed programs."""
 
     def __init__(self, data_dir: Path, programs: Path) -> None:
         super().__init__(data_dir)
@@ -60,7 +60,7 @@ def server_for_tests(folder: Path) -> EmbeddedServer:
 
 
 def debian_programs(oldest: int) -> Path | None:
-    """Return the programs of the oldest of Debian's versions that is not older than ``oldest``."""
+    """Return the programs of Debian's oldest version that is at least ``oldest``."""
     found = {int(folder.name): folder / "bin" for folder in DEBIAN.glob("[0-9]*")}
     usable = [version for version in found if version >= oldest]
     return found[min(usable)] if usable else None

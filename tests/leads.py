@@ -1,4 +1,4 @@
-"""Leads in the format of the bundled portal, each of another person."""
+"""Build leads in the bundled portal's format, each for a different person."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def surname(number: int) -> str:
 
 
 def lead(number: int, day: int = 14, time: str = "2:30 PM", **contact: Any) -> Any:
-    """Return a portal's lead for a day in March 2026; each number is another person."""
+    """Return a portal's lead for a day in March 2026. Each number is a different person."""
     person = {
         "name": f"Dana {surname(number)}",
         "email": f"person{number}@example.com",

@@ -1,9 +1,9 @@
-"""Paths of the project's files, and of the shared folder beside it that some tests read."""
+"""Paths to the project's files, and to the adjacent shared folder that some tests read."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MAPPINGS = ROOT / "mappings"
 GALLERY = MAPPINGS / "gallery"
-#: Real payloads and signature vectors; tests that read them are marked ``corpus``.
+#: Real payloads and signature vectors. Tests that read them are marked ``corpus``.
 SHARED = ROOT.parent / "shared"

@@ -1,4 +1,4 @@
-"""Ports for the servers that tests start: each is handed out once, to one process.
+"""Allocate ports for test servers. Each port is given to only one process.
 
 A process owns a block of ports as long as it keeps the first one of the block bound. So two pytest
 workers, or two runs on one machine, never choose the same port. The blocks lie below the ports
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 FIRST, LAST, BLOCK = 12_000, 32_000, 100
 
-#: The sockets that keep the blocks of this process; a forked child has none of its own.
+#: Sockets that reserve this process's blocks of ports. A forked child has none.
 _kept: list[socket.socket] = []
 
 
@@ -34,7 +34,7 @@ _ports = itertools.chain.from_iterable(_blocks())
 
 
 def free_port() -> int:
-    """Return a port on 127.0.0.1 that nothing listens on. Raise RuntimeError where none is left."""
+    """Return a free port on 127.0.0.1. Raise RuntimeError if none is left."""
     for port in _ports:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""A proxy before PostgreSQL that counts round trips and statements of all connections."""
+"""A proxy for PostgreSQL that counts round trips and statements on all connections."""
 
 import contextlib
 import select
@@ -16,7 +16,7 @@ SOCKET = ".s.PGSQL.5432"
 
 
 class PostgresProxy:
-    """Counts what passes. A round trip begins when a client sends after it has received."""
+    """Counts messages. A round trip starts when a client sends after receiving."""
 
     def __init__(self, server: str) -> None:
         self._server = server
@@ -48,7 +48,7 @@ class PostgresProxy:
                     is_waiting = ready is client
 
     def _count_statements(self, data: bytes) -> bytes:
-        """Count whole messages, and return the rest. The first one of a connection has no type."""
+        """Count complete messages and return the rest. A connection's first message has no type."""
         if data[:1] == b"\x00":
             return data[struct.unpack("!I", data[:4])[0] :]
         while len(data) >= 5 and len(data) > struct.unpack("!I", data[1:5])[0]:
@@ -60,7 +60,7 @@ class PostgresProxy:
 
 @contextlib.contextmanager
 def counting_proxy(url: str) -> Iterator[tuple[str, PostgresProxy]]:
-    """Yield the URL of a proxy before the server of ``url``, and the proxy."""
+    """Yield the URL of a proxy for the server at ``url``, and the proxy."""
     folder = psycopg.conninfo.conninfo_to_dict(url)["host"]
     with tempfile.TemporaryDirectory(prefix="adapter-") as own:
         listener = socket.socket(socket.AF_UNIX)

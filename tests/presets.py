@@ -1,4 +1,4 @@
-"""A lead as each preset's sender would send it, and requests that must be rejected."""
+"""Build a lead the way each preset's sender does, and requests that must be rejected."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ NOW = 1767229200.25
 URL = "https://hooks.example.com/hooks/riverside?unit=2"
 
 
-#: Fits every secret_encoding: as hex, as base64 and as text.
+#: Valid for every secret_encoding: hex, base64 and text.
 SECRET = "0123456789abcdef"
 
 
@@ -112,5 +112,5 @@ HOSTILE_URLS = ("", "http://[", "https://a.example:99999999/", "?token=%ff&token
 
 
 def proof_headers(name: str) -> set[str]:
-    """Return the headers with this sender's signature or token; none if it is in URL or body."""
+    """Return the headers with this sender's signature or token, if it is in headers."""
     return set(delivery(name).headers) - {"Content-Type", "X-Other"}

@@ -1,4 +1,4 @@
-"""Rows as the pipeline writes them, for the tests of the store."""
+"""Build rows like the pipeline does, for the store's tests."""
 
 import datetime as dt
 from typing import Any

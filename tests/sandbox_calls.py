@@ -1,4 +1,4 @@
-"""Call a sandbox as clients of Propexo do."""
+"""Call a sandbox like Propexo's clients do."""
 
 import datetime as dt
 from typing import Any
@@ -28,7 +28,7 @@ ALICE = {
 
 
 class ManualClock:
-    """A clock that stands still until a test moves it."""
+    """A clock that is stopped until a test moves it."""
 
     def __init__(self) -> None:
         self.now = NOW

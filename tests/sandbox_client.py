@@ -1,4 +1,4 @@
-"""The sandbox over real HTTP, and servers with canned or blocked responses."""
+"""Run the sandbox over real HTTP, and servers with canned or blocked responses."""
 
 import contextlib
 import socket
@@ -20,7 +20,7 @@ class SandboxClient:
         self.url = url
 
     def appointments(self) -> list[dict[str, Any]]:
-        """Return the appointments in Knock, canceled ones included."""
+        """Return the appointments in Knock, including canceled ones."""
         found: list[dict[str, Any]] = self._get("appointments")["appointments"]
         return found
 
@@ -80,7 +80,7 @@ def running_sandbox(**options: Any) -> Iterator[SandboxClient]:
 
 @contextlib.contextmanager
 def canned_server(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[str]:
-    """Run a server that reads a request, writes ``answer`` and closes or hangs; yield its URL.
+    """Run a server that reads a request, writes ``answer`` and closes or hangs.
 
     ``drip`` is then written five times a second for ten seconds.
     """
@@ -109,7 +109,7 @@ def canned_server(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> It
 
 
 class FullBacklogServer:
-    """A server with a full backlog until it is opened; then it answers every request with 503.
+    """A server with a full backlog until it is opened. After that, it responds 503.
 
     So a client blocks while it connects: after it decided to send, before it sends.
     """

@@ -1,4 +1,4 @@
-"""Signed requests in each scheme, computed with the standard library alone."""
+"""Sign requests in each scheme, using only the standard library."""
 
 import base64
 import hmac

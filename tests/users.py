@@ -8,6 +8,6 @@ PASSWORD = "correct horse battery"
 
 
 def user(name: str, role: str = "operate", password: str = PASSWORD) -> User:
-    """Return a user whose hash has one round; the tests of sign-in itself use the real one."""
+    """Return a user with a one-round hash. The sign-in tests use the real one."""
     quick = generate_password_hash(password, method="pbkdf2:sha256:1")
     return User(name=name, role=role, password=quick)

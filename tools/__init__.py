@@ -1,1 +1,1 @@
-"""Programs for those who work on the adapter; they are no part of what is installed."""
+"""Development tools, which are not part of the installed package."""

@@ -1,1 +1,1 @@
-"""Decide what to book, send it once, and follow it to its outcome."""
+"""Decide what to book, send each booking once, and follow up until its outcome is final."""

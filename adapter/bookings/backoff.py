@@ -1,4 +1,4 @@
-"""Compute when to try again. All functions are pure."""
+"""Compute retry times. All functions are pure."""
 
 import datetime as dt
 
@@ -12,23 +12,23 @@ from adapter.exceptions import (
 )
 from adapter.models import AttemptOutcome
 
-#: Delay before the first retry; it doubles with each further one, up to the maximum.
+#: Delay before the first retry. It doubles with each further retry, up to the maximum.
 FIRST_DELAY_SECONDS = 2.0
 MAX_DELAY_SECONDS = 300.0
-#: Delay after a 429 without Retry-After: Propexo counts calls per minute.
+#: Delay after a 429 without Retry-After. Propexo's limit is per minute.
 RATE_LIMIT_SECONDS = 60.0
-#: Delay after a 401 or 403: the token must be changed first.
+#: Delay after a 401 or 403, because the token must be changed first.
 NOT_AUTHORIZED_SECONDS = 60.0
-#: Bounds of the delay between two reads of a job's status.
+#: Minimum and maximum delay between reads of a job's status.
 MIN_STATUS_DELAY_SECONDS = 1.0
 MAX_STATUS_DELAY_SECONDS = 120.0
 #: Minimum time to wait for a job's final status.
 MIN_JOB_TIMEOUT = dt.timedelta(minutes=1)
-#: Bounds of the delay between two searches for an unknown booking.
+#: Minimum and maximum delay between searches for an unknown booking.
 MIN_SEARCH_DELAY_SECONDS = 60.0
 MAX_SEARCH_DELAY_SECONDS = 3600.0
 
-#: The outcome that each error gives an attempt.
+#: The attempt's outcome for each type of error.
 OUTCOMES: dict[type[UpstreamError], AttemptOutcome] = {
     NotSent: AttemptOutcome.NOT_SENT,
     RateLimited: AttemptOutcome.RATE_LIMITED,
@@ -39,7 +39,7 @@ OUTCOMES: dict[type[UpstreamError], AttemptOutcome] = {
 
 
 def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
-    """Return whether certainly nothing was booked and a retry makes sense."""
+    """Return True if it is certain that nothing was booked and a retry makes sense."""
     return outcome in {
         AttemptOutcome.NOT_SENT,
         AttemptOutcome.RATE_LIMITED,
@@ -48,7 +48,7 @@ def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
 
 
 def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to retry a booking after ``tries`` failures that are safe to repeat.
+    """Return when to retry a booking after ``tries`` failures that are safe to retry.
 
     ``chance`` is a random number from 0 to 1 (jitter), so that bookings are not all retried at
     the same moment.
@@ -65,7 +65,7 @@ def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: floa
 
 
 def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to read a job's status again, which is after half of the time already waited."""
+    """Return when to read a job's status again: after half the time already waited."""
     waited = max((now - submitted_at).total_seconds(), 0.0)
     delay = min(max(waited / 2.0, MIN_STATUS_DELAY_SECONDS), MAX_STATUS_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))
@@ -74,10 +74,10 @@ def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: flo
 def job_timeout(
     limit: dt.timedelta, *, submitted_at: dt.datetime, sendable_until: dt.datetime | None
 ) -> dt.timedelta:
-    """Return how long to wait for a job. This is ``limit``, or less if it delays a newer request.
+    """Return how long to wait for a job: ``limit``, or less if it delays a newer request.
 
-    The newer request can be sent until ``sendable_until``. The job gets half of the time left, so
-    that a tour that starts soon can still be booked.
+    The newer request can be sent until ``sendable_until``. The job gets half of the remaining time,
+    so that a tour that starts soon can still be booked.
     """
     if sendable_until is None:
         return limit

@@ -1,4 +1,4 @@
-"""Define decisions on requests: the state, the rule, and the other lead. All functions are pure."""
+"""Define decisions on requests: a state, a rule, and the other lead involved."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,26 +6,26 @@ from collections.abc import Mapping
 from adapter.bookings.person import NEW
 from adapter.models import Booking, BookingState, Kind, Reason
 
-#: The field of a reason that names the rule of a decision and the other lead.
+#: The field for reasons that contain a decision's rule and the other lead.
 FIELD = "decision"
 
-#: The sentence for each reason code, with the other lead's ID.
+#: The message for each reason code, with a placeholder for the other lead's ID.
 SENTENCES: Mapping[str, str] = {
     "same_person_and_time": "the same person already requested this tour: booking {}",
     "same_person_has_a_tour": "this person has a tour, which creates the guest card: booking {}",
     "same_person_asked_before": "this person already has a guest card: booking {}",
     "same_delivery": "the sender delivered the same webhook again: booking {}",
-    "item_seen_before": "the sender sent this before, unchanged: booking {}",
-    "newer_request": "a newer request of the same person replaced it: booking {}",
+    "item_seen_before": "the sender already sent this, unchanged: booking {}",
+    "newer_request": "a newer request from the same person replaced it: booking {}",
     "newer_request_came_first": "this person has a newer request: booking {}",
     "two_tours_at_once": "the same webhook requests another tour for this person here: booking {}; "
     "Knock keeps only one",
     "changed_after_first": "the sender changed the contact or the community after booking {} was "
     "sent",
-    "repeat_or_change": "the sender sent exactly this before, and something else since: booking "
-    "{}. It is a late repeat, or the renter changed back",
-    "dismissed_before": "booking {}, the same request, was dismissed; the renter asked again after "
-    "that",
+    "repeat_or_change": "the sender already sent exactly this, and something else since: "
+    "booking {}. It is a late repeat, or the renter changed back",
+    "dismissed_before": "booking {}, the same request, was dismissed; the renter has asked again "
+    "since",
     "another_person": "someone with another name uses the same email or phone at this community: "
     "booking {}. Knock may take them for one person and cancel that tour",
     "not_proved": "one of two senders does not prove who it is (scheme: none), and the same person "
@@ -33,8 +33,8 @@ SENTENCES: Mapping[str, str] = {
     "canceled_before": "the sender canceled it before it arrived: booking {}",
     "original_canceled": "its sender canceled booking {}, which this request was merged with",
     "original_dismissed": "booking {}, which this request was merged with, was dismissed",
-    "asked_again": "the renter's last word again, after booking {}",
-    "carried_out_late": "Propexo carried this request out after the renter's newer one, booking "
+    "asked_again": "this is the renter's latest request again, after booking {}",
+    "carried_out_late": "Propexo processed this request after the renter's newer one, booking "
     "{}, so Knock may have this tour instead of that one",
     "cancelled_by_sender": "the sender canceled it: booking {}",
     "cancellation": "booking {} was sent to Knock: cancel any tour of it there",
@@ -44,10 +44,10 @@ SENTENCES: Mapping[str, str] = {
     "which may be in Knock",
     "cancellation_elsewhere": "no booking with this key is known here, but the same person has a "
     "tour that another sender booked: booking {}",
-    "cancellation_unclear": "several people have this key: find out whose tour to cancel",
-    "cancellation_done": "booking {} does not stand in Knock: nothing is left to cancel",
+    "cancellation_unclear": "several people share this key: find out whose tour to cancel",
+    "cancellation_done": "booking {} does not exist in Knock: there is nothing left to cancel",
     "taken_back": "the sender took the cancellation back: booking {}",
-    "booking_came_later": "its booking arrived after it and waits for a person: booking {}",
+    "booking_came_later": "its booking arrived later and needs review: booking {}",
 }
 
 _NO_BOOKING = "no booking that it cancels is known here: look for the tour in Knock"
@@ -55,7 +55,7 @@ _NO_BOOKING = "no booking that it cancels is known here: look for the tour in Kn
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What happens to a request, by which rule, and because of which other lead."""
+    """A decision on a request: its new state, the rule, and the other lead involved."""
 
     state: BookingState
     code: str
@@ -63,13 +63,13 @@ class Decision:
 
     @property
     def reason(self) -> Reason:
-        """The rule as a sentence for a person."""
+        """The rule as a sentence for users."""
         if self.because_of is None and self.code == "cancellation":
             return Reason(field=FIELD, reason=_NO_BOOKING)
         return Reason(field=FIELD, reason=SENTENCES[self.code].format(self.because_of))
 
     def applied_to(self, booking: Booking) -> Booking:
-        """Return a booking that is not stored yet, as decided."""
+        """Apply the decision to a booking that is not yet stored."""
         return dataclasses.replace(
             booking,
             state=self.state,
@@ -80,7 +80,7 @@ class Decision:
         )
 
     def changes(self, booking: Booking) -> bool:
-        """Return whether the booking is not yet as decided."""
+        """Return True unless the booking already matches the decision."""
         return (self.state, self.code, self.because_of) != (
             booking.state,
             booking.reason,
@@ -89,12 +89,12 @@ class Decision:
 
 
 def held(code: str, other: Booking) -> Decision:
-    """Return the decision that a person must decide, because of ``other``."""
+    """Return a decision to hold a request for review because of ``other``."""
     return Decision(state=BookingState.HELD, code=code, because_of=other.id)
 
 
 def superseded(request: Booking, other: Booking) -> Decision:
-    """Return the decision that ``other`` replaces a request."""
+    """Return a decision that ``other`` replaces a request."""
     code = "newer_request_came_first" if request.id == NEW else "newer_request"
     if request.state is BookingState.SUPERSEDED and request.reason is not None:
         code = request.reason
@@ -102,7 +102,7 @@ def superseded(request: Booking, other: Booking) -> Decision:
 
 
 def duplicate_of(request: Booking, other: Booking) -> Decision:
-    """Return the decision that ``other`` covers a request."""
+    """Return a decision that a request duplicates ``other``."""
     codes = {
         (Kind.APPOINTMENT, Kind.APPOINTMENT): "same_person_and_time",
         (Kind.PROSPECT, Kind.APPOINTMENT): "same_person_has_a_tour",
@@ -113,5 +113,5 @@ def duplicate_of(request: Booking, other: Booking) -> Decision:
 
 
 def carried_out_late(newer: Booking) -> Reason:
-    """Return the reason to leave a booking to a person because ``newer`` should stand instead."""
+    """Return the reason why a booking needs review: ``newer`` should have replaced it."""
     return Reason(field=FIELD, reason=SENTENCES["carried_out_late"].format(newer.id))

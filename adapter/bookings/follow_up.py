@@ -1,4 +1,4 @@
-"""Follow up: check each booking that is due, and read its job's status until it is final."""
+"""Follow up on sent bookings: read each job's status until it is final."""
 
 import datetime as dt
 import logging
@@ -17,16 +17,16 @@ from adapter.store import Database, DueCheck, Transaction, rate_limit
 
 log = logging.getLogger(__name__)
 
-#: Seconds after the timeout of a read until the booking is due again.
+#: Seconds after a read times out until the booking is due again.
 LEASE_MARGIN = 10.0
-#: Bookings that one run checks before it frees its thread.
+#: Maximum number of bookings that one run checks before it frees its thread.
 MAX_CHECKS_PER_RUN = 10
 #: Delay before the next check after an unexpected error.
 RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 
 
 class Follower:
-    """Read bookings' outcomes from Propexo."""
+    """Reads the outcomes of bookings from Propexo."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -34,7 +34,7 @@ class Follower:
         self.propexo = propexo
         self.clock = clock
         self.unknown = UnknownSettler(settings, store, propexo, clock)
-        #: Set when this process must stop: nothing new is checked.
+        #: Set when this process must stop. No more bookings are checked.
         self.stopping = threading.Event()
 
     def check_due(self) -> None:
@@ -48,10 +48,10 @@ class Follower:
                 return
 
     def _next(self) -> DueCheck | None:
-        """Take one read from the rate limit and the booking that has been due longest.
+        """Reserve one read under the rate limit, and take the booking that has been due longest.
 
-        It becomes due again after a lease, in case this process dies. Return None if nothing can
-        be checked now.
+        It becomes due again after a lease, in case this process dies. Return None if there is
+        nothing to check now.
         """
         limit, lease = self.settings.rate_per_minute, self.propexo.timeout_seconds + LEASE_MARGIN
         with self.store.pipeline() as tx:
@@ -66,7 +66,7 @@ class Follower:
             return found
 
     def _check(self, check: DueCheck) -> None:
-        """Check one booking. After a bug, check it again much later: it may exist in Knock."""
+        """Check one booking. After an unexpected error, retry much later: it may exist in Knock."""
         booking = check.booking
         try:
             if booking.state is BookingState.SUBMITTED:
@@ -83,12 +83,12 @@ class Follower:
     def _follow_up(self, booking: Booking, *, has_related: bool) -> None:
         """Read and record the status of a submitted booking's job.
 
-        A success that nothing else depends on is recorded without reading anything.
+        A success on which nothing else depends is recorded without reading other bookings.
         """
         report = self._report(booking)
         is_success = isinstance(report, JobReport) and report.status is WriteStatus.SUCCESS
         if isinstance(report, JobReport) and is_success and not has_related:
-            # If it is lost, the status is read again.
+            # If this commit is lost, the status is read again.
             with self.store.pipeline(is_durable=False) as tx:
                 is_booked = transitions.record_success(tx, booking, report, self.clock())
             if is_booked():
@@ -126,7 +126,7 @@ class Follower:
     def _job_timeout(
         self, booking: Booking, others: Sequence[Booking], limit: dt.timedelta
     ) -> dt.timedelta:
-        """Return how long to wait for the job, which is less if it delays a newer request."""
+        """Return how long to wait for the job: less if it delays a newer request."""
         pending = [other for other in others if other.state is BookingState.PENDING]
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
         times = [other.starts_at - notice for other in pending if other.starts_at is not None]
@@ -135,7 +135,7 @@ class Follower:
         )
 
     def handle_failure_notice(self, job_id: str, status: str, errors: tuple[str, ...]) -> None:
-        """Handle Propexo's webhook for a failed or partly failed job."""
+        """Handle Propexo's webhook about a failed or partly failed job."""
         report = JobReport(status=WriteStatus(status), errors=errors)
         deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
         with self.store.transaction() as tx:

@@ -1,7 +1,7 @@
-"""Store a mapped event's bookings, as decided from the person's other requests.
+"""Store a mapped event's bookings, taking into account the person's other requests.
 
-Everything is written in the transaction that settles the event, under one lock for each person
-and community that it names.
+Everything is written in the transaction that settles the event, under one lock per person and
+community.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class BookingPlanner:
-    """Plan and store the bookings of events."""
+    """Plans and stores the bookings for events."""
 
     def __init__(
         self,
@@ -52,15 +52,15 @@ class BookingPlanner:
         *,
         is_forced: bool = False,
     ) -> None:
-        """Store an event's outcome and its bookings.
+        """Store an event's outcome and bookings.
 
-        With ``is_forced``, a user wants the bookings regardless of earlier ones: they count as
-        requested now, and neither an earlier item nor an earlier tour makes them duplicates.
+        With ``is_forced``, a user wants the bookings regardless of earlier ones. They count as
+        requested now, and are not duplicates of earlier items or tours.
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
         drafts = [self._draft(item, event, now) for item in items]
         tx.lock_related({key for draft in drafts for key in draft.match_keys}, now)
-        # After the bookings of an earlier mapping, in a replay.
+        # In a replay, continue after the bookings from the earlier mapping.
         number = len(tx.bookings.of_event(event.id)) if event.mapping_hash else 0
         stored: list[Booking] = []
         for item, draft in zip(items, drafts, strict=True):
@@ -96,7 +96,7 @@ class BookingPlanner:
         tx.lock_related({key for one in (*drafts, *bookings) for key in one.match_keys}, now)
 
     def _draft(self, item: Item, event: Event, now: dt.datetime) -> Booking:
-        """Return an item as a booking that is not stored yet."""
+        """Return an item as a booking that is not yet stored."""
         community = item.community.key if item.community else None
         keys = self._fingerprints.person_keys(community, item.appointment, self._shared)
         item_key = None
@@ -115,9 +115,9 @@ class BookingPlanner:
             timezone=item.community.timezone.key if item.community else None,
             starts_at=item.starts_at,
             appointment=item.appointment,
-            # What blocks the booking comes first: it is what a user has to fix.
+            # The reasons that block the booking come first, because a user has to fix them.
             reasons=tuple(dict.fromkeys((*item.blocking_reasons, *item.reasons))),
-            # A time in the future comes from a wrong clock, so it is ignored.
+            # A time in the future means that the sender's clock is wrong, so it is ignored.
             asked_at=min(item.sent_at or event.received_at, event.received_at),
             match_keys=keys if item_key is None else (*keys, item_key),
             item_key=item_key,
@@ -200,7 +200,7 @@ def _repeat(
 
 
 def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
-    """Recognize an item that the same webhook has twice."""
+    """Detect an item that appears twice in the same webhook."""
     if draft.item_key is None or draft.is_cancellation:
         return None
     for other in stored:
@@ -237,7 +237,7 @@ def _store(
     related: Related,
     now: dt.datetime,
 ) -> Booking:
-    """Store a booking as decided, and what this changes for the person's other requests."""
+    """Store a booking as decided, and update the person's other requests."""
     if any(one.item_key == draft.item_key is not None for one in related.different):
         draft = dataclasses.replace(draft, reasons=(*draft.reasons, _KEY_IS_NOT_UNIQUE))
     if decision is not None:
@@ -250,6 +250,6 @@ def _store(
 
 _KEY_IS_NOT_UNIQUE = Reason(
     field="dedupe",
-    reason="the sender uses this key for other people too, so it tells no leads apart: set dedupe "
-    "to a value that each lead has for itself",
+    reason="the sender uses this key for other people too, so it cannot identify a lead: set "
+    "dedupe to a value that is unique to each lead",
 )

@@ -1,4 +1,4 @@
-"""Map: turn received events into bookings, or record why there are none."""
+"""Map received events to bookings, or record why there are none."""
 
 import datetime as dt
 import logging
@@ -14,18 +14,18 @@ from adapter.store import Database, Transaction
 
 log = logging.getLogger(__name__)
 
-#: How long an event waits for a worker that has loaded its mapping.
+#: Maximum time an event waits for a worker to load its mapping.
 MAX_WAIT_FOR_MAPPING = dt.timedelta(minutes=15)
-#: How long until the next attempt while the mapping is missing.
+#: Time between attempts while the mapping is missing.
 RETRY_DELAY = dt.timedelta(seconds=30)
-#: How long an event that failed stays out of the way if even holding it fails.
+#: How long a failed event is postponed if it cannot even be held.
 RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
-#: Events that one run maps before it frees its thread.
+#: Maximum number of events that one run maps before it frees its thread.
 MAX_EVENTS_PER_RUN = 100
 
 
 class Mapper:
-    """Map events with the current mappings. Assign ``sources`` to replace them all at once."""
+    """Maps events with the current mappings. Assign ``sources`` to replace all of them at once."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -42,12 +42,12 @@ class Mapper:
                 return
 
     def _map_next(self) -> bool:
-        """Map the next event. Return whether more are due. After a bug, hold the event."""
-        # The hash key is read first: reading it inside the transaction takes a second connection.
+        """Map the next event and return True if more are due. Hold it after an unexpected error."""
+        # Read the hash key first. Inside the transaction, it would take a second connection.
         self.store.fingerprints()
         event, has_more = None, False
         try:
-            # If it is lost, the event is mapped again; nothing is sent before it is on the disk.
+            # If this is lost, the event is mapped again. Nothing is sent before it is on disk.
             with self.store.pipeline(is_durable=False) as tx:
                 found = tx.events.next_received(self.clock())
                 if found is not None:
@@ -63,7 +63,7 @@ class Mapper:
         return has_more
 
     def map(self, tx: Transaction, event: Event) -> None:
-        """Map a received event that is locked, and store its bookings."""
+        """Map a locked event and store its bookings."""
         source, now = self.sources.get(event.source), self.clock()
         if source is None and now - event.received_at < MAX_WAIT_FOR_MAPPING:
             # The web process may have loaded a mapping that this worker has not loaded yet.
@@ -76,11 +76,11 @@ class Mapper:
         planner.apply(tx, event, mapped, source, now)
 
     def _hold(self, event_id: int) -> None:
-        """Hold an event that cannot be mapped. Postpone it first: it must not block the others."""
+        """Hold an event that cannot be mapped. Postpone it first so that it cannot block others."""
         now = self.clock()
         with self.store.statement() as tx:
             tx.events.postpone(event_id, now + RETRY_DELAY_AFTER_BUG)
-        reason = Reason(field="event", reason="the adapter failed on it; see the log")
+        reason = Reason(field="event", reason="mapping failed unexpectedly; see the log")
         with self.store.statement() as tx:
             tx.events.settle(
                 event_id,
@@ -93,5 +93,5 @@ class Mapper:
 
 
 def _no_mapping(event: Event) -> Mapped:
-    reason = Reason(field="event", reason=f"there is no mapping called {event.source} any more")
+    reason = Reason(field="event", reason=f"the mapping {event.source} no longer exists")
     return Mapped(outcome=Outcome.HELD, items=(), reasons=(reason,), dedupe_key=None)

@@ -1,8 +1,8 @@
-"""Find an unknown booking in Propexo's lists: the queries, and how to match their records. Pure.
+"""Build queries for unknown bookings, and match the records that Propexo returns.
 
 After a POST without a response, three lists may contain the booking: the write log (a job with
 these parameters), the prospects (this person) and their events (a tour at this instant). The lists
-may be hours behind Knock, so for a while "not there" proves nothing.
+may lag hours behind Knock, so at first, a missing record proves nothing. All functions are pure.
 """
 
 import datetime as dt
@@ -26,7 +26,7 @@ _SPANS = (("hour", 3600), ("day", 86_400), ("week", 7 * 86_400), ("month", 30 * 
 
 
 def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
-    """Return the query for the writes since an attempt."""
+    """Return the query for writes since an attempt."""
     age = (now - attempt.started_at + SKEW).total_seconds()
     span = next((name for name, seconds in _SPANS if age < seconds), "month")
     return {
@@ -37,7 +37,7 @@ def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
 
 
 def prospects_query(attempt: Attempt) -> dict[str, str]:
-    """Return the query for the community's prospects that changed since an attempt."""
+    """Return the query for the community's prospects changed since an attempt."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "community_id": str(attempt.request["community_id"]),
@@ -61,7 +61,7 @@ def job_in(
 ) -> tuple[str, dt.datetime] | None:
     """Return this attempt's job ID and when Propexo accepted it, or None.
 
-    Other bookings' jobs are ``known``.
+    ``known`` contains the jobs of other bookings.
     """
     others = set(known)
     for record in log:
@@ -85,7 +85,7 @@ def jobs_of(log: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def is_same_request(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two requests are for the same person and tour."""
+    """Return True if two requests are for the same person and tour."""
     return all(one.get(name) == other.get(name) for name in (*IDENTIFYING, *CONTACTS))
 
 
@@ -102,10 +102,10 @@ def prospects_in(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> list
 
 
 def has_prospect(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool:
-    """Return whether one of these prospects is this attempt's guest card.
+    """Return True if one of these prospects is this attempt's guest card.
 
-    One matching contact is not enough, because roommates may share a phone: every contact that
-    was sent must match, and so must the last name.
+    One matching contact is not enough, because roommates may share a phone. All contacts that were
+    sent must match, and so must the last name.
     """
     contacts = {_normalize_contact(attempt.request.get(name)) for name in CONTACTS} - {""}
     last_name = str(attempt.request.get("last_name") or "").casefold()
@@ -118,9 +118,9 @@ def has_prospect(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool
 
 
 def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
-    """Return whether one of these events is the tour, at the same instant and not canceled.
+    """Return True if one of these events is the tour: same instant, not canceled.
 
-    Propexo does not document the fields of an event, so any field may hold the instant.
+    Propexo does not document an event's fields, so any field may contain the instant.
     """
     return any(
         not record.get("is_cancelled")
@@ -130,7 +130,7 @@ def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
 
 
 def _normalize_contact(value: object) -> str:
-    """Normalize an email to lower case, a phone to its last ten digits, anything else to ""."""
+    """Convert an email to lower case, a phone to its last ten digits, anything else to ""."""
     text = str(value or "").strip().lower()
     if "@" in text:
         return text

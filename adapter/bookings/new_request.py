@@ -1,6 +1,7 @@
-"""Decide what only a new request raises: is it a repeat, a change, another person? Pure.
+"""Decide whether a new request is a repeat, a change, or from another person.
 
-What it means for the person's other requests is decided by :mod:`adapter.bookings.precedence`.
+:mod:`adapter.bookings.precedence` decides its effect on the person's other requests.
+All functions are pure.
 """
 
 import dataclasses
@@ -58,7 +59,7 @@ def decide_new(
     has_sent_at: bool,
     open_sources: Collection[str] = (),
 ) -> Decision | None:
-    """Return the decision on a new request, or None if it may go on as mapped.
+    """Return the decision on a new request, or None to process it as mapped.
 
     ``same`` are the person's other requests, ``unclear`` those of someone who may be the same.
     ``has_sent_at``: the sender said when it was. Anyone can send to ``open_sources``.
@@ -89,7 +90,7 @@ def decide_new(
 
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
-    """Return the other requests under the new one's key, oldest first."""
+    """Return the other requests with the same key as the new one, oldest first."""
     versions = [
         one
         for one in same
@@ -106,7 +107,7 @@ def _unchanged(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Recognize what the sender sent last under the same key, unless it canceled it since.
+    """Detect a repeat of the sender's latest version, unless it has been canceled since.
 
     A person decides if a user has dismissed it since, or if the renter got another tour through
     another sender: the sender may repeat itself, or the renter may have asked again.
@@ -130,7 +131,7 @@ def _seen(original: Booking, code: str = "item_seen_before") -> Decision:
 
 
 def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:
-    """Return whether the sender canceled the latest version before it sent the new one."""
+    """Return True if the sender canceled the latest version before sending the new one."""
     latest = next(reversed(_versions(new, same)), None)
     return latest is not None and any(order(one) < order(new) for one in canceling(latest, same))
 
@@ -145,7 +146,7 @@ def _older_version(new: Booking, same: Sequence[Booking]) -> Decision | None:
 
 
 def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold the second of two tours that one webhook requests for one person."""
+    """Hold the second of two tours requested for one person in the same webhook."""
     twins = [
         one
         for one in Person(tuple(same), now).at(new.community).tours
@@ -157,7 +158,7 @@ def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decis
 
 
 def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a version for another contact or community: Knock would keep the first tour too."""
+    """Hold a version with a new contact or community, because Knock would keep both tours."""
     sent = [
         one
         for one in _versions(new, same)
@@ -170,7 +171,7 @@ def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
 
 
 def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
-    """Hold the first booking under a key that was canceled before, if its own time is not known."""
+    """Hold a booking whose key was already canceled, if the time of its request is not known."""
     before = [
         one
         for one in same
@@ -185,7 +186,7 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
 
 
 def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
-    """Return whether a repeat would undo what the sender or another one sent since."""
+    """Return True if a repeat could undo something a sender has sent since."""
     last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
     return is_other_tour or _was_canceled(new, same)
@@ -231,12 +232,12 @@ def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booki
 
 
 def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision:
-    """Hold the same bytes again: a late repeat must not undo what the sender sent since."""
+    """Hold a late repeat, which must not undo a newer request."""
     since = _last_tour(new, same, now) or max(same, key=order)
     return held("repeat_or_change", since)
 
 
 def held_person(unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a request if someone else may be the same person for Knock, which keeps one tour."""
+    """Hold a request if Knock, which keeps one tour per person, may confuse two people."""
     others = [one for one in unclear if one in Person(tuple(unclear), now).wanted]
     return held("another_person", max(others, key=order)) if others else None

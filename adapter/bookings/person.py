@@ -1,4 +1,4 @@
-"""Describe what is known of one person's requests at one community. All functions are pure."""
+"""Represent one person's requests at one community. All functions are pure."""
 
 import dataclasses
 import datetime as dt
@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from adapter.bookings.same_person import Relation, relation
 from adapter.models import Booking, BookingState, Kind
 
-#: The ID of a request that is not stored yet: it is newer than all others.
+#: The ID of a request that is not yet stored. It is newer than all others.
 NEW = 2**63 - 1
 
-#: States of a booking that exists, may exist, or is about to be made in Knock.
+#: States of a booking that exists, may exist, or will soon exist in Knock.
 SENT = (
     BookingState.SENDING,
     BookingState.SUBMITTED,
@@ -19,13 +19,13 @@ SENT = (
     BookingState.UNKNOWN,
 )
 
-#: States in which a request waits for a person.
+#: States in which a request needs review.
 WAITING = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
 
-#: States of a booking that can be canceled here, because it is certainly not in Knock.
+#: States of a booking that can be canceled locally, because it is certainly not in Knock.
 CANCELABLE = (BookingState.PENDING, *WAITING)
 
-#: Reason codes of requests that were ready to be sent before a person was needed.
+#: Reason codes of requests that were ready to be sent before they needed review.
 _HELD_WHILE_SENT = frozenset({"not_authorized", "internal_error"})
 
 #: Reason codes of decisions that change when the other lead changes.
@@ -41,12 +41,12 @@ _REVISABLE = frozenset(
 
 #: States of requests that are covered or replaced by another one.
 MERGED = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
-#: A request this long after the last guest card is a new lead that agents should see.
+#: After this much time since the last guest card, a request is a new lead for the agents.
 PROSPECT_LIFETIME = dt.timedelta(days=30)
 
 
 def order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return what requests are ordered by: when the renter asked, then the arrival."""
+    """Return the sort key for requests: the time of the request, then the order of arrival."""
     return (booking.asked_at, booking.id)
 
 
@@ -58,25 +58,25 @@ def is_current(booking: Booking, now: dt.datetime) -> bool:
 
 
 def may_replace(kind: Kind, other: Kind) -> bool:
-    """Return whether one kind may replace another. A guest card never replaces a tour."""
+    """Return True if one kind may replace another. A guest card never replaces a tour."""
     return kind is Kind.APPOINTMENT or other is Kind.PROSPECT
 
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """Everything that is known of one person at one community."""
+    """All known requests from one person at one community."""
 
     requests: tuple[Booking, ...]
     now: dt.datetime
 
     @functools.cached_property
     def by_id(self) -> Mapping[int, Booking]:
-        """The requests by ID."""
+        """The requests, keyed by ID."""
         return {request.id: request for request in self.requests}
 
     @functools.cached_property
     def cancellations(self) -> Mapping[int, Booking]:
-        """The newest cancellation of each request that the sender canceled after it."""
+        """The newest cancellation of each request that its sender canceled."""
         return {
             request.id: max(after, key=order)
             for request in self.requests
@@ -85,7 +85,7 @@ class Person:
 
     @functools.cached_property
     def wanted(self) -> Sequence[Booking]:
-        """The current requests that were ready to be sent, or were sent."""
+        """The current requests that were sent or were ready to be sent."""
         return [one for one in self.requests if is_current(one, self.now) and self._counts(one)]
 
     def _counts(self, request: Booking) -> bool:
@@ -100,7 +100,7 @@ class Person:
         )
 
     def is_revisable(self, request: Booking) -> bool:
-        """Return whether the request was merged or replaced, by a lead that is still known."""
+        """Return True if the request was merged into or replaced by a lead that still exists."""
         other = self.by_id.get(request.because_of or 0)
         if request.state not in MERGED or other is None:
             return False
@@ -109,7 +109,7 @@ class Person:
             between += [one for one in self.requests if is_between(one, other, request)]
             return any(order(one) < order(request) for one in between)
         if other.state is BookingState.HELD and other.id not in self.cancellations:
-            return False  # the other one waits for a person
+            return False  # the other one needs review
         is_same_tour = request.starts_at == other.starts_at
         is_known = is_current(other, self.now) and (other.gone_at is None or is_same_tour)
         return request.reason in _REVISABLE and is_known
@@ -128,17 +128,17 @@ class Person:
 
     @functools.cached_property
     def last(self) -> Booking | None:
-        """The tour that the person asked for last."""
+        """The tour that the person requested last."""
         return max(self.tours, key=order, default=None)
 
     @functools.cached_property
     def standing(self) -> Booking | None:
-        """The tour that Knock has, or will have once it is made: the one posted last."""
+        """The tour that exists or will exist in Knock: the one posted last."""
         sent = [one for one in self.tours if one.state in SENT]
         return max(sent, key=posting_order, default=None)
 
     def newer_version(self, request: Booking) -> Booking | None:
-        """Return the newest version of a pending request that its sender sent after it."""
+        """Return the sender's newest later version of a pending request, if any."""
         newer = [
             one
             for one in self.wanted
@@ -150,7 +150,7 @@ class Person:
         return max(newer, key=order, default=None)
 
     def tour_for(self, request: Booking) -> Booking:
-        """Return the booking that stands for the tour of ``request``."""
+        """Return the booking for the same tour as ``request``."""
         twins = [one for one in self.tours if one.starts_at == request.starts_at]
         if self.standing in twins:
             assert self.standing is not None  # noqa: S101 - a twin is a booking
@@ -175,7 +175,7 @@ class Person:
 
 
 def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
-    """Return the cancellations of a request: later ones under its key."""
+    """Return the cancellations of a request: the later ones with the same key."""
     known = tuple(requests)
     return [
         one
@@ -208,7 +208,7 @@ def are_versions(one: Booking, other: Booking) -> bool:
 
 
 def is_between(one: Booking, earlier: Booking, later: Booking) -> bool:
-    """Return whether the sender requested another tour between two requests."""
+    """Return True if the sender requested another tour between two requests."""
     return (
         one.source == later.source
         and one.starts_at != later.starts_at
@@ -224,14 +224,14 @@ def _was_ready(booking: Booking) -> bool:
 
 
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return what bookings are ordered by in Knock: when they were posted."""
+    """Return the sort key for bookings in Knock: the time of the POST."""
     return (booking.posted_at or booking.updated_at, booking.id)
 
 
 def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
-    """Return the tour that Knock replaced ``booking`` with, the last posted after it, or None.
+    """Return the tour that replaced ``booking`` in Knock (the last one posted after it), or None.
 
-    Knock knows people by their contacts alone.
+    Knock identifies people only by their contacts.
     """
     later = [
         one
@@ -263,7 +263,7 @@ def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Boo
 
 
 def replaced_in_knock(other: Booking, booking: Booking) -> bool:
-    """Return whether Knock canceled ``booking``: ``other`` was posted later, both upcoming then."""
+    """Return True if Knock canceled ``booking`` because ``other`` was posted later."""
     if booking.posted_at is None or other.posted_at is None:
         return False
     return (

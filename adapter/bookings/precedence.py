@@ -1,13 +1,13 @@
-"""Decide what counts of all requests of one person at one community. All functions are pure.
+"""Decide which of a person's requests at a community takes precedence.
 
 Knock keeps one upcoming tour per person and community: a second booking cancels the first, and
-each booking emails the renter. So the person's last word counts, an older request is never sent
-after it, and the same tour requested twice is booked once. A tour creates the guest card too, so a
-person who has a tour or a guest card needs no further card.
+each booking emails the renter. So the person's latest request counts, an older request is never
+sent after it, and a tour requested twice is booked once. A tour also creates the guest card, so a
+person who has a tour or a guest card does not need another card.
 
-:func:`plan` computes this again from everything that is known, whenever something changes. Nothing
-depends on the order in which requests and answers arrived. What only a new request raises (is it a
-repeat? another person?) is decided once, by :func:`decide_new`.
+:func:`plan` recomputes this from all requests whenever something changes. The result does not
+depend on the order in which requests and responses arrive. Questions that only a new request raises
+(a repeat? another person?) are decided once, by :func:`decide_new`. All functions are pure.
 """
 
 import datetime as dt
@@ -34,8 +34,8 @@ from adapter.models import Booking, BookingState, Kind
 def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
     """Return the decisions that change something, by request ID.
 
-    ``requests`` are all of one person at one community, in any order, with those under the same
-    keys of the senders.
+    ``requests`` contains all requests from one person at one community, in any order, with those
+    that have the same sender and key.
     """
     person = Person(tuple(requests), now)
     found = {request.id: _decide(request, person) for request in person.requests}
@@ -80,9 +80,9 @@ def _decide(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_tour(request: Booking, person: Person) -> Decision | None:
-    """Decide a tour: it is the last word, the same tour as another request, or outdated."""
+    """Decide on a tour: it is the latest request, the same tour as another one, or outdated."""
     last = person.last
-    assert last is not None  # noqa: S101 - it is one of the tours
+    assert last is not None  # noqa: S101 - the request is one of the tours
     if request.starts_at != last.starts_at:
         return superseded(request, last)
     tour = person.tour_for(request)
@@ -116,7 +116,7 @@ def _is_earlier_card(one: Booking, request: Booking) -> bool:
 
 
 def _wanted_again(request: Booking, person: Person) -> Decision | None:
-    """Decide the last word. If it was merged with a lead that ended, someone may have to decide."""
+    """Decide on the latest request. It may need review if the lead it was merged into has ended."""
     if request.state is BookingState.PENDING or request.because_of is None:
         return None
     other = person.by_id[request.because_of]
@@ -135,7 +135,7 @@ def _wanted_again(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_waiting(request: Booking, person: Person) -> Decision | None:
-    """Replace a request that waits for a person, by a newer version or by a tour that stands."""
+    """Replace a request that needs review by a newer version or by a booked tour."""
     versions = [
         one
         for one in person.requests
@@ -169,7 +169,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
-    """Decide an open cancellation: done, taken back, or to be carried out in Knock by a person."""
+    """Decide on an open cancellation: done, withdrawn, or left for someone to do in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None if request.id != NEW else Decision(state=BookingState.HELD, code="cancellation")
     if request.reason in ("cancellation_unclear", "repeat_or_change"):
@@ -229,7 +229,7 @@ def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
 
 
 def _first_cancellation(request: Booking, requests: Iterable[Booking]) -> Booking:
-    """Return the cancellation that ``request`` repeats: nothing was requested between them."""
+    """Return the cancellation that ``request`` repeats, with no request in between."""
     versions = sorted((one for one in requests if are_versions(one, request)), key=order)
     first = request
     for one in reversed(versions[: versions.index(request)]):
@@ -242,7 +242,7 @@ def _first_cancellation(request: Booking, requests: Iterable[Booking]) -> Bookin
 def _asked_after(
     cancellation: Booking, canceled: Sequence[Booking], person: Person
 ) -> Booking | None:
-    """Return a request after the cancellation, under its key or for a tour that it canceled."""
+    """Return a later request with the cancellation's key or for a tour that it canceled."""
     starts = {one.starts_at for one in canceled if one.starts_at is not None}
     again = [
         one
@@ -271,7 +271,7 @@ def _takes_back(request: Booking, *, is_first: bool) -> bool:
 
 
 def _may_stand(canceled: Booking, person: Person) -> bool:
-    """Return whether Knock may still have a canceled booking: no later tour has replaced it."""
+    """Return True if a canceled booking may still be in Knock: no later tour has replaced it."""
     if canceled.state is BookingState.PENDING and canceled.id not in person.cancellations:
         return True  # it is about to be sent
     if canceled.state not in SENT or canceled.gone_at is not None:

@@ -1,7 +1,7 @@
-"""Reconcile what is stored of a person with what should be: load, plan, apply.
+"""Reconcile a person's stored bookings with the plan: load, plan, apply.
 
 Whenever a request arrives or a booking's state changes, :func:`adapter.bookings.precedence.plan`
-is computed again from all requests of the person, under the person's lock.
+is recomputed from all of the person's requests, under the person's lock.
 """
 
 import dataclasses
@@ -18,18 +18,18 @@ from adapter.store import Transaction
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Related:
-    """The other requests that share a contact or a sender's key with one request."""
+    """The other requests that share a contact or a key with one request."""
 
-    #: Of the same person.
+    #: From the same person.
     same: tuple[Booking, ...]
-    #: Of someone who may be the same person.
+    #: From someone who may be the same person.
     unclear: tuple[Booking, ...]
-    #: Of other people.
+    #: From other people.
     different: tuple[Booking, ...]
 
     @classmethod
     def to(cls, booking: Booking, rows: Iterable[Booking]) -> Self:
-        """Sort rows by who made them."""
+        """Group rows by whether they come from the same person."""
         people: dict[Relation, list[Booking]] = {kind: [] for kind in Relation}
         for row in rows:
             if row.id != booking.id:
@@ -39,11 +39,11 @@ class Related:
 
 
 def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
-    """Return the requests related to one. The caller has locked the keys."""
+    """Return the requests related to a booking. The caller must hold the locks on the keys."""
     related = Related.to(booking, tx.bookings.of_keys(booking.match_keys, now, lock=True))
     if not booking.is_cancellation:
         return related
-    # A cancellation may name no person: what it cancels does.
+    # A cancellation may not name a person, but the booking that it cancels does.
     keys = {key for one in related.same for key in one.match_keys}
     if keys <= {*booking.match_keys}:
         return related
@@ -57,14 +57,14 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
     return dataclasses.replace(related, same=tuple(row for row in near if row.id != booking.id))
 
 
-#: How far a change may spread: to those who share a contact with a request that it changed.
+#: How far a change may spread through requests that share a contact.
 MOST_STEPS = 2
 
 
 def reconcile(
     tx: Transaction, booking: Booking, now: dt.datetime, *, steps: int = MOST_STEPS
 ) -> None:
-    """Plan a person's requests again after one of them has changed, and apply the plan."""
+    """Recompute and apply the plan for a person's requests after one of them has changed."""
     tx.lock_related(booking.match_keys, now)
     rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
     current = next((row for row in rows if row.id == booking.id), booking)
@@ -76,8 +76,8 @@ def reconcile(
 def lock_others(tx: Transaction, booking: Booking, now: dt.datetime) -> tuple[Booking, ...]:
     """Return the requests that share a key with this one, and lock the keys if there are any.
 
-    Keys are locked before rows, as everywhere, so that no two transactions deadlock. Without
-    others, nothing can depend on this booking, and nothing is locked.
+    Keys are locked before rows, as everywhere, to avoid deadlocks. Without other requests, nothing
+    can depend on this booking, so nothing is locked.
     """
 
     def read(*, lock: bool = False) -> tuple[Booking, ...]:
@@ -99,7 +99,7 @@ def apply(
     *,
     steps: int = MOST_STEPS,
 ) -> None:
-    """Store decisions, and reconcile those who are related to a changed request only."""
+    """Store decisions, and reconcile the people related to changed requests."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
         move(tx, row, decisions[row.id], now)
@@ -109,7 +109,7 @@ def apply(
 
 
 def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> None:
-    """Store a decision on one booking. A sender is scheduled if it may be sent."""
+    """Store a decision on one booking. Schedule a sender if it may be sent."""
     is_ready = decision.state is BookingState.PENDING
     tx.bookings.move(
         booking.id,
@@ -123,7 +123,7 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
 
 
 def come_from_several(rows: Sequence[Booking]) -> bool:
-    """Return whether several people made these requests."""
+    """Return True if these requests come from several people."""
     return any(
         relation(one, other) is Relation.DIFFERENT
         for number, one in enumerate(rows)

@@ -1,8 +1,8 @@
 """Decide whether two requests come from the same person. All functions are pure.
 
 Knock identifies a person at a community by email or phone. People share those: an office's email,
-a portal's relay number, a partner's phone. So one contact in common is not enough where the names
-contradict each other; then a person must decide.
+a portal's relay number, a partner's phone. So one shared contact is not enough if the names
+contradict each other. In that case, the request needs review.
 """
 
 import enum
@@ -18,16 +18,16 @@ _PERSONAL = frozenset({"first_name", "last_name", "email_1", "phone_1"})
 
 
 class Relation(enum.Enum):
-    """Who made two requests."""
+    """Whether two requests come from the same person."""
 
     SAME = "the same person"
     DIFFERENT = "two people"
-    #: One contact in common, and other names.
-    UNCLEAR = "a person must decide"
+    #: One shared contact, but different names.
+    UNCLEAR = "needs review"
 
 
 def relation(one: Booking, other: Booking) -> Relation:
-    """Compare the people of two requests, which share a contact or the sender's key."""
+    """Compare the people in two requests that share a contact or the sender's key."""
     shared = one.person_keys & other.person_keys
     agree = names_agree(one.appointment, other.appointment)
     is_erased = _is_erased(one) or _is_erased(other)
@@ -39,9 +39,9 @@ def relation(one: Booking, other: Booking) -> Relation:
 
 
 def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
-    """Compare requests under one key of a sender, which corrects names and contacts.
+    """Compare requests with the same sender and key, which may correct names and contacts.
 
-    Some senders give all leads the same key (``0``, ``{{lead.id}}``, an event with seats).
+    Some senders use the same key for all leads (``0``, ``{{lead.id}}``, an event with seats).
     """
     agree = names_agree(one.appointment, other.appointment)
     if agree or one.person_keys == other.person_keys:
@@ -52,7 +52,7 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
 
 
 def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
-    """Return whether two appointments may have one person's name, or None if one has no name.
+    """Return True if two names may belong to one person, or None if one is missing.
 
     Every word of the shorter name must be a word of the longer one, or its initial: "D. Okafor" and
     "Dana Okafor" agree, "Dan Okafor" and "Dana Okafor" do not.

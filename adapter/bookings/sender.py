@@ -1,7 +1,7 @@
-"""Send: one POST for each booking, between two commits, at the rate that Propexo allows.
+"""Send bookings: one POST each, between two commits, within Propexo's rate limit.
 
-The first commit takes one call from the rate limit and the most urgent booking, and writes the
-attempt and the state ``sending``. Only then is the first byte sent. The second commit writes the
+The first commit reserves one call under the rate limit for the most urgent booking, and writes the
+attempt and the ``sending`` state. Only then is the first byte sent. The second commit writes the
 outcome.
 """
 
@@ -23,22 +23,22 @@ from adapter.store.rate_limit import RateState
 
 log = logging.getLogger(__name__)
 
-#: A sender that has not written an outcome this long after the timeout is considered dead.
+#: A sender is considered dead if it has written no outcome this long after the timeout.
 LEASE_MARGIN_SECONDS = 10.0
-#: Bookings that one run sends before it frees its thread.
+#: Maximum number of bookings that one run sends before it frees its thread.
 MAX_BOOKINGS_PER_RUN = 25
-#: Longest run: slow responses must not look like a thread that hangs.
+#: Maximum duration of a run, so that slow responses do not look like a stuck thread.
 MAX_RUN_SECONDS = 60.0
-#: Longest wait for the rate limit within a run. After a longer one, another run continues.
+#: Maximum wait for the rate limit within a run. For longer waits, another run continues.
 MAX_WAIT_IN_RUN_SECONDS = 2.0
-#: How long to retry writing an outcome while PostgreSQL is unavailable.
+#: How long to keep trying to write an outcome while PostgreSQL is unavailable.
 RECORD_RETRY_SECONDS = 120.0
 #: How often to check whether Propexo accepts the token again.
 TOKEN_CHECK_SECONDS = 10.0
 
 
 class Sender:
-    """Send bookings. Each run makes one POST at a time."""
+    """Sends bookings. Each run makes one POST at a time."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class Sender:
         self.propexo = propexo
         self.clock = clock
         self.pause = pause
-        #: Set when this process must stop: nothing new is sent.
+        #: Set when this process must stop. No more bookings are sent.
         self.stopping = threading.Event()
 
     def send_due(self) -> None:
-        """Send pending bookings, the most urgent first, as fast as the rate limit allows.
+        """Send pending bookings, most urgent first, as fast as the rate limit allows.
 
-        Stop when nothing is pending, or when the rate limit allows nothing soon.
+        Stop when nothing is pending, or when the rate limit requires a long wait.
         """
         started_at = self.clock()
         for _ in range(MAX_BOOKINGS_PER_RUN):
@@ -78,10 +78,10 @@ class Sender:
                 return
 
     def _next(self) -> tuple[Attempt | dt.datetime | None, bool]:
-        """Make the first commit: take one call from the rate limit and the most urgent booking.
+        """Make the first commit: reserve one call and take the most urgent booking.
 
-        Return the stored attempt, or the time of the next allowed call, or None if nothing
-        can be sent; and whether to continue.
+        Return the stored attempt, the time of the next allowed call, or None if nothing can be
+        sent, and whether to continue.
         """
         booking = None
         try:
@@ -130,7 +130,7 @@ class Sender:
     def _hold(self, booking: Booking) -> None:
         """Hold a booking that cannot be sent.
 
-        It is the most urgent one: left in the send queue, it would block all others.
+        Because it is the most urgent booking, it would otherwise block the send queue.
         """
         with self.store.statement() as tx:
             now = self.clock()
@@ -140,7 +140,7 @@ class Sender:
         """Make the POST and the second commit, which records its outcome."""
         try:
             if self.clock() - attempt.started_at > rate_limit.CLOCK_LAG:
-                # Its call of the rate limit has expired, and after a long sleep so has its lease.
+                # Its reserved call has expired, and so may have its lease.
                 raise NotSent("the process was suspended between the first commit and the request")
             accepted = self.propexo.create(attempt)
         except UpstreamError as exc:
@@ -158,8 +158,8 @@ class Sender:
     def expire_late(self) -> None:
         """Expire bookings that can no longer be sent in time, even while sending is suspended.
 
-        The sender skips tours that start too soon: a person must call the renter. A guest card has
-        no tour time; it expires after the hours in the settings.
+        The sender skips tours that start too soon: an agent must call the renter. A guest card has
+        no tour time, so it expires after the hours in the settings.
         """
         with self.store.transaction() as tx:
             now = self.clock()
@@ -173,7 +173,7 @@ class Sender:
         transaction: Callable[[], contextlib.AbstractContextManager[Transaction]],
         write: Callable[[Transaction], None],
     ) -> None:
-        """Commit an outcome, and retry while PostgreSQL is unavailable.
+        """Commit an outcome. Retry while PostgreSQL is unavailable.
 
         If it stays unavailable, recovery finds the unfinished attempt and marks the booking
         unknown.
@@ -193,7 +193,7 @@ class Sender:
                 return
 
     def try_resume_sending(self) -> None:
-        """Resume suspended sending once a cheap read shows that Propexo accepts the token."""
+        """Resume suspended sending if a cheap read shows that Propexo accepts the token."""
         interval = dt.timedelta(seconds=TOKEN_CHECK_SECONDS)
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit

@@ -1,4 +1,4 @@
-"""Settle unknown bookings: search Propexo's lists for a POST that timed out or was interrupted."""
+"""Settle unknown bookings by searching Propexo's lists after a POST without a response."""
 
 import datetime as dt
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class UnknownSettler:
-    """Search for bookings whose outcome is unknown. They are never sent again by themselves."""
+    """Searches for bookings whose outcome is unknown. They are never resent automatically."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -53,9 +53,9 @@ class UnknownSettler:
                     reconcile(tx, current, now)
 
     def _search(self, booking: Booking, attempt: Attempt) -> UnknownMatch | None:
-        """Return the job, tour or guest card of an unknown booking, or None if no list has it.
+        """Return the job, tour or guest card of an unknown booking, or None if it is in no list.
 
-        The caller has taken the first call from the rate limit; each further call takes its own.
+        The caller has counted the first call against the rate limit. Further calls count here.
         """
         if booking.job_id is not None:
             status = self.propexo.write_status(booking.job_id).status
@@ -79,9 +79,9 @@ class UnknownSettler:
         return None
 
     def _records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """Return one page of a list, which counts as one more call. Raise UpstreamError."""
+        """Return one page of a list, counted as another call. Raise UpstreamError."""
         with self.store.transaction() as tx:
             limit = self.settings.rate_per_minute
             if tx.rate_limit.try_read(self.clock(), limit) is not None:
-                raise NotSent("the rate limit allows no further call now")
+                raise NotSent("the rate limit does not allow another call now")
         return self.propexo.records(path, query)

@@ -1,8 +1,8 @@
-"""Record Propexo's responses: the second of the two commits around a POST.
+"""Record Propexo's responses, in the second of the two commits around a POST.
 
-Every function writes in the given transaction. A finished attempt is left alone, because the first
-outcome counts, with one exception: a late response may correct an attempt that recovery had given
-up as unknown.
+Every function writes in the given transaction. A finished attempt is not changed, because the first
+outcome counts, with one exception: a late response may correct an attempt that recovery had marked
+unknown.
 """
 
 import dataclasses
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownMatch:
-    """An unknown booking that was found in Propexo's lists."""
+    """An unknown booking found in Propexo's lists."""
 
-    #: Its job, to be followed up; None if the tour itself was found in Knock.
+    #: Its job, which needs a follow-up. None if the tour itself was found in Knock.
     job_id: str | None
-    #: When Propexo accepted the job, if its write log says so.
+    #: When Propexo accepted the job, if its write log has the time.
     accepted_at: dt.datetime | None = None
 
 
@@ -52,7 +52,7 @@ def record_accepted(
 def record_failure(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Record a failed or inconclusive POST; the booking becomes pending, failed or unknown."""
+    """Record a failed or inconclusive POST. The booking becomes pending, failed or unknown."""
     outcome, booking = backoff.OUTCOMES[type(error)], _lock_person(tx, attempt, now)
     if not tx.attempts.finish(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
@@ -68,9 +68,10 @@ def record_failure(
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
-    """Mark a refused booking failed, or resend it once if only optional fields were refused.
+    """Mark a rejected booking failed, or resend it once if only optional fields were rejected.
 
-    These then go into the notes. A second POST is safe, because a 400 comes before any job exists.
+    The rejected fields go to the notes. A second POST is safe, because a 400 comes before any
+    job is created.
     """
     reasons = reasons_from(error.answer)
     names = {reason.field.partition(".")[0] for reason in reasons}
@@ -99,11 +100,11 @@ def _retry_or_hold(
     tries = sum(map(backoff.is_safe_to_repeat, outcomes))
     due_at = backoff.next_try(error, tries=tries, now=now, chance=_jitter())
     if isinstance(error, NotAuthorized):
-        # Every other booking would get the same response, so none is sent until the token works.
+        # Every other booking would get the same response, so sending stops until the token works.
         if limiter.suspend("not_authorized", now):
             log.error("sending_stopped", extra=_facts(attempt, status=error.status))
         if outcomes.count(AttemptOutcome.NOT_AUTHORIZED) > 1:
-            # Others were accepted in between, so the token lacks permission for this booking.
+            # Other bookings were accepted meanwhile, so the token lacks permission for this one.
             _hold_as_refused(tx, attempt, now)
             return
     elif isinstance(error, RateLimited):
@@ -121,9 +122,9 @@ def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Non
 
 
 def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking:
-    """Return an attempt's booking, with its person locked.
+    """Lock an attempt's person and return its booking.
 
-    A newer request of the same person may be stored right now.
+    A newer request from the same person may be stored at the same moment.
     """
     booking = tx.bookings.get(attempt.booking_id)
     assert booking is not None  # noqa: S101 - bookings are never deleted
@@ -144,7 +145,7 @@ def record_success(
 ) -> Callable[[], bool]:
     """Record that a submitted booking's job succeeded.
 
-    Return a function that says whether it was still submitted.
+    Return a function that returns True if it was still submitted.
     """
     tx.rate_limit.save_limit(report.rate, now)
     return tx.bookings.move(
@@ -166,7 +167,7 @@ def record_job_status(
 ) -> None:
     """Record a job's status. The booking becomes booked, failed or unknown, or is checked later.
 
-    ``others`` are the requests that share a key with it.
+    ``others`` contains the requests that share a key with it.
     """
     tx.rate_limit.save_limit(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
@@ -187,7 +188,7 @@ def record_job_status(
     elif now - booking.updated_at > deadline:
         _mark_unknown(tx, booking.id, "no_final_status", now, reasons)
     else:
-        # A submitted booking was last changed when it was submitted.
+        # The last change of a submitted booking is the submission.
         due_at = backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
         tx.bookings.reschedule(booking, due_at)
 
@@ -200,10 +201,10 @@ def record_status_error(
     deadline: dt.timedelta,
     lag: dt.timedelta,
 ) -> None:
-    """Reschedule a status read that failed, which says nothing about the job.
+    """Reschedule a failed status read. The job itself may be fine.
 
-    After the deadline, or after ``lag`` if Propexo could not be reached at all, the booking becomes
-    unknown and is searched for.
+    After the deadline, or after ``lag`` if Propexo was unreachable, the booking becomes unknown and
+    is searched for.
     """
     apply_rate_headers(tx, error, now)
     if now - booking.updated_at > (deadline if isinstance(error, Refused) else lag):
@@ -217,7 +218,7 @@ def record_status_error(
 def record_search_error(
     tx: Transaction, booking: Booking, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Reschedule a search that failed, which says nothing about the booking."""
+    """Reschedule a failed search for an unknown booking."""
     apply_rate_headers(tx, error, now)
     tx.bookings.reschedule(
         booking, backoff.next_search(booking.updated_at, now=now, chance=_jitter())
@@ -225,7 +226,7 @@ def record_search_error(
 
 
 def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
-    """Apply what a read error says about the rate limit and the token, which affect all calls."""
+    """Update the rate limit and the token's status, which affect all calls, from a read error."""
     limiter = tx.rate_limit
     limiter.save_limit(error.rate, now)
     if isinstance(error, RateLimited):
@@ -243,10 +244,10 @@ def record_search(
     until: dt.datetime,
     others: Sequence[Booking] = (),
 ) -> None:
-    """Record a search for an unknown booking. The lists may lag behind Knock ``until`` then.
+    """Record a search for an unknown booking. The lists may lag behind Knock until ``until``.
 
-    ``others`` are the requests that share a key with it: one of them that was posted later may
-    have made the tour that was found.
+    ``others`` contains the requests that share a key with it. A later POST for one of them may have
+    created the tour that was found.
     """
     later = person.posted_later(booking, others)
     if match is not None and match.job_id is None and later is not None:
@@ -279,10 +280,10 @@ def record_search(
 def _record_ambiguous_tour(
     tx: Transaction, booking: Booking, later: Booking, now: dt.datetime
 ) -> None:
-    """Record a tour that was found at the instant of an unknown booking, with one posted later.
+    """Record a tour that may belong to an unknown booking or to one posted later.
 
-    If that one is for the same instant, the tour is its own. Otherwise Knock should have canceled
-    this one: it was carried out late, and stands instead of the newer one.
+    If the later one is for the same instant, the tour belongs to it. Otherwise Knock should have
+    canceled this tour: it was processed late, and replaced the newer one.
     """
     if later.state is not BookingState.BOOKED:
         due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
@@ -296,7 +297,7 @@ def _record_ambiguous_tour(
 
 
 def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.datetime) -> None:
-    """Leave a booking to a person: Propexo carried it out after a newer request."""
+    """Mark a booking for review: Propexo processed it after a newer request."""
     tx.bookings.move(
         booking.id,
         BookingState.UNKNOWN,
@@ -311,7 +312,7 @@ def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.
 def _mark_unknown(
     tx: Transaction, booking_id: int, why: str, now: dt.datetime, reasons: Sequence[Reason] = ()
 ) -> None:
-    """Mark a booking unknown. It may exist in Knock, so it is searched for and never resent."""
+    """Mark a booking unknown. It may exist in Knock, so search for it and never resend it."""
     due_at = backoff.next_search(now, now=now, chance=_jitter())
     tx.bookings.move(
         booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons

@@ -37,7 +37,7 @@ from adapter.exceptions import AdapterError
         "show_default": True,
     },
     epilog=examples(
-        "adapter demo             try it: nothing leaves this machine",
+        "adapter demo             try it; nothing leaves this machine",
         "adapter run              run everything on this machine",
         "adapter COMMAND --help   what a command does, with examples",
     )
@@ -49,7 +49,7 @@ def commands() -> None:
 
 
 def main() -> None:
-    """Run one command. An AdapterError is printed without a traceback; the exit code is 1."""
+    """Run a command. Print an AdapterError without a traceback and exit with code 1."""
     try:
         commands(prog_name="adapter")
     except AdapterError as exc:

@@ -81,20 +81,20 @@ def _known(folder: Path) -> Mapping[str, Community]:
 def check_listed(folder: Path, as_json: bool) -> None:
     """Check each integration, community and attribution ID against Propexo's lists.
 
-    Prints problems as file:line:column: field: message. `adapter check` finds what is wrong
-    without calling Propexo.
+    Prints problems as file:line:column: field: message. `adapter check` finds problems that do
+    not require calling Propexo.
     """
     listed = communities_from_folder(folder)
     with _directory(settings_from()) as directory:
         problems = problems_of(listed, directory)
-    text = "\n".join(map(str, problems)) or f"{listed.document.file}: Propexo lists every id"
+    text = "\n".join(map(str, problems)) or f"{listed.document.file}: Propexo lists all IDs"
     output.show({"problems": problems}, text, as_json=as_json)
     sys.exit(bool(problems))
 
 
 @contextlib.contextmanager
 def _directory(settings: Settings) -> Iterator[Directory]:
-    """Yield Propexo's lists, read within the rate limit. Raise ConfigurationError on failure."""
+    """Yield Propexo's lists, which are read within the rate limit. Raise ConfigurationError."""
     propexo = propexo_from(settings)
     if settings.propexo_token is None:
         click.echo("PROPEXO_TOKEN is not set: these are the sandbox's lists", err=True)
@@ -110,7 +110,7 @@ def _directory(settings: Settings) -> Iterator[Directory]:
 
 
 def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
-    """Return the store with the shared rate limit, or None before a database exists."""
+    """Return the store with the shared rate limit, or None if there is no database yet."""
     try:
         store = stack.enter_context(opened_store(settings))
     except ConfigurationError:
@@ -151,7 +151,7 @@ def _attribution(value: str | Mapping[str, str] | None) -> str | None:
 def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str, Any]:
     """Return a community from Propexo's list as plain data.
 
-    ``known`` gives the key in communities.yaml by community ID.
+    ``known`` maps community IDs to keys in communities.yaml.
     """
     return dump(place, "integration_id community_id name") | {
         "community": known.get(place.community_id),
@@ -177,9 +177,9 @@ def _stub_lines(place: ListedCommunity, known: Mapping[str, str], taken: set[str
     yield f"  integration_id: {_scalar(place.integration_id)}"
     yield f"  community_id: {_scalar(place.community_id)}"
     yield "  timezone: TODO   # such as America/Denver; Propexo does not list it"
-    yield "  attributions:   # one for each source"
+    yield "  attributions:   # one per source"
     yield from (f"    {line}" for line in attributions)
-    yield "  known_as:   # this community's names, for each source"
+    yield "  known_as:   # this community's names, per source"
     yield f"    # SOURCE: [{_scalar(place.name or place.community_id)}]"
 
 

@@ -1,4 +1,4 @@
-"""``adapter demo``: show the whole adapter in half a minute."""
+"""``adapter demo``: show the whole adapter in 30 seconds."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -15,7 +15,7 @@ from adapter.server.signals import exit_on_signals
 
 
 def as_text(result: Result) -> str:
-    """Return the tables at the end."""
+    """Return the final tables."""
     booked = [one for one in result.bookings if one.state is BookingState.BOOKED]
     held = [one for one in result.bookings if one.state is BookingState.HELD]
     repeats = sum(
@@ -29,7 +29,7 @@ def as_text(result: Result) -> str:
         lines += [f"  booking {booking.id} from {booking.source}: {who}"]
         reasons = (formatting.reason_line(reason) for reason in booking.reasons)
         lines += ["    " + line.replace(f"{result.folder}/", "") for line in reasons]
-    lines += ["", f"{repeats} webhook was sent twice: it was stored once and booked once."]
+    lines += ["", f"{repeats} webhook was sent twice, stored once and booked once."]
     lines += ["1 forged webhook was rejected.", "", "Next: `make run`, and README.md."]
     return "\n".join(lines)
 
@@ -54,8 +54,8 @@ def _booked_table(booked: Sequence[Booking]) -> str:
 def demo(as_json: bool) -> None:
     """Book tours in a sandbox from signed sample webhooks.
 
-    Starts its own PostgreSQL, web, worker and sandbox on free ports, with random secrets, and
-    stops them at the end. Nothing leaves this machine.
+    Starts its own PostgreSQL, web, worker and sandbox on free ports with random secrets, and stops
+    them at the end. Nothing leaves this machine.
     """
     with exit_on_signals():
         result = demo_scenario.run(lambda text: click.echo(text, err=as_json))

@@ -1,7 +1,7 @@
-"""Import commands when they are called, so that listing them imports none.
+"""Import commands only when they are called, to make the command line start quickly.
 
-Click's documentation imports a command in ``Group.get_command``, which ``--help`` calls for each.
-``resolve_command`` is called only for the one that runs.
+Click's documentation imports commands in ``Group.get_command``, which ``--help`` calls for each
+command. ``resolve_command`` is called only for the command that runs.
 """
 
 import ast
@@ -14,9 +14,9 @@ import click
 
 
 class LazyCommand(click.Command):
-    """Placeholder in a group for a command that is not imported yet.
+    """Placeholder in a group for a command that is not yet imported.
 
-    The command is the attribute of its name in ``module``, a module of this package.
+    The command is the attribute with its name in ``module``, a module in this package.
     """
 
     def __init__(self, name: str, module: str) -> None:
@@ -24,7 +24,7 @@ class LazyCommand(click.Command):
         self._module = module
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """Return the first sentence of the function's docstring, read without importing it."""
+        """Return the first sentence of the function's docstring without importing it."""
         tree = ast.parse(Path(__file__).with_name(f"{self._module}.py").read_text("utf-8"))
         functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
         self.help = next(ast.get_docstring(one) for one in functions if one.name == self.name)
@@ -38,7 +38,7 @@ class LazyCommand(click.Command):
 
 
 class LazyGroup(click.Group):
-    """A group that imports only the command that runs. ``lazy``: command names by module."""
+    """A group that imports only the command that runs. ``lazy`` has command names by module."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, str], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments name, imported."""
+        """Import and return the command named in the arguments."""
         name, command, rest = super().resolve_command(ctx, args)
         if isinstance(command, LazyCommand):
             command = command.resolved()

@@ -20,14 +20,14 @@ from adapter.store.embedded import EmbeddedServer
 
 @contextlib.contextmanager
 def opened_store(settings: Settings) -> Iterator[Database]:
-    """Open the store, and start the embedded server within the block if it is not running."""
+    """Open the store. Start the embedded server for the duration of the block if necessary."""
     with contextlib.ExitStack() as stack:
         url = settings.database_url
         if url is None:
             server = EmbeddedServer(settings.data_dir)
             if not server.folder.exists():
                 raise ConfigurationError(
-                    "there is no database yet; set DATABASE_URL, or start `adapter run` once"
+                    "there is no database yet; set DATABASE_URL, or run `adapter run` once"
                 )
             url = stack.enter_context(server.running())
         check_reachable(url)
@@ -45,13 +45,13 @@ source_option = click.option("--source", help="Only from this source.")
 
 
 def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[..., Any]:
-    """Return the option that selects leads by state."""
+    """Return the option that filters leads by state."""
     return click.option(
         "--state",
         "states",
         multiple=True,
         type=click.Choice(sorted({str(state) for kind in kinds for state in kind})),
-        help="Only in this state; may be repeated.",
+        help="Only in this state. May be repeated.",
     )
 
 
@@ -77,14 +77,14 @@ until_option = _period_option("--until", "Received before this time (UTC).")
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that select bookings, named like the fields of :class:`Filter`."""
+    """Add the options that filter bookings, named like the fields of :class:`Filter`."""
     for option in (
         click.option(
             "--search",
             "text",
             default="",
             show_default=False,
-            help="Email, phone, name, id, or Propexo's job id.",
+            help="Email, phone, name, ID, or Propexo job ID.",
         ),
         until_option,
         since_option,
@@ -128,14 +128,14 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
 @click.argument("id")
 @as_json
 def show(id: str, as_json: bool) -> None:
-    """Show the history of one lead. ID is an event, a booking or Propexo's job ID."""
+    """Show a lead's history. ID is an event ID, a booking ID or a Propexo job ID."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         story = tx.events.history(id)
         if story is not None:
             tx.audit.record("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
     if story is None:
         output.fail(
-            f"no event, booking or job has the id {id!r}; `adapter bookings --search` finds leads "
+            f"no event, booking or job has the ID {id!r}; `adapter bookings --search` finds leads "
             "by name, email and phone"
         )
     output.show(serializers.story_as_dict(story), formatting.story_text(story), as_json=as_json)

@@ -75,7 +75,7 @@ def remove(name: str) -> None:
         is_last = not sign_in.users()
     if not is_removed:
         output.fail(
-            f"there is no user {name} in the database; remove a user of ADAPTER_USERS from that "
+            f"there is no user {name} in the database; remove users in ADAPTER_USERS from that "
             "setting"
         )
     click.echo(f"Removed user {name}.")

@@ -1,4 +1,4 @@
-"""``map``: show what a body maps to, as text, as JSON, or as a test."""
+"""``map``: show the result of mapping a body, as text, JSON or a test."""
 
 import datetime as dt
 import json
@@ -22,7 +22,7 @@ from adapter.models import Reason, WebhookRequest
 from adapter.operations.serializers import dump
 from adapter.settings import settings_from
 
-#: Introduces the reasons for an outcome.
+#: Headings for the reasons of each outcome.
 REASON_TITLES = {
     Outcome.HELD: "held because:",
     Outcome.IGNORED: "ignored because:",
@@ -40,8 +40,10 @@ REASON_TITLES = {
 @click.argument("name", metavar="SOURCE")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @mappings_option
-@click.option("--content-type", help="Content type of the body; default: by the file's extension.")
-@click.option("--now", help="Time of receipt, as an ISO 8601 instant; default: now.")
+@click.option(
+    "--content-type", help="Content type of the body. Default: based on the file extension."
+)
+@click.option("--now", help="Time of receipt, as an ISO 8601 instant. Default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--as-test", is_flag=True, help="Print a test to add to the mapping.")
 def map(
@@ -53,11 +55,11 @@ def map(
     as_json: bool,
     as_test: bool,
 ) -> None:
-    """Show what a body maps to, without network or database.
+    """Show the result of mapping a body, without network or database.
 
-    SOURCE is a mapping's name or file; FILE is a body, or - for stdin. Works even if the mapping's
-    tests fail. The exit code is 0 only if an appointment would be booked or a guest card (prospect)
-    created.
+    SOURCE is a mapping's name or file. FILE is a body, or - for stdin. This works even if the
+    mapping's tests fail. The exit code is 0 only if an appointment would be booked or a guest card
+    (prospect) created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
@@ -96,7 +98,7 @@ def _print_test(
     at: dt.datetime | None,
     content_type: str | None,
 ) -> Mapped:
-    """Print a test. Without ``--now``, past times are accepted, as without ``received``."""
+    """Print a test. Past times are accepted unless ``--now`` is given."""
     scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
@@ -105,7 +107,7 @@ def _print_test(
 
 
 def _warn(source: Source) -> None:
-    """Print one line if the mapping has errors, such as failing tests."""
+    """Print a warning if the mapping has errors, such as failing tests."""
     problems = registry.check([source.path], settings_from().policy)
     errors = sum(not problem.warning for problem in problems)
     if errors:
@@ -114,7 +116,7 @@ def _warn(source: Source) -> None:
 
 
 def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
-    """Return the result as data. Reasons without an item are added as a separate item."""
+    """Return the result as plain data. Reasons without an item become a separate item."""
     whole = [Item(outcome=mapped.outcome, reasons=mapped.reasons)] if mapped.reasons else []
     items = [dump(item, "outcome appointment reasons") for item in (*mapped.items, *whole)]
     return {"outcome": mapped.outcome, "items": items, "dedupe_key": mapped.dedupe_key}

@@ -32,7 +32,7 @@ mappings_option = click.option(
     "--mappings",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the mappings; default: ADAPTER_MAPPINGS_DIR, or mappings.",
+    help="Folder with the mappings. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
 )
 
 
@@ -46,9 +46,9 @@ mappings_option = click.option(
 def check(paths: tuple[Path, ...], as_json: bool) -> None:
     """Check mappings and print each error with its location.
 
-    PATH is a folder with its communities.yaml, a single mapping, or a source's name; default:
-    mappings. Errors are printed as file:line:column: field: message. Needs no database and no
-    secrets, but warns of secrets that are set with blanks around them.
+    PATH is a folder with its communities.yaml, a single mapping, or a source's name. Default:
+    mappings. Errors are printed as file:line:column: field: message. Does not need a database or
+    secrets, but warns about secrets with whitespace around them.
     """
     settings = settings_from()
     folder = settings.mappings_dir
@@ -74,7 +74,7 @@ def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the path, or the mapping of the source with this name."""
+    """Return the path itself, or the path of the source with this name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
@@ -85,7 +85,7 @@ def _display_name(path: Path) -> str:
 
 
 def source_named(name: str, folder: Path | None) -> Source:
-    """Load a source by its name or file, even if its tests fail."""
+    """Load a source by name or file, even if its tests fail."""
     file = Path(name)
     if file.suffix == ".yaml":
         folder, name = file.parent, file.stem
@@ -94,7 +94,7 @@ def source_named(name: str, folder: Path | None) -> Source:
 
 
 def read_file(file: Path) -> bytes:
-    """Read a file named on the command line; ``-`` is stdin."""
+    """Read a file given on the command line, or stdin for ``-``."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
@@ -108,7 +108,7 @@ def read_file(file: Path) -> bytes:
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
-    """Explain, for each field, which paths a mapping reads and how."""
+    """Explain which paths a mapping reads for each field, and how."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
     title = f"{source.name} ({source.path}) {source.description}".rstrip()
@@ -119,11 +119,14 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
 @click.command(epilog=examples("adapter new acme --sample acme-tour.json"))
 @click.argument("name", metavar="SOURCE")
 @click.option(
-    "--sample", required=True, type=click.Path(path_type=Path), help="A real body from the sender."
+    "--sample",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A file with a real body from the sender.",
 )
 @mappings_option
 @click.option(
-    "--content-type", help="Content type of the sample; default: by the file's extension."
+    "--content-type", help="Content type of the sample. Default: based on the file extension."
 )
 def new(name: str, sample: Path, folder: Path | None, content_type: str | None) -> None:
     """Draft a new mapping from a sample payload.
@@ -149,5 +152,5 @@ def new(name: str, sample: Path, folder: Path | None, content_type: str | None) 
 
 @click.command(epilog=examples("adapter schema > docs/mapping.schema.json"))
 def schema() -> None:
-    """Print the JSON Schema of mapping files, for editors."""
+    """Print the JSON Schema for mapping files, for use in editors."""
     output.print_json(mapping_schema())

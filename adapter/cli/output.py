@@ -9,7 +9,7 @@ from adapter.operations.serializers import to_json
 
 
 def show(data: Any, text: str, *, as_json: bool) -> None:
-    """Print ``data`` as JSON, or else ``text``."""
+    """Print ``data`` as JSON if requested, else ``text``."""
     if as_json:
         print_json(data)
     else:

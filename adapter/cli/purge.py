@@ -1,4 +1,4 @@
-"""``purge``: delete one renter's data on request, or everything older than some days."""
+"""``purge``: delete one renter's data on request, or all data older than N days."""
 
 import sys
 from typing import Any
@@ -48,10 +48,10 @@ def purge(
 ) -> None:
     """Delete payloads and renters' names, contact details and notes.
 
-    IDs, states and times stay. Open leads are discarded. A lead that is being sent to Knock is kept
-    and listed, and the exit code is 1: run the command again later. Data in Knock and in your
-    backups is not deleted. A webhook that is sent again is still recognized as a repeat and
-    restores nothing.
+    IDs, states and times are kept. Open leads are discarded. A lead that is being sent to Knock is
+    kept and listed, and the exit code is 1; run the command again later. Data in Knock and in your
+    backups is not deleted. If a webhook is sent again, it is still recognized as a
+    repeat and does not restore any data.
     """
     if sum(one is not None for one in (email, phone, days)) != 1:
         raise click.UsageError("give exactly one of --email, --phone and --older-than")

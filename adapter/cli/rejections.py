@@ -1,4 +1,4 @@
-"""``rejections``: list rejected requests, show one, and retry those of a source."""
+"""``rejections``: list rejected requests, show one, and retry those from a source."""
 
 import dataclasses
 import getpass
@@ -57,7 +57,7 @@ def show(id: int) -> None:
     )
 )
 @click.argument("source")
-@click.option("--dry-run", is_flag=True, help="Only count what would be accepted.")
+@click.option("--dry-run", is_flag=True, help="Only count the requests that would be accepted.")
 @as_json
 def retry(source: str, dry_run: bool, as_json: bool) -> None:
     """Verify SOURCE's rejected requests with the current secrets and accept those that pass.

@@ -26,7 +26,7 @@ def rejections_table(rejections: Iterable[Rejection]) -> str:
 
 
 def sources_text(sources: Iterable[Mapping[str, Any]]) -> str:
-    """Format sources as :mod:`adapter.cli.sources` describes them, several lines each."""
+    """Format the sources from :mod:`adapter.cli.sources`, several lines each."""
     return "\n\n".join("\n".join(_source_lines(source)) for source in sources)
 
 
@@ -36,7 +36,7 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
     last = f"; last one {utc(source['last_event_at'])}" if source["last_event_at"] else ""
     lines = [
         f"{source['source']}  {source['address']}",
-        "  UNSIGNED: anyone who knows the URL can send (scheme: none)"
+        "  UNSIGNED: anyone who knows the URL can send webhooks (scheme: none)"
         if source["is_open"]
         else f"  signature: {scheme}",
     ]
@@ -49,9 +49,9 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
 
 
 def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Format property names that match no community, and how to fix them."""
+    """Format names that match no community, and explain how to fix them."""
     lines = [
-        f"  no community is known as {_value(one['value'])} ({one['path'] or 'no path'}): "
+        f"  no community is named {_value(one['value'])} ({one['path'] or 'no path'}): "
         f"{one['waiting']} held, last one {utc(one['last_at'])}"
         for one in unknown
     ]

@@ -42,10 +42,10 @@ def _period(_context: object, _option: object, text: str) -> dt.timedelta:
 @limit_option
 @as_json
 def queue(group: str | None, limit: int, as_json: bool) -> None:
-    """List what needs review, grouped by problem.
+    """List leads that need review, grouped by problem.
 
-    With GROUP, list its leads. Each group says what is wrong and what to do. After fixing a mapping
-    run `adapter replay`; for a single lead use `adapter release`, `confirm` or `discard`.
+    With GROUP, list its leads. Each group shows the problem and what to do about it. After fixing a
+    mapping, run `adapter replay`. For a single lead, use `adapter release`, `confirm` or `discard`.
     """
     with opened_store(settings_from()) as store, store.transaction() as tx:
         if group is not None:
@@ -110,7 +110,7 @@ def stats(as_json: bool) -> None:
     )
 )
 @filter_options
-@click.option("--sums", is_flag=True, help="Print counts per source and community instead.")
+@click.option("--sums", is_flag=True, help="Print counts by source and community instead.")
 @as_json
 def export(sums: bool, as_json: bool, **options: Any) -> None:
     """Print bookings as CSV, or counts with --sums.
@@ -119,7 +119,7 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
     """
     if as_json and not sums:
         raise click.UsageError(
-            "--json needs --sums; for bookings as JSON use `adapter bookings --json`"
+            "--json needs --sums; for bookings as JSON, use `adapter bookings --json`"
         )
     selection = Filter(**options)
     with opened_store(settings_from()) as store:
@@ -149,10 +149,10 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
 )
 @as_json
 def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
-    """Show what an edited mapping would change in stored webhooks.
+    """Show how an edited mapping would change the results for stored webhooks.
 
-    FILE is the edited mapping; it is applied to the last webhooks of SOURCE. Nothing is sent and
-    nothing is stored. The exit code is 1 if anything would change.
+    FILE is the edited mapping. It is applied to the latest webhooks from SOURCE. Nothing is sent or
+    stored. The exit code is 1 if anything would change.
     """
     settings = settings_from()
     edited = registry.load_text(

@@ -30,7 +30,7 @@ Operation = TypeVar("Operation", Repairs, Replays)
 
 
 def _build(operation: type[Operation], store: Database) -> Operation:
-    """Return the operation over this store, with the current mappings."""
+    """Build an operation with this store and the current mappings."""
     settings = settings_from()
     sources = registry.load(settings.mappings_dir, settings.policy)
     return operation(settings, store, sources, utc_now)
@@ -60,13 +60,13 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     "pairs",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Change this field first; may be repeated.",
+    help="Change this field first. May be repeated.",
 )
 @click.option(
     "--not-in-knock",
     "is_not_in_knock",
     is_flag=True,
-    help="For an unknown booking: you have checked Knock, and it is not there.",
+    help="For an unknown booking: confirm that you checked and it is not in Knock.",
 )
 @click.option(
     "--anyway",
@@ -91,16 +91,16 @@ def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None
     """Release a held, failed, expired or unknown booking.
 
     --set changes fields first. Setting starts_at turns a lead without a time into a tour. If its
-    guest card exists already, the tour is booked in addition.
+    guest card already exists, the tour is booked in addition.
     """
     with opened_store(settings_from()) as store:
         booking = _build(Repairs, store).release(id, _changes(pairs), by=by, **confirmed)
-    click.echo(f"Released booking {booking.id}; `adapter show {booking.id}` follows it.")
+    click.echo(f"Released booking {booking.id}; `adapter show {booking.id}` shows its progress.")
 
 
 @click.command(epilog=examples('adapter discard 1010 --reason "booked by phone"'))
 @click.argument("id", type=int)
-@click.option("--reason", required=True, help="Why; kept in the history.")
+@click.option("--reason", required=True, help="The reason, which is kept in the history.")
 @by_option
 def discard(id: int, reason: str, by: str) -> None:
     """Discard a booking or a held event.
@@ -118,8 +118,8 @@ def discard(id: int, reason: str, by: str) -> None:
 def confirm(id: int, by: str) -> None:
     """Mark a tour as booked after checking Knock.
 
-    Use this if you saw the tour there or booked it by hand. The same tour from another source is
-    then a duplicate.
+    Use this if you saw the tour there or booked it manually. If another source sends the same tour,
+    it is a duplicate.
     """
     with opened_store(settings_from()) as store:
         _build(Repairs, store).confirm(id, by=by)
@@ -148,9 +148,9 @@ def confirm(id: int, by: str) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Include booked, discarded and past leads; a renter may get a second email.",
+    help="Include booked, discarded and past leads. A renter may get a second email.",
 )
-@click.option("--reason", help="Why it is forced; kept in the history.")
+@click.option("--reason", help="The reason for --force, which is kept in the history.")
 @by_option
 @as_json
 def replay(
@@ -159,8 +159,8 @@ def replay(
     """Remap stored webhooks after a mapping has been fixed.
 
     Leads that are being sent, booked, discarded or past are skipped. --force with a --reason books
-    a booked lead again, and holds a past tour so that an agent can pick another time. Leads that
-    are being sent or unknown are skipped even then.
+    a booked lead again, and holds a past tour so that an agent can pick another time. Even then,
+    leads that are being sent or unknown are skipped.
     """
     if not any(selection[name] for name in ("ids", "source", "states", "since")):
         raise click.UsageError("give IDs, or select by --source, --state or --since")

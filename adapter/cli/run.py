@@ -29,7 +29,7 @@ def run(port: int | None) -> None:
     """Run PostgreSQL, web, worker and sandbox on this machine.
 
     The sandbox runs unless PROPEXO_TOKEN is set. PostgreSQL is embedded unless DATABASE_URL is set.
-    A process that ends is restarted, and changed mappings are reloaded. Ctrl-C stops everything.
+    A process that exits is restarted, and changed mappings are reloaded. Ctrl-C stops everything.
     """
     supervisor = Supervisor(
         run_environment(os.environ, port), echo=lambda text: click.echo(text, err=True)
@@ -53,7 +53,8 @@ def _announce(supervisor: Supervisor) -> None:
     sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
     for name in endpoints.unsigned_sources(sources):
         click.echo(
-            f"{name} is UNSIGNED (scheme: none): anyone who knows its URL can send", err=True
+            f"{name} is UNSIGNED (scheme: none): anyone who knows its URL can send webhooks",
+            err=True,
         )
     for name in endpoints.untrimmed_secrets(sources, supervisor.settings):
         click.echo(f"{name} {UNTRIMMED}", err=True)
@@ -83,7 +84,7 @@ def _announce_console(supervisor: Supervisor) -> None:
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))
 def web() -> None:
-    """Run the web process alone (gunicorn). Needs DATABASE_URL or a running `adapter run`."""
+    """Run only the web process (gunicorn). Needs DATABASE_URL or a running `adapter run`."""
     settings = settings_from()
     endpoints.check(settings)
     store.check_reachable(services.database_url(settings))
@@ -99,10 +100,10 @@ def worker() -> None:
         log.warning("secret_not_trimmed", extra={"variable": name})
     if settings.propexo_token is None and settings.database_url is not None:
         raise ConfigurationError(
-            "PROPEXO_TOKEN is not set; to book in a sandbox set PROPEXO_TOKEN=sandbox and "
+            "PROPEXO_TOKEN is not set; to book in a sandbox, set PROPEXO_TOKEN=sandbox and "
             "PROPEXO_BASE_URL to its address"
         )
-    # One connection for each concurrent task, and two for recovery.
+    # One connection per concurrent task, and two for recovery.
     size = settings.worker_concurrency + 2
     run_worker(
         services.pipeline_from(settings, store.Database(services.database_url(settings), size=size))
@@ -111,7 +112,7 @@ def worker() -> None:
 
 @click.command(epilog=examples("adapter migrate"))
 def migrate() -> None:
-    """Migrate the database to this version. Safe to repeat and to run concurrently."""
+    """Migrate the database to this version. It is safe to repeat this or run it concurrently."""
     settings = settings_from()
     if settings.database_url is not None:
         done = store.migrate(settings.database_url)
@@ -119,6 +120,8 @@ def migrate() -> None:
         with EmbeddedServer(settings.data_dir).running() as url:
             done = store.migrate(url)
     own = [name for name in done if not name.startswith("procrastinate/")]
-    click.echo(f"migrated: {len(done)} steps" if done else "nothing to do: the database is current")
+    click.echo(
+        f"migrated: {len(done)} steps" if done else "nothing to do: the database is up to date"
+    )
     for name in own:
         click.echo(f"  {name}")

@@ -1,4 +1,4 @@
-"""``adapter sandbox``: a stand-in for Propexo on this machine."""
+"""``adapter sandbox``: simulate Propexo on this machine."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def _catalog_from(file: Path) -> Catalog:
     "--port",
     type=click.IntRange(0, 65535),
     default=8001,
-    help="Port; 0 is any free port.",
+    help="Port to listen on; 0 for any free port.",
 )
 @click.option("--token", default="sandbox", help="Bearer token to accept.")
 @click.option(
@@ -62,7 +62,7 @@ def _catalog_from(file: Path) -> Catalog:
     "--slowdown-seconds",
     type=click.FloatRange(0, 600),
     default=0.0,
-    help="Delay of each response in the last fifth of a minute's requests (Propexo: 2).",
+    help="Delay of each response in the last fifth of the requests per minute (Propexo: 2).",
 )
 @click.option(
     "--enum",
@@ -82,7 +82,7 @@ def _catalog_from(file: Path) -> Catalog:
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def sandbox(*, host: str, port: int, quiet: bool, **options: Any) -> None:
-    """Run a stand-in for Propexo's API and Knock."""
+    """Run a simulation of Propexo's API and Knock."""
 
     def announce(url: str) -> None:
         if not quiet:

@@ -1,4 +1,4 @@
-"""Simulate a sender: ``send`` sends a signed webhook, ``sign`` prints it as a curl command."""
+"""Simulate a sender: ``send`` sends a signed webhook, ``sign`` prints a curl command."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from adapter.webhooks import signed_client
 
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 to_option = click.option("--to", "url", help="URL of the adapter. [default: on this machine]")
-type_option = click.option("--content-type", help="[default: by the file's ending]")
+type_option = click.option("--content-type", help="[default: based on the file extension]")
 
 
 def _request(name: str, file: Path, url: str | None, content_type: str | None) -> WebhookRequest:
@@ -34,7 +34,7 @@ def _request(name: str, file: Path, url: str | None, content_type: str | None) -
 
 
 def _secret(settings: Settings, source: Source) -> str:
-    """Return a source's newest secret, or an empty string if its mapping names none."""
+    """Return a source's newest secret, or an empty string if its mapping has none."""
     if not source.secrets:
         return ""
     secret = settings.environ.get(source.secrets[-1], "")
@@ -53,7 +53,7 @@ def _secret(settings: Settings, source: Source) -> str:
 def sign(source: str, file: Path, url: str | None, content_type: str | None) -> None:
     """Print a curl command that sends FILE to SOURCE.
 
-    A signature with a timestamp is valid for a few minutes only.
+    A signature with a timestamp is valid for only a few minutes.
     """
     click.echo(signed_client.curl(_request(source, file, url, content_type), str(file)))
 

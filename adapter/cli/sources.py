@@ -1,4 +1,4 @@
-"""``sources``: show each lead source, how its requests are verified, and what it has sent."""
+"""``sources``: show each lead source, how it is verified, and its recent traffic."""
 
 from typing import Any
 
@@ -21,8 +21,8 @@ from adapter.store import Database, Traffic
 def sources(context: click.Context, as_json: bool) -> None:
     """List the sources with their URLs, signatures, last use of secrets, events and rejections.
 
-    Remove a source's oldest secret once it is no longer used. Unknown communities are listed
-    with the number of leads that wait because of them.
+    Remove a source's oldest secret once it is no longer used. Unknown communities are listed with
+    the number of leads held because of them.
     """
     if context.invoked_subcommand is not None:
         return
@@ -62,7 +62,7 @@ def _describe_sources(settings: Settings, store: Database) -> list[dict[str, Any
 
 
 def source_url(settings: Settings, name: str) -> str:
-    """Return the URL that a source's webhooks are sent to."""
+    """Return the URL for a source's webhooks."""
     start = settings.public_url or f"http://127.0.0.1:{settings.port}"
     return f"{start}/hooks/{name}"
 

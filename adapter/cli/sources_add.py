@@ -29,7 +29,7 @@ COLUMNS: Final = ("sender", "family", "signature", "holds", "without a time", "w
 @mappings_option
 @as_json
 def gallery(folder: Path | None, as_json: bool) -> None:
-    """List the senders in the gallery, whose mappings `adapter sources add` copies."""
+    """List the senders in the gallery, which `adapter sources add` can install."""
     settings = settings_from()
     senders = entries(gallery_folder(folder or settings.mappings_dir), settings.policy)
     output.show({"gallery": senders}, table(COLUMNS, map(_row, senders)), as_json=as_json)
@@ -44,14 +44,14 @@ def _row(entry: Entry) -> list[str]:
     epilog=examples("adapter sources add calendly", "adapter sources add calendly --as tours")
 )
 @click.argument("sender")
-@click.option("--as", "name", help="Name of the source, and the end of its URL; default: SENDER.")
+@click.option("--as", "name", help="Name of the source, and last part of its URL. Default: SENDER.")
 @mappings_option
 @as_json
 def add(sender: str, name: str | None, folder: Path | None, as_json: bool) -> None:
     """Copy a sender's mapping, samples and tests from the gallery into your mappings.
 
-    Prints what is left to do, with the lines to add to communities.yaml. Overwrites nothing.
-    `adapter sources gallery` lists the senders.
+    Prints the remaining steps, with the lines to add to communities.yaml. Does not overwrite
+    anything. `adapter sources gallery` lists the senders.
     """
     settings = settings_from()
     folder = folder or settings.mappings_dir
@@ -80,7 +80,7 @@ def _checked_name(name: str) -> str:
 
 
 def _variables(template: Source) -> list[str]:
-    """Return the environment variables to set before web starts again."""
+    """Return the environment variables to set before restarting web."""
     handshake = handshake_from(template.handshake)
     verify_token = handshake.variable if handshake else None
     return [name for name in (*template.secrets[-1:], verify_token) if name]
@@ -96,7 +96,7 @@ def _lines(result: Mapping[str, Any], communities: Path, *, is_public: bool) -> 
     yield from (f"wrote {file}" for file in (*result["beside"], result["mapping"]))
     yield f"\nAdd each community that {result['source']} serves to {communities}:\n"
     yield result["communities_yaml"]
-    yield "For a community that is listed already, add only its attribution and its name."
+    yield "For a community that is already listed, add only its attribution and name."
     yield "Then:"
     for number, step in enumerate(_steps(result, is_public=is_public), 1):
         yield f"  {number}. {step}"
@@ -104,7 +104,7 @@ def _lines(result: Mapping[str, Any], communities: Path, *, is_public: bool) -> 
 
 def _steps(result: Mapping[str, Any], *, is_public: bool) -> Iterator[str]:
     name, url = result["source"], result["address"]
-    yield f"Compare {result['mapping']} with a real request of yours: adapter map {name} FILE"
+    yield f"Compare {result['mapping']} with one of your real requests: adapter map {name} FILE"
     yield f"Check it: adapter check {name}"
     if result["variables"]:
         variables = ", ".join(result["variables"])

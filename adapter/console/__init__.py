@@ -1,4 +1,4 @@
-"""Serve the web pages for people: the leads that need review, and each lead's history.
+"""Serve the web pages for users: the leads that need review, and each lead's history.
 
 Every page shows what a command shows and every form does what a command does, through the same
 functions of :mod:`adapter.operations`. No code here decides anything about a lead.

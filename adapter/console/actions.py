@@ -18,7 +18,7 @@ from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.replay import Difference
 from adapter.store import Group
 
-#: Most leads of a group that one click changes, and most that it examines to find them.
+#: Maximum number of a group's leads that one click changes, and that it examines.
 MAX_CHANGED: Final = 200
 MAX_EXAMINED: Final = 1000
 MAX_ERRORS_SHOWN: Final = 10

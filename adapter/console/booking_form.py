@@ -26,12 +26,12 @@ class FormField:
     name: str
     label: str
     value: str
-    #: The options of a select; empty for an input.
+    #: The options of a select, or empty for an input.
     choices: Sequence[str]
     fault: str
     #: The type of an HTML input, or ``area``.
     type: str
-    #: True for what this booking is held for and for what most bookings are held for.
+    #: True for the fields that hold up this booking or that most often hold up bookings.
     is_first: bool
 
 
@@ -100,7 +100,7 @@ def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
         text = f"On which hour of the clock of {zone}? It was read on that of {shown_zone}."
         raise NotPossible(text, {"starts_at": text})
     if booking.timezone is not None and zone != booking.timezone:
-        before["starts_at"] = ""  # the same digits in another zone are another time
+        before["starts_at"] = ""  # the same digits in another zone mean another time
     typed = {name: form[name].replace("\r\n", "\n") for name in before if name in form}
     return {
         name: text if name in ("community", "starts_at") else value_from_text(name, text)

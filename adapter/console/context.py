@@ -1,4 +1,4 @@
-"""Hold the console's blueprint, and the services that its views work with."""
+"""Define the console's blueprint and the services for its views."""
 
 import contextlib
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ bp: Final = flask.Blueprint(
 
 
 class ConsoleServices:
-    """The services of one application: the store and the operations that people start."""
+    """The services of one application: the store and the operator actions."""
 
     def __init__(self, pipeline: Pipeline, verifiers: Mapping[str, Verifier]) -> None:
         """Build the services over a pipeline. ``verifiers``: by source, for its rejections."""

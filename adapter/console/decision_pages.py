@@ -1,4 +1,4 @@
-"""Show what was decided without a person, and the leads that each rule decided."""
+"""Show automatic decisions, and the leads decided by each rule."""
 
 import datetime as dt
 from typing import Final
@@ -11,7 +11,7 @@ from adapter.console.form_input import row_id_from
 from adapter.operations.advice import DECISIONS
 from adapter.operations.decision_report import decision_report
 
-#: The periods that a user may choose, by their name.
+#: The periods that a user may choose, by name.
 PERIODS: Final = {"1": "the last 24 hours", "7": "the last 7 days"}
 PAGE_SIZE: Final = 50
 
@@ -23,7 +23,7 @@ def _days() -> str:
 
 @bp.get("/decisions")
 def decisions() -> str:
-    """Show how many leads were decided without a person, by rule and source."""
+    """Show the number of automatic decisions, by rule and source."""
     now, days = services.now(), _days()
     period = dt.timedelta(days=int(days))
     report = decision_report(services.store, services.settings.policy, now, period)
@@ -34,7 +34,7 @@ def decisions() -> str:
 
 @bp.get("/decisions/<rule>")
 def decided(rule: str) -> str:
-    """List the leads of a source that one rule decided, newest first."""
+    """List a source's leads that one rule decided, newest first."""
     if rule not in DECISIONS:
         raise NotFound("There is no such rule.")
     args, days = flask.request.args, _days()

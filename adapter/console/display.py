@@ -19,13 +19,13 @@ from adapter.mapping.respond import format_tour_time
 from adapter.models import Booking
 from adapter.parsing.paths import Location
 
-#: Longest text that a page shows in one place, in characters.
+#: Maximum length of displayed text, in characters.
 MAX_TEXT: Final = 4000
-#: Most lines of a payload that a page shows.
+#: Maximum number of payload lines on a page.
 MAX_LINES: Final = 2000
 #: Deepest level of a payload that is still indented further.
 MAX_DEPTH: Final = 8
-#: Longest raw body that a page shows, in bytes.
+#: Maximum size of a displayed raw body, in bytes.
 MAX_RAW_BODY: Final = 100_000
 
 # C0 and C1 controls except tab and line feed, format characters that hide or turn text, and

@@ -20,7 +20,7 @@ def http_error(error: HTTPException) -> tuple[str, int]:
 
 @bp.errorhandler(NotPossible)
 def not_possible(error: NotPossible) -> tuple[str, int]:
-    """Return 409 and show why an operation was refused."""
+    """Return 409 and show why an action is not possible."""
     return _page("That cannot be done", str(error), 409)
 
 

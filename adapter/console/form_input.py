@@ -37,7 +37,7 @@ def row_id_from(text: str | None) -> int | None:
 
 
 def filter_from(args: Mapping[str, str]) -> Filter:
-    """Return the filter in a query. A date that cannot be read filters nothing."""
+    """Return the filter in a query. An unreadable date is ignored."""
     state = args.get("state", "")
     return Filter(
         states=(state,) if state else (),

@@ -1,4 +1,4 @@
-"""Show one lead's history: the payload, what became of it, and the origin of each field."""
+"""Show one lead's history: the payload, the result, and the origin of each field."""
 
 import dataclasses
 import datetime as dt
@@ -60,7 +60,7 @@ class BookingView:
     """One booking as the page shows it."""
 
     booking: Booking
-    #: What is wrong and what to do; None unless the booking needs review.
+    #: The problem and what to do, or None unless the booking needs review.
     advice: Advice | None
     #: The key of its group in the queue, or None.
     group: str | None
@@ -69,7 +69,7 @@ class BookingView:
     #: The zone of the form's time, and the version of the booking that the form shows.
     zone: str
     version: str
-    #: When the tour starts on the clock of a community that is not known yet, or None.
+    #: The tour's local start if the community is not yet known, or None.
     wall_time: dt.datetime | None
     why_not_release: str | None
     #: The lead that this one was decided by, if any, and the sentence around its name.
@@ -188,7 +188,7 @@ class MappedAgain:
         return wall_clock_time(self.source, delivery, self._item_number(booking))
 
     def origins(self, booking: Booking) -> dict[str, Provenance]:
-        """Return the origin of each field. Fields that a person set have none."""
+        """Return the origin of each field. Fields set by a user have none."""
         number = self._item_number(booking)
         if number >= min(len(self.provenance), len(self.items)):
             return {}

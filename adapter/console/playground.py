@@ -23,7 +23,7 @@ from adapter.operations.diff import changed_fields, facts_of
 
 #: Stored webhooks to choose from.
 RECENT_EVENTS: Final = 30
-#: The name of a mapping that is no source's.
+#: The name of a mapping that does not belong to a source.
 DRAFT: Final = "draft"
 #: Longest mapping to try: reading YAML takes a second for 30 kB. The gallery's have 4 kB.
 MAX_TYPED_MAPPING: Final = 32_000
@@ -37,11 +37,11 @@ class PlaygroundInput:
 
     name: str
     mapping: str
-    #: The number of a stored webhook; None: the pasted body.
+    #: The ID of a stored webhook, or None for the pasted body.
     event_id: int | None
     body: str = ""
     content_type: str = DEFAULT_CONTENT_TYPE
-    #: How many stored webhooks a back-test covers.
+    #: How many stored webhooks a backtest covers.
     last: int = DEFAULT_BACKTEST_EVENTS
 
 

@@ -55,7 +55,7 @@ def template_helpers() -> dict[str, Any]:
 
 @bp.get("/")
 def overview() -> str:
-    """Show whether all is well, and how many leads need review."""
+    """Show an overview of sources, sending and the leads that need review."""
     found = overview_of(services.store, services.sources, services.settings, services.now())
     with services.store.transaction() as tx:
         unknown = tx.stats.unknown_communities()
@@ -115,7 +115,7 @@ def rejections() -> str:
 
 @bp.get("/audit")
 def audit() -> str:
-    """Show who did what."""
+    """Show the audit log."""
     args = flask.request.args
     by, before = args.get("by") or None, row_id_from(args.get("before"))
     with services.store.transaction() as tx:

@@ -1,4 +1,4 @@
-"""Load communities.yaml: the communities, and the name that each source uses for them."""
+"""Load communities.yaml: the communities, and the names that each source uses for them."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -30,13 +30,13 @@ class CommunitySchema(StrictSchema):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Communities:
-    """All communities, with their document for messages."""
+    """All communities, with their document for error messages."""
 
     document: Document
     by_key: Mapping[str, Community]
 
     def aliases_of(self, source: str) -> dict[str, Community]:
-        """Return the communities by the names that a source uses."""
+        """Return the communities, keyed by the names that a source uses."""
         return {
             key_from_value(alias) or "": community
             for community in self.by_key.values()
@@ -44,12 +44,12 @@ class Communities:
         }
 
     def linked_to(self, source: str) -> list[Community]:
-        """Return the communities that a source has a name for."""
+        """Return the communities that have a name for this source."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
 
 
 def examples_file(mapping: Path) -> Path:
-    """Return the file of made-up communities for a mapping's samples, which may not exist."""
+    """Return the path of the made-up communities for a mapping's samples. It may not exist."""
     return mapping.parent / "samples" / f"{mapping.stem}.communities.yaml"
 
 
@@ -63,11 +63,11 @@ def communities_from_folder(folder: Path) -> Communities:
 
 
 def communities_from_document(document: Document) -> Communities:
-    """Return the valid communities, and add errors to the document's problems."""
+    """Return the valid communities and add errors to the document's problems."""
     found = {}
     data = document.data if isinstance(document.data, Mapping) else {}
     if not data and not document.problems:
-        document.add((), "lists no community: add one, as docs/mapping.md shows")
+        document.add((), "lists no communities: add one as shown in docs/mapping.md")
     for key, entry in data.items():
         community = _community(document, key, entry)
         if community:
@@ -111,4 +111,4 @@ def _reject_shared_aliases(document: Document, communities: Mapping[str, Communi
                 owner = taken.setdefault((source, key_from_value(name)), key)
                 if owner != key:
                     where = (key, "known_as", source, str(number))
-                    document.add(where, f"{name!r} is a name of {owner} already: remove one")
+                    document.add(where, f"{name!r} is already a name for {owner}: remove one")

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-#: Date patterns with their formats. A first number over 12 is a day; otherwise it is a month.
+#: Date patterns with their formats. A leading number over 12 is a day; otherwise, a month.
 DATES: Final = (
     (r"\d{4}-\d{2}-\d{2}", "YYYY-MM-DD"),
     (r"\d{8}", "YYYYMMDD"),
@@ -26,7 +26,7 @@ TIMES: Final = (
     (r"\d{1,2}:\d{2}", "H:mm"),
     (r"\d{1,2}:\d{2}:\d{2}", "H:mm:ss"),
 )
-#: Epochs, and what programs make of a date and time.
+#: Epochs, and common machine formats for a date and time.
 WHOLE: Final = (
     (r"1\d{9}", "epoch"),
     (r"1\d{12}|/Date\(1\d{12}(?:[+-]\d{4})?\)/", "epoch_ms"),
@@ -36,9 +36,9 @@ WHOLE: Final = (
 )
 #: Separators of a date and a time of day.
 BETWEEN: Final = (" ", ", ", " at ", ", at ")
-#: Part of a reason → the options that settle it.
+#: Part of a reason → the options that resolve it.
 OPTIONS: Final = (
-    ("the start or end of a day in", "; add offset: trust if it is that instant"),
+    ("the start or end of a day in", "; add offset: trust if the offset is correct"),
     (
         "a time of day in UTC,",
         "; add ignore_offset: true if it is local, or offset: trust if it is UTC",
@@ -49,7 +49,7 @@ LONGEST: Final = 80
 
 
 def format_from_text(text: str) -> str:
-    """Return the format of a date, a time of day, or both; "" for unusual ones."""
+    """Return the format of a date, a time of day, or both. Return "" for unusual formats."""
     text = text.strip()
     if len(text) > LONGEST:
         return ""
@@ -70,7 +70,7 @@ def _time(text: str) -> str:
 
 
 def hint(value: str, reason: str) -> str:
-    """Suggest a format for a value that is not in ISO 8601, and an option for a doubtful UTC."""
+    """Suggest a format for a value that is not ISO 8601, or an option for a suspicious UTC time."""
     format_text = format_from_text(value) if "in ISO 8601" in reason else ""
     if format_text:
         return f"; add format: {format_text}"

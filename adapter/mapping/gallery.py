@@ -1,4 +1,4 @@
-"""The gallery: mappings of real senders, with samples and tests, to copy from."""
+"""The gallery: ready-made mappings for real senders, with samples and tests."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,28 +13,28 @@ from adapter.mapping.registry import load
 from adapter.mapping.source import Source
 from adapter.settings import Policy
 
-#: The folder of the gallery, inside the folder of the mappings in use.
+#: Name of the gallery folder, inside the mappings folder.
 FOLDER: Final = "gallery"
-#: For a sender whose webhooks only name the lead.
+#: Content of webhooks that only identify the lead.
 IDS_ONLY: Final = "ids only"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A sender in the gallery, with the facts that people choose by."""
+    """A sender in the gallery, with the facts that help users choose."""
 
     name: str
     description: str
     family: str
-    #: The preset or the scheme of its signature.
+    #: The preset or scheme of its signature.
     signature: str
     #: The dedupe paths.
     event_id: tuple[str, ...]
-    #: What its webhooks contain: ``bookable``, ``lead only`` or ``ids only``.
+    #: The content of its webhooks: ``bookable``, ``lead only`` or ``ids only``.
     holds: str
-    #: The handling of a lead without a tour time: ``guest card`` or ``waits``.
+    #: How leads without a tour time are handled: ``guest card`` or ``waits``.
     without_time: str
-    #: Where the shape of its payloads was seen.
+    #: Source of its sample payloads.
     shape: str
     docs: str
     #: The whole ``about`` section.
@@ -42,7 +42,7 @@ class Entry:
 
 
 def gallery_folder(mappings: Path) -> Path:
-    """Return the gallery inside a folder of mappings, else the project's own.
+    """Return the gallery folder inside ``mappings``, else the project's own gallery.
 
     Raise :class:`MappingErrors` if neither exists.
     """
@@ -57,13 +57,13 @@ def gallery_folder(mappings: Path) -> Path:
 
 
 def entries(gallery: Path, policy: Policy) -> list[Entry]:
-    """Return all senders of the gallery by family and name. Raise :class:`MappingErrors`."""
+    """Return the gallery's senders, sorted by family and name. Raise :class:`MappingErrors`."""
     found = map(entry_from_source, load(gallery, policy).values())
     return sorted(found, key=lambda entry: (entry.family, entry.name))
 
 
 def entry_from_source(source: Source) -> Entry:
-    """Return a mapping's entry."""
+    """Return the gallery entry for a mapping."""
     about, holds = source.sections.get("about", {}), _content_of(source.sections)
     makes_cards = source.compiled.without_time is WithoutTime.PROSPECT and holds != IDS_ONLY
     return Entry(
@@ -81,7 +81,7 @@ def entry_from_source(source: Source) -> Entry:
 
 
 def _content_of(sections: Mapping[str, Any]) -> str:
-    """Return what the webhooks contain, judging by the mapping's fields and first test."""
+    """Return the content of the webhooks, inferred from the mapping's fields and first test."""
     if "starts_at" not in sections["appointment"]:
         return "lead only"
     first = sections["tests"][0].get("held", {}).get("event", "")

@@ -1,4 +1,4 @@
-"""Trace an appointment's fields to the payload and to lines in the mapping."""
+"""Trace an appointment's fields to locations in the payload and lines in the mapping."""
 
 import dataclasses
 import datetime as dt
@@ -21,16 +21,16 @@ from adapter.models import WebhookRequest
 from adapter.parsing import paths
 from adapter.parsing.paths import Location, Path
 
-#: The location of an attribution that the mapping has no line for.
+#: The location of an attribution that is not in the mapping.
 COMMUNITIES: Final = "communities.yaml"
-#: Lines of a mapping that fill fields of other names.
+#: Mapping lines that fill fields with other names.
 FILLS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": ("first_name", "last_name"),
     "starts_at": ("appointment_date", "appointment_time"),
     "community": ("integration_id", "community_id"),
     "attribution": ("attribution_id",),
 }
-#: Lines whose fillers do not carry their name.
+#: Mapping lines whose fillers do not store the line's name.
 LINE_NAMES: Final[Mapping[type, str]] = {
     CommunityLookup: "community",
     Attribution: "attribution",
@@ -40,21 +40,21 @@ LINE_NAMES: Final[Mapping[type, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """The values that one line of a mapping read."""
+    """The values read by one line of a mapping."""
 
     #: The line's name in the mapping: ``starts_at``, ``email_1``, ``community`` …
     line: str
-    #: The fields of the appointment that it fills.
+    #: The appointment fields that it fills.
     fields: tuple[str, ...]
     #: ``file:line``.
     at: str
-    #: The paths with a value, as written, each with its locations in the payload: keys and
-    #: indexes from the top.
+    #: The paths that have a value, as written, each with its locations in the payload (keys
+    #: and indexes from the top).
     places: tuple[tuple[str, tuple[Location, ...]], ...]
 
 
 def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
-    """Return each item's provenance, or nothing if the delivery is unreadable. Never raise."""
+    """Return each item's provenance, or an empty result for an unreadable delivery. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:
@@ -72,7 +72,7 @@ def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenan
 def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
     """Return the naive start of an item's tour as sent, or None.
 
-    This is for a lead whose community, and therefore time zone, is not known yet.
+    Used for a lead whose community, and therefore time zone, is not yet known.
     """
     try:
         scopes = source.compiled.item_scopes(source.scope(request))
@@ -114,7 +114,7 @@ def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
-    """Yield the paths with a value that a line uses."""
+    """Yield the paths used by a line that have a value."""
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:

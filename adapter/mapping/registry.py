@@ -18,9 +18,9 @@ def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
 
 
 def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:
-    """Load one source from a folder, regardless of errors in the others.
+    """Load one source from a folder, ignoring errors in other sources.
 
-    Without ``strict``, it may be a draft, for tools. Raise :class:`MappingErrors`.
+    Without ``strict``, it may be a draft. Raise :class:`MappingErrors`.
     """
     file = mapping_file(folder, name)
     return _raise_errors(load_files(folder, [file], policy, strict=strict))[name]
@@ -38,9 +38,9 @@ def load_text(folder: Path, name: str, text: str, policy: Policy) -> Source:
 
 
 def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]:
-    """Return the names of mappings whose files differ from ``sources``, which are in use.
+    """Return the names of mappings whose files differ from ``sources``, the loaded mappings.
 
-    While one mapping has an error, none is reloaded: valid changes have no effect either.
+    If any mapping has an error, none is reloaded, so valid changes have no effect either.
     """
     files = {path.stem: path for path in _mapping_files(folder)}
     return sorted(
@@ -53,7 +53,7 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
 
 
 def mapping_file(folder: Path, name: str) -> Path:
-    """Return a source's file. Raise :class:`MappingErrors` with the names of all sources."""
+    """Return a source's file. Raise :class:`MappingErrors`, listing all sources, without one."""
     file = folder / f"{name}.yaml"
     files = _mapping_files(folder)
     if file in files:
@@ -75,7 +75,7 @@ def _raise_errors(loaded: Loaded) -> Mapping[str, Source]:
 
 
 def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
-    """Return all problems of folders and files, with warnings, in the order of the files."""
+    """Return all problems in folders and files, including warnings, in file order."""
     folders = [path for path in paths if path.is_dir()]
     others = [path for path in paths if path.suffix != ".yaml" and path.is_file()]
     files = [path for path in paths if path not in (*folders, *others)]
@@ -101,7 +101,7 @@ def _loaded(folder: Path, policy: Policy) -> Loaded:
 def _not_a_mapping(file: Path) -> Problem:
     if file.suffix == ".yml":
         return _wrong_extension(file)
-    return Problem.of_file(file, "is not a mapping; to map a sample use: adapter map SOURCE FILE")
+    return Problem.of_file(file, "is not a mapping; to map a sample, use: adapter map SOURCE FILE")
 
 
 def _wrong_extension(file: Path) -> Problem:

@@ -1,4 +1,4 @@
-"""Render ``respond:``, the response with a webhook's outcome for senders that wait."""
+"""Render ``respond:``, the response for senders that wait for a webhook's outcome."""
 
 import dataclasses
 import datetime as dt
@@ -15,31 +15,31 @@ from adapter.propexo.appointment import AppointmentSchema
 
 KINDS: Final = {"json": "application/json", "xml": "application/xml", "text": "text/plain"}
 
-#: Options of ``respond`` besides templates.
+#: Options of ``respond`` other than templates.
 OPTIONS: Final = ("wait", "deadline", "say")
 
 # --- sentences
 
-#: A sentence for the renter by outcome. None promises more than is certain.
+#: Messages to the renter by outcome. None of them promises more than is certain.
 SENTENCES: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "We have your request and will confirm shortly.",
     Outcome.BOOKED: "You are booked for {booking.starts_at}.",
     Outcome.PROSPECT: "Thank you. Our team has your details and will be in touch.",
-    Outcome.HELD: "We have your request. Our team will look at it and be in touch.",
+    Outcome.HELD: "We have your request. Our team will review it and be in touch.",
     Outcome.UNKNOWN: "We have your request and will confirm shortly.",
     Outcome.FAILED: "We could not book that tour. Our team will look into it.",
-    Outcome.DUPLICATE: "We have this request of yours already. There is no need to send it again.",
+    Outcome.DUPLICATE: "We already have this request. There is no need to send it again.",
     Outcome.IGNORED: "No tour was booked.",
     BookingState.EXPIRED: "That time is too soon to book, or has passed. Please choose another.",
-    BookingState.SUPERSEDED: "You have asked for another tour since, and that one counts.",
+    BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
 }
 
-#: States whose own sentences name the time of the tour, which a guest card does not have.
+#: States whose messages include the tour time, which a guest card does not have.
 _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED})
 
 
 def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES) -> str:
-    """Return the state of the booking if it has a sentence, else the outcome."""
+    """Return the booking's state if there is a message for it, else the outcome."""
     state = result.booking.state if result.booking else None
     is_card = result.booking is not None and result.booking.kind is Kind.PROSPECT
     if state not in sentences or (is_card and state in _STATES_WITH_TIME):
@@ -49,7 +49,7 @@ def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES)
 
 # --- placeholders
 
-#: Names of ``{booking.…}``.
+#: Placeholders under ``{booking.…}``.
 BOOKING_FIELDS: Final = (
     *("state", "kind", "community", "starts_at", "starts_at_utc", "reason"),
     *AppointmentSchema().fields,
@@ -57,10 +57,10 @@ BOOKING_FIELDS: Final = (
 
 NAMES: Final = frozenset({"event", "status", *(f"booking.{field}" for field in BOOKING_FIELDS)})
 
-#: The placeholder for the sentence of the outcome.
+#: The placeholder for the outcome's message.
 SAY: Final = "say"
 
-#: The prefix of a path in the webhook: ``{request.message.id}``.
+#: The prefix for a path in the webhook: ``{request.message.id}``.
 REQUEST: Final = "request."
 
 #: The key of a list item in a JSON template that is repeated for each item of the webhook.
@@ -72,15 +72,15 @@ Reader = Callable[[str], str]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RequestValues:
-    """Values of the webhook that is answered."""
+    """Values from the webhook that the response refers to."""
 
     read: Reader = lambda _: ""
-    #: For each of its items: its reader, and whether it became a booking.
+    #: For each item, its reader and whether it became a booking.
     items: Sequence[tuple[Reader, bool]] = ()
 
 
 def values_from(result: WebhookOutcome) -> dict[str, str]:
-    """Return the text of every placeholder, or "" if it has no value yet."""
+    """Return the text for every placeholder, or "" for placeholders without a value yet."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
     booking, fields = result.booking, {}
@@ -119,7 +119,7 @@ class TemplateContext:
 
     result: WebhookOutcome
     request: RequestValues
-    #: The sentence of each outcome, with placeholders.
+    #: The message for each outcome, with placeholders.
     sentences: Mapping[str, str]
 
     def reader(self) -> Reader:
@@ -189,13 +189,13 @@ def _render(text: str, read: Reader) -> str:
 
 
 def xml_from_text(text: str) -> str:
-    """Escape text for XML content and attributes, and drop characters that XML forbids."""
+    """Escape text for XML content and attributes. Drop characters that XML does not allow."""
     kept = "".join(filter(_is_xml, text))
     return escape(kept, {'"': "&quot;", "'": "&apos;"})
 
 
 def _is_xml(character: str) -> bool:
-    """Return True for a character of XML 1.0 (section 2.2)."""
+    """Return True for a character that XML 1.0 allows (section 2.2)."""
     code = ord(character)
     return character in "\t\n\r" or 0x20 <= code <= 0xD7FF or 0xE000 <= code not in (0xFFFE, 0xFFFF)
 
@@ -210,18 +210,18 @@ class Reply:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Respond:
-    """The section ``respond`` of a mapping."""
+    """A mapping's ``respond`` section."""
 
-    #: How long the response waits for the outcome; 0: not at all.
+    #: How long the response waits for the outcome. 0 means not at all.
     wait_seconds: int
-    #: By outcome; None: for all other outcomes.
+    #: Templates by outcome. The key None applies to all other outcomes.
     templates: Mapping[str | None, Template]
-    #: The sentences of ``{say}`` by outcome.
+    #: The messages for ``{say}``, by outcome.
     sentences: Mapping[str, str]
 
     @classmethod
     def from_section(cls, section: Mapping[str, Any]) -> Self:
-        """Build it from the section, which was checked when the mapping loaded."""
+        """Build it from the section, which is validated when the mapping loads."""
         templates: dict[str | None, Template] = {}
         for name, value in section.items():
             if name in KINDS:
@@ -236,7 +236,7 @@ class Respond:
         )
 
     def reply(self, result: WebhookOutcome, request: RequestValues) -> Reply:
-        """Return the response. Use plain JSON if the mapping has no template for the outcome."""
+        """Return the response, in plain JSON if the mapping has no template for the outcome."""
         template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
             plain = {"event": result.event_id, "status": result.outcome}
@@ -246,5 +246,5 @@ class Respond:
 
 
 def seconds_from(text: str) -> int:
-    """Return ``8s`` as 8, and no text as 0."""
+    """Parse seconds such as ``8s``. Return 0 for an empty string."""
     return int(text.removesuffix("s") or 0)

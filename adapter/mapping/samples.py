@@ -38,7 +38,7 @@ class Sample:
 
 
 def content_type_of(file: Path, raw: bytes) -> str:
-    """Guess the content type from the file extension. A multipart boundary is the first line."""
+    """Guess the content type from the file extension, and a multipart boundary from line 1."""
     kind = CONTENT_TYPES.get(file.suffix.lower(), "")
     if kind == "multipart/form-data":
         first = raw.lstrip(b"\r\n").split(b"\n", 1)[0].strip()
@@ -54,7 +54,7 @@ def sample_from_test(test: Mapping[str, Any], folder: Path, kind: str | None) ->
     if isinstance(payload, str):
         payload = _read(folder / payload, payload, test.get("content_type"), kind, query)
     elif not isinstance(payload, Mapping | list):
-        raise ValueError("must be a file name, or the payload itself")  # noqa: TRY004
+        raise ValueError("must be a file name or the payload itself")  # noqa: TRY004
     return Sample(payload=payload, headers=headers, query=query)
 
 

@@ -1,4 +1,4 @@
-"""A lead source: its compiled mapping, and how the rest of the program uses it."""
+"""A lead source with its compiled mapping, as the rest of the program uses it."""
 
 import dataclasses
 import datetime as dt
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A mapping file, loaded and checked."""
+    """A loaded and validated mapping file."""
 
     name: str
     path: Path
@@ -33,22 +33,22 @@ class Source:
     hash: str
     description: str
     docs: str
-    #: The section as written; :mod:`adapter.signatures` reads it.
+    #: The ``signature`` section as written, for :mod:`adapter.signatures`.
     signature: Mapping[str, Any]
     #: Names of the environment variables that hold the secrets, newest last.
     secrets: tuple[str, ...]
     handshake: Any
     respond: Mapping[str, Any] | None
-    #: ``body:``; None: the content type decides.
+    #: ``body:``, or None to go by the content type.
     kind: str | None
     blanks: frozenset[str]
-    #: All communities, by their keys.
+    #: All communities, by key.
     communities: Mapping[str, Community]
     compiled: CompiledMapping
     document: Document = dataclasses.field(repr=False)
     #: All paths, with their positions in the file.
     used_paths: tuple[UsedPath, ...] = dataclasses.field(repr=False)
-    #: The sections as loaded: for tools.
+    #: The sections as loaded, for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
 
     @property
@@ -66,19 +66,19 @@ class Source:
         except PayloadError:
             return None
         except Exception:
-            # Whatever is wrong with it, the webhook must be stored.
+            # The webhook must be stored even if something is wrong with it.
             log.exception("dedupe_key_failed", extra={"source": self.name})
             return None
 
     @property
     def delivery_header(self) -> str | None:
-        """The header in which the sender names a delivery, in lower case, if the mapping has it."""
+        """The header with the sender's delivery ID, in lower case, if the mapping names one."""
         kind, _, name = str(self.sections.get("delivery_id", "")).partition(":")
         return name.lower() if kind == "header" else None
 
     @property
     def has_sent_at(self) -> bool:
-        """Whether deliveries contain the sender's own time."""
+        """True if deliveries contain the sender's own time."""
         return bool(self.compiled.sent_at.paths)
 
     def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
@@ -123,7 +123,7 @@ class Source:
         query: str = "",
         repairs: Iterable[str] = (),
     ) -> Scope:
-        """Return the scope of a payload that is parsed already."""
+        """Return the scope for an already parsed payload."""
         return Scope(
             payload=payload,
             headers=headers or {},
@@ -134,7 +134,7 @@ class Source:
 
 
 def _text_at(scope: Scope, path: str) -> str:
-    """Return the value at a path as one line of text, or "" unless it is text or a number."""
+    """Return text or a number at a path as one line, or "" for anything else."""
     try:
         value = unwrap_single(scope.read(path_from_text(path)))
         return clean_text(value, CAP_TEXT) if isinstance(value, str | int | float) else ""

@@ -9,29 +9,29 @@ from adapter.models import Booking, BookingState, EventState, Kind, Reason
 
 
 class Outcome(enum.StrEnum):
-    """A webhook's outcome, as its sender sees it. The first that any of its bookings has counts.
+    """A webhook's outcome, as its sender sees it. The first listed that any booking has applies.
 
-    It is None while a booking is open, and then the worst.
+    While a booking is still open, there is no outcome.
     """
 
     #: Stored; the outcome is not known yet.
     ACCEPTED = "accepted"
     #: No tour was booked.
     FAILED = "failed"
-    #: It may or may not exist in Knock; needs review.
+    #: It may or may not exist in Knock, and needs review.
     UNKNOWN = "unknown"
     #: Needs review.
     HELD = "held"
     #: No tour was requested; the renter has a guest card in Knock.
     PROSPECT = "prospect"
     BOOKED = "booked"
-    #: The tour is booked already, or a newer request of the same person replaced it.
+    #: The tour is already booked, or a newer request from the same person replaced it.
     DUPLICATE = "duplicate"
     #: There was nothing to book.
     IGNORED = "ignored"
 
 
-#: The outcome for the sender, by the state of the booking.
+#: The sender's outcome for each booking state.
 OUTCOME_BY_STATE: Final[Mapping[BookingState, Outcome]] = {
     BookingState.PENDING: Outcome.ACCEPTED,
     BookingState.SENDING: Outcome.ACCEPTED,
@@ -46,7 +46,7 @@ OUTCOME_BY_STATE: Final[Mapping[BookingState, Outcome]] = {
     BookingState.DISCARDED: Outcome.IGNORED,
 }
 
-#: The outcome of an event without bookings.
+#: The outcome for an event without bookings, by its state.
 _OUTCOME_BY_EVENT_STATE: Final = {
     EventState.RECEIVED: Outcome.ACCEPTED,
     EventState.MAPPED: Outcome.IGNORED,
@@ -62,11 +62,11 @@ class WebhookOutcome:
 
     event_id: int
     outcome: Outcome = Outcome.ACCEPTED
-    #: The first booking with this outcome.
+    #: The first booking with this outcome, if any.
     booking: Booking | None = None
     #: The reasons for it.
     reasons: Sequence[Reason] = ()
-    #: All bookings of the event, in the order of its items.
+    #: All bookings of the event, in item order.
     bookings: Sequence[Booking] = ()
 
     @property
@@ -75,7 +75,7 @@ class WebhookOutcome:
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """Return each booking's outcome, or the worst for all unless there are ``count``."""
+        """Return each booking's outcome. Unless there are ``count``, use the worst for all."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]

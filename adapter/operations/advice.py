@@ -16,7 +16,7 @@ from adapter.store import IGNORED, Issue
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """What is wrong, and what to do."""
+    """The problem, and what to do about it."""
 
     wrong: str
     todo: str
@@ -196,7 +196,7 @@ def explanation_of(booking: Booking) -> str:
 
 
 def advice_for(issue: Issue) -> Advice:
-    """Return the two sentences for an issue."""
+    """Return the problem and the advice for an issue."""
     template = _template(issue)
     if template is not None:
         wrong, todo = (text.format_map(_values(issue)) for text in template)
@@ -209,7 +209,7 @@ def advice_for(issue: Issue) -> Advice:
 
 
 def _template(issue: Issue) -> tuple[str, str] | None:
-    """Return the sentences of the tables above, or None.
+    """Return the sentences from the tables above, or None.
 
     The sender's values are filled in once, by the caller, because they may contain braces.
     """

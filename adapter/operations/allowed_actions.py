@@ -1,4 +1,4 @@
-"""Decide what users may do with a booking. All functions are pure."""
+"""Decide which actions users may take on a booking. All functions are pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ RELEASABLE = (
     BookingState.UNKNOWN,
 )
 
-#: Reason codes of leads that may be released as a group: none needs a look in Knock or a call.
+#: Reason codes of leads that may be released as a group, without checking Knock or calling.
 GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
     BookingState.HELD: frozenset({"held_by_mapping", "not_authorized", "internal_error"}),
     BookingState.FAILED: frozenset({"refused"}),
@@ -42,7 +42,7 @@ def why_not_release(booking: Booking) -> str | None:
 
 
 def is_merged(booking: Booking) -> bool:
-    """Return whether the adapter merged, replaced or ignored the request because of another one.
+    """Return True if the adapter merged, replaced or ignored the request because of another one.
 
     A user may take that back.
     """
@@ -84,7 +84,7 @@ def check_release(
 
 
 def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
-    """Return whether the changes give a time to a guest card that is sent or about to be.
+    """Return True if the changes add a time to a guest card that is or will be sent.
 
     The guest card then stays, and the tour becomes a booking of its own.
     """
@@ -110,10 +110,10 @@ def check_confirm(booking: Booking) -> None:
 
 
 def may_release_together(state: str, code: str) -> bool:
-    """Return whether leads with this reason code may be released or replayed as a group."""
+    """Return True if leads with this reason code may be released or replayed as a group."""
     return code in GROUP_RELEASABLE.get(BookingState(state), ())
 
 
 def may_discard(booking: Booking) -> bool:
-    """Return whether a user may discard the booking."""
+    """Return True if a user may discard the booking."""
     return booking.state in MOVES[BookingState.DISCARDED]

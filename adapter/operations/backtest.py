@@ -1,4 +1,4 @@
-"""Compare an edited mapping with the current one over stored webhooks. Nothing is sent."""
+"""Compare an edited mapping with the current one on stored webhooks. Nothing is sent."""
 
 import dataclasses
 import datetime as dt
@@ -18,7 +18,7 @@ PAGE = 25
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:
-    """One stored webhook, mapped by the current and by the edited mapping."""
+    """A stored webhook, mapped with the current and the edited mapping."""
 
     event_id: int
     received_at: dt.datetime
@@ -27,7 +27,7 @@ class Compared:
     after: str
     #: ``item.field`` → (current, edited). Contains the renter's data.
     fields: Mapping[str, tuple[Any, Any]]
-    #: Why the edited mapping holds it, and what it notes.
+    #: The edited mapping's reasons for holding it, and its notes.
     reasons: tuple[str, ...]
 
 

@@ -1,4 +1,4 @@
-"""Find a contact in text, however it is written.
+"""Find a contact in text, in any spelling or encoding.
 
 PostgreSQL preselects rows with :attr:`Contact.prefilter`; these are checked exactly here, so that
 a request to erase ``ana@example.com`` does not erase ``dana@example.com``.
@@ -52,7 +52,7 @@ class Contact:
         )
 
     def is_in(self, data: bytes) -> bool:
-        """Return whether ``data`` contains the contact as text, or in a form, JSON or markup."""
+        """Return True if ``data`` contains the contact as text, or in a form, JSON or markup."""
         return any(self.pattern.search(text.lower()) for text in texts_in(data))
 
 

@@ -1,4 +1,4 @@
-"""Export leads as CSV, one line each, or totals to check a listing portal's invoice."""
+"""Export leads as CSV, or totals for checking a listing portal's invoice."""
 
 import csv
 import datetime as dt

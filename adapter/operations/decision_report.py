@@ -1,4 +1,4 @@
-"""Report what was decided without a person, and contacts that several people share."""
+"""Report automatic decisions, and contacts that several people share."""
 
 import dataclasses
 import datetime as dt
@@ -8,18 +8,18 @@ from adapter.bookings.same_person import names_agree
 from adapter.settings import Policy
 from adapter.store import Database, DecisionCount, SharedContact
 
-#: Contacts are shared if this many people came under one in this time.
+#: A contact is shared if this many people use it in this period.
 MIN_PEOPLE = 3
 SHARED_SINCE = dt.timedelta(days=30)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionReport:
-    """What was decided since an instant."""
+    """Automatic decisions since a point in time."""
 
     since: dt.datetime
     decisions: Sequence[DecisionCount]
-    #: Contacts that several people share and that ``ADAPTER_SHARED_CONTACTS`` lacks.
+    #: Contacts shared by several people but missing from ``ADAPTER_SHARED_CONTACTS``.
     shared: Sequence[SharedContact]
     #: The line that adds them to the settings, or "".
     setting: str
@@ -37,7 +37,7 @@ def decision_report(
     period: dt.timedelta,
     source: str | None = None,
 ) -> DecisionReport:
-    """Return what was decided in this period, for all sources or one."""
+    """Return the decisions in a period, for all sources or one."""
     with store.transaction() as tx:
         counts = tx.decisions.counts(now - period)
         several = tx.decisions.contacts_of_several(now - SHARED_SINCE, MIN_PEOPLE)

@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter.mapping.engine import Item, Mapped, Outcome
 
-#: What is compared of one appointment: its fields, ``tour`` and ``outcome``.
+#: The compared facts of one appointment: its fields, ``tour`` and ``outcome``.
 Facts = Mapping[str, Any]
 
 

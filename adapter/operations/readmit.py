@@ -24,7 +24,7 @@ class Retried:
     repeated: int
     #: Still invalid, by reason.
     refused: Mapping[str, int]
-    #: Too little was kept to verify them again.
+    #: Not enough was stored to verify them again.
     not_verifiable: int
 
 

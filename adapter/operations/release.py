@@ -29,7 +29,7 @@ from adapter.store.fingerprints import Fingerprints
 
 
 class Repairs:
-    """The actions of users on bookings that need review."""
+    """User actions on bookings that need review."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -122,7 +122,7 @@ class Repairs:
                 why="seen_in_knock",
                 now=now,
                 by=by,
-                # A tour that was never posted was booked in Knock by hand, about now.
+                # A tour that was never posted was booked manually in Knock, about now.
                 posted_at=booking.posted_at or now,
             )
             reconcile.reconcile(tx, booking, now)
@@ -170,7 +170,7 @@ def _lock_unchanged(
 
 
 def _is_old(booking: Booking) -> bool:
-    """Return whether the sender or a person ended the request before it is released."""
+    """Return True if the sender or a user ended the request before its release."""
     return booking.reason in ("canceled_before", "original_canceled", "original_dismissed")
 
 
@@ -203,7 +203,7 @@ def _send_again(
 
 
 def _hold_left_behind(tx: Transaction, booking: Booking, edited: Booking, now: dt.datetime) -> None:
-    """Hold what was merged with a booking that now is for another person or community."""
+    """Hold requests merged with a booking whose person or community has changed."""
     for other in tx.bookings.of_keys(booking.match_keys, now):
         is_merged = other.because_of == booking.id and other.state in MERGED
         if is_merged and not other.person_keys & edited.person_keys:
@@ -234,7 +234,7 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
 def _reconcile_with(
     tx: Transaction, booking: Booking, now: dt.datetime, *, is_confirmed: bool
 ) -> None:
-    """Apply what the release of a booking changes for the person's other requests.
+    """Update the person's other requests after a booking is released.
 
     Raise :class:`NotPossible` if another one counts. With ``is_confirmed``, a user knows that the
     contact is shared with someone else.
@@ -278,7 +278,7 @@ def _refusal(decision: Decision) -> str:
 def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
     """Raise :class:`NotPossible` for a newer request: Knock would cancel the confirmed tour."""
     if booking.kind is Kind.PROSPECT:
-        return  # a tour after a guest card is wanted
+        return  # a tour after a guest card is intended
     for other in reconcile.load(tx, booking, now).same:
         is_other_tour = other.kind is Kind.APPOINTMENT and other.starts_at != booking.starts_at
         is_newer = order(other) > order(booking)

@@ -25,7 +25,7 @@ NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKN
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """What a replay of one event changes."""
+    """The changes from replaying one event."""
 
     event_id: int
     source: str
@@ -135,7 +135,7 @@ def _is_settled(booking: Booking) -> bool:
 
 
 def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
-    """Return whether every tour has started."""
+    """Return True if every tour has started."""
     starts = [item.starts_at for item in mapped.items if item.outcome is not Outcome.IGNORED]
     return bool(starts) and all(start is not None and start <= now for start in starts)
 

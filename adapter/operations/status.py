@@ -48,7 +48,7 @@ class SourceState:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the source sends less than a quarter of its usual number."""
+        """True if the source sends less than a quarter of its usual number."""
         return self.usual is not None and self.usual >= MIN_USUAL and self.events < self.usual / 4
 
 

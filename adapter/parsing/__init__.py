@@ -1,1 +1,1 @@
-"""Bytes to data, text to values, paths, dates and time zones."""
+"""Parsers for bodies, paths, dates, time zones and other untrusted text."""

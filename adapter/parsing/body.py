@@ -32,10 +32,10 @@ def parse(
 
     ``kind`` is one of :data:`KINDS`. Without it, the content type decides, and a missing or other
     content type (``text/plain``) means JSON. ``query`` is the raw query string, which is parsed in
-    place of the body if ``kind`` is ``query``. ``repairs`` receives a sentence for everything that
-    was corrected, because one wrong character must not cost a lead.
+    place of the body if ``kind`` is ``query``. Malformed input is corrected where possible, so that
+    one wrong character does not cost a lead. Each correction is described in ``repairs``.
 
-    Raise :class:`~adapter.exceptions.PayloadError`; its message quotes nothing of the body.
+    Raise :class:`~adapter.exceptions.PayloadError`; its message quotes nothing from the body.
     """
     repairs = [] if repairs is None else repairs
     declared, parameters = _parse_content_type(content_type)
@@ -46,16 +46,16 @@ def parse(
 
 
 def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
-    """Return the kind of the body. Only JSON starts with a brace, and only XML with ``<``."""
+    """Return the kind of the body. Only JSON starts with ``{``, and only XML with ``<``."""
     kind = {b"{": "json", b"<": "xml"}.get(body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")[:1], declared)
     if kind != declared:
-        repairs.append(f"the body was read as {kind}, which its content type does not say")
+        repairs.append(f"the body was read as {kind}, although its content type says otherwise")
     return kind
 
 
 @functools.lru_cache(maxsize=256)  # a sender repeats the same one
 def _parse_content_type(content_type: str) -> tuple[str, Mapping[str, str]]:
-    """Return the kind of a content type, and its parameters."""
+    """Return the kind that a content type implies, and its parameters."""
     mime, parameters = parse_options_header(content_type)
     return _kind_from_mime(mime.lower()), parameters
 

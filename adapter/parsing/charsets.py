@@ -1,8 +1,8 @@
-"""Decode bytes in the charsets that senders may use."""
+"""Decode bytes in the supported charsets."""
 
 from typing import Final
 
-#: Text in these is hardly ever valid UTF-8 by accident.
+#: Text in these charsets is almost never valid UTF-8 by accident.
 _OFTEN_WRONG: Final = frozenset(
     {"utf-16", "utf-16le", "utf-16be", "utf-32"}
     | {"ascii", "us-ascii", "koi8-r", "koi8-u", "cp437", "cp850", "cp852", "macintosh"}
@@ -11,7 +11,7 @@ _OFTEN_WRONG: Final = frozenset(
     | {f"windows-{number}" for number in range(1250, 1259)}
     | {f"cp{number}" for number in range(1250, 1259)}
 )
-#: Python supports more, but some of those are slow or no charsets.
+#: Python supports more, but some of those are slow or not charsets.
 CHARSETS: Final = _OFTEN_WRONG | frozenset(
     {"utf-8", "utf8"}
     | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "iso-2022-jp", "shift_jis"}
@@ -19,10 +19,10 @@ CHARSETS: Final = _OFTEN_WRONG | frozenset(
 
 
 def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
-    """Return bytes as text. Add a sentence to ``repairs`` for everything that is not as declared.
+    """Decode bytes. Add a sentence to ``repairs`` for anything that differs from the declaration.
 
-    The default is UTF-8. Text that is valid UTF-8 is read as such, although another charset is
-    declared: many clients declare one that they do not use.
+    The default is UTF-8. Valid UTF-8 is read as UTF-8 even if another charset is declared, because
+    many clients declare a charset that they do not use.
     """
     declared = (charset or "utf-8").strip().lower()
     if declared not in CHARSETS:
@@ -40,7 +40,7 @@ def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
 
 
 def _decode_damaged(data: bytes, declared: str, repairs: list[str]) -> str:
-    """Read bytes that match no charset: windows-1252, unless other characters are as declared."""
+    """Decode bytes that match no charset, as windows-1252 unless the rest is as declared."""
     text = data.decode(declared, "replace")
     if declared == "utf-8" and text.replace("\ufffd", "").isascii():
         declared, text = "windows-1252", data.decode("windows-1252", "replace")

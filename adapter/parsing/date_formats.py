@@ -11,7 +11,7 @@ from typing import Final
 from adapter.exceptions import Unreadable
 from adapter.parsing.text import CAP_NUMBER, clean_text
 
-#: Token → its meaning and its number of digits (0: one or two, None: not a number).
+#: Meaning and number of digits of each token (0: one or two, None: not a number).
 TOKENS: Final[dict[str, tuple[str, int | None]]] = {
     "YYYY": ("year", 4),
     "YY": ("year", 2),
@@ -34,7 +34,7 @@ TOKENS: Final[dict[str, tuple[str, int | None]]] = {
     "z": ("zone", None),
 }
 
-#: Formats that count from 1970, in units per second.
+#: Formats that count from 1970, with their units per second.
 EPOCHS: Final = {"epoch": 1, "epoch_ms": 1000}
 
 MONTHS: Final = (
@@ -43,7 +43,7 @@ MONTHS: Final = (
 )
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-#: A word of letters that no token has needs no brackets; yyyy is no word, but a mistake.
+#: Words without token letters do not need brackets. yyyy is a mistake, not a word.
 _BARE_WORD: Final = (
     r"(?<![A-Za-z])(?!(?P<same>[A-Za-z])(?P=same)*(?![A-Za-z]))"
     r"[BCE-GI-LN-Xa-ce-gi-ln-rt-y]{2,}(?![A-Za-z])"
@@ -53,8 +53,8 @@ _PIECE: Final = re.compile(
     r"|(?P<token>(?P<letter>[A-Za-z])(?P=letter)*)|(?P<literal>.)",
     re.DOTALL,
 )
-#: Meaning → its regular expression, if it is not a number of one or two digits. "12th", "p.m.",
-#: "GMT-0700" and a comment after an offset are common spellings.
+#: Regular expressions by meaning, except for numbers of one or two digits. They allow for "12th",
+#: "p.m.", "GMT-0700" and a comment after an offset.
 _PATTERNS: Final = {
     "month": r"[a-z]{3,9}\.?",
     "weekday": r"[a-z]{3,9}\.?",
@@ -66,14 +66,14 @@ _PATTERNS: Final = {
     "zone": "[a-z]{1,5}",
 }
 _OFFSET: Final = re.compile(r"[A-Z]*\s?(?:([+-][0-9]{2}):?([0-9]{2})?)?", re.IGNORECASE)
-#: .NET writes ``/Date(1773520200000-0600)/``, where the offset changes nothing.
+#: .NET writes ``/Date(1773520200000-0600)/``. The offset does not affect the instant.
 _NUMBER: Final = re.compile(
     r"(?:/Date\()?(-?[0-9]{1,15}(?:\.[0-9]{1,9})?)(?:(?:[+-][0-9]{4})?\)/)?"
 )
 
 
 class ZoneAbbreviation(dt.tzinfo):
-    """A time zone's abbreviation such as MST, which is no offset by itself."""
+    """A time zone abbreviation such as MST, which does not determine an offset."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -92,7 +92,7 @@ class ZoneAbbreviation(dt.tzinfo):
 class Format:
     """A compiled format."""
 
-    #: As the mapping writes it.
+    #: As written in the mapping.
     text: str
     #: Year, month and day.
     has_date: bool = True
@@ -104,7 +104,7 @@ class Format:
     def parse(self, text: str) -> dt.datetime:
         """Return the date and time: aware with an offset or from an epoch, otherwise local.
 
-        Its ``tzname()`` is the abbreviation of a time zone, if the format has one. Raise
+        Its ``tzname()`` is the time zone abbreviation, if the format has one. Raise
         :class:`~adapter.exceptions.Unreadable`.
         """
         text = clean_text(text, CAP_NUMBER)
@@ -120,7 +120,7 @@ class Format:
 
 
 def compile_format(text: str) -> Format:
-    """Compile a format of tokens, or ``epoch`` or ``epoch_ms``. Raise ValueError."""
+    """Compile a format: tokens, ``epoch`` or ``epoch_ms``. Raise ValueError."""
     if text in EPOCHS:
         return Format(text=text)
     pieces = [(found["token"], _literal(found, text)) for found in _PIECE.finditer(text)]
@@ -143,7 +143,7 @@ def compile_format(text: str) -> Format:
 
 
 def _literal(found: re.Match[str], text: str) -> str:
-    """Return the regular expression of a literal, "" for a token. Raise ValueError."""
+    """Return the regular expression for a literal, or "" for a token. Raise ValueError."""
     token, literal = found["token"], found["literal"] or ""
     words = found["words"] or found["word"] or ""
     if (token and token not in TOKENS) or literal.isalnum() or not (words + literal).isprintable():
@@ -157,20 +157,20 @@ def _literal(found: re.Match[str], text: str) -> str:
 def _check_meanings(tokens: Sequence[str], meanings: Sequence[str], text: str) -> None:
     for meaning in meanings:
         if meanings.count(meaning) > 1:
-            raise ValueError(f"{text!r} has the {meaning} twice")
+            raise ValueError(f"{text!r} contains the {meaning} twice")
     is_12_hour = {"h", "hh"} & set(tokens)
     if is_12_hour and "A" not in tokens:
-        raise ValueError(f"{text!r} has h, which needs A for AM or PM (use H for 0 to 23)")
+        raise ValueError(f"{text!r} contains h, which needs A for AM or PM (use H for 0 to 23)")
     if "A" in tokens and not is_12_hour:
-        raise ValueError(f"{text!r} has A, which needs h instead of H")
+        raise ValueError(f"{text!r} contains A, which needs h instead of H")
     if "mm" in tokens and "hour" not in meanings:
-        raise ValueError(f"{text!r} has mm, minutes, without an hour (MM is the month)")
+        raise ValueError(f"{text!r} contains mm (minutes) without an hour; the month is MM")
     if "ss" in tokens and "mm" not in tokens:
-        raise ValueError(f"{text!r} has ss without mm")
+        raise ValueError(f"{text!r} contains ss without mm")
 
 
 def _has_adjacent_numbers(tokens: Sequence[str | None], text: str) -> bool:
-    """Return True for a format such as ``YYYYMMDD``, whose numbers need all their digits."""
+    """Return True for a format such as ``YYYYMMDD``, with numbers that are not separated."""
     widths = [TOKENS[token][1] if token else None for token in tokens]
     has_adjacent = any(a is not None and b is not None for a, b in itertools.pairwise(widths))
     if has_adjacent and 0 in widths:
@@ -195,7 +195,7 @@ def _datetime_from_words(words: Mapping[str, str]) -> dt.datetime:
     """Return the date and time. Raise LookupError or ValueError if there is none."""
     hour, half = int(words.get("hour", 0)), words.get("half", "").lower()
     if half and not 1 <= hour <= 12:
-        raise ValueError("not an hour of half a day")
+        raise ValueError("not an hour from 1 to 12")
     parsed = dt.datetime(
         _year(words.get("year", "1900")),
         _number(words.get("month", "1"), MONTHS),
@@ -215,7 +215,7 @@ def _year(text: str) -> int:
 
 
 def _number(text: str, names: Sequence[str]) -> int:
-    """Return a number, or that of the only name that starts with the text: Sept. is 9."""
+    """Return a number, or the number of the only name that starts with the text: Sept. is 9."""
     if text.isdigit():
         return int(text)
     start = text.lower().rstrip(".")

@@ -1,4 +1,4 @@
-"""Read a date and time that a sender writes as an object of parts: year, month, hour, AM or PM."""
+"""Read a date and time sent as an object with parts: year, month, hour, AM or PM."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from adapter.parsing.datetimes import read_instant
 from adapter.parsing.text import CAP_NUMBER, clean_text, is_empty, single_value
 from adapter.parsing.zone_names import zone_from_name
 
-#: Name of a part, in lower case without "_" and "-" → what it is.
+#: Part names, in lower case without "_" and "-", and their meanings.
 PARTS: Final = {
     name: part
     for part, names in {
@@ -21,21 +21,21 @@ PARTS: Final = {
         "half": "ampm meridiem meridian ispm",
         "offset": "utcoffset",
         "zone": "timezone",
-        # Tours start at a full minute; the text of a time picker repeats the other parts.
+        # Tours start on a full minute. A time picker's text repeats the other parts.
         "ignored": "second seconds sec secs nano nanos millisecond milliseconds timeinput",
     }.items()
     for name in names.split()
 }
-#: How the half of the day is written → its first hour; true and false are the values of isPM.
+#: Spellings of AM and PM with their first hours. true and false are the values of isPM.
 HALVES: Final = {"AM": 0, "A": 0, "FALSE": 0, "PM": 12, "P": 12, "TRUE": 12}
-UNKNOWN_PART: Final = "it has a part that is none of year, month, day, hour, minute, AM or PM, zone"
+UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, AM or PM, and zone"
 
 
 def iso_from_parts(value: Any) -> Any:
-    """Return an object of parts as ISO text, and any other value unchanged; None if all are empty.
+    """Return an object of parts as ISO text, or None if all are empty. Keep other values.
 
-    Raise :class:`Unreadable` for a part that is unknown or cannot be read: it may be the one that
-    says AM or PM.
+    Raise :class:`Unreadable` for an unknown or unreadable part, because it may be the one with
+    AM or PM.
     """
     if not isinstance(value, Mapping) or not value:
         return value
@@ -76,10 +76,10 @@ def _hour_of_day(hour: int, parts: Mapping[str, Any]) -> int:
 
 
 def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
-    """Add the offset of the parts, or of their time zone at that time."""
+    """Add the offset given in the parts, or the one of their time zone at that time."""
     offset, zone = _text(parts.get("offset")), parts.get("zone")
     if isinstance(zone, Mapping):
-        zone = zone.get("id", zone)  # as Google writes it
+        zone = zone.get("id", zone)  # Google's spelling
     if offset:
         return text + _offset(offset)
     if is_empty(zone):
@@ -89,7 +89,7 @@ def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
 
 
 def _offset(text: str) -> str:
-    """Return an offset such as "-25200s", as Google writes it, as "-07:00"; others unchanged."""
+    """Convert Google's "-25200s" to "-07:00". Return other offsets unchanged."""
     seconds = re.fullmatch("(-?)([0-9]{1,5})s", text)
     if not seconds:
         return text
@@ -106,5 +106,5 @@ def _number(parts: Mapping[str, Any], name: str) -> int:
     part = single_value(parts.get(name))
     text = "" if is_empty(part) else clean_text(part, CAP_NUMBER).removesuffix(".0")
     if not (text.isascii() and text.isdigit() and len(text) <= 4):
-        raise Unreadable(f"its {name} is missing or is not a number")
+        raise Unreadable(f"its {name} is missing or not a number")
     return int(text)

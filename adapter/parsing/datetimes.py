@@ -1,6 +1,6 @@
 """Read dates and times, and convert local time to UTC.
 
-Local times that a clock change skips or repeats are refused.
+Local times that a clock change skips or repeats are rejected.
 """
 
 import dataclasses
@@ -14,11 +14,11 @@ from adapter.exceptions import Unreadable
 from adapter.parsing.date_formats import Format, compile_format
 from adapter.parsing.text import CAP_NUMBER, clean_text
 
-#: Other years are typos or fillers.
+#: Other years are typos or placeholders.
 YEARS: Final = range(2000, 2101)
 
-# Only the shape is checked here. fromisoformat checks the numbers; alone it would read a date as
-# midnight and accept any separator.
+# This checks only the shape, and fromisoformat the numbers. Alone, fromisoformat would read a date
+# as midnight and accept any separator.
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 
 _ISO_INSTANT: Final = re.compile(
@@ -30,11 +30,11 @@ _ISO_INSTANT: Final = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Instant:
-    """An instant, and how it was written."""
+    """An instant and how it was written."""
 
     #: Aware, in UTC.
     at: dt.datetime
-    #: The offset in the value; None if there is none or it was ignored.
+    #: The offset in the value, or None if it is absent or ignored.
     offset: dt.timedelta | None
     #: The local time as written, naive.
     local: dt.datetime
@@ -102,7 +102,7 @@ def read_instant(
     for form in formats:
         if not (form.has_date and form.has_time):
             raise Unreadable(f"the format {form.text} does not have both a date and a time")
-    # Tours start at a full minute, so fractions of a second are dropped.
+    # Tours start on a full minute, so fractions of a second are dropped.
     written = (_parse_any(text, formats) if formats else _parse_iso(text)).replace(microsecond=0)
     local, offset = written.replace(tzinfo=None), written.utcoffset()
     _check_plausible(local, offset)
@@ -118,7 +118,7 @@ def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
     """Read a calendar date in ISO 8601, or in the first of ``formats`` that matches.
 
     For a date with a time, the date is used as written: no time zone is applied. A time in UTC
-    other than midnight is refused, because its date depends on the time zone.
+    other than midnight is rejected, because its date depends on the time zone.
 
     Raise :class:`Unreadable`.
     """
@@ -134,7 +134,7 @@ def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
 
 
 def _parse_any(text: str, formats: Sequence[Format]) -> dt.datetime:
-    """Return what the formats read. Refuse 03/04/2026 if it fits both MM/DD and DD/MM."""
+    """Parse with the matching formats. Reject 03/04/2026 if both MM/DD and DD/MM match."""
     found: dict[dt.datetime, dt.datetime] = {}
     reason = Unreadable("not written as " + " or ".join(form.text for form in formats))
     for form in formats:
@@ -146,7 +146,7 @@ def _parse_any(text: str, formats: Sequence[Format]) -> dt.datetime:
     if not found:
         raise reason
     if len(found) > 1:
-        raise Unreadable("it fits two formats, which make different times of it")
+        raise Unreadable("it matches two formats that give different times")
     return next(iter(found.values()))
 
 
@@ -175,10 +175,10 @@ def _check_plausible(local: dt.datetime, offset: dt.timedelta | None) -> None:
 
 
 def _check_abbreviation(written: dt.datetime, there: dt.datetime) -> None:
-    """Raise :class:`Unreadable` for MST in summer or in Chicago; MT fits MST and MDT."""
+    """Raise :class:`Unreadable` for MST in summer or in Chicago. MT matches MST and MDT."""
     name = there.tzname() or ""
     if written.tzname() not in (name, name[:1] + name[-1:]):
-        raise Unreadable(f"the abbreviation of its time zone is not {name}, as in {there.tzinfo}")
+        raise Unreadable(f"its time zone abbreviation is not {name}, as in {there.tzinfo}")
 
 
 def _implausible_year() -> Unreadable:

@@ -16,17 +16,17 @@ from adapter.parsing.charsets import decode
 
 MAX_FIELDS: Final = 10_000
 MAX_PARTS: Final = 1_000
-#: RFC 2046 allows 70; a longer boundary only makes the search slow.
+#: RFC 2046 allows 70. A longer boundary would only slow down the search.
 MAX_BOUNDARY: Final = 200
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Part:
-    """One part of a multipart body."""
+    """A part of a multipart body."""
 
     name: str
     content: bytes
-    #: Only for a file.
+    #: For files only.
     filename: str | None
     mime: str
     #: From the part's own header.
@@ -34,7 +34,7 @@ class _Part:
 
     @property
     def is_text(self) -> bool:
-        """Return True for a field, and for one that the client sends as a file.
+        """Return True for a form field, even if the client sends it as a file.
 
         A browser sends a JSON blob as a file called ``blob``, and some clients name the file like
         the field.
@@ -101,7 +101,7 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _boundary_from(body: bytes, parameters: Mapping[str, str]) -> bytes:
-    """Return the header's boundary, or else the one on the first line."""
+    """Return the boundary from the header, else from the first line."""
     boundary = parameters.get("boundary", "").encode("ascii")
     if not boundary:
         boundary = body.lstrip()[: MAX_BOUNDARY + 3].partition(b"\n")[0].strip().removeprefix(b"--")
@@ -139,7 +139,7 @@ def _part(head: Field | File, content: bytes) -> _Part:
 
 
 def _declared_charsets(parts: Iterable[_Part]) -> dict[str, str]:
-    """Return the charsets that the form itself declares, by part; ``""`` is for all other parts.
+    """Return the charsets that the form declares for its parts. ``""`` applies to other parts.
 
     HTML's ``_charset_`` field applies to all parts. SendGrid's ``charsets`` field is JSON with a
     charset for each name.
@@ -163,7 +163,7 @@ def _group_by_name(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
 
 
 def add_value(values: dict[str, object], name: str, value: object) -> None:
-    """Add a value under its name. A repeated name gets a list."""
+    """Add a value under its name. Repeated names become a list."""
     present = values.get(name)
     if name not in values:
         values[name] = value

@@ -1,15 +1,15 @@
-"""Extract the text of HTML in linear time, whatever its author wrote."""
+"""Extract text from HTML in linear time, even for malicious input."""
 
 import html
 import re
 from typing import Final
 
-#: Tags that plain text never has: ``<dana@example.com>`` alone is not HTML.
+#: Tags that never occur in plain text: ``<dana@example.com>`` alone is not HTML.
 _MARKUP: Final = re.compile(
     r"</[a-z]|<(?:!doctype|html|body|p|div|br|table|tr|td)\b", re.IGNORECASE
 )
 #: An unclosed comment or script extends to the end of the text, and a tag never spans another
-#: ``<``: without these two rules the time grows with the square of the length.
+#: ``<``. Without these two rules, matching takes quadratic time.
 _TAG: Final = re.compile(
     r"<!--.*?(?:-->|\Z)"
     r"|<(script|style)\b[^<>]*>.*?(?:</\1[^<>]*>|\Z)"
@@ -25,14 +25,14 @@ _GAPS: Final = frozenset({"td", "th"})
 
 
 def plain_text(text: str) -> str:
-    """Return plain text as it is, and the text of HTML with the lines that a browser shows."""
+    """Return plain text unchanged, and HTML as text with the line breaks of a browser."""
     if "<" not in text or not _MARKUP.search(text):
         return text
     return unescape_html(_TAG.sub(_space_for, re.sub(r"\s+", " ", text)))
 
 
 def unescape_html(text: str) -> str:
-    """Replace HTML's entities. The standard function fails for numbers of 5,000 digits."""
+    """Replace HTML entities. The standard function fails for numbers with 5,000 digits."""
     return _ENTITY.sub(lambda match: html.unescape(match[0]), text)
 
 

@@ -1,4 +1,4 @@
-"""Parse JSON and XML: strictly, and if that fails with the usual mistakes of senders corrected."""
+"""Parse JSON and XML strictly. If that fails, correct common mistakes and try again."""
 
 import html.entities
 import json
@@ -16,18 +16,18 @@ from adapter.parsing.charsets import decode
 from adapter.parsing.forms import add_value
 from adapter.parsing.html_text import unescape_html
 
-#: Protects later code from deep trees.
+#: Protects later code from deeply nested data.
 MAX_DEPTH: Final = 100
-#: Each element costs a call from the parser.
+#: The parser makes a Python call for each element.
 MAX_ELEMENTS: Final = 30_000
-#: Each correction costs one more pass over the body.
+#: Each correction takes another pass over the body.
 MAX_CORRECTIONS: Final = 20
 
-#: An escape sequence of JSON, valid or not.
+#: A JSON escape sequence, valid or not.
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 #: JSON whose quotes were escaped, as PHP and HTML forms do: ``{\\"id\\": …``.
 _ESCAPED_WHOLE: Final = re.compile(r"[\[{][\[{\s]{0,20}(?:\\\"|&quot;)")
-#: Other languages' words for null, where JSON expects a value.
+#: Words for null in other languages, where JSON expects a value.
 _NO_VALUE: Final = re.compile(r"(?:undefined|None|NULL|Null|nan|nil)\b")
 
 
@@ -75,7 +75,7 @@ def _load(text: str, repairs: list[str]) -> Any:
 
 
 def _load_corrected(text: str) -> Any:
-    """Load JSON that was escaped as a whole, or has control characters or other words for null."""
+    """Load JSON that is escaped as a whole, or has control characters or other words for null."""
     text = _ESCAPE.sub(_valid_escape, text)
     if _ESCAPED_WHOLE.match(text):
         is_html = "&quot;" in text[:100]
@@ -102,8 +102,8 @@ def _refuse_constant(_: str) -> Never:
     raise ValueError
 
 
-#: What XML does not allow in text: ``&`` and ``<`` by themselves, HTML's entities, and control
-#: characters. CDATA sections are matched to leave them alone.
+#: Text that is not valid XML: a bare ``&`` or ``<``, HTML entities, and control characters. CDATA
+#: sections are matched so that they stay unchanged.
 _XML_MISTAKES: Final = re.compile(
     r"<!\[CDATA\[.*?(?:\]\]>|\Z)"
     r"|&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|x0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]));"
@@ -115,9 +115,9 @@ _XML_ENCODING: Final = re.compile(rb"<\?xml[^<>]{1,100}?encoding=[\"']([\w.-]{1,
 
 
 def parse_xml(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
-    """Parse XML. The root's name is a path's first part, and the header's charset takes precedence.
+    """Parse XML. Paths start with the root's name. The header's charset takes precedence.
 
-    Attributes are named ``@name``, and text beside attributes or children is ``#text``.
+    Attributes are named ``@name``, and text alongside attributes or children is ``#text``.
     """
     charset = parameters.get("charset")
     try:
@@ -140,7 +140,7 @@ def parse_xml(body: bytes, parameters: Mapping[str, str], repairs: list[str]) ->
 
 
 def _tree_from(document: str | bytes) -> object:
-    # For text the parser ignores the document's own encoding declaration.
+    # For text, the parser ignores the document's encoding declaration.
     parser = DefusedXMLParser(target=_Tree(), forbid_dtd=True)
     try:
         parser.feed(document.lstrip())
@@ -159,7 +159,7 @@ def _valid_xml(match: re.Match[str]) -> str:
 
 
 class _Tree:
-    """Parser target that builds plain data directly, without a tree of elements."""
+    """Parser target that builds plain data directly, without an element tree."""
 
     def __init__(self) -> None:
         self._open: list[dict[str, object]] = [{}]
@@ -189,5 +189,5 @@ class _Tree:
 
 
 def _local(name: str) -> str:
-    """Return a name without the namespace that the parser puts before it in braces."""
+    """Return a name without the namespace that the parser adds in braces."""
     return name.rpartition("}")[2]

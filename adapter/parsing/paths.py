@@ -15,15 +15,15 @@ from typing import Any, Final
 from adapter.exceptions import Unreadable
 from adapter.parsing.text import CAP_TEXT, clean_text
 
-#: The part that stands for every item of a list.
+#: The part that matches every item of a list.
 EACH: Final = "*"
-SEVERAL: Final = "several here: use .0 or .*"
+SEVERAL: Final = "this list has several items: use .0 or .*"
 #: Comparing a name with 5,000 keys takes 17 seconds.
 MAX_KEYS_COMPARED: Final = 50
-#: In a larger object, a name must be exactly as written.
+#: In larger objects, names must match exactly.
 MAX_KEYS_CLEANED: Final = 1000
 MAX_PARTS: Final = 50
-#: Limit for the items of all lists at one ``*`` together.
+#: Limit for the total number of items at one ``*``.
 MAX_ITEMS: Final = 10_000
 #: Limits of :func:`leaves`.
 MAX_DEPTH: Final = 12
@@ -40,7 +40,7 @@ class Missing(enum.Enum):
         return False
 
 
-#: What a path gives if there is nothing, not even null.
+#: The result for a path that does not exist, as opposed to one with a null value.
 MISSING: Final = Missing.MISSING
 
 
@@ -48,23 +48,23 @@ MISSING: Final = Missing.MISSING
 class Path:
     """A path, parsed once when its mapping loads."""
 
-    #: As the mapping writes it.
+    #: As written in the mapping.
     text: str
     #: Names, digits as text, and ``*``.
     parts: tuple[str, ...]
-    #: Numbers of the quoted parts: a quoted ``*`` or ``0`` is only a name.
+    #: Indexes of the quoted parts: a quoted ``*`` or ``0`` is just a name.
     quoted: frozenset[int] = frozenset()
 
     def read(self, data: object) -> Any:
         """Return the value at the path in ``data``, or :data:`MISSING`. With ``*``, return a list.
 
-        Raise :class:`Unreadable` if a name meets a list of several items.
+        Raise :class:`Unreadable` if a name is applied to a list with several items.
         """
         return read(data, self.parts, self.quoted)
 
 
 def path_from_text(text: str) -> Path:
-    """Parse a path as a mapping writes it. Raise ValueError."""
+    """Parse a path as written in a mapping. Raise ValueError."""
     fields = _split(text)
     parts = tuple(part if quoted else part.strip() for part, quoted in fields)
     if not parts or not all(parts) or len(parts) > MAX_PARTS:
@@ -73,7 +73,7 @@ def path_from_text(text: str) -> Path:
 
 
 def _split(text: str) -> list[tuple[str, bool]]:
-    """Return each part and whether it was quoted, which csv does not report."""
+    """Return each part and whether it is quoted, which the csv module does not report."""
     if any(character in text for character in "\r\n\0"):
         raise ValueError(f"{text!r} is not a path")
     try:
@@ -138,7 +138,7 @@ def _is_index(part: str) -> bool:
 
 
 def _items_of(value: object) -> list[Any]:
-    """Return a list's items. Any other value except null counts as a list of one."""
+    """Return a list's items. Treat any other value except null as a one-item list."""
     value = as_list(value)
     if isinstance(value, list):
         return value
@@ -146,9 +146,9 @@ def _items_of(value: object) -> list[Any]:
 
 
 def as_list(value: object) -> Any:
-    """Return the values of an object whose keys are all numbers, and any other value as it is.
+    """Convert an object whose keys are all numbers to a list. Return other values unchanged.
 
-    PHP writes a list with a gap in this way.
+    PHP writes a list with gaps this way.
     """
     if not isinstance(value, Mapping) or not value:
         return value
@@ -156,10 +156,10 @@ def as_list(value: object) -> Any:
 
 
 def _key_like(data: Mapping[str, Any], part: str) -> str | None:
-    """Return the key that a part names: the same one, or the only one that looks the same.
+    """Return the key that matches a part: exactly, or else the only key that looks the same.
 
-    People end the label of a question with a space or break its line, and some programs add
-    invisible characters.
+    Question labels may contain line breaks or end with a space, and some programs add invisible
+    characters.
     """
     if part in data:
         return part
@@ -209,7 +209,7 @@ def _unwrapped(value: object) -> Any:
 
 
 def unwrap_single(value: object) -> Any:
-    """Return a value, or the only item of a list. Return None for an empty list.
+    """Return the only item of a list, None for an empty list, or any other value unchanged.
 
     Raise :class:`Unreadable` for a list of several items.
     """
@@ -222,9 +222,9 @@ Location = tuple[str | int, ...]
 
 
 def locate(data: object, path: Path) -> list[tuple[Location, Any]]:
-    """Return each location that the path leads to in ``data``, with the value there.
+    """Return each location that a path matches in ``data``, with its value.
 
-    Takes the same steps as :func:`read`.
+    It follows the same steps as :func:`read`.
     """
     located: list[tuple[Location, Any]] = [((), data)]
     for number, part in enumerate(path.parts):
@@ -257,7 +257,7 @@ def _locate(at: Location, value: Any, part: str, index: int | None) -> list[tupl
 
 
 def closest_key(data: object, path: Path) -> str | None:
-    """Return the key most like the first part of the path that is missing, if one is close."""
+    """Return the key most similar to the first missing part of a path, if any is close."""
     for number, part in enumerate(path.parts):
         try:
             value = read(data, [part], frozenset({0}) if number in path.quoted else frozenset())
@@ -283,7 +283,7 @@ def _similar_key(data: object, part: str) -> str | None:
 
 
 def leaves(data: object) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each leaf, shallow ones first. Read only a list's first item.
+    """Yield the path and value of each leaf, shallowest first. Use only a list's first item.
 
     Yield at most 400. Scalars and lists of scalars are leaves.
     """
@@ -293,7 +293,7 @@ def leaves(data: object) -> Iterator[tuple[str, Any]]:
 
 
 def walk(data: object) -> Iterator[tuple[str, Any]]:
-    """Yield every path and value below ``data``, without the limits of :func:`leaves`."""
+    """Yield every path and value under ``data``, without the limits of :func:`leaves`."""
     level: list[tuple[tuple[str, ...], Any]] = [((), data)]
     for _ in range(MAX_DEPTH):
         deeper: list[tuple[tuple[str, ...], Any]] = []
@@ -324,7 +324,7 @@ def _quoted(name: str) -> str:
 def set_value(data: Any, path: Path, value: object) -> None:
     """Set the value at a path in a sample, in place. Create missing objects along the path.
 
-    Raise :class:`Unreadable` if the path leads into something that is neither object nor list.
+    Raise :class:`Unreadable` if a parent is neither an object nor a list.
     """
     *parents, last = path.parts
     for part in parents:

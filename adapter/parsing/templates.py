@@ -7,10 +7,10 @@ _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 def parse_template(text: str) -> list[tuple[str, str | None]]:
-    """Return (literal text, placeholder after it) pairs. The last placeholder is None.
+    """Return pairs of literal text and the placeholder after it. The last placeholder is None.
 
-    ``{{`` and ``}}`` are literal braces. A placeholder is only a name: unlike ``str.format`` it
-    follows no attribute or item. Raise ValueError for a single brace.
+    ``{{`` and ``}}`` are literal braces. A placeholder is just a name: unlike ``str.format``, it
+    cannot access attributes or items. Raise ValueError for a single brace.
     """
     pieces: list[tuple[str, str | None]] = []
     literal, end = "", 0

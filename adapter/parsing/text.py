@@ -1,4 +1,4 @@
-"""Clean an untrusted value into one line of printable characters."""
+"""Convert an untrusted value to one line of printable characters."""
 
 import decimal
 import html.entities
@@ -16,23 +16,23 @@ CAP_EMAIL: Final = 254
 CAP_NAME: Final = 200
 CAP_NUMBER: Final = 100
 CAP_TEXT: Final = 500
-#: Further items of a list are ignored.
+#: Additional list items are ignored.
 CAP_ITEMS: Final = 50
 
-#: More accents on one letter are dropped, as in Unicode's stream-safe form (UAX 15, section 13):
-#: the time to normalize them grows with the square of their number.
+#: Additional accents on a letter are dropped, as in Unicode's stream-safe form (UAX 15, section
+#: 13), because normalizing them takes quadratic time.
 MAX_MARKS: Final = 30
 
-#: Control, format, private-use and surrogate characters: they break databases or deceive readers.
+#: Control, format, private-use and surrogate characters: they break databases or mislead readers.
 _HARMFUL: Final = frozenset({"Cc", "Cf", "Co", "Cs"})
 
-#: What programs make of a character by escaping it for HTML (even twice), PHP or JSON. HTML's
-#: entities without a semicolon are left alone: ``&copy=1`` may be part of a URL.
+#: Characters that a program has escaped for HTML (even twice), PHP or JSON. HTML entities without
+#: a semicolon are left alone, because ``&copy=1`` may be part of a URL.
 _ESCAPED: Final = re.compile(
     r"&(?:(?:amp|#0*38|#[xX]0*26);)*(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
     r"|\\{1,7}(['\"/])|\\u([0-9a-fA-F]{4})"
 )
-#: How UTF-8 starts if it was read as another charset: ``JosÃ©``.
+#: The start of UTF-8 text that was decoded as another charset: ``JosÃ©``.
 _MISREAD: Final = re.compile("[ÂÃâð][^\0-\x7f]")
 
 
@@ -47,7 +47,7 @@ def clean_text(value: object, cap: int) -> str:
     is_escaped = "&" in text or "\\" in text
     if len(text) <= cap and text.isascii() and text.isprintable() and not is_escaped:
         return " ".join(text.split())
-    # Checked before any work: text ten times too long does not shrink to fit.
+    # Checked before any work: text that is ten times too long will not shrink to fit.
     if len(text) > 10 * cap:
         raise Unreadable(f"longer than {cap} characters")
     if is_escaped:
@@ -65,10 +65,10 @@ def clean_text(value: object, cap: int) -> str:
 
 
 def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
-    """Return True for null, blank text, an empty list, or one of the sender's filler strings.
+    """Return True for null, blank text, an empty list, or one of the sender's empty values.
 
-    A list of empty items is empty. Zero and false are not. ``blanks`` holds the filler strings as
-    :func:`clean_text` returns them.
+    A list of empty items is empty. Zero and false are not. ``blanks`` holds the sender's strings
+    for empty values, as :func:`clean_text` returns them.
     """
     if isinstance(value, list):
         return len(value) <= CAP_ITEMS and all(_is_blank(item, blanks) for item in value)
@@ -76,14 +76,14 @@ def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
 
 
 def as_items(value: object) -> list[object]:
-    """Return at most 50 nonempty items of a list. Any other value is the only item."""
+    """Return at most 50 nonempty items of a list. Treat any other value as one item."""
     if not isinstance(value, list):
         value = [value]
     return [item for item in value[:CAP_ITEMS] if not is_empty(item)]
 
 
 def single_value(value: object) -> object:
-    """Return the only item of a list, as XML and form builders send it, else the value."""
+    """Unwrap a one-item list, as sent by XML and form builders. Return other values unchanged."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -103,17 +103,17 @@ def _is_blank(value: object, blanks: Collection[str]) -> bool:
 
 def _text_from(value: object, cap: int) -> str:
     if isinstance(value, bool):
-        raise Unreadable("expected text, and this is true or false")
+        raise Unreadable("expected text, but got true or false")
     if isinstance(value, int):
         return _digits_from(value, cap)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise Unreadable("not a number")
-        # The shortest notation of the float, without an exponent.
+        # The shortest representation of the float, without an exponent.
         return f"{decimal.Decimal(repr(value)):f}"
     if isinstance(value, list):
-        raise Unreadable("expected text, and this is a list")
-    raise Unreadable("expected text, and this is an object" if value else "expected text")
+        raise Unreadable("expected text, but got a list")
+    raise Unreadable("expected text, but got an object" if value else "expected text")
 
 
 def _digits_from(value: int, cap: int) -> str:
@@ -132,7 +132,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _reread(text: str) -> str:
-    """Return UTF-8 that was read as another charset as it was meant, and other text as it is."""
+    """Restore UTF-8 that was decoded as another charset. Return other text unchanged."""
     for charset in ("windows-1252", "latin-1"):
         try:
             return text.encode(charset).decode()

@@ -1,4 +1,4 @@
-"""Time zones by IANA, Windows or Rails name."""
+"""Look up time zones by IANA, Windows or Rails name."""
 
 import functools
 import zoneinfo
@@ -9,8 +9,8 @@ from tzlocal.windows_tz import win_tz
 from adapter.exceptions import Unreadable
 from adapter.parsing.text import CAP_NUMBER, clean_text
 
-#: Names from Ruby on Rails (ActiveSupport) for the Americas and Europe, and the four that
-#: schedulers write like "Eastern Time (ET)".
+#: Names from Ruby on Rails (ActiveSupport) for the Americas and Europe, and four that schedulers
+#: use, such as "Eastern Time (ET)".
 RAILS: Final = {
     "Alaska": "America/Juneau",
     "Amsterdam": "Europe/Amsterdam",
@@ -83,18 +83,18 @@ RAILS: Final = {
     "Zurich": "Europe/Zurich",
 }
 
-#: IANA zones without daylight saving time, which people write all year round.
+#: IANA zones without daylight saving time, whose names people use all year.
 _ABBREVIATIONS: Final = frozenset({"EST", "MST"})
 
 
 def zone_from_name(name: object) -> zoneinfo.ZoneInfo:
     """Return the zone with this IANA, Windows or Rails name. Raise :class:`Unreadable` for others.
 
-    ``EST`` and ``MST`` are refused: they do not say whether daylight saving time applies.
+    ``EST`` and ``MST`` are rejected, because it is unclear whether daylight saving time applies.
     """
     text = clean_text(name, CAP_NUMBER)
     key = text if text in _iana_names() else win_tz.get(text) or RAILS.get(text)
-    # ZoneInfo opens a file by its key: only known keys may reach it.
+    # ZoneInfo opens the file named by its key, so only known keys may reach it.
     if key is None or key in _ABBREVIATIONS:
         raise Unreadable("not the name of a time zone, such as America/Denver")
     return zoneinfo.ZoneInfo(key)
@@ -102,5 +102,5 @@ def zone_from_name(name: object) -> zoneinfo.ZoneInfo:
 
 @functools.cache
 def _iana_names() -> frozenset[str]:
-    # Cached because listing the zones reads a whole folder, which takes milliseconds.
+    # Cached, because listing the zones reads a whole folder and takes milliseconds.
     return frozenset(zoneinfo.available_timezones())

@@ -1,9 +1,8 @@
-"""Declare the fields of Propexo's "Create Appointment: Knock", with their limits.
+"""Declare the fields of Propexo's "Create Appointment: Knock" and their limits.
 
-"Create Prospect: Knock", the guest card alone, accepts most of them and requires fewer; what it
-does not accept goes into its notes. Enums hold neutral values; :func:`request_from` translates them
-into Propexo's spelling. Propexo's patterns are unanchored and accept the digits of other alphabets;
-ours are stricter.
+"Create Prospect: Knock", for guest cards, accepts most of them and requires fewer. The rest goes to
+the notes. Enums use neutral values, which :func:`request_from` translates to Propexo's spelling.
+Propexo's patterns are unanchored and accept digits of other alphabets. Ours are stricter.
 """
 
 import dataclasses
@@ -19,7 +18,7 @@ from adapter.propexo.notes import LIMIT, append, units
 from adapter.settings import NEUTRAL_WORDS
 
 NO_CONTACT: Final = "neither an email address nor a phone number was found"
-#: Largest amount or count: systems behind Propexo may use 32-bit integers.
+#: Largest amount or count, because systems behind Propexo may use 32-bit integers.
 LARGEST_INTEGER: Final = 2**31 - 1
 
 
@@ -63,7 +62,7 @@ def _list_of(item: fields.Field[Any]) -> fields.List[Any]:
 
 
 class _Text(fields.String):
-    """Text of at most ``limit`` UTF-16 code units."""
+    """Text with at most ``limit`` UTF-16 code units."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(validate=self._fits)
@@ -116,7 +115,7 @@ class AppointmentSchema(Schema):
 
 _SCHEMA: Final = AppointmentSchema()
 REQUIRED: Final = frozenset(name for name, field in _SCHEMA.fields.items() if field.required)
-#: Required fields that a guest card may lack.
+#: Required fields that are optional for a guest card.
 _OPTIONAL_FOR_PROSPECTS: Final = frozenset({"last_name", "appointment_date", "appointment_time"})
 #: Required fields of each kind, in addition to a contact.
 REQUIRED_BY: Final[Mapping[Kind, frozenset[str]]] = {
@@ -127,17 +126,17 @@ REQUIRED_BY: Final[Mapping[Kind, frozenset[str]]] = {
 _APPOINTMENT_ONLY: Final = frozenset(
     {"appointment_date", "appointment_time", "tour_type", "first_contact_type"}
 )
-#: Sent with every guest card: Propexo's default subscribes the renter to Knock's own messages, but
-#: no sender passes on a consent to them.
+#: Sent with every guest card. Propexo's default subscribes the renter to Knock's own messages, but
+#: no sender passes on the renter's consent.
 NO_SUBSCRIPTION: Final[Mapping[str, Any]] = {"subscribe": False}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """One field that a mapping may fill."""
+    """A field that a mapping may fill."""
 
     name: str
-    #: Shown to users: "Move in date".
+    #: The label shown to users, such as "Move in date".
     label: str
     #: The default transform, or None if the mapping must name one.
     transform: str | None
@@ -146,7 +145,7 @@ class Target:
     many: bool = False
 
     def check(self, value: object) -> Any:
-        """Return the value as Propexo accepts it. Raise :class:`Unreadable` for any other."""
+        """Return the value in the form Propexo accepts. Raise :class:`Unreadable` if invalid."""
         if self.field is None:
             return value
         try:
@@ -162,9 +161,9 @@ def _flat(messages: Any) -> list[str]:
 
 
 def value_from_text(name: str, text: str) -> Any:
-    """Convert a user's input to the type of the field: ``2`` and ``1, 2`` become numbers.
+    """Convert a user's input to the field's type: ``2`` and ``1, 2`` become numbers.
 
-    Other text stays text, and :func:`problems` rejects it.
+    Other input is returned as text, which :func:`problems` rejects.
     """
     field = _SCHEMA.fields.get(name)
     if isinstance(field, fields.List):
@@ -178,7 +177,7 @@ def _number_or_text(field: fields.Field[Any], text: str) -> Any:
     return int(text) if isinstance(field, fields.Integer) and is_number else text
 
 
-#: The default transform of each field. None: the mapping must name one.
+#: The default transform of each field, or None if the mapping must name one.
 TRANSFORM_OF: Final[Mapping[str, str | None]] = {
     "first_name": "text",
     "last_name": "text",
@@ -196,7 +195,7 @@ TRANSFORM_OF: Final[Mapping[str, str | None]] = {
     "notes": "lines",
 }
 
-#: Fields that a mapping cannot set, and what sets them.
+#: Fields that a mapping cannot set, with their sources.
 FILLED_BY: Final[Mapping[str, str]] = {
     "integration_id": "the community",
     "community_id": "the community",
@@ -225,8 +224,8 @@ def _target(name: str, transform: str | None) -> Target:
     )
 
 
-#: Everything that ``appointment:`` may contain, in the order in which people think of it. The first
-#: two fill several fields.
+#: Everything that ``appointment:`` may contain, in a natural order. The first two fill several
+#: fields.
 TARGETS: Final[Mapping[str, Target]] = {
     name: _target(name, transform)
     for name, transform in {"name": "name", "starts_at": "instant", **TRANSFORM_OF}.items()
@@ -238,9 +237,9 @@ def problems(
     checked: Container[str] = (),
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
-    """Return what Propexo would refuse, per field.
+    """Return the problems that Propexo would reject, by field.
 
-    ``checked`` are fields that :meth:`Target.check` returned; they are not validated again.
+    ``checked`` names fields already validated by :meth:`Target.check`. They are not checked again.
     """
     if _is_valid(appointment, checked, kind):
         return {}
@@ -249,7 +248,7 @@ def problems(
 
 
 def _is_valid(appointment: Mapping[str, object], checked: Container[str], kind: Kind) -> bool:
-    """Return whether all fields are valid, four times as fast as building error messages."""
+    """Return True if all fields are valid. This is four times faster than building messages."""
     if not appointment.keys() >= REQUIRED_BY[kind]:
         return False
     if not (appointment.get("email_1") or appointment.get("phone_1")):
@@ -272,8 +271,8 @@ def request_from(
 ) -> dict[str, Any]:
     """Return the JSON to post: no nulls, enums in Propexo's spelling.
 
-    A value without a known spelling is not sent, because one wrong value makes Propexo refuse the
-    whole booking; it goes into the notes. So does a value for which a guest card has no field.
+    Values without a known spelling go to the notes instead, because one wrong value makes Propexo
+    reject the whole booking. So do values that a guest card has no field for.
     """
     left_out = _APPOINTMENT_ONLY if kind is Kind.PROSPECT else frozenset()
     request = {name: value for name, value in appointment.items() if value not in (None, "", [])}
@@ -294,7 +293,7 @@ def request_from(
 
 
 def optional(kind: Kind) -> frozenset[str]:
-    """Return a kind's optional fields. A contact is never optional."""
+    """Return a kind's optional fields, which never include contacts."""
     return frozenset(_SCHEMA.fields) - REQUIRED_BY[kind] - {"email_1", "phone_1"}
 
 
@@ -309,6 +308,6 @@ def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, A
 
 
 def _fact(name: str, value: Any) -> str:
-    """Return a field's line in the notes."""
+    """Return a field's line for the notes."""
     words = value if isinstance(value, list) else [value]
     return f"{label_of(name)}: " + ", ".join(str(word).replace("_", " ") for word in words)

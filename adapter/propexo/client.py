@@ -1,9 +1,9 @@
-"""Call Propexo's API and translate its errors into ours.
+"""Call Propexo's API and translate errors into our exceptions.
 
 :meth:`Propexo.create` is the only call that books a tour or creates a guest card. It takes an
 :class:`~adapter.models.Attempt`, which exists only as a committed row, and every error that it
-raises says whether the request may have been sent. It knows from the request body: until
-``requests`` has read from it, no byte of it was sent, and without its body a request books nothing.
+raises tells whether the request may have been sent. It knows this from the request body: until
+``requests`` reads it, none of it has been sent, and a request without its body books nothing.
 """
 
 import json
@@ -33,14 +33,14 @@ class Propexo:
     def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 20.0) -> None:
         self.base_url = base_url.rstrip("/")
         self._token = token
-        #: Longest time for one exchange, from its start to the last byte of the response.
+        #: Maximum time for one exchange, from the start to the last byte of the response.
         self.timeout_seconds = timeout_seconds
 
     def create(self, attempt: Attempt) -> Accepted:
         """Post one appointment or one guest card, once.
 
         Raise :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorized` or :class:`Refused`
-        if certainly nothing was booked, else :class:`OutcomeUnknown`.
+        if it is certain that nothing was booked, else :class:`OutcomeUnknown`.
         """
         body = Body(json.dumps(dict(attempt.request)).encode())
         try:
@@ -52,21 +52,21 @@ class Propexo:
                 timeout_seconds=self.timeout_seconds,
             )
         except Exception as exc:
-            # The type does not matter, only whether any byte was sent.
+            # The exception type does not matter, only whether any byte was sent.
             if body.has_started:
-                raise OutcomeUnknown("the request was sent and no response came back") from exc
+                raise OutcomeUnknown("the request was sent, but there was no response") from exc
             raise NotSent("Propexo could not be reached") from exc
         return responses.accepted(response)
 
     def write_status(self, job_id: str) -> JobReport:
-        """Return a job's status.
+        """Return the status of a job.
 
-        Raise :class:`UpstreamError` without a usable response; repeating the call is always safe.
+        Raise :class:`UpstreamError` without a usable response. The call is always safe to repeat.
         """
         return responses.report(self._get(STATUS_PATH + quote(job_id, safe="")))
 
     def records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """Return the records of one page of a list. Raise as :meth:`page`."""
+        """Return the records on one page of a list. Raise the same errors as :meth:`page`."""
         return self.page(path, query).records
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:

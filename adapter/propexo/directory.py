@@ -1,8 +1,8 @@
-"""Read Propexo's integrations, their communities, and each community's attributions.
+"""Read the integrations, communities and attributions from Propexo.
 
-Each list is read when it is needed. Only the core fields of the records are documented (id,
-integration_id); a name is used if there is one. The community of an attribution comes from the
-filter ``community_id``, which Propexo documents, not from a field of the record.
+Each list is read on demand. Only the core fields of the records are documented (id,
+integration_id). A name is used if present. An attribution's community is known from the documented
+filter ``community_id``, not from a field of the record.
 """
 
 import dataclasses
@@ -24,29 +24,29 @@ ATTRIBUTIONS_PATH: Final = "/crm/v1/attributions/"
 
 NO_FILTER: Final[Mapping[str, str]] = {}
 
-#: Records that are added while the pages are read then come last and shift no page.
+#: In this order, records added while the pages are read come last and do not shift pages.
 OLDEST_FIRST: Final = {"order-by": "created_at:asc"}
 
 #: Records per page: Propexo's maximum.
 PAGE_SIZE: Final = 250
 
-#: Reading a longer list is an error.
+#: Longer lists are an error.
 MAX_PAGES: Final = 400
 
-#: Longest wait for the rate limit.
+#: Maximum wait for the rate limit.
 MAX_WAIT = dt.timedelta(seconds=90)
 
-#: The vendor of the integrations that can be used for bookings.
+#: The vendor whose integrations accept bookings.
 VENDOR: Final = "KNOCK"
 
-#: Return one page of a list, or raise :class:`UpstreamError`.
+#: Returns one page of a list, or raises :class:`UpstreamError`.
 Read = Callable[[str, Mapping[str, str]], Page]
 
 
 class RateLimitedReads:
-    """Read pages of lists within the rate limit that all processes share.
+    """Reads pages of lists within the rate limit that all processes share.
 
-    Without a database, no other process of this installation calls Propexo, and the calls are
+    Without a database, no other process in this installation calls Propexo, so calls are just
     spread evenly.
     """
 
@@ -70,12 +70,12 @@ class RateLimitedReads:
         until = self._clock() + MAX_WAIT
         while (at := self._wait_until()) is not None:
             if at > until:
-                raise NotSent("the rate limit allows no further call now; try again later")
+                raise NotSent("the rate limit does not allow another call now; try again later")
             self._pause(max((at - self._clock()).total_seconds(), 0.01))
         return self._propexo.page(path, query)
 
     def _wait_until(self) -> dt.datetime | None:
-        """Take one call from the rate limit. Return None, or the time of the next allowed call."""
+        """Count one call and return None, or return the time of the next allowed call."""
         now = self._clock()
         if self._store is not None:
             with self._store.transaction() as tx:
@@ -88,18 +88,18 @@ class RateLimitedReads:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListedCommunity:
-    """One community as Propexo lists it."""
+    """A community, as listed by Propexo."""
 
     integration_id: str
     community_id: str
-    #: Empty if the list has none.
+    #: Its name, or "" if the list has none.
     name: str
-    #: Attribution id → name.
+    #: Names of attributions, by ID.
     attributions: Mapping[str, str]
 
 
 class Directory:
-    """Propexo's lists, each read once, when it is first needed."""
+    """Propexo's lists. Each is read once, on first use."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -107,31 +107,31 @@ class Directory:
 
     @functools.cached_property
     def vendors(self) -> Mapping[str, str]:
-        """Integration ID → vendor, empty if the list has none."""
+        """Vendors of the integrations, by ID. Missing vendors are ""."""
         return {one["id"]: _text(one.get("vendor")) for one in self._all(INTEGRATIONS_PATH)}
 
     @functools.cached_property
     def integrations(self) -> Mapping[str, str]:
-        """ID → name of each Knock integration."""
+        """Names of the Knock integrations, by ID."""
         names = _names(self._all(INTEGRATIONS_PATH))
         return {one: name for one, name in names.items() if self.vendors[one] in ("", VENDOR)}
 
     def communities(self, integration_id: str) -> Mapping[str, str]:
-        """Return ID → name for each of an integration's communities."""
+        """Return the names of an integration's communities, by ID."""
         records = self._all(COMMUNITIES_PATH, {"integration_id": integration_id} | OLDEST_FIRST)
-        # Propexo may ignore this filter, so other integrations are left out here too.
+        # Propexo may ignore this filter, so other integrations are also filtered out here.
         return _names(one for one in records if one.get("integration_id") == integration_id)
 
     def attributions(
         self, integration_id: str, community_id: str | None = None
     ) -> Mapping[str, str]:
-        """Return ID → name for each attribution in a community, or in the whole integration."""
+        """Return the names of the attributions in a community or a whole integration, by ID."""
         query = {"integration_id": integration_id}
         query |= {"community_id": community_id} if community_id is not None else {}
         return _names(self._all(ATTRIBUTIONS_PATH, query | OLDEST_FIRST))
 
     def all_communities(self) -> Iterator[ListedCommunity]:
-        """Yield every community of every Knock integration."""
+        """Yield all communities in all Knock integrations."""
         for integration_id in self.integrations:
             for community_id, name in self.communities(integration_id).items():
                 yield ListedCommunity(
@@ -163,6 +163,6 @@ def _names(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """Return a string as one line of printable characters, or "" if it is not a string."""
+    """Return a string as one line of printable characters, or "" for other types."""
     text = value if isinstance(value, str) else ""
     return "".join(one if one.isprintable() else " " for one in text).strip()

@@ -1,7 +1,7 @@
-"""Make one HTTP request to Propexo and read the whole response, within one timeout.
+"""Make one HTTP request to Propexo and read the whole response within a timeout.
 
-``requests`` limits each wait for bytes, not the whole exchange: a slow response could take forever,
-but the lease that guards a booking needs a limit. So a timer closes the connection.
+``requests`` limits each wait for bytes, not the whole exchange, so a slow response could take
+forever. The lease on a booking requires a limit, so a timer closes the connection.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ import requests.adapters
 
 #: Seconds to wait for a connection: DNS, TCP and TLS.
 CONNECT_SECONDS = 10.0
-#: Longest response that is read, in bytes.
+#: Maximum size of a response, in bytes.
 MAX_RESPONSE_BYTES = 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """One HTTP response."""
+    """An HTTP response."""
 
     status: int
-    #: Names may have any case, and are looked up in lower case.
+    #: Header names may have any case. They are looked up in lower case.
     headers: Mapping[str, str]
     text: str
 
@@ -36,17 +36,17 @@ class Response:
 class Body(io.BytesIO):
     """A request body that records whether any of it may have been sent."""
 
-    #: Whether any of it may have been sent.
+    #: True if any of it may have been sent.
     has_started = False
-    #: Sending may not start after this (monotonic seconds). The timer that closes the connection is
-    #: not enough: after a suspended process resumes, both threads run at the same moment.
+    #: Sending must not start after this (monotonic seconds). The timer that closes the connection
+    #: is not enough: when a suspended process resumes, both threads continue at the same time.
     send_deadline = math.inf
 
     def __len__(self) -> int:
         return len(self.getvalue())
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return bytes to send. From now on, some may have been sent."""
+        """Return bytes to send. From now on, some of them may have been sent."""
         if time.monotonic() > self.send_deadline and not self.has_started:
             raise TimeoutError("the request timed out")
         self.has_started = True
@@ -56,10 +56,10 @@ class Body(io.BytesIO):
 def exchange(
     method: str, url: str, *, token: str, body: Body | None, timeout_seconds: float
 ) -> Response:
-    """Make one request on a new connection, because a stale one could lose it.
+    """Make one request on a new connection, because a stale one could lose the request.
 
-    Redirects are not followed: a redirected POST would become a GET. Raise any error unchanged:
-    the caller sees from ``body`` whether the request was sent.
+    Redirects are not followed, because a redirected POST would become a GET. Errors are raised
+    unchanged: the caller can tell from ``body`` whether the request was sent.
     """
 
     def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -110,7 +110,7 @@ def _closed_after(seconds: float) -> Iterator["_Adapter"]:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Keep a second handle on each socket, to shut it down from another thread."""
+    """Keeps a second handle on each socket, to shut it down from another thread."""
 
     def __init__(self) -> None:
         self._handles: list[socket.socket] = []

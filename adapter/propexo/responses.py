@@ -17,7 +17,7 @@ from adapter.exceptions import (
 from adapter.models import Reason
 from adapter.propexo.http import Response
 
-#: From the response headers: calls allowed per minute, and calls left.
+#: Calls allowed per minute and calls left, from the response headers.
 Rate = tuple[int, int]
 
 
@@ -28,15 +28,15 @@ class WriteStatus(enum.StrEnum):
     PENDING = "PENDING"
     #: The data has been written.
     SUCCESS = "SUCCESS"
-    #: A part succeeded: the appointment may exist, so it is never sent again.
+    #: Partly succeeded: the appointment may exist, so it is never resent.
     PARTIAL_SUCCESS = "PARTIAL_SUCCESS"
-    #: All of it failed.
+    #: Failed completely.
     FAILURE = "FAILURE"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
-    """Propexo accepted the booking."""
+    """The result of a booking that Propexo accepted."""
 
     job_id: str
     status: int
@@ -50,7 +50,7 @@ class JobReport:
     """The current status of a job."""
 
     status: WriteStatus
-    #: Propexo's error messages, at most ten; they may quote the renter's data.
+    #: Propexo's error messages, at most ten. They may quote the renter's data.
     errors: tuple[str, ...]
     rate: Rate | None = None
 
@@ -60,12 +60,12 @@ class Page:
     """One page of a list."""
 
     records: list[Mapping[str, Any]]
-    #: Whether Propexo says that another page follows.
+    #: True if Propexo reports another page.
     has_more: bool
 
 
 def accepted(response: Response) -> Accepted:
-    """Return the job of an accepted write. Raise the error of any other response."""
+    """Return the job of an accepted write. Raise the matching error for other responses."""
     if not 200 <= response.status < 300:
         raise error_from(response)
     job_id = _job_id(_json(response.text))
@@ -79,7 +79,7 @@ def accepted(response: Response) -> Accepted:
 
 
 def report(response: Response) -> JobReport:
-    """Return a job's status. Raise :class:`UpstreamError` if the response has none."""
+    """Return the status of a job. Raise :class:`UpstreamError` if the response has none."""
     if response.status != http.HTTPStatus.OK:
         raise error_from(response)
     data, rate = _json(response.text), rate_of(response.headers)
@@ -120,7 +120,7 @@ def error_from(response: Response) -> UpstreamError:
         return RateLimited("Propexo's rate limit is reached", **facts)
     is_explicit = retry_after is not None or _is_propexo_error(response.text)
     if status == http.HTTPStatus.SERVICE_UNAVAILABLE and is_explicit:
-        # A bare 503 may come from a proxy that lost the response; this one comes from Propexo.
+        # A bare 503 may come from a proxy that lost the response, but this one is from Propexo.
         return RateLimited("Propexo is not available", **facts)
     if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
         return NotAuthorized("Propexo does not accept the token", **facts)
@@ -130,9 +130,9 @@ def error_from(response: Response) -> UpstreamError:
 
 
 def reasons_from(answer: str | None) -> tuple[Reason, ...]:
-    """Return the issues per field in the body of a 400, or one general reason without any.
+    """Return the issues by field from the body of a 400, or one general reason if there are none.
 
-    They are at ``error.details.issues`` or ``error.details.details.issues``.
+    The issues are in ``error.details.issues`` or ``error.details.details.issues``.
     """
     issues = _issues(_json(answer or ""))
     if not issues:
@@ -170,7 +170,7 @@ def _json(text: str) -> Any:
 
 
 def _is_propexo_error(text: str) -> bool:
-    """Return whether it is Propexo's own error body: ``{"error": {"code": …}}``."""
+    """Return True for Propexo's own error body: ``{"error": {"code": …}}``."""
     return isinstance(_member(_member(_json(text), "error"), "code"), str)
 
 
@@ -183,7 +183,7 @@ def _job_id(data: object) -> str | None:
 
 
 def rate_of(headers: Mapping[str, str]) -> Rate | None:
-    """Return the rate limit from the headers, or None unless both numbers are given."""
+    """Return the rate limit from the headers, or None if a number is missing."""
     names = ("x-ratelimit-limit", "x-ratelimit-remaining")
     limit, remaining = (headers.get(name, "").strip() for name in names)
     if not all(text.isascii() and text.isdigit() and len(text) < 7 for text in (limit, remaining)):

@@ -1,4 +1,4 @@
-"""The sandbox as a Flask app: authentication, rate limit and faults around each request."""
+"""The sandbox's Flask app, with authentication, rate limit and faults for each request."""
 
 import datetime as dt
 import hmac
@@ -25,7 +25,7 @@ def utc_now() -> dt.datetime:
 
 def create_app(
     *,
-    token: str = "sandbox",  # noqa: S107 - not a secret: nothing real is behind it
+    token: str = "sandbox",  # noqa: S107 - not a real secret
     clock: Clock = utc_now,
     job_seconds: float = 0.5,
     limit_per_minute: int = 150,
@@ -33,12 +33,12 @@ def create_app(
     enums: Mapping[str, Collection[str]] = MappingProxyType({}),
     catalog: Catalog = NOTHING,
 ) -> Flask:
-    """Return the sandbox. Its state is in memory, so serve it from one process with threads.
+    """Return the sandbox app. Its state is in memory, so serve it from one process with threads.
 
     ``job_seconds`` is how long a job stays PENDING. ``slowdown_seconds`` delays each response in
-    the last fifth of a minute's requests (Propexo: 2). ``enums`` lists the accepted values of
-    ``pets``, ``first_contact_type`` and ``tour_type``; by default every value is rejected.
-    ``catalog`` is what the lists of integrations, communities and attributions return.
+    the last fifth of the requests per minute (Propexo: 2). ``enums`` lists the accepted values for
+    ``pets``, ``first_contact_type`` and ``tour_type``. By default, all values are rejected.
+    ``catalog`` contains the integrations, communities and attributions to list.
     Raise :class:`~adapter.exceptions.ConfigurationError` for any other name in ``enums``.
     """
     app = Flask(__name__, static_folder=None)
@@ -87,7 +87,7 @@ def _rejection(remaining: int) -> Response | None:
     if not hmac.compare_digest(given, expected):
         return propexo_responses.error(401, "the bearer token is missing or wrong")
     if remaining < 0:
-        return propexo_responses.error(429, "the rate limit of this minute is used up")
+        return propexo_responses.error(429, "the rate limit for this minute is exceeded")
     return None
 
 
@@ -111,19 +111,19 @@ def _end(response: Response) -> Response:
 
 
 def _http_error(exc: HTTPException) -> Response:
-    """Return Flask's own errors (404, 405, 413 …) in Propexo's error shape."""
+    """Return Flask's own errors (404, 405, 413 …) in Propexo's error format."""
     return propexo_responses.error(exc.code or 500, exc.description)
 
 
 def _kind() -> str:
-    """Return the kind of request, as faults select it."""
+    """Return the request's kind, which is used to match faults."""
     if request.method == "POST":
         return "create"
     return "status" if request.path.startswith("/v1/admin/write-status/") else "list"
 
 
 def _json_or_text(body: bytes) -> Any:
-    """Return a body for the list of requests."""
+    """Parse a body for the list of requests."""
     try:
         return json_from(body) if body else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""The read-only data of the sandbox: integrations, their communities and attributions.
+"""The sandbox's read-only data: integrations, communities and attributions.
 
 Propexo's lists give only a community's ID and name, not its time zone.
 """
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from adapter.exceptions import ConfigurationError
 
-#: The records of each list, by the path of its endpoint.
+#: The records in each list, by endpoint path.
 Catalog = Mapping[str, Sequence[Mapping[str, Any]]]
 
 #: The communities in the communities.yaml that comes with the adapter.
@@ -17,14 +17,14 @@ BUNDLED: Final = Path(__file__).with_name("catalog.json")
 INTEGRATIONS: Final = "/v1/admin/integrations/"
 COMMUNITIES: Final = "/crm/v1/communities/"
 ATTRIBUTIONS: Final = "/crm/v1/attributions/"
-#: What every integration has.
+#: Fields that all integrations have.
 _KNOCK: Final = {"vendor": "KNOCK", "active": True, "system": "SANDBOX", "can_authenticate": True}
 
 
 def catalog_from(data: Any) -> Catalog:
     """Parse ``{integration: {name, communities: {id: {name, attributions: {id: name}}}}}``.
 
-    That the records of communities and attributions have a name is our guess. Raise
+    We assume that records of communities and attributions have a name. Raise
     :class:`ConfigurationError` for any other shape.
     """
     integrations, communities, attributions = [], [], []

@@ -1,4 +1,4 @@
-"""The sandbox's own pages and endpoints, without a token: list its data, inject faults, reset."""
+"""The sandbox's own endpoints, without a token: list its data, inject faults, reset."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def show_page() -> Response:
     """Render appointments and guest cards as a web page."""
     state = current_state()
     with state.lock:
-        # JSON can carry half of a surrogate pair, which UTF-8 cannot.
+        # JSON can contain half of a surrogate pair, but UTF-8 cannot.
         text = render_template(
             "knock.html", appointments=state.knock.appointments, prospects=state.knock.prospects
         )
@@ -34,7 +34,7 @@ def list_appointments() -> Response:
 
 @control.post("/_sandbox/appointments/<appointment_id>/cancel")
 def cancel_appointment(appointment_id: str) -> tuple[Response, int] | Response:
-    """Cancel a tour, as a person does in Knock."""
+    """Cancel a tour as an agent would in Knock."""
     state = current_state()
     with state.lock:
         for one in state.knock.appointments:

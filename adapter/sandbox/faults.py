@@ -1,23 +1,23 @@
-"""Faults on demand: posted as JSON, queued, and applied to the next requests one by one."""
+"""Faults on demand: posted as JSON, queued, and applied to the next requests in order."""
 
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: The requests a fault applies to: a create, a job's status, a list, or any of them.
+#: The requests to which a fault applies: a create, a job's status, a list, or any of these.
 KINDS = ("create", "status", "list", "any")
 OUTCOMES = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS", "PENDING")
-#: Close the connection before booking; after booking; after half of the response.
+#: When to close the connection: before booking, after booking, or after half of the response.
 DROPS = ("before", "after", "during")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """What goes wrong with one request. Durations are in seconds. All fields may be combined.
+    """A fault in one request. Durations are in seconds. Fields may be combined.
 
-    ``book`` says whether a create takes effect. By default, it does, except with a ``status``, a
-    ``drop`` before, or a job that ends in ``FAILURE``. With ``book_after`` it always does.
+    ``book`` sets whether a create takes effect. By default it does, except with a ``status``, with
+    ``drop`` before booking, or if the job ends in ``FAILURE``. With ``book_after`` it always does.
     """
 
     on: str = "create"
@@ -28,32 +28,32 @@ class Fault:
     #: Respond with this status instead.
     status: int | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    #: The body for ``status``: text as it is, anything else as JSON. None: Propexo's error shape.
+    #: The body for ``status``: plain text, or JSON for other types. None: Propexo's error format.
     body: Any = None
     drop: str | None = None
     book: bool | None = None
-    #: Carry the create out this much later by the sandbox's clock, whatever the response was.
+    #: Delay before the create is executed, by the sandbox's clock, regardless of the response.
     book_after: float = 0.0
-    #: How the job ends; ``PENDING``: never.
+    #: The job's final status, or ``PENDING`` if it never ends.
     job: str | None = None
     errors: tuple[str, ...] | None = None
-    #: How long this job stays PENDING. None: the sandbox's default.
+    #: How long this job stays PENDING, or None for the sandbox's default.
     job_seconds: float | None = None
-    #: ``generic`` responds ``{job_id, data}``, the other shape on Propexo's pages.
+    #: ``generic`` returns ``{job_id, data}``, the other shape in Propexo's documentation.
     shape: str = "knock"
-    #: As it was posted, for the list of requests.
+    #: The fault as posted, for the list of requests.
     posted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def is_booking(self) -> bool:
-        """Return whether a create takes effect."""
+        """Return True if a create takes effect."""
         if self.book is not None:
             return self.book
         is_clean = self.status is None and self.drop != "before" and self.job != "FAILURE"
         return is_clean or self.book_after > 0
 
 
-#: For a request that no fault applies to.
+#: For requests without a fault.
 NONE = Fault()
 
 
@@ -68,7 +68,7 @@ def _is_number(low: float, high: float) -> Callable[[Any], bool]:
 
 
 def _is_headers(value: Any) -> bool:
-    # Anything else would break the server's HTTP response.
+    # Other values would break the server's HTTP response.
     return isinstance(value, dict) and all(
         re.fullmatch(r"[A-Za-z0-9-]{1,100}", name)
         and isinstance(text, str)
@@ -81,7 +81,7 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-#: Key → a check of its value, and what the value must be, in words.
+#: For each key, a check for its value, and a description of valid values.
 _KEYS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "on": (_is_one_of(*KINDS), "one of " + ", ".join(KINDS)),
     "delay_before": (_is_number(0, 600), "seconds from 0 to 600"),
@@ -100,12 +100,12 @@ _KEYS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "job_seconds": (_is_number(0, 86400), "seconds from 0 to 86400"),
     "shape": (_is_one_of("knock", "generic"), "one of knock, generic"),
 }
-#: Keys that mean nothing to a request that only reads.
+#: Keys that do not apply to read requests.
 _OF_CREATES = {"book", "book_after", "job", "errors", "job_seconds", "shape"}
 
 
 class BadFault(ValueError):
-    """A posted fault is invalid. The message names the key."""
+    """Raised for an invalid posted fault. The message names the key."""
 
 
 def faults_from(body: Any) -> list[Fault]:

@@ -1,4 +1,4 @@
-"""Knock behind Propexo: people, their appointments, and how a new tour cancels an earlier one."""
+"""Simulate Knock: people, their appointments, and new tours that cancel earlier ones."""
 
 import dataclasses
 import datetime as dt
@@ -19,16 +19,16 @@ CARD_FIELDS = (
 
 
 class Status(enum.StrEnum):
-    """Whether a tour will take place."""
+    """The status of a tour."""
 
     BOOKED = "booked"
-    #: By a later tour of the same person at the same community, or by a person in Knock.
+    #: Canceled by the same person's later tour at the same community, or by an agent in Knock.
     CANCELLED = "cancelled"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Inquiry:
-    """One request for a guest card without a tour."""
+    """A request for a guest card without a tour."""
 
     job_id: str
     request: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Inquiry:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Prospect:
-    """One person at one community: a guest card."""
+    """A guest card: one person at one community."""
 
     id: str
     integration_id: str
@@ -53,7 +53,7 @@ class Prospect:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Appointment:
-    """One tour."""
+    """A tour."""
 
     id: str
     job_id: str
@@ -62,8 +62,8 @@ class Appointment:
     person: Mapping[str, Any]
     starts_at: dt.datetime
     status: Status
-    #: 1 if the person has an email address: Knock emails at once. Text messages need a consent
-    #: that Propexo's fields do not carry.
+    #: 1 if the person has an email address, because Knock sends an email at once. Text messages
+    #: require consent, which is not among Propexo's fields.
     confirmations: int
     request: Mapping[str, Any]
     created_at: dt.datetime
@@ -72,7 +72,7 @@ class Appointment:
     canceled_by: str | None = None
 
     def cancel(self, by: str, now: dt.datetime) -> None:
-        """Cancel it, unless it is canceled already."""
+        """Cancel it, unless it is already canceled."""
         if self.status is Status.BOOKED:
             self.status, self.canceled_by, self.updated_at = Status.CANCELLED, by, now
 
@@ -83,7 +83,7 @@ class Knock:
     def __init__(self) -> None:
         self.prospects: list[Prospect] = []
         self.appointments: list[Appointment] = []
-        #: Integration, community, field, normalized contact → the latest prospect with it.
+        #: The latest prospect for each integration, community, field and normalized contact.
         self._holders: dict[tuple[str, str, str, str], Prospect] = {}
 
     def book(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Appointment:
@@ -146,7 +146,7 @@ class Knock:
 def _contacts(
     card: Mapping[str, Any], community: Mapping[str, Any]
 ) -> list[tuple[str, str, str, str]]:
-    """Return the contacts that identify a card at a community, the email address first."""
+    """Return the contacts that identify a card at a community, email address first."""
     normal = {
         "email_1": normal_email(card.get("email_1", "")),
         "phone_1": normal_phone(card.get("phone_1", "")),
@@ -165,7 +165,7 @@ def _cancel_upcoming(prospect: Prospect, by: str, now: dt.datetime) -> None:
 
 
 def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:
-    """Return the start of a valid request: its UTC date at its UTC time of day."""
+    """Return the start of a valid request, from its UTC date and time."""
     day = date_from(request["appointment_date"])
     assert day is not None, "the schema accepts no other date"  # noqa: S101 - for mypy
     time = dt.time.fromisoformat(request["appointment_time"])
@@ -173,7 +173,7 @@ def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:
 
 
 def normal_email(text: str) -> str:
-    """Normalize an email address as Knock compares it."""
+    """Normalize an email address for comparison, as Knock does."""
     return text.strip().casefold()
 
 

@@ -98,7 +98,7 @@ def list_events() -> Response:
 @api.get(COMMUNITIES)
 @api.get(ATTRIBUTIONS)
 def list_catalog() -> Response:
-    """List records of the catalog, which never change, with the fields that every record has."""
+    """List the catalog's records, which never change, with common fields added."""
     state = current_state()
     records = [
         {**_record(one["id"], one["integration_id"], state.began_at, state.began_at), **one}
@@ -113,7 +113,7 @@ def _page(records: Iterable[Mapping[str, Any]]) -> Response:
     since = _instant(query["updated_at_gte"]) if "updated_at_gte" in query else None
     field, _, direction = order.partition(":")
     selected = [record for record in records if since is None or record["updated_at"] >= since]
-    if direction == "desc":  # of two records with the same time, the later one is newer
+    if direction == "desc":  # if two records have the same time, the later one is newer
         selected.reverse()
     selected.sort(key=lambda record: record[field], reverse=direction == "desc")
     offset, limit = query.get("offset", 0), query.get("limit", 100)
@@ -121,7 +121,7 @@ def _page(records: Iterable[Mapping[str, Any]]) -> Response:
 
 
 def _query(kind: str) -> dict[str, Any]:
-    """Return the query's values. Abort with 400 if one is invalid."""
+    """Return the query's values. Abort with 400 if any is invalid."""
     values = {
         name: int(text) if name in ("limit", "offset") and _is_number(text) else text
         for name, text in request.args.items()
@@ -142,7 +142,7 @@ def _instant(text: str) -> dt.datetime:
 
 
 def _matching(records: Iterable[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """Return the records that have the values given in the query."""
+    """Return the records that match the values in the query."""
     filters = {name: request.args[name] for name in names if name in request.args}
     return [
         record

@@ -1,4 +1,4 @@
-"""Build responses in Propexo's shapes, and responses that are cut off."""
+"""Build responses in Propexo's format, and truncated responses."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ class Json(DefaultJSONProvider):
 
 
 def error(status: int, message: str | None = None, code: str | None = None) -> Response:
-    """Return an error. The code is documented for 400 only; all others are our own."""
+    """Return an error. Only the code for 400 is documented. The others are our own."""
     phrase = _phrase(status)
     code = code or phrase.lower().replace(" ", "_").replace("-", "_")
     response = jsonify({"error": {"code": code, "message": message or phrase}})
@@ -46,7 +46,7 @@ def invalid(issues: Sequence[Issue]) -> Response:
 
 
 def accepted(job: Job, shape: str) -> Response:
-    """Return the response to an accepted write, in Knock's shape or the generic one."""
+    """Return the response to an accepted write, in Knock's or the generic format."""
     if shape == "generic":
         return jsonify({"job_id": job.id, "data": {}})
     return jsonify({"meta": {"job_id": job.id}, "result": {}})
@@ -66,7 +66,7 @@ def page(records: Sequence[Any], *, offset: int, limit: int, order: str) -> Resp
 
 
 def faulty(fault: Fault) -> Response:
-    """Return the response for a fault with a status."""
+    """Return the response for a fault with an HTTP status."""
     status = fault.status or 500
     if fault.body is None:
         response = error(status)

@@ -8,7 +8,7 @@ from flask import Request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 MAX_BYTES = 1024 * 1024
-#: Deeper than any body of Propexo's, and far below the limit of Python's JSON module.
+#: Deeper than any Propexo body, and far below the limit of Python's JSON module.
 MAX_DEPTH = 50
 
 

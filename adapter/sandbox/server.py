@@ -30,14 +30,14 @@ class _Connection(WSGIRequestHandler):
 
 
 class Server:
-    """Serve an app in a thread for the duration of a ``with`` block.
+    """Serves an app in a thread for the duration of a ``with`` block.
 
     Port 0 is any free port. Raise :class:`ConfigurationError` if the port is not available.
     """
 
     def __init__(self, app: Flask, *, host: str = "127.0.0.1", port: int = 0) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Werkzeug ends the process if it cannot bind, so it gets a socket that is bound already.
+        # Werkzeug ends the process if it cannot bind, so it gets an already bound socket.
         try:
             with socket.create_server((host, port), family=family, backlog=128) as listening:
                 self._server = make_server(
@@ -45,7 +45,7 @@ class Server:
                     fd=listening.fileno(),
                 )  # fmt: skip
         except (OSError, OverflowError, UnicodeError) as exc:
-            # Python adds the address in parentheses, which our message has already.
+            # Python adds the address in parentheses, but our message already has it.
             reason = str(getattr(exc, "strerror", None) or exc).partition(" (while")[0]
             raise ConfigurationError(
                 f"the sandbox cannot listen on {host} port {port}: {reason}; "
@@ -70,7 +70,7 @@ class Server:
 
 def serve(app: Flask, *, host: str, port: int, announce: Callable[[str], object]) -> None:
     """Serve until SIGINT or SIGTERM. Call ``announce`` with the URL once requests are accepted."""
-    # Blocked before the threads start, so that every thread leaves the signals to sigwait.
+    # Blocked before the threads start, so that all threads leave the signals to sigwait.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         with Server(app, host=host, port=port) as server:

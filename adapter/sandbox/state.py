@@ -17,18 +17,18 @@ from adapter.sandbox.validation import Schema
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One write. No code runs in the background: its status follows from the clock."""
+    """A write. No code runs in the background: the status depends on the clock."""
 
     id: str
-    #: What is written: ``appointment`` or ``prospect``.
+    #: The kind of write: ``appointment`` or ``prospect``.
     kind: str
     request: Mapping[str, Any]
     created_at: dt.datetime
     settles_at: dt.datetime
-    #: SUCCESS, FAILURE or PARTIAL_SUCCESS. PENDING: the job never ends.
+    #: SUCCESS, FAILURE or PARTIAL_SUCCESS, or PENDING if the job never ends.
     outcome: str
     errors: Sequence[str]
-    #: The appointment or the prospect that was made, if any.
+    #: The appointment or prospect that was created, if any.
     record_id: str | None
 
     def status(self, now: dt.datetime) -> str:
@@ -46,7 +46,7 @@ class Job:
         }
 
     def log(self) -> dict[str, Any]:
-        """Return a record of ``GET /v1/admin/logs/writes/``, which has only success and failure."""
+        """Return a record for ``GET /v1/admin/logs/writes/``, which only has success or failure."""
         return {
             "id": f"log-{self.id}",
             "created_at": self.settles_at,
@@ -63,7 +63,7 @@ class Job:
 
 
 class MinuteLimit:
-    """Count requests per calendar minute. The caller holds the lock."""
+    """Counts requests per calendar minute. The caller holds the lock."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -79,7 +79,7 @@ class MinuteLimit:
         return self.limit - self._used
 
     def is_slow(self, remaining: int) -> bool:
-        """Return whether the request is in the last fifth, where Propexo slows down."""
+        """Return True if the request is in the last fifth, where Propexo slows down."""
         return (self.limit - remaining) * 5 > self.limit * 4
 
 
@@ -96,12 +96,12 @@ class Call:
     path: str
     query: str
     fault: Fault
-    #: Requests left in this minute; negative if over the limit.
+    #: Requests left in this minute, negative if over the limit.
     remaining: int
-    #: Parsed JSON, or text if it is not JSON. None: no body.
+    #: Parsed JSON, text if it is not JSON, or None without a body.
     body: Any = None
     answered_at: dt.datetime | None = None
-    #: None: no response yet, or none at all.
+    #: None if there is no response, or not yet.
     status: int | None = None
 
 
@@ -120,7 +120,7 @@ class State:
         self.clock = clock
         self.catalog = catalog
         self.began_at = clock()
-        #: By kind of write.
+        #: Schemas by kind of write.
         self.schemas = schemas
         self.lock = threading.RLock()
         self._job_seconds = job_seconds
@@ -132,13 +132,13 @@ class State:
         self.knock = Knock()
         self.faults = Faults()
         self.jobs: dict[str, Job] = {}
-        #: When to carry out a write that its fault delays, and its job's ID.
+        #: Delayed writes: when to execute each, and its job ID.
         self._late: list[tuple[dt.datetime, str]] = []
         self.calls: list[Call] = []
         self.rate = MinuteLimit(self._limit)
 
     def reset(self) -> None:
-        """Delete everything and end every delay in progress."""
+        """Delete everything and end all active delays."""
         with self.lock:
             self._empty()
             self._woken.set()
@@ -173,8 +173,8 @@ class State:
     def write(self, kind: str, request: Mapping[str, Any], fault: Fault = NONE) -> Job:
         """Execute a valid request, unless the fault prevents it, and start its job.
 
-        The appointment exists in Knock from here on, before the job says so. It is the same at
-        Propexo: a lost response or a job that never ends does not mean that nothing was booked.
+        From here on, the appointment exists in Knock, before the job reports it. Propexo does the
+        same: a lost response or a job that never ends does not mean that nothing was booked.
         """
         with self.lock:
             self.carry_out_late()
@@ -199,7 +199,7 @@ class State:
             return job
 
     def carry_out_late(self) -> None:
-        """Carry out the delayed writes whose time has come, in the order of these times."""
+        """Execute delayed writes that are due, in order of time."""
         with self.lock:
             now = self.clock()
             due = sorted(one for one in self._late if one[0] <= now)

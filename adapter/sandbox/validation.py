@@ -1,10 +1,10 @@
-"""Check request bodies and report faults as Zod issues, as Propexo does.
+"""Validate request bodies and report errors as Zod issues, as Propexo does.
 
 ``requests.json`` holds a JSON Schema for each create call and for the queries of the lists. It is
-written independently of :mod:`adapter.propexo.appointment`: a stand-in that shared the
-adapter's own checks would repeat every mistake in them. Where Propexo's pages leave a doubt, the
-stricter reading applies. Only the keywords used there are implemented; a JSON Schema library would
-not give Zod's codes and messages.
+written independently of :mod:`adapter.propexo.appointment`, because a sandbox with the adapter's
+own checks would repeat its mistakes. Where Propexo's documentation is ambiguous, the stricter
+reading applies. Only the keywords used there are implemented. A JSON Schema library would not
+produce Zod's codes and messages.
 """
 
 import copy
@@ -22,7 +22,7 @@ Issue = dict[str, Any]
 Location = tuple[str | int, ...]
 Schema = Mapping[str, Any]
 
-#: Propexo's enums. Their values are in no published page.
+#: Propexo's enums. Their values are not published.
 ENUMS: Final = ("first_contact_type", "pets", "tour_type")
 
 _SCHEMAS: Final = json.loads(Path(__file__).with_name("requests.json").read_text("utf-8"))
@@ -30,7 +30,7 @@ _DATE: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2}))?"
 )
-#: What JavaScript calls a value of these types.
+#: JavaScript's names for these types.
 _TYPES: Final = {
     type(None): "null",
     bool: "boolean",
@@ -43,7 +43,7 @@ _TYPES: Final = {
 
 
 def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
-    """Return the schema of each kind of write. An enum without values accepts none.
+    """Return the schema for each kind of write. An enum without values rejects all values.
 
     Raise :class:`ConfigurationError` for a name that is not an enum.
     """
@@ -70,7 +70,7 @@ def date_from(text: str) -> dt.date | None:
 
 
 def issues_of(value: Any, schema: Schema, location: Location = ()) -> Iterator[Issue]:
-    """Yield everything wrong with a value, in the order of the schema's keywords."""
+    """Yield all issues with a value, in the order of the schema's keywords."""
     received = _TYPES[type(value)]
     expected = "number" if schema["type"] == "integer" else schema["type"]
     if received != expected:

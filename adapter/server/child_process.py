@@ -1,4 +1,4 @@
-"""One child process that is restarted when it ends."""
+"""A child process that is restarted when it exits."""
 
 import dataclasses
 import signal
@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from adapter.store import child_processes
 
-#: Longest pause before a process that keeps ending is restarted.
+#: Maximum pause before a process that keeps exiting is restarted.
 LONGEST_PAUSE_SECONDS = 10.0
 
-#: During the start, a process that was killed this often is given up.
+#: During startup, a process that is killed this many times is abandoned.
 MAX_RESTARTS = 3
 
 #: Prints one line for the operator.
@@ -20,7 +20,7 @@ Echo = Callable[[str], object]
 
 @dataclasses.dataclass
 class ChildProcess:
-    """A process that :meth:`keep_alive` restarts when it ends."""
+    """A process that :meth:`keep_alive` restarts when it exits."""
 
     name: str
     start: Callable[[], "subprocess.Popen[bytes]"]
@@ -31,7 +31,7 @@ class ChildProcess:
     restarts: int = 0
 
     def keep_alive(self, echo: Echo) -> None:
-        """Start the process unless it is running. Pause longer each time it ends soon."""
+        """Start the process unless it is running. Back off if it keeps exiting early."""
         if self.running is not None:
             return
         now = time.monotonic()
@@ -53,7 +53,7 @@ class ChildProcess:
 
     @property
     def is_crash_looping(self) -> bool:
-        """Return whether it exited by itself or was killed repeatedly."""
+        """Return True if it exited by itself or was killed repeatedly."""
         code = None if self.process is None else self.process.poll()
         return code is not None and (code >= 0 or self.restarts >= MAX_RESTARTS)
 
@@ -63,6 +63,6 @@ class ChildProcess:
             process.send_signal(number)
 
     def stop(self, seconds: float) -> None:
-        """Ask the process to end. Kill it if it has not ended after this many seconds."""
+        """Ask the process to exit. Kill it if it is still running after this many seconds."""
         if (process := self.running) is not None:
             child_processes.stop(process, self.stop_signal, seconds)

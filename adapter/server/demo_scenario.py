@@ -1,7 +1,6 @@
 """Run the whole adapter once: PostgreSQL, web, worker and sandbox, with webhooks from four senders.
 
-Only the senders are simulated, and the sandbox stands in for Propexo. All data is deleted at the
-end.
+Only the senders are simulated, and the sandbox replaces Propexo. All data is deleted at the end.
 """
 
 import dataclasses
@@ -32,7 +31,7 @@ from adapter.settings import Settings, settings_from
 from adapter.store import Database
 from adapter.webhooks import signed_client
 
-#: How long the bookings may take.
+#: Time limit for the bookings.
 TIMEOUT_SECONDS = 60.0
 
 _FINAL_STATES = frozenset(BookingState) - {
@@ -41,7 +40,7 @@ _FINAL_STATES = frozenset(BookingState) - {
     BookingState.SUBMITTED,
 }
 
-#: A sender of the gallery that waits for the outcome, and the name of its copy.
+#: A gallery sender that waits for the outcome, and the name of its copy.
 GALLERY_CHATBOT: Final = "manychat"
 CHATBOT: Final = "manychat-demo"
 
@@ -50,13 +49,13 @@ DENVER, LOS_ANGELES = ZoneInfo("America/Denver"), ZoneInfo("America/Los_Angeles"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
-    """One webhook that was sent, and the adapter's response."""
+    """A webhook that was sent, and the adapter's response."""
 
     description: str
     source: str
     status: int
     answer: Any
-    #: What a chatbot tells the renter. None: the sender does not wait for the outcome.
+    #: The chatbot's message to the renter, or None if the sender does not wait for the outcome.
     sentence: str | None = None
 
 
@@ -67,13 +66,13 @@ class Result:
     sent: Sequence[Sent]
     events: Sequence[Event]
     bookings: Sequence[Booking]
-    #: As the sandbox lists them.
+    #: The appointments in the sandbox.
     appointments: Sequence[Mapping[str, Any]]
-    #: Where the demo ran; deleted afterwards.
+    #: The folder in which the demo ran. It is deleted afterward.
     folder: Path
 
     def faults(self) -> list[str]:
-        """Return all faults, or none if every lead is booked once or held."""
+        """Return all failures, or none if every lead is booked once or held."""
         in_knock = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
         booked = [one.job_id for one in self.bookings if one.state is BookingState.BOOKED]
         faults = []
@@ -82,7 +81,7 @@ class Result:
         if len(booked) != 5 or len(self.bookings) != 6:
             faults.append(f"{len(booked)} of {len(self.bookings)} bookings are booked, not 5 of 6")
         if [sent.status for sent in self.sent] != [200, 200, 200, 200, 200, 401, 200]:
-            faults.append("the webhooks were not answered 200, and the forged one 401")
+            faults.append("the responses were not 200 for all webhooks and 401 for the forged one")
         return faults
 
 
@@ -132,7 +131,7 @@ def _add_chatbot_to(communities: Path) -> None:
 
 
 def run(echo: Echo) -> Result:
-    """Run the demo and print a line for each step."""
+    """Run the demo, printing a line for each step."""
     echo("starting PostgreSQL, the sandbox, a worker and the web process …")
     with tempfile.TemporaryDirectory(prefix="adapter-demo-") as folder:
         return _run(Supervisor(environment(Path(folder)), echo), Path(folder), echo)
@@ -143,7 +142,7 @@ def _run(supervisor: Supervisor, folder: Path, echo: Echo) -> Result:
         echo(f"ready: send webhooks to {supervisor.web_url}/hooks/<source>\n")
         sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
         sent = [
-            _send(supervisor, sources.get(name), description, payload, echo)
+            _send(supervisor, _source_named(name, sources), description, payload, echo)
             for description, name, payload in webhooks(
                 supervisor.settings.mappings_dir, dt.datetime.now(dt.UTC)
             )
@@ -158,11 +157,15 @@ def _run(supervisor: Supervisor, folder: Path, echo: Echo) -> Result:
         )
 
 
+def _source_named(name: str, sources: Mapping[str, Source]) -> Source:
+    if name not in sources:
+        raise ConfigurationError(f"the demo needs the bundled mapping {name!r}")
+    return sources[name]
+
+
 def _send(
-    supervisor: Supervisor, source: Source | None, description: str, payload: Any, echo: Echo
+    supervisor: Supervisor, source: Source, description: str, payload: Any, echo: Echo
 ) -> Sent:
-    if source is None:
-        raise ConfigurationError(f"the demo needs the bundled mapping of {description}")
     secret = supervisor.settings.environ[source.secrets[-1]]
     request = signed_client.sign_webhook(
         source,
@@ -186,7 +189,7 @@ def _send(
 
 
 def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
-    """Yield description, source and payload of the bundled samples, with upcoming tours."""
+    """Yield each sample's description, source and payload, with upcoming tours."""
     day = (now.astimezone(DENVER) + dt.timedelta(days=9)).date()
     portal, form, bot = (
         json.loads((folder / "samples" / name).read_text())
@@ -208,13 +211,13 @@ def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
     bot["handoff"]["tours"][1]["startsAt"] = evening.isoformat()
     yield "a chatbot's handoff: JSON in a string, tours at two communities", "leasebot", bot
 
-    yield "the portal's lead again, as a sender that got no response retries", "rentfeed", portal
+    yield "the portal's lead again: a retry by a sender that got no response", "rentfeed", portal
 
     skipped = spring_forward(day, DENVER)
     changed = portal | {"leadId": "RF-88213048"}
     changed["tour"] = portal["tour"] | {"date": skipped.strftime("%m/%d/%Y"), "time": "2:30 AM"}
     changed["contact"] = portal["contact"] | {"name": "Ida Whitfield", "email": "ida@example.com"}
-    yield "a lead with a tour time that daylight saving skips", "rentfeed", changed
+    yield "a lead whose tour time is skipped by daylight saving", "rentfeed", changed
 
     yield "a forged lead, signed with another secret", "rentfeed", portal | {"leadId": "RF-0"}
 
@@ -237,7 +240,7 @@ def spring_forward(after: dt.date, zone: ZoneInfo) -> dt.date:
 def _wait_until_settled(
     supervisor: Supervisor, store: Database
 ) -> tuple[list[Event], list[Booking]]:
-    """Return events and bookings, oldest first, once all are in a final state."""
+    """Wait until all events and bookings are final, and return them, oldest first."""
     deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=TIMEOUT_SECONDS)
     events: list[Event] = []
     bookings: list[Booking] = []

@@ -1,9 +1,9 @@
-"""The web process under gunicorn, and how it reloads mappings.
+"""Configure gunicorn for the web process, including reloading mappings.
 
-Gunicorn's main process loads the sources before it forks its workers. A worker that is restarted
-therefore serves the last valid set, whatever is on disk by then. SIGHUP to the main process reloads
-the set. A valid one goes to new workers while the old ones finish their requests; an invalid one is
-logged and changes nothing.
+Gunicorn's main process loads the sources before it forks its workers, so a restarted worker uses
+the last valid set even if the files have changed. SIGHUP to the main process reloads the set. New
+workers use a valid set while the old ones finish their requests. An invalid set is logged and
+ignored.
 
 Gunicorn also reads this module as its configuration: it calls :func:`on_starting`.
 """
@@ -31,7 +31,7 @@ _sources: Mapping[str, Source] | None = None
 
 
 def create_app() -> flask.Flask:
-    """Return a worker's WSGI application, with the sources of the main process."""
+    """Return a worker's WSGI application, with the sources from the main process."""
     settings = settings_from()
     logs.configure(settings.log_level)
     return app.create_app(settings, all_sources=_sources)
@@ -42,7 +42,7 @@ def on_starting(server: Any) -> None:
     settings = settings_from()
     logs.configure(settings.log_level)
     _set_sources(_load(settings))
-    # Gunicorn's own SIGHUP handler ends everything if the new workers do not start.
+    # Gunicorn's own SIGHUP handler shuts everything down if the new workers do not start.
     server.handle_hup = functools.partial(_reload, server)
 
 
@@ -72,5 +72,5 @@ def _load(settings: Settings) -> Mapping[str, Source]:
 
 
 def _set_sources(sources: Mapping[str, Source]) -> None:
-    global _sources  # noqa: PLW0603 - one main process, and forks of it
+    global _sources  # noqa: PLW0603 - set once in the main process and inherited by forks
     _sources = sources

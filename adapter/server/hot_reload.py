@@ -9,28 +9,28 @@ from adapter.exceptions import ConfigurationError
 
 log = logging.getLogger(__name__)
 
-#: How many files of a folder are checked.
+#: Maximum number of files to check in a folder.
 MAX_FILES: Final = 10_000
 
 Loaded = TypeVar("Loaded")
-#: Modification time in nanoseconds and size in bytes, by path.
+#: Modification times in nanoseconds and sizes in bytes, by path.
 Snapshot = dict[str, tuple[int, int]]
 
 
 def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
-    """Return what ``load`` returns, or None after logging each problem."""
+    """Return the result of ``load``, or None after logging each problem."""
     try:
         loaded = load()
     except ConfigurationError as exc:
         for line in str(exc).splitlines():
-            log.error("mappings_invalid", extra={"problem": line})  # noqa: TRY400 - the text is all
+            log.error("mappings_invalid", extra={"problem": line})  # noqa: TRY400 - the text is enough
         return None
     log.info("mappings_reloaded")
     return loaded
 
 
 class FolderWatcher:
-    """Detects changes of a folder's files by polling."""
+    """Detects changes to a folder's files by polling."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,7 +39,7 @@ class FolderWatcher:
     def has_changed(self) -> bool:
         """Return True once per change, as soon as two consecutive polls agree.
 
-        This way, a file that is still being written is not read.
+        This avoids reading a file that is still being written.
         """
         now = snapshot_of(self.path)
         is_stable, self._last = now == self._last, now
@@ -50,12 +50,12 @@ class FolderWatcher:
 
 
 def snapshot_of(folder: Path) -> Snapshot:
-    """Return modification time and size of each file."""
+    """Return the modification time and size of each file."""
     snapshot: Snapshot = {}
     for file, _ in zip(sorted(folder.rglob("*")), range(MAX_FILES), strict=False):
         try:
             stat = file.stat()
         except OSError:
-            continue  # removed since it was listed
+            continue  # deleted after it was listed
         snapshot[str(file)] = (stat.st_mtime_ns, stat.st_size)
     return snapshot

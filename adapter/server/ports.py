@@ -1,4 +1,4 @@
-"""Find and check TCP ports of this machine."""
+"""Find and check TCP ports on this machine."""
 
 import errno
 import http.client
@@ -10,7 +10,7 @@ from adapter.exceptions import ConfigurationError
 
 
 def free_port() -> int:
-    """Return a port that is free now."""
+    """Return a port that is currently free."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
@@ -30,7 +30,7 @@ def check_port(host: str, port: int, setting: str) -> None:
 
 
 def is_responding(url: str) -> bool:
-    """Return whether a URL on this machine responds with success."""
+    """Return True if a URL on this machine responds with success."""
     try:
         with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
             return True

@@ -1,4 +1,4 @@
-"""Turn signals into values and exceptions inside a ``with`` block."""
+"""Convert signals to values and exceptions inside a ``with`` block."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether SIGINT or SIGTERM arrived."""
+    """Yield a function that returns True after SIGINT or SIGTERM."""
     received = []
 
     def note(number: int, _frame: object) -> None:
@@ -20,9 +20,9 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def reload_signal() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether SIGHUP arrived since its last call.
+    """Yield a function that returns True if SIGHUP has arrived since the last call.
 
-    A SIGHUP because the terminal was closed becomes SIGTERM.
+    If the terminal was closed, SIGHUP is treated as SIGTERM.
     """
     received = []
     at_terminal = os.isatty(0)
@@ -39,7 +39,7 @@ def reload_signal() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Raise SystemExit on SIGTERM and SIGHUP, so that the block's cleanup runs."""
+    """Raise SystemExit on SIGTERM or SIGHUP so that the block's cleanup runs."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
 
     def leave(number: int, _frame: object) -> None:

@@ -1,7 +1,7 @@
-"""``adapter run``: start all processes, restart those that end, reload mappings, stop all.
+"""``adapter run``: start, restart and stop all processes, and reload mappings.
 
-Processes start in the order in which they depend on each other: PostgreSQL, migrations, sandbox,
-worker, web. They stop in reverse order.
+Processes start in dependency order: PostgreSQL, migrations, sandbox, worker, web. They stop in
+reverse order.
 """
 
 import fcntl
@@ -32,23 +32,23 @@ WATCH_SECONDS = 0.2
 #: How often the mappings are checked for changes.
 RELOAD_SECONDS = 1.0
 
-#: How long the start may take.
+#: Time limit for startup.
 START_SECONDS = 60.0
 
-#: When a stop stops waiting for a process, in seconds since it began. All end before `docker stop`
-#: kills (after 10), and before the guard of a parent process that died does (after 7).
+#: Deadlines for each process to stop, in seconds since shutdown began. All are shorter than the 10
+#: seconds of `docker stop` and the 7 seconds of a dead parent's guard.
 STOP_BY_SECONDS = {"web": 2.5, "worker": 5.0, "sandbox": 5.5, "postgres": 6.5}
 
 _ADAPTER = (sys.executable, "-m", "adapter")
 
 
 class Supervisor:
-    """Run the processes that one environment describes."""
+    """Runs the processes for one environment."""
 
     def __init__(self, environ: Mapping[str, str], echo: Echo) -> None:
         self.settings = settings_from(environ)
         self._echo = echo
-        # Before anything reads the mappings, so that no later change is missed.
+        # Created before the mappings are read, so that no later change is missed.
         self._mappings = hot_reload.FolderWatcher(self.settings.mappings_dir)
         self._environ = dict(environ)
         self._processes: list[ChildProcess] = []
@@ -71,10 +71,10 @@ class Supervisor:
 
     @contextmanager
     def running(self, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Run all processes, ready for webhooks, for the duration of the block.
+        """Run all processes for the duration of the block. They are ready for webhooks.
 
-        The start is abandoned once ``is_stopped()`` returns True. Raise ConfigurationError or
-        StoreUnavailable, with nothing left running, if the start cannot succeed.
+        Startup is abandoned when ``is_stopped()`` returns True. If it fails, stop everything and
+        raise ConfigurationError or StoreUnavailable.
         """
         self._check()
         with _locked(self.settings.data_dir):
@@ -91,7 +91,7 @@ class Supervisor:
     ) -> None:
         """Keep the processes alive until ``until()`` returns True.
 
-        Reload the mappings when ``is_reload_requested()`` or when one of their files changed.
+        Reload the mappings when ``is_reload_requested()`` or when a file changes.
         """
         checked_at = time.monotonic()
         while not until():
@@ -112,7 +112,7 @@ class Supervisor:
                 self._echo(f"cannot start {process.name}: {exc}")
 
     def _reload(self) -> None:
-        """Tell web and worker to reload valid mappings, and print every problem of invalid ones."""
+        """Tell web and worker to reload valid mappings, or print all problems with invalid ones."""
         try:
             endpoints.check(self.settings)
         except ConfigurationError as exc:
@@ -126,7 +126,7 @@ class Supervisor:
         self._echo("reloaded the changed mappings")
 
     def _check(self) -> None:
-        """Raise for every fault that can be found before anything is started."""
+        """Raise errors that can be detected before anything is started."""
         endpoints.check(self.settings)
         check_port(self.settings.host, self.settings.port, "PORT")
         if self.sandbox_url is not None:
@@ -155,7 +155,7 @@ class Supervisor:
             process.stop(max(left, 0.1))
 
     def _start_postgres(self) -> "subprocess.Popen[bytes]":
-        assert self._postgres is not None  # noqa: S101 - only called with an embedded server
+        assert self._postgres is not None  # noqa: S101 - called only with an embedded server
         process = self._postgres.spawn()
         self._postgres.wait(process)
         return process
@@ -175,13 +175,13 @@ class Supervisor:
         process.keep_alive(self._echo)
 
     def _wait(self, url: str, name: str, is_stopped: Callable[[], bool]) -> None:
-        """Wait until a process responds. Raise if one gives up or it takes too long.
+        """Wait until a process responds. Raise if any process fails or it takes too long.
 
-        A process that was killed is restarted, as it would be later.
+        A process that is killed meanwhile is restarted.
         """
         deadline = time.monotonic() + START_SECONDS
         while not is_stopped() and not is_responding(url):
-            # The others depend on the first one that is down, and may have ended because of it.
+            # The others depend on the first one that is down, and may have exited because of it.
             down = next((one for one in self._processes if one.running is None), None)
             if (down and down.is_crash_looping) or time.monotonic() > deadline:
                 culprit = down.name if down else name
@@ -192,7 +192,7 @@ class Supervisor:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep a second supervisor away from the same data folder."""
+    """Prevent a second supervisor from using the same data folder."""
     try:
         lock = _lock_of(folder)
     except BlockingIOError:
@@ -219,6 +219,6 @@ def _lock_of(folder: Path) -> IO[str]:
 
 
 def _sandbox_enums(spellings: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the sandbox's options that accept Propexo's spellings of this deployment."""
+    """Return sandbox options that accept this deployment's enum spellings."""
     pairs = (f"{field}={','.join(table.values())}" for field, table in spellings.items() if table)
     return [word for pair in pairs for word in ("--enum", pair)]

@@ -1,7 +1,7 @@
-"""End a process that runs but no longer works, so that it is restarted.
+"""End a process that is running but no longer works, so that it is restarted.
 
-A thread that died, a pool whose threads all hang, a blocked event loop: from outside, the process
-looks healthy in all three cases, yet nothing is sent. So each part has to send heartbeats.
+If a thread dies, all threads in a pool hang, or the event loop is blocked, the process looks
+healthy from outside, but nothing is sent. So each part has to send heartbeats.
 """
 
 import logging
@@ -17,10 +17,10 @@ DEAD = 70
 
 
 class Watchdog:
-    """End the process when one of its parts has sent no heartbeat for ``limit_seconds``.
+    """Ends the process when a part has not sent a heartbeat for ``limit_seconds``.
 
-    Time is counted in ticks of the watchdog's own thread, not by a clock, so that a process that
-    was suspended as a whole does not count the pause.
+    Time is counted in ticks of the watchdog's own thread, not by a clock, so that the time during
+    which the whole process was suspended does not count.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Watchdog:
         self._silent[part] = 0
 
     def stop_within(self, seconds: float) -> None:
-        """Expect the process to stop, and end it by force after ``seconds``."""
+        """Expect the process to stop, and force it to end after ``seconds``."""
         self._left = seconds / TICK_SECONDS
 
     def watch(self) -> None:
-        """Start watching, in a daemon thread."""
+        """Start watching in a daemon thread."""
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def tick(self) -> None:

@@ -1,4 +1,4 @@
-"""The command line of the web process: gunicorn."""
+"""Build and run gunicorn's command line for the web process."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from adapter.settings import Settings
 
 
 def web_command(settings: Settings) -> list[str]:
-    """Return gunicorn's command with threads, because a request mostly waits for one commit."""
+    """Return gunicorn's command. It uses threads, because requests mostly wait for a commit."""
     return [
         *(sys.executable, "-m", "gunicorn"),
         *("--bind", f"{settings.host}:{settings.port}"),
@@ -26,6 +26,6 @@ def web_command(settings: Settings) -> list[str]:
 
 
 def become_web(settings: Settings) -> None:
-    """Replace this process with the web server."""
+    """Replace the current process with the web server."""
     command = web_command(settings)
-    os.execv(command[0], command)  # noqa: S606 - a list of arguments, no shell
+    os.execv(command[0], command)  # noqa: S606 - a list of arguments without a shell

@@ -1,7 +1,7 @@
-"""The worker: a few threads process the rows that are due.
+"""The worker process: a few threads process the rows that are due.
 
-Twice a second it counts them, and starts as many runs. A task of Procrastinate announces received
-events, so that they are mapped at once, and what they book is sent by the same run.
+Twice a second it counts them and starts that many runs. A Procrastinate task announces new events,
+so that they are mapped at once. The same run sends their bookings.
 """
 
 import asyncio
@@ -22,31 +22,31 @@ from adapter.store import RECONNECT_SECONDS, Task, check_reachable, map_task, qu
 
 log = logging.getLogger(__name__)
 
-#: How often rows of dead workers are recovered.
+#: How often to recover rows from dead workers.
 RECOVERY_SECONDS = 5.0
-#: How often a worker looks for rows that became due.
+#: How often a worker checks for due rows.
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 5.0
-#: A worker without a heartbeat for this long counts as dead, and its tasks are deleted.
+#: A worker without a heartbeat for this long is considered dead, and its tasks are deleted.
 STALLED_SECONDS = 20.0
-#: How long a stop waits for runs in progress, and how much later it is forced.
+#: How long shutdown waits for active runs, and how much later it is forced.
 GRACE_SECONDS = 23.0
 FORCE_SECONDS = 2.0
-#: A worker is stuck if one of its parts sends no heartbeat for this long, or for the timeouts of
-#: this many requests to Propexo, whichever is longer. One search makes five requests.
+#: A worker is stuck if a part sends no heartbeat for this long or for the timeouts of this many
+#: requests to Propexo, whichever is longer. A search makes five requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
 #: Timeout of the query for stalled tasks.
 QUEUE_SECONDS = 15.0
-#: Longest pause before the worker reconnects to PostgreSQL.
+#: Maximum pause before the worker reconnects to PostgreSQL.
 LONGEST_PAUSE_SECONDS = 10.0
 
 
 def run(pipeline: Pipeline) -> None:
-    """Run tasks until SIGTERM or SIGINT, then finish those in flight.
+    """Run tasks until SIGTERM or SIGINT, then finish the tasks in flight.
 
-    Raise :class:`StoreUnavailable` if PostgreSQL cannot be reached at the start. Later, the worker
-    waits for it and reconnects.
+    Raise :class:`StoreUnavailable` if PostgreSQL is unreachable at startup. After that, the worker
+    waits and reconnects.
     """
     check_reachable(pipeline.store.url)
     with pipeline.store:
@@ -62,9 +62,9 @@ class _Worker:
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
         parts = ("recovery", "threads", *Task)
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
-        #: A heartbeat submitted to the threads; not done while all of them hang.
+        #: A heartbeat submitted to the threads. It is not executed while all of them hang.
         self._probe: asyncio.Future[None] | None = None
-        #: Runs started because rows were due, and because a task announced events.
+        #: Runs started for due rows, and runs started because a task announced events.
         self._runs: dict[Task, set[asyncio.Future[None]]] = {task: set() for task in Task}
         self._announced: set[asyncio.Future[None]] = set()
 
@@ -86,7 +86,7 @@ class _Worker:
             await self._pause(pause)
 
     def _stop(self) -> None:
-        """Begin to stop. A second signal is ignored, so that tasks in flight can finish."""
+        """Start shutting down. Ignore a second signal so that tasks in flight can finish."""
         if not self._stopping.is_set():
             self._stopping.set()
             self._watchdog.stop_within(GRACE_SECONDS + FORCE_SECONDS)
@@ -101,14 +101,14 @@ class _Worker:
             lambda: registry.load(settings.mappings_dir, settings.policy)
         )
         if sources is not None:
-            self._pipeline.sources = sources  # one assignment: no task sees a partial set
+            self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _run_once(self) -> None:
-        """Run Procrastinate's worker until a stop or a lost connection to PostgreSQL."""
+        """Run Procrastinate's worker until shutdown or until the PostgreSQL connection is lost."""
         queue = queue_for(self._pipeline.store.url, self._start_mapping)
         self._running = asyncio.create_task(self._work_and_recover(queue))
         try:
@@ -138,7 +138,7 @@ class _Worker:
                 await asyncio.wait(others)
 
     async def _start_due_runs(self) -> None:
-        """Start runs for rows that are due: postponed ones, checks, and those without a task."""
+        """Start runs for due rows: postponed rows, checks, and rows without a task."""
         loop = asyncio.get_running_loop()
         with concurrent.futures.ThreadPoolExecutor(1, "due") as thread:
             while True:
@@ -164,19 +164,19 @@ class _Worker:
                 running.add(loop.run_in_executor(None, self._run_task, task))
 
     async def _start_mapping(self) -> None:
-        """Start a run for received events, and end the task: it only announces them."""
+        """Start a run for received events. The task itself ends at once, as it only announces."""
         self._announced = {run for run in self._announced if not run.done()}
         if len(self._announced) < self._concurrency:
             loop = asyncio.get_running_loop()
             self._announced.add(loop.run_in_executor(None, self._map_and_send))
 
     def _map_and_send(self) -> None:
-        """Map received events, and send what they book without waiting for another look."""
+        """Map received events, and send their bookings without waiting for the next check."""
         self._run_task(Task.MAP)
         self._run_task(Task.SEND)
 
     def _run_task(self, task: Task) -> None:
-        """Process the rows that are due. Never raise: they stay due, and another run follows."""
+        """Process due rows. Never raise: after an error they stay due, and another run follows."""
         has_run = True
         try:
             has_run = self._pipeline.run(task)
@@ -224,7 +224,7 @@ class _Worker:
 
 
 def queue_for(url: str, announce: Callable[[], Awaitable[object]]) -> procrastinate.App:
-    """Return Procrastinate's app with its one task."""
+    """Return the Procrastinate app with its single task."""
     connector = procrastinate.PsycopgConnector(
         conninfo=url,
         min_size=1,
@@ -232,7 +232,7 @@ def queue_for(url: str, announce: Callable[[], Awaitable[object]]) -> procrastin
         timeout=5.0,
         reconnect_timeout=RECONNECT_SECONDS,
         pool_factory=queue_pool,
-        # A task that is lost or repeated does no harm.
+        # It does no harm if a task is lost or repeated.
         kwargs={"options": "-c synchronous_commit=off"},
     )
     queue = procrastinate.App(connector=connector)
@@ -241,7 +241,7 @@ def queue_for(url: str, announce: Callable[[], Awaitable[object]]) -> procrastin
 
 
 async def delete_stalled(queue: procrastinate.App) -> None:
-    """Delete the tasks of dead workers. Their rows are still due, so nothing is lost."""
+    """Delete tasks of dead workers. Their rows are still due, so nothing is lost."""
     jobs = queue.job_manager
     for job in await jobs.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
         await jobs.finish_job(job, procrastinate.jobs.Status.FAILED, delete_job=True)

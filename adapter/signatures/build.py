@@ -1,7 +1,7 @@
-"""Verify who sent a request: ``verifier(block, secrets).verify(request, now)``.
+"""Verify the sender of a request: ``verifier(block, secrets).verify(request, now)``.
 
-The ``signature:`` block of a mapping defines what is checked (:mod:`adapter.signatures.config`).
-Whatever is wrong with a request, only :class:`VerificationError` is raised, with one of
+A mapping's ``signature:`` block defines the checks (:mod:`adapter.signatures.config`). The only
+exception for an invalid request is :class:`VerificationError`, with one of
 :data:`~adapter.signatures.reasons.REASONS`.
 """
 
@@ -22,15 +22,15 @@ from adapter.signatures.token_scheme import BasicScheme, TokenScheme
 class Verifier:
     """Verifies the requests of one source."""
 
-    #: None: requests are not signed (``scheme: none``).
+    #: None if requests are not signed (``scheme: none``).
     scheme: Scheme | None
     keys: tuple[bytes, ...] = dataclasses.field(repr=False)
-    #: The index of each key's secret: a secret with blanks or quotes around it has two keys.
+    #: The index of each key's secret. A secret in quotes or whitespace has two keys.
     owners: tuple[int, ...]
     networks: tuple[Network, ...]
 
     def verify(self, request: WebhookRequest, now: float) -> None:
-        """Raise :class:`VerificationError` unless it is genuine at ``now``, in Unix seconds."""
+        """Raise :class:`VerificationError` unless it is valid at ``now``, in Unix seconds."""
         self.verified_by(request, now)
 
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
@@ -49,7 +49,7 @@ class Verifier:
 
     @property
     def signs_url(self) -> bool:
-        """True if the signature covers the URL, which must be the one that was called."""
+        """True if the signature covers the URL."""
         return isinstance(self.scheme, DigestScheme) and "url" in self.scheme.content.names
 
     @property
@@ -59,11 +59,11 @@ class Verifier:
 
     @property
     def has_digest(self) -> bool:
-        """True if a stored request can be verified again: a token or password is not stored."""
+        """True if a stored request can be verified again. Tokens and passwords are not stored."""
         return isinstance(self.scheme, DigestScheme)
 
     def credentials(self, request: WebhookRequest) -> list[bytes]:
-        """Return the token or password that a request carries, in each spelling, if any."""
+        """Return the request's token or password in each spelling, if there is one."""
         if not isinstance(self.scheme, TokenScheme | BasicScheme):
             return []
         try:
@@ -73,7 +73,7 @@ class Verifier:
 
     @property
     def proof_headers(self) -> frozenset[str]:
-        """The headers that carry a digest or are covered by it, in lower case."""
+        """Headers that contain a digest or are covered by one, in lower case."""
         if not isinstance(self.scheme, DigestScheme):
             return frozenset()
         clock = self.scheme.clock
@@ -82,17 +82,17 @@ class Verifier:
         return frozenset(name.lower() for name in names)
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
-        """Return the request as it may be stored: without a token or password in it."""
+        """Return the request without its token or password, ready to be stored."""
         if isinstance(self.scheme, TokenScheme | BasicScheme):
             return self.scheme.without_secret(request)
         return request
 
     def strip_rejected(self, request: WebhookRequest, reason: str) -> WebhookRequest:
-        """Return a rejected request as it may be stored.
+        """Return a rejected request without secrets, ready to be stored.
 
         A wrong token may be valid after the next rotation, so it is removed like a valid one.
-        A missing token may be anywhere in the body: then the body is removed, and every copy of
-        our own secrets.
+        If the token is missing, it may be anywhere in the body, so the body is removed, as is
+        every copy of our own secrets.
         """
         if not isinstance(self.scheme, TokenScheme):
             return self.without_secret(request)
@@ -100,9 +100,9 @@ class Verifier:
 
 
 def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
-    """Build the verifier of a ``signature:`` block. The newest secret is the last.
+    """Build the verifier for a ``signature:`` block. The newest secret comes last.
 
-    Raise :class:`ConfigurationError` for an invalid block, and for a missing or blank secret.
+    Raise :class:`ConfigurationError` for an invalid block or a missing or blank secret.
     """
     scheme, networks = check_block(block)
     if scheme is None:
@@ -127,7 +127,7 @@ def scheme_of(block: Mapping[str, object]) -> str:
 
 
 def query_token(block: Mapping[str, object]) -> str | None:
-    """Return the query field that carries a source's token, or None if the token is elsewhere."""
+    """Return the query field for a source's token, or None if the token is elsewhere."""
     scheme = scheme_from_block(expand_preset(block))
     return scheme.name if isinstance(scheme, TokenScheme) and scheme.place == "query" else None
 
@@ -147,9 +147,9 @@ def sign(
 
 
 def _keys(scheme: Scheme, secrets: Sequence[str]) -> list[tuple[int, bytes]]:
-    """Return the index and the keys of each secret: trimmed, and as it is if that differs.
+    """Return each secret's index and keys: the trimmed secret, and the original if different.
 
-    A string instead of a list would give one secret per character.
+    A string is rejected, because each character would become a secret.
     """
     if isinstance(secrets, str) or not secrets:
         raise ConfigurationError("'secrets' must be a list of at least one secret, newest last")

@@ -1,6 +1,6 @@
-"""Check the ``signature:`` block of a mapping key by key, and build its scheme.
+"""Check each key of a mapping's ``signature:`` block, and build its scheme.
 
-Every problem raises :class:`ConfigurationError` with a message that names the key and the fix.
+Errors raise :class:`ConfigurationError` with a message that names the key and the fix.
 """
 
 import difflib
@@ -22,7 +22,7 @@ Scheme: TypeAlias = DigestScheme | TokenScheme | BasicScheme
 _HEADER_KEYS = ("header", "format", "separator", "encoding", "signed", "timestamp")
 _SECRET_KEYS = ("secret_encoding", "secret_prefix")
 
-#: The keys of each scheme, in addition to those of every block.
+#: The keys of each scheme, in addition to those that every block has.
 KEYS = {
     "hmac": (*_HEADER_KEYS, "algorithm", *_SECRET_KEYS),
     "hash": (*_HEADER_KEYS, *_SECRET_KEYS),
@@ -38,7 +38,7 @@ MAX_TOLERANCE_SECONDS = 86400
 
 
 def expand_preset(block: Block) -> dict[str, object]:
-    """Return the block over its preset's keys; ``timestamp`` is merged key by key."""
+    """Merge the block into its preset. Keys under ``timestamp`` are merged individually."""
     if not isinstance(block, Mapping):
         raise ConfigurationError("'signature' must contain keys such as 'preset' or 'scheme'")
     own = dict(block)
@@ -53,7 +53,7 @@ def expand_preset(block: Block) -> dict[str, object]:
 
 
 def scheme_from_block(block: Block) -> Scheme | None:
-    """Build the scheme of a block with its preset expanded; None for ``none``."""
+    """Build the scheme for a block with an expanded preset. Return None for ``none``."""
     name = _choice(block, "scheme", tuple(KEYS))
     _check_keys(block, name)
     _check_secret_names(block)
@@ -139,7 +139,7 @@ def _tolerance(value: object) -> float:
 
 
 def _check_timestamp(clock: Clock | None, content: SignedContent, *, in_format: bool) -> None:
-    """Check that the time is signed, as it proves nothing otherwise, and read from one place."""
+    """Check that the timestamp is signed, since it proves nothing otherwise, and given once."""
     is_signed = "timestamp" in content.names
     if clock and clock.header and in_format:
         raise ConfigurationError(
@@ -149,7 +149,7 @@ def _check_timestamp(clock: Clock | None, content: SignedContent, *, in_format: 
         raise ConfigurationError("'timestamp' needs a 'header', or {timestamp} in 'format'")
     if clock and not is_signed:
         raise ConfigurationError(
-            "'signed' must contain {timestamp}, as a time that is not signed proves nothing"
+            "'signed' must contain {timestamp}, because an unsigned time proves nothing"
         )
     if is_signed and not clock:
         raise ConfigurationError("'signed' contains {timestamp}; name its header under 'timestamp'")
@@ -183,7 +183,7 @@ def _token_scheme(block: Block) -> TokenScheme:
 def _basic_scheme(block: Block) -> BasicScheme:
     username = _text(block, "username")
     if ":" in username:
-        raise ConfigurationError("'username' must not contain a colon, which ends the user name")
+        raise ConfigurationError("'username' must not contain a colon, which ends the username")
     return BasicScheme(username=username)
 
 
@@ -199,8 +199,8 @@ def _choice(block: Block, key: str, allowed: Sequence[str], default: str | None 
 def _text(block: Block, key: str, default: str | None = None) -> str:
     value = block.get(key, default)
     if value is None and key not in block:
-        raise ConfigurationError(f"key '{key}' is missing; it must be a text")
-    # Some senders sign line breaks; any other control character is a typing error.
+        raise ConfigurationError(f"key '{key}' is missing; it must be text")
+    # Some senders sign line breaks. Any other control character is a typo.
     if isinstance(value, str) and value and value.replace("\n", "").isprintable():
         return value
-    raise ConfigurationError(f"'{key}' must be text, and not empty; put it in quotes")
+    raise ConfigurationError(f"'{key}' must be text and not empty; put it in quotes")

@@ -1,6 +1,6 @@
-"""Compute and compare digests: the only cryptography of the adapter, on itsdangerous' HMAC.
+"""Compute and compare digests with itsdangerous. All cryptography is in this module.
 
-Two traps of itsdangerous are avoided here: ``HMACAlgorithm()`` means SHA-1 when no digest is
+This avoids two pitfalls of itsdangerous: ``HMACAlgorithm()`` means SHA-1 when no digest is
 named, and an empty key raises no error.
 """
 
@@ -21,7 +21,7 @@ ALGORITHMS = {
     "sha512": HMACAlgorithm(hashlib.sha512),
 }
 
-#: The encodings of a digest in a header.
+#: Encodings for a digest in a header.
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "hex": binascii.hexlify,
     "base64": base64.b64encode,
@@ -35,12 +35,12 @@ _COMPARISON_KEY = secrets.token_bytes(32)
 
 
 def keyed_hash(key: bytes, value: bytes) -> bytes:
-    """Return the HMAC-SHA256 of a value: 32 bytes."""
+    """Return the HMAC-SHA256 of a value as 32 bytes."""
     return ALGORITHMS["sha256"].get_signature(key, value)
 
 
 def is_equal(one: bytes, other: bytes) -> bool:
-    """Return True for two equal byte strings, in a time that does not depend on their content.
+    """Compare two byte strings in constant time.
 
     Both are hashed with a random key first, so that the time does not reveal the length either.
     """
@@ -50,7 +50,7 @@ def is_equal(one: bytes, other: bytes) -> bool:
 
 
 def plain_sha256(value: bytes) -> bytes:
-    """Return the SHA-256 of a value, without a key: 32 bytes."""
+    """Return the unkeyed SHA-256 of a value as 32 bytes."""
     return hashlib.sha256(value).digest()
 
 
@@ -79,9 +79,9 @@ def _decoded(text: bytes, encoding: str) -> bytes:
 
 
 def bytes_from_base64(text: bytes) -> bytes:
-    """Decode base64. Raise ValueError for any other character.
+    """Decode base64. Raise ValueError for invalid characters.
 
-    Padding is often lost when a secret is copied. The vendors' libraries accept that, too.
+    Padding is often lost when a secret is copied. The vendors' libraries accept that too.
     """
     unpadded = text.rstrip(b"=")
     return base64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)

@@ -1,6 +1,6 @@
 """Respond to the verification request that a platform sends before its first webhook.
 
-Answers hold only characters that no browser treats as markup.
+Responses contain only characters that browsers do not treat as markup.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from adapter.settings import trimmed
 from adapter.signatures.crypto import is_equal, keyed_hash
 from adapter.signatures.request import bytes_from_text, fields_from_form
 
-#: The variable with Meta's verify token, unless the mapping names another one.
+#: Default environment variable for Meta's verify token.
 META_TOKEN = "META_VERIFY_TOKEN"  # noqa: S105 - a name, not a token
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -26,11 +26,11 @@ _ZOOM_TOKEN = _SLACK_CHALLENGE
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Handshake:
-    """The ``handshake:`` of a mapping."""
+    """A mapping's ``handshake:``."""
 
     #: ``meta``, ``slack`` or ``zoom``.
     kind: str
-    #: The environment variable with Meta's verify token; None for the others, which sign.
+    #: Environment variable for Meta's verify token. None for Slack and Zoom, which sign.
     variable: str | None
 
 
@@ -90,7 +90,7 @@ def meta_answer(query: str, verify_token: str) -> Answer:
 def slack_answer(body: bytes) -> Answer | None:
     """Return the response to Slack's ``url_verification``, or None for any other body.
 
-    Call it after verifying the signature: Slack signs this request like any other.
+    Call this after verifying the signature. Slack signs this request like any other.
     """
     document = _document(body)
     if document.get("type") != "url_verification":
@@ -101,9 +101,9 @@ def slack_answer(body: bytes) -> Answer | None:
 def zoom_answer(body: bytes, key: bytes) -> Answer | None:
     """Return the response to Zoom's ``endpoint.url_validation``, or None for any other body.
 
-    Zoom requests its token's HMAC at the start and every 72 hours, with the secret that signs its
-    webhooks. Call it after verifying the signature, with the key that matched: a sender that
-    cannot sign gets nothing signed.
+    At the start and every 72 hours, Zoom asks for the HMAC of a token, using the secret that signs
+    its webhooks. Call this after verifying the signature, with the matching key, so that only
+    senders who can sign get a signature.
     https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint
     """
     document = _document(body)
@@ -119,7 +119,7 @@ def zoom_answer(body: bytes, key: bytes) -> Answer | None:
 
 
 def _document(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body, or an empty one for any other body."""
+    """Return the JSON object in a body, or an empty object for anything else."""
     try:
         document = json.loads(body.decode())
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Verify schemes ``hmac`` and ``hash``: a digest of the request in a header."""
+"""Verify the ``hmac`` and ``hash`` schemes: a digest of the request in a header."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ from adapter.signatures.timestamps import Clock
 class DigestScheme:
     """A digest with a key (``hmac``), or of a string that starts with the secret (``hash``)."""
 
-    #: Names of the header; the first one present is used.
+    #: Header names. The first one present is used.
     headers: tuple[str, ...]
     format: HeaderFormat
     content: SignedContent
     encoding: str
-    #: None: the plain SHA-256 of scheme ``hash``.
+    #: The digest's name, or None for the plain SHA-256 of the ``hash`` scheme.
     algorithm: str | None
-    #: None: the sender gives no time.
+    #: None if the sender does not give a time.
     clock: Clock | None
     secret_encoding: str
     secret_prefix: str
@@ -40,12 +40,12 @@ class DigestScheme:
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:
-        """Return the index of the matching key. Try the newest, which is the last, first."""
+        """Return the index of the matching key. Try the newest key, the last, first."""
         signatures, timestamp = self.format.read(self._header(request))
         if self.clock and self.clock.header:
             timestamp = _timestamp(request, self.clock.header)
         index = self._matching_key(keys, signatures, request, timestamp)
-        # Checked last: "too old" then means a genuine request, which helps to find the cause.
+        # Checked last, so that "too old" always means a genuine request with a wrong time.
         if self.clock:
             self.clock.check(timestamp or "", now)
         return index
@@ -79,7 +79,7 @@ class DigestScheme:
     ) -> int:
         for index in reversed(range(len(keys))):
             for content in self.content.variants(request, timestamp, keys[index]):
-                # The sender's text is never decoded: a signature has one spelling.
+                # The sender's text is never decoded, so a signature has only one spelling.
                 expected = self._encoded(keys[index], content)
                 if any(is_equal(text.encode(), expected) for text in signatures):
                     return index
@@ -115,5 +115,5 @@ def _timestamp(request: WebhookRequest, header: str) -> str:
 
 
 def _message_id(request: WebhookRequest, timestamp: str) -> str:
-    """Return a message ID that depends on the body and the time only."""
+    """Return a message ID that depends only on the body and the time."""
     return "msg_" + keyed_hash(timestamp.encode(), request.body).hex()[:24]

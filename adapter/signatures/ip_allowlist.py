@@ -25,7 +25,7 @@ def check_address(client: str | None, networks: Sequence[Network]) -> None:
         address = ipaddress.ip_address(client or "")
     except ValueError:
         raise VerificationError("address_unknown") from None
-    # A dual-stack socket shows IPv4 senders as ::ffff:192.0.2.1.
+    # On a dual-stack socket, IPv4 senders appear as ::ffff:192.0.2.1.
     address = getattr(address, "ipv4_mapped", None) or address
     if not any(address in network for network in networks):
         raise VerificationError("address_not_allowed")

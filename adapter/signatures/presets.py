@@ -1,6 +1,6 @@
 """The signature blocks of known senders: ``preset: typeform``. Any key may be overridden.
 
-A link is the vendor's own page, or None if none is known.
+Each link is the vendor's own page, or None if there is none.
 """
 
 # ruff: noqa: S106 - "secret_encoding" says how a secret is written; there is no secret here.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Preset:
-    """One sender's block, its documentation, and a note for people."""
+    """A sender's signature block, a link to its documentation, and a note for readers."""
 
     block: Mapping[str, object]
     link: str | None
@@ -23,7 +23,7 @@ def _hmac(header: str | list[str], **more: object) -> dict[str, object]:
 
 
 def _stripe_style(header: str, version: str, **more: object) -> dict[str, object]:
-    """Build Stripe's construction: ``t=…,v1=…`` over ``{timestamp}.{body}``, in hex."""
+    """Build a Stripe-style block: ``t=…,v1=…`` over ``{timestamp}.{body}``, in hex."""
     form = f"t={{timestamp}},{version}={{signature}}"
     return _hmac(header, format=form, separator=",", signed="{timestamp}.{body}", **more)
 
@@ -61,7 +61,7 @@ PRESETS: Mapping[str, Preset] = {
     "svix": Preset(
         _standard("svix"),
         "https://docs.svix.com/receiving/verifying-payloads/how-manual",
-        "Senders that deliver through Svix: Standard Webhooks under Svix's header names.",
+        "Senders that deliver through Svix: Standard Webhooks with Svix's header names.",
     ),
     "stripe": Preset(
         _stripe_style("Stripe-Signature", "v1"),
@@ -76,7 +76,7 @@ PRESETS: Mapping[str, Preset] = {
     "elevenlabs": Preset(
         _stripe_style("ElevenLabs-Signature", "v0", timestamp={"tolerance": 1800}),
         "https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks",
-        "ElevenLabs agents, after a call; half an hour of tolerance, as in their libraries.",
+        "ElevenLabs agents, after a call; tolerance of 30 minutes, as in their libraries.",
     ),
     "retell": Preset(
         _hmac(
@@ -144,7 +144,7 @@ PRESETS: Mapping[str, Preset] = {
             "signed": "{secret}{method}{url}{body}",
         },
         _HUBSPOT_OLD,
-        "HubSpot's older hash; prefer hubspot-v3, which is in the same request.",
+        "HubSpot's older hash; prefer hubspot-v3, which HubSpot sends in the same request.",
     ),
     "hubspot-v1": Preset(
         {"scheme": "hash", "header": "X-HubSpot-Signature", "signed": "{secret}{body}"},

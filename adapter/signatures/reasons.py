@@ -1,9 +1,9 @@
-"""The reasons for which verification rejects a request, each with its explanation."""
+"""The reasons for rejecting a request, with an explanation of each."""
 
 REASONS = {
     "address_not_allowed": "The sender's IP address is not in allow_ips.",
     "address_unknown": "allow_ips is set, and the sender's IP address is unknown.",
-    "body_hash_mismatch": "The body does not match its hash in the signed URL.",
+    "body_hash_mismatch": "The body does not match the hash in the signed URL.",
     "body_not_signed": "The signature covers the URL and a form, but the body is not a form.",
     "body_unreadable": "The body or query with the token cannot be read.",
     "credentials_mismatch": "The user name or the password is wrong.",

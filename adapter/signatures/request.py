@@ -9,7 +9,7 @@ from adapter.models import WebhookRequest
 #: A longer header is rejected. Real ones stay under 700 characters.
 MAX_HEADER_CHARACTERS = 4096
 
-#: A form with more fields is not read: parsing it costs time before the sender is verified.
+#: Forms with more fields are not read, because the sender is not yet verified.
 MAX_FORM_FIELDS = 2000
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -17,9 +17,9 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 def header_of(request: WebhookRequest, name: str) -> str | None:
-    """Return a header's value, or None if it is absent or empty.
+    """Return a header's value, or None if it is missing or empty.
 
-    Raise VerificationError for one beyond the cap.
+    Raise VerificationError if it is too long.
     """
     value = request.header(name)
     if value is not None and len(value) > MAX_HEADER_CHARACTERS:
@@ -28,7 +28,7 @@ def header_of(request: WebhookRequest, name: str) -> str | None:
 
 
 def required_header(request: WebhookRequest, name: str, reason: str) -> bytes:
-    """Return the bytes of a header's value. Raise VerificationError with ``reason`` without it."""
+    """Return a header's value as bytes. Raise VerificationError with ``reason`` if missing."""
     value = header_of(request, name)
     if value is None:
         raise VerificationError(reason)
@@ -41,7 +41,7 @@ def is_form(request: WebhookRequest) -> bool:
 
 
 def bytes_from_text(text: str) -> bytes:
-    """Return the bytes behind this header text, which WSGI decodes as Latin-1."""
+    """Return the original bytes of a header, which WSGI decodes as Latin-1."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -49,9 +49,9 @@ def bytes_from_text(text: str) -> bytes:
 
 
 def fields_from_form(form: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the names and values in a URL-encoded form or query, decoded to raw bytes.
+    """Return the names and values in a URL-encoded form or query as raw bytes.
 
-    Latin-1 maps each byte to one character, so no byte can make this fail.
+    It never fails, because Latin-1 maps every byte to a character.
     """
     try:
         pairs = parse_qsl(

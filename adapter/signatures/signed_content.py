@@ -1,4 +1,4 @@
-"""Parse ``format`` and ``signed``: the form of the header, and the text that is signed."""
+"""Parse ``format`` (the layout of the header) and ``signed`` (the text that is signed)."""
 
 import dataclasses
 import re
@@ -16,7 +16,7 @@ MAX_SIGNATURES = 16
 #: A header with more items of any kind is rejected before it is parsed.
 MAX_ITEMS = 64
 
-#: The alphabet of each encoding. Any other text is not a signature and is not compared.
+#: The alphabet of each encoding. Text with other characters is not a signature.
 _ALPHABETS = {"hex": "[0-9a-f]+", "base64": "[A-Za-z0-9+/=]+", "base64url": "[A-Za-z0-9_-]+"}
 _CONTENT = ("body", "timestamp", "method", "url", "form")
 
@@ -30,7 +30,7 @@ def _pieces(template: str, key: str) -> list[tuple[str, str | None]]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class HeaderFormat:
-    """The format of the header, which holds signatures and sometimes the time."""
+    """The format of the header, which contains signatures and sometimes the time."""
 
     template: str
     separator: str | None
@@ -38,11 +38,11 @@ class HeaderFormat:
 
     @property
     def has_timestamp(self) -> bool:
-        """True if the header holds the time of signing."""
+        """True if the header contains the time of signing."""
         return "{timestamp}" in self.template
 
     def read(self, value: str) -> tuple[list[str], str | None]:
-        """Return the signatures and the time in a header. Items of another form are skipped."""
+        """Return the signatures and the time in a header. Skip other items."""
         texts = value.split(self.separator) if self.separator else [value]
         if len(texts) > MAX_ITEMS:
             raise VerificationError("too_many_signatures")
@@ -56,7 +56,7 @@ class HeaderFormat:
         return signatures, self._single_timestamp(timestamps)
 
     def write(self, signature: str, timestamp: str) -> str:
-        """Return the header's text that :meth:`read` parses."""
+        """Return the header's text in the form that :meth:`read` parses."""
         values = {"signature": signature, "timestamp": timestamp, None: ""}
         return "".join(text + values[name] for text, name in _pieces(self.template, "format"))
 
@@ -82,7 +82,7 @@ def header_format(
         raise ConfigurationError("'format' must contain {signature} exactly once")
     if names.count("timestamp") > 1 or set(names) - {"signature", "timestamp"}:
         raise ConfigurationError(
-            "'format' may contain {signature} and one {timestamp}, and nothing else in braces"
+            "'format' may contain only {signature} and one {timestamp} in braces"
         )
     texts = template.split(separator) if separator else [template]
     items = tuple(_pattern(text, encoding, unit) for text in texts)
@@ -101,7 +101,7 @@ def _pattern(template: str, encoding: str, unit: str) -> re.Pattern[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SignedContent:
-    """The signed text: literals and parts of the request, concatenated."""
+    """The signed text: literals and parts of the request."""
 
     pieces: tuple[tuple[bytes, str | None], ...]
     #: The placeholders.
@@ -112,7 +112,7 @@ class SignedContent:
     def variants(
         self, request: WebhookRequest, timestamp: str | None, key: bytes
     ) -> Iterator[bytes]:
-        """Yield the bytes that may have been signed: two variants for Twilio, else one."""
+        """Yield the bytes that may have been signed: two variants for Twilio, otherwise one."""
         parts = {"body": request.body, "method": bytes_from_text(request.method), "secret": key}
         parts["timestamp"] = (timestamp or "").encode()
         urls: tuple[str, ...] = (request.url,)
@@ -146,7 +146,7 @@ def signed_content(template: str, *, is_hash: bool = False) -> SignedContent:
             "'signed' must contain {url} if it contains {form}, as Twilio does"
         )
     if is_hash and pieces[0] != (b"", "secret"):
-        raise ConfigurationError("'signed' must start with {secret} in scheme hash")
+        raise ConfigurationError("'signed' must start with {secret} for the hash scheme")
     return SignedContent(pieces=pieces, names=names, headers=headers)
 
 

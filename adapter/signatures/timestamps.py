@@ -1,6 +1,6 @@
-"""Check when a request was signed.
+"""Check the time at which a request was signed.
 
-The unit is never guessed: 1767229200 read as milliseconds is a day in January 1970.
+The unit is never guessed, because 1767229200 read as milliseconds is in January 1970.
 """
 
 import dataclasses
@@ -20,13 +20,13 @@ PATTERNS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Clock:
-    """How a sender writes the time, and how far it may be off."""
+    """The format of a sender's timestamp, and its tolerance."""
 
     #: ``s``, ``ms`` or ``iso8601``.
     unit: str = "s"
-    #: Seconds, in both directions: a time far ahead would stay valid until then.
+    #: In seconds, in both directions: a future time would stay valid for too long.
     tolerance: float = 300.0
-    #: The header with the time; None: it is in the signature's header.
+    #: The header with the time, or None if it is in the signature header.
     header: str | None = None
 
     def check(self, text: str, now: float) -> None:

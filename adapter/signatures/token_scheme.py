@@ -1,4 +1,4 @@
-"""Verify schemes ``token`` and ``basic``: a secret that travels with the request."""
+"""Verify the ``token`` and ``basic`` schemes: a secret sent with the request."""
 
 import base64
 import contextlib
@@ -28,7 +28,7 @@ REMOVED = "[removed]"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TokenScheme:
-    """A static secret in a header, the query, a form field or a JSON member."""
+    """A static secret in a header, query field, form field or JSON member."""
 
     #: ``header``, ``query``, ``form`` or ``json``.
     place: str
@@ -40,8 +40,8 @@ class TokenScheme:
         """Return the token's bytes. Raise :class:`ConfigurationError`."""
         return key_from_secret(secret)
 
-    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - tokens do not age
-        """Return the index of the matching key. Try the newest first."""
+    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - tokens do not expire
+        """Return the index of the matching key. Try the newest key first."""
         return _matching_key(keys, self.credentials(request), "token_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
@@ -51,11 +51,11 @@ class TokenScheme:
                 raise VerificationError("token_mismatch")
             yield from _spellings(token)
 
-    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - tokens do not age
+    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - tokens do not expire
         """Return the request with the token added."""
         token = key.decode()
         if self.place == "header":
-            # Sent as UTF-8, a header arrives as Latin-1: return it as the receiver will see it.
+            # A header sent as UTF-8 arrives as Latin-1, so return it as the receiver will see it.
             text = (self.prefix.encode() + key).decode("latin-1")
             return with_headers(request, {self.name: text}, replace=self.name)
         if self.place == "json":
@@ -69,7 +69,7 @@ class TokenScheme:
         return dataclasses.replace(typed, body=body)
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
-        """Return the request without the token. Every other byte of a form or query stays."""
+        """Return the request without the token. The rest of a form or query is unchanged."""
         if self.place == "header":
             return with_headers(request, {}, replace=self.name)
         if self.place == "json":
@@ -105,24 +105,24 @@ class TokenScheme:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class BasicScheme:
-    """HTTP Basic (RFC 7617): the user name is configured, the secret is the password."""
+    """HTTP Basic (RFC 7617) with a configured username. The secret is the password."""
 
     username: str
 
     def key(self, secret: str) -> bytes:
-        """Return user name and password. Raise :class:`ConfigurationError`."""
+        """Return the username and password. Raise :class:`ConfigurationError`."""
         return self.username.encode() + b":" + key_from_secret(secret)
 
-    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - passwords do not age
-        """Return the index of the matching password. Try the newest first."""
+    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - passwords do not expire
+        """Return the index of the matching password. Try the newest password first."""
         return _matching_key(keys, self.credentials(request), "credentials_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield user name and password in each spelling. Raise :class:`VerificationError`."""
+        """Yield the username and password in each spelling. Raise :class:`VerificationError`."""
         for text in _without_scheme(request, "authorization", "Basic"):
             yield from _spellings(_login(text))
 
-    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - passwords do not age
+    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - passwords do not expire
         """Return the request with the credentials in its header."""
         own = {"Authorization": f"Basic {base64.b64encode(key).decode()}"}
         return with_headers(request, own, replace="authorization")
@@ -141,10 +141,10 @@ def _matching_key(keys: Sequence[bytes], spellings: Iterable[bytes], mismatch: s
 
 
 def _spellings(text: bytes) -> Iterator[bytes]:
-    """Yield what a sender may mean by the text of a credential.
+    """Yield the possible decodings of a credential.
 
-    Senders and people percent-encode a secret once, twice or not at all, put quotes or blanks
-    around it, or send Latin-1. Who sends the secret in any of these knows it.
+    Senders may percent-encode a secret once, twice or not at all, put quotes or whitespace around
+    it, or send Latin-1. A request with the secret in any of these forms is authentic.
     """
     yield text
     once = unquote_to_bytes(text)
@@ -156,9 +156,9 @@ def _spellings(text: bytes) -> Iterator[bytes]:
 
 
 def _without_scheme(request: WebhookRequest, header: str, scheme: str) -> list[bytes]:
-    """Return what follows the name of the scheme, in any case, up to twice, and the whole value.
+    """Return the value without up to two scheme prefixes, and the whole value.
 
-    People omit it, and tools add it to a value that has it.
+    Users may omit the prefix, and tools may add it a second time.
     """
     word = scheme.strip().lower().encode()
     texts = [required_header(request, header, "header_missing")]
@@ -168,7 +168,7 @@ def _without_scheme(request: WebhookRequest, header: str, scheme: str) -> list[b
 
 
 def _login(text: bytes) -> bytes:
-    """Decode base64 in either alphabet, with or without padding. Unreadable text is empty."""
+    """Decode base64 in either alphabet, with or without padding. Return "" if invalid."""
     try:
         return bytes_from_base64(text.strip().translate(bytes.maketrans(b"-_", b"+/")))
     except ValueError:
@@ -176,7 +176,7 @@ def _login(text: bytes) -> bytes:
 
 
 def _single(values: list[bytes]) -> bytes:
-    """Return the only value. Of two, a later reader might take the other one."""
+    """Return the only value. Reject several, because another parser might pick a different one."""
     if len(values) > 1:
         raise VerificationError("token_repeated")
     if not values or not values[0]:
@@ -195,7 +195,7 @@ def _members(body: bytes) -> list[tuple[str, object]]:
     if body.count(b"{") > MAX_JSON_OBJECTS:
         raise VerificationError("body_unreadable")
     try:
-        # Raw line breaks in strings are allowed: the parser of the payload reads them too.
+        # Raw line breaks in strings are allowed, as in the payload parser.
         members = json.loads(_text_from(body), strict=False, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         raise VerificationError("body_unreadable") from None
@@ -203,7 +203,7 @@ def _members(body: bytes) -> list[tuple[str, object]]:
 
 
 class _Pairs(list[tuple[str, object]]):
-    """A JSON object as pairs. Its type distinguishes it from a JSON array."""
+    """A JSON object as pairs, distinguished from a JSON array by its type."""
 
 
 def _json_with(body: bytes, name: str, token: str) -> bytes:
@@ -223,7 +223,7 @@ def _text_from(body: bytes) -> str:
 
 
 def _json_without(body: bytes, name: str) -> bytes:
-    """Return the JSON object without that member. An unreadable body has no token."""
+    """Return the JSON object without a member. An unreadable body cannot contain the token."""
     with contextlib.suppress(ValueError, RecursionError):
         document = json.loads(_text_from(body), strict=False)
         if isinstance(document, dict) and document.pop(name, None) is not None:

@@ -1,7 +1,7 @@
-"""Build what Twilio signs: the URL and the sorted form. YAML cannot describe this scheme.
+"""Build the text that Twilio signs: the URL and the sorted form fields.
 
-Three things need code. Twilio may sign the URL with or without its port. Repeated values of a
-field are signed once. A body that is not a form is covered by its hash in the URL.
+A template cannot describe this scheme: Twilio may sign the URL with or without its port, repeated
+values of a field are signed once, and a body that is not a form is covered by a hash in the URL.
 https://www.twilio.com/docs/usage/webhooks/webhooks-security
 """
 
@@ -24,7 +24,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def urls_of(url: str) -> tuple[str, ...]:
-    """Return the URLs that may have been signed, without a port and with one."""
+    """Return the URLs that may have been signed: with and without a port."""
     match = _ADDRESS.fullmatch(url)
     if match is None:
         return (url,)
@@ -33,9 +33,9 @@ def urls_of(url: str) -> tuple[str, ...]:
 
 
 def form_of(request: WebhookRequest) -> bytes:
-    """Return the signed text of the body, which is empty if the URL holds the body's hash.
+    """Return the signed text of the body. It is empty if the URL contains the body's hash.
 
-    Reject a body that is covered neither way: anyone could replace it under a valid signature.
+    Reject a body that the signature does not cover, because anyone could replace it.
     """
     if hashes := _hashes(request):
         _check_hash(request.body, hashes)
@@ -46,7 +46,7 @@ def form_of(request: WebhookRequest) -> bytes:
 
 
 def with_body_hash(request: WebhookRequest) -> WebhookRequest:
-    """Return the request with its body's hash in the URL, unless it is a form or empty."""
+    """Return the request with the body's hash in the URL, unless the body is a form or empty."""
     if not request.body or is_form(request) or _hashes(request):
         return request
     mark = "&" if "?" in request.url else "?"
@@ -66,5 +66,5 @@ def _check_hash(body: bytes, hashes: list[bytes]) -> None:
 
 
 def _sorted_text(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Concatenate sorted names and values. A repeated pair counts once."""
+    """Concatenate sorted names and values. Repeated pairs count once."""
     return b"".join(name + value for name, value in sorted(set(fields)))

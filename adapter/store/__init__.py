@@ -1,4 +1,4 @@
-"""PostgreSQL: the schema, the statements, and one module for each group of tables."""
+"""Access PostgreSQL: schema, statements, and one module per group of tables."""
 
 from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES, queue_pool

@@ -11,12 +11,12 @@ from adapter.store.queries import Statements
 from adapter.store.rate_limit import pause_after
 from adapter.store.rows import attempt_from_row, storable
 
-#: Longest response of Propexo's that is kept, in characters.
+#: Maximum length of a stored response from Propexo, in characters.
 ANSWER_CHARACTERS = 10_000
 
 
 class Attempts(Statements):
-    """The attempts, within one transaction."""
+    """Reads and writes attempts within a transaction."""
 
     def begin(
         self,
@@ -28,8 +28,8 @@ class Attempts(Statements):
     ) -> Callable[[], Attempt]:
         """Record a POST that is about to be sent, and change its booking to ``sending``.
 
-        Return a function that reads the attempt; it raises LookupError if the booking is not
-        pending. The database refuses a second attempt while an earlier one may have booked
+        Return a function that reads the attempt and raises LookupError if the booking is not
+        pending. The database rejects a second attempt while an earlier one may have booked
         something.
         """
         rows = self._run(
@@ -59,9 +59,9 @@ class Attempts(Statements):
         answer: str,
         rate: tuple[int, int] | None,
     ) -> bool:
-        """Save that a POST was accepted, its job and the rate limit, in one statement.
+        """Save an accepted POST, its job and the rate limit in one statement.
 
-        Return False if another outcome was saved before; then nothing is changed.
+        Return False, without changes, if another outcome was saved before.
         """
         row = self._one(
             "accept_attempt",
@@ -97,7 +97,7 @@ class Attempts(Statements):
         return row is not None
 
     def fail_job(self, booking_id: int) -> None:
-        """Record that the job started by this booking's accepted POST has failed."""
+        """Record that the job from this booking's accepted POST has failed."""
         self._run("fail_job", booking_id=booking_id)
 
     def deny(self, booking_id: int, *, now: dt.datetime) -> None:
@@ -110,5 +110,5 @@ class Attempts(Statements):
         return tuple(map(attempt_from_row, rows))
 
     def expired(self, now: dt.datetime) -> list[Attempt]:
-        """Return attempts in flight whose process died before it saved the outcome."""
+        """Return attempts whose process died before it saved the outcome."""
         return [attempt_from_row(row) for row in self._all("expired_attempts", now=now)]

@@ -1,7 +1,7 @@
 """Batch concurrent inserts from several threads into one transaction.
 
-The first insert runs at once. Those submitted meanwhile wait, and then run together: one round trip
-and one flush to disk for all of them.
+The first insert runs at once. Inserts submitted meanwhile wait and then run together, with one
+round trip and one flush to disk for all of them.
 """
 
 import threading
@@ -13,15 +13,15 @@ from adapter.exceptions import StoreUnavailable
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Most items in one transaction.
+#: Maximum number of items in one transaction.
 MAX_BATCH = 16
 
 
 class InsertBatcher(Generic[Item, Result]):
-    """Batches the inserts of one process. It has no thread: one of the callers runs each batch."""
+    """Batches inserts in one process. It has no thread: one of the callers runs each batch."""
 
     def __init__(self, insert: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
-        """Batch calls of ``insert``, which inserts all items and returns their results, or none."""
+        """Take ``insert``, which inserts all items and returns their results, or raises."""
         self._insert_items = insert
         self._lock = threading.Lock()
         self._waiting: list[_PendingInsert[Item, Result]] = []
@@ -45,7 +45,7 @@ class InsertBatcher(Generic[Item, Result]):
         self._insert(batch)
         with self._lock:
             if batch[0].database_is_down:
-                # Those who wait have waited for the whole timeout already.
+                # The waiting threads have already waited for the whole timeout.
                 batch, self._waiting = [*batch, *self._waiting], []
                 for pending in batch:
                     pending.resolve(error=batch[0].error)
@@ -55,10 +55,10 @@ class InsertBatcher(Generic[Item, Result]):
             pending.notify()
 
     def _insert(self, batch: Sequence["_PendingInsert[Item, Result]"]) -> None:
-        """Resolve every insert of the batch. If it fails, retry one by one: only bad ones fail."""
+        """Resolve every insert in a batch. If it fails, retry one by one to isolate bad ones."""
         try:
             results = self._insert_items([pending.item for pending in batch])
-        except BaseException as exc:  # noqa: BLE001 - it is raised in each thread that waits
+        except BaseException as exc:  # noqa: BLE001 - it is raised in each waiting thread
             if len(batch) == 1 or isinstance(exc, StoreUnavailable):
                 for pending in batch:
                     pending.resolve(error=exc)
@@ -71,7 +71,7 @@ class InsertBatcher(Generic[Item, Result]):
 
 
 class _PendingInsert(Generic[Item, Result]):
-    """The item of one thread. A bare lock is its event: the cheapest that Python has."""
+    """One thread's item. It uses a bare lock as its event, which is the cheapest way in Python."""
 
     def __init__(self, item: Item) -> None:
         self.item = item

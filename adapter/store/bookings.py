@@ -1,4 +1,4 @@
-"""Bookings: appointments and guest cards, their states and when they are due."""
+"""Bookings: appointments and guest cards, with their states and due times."""
 
 import dataclasses
 import datetime as dt
@@ -11,9 +11,9 @@ from adapter.models import MOVES, SETTLED, Booking, BookingState, Reason
 from adapter.store.queries import Statements
 from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
-#: Requests this old are related to new ones only while they are upcoming or unsettled.
+#: Older requests are related to new ones only while they are upcoming or unsettled.
 RELATED_AGE = dt.timedelta(days=30)
-#: Most requests that are related to one: more share a key only if it identifies nobody.
+#: Maximum number of related requests. If more share a key, it does not identify anyone.
 MOST_RELATED = 500
 
 #: Most leads that are shown as decided because of one.
@@ -25,19 +25,19 @@ class DueCheck:
     """A submitted or unknown booking that is due to be checked."""
 
     booking: Booking
-    #: Whether more bookings are due.
+    #: True if more bookings are due.
     has_more: bool
-    #: Whether another request shares a key with it.
+    #: True if another request shares a key with it.
     has_related: bool
 
 
 class Bookings(Statements):
-    """The bookings, within one transaction."""
+    """Reads and writes bookings within a transaction."""
 
     def insert(self, new: Booking, number: int, *, now: dt.datetime, by: str = "worker") -> Booking:
-        """Store a booking for its event's item of this number, and return it with its ID.
+        """Store a booking for item ``number`` of its event, and return it with its ID.
 
-        A pending one is in the send queue.
+        A pending booking enters the send queue.
         """
         row = self._one(
             "insert_booking",
@@ -72,12 +72,12 @@ class Bookings(Statements):
         return booking_from_row(row) if row else None
 
     def of_job(self, job_id: str) -> Booking | None:
-        """Return the booking with this Propexo job."""
+        """Return the booking with this Propexo job ID."""
         row = self._one("booking_of_job", job_id=storable(job_id))
         return booking_from_row(row) if row else None
 
     def of_event(self, event_id: int) -> tuple[Booking, ...]:
-        """Return one event's bookings, in the order of its items."""
+        """Return an event's bookings in item order."""
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
 
     def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
@@ -85,7 +85,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
 
     def because_of(self, ids: Iterable[int]) -> tuple[Booking, ...]:
-        """Return the newest bookings whose state comes from one of these."""
+        """Return the newest bookings whose state was caused by one of these bookings."""
         rows = self._all("bookings_because_of", ids=list(ids), limit=MOST_LINKED)
         return tuple(map(booking_from_row, rows))
 
@@ -94,7 +94,7 @@ class Bookings(Statements):
     ) -> list[Booking]:
         """Return the bookings that share one of ``keys`` and may still matter, oldest first.
 
-        Those are the unsettled and upcoming ones and those of the last 30 days, at most 500. With
+        These are unsettled and upcoming bookings and those from the last 30 days, at most 500. With
         ``lock``, lock them until the transaction ends; the keys must be locked already.
         """
         name = "lock_bookings_of_keys" if lock else "bookings_of_keys"
@@ -105,7 +105,7 @@ class Bookings(Statements):
         self._run("lock_related", **_related_to(keys, now))
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
-        """Return the jobs that belong to a booking."""
+        """Return those of the jobs that belong to a booking."""
         return [row["job_id"] for row in self._all("known_jobs", job_ids=list(job_ids))]
 
     def move(
@@ -123,10 +123,10 @@ class Bookings(Statements):
         reasons: Iterable[Reason] = (),
         only_from: BookingState | None = None,
     ) -> Callable[[], bool]:
-        """Change a booking's state; ``due_at`` says when it is processed next.
+        """Change a booking's state. ``due_at`` is the time of its next processing.
 
-        Follow only :data:`adapter.models.MOVES`, or one of them with ``only_from``. Return a
-        function that says whether the booking was in such a state; otherwise nothing is changed.
+        Allow only the changes in :data:`adapter.models.MOVES`, or only one of them with
+        ``only_from``. Return a function that returns True if the state was changed.
         """
         from_states = MOVES[to] if only_from is None else MOVES[to] & {only_from}
         rows = self._run(
@@ -161,7 +161,7 @@ class Bookings(Statements):
         )
 
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
-        """Record that these bookings no longer stand in Knock, as a user said."""
+        """Record that, according to a user, these bookings no longer exist in Knock."""
         self._run("mark_gone", ids=list(ids), at=now)
 
     def next_check(self, now: dt.datetime) -> DueCheck | None:
@@ -178,7 +178,7 @@ class Bookings(Statements):
         self._run("reschedule", id=booking.id, state=booking.state, due_at=due_at)
 
     def stop_reconciling(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
-        """Leave an unknown booking to a person, and stop searching for it in Knock."""
+        """Leave an unknown booking for review, and stop searching for it in Knock."""
         self._run("stop_reconciling", id=booking.id, state=booking.state, why=why, at=now)
 
 

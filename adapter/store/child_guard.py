@@ -1,9 +1,9 @@
-"""Program that ends the children of a dead process.
+"""Standalone program that ends the children of a dead process.
 
 :mod:`adapter.store.child_processes` starts it. The parent holds the other end of its standard input
-and writes the process group of each child there. The input ends when the parent dies, whatever
-killed it. It is run by its path and imports only the standard library, so that it is small and
-starts at once.
+and writes the process group of each child to it. The input ends whenever the parent dies, for any
+reason. The program is run by its path and imports only the standard library, so that it is small
+and starts quickly.
 """
 
 import os
@@ -12,11 +12,11 @@ import signal
 import time
 from collections.abc import Iterable, Sequence
 
-#: How often empty groups are dropped: their ids may be reused.
+#: How often empty groups are dropped, because their IDs may be reused.
 LOOK_SECONDS = 1.0
-#: Signals to groups that are still alive this many seconds after the parent's death. PostgreSQL
-#: takes the first as a smart shutdown and the second as a fast one. The last one leaves a busy
-#: machine three of the ten seconds that are promised.
+#: Signals by number of seconds after the parent's death, for groups that are still alive.
+#: PostgreSQL treats the first as a smart shutdown and the second as a fast shutdown. The last one
+#: leaves three of the promised ten seconds for a busy machine.
 STEPS: Sequence[tuple[float, Sequence[int]]] = (
     (0.0, (signal.SIGTERM, signal.SIGCONT)),
     (5.0, (signal.SIGINT,)),
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def read_groups(pipe: int) -> set[int]:
-    """Return the groups that were written to the pipe and are alive when it ends."""
+    """Read groups from the pipe until it ends, and return those still alive."""
     groups: set[int] = set()
     text = b""
     while True:

@@ -1,10 +1,10 @@
 """Start child processes that do not outlive this one, even if it is killed with SIGKILL.
 
-Each is the leader of a session of its own. Two mechanisms end it when this process has died:
+Each child leads its own session. Two mechanisms end it after this process dies:
 
-- the guard (:mod:`adapter.store.child_guard`), a small process that sees a pipe from this one
-  close. It terminates first and kills after 7 seconds, on every system;
-- on Linux also the kernel (``PR_SET_PDEATHSIG``), in case the guard was killed as well.
+- the guard (:mod:`adapter.store.child_guard`), a small process that detects when a pipe from this
+  process closes. On every system, it terminates the child first and kills it after 7 seconds;
+- on Linux, also the kernel (``PR_SET_PDEATHSIG``), in case the guard was killed too.
 """
 
 import atexit
@@ -21,16 +21,16 @@ from typing import Any
 
 from adapter.store import child_guard
 
-#: How long this process waits for its guard at exit: by then the guard has killed all children.
+#: How long this process waits for its guard at exit. By then, the guard has killed all children.
 _GUARD_EXIT_SECONDS = 10.0
 
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-# Looked up here and not between fork and exec, where another thread's lock may never be released.
+# Looked up here rather than between fork and exec, where another thread's lock may stay locked.
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
-    """Start a child as ``subprocess.Popen`` does, and have it end with this process."""
+    """Start a child like ``subprocess.Popen``, but have it end with this process."""
     _guard.start()
     process = subprocess.Popen(
         command,
@@ -43,7 +43,7 @@ def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
 
 
 def stop(process: "subprocess.Popen[Any]", number: int, seconds: float) -> None:
-    """Ask a child to end by a signal. Kill it if it has not ended after this many seconds."""
+    """Send a child a signal to exit. Kill it if it is still running after this many seconds."""
     process.send_signal(number)
     try:
         process.wait(seconds)
@@ -68,9 +68,9 @@ def die_with_parent(parent: int) -> None:
 
 
 def _before_exec() -> Callable[[], None] | None:
-    """Return what a child runs before exec, after its user is set, because that clears the signal.
+    """Return the child's function to run before exec, after setting the user clears the signal.
 
-    To the kernel the parent is the thread that forked: one that ends earlier would end the child.
+    For the kernel, the parent is the thread that forked, so a thread that ends would end the child.
     """
     if _prctl is None or threading.current_thread() is not threading.main_thread():
         return None
@@ -78,7 +78,7 @@ def _before_exec() -> Callable[[], None] | None:
 
 
 class _Guard:
-    """The guard of this process. It starts with the first child, and again if it was killed."""
+    """The guard for this process. It starts with the first child, and restarts if it was killed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -104,13 +104,13 @@ class _Guard:
                 self._send(group)
 
     def watch(self, group: int) -> None:
-        """Have the guard watch a child."""
+        """Have the guard watch a child's process group."""
         with self._lock:
             self._groups = {one for one in self._groups if child_guard.is_alive(one)} | {group}
             self._send(group)
 
     def _send(self, group: int) -> None:
-        """Write a group to the pipe. The next start repeats it if the guard was killed."""
+        """Write a group to the pipe. If the guard was killed, the next start sends it again."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._pipe(), b"%d\n" % group)
 

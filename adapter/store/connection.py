@@ -1,4 +1,4 @@
-"""Connections that never wait forever and are not used after PostgreSQL has closed them."""
+"""Connections with timeouts, which are not used after PostgreSQL has closed them."""
 
 import contextlib
 import select
@@ -14,14 +14,14 @@ from adapter.exceptions import ConfigurationError
 
 T = TypeVar("T")
 
-#: The oldest major version of PostgreSQL that the tests run against.
+#: The oldest major version of PostgreSQL that is tested.
 OLDEST_POSTGRES = 15
 
 
 class Connection(psycopg.Connection[DictRow]):
-    """Times out when the server does not respond: a frozen one keeps its sockets open."""
+    """A connection that times out if the server is frozen and keeps its sockets open."""
 
-    #: Longest wait for one response, in seconds.
+    #: Maximum wait for one response, in seconds.
     answer_seconds: float
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
@@ -35,10 +35,10 @@ class Connection(psycopg.Connection[DictRow]):
             raise
 
     def is_usable(self) -> bool:
-        """Return True if PostgreSQL has not closed the connection, as far as this machine knows.
+        """Return True unless this machine knows that PostgreSQL has closed the connection.
 
-        An idle connection receives nothing but its end. So only one with unread data is checked,
-        and the others cost no round trip.
+        The only data that an idle connection receives is the end of the connection. So this
+        checks only connections with unread data, and the others cost no round trip.
         """
         if not _has_unread(self):
             return True
@@ -58,14 +58,14 @@ def check_version(number: int) -> None:
 
 
 def connection_class(answer_seconds: float) -> type[Connection]:
-    """Return a class of connections that wait this long for one response."""
+    """Return a connection class that waits this long for one response."""
     return type("Connection", (Connection,), {"answer_seconds": answer_seconds})
 
 
 def queue_pool(**options: Any) -> psycopg_pool.AsyncConnectionPool:
-    """Return Procrastinate's connection pool, with one round trip for each of its statements.
+    """Return a connection pool for Procrastinate that needs one round trip per statement.
 
-    By default, there are four: a check of the connection, and a transaction around each statement.
+    The default is four: a connection check, and a transaction around each statement.
     """
     overrides = {"configure": _set_autocommit, "check": _check_unread}
     return psycopg_pool.AsyncConnectionPool(**options | overrides)
@@ -85,5 +85,5 @@ def _has_unread(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[An
         socket = select.poll()
         socket.register(connection.pgconn.socket, select.POLLIN)
         return bool(socket.poll(0))
-    except psycopg.Error:  # its socket is closed
+    except psycopg.Error:  # the socket is closed
         return True

@@ -1,4 +1,4 @@
-"""The database: a connection pool, transactions and the batched insert of events."""
+"""Provide the database: a connection pool, transactions and batched inserts of events."""
 
 import contextlib
 import time
@@ -19,22 +19,22 @@ from adapter.store.queries import STATEMENTS
 from adapter.store.rows import NewEvent
 from adapter.store.transaction import Transaction
 
-#: PostgreSQL cancels a statement that takes longer.
+#: PostgreSQL cancels statements that take longer.
 STATEMENT_SECONDS = 10.0
 
 #: The client gives up this much later if PostgreSQL does not respond.
 GRACE_SECONDS = 1.0
 
-#: How long the pool retries to connect. Its pauses double and would outlast the outage; after this,
-#: the next caller that needs a connection starts again.
+#: How long the pool tries to reconnect. Its pauses double and could outlast the outage, so after
+#: this time, the next caller that needs a connection starts over.
 RECONNECT_SECONDS = 2.0
 
-#: Errors in a statement or its values, which do not mean that PostgreSQL is unavailable.
+#: Errors in a statement or its values, as opposed to PostgreSQL being unavailable.
 _PROGRAMMING_ERRORS = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
 
 
 class Database:
-    """A pool of connections. Rows are read and written in a :meth:`transaction`."""
+    """A connection pool. Rows are read and written in a :meth:`transaction`."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Database:
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             kwargs={
-                # A statement outside a transaction is one of its own, in one round trip.
+                # A statement outside a transaction is its own transaction, in one round trip.
                 "autocommit": True,
                 # Detects a lost host within these seconds.
                 "keepalives_idle": 5,
@@ -73,7 +73,7 @@ class Database:
         self._notifier = WorkerNotifier(self._notify_workers)
 
     def open(self) -> None:
-        """Connect in the background, since a database that is unavailable now may come back."""
+        """Connect in the background, because an unavailable database may come back."""
         self._pool.open(wait=False)
 
     def __enter__(self) -> Self:
@@ -95,11 +95,11 @@ class Database:
 
     @contextlib.contextmanager
     def pipeline(self, *, is_durable: bool = True) -> Iterator[Transaction]:
-        """Open a transaction that waits for PostgreSQL only where a result is read.
+        """Open a transaction that waits for PostgreSQL only when a result is read.
 
-        BEGIN, COMMIT and statements whose result is not read travel with others. Their errors are
-        raised by the next result that is read, or at the end. One that is not durable does not
-        wait for the disk: if PostgreSQL crashes at once, it is as if it had not happened.
+        BEGIN, COMMIT and statements whose results are not read are sent along with others. Their
+        errors are raised by the next result that is read, or at the end. A transaction that is not
+        durable does not wait for the disk: it may be lost if PostgreSQL crashes right after it.
         """
         with self.statement() as tx:
             try:
@@ -111,7 +111,7 @@ class Database:
                     yield tx
                     tx.connection.execute(b"COMMIT")
             except BaseException:
-                with contextlib.suppress(psycopg.Error):  # it is already lost
+                with contextlib.suppress(psycopg.Error):  # the connection is already lost
                     tx.connection.rollback()
                 raise
 
@@ -127,13 +127,13 @@ class Database:
         except _PROGRAMMING_ERRORS:
             raise
         except psycopg.Error as exc:
-            # Including a server that has become read-only by a failover.
+            # Including a server that became read-only in a failover.
             raise StoreUnavailable(reason_of(exc)) from exc
 
     def insert_event(self, new: NewEvent) -> int | None:
-        """Commit an event and its claim. Return None if its digest was claimed before.
+        """Commit an event with its dedupe key. Return None if the key was used before.
 
-        Concurrent inserts of other threads are committed with it. Raise :class:`StoreUnavailable`.
+        Concurrent inserts of other threads commit together. Raise :class:`StoreUnavailable`.
         """
         return self._batcher.submit(new)
 
@@ -142,11 +142,11 @@ class Database:
             return tx.events.insert_many(new)
 
     def notify_workers(self) -> None:
-        """Notify the workers of a committed event soon. Never wait, and never raise."""
+        """Notify the workers of a committed event soon. Never wait or raise."""
         self._notifier.notify()
 
     def _notify_workers(self) -> bool:
-        from adapter.store import map_task  # commands that only read need no Procrastinate
+        from adapter.store import map_task  # read-only commands do not need Procrastinate
 
         with self.statement() as tx:
             return map_task.defer(tx.connection)
@@ -172,7 +172,7 @@ class Database:
     def fingerprints(self) -> Fingerprints:
         """Return the keyed hashes of this installation.
 
-        Call it before a transaction: the first call reads the key with a connection of its own.
+        Call this before a transaction, because the first call uses another connection.
         """
         if self._fingerprints is None:
             with self.transaction() as tx:
@@ -184,7 +184,7 @@ class Database:
         return self.fingerprints().key
 
     def lacks(self) -> list[str]:
-        """Return the names of the migrations that the database lacks. Raise StoreUnavailable."""
+        """Return the names of missing migrations. Raise StoreUnavailable."""
         with self.transaction() as tx:
             return pending(tx.connection)
 

@@ -1,4 +1,4 @@
-"""What was decided without a person: leads that were merged, replaced, discarded or ignored."""
+"""Report automatic decisions: leads that were merged, replaced, discarded or ignored."""
 
 import dataclasses
 import datetime as dt
@@ -12,26 +12,26 @@ from adapter.store.search import LARGEST_NUMBER
 
 #: The rule of webhooks that the mapping ignores. Other rules are reason codes of bookings.
 IGNORED = "ignored"
-#: Newest bookings among which shared contacts are looked for.
+#: Maximum number of newest bookings to search for shared contacts.
 MOST_EXAMINED = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionCount:
-    """How many leads of one source were decided by one rule."""
+    """The number of leads from one source decided by one rule."""
 
     rule: str
     source: str
-    #: ``file:line`` of the mapping that ignores them; None: another rule.
+    #: ``file:line`` in the mapping that ignores them, or None for other rules.
     at: str | None
     leads: int
-    #: ``id`` and ``person`` of the newest, up to three.
+    #: ``id`` and ``person`` of up to three of the newest.
     examples: Sequence[Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SharedContact:
-    """An email address or phone number that came under several names."""
+    """An email address or phone number used with several names."""
 
     contact: str
     leads: int
@@ -39,10 +39,10 @@ class SharedContact:
 
 
 class Decisions(Statements):
-    """The decisions, within one transaction."""
+    """Reads automatic decisions within a transaction."""
 
     def counts(self, since: dt.datetime) -> list[DecisionCount]:
-        """Return the number of leads that were decided since then, by rule and source."""
+        """Return the number of leads decided since a time, by rule and source."""
         return [DecisionCount(**row) for row in self._all("decision_counts", since=since)]
 
     def leads(
@@ -54,7 +54,7 @@ class Decisions(Statements):
         limit: int,
         before: int | None = None,
     ) -> list[Booking]:
-        """Return a source's bookings that were decided by one rule since then, newest first."""
+        """Return a source's bookings decided by one rule since a time, newest first."""
         rows = self._all(
             "decided_bookings",
             rule=rule,
@@ -66,6 +66,6 @@ class Decisions(Statements):
         return [booking_from_row(row) for row in rows]
 
     def contacts_of_several(self, since: dt.datetime, names: int) -> list[SharedContact]:
-        """Return contacts under at least ``names`` names, in small letters, since then."""
+        """Return contacts used with at least ``names`` names since a time, in lower case."""
         rows = self._all("contacts_of_several", since=since, names=names, limit=MOST_EXAMINED)
         return [SharedContact(**row) for row in rows]

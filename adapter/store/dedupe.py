@@ -1,4 +1,4 @@
-"""Recognize duplicates: the dedupe keys of deliveries that were used (claims), as keyed hashes."""
+"""Count and classify repeats of deliveries whose dedupe keys are already claimed."""
 
 import dataclasses
 import datetime as dt
@@ -11,14 +11,14 @@ from adapter.store.queries import Statements
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Duplicate:
-    """What is known of a delivery whose key was used before."""
+    """A repeat of an earlier delivery with the same key."""
 
-    #: The event of the first delivery under the key, and that of the latest one.
+    #: The events of the first and the latest delivery with the key.
     first_id: int
     latest_id: int
-    #: Whether the content is that of the latest delivery.
+    #: True if the content is the same as in the latest delivery.
     is_same: bool
-    #: Whether something else has been requested since: it may be a late repeat or a change back.
+    #: True if the content is from before a change: a late repeat, or the renter changed back.
     is_outdated: bool
     #: Whether the sender names it differently from the latest one: it is no retry.
     is_other_delivery: bool
@@ -27,7 +27,7 @@ class Duplicate:
 
 
 class Claims(Statements):
-    """The claims, within one transaction. Deliveries are claimed by :class:`Events`."""
+    """Updates claims within a transaction. :class:`Events` inserts them."""
 
     def record_duplicate(
         self,
@@ -55,5 +55,5 @@ class Claims(Statements):
         return Duplicate(**row)
 
     def set_latest(self, *, source: str, digest: bytes, content: bytes, event_id: int) -> None:
-        """Record the latest delivery under a key."""
+        """Record the latest delivery for a key."""
         self._run("set_latest_delivery", source=source, digest=digest, content=content, id=event_id)

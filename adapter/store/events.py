@@ -1,4 +1,4 @@
-"""Events: verified webhook requests, and everything that was made of them."""
+"""Events: verified webhook requests, with the bookings made from them."""
 
 import datetime as dt
 import functools
@@ -16,11 +16,11 @@ from adapter.store.rows import (
     values_from_event,
 )
 
-#: The position among the events that are inserted together, and :func:`values_from_event`.
+#: The event's position in the batch, and the values from :func:`values_from_event`.
 _NEW_EVENT = b"(%s::int, %s, %s::bytea, %s::bytea, %s::timestamptz, %s, %s::jsonb, %s, %b::bytea)"
 
 
-#: Headers in which senders name a delivery; a retry of theirs has the same value.
+#: Headers with the sender's delivery ID. A retry has the same value.
 DELIVERY_ID_HEADERS = (
     "webhook-id",
     "svix-id",
@@ -39,19 +39,19 @@ def delivery_headers(header: str | None) -> list[str]:
 
 @functools.cache
 def _insert_events(count: int) -> bytes:
-    """Return the statement that inserts this many events. The largest batch bounds the cache."""
+    """Return the statement that inserts this many events. Batch size limits the cache."""
     return STATEMENTS["insert_events"].replace(b"(ROWS)", b", ".join([_NEW_EVENT] * count))
 
 
 class Events(Statements):
-    """The events, within one transaction."""
+    """Reads and writes events within a transaction."""
 
     def insert(self, new: NewEvent) -> int | None:
-        """Claim the digest and store the event. Return None if it was claimed before."""
+        """Claim the digest and store the event. Return None if it is already claimed."""
         return self.insert_many([new])[0]
 
     def insert_many(self, new: Sequence[NewEvent]) -> list[int | None]:
-        """Insert several events as :meth:`insert` does, by one statement."""
+        """Insert several events like :meth:`insert`, in one statement."""
         values = [
             value
             for position, event in enumerate(new)
@@ -62,12 +62,12 @@ class Events(Statements):
         return [ids.get(position) for position in range(len(new))]
 
     def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
-        """Return the event to map next, locked, and whether more are due. None: none is due."""
+        """Lock and return the event to map next, and whether more are due. None if none is due."""
         row = self._one("next_received", now=now)
         return (event_from_row(row), row["has_more"]) if row else None
 
     def postpone(self, event_id: int, due_at: dt.datetime) -> None:
-        """Map a received event later."""
+        """Postpone mapping a received event."""
         self._run("postpone_event", id=event_id, due_at=due_at)
 
     def get(self, event_id: int, *, lock: bool = False) -> Event | None:
@@ -76,7 +76,7 @@ class Events(Statements):
         return event_from_row(row) if row else None
 
     def state_of(self, event_id: int) -> tuple[EventState, tuple[Reason, ...]] | None:
-        """Return an event's state and reasons, without reading its body."""
+        """Return an event's state and reasons without reading its body."""
         row = self._one("state_of_event", id=event_id)
         if row is None:
             return None
@@ -117,11 +117,11 @@ class Events(Statements):
         )
 
     def discard(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
-        """Discard a held or received event. Return False in any other state."""
+        """Discard a held or received event. Return False for other states."""
         return self._one("discard_event", id=event_id, why=why, by=by, at=now) is not None
 
     def reopen(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
-        """Set an event back to received. Return False if it is already received."""
+        """Reset an event to received. Return False if it is already received."""
         return self._one("reopen_event", id=event_id, why=why, by=by, at=now) is not None
 
     def ids_to_replay(
@@ -134,7 +134,7 @@ class Events(Statements):
         until: dt.datetime | None = None,
         limit: int = 1000,
     ) -> list[int]:
-        """Return IDs of events that match every filter, oldest first. Booking IDs select events."""
+        """Return IDs of events that match all filters, oldest first. Booking IDs match events."""
         rows = self._all(
             "events_to_replay",
             ids=list(ids) or None,
@@ -147,7 +147,7 @@ class Events(Statements):
         return [row["id"] for row in rows]
 
     def history(self, key: str) -> LeadHistory | None:
-        """Return a lead's history by an event ID, a booking ID or a Propexo job ID."""
+        """Return a lead's history by event ID, booking ID or Propexo job ID."""
         event = self._event_by(key)
         if event is None:
             return None

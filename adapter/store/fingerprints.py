@@ -8,7 +8,7 @@ from adapter import signatures
 
 
 class Fingerprints:
-    """Hash under the key of this installation."""
+    """Computes hashes with this installation's key."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
@@ -18,25 +18,25 @@ class Fingerprints:
         return self._digest(source, "delivery", key)
 
     def later_delivery(self, source: str, key: str, number: int) -> bytes:
-        """Return the digest of a later delivery under a known key, which is stored as well."""
+        """Return the digest for a later delivery with a known key, so that it is stored too."""
         return self._digest(source, "later delivery", key, str(number))
 
     def item(self, source: str, key: str) -> bytes:
-        """Return the digest of the dedupe key of one item: one appointment to be made."""
+        """Return the digest of an item's dedupe key. An item becomes one appointment."""
         return self._digest(source, "item", key)
 
     def content(self, source: str, kind: str, appointment: Mapping[str, Any]) -> bytes:
-        """Return the digest of everything that was mapped of an item."""
+        """Return the digest of everything mapped from an item."""
         fields = json.dumps(dict(appointment), sort_keys=True)
         return self._digest(source, "content", kind, fields)
 
     def person_keys(
         self, community: str | None, appointment: Mapping[str, Any], shared: Collection[str]
     ) -> tuple[int, ...]:
-        """Return one 64-bit key for the email and one for the phone of a person at a community.
+        """Return 64-bit keys for a person at a community: one for the email and one for the phone.
 
-        Knock identifies a person at a community by either. A contact that many people share
-        identifies no person and gives no key.
+        Knock identifies a person at a community by either. A contact that many people share does
+        not identify a person and has no key.
         """
         contacts = (appointment.get("email_1"), appointment.get("phone_1"))
         return tuple(
@@ -51,5 +51,5 @@ class Fingerprints:
 
 
 def lock_key(digest: bytes) -> int:
-    """Return the first 64 bits of a digest as a PostgreSQL bigint, to lock and to look up."""
+    """Return the first 64 bits of a digest as a PostgreSQL bigint, for locks and lookups."""
     return int.from_bytes(digest[:8], signed=True)

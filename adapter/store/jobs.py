@@ -1,4 +1,4 @@
-"""The work that is due, according to the rows. A row's state and ``due_at`` are its queue entry."""
+"""Find work that is due. A row's state and ``due_at`` serve as its queue entry."""
 
 import datetime as dt
 import enum
@@ -8,26 +8,26 @@ from adapter.store.queries import Statements
 
 
 class Task(enum.StrEnum):
-    """What a worker does with all rows that are due."""
+    """A task that workers perform on all due rows."""
 
     #: Map received events.
     MAP = "map"
-    #: Send pending bookings, the most urgent first.
+    #: Send pending bookings, most urgent first.
     SEND = "send"
     #: Read the status of submitted bookings, and search for unknown ones.
     CHECK = "check"
 
 
 class Jobs(Statements):
-    """The queues, within one transaction."""
+    """Reads the queues within a transaction."""
 
     def due(
         self, now: dt.datetime, *, late: dt.datetime, slots: Mapping[Task, int]
     ) -> dict[Task, int]:
-        """Return how many rows each task could process now, counted up to its slots.
+        """Return how many rows each task can process now, up to its number of slots.
 
-        Tours that start by ``late`` are not sent. Nothing is sent or checked while sending is
-        suspended.
+        Tours that start by ``late`` are not sent. While sending is suspended, nothing is sent or
+        checked.
         """
         limits = {str(task): count for task, count in slots.items()}
         row = self._one("due_rows", now=now, late=late, **limits)

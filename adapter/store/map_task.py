@@ -1,6 +1,6 @@
-"""The task that has a worker map received events at once, deferred through Procrastinate.
+"""Define the Procrastinate task that tells a worker to map received events at once.
 
-It carries no data. If it is lost, a worker finds the events by itself within half a second.
+It has no data. If it is lost, a worker finds the events by itself within half a second.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import psycopg
 
 NAME = "map_received_events"
 
-#: Knows no connection of its own: each call brings one.
+#: It has no connection. Each call provides one.
 _queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 
 

@@ -1,7 +1,7 @@
-"""Run numbered SQL migrations once each, in order, under an advisory lock, forward only.
+"""Run numbered SQL migrations in order, once each, under an advisory lock.
 
 Procrastinate's migrations come first. On an empty database, its whole schema is applied and its
-migration files are recorded as done; a newer Procrastinate adds files, and each runs once.
+migration files are recorded as done. A newer Procrastinate adds files, and each runs once.
 """
 
 import time
@@ -16,16 +16,16 @@ from psycopg.rows import scalar_row
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.store.connection import check_version
 
-#: The key of the advisory lock that lets one process at a time migrate; any number would do.
+#: Arbitrary key of the advisory lock that lets only one process migrate at a time.
 LOCK = 7_206_114_935
 
-#: A migration waits this long for one table; then it releases all and retries after a pause.
+#: How long a migration waits for each table before it releases its locks, pauses and retries.
 LOCK_SECONDS = 3
 PAUSES = (0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0)
-#: The tables that web and worker processes write to, in the order in which they lock them.
+#: The tables that web and worker processes write to, in lock order.
 TABLES = ("claims", "events", "bookings", "attempts", "history")
 
-#: The migration that every database of a released version has.
+#: The migration that the database of every released version has.
 FIRST = "0001_initial.sql"
 
 LEDGER = """
@@ -62,7 +62,7 @@ def migrate(url: str) -> list[str]:
 
 
 def pending(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the names of the migrations that this database lacks."""
+    """Return the names of the migrations missing from this database."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         exists = cursor.execute("SELECT to_regclass('migrations') IS NOT NULL").fetchone()
     done = _done(connection) if exists else set()
@@ -70,7 +70,7 @@ def pending(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def reason_of(exc: psycopg.Error) -> str:
-    """Return the driver's reason in one line, without the host it tried."""
+    """Return the driver's reason on one line, without the host."""
     first = (str(exc).strip().splitlines() or ["no reason given"])[0]
     return first.rpartition("failed: ")[2]
 
@@ -84,21 +84,21 @@ def _apply(connection: psycopg.Connection[Any]) -> Iterator[str]:
 
 
 def _check_released(done: set[str]) -> None:
-    """Raise ConfigurationError for a database made before the first release."""
+    """Raise ConfigurationError for a database from before the first release."""
     own = {name for name in done if not name.startswith("procrastinate/")}
     if own and FIRST not in own:
         raise ConfigurationError(
-            f"the database was made by a version before 0.2 (it has {min(own)}, not {FIRST}) and "
+            f"the database is from a version before 0.2 (it has {min(own)}, not {FIRST}) and "
             "cannot be upgraded: let DATABASE_URL name an empty database, or delete the folder "
             "postgres in ADAPTER_DATA_DIR"
         )
 
 
 def _run(connection: psycopg.Connection[Any], migration: Migration) -> None:
-    """Run one migration while web and worker continue. Retry until it gets its locks.
+    """Run one migration while web and worker are running. Retry until it gets its locks.
 
-    It locks the tables in the order in which the program does, and never waits long while it holds
-    a lock. Raise :class:`StoreUnavailable` if it never gets them all.
+    It locks tables in the same order as the rest of the program, and never waits long while holding
+    a lock. Raise :class:`StoreUnavailable` if it cannot lock all of them.
     """
     for pause in (*PAUSES, None):
         try:
@@ -113,13 +113,13 @@ def _run(connection: psycopg.Connection[Any], migration: Migration) -> None:
             if pause is None:
                 text = f"cannot run {migration.names[0]}: its tables are locked; try again"
                 raise StoreUnavailable(text) from exc
-            time.sleep(pause)  # without a lock, so that the others can finish
+            time.sleep(pause)  # without holding locks, so that others can finish
         else:
             return
 
 
 def _tables(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the tables in :data:`TABLES` that exist, in their order."""
+    """Return the existing tables in :data:`TABLES`, in that order."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         existing = set(
             cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -133,7 +133,7 @@ def _done(connection: psycopg.Connection[Any]) -> set[str]:
 
 
 def _missing(done: set[str]) -> Iterator[Migration]:
-    """Yield the migrations that are not done, in order."""
+    """Yield the missing migrations in order."""
     yield from _missing_of_procrastinate(done)
     own = resources.files("adapter.store") / "sql" / "migrations"
     for file in sorted(own.iterdir(), key=lambda file: file.name):
@@ -142,8 +142,8 @@ def _missing(done: set[str]) -> Iterator[Migration]:
 
 
 def _missing_of_procrastinate(done: set[str]) -> Iterator[Migration]:
-    """Yield Procrastinate's missing files, or its whole schema if the database has none of them."""
-    # Imported here because every process imports this module, and few of them migrate.
+    """Yield Procrastinate's missing files, or its whole schema if all are missing."""
+    # Imported here because every process imports this module, but few of them migrate.
     from procrastinate.schema import SchemaManager
 
     folder = Path(SchemaManager.get_migrations_path())

@@ -13,11 +13,11 @@ from adapter.store.queries import STATEMENTS
 
 log = logging.getLogger(__name__)
 
-#: After a notification it pauses this many times as long as that took, so that a busy database gets
-#: fewer of them.
+#: The pause after a notification is this many times its duration, so that a busy database gets
+#: fewer notifications.
 PAUSE_FACTOR = 10
 
-#: Longest pause in seconds. Requests made meanwhile are answered by one notification.
+#: Maximum pause in seconds. One notification covers all events in the meantime.
 LONGEST_PAUSE_SECONDS = 0.05
 
 #: Pause while the workers have not taken the last notification: another would change nothing.
@@ -25,7 +25,7 @@ BEHIND_PAUSE_SECONDS = 0.25
 
 
 class WorkerNotifier:
-    """Notifies the workers of new events from a thread of its own, several events at a time."""
+    """Notifies workers of new events from a separate thread, with one call for several events."""
 
     def __init__(self, notify_workers: Callable[[], bool]) -> None:
         """Notify by ``notify_workers``, which returns False if the workers are behind.
@@ -36,17 +36,17 @@ class WorkerNotifier:
         self._requested = threading.Event()
         self._closed = threading.Event()
         self._lock = threading.Lock()
-        # Started by the first event, because a thread does not survive gunicorn's fork.
+        # Started by the first event, because threads do not survive gunicorn's fork.
         self._thread: threading.Thread | None = None
 
     def notify(self) -> None:
-        """Notify the workers soon. Never wait, and never raise."""
+        """Notify the workers soon. Never wait or raise."""
         self._requested.set()
         if self._thread is None:
             self._start()
 
     def close(self) -> None:
-        """Stop the thread after a last notification, if one was requested."""
+        """Stop the thread, after a final notification if one was requested."""
         self._closed.set()
         self._requested.set()
         if self._thread is not None:
@@ -80,15 +80,15 @@ class WorkerNotifier:
         except StoreUnavailable:
             log.warning("workers_not_notified")
         except Exception:
-            log.exception("workers_not_notified")  # the thread goes on: the next try may succeed
+            log.exception("workers_not_notified")  # the thread continues: the next try may succeed
         return True
 
 
 def listen_for_settled_events(url: str) -> Iterator[int | None]:
-    """Yield each event's ID, endlessly, when the transaction that settled it is committed.
+    """Yield each event's ID when the transaction that settles it commits. Never end.
 
-    Yield None first, once it listens. It uses a connection of its own; raise
-    :class:`StoreUnavailable` when that is lost.
+    First yield None, when it is listening. It uses a separate connection. Raise
+    :class:`StoreUnavailable` when that connection is lost.
     """
     try:
         with psycopg.connect(

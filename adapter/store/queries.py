@@ -1,4 +1,4 @@
-"""Load the named statements of the .sql files, and run them by name."""
+"""Load named statements from the .sql files, and run them by name."""
 
 from importlib import resources
 from typing import Any
@@ -9,13 +9,13 @@ _SQL = resources.files("adapter.store") / "sql"
 
 
 def _statements(text: str) -> dict[str, bytes]:
-    """Return ``{name: SQL}``, as bytes because the driver requires trusted text."""
+    """Return SQL statements by name, as bytes because the driver requires trusted text."""
     blocks = text.split("-- name: ")[1:]
     named = (block.split("\n", 1) for block in blocks)
     return {name.strip(): sql.strip().encode() for name, sql in named}
 
 
-#: All statements by name. ``-- name:`` begins one; the next line says what it is for.
+#: All statements by name. ``-- name:`` starts a statement, and the next line describes it.
 STATEMENTS = {
     name: sql
     for file in _SQL.iterdir()
@@ -25,7 +25,7 @@ STATEMENTS = {
 
 
 class Statements:
-    """Runs statements by name over one connection, within its transaction."""
+    """Runs statements by name within a connection's transaction."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
@@ -40,5 +40,5 @@ class Statements:
         return self._run(name, **values).fetchall()
 
     def _all_unprepared(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
-        """Return all rows, planned for these values, because most of a list's filters are NULL."""
+        """Return all rows, with a plan for these values, because most filters are NULL."""
         return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()

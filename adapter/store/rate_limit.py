@@ -1,4 +1,4 @@
-"""Keep Propexo's rate limit (GCRA) in a row that all workers share."""
+"""Enforce Propexo's rate limit (GCRA) with a row that all workers share."""
 
 import dataclasses
 import datetime as dt
@@ -8,26 +8,26 @@ from adapter.store.queries import Statements
 
 WINDOW = dt.timedelta(seconds=60)
 
-#: Two calls that are allowed at the same time may reach Propexo this far apart: calls are counted
-#: this much longer than the window, and one that is delayed for longer is not sent.
+#: Maximum delay between the permission for a call and its arrival at Propexo. Calls are counted
+#: this much longer than the window, and a call that is delayed for longer is not sent.
 CLOCK_LAG = dt.timedelta(seconds=1)
 
-#: Calls that may be made at once after a quiet time.
+#: Burst size: calls that may be made at once after an idle period.
 BURST = 3
 
-#: While bookings are pending, reads take at most this share of the window.
+#: Maximum share of the window for reads while bookings are pending.
 READ_SHARE = 0.25
 
-#: Reads always get this share: a job that ends allows the next booking of the same person.
+#: Minimum share for reads, because a finished job unblocks the same person's next booking.
 LEAST_READ_SHARE = 0.1
 
-#: Longest pause of all calls.
+#: Maximum pause of all calls.
 LONGEST_PAUSE = dt.timedelta(hours=1)
 
-#: When less than this share of Propexo's limit is left, calls are spread over the minute.
+#: If less than this share of Propexo's limit is left, calls are spread over the minute.
 LOW_SHARE = 0.2
 
-#: Share of Propexo's own limit that we use: above 80 % it slows every answer down.
+#: The share of Propexo's limit that we use. Above 80%, Propexo slows down every response.
 USED_SHARE = 0.8
 
 
@@ -35,24 +35,24 @@ USED_SHARE = 0.8
 class RateState:
     """The state of the rate limit, read under its lock."""
 
-    #: GCRA: when the next call would be made if all were spread evenly.
+    #: GCRA's theoretical arrival time: the next call if all calls were spread evenly.
     theoretical_arrival_at: dt.datetime
     paused_until: dt.datetime
-    #: Why sending is suspended until a person fixes it; None: it is not.
+    #: Why sending is suspended until someone fixes it, or None.
     stopped_for: str | None
     #: Calls per minute that Propexo last reported as allowed.
     allowed: int | None
-    #: Calls of the last 60 seconds and the lag, and how many of them were reads.
+    #: Calls in the last 60 seconds (plus lag), and how many of them were reads.
     calls: int
     reads: int
-    #: When the first of them was made; None: there were none.
+    #: The time of the first of them, or None.
     oldest_at: dt.datetime | None
-    #: How many bookings are due to be sent: 0, 1 or, for more than one, 2.
+    #: The number of bookings due to be sent: 0, 1, or 2 for more than one.
     waiting: int
 
 
 def limit_of(rate_state: RateState, setting: int) -> int:
-    """Return the calls allowed in any 60 seconds. Propexo may allow fewer than the setting."""
+    """Return the calls allowed in any 60 seconds. Propexo may allow fewer than configured."""
     if rate_state.allowed is None:
         return setting
     return max(min(setting, int(rate_state.allowed * USED_SHARE)), 1)
@@ -61,10 +61,10 @@ def limit_of(rate_state: RateState, setting: int) -> int:
 def next_call(
     rate_state: RateState, now: dt.datetime, setting: int, *, is_read: bool
 ) -> dt.datetime:
-    """Return when the next call may be made, which is ``now`` or later."""
+    """Return when the next call may be made: ``now`` or later."""
     limit = limit_of(rate_state, setting)
     burst = BURST * WINDOW / limit
-    # A clock that was fast may have saved a time far in the future, which is not waited for.
+    # A fast clock may have saved a time far in the future. Do not wait for it.
     earliest = max(now, min(rate_state.paused_until, now + LONGEST_PAUSE))
     is_starved = is_read and rate_state.reads < limit * LEAST_READ_SHARE
     if not is_starved:
@@ -77,43 +77,43 @@ def next_call(
 
 
 def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.datetime:
-    """Return GCRA's theoretical arrival time after a call made ``now``."""
+    """Return GCRA's theoretical arrival time after a call at ``now``."""
     return max(min(rate_state.theoretical_arrival_at, now + WINDOW), now) + WINDOW / limit_of(
         rate_state, setting
     )
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime:
-    """Return when calls may go on, given the calls per minute that are allowed and left.
+    """Return when calls may continue, given the calls per minute that are allowed and left.
 
-    Other programs may use the same token. When few calls are left of Propexo's minute, those left
-    are spread over it.
+    Other programs may use the same token. If few calls are left in the current minute, they are
+    spread over it.
     """
     if left > allowed * LOW_SHARE:
         return now
     return now + WINDOW / (left + 1)
 
 
-#: While sending is suspended, reads are retried this much later.
+#: Delay before reads are retried while sending is suspended.
 SUSPENDED_GAP = dt.timedelta(seconds=30)
 
 
 class RateLimiter(Statements):
-    """The rate limit's row, within one transaction."""
+    """Reads and writes the rate limit's row within a transaction."""
 
     def lock(self, now: dt.datetime) -> RateState:
         """Lock the rate limit until the transaction ends, and return its state at ``now``."""
         return self.lock_unread(now)()
 
     def lock_unread(self, now: dt.datetime) -> Callable[[], RateState]:
-        """Do the same as :meth:`lock`, but return a function that reads the state."""
+        """Lock like :meth:`lock`, but return a function that reads the state."""
         self._run("lock_rate_limit")
         rows = self._run("read_rate_limit", now=now, since=now - WINDOW - CLOCK_LAG)
 
         def read() -> RateState:
             row = rows.fetchone()
             if row is None:
-                raise LookupError("the rate limit has no row; run adapter migrate")
+                raise LookupError("the rate limit's row is missing; run adapter migrate")
             return RateState(**row)
 
         return read
@@ -127,9 +127,9 @@ class RateLimiter(Statements):
         source: str | None = None,
         weight: int = 1,
     ) -> None:
-        """Count a call made now: a read, or a POST that takes the turn of its ``source``.
+        """Count a call made now: a read, or a POST that uses its ``source``'s turn.
 
-        ``limit``: calls per minute by our own settings.
+        ``limit`` is the configured number of calls per minute.
         """
         self._run(
             "count_call",
@@ -142,7 +142,7 @@ class RateLimiter(Statements):
         )
 
     def try_read(self, now: dt.datetime, limit: int) -> dt.datetime | None:
-        """Count a read made now and return None, or return when to try again."""
+        """Count a read and return None, or return when to try again."""
         rate_state = self.lock(now)
         if rate_state.stopped_for is not None:
             return now + SUSPENDED_GAP
@@ -153,12 +153,12 @@ class RateLimiter(Statements):
         return None
 
     def save_limit(self, rate: tuple[int, int] | None, now: dt.datetime) -> None:
-        """Save the calls allowed and left in Propexo's minute, according to a response."""
+        """Save the calls allowed and left in the current minute, according to Propexo."""
         if rate is not None:
             self._run("save_limit", allowed=rate[0], until=pause_after(*rate, now))
 
     def pause(self, until: dt.datetime) -> None:
-        """Allow no call before ``until``."""
+        """Pause all calls until ``until``."""
         self._run("pause_sending", until=until)
 
     def suspend(self, reason: str, now: dt.datetime) -> bool:
@@ -166,7 +166,7 @@ class RateLimiter(Statements):
         return self._one("suspend_sending", reason=reason, now=now) is not None
 
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> bool:
-        """Return True if this worker may now check whether a suspension can end."""
+        """Return True if it is this worker's turn to check whether sending can resume."""
         return self._one("reserve_check", now=now, before=now - gap) is not None
 
     def resume(self) -> None:

@@ -1,4 +1,4 @@
-"""Rejected requests: kept apart from events, and bounded for each source."""
+"""Rejected requests, stored separately from events and limited per source."""
 
 import dataclasses
 import datetime as dt
@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from adapter.store.queries import Statements
 from adapter.store.rows import Row, storable
 
-#: statement_timeout of a transaction that stores a rejection: other work goes first.
+#: statement_timeout for storing a rejection, because other work takes priority.
 TIMEOUT_MILLISECONDS = 2000
 
 
@@ -26,13 +26,13 @@ class NewRejection:
     url: str
     #: Names in lower case.
     headers: Mapping[str, str]
-    #: None: not kept.
+    #: None if it is not kept.
     body: bytes | None
-    #: Keyed hash of the client's address; None: the address is not known.
+    #: Keyed hash of the client's address, or None if it is unknown.
     sender: str | None
-    #: Whether it can be verified again.
+    #: True if it can be verified again.
     can_retry: bool
-    #: Keyed hashes of the token or password that it carried, in each spelling.
+    #: Keyed hashes of its token or password, in each spelling.
     proofs: Sequence[bytes] = ()
 
     @property
@@ -43,13 +43,13 @@ class NewRejection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Rejection(NewRejection):
-    """A rejected request that is stored."""
+    """A stored rejected request."""
 
     id: int
 
 
 class Rejections(Statements):
-    """The rejections, within one transaction."""
+    """Reads and writes rejections within a transaction."""
 
     def add(self, new: NewRejection, *, max_rows: int, max_bytes: int) -> None:
         """Store a rejection and delete its source's ones beyond these bounds, fairly per sender."""
@@ -72,7 +72,7 @@ class Rejections(Statements):
         return [_rejection_from_row(row) for row in rows]
 
     def of_source(self, source: str) -> list[Rejection]:
-        """Return all of a source's rejections, oldest first. The bound keeps them few."""
+        """Return all of a source's rejections, oldest first. Their number is limited."""
         rows = self._all("rejections_of_source", source=source)
         return [_rejection_from_row(row) for row in rows]
 
@@ -82,7 +82,7 @@ class Rejections(Statements):
         return _rejection_from_row(row) if row else None
 
     def remove(self, rejection_id: int) -> None:
-        """Delete a rejection that was accepted."""
+        """Delete a rejection that has been accepted."""
         self._run("delete_rejection", id=rejection_id)
 
     def counts(self) -> dict[str, int]:
@@ -90,8 +90,8 @@ class Rejections(Statements):
         return {row["source"]: row["rejections"] for row in self._all("rejection_counts")}
 
     def count(self, requests: Mapping[tuple[str, str], int]) -> None:
-        """Add numbers of rejected requests by source and reason."""
-        # Sorted: two processes that lock the same rows in another order would deadlock.
+        """Add to the counts of rejected requests by source and reason."""
+        # Sorted, because two processes that lock the same rows in different orders would deadlock.
         rows = [(*key, number) for key, number in sorted(requests.items())]
         sources, reasons, numbers = zip(*rows, strict=True)
         self._run(
@@ -102,7 +102,7 @@ class Rejections(Statements):
         )
 
     def totals(self) -> dict[tuple[str, str], int]:
-        """Return how many requests were ever rejected, by source and reason."""
+        """Return the total number of rejected requests, by source and reason."""
         rows = self._all("rejection_totals")
         return {(row["source"], row["reason"]): row["requests"] for row in rows}
 

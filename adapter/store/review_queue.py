@@ -1,4 +1,4 @@
-"""The review queue: leads that need a person, grouped by issue. A group is fixed as one."""
+"""The review queue: leads that need review, grouped by issue and fixed as a group."""
 
 import dataclasses
 import datetime as dt
@@ -12,24 +12,24 @@ from adapter.store.queries import Statements
 from adapter.store.rows import booking_from_row, event_from_row
 from adapter.store.search import LARGEST_NUMBER
 
-#: Most leads counted of each kind: upcoming tours, leads without a time, past tours, webhooks
-#: without bookings.
+#: Maximum number of leads counted of each kind: upcoming tours, leads without a time, past tours,
+#: and webhooks without bookings.
 MOST_COUNTED = 2_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Issue:
-    """What is wrong with every lead of a group."""
+    """The problem that all leads in a group share."""
 
     #: ``booking`` or ``event``.
     kind: str
     source: str
     state: str
-    #: Why they are in that state: a reason code, or what a user wrote.
+    #: Why they are in that state: a reason code, or a user's text.
     code: str
-    #: Whether the adapter still looks for them in Propexo's lists.
+    #: True if the adapter is still searching for them in Propexo's lists.
     is_looked_for: bool
-    #: The first reason: its field and message, and the value if the community is unknown.
+    #: The first reason: field and message, with the value if the community is unknown.
     field: str
     message: str
     value: str
@@ -52,7 +52,7 @@ class Issue:
 
     @property
     def key(self) -> str:
-        """Return a short key of the group that changes only with the issue."""
+        """Return a short key for the group that changes only with the issue."""
         text = "\0".join(map(str, dataclasses.astuple(self)))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -65,9 +65,9 @@ class Group:
     leads: int
     #: Names of up to three renters, soonest tour first.
     names: tuple[str, ...]
-    #: The largest id among them: later leads have larger ones.
+    #: The largest ID among them. Later leads have larger IDs.
     last_id: int
-    #: The soonest upcoming tour; None: none is known.
+    #: The soonest upcoming tour, or None.
     soonest_at: dt.datetime | None
     #: When the oldest of them was received.
     oldest_at: dt.datetime
@@ -76,10 +76,10 @@ class Group:
 
 
 class ReviewQueue(Statements):
-    """The leads that need review, within one transaction."""
+    """Reads the leads that need review within a transaction."""
 
     def groups(self, now: dt.datetime) -> list[Group]:
-        """Return every group, the one with the soonest tour first."""
+        """Return all groups, soonest tour first."""
         return [
             Group(
                 issue=Issue(**{name: row[name] for name in Issue.__slots__}),
@@ -91,15 +91,15 @@ class ReviewQueue(Statements):
         ]
 
     def group(self, key: str, now: dt.datetime) -> Group | None:
-        """Return the group with this key, or None if nothing in it needs review anymore."""
+        """Return the group with this key, or None if nothing in it needs review."""
         return next((group for group in self.groups(now) if group.issue.key == key), None)
 
     def leads(
         self, issue: Issue, *, after: int = 0, last_id: int = LARGEST_NUMBER, limit: int = 50
     ) -> Sequence[Booking | Event]:
-        """Return a group's leads ``after`` an ID and up to ``last_id``.
+        """Return a group's leads with IDs after ``after`` and up to ``last_id``.
 
-        Bookings come with the soonest first, events with the oldest first.
+        Bookings are sorted by tour time, events by age.
         """
         values = dataclasses.asdict(issue) | {"after": after, "last_id": last_id, "limit": limit}
         if issue.kind == "event":

@@ -1,4 +1,4 @@
-"""Convert rows of the database to :mod:`adapter.models` and back."""
+"""Convert database rows to :mod:`adapter.models` and back."""
 
 import dataclasses
 import datetime as dt
@@ -19,18 +19,18 @@ from adapter.models import (
     WebhookRequest,
 )
 
-#: One row, by column name.
+#: A row, by column name.
 Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
-    """A verified webhook to store, once for each digest."""
+    """A verified webhook to store, once per digest."""
 
     source: str
     #: Keyed hash of its dedupe key.
     digest: bytes
-    #: SHA-256 of its body, and of its query if that is signed.
+    #: SHA-256 of its body, and of its query if the query is signed.
     content: bytes
     received_at: dt.datetime
     #: Without credentials.
@@ -38,14 +38,14 @@ class NewEvent:
 
 
 def storable(text: str) -> str:
-    """Return the text without what PostgreSQL cannot store: NUL and lone surrogates."""
+    """Remove characters that PostgreSQL cannot store: NUL and lone surrogates."""
     if text.isascii() and "\x00" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
 def values_from_event(new: NewEvent) -> tuple[Any, ...]:
-    """Return the parameters of ``insert_events`` for one event, in its order."""
+    """Return the parameters of ``insert_events`` for one event."""
     request = new.request
     headers = {storable(name): storable(text) for name, text in request.lowercase_headers.items()}
     return (
@@ -75,19 +75,19 @@ def _reasons(data: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
 
 
 def _known(kind: type[Event | Booking | Attempt], row: Row) -> Row:
-    """Return the columns that this version knows. A newer one may have added some meanwhile."""
+    """Return the columns that this version knows. A newer version may have added others."""
     return {field.name: row[field.name] for field in dataclasses.fields(kind)}
 
 
 def event_from_row(row: Row) -> Event:
-    """Return the event of a row."""
+    """Convert a row to an event."""
     parsed = {"state": EventState(row["state"]), "reasons": _reasons(row["reasons"])}
-    # A list has the body's size instead of the body.
+    # Lists contain the body's size instead of the body.
     return Event(**_known(Event, {"size": len(row["body"])} | row) | parsed)
 
 
 def booking_from_row(row: Row) -> Booking:
-    """Return the booking of a row."""
+    """Convert a row to a booking."""
     parsed = {
         "state": BookingState(row["state"]),
         "kind": Kind(row["kind"]),
@@ -98,7 +98,7 @@ def booking_from_row(row: Row) -> Booking:
 
 
 def attempt_from_row(row: Row) -> Attempt:
-    """Return the attempt of a row."""
+    """Convert a row to an attempt."""
     outcome = row["outcome"]
     parsed = {"outcome": AttemptOutcome(outcome) if outcome else None, "kind": Kind(row["kind"])}
     return Attempt(**_known(Attempt, row) | parsed)

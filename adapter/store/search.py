@@ -1,4 +1,4 @@
-"""Lists of bookings and events, newest first, in pages. A page costs the same at any offset."""
+"""List bookings and events in pages, newest first. The cost is the same for every page."""
 
 import dataclasses
 import datetime as dt
@@ -10,14 +10,14 @@ from adapter.models import Booking, Event
 from adapter.store.queries import Statements
 from adapter.store.rows import Row, booking_from_row, event_from_row, storable
 
-#: Most bookings found by an email address or a phone number.
+#: Maximum number of bookings found by an email address or phone number.
 MOST_FOUND = 1000
-#: Ids are nearly in the order of time: this much disorder is allowed for, and as many late inserts
-#: at each end.
+#: IDs are almost in order of time. This much disorder is tolerated, and this many late inserts at
+#: each end.
 NUMBER_SLACK = 1000
-#: A source's newest events among which those whose payload is still kept are looked for.
+#: How many of a source's newest events are searched for ones that still have a payload.
 MOST_LOOKED_AT = 5000
-#: The largest id.
+#: The largest possible ID.
 LARGEST_NUMBER = 2**63 - 1
 
 _EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -26,27 +26,27 @@ _LATEST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """Which leads a list shows. A field that is empty or None does not apply."""
+    """Criteria for a list of leads. Fields that are empty or None do not apply."""
 
     states: Sequence[str] = ()
     source: str | None = None
     #: The community's key.
     community: str | None = None
-    #: Received from this instant on, and before that one.
+    #: Received at or after the first instant, and before the second.
     since: dt.datetime | None = None
     until: dt.datetime | None = None
-    #: The start of an email address or of words of a name, a phone number or its last digits
-    #: (at least four), the id of a booking or an event, or Propexo's job id.
+    #: The start of an email address or of words in a name, a phone number or its last digits
+    #: (at least four), a booking or event ID, or Propexo's job ID.
     text: str = ""
 
 
 class Search(Statements):
-    """Lists, within one transaction."""
+    """Reads lists within a transaction."""
 
     def bookings(
         self, which: Filter = Filter(), *, before: int | None = None, limit: int = 100
     ) -> list[Booking]:
-        """Return bookings, newest first. The next page has those ``before`` the last one's ID."""
+        """Return bookings, newest first. For the next page, pass the last ID as ``before``."""
         text = storable(which.text).strip()
         ids = self._ids_of(text) if which.text.strip() else None
         words = None if ids else _words(text)
@@ -64,7 +64,7 @@ class Search(Statements):
     def events(
         self, which: Filter = Filter(), *, before: int | None = None, limit: int = 100
     ) -> list[Event]:
-        """Return events, newest first. Filters by text and community do not apply."""
+        """Return events, newest first. Text and community filters do not apply."""
         bounds = self._bounds("event_id_range", which)
         rows = self._all_unprepared("search_events", **bounds, before=before, limit=limit)
         return [event_from_row(row) for row in rows]
@@ -72,16 +72,16 @@ class Search(Statements):
     def recent_events(
         self, source: str, *, limit: int, before: int = LARGEST_NUMBER
     ) -> list[Event]:
-        """Return a source's newest events that still have a payload, ``before`` an ID."""
+        """Return a source's newest events before an ID that still have a payload."""
         rows = self._all(
             "recent_events", source=source, before=before, limit=limit, looked_at=MOST_LOOKED_AT
         )
         return [event_from_row(row) for row in rows]
 
     def lead_totals(self, which: Filter) -> list[Row]:
-        """Return the number of leads per source and community, in total and by state.
+        """Return the number of leads by source and community, in total and by state.
 
-        Leads are counted by the time their webhook was received; ignored webhooks are not counted.
+        Leads are counted when their webhook is received. Ignored webhooks are not counted.
         """
         return self._all(
             "lead_totals",
@@ -92,7 +92,7 @@ class Search(Statements):
         )
 
     def _bounds(self, name: str, which: Filter) -> dict[str, Any]:
-        """Return the filter's values, with the range of IDs for its time."""
+        """Return the filter's values, with the range of IDs for its time span."""
         first, last = 0, LARGEST_NUMBER
         if which.since or which.until:
             since, until = which.since or _EARLIEST, which.until or _LATEST
@@ -119,7 +119,7 @@ class Search(Statements):
 
 
 def _words(text: str) -> str:
-    """Return the tsquery for the start of each word in a name, or "" if it is not a name."""
+    """Return a tsquery for the start of each word in a name, or "" for other text."""
     if "@" in text or not any(character.isalpha() for character in text):
         return ""
     return " & ".join(f"'{word}':*" for word in re.findall(r"\w+", text)[:10])
@@ -130,7 +130,7 @@ def _number(text: str) -> int | None:
 
 
 def _phone(text: str) -> str:
-    """Return the digits if the string looks like a phone number, else ""."""
+    """Return the digits if the text looks like a phone number, else ""."""
     if not re.fullmatch(r"\+?[\d\s().-]{4,30}", text, re.ASCII):
         return ""
     digits = re.sub(r"\D", "", text, flags=re.ASCII)

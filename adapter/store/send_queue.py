@@ -1,4 +1,4 @@
-"""The send queue: which booking is sent next."""
+"""The send queue, which decides which booking is sent next."""
 
 import datetime as dt
 
@@ -8,14 +8,14 @@ from adapter.store.rows import booking_from_row
 
 
 class SendQueue(Statements):
-    """The pending bookings, within one transaction."""
+    """Reads pending bookings within a transaction."""
 
     def most_urgent(
         self, now: dt.datetime, *, soon: dt.datetime, late: dt.datetime
     ) -> Booking | None:
-        """Return the booking to send next, locked. Prefer the soonest tour, else alternate sources.
+        """Lock and return the next booking: the soonest tour, else alternating sources.
 
-        Only tours that start before ``soon`` go first. Those that start by ``late`` are skipped.
+        Only tours that start before ``soon`` go first. Tours that start by ``late`` are skipped.
         Guest cards follow after all tours.
         """
         # Both are sent before the first is read, so that they take one round trip in a pipeline.
@@ -25,9 +25,9 @@ class SendQueue(Statements):
         return booking_from_row(row) if row else None
 
     def expired_tours(self, before: dt.datetime) -> list[int]:
-        """Return IDs of pending bookings whose tour starts by ``before``, locked."""
+        """Lock and return IDs of pending bookings whose tour starts by ``before``."""
         return [row["id"] for row in self._all("expired_tours", before=before)]
 
     def expired_prospects(self, before: dt.datetime) -> list[int]:
-        """Return IDs of guest cards that have been pending since ``before``, locked."""
+        """Lock and return IDs of guest cards that have been pending since ``before``."""
         return [row["id"] for row in self._all("expired_prospects", before=before)]

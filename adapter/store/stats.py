@@ -1,4 +1,4 @@
-"""Statistics about sources, sending and the last day."""
+"""Compute statistics about sources, sending and the last 24 hours."""
 
 import dataclasses
 import datetime as dt
@@ -7,23 +7,23 @@ from collections.abc import Iterable, Mapping
 from adapter.store.queries import Statements
 from adapter.store.rows import Row
 
-#: Bookings whose latency is measured.
+#: Number of bookings for which latency is measured.
 MOST_TIMED = 2_000
-#: Pending bookings that are counted.
+#: Maximum number of pending bookings to count.
 MOST_PENDING = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sending:
-    """Whether calls to Propexo are allowed, and how many were made."""
+    """Whether calls to Propexo are allowed, and how many have been made."""
 
-    #: Why sending is suspended until a person fixes it (``not_authorized``); None: it is not.
+    #: Why sending is suspended until someone fixes it (``not_authorized``), or None.
     stopped_for: str | None
-    #: No call is made before then.
+    #: No calls are made before this time.
     paused_until: dt.datetime
-    #: Calls per minute that Propexo last reported as allowed; None: it never did.
+    #: Calls per minute that Propexo last reported as allowed, or None.
     allowed: int | None
-    #: Calls of the last 60 seconds.
+    #: Calls in the last 60 seconds.
     calls: int
     #: Pending bookings, at most :data:`MOST_PENDING`.
     pending: int
@@ -31,19 +31,19 @@ class Sending:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:
-    """One source's events."""
+    """Statistics about one source's events."""
 
-    #: How many, by state.
+    #: Number of events by state.
     events: Mapping[str, int]
     last_event_at: dt.datetime | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownCommunity:
-    """A source's name for a community that is not known, and the leads held because of it."""
+    """An unknown community name from a source, and the number of leads held because of it."""
 
     source: str
-    #: As JSON text, shortened; None: the webhook names none, or the name was erased.
+    #: The name as shortened JSON, or None if the webhook has no name or it was erased.
     value: str | None
     #: Where the mapping looked.
     path: str | None
@@ -53,18 +53,18 @@ class UnknownCommunity:
 
 
 class Stats(Statements):
-    """The statistics, within one transaction."""
+    """Reads statistics within a transaction."""
 
     def outcomes(self, since: dt.datetime) -> list[Row]:
-        """Return ``kind``, ``source``, ``hour``, ``state`` and the number of ``leads``."""
+        """Return the number of ``leads`` by ``kind``, ``source``, ``hour`` and ``state``."""
         return self._all("outcomes", since=since)
 
     def source_activity(
         self, sources: Iterable[str], since: dt.datetime, until: dt.datetime
     ) -> list[Row]:
-        """Return each source's last and usual events, and how long its bookings took.
+        """Return each source's latest event, usual traffic and booking latency.
 
-        The latter are the newest :data:`MOST_TIMED` that were booked in this period.
+        The latency covers the newest :data:`MOST_TIMED` bookings in this period.
         """
         return self._all(
             "source_activity", sources=list(sources), since=since, until=until, limit=MOST_TIMED
@@ -74,11 +74,11 @@ class Stats(Statements):
         """Return the state of sending without waiting for the rate limit's lock."""
         row = self._one("sending", since=now - dt.timedelta(seconds=60), limit=MOST_PENDING)
         if row is None:
-            raise LookupError("the rate limit has no row; run adapter migrate")
+            raise LookupError("the rate limit's row is missing; run adapter migrate")
         return Sending(**row)
 
     def count_hours(self, now: dt.datetime) -> None:
-        """Count the events of past hours, once each."""
+        """Count the events of past hours, each hour once."""
         self._run("count_hours", until=now.replace(minute=0, second=0, microsecond=0))
 
     def record_secret_use(self, *, source: str, name: str, at: dt.datetime) -> None:
@@ -90,13 +90,13 @@ class Stats(Statements):
         return {(row["source"], row["name"]): row["used_at"] for row in self._all("secret_uses")}
 
     def unknown_communities(self) -> list[UnknownCommunity]:
-        """Return the names of unknown communities that leads are held for.
+        """Return the unknown community names for which leads are held.
 
-        Read them from the held leads' own index, which shrinks as they are fixed.
+        They are read from the index of held leads, which shrinks as leads are fixed.
         """
         return [UnknownCommunity(**row) for row in self._all("unknown_communities")]
 
     def traffic(self) -> dict[str, Traffic]:
-        """Return the events of each source that ever sent one."""
+        """Return event statistics for each source that has sent any."""
         rows = self._all("event_counts")
         return {row.pop("source"): Traffic(**row) for row in rows}

@@ -1,4 +1,4 @@
-"""One transaction, and the tables that can be read and written in it."""
+"""Provide a transaction with access to each group of tables."""
 
 import contextlib
 import datetime as dt
@@ -31,7 +31,7 @@ def _lazy(kind: type[Tables]) -> "functools.cached_property[Tables]":
 
 
 class Transaction(Statements):
-    """One transaction over one connection, with one attribute for each group of tables."""
+    """A transaction over one connection, with an attribute for each group of tables."""
 
     attempts = _lazy(Attempts)
     audit = _lazy(AuditLog)
@@ -50,14 +50,14 @@ class Transaction(Statements):
     users = _lazy(Users)
 
     def savepoint(self) -> contextlib.AbstractContextManager[Any]:
-        """Return a part of the transaction that can fail alone."""
+        """Return a savepoint, which can be rolled back by itself."""
         return self.connection.transaction()
 
     def lock_keys(self, keys: Iterable[int]) -> None:
         """Lock these keys until the transaction ends.
 
-        Keys stand for people at a community, for items and for sign-ins. All that a transaction
-        needs are locked at once, in one order, so that two transactions cannot deadlock.
+        Keys represent people at a community, items and sign-ins. A transaction locks all keys that
+        it needs at once, in a fixed order, so that two transactions cannot deadlock.
         """
         self._run("lock_keys", keys=list(keys))
 
@@ -73,5 +73,5 @@ class Transaction(Statements):
         """Return the key of this installation's keyed hashes."""
         row = self._one("hash_key")
         if row is None:
-            raise LookupError("the database has no hash key; run adapter migrate")
+            raise LookupError("the database's hash key is missing; run adapter migrate")
         return bytes(row["hash_key"])

@@ -7,7 +7,7 @@ from typing import Final
 
 from adapter.store.queries import Statements
 
-#: How long a failed sign-in counts.
+#: How long a failed sign-in counts against the limit.
 SIGN_IN_WINDOW: Final = dt.timedelta(minutes=15)
 
 
@@ -18,9 +18,9 @@ class User:
     name: str
     #: ``read`` or ``operate``.
     role: str
-    #: Slow hash of the password, with its salt.
+    #: Slow, salted hash of the password.
     password: str = dataclasses.field(repr=False)
-    #: None: a user of ADAPTER_USERS.
+    #: None for a user from ADAPTER_USERS.
     added_at: dt.datetime | None = None
 
 
@@ -31,23 +31,23 @@ class AuditEntry:
     id: int
     at: dt.datetime
     by: str
-    #: A constant word: looked, released, discarded, confirmed, replayed, exported, signed_in,
+    #: A fixed word: looked, released, discarded, confirmed, replayed, exported, signed_in,
     #: let_in, backtested, user_added …
     action: str
-    #: The event or booking it concerned, or None.
+    #: The event or booking concerned, or None.
     lead_id: int | None
     detail: str
 
 
 class Users(Statements):
-    """Users and failed sign-ins, within one transaction."""
+    """Reads and writes users and failed sign-ins within a transaction."""
 
     def all(self) -> list[User]:
         """Return all users except those in ADAPTER_USERS."""
         return [User(**row) for row in self._all("list_users")]
 
     def add(self, user: User, *, now: dt.datetime) -> None:
-        """Add a user, or set another password and role."""
+        """Add a user, or change an existing user's password and role."""
         self._run("add_user", name=user.name, role=user.role, password=user.password, at=now)
 
     def remove(self, name: str) -> str | None:
@@ -56,16 +56,16 @@ class Users(Statements):
         return str(row["role"]) if row else None
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
-        """Return the number of failed sign-ins for each of these since then."""
+        """Return the number of failed sign-ins since a time for each of ``whos``."""
         rows = self._all("failed_sign_ins", whos=list(whos), since=since)
         return {row["who"]: row["failures"] for row in rows}
 
     def record_failure(self, whos: Sequence[str], *, now: dt.datetime) -> list[int]:
-        """Record a failed sign-in under each of these. Return the IDs of the records."""
+        """Record a failed sign-in for each of ``whos``. Return the record IDs."""
         return [row["id"] for row in self._all("record_failed_sign_in", whos=list(whos), at=now)]
 
     def delete_failures(self, whos: Sequence[str], ids: Sequence[int]) -> None:
-        """Delete the failures of these, and those with these IDs."""
+        """Delete the failures for ``whos``, and the failures with these IDs."""
         self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
 
     def delete_old_failures(self, before: dt.datetime, *, limit: int | None = None) -> int:
@@ -74,12 +74,12 @@ class Users(Statements):
 
 
 class AuditLog(Statements):
-    """The audit log, within one transaction."""
+    """Reads and writes the audit log within a transaction."""
 
     def record(
         self, action: str, *, by: str, at: dt.datetime, lead_id: int | None = None, detail: str = ""
     ) -> None:
-        """Add an entry. ``detail`` never holds anything from a payload."""
+        """Add an entry. ``detail`` must not contain anything from a payload."""
         self._run("insert_audit_entry", action=action, by=by, at=at, lead_id=lead_id, detail=detail)
 
     def entries(
@@ -91,7 +91,7 @@ class AuditLog(Statements):
         limit: int = 100,
         except_action: str | None = None,
     ) -> list[AuditEntry]:
-        """Return entries, newest first, without one kind of action if it is given."""
+        """Return entries, newest first, optionally without one kind of action."""
         rows = self._all(
             "audit_entries",
             by=by,
@@ -103,5 +103,5 @@ class AuditLog(Statements):
         return [AuditEntry(**row) for row in rows]
 
     def delete_old(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete entries from before then, the oldest first. Return how many."""
+        """Delete entries from before a time, oldest first. Return how many."""
         return len(self._all("delete_old_audit_entries", before=before, limit=limit))

@@ -78,7 +78,7 @@ def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
 
 
 def untrimmed_secrets(all_sources: Mapping[str, Source], settings: Settings) -> list[str]:
-    """Return the variables whose secret has blanks, a line break or quotes around it."""
+    """Return the variables whose secrets are surrounded by whitespace or quotes."""
     names = [name for source in all_sources.values() for name in _secret_names(source)]
     return untrimmed(settings.environ, (*SECRET_NAMES, *names))
 

@@ -19,7 +19,7 @@ Answer = tuple[dict[str, Any], int] | tuple[dict[str, Any], int, dict[str, str]]
 
 
 def register_error_handlers(app: flask.Flask) -> None:
-    """Register the handlers. An unexpected error returns 503, so that senders retry."""
+    """Register the handlers. Unexpected errors return 503, so that senders retry."""
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Answer:
@@ -56,7 +56,7 @@ def register_error_handlers(app: flask.Flask) -> None:
 
 
 def reason_of(error: HTTPException) -> str:
-    """Return the reason that an HTTP error is logged, counted and stored under."""
+    """Return the reason under which an HTTP error is logged, counted and stored."""
     return error.name.lower().replace(" ", "_")
 
 

@@ -18,7 +18,7 @@ def client_ip_of_request(request: flask.Request, settings: Settings) -> str | No
 
 
 def tolerate_paths(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Wrap an application to ignore extra slashes, blanks and capitals in the path of a webhook.
+    """Wrap an application to ignore extra slashes, spaces and capitals in webhook paths.
 
     People paste URLs with them, and names of sources are in lower case. What a signature covers
     stays as the sender wrote it, see :func:`raw_target`.

@@ -36,7 +36,7 @@ class OutcomeWaiter:
     def wait(
         self, event_id: int, load: Callable[[], WebhookOutcome], deadline: float
     ) -> WebhookOutcome:
-        """Return what ``load`` returns once it is final, or at ``deadline`` (monotonic seconds).
+        """Return the result of ``load`` once it is final, or at ``deadline`` (monotonic seconds).
 
         Return an accepted outcome while PostgreSQL cannot be reached. Load once, without waiting,
         if too many requests wait already.

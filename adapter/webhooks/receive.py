@@ -33,15 +33,15 @@ class Receipt:
     """The result of storing a webhook."""
 
     event_id: int
-    #: True where an earlier webhook has the same key; ``event_id`` is then that one's event.
+    #: True if an earlier webhook has the same key. ``event_id`` is then its event.
     is_duplicate: bool
-    #: The event that holds the new content, where a duplicate has other content; else None.
+    #: The event with the new content, if a duplicate has different content, else None.
     changed_id: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Verified:
-    """A request that proved who sent it. Nothing else is ever stored as an event."""
+    """A request with a verified sender. Only these are stored as events."""
 
     source: Source
     #: Without credentials.

@@ -1,4 +1,4 @@
-"""Whole installations as processes."""
+"""Provide whole installations as processes."""
 
 import datetime as dt
 import json
@@ -15,7 +15,7 @@ from tests.wait import wait_until
 
 @pytest.fixture
 def start(data_folder: Path) -> Iterator[Callable[..., AdapterProcess]]:
-    """Starts `adapter run` in a folder of its own; stops it at the end."""
+    """Start `adapter run` in a separate folder, and stop it at the end."""
     started: list[AdapterProcess] = []
 
     def begun(**changes: str) -> AdapterProcess:
@@ -33,7 +33,7 @@ def start(data_folder: Path) -> Iterator[Callable[..., AdapterProcess]]:
 
 @pytest.fixture
 def lead(tmp_path: Path) -> Path:
-    """A portal's lead with a tour in the days to come."""
+    """Return a portal's lead with an upcoming tour."""
     _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC)))
     file = tmp_path / "lead.json"
     file.write_text(json.dumps(payload))

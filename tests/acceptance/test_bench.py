@@ -1,4 +1,4 @@
-"""The bench in its tiny form: every row is there, and each is a figure beside another.
+"""Run the bench with minimal effort, and check that every row has a figure and a baseline.
 
 Nothing here looks at how fast anything is.
 """
@@ -44,7 +44,7 @@ SAMPLE = (MAPPINGS / "samples" / "rentfeed-tour.json").read_bytes()
 
 @pytest.fixture(scope="module")
 def durable(postgres: EmbeddedServer) -> Iterator[EmbeddedServer]:
-    """Let the server of the tests write to the disk, as the bench insists on."""
+    """Make the tests' server flush to disk, as the bench requires."""
     set_durable(postgres, is_durable=True)
     yield postgres
     set_durable(postgres, is_durable=False)
@@ -56,7 +56,7 @@ def row(**changes: Any) -> Row:
 
 
 def bench(*arguments: str) -> list[dict[str, Any]]:
-    """The rows of one section in its tiny form."""
+    """Return the rows of one section with minimal effort."""
     ended = CliRunner().invoke(main, [*arguments, "--tiny", "--json"], catch_exceptions=False)
     assert ended.exit_code == 0, ended.output
     rows: list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""The harness's audits on made-up records, and its short form over real processes."""
+"""Test the harness's audits with made-up records, and a short run with real processes."""
 
 import dataclasses
 import datetime as dt
@@ -67,7 +67,7 @@ def tour(one: Lead, *, stands: bool, starts_at: dt.datetime | None = None, **cha
     )
 
 
-#: A person asked twice; both were booked, and the newer one stands.
+#: A person requested two tours. Both were booked, and the newer one exists in Knock.
 SOUND = Record(
     leads={OLDER.id: OLDER, NEWER.id: NEWER},
     told=(told(OLDER, 1), told(NEWER, 2), told(OLDER, 1, 200)),
@@ -84,7 +84,7 @@ SOUND = Record(
 
 
 def found(**changes: Any) -> set[str]:
-    """The audits that complain when the sound record is changed so."""
+    """Return the audits that fail after changing the valid record."""
     findings = findings_from(dataclasses.replace(SOUND, **changes), without=("people",))
     return {kind for kind, number in findings.faults_by_kind().items() if number}
 
@@ -97,15 +97,15 @@ def states(older: BookingState, newer: BookingState) -> dict[str, list[Booking]]
     "changes",
     [
         {},
-        # A clear no may be followed by another POST.
+        # A clear rejection may be followed by another POST.
         {"posts": (post(OLDER, may_have_booked=False), post(OLDER), post(NEWER))},
-        # The older one was replaced before it went out.
+        # The older one was replaced before it was sent.
         {
             "bookings": states(SUPERSEDED, BOOKED),
             "posts": (post(NEWER),),
             "tours": (tour(NEWER, stands=True),),
         },
-        # The newer one failed, which a person is told; the older one stands meanwhile.
+        # The newer one failed and needs review. Until then, the older one is still booked.
         {"bookings": states(BOOKED, FAILED), "tours": (tour(OLDER, stands=True),)},
         {"calls": tuple(Call(at=NOW, status=429, is_injected=True) for _ in range(3))},
     ],
@@ -141,14 +141,14 @@ UNSOUND: dict[str, dict[str, Any]] = {
 }
 
 
-#: The same person asked twice without a time, first of all, and again later.
+#: The same person sent two requests without a time.
 ASKED = dataclasses.replace(OLDER, id="a-q", starts_at=None)
 AGAIN = dataclasses.replace(NEWER, id="a-q2", starts_at=None)
 CARD = Card(lead_id=ASKED.id, community_id="com_elm")
 
 
 def without_times(**changes: Any) -> set[str]:
-    """The audits that complain when only these two were sent, one card was made, and so on."""
+    """Return the audits that fail for a record with only these two requests and one card."""
     record = {
         "leads": {ASKED.id: ASKED, AGAIN.id: AGAIN},
         "told": (told(ASKED, 1), told(AGAIN, 2)),
@@ -190,13 +190,13 @@ def test_each_audit_finds_its_fault_and_no_other(kind: str) -> None:
     assert found(**UNSOUND[kind]) == {kind}
 
 
-#: The person went back to the first tour, or canceled it, through the portal.
+#: The person returned to the first tour, or canceled it, through the portal.
 BACK = dataclasses.replace(OLDER, id="a-back", number=2, wavers=True)
 CANCEL = dataclasses.replace(OLDER, id="a-cancel", key=OLDER.id, is_cancellation=True, wavers=True)
 
 
 def wavering(last: Lead, state: BookingState, *tours: Tour, reason: str = "") -> list[str]:
-    """The people's promises that are broken when the last word is this one."""
+    """Return the rules that are violated if this is the latest message."""
     leads = {
         one.id: dataclasses.replace(one, wavers=True, source="portal")
         for one in (OLDER, NEWER, last)
@@ -264,7 +264,7 @@ def test_a_seed_gives_the_same_leads_again() -> None:
 
 
 def test_nothing_is_lost_or_booked_twice_while_everything_breaks() -> None:
-    """The short form. Faults that cost half a minute each are left to the long one."""
+    """Do a short run, without the faults that take 30 seconds each."""
     slow = "401,late 401,stuck PENDING,freeze a worker"
     options = ("--rounds", "2", "--seed", "12", "--without", f"{slow},search", "--json")
     ended = subprocess.run(

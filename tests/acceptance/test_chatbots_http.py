@@ -1,4 +1,4 @@
-"""What chatbots and voice agents are answered: in their own shape, in true words, in time.
+"""Test responses to chatbots and voice agents: format, content and time.
 
 The schemas are written from each sender's documentation, whose address stands beside them.
 """
@@ -44,7 +44,7 @@ from tests.wait import wait_until
 
 
 def timeless_of(source: Source) -> SampleRequest:
-    """The same of the test that shows a guest card, as JSON."""
+    """Return the first test with a guest card, as JSON."""
     test = next(
         test for test in source.sections["tests"] if {"prospect", "prospect_some"} & test.keys()
     )
@@ -57,23 +57,23 @@ def timeless_of(source: Source) -> SampleRequest:
 DENVER = ZoneInfo("America/Denver")
 PUBLIC = "https://adapter.example.com"
 SECRET = "only-for-this-test"
-#: The ends of the samples' phone numbers.
+#: The last digits of the samples' phone numbers.
 PEOPLE = ["42", "77", "88"]
 
 
 @dataclasses.dataclass
 class Stage:
-    """The gallery in use: a web server, a worker and the sandbox."""
+    """A web server, a worker and the sandbox with the gallery's mappings."""
 
     web: GunicornServer
     upstream: SandboxClient
-    #: Of the tours: in the future, in summer time as the samples' offsets are.
+    #: Day of the tours: in the future and in daylight saving time, like the samples' offsets.
     day: dt.date
 
     def ask(
         self, name: str, body_of: Callable[[Source], SampleRequest] = first_test_request
     ) -> HttpResponse:
-        """The sender's sample, each of somebody else, as one person has one tour."""
+        """Send the sender's sample for a different person each time, as each has only one tour."""
         source = SOURCES[name]
         body, content_type, query = body_of(source)
         text = moved(body.decode(), self.day, name)
@@ -89,7 +89,7 @@ class Stage:
 
 
 def moved(text: str, day: dt.date, name: str) -> str:
-    """A sample on another day, with people of its own."""
+    """Return a sample for another day and other people."""
     sunday = day + dt.timedelta(days=1)
     text = text.replace("2026-03-14", f"{day}").replace("2026-03-15", f"{sunday}")
     text = text.replace(
@@ -106,7 +106,7 @@ def moved(text: str, day: dt.date, name: str) -> str:
 
 
 def summer_day(today: dt.date) -> dt.date:
-    """The next day, three from now at least, on which Denver is six hours behind."""
+    """Return the next day, at least three days away, on which Denver is six hours behind."""
     for days in range(3, 365):
         day = today + dt.timedelta(days=days)
         noon = dt.datetime.combine(day, dt.time(14, 30), DENVER)
@@ -117,7 +117,7 @@ def summer_day(today: dt.date) -> dt.date:
 
 @contextlib.contextmanager
 def staged(database: str, folder: Path, **propexo: Any) -> Iterator[Stage]:
-    """All of it, for the time of the block."""
+    """Run everything for the duration of the block."""
     shutil.copytree(GALLERY, folder)
     threads = 2 * len(BOTS) + 4
     secrets = {secret for source in SOURCES.values() for secret in source.secrets}
@@ -137,7 +137,7 @@ def staged(database: str, folder: Path, **propexo: Any) -> Iterator[Stage]:
 def all_at_once(
     ask: Callable[[str], HttpResponse], names: Sequence[str] = BOTS
 ) -> Mapping[str, tuple[HttpResponse, float]]:
-    """The answer to each sender and the seconds that it took, all asking at the same time."""
+    """Return each sender's response and its duration, with all sending at the same time."""
     with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
         asked = {name: threads.submit(call_timed, functools.partial(ask, name)) for name in names}
         return {name: one.result(60) for name, one in asked.items()}
@@ -148,7 +148,7 @@ def test_a_chatbot_can_say_that_the_tour_is_booked(database: str, tmp_path: Path
         words = f"You are booked for {stage.day:%A}, {stage.day:%B} {stage.day.day} at 2:30 PM."
 
         def answer(name: str) -> HttpResponse:
-            """Asks again, as a repeat is answered like the first, where this machine was slow."""
+            """Ask again if this machine is slow, because a repeat gets the same response."""
             wanted = "Thank you. We have your message" if name == "twilio-sms" else words
             wait_until(lambda: wanted in stage.ask(name).body.decode(), f"{name} says it")
             return stage.ask(name)
@@ -169,7 +169,7 @@ def test_a_chatbot_without_a_time_can_say_that_the_team_has_the_details(
     with staged(database, tmp_path / "gallery") as stage:
 
         def answer(name: str) -> HttpResponse:
-            """Asks again, as a repeat is answered like the first, where this machine was slow."""
+            """Ask again if this machine is slow, because a repeat gets the same response."""
             wait_until(
                 lambda: IN_TOUCH in stage.ask(name, timeless_of).body.decode(), f"{name} says it"
             )

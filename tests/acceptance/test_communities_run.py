@@ -1,4 +1,4 @@
-"""communities.yaml against Propexo's lists, over HTTP to the sandbox; and the routing report."""
+"""Compare communities.yaml with the sandbox's lists over HTTP, and test the routing report."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The demo: what it shows is what happened."""
+"""Check that the demo's output matches what happened."""
 
 import json
 import subprocess

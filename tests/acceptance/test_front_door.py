@@ -1,4 +1,4 @@
-"""What stands before a source: handshakes, limits, proxies, signed addresses. Over gunicorn."""
+"""Test handshakes, limits, proxies and signed URLs with gunicorn."""
 
 import dataclasses
 import json
@@ -68,7 +68,7 @@ def environment(**changes: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def web(folder: Path, module_database: str) -> Iterator[GunicornServer]:
-    """Behind one proxy, and with roomy limits."""
+    """Run web behind one proxy, with generous limits."""
     with running_gunicorn(
         folder, module_database, **environment(ADAPTER_TRUSTED_PROXIES="1")
     ) as web:
@@ -167,7 +167,7 @@ def test_forged_requests_use_up_nobodys_share_but_their_addresss(
         assert statuses[:20] == [401] * 20
         assert statuses.count(429) >= 39
         assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
-        # 25 good ones are more than an address may send of others, and are not counted there.
+        # 25 valid requests exceed the limit for rejected ones, but do not count toward it.
         assert {send(web, good, **sender).status for _ in range(25)} == {200}
         assert send(web, forged, **sender).status == 401
         assert [send(web, good, **sender).status for _ in range(20)].count(429) >= 10
@@ -238,7 +238,7 @@ def test_a_genuine_sender_may_share_an_address_with_strangers(
     [
         ("198.51.100.7", 200),
         ("203.0.113.9, 198.51.100.7", 200),
-        ("198.51.100.7, 203.0.113.9", 401),  # the first one is the sender's to forge
+        ("198.51.100.7, 203.0.113.9", 401),  # the sender can forge the first one
         ("203.0.113.9", 401),
         ("nonsense", 401),
     ],
@@ -347,7 +347,7 @@ def test_a_secret_with_a_line_break_is_named_and_works(
     assert "a-secret" not in ended.output
 
 
-# addresses and requests that are not quite right -----------------------------------------------
+# slightly wrong URLs and requests -----------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["plain", "hubspot"])
@@ -366,7 +366,7 @@ def test_a_secret_with_a_line_break_is_named_and_works(
 def test_an_address_with_more_slashes_blanks_or_capitals_is_the_same(
     web: GunicornServer, name: str, target: str
 ) -> None:
-    """And the signature covers it as the sender wrote it."""
+    """Check that the signature covers the URL as the sender wrote it."""
     url = PUBLIC_URL + target.format(name.capitalize() if "Hooks" in target else name)
     request = WebhookRequest("POST", url, {"Content-Type": "application/json"}, BODY)
     request = sign(MAPPINGS[name]["signature"], SECRET, request, time.time())
@@ -377,7 +377,7 @@ def test_an_address_with_more_slashes_blanks_or_capitals_is_the_same(
 
 
 def raw(web: GunicornServer, request: bytes) -> int:
-    """Send bytes as they are, and end the connection's sending side. Return the status."""
+    """Send raw bytes, close the sending side of the connection, and return the status."""
     with socket.create_connection(("127.0.0.1", web.port), timeout=20) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
@@ -500,7 +500,7 @@ def test_what_is_refused_over_http_is_kept_without_credentials(web: GunicornServ
     assert "very-secret" not in repr(rejection)
 
 
-# senders that take nothing except 200 ----------------------------------------------------------
+# senders that accept only 200 ----------------------------------------------------------
 
 
 def test_every_stored_webhook_is_answered_with_200(web: GunicornServer) -> None:

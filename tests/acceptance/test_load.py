@@ -1,4 +1,4 @@
-"""Many at once, through real processes: nothing twice, nothing lost, and soon tours first."""
+"""Test concurrent load with real processes: no duplicates, no loss, soon tours first."""
 
 import concurrent.futures
 import datetime as dt
@@ -24,7 +24,7 @@ from tests.wait import wait_until
 
 RENTFEED = load_cached(MAPPINGS)["rentfeed"]
 
-#: No limit that this test could meet.
+#: Higher than this test can reach.
 FAST = {
     "ADAPTER_RATE_PER_MINUTE": "100000",
     "ADAPTER_ADDRESS_LIMIT_PER_MINUTE": "1000000",
@@ -39,7 +39,7 @@ def surname(number: int) -> str:
 
 
 def lead(number: int, days: int = 0) -> dict[str, Any]:
-    """A portal's lead of its own person, with a tour nine days ahead and ``days`` more."""
+    """Return a lead for a separate person, with a tour in nine days plus ``days``."""
     _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC) + dt.timedelta(days=days)))
     payload["leadId"] = f"RF-{number}"
     email = f"{surname(number).lower()}@example.com"
@@ -58,7 +58,7 @@ def signed_lead(url: str, payload: dict[str, Any]) -> WebhookRequest:
 
 
 def post(signed: WebhookRequest) -> str:
-    """Return the status in the response: accepted or duplicate."""
+    """Return the status from the response: accepted or duplicate."""
     response = requests.post(signed.url, data=signed.body, headers=dict(signed.headers), timeout=30)
     return str(response.json()["status"])
 
@@ -74,7 +74,7 @@ def query(running: AdapterProcess, statement: str) -> Any:
 def test_500_identical_pairs_at_once_are_500_events_and_500_posts(
     start: Callable[..., AdapterProcess],
 ) -> None:
-    """Two gunicorn processes; each webhook is sent by two threads at the same moment."""
+    """Send each webhook from two threads at once to two gunicorn processes."""
     with running_sandbox(limit_per_minute=1_000_000) as upstream:
         running = start(**FAST, PROPEXO_TOKEN="sandbox", PROPEXO_BASE_URL=upstream.url)
         signed = [signed_lead(running.url, lead(number)) for number in range(500)]

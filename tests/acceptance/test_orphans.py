@@ -1,4 +1,4 @@
-"""A killed process leaves no PostgreSQL and no other child behind ten seconds later."""
+"""Check that ten seconds after a process is killed, no children are left."""
 
 import contextlib
 import json
@@ -29,13 +29,13 @@ SECONDS = 10.0
 
 
 def family_of(pid: int) -> list[psutil.Process]:
-    """A process and all that come from it."""
+    """Return a process and all its descendants."""
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
 
 
 def names_of(family: list[psutil.Process]) -> set[str]:
-    """Words of their command lines, without folders."""
+    """Return the words in their command lines, without folders."""
     words = set()
     for process in family:
         with contextlib.suppress(psutil.Error):
@@ -44,7 +44,7 @@ def names_of(family: list[psutil.Process]) -> set[str]:
 
 
 def left_of(family: list[psutil.Process]) -> list[str]:
-    """Those that live ten seconds later; they are killed then."""
+    """Return the processes that are alive after ten seconds, and kill them."""
     deadline = time.monotonic() + SECONDS
     while (left := [process for process in family if lives(process)]) and (
         time.monotonic() < deadline
@@ -58,14 +58,14 @@ def left_of(family: list[psutil.Process]) -> list[str]:
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether it does anything yet: a zombie only waits for its parent."""
+    """Return True if a process is running and not a zombie."""
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
 def killed(process: "subprocess.Popen[bytes]", number: int) -> list[str]:
-    """What is left of a process and its family ten seconds after this signal."""
+    """Return the remaining processes of a family ten seconds after this signal."""
     family = family_of(process.pid)
     process.send_signal(number)
     left = left_of(family)
@@ -77,7 +77,7 @@ def killed(process: "subprocess.Popen[bytes]", number: int) -> list[str]:
 def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
     start: Callable[..., AdapterProcess], lead: Path, number: int
 ) -> None:
-    """PostgreSQL stays as long as the worker needs it."""
+    """Check that PostgreSQL keeps running as long as the worker needs it."""
     with running_sandbox() as upstream:
         addressed = {"PROPEXO_TOKEN": "sandbox", "PROPEXO_BASE_URL": upstream.url}
         running = start(**addressed)
@@ -99,7 +99,7 @@ def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
 def test_what_hangs_is_killed_and_its_lead_is_posted_once(
     start: Callable[..., AdapterProcess], lead: Path, number: int
 ) -> None:
-    """A worker in a POST that takes for ever, a web process that is frozen, a client of ours."""
+    """Kill a worker in an endless POST, a frozen web process, and a client."""
     with running_sandbox() as upstream, contextlib.ExitStack() as stack:
         running = start(
             PROPEXO_TOKEN="sandbox",
@@ -137,7 +137,7 @@ def test_a_run_whose_terminal_is_closed_leaves_nothing(data_folder: Path) -> Non
     assert left == []
 
 
-#: Makes its standard input the terminal of its session, and becomes another program.
+#: Makes its standard input the controlling terminal, and executes another program.
 TERMINAL = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -160,7 +160,7 @@ def test_a_killed_demo_leaves_nothing(data_folder: Path, number: int) -> None:
 
 @pytest.fixture
 def held() -> Iterator["subprocess.Popen[bytes]"]:
-    """A command that has started the embedded PostgreSQL for itself, and hangs."""
+    """Yield a command that started the embedded PostgreSQL and hangs."""
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
         words = [sys.executable, "-c", HOLD, folder]
         process = popen(words, stdout=subprocess.PIPE)
@@ -190,7 +190,7 @@ def test_a_killed_command_leaves_no_postgresql(held: "subprocess.Popen[bytes]", 
     assert killed(held, signal.SIGKILL) == []
 
 
-#: A test for a run of pytest of its own. It hangs with everything that tests start.
+#: A test for a separate pytest run, which hangs after starting everything that tests use.
 BLOCKED = """
 import pathlib
 import threading

@@ -1,4 +1,4 @@
-"""PostgreSQL killed, restarted and frozen under real web and worker processes."""
+"""Kill, restart and freeze PostgreSQL under real web and worker processes."""
 
 import concurrent.futures
 import contextlib
@@ -25,14 +25,14 @@ from tests.wait import wait_until
 
 pytestmark = pytest.mark.timed
 
-#: A sender must have its 503 in this time: 6 s, and 6 s again where all threads were waiting.
+#: Time limit for a 503: 6 s, plus another 6 s if all threads were waiting.
 ANSWER_SECONDS = 15.0
 numbers = itertools.count(1)
 
 
 @contextlib.contextmanager
 def frozen(process: psutil.Process) -> Iterator[None]:
-    """Its processes all stand still, while the kernel keeps their sockets open."""
+    """Freeze all its processes. The kernel keeps their sockets open."""
     family = [process, *process.children(recursive=True)]
     for member in family:
         member.suspend()
@@ -45,7 +45,7 @@ def frozen(process: psutil.Process) -> Iterator[None]:
 
 
 class Server:
-    """A PostgreSQL of a test's own."""
+    """A PostgreSQL server for one test."""
 
     def __init__(self, embedded_server: EmbeddedServer) -> None:
         self._server = embedded_server
@@ -64,12 +64,12 @@ class Server:
 
 
 def signed(web: Web, number: int) -> WebhookRequest:
-    """A webhook that is new for each number."""
+    """Return a signed webhook, a new one for each number."""
     return web.signed(body=json.dumps({"leadId": f"RF-{number}"}).encode())
 
 
 def timed(request: WebhookRequest) -> tuple[int, float]:
-    """The status of its answer, and how long that took."""
+    """Return the status of the response and its duration."""
     began = time.monotonic()
     headers = dict(request.headers)
     answer = requests.post(request.url, data=request.body, headers=headers, timeout=30)
@@ -77,14 +77,14 @@ def timed(request: WebhookRequest) -> tuple[int, float]:
 
 
 def at_once(web: Web, count: int) -> list[tuple[int, float]]:
-    """As many new webhooks at the same time."""
+    """Send this many new webhooks at the same time."""
     requests = [signed(web, next(numbers)) for _ in range(count)]
     with concurrent.futures.ThreadPoolExecutor(count) as threads:
         return list(threads.map(timed, requests))
 
 
 def fill_the_pools(web: Web) -> None:
-    """Lets both processes open all the connections that they may have."""
+    """Make both processes open all their connections."""
     for _ in range(4):
         assert {status for status, _ in at_once(web, 16)} == {200}
 
@@ -100,7 +100,7 @@ def server(data_folder: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def web(server: Server) -> Iterator[Web]:
-    """Two processes of four threads."""
+    """Run two web processes with four threads each."""
     web = Web(free_port(), server.url)
     gunicorn = start_web(server.url, web.port, ADAPTER_WEB_THREADS="4", ADAPTER_LOG_LEVEL="ERROR")
     try:
@@ -144,7 +144,7 @@ def test_while_postgresql_is_away_the_503_comes_within_three_seconds(
 def test_a_pool_does_not_sleep_when_postgresql_is_back(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own pauses double; here the first of them is as long as they get in a long outage."""
+    """Make the pool's first pause as long as its pauses are in a long outage."""
     monkeypatch.setattr("psycopg_pool.base.AttemptWithBackoff.INITIAL_DELAY", 120.0)
     with store.Database(server.url) as opened:
         assert opened.lacks() == []
@@ -165,7 +165,7 @@ def can_read(opened: store.Database) -> bool:
 def test_a_frozen_postgresql_is_a_503_in_time_and_is_used_again_when_it_thaws(
     server: Server, web: Web
 ) -> None:
-    """Its kernel lives: connections stay open, new ones are accepted, and nothing is answered."""
+    """Freeze it, so that connections stay open and are accepted, but get no response."""
     fill_the_pools(web)
     before = web.events()
     lead = signed(web, next(numbers))

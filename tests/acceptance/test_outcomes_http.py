@@ -1,4 +1,4 @@
-"""Requests that wait for their outcome, on a real PostgreSQL and over real gunicorn."""
+"""Test requests that wait for their outcome, with real PostgreSQL and gunicorn."""
 
 import concurrent.futures
 import dataclasses
@@ -45,15 +45,15 @@ numbers = itertools.count(1)
 
 @dataclasses.dataclass
 class Stage:
-    """A web server, a worker and the sandbox."""
+    """Runs a web server, a worker and the sandbox."""
 
     web: GunicornServer
     upstream: SandboxClient
-    #: The lead's tour, in the future.
+    #: The lead's tour time, in the future.
     at: dt.datetime
 
     def lead(self, **changes: Any) -> dict[str, Any]:
-        """Somebody new each time, as one person has one tour."""
+        """Return a new person's lead each time, because a person has only one tour."""
         number = next(numbers)
         at = (self.at + dt.timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
         new = {"id": f"L-{number}", "email": f"dana{number}@example.com", "at": at}
@@ -159,7 +159,7 @@ def test_what_is_not_known_in_time_is_accepted_and_told_later(stage: Stage) -> N
 
 
 def test_a_connection_that_is_cut_costs_no_answer(stage: Stage) -> None:
-    stage.send(stage.lead())  # the listener has begun
+    stage.send(stage.lead())  # the listener has started
     wait_until(lambda: len(listeners(stage.web.database)) == 1, "it listens")
     (pid,) = listeners(stage.web.database)
     stage.upstream.fault({"delay": 2})

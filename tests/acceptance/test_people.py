@@ -1,4 +1,4 @@
-"""Any sequence of what senders, users and Propexo do ends in the right tour, or with a person.
+"""Check that any sequence of actions ends with the right tour or a review.
 
 ``PEOPLE_SEQUENCES=2000 PEOPLE_SEED=7`` plays more random sequences. ``python -m tools.people``
 prints the shortest that break a promise.
@@ -63,7 +63,7 @@ def inner(step: Step) -> Step:
     return step.step if isinstance(step, Meanwhile) else step
 
 
-# The promises themselves, on made-up ends
+# The rules themselves, with made-up records
 
 T0 = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 BOOKED, HELD, UNKNOWN = BookingState.BOOKED, BookingState.HELD, BookingState.UNKNOWN
@@ -102,7 +102,7 @@ def tour(
     )
 
 
-#: Ann asked for A and then for B; B stands.
+#: Ann requested A and then B. B is booked.
 SOUND = Record(
     words=(word(1, "A", 1001), word(2, "B", 1002)),
     leads=(lead(1001, BOOKED), lead(1002, BOOKED)),
@@ -115,7 +115,7 @@ CANCEL = word(3, None, 1003)
 
 
 def plus(one: Word, made: Lead, **changes: Any) -> Record:
-    """The sound record with one more word and its lead."""
+    """Return the valid record with one more message and its lead."""
     record = dataclasses.replace(SOUND, words=(*SOUND.words, one), leads=(*SOUND.leads, made))
     return dataclasses.replace(record, **changes)
 
@@ -180,11 +180,11 @@ def test_each_promise_can_be_broken_alone(promise: str) -> None:
 @pytest.mark.parametrize(
     ("record", "promise"),
     [
-        # Nobody books what is left of a duplicate whose original is gone.
+        # The original of a duplicate is gone, but the duplicate is not booked.
         (plus(AGAIN, lead(1003, DUPLICATE, 1001), tours=()), "last word"),
-        # A cancellation of what stands, and nobody is asked.
+        # A booked tour is canceled, but nothing is in review.
         (plus(CANCEL, lead(1003, BookingState.DISCARDED, 1002)), "last word"),
-        # Canceled, and another request that was not canceled goes nowhere.
+        # One request is canceled, and another one is dropped.
         (
             plus(
                 CANCEL,
@@ -194,9 +194,9 @@ def test_each_promise_can_be_broken_alone(promise: str) -> None:
             ),
             "last word",
         ),
-        # Taken for somebody else.
+        # Confused with someone else.
         (plus(OTHER, lead(1003, DUPLICATE, 1002)), "kept apart"),
-        # A duplicate of what is gone.
+        # A duplicate of a lead that is gone.
         (
             plus(
                 AGAIN,
@@ -209,7 +209,7 @@ def test_each_promise_can_be_broken_alone(promise: str) -> None:
             ),
             "accounted for",
         ),
-        # A user is to cancel what Knock never had.
+        # A user is asked to cancel a tour that never existed in Knock.
         (
             plus(
                 CANCEL,

@@ -1,4 +1,4 @@
-"""The oldest PostgreSQL that is supported: what is older is refused, and the oldest is tested."""
+"""Test the oldest supported PostgreSQL, and that older versions are rejected."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.paths import ROOT
 
 DEPLOYING = ROOT / "docs" / "deploy.md"
 
-#: What proves the SQL and the queue: each runs against PostgreSQL through the store.
+#: Tests of the SQL and the queue, which use PostgreSQL through the store.
 FILES = (
     Path(__file__).name,
     "test_store.py",
@@ -44,7 +44,7 @@ def test_the_oldest_that_is_supported_and_all_newer_ones_are_taken(number: int) 
 def test_both_starts_ask_for_the_version(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`adapter migrate` and `adapter run` migrate; `web`, `worker` and all others look first."""
+    """Check the version both when migrating and when connecting."""
     monkeypatch.setattr("adapter.store.connection.OLDEST_POSTGRES", 999)
     with pytest.raises(ConfigurationError, match="999 or newer is needed"):
         store.migrate(empty_database)
@@ -61,7 +61,7 @@ def test_the_documents_name_the_oldest_that_is_tested() -> None:
 
 
 def test_the_tests_run_against_the_programs_that_are_named(postgres: EmbeddedServer) -> None:
-    """Else the next test could pass against the embedded server."""
+    """Otherwise the next test could pass with the embedded server."""
     named = os.environ.get(VARIABLE)
     assert isinstance(postgres, InstalledServer) == bool(named)
     if isinstance(postgres, InstalledServer):
@@ -79,7 +79,7 @@ def test_store_queue_and_pipeline_work_on_debians_postgresql() -> None:
     home = Path(tests.__file__).parent
     files = [file for name in FILES for file in home.rglob(name)]
     assert len(files) == len(FILES)
-    own = ("PYTEST_", "COV")  # of the run that this test belongs to
+    own = ("PYTEST_", "COV")  # from the run that this test belongs to
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
     run = subprocess.run(

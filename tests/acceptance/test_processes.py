@@ -1,4 +1,4 @@
-"""`adapter run` as real processes: what dies comes back, and nothing is lost or booked twice."""
+"""Test `adapter run` with real processes: restarts, no loss, no double bookings."""
 
 import contextlib
 import json
@@ -56,7 +56,7 @@ def test_a_worker_that_is_killed_in_the_post_leaves_unknown_posted_once(
 def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
     start: Callable[..., AdapterProcess], lead: Path
 ) -> None:
-    """It stands between what it has written down and the first byte; another one takes over."""
+    """Freeze it between the commit and the first byte. Another worker takes over."""
     with FullBacklogServer() as upstream, contextlib.ExitStack() as stack:
         running = start(
             PROPEXO_TOKEN="sandbox",
@@ -92,7 +92,7 @@ def is_connecting(process: psutil.Process, port: int) -> bool:
 
 
 def outcomes_of(running: AdapterProcess) -> list[str | None]:
-    """The outcomes of the one booking's attempts, in their order."""
+    """Return the outcomes of the only booking's attempts, in order."""
     (booking,) = running.bookings()
     shown = json.loads(running.run_command("show", str(booking.id), "--json").stdout)
     return [attempt["outcome"] for attempt in shown["attempts"]]
@@ -116,7 +116,7 @@ def test_every_part_that_is_killed_comes_back_and_the_next_lead_is_booked(
 
 @pytest.fixture
 def starting(data_folder: Path) -> Iterator[AdapterProcess]:
-    """`adapter run` whose worker was begun: the web process needs a second more."""
+    """Yield `adapter run` after its worker has started, while web is still starting."""
     running = start_adapter(data_folder / "data")
     wait_until(lambda: running.find("worker"), "the worker was begun", 60)
     yield running
@@ -148,7 +148,7 @@ def test_a_signal_during_the_start_ends_it(starting: AdapterProcess) -> None:
 
 
 def is_told_to_end(process: psutil.Process) -> bool:
-    """Whether SIGTERM lies there for a process that is suspended (Linux)."""
+    """Return True if SIGTERM is pending for a suspended process (Linux)."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     pending = int(status.partition("ShdPnd:")[2].split()[0], 16)
     return bool(pending & 1 << signal.SIGTERM - 1)
@@ -277,7 +277,7 @@ def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
     assert ended.stderr.strip().splitlines() == [
         "adapter: PORT must be a whole number from 1 to 65535",
         "adapter: ADAPTER_LATEST_TOUR must be a time of day such as 07:00",
-        "adapter: ADAPTER_COLOUR is not a setting of the adapter; check its spelling",
+        "adapter: ADAPTER_COLOUR is not a setting; check the spelling",
     ]
 
 
@@ -315,7 +315,7 @@ def test_leads_can_be_read_while_nothing_runs(
     running.process.send_signal(signal.SIGINT)
     running.process.wait(60)
 
-    # Each of these commands starts PostgreSQL for itself.
+    # Each of these commands starts its own PostgreSQL.
     (booking,) = json.loads(running.run_command("bookings", "--json").stdout)["bookings"]
     assert booking["state"] == "booked"
     assert "Dana Okafor" in running.run_command("bookings").stdout

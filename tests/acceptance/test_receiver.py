@@ -1,4 +1,4 @@
-"""The front door over real gunicorn: what each request is answered, and what nobody can break."""
+"""Test receiving webhooks with real gunicorn: responses, and resistance to abuse."""
 
 import contextlib
 import functools
@@ -74,7 +74,7 @@ def test_no_signature_at_all_is_the_same_401(web: Web) -> None:
 
 @pytest.mark.parametrize("name", ["nobody", "communities", "..", "%00", "%F0%9F%92%A9", "a" * 3000])
 def test_an_unknown_source_is_404(web: Web, name: str) -> None:
-    """Sent as it stands: a client that tidies paths first would make "/hooks/.." another page."""
+    """Send the path unchanged, because a client that normalizes it would request another page."""
     connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)
     connection.request("POST", f"/hooks/{name}", b"{}")
 
@@ -221,7 +221,7 @@ def test_errors_are_json_everywhere(web: Web) -> None:
 
 
 def test_without_a_database_senders_are_asked_to_come_back(data_folder: Path) -> None:
-    """503 with Retry-After while PostgreSQL is away; 200 as soon as it is back."""
+    """Expect 503 with Retry-After while PostgreSQL is down, and 200 once it is back."""
     server = EmbeddedServer(data_folder)
     process = server.spawn()
     server.wait(process)
@@ -388,7 +388,7 @@ def test_what_follows_a_body_that_is_too_long_is_no_request(web: Web) -> None:
 
 
 def test_a_burst_of_connections_is_shared_out_among_the_workers(database: str) -> None:
-    """Connections stay where they are: a worker that takes them all leaves a core idle."""
+    """Check that no worker takes all connections, which would leave a core idle."""
     web = Web(free_port(), database)
     gunicorn = start_web(database, web.port)
 

@@ -1,4 +1,4 @@
-"""Mappings reloaded in running processes: the whole set, or nothing."""
+"""Test reloading mappings in running processes: all of them or none."""
 
 import contextlib
 import dataclasses
@@ -26,7 +26,7 @@ from tests.wait import wait_until
 
 @dataclasses.dataclass
 class Harness:
-    """A mappings folder of this test's own, and the processes that read it."""
+    """A mappings folder for this test, and the processes that read it."""
 
     folder: Path
     environ: dict[str, str]
@@ -46,7 +46,7 @@ class Harness:
         file.write_text(text.replace(old, new))
 
     def greet(self, greeting: str) -> None:
-        """The mapping with this line at the top of each lead's notes."""
+        """Write the mapping with this line at the top of each lead's notes."""
         shutil.copy(MAPPINGS / "rentfeed.yaml", self.folder)
         self.change('    - "{comments}"', f'    - "{greeting}"\n    - "{{comments}}"')
         self.change("notes: |-\n", f"notes: |-\n        {greeting}\n")
@@ -58,7 +58,7 @@ class Harness:
         return is_ready(f"http://127.0.0.1:{self.environ['PORT']}")
 
     def send(self, number: int, folder: Path = MAPPINGS) -> str:
-        """Sends one lead, signed as the mapping of that folder says; what the sender is told."""
+        """Send a lead, signed according to that folder's mapping, and return the response."""
         _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC)))
         payload["leadId"] = f"RF-{number}"
         payload["contact"]["email"] = f"lead{number}@example.com"
@@ -69,14 +69,14 @@ class Harness:
         return run_command(environ, "send", "rentfeed", str(file)).stdout
 
     def notes(self) -> list[str]:
-        """Of all bookings, the newest first."""
+        """Return the notes of all bookings, newest first."""
         listed: list[dict[str, Any]] = json.loads(
             run_command(self.environ, "bookings", "--json").stdout
         )["bookings"]
         return [booking["appointment"]["notes"] for booking in listed]
 
     def notes_of(self, number: int) -> str:
-        """Sends a lead and waits until it was mapped."""
+        """Send a lead, wait until it is mapped, and return its notes."""
         before = len(self.notes())
         self.send(number)
         wait_until(lambda: len(self.notes()) > before, "the lead is mapped", 60)
@@ -108,7 +108,7 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
 
 @pytest.fixture
 def parts(tmp_path: Path, database: str, upstream: SandboxClient) -> Iterator[Harness]:
-    """For parts that run alone, over a database that is there already."""
+    """Return a harness for processes that run separately, with an existing database."""
     with harness_in(
         tmp_path, DATABASE_URL=database, PROPEXO_TOKEN="sandbox", PROPEXO_BASE_URL=upstream.url
     ) as harness:

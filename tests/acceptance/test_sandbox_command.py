@@ -1,4 +1,4 @@
-"""`adapter sandbox` as a process: it serves until it is told to stop, and says why it cannot."""
+"""Test `adapter sandbox` as a process: it serves until stopped, and reports errors."""
 
 import os
 import re
@@ -65,4 +65,4 @@ def test_a_port_in_use_is_one_clear_line() -> None:
     assert err == wanted + "; choose another --host or --port\n"
 
 
-# Against what is known of Propexo's API
+# Compared with what is known about Propexo's API

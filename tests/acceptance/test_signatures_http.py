@@ -1,4 +1,4 @@
-"""Vectors and hostile requests once more, through a running gunicorn."""
+"""Run the signature vectors and hostile requests again, through gunicorn."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ def vectors(folder: str) -> list[dict[str, Any]]:
 
 
 def once_for_each_preset() -> dict[str, dict[str, Any]]:
-    """Choose the first vector that a preset accepts and the first that it refuses, by name.
+    """Choose the first vector that each preset accepts and the first that it rejects.
 
     All of them are verified in process (``tests/unit/test_signature_vectors.py``).
     """
@@ -66,7 +66,7 @@ def secrets_of(vector: dict[str, Any]) -> list[str]:
 
 
 def sections_of(vector: dict[str, Any], environ: dict[str, str]) -> dict[str, Any]:
-    """The mapping's sections for a vector; its secrets go into the environment."""
+    """Return a mapping's sections for a vector, and put its secrets in the environment."""
     name = source_of(vector).upper()
     secrets = {f"{name}_{number}": text for number, text in enumerate(secrets_of(vector))}
     environ |= secrets
@@ -95,7 +95,7 @@ def call(web: GunicornServer, vector: dict[str, Any]) -> HttpResponse:
 
 @pytest.fixture(scope="module")
 def web(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GunicornServer]:
-    """Every vector's and every preset's source, with the secrets that they want."""
+    """Run web with a source for every vector and preset."""
     environ: dict[str, Any] = UNLIMITED | {"PRESET_SECRET": SECRET}
     preset = {"secrets": ["PRESET_SECRET"]}
     mappings: dict[str, dict[str, Any]] = {
@@ -142,7 +142,7 @@ def test_the_handshake_agrees_over_http(web: GunicornServer, path: Path) -> None
 
 
 def is_sendable(headers: dict[str, str]) -> bool:
-    """Whether a client can put it on the wire, and a server reads it at all."""
+    """Return True if a client can send these headers and a server can read them."""
     return all(
         text.isprintable() and text.isascii() and len(text) < 8000 for text in headers.values()
     )

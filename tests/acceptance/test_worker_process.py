@@ -1,4 +1,4 @@
-"""The worker as a process: what is in flight is finished, and a dead one's tasks come back."""
+"""Test the worker as a process: graceful shutdown, and recovery of a dead worker's tasks."""
 
 import contextlib
 import json
@@ -41,9 +41,9 @@ def test_a_stop_finishes_what_is_in_flight(
     assert len(running.upstream.posts()) == 1
 
 
-# --- a process that lives and works no more ----------------------------------------------------
+# --- a process that is alive but stuck ----------------------------------------------------
 
-#: A worker in which one part hangs for ever, and that shall notice it soon.
+#: A worker in which one part hangs forever, with a short watchdog limit.
 BROKEN = """
 import sys, threading, time
 from adapter.bookings.map_event import Mapper
@@ -132,6 +132,6 @@ def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: Sandbox
 
 
 def waiting_tasks(harness: Harness) -> int:
-    """Return how many tasks of Procrastinate are not finished."""
+    """Return how many Procrastinate tasks are not finished."""
     with harness.pipeline.store.transaction() as tx:
         return len(tx.connection.execute("SELECT FROM procrastinate_jobs").fetchall())

@@ -1,4 +1,4 @@
-"""The web process for tests whose signatures are of another day.
+"""Run web for tests whose signatures are from another day.
 
 Start it as ``tests.apps.timed_web:application()``. Each request names its own clock, its source and
 the public address in headers that no sender has. They are removed before the adapter sees the
@@ -16,13 +16,13 @@ from adapter.settings import settings_from
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-#: The public addresses that the tests call, parted by commas. The mappings of each lie in a
-#: folder of its number.
+#: The public URLs that the tests call, separated by commas. The mappings for each are in a
+#: numbered folder.
 PUBLIC_URLS = "TESTS_PUBLIC_URLS"
 
 
 def application() -> Wsgi:
-    """An adapter for each public address, behind the headers."""
+    """Return an adapter for each public URL."""
     request = threading.local()
 
     def clock() -> dt.datetime:

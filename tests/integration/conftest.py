@@ -1,4 +1,4 @@
-"""What makes the tests of the console fast."""
+"""Make the console tests fast."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.users import user
 
 @pytest.fixture(autouse=True)
 def quick_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check the password of an unknown name against a hash that costs nothing."""
+    """Use a cheap hash for the password check of unknown users."""
     monkeypatch.setattr(sign_in, "_dummy_hash", lambda: user("nobody").password)

@@ -1,4 +1,4 @@
-"""What chatbots and voice agents are answered: in their own shape, in true words, in time.
+"""Test responses to chatbots and voice agents: format, content and time.
 
 The schemas are written from each sender's documentation, whose address stands beside them.
 """

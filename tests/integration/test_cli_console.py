@@ -1,4 +1,4 @@
-"""What the console shows and does, as commands."""
+"""Test the commands that correspond to the console."""
 
 import json
 import re
@@ -23,7 +23,7 @@ TYPED = f"{PASSWORD}\n{PASSWORD}\n"
 
 
 class Shell:
-    """Types commands beside a database."""
+    """Runs commands on a database."""
 
     def __call__(self, *arguments: str, exit_code: int = 0, stdin: str | None = None) -> str:
         ended = click.testing.CliRunner().invoke(commands, arguments, input=stdin)
@@ -88,7 +88,7 @@ def test_a_tour_is_confirmed_by_whoever_saw_it(
 def test_what_still_waits_does_not_go_out_after_a_confirmed_tour(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """An older request and the same tour by another road wait, and an agent has booked by hand."""
+    """An agent booked manually while an older request and the same tour elsewhere are held."""
     (older,) = harness.mapped("rentfeed", same_person(1, time="2:30 PM"))
     harness.clock.advance(60)
     (held_one,) = harness.mapped("rentfeed", same_person(2, time="11:30 PM"))

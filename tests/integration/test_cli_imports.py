@@ -1,4 +1,4 @@
-"""What each command imports, read from the process that ran it; and that its tables are true."""
+"""Check what each command imports, and that the command tables are correct."""
 
 import importlib
 import json
@@ -36,7 +36,7 @@ ALL = {*DATABASE, *MAPPING, *WEB, *CALLS, "werkzeug"}
 
 
 def imported_by(*arguments: str) -> set[str]:
-    """The modules in memory when the command has run, in a process of its own."""
+    """Return the modules imported after running a command in a separate process."""
     ended = subprocess.run(
         [sys.executable, "-c", CHILD, *arguments],
         cwd=ROOT,
@@ -70,7 +70,7 @@ def test_a_command_imports_only_what_it_needs(arguments: str, heavy: set[str]) -
 
 
 def members(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    """Every command below a group as it stands there, by its words on the command line."""
+    """Yield every command in a group, with its words on the command line."""
     for name, command in group.commands.items():
         yield " ".join((*path, name)), command
         real = resolved(command)

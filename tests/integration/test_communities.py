@@ -1,4 +1,4 @@
-"""communities.yaml against Propexo's lists, over HTTP to the sandbox; and the routing report."""
+"""Compare communities.yaml with the sandbox's lists over HTTP, and test the routing report."""
 
 import json
 import shutil
@@ -31,14 +31,14 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def listed() -> Iterator[SandboxClient]:
-    """A sandbox that lists what `adapter sandbox` does by itself."""
+    """Yield a sandbox with the default lists of `adapter sandbox`."""
     with running_sandbox(catalog=catalog_from(json.loads(BUNDLED.read_text()))) as upstream:
         yield upstream
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The bundled mappings, for a test to spoil."""
+    """Return a copy of the bundled mappings that a test may break."""
     return Path(shutil.copytree(MAPPINGS, tmp_path / "mappings"))
 
 
@@ -91,7 +91,7 @@ def test_the_bundled_communities_fit_the_sandbox(run: Run, folder: Path) -> None
     ended = run("check")
     assert (ended.exit_code, ended.output) == (
         0,
-        f"{folder}/communities.yaml: Propexo lists every id\n",
+        f"{folder}/communities.yaml: Propexo lists all IDs\n",
     )
 
 
@@ -214,10 +214,10 @@ def test_what_is_pulled_can_be_pasted(run: Run, folder: Path) -> None:
         "  integration_id: int_7Qm2\n"
         "  community_id: com_elm\n"
         "  timezone: TODO   # such as America/Denver; Propexo does not list it\n"
-        "  attributions:   # one for each source\n"
+        "  attributions:   # one per source\n"
         "    # SOURCE: att_rentfeed_e   # RentFeed\n"
         "    # SOURCE: att_chat_e   # Chat\n"
-        "  known_as:   # this community's names, for each source\n"
+        "  known_as:   # this community's names, per source\n"
         "    # SOURCE: [Elm Row]\n"
     )
     file = folder / "communities.yaml"
@@ -298,7 +298,7 @@ def test_all_pages_are_read(count: int, pages: int) -> None:
 
 @pytest.mark.parametrize("has_store", [True, False])
 def test_reads_keep_the_rate(opened: Database, has_store: bool) -> None:
-    """Five a minute: a burst of three where all share the rate, then one in twelve seconds."""
+    """Expect five reads per minute: a burst of three if shared, then one every 12 seconds."""
     clock = ManualClock(START)
     with running_sandbox(catalog=many(12), clock=clock) as upstream:
         propexo = Propexo(upstream.url, "sandbox")
@@ -323,7 +323,7 @@ def test_a_closed_gate_is_not_waited_for_for_ever(opened: Database) -> None:
     with opened.transaction() as tx:
         tx.rate_limit.pause(START.replace(hour=23))
     reads = RateLimitedReads(Propexo("http://x", "y"), Settings(), opened, clock, clock.advance)
-    with pytest.raises(NotSent, match="the rate limit allows no further call"):
+    with pytest.raises(NotSent, match="the rate limit does not allow another call"):
         reads.page("/v1/admin/integrations/", {})
 
 
@@ -392,7 +392,7 @@ def test_places_that_no_community_is_known_by_are_counted(harness: Harness) -> N
     harness.mapped("rentfeed", strange(5, "", "Oak Park"))
     named = strange(6, "", "")
     named["contact"]["mobile"] = "call me"
-    harness.mapped("rentfeed", named)  # another reason beside it is none of the report's
+    harness.mapped("rentfeed", named)  # an additional reason is not part of the report
     assert unknown(harness) == [
         ("rentfeed", "99", 2),
         ("rentfeed", '"Oak Park"', 1),
@@ -428,7 +428,7 @@ def test_sources_shows_the_report(
     ]
     text = CliRunner().invoke(commands, ["sources"], catch_exceptions=False).output
     assert (
-        '  no community is known as "Elm Row" (listing.propertyName): 1 held, '
+        '  no community is named "Elm Row" (listing.propertyName): 1 held, '
         "last one 2026-03-02T18:00:00Z\n" in text
     )
     assert "then: adapter replay --source rentfeed --state held\n" in text

@@ -1,4 +1,4 @@
-"""The console's pages over real PostgreSQL: doors, forms, roles, and what the pages say."""
+"""Test the console's pages with real PostgreSQL: sign-in, forms, roles and content."""
 
 import ast
 import collections
@@ -59,7 +59,7 @@ HELD, BOOKED, DISCARDED = BookingState.HELD, BookingState.BOOKED, BookingState.D
 
 @dataclasses.dataclass
 class Reader:
-    """Somebody with a browser that keeps cookies, and no eyes."""
+    """A client that keeps cookies and reads pages as text."""
 
     client: flask.testing.FlaskClient
     harness: Harness
@@ -81,18 +81,18 @@ class Reader:
         return self.client.post("/console" + path, data={"csrf": self.token()} | form)
 
     def hidden(self, path: str, *names: str) -> dict[str, str]:
-        """What the forms of a page carry unseen."""
+        """Return the hidden fields in a page's forms."""
         page = self.text(path)
         found = {name: re.search(rf'name="{name}" value="([^"]*)"', page) for name in names}
         return {name: one.group(1) for name, one in found.items() if one is not None}
 
     def release(self, number: int, **form: str) -> Any:
-        """Sends the form of a booking as the page has it, with these changes."""
+        """Submit a booking's form with these changes."""
         unseen = self.hidden(f"/leads/{number}", "zone", "version")
         return self.post(f"/leads/{number}/release", **unseen | form)
 
     def act_on_group(self, key: str, act: str, **form: str) -> Any:
-        """Sends one of a group's forms as the page has it."""
+        """Submit one of a group's forms."""
         unseen = self.hidden(f"/queue/{key}", "seen")
         return self.post(f"/queue/{key}/{act}", **unseen | form)
 
@@ -105,7 +105,7 @@ Opener = Callable[..., Reader]
 
 @pytest.fixture
 def open_console(harness: Harness) -> Iterator[Opener]:
-    """Opens the console over the harness's store and clock, with these settings."""
+    """Open the console with the harness's store and clock, and these settings."""
     stores = []
 
     def begin(*names: str, sources: Mapping[str, Source] | None = None, **changes: Any) -> Reader:
@@ -129,7 +129,7 @@ def open_console(harness: Harness) -> Iterator[Opener]:
 
 @pytest.fixture
 def ana(open_console: Opener) -> Reader:
-    """Somebody who may operate and has signed in."""
+    """Return a signed-in client with the `operate` role."""
     reader = open_console("ana", "rob")
     assert reader.sign_in("ana").status_code == 302
     return reader
@@ -313,7 +313,7 @@ def test_a_right_password_counts_for_nothing(open_console: Opener) -> None:
 
 
 def locked_at(tries: Iterable[tuple[str, str]], reader: Reader, **headers: str) -> int | None:
-    """Which of these tries, each a name and an address, is the first that is not looked at."""
+    """Return the index of the first attempt (name and address) that is blocked."""
     token = reader.token()
     for number, (name, address) in enumerate(tries):
         answer = reader.client.post(
@@ -409,7 +409,7 @@ def test_behind_a_proxy_that_hides_them_nobody_locks_the_others(
 def test_a_session_ends_twelve_hours_after_signing_in_whatever_is_done(ana: Reader) -> None:
     for _ in range(SESSION_HOURS * 2 - 1):
         ana.harness.clock.advance(1800)
-        answer = ana.post("/try/result", source="rentfeed", mapping="")  # the cookie is set anew
+        answer = ana.post("/try/result", source="rentfeed", mapping="")  # the cookie is set again
         assert answer.status_code == 200
         with ana.client.session_transaction(path="/console") as session:
             session["again"] = ana.harness.clock().isoformat()
@@ -585,7 +585,7 @@ def test_whoever_may_read_may_do_all_that_changes_nothing(ana: Reader) -> None:
     assert set(done.values()) <= {200, 302}
 
 
-#: What a browser, or whoever plays one, may send in any place.
+#: Hostile values that a client may send anywhere.
 HOSTILE = (
     "\0",
     "a\0b",
@@ -604,7 +604,7 @@ HOSTILE = (
 )
 
 
-#: What each page and form reads: those that are not named read nothing but their address.
+#: The values that each page and form reads. All others read only their URL.
 FILTER = ("q", "state", "source", "community", "since", "until")
 TRY = ("source", "mapping", "event", "body", "content_type", "last")
 READ = {
@@ -639,14 +639,14 @@ READ = {
 
 
 def raw(values: Mapping[str, str]) -> str:
-    """Form-encoded, lone surrogates and all."""
+    """Encode values as a form, including lone surrogates."""
     return urllib.parse.urlencode(values, errors="surrogatepass")
 
 
 def requests_with(
     hostile: str, known: Mapping[str, str], app: flask.Flask, fresh: Callable[[], int]
 ) -> Iterator[Any]:
-    """Method, address and values: ``hostile`` in every place of every page and form, one by one.
+    """Yield requests with ``hostile`` in each field of each page and form, one at a time.
 
     ``known`` is what stands in the places of an address otherwise; each form of a lead gets a
     ``fresh`` one, for the one before may be released.
@@ -655,7 +655,7 @@ def requests_with(
     digits = hostile[:1000] if hostile.isascii() and hostile.isdigit() else "9" * 1000
     bad = {name: digits if name == "number" else odd for name in known}
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("console.")]
-    # What ends a lead's or a reader's stay comes last.
+    # Requests that end the lead or the session come last.
     last = ("release", "confirm", "replay", "discard", "sign")
     for rule in sorted(rules, key=lambda rule: [word in rule.rule for word in reversed(last)]):
         names = READ.get(rule.endpoint.partition(".")[2], ())
@@ -669,7 +669,7 @@ def requests_with(
 
 
 def hidden_fields(reader: Reader, path: str) -> list[tuple[str, str]]:
-    """Read what a lead's or a group's page sends along with the form that ``path`` takes."""
+    """Return the hidden fields of the form that posts to ``path``."""
     page, _, _ = path.rpartition("/")
     if not page.rpartition("/")[0].endswith(("/leads", "/queue")):
         return []
@@ -751,7 +751,7 @@ def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: Sandbo
 
 
 def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
-    """Browsers send line feeds as pairs, and every field of the form."""
+    """Send line feeds as CRLF and every field, like browsers do."""
     payload = lead(1, time="11:30 PM")
     payload["comments"] = "one\ntwo"
     (booking,) = ana.harness.mapped("rentfeed", payload)
@@ -858,7 +858,7 @@ def test_who_looked_and_changed_is_written_down(ana: Reader) -> None:
 
 
 def acts_of(reader: Reader, act: str) -> list[tuple[str, int | None, str]]:
-    """Who did that, about which lead, and what else is told; the oldest first."""
+    """Return audit log entries for an action, oldest first."""
     with reader.harness.pipeline.store.transaction() as tx:
         found = tx.audit.entries()
     return [(one.by, one.lead_id, one.detail) for one in reversed(found) if one.action == act]
@@ -957,7 +957,7 @@ def test_a_tour_at_night_is_released_only_by_whoever_says_so(
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
     refused = ana.release(booking.id)
     assert refused.status_code == 409
-    assert "tours start from 07:00 to 21:00. If it is right, confirm it" in refused.text
+    assert "tours start between 07:00 and 21:00. If it is right, confirm it" in refused.text
     far = ana.release(booking.id, starts_at="2029-03-14T14:30")
     assert "is more than 366 days ahead" in far.text
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
@@ -1029,7 +1029,7 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
 def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
     ana: Reader, upstream: SandboxClient
 ) -> None:
-    """Two leads of one person for one tour; the second one's contact is typed by hand."""
+    """One person has two leads for a tour, the second with a manually entered contact."""
     first = lead(1, name="Dana Roe")
     first["contact"] |= {"email": "renter@example.com", "phone": "(303) 555-0142"}
     ana.harness.mapped("rentfeed", first)
@@ -1085,7 +1085,7 @@ def test_what_is_optional_can_be_cleared(ana: Reader) -> None:
 
 
 def test_a_form_gives_back_exactly_what_it_showed(ana: Reader) -> None:
-    """Families of emoji are held together by a mark that nobody sees."""
+    """Emoji families contain an invisible joiner."""
     number = held(ana.harness)
     family = "\U0001f468\u200d\U0001f469 & <b>us</b>"
     refused = ana.release(number, notes=family, last_name="")
@@ -1167,7 +1167,7 @@ def test_sums_count_each_lead_once_however_often_it_is_mapped(ana: Reader) -> No
 
 
 def test_a_late_arrival_does_not_empty_a_list(ana: Reader) -> None:
-    """What was let in later has a newer number than its time."""
+    """A request that is accepted later has a newer ID than its time suggests."""
     harness = ana.harness
     for number in range(5):
         harness.receive("rentfeed", lead(number))
@@ -1179,7 +1179,7 @@ def test_a_late_arrival_does_not_empty_a_list(ana: Reader) -> None:
 
 
 def waits(part: ast.AST) -> bool:
-    """Whether a piece of code names a state in which a booking waits for a person."""
+    """Return True if code contains a state that needs review."""
     return any(
         isinstance(one, ast.Attribute)
         and one.attr in ("HELD", "FAILED", "UNKNOWN", "EXPIRED")
@@ -1190,7 +1190,7 @@ def waits(part: ast.AST) -> bool:
 
 
 def parts_of(node: ast.AST) -> list[ast.expr]:
-    """What a call is given, or what a tuple holds; of a choice both."""
+    """Return a call's arguments, a tuple's items, or both branches of a conditional."""
     given: list[ast.expr] = node.elts if isinstance(node, ast.Tuple) else []
     if isinstance(node, ast.Call):
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
@@ -1199,7 +1199,7 @@ def parts_of(node: ast.AST) -> list[ast.expr]:
 
 
 def words_that_can_wait() -> set[str]:
-    """The constant words that the code gives together with such a state.
+    """Return the constant strings that the code uses together with such a state.
 
     Also those that it gives to a function which passes its ``why`` on with such a state.
     """
@@ -1224,8 +1224,8 @@ def words_that_can_wait() -> set[str]:
 
 
 def test_every_word_that_can_wait_has_its_advice() -> None:
-    """Whatever word a booking waits under, one is told more than the word."""
-    # What a mapping holds says why in a sentence of its own.
+    """Check that every reason code of a booking in review has advice."""
+    # Bookings held by a mapping have their own messages.
     words = words_that_can_wait() - {"held_by_mapping"}
     assert words == BY_CODE.keys()
     for word in words:
@@ -1521,7 +1521,7 @@ def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: Sandb
 
 
 def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:
-    """Four leads a day for five weeks, then a day of none."""
+    """Send four leads a day for five weeks, then none for a day."""
     harness = ana.harness
     for day in range(36):
         for number in range(4):

@@ -1,4 +1,4 @@
-"""What is forgotten is nowhere: every column of every table is read afterwards."""
+"""Check that erased data is gone from every column of every table."""
 
 import datetime as dt
 import json
@@ -24,7 +24,7 @@ from tests.sandbox_client import SandboxClient
 EMAIL = "dana.okafor@example.com"
 PHONE = "+13035550142"
 DANA: dict[str, Any] = {"name": "Dana Okafor", "email": EMAIL, "phone": "(303) 555-0142"}
-#: What says who it was, in any of its spellings.
+#: All spellings of the personal data.
 TRACES = ("okafor", "dana.okafor", "5550142", "555-0142", "covered parking")
 
 
@@ -37,7 +37,7 @@ def find(harness: Harness, contact: Contact) -> Found:
 
 
 def everything(store: Database) -> str:
-    """Every row of every table of ours, as one lower-case text."""
+    """Return all rows of all our tables as one lower-case string."""
     with store.transaction() as tx:
         names = tx.connection.execute(
             "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'"
@@ -55,7 +55,7 @@ def traces(harness: Harness) -> list[str]:
 
 
 def refuse(harness: Harness) -> None:
-    """A request with a wrong signature, which is kept as a rejection."""
+    """Send a request with a wrong signature, which is stored as a rejection."""
     source = harness.pipeline.sources["rentfeed"]
     request = WebhookRequest(
         method="POST",
@@ -94,7 +94,7 @@ def test_a_renter_who_asks_is_forgotten_everywhere(
     assert harness.booking(booked.id).appointment["community_id"] == "com_maple"
     assert "person3@example.com" in everything(harness.pipeline.store)
     assert find(harness, contact) == Found(events=(), rejections=())
-    # The same webhook again brings nobody back.
+    # Repeating the webhook does not restore the data.
     assert harness.receive("rentfeed", payload).is_duplicate
     assert traces(harness) == []
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""Test the metrics for Prometheus."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Once, in order, by urgency and within the rate: real PostgreSQL, real HTTP to the sandbox."""
+"""Test that bookings are sent once, in order, by urgency and within the rate limit."""
 
 import concurrent.futures
 import dataclasses
@@ -109,7 +109,7 @@ def test_a_reschedule_goes_out_after_the_first_has_ended(
 
 
 def told(harness: Harness, event_id: int) -> str:
-    """The name of the sentence for a sender that asks now."""
+    """Return the name of the current message for a sender."""
     found = outcome.load_outcome(harness.pipeline.store, event_id)
     return sentence_name(outcome.mark_replaced(harness.pipeline.store, found))
 
@@ -217,7 +217,7 @@ def test_a_sender_is_taken_for_dead_only_when_its_lease_is_over(harness: Harness
 def test_the_senders_own_time_decides_who_is_newer(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """The sender tries an old webhook again after it has delivered a newer one."""
+    """The sender retries an old webhook after delivering a newer one."""
     newer, older = same_person(2, time="4:00 PM"), same_person(1)
     newer["createdAt"], older["createdAt"] = "2026-03-02T10:50:00-07:00", "2026-03-02T17:40:00Z"
     (first,) = harness.mapped("rentfeed", newer)
@@ -370,7 +370,7 @@ def test_another_contact_under_a_booked_key_waits_for_a_person(
 
 
 def changed_to(harness: Harness, payload: Any) -> Booking:
-    """The booking of a lead that came again, changed, under its old key."""
+    """Return the booking of a lead that was sent again with changes and the same key."""
     receipt = harness.receive("rentfeed", payload)
     assert receipt.is_duplicate
     assert receipt.changed_id is not None
@@ -390,7 +390,7 @@ def test_each_change_under_one_key_is_an_event_of_its_own(harness: Harness) -> N
 def test_a_lead_that_changes_its_contact_twice_waits_once(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Nobody but the key tells that these three people are one."""
+    """Only the key shows that these three people are one."""
     harness.mapped("rentfeed", lead(1))
     for number in (2, 3):
         newest = changed_to(harness, lead(1, email=f"person{number}@example.com"))
@@ -452,7 +452,7 @@ def test_soon_tours_go_first_then_the_sources_take_turns(
         harness.mapped("rentfeed", lead(number, day=3, time=time))
     harness.send()
 
-    soon = [surname(9), surname(8)]  # one after the other, though it is the form's turn between
+    soon = [surname(9), surname(8)]  # one after another, although it is the form's turn in between
     in_turn = ["Okafor-Lindqvist", *map(surname, (1, 2, 3, 4))]
     assert order_of_posts(upstream) == soon + in_turn
 
@@ -758,7 +758,7 @@ def test_nothing_that_propexo_says_can_stick_a_booking(
     assert harness.state(second.id) is BookingState.FAILED
 
 
-# --- what must not stop the others, and what must not be sent
+# --- bookings that must not block others or be sent
 
 
 def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
@@ -868,7 +868,7 @@ def test_a_stuck_job_leaves_a_renter_whose_tour_is_soon_half_of_the_time(
         harness.send()
     assert harness.booking(first.id).reason == "no_final_status"
     assert harness.state(second.id) is BookingState.SUBMITTED
-    # It starts 45 minutes after the first was sent, and may be sent until 5 minutes before.
+    # It starts 45 minutes after the first was sent, and can be sent until 5 minutes before.
     assert 20 * 60 <= (harness.clock() - START).total_seconds() < 24 * 60
 
 
@@ -912,7 +912,7 @@ def test_of_many_past_tours_none_is_posted(harness: Harness, upstream: SandboxCl
 def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
     harness: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another transaction replaces it after the choice has begun and before the lock."""
+    """Another transaction replaces it between selection and lock."""
     (booking,) = harness.mapped("rentfeed", lead(1, day=20))
     before = STATEMENTS["next_in_turn"]
     slow = before.replace(b"FROM source_turns t,", b"FROM (SELECT pg_sleep(1)) s, source_turns t,")

@@ -1,4 +1,4 @@
-"""Requests that wait for their outcome, on a real PostgreSQL and over real gunicorn."""
+"""Test requests that wait for their outcome, with real PostgreSQL and gunicorn."""
 
 import concurrent.futures
 import contextlib
@@ -33,7 +33,7 @@ def waiter(database: str) -> Iterator[OutcomeWaiter]:
 
 @dataclasses.dataclass
 class Waiting:
-    """A wait in a thread of its own, and how often it has looked."""
+    """A wait in a separate thread, with the number of checks so far."""
 
     found: "concurrent.futures.Future[WebhookOutcome]"
     looks: list[WebhookOutcome]
@@ -41,7 +41,7 @@ class Waiting:
 
 @contextlib.contextmanager
 def waiting(harness: Harness, waiter: OutcomeWaiter, event_id: int) -> Iterator[Waiting]:
-    """One that waits for an event and has looked at it, with the listener at work."""
+    """Return a wait that has checked its event, with the listener running."""
     looks: list[WebhookOutcome] = []
 
     def noted() -> WebhookOutcome:
@@ -51,7 +51,7 @@ def waiting(harness: Harness, waiter: OutcomeWaiter, event_id: int) -> Iterator[
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
         deadline = time.monotonic() + LONG
         found = threads.submit(waiter.wait, event_id, noted, deadline)
-        # The second look is that of the listener's beginning.
+        # The second check is triggered when the listener starts.
         wait_until(lambda: len(looks) >= 2, "it has looked and is heard")
         yield Waiting(found, looks)
 
@@ -132,7 +132,7 @@ def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
         with psycopg.connect(database) as connection:
             connection.execute("SELECT pg_terminate_backend(%s)", [pid])
         assert cut.wait(LONG), "the listener noticed"
-        harness.map_event(event_id)  # settled while nobody listens
+        harness.map_event(event_id)  # settled while there is no listener
         assert not one.found.done()
         may_reconnect.set()
 

@@ -1,4 +1,4 @@
-"""The whole way of a webhook, step by step: real PostgreSQL, real HTTP to the sandbox."""
+"""Test a webhook's processing step by step, with real PostgreSQL and HTTP to the sandbox."""
 
 import datetime as dt
 import json
@@ -386,7 +386,7 @@ def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(harness:
 def test_a_booking_that_is_parked_by_a_crash_is_told_loudly(
     harness: Harness, upstream: SandboxClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also where the crash came before the first byte: nobody can know, and a person must look."""
+    """Also if the crash came before the first byte: this is unknowable and needs review."""
     (booking,) = harness.mapped("rentfeed", tour())
     assert isinstance(harness.pipeline.sender._next()[0], Attempt)
     harness.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1)
@@ -434,7 +434,7 @@ def test_an_event_whose_mapping_is_gone_is_held(harness: Harness) -> None:
 
     story = harness.story(receipt.event_id)
     assert story.event.state is EventState.HELD
-    assert story.event.reasons[0].reason == "there is no mapping called rentfeed any more"
+    assert story.event.reasons[0].reason == "the mapping rentfeed no longer exists"
 
 
 def test_an_event_that_must_wait_for_its_mapping_does_not_block_others(harness: Harness) -> None:
@@ -458,7 +458,7 @@ def test_an_event_that_cannot_be_mapped_is_held_and_the_others_are_mapped(
 ) -> None:
     bad = harness.receive("rentfeed", tour(leadId="bad")).event_id
     good = harness.receive("rentfeed", tour()).event_id
-    with opened.transaction() as tx:  # as a bug would: its headers are no object
+    with opened.transaction() as tx:  # simulate a bug: its headers are not an object
         tx.connection.execute("UPDATE events SET headers = '7' WHERE id = %s", [bad])
     harness.pipeline.mapper.map_due()
     harness.pipeline.mapper.map_due()
@@ -474,7 +474,7 @@ def test_a_booking_that_cannot_be_checked_is_checked_much_later_and_others_now(
     (bad,) = harness.mapped("rentfeed", tour())
     (good,) = harness.mapped("leasebot", sample("leasebot-handoff.json"))[:1]
     harness.send()
-    with opened.transaction() as tx:  # as a bug would: an unknown booking without an attempt
+    with opened.transaction() as tx:  # simulate a bug: an unknown booking without an attempt
         tx.connection.execute("DELETE FROM attempts WHERE booking_id = %s", [bad.id])
         tx.connection.execute("UPDATE bookings SET state = 'unknown' WHERE id = %s", [bad.id])
     harness.clock.advance(10)
@@ -501,7 +501,7 @@ def test_a_check_whose_worker_dies_is_due_again_after_a_while(harness: Harness) 
 def test_nothing_of_a_lead_reaches_the_workers_log(
     harness: Harness, upstream: SandboxClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not while it is mapped, not when Propexo quotes it in an error, not in an exception."""
+    """Check mapping, Propexo's errors that quote the lead, and exceptions."""
     caplog.set_level("DEBUG")
     echo = {"error": {"code": "x", "message": "Dana Okafor, dana.okafor@example.com"}}
     upstream.fault({"status": 400, "body": echo})

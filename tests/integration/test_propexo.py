@@ -1,4 +1,4 @@
-"""The client against the sandbox and against servers that lie: each failure has one meaning."""
+"""Test the client with the sandbox and with misbehaving servers."""
 
 import datetime as dt
 import json
@@ -207,7 +207,7 @@ def test_a_broken_answer_is_an_unknown_outcome(answer: bytes) -> None:
     ids=["body", "headers"],
 )
 def test_an_answer_that_drips_is_given_up_in_time(answer: bytes, drip: bytes) -> None:
-    """No single read takes long; the exchange as a whole would."""
+    """Each read is short, but the whole exchange would take too long."""
     with canned_server(answer, drip=drip) as url:
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown):

@@ -1,4 +1,4 @@
-"""Propexo's own webhooks: only its own, and only what they are about."""
+"""Test Propexo's own webhooks."""
 
 import dataclasses
 import json

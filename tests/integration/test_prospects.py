@@ -1,4 +1,4 @@
-"""Leads without a tour time: one guest card in Knock for each, on real parts."""
+"""Test leads without a tour time, which become guest cards, with real services."""
 
 import dataclasses
 import datetime as dt
@@ -31,7 +31,7 @@ DUPLICATE, SUPERSEDED = BookingState.DUPLICATE, BookingState.SUPERSEDED
 EXPIRED, UNKNOWN = BookingState.EXPIRED, BookingState.UNKNOWN
 
 SAMPLE = LEAD | {"phone": "(303) 555-0142", "message": "Is there covered parking?", "mode": "video"}
-#: What every mapping of these tests says.
+#: Sections common to all mappings in these tests.
 SECTIONS: dict[str, Any] = {
     "signature": {"scheme": "hmac", "header": "X-Signature", "secrets": ["RENTFEED_SECRET"]},
     "appointment": {
@@ -50,13 +50,13 @@ SECTIONS: dict[str, Any] = {
 
 @pytest.fixture
 def harness(harness: Harness, tmp_path: Path) -> Harness:
-    """The harness, with two senders that may give no time, and one whose leads are then held."""
+    """Return a harness with two senders that may omit the time, and one that holds such leads."""
     learn(harness, tmp_path)
     return harness
 
 
 def learn(harness: Harness, folder: Path, **changed: dict[str, Any]) -> None:
-    """Writes the mappings and takes them up."""
+    """Write and load the mappings."""
     held = SECTIONS | {"without_time": "hold"}
     mappings = {"portal": SECTIONS, "form": SECTIONS, "holding": held} | changed
     write_mappings(folder, mappings)
@@ -64,7 +64,7 @@ def learn(harness: Harness, folder: Path, **changed: dict[str, Any]) -> None:
 
 
 def lead(number: int, **changes: Any) -> dict[str, Any]:
-    """A lead without a time, of a person of its own unless told otherwise."""
+    """Return a lead without a time, by default for a separate person."""
     person = {"email": f"person{number}@example.com", "phone": "", "at": ""}
     return SAMPLE | {"id": f"L-{number}"} | person | changes
 
@@ -202,7 +202,7 @@ def test_who_asks_again_after_a_month_is_seen_by_the_agents(
     assert len(prospect["inquiries"]) == 2, "on the same card"
 
 
-# --- beside a tour
+# --- together with a tour
 
 
 @pytest.mark.parametrize("is_booked", [False, True])
@@ -256,7 +256,7 @@ def test_a_tour_that_is_over_is_no_card_of_today(harness: Harness, upstream: San
 
 
 def test_a_tour_that_comes_late_still_goes_out(harness: Harness, upstream: SandboxClient) -> None:
-    """It was asked for before the guest card, by the sender's own time."""
+    """According to the sender's time, the tour was requested before the guest card."""
     late = harness.receive("portal", tour(1, email="dana@example.com"))
     harness.clock.advance(60)
     (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
@@ -270,7 +270,7 @@ def test_a_tour_that_comes_late_still_goes_out(harness: Harness, upstream: Sandb
 def test_a_tour_waits_for_the_card_that_is_on_its_way(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Else Knock might make two cards of one person."""
+    """Otherwise Knock might create two cards for one person."""
     upstream.fault({"job": "PENDING", "job_seconds": 600})
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     harness.send()
@@ -317,7 +317,7 @@ def test_a_tour_that_is_put_off_does_not_give_way_to_a_card(
 def test_a_lead_that_its_sender_changes(
     harness: Harness, upstream: SandboxClient, first_has_time: bool
 ) -> None:
-    """A time that is added is booked; one that is taken away stays until a person says so."""
+    """An added time is booked, but a removed time does not cancel the tour."""
     versions = [lead(1), tour(1)]
     if first_has_time:
         versions.reverse()
@@ -347,7 +347,7 @@ def test_a_card_never_takes_a_held_tours_place(harness: Harness, upstream: Sandb
     assert len(upstream.cards()) == 1
 
 
-# --- the line
+# --- the send queue
 
 
 def test_tours_go_first_then_guest_cards_by_turns(
@@ -436,7 +436,7 @@ def test_a_lost_answer_is_found_and_never_sent_again(
 
 
 def test_a_lost_answer_is_found_by_the_person(harness: Harness, upstream: SandboxClient) -> None:
-    """The job has not ended, so that the write log does not know it; the card is there."""
+    """The job has not ended, so it is not in the write log, but the card exists."""
     upstream.fault({"drop": "after", "job": "PENDING"})
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
@@ -447,7 +447,7 @@ def test_a_lost_answer_is_found_by_the_person(harness: Harness, upstream: Sandbo
 
 
 def test_a_tours_job_is_not_taken_for_a_cards(harness: Harness, upstream: SandboxClient) -> None:
-    """The same person's tour was posted by somebody else's hand."""
+    """The same person's tour was posted by someone else."""
     upstream.fault({"drop": "before"})
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
@@ -519,7 +519,7 @@ def test_simultaneous_senders_make_one_card(harness: Harness, upstream: SandboxC
 
 
 def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: SandboxClient) -> None:
-    """``without_time: hold``: a person picks the time."""
+    """With ``without_time: hold``, an agent picks the time."""
     (held,) = harness.mapped("holding", lead(1))
     assert (held.kind, held.state) == (Kind.APPOINTMENT, HELD)
     repairs(harness).release(held.id, {"starts_at": "2026-03-14T14:30"}, by="ana")

@@ -1,4 +1,4 @@
-"""Refused requests: what is kept of them, how much, and how they are let in after all."""
+"""Test rejected requests: what is stored, the limits, and accepting them later."""
 
 import base64
 import dataclasses
@@ -52,7 +52,7 @@ TOKENS = ["header-token", "query-token", "form-token", "json-token", "login"]
 
 
 class Desk:
-    """A pipeline over a folder of mappings, with a clock and secrets that a test changes."""
+    """A pipeline with a folder of mappings, a manual clock and changeable secrets."""
 
     def __init__(self, folder: Path, store: Database, **changes: Any) -> None:
         self.now = START
@@ -81,7 +81,7 @@ class Desk:
         return sign(source.signature, secret, bare, self.now.timestamp())
 
     def send(self, name: str, request: WebhookRequest) -> str | None:
-        """Receives it, or says why it was refused."""
+        """Receive a request, or return the reason for its rejection."""
         source = self.pipeline.sources[name]
         try:
             verified = self.pipeline.receiver.verify(build_endpoint(source, self.settings), request)
@@ -121,7 +121,7 @@ def desk(folder: Path, opened: Database) -> Iterator[Desk]:
 
 
 def everything_in(url: str) -> str:
-    """The text of every row of events and rejections, bodies as text and as base64 too."""
+    """Return all rows of events and rejections as text, with bodies as text and base64."""
     with psycopg.connect(url) as connection:
         rows = [
             repr(row)
@@ -238,7 +238,7 @@ def test_a_mended_secret_lets_the_lead_in(desk: Desk, name: str) -> None:
     desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
     request = desk.request(name, RIGHT)
     assert desk.send(name, request) == "signature_mismatch"
-    desk.now += dt.timedelta(days=3)  # the time of signing is judged by when it came
+    desk.now += dt.timedelta(days=3)  # the time of signing is compared with the time of arrival
     assert desk.retry(name).refused == {"signature_mismatch": 1}
     desk.use(OLD_SECRET="old", NEW_SECRET=RIGHT)
 
@@ -382,7 +382,7 @@ def test_a_flood_displaces_its_own_requests(folder: Path, opened: Database) -> N
 
 
 def test_every_refusal_is_counted_once_whatever_the_flood(opened: Database, desk: Desk) -> None:
-    """By two processes at once, in few transactions."""
+    """Count in two processes at once, with few transactions."""
     writers = [BackgroundWriter(opened, desk.settings) for _ in range(2)]
 
     def flood(writer: BackgroundWriter) -> None:
@@ -451,7 +451,7 @@ def test_a_put_can_be_let_in_and_a_probe_cannot(desk: Desk) -> None:
 
 
 def test_without_a_database_a_request_is_refused_all_the_same(folder: Path) -> None:
-    """Many at once, and none of them waits for the database that does not answer."""
+    """Send many at once. None of them waits for the database."""
     with Database("postgresql://nobody@127.0.0.1:9/none", wait_seconds=0.2) as away:
         desk = Desk(folder, away)
         endpoint = build_endpoint(desk.pipeline.sources["signed"], desk.settings)

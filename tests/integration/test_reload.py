@@ -1,4 +1,4 @@
-"""New mappings under processes that run, as real processes: taken up whole, or not at all."""
+"""Test reloading mappings in running processes: all of them or none."""
 
 from pathlib import Path
 

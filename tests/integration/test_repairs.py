@@ -1,4 +1,4 @@
-"""What people do with leads that wait, on real parts."""
+"""Test user actions on leads that need review, with real services."""
 
 import datetime as dt
 from pathlib import Path
@@ -337,7 +337,7 @@ def test_a_forced_replay_books_again_past_every_protection_and_says_who_and_why(
     assert [booking.state for booking in story.bookings] == [BOOKED, BOOKED]
     assert len(upstream.posts()) == 2
     assert [line.by for line in story.history if line.why == reason] == ["ana"]
-    # What comes now is judged beside the newer booking.
+    # New requests are compared with the newer booking.
     (repeat,) = harness.mapped("rentfeed", same_person(2))
     assert repeat.state is BookingState.DUPLICATE
 

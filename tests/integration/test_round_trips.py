@@ -1,4 +1,4 @@
-"""How often one booking waits for PostgreSQL, from its webhook to ``booked``."""
+"""Count how often a booking waits for PostgreSQL, from webhook to ``booked``."""
 
 import asyncio
 import concurrent.futures
@@ -60,7 +60,7 @@ def _book(harness: Harness, number: int, direct: psycopg.Connection[Any]) -> Non
 
 @contextlib.contextmanager
 def _worker(url: str, harness: Harness, direct: psycopg.Connection[Any]) -> Iterator[None]:
-    """Run Procrastinate's worker as ours does, but without polls and heartbeats."""
+    """Run Procrastinate's worker like ours, but without polls and heartbeats."""
     queue = queue_for(url, _Worker(harness.pipeline)._start_mapping)
     loop = asyncio.new_event_loop()
 

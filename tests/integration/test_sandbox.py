@@ -1,4 +1,4 @@
-"""The sandbox over real HTTP: what it takes, what it refuses, what Knock does, what faults do."""
+"""Test the sandbox over real HTTP: validation, the simulated Knock, and faults."""
 
 import concurrent.futures
 import contextlib
@@ -46,7 +46,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def serve(clock: ManualClock) -> Iterator[Callable[..., Client]]:
-    """Serves sandboxes with the given options until the test ends."""
+    """Return a function that serves sandboxes until the test ends."""
     servers = []
 
     def start(**options: Any) -> Client:
@@ -247,7 +247,7 @@ def test_the_utc_date_of_either_form_counts(client: Client, day: str, starts_at:
     [
         {"notes": "\U0001f600" * 500},
         {"lease_term_in_months": 1},
-        {"lease_term_in_months": 18.0},  # JavaScript knows no difference
+        {"lease_term_in_months": 18.0},  # JavaScript makes no distinction
         {"rent_minimum_in_cents": 1},
         {"phone_1": "1" * 50},
         {"last_name": ""},
@@ -291,7 +291,7 @@ def test_a_hostile_body_is_a_clear_no(client: Client, path: str, body: bytes) ->
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        # Python would read it as infinity, and write it where no other program can read it.
+        # Python would read it as infinity, and write it in a form that others cannot read.
         (b'{"a": 1e999}', "the body is not JSON"),
         (b'{"a": NaN}', "the body is not JSON"),
         (b"[" * 51 + b"]" * 51 + b" ", "the body is nested deeper than 50 levels"),
@@ -456,7 +456,7 @@ def test_confirmations_are_mailed_for_each_booking(client: Client) -> None:
     client.job()
     client.job()
     client.job(email_1=OMITTED, phone_1="+12065550199")
-    # The last one has no e-mail address, and nothing said that a text may be sent.
+    # The last one has no email address and did not consent to texts.
     assert [one["confirmations"] for one in client.appointments()] == [1, 1, 0]
 
 
@@ -627,7 +627,7 @@ def test_a_delay_before_keeps_the_booking_back_too(client: Client) -> None:
     [
         ({"job": "FAILURE"}, "FAILURE", ["Knock did not accept the request"], 0),
         ({"job": "FAILURE", "errors": ["slot taken"]}, "FAILURE", ["slot taken"], 0),
-        # Propexo's own time-out toward Knock: a failure that is none.
+        # Propexo's own timeout toward Knock: reported as a failure although it is booked.
         ({"job": "FAILURE", "errors": ["timed out"], "book": True}, "FAILURE", ["timed out"], 1),
         ({"job": "PARTIAL_SUCCESS", "errors": []}, "PARTIAL_SUCCESS", [], 1),
         ({"job": "PENDING"}, "PENDING", [], 1),
@@ -700,7 +700,7 @@ def test_a_person_cancels_a_tour_in_knock(client: Client) -> None:
     canceled = client.call("POST", path).json()
     assert (canceled["status"], canceled["canceled_by"]) == ("cancelled", "person")
     assert client.get("/crm/v1/events/")["results"][0]["is_cancelled"]
-    client.book()  # it replaces no tour: none exists
+    client.book()  # it does not replace a tour, because none exists
     assert client.appointments()[0]["canceled_by"] == "person"
     assert client.call("POST", "/_sandbox/appointments/x/cancel").status_code == 404
 
@@ -812,7 +812,7 @@ def test_nothing_is_printed_for_a_call(client: Client, capfd: pytest.CaptureFixt
 
 
 def test_a_call_does_not_wait_for_a_delayed_packet(client: Client) -> None:
-    # Nagle's algorithm and delayed acknowledgements together would cost 40 ms a call.
+    # Nagle's algorithm and delayed ACKs together would cost 40 ms per call.
     answers = [client.call("GET", "/crm/v1/events/") for _ in range(21)]
     seconds = sorted(answer.elapsed.total_seconds() for answer in answers)
     assert seconds[10] < 0.03, "most calls are stalled"
@@ -841,7 +841,7 @@ def test_a_server_gives_its_port_back() -> None:
     assert "sandbox" not in {thread.name for thread in threading.enumerate()}
 
 
-# Against what is known of Propexo's API
+# Compared with what is known about Propexo's API
 
 
 @pytest.fixture(scope="module")
@@ -865,7 +865,7 @@ def test_every_path_is_in_the_openapi(openapi: Any) -> None:
 
 
 def body_schemas(openapi: Any) -> list[tuple[str, dict[str, Any], Any]]:
-    """Path, a full valid body, and the schema of each POST that has one."""
+    """Yield path, a full valid body, and the schema for each POST that has one."""
     content = openapi["paths"][PROSPECTS]["post"]["requestBody"]["content"]
     appointment = openapi["components"]["schemas"]["KnockAppointment"]
     return [
@@ -875,7 +875,7 @@ def body_schemas(openapi: Any) -> list[tuple[str, dict[str, Any], Any]]:
 
 
 def breaches(name: str, prop: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Values that the schema of one property forbids."""
+    """Yield values that a property's schema rejects."""
     wrong = {"string": 7, "integer": "7", "array": "x", "boolean": "x"}
     yield name, wrong[prop.get("type", "string")]
     yield name, None
@@ -926,7 +926,7 @@ def test_limits_of_the_openapi_just_fit(openapi: Any, client: Client) -> None:
 
 
 def until(condition: Callable[[], Any], seconds: float = 10) -> None:
-    """Waits until a condition holds."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{condition} never held"

@@ -1,4 +1,4 @@
-"""What the gallery's schedulers tell of one tour, through the whole pipeline."""
+"""Test the gallery's schedulers with the whole pipeline."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ def sample(name: str) -> Any:
 
 
 def put(payload: Any, **values: Any) -> Any:
-    """The payload with values at places such as ``payload__object__rescheduled``."""
+    """Return the payload with values at paths such as ``payload__object__rescheduled``."""
     for place, value in values.items():
         *around, last = place.split("__")
         inner = payload
@@ -63,7 +63,7 @@ def acuity_moved() -> Any:
     return sample("acuity-fetched.json") | moved
 
 
-#: Source → the booking, the same tour moved, the same called off.
+#: For each source, a booking, the same tour rescheduled, and the same tour canceled.
 TOLD: dict[str, tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]] = {
     "acuity": (
         lambda: sample("acuity-fetched.json"),
@@ -87,7 +87,7 @@ TOLD: dict[str, tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]] 
         lambda: sample("zoom-scheduler-canceled.json"),
     ),
 }
-#: Source → the cancellation that is the other half of a move, where there is one.
+#: The cancellation that is the other half of a reschedule, for sources that have one.
 HALVES: dict[str, Callable[[], Any]] = {
     "calendly": lambda: put(sample("calendly-canceled.json"), payload__rescheduled=True),
     "calendly-v1": lambda: v1(
@@ -102,7 +102,7 @@ every_half = pytest.mark.parametrize("name", HALVES)
 
 @pytest.fixture(scope="module")
 def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The schedulers alone: the rest of the gallery takes its time to load."""
+    """Load only the schedulers, because the whole gallery takes long to load."""
     folder = tmp_path_factory.mktemp("mappings")
     shutil.copytree(GALLERY / "samples", folder / "samples")
     for name in (*TOLD, "communities"):
@@ -116,7 +116,7 @@ def harness(opened: store.Database, upstream: SandboxClient, mappings: Path) -> 
 
 
 def told(harness: Harness, name: str, payload: Any, **headers: str) -> list[Booking]:
-    """The bookings of a webhook, also of one that changes what came under the same key."""
+    """Return a webhook's bookings, even if it changes an earlier one with the same key."""
     receipt = harness.receive(name, payload, **headers)
     event_id = receipt.changed_id or receipt.event_id
     harness.map_event(event_id)
@@ -124,7 +124,7 @@ def told(harness: Harness, name: str, payload: Any, **headers: str) -> list[Book
 
 
 def starts(upstream: SandboxClient) -> list[tuple[str, str]]:
-    """The tours that were asked of Propexo, in order."""
+    """Return the tours requested from Propexo, in order."""
     return [(post["appointment_date"], post["appointment_time"]) for post in upstream.posts()]
 
 

@@ -1,4 +1,4 @@
-"""The database itself keeps the promises, not only the code above it."""
+"""Check that the database itself enforces the guarantees."""
 
 import concurrent.futures
 import dataclasses
@@ -22,7 +22,7 @@ from tests.paths import ROOT
 from tests.rows import LATER, NOW, booking, insert_event, new_event
 from tests.wait import wait_until
 
-#: The module: the package exports its function of the same name.
+#: The module, because the package exports its function with the same name.
 migrate = sys.modules["adapter.store.migrate"]
 
 #: Every object of the schema as a kind and a definition.
@@ -100,7 +100,7 @@ def test_two_that_migrate_at_once_take_turns(empty_database: str) -> None:
 def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sender holds claims and then wants events, as in production, while the migration begins."""
+    """Simulate production: a sender holds claims and requests events while migrating."""
     store.migrate(empty_database)
     monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.2)
     later = migrate.Migration(("0002_later.sql",), "ALTER TABLE events ADD COLUMN later int")
@@ -118,7 +118,7 @@ def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
 
 
 def test_schema_sql_is_what_the_migrations_make(empty_database: str, fresh_database: str) -> None:
-    """A change of the schema is a new migration and the same change in schema.sql."""
+    """Check that schema.sql and the migrations produce the same schema."""
     schema = (ROOT / "adapter/store/sql/schema.sql").read_text()
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(migrate.LEDGER)
@@ -147,7 +147,7 @@ def test_a_database_made_before_the_first_release_is_refused_unchanged(empty_dat
 
 
 def test_an_older_version_leaves_a_newer_database_alone(empty_database: str) -> None:
-    """As when a release is rolled back."""
+    """This happens when a release is rolled back."""
     store.migrate(empty_database)
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("INSERT INTO migrations (name) VALUES ('0999_newer.sql')")
@@ -163,7 +163,7 @@ def test_a_database_that_was_never_migrated_says_what_it_lacks(empty_database: s
 def test_a_migration_that_is_cut_off_goes_on_the_next_time(
     empty_database: str, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a kill -9 would leave it: some steps are committed, the next one is not."""
+    """Simulate kill -9: some steps are committed, but the next one is not."""
     missing = migrate._missing
 
     def cut_off(done: set[str]) -> Iterator[object]:
@@ -192,7 +192,7 @@ def test_a_newer_procrastinate_brings_its_further_files_only(empty_database: str
 
 
 def test_a_newer_versions_columns_do_not_stop_an_older_one(opened_fresh: Database) -> None:
-    """As when the release phase migrates while the old workers still run."""
+    """Simulate a release that migrates while old workers are still running."""
     booking_id = insert_booking(opened_fresh)
     with opened_fresh.transaction() as tx:
         tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
@@ -486,7 +486,7 @@ _FEW = [
 def test_no_statement_reads_the_whole_queue_for_one_booking(
     opened_fresh: Database, counted: list[dict[str, Any]], since: list[dict[str, Any]]
 ) -> None:
-    """They run for each booking: reading the whole queue would cost the square of its length."""
+    """They run once per booking, so reading the whole queue would take quadratic time."""
     booking_id = insert_booking(opened_fresh, keys=(40_001, -7))
     values = {
         "now": LATER,

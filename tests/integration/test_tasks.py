@@ -1,4 +1,4 @@
-"""Procrastinate's task, the notification of workers, and the batched insert."""
+"""Test Procrastinate's task, notifying workers, and batched inserts."""
 
 import asyncio
 import concurrent.futures
@@ -31,7 +31,7 @@ ORDER BY 1, 2, 3
 
 
 def waiting(opened: Database) -> list[str]:
-    """Return the names of Procrastinate's tasks that wait."""
+    """Return the names of waiting Procrastinate tasks."""
     with opened.transaction() as tx:
         rows = tx.connection.execute("SELECT task_name FROM procrastinate_jobs").fetchall()
     return [row["task_name"] for row in rows]
@@ -76,7 +76,7 @@ def test_one_task_waits_however_often_it_is_deferred(opened: Database) -> None:
 
 
 def test_a_task_that_runs_does_not_stop_another_from_being_deferred(opened: Database) -> None:
-    """The one that runs may have looked for events before the last one was committed."""
+    """The running task may have looked for events before the last one was committed."""
     opened._notify_workers()
     with opened.transaction() as tx:
         tx.connection.execute("UPDATE procrastinate_jobs SET status = 'doing'")

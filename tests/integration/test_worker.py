@@ -1,4 +1,4 @@
-"""The worker as a process: what is in flight is finished, and a dead one's tasks come back."""
+"""Test the worker as a process: graceful shutdown, and recovery of a dead worker's tasks."""
 
 import asyncio
 
@@ -55,7 +55,7 @@ def test_a_task_maps_all_received_events_and_sends_what_they_book(
     assert len(upstream.posts()) == 3
 
 
-# --- a process that lives and works no more ----------------------------------------------------
+# --- a process that is alive but stuck ----------------------------------------------------
 
 
 def test_a_part_is_dead_after_so_many_ticks_without_life() -> None:

@@ -1,4 +1,4 @@
-"""The target: Propexo's limits, and exactly the JSON that is posted."""
+"""Test Propexo's limits and the exact JSON that is posted."""
 
 from typing import Any
 

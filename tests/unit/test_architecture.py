@@ -1,4 +1,4 @@
-"""The order of the packages, read from the imports; the one home of each third-party package."""
+"""Check the layers of packages and the single import of each third-party package."""
 
 import ast
 from pathlib import Path
@@ -7,8 +7,8 @@ from tests.paths import ROOT
 
 PACKAGE = ROOT / "adapter"
 
-#: From the top down. A package imports from lines below its own, never from its own or above.
-#: Modules directly in `adapter/` stand beside the twelve packages.
+#: Layers from the top down. A package imports only from lower layers.
+#: Modules directly in `adapter/` are listed along with the twelve packages.
 ORDER = [
     {"__main__"},
     {"cli"},
@@ -60,7 +60,7 @@ def package_of(path: Path) -> str:
 
 
 def imported(path: Path) -> set[str]:
-    """Return the full dotted names of what a file imports."""
+    """Return the full dotted names that a file imports."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -72,13 +72,13 @@ def imported(path: Path) -> set[str]:
 
 
 def own_packages(path: Path) -> set[str]:
-    """Return the packages of ours that a file imports from, besides its own."""
+    """Return our packages that a file imports from, other than its own."""
     names = {name.split(".")[1] for name in imported(path) if name.startswith("adapter.")}
     return names - {package_of(path), "__version__"}
 
 
 def level(name: str) -> int:
-    """Return how far from the top a package stands."""
+    """Return a package's layer, counted from the top."""
     return next(number for number, names in enumerate(ORDER) if name in names)
 
 

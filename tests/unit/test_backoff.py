@@ -1,4 +1,4 @@
-"""When to try again: a table with the arithmetic beside it."""
+"""Test retry times with a table that shows the arithmetic."""
 
 import datetime as dt
 

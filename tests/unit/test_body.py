@@ -1,4 +1,4 @@
-"""Bytes of all kinds become plain data, or a PayloadError that quotes nothing of them."""
+"""Test that bodies become plain data or a PayloadError that does not quote them."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ CORPUS = SHARED / "corpus/payloads"
 
 
 def multipart(*parts: tuple[str, bytes]) -> bytes:
-    """A body of parts; each is given by its headers after ``form-data`` and its content."""
+    """Build a multipart body from each part's headers after ``form-data`` and its content."""
     head = "--b\r\nContent-Disposition: form-data; "
     return (
         b"".join(f"{head}{rest}\r\n\r\n".encode() + content + b"\r\n" for rest, content in parts)
@@ -28,7 +28,7 @@ def multipart(*parts: tuple[str, bytes]) -> bytes:
 
 
 def shown(value: object) -> str:
-    """A short id."""
+    """Return a short ID."""
     text = ascii(value)
     return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 
@@ -137,7 +137,7 @@ def test_json_in_another_charset_may_say_so_in_the_header() -> None:
         (b"\xef\xbb\xbf{}", FORM, {}, "read as json"),
         (rb'"{\"a\": \"b\"}"', "", {"a": "b"}, "JSON in a JSON string"),
         (json.dumps(json.dumps("[1]")).encode(), "", [1], "JSON in a JSON string"),
-        (b' {"a": 1}', FORM, {"a": 1}, "read as json, which its content type does not say"),
+        (b' {"a": 1}', FORM, {"a": 1}, "read as json, although its content type says otherwise"),
         (b"<a>1</a>", "text/plain", {"a": "1"}, "read as xml"),
         # Bytes
         (b'{"a": "caf\xe9s"}', "", {"a": "cafés"}, "not utf-8: read as windows-1252"),
@@ -253,7 +253,7 @@ def test_a_query_string_in_latin1_is_read() -> None:
     assert repairs == ["the bytes are not utf-8: read as windows-1252"]
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.text())
 def test_any_query_string_is_read(query: str) -> None:
     assert all(isinstance(value, str | list) for value in parse_query(query).values())
@@ -537,7 +537,7 @@ NEARLY = st.lists(
 ).map(b"".join)
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.binary(max_size=200) | NEARLY, CONTENT_TYPES | st.text(max_size=40), st.text(max_size=20))
 def test_any_bytes_are_data_or_a_payload_error(body: bytes, content_type: str, query: str) -> None:
     for kind in (None, *KINDS):

@@ -1,4 +1,4 @@
-"""The commands for mappings, as a shell sees them: output and exit code."""
+"""Test output and exit codes of the mapping commands."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ SAMPLE = "mappings/samples/rentfeed-tour.json"
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the mappings, as the current folder."""
+    """Copy the mappings and make the copy the current folder."""
     shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -40,7 +40,7 @@ def test_check_tells_mistakes_and_says_no(project: Path) -> None:
     file.write_text(file.read_text().replace("contact.email", "contact.emial"))
     line = (
         "mappings/rentfeed.yaml:20:3: appointment.email_1.from: "
-        "'contact.emial' is found in none of the sample payloads; did you mean 'contact.email'?"
+        "'contact.emial' is not in any sample payload; did you mean 'contact.email'?"
     )
     assert (run("check").exit_code, run("check").output) == (1, line + "\n")
     assert run("check", "mappings/rentfeed.yaml").output == line + "\n"
@@ -74,7 +74,7 @@ def test_map_reads_stdin_and_says_why_not() -> None:
     assert mapped["items"][0]["reasons"] == [
         {
             "field": "starts_at",
-            "reason": "is at 02:30 in America/Denver, and tours start from 07:00 to 21:00",
+            "reason": "is at 02:30 in America/Denver, but tours start between 07:00 and 21:00",
             "at": "mappings/rentfeed.yaml:22",
             "path": "tour.date, tour.time",
             "value": '"03/14/2026 2:30 AM"',
@@ -83,7 +83,7 @@ def test_map_reads_stdin_and_says_why_not() -> None:
 
 
 def without_a_time(project: Path) -> None:
-    """The bundled mapping makes prospects, and its sample has no time."""
+    """Make the bundled mapping create prospects, and remove its sample's time."""
     file = project / "mappings/rentfeed.yaml"
     file.write_text(file.read_text().replace("\ntests:\n", "\nwithout_time: prospect\n\ntests:\n"))
     lead = json.loads((ROOT / SAMPLE).read_text())
@@ -106,10 +106,10 @@ def test_map_shows_a_prospect_and_writes_its_test(project: Path) -> None:
     assert run("check").output == "mappings: no errors\n", entry
 
     for wrong, said in (
-        (("    prospect:", "    expect:"), "want 1 booked, got prospect"),
+        (("    prospect:", "    expect:"), "expected 1 booked, got prospect"),
         (("prospect:\n      integration_id: int_7Qm2", "prospect_some:\n      integration_id: x"),
-         'integration_id: want "x", got "int_7Qm2"'),
-        (("without_time: prospect", "without_time: hold"), "want 1 made a prospect, got held"),
+         'integration_id: expected "x", got "int_7Qm2"'),
+        (("without_time: prospect", "without_time: hold"), "expected 1 made a prospect, got held"),
         (("without_time: prospect", "without_time: guess"), "hold, ignore, prospect"),
     ):  # fmt: skip
         file.write_text(text.replace(*wrong))
@@ -198,7 +198,7 @@ def test_check_says_what_is_no_mapping() -> None:
     result = run("check", SAMPLE)
     assert result.exit_code == 1
     assert result.output.endswith(
-        "file: is not a mapping; to map a sample use: adapter map SOURCE FILE\n"
+        "file: is not a mapping; to map a sample, use: adapter map SOURCE FILE\n"
     )
 
 
@@ -245,7 +245,7 @@ def test_what_holds_stands_apart_from_what_is_only_noticed() -> None:
         ("", 'accept (mappings/rentfeed.yaml:12) "spam" from eventType: is not one of'),
         (
             "ignore: { eventType: spam }\n\n",
-            "ignore (mappings/rentfeed.yaml:11) \"spam\" from eventType: this is what 'ignore'",
+            "ignore (mappings/rentfeed.yaml:11) \"spam\" from eventType: this matches 'ignore'",
         ),
     ],
 )
@@ -289,7 +289,7 @@ def test_a_doubtful_utc_names_the_option_that_settles_it(project: Path) -> None:
     change(project, "    date: tour.date\n    time: tour.time\n", "    from: tour.date\n")
     midnight = body.replace(b"03/14/2026", b"2026-03-14T00:00:00Z")
     output = run("map", "rentfeed", "-", stdin=midnight).output
-    assert "add offset: trust if it is that instant" in output
+    assert "add offset: trust if the offset is correct" in output
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Real payloads of many senders, through the gallery's mappings, or else through tests/corpus."""
+"""Map real payloads from many senders with the gallery's mappings or those in tests/corpus."""
 
 import dataclasses
 import datetime as dt
@@ -22,7 +22,7 @@ from tests.paths import GALLERY, ROOT, SHARED
 FOLDER = ROOT / "tests" / "corpus"
 PAYLOADS = SHARED / "corpus" / "payloads"
 
-#: What each disposition of the corpus is to us.
+#: Our outcome for each disposition in the corpus.
 OUTCOMES = {
     "book": {Outcome.BOOK},
     "book-with-rule": {Outcome.BOOK, Outcome.HELD},
@@ -32,10 +32,10 @@ OUTCOMES = {
     "reject": {Outcome.UNREADABLE},
     "mixed": {Outcome.BOOK},
 }
-#: Numbers that no network gives out: they go to the notes instead of into phone_1.
+#: Unassigned phone numbers, which go to the notes instead of phone_1.
 INVALID_PHONES = {"+15555550123", "5555571234", "5555551234", "+910123456789"}
 
-#: Which mapping of the gallery reads which payload; the communities are those of the corpus.
+#: The gallery's mapping for each payload, used with the communities in the corpus.
 READ_BY = {
     "abodo-lead-email-cloudmailin": "lead-mail-cloudmailin",
     "adf-autotrader-full-name": "adf",
@@ -72,7 +72,7 @@ READ_BY = {
     "zillow-rentals-lead-full": "zillow",
     "zoopla-applicant-push": "zoopla",
 }
-#: What the owner of a form would change in a copy: names of questions, and where the community is.
+#: Changes that a form's owner would make: names of questions, and the community's path.
 CHANGED = {
     "facebook-leadads-array-values": {"community: form_id": "community: { always: elm-row }"},
     "formstack-submission": {"{Comments}": "{Organisation name}"},
@@ -113,7 +113,7 @@ CHANGED = {
 
 
 def _of_gallery(payload: str, folder: Path) -> Source:
-    """The gallery's mapping for one payload, with the communities of the corpus."""
+    """Return the gallery's mapping for a payload, with the communities in the corpus."""
     file = folder / payload / f"{READ_BY[payload]}.yaml"
     text = (GALLERY / file.name).read_text()
     for said, instead in CHANGED.get(payload, {}).items():
@@ -140,7 +140,7 @@ def test_the_mappings_pass_their_own_tests() -> None:
 
 
 def _deliver(name: str, meta: dict[str, Any], without_time: WithoutTime | None = None) -> Mapped:
-    """What a real body becomes; by the mapping's own ``without_time`` unless told otherwise."""
+    """Map a real body, by default with the mapping's own ``without_time``."""
     body = (PAYLOADS / meta["raw_file"]).read_bytes()
     content_type = meta["content_type"].split(" (")[0]
     expect = meta.get("expect", {})
@@ -153,7 +153,7 @@ def _deliver(name: str, meta: dict[str, Any], without_time: WithoutTime | None =
     if without_time is not None:
         compiled = dataclasses.replace(source.compiled, without_time=without_time)
         source = dataclasses.replace(source, compiled=compiled)
-    # Some senders say the community in the address only.
+    # Some senders give the community only in the URL.
     delivery = WebhookRequest.from_body(body, content_type=content_type, query="community=corpus")
     return source.map(delivery, now=now)
 
@@ -189,7 +189,7 @@ def test_each_prospect_of_a_batch_becomes_what_its_meta_says() -> None:
     assert len({item.dedupe_key for item in items}) == len(items)
 
 
-#: What must be read of a real lead without a certain time, by what becomes of it.
+#: Fields that must be read from a real lead without a certain time, by outcome.
 READ = {
     Outcome.PROSPECT: {
         "hubspot-workflow-contact": {"first_name": "Kovat"},
@@ -239,7 +239,7 @@ def test_real_leads_without_a_time_become_guest_cards_that_propexo_takes() -> No
 
 
 def _differences(expect: dict[str, Any], item: Item) -> dict[str, tuple[Any, Any]]:
-    """Field → (want, got). A telephone number may have gained its country code."""
+    """Return (want, got) by field. A phone number may have gained its country code."""
     differences = {}
     promised = {"appointment_date", "last_name", "phone_1"} if item.outcome is Outcome.BOOK else {}
     for field in expect.keys() & {*item.appointment, *promised}:

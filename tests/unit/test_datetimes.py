@@ -1,5 +1,5 @@
 # ruff: noqa: DTZ001, DTZ901 - local times are naive here, by intent
-"""Formats, zones, and the way from local time to UTC."""
+"""Test formats, time zones, and conversion from local time to UTC."""
 
 import contextlib
 import datetime as dt
@@ -37,7 +37,7 @@ def reading(text: object, *formats: str, **options: Any) -> dt.datetime:
 
 
 def shown(value: object) -> str:
-    """A short id that tells 5 from "5"."""
+    """Return a short ID that distinguishes 5 from "5"."""
     text = ascii(value)
     return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 
@@ -158,10 +158,10 @@ def test_a_weekday_must_fit_the_date() -> None:
         ("//", "is not a date format"),
         ("h:mm", "h, which needs A"),
         ("HH:mm A", "A, which needs h instead of H"),
-        ("mm/DD/YYYY", "minutes, without an hour"),
+        ("mm/DD/YYYY", "(minutes) without an hour"),
         ("HH ss", "ss without mm"),
-        ("YYYY YY", "has the year twice"),
-        ("HH h A", "has the hour twice"),
+        ("YYYY YY", "contains the year twice"),
+        ("HH h A", "contains the hour twice"),
         ("YYYYMD", "need a fixed width"),
     ],
     ids=shown,
@@ -243,8 +243,8 @@ def test_iso_8601_is_read(text: str, at: dt.datetime) -> None:
         ("9999-12-31T23:59:59-10:00", "the year is not between 2000 and 2100"),
         ("1999-12-31T23:59:59", "the year is not between 2000 and 2100"),
         ("2026-03-14T14:30+23:59", "the offset from UTC is more than 14 hours"),
-        (True, "expected text, and this is true or false"),
-        (["2026-03-14T14:30"], "expected text, and this is a list"),
+        (True, "expected text, but got true or false"),
+        (["2026-03-14T14:30"], "expected text, but got a list"),
         (None, "expected text"),
         (float("inf"), "not a number"),
         ("2" * 1_000_000, "longer than 100 characters"),
@@ -384,7 +384,7 @@ def test_an_offset_or_an_abbreviation_is_read(text: str, form: str, at: int) -> 
 @pytest.mark.parametrize(
     "text",
     [
-        "03/14/2026 2:30 PM MST",  # written all year round, or meant as it stands?
+        "03/14/2026 2:30 PM MST",  # used all year, or meant literally?
         "03/14/2026 2:30 PM EDT",
         "03/14/2026 2:30 PM ET",
         "01/14/2026 2:30 PM MDT",
@@ -392,7 +392,7 @@ def test_an_offset_or_an_abbreviation_is_read(text: str, form: str, at: int) -> 
     ],
 )
 def test_an_abbreviation_that_the_zone_does_not_use_then_is_refused(text: str) -> None:
-    with pytest.raises(Unreadable, match=r"the abbreviation of its time zone is not M[DS]T"):
+    with pytest.raises(Unreadable, match=r"its time zone abbreviation is not M[DS]T"):
         reading(text, "MM/DD/YYYY h:mm A z")
     local = reading(text, "MM/DD/YYYY h:mm A z", ignore_offset=True)
     assert local.astimezone(DENVER).hour == 14
@@ -403,9 +403,9 @@ def test_a_date_that_two_formats_read_differently_is_refused() -> None:
     assert reading("03/14/2026 14:30", *forms) == utc(2026, 3, 14, 20, 30)
     assert reading("14/03/2026 14:30", *forms) == utc(2026, 3, 14, 20, 30)
     assert reading("03/03/2026 14:30", *forms) == utc(2026, 3, 3, 21, 30)
-    with pytest.raises(Unreadable, match="it fits two formats, which make different times of it"):
+    with pytest.raises(Unreadable, match="it matches two formats that give different times"):
         reading("03/04/2026 14:30", *forms)
-    with pytest.raises(Unreadable, match="it fits two formats"):
+    with pytest.raises(Unreadable, match="it matches two formats"):
         read_date("03/04/26", [compile_format(form) for form in ("D/M/YY", "M/D/YY", "YYYY")])
 
 
@@ -441,7 +441,7 @@ def test_formats_that_agree_are_no_doubt() -> None:
         reading("soon", *forms)
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(
     st.datetimes(dt.datetime(2000, 1, 2), dt.datetime(2100, 12, 30)),
     st.sampled_from(["America/Denver", "America/New_York", "Europe/London", "Australia/Lord_Howe"]),
@@ -457,7 +457,7 @@ def test_a_local_time_comes_back_from_utc(local: dt.datetime, name: str) -> None
         assert at.astimezone(zone).replace(tzinfo=None) == local
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.text(max_size=40), st.sampled_from(["MM/DD/YYYY h:mm A", "epoch", "epoch_ms", ""]))
 def test_any_text_is_an_instant_or_unreadable(text: str, form: str) -> None:
     try:
@@ -467,7 +467,7 @@ def test_any_text_is_an_instant_or_unreadable(text: str, form: str) -> None:
     assert at.tzinfo is dt.UTC
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.text(alphabet="YMDdHhmsAZz/:-. %T1é[]", max_size=20))
 def test_any_text_is_a_format_or_a_value_error(text: str) -> None:
     try:
@@ -478,7 +478,7 @@ def test_any_text_is_a_format_or_a_value_error(text: str) -> None:
         form.parse("03/14/2026 2:30 PM")
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(
     st.dictionaries(
         st.sampled_from([*PARTS, "isPM", "AM_PM", "x"]),
@@ -606,5 +606,5 @@ def test_the_tables_name_real_zones(key: str) -> None:
 
 
 def test_a_zone_that_is_a_list_is_unreadable() -> None:
-    with pytest.raises(Unreadable, match="expected text, and this is a list"):
+    with pytest.raises(Unreadable, match="expected text, but got a list"):
         zone_from_name(["America/Denver"])

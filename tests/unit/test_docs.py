@@ -1,4 +1,4 @@
-"""Check that the documents agree with the program."""
+"""Check that the documentation matches the program."""
 
 import re
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_every_threat_names_tests_that_exist() -> None:
 
 
 def anchors_of(page: Path) -> set[str]:
-    """Return the anchors that GitHub gives to the headings of a page."""
+    """Return the anchors that GitHub generates for a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 

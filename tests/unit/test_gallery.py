@@ -1,4 +1,4 @@
-"""The gallery of real senders: every mapping is whole, passes its tests and says what to know."""
+"""Check that every mapping in the gallery is complete and passes its tests."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_every_mapping_says_what_to_know(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_mapping_finds_its_community_in_the_webhook(file: Path) -> None:
-    """So that its tests hold wherever it is copied to, and one address serves many communities."""
+    """This keeps its tests valid in copies, and lets one URL serve many communities."""
     said = document_from_file(file)[0].data["community"]
 
     assert "always" not in said

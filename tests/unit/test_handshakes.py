@@ -1,4 +1,4 @@
-"""The questions that platforms ask before they send anything."""
+"""Test the handshakes that platforms require before sending."""
 
 import json
 
@@ -91,7 +91,7 @@ def test_zoom_is_given_the_hash_of_its_token() -> None:
 
 @pytest.mark.parametrize("payload", [None, [], {}, {"plainToken": 5}, {"plainToken": "v0:1:{}"}])
 def test_zoom_gets_nothing_signed_that_is_no_token(payload: object) -> None:
-    """Else a question could have a whole webhook signed."""
+    """Otherwise a handshake could be used to sign a whole webhook."""
     asked = {"event": "endpoint.url_validation", "payload": payload}
 
     assert zoom_answer(json.dumps(asked).encode(), b"s3cret") == Answer(status=400)

@@ -1,4 +1,4 @@
-"""No text makes a reader slow: whatever 100 kB of it, the time is bounded and grows linearly."""
+"""Check that reading any text of 100 kB takes bounded, linear time."""
 
 import contextlib
 import datetime as dt
@@ -103,7 +103,7 @@ READERS: dict[str, Any] = {
     **{f"the transform {name}": read for name, read in BOUND.items()},
     **{f"{name} of a list": functools.partial(read_list, read) for name, read in BOUND.items()},
 }
-#: Kind of a body and what stands before the text.
+#: Kinds of bodies, each with the prefix before the text.
 BODIES = [
     *((kind, "") for kind in KINDS),
     ("json", '{"a": "\n'),
@@ -129,7 +129,7 @@ def test_no_body_makes_a_parser_slow(text: str) -> None:
     assert {name: took for name, took in slow.items() if took > LIMIT} == {}
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.lists(st.sampled_from([*PIECES, "7", ";", "x", "/", "=", "\r"]) | st.text(), max_size=30))
 def test_no_text_makes_a_reader_fail(pieces: list[str]) -> None:
     for text in ("".join(pieces), "<p>" + "".join(pieces)):

@@ -1,4 +1,4 @@
-"""What ``adapter check`` reports about signature, handshake, respond and TODOs."""
+"""Test what ``adapter check`` reports about signature, handshake, respond and TODOs."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ NO_NAME = "is not the name of an environment variable"
 
 
 def checked(folder: Path, *sections: str, file: str = "leasebot.yaml") -> list[str]:
-    """The problems of leasebot's mapping with these sections in the place of its own signature."""
+    """Return the problems of leasebot's mapping with these sections instead of its signature."""
     shutil.copytree(MAPPINGS, folder, dirs_exist_ok=True)
     text = (MAPPINGS / "leasebot.yaml").read_text()
     start, end = text.index("signature:"), text.index("accept:")
@@ -81,7 +81,7 @@ def test_a_wrong_handshake_is_told(tmp_path: Path, said: str, words: str) -> Non
 
 def test_zoom_needs_a_secret_to_prove_the_address_by(tmp_path: Path) -> None:
     (found,) = checked(tmp_path, "signature: { scheme: none }\nhandshake: zoom")
-    assert "handshake: zoom checks this URL with a secret" in found
+    assert "handshake: Zoom validates this URL with a secret" in found
 
 
 @pytest.mark.parametrize("said", ["slack", "zoom", "meta", "{ meta: META_TOKEN }"])
@@ -117,7 +117,7 @@ def test_a_right_handshake_is_taken(tmp_path: Path, said: str) -> None:
         ("{ say: { booked: [] } }", "respond.say.booked: must be text"),
         ("{ say: { booked: '{say}' } }", "respond.say.booked: {say} is not a placeholder"),
         ("{ text: '{request.a..b}' }", "respond.text: 'a..b' is not a path"),
-        ("{ text: '{request.lead.x}' }", "respond.text: 'lead.x' is found in none of the sample"),
+        ("{ text: '{request.lead.x}' }", "respond.text: 'lead.x' is not in any sample payload"),
         ("{ text: '{request.tour.id}' }", "respond.text: 'tour' has a value for each item"),
         ("{ json: { each: { a: b } } }", "respond.json: 'each' must be the only key of an item"),
         ("{ json: [ { each: a, b: c } ] }", "respond.json: 'each' must be the only key of an item"),

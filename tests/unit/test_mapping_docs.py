@@ -1,4 +1,4 @@
-"""The page and the schema of the mapping language are what the code says."""
+"""Check that the mapping page and schema match the code."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The language itself: small mappings, one trap each, and any input at all."""
+"""Test the mapping language with small mappings, edge cases and random input."""
 
 import dataclasses
 import datetime as dt
@@ -41,7 +41,7 @@ york:
   attributions: { feed: { Zillow: att_zillow, "*": att_other } }
 """
 
-#: A lead that books, for mappings to vary.
+#: A bookable lead, for mappings to vary.
 LEAD: dict[str, Any] = {
     "id": "L1",
     "place": "D",
@@ -54,7 +54,7 @@ FIELDS = {"name": "name", "email_1": "email", "starts_at": "at"}
 
 
 def source_of(folder: Path, lead: Any = None, fields: Any = None, **sections: Any) -> Source:
-    """A source with a mapping of a few lines; its sample shows that the paths are there."""
+    """Return a source with a short mapping and a sample that contains its paths."""
     lead = LEAD if lead is None else lead
     mapping = {
         "signature": {"scheme": "none"},
@@ -112,15 +112,15 @@ def test_a_lead_is_booked(tmp_path: Path) -> None:
         ({"at": "2026-03-08T02:30:00"}, "starts_at", "does not exist in America/Denver"),
         ({"at": "2026-11-01T01:30:00"}, "starts_at", "twice"),
         ({"at": "2026-03-14"}, "starts_at", "a date without a time of day"),
-        ({"at": "2026-03-14T06:59:00"}, "starts_at", "tours start from 07:00 to 21:00"),
-        ({"at": "2026-03-14T21:01:00"}, "starts_at", "tours start from 07:00 to 21:00"),
+        ({"at": "2026-03-14T06:59:00"}, "starts_at", "tours start between 07:00 and 21:00"),
+        ({"at": "2026-03-14T21:01:00"}, "starts_at", "tours start between 07:00 and 21:00"),
         ({"at": "2026-02-28T14:30:00"}, "starts_at", "is in the past"),
         ({"at": "2027-03-14T14:30:00"}, "starts_at", "more than 366 days ahead"),
         ({"at": "next Tuesday"}, "starts_at", "not"),
         ({"at": None}, "starts_at", "at is empty"),
-        ({"place": "Z"}, "community", "no community is known to feed by this"),
+        ({"place": "Z"}, "community", "no community is known to feed by this name"),
         ({"place": None}, "community", "place is empty"),
-        ({"place": ["D", "E"]}, "community", "several here: use .0 or .*"),
+        ({"place": ["D", "E"]}, "community", "this list has several items: use .0 or .*"),
         ({"name": ""}, "name", "name is empty"),
         ({"name": "dana@example.com"}, "name", "name"),
         ({"email": ""}, "email_1", "neither an email address nor a phone number"),
@@ -302,7 +302,7 @@ def test_a_prospect_needs_no_name_and_loses_nothing_that_was_written(tmp_path: P
 
 
 def test_a_sender_of_prospects_alone_may_have_no_names(tmp_path: Path) -> None:
-    """An SMS, say."""
+    """An SMS is an example."""
     source_of(tmp_path, without_time="prospect")
     mapping = json.loads((tmp_path / "feed.yaml").read_text())
     mapping["appointment"] = {"email_1": "email"}
@@ -412,10 +412,10 @@ def test_the_right_hour(
 @pytest.mark.parametrize(
     ("lead", "words"),
     [
-        ({"hour": ""}, "there is a date and no time of day"),
+        ({"hour": ""}, "there is a date but no time of day"),
         ({"zone": "../../etc/passwd"}, "time zone"),
-        ({"zone": ["America/Denver", "America/Chicago"]}, "several here"),
-        ({"zone": {"a": 1}}, "this is an object"),
+        ({"zone": ["America/Denver", "America/Chicago"]}, "this list has several items"),
+        ({"zone": {"a": 1}}, "got an object"),
         ({"zone": None}, "there is no time zone: zone is empty"),
     ],
 )
@@ -440,7 +440,7 @@ def test_an_offset_that_is_not_the_communitys(
     source = source_of(tmp_path, fields={"starts_at": {"from": "at", "offset": offset}})
     mapped = map_json(source, LEAD | {"at": "2026-03-14T14:30:00-04:00"})
     assert mapped.outcome is outcome
-    assert "the offset is not that of America/Denver" in reasons(mapped)["starts_at"]
+    assert "the offset does not match America/Denver" in reasons(mapped)["starts_at"]
     assert reasons(map_json(source, LEAD | {"at": "2026-03-14T14:30:00-06:00"})) == {}
     assert reasons(map_json(source, LEAD | {"at": "2026-03-14T20:30:00Z"})) == {}
 
@@ -450,7 +450,7 @@ def test_a_z_is_held_where_a_model_may_have_put_it_on_local_time(tmp_path: Path)
     for at in ("2026-03-14T14:30:00Z", "2026-03-14T20:30:00Z", "2026-03-14T14:30:00-04:00"):
         mapped = map_json(source, LEAD | {"at": at})
         assert mapped.outcome is Outcome.HELD
-        assert "the offset is not that of America/Denver" in reasons(mapped)["starts_at"]
+        assert "the offset does not match America/Denver" in reasons(mapped)["starts_at"]
     for at in ("2026-03-14T14:30:00", "2026-03-14T14:30:00-06:00"):
         assert map_json(source, LEAD | {"at": at}).outcome is Outcome.BOOK
 
@@ -463,7 +463,7 @@ ZERO_OFFSETS = ["Z", "z", "+00:00", "+0000", " UTC"]
 def test_a_time_of_day_in_utc_beside_a_date_is_held_unless_trusted(
     tmp_path: Path, offset: str, written: str
 ) -> None:
-    """A Salesforce Time field, a JavaScript time picker and Rails write Z on local times."""
+    """Salesforce Time fields, JavaScript time pickers and Rails write Z on local times."""
     lead = LEAD | {"day": "2026-03-14", "hour": "14:30:00"}
     start = {"date": "day", "time": "hour"} | ({"offset": offset} if offset else {})
     source = source_of(tmp_path, lead, {"starts_at": start})
@@ -586,7 +586,7 @@ def test_a_date_of_its_own_that_is_an_instant_is_held(tmp_path: Path) -> None:
         ("2026-03-14T24:00:00", None),
         ("2026-03-14T24:00:00Z", None),
         ("03/14/2026 24:00", "MM/DD/YYYY HH:mm"),
-        ("2026-03-14T10:00:00+00:00", None),  # ten o'clock on the wall; 4 a.m. in Denver
+        ("2026-03-14T10:00:00+00:00", None),  # 10 a.m. as written; 4 a.m. in Denver
         (1773520200, "epoch_ms"),
         (1773520200000, "epoch"),
         (1773520200000000, "epoch_ms"),
@@ -633,7 +633,7 @@ def test_answers_by_key_with_option_labels(tmp_path: Path) -> None:
     item = only_item(map_json(source_of(tmp_path, lead, fields, read={"given": read}), lead))
     assert item.appointment["desired_num_bedrooms"] == [2], "the first of a repeated key wins"
     assert item.notes_added == ("Given: size: 1 BR",)
-    assert item.reasons[0].reason.startswith("the same key more than once")
+    assert item.reasons[0].reason.startswith("this key repeats")
 
 
 @pytest.mark.parametrize(
@@ -835,8 +835,8 @@ def test_a_list_of_too_many_answers_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("leads", "words"),
     [
-        ([], "there is no item"),
-        (None, "there is no item"),
+        ([], "there are no items"),
+        (None, "there are no items"),
         ([LEAD] * 51, "there are 51 items, more than 50"),
     ],
 )
@@ -972,7 +972,7 @@ VALUES = st.recursive(
 
 
 def places(data: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place of a sample, for values to be put there."""
+    """Yield every path in a sample, for replacing values."""
     found = [way] if way else []
     pairs = (
         data.items()
@@ -988,7 +988,7 @@ def places(data: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def spoiled(draw: st.DrawFn) -> tuple[str, Any]:
-    """A sample of a bundled source with nasty values at one to four places."""
+    """Draw a bundled source's sample with hostile values at one to four paths."""
     name = draw(st.sampled_from(sorted(SAMPLES)))
     sample = json.loads(json.dumps(SAMPLES[name]))
     for way in draw(st.lists(st.sampled_from(places(sample)), min_size=1, max_size=4)):
@@ -1284,7 +1284,7 @@ def test_unreadable_notes_and_objects_in_templates_leave_the_line_out(tmp_path: 
 
 
 def test_a_default_stands_for_nothing_and_never_for_what_cannot_be_read(tmp_path: Path) -> None:
-    """Two people who ask for "a dozen" would else be told to be one."""
+    """Otherwise, "a dozen" occupants would become one."""
     field = {"from": ["people", "guests"], "default": 1}
     source = source_of(tmp_path, LEAD | {"people": 2, "guests": 2}, {"number_of_occupants": field})
 

@@ -1,4 +1,4 @@
-"""Mapping files: what loads, and how each error is reported, with its position."""
+"""Test loading mapping files, and that errors are reported with their positions."""
 
 import datetime as dt
 import hashlib
@@ -23,7 +23,7 @@ Change = Callable[[str], str]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the bundled mappings, in a folder named as short as people would."""
+    """Copy the bundled mappings to a folder with a short name."""
     shutil.copytree(MAPPINGS, tmp_path / "m")
     monkeypatch.chdir(tmp_path)
     return Path("m")
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def problems_after(
     folder: Path, *changes: tuple[str, str], file: str = "rentfeed.yaml"
 ) -> list[str]:
-    """The problems of one bundled mapping after some of its words were changed."""
+    """Return the problems of a bundled mapping after changing parts of it."""
     text = (folder / file).read_text()
     for old, new in changes:
         assert old in text, f"{old!r} is not in {file} any more"
@@ -58,7 +58,7 @@ def test_the_hash_covers_the_mapping_and_the_communities(folder: Path) -> None:
     assert registry.load(folder, POLICY)["rentfeed"].hash != before
 
 
-#: What is changed in rentfeed.yaml, and the one line that check prints for it.
+#: Changes to rentfeed.yaml, each with the line that check prints for it.
 MISTAKES = {
     "a missing section": (
         [("dedupe: leadId ", "# ")],
@@ -126,21 +126,21 @@ MISTAKES = {
         [("contact.email", "contact.emial")],
         (
             "m/rentfeed.yaml:20:3: appointment.email_1.from: "
-            "'contact.emial' is found in none of the sample payloads; did you mean 'contact.email'?"
+            "'contact.emial' is not in any sample payload; did you mean 'contact.email'?"
         ),
     ),
     "a path in the notes that no sample has": (
         [("{listing.unit}", "{listing.unti}")],
         (
             "m/rentfeed.yaml:41:7: appointment.notes: "
-            "'listing.unti' is found in none of the sample payloads; did you mean 'listing.unit'?"
+            "'listing.unti' is not in any sample payload; did you mean 'listing.unit'?"
         ),
     ),
     "a template that calls": (
         [("{comments}", "{comments!r}")],
         (
-            "m/rentfeed.yaml:40:7: appointment.notes: 'comments!r' is found in none of the sample "
-            "payloads; did you mean 'comments'?"
+            "m/rentfeed.yaml:40:7: appointment.notes: 'comments!r' is not in any sample payload"
+            "; did you mean 'comments'?"
         ),
     ),
     "no last name": (
@@ -172,7 +172,7 @@ MISTAKES = {
         [("{ always: internet }", "internet")],
         (
             "m/rentfeed.yaml:29:3: appointment.first_contact_type: internet is read as a path in "
-            "the payload; for a constant write { always: internet }"
+            "the payload; for a constant, write { always: internet }"
         ),
     ),
     "a field that the community fills": (
@@ -186,7 +186,7 @@ MISTAKES = {
         [("    date: tour.date", "    date: { from: tour.date, format: MM/DD/YYYY }")],
         (
             "m/rentfeed.yaml:22:3: appointment.starts_at: "
-            "'format' has a date, and so has that of 'date': remove one"
+            "'format' and 'date: format' both have a date: remove one"
         ),
     ),
     "half a format": (
@@ -198,14 +198,14 @@ MISTAKES = {
         ],
         (
             "m/rentfeed.yaml:22:3: appointment.starts_at: "
-            "'h:mm A' must hold a date and an hour, such as MM/DD/YYYY h:mm A"
+            "'h:mm A' must contain a date and an hour, such as MM/DD/YYYY h:mm A"
         ),
     ),
     "half a key": (
         [("dedupe: leadId", "dedupe: [leadId, [contact.email, {}]]")],
         (
-            "m/rentfeed.yaml:15:1: dedupe: must be a path in the payload, or a list of paths; "
-            "in it, a list holds alternatives"
+            "m/rentfeed.yaml:15:1: dedupe: must be a path in the payload or a list of paths; "
+            "a nested list holds alternatives"
         ),
     ),
     "half a start": (
@@ -237,14 +237,14 @@ MISTAKES = {
         [("      last_name: Okafor", "      last_name: Okafer")],
         (
             "m/rentfeed.yaml:46:5: tests.0.expect: a weekday tour in Denver: "
-            'last_name: want "Okafer", got "Okafor"'
+            'last_name: expected "Okafer", got "Okafor"'
         ),
     ),
     "a field that is not expected": (
         [("      last_name: Okafor\n", "")],
         (
             "m/rentfeed.yaml:46:5: tests.0.expect: a weekday tour in Denver: "
-            'last_name: want nothing, got "Okafor"'
+            'last_name: expected nothing, got "Okafor"'
         ),
     ),
 }
@@ -257,7 +257,7 @@ def test_a_mistake_is_told_with_its_place(folder: Path, mistake: str) -> None:
     assert line in found, "\n".join(found)
 
 
-#: What is changed in communities.yaml, and the line that check prints for it.
+#: Changes to communities.yaml, each with the line that check prints for it.
 COMMUNITY_MISTAKES = {
     "a zone": (
         [("America/Denver", "Denver")],
@@ -274,14 +274,14 @@ COMMUNITY_MISTAKES = {
         [("[20555, Harbor Flats]", "[20555, maple COURT]")],
         (
             "m/communities.yaml:18:23: harbor-flats.known_as.rentfeed.1: "
-            "'maple COURT' is a name of maple-court already: remove one"
+            "'maple COURT' is already a name for maple-court: remove one"
         ),
     ),
     "no attribution": (
         [("rentfeed: att_rentfeed_m, ", "")],
         (
-            "m/communities.yaml:6:3: maple-court.attributions: has none for rentfeed, which sends "
-            "leads for this community: add 'rentfeed: <attribution id>'"
+            "m/communities.yaml:6:3: maple-court.attributions: has no attribution for rentfeed, "
+            "which sends leads for this community: add 'rentfeed: <attribution id>'"
         ),
     ),
     "an unknown word": (
@@ -305,7 +305,7 @@ def test_a_mistake_in_the_communities_is_told(folder: Path, mistake: str) -> Non
     ("text", "line"),
     [
         ("a: b: c\n", "1:5: file: mapping values are not allowed here"),
-        ("signature: {}\nsignature: {}\n", "2:1: signature: is written twice"),
+        ("signature: {}\nsignature: {}\n", "2:1: signature: appears twice"),
         ("a: &x 1\nb: 2\n", "1:4: file: anchors (&), aliases (*) and tags (!) are not allowed"),
         ("a: !!python/name:os.system x\n", "1:4: file: anchors (&), aliases"),
         ("? [a, b]\n: 1\n", "1:3: file: a key must be text"),
@@ -350,7 +350,7 @@ def test_all_problems_are_raised_together(folder: Path) -> None:
         registry.load(folder, POLICY)
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("m/other.yaml:2:1: a: is written twice")
+    assert lines[0].startswith("m/other.yaml:2:1: a: appears twice")
     assert lines[1].startswith("m/rentfeed.yaml:20:3: appointment.email_1.from: ")
 
 
@@ -409,7 +409,7 @@ def test_a_deployments_own_hours_do_not_fail_the_tests_of_a_mapping(folder: Path
     body = (MAPPINGS / "samples/rentfeed-tour.json").read_bytes()
     mapped = source.map(WebhookRequest.from_body(body), now=dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
     assert mapped.outcome is Outcome.HELD
-    assert "tours start from 09:00 to 12:00" in mapped.items[0].reasons[0].reason
+    assert "tours start between 09:00 and 12:00" in mapped.items[0].reasons[0].reason
 
 
 def test_received_fixes_the_clock_of_a_test(folder: Path) -> None:
@@ -417,7 +417,7 @@ def test_received_fixes_the_clock_of_a_test(folder: Path) -> None:
         folder, ("    expect:\n", "    received: 2026-04-01T00:00:00Z\n    expect:\n")
     )
     assert len(found) == 1
-    assert "want 1 booked, got held (starts_at: " in found[0]
+    assert "expected 1 booked, got held (starts_at: " in found[0]
     assert "is in the past" in found[0]
 
 

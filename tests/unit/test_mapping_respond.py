@@ -1,4 +1,4 @@
-"""Responses to senders that wait: the outcome, its sentence, and safe escaping."""
+"""Test responses to senders that wait: outcome, message and escaping."""
 
 import datetime as dt
 import json
@@ -28,7 +28,7 @@ NASTY = '"}<Say>&amp; \x0b{event} \ud800'
 
 
 def of(*words: str) -> WebhookOutcome:
-    """The outcome of an event with a booking in each of these states."""
+    """Return the outcome of an event with a booking in each of these states."""
     bookings = [booking(BookingState(word), id=number) for number, word in enumerate(words)]
     return webhook_outcome_from(5, EventState.MAPPED, bookings)
 
@@ -145,7 +145,7 @@ def test_a_reason_is_told_where_something_stands_in_the_way_and_never_with_its_v
 
 
 def nasty() -> WebhookOutcome:
-    """A booking of somebody whose name would like to be markup."""
+    """Return a booking for someone whose name contains markup."""
     one = booking(BookingState.BOOKED, appointment={"first_name": NASTY})
     return webhook_outcome_from(5, EventState.MAPPED, [one])
 
@@ -202,10 +202,10 @@ SAY = {"text": "{say}"}
         ("sending", "We have your request and will confirm shortly."),
         ("submitted", "We have your request and will confirm shortly."),
         ("unknown", "We have your request and will confirm shortly."),
-        ("held", "We have your request. Our team will look at it and be in touch."),
+        ("held", "We have your request. Our team will review it and be in touch."),
         ("failed", "We could not book that tour. Our team will look into it."),
         ("expired", "That time is too soon to book, or has passed. Please choose another."),
-        ("superseded", "You have asked for another tour since, and that one counts."),
+        ("superseded", "You have since requested another tour, which replaced this one."),
         ("discarded", "No tour was booked."),
     ],
 )
@@ -242,7 +242,7 @@ def test_a_sentence_is_one_line_and_safe_wherever_it_stands() -> None:
     assert ET.fromstring(body).text == '"}<Say>&amp; {event}  new line'
 
 
-# --- what the webhook itself says
+# --- values from the webhook itself
 
 
 def reader(**texts: str) -> Reader:

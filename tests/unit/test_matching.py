@@ -1,4 +1,4 @@
-"""How an unknown booking is recognised in Propexo's lists: what is not its own is left alone."""
+"""Test how an unknown booking is recognized in Propexo's lists."""
 
 import datetime as dt
 from typing import Any
@@ -44,7 +44,7 @@ def test_a_request_that_differs_is_another_one(field: str, value: str) -> None:
 
 
 def test_a_job_of_another_booking_is_not_taken() -> None:
-    """The same renter may have asked for the same tour before, under another booking."""
+    """The same renter may have requested the same tour before, in another booking."""
     assert job_in([logged("job_1"), logged("job_2")], attempt(), known=["job_1"]) == (
         "job_2",
         NOW,

@@ -1,4 +1,4 @@
-"""What counts of one person's requests: every rule as a story, without a database."""
+"""Test the precedence rules for one person's requests, without a database."""
 
 import dataclasses
 import datetime as dt
@@ -35,7 +35,7 @@ def at(minute: float) -> dt.datetime:
 def tour(
     id_: int, starts_at: dt.datetime, asked: float, state: BookingState = PENDING, **more: Any
 ) -> Booking:
-    """A request for a tour: of Dana, asked at a minute, posted then if it was sent."""
+    """Return Dana's tour request, made at the given minute, and posted then if it was sent."""
     is_sent = state in (SENDING, SUBMITTED, BOOKED, UNKNOWN)
     facts: dict[str, Any] = {
         "id": id_,
@@ -58,7 +58,7 @@ def card(id_: int, asked: float, state: BookingState = PENDING, **more: Any) -> 
 
 
 def cancel(id_: int, asked: float, key: int = 9, **more: Any) -> Booking:
-    """A cancellation of what has this key."""
+    """Return a cancellation of the booking with this key."""
     facts = {"is_cancellation": True, "item_key": key, "match_keys": (1, key)}
     facts["reason"] = "cancellation"
     return tour(id_, TWO, asked, HELD, **facts | more)
@@ -70,7 +70,7 @@ def keyed(request: Booking, key: int = 9, content: int | None = None) -> Booking
 
 
 def planned(*requests: Booking) -> dict[int, tuple[str, str, int | None]]:
-    """The plan, applied until nothing changes: by ID, state, rule and the other lead."""
+    """Apply the plan until nothing changes. Return state, rule and other lead by ID."""
     now, rows = NOW, {one.id: one for one in requests}
     changed: dict[int, tuple[str, str, int | None]] = {}
     for _ in range(5):
@@ -305,7 +305,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 
 
 def test_the_plan_settles_whatever_is_stored() -> None:
-    """Any mixture of states: what is planned is stable, and one tour at most goes out."""
+    """For any mix of states, the plan is stable and sends at most one tour."""
     dice = random.Random(7)
     for _ in range(3000):
         requests = []
@@ -446,7 +446,7 @@ def person(name: str, *contacts: int, item_key: int | None = None) -> Booking:
         (person("Ann Bell", 1, 2), person("Carl Dean", 1, 3), Relation.UNCLEAR),
         (person("Ann Bell", 1), person("Carl Dean", 1), Relation.UNCLEAR),
         (person("Ann Bell", 1), person("Ann Bell", 2), Relation.DIFFERENT),
-        # Under one key of the sender.
+        # Requests with the same sender and key.
         (person("Ann Bell", 1, item_key=9), person("Ann Bell", 2, item_key=9), Relation.SAME),
         (person("Ann Bell", 1, item_key=9), person("Anna Ball", 1, item_key=9), Relation.SAME),
         (person("", item_key=9), person("Ann Bell", 1, item_key=9), Relation.SAME),

@@ -1,4 +1,4 @@
-"""Every preset the same way: sign and verify, spoil one thing, throw hostile input at it."""
+"""Test every preset: sign and verify, alter one part, and send hostile input."""
 
 import base64
 import dataclasses
@@ -36,7 +36,7 @@ every_preset = pytest.mark.parametrize("name", PRESETS)
 
 
 def reason_of(found: Verifier, request: WebhookRequest, now: float = NOW) -> str | None:
-    """Why a request is refused, or None. Any other exception fails the test."""
+    """Return why a request is rejected, or None. Other exceptions fail the test."""
     try:
         found.verify(request, now)
     except VerificationError as exc:
@@ -186,7 +186,7 @@ def test_twilio_leaves_no_body_uncovered() -> None:
 
 
 def test_twilio_takes_one_body_hash_only() -> None:
-    """Twilio would sign such an address if it were registered so; whose hash holds is unclear."""
+    """Twilio would sign a URL registered with a hash, so it is unclear which hash applies."""
     own = f"bodySHA256={hashlib.sha256(b'{}').hexdigest()}"
     for url, reason in ((f"{URL}&{own}", None), (f"{URL}&{own}&{own}", "body_hash_mismatch")):
         key = SECRET.encode()

@@ -1,4 +1,4 @@
-"""The guesses of `adapter new`: what it takes for what, and what it leaves to a person."""
+"""Test the guesses of `adapter new`, and what it leaves to the user."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def test_a_key_is_only_an_id_of_a_request(data: dict[str, Any], path: str | None
 
 def test_an_id_that_is_not_known_is_only_named() -> None:
     text = mapping_from_sample("acme", "samples/acme.json", {"uid": "1", "formId": "2"})
-    assert "dedupe: TODO   # an id that each lead has of its own: uid?\n" in text
+    assert "dedupe: TODO   # an ID that is unique to each lead: uid?\n" in text
 
 
 @pytest.mark.parametrize(

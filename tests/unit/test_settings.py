@@ -1,4 +1,4 @@
-"""Settings: each is declared once, faults come together, secrets stay out of sight."""
+"""Test settings: single declaration, all errors at once, and hidden secrets."""
 
 import datetime as dt
 
@@ -72,7 +72,7 @@ def test_all_faults_are_reported_together() -> None:
     assert str(refused.value).splitlines() == [
         "PORT must be a whole number from 1 to 65535",
         "ADAPTER_PETS must be pairs such as cat=CAT, with words from cat, small_dog, large_dog",
-        "ADAPTER_PORT is not a setting of the adapter; check its spelling",
+        "ADAPTER_PORT is not a setting; check the spelling",
         "ADAPTER_EARLIEST_TOUR must be before ADAPTER_LATEST_TOUR",
     ]
 

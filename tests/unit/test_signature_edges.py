@@ -1,4 +1,4 @@
-"""Edges of the verifier that a mutation check found unguarded: each test kills one fault."""
+"""Test edge cases of the verifier found by mutation testing."""
 
 import base64
 import dataclasses
@@ -89,7 +89,7 @@ def test_junk_in_a_base64_secret_is_not_skipped(written: str) -> None:
 
 
 def test_comparisons_are_itsdangerous_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plain == would tell by its time how much of a signature is right."""
+    """The timing of a plain == would reveal how much of a signature is correct."""
     seen: list[tuple[bytes, bytes]] = []
 
     class Spy:

@@ -1,4 +1,4 @@
-"""Signatures that others made: literals of vendors' suites, real deliveries, mutations."""
+"""Test third-party signatures: vendors' test vectors, real deliveries, mutations."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def test_every_vector_is_there() -> None:
 
 
 def policies() -> dict[str, str]:
-    """What docs/signatures.md promises for each contested case."""
+    """Return the policy in docs/signatures.md for each contested case."""
     found = re.search(r"<!-- contested -->\n(.*?)<!-- /contested -->", DOCS.read_text(), re.DOTALL)
     assert found is not None
     return dict(re.findall(r"^\| `([\w-]+)` \| (\w+)", found[1], re.MULTILINE))

@@ -1,4 +1,4 @@
-"""The vocabulary, scheme by scheme. Expected values are computed with the standard library."""
+"""Test each signature scheme. Expected values are computed with the standard library."""
 
 import base64
 import dataclasses
@@ -32,7 +32,7 @@ from tests.signed import (
 )
 
 GOOD = hex_of(BODY)
-#: The same number in digits that Python reads and no sender writes.
+#: The same number in digits that Python accepts but senders never use.
 ARABIC = "".join(chr(0x660 + int(digit)) for digit in str(NOW))
 
 
@@ -148,7 +148,7 @@ def test_algorithms(algorithm: str) -> None:
         assert refusal_reason(block, given) == expected, f"{other} for {algorithm}"
 
 
-# Digests of this body hold both characters by which the two alphabets differ, and padding.
+# Digests of this body contain padding and both characters that differ between the alphabets.
 MIXED = next(b"%d" % n for n in range(999) if {"+", "/"} <= set(base64_of(b"%d" % n)))
 
 
@@ -207,7 +207,7 @@ def test_every_part_that_is_signed_counts(change: dict[str, object], reason: str
 
 
 def test_a_header_is_signed_as_the_bytes_that_came() -> None:
-    """A server hands UTF-8 bytes over as Latin-1 text; the sender signed the bytes."""
+    """A server passes UTF-8 bytes as Latin-1 text, but the sender signed the bytes."""
     seen = "Zoë".encode().decode("latin-1")
     signature = hex_of("Zoë".encode() + BODY)
     given = request({"X-Id": seen, "X-Sig": signature})
@@ -269,7 +269,7 @@ def test_tolerance_is_the_same_on_both_sides(seconds_off: float, reason: str | N
     ],
 )
 def test_units_are_never_guessed(unit: str, text: str, reason: str | None) -> None:
-    """1767229200 is 2026-01-01T01:00:00Z. Each time is rightly signed, so only the clock judges."""
+    """1767229200 is 2026-01-01T01:00:00Z. All signatures are valid, so only the clock decides."""
     block = TIMED | {"timestamp": {"header": "X-Time", "unit": unit}}
     signature = hex_of(text.encode() + b"." + BODY)
     assert refusal_reason(block, request({"X-Sig": signature, "X-Time": text})) == reason
@@ -479,7 +479,7 @@ def test_what_is_stored_holds_no_secret(block: dict[str, object], bare: WebhookR
         assert stored == bare, "all else must stay as it came"
 
 
-# credentials and secrets that are spelled otherwise --------------------------------------------
+# other spellings of credentials and secrets --------------------------------------------
 
 ODD = "ab+cd/50%=="
 ODD_LOGIN = base64.b64encode(b"leads:p-ss+word").decode()

@@ -1,4 +1,4 @@
-"""``sources add`` and ``sources gallery``, as a shell sees them."""
+"""Test the commands ``sources add`` and ``sources gallery``."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ maple-court:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Mappings of a deployment: no gallery beside them, so the project's own is used."""
+    """Create a deployment's mappings without a gallery, so that the project's is used."""
     mappings = tmp_path / "mappings"
     mappings.mkdir()
     (mappings / "communities.yaml").write_text(KNOWN)

@@ -1,4 +1,4 @@
-"""How fast Propexo may be called: tables with the arithmetic, and every window of a long run."""
+"""Test the rate limit for Propexo, with tables and every window of a long run."""
 
 import dataclasses
 import datetime as dt
@@ -33,7 +33,7 @@ OPEN = RateState(
     ("change", "is_read", "waits"),
     [
         ({}, False, 0),
-        # At 120 a minute a call comes every 0.5 s; three of them may come early: 1.5 s.
+        # At 120 per minute there is a call every 0.5 s. Three of them may come early: 1.5 s.
         ({"theoretical_arrival_at": NOW + seconds(1.5)}, False, 0),
         ({"theoretical_arrival_at": NOW + seconds(2.0)}, False, 0.5),
         ({"theoretical_arrival_at": NOW + seconds(60)}, False, 58.5),
@@ -47,14 +47,14 @@ OPEN = RateState(
         ({"allowed": 100, "calls": 80, "oldest_at": NOW - seconds(50)}, False, 11),
         ({"allowed": 100, "calls": 79, "oldest_at": NOW - seconds(50)}, False, 0),
         ({"allowed": 1, "calls": 1, "oldest_at": NOW - seconds(50)}, False, 11),
-        # What lies far off was written by a clock that ran ahead: 60 - 1.5 s at the most.
+        # A time far in the future was written by a fast clock: at most 60 - 1.5 s.
         ({"theoretical_arrival_at": NOW + seconds(3600)}, False, 58.5),
         ({"paused_until": NOW + seconds(7200)}, False, 3600),
         ({"calls": 120, "oldest_at": NOW + seconds(3600)}, False, 61),
-        # A tenth of the window is the reads' own: they do not queue behind bookings.
+        # A tenth of the window is reserved for reads, which do not queue behind bookings.
         ({"theoretical_arrival_at": NOW + seconds(10), "reads": 11}, True, 0),
         ({"theoretical_arrival_at": NOW + seconds(10), "reads": 12}, True, 8.5),
-        # While bookings wait, reads take a quarter: 30 of 120; then they wait for 4 · 0.5 s.
+        # While bookings are pending, reads use a quarter: 30 of 120. Then they wait for 4 · 0.5 s.
         ({"calls": 60, "reads": 29, "oldest_at": NOW - seconds(50)}, True, 0),
         ({"calls": 60, "reads": 30, "oldest_at": NOW - seconds(50)}, True, 2),
         ({"calls": 60, "reads": 30, "oldest_at": NOW, "waiting": 0}, True, 0),
@@ -80,7 +80,7 @@ def test_pause_after(allowed: int, left: int, waits: float) -> None:
 
 @pytest.mark.parametrize("limit", [1, 7, 120, 1000])
 def test_no_window_of_a_minute_holds_more_than_the_limit(limit: int) -> None:
-    """Ten minutes of callers that come at random, often, and always take what they can get."""
+    """Simulate ten minutes of frequent random callers that take every allowed call."""
     chance, now, calls = random.Random(limit), NOW, list[dt.datetime]()
     rate_state = OPEN
     while now < NOW + seconds(600):

@@ -1,4 +1,4 @@
-"""Templates with ``{placeholder}``."""
+"""Test templates with ``{placeholder}``."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What becomes of human text, and what counts as empty."""
+"""Test cleaning text, and detecting empty values."""
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from adapter.parsing.text import as_items, clean_text, is_empty, single_value
 
 
 def shown(value: object) -> str:
-    """A short id that tells 5 from "5"."""
+    """Return a short ID that distinguishes 5 from "5"."""
     text = ascii(value)
     return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 
@@ -62,10 +62,10 @@ def test_words_are_one_clean_line(value: object, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (True, "expected text, and this is true or false"),
-        ([], "expected text, and this is a list"),
-        (["a"], "expected text, and this is a list"),
-        ({"a": 1}, "expected text, and this is an object"),
+        (True, "expected text, but got true or false"),
+        ([], "expected text, but got a list"),
+        (["a"], "expected text, but got a list"),
+        ({"a": 1}, "expected text, but got an object"),
         ({}, "expected text"),
         (None, "expected text"),
         (float("nan"), "not a number"),
@@ -105,7 +105,7 @@ def test_words_never_quote_the_value() -> None:
     assert "dana" not in str(caught.value)
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.text(max_size=300))
 def test_words_can_be_stored_anywhere(text: str) -> None:
     clean = clean_text(text, 3000)

@@ -1,4 +1,4 @@
-"""The named transforms: their examples, their traps, and any value at all."""
+"""Test the named transforms: examples, edge cases and random values."""
 
 import datetime as dt
 import itertools
@@ -39,7 +39,7 @@ def reading(name: str, value: object, **options: object) -> Any:
 
 
 def shown(value: object) -> str:
-    """A short id that tells 5 from "5"."""
+    """Return a short ID that distinguishes 5 from "5"."""
     text = ascii(value)
     return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 
@@ -183,7 +183,7 @@ def test_a_whole_name_is_taken_apart(text: str, first: str, last: str) -> None:
 
 
 def two_words() -> Iterator[str]:
-    """Each word that means something to the parser, and made-up ones, before and after a name."""
+    """Yield names combined with the parser's special words and with made-up ones."""
     known, chance = Lexicon.default(), random.Random(1)
     words = set(known.titles | known.given_name_titles | known.after_given_titles)
     words |= known.particles | known.conjunctions | known.bound_given_names | known.maiden_markers
@@ -714,7 +714,7 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
 }
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a busy machine is not a failure
 @given(JSON)
 def test_any_value_is_read_empty_or_unreadable(value: object) -> None:
     for name in TRANSFORMS:

@@ -1,4 +1,4 @@
-"""How much is let through, and whose word about an address is taken."""
+"""Test rate limits and trusted proxies."""
 
 import threading
 
@@ -11,7 +11,7 @@ from adapter.webhooks.limits import MAX_KEYS, RequestLimit
 
 
 class Clock:
-    """Monotonic seconds that a test moves."""
+    """A monotonic clock that tests can move."""
 
     def __init__(self) -> None:
         self.at = 1000.0
@@ -54,7 +54,7 @@ def test_it_says_how_long_to_wait() -> None:
     limit = RequestLimit(30, clock=clock)
     taken(limit, "a", 30)
 
-    clock.at += 0.5  # a quarter of a token is there: three quarters of two seconds are missing
+    clock.at += 0.5  # there is a quarter of a token, so three quarters of two seconds are missing
     with pytest.raises(LimitReached) as refused:
         limit.take("a")
     assert refused.value.retry_after_seconds == pytest.approx(1.5)
@@ -100,7 +100,7 @@ NETWORKS = read_proxies("10.0.0.0/8, fd00::/8")
     ("peer", "forwarded_for", "trusted", "expected"),
     [
         ("192.0.2.1", "", 0, "192.0.2.1"),
-        ("192.0.2.1", "198.51.100.7", 0, "192.0.2.1"),  # nobody's word is taken
+        ("192.0.2.1", "198.51.100.7", 0, "192.0.2.1"),  # no proxy is trusted
         ("10.0.0.1", "198.51.100.7", 1, "198.51.100.7"),
         ("10.0.0.1", "203.0.113.9, 198.51.100.7", 1, "198.51.100.7"),  # the first is forged
         ("10.0.0.1", "203.0.113.9,198.51.100.7, 10.0.0.2", 2, "198.51.100.7"),
@@ -108,7 +108,12 @@ NETWORKS = read_proxies("10.0.0.0/8, fd00::/8")
         ("192.0.2.1", "203.0.113.9", 2, "192.0.2.1"),
         ("10.0.0.1", "203.0.113.9, 198.51.100.7", NETWORKS, "198.51.100.7"),
         ("10.0.0.1", "203.0.113.9, 198.51.100.7, 10.9.9.9", NETWORKS, "198.51.100.7"),
-        ("192.0.2.1", "203.0.113.9", NETWORKS, "192.0.2.1"),  # not one of ours: not believed
+        (
+            "192.0.2.1",
+            "203.0.113.9",
+            NETWORKS,
+            "192.0.2.1",
+        ),  # not one of our proxies
         ("fd00::1", "2001:db8::5", NETWORKS, "2001:db8::5"),
         ("10.0.0.1", "10.0.0.3, 10.0.0.2", NETWORKS, "10.0.0.3"),
         ("10.0.0.1", "198.51.100.7:4711", 1, "198.51.100.7"),

@@ -1,4 +1,4 @@
-"""Break the adapter in every way at once, then check that no lead was lost or booked twice."""
+"""Inject all kinds of faults at once, then check that no lead was lost or booked twice."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ def main(
     as_json: bool,
 ) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # it tells of each fault of ours
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # it reports each injected fault
     done: list[Round] = []
     plan = Plan(rounds=rounds, seed=seed, people=people, without=without, patience_seconds=patience)
     with contextlib.closing(run(plan)) as running:

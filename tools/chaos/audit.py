@@ -11,7 +11,7 @@ from tools.chaos.people_audit import broken_promises
 from tools.chaos.record import Record, is_limit
 from tools.people.record import MOVING, WAITING
 
-#: Recovery that takes longer than this is a fault, and so are more requests in any 60 seconds.
+#: Limits: recovery time, and requests in any 60 seconds.
 RECOVERY_SECONDS = 60.0
 CALLS_PER_MINUTE = 120
 
@@ -23,7 +23,7 @@ SENT = frozenset(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """One violation of an invariant."""
+    """A violation of an invariant."""
 
     kind: str
     text: str
@@ -33,11 +33,11 @@ class Fault:
 class Findings:
     """The counts of one round."""
 
-    #: Sent, acknowledged, events, and the bookings by state.
+    #: Counts of sent and acknowledged webhooks, events, and bookings by state.
     counts: Mapping[str, int]
     faults: tuple[Fault, ...]
     recovery_seconds: float
-    #: What waited this long.
+    #: Longest waiting times.
     slowest: str
     most_calls: int
 
@@ -48,7 +48,7 @@ class Findings:
 
 
 def _steady(audit: Callable[[Record], Iterator[str]]) -> Callable[[Record], Iterator[str]]:
-    """Return the audit for people who only ask for one tour after the other.
+    """Restrict an audit to people who only request one tour after another.
 
     For all others, and for these too, see :mod:`tools.chaos.people_audit`.
     """
@@ -68,7 +68,7 @@ def _steady(audit: Callable[[Record], Iterator[str]]) -> Callable[[Record], Iter
 
 
 def findings_from(record: Record, without: Collection[str] = ()) -> Findings:
-    """Return all audits except those that are switched off."""
+    """Return the findings of all enabled audits."""
     faults = [
         Fault(kind=kind, text=text)
         for kind, (group, audit) in AUDITS.items()
@@ -91,7 +91,7 @@ def absent(record: Record) -> Iterator[str]:
     """Yield acknowledged webhooks whose event is not in the database."""
     for told in record.told:
         stored = {event.id for event in record.events.get(told.lead.id, ())}
-        # The response to a later message about a booking names the event of the first.
+        # The response to a later message about a booking contains the first event's ID.
         is_named = told.event_id in stored or (told.lead.key and stored)
         if told.is_acknowledged and not is_named:
             yield f"{told.lead.id} got {told.status}, event {told.event_id}"
@@ -150,7 +150,7 @@ def older_after_newer(record: Record) -> Iterator[str]:
     for post in record.posts:
         lead = record.leads[post.lead_id]
         if lead.starts_at is None:
-            continue  # a guest card changes no tour
+            continue  # a guest card does not change a tour
         before = newest.get(lead.place)
         if before is not None and lead.number < before.number:
             yield f"{lead.id} was posted after {before.id}"
@@ -194,7 +194,7 @@ def denied(record: Record) -> Iterator[str]:
 
 
 def stuck(record: Record) -> Iterator[str]:
-    """Yield rows that are not final at the timeout."""
+    """Yield rows that are still not final at the timeout."""
     yield from record.moving
 
 
@@ -224,7 +224,7 @@ def limited(record: Record) -> Iterator[str]:
     yield from (f"429 at {call.at:%H:%M:%S}" for call in record.calls if is_limit(call))
 
 
-#: Each count that must be zero: the group that switches it off, and its audit.
+#: Counts that must be zero, each with its audit and the group that disables it.
 AUDITS: Mapping[str, tuple[str, Callable[[Record], Iterator[str]]]] = {
     "absent": ("absent", absent),
     "lost": ("lost", _steady(lost)),
@@ -277,14 +277,14 @@ def _acknowledged(record: Record) -> list[Lead]:
 
 
 def _waits(record: Record, lead_id: str) -> bool:
-    """Return whether it needs review."""
+    """Return True if it needs review."""
     if any(event.state is EventState.HELD for event in record.events.get(lead_id, ())):
         return True
     return any(booking.state in WAITING for booking in record.bookings.get(lead_id, ()))
 
 
 def _moves(record: Record, lead_id: str) -> bool:
-    """Return whether it is not final; ``stuck`` reports if it should be."""
+    """Return True if it is not final. ``stuck`` reports rows that should be."""
     if any(event.state is EventState.RECEIVED for event in record.events.get(lead_id, ())):
         return True
     return any(booking.state in MOVING for booking in record.bookings.get(lead_id, ()))

@@ -1,4 +1,4 @@
-"""Faults: killed and frozen processes, cut connections, an upstream that misbehaves."""
+"""Inject faults: killed and frozen processes, cut connections, a misbehaving upstream."""
 
 import contextlib
 import random
@@ -20,7 +20,7 @@ UPSTREAM: Mapping[str, Mapping[str, Any]] = {
     "503": {"status": 503, "headers": {"Retry-After": "1"}},
     "429": {"status": 429, "headers": {"Retry-After": "2"}},
     "401": {"status": 401},
-    # A rejection so late that a newer request of the same person may have arrived.
+    # A rejection so late that the same person's newer request may have arrived.
     "late 503": {"status": 503, "headers": {"Retry-After": "2"}, "delay": 1.5},
     "late 429": {"status": 429, "headers": {"Retry-After": "2"}, "delay": 1.5},
     "late 401": {"status": 401, "delay": 1.5},
@@ -40,7 +40,7 @@ UPSTREAM: Mapping[str, Mapping[str, Any]] = {
 }
 #: Long enough to kill a process in the meantime.
 HELD_OPEN = {"delay": 1.51}
-#: How many of each kind one round has.
+#: Number of faults of each kind per round.
 PROCESS_FAULTS = 4
 UPSTREAM_FAULTS = 8
 #: A frozen worker may sleep past its lease, and past Procrastinate's timeout.
@@ -48,7 +48,7 @@ LONGEST_FREEZE_SECONDS = 25.0
 
 
 class Storm:
-    """The faults of one round, drawn from ``rng``; the context manager ends them."""
+    """The faults in one round, drawn from ``rng``. The context manager ends them."""
 
     def __init__(self, stage: Stage, rng: random.Random, without: Collection[str]) -> None:
         self._stage = stage
@@ -79,7 +79,7 @@ class Storm:
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        """Delete the sandbox's pending faults; frozen processes wake up later."""
+        """Delete the sandbox's pending faults. Frozen processes wake up later."""
         self._stopping.set()
         for timer, process in self._thawing:
             if failure is None:
@@ -96,7 +96,7 @@ class Storm:
             if name in UPSTREAM:
                 self.misbehave(name)
             else:
-                # The process to kill may be dead already.
+                # The process may already be dead.
                 with contextlib.suppress(LookupError, psutil.Error, psycopg.Error):
                     self._deeds[name]()
             self.injected.append(name)
@@ -135,7 +135,7 @@ class Storm:
         timer.start()
 
     def _wait_for_a_post(self) -> None:
-        """Wait until the sandbox holds a POST open, or for some time."""
+        """Wait until the sandbox holds a POST open, or until a timeout."""
         self._stage.upstream.fault(dict(HELD_OPEN))
         with contextlib.suppress(AssertionError):
             wait_until(self._is_posting, "a POST", seconds=4)

@@ -1,4 +1,4 @@
-"""``python -m tools.chaos.guards``: break one guard at a time and show that the harness fails.
+"""``python -m tools.chaos.guards``: break one guard at a time to prove the harness fails.
 
 Each is broken in a copy of the project, by code appended to a module.
 """
@@ -21,7 +21,7 @@ from tests.paths import ROOT
 RUN_SECONDS = 600.0
 
 
-#: Enough people for each way to waver in nearly every round.
+#: Enough people to cover each kind of change in nearly every round.
 PEOPLE = ("--people", "30")
 
 
@@ -32,11 +32,11 @@ class Guard:
     name: str
     #: File → code appended to it.
     breaks: Mapping[str, str]
-    #: Options of the harness besides seed and rounds.
+    #: Options for the harness in addition to seed and rounds.
     options: tuple[str, ...] = ()
 
 
-#: V1 to V7: faults that an audit from outside found, put back.
+#: V1 to V7: bugs found by an external audit, reintroduced.
 GUARDS = (
     Guard(name="(nothing is broken)", breaks={}),
     Guard(
@@ -81,7 +81,7 @@ def _send_in_one_transaction(self):
 Sender.send_due = _send_in_one_transaction
 """
         },
-        # A worker has to be killed in a POST to show it, which not every round does.
+        # A worker must be killed during a POST to show this, which does not happen in every round.
         options=("--rounds", "10"),
     ),
     Guard(
@@ -241,7 +241,7 @@ def next_call(rate_state, now, setting, *, is_read):
 
 
 def caught(guard: Guard, *arguments: str) -> dict[str, int] | None:
-    """Return the counts that are not zero without the guard; None if the harness did not run."""
+    """Return the nonzero counts without the guard, or None if the harness did not run."""
     with tempfile.TemporaryDirectory(prefix="adapter-guard-") as name:
         folder = Path(name)
         unwanted = shutil.ignore_patterns("__pycache__")

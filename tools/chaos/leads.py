@@ -1,4 +1,4 @@
-"""The leads of one round: made-up people who request tours, and how their webhooks are sent."""
+"""Generate one round's leads: made-up people, their requests, and how they are sent."""
 
 import dataclasses
 import datetime as dt
@@ -7,7 +7,7 @@ import random
 from collections.abc import Collection, Iterator, Mapping
 from zoneinfo import ZoneInfo
 
-#: Community → its time zone and Propexo's id.
+#: Time zone and Propexo ID of each community.
 COMMUNITIES = {
     "elm-row": (ZoneInfo("America/Denver"), "com_elm"),
     "oak-park": (ZoneInfo("America/Los_Angeles"), "com_oak"),
@@ -15,30 +15,30 @@ COMMUNITIES = {
 SOURCES = ("form", "portal")
 #: Faults that reject a request after some time.
 LATE_NOS = ("late 503", "late 429")
-#: Each has a hundred fictitious numbers: 555-0100 to 555-0199.
+#: Area codes, each with 100 fictitious numbers: 555-0100 to 555-0199.
 _AREAS = ("303", "720", "970", "213", "310", "415", "503", "602", "702", "801")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Lead:
-    """One request, with or without a tour time: one webhook, however often it is sent."""
+    """A request with or without a tour time: one webhook, which may be sent several times."""
 
     id: str
     source: str
-    #: The e-mail address, unique to this person.
+    #: The email address, unique to this person.
     person: str
     #: Empty if the person gave none.
     phone: str
     community: str
-    #: None: no tour time.
+    #: The tour time, if any.
     starts_at: dt.datetime | None
     #: Its position among the person's requests, oldest first.
     number: int
-    #: The booking at the source that it is about; empty: one of its own, called as the lead.
+    #: The source's booking ID, or "" for a separate booking with the lead's ID.
     key: str = ""
     #: It cancels that booking.
     is_cancellation: bool = False
-    #: The person cancels, or goes back to an earlier tour.
+    #: True if the person cancels or returns to an earlier tour.
     wavers: bool = False
 
     @property
@@ -78,13 +78,13 @@ class Lead:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One step of a sender; it ends when every copy has been acknowledged."""
+    """A sender's step, which ends when every copy has been acknowledged."""
 
     #: Sent at the same time, each by its own thread. Two of one lead are duplicates.
     leads: tuple[Lead, ...]
     #: Wait this long first.
     pause_seconds: float
-    #: How the first try's connection is cut: ``early`` (half of the body was sent), ``late``
+    #: How the first attempt's connection is cut: ``early`` (half of the body was sent), ``late``
     #: (all of it was sent, but the response is not read) or not at all.
     cut: str | None = None
     #: A fault for the next create, which is probably this one's.
@@ -99,7 +99,7 @@ Journey = tuple[Step, ...]
 def journeys(
     rng: random.Random, *, name: str, people: int, first_number: int, without: Collection[str]
 ) -> list[Journey]:
-    """Return what the people of one round do, each in order, all concurrently."""
+    """Return the steps of all people in one round, sequential per person and concurrent overall."""
     return [
         tuple(_steps(rng, f"{name}-{number}", first_number + number, without))
         for number in range(people)
@@ -132,7 +132,7 @@ def _steps(rng: random.Random, name: str, number: int, without: Collection[str])
         yield Step(leads=(lead,), pause_seconds=rng.uniform(0.0, 2.0))
 
 
-#: What people do who change their minds.
+#: Kinds of changes that people make.
 WAVERINGS = (
     "there and back",
     "there and back, the middle one late",
@@ -145,7 +145,7 @@ WAVERINGS = (
 
 
 def _wavering_steps(rng: random.Random, wish: Lead) -> Iterator[Step]:
-    """Return what a person does who changes a request."""
+    """Return the steps of a person who changes a request."""
     first = dataclasses.replace(wish, source="portal", wavers=True)
     starts_at = first.starts_at + dt.timedelta(days=1) if first.starts_at else None
     other = dataclasses.replace(first, id=f"{wish.id}-other", starts_at=starts_at, number=1)
@@ -172,12 +172,12 @@ def _wavering_steps(rng: random.Random, wish: Lead) -> Iterator[Step]:
 
 
 def _leads(rng: random.Random, name: str, number: int) -> Iterator[Lead]:
-    """Yield one to three requests of one person for one community, each for a different day.
+    """Yield one to three requests from one person for a community, each for a different day.
 
     Some people also send requests without a time; some send only those, once or twice.
     """
     wish = _wish(rng, name, number)
-    # A newer request may be for an earlier day: the order of the tours means nothing.
+    # A newer request may be for an earlier day, so the order of tour times is irrelevant.
     wishes: list[int | None] = [*rng.sample(range(9, 60), rng.choice((0, 1, 1, 2, 3)))]
     for _ in range(rng.choice((0, 0, 1, 2)) if wishes else rng.choice((1, 2))):
         wishes.insert(rng.randint(0, len(wishes)), None)
@@ -192,7 +192,7 @@ def _leads(rng: random.Random, name: str, number: int) -> Iterator[Lead]:
 
 
 def _wish(rng: random.Random, name: str, number: int) -> Lead:
-    """Return a first request of a person, for any day."""
+    """Return a person's first request, for any day."""
     community = rng.choice(sorted(COMMUNITIES))
     area, line = divmod(number, 100)
     return Lead(

@@ -1,4 +1,4 @@
-"""Audit a round with the promises about people, as for the sequences of ``tools.people``."""
+"""Check a round against the rules for people that ``tools.people`` also uses."""
 
 import datetime as dt
 import re
@@ -12,13 +12,13 @@ from tools.people import record as people
 
 
 def broken_promises(record: Record) -> Iterator[str]:
-    """Yield the promises about people that were not kept."""
+    """Yield violations of the rules for people."""
     for one in promises.broken(people_record(record)):
         yield f"{one.promise}: {one.text}"
 
 
 def people_record(record: Record) -> people.Record:
-    """Return a round as words, leads and tours. Guest cards are left out."""
+    """Convert a round to messages, leads and tours. Guest cards are omitted."""
     leads = [lead for lead in record.leads.values() if lead.starts_at and lead.id in record.events]
     bookings = [one for lead in leads for one in record.bookings.get(lead.id, ())]
     ids = {one.id for one in bookings}
@@ -43,7 +43,7 @@ def _word(record: Record, lead: Lead, number: int) -> people.Word:
 
 
 def _asked_at(record: Record, lead: Lead) -> dt.datetime:
-    """Return when it was sent, where the source says so, or else when it arrived."""
+    """Return the sender's time of the request, or the time of arrival if there is none."""
     if lead.source == "portal":
         return record.sent_at[lead.id]
     return min(event.received_at for event in record.events[lead.id])

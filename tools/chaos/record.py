@@ -17,16 +17,16 @@ from tools.chaos.stage import Stage
 
 #: Responses to a create after which nothing can have been booked, such as the sandbox's 503.
 CLEAR_NO = frozenset({400, 401, 403, 404, 429, 503})
-#: More rows than any run makes.
+#: More rows than any run creates.
 ALL = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Post:
-    """One create request that reached the sandbox."""
+    """A create request that reached the sandbox."""
 
     lead_id: str
-    #: Ambiguous: as far as the adapter can know, it may be booked.
+    #: True if it is ambiguous: the adapter must assume that it may be booked.
     may_have_booked: bool
 
 
@@ -37,7 +37,7 @@ class Tour:
     lead_id: str
     starts_at: dt.datetime
     community_id: str
-    #: Not canceled by a later one of the same person.
+    #: True unless the same person's later tour canceled it.
     stands: bool
     id: str = ""
     #: The ID of the tour that replaced it.
@@ -46,7 +46,7 @@ class Tour:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """One request for a guest card that Knock accepted."""
+    """A request for a guest card that Knock accepted."""
 
     lead_id: str
     community_id: str
@@ -54,21 +54,21 @@ class Card:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One request of any kind that the sandbox received."""
+    """Any request that the sandbox received."""
 
     at: dt.datetime
     status: int | None
-    #: An injected fault caused this status.
+    #: True if an injected fault caused this status.
     is_injected: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """One round from all points of view."""
+    """The complete record of a round."""
 
     leads: Mapping[str, Lead]
     told: Sequence[Told]
-    #: The stored events of each lead: one, unless something is wrong.
+    #: The stored events for each lead: one, unless there is a bug.
     events: Mapping[str, Sequence[Event]]
     bookings: Mapping[str, Sequence[Booking]]
     posts: Sequence[Post]
@@ -146,7 +146,7 @@ def cards_from(prospects: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]
 
 
 def calls_from(calls: Sequence[Mapping[str, Any]], since: dt.datetime) -> list[Call]:
-    """Return every request since then."""
+    """Return all requests since a time."""
     found = [
         Call(
             at=dt.datetime.fromisoformat(call["received_at"]),
@@ -159,7 +159,7 @@ def calls_from(calls: Sequence[Mapping[str, Any]], since: dt.datetime) -> list[C
 
 
 def is_limit(call: Call) -> bool:
-    """Return whether the sandbox responded 429 without an injected fault."""
+    """Return True if the sandbox responded 429 without an injected fault."""
     return call.status == HTTPStatus.TOO_MANY_REQUESTS and not call.is_injected
 
 
@@ -194,7 +194,7 @@ def read(
 
 
 def _lead_id(body: Any) -> str:
-    """Return the lead of a create request, which its notes name."""
+    """Return the lead ID of a create request, which is in its notes."""
     notes = body.get("notes", "") if isinstance(body, dict) else ""
     found = re.search(r"lead (\S+)", notes)
     return found[1] if found else ""

@@ -8,7 +8,7 @@ from tools.chaos.rounds import Round
 
 
 def line(one: Round) -> str:
-    """Format one round in one line, and each fault in another."""
+    """Format a round on one line, and each fault on another."""
     findings = one.findings
     counts = ", ".join(f"{number} {word}" for word, number in findings.counts.items() if number)
     facts = (

@@ -1,4 +1,4 @@
-"""Run one round after another over the same processes."""
+"""Run one round after another with the same processes."""
 
 import dataclasses
 import datetime as dt
@@ -18,9 +18,9 @@ from tools.chaos.senders import Senders
 from tools.chaos.stage import Stage
 from tools.chaos.watch import LOOK_SECONDS, Watch
 
-#: A round is settled if nothing changed for this long: longer than one request takes.
+#: A round is settled if nothing changes for this long, which is longer than any request.
 STILL_SECONDS = 2.5
-#: Each tenth round is a flood with this many times the people, more than the rate limit allows.
+#: Every tenth round is a flood with this many times more people than usual.
 FLOOD_EVERY, FLOOD = 10, 6
 
 
@@ -34,7 +34,7 @@ class Plan:
     people: int = 8
     #: How long to wait for a round after its last fault.
     patience_seconds: float = 150.0
-    #: Audits, faults and sender behaviors that are left out.
+    #: Audits, faults and sender behaviors to omit.
     without: frozenset[str] = frozenset()
 
 
@@ -51,14 +51,14 @@ class Round:
 
 
 def run(plan: Plan) -> Generator[Round, None, None]:
-    """Run the rounds. If one finds a fault, logs and data are kept in its ``folder``."""
+    """Run the rounds. If one finds a violation, keep logs and data in its ``folder``."""
     folder = Path(tempfile.mkdtemp(prefix="adapter-chaos-"))
     has_fault = False
     try:
         with (
             Stage(folder) as stage,
-            # It comes back after each fault. Meanwhile nobody waits longer than for one look,
-            # since the same thread brings the second worker back.
+            # It comes back after each fault. Meanwhile, waits are limited to one check, because the
+            # same thread restarts the second worker.
             Database(stage.database_url, size=2, wait_seconds=LOOK_SECONDS) as store,
             Watch(stage, store) as watch,
         ):
@@ -125,7 +125,7 @@ def _plans(plan: Plan, number: int, rng: random.Random) -> list[Journey]:
 
 
 def _settle(watch: Watch, senders: Senders, seconds: float) -> list[str]:
-    """Wait until nothing changes; return the rows that are not final at the timeout."""
+    """Wait until nothing changes, and return the rows that are not final at the timeout."""
     deadline = time.monotonic() + seconds
     still_since: float | None = None
     rest: list[str] | None = None

@@ -1,4 +1,4 @@
-"""Senders that behave like lead sources: they repeat a webhook until they get a 2xx."""
+"""Simulate lead sources that repeat a webhook until they get a 2xx response."""
 
 import contextlib
 import dataclasses
@@ -26,7 +26,7 @@ class Told:
     """The response to one copy of a webhook."""
 
     lead: Lead
-    #: The final response. None: no clear response in time.
+    #: The final response, or None without a clear response in time.
     status: int | None = None
     event_id: int | None = None
     #: From the first attempt to that response.
@@ -34,7 +34,7 @@ class Told:
 
     @property
     def is_acknowledged(self) -> bool:
-        """Return whether the sender need not retry."""
+        """Return True if the sender does not need to retry."""
         return self.status == 200
 
 
@@ -51,7 +51,7 @@ class Senders:
         self.sent_at: dict[str, dt.datetime] = {}
 
     def start(self, journeys: Sequence[Journey]) -> None:
-        """Start sending all of them; return at once."""
+        """Start sending all of them, and return at once."""
         for journey in journeys:
             thread = threading.Thread(target=self._go, args=[journey], daemon=True)
             self._threads.append(thread)
@@ -63,7 +63,7 @@ class Senders:
         self.wait(ANSWER_SECONDS * 2)
 
     def wait(self, seconds: float) -> bool:
-        """Return whether all of them finished in time."""
+        """Return True if all of them finished in time."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
@@ -89,7 +89,7 @@ class Senders:
                 thread.join()
 
     def _deliver(self, told: Told, step: Step, together: threading.Barrier) -> None:
-        """Send one copy until the response is one that senders do not retry."""
+        """Send one copy until the response is final."""
         together.wait()
         began = time.monotonic()
         cut = step.cut
@@ -103,7 +103,7 @@ class Senders:
         told.waited_seconds = time.monotonic() - began
 
     def _try(self, lead: Lead, cut: str | None) -> tuple[int | None, int | None]:
-        """Send one request; return status and event id, as far as received."""
+        """Send a request and return the status and event ID, if received."""
         source = self._stage.sources[lead.source]
         request = signed_client.sign_webhook(
             source,

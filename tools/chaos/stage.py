@@ -1,4 +1,4 @@
-"""The processes: `adapter run` with PostgreSQL, web and a worker; a second worker; the sandbox."""
+"""Run the processes: `adapter run`, a second worker, and the sandbox."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ SETTINGS = {
 
 
 class Sandbox(SandboxClient):
-    """The sandbox, with all that it remembers."""
+    """The sandbox with its records."""
 
     def forget_faults(self) -> None:
         """Delete all pending faults."""
@@ -46,7 +46,7 @@ class Sandbox(SandboxClient):
 
 
 class Stage:
-    """All processes for the time of a ``with`` block; they are always ended."""
+    """All processes, which run for the duration of a ``with`` block."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

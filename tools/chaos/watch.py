@@ -1,4 +1,4 @@
-"""Watch the rows during the faults: how long was one idle that should have progressed?"""
+"""Measure how long rows that should progress are idle during the faults."""
 
 import contextlib
 import threading
@@ -62,18 +62,18 @@ class Watch:
         self._thread.join()
 
     def begin(self) -> None:
-        """Reset the worst so far."""
+        """Reset the maximum idle time."""
         self.worst_seconds, self.worst_row = 0.0, ""
 
     def moving(self) -> list[str] | None:
-        """Return the rows that are not final; None while PostgreSQL is unavailable."""
+        """Return the rows that are not final, or None while PostgreSQL is unavailable."""
         try:
             return [_name(row) for row in self._rows()]
         except StoreUnavailable:
             return None
 
     def wait_for_searches(self) -> bool:
-        """Wait until each unknown booking was searched for once. Return whether there were any."""
+        """Wait until each unknown booking was searched for once. Return True if there were any."""
         deadline, waited = time.monotonic() + SEARCH_SECONDS, False
         while time.monotonic() < deadline and self._is_unsearched():
             waited = True

@@ -1,4 +1,4 @@
-"""Test the promises about people, for any sequence of what senders, users and Propexo do.
+"""Test rules about people with random sequences of sender, user and Propexo actions.
 
     python -m tools.people --sequences 10000 --seed 7
 

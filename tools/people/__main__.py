@@ -1,4 +1,4 @@
-"""Play many random sequences, and print the shortest that breaks each promise."""
+"""Run random sequences, and print the shortest one that violates each rule."""
 
 import logging
 import sys
@@ -18,7 +18,7 @@ from tools.people.world import Ground, own_ground
 @click.option("--named", metavar="TEXT", help="Play the named sequences with this text instead.")
 @click.option("--stories/--no-stories", default=True, help="Print the shortest failing sequences.")
 def main(*, count: int, seed: int, named: str | None, stories: bool) -> None:
-    logging.disable(logging.CRITICAL)  # refusals and time-outs are part of the plan
+    logging.disable(logging.CRITICAL)  # rejections and timeouts are expected
     with own_ground() as ground:
         if named is not None:
             sys.exit(play_named(ground, named))
@@ -35,7 +35,7 @@ def main(*, count: int, seed: int, named: str | None, stories: bool) -> None:
 
 
 def play_named(ground: Ground, text: str) -> bool:
-    """Play named sequences and print their stories; return whether one broke a promise."""
+    """Run named sequences and print reports. Return True if any violated a rule."""
     failed = False
     for name, sequence in NAMED.items():
         if text in name:

@@ -1,4 +1,4 @@
-"""Compare a record with what was promised. All functions are pure.
+"""Check a record against the rules. All functions are pure.
 
 A person's last word is the newest by the sender's own time where there is one, else by its first
 arrival. A later word about the same booking at the source replaces an earlier one.
@@ -14,14 +14,14 @@ from tools.people.record import MOVING, WAITING, Lead, Record, Tour, Word
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Broken:
-    """One promise that was not kept."""
+    """A violation of a rule."""
 
     promise: str
     text: str
 
 
 def broken(record: Record) -> list[Broken]:
-    """Return what was not kept."""
+    """Return all violations."""
     knowledge = Knowledge(record)
     return [
         Broken(promise, text) for promise, check in PROMISES.items() for text in check(knowledge)
@@ -29,14 +29,14 @@ def broken(record: Record) -> list[Broken]:
 
 
 class Knowledge:
-    """A record with what follows from it at once."""
+    """A record with derived lookups."""
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.leads: Mapping[int, Lead] = {lead.id: lead for lead in record.leads}
         self.people = sorted({word.person for word in record.words})
         self.words: dict[str, list[Word]] = {person: [] for person in self.people}
-        #: The words that a lead was made of; several where they were the same bytes.
+        #: The messages from which each lead was made. Several if they had the same bytes.
         self.words_of: dict[int, list[Word]] = {lead.id: [] for lead in record.leads}
         for word in sorted(record.words, key=lambda word: (word.at, word.number)):
             self.words[word.person].append(word)
@@ -44,23 +44,23 @@ class Knowledge:
                 self.words_of[lead_id].append(word)
 
     def person_of(self, lead: Lead) -> str:
-        """Return whom a lead is for."""
+        """Return the person a lead is for."""
         return self.words_of[lead.id][0].person
 
     def last_of_threads(self, person: str) -> list[Word]:
-        """Return the last word about each booking at a source, oldest first."""
+        """Return the latest message about each booking at a source, oldest first."""
         return list({word.thread: word for word in self.words[person]}.values())
 
     def is_last_of_thread(self, word: Word) -> bool:
-        """Return whether no later word replaces it."""
+        """Return True unless a later message replaces it."""
         return word in self.last_of_threads(word.person)
 
     def leads_of(self, word: Word) -> list[Lead]:
-        """Return the leads made of a word."""
+        """Return the leads made from a message."""
         return [self.leads[lead_id] for lead_id in word.leads]
 
     def is_handled(self, word: Word) -> bool:
-        """Return whether a user discarded it: from then on it is that user's decision.
+        """Return True if a user discarded it and is therefore responsible.
 
         What cannot be told from a retry of a discarded word is covered by the same decision, and so
         is what its sender had sent again, unchanged, when the user decided.
@@ -81,11 +81,11 @@ class Knowledge:
         return any("discarded" in lead.acts for one in (word, *same) for lead in self.leads_of(one))
 
     def standing(self, person: str) -> list[Tour]:
-        """Return the person's tours that Knock holds."""
+        """Return the person's tours that exist in Knock."""
         return [tour for tour in self.record.tours if tour.person == person and tour.stands]
 
     def was_undone_by_people(self, word: Word) -> bool:
-        """Return whether people undid it in Knock: on their own, or by releasing another's lead."""
+        """Return True if someone undid it in Knock, directly or by releasing another lead."""
         tours = [tour for tour in self.record.tours if tour.person == word.person]
         tours = [tour for tour in tours if tour.instant == word.instant]
         if not tours or tours[-1].stands:
@@ -99,7 +99,7 @@ class Knowledge:
         return next(tour for tour in self.record.tours if tour.id == tour_id)
 
     def is_users(self, tour: Tour, act: str = "released") -> bool:
-        """Return whether a user sent it, or did something else with its lead."""
+        """Return True if a user sent the tour or took another action on its lead."""
         return any(act in self.leads[lead_id].acts for lead_id in tour.leads)
 
     def asks(self, person: str) -> list[Lead]:
@@ -111,7 +111,7 @@ class Knowledge:
         return self.leads[lead_id].state in WAITING
 
     def is_asked_about(self, word: Word) -> bool:
-        """Return whether a lead in review leads a user to this word.
+        """Return True if a lead in review points a user to this message.
 
         It is the word's own, names it or is named by it, is about the same tour, or about the tour
         that Knock holds instead.
@@ -127,7 +127,7 @@ class Knowledge:
         )
 
     def _instants_of(self, lead: Lead) -> set[dt.datetime | None]:
-        """Return the tours that a lead is about: for a cancellation, those that it cancels."""
+        """Return the tours that a lead concerns, or for a cancellation, those it cancels."""
         words = self.words_of[lead.id]
         return {
             one.instant
@@ -138,14 +138,14 @@ class Knowledge:
 
 
 def at_rest(known: Knowledge) -> Iterator[str]:
-    """Yield leads that still move."""
+    """Yield leads whose state is not final."""
     for lead in known.record.leads:
         if lead.state in MOVING:
             yield f"lead {lead.id} is still {lead.state}"
 
 
 def last_word(known: Knowledge) -> Iterator[str]:
-    """Yield people whose last word Knock does not hold, while no user is asked about it."""
+    """Yield people whose latest request is neither in Knock nor in review."""
     for person in known.people:
         last = known.words[person][-1]
         if last.instant is None:
@@ -162,7 +162,7 @@ def _is_met(known: Knowledge, word: Word) -> bool:
 
 
 def _after_cancellation(known: Knowledge, person: str) -> Iterator[str]:
-    """Yield what is wrong when the last word is a cancellation.
+    """Yield violations if the latest message is a cancellation.
 
     What was requested through another source, and not canceled, may stand; a user may be asked.
     """
@@ -177,7 +177,7 @@ def _after_cancellation(known: Knowledge, person: str) -> Iterator[str]:
 
 
 def accounted_for(known: Knowledge) -> Iterator[str]:
-    """Yield requests that were dropped without a word that is true."""
+    """Yield requests that were dropped without a correct reason."""
     for word in known.record.words:
         if not word.leads:
             yield f"nothing was made of {word.text}"
@@ -208,7 +208,7 @@ def _other_is_true(known: Knowledge, word: Word, lead: Lead) -> Iterator[str]:
 
 
 def _is_as_claimed(known: Knowledge, word: Word, lead: Lead, other: Lead) -> bool:
-    """Return whether ``other`` is the same request, or a newer one, as the lead's state says."""
+    """Return True if ``other`` is the same or a newer request, as the lead's state claims."""
     return bool(other.acts) or any(
         one.thread == word.thread or one.instant == word.instant
         if lead.state is BookingState.DUPLICATE
@@ -218,13 +218,13 @@ def _is_as_claimed(known: Knowledge, word: Word, lead: Lead, other: Lead) -> boo
 
 
 def _is_covered(known: Knowledge, lead: Lead, other: Lead, seen: Collection[int]) -> bool:
-    """Return whether ``other`` is what ``lead`` says: a tour, in review, or what covers it."""
+    """Return True if ``other`` covers ``lead``: it is a tour, in review, or covered itself."""
     if known.person_of(lead) != known.person_of(other) or other.id in seen:
         return False
     if other.state in WAITING or other.state is BookingState.BOOKED:
         return True
     if other.state is BookingState.DISCARDED:
-        # What a newer request replaced stays replaced; the same request goes on.
+        # A replaced request stays replaced, but a merged one continues.
         return lead.state is BookingState.SUPERSEDED
     named = [known.leads[name] for name in other.names if name in known.leads]
     return any(_is_covered(known, other, one, {*seen, other.id}) for one in named)
@@ -243,20 +243,20 @@ def _cancellation_is_true(known: Knowledge, word: Word, lead: Lead) -> Iterator[
 
 
 def one_mail(known: Knowledge) -> Iterator[str]:
-    """Yield tours that were booked a second time while they stood: the renter gets two emails."""
+    """Yield tours that were booked twice while booked, so that the renter gets two emails."""
     for tour in known.record.tours:
         if tour.stands or tour.canceled_by == "person":
             continue
         second = known.tour(tour.canceled_by)
         is_same = (second.person, second.instant) == (tour.person, tour.instant)
-        # Who discards a lead that may still be carried out does not wait for it.
+        # A user who discards a lead that may still be processed does not wait for it.
         is_users = known.is_users(second) or known.is_users(second, "discarded")
         if is_same and not is_users:
             yield f"{tour.person}'s tour was booked again while it stood, as {_leads(second)}"
 
 
 def kept_apart(known: Knowledge) -> Iterator[str]:
-    """Yield people who were taken for one another."""
+    """Yield people who were confused with each other."""
     for tour in known.record.tours:
         if tour.stands or tour.canceled_by == "person":
             continue
@@ -274,7 +274,7 @@ def kept_apart(known: Knowledge) -> Iterator[str]:
 
 
 def booked_is_booked(known: Knowledge) -> Iterator[str]:
-    """Yield leads that say something else than Knock."""
+    """Yield leads whose state contradicts Knock."""
     in_knock = {lead_id for tour in known.record.tours for lead_id in tour.leads}
     for lead in known.record.leads:
         is_booked = lead.state is BookingState.BOOKED and "confirmed" not in lead.acts
@@ -289,7 +289,7 @@ def booked_is_booked(known: Knowledge) -> Iterator[str]:
 
 
 def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
-    """Yield leads in review that no user can do anything about, or need not."""
+    """Yield leads in review that do not need a user or that no user can resolve."""
     for lead in known.record.leads:
         is_cancellation = all(word.instant is None for word in known.words_of[lead.id])
         if lead.state is BookingState.HELD and is_cancellation:

@@ -1,4 +1,4 @@
-"""What a sequence came to: the words of people, the leads made of them, and the tours in Knock."""
+"""Record the result of a sequence: messages, the leads made from them, and tours in Knock."""
 
 import dataclasses
 import datetime as dt
@@ -10,43 +10,43 @@ from adapter.models import BookingState
 WAITING = frozenset(
     {BookingState.HELD, BookingState.FAILED, BookingState.UNKNOWN, BookingState.EXPIRED}
 )
-#: States that a booking leaves without a person.
+#: States that a booking leaves automatically.
 MOVING = frozenset({BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Word:
-    """One message of a person, however often it was delivered."""
+    """A person's message, which may be delivered several times."""
 
     number: int
-    #: Who, at which community: Knock keeps one tour for each.
+    #: The person and community. Knock keeps one tour for each pair.
     person: str
-    #: The start of the requested tour; None: a cancellation.
+    #: The start of the requested tour, or None for a cancellation.
     instant: dt.datetime | None
     #: When it was sent by the sender's own clock, or when it first arrived.
     at: dt.datetime
-    #: The booking at the source that it is about. A later word of it replaces an earlier one.
+    #: The source's booking. A later message about it replaces an earlier one.
     thread: str
-    #: The bookings that were made of it.
+    #: The bookings made from it.
     leads: Set[int]
     text: str
-    #: Its source tells it from a retry of an earlier one: by a time, or by the delivery's ID.
+    #: True if its time or delivery ID distinguishes it from a retry of an earlier one.
     is_told_apart: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Lead:
-    """One booking of the adapter."""
+    """A booking in the adapter."""
 
     id: int
     state: BookingState
-    #: The code that explains the state.
+    #: The reason code for the state.
     reason: str
     #: The sentences that explain it.
     sentences: Sequence[str]
     #: The IDs of other leads in these sentences.
     names: Set[int]
-    #: What users did with it: ``released``, ``discarded``, ``confirmed``.
+    #: User actions on it: ``released``, ``discarded``, ``confirmed``.
     acts: Set[str] = frozenset()
 
 
@@ -63,18 +63,18 @@ class Tour:
     canceled_by: str | None
     #: The leads that it may have been booked for.
     leads: Set[int]
-    #: None: not known.
+    #: None if unknown.
     booked_at: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """The end of a sequence."""
+    """The final state of a sequence."""
 
     words: Sequence[Word]
     leads: Sequence[Lead]
     tours: Sequence[Tour]
-    #: Cancellations of the people's own, in Knock: person and instant.
+    #: Cancellations made directly in Knock: person and instant.
     canceled_in_knock: Collection[tuple[str, dt.datetime]] = ()
-    #: Nothing went wrong, nobody interfered: every request could be decided without a person.
+    #: True if there were no faults or user actions, so that no request needed review.
     is_calm: bool = False

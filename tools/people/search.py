@@ -1,4 +1,4 @@
-"""Find sequences that break a promise, and the shortest form of each."""
+"""Find sequences that violate a rule, and shorten them."""
 
 import collections
 import dataclasses
@@ -12,7 +12,7 @@ from tools.people.world import Ground, World
 
 
 def faults_of(ground: Ground, sequence: Play) -> tuple[set[str], str]:
-    """Play a sequence; return the promises that it broke, and its story."""
+    """Run a sequence, and return its violations and its report."""
     world = World(ground)
     record = world.play(sequence)
     faults = broken(record)
@@ -20,7 +20,7 @@ def faults_of(ground: Ground, sequence: Play) -> tuple[set[str], str]:
 
 
 def shortest(sequence: Play, fails: Callable[[Play], bool]) -> Play:
-    """Leave out steps, and make those that remain plain, as long as it still fails."""
+    """Remove and simplify steps as long as the sequence still fails."""
     position = 0
     while position < len(sequence):
         before, step, after = sequence[:position], sequence[position], sequence[position + 1 :]
@@ -41,7 +41,7 @@ def _plainer(step: Step) -> Iterator[Step]:
 
 
 def play_random(ground: Ground, count: int, seed: int) -> dict[str, list[Play]]:
-    """Play ``count`` sequences; return those that broke a promise, by promise."""
+    """Run ``count`` sequences. Return those that violated a rule, by rule."""
     failing: dict[str, list[Play]] = collections.defaultdict(list)
     draw = Draw(seed)
     for _ in range(count):
@@ -52,7 +52,7 @@ def play_random(ground: Ground, count: int, seed: int) -> dict[str, list[Play]]:
 
 
 def shortest_story(ground: Ground, promise: str, found: list[Play]) -> str:
-    """Return the story of the shortest sequence that breaks a promise."""
+    """Return the report for the shortest sequence that violates a rule."""
     first = min(found, key=len)
     least = shortest(first, lambda one: promise in faults_of(ground, one)[0])
     return faults_of(ground, least)[1]

@@ -1,4 +1,4 @@
-"""Sequences: named ones, each of a fault that was found, and random ones."""
+"""Define sequences: named ones that reproduce bugs, and random ones."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -137,14 +137,14 @@ NAMED: Mapping[str, Play] = {
     ),
 }  # fmt: skip
 
-#: Who takes part: few, so that their requests meet.
+#: The number of participants is small, so that their requests interact.
 CASTS = ((ANN,), (ANN,), (ANN, BO), (CARL, DANA), (EVE, FINN), (GIA, HAL))
 LATES = (0.0, 0.0, 0.0, 1.5, 45.0, 300.0)
 WAITS = (0.0, 3.0, 30.0, 30.0, 120.0, 1200.0)
 
 
 class Draw:
-    """Draw sequences from a seed."""
+    """Draws random sequences from a seed."""
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
@@ -163,7 +163,7 @@ class Draw:
         }
 
     def sequence(self) -> Play:
-        """Return the next sequence: few people and sources, so that their requests meet."""
+        """Return the next sequence, with few people and sources so that their requests interact."""
         self._cast = self._rng.choice(CASTS)
         self._sources = self._rng.sample(tuple(SOURCES), self._rng.choice((1, 1, 2, 2, 3)))
         kinds, weights = tuple(self._kinds), tuple(self._kinds.values())
@@ -184,5 +184,5 @@ class Draw:
         return self._rng.choice(self._cast)
 
     def _keyed(self) -> str:
-        """Return a source through which one can cancel."""
+        """Return a source that supports cancellation."""
         return self._rng.choice([name for name in self._sources if name in KEYED] or KEYED)

@@ -1,4 +1,4 @@
-"""The words of a sequence: people, tours, sources, and what may happen."""
+"""Define the elements of a sequence: people, tours, sources and steps."""
 
 import dataclasses
 import datetime as dt
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 ZONE = ZoneInfo("America/Denver")
 
-#: The tours that people ask for.
+#: The tours that people request.
 TOURS: Mapping[str, dt.datetime] = {
     "A": dt.datetime(2026, 3, 14, 14, 30, tzinfo=ZONE),
     "B": dt.datetime(2026, 3, 15, 10, 0, tzinfo=ZONE),
@@ -34,23 +34,23 @@ class Person:
 
 ANN = Person("Ann Bell", "ann.bell@example.com", "(303) 555-0101")
 BO = Person("Bo Chen", "bo.chen@example.com", "(303) 555-0102")
-#: Two clients of one office, which gives its own email address for both.
+#: Two clients of an office that uses its own email address for both.
 CARL = Person("Carl Dean", "office@example.com", "(303) 555-0103")
 DANA = Person("Dana Eaton", "office@example.com", "(303) 555-0104")
 #: A couple with one phone.
 EVE = Person("Eve Fry", "eve.fry@example.com", "(303) 555-0105")
 FINN = Person("Finn Gray", "finn.gray@example.com", "(303) 555-0105")
-#: Brother and sister with one phone.
+#: A brother and sister with one phone.
 GIA = Person("Gia Hill", "gia.hill@example.com", "(303) 555-0107")
 HAL = Person("Hal Hill", "hal.hill@example.com", "(303) 555-0107")
 PEOPLE = (ANN, BO, CARL, DANA, EVE, FINN, GIA, HAL)
-#: Those whose contacts are nobody else's.
+#: People whose contacts are unique.
 UNSHARED = (ANN, BO)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Source:
-    """What a source gives with each request."""
+    """The properties of a source's requests."""
 
     has_key: bool = False
     has_time: bool = False
@@ -87,7 +87,7 @@ DEATHS = ("the worker dies before it", "the worker dies after it")
 
 
 class Written:
-    """A step that prints as it is written: without what is left at its default."""
+    """A step whose repr omits default values."""
 
     __slots__ = ()
 
@@ -103,12 +103,12 @@ class Written:
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Ask(Written):
-    """The renter asks for a tour: the first time, another one, or one as before."""
+    """The renter requests a tour: the first one, a different one, or the same again."""
 
     who: Person
     tour: str
     through: str = "portal"
-    #: The sender sent it this many seconds ago; only some senders say so.
+    #: Age in seconds, which only some senders report.
     late: float = 0.0
     #: ``same`` as the person's last one through this source, a ``new`` one, or ``shared``: one key
     #: that the sender gives to everybody.
@@ -117,7 +117,7 @@ class Ask(Written):
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Cancel(Written):
-    """The renter cancels at the source what was booked under the last key."""
+    """The renter cancels the source's latest booking."""
 
     who: Person
     through: str = "portal"
@@ -126,21 +126,21 @@ class Cancel(Written):
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Repeat(Written):
-    """The sender delivers its n-th message again, byte for byte."""
+    """The sender delivers its nth message again, byte for byte."""
 
     number: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Fault(Written):
-    """This goes wrong with the next request to Propexo."""
+    """The next request to Propexo fails in this way."""
 
     kind: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Wait(Written):
-    """Time passes, and the worker does all that is due."""
+    """Time passes, and the worker processes everything that is due."""
 
     seconds: float = 30.0
 
@@ -161,14 +161,14 @@ class Release(Written):
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class CancelInKnock(Written):
-    """Somebody cancels the person's tour in Knock."""
+    """Someone cancels the person's tour in Knock."""
 
     who: Person
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Obey(Written):
-    """A user does what an open cancellation says: cancels the tour in Knock, then discards it."""
+    """A user follows an open cancellation: cancels the tour in Knock, then discards the lead."""
 
     who: Person
 

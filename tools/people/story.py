@@ -1,4 +1,4 @@
-"""Print a sequence for a reader: who asked for what, what Propexo did, and how it ended."""
+"""Print a sequence for readers: requests, Propexo's actions, and the result."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from tools.people.world import World
 
 
 def story(sequence: Sequence[Any], world: World, record: Record, faults: Sequence[Broken]) -> str:
-    """Return the whole story as text."""
+    """Return the whole report as text."""
     return "\n".join(_lines(sequence, world, record, faults))
 
 

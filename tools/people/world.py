@@ -1,4 +1,4 @@
-"""Play a sequence: the real pipeline and PostgreSQL, the sandbox over HTTP, a clock of our own."""
+"""Run a sequence with the real pipeline and PostgreSQL, the sandbox, and a manual clock."""
 
 import collections
 import contextlib
@@ -48,18 +48,18 @@ from tools.people.steps import (
 )
 
 MAPPINGS = Path(__file__).parent / "mappings"
-#: Times for which nothing outlasts :meth:`World.settle`.
+#: Settings with which everything ends within :meth:`World.settle`.
 TIMES: dict[str, Any] = {
     "sync_lag_hours": 1,
     "job_deadline_seconds": 120.0,
     "rate_per_minute": 100_000,
 }
-#: Longer than Propexo takes for what it carries out late.
+#: Longer than Propexo's longest delay.
 LATEST = dt.timedelta(minutes=20)
-#: Longer than the adapter follows anything.
+#: Longer than the adapter follows up on any booking.
 SETTLE = dt.timedelta(hours=6)
 
-#: As after the migrations: an ID in a sentence is told from other numbers by its length.
+#: As after the migrations. IDs in messages are distinguished from other numbers by length.
 FIRST_ID = "SELECT setval('lead_ids', 1001, false)"
 
 #: When the next row becomes due.
@@ -70,11 +70,11 @@ WHERE state IN ('pending', 'submitted', 'unknown') AND due_at > %(now)s
 
 
 class WorkerDied(BaseException):
-    """The worker's process ended in the middle of a request."""
+    """The worker's process died in the middle of a request."""
 
 
 class InterruptedPropexo(Propexo):
-    """A client during whose next request something else happens, or its process dies."""
+    """A client that can run another action, or die, during its next request."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -96,7 +96,7 @@ class InterruptedPropexo(Propexo):
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Message:
-    """One webhook, with what its sender and its renter know of it."""
+    """A webhook, with the data that its sender and renter have."""
 
     number: int
     step: Ask | Cancel
@@ -109,13 +109,13 @@ class Message:
 
     @property
     def text(self) -> str:
-        """Return it in words."""
+        """Return a description."""
         verb = f"asks for tour {self.step.tour}" if isinstance(self.step, Ask) else "cancels"
         return f"message {self.number}: {self.step.who.name} {verb} through {self.step.through}"
 
 
 class Ground:
-    """One database and one sandbox, emptied between the sequences."""
+    """The environment: a database and a sandbox, emptied between sequences."""
 
     def __init__(self, opened: Database) -> None:
         self.store = opened
@@ -133,11 +133,11 @@ class Ground:
         self._stack.close()
 
     def now(self) -> dt.datetime:
-        """Return the time of the sequence that is being played."""
+        """Return the time in the running sequence."""
         return self.clock()
 
     def empty(self) -> None:
-        """Delete all rows and all that the sandbox knows."""
+        """Delete all rows and all sandbox data."""
         self._connection.execute(DELETE_ROWS)
         self._connection.execute(FIRST_ID)
         requests.post(self.sandbox.url + "/_sandbox/reset", timeout=5).raise_for_status()
@@ -145,7 +145,7 @@ class Ground:
 
 @contextlib.contextmanager
 def own_ground() -> Iterator[Ground]:
-    """Yield a ground on a PostgreSQL of its own, for a run by hand."""
+    """Yield an environment with a separate PostgreSQL, for manual runs."""
     with tempfile.TemporaryDirectory(prefix="adapter-people-") as folder:
         server = server_for_tests(Path(folder))
         process = server.spawn()
@@ -160,7 +160,7 @@ def own_ground() -> Iterator[Ground]:
 
 
 class World:
-    """One sequence as it is played."""
+    """A running sequence."""
 
     def __init__(self, ground: Ground) -> None:
         ground.empty()
@@ -194,7 +194,7 @@ class World:
         }
 
     def play(self, sequence: Play) -> Record:
-        """Play the steps, let everything settle, and return the end."""
+        """Run the steps, wait until everything settles, and return the final record."""
         for step in sequence:
             self.clock.advance(1)
             self._do[type(step)](step)
@@ -202,7 +202,7 @@ class World:
         self._settle()
         return self.record()
 
-    # What senders do
+    # Sender actions
 
     def _ask(self, step: Ask) -> None:
         who, through = (step.who.slug, step.through)
@@ -218,7 +218,7 @@ class World:
         who, through = (step.who.slug, step.through)
         if not self._threads[who, through]:
             self._threads[who, through] += 1
-            # Without a time, nobody knows whether a request that comes later is the older one.
+            # Without a time, it is unknown whether a request that arrives later is older.
             self.is_calm &= SOURCES[through].has_time
         self._send(
             step, f"{who}-{self._threads[who, through]}", self._tours.get((who, through), "A")
@@ -291,7 +291,7 @@ class World:
             self.sandbox.fault(dict(FAULTS[step.kind]))
         self._note(f"next request to Propexo: {step.kind}")
 
-    # What users do
+    # User actions
 
     def _discard(self, who: Person) -> None:
         if lead := self._newest_waiting(who):
@@ -318,7 +318,7 @@ class World:
         for tour in self._standing(who, lead.starts_at):
             self._cancel_tour(tour)
             if not knows:
-                # Not even the adapter knows which booking it was about.
+                # Not even the adapter knows which booking it concerned.
                 self._canceled_in_knock.add((who.name, _start_of(tour)))
         self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
 
@@ -368,7 +368,7 @@ class World:
     # Time
 
     def _work(self, time: dt.timedelta) -> None:
-        """Do all that is due in this time."""
+        """Process everything that is due in this time."""
         until = self.clock() + time
         self.harness.pipeline.recover()
         self._run_tasks(until)
@@ -376,14 +376,14 @@ class World:
         self.harness.pipeline.recover()
 
     def _settle(self) -> None:
-        """Do all that is left, after the last that Propexo carries out late."""
+        """Process everything left, after Propexo's last delayed request."""
         self._work(LATEST)
         for _ in range(2):
             self._run_tasks(self.clock() + SETTLE)
             self._work(dt.timedelta(minutes=1))
 
     def _run_tasks(self, until: dt.datetime, only: Task | None = None) -> None:
-        """Do what is due, and move the clock to what becomes due ``until`` then."""
+        """Process due work, advancing the clock until ``until``."""
         for _ in range(2000):
             for task, step in self.harness.pipeline.steps.items():
                 try:
@@ -401,10 +401,10 @@ class World:
             self.clock.at = at
         raise AssertionError("it never comes to rest")
 
-    # What came of it
+    # Results
 
     def record(self) -> Record:
-        """Return the end as values."""
+        """Return the final record."""
         leads = self._bookings()
         of_event = collections.defaultdict(set)
         for lead in leads:
@@ -460,7 +460,7 @@ class World:
         )
 
     def _who(self, tour: dict[str, Any]) -> str:
-        """Return whom a tour is for, as posted: the card may have been overwritten."""
+        """Return the person in a tour's POST, because the card may have been overwritten."""
         request = tour["request"]
         return f"{request.get('first_name', '')} {request['last_name']}".strip().title()
 

@@ -16,21 +16,21 @@ SHOWN_ELSEWHERE: Final = frozenset(
     {"from", "all", "always", "date", "time", "as", "table", "default"}
 )
 
-#: Meanings of ``without_time``.
+#: Explanations of the values of ``without_time``.
 WITHOUT_TIME: Final = {
     WithoutTime.HOLD: "held: needs a person to pick a time",
     WithoutTime.IGNORE: "ignored",
     WithoutTime.PROSPECT: "creates a guest card (prospect) in Knock; no name is required",
 }
 
-#: Width of the text, and maximum width of its middle column.
+#: Width of the output, and maximum width of its middle column.
 WIDTH: Final = 100
 MAX_MIDDLE_WIDTH: Final = 34
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the explanation: what is filled, from which paths, and how."""
+    """A line of the explanation: the field, the paths it reads, and how."""
 
     what: str
     where: str
@@ -38,7 +38,7 @@ class Row:
 
 
 def rows_from_source(source: Source) -> list[Row]:
-    """Return one row per section and field, in the order of processing."""
+    """Return one row per section and field, in processing order."""
     data = source.document.data
     fields = map(_field_row, data["appointment"].items())
     without_time = WithoutTime(data.get("without_time", WithoutTime.HOLD))
@@ -96,7 +96,7 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
         yield Row(f"for each {name}", path, "one appointment per item, at most 50")
     keys = data["dedupe"] if isinstance(data["dedupe"], list) else [data["dedupe"]]
     parts = " and ".join(map(_paths, keys))
-    yield Row("dedupe", parts, "the same values mean the same booking")
+    yield Row("dedupe", parts, "the same values identify the same booking")
     yield Row("community", *_community(data["community"]))
     if "attribution" in data:
         yield Row("attribution", _paths(data["attribution"]), "looked up in communities.yaml")

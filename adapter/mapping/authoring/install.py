@@ -1,4 +1,4 @@
-"""Copy a gallery mapping into use, with its samples and the made-up communities of its tests."""
+"""Copy a gallery mapping into the project, with its samples and test communities."""
 
 import os
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from adapter.mapping.communities_yaml import FILE, examples_file
 from adapter.mapping.loader.yaml_document import document_from_file, text_from_data
 from adapter.mapping.source import Source
 
-#: The line by which editors find the schema.
+#: The comment that tells editors where the schema is.
 SCHEMA_LINE: Final = "# yaml-language-server: $schema="
 EXAMPLES_HEADER: Final = """\
-# Made-up communities for the samples and tests of {mapping}. Webhooks never use them: the real
+# Made-up communities for the samples and tests of {mapping}. Webhooks never use them; the real
 # communities are in communities.yaml.
 """
-#: What a deployment adds to communities.yaml for each community that a source serves.
+#: Template for a communities.yaml entry. Each community that a source serves needs one.
 COMMUNITY: Final = """\
 community-name:
   integration_id: INTEGRATION_ID
@@ -57,7 +57,7 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def _examples_text(template: Source, name: str) -> str:
-    """Return the gallery's communities that the sender knows, under the new source's name."""
+    """Return the gallery's communities for this sender, under the new source's name."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)
@@ -73,7 +73,7 @@ def _renamed(entry: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
 
 
 def _mapping_text(template: Source, folder: Path) -> str:
-    """Return the mapping with its schema line pointing to this project's schema, if it is here."""
+    """Return the mapping with its schema comment pointing to this project's schema, if any."""
     text = template.path.read_text(encoding="utf-8")
     first, _, rest = text.partition("\n")
     if not first.startswith(SCHEMA_LINE):
@@ -83,9 +83,9 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _refuse_overwrite(mapping: Path, files: Mapping[Path, bytes]) -> None:
-    """Raise if a file exists with other content. An identical sample may be shared."""
+    """Raise if a file exists with different content. Identical samples may be shared."""
     if mapping.exists():
         raise ConfigurationError(f"{mapping} already exists; choose another name with --as")
     for file, content in files.items():
         if file.exists() and file.read_bytes() != content:
-            raise ConfigurationError(f"{file} already exists with other content; move it away")
+            raise ConfigurationError(f"{file} already exists with different content; move it away")

@@ -1,4 +1,4 @@
-"""Generate the JSON Schema of mapping files, for completion and error marks in editors."""
+"""Generate the JSON Schema for mapping files, for completion and validation in editors."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -67,7 +67,7 @@ def _has_one_property(field: fields.Field[Any]) -> dict[str, Any]:
     return {"minProperties": 1, "maxProperties": 1} if any(bounds) else {}
 
 
-#: The schema of each kind of field; the first that fits counts.
+#: The schema of each kind of field. The first match applies.
 SHAPES: Final[Sequence[tuple[type, Callable[[Any], dict[str, Any]]]]] = (
     (fields.Nested, lambda field: _from_schema(field.schema)),
     (schema.Shorthand, lambda field: _or_texts(_from_schema(field.schema()))),
@@ -95,7 +95,7 @@ def _or_texts(section: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def _sections() -> dict[str, Any]:
-    """Return the sections that the program checks by hand, in more detail than declared."""
+    """Return the schemas of sections that are validated in code rather than by marshmallow."""
     exclusion = _object({"not": SCALARS}, required=["not"])
     emptiness = _object({"empty": {"type": "boolean"}}, required=["empty"])
     conditions = _map({"anyOf": [*SCALARS["anyOf"], exclusion, emptiness]})
@@ -140,7 +140,7 @@ def _reading() -> dict[str, Any]:
 def _field(name: str) -> dict[str, Any]:
     target = TARGETS[name]
     if name == "notes":
-        return {**TEXTS, "description": "Lines; {path} stands for a value."}
+        return {**TEXTS, "description": "Lines of text; {path} is replaced with a value."}
     if name == "starts_at":
         return _or_texts(_from_schema(schema.StartSection()))
     words = NEUTRAL_WORDS.get(name)

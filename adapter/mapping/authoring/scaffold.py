@@ -1,4 +1,4 @@
-"""Draft a mapping from one sample. The user confirms each guess, which is based on a key's name."""
+"""Draft a mapping from one sample by guessing from key names. The user confirms each guess."""
 
 import json
 import re
@@ -13,7 +13,7 @@ GUESS: Final = "# guessed from the name: confirm"
 UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
 TODO: Final = "TODO"
 
-#: Target → patterns for its key, lower case without separators; an earlier pattern is preferred.
+#: Patterns for each target's key, in lower case without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "accept": (r"event|eventtype|triggerevent|triggertype|type|kind|topic",),
     "community": (
@@ -42,39 +42,39 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "notes": (r"comments?|message|notes?|questions?|additionalnotes",),
 }
 CONTACT: Final = frozenset({"first_name", "last_name", "name", "email_1", "phone_1"})
-#: Words in the path of people who are not the renter.
+#: Words in a path that indicate someone other than the renter.
 STAFF: Final = frozenset(
     {"organizer", "owner", "host", "assignee", "agent", "user", "assigned", "recipient", "staff"}
     | {"location", "office", "broker", "company", "business", "member"}
 )
-#: Words around the renter's own data.
+#: Keys that usually contain the renter's data.
 RENTER: Final = frozenset(
     {"contact", "customer", "visitor", "lead", "invitee", "applicant", "guest", "renter"}
     | {"prospect", "attendee", "attendees", "contacts", "consumer", "client", "answers"}
 )
-#: The last word of an id.
+#: Last words of keys that hold an ID.
 IDS: Final = frozenset({"id", "uid", "uuid", "token"})
-#: What has one id per request.
+#: Objects with one ID per request.
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
 )
-#: What has the same id in many requests.
+#: Objects with the same ID in many requests.
 SHARED: Final = frozenset(
     {"location", "agent", "form", "page", "account", "property", "listing", "community", "company"}
     | {"branch", "group", "calendar", "type", "user", "owner", "organizer", "office"}
 )
-#: A type of these says nothing about the webhook.
+#: A ``type`` key inside these does not describe the webhook.
 THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
-#: Around these a key such as ``from`` is the start of a tour.
+#: Inside these, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
-#: In lists of answers, as form builders send them: paths of the key and of the value.
+#: Key and value paths in the lists of answers that form builders send.
 ANSWER_KEYS: Final = ("field.ref", "field.id", "column_id", "ref", "key", "label", "name")
 ANSWER_VALUES: Final = (
     *("text", "email", "phone_number", "number", "date", "boolean", "choice.label"),
     *("choices.labels", "string_value", "value", "answer"),
 )
-#: Optional fields and the option that each needs.
+#: Optional fields, each with the option that it needs.
 OPTIONS: Final = {
     **dict.fromkeys(("email_1", "phone_1"), ""),
     **dict.fromkeys(("number_of_occupants", "lease_term_in_months", "desired_num_bedrooms"), ""),
@@ -113,7 +113,7 @@ def mapping_from_sample(name: str, sample: str, data: Any) -> str:
 
 
 def guess_paths(data: Any) -> dict[str, str]:
-    """Return the most likely path for each target: the renter's own data first, then the top."""
+    """Return the likeliest path for each target: in the renter's data first, then at the top."""
     guesses: dict[str, str] = {}
     fields = list(leaves(data))
     for target in KEYS:
@@ -187,7 +187,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return the words for what has this ID, from its own name or its parent's."""
+    """Return the words that name the owner of this ID, from its own key or its parent's."""
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
@@ -199,7 +199,7 @@ def _key(path: str) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """Split a name: ``recipientEmail`` and ``recipient_email`` are recipient, email."""
+    """Split a name into words: ``recipientEmail`` and ``recipient_email`` give recipient, email."""
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name[:80])]
 
 
@@ -211,7 +211,7 @@ Answers = tuple[str, str, list[str], dict[str, Any]]
 
 
 def _find_answers(data: Any) -> Answers | None:
-    """Return a form builder's list of answers: its path, its key and value paths, the answers."""
+    """Return a form builder's list of answers, with its path and its key and value paths."""
     for path, value in walk(data):
         answers = _answers_in(value) if isinstance(value, list) and len(value) > 1 else None
         if answers:
@@ -239,7 +239,7 @@ def _first_value(item: Any, paths: list[str]) -> Any:
 
 
 def _signature_line(name: str) -> str:
-    """Use the preset that the source is named after, if there is one."""
+    """Return the ``signature`` line, with the preset of the same name if there is one."""
     secrets = f"secrets: [{re.sub('[^A-Z0-9]', '_', name.upper())}_SECRET]"
     presets = {preset.replace("-", ""): preset for preset in signatures.PRESETS}
     parts = name.replace("_", "-").split("-")
@@ -265,12 +265,12 @@ def _read_lines(answers: Answers) -> list[str]:
 
 
 def _dedupe_line(guesses: Mapping[str, str], data: Any) -> str:
-    """Name candidates only in a comment, because a wrong dedupe key loses leads."""
+    """Suggest candidates only in a comment, because a wrong dedupe key loses leads."""
     line = _line("dedupe", guesses.get("dedupe"))
     if "dedupe" in guesses:
         return line
     ids = [path for path, _ in leaves(data) if _may_be_request_id(path)]
-    return f"{line}   # an id that each lead has of its own: {', '.join(ids[:4])}?" if ids else line
+    return f"{line}   # an ID that is unique to each lead: {', '.join(ids[:4])}?" if ids else line
 
 
 def _appointment_lines(guesses: Mapping[str, str], data: Any) -> Iterator[str]:

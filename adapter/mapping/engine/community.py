@@ -1,4 +1,4 @@
-"""Find the community of a lead and its attribution. Neither has a default."""
+"""Find a lead's community and attribution. Neither has a default."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ NO_PATHS: Final = PathLookup(paths=())
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CommunityLookup:
-    """``community``: a fixed one, or the one that has the sender's name for it."""
+    """``community``: a fixed one, or a lookup by the name that the sender uses."""
 
     source: str
     at: str
     lookup: PathLookup = NO_PATHS
     always: Community | None = None
-    #: Community by the name that the sender uses.
+    #: Communities, keyed by the name that the sender uses.
     known: Mapping[str, Community] = dataclasses.field(default_factory=dict)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
@@ -45,7 +45,7 @@ class CommunityLookup:
             key = key_from_value(unwrap_single(value)) or ""
             if key in self.known:
                 return self.known[key]
-            why = f"no community is known to {self.source} by this; "
+            why = f"no community is known to {self.source} by this name; "
             raise Unreadable(why + "add it to communities.yaml")
         except Unreadable as exc:
             draft.block(reason_for("community", str(exc), at=self.at, path=path, value=value))
@@ -73,7 +73,7 @@ class Attribution:
         if attribution:
             draft.appointment["attribution_id"] = attribution
             return
-        why = f"{draft.community.key} has no attribution for this under {self.source}"
+        why = f"{draft.community.key} has no attribution for this value under {self.source}"
         draft.block(reason_for("attribution_id", why, at=self.at, path=path or None, value=value))
 
     def _value(self, scope: Scope) -> tuple[str, Any]:

@@ -1,4 +1,4 @@
-"""Evaluate ``accept``, ``ignore`` and ``cancellation``: which deliveries are bookings."""
+"""Decide which deliveries are bookings, using ``accept``, ``ignore`` and ``cancellation``."""
 
 import dataclasses
 import enum
@@ -16,7 +16,7 @@ class Verdict(enum.Enum):
 
     HOLDS = "holds"
     FAILS = "fails"
-    #: The value is missing. A sender that renames a field must not make leads vanish.
+    #: The value is missing. Leads must not disappear because a sender renamed a field.
     UNKNOWN = "unknown"
 
 
@@ -28,14 +28,14 @@ class Condition:
     path: Path
     #: ``file:line``.
     at: str
-    #: Any of these matches; with ``negated``, none of them.
+    #: Holds if any of these matches; with ``negated``, if none does.
     values: frozenset[str] = frozenset()
     negated: bool = False
-    #: True: the path must be empty; False: it must not; None: ``values`` decide.
+    #: True if the path must be empty, False if it must not, None to compare with ``values``.
     empty: bool | None = None
 
     def evaluate(self, scope: Scope) -> tuple[Verdict, Reason | None]:
-        """Return the verdict, and the reason unless the condition holds."""
+        """Return the verdict, with the reason if the condition does not hold."""
         try:
             found = scope.read(self.path)
         except Unreadable as exc:
@@ -54,20 +54,20 @@ class Condition:
         return self._verdict(found, holds=hit is not self.negated)
 
     def match_reason(self, scope: Scope) -> Reason:
-        """Return the reason for a condition that holds, with the value that matched."""
-        return self._reason(f"this is what '{self.section}' says", scope.read(self.path))
+        """Return the reason why the condition holds, with the matching value."""
+        return self._reason(f"this matches '{self.section}'", scope.read(self.path))
 
     def _verdict(self, found: object, *, holds: bool) -> tuple[Verdict, Reason | None]:
         if holds:
             return Verdict.HOLDS, None
-        return Verdict.FAILS, self._reason("is not one of the values that are accepted", found)
+        return Verdict.FAILS, self._reason("is not one of the accepted values", found)
 
     def _reason(self, text: str, value: object) -> Reason:
         return reason_for(self.section, text, at=self.at, path=self.path.text, value=value)
 
 
 def absence(scope: Scope, path: Path) -> str:
-    """Say that a path is not in the payload, and which similar name is."""
+    """Report that a path is not in the payload, and suggest a similar name."""
     near = scope.closest_key(path)
     return f"{path.text} is not in the payload" + (f" (there is {near[:40]!a})" if near else "")
 
@@ -75,7 +75,7 @@ def absence(scope: Scope, path: Path) -> str:
 def evaluate_all(
     conditions: Iterable[Condition], scope: Scope
 ) -> tuple[Verdict, tuple[Reason, ...]]:
-    """Return HOLDS if every condition holds, and FAILS if one fails, even beside an unknown."""
+    """Return HOLDS if every condition holds, or FAILS if any fails, even if another is unknown."""
     reasons: list[Reason] = []
     for condition in conditions:
         verdict, reason = condition.evaluate(scope)
@@ -87,15 +87,15 @@ def evaluate_all(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """The three sections together, for the delivery or for one of its items."""
+    """All three sections, for the delivery or for one of its items."""
 
-    #: One group that holds is enough.
+    #: It is enough for one group to hold.
     ignore: tuple[Sequence[Condition], ...] = ()
     cancellation: tuple[Sequence[Condition], ...] = ()
     accept: Sequence[Condition] = ()
 
     def ignore_reasons(self, scope: Scope) -> tuple[Reason, ...]:
-        """Return the reasons to ignore it, or none if no group of ``ignore`` holds."""
+        """Return the reasons to ignore it, or none if no ``ignore`` group holds."""
         matched = _matching_group(self.ignore, scope)
         return tuple(condition.match_reason(scope) for condition in matched)
 

@@ -1,4 +1,4 @@
-"""The appointment under construction: the values read so far and what blocks the booking."""
+"""A draft appointment: the values read so far, and the reasons that block the booking."""
 
 import dataclasses
 import datetime as dt
@@ -12,30 +12,30 @@ from adapter.settings import Policy
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Draft:
-    """An appointment that the field fillers complete one after the other."""
+    """An appointment that field fillers complete one after another."""
 
-    #: When the webhook was received (aware); None: past and future are not judged.
+    #: When the webhook was received (aware). None skips the checks for past and future.
     now: dt.datetime | None = None
     policy: Policy = dataclasses.field(default_factory=Policy)
-    #: Two items with the same key make the same booking.
+    #: Two items with the same key belong to the same booking.
     dedupe_key: str | None = None
     community: Community | None = None
     starts_at: dt.datetime | None = None
     appointment: dict[str, Any] = dataclasses.field(default_factory=dict)
-    #: Fields of the appointment that the target has validated already.
+    #: Fields of the appointment that are already validated.
     checked: set[str] = dataclasses.field(default_factory=set)
-    #: The first part of the notes: the lines of the mapping.
+    #: The first part of the notes: the lines from the mapping.
     text: str = ""
     reasons: list[Reason] = dataclasses.field(default_factory=list)
-    #: The rest of the notes: what fits no field.
+    #: The rest of the notes: information that does not fit any field.
     facts: list[str] = dataclasses.field(default_factory=list)
-    #: The reasons for which the booking needs review.
+    #: The reasons why the booking needs review.
     blocking_reasons: list[Reason] = dataclasses.field(default_factory=list)
-    #: True if the mapping looked for a tour time and the webhook has none.
+    #: True if the mapping reads a tour time but the webhook has none.
     has_no_time: bool = False
-    #: Unreadable values of blocking fields, for the notes if the block is waived.
+    #: Unreadable values of blocking fields. They go to the notes if the block is waived.
     unread: list[str] = dataclasses.field(default_factory=list)
-    #: How many fields of the appointment had a value in the payload.
+    #: The number of appointment fields that had a value in the payload.
     found: int = 0
 
     def block(self, *reasons: Reason) -> None:
@@ -44,7 +44,7 @@ class Draft:
         self.blocking_reasons += reasons
 
     def merge(self, other: "Draft") -> None:
-        """Add what one field filler wrote to a draft of its own."""
+        """Add the result of a field filler that wrote to a separate draft."""
         self.appointment |= other.appointment
         self.checked |= other.checked
         self.text = other.text or self.text
@@ -55,7 +55,7 @@ class Draft:
         self.found += other.found
 
     def waive(self, fields: Container[str]) -> None:
-        """Unblock fields that are not required after all. Unreadable values go to the notes."""
+        """Unblock fields that turn out not to be required. Unreadable values go to the notes."""
         self.blocking_reasons = [
             reason for reason in self.blocking_reasons if reason.field not in fields
         ]

@@ -16,7 +16,7 @@ from adapter.parsing.templates import parse_template
 
 
 class OnUnreadable(enum.StrEnum):
-    """Handling of an optional value that cannot be read."""
+    """How to handle an optional value that cannot be read."""
 
     #: The original text goes to the notes.
     NOTE = "note"
@@ -28,12 +28,12 @@ class FieldFiller(Protocol):
     """Fills one line of ``appointment:``."""
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Write the values it reads to the draft. Never raise."""
+        """Read the values and write them to the draft. Never raise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PathLookup:
-    """Paths in order: the first that is not empty counts, or all of them together."""
+    """A list of paths. Use the first that is not empty, or join all of them."""
 
     paths: tuple[Path, ...]
     collect_all: bool = False
@@ -51,7 +51,7 @@ class PathLookup:
                 yield path, value
 
     def first(self, scope: Scope) -> tuple[str, Any]:
-        """Return the first value that is not empty with its path, else None with all paths.
+        """Return the first nonempty value with its path, else None with all paths.
 
         Raise :class:`Unreadable`.
         """
@@ -60,7 +60,7 @@ class PathLookup:
         return self.text, None
 
     def missing(self, scope: Scope) -> str:
-        """Say which path is missing or empty."""
+        """Report which path is missing or empty."""
         for path in self.paths:
             try:
                 if scope.read(path) is MISSING:
@@ -72,7 +72,7 @@ class PathLookup:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Constant:
-    """``{ always: … }``, validated when the mapping loads."""
+    """A constant, ``{ always: … }``, validated when the mapping loads."""
 
     name: str
     value: Any
@@ -88,17 +88,17 @@ class Field:
     """A field that is read from the payload."""
 
     name: str
-    #: For people: "Move in date".
+    #: The display name, such as "Move in date".
     label: str
     at: str
     lookup: PathLookup
     read: Reader
     #: Validates a value for the target field; raises :class:`Unreadable`.
     check: Callable[[Any], Any]
-    #: Field → value if the payload has none.
+    #: Default values by field, for payloads without a value.
     default: Mapping[str, Any] | None = None
     required: bool = False
-    #: True if the reader accepts a list as it is.
+    #: True if the reader takes whole lists.
     takes_lists: bool = False
     unreadable: OnUnreadable = OnUnreadable.NOTE
 
@@ -108,7 +108,7 @@ class Field:
         return self.lookup.paths
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the first value that is not empty."""
+        """Set the first nonempty value."""
         for path, value in self._values(scope, draft):
             draft.found += 1
             try:
@@ -165,13 +165,13 @@ class Field:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FullName(Field):
-    """``name``: one text that fills first_name and last_name."""
+    """``name``: a full name that fills first_name and last_name."""
 
     def _checked(self, value: Any) -> dict[str, Any]:
         return dict(self.check(value))
 
 
-#: The longest value in a line of the notes, in characters.
+#: Maximum length of a value in a line of the notes, in characters.
 CAP_LINE_VALUE: Final = 2000
 
 
@@ -179,11 +179,11 @@ CAP_LINE_VALUE: Final = 2000
 class NotesLine:
     """One line of the notes: literal text and ``{path}``."""
 
-    #: (literal text, path after it or None).
+    #: Pairs of literal text and the path that follows it, or None.
     pieces: tuple[tuple[str, Path | None], ...]
 
     def text(self, scope: Scope) -> str:
-        """Return the line, or "" if one of its paths has no value."""
+        """Return the line, or "" if any of its paths has no value."""
         parts = []
         for literal, path in self.pieces:
             value = _text_at(scope, path) if path else ""
@@ -223,7 +223,7 @@ class NotesFiller:
         return [path for line in self.lines for _, path in line.pieces if path]
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the lines whose paths all have values."""
+        """Set the lines for which every path has a value."""
         texts = (line.text(scope) for line in self.lines)
         draft.text = "\n".join(text for text in texts if text)
 

@@ -1,4 +1,4 @@
-"""Apply a compiled mapping to a delivery. No side effects, and no input makes it raise."""
+"""Apply a compiled mapping to a delivery. It has no side effects and never raises."""
 
 import dataclasses
 import datetime as dt
@@ -22,23 +22,21 @@ from adapter.propexo import notes
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.settings import Policy
 
-#: A delivery with more items needs review.
+#: Deliveries with more items need review.
 MAX_ITEMS: Final = 50
 #: Longer dedupe keys are stored as their hash.
 MAX_KEY_LENGTH: Final = 200
 CAP_KEY_PART: Final = 500
-IDS_ONLY_REASON: Final = (
-    "needs_enrichment: it holds ids only, and none of the fields of an appointment"
-)
-#: The first outcome that an item has is the outcome of the delivery.
+IDS_ONLY_REASON: Final = "needs_enrichment: it contains only IDs and no appointment fields"
+#: Outcomes by priority: the delivery gets the first one that any of its items has.
 PRECEDENCE: Final = tuple(Outcome)
-#: Fields that a guest card does not need; it needs a community and a contact.
+#: Fields that a guest card does not need. It only needs a community and a contact.
 NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NamedReader:
-    """One name under ``read:``."""
+    """A name under ``read:`` and its reader."""
 
     name: str
     at: str
@@ -47,7 +45,7 @@ class NamedReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ForEach:
-    """``for_each``: the name of an item and the path of the items."""
+    """``for_each``: the path of the items and the name of each."""
 
     name: str
     at: str
@@ -67,12 +65,12 @@ class CompiledMapping:
     for_each: ForEach | None
     #: The parts of the dedupe key.
     dedupe: Sequence[PathLookup]
-    #: When the renter made the request, by the sender.
+    #: When the renter made the request, according to the sender.
     sent_at: PathLookup
-    #: In order: the community before the time, which is in the community's time zone.
+    #: In order. The community comes first, because the time uses its time zone.
     fillers: Sequence[FieldFiller]
-    #: Validates an appointment: errors per field. The second argument names the fields that are
-    #: validated already.
+    #: Validates an appointment and returns the errors by field. The second argument names the
+    #: fields that are already validated.
     validate: Callable[[Mapping[str, Any], Container[str], Kind], Mapping[str, Sequence[str]]]
     without_time: WithoutTime
     policy: Policy
@@ -84,7 +82,7 @@ class CompiledMapping:
         return names | {self.for_each.name} if self.for_each else names
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
-        """Map a delivery. Without ``now``, past and future are not judged."""
+        """Map a delivery. Without ``now``, skip the checks for past and future times."""
         repairs = [reason_for("event", text) for text in scope.repairs]
         scope, notes_so_far = self._read(scope, self.readers)
         notes_so_far.reasons += repairs
@@ -107,10 +105,10 @@ class CompiledMapping:
         )
 
     def dedupe_key(self, scope: Scope) -> str | None:
-        """Return the key that deliveries of the same booking share, or None.
+        """Return the dedupe key, which all deliveries of the same booking share, or None.
 
         A cancellation often carries the ID of its booking, so its key is prefixed. An ignored
-        delivery has no key, so that it never makes a booking with the same ID a duplicate.
+        delivery has no key, so that it cannot turn a booking with the same ID into a duplicate.
         """
         scope, _ = self._read(scope, self.readers)
         outcome, _ = _evaluate(self.event_filter, scope)
@@ -122,7 +120,7 @@ class CompiledMapping:
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """Return the scopes that fields are read in, whatever the outcome: for checks and tools."""
+        """Return the scopes in which fields are read, even for an ignored delivery."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
@@ -133,7 +131,7 @@ class CompiledMapping:
         return scope, [one for one, _ in scopes]
 
     def _read(self, scope: Scope, readers: Iterable[NamedReader]) -> tuple[Scope, Draft]:
-        """Return the scope with the names of ``read:``, and a draft with the problems."""
+        """Return the scope with the names from ``read:``, and a draft with the problems."""
         draft = Draft()
         for reading in readers:
             result = reading.reader.read(scope)
@@ -147,7 +145,7 @@ class CompiledMapping:
         return scope, draft
 
     def _item_scopes(self, scope: Scope) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
-        """Return a scope and a draft for each item, or why there are none."""
+        """Return a scope and a draft for each item, or the reason why there are none."""
         if self.for_each is None:
             return [(scope, Draft())], None
         each = self.for_each
@@ -236,7 +234,7 @@ class CompiledMapping:
         )
 
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
-        """Return when the renter made the request, or None unless the instant is certain."""
+        """Return when the renter made the request, or None if the instant is uncertain."""
         try:
             _, value = self.sent_at.first(scope)
             return read_absolute_instant(unwrap_single(value))
@@ -256,7 +254,7 @@ class CompiledMapping:
 
 
 def _finish(draft: Draft) -> None:
-    """Check rules that span several fields and compose the notes."""
+    """Check the rules that span several fields, and compose the notes."""
     if not draft.found and not draft.text:
         draft.block(reason_for("event", IDS_ONLY_REASON))
     elif not {"email_1", "phone_1"} & draft.appointment.keys():
@@ -278,7 +276,7 @@ def _evaluate(event_filter: Filter, scope: Scope) -> tuple[Outcome, tuple[Reason
 
 
 def _items(found: Any) -> list[Any]:
-    """Return the items of a list or a list of lists. An object or string is the only item."""
+    """Return the items of a list or a list of lists. Treat an object or string as one item."""
     found = as_list(found)
     if not isinstance(found, list):
         return [found] if isinstance(found, Mapping | str) and found else []
@@ -290,7 +288,7 @@ def _items(found: Any) -> list[Any]:
 
 def _item_count_problem(count: int) -> str | None:
     if not count:
-        return "there is no item"
+        return "there are no items"
     return f"there are {count} items, more than {MAX_ITEMS}" if count > MAX_ITEMS else None
 
 
@@ -301,7 +299,7 @@ def _key_part(value: object) -> str:
 
 
 def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
-    """Return the key of the only item, or one made of the keys of all items."""
+    """Return the key of the only item, or combine the keys of all items."""
     parts = keys[0] if len(keys) == 1 else keys
     if not parts or not all(parts):
         return None
@@ -310,7 +308,7 @@ def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str |
 
 
 def _key_from_parts(parts: Sequence[Any]) -> str:
-    """Return one part as it is and several as a JSON list, so that no two lists collide."""
+    """Return a single part unchanged, and several parts as JSON so that keys cannot collide."""
     key = parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
     if len(key) <= MAX_KEY_LENGTH:
         return key

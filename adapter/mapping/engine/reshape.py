@@ -1,4 +1,4 @@
-"""Apply ``read:``: turn JSON in a string, lists of answers and lines of an email into names."""
+"""Apply ``read:``: give names to JSON in strings, lists of answers and lines of an email."""
 
 import dataclasses
 import functools
@@ -14,26 +14,26 @@ from adapter.parsing import body
 from adapter.parsing.html_text import plain_text
 from adapter.parsing.paths import MAX_ITEMS, MISSING, TOO_MANY, Path, as_list, unwrap_single
 
-#: The longest key of an answer.
+#: Maximum length of an answer's key.
 CAP_KEY: Final = 500
-#: How much of a mail is searched for labels.
+#: Maximum number of characters to search for labels in an email.
 CAP_MAIL: Final = 100_000
-#: Soft hyphens and characters without width, which mail programs insert.
+#: Soft hyphens and zero-width characters, which mail programs insert.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadResult:
-    """The value for a name under ``read:``."""
+    """The value of a name under ``read:``."""
 
     value: Any
     problem: str | None = None
-    #: For the notes: what the value leaves out.
+    #: Text for the notes: anything the value leaves out.
     fact: str | None = None
 
 
 class PayloadReader(Protocol):
-    """Reads the value for a name under ``read:``."""
+    """Reads the value of a name under ``read:``."""
 
     @property
     def path(self) -> Path:
@@ -56,7 +56,7 @@ class JsonReader:
             if scope.is_empty(text):
                 return ReadResult({})
             if not isinstance(text, str):
-                return ReadResult(text)  # some senders switch to sending the data itself
+                return ReadResult(text)  # some senders later send the data itself
             repairs: list[str] = []
             raw = text.encode("utf-8", "replace")
             value = body.parse(raw, "", kind="json", repairs=repairs)
@@ -69,14 +69,14 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """``labels``: the labels of option IDs, from the same element or elsewhere in the payload."""
+    """``labels``: labels for option IDs, from the same element or elsewhere in the payload."""
 
     path: Path
     by: Path
     value: Path
 
     def table(self, options: object) -> Mapping[str | None, Any]:
-        """Return the labels of the options by ID."""
+        """Return the labels of the options, keyed by ID."""
         pairs = (
             (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
@@ -84,7 +84,7 @@ class Labels:
         return {key: label for key, label in pairs if key and label is not MISSING}
 
     def relabel(self, element: object, value: Any, shared: Mapping[str | None, Any]) -> Any:
-        """Return the value with IDs replaced by labels; IDs without a label stay."""
+        """Return the value with IDs replaced by labels. IDs without a label are unchanged."""
         own = _read(element, self.path)
         table = shared if own is MISSING else self.table(own)
         if isinstance(value, list):
@@ -94,17 +94,17 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListReader:
-    """``list``: a list of answers, read by key as ``answers.email``."""
+    """``list``: a list of answers, addressed by key, such as ``answers.email``."""
 
     path: Path
     by: Path
     values: tuple[Path, ...]
     labels: Labels | None = None
-    #: The keys that the mapping uses; repeated values of other keys are not reported.
+    #: The keys that the mapping uses. Repeated values of other keys are not reported.
     keys: frozenset[str] = frozenset()
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the values by key. The first of a repeated key wins, and the others are noted."""
+        """Return the values by key. If a key repeats, use its first value and report the others."""
         try:
             items = _items(scope.read(self.path))
             if len(items) > MAX_ITEMS:
@@ -131,7 +131,7 @@ class ListReader:
         if not repeated:
             return ReadResult(values)
         fact = ", ".join(f"{key}: {text_from_value(value)}" for key, value in repeated.items())
-        return ReadResult(values, "the same key more than once; the first was taken", fact[:300])
+        return ReadResult(values, "this key repeats; its first value was used", fact[:300])
 
     def _value(self, item: object, scope: Scope) -> Any:
         values = (_read(item, path) for path in self.values)
@@ -139,7 +139,7 @@ class ListReader:
 
 
 def _items(found: Any) -> list[Any]:
-    """Return the items of a list or a list of lists. Any other value is the only item."""
+    """Return the items of a list or a list of lists. Treat any other value as one item."""
     found = as_list(found)
     if isinstance(found, list):
         nested = [item for item in found if isinstance(item, list)]
@@ -164,7 +164,7 @@ def _key(item: object, by: Path) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TextReader:
-    """``text``: the rest of a line that starts with a label, for leads sent as an email."""
+    """``text``: the rest of a line that starts with a label, for leads sent by email."""
 
     path: Path
     #: The label, with its colon if it has one: ``Name:``.
@@ -185,7 +185,7 @@ class TextReader:
 
 
 def _lines(text: str) -> str:
-    """Return a mail as text without empty lines, each with single spaces."""
+    """Return an email's lines without empty ones, and with single spaces."""
     text = _INVISIBLE.sub("", plain_text(text))
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(filter(None, lines))
@@ -193,7 +193,7 @@ def _lines(text: str) -> str:
 
 @functools.cache  # of labels in mappings
 def _label_pattern(line: str) -> re.Pattern[str]:
-    """Return a pattern for a label and the text after it, also if quoted, listed or bold."""
+    """Return a pattern for a label and the text after it, even if quoted, bulleted or bold."""
     stem = line.removesuffix(":").rstrip()
     colon = r"[*_ ]*[:\uff1a][*_]*" if line.endswith(":") else ""
     return re.compile(

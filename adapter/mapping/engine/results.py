@@ -1,4 +1,4 @@
-"""Inputs and results of a mapping, as values."""
+"""Value types for a mapping's inputs and results."""
 
 import dataclasses
 import datetime as dt
@@ -12,25 +12,25 @@ from adapter.models import Kind, Reason
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Community:
-    """A community of communities.yaml."""
+    """A community from communities.yaml."""
 
     #: Its key in the file.
     key: str
     integration_id: str
     community_id: str
     timezone: zoneinfo.ZoneInfo
-    #: Source → attribution id, or a table from the sender's values to ids.
+    #: Attribution ID by source, or a table from the sender's values to IDs.
     attributions: Mapping[str, str | Mapping[str, str]]
-    #: Source → the names that the source uses.
+    #: The names that each source uses.
     known_as: Mapping[str, tuple[str, ...]]
 
 
 class Outcome(enum.StrEnum):
-    """The outcome of a delivery or an item. A delivery has the first of its items' outcomes."""
+    """The outcome of an item or a delivery. A delivery gets the highest-ranked item outcome."""
 
     #: A complete and plausible appointment.
     BOOK = "book"
-    #: A complete guest card, without a tour time.
+    #: A complete guest card: a lead without a tour time.
     PROSPECT = "prospect"
     #: Needs review; the reasons say why.
     HELD = "held"
@@ -45,7 +45,7 @@ class Outcome(enum.StrEnum):
 class WithoutTime(enum.StrEnum):
     """``without_time`` of a mapping: the handling of a lead without a tour time."""
 
-    #: It needs review: an agent picks a time, or calls.
+    #: It needs review: an agent picks a time or calls the renter.
     HOLD = "hold"
     #: It is ignored.
     IGNORE = "ignore"
@@ -59,24 +59,24 @@ SENT_OUTCOMES = (Outcome.BOOK, Outcome.PROSPECT)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """One appointment, as far as the payload gives it."""
+    """An appointment, with the fields that the payload provides."""
 
     outcome: Outcome
-    #: What it is, or would be if nothing blocked it.
+    #: The outcome it has, or would have if nothing blocked it.
     kind: Kind = Kind.APPOINTMENT
     community: Community | None = None
     #: Aware, UTC.
     starts_at: dt.datetime | None = None
-    #: By Propexo's field names; enums in neutral words.
+    #: Fields by Propexo's names, with neutral words for enums.
     appointment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
-    #: The reasons that block the booking; the others are only reported.
+    #: The reasons that block the booking. The others are only reported.
     blocking_reasons: tuple[Reason, ...] = ()
-    #: Text added to the notes because it fits no field.
+    #: Text added to the notes because it does not fit any field.
     notes_added: tuple[str, ...] = ()
-    #: When the renter made the request, by the sender: aware, UTC; None if not given.
+    #: When the renter made the request, according to the sender (aware, UTC), if given.
     sent_at: dt.datetime | None = None
-    #: Two items with the same key make the same booking; None if a path has no value.
+    #: Two items with the same key belong to the same booking. None if a path has no value.
     dedupe_key: str | None = None
 
 
@@ -84,7 +84,7 @@ class Item:
 class Mapped:
     """The result of a mapping for one delivery."""
 
-    #: The first that an item has of: book, prospect, held, cancellation, ignored.
+    #: The highest-ranked item outcome: book, prospect, held, cancellation, ignored.
     outcome: Outcome
     items: tuple[Item, ...] = ()
     #: Reasons that concern the delivery as a whole.

@@ -1,4 +1,4 @@
-"""Resolve paths: in the payload, the names of ``read:`` and ``for_each:``, headers and query."""
+"""Resolve paths in the payload, the ``read:`` and ``for_each:`` names, headers and query."""
 
 import dataclasses
 import json
@@ -10,30 +10,30 @@ from adapter.models import Reason
 from adapter.parsing import paths
 from adapter.parsing.paths import MISSING, Path
 
-#: The longest value that a reason shows, in characters.
+#: Maximum length of the value in a reason, in characters.
 MAX_PREVIEW: Final = 60
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """The data that paths are resolved in, for a delivery or one of its items."""
+    """The data against which paths are resolved, for a delivery or one of its items."""
 
     payload: Any
-    #: The results of ``read:`` and ``for_each:`` by name.
+    #: The values of ``read:`` and ``for_each:``, by name.
     names: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     query: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    #: What this sender writes for "nothing", as cleaned texts.
+    #: The strings this sender uses for empty values, cleaned.
     blanks: Collection[str] = ()
-    #: What had to be corrected to read the body.
+    #: Corrections made while parsing the body.
     repairs: Sequence[str] = ()
-    #: The lines of each mail that was read, so that each is parsed once.
+    #: Cached lines of each email, so that each is parsed only once.
     mails: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def read(self, path: Path) -> Any:
         """Return the value at the path, or :data:`~adapter.parsing.paths.MISSING`.
 
-        Raise :class:`~adapter.exceptions.Unreadable` if a name meets a list of several.
+        Raise :class:`~adapter.exceptions.Unreadable` if a name is applied to a list of several.
         """
         first = path.parts[0]
         if first in self.names:
@@ -46,11 +46,11 @@ class Scope:
         return found
 
     def is_empty(self, value: object) -> bool:
-        """Return True for an empty value, including this sender's words for nothing."""
+        """Return True for an empty value, including this sender's words for empty values."""
         return value is MISSING or is_empty(value, self.blanks)
 
     def with_names(self, names: Mapping[str, Any]) -> "Scope":
-        """Return a copy of the scope with more names."""
+        """Return a copy of the scope with additional names."""
         return Scope(  # dataclasses.replace() takes three times as long
             payload=self.payload,
             names={**self.names, **names},
@@ -62,14 +62,14 @@ class Scope:
         )
 
     def closest_key(self, path: Path) -> str | None:
-        """Return a name in the payload that resembles the one that is missing."""
+        """Return a name in the payload that is similar to the missing one."""
         first = path.parts[0]
         whole = {first: self.names[first]} if first in self.names else self.payload
         return paths.closest_key(whole, path)
 
 
 def preview_from_value(value: object) -> str | None:
-    """Return a value as ASCII JSON of at most 60 characters; None for a missing value."""
+    """Return a value as ASCII JSON of at most 60 characters, or None for a missing value."""
     if value is MISSING or value is None:
         return None
     text = json.dumps(_preview(value), default=str)
@@ -77,7 +77,7 @@ def preview_from_value(value: object) -> str | None:
 
 
 def _preview(value: object) -> object:
-    """Return the beginning of a value, bounded however deep or long it is."""
+    """Return the beginning of a value, with limits on depth and length."""
     if isinstance(value, Mapping):
         pairs = zip(value.items(), range(5), strict=False)
         return {_preview_item(key): _preview_item(item) for (key, item), _ in pairs}
@@ -99,5 +99,5 @@ def _preview_item(value: object) -> Any:
 def reason_for(
     field: str, reason: str, *, at: str | None = None, path: str | None = None, value: object = None
 ) -> Reason:
-    """Return a reason with the value shortened to what may be stored."""
+    """Return a reason with the value shortened for storage."""
     return Reason(field=field, reason=reason, at=at, path=path, value=preview_from_value(value))

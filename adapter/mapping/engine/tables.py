@@ -1,4 +1,4 @@
-"""Translate a sender's words with the tables of its mapping."""
+"""Translate a sender's words using the tables in its mapping."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,23 +11,23 @@ from adapter.parsing.paths import unwrap_single
 
 #: The key of the row for all other values.
 ANY_OTHER: Final = "*"
-#: How many items of a list are looked up.
+#: Maximum number of list items to look up.
 MAX_ITEMS: Final = 50
 CAP: Final = 500
-#: How much of a text is searched for HTML.
+#: Maximum number of characters to search for HTML.
 CAP_HTML: Final = 100_000
 NOT_IN_TABLE: Final = "not in the table"
 
 
 class NoValue:
-    """The result of a row ``[]``: set nothing, not even the default."""
+    """The result for a row ``[]``: leave the field empty, without even the default."""
 
 
 NO_VALUE: Final = NoValue()
 
 
 def key_from_value(value: object) -> str | None:
-    """Return a value as case-folded text, which is how tables and conditions compare it.
+    """Return a value as case-folded text, for comparison in tables and conditions.
 
     Return None for an object, a list, or a string that is too long.
     """
@@ -46,13 +46,13 @@ class Table:
     """A mapping's table. Its results are validated when the mapping loads."""
 
     rows: Mapping[str, Any]
-    #: True if the target is a list; its items are looked up one by one.
+    #: True if the target is a list, whose items are looked up individually.
     many: bool = False
-    #: The label of the target in the notes: "Pets".
+    #: The target's label in the notes, such as "Pets".
     label: str = ""
 
     def __call__(self, value: object) -> object:
-        """Return the result for a value. Raise :class:`Unreadable` if the table has none."""
+        """Return the result for a value. Raise :class:`Unreadable` if it is not in the table."""
         if not self.many:
             row = self._row(unwrap_single(value))
             return NO_VALUE if row == [] else row
@@ -83,7 +83,7 @@ class Table:
 
 
 def text_from_value(value: object, cap: int = 200) -> str:
-    """Return a value as text for the notes. Join lists with ", " and leave out objects."""
+    """Return a value as text for the notes. Join lists with ", " and omit objects."""
     items = value[:MAX_ITEMS] if isinstance(value, list) else [value]
     return ", ".join(filter(None, (_item_text(item, cap) for item in items)))[: cap * 3]
 

@@ -1,4 +1,4 @@
-"""Read ``starts_at``: the start of the tour from one path or two, as a UTC instant."""
+"""Read ``starts_at``: the start of the tour as a UTC instant, from one or two paths."""
 
 import dataclasses
 import datetime as dt
@@ -23,8 +23,8 @@ from adapter.settings import Policy
 UTC: Final = zoneinfo.ZoneInfo("UTC")
 CAP_PART: Final = 100
 NO_TIME: Final = "this sender gives no tour time"
-TO_FETCH: Final = "needs_enrichment: the time is not in the webhook, it must be fetched by this"
-NO_TIME_OF_DAY: Final = "there is a date and no time of day"
+TO_FETCH: Final = "needs_enrichment: the webhook has no time, it must be fetched with this"
+NO_TIME_OF_DAY: Final = "there is a date but no time of day"
 UTC_TIME_OF_DAY: Final = "a time of day in UTC, which may be a local time"
 EDGE_OF_DAY: Final = (
     "the start or end of a day in another time zone, which may be a date without a time of day"
@@ -33,24 +33,24 @@ EDGE_OF_DAY: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TourTime:
-    """``starts_at`` of a mapping: the paths and how to read them."""
+    """A mapping's ``starts_at``: the paths and how to read them."""
 
     at: str
-    #: One for date and time together, or one for the date and one for the time of day.
+    #: One path for the date and time together, or two: for the date and for the time of day.
     lookups: tuple[PathLookup, ...]
     formats: Sequence[Format] = ()
     zone: zoneinfo.ZoneInfo | None = None
     zone_from: PathLookup | None = None
     dst: str | None = None
     ignore_offset: bool = False
-    #: Which offsets block if they are not that of the community's time zone: none with ``trust``;
-    #: with ``must_agree`` all but Z; with ``own_clock`` Z too, as some senders put it on local
-    #: times. By default doubtful ones, and others are reported.
+    #: Which offsets block if they do not match the community's time zone: none with ``trust``,
+    #: all but Z with ``must_agree``, Z too with ``own_clock`` (some senders put Z on local
+    #: times). By default, suspicious offsets block, and others are reported.
     offset: str = ""
-    #: The first path is a date. Without a reader of its own it is read with the time of day.
+    #: Reads the first path, a date. Without it, the date is read together with the time of day.
     has_date: bool = False
     read_date: Reader | None = None
-    #: The id or URL by which the time can be fetched from the sender.
+    #: The ID or URL with which the time can be fetched from the sender.
     fetch_by: PathLookup | None = None
 
     @property
@@ -59,7 +59,7 @@ class TourTime:
         return ", ".join(lookup.text for lookup in self.lookups)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the start, or block the booking: a time is never guessed."""
+        """Set the start time, or block the booking. A time is never guessed."""
         value: object = None
         try:
             found = [unwrap_single(lookup.first(scope)[1]) for lookup in self.lookups]
@@ -97,7 +97,7 @@ class TourTime:
         if zone is None and instant.offset is None:
             if problem:
                 raise Unreadable(problem)
-            return  # the unknown community blocks the booking already
+            return  # the booking is already blocked by the unknown community
         self._compare(instant, value, draft)
         draft.starts_at = instant.at
         draft.appointment |= fields_from_instant(instant.at)
@@ -108,7 +108,7 @@ class TourTime:
     def _zone(
         self, scope: Scope, community: Community | None
     ) -> tuple[zoneinfo.ZoneInfo | None, str]:
-        """Return the zone for a time without an offset, or None and the reason."""
+        """Return the zone for a time without an offset, or None with the reason."""
         if self.zone:
             return self.zone, ""
         if self.zone_from:
@@ -119,7 +119,7 @@ class TourTime:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """Block or report an offset that is not the community's. Raise :class:`Unreadable`."""
+        """Block or report an offset that is not the community's. May raise :class:`Unreadable`."""
         zone = draft.community.timezone if draft.community else None
         here = instant.at.astimezone(zone).utcoffset() if zone else None
         if instant.offset in (None, here):
@@ -127,14 +127,14 @@ class TourTime:
         self._doubt(instant)
         if not zone:
             return
-        reason = self._reason(f"the offset is not that of {zone.key} at that time", value)
+        reason = self._reason(f"the offset does not match {zone.key} at that time", value)
         if self.offset == "own_clock" or (self.offset == "must_agree" and instant.offset):
             draft.block(reason)
         elif instant.offset:
             draft.note(reason)
 
     def _doubt(self, instant: Instant) -> None:
-        """Raise :class:`Unreadable` for what senders write with an offset that they do not mean."""
+        """Raise :class:`Unreadable` for times whose offset is probably wrong."""
         if self.offset in ("trust", "own_clock"):
             return
         if self.has_date and not instant.offset:
@@ -148,7 +148,7 @@ class TourTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NoTourTime:
-    """The filler for a mapping without ``starts_at``; ``without_time`` decides what follows."""
+    """The filler for a mapping without ``starts_at``. The outcome depends on ``without_time``."""
 
     at: str
 
@@ -159,7 +159,7 @@ class NoTourTime:
 
 
 def _joined(parts: Sequence[Any]) -> str:
-    """Return date and time of day as one text. Raise :class:`Unreadable`."""
+    """Return the date and the time of day as one string. Raise :class:`Unreadable`."""
     if parts[1] is None:
         raise Unreadable(NO_TIME_OF_DAY)
     return " ".join(clean_text(part, CAP_PART) for part in parts)
@@ -176,7 +176,7 @@ def fields_from_instant(at: dt.datetime) -> dict[str, str]:
 def plausibility_problems(
     at: dt.datetime, zone: zoneinfo.ZoneInfo | None, policy: Policy, now: dt.datetime | None
 ) -> Iterator[str]:
-    """Yield why a tour cannot start then: it is past, too far ahead, or outside tour hours."""
+    """Yield the reasons why a start time is implausible: past, too far ahead, or after hours."""
     if now is not None and at <= now:
         yield "is in the past"
     if now is not None and at > now + dt.timedelta(days=policy.horizon_days):
@@ -186,6 +186,6 @@ def plausibility_problems(
     local = at.astimezone(zone)
     if not policy.earliest_tour <= local.time() <= policy.latest_tour:
         yield (
-            f"is at {local:%H:%M} in {zone.key}, and tours start from "
-            f"{policy.earliest_tour:%H:%M} to {policy.latest_tour:%H:%M}"
+            f"is at {local:%H:%M} in {zone.key}, but tours start between "
+            f"{policy.earliest_tour:%H:%M} and {policy.latest_tour:%H:%M}"
         )

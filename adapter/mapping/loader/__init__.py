@@ -1,1 +1,1 @@
-"""Compile YAML files to mappings and report every error."""
+"""Compile YAML files into mappings and report every error."""

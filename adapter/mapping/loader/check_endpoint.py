@@ -17,10 +17,10 @@ from adapter.signatures import handshakes
 VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
 NOT_A_VARIABLE_NAME: Final = (
     "is not the name of an environment variable (A to Z, 0 to 9 and _): "
-    "write the name of the variable that holds the secret, never the secret itself"
+    "enter the name of the variable that holds the secret, never the secret itself"
 )
 SECRETS_MISSING: Final = (
-    "the option 'secrets' is missing: list the environment variables that hold them, "
+    "the option 'secrets' is missing: list the environment variables that hold the secrets, "
     "newest last, such as [ACME_SECRET]"
 )
 NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
@@ -69,12 +69,12 @@ def check_handshake(document: Document, value: Any) -> None:
     except ConfigurationError as exc:
         document.add(("handshake",), str(exc))
     if value == "zoom" and "secrets" not in document.data.get("signature", {}):
-        message = "zoom checks this URL with a secret: list its variable in 'signature: secrets'"
+        message = "Zoom validates this URL with a secret: list its variable in 'signature: secrets'"
         document.add(("handshake",), message)
 
 
 class RespondChecker:
-    """Checks ``respond`` of one mapping."""
+    """Checks one mapping's ``respond`` section."""
 
     def __init__(self, document: Document, paths: PathRegistry, inner: Collection[str]) -> None:
         """Take ``inner``, the names that exist only in an item of ``for_each``."""
@@ -83,7 +83,7 @@ class RespondChecker:
         self.inner = inner
 
     def check(self, section: Mapping[str, Any]) -> None:
-        """Add a problem for each error that the schema does not see."""
+        """Add a problem for each error that the schema cannot detect."""
         if len(section.keys() & respond.KINDS.keys()) > 1:
             self.document.add(("respond",), f"has several of {', '.join(respond.KINDS)}: keep one")
         wait, deadline = (
@@ -145,7 +145,7 @@ def _is_each_valid(value: Any, *, is_item: bool = False) -> bool:
 
 
 def _texts(value: Any, *, in_each: bool = False) -> Iterator[tuple[str, bool]]:
-    """Yield each string in a template and whether it is under ``each``. The depth is limited."""
+    """Yield each string in a template, and whether it is under ``each``. Depth is limited."""
     if isinstance(value, str):
         yield value, in_each
     elif isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Report each ``TODO`` that is left in a mapping."""
+"""Report each ``TODO`` left in a mapping."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,12 +7,12 @@ from typing import Any, Final
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 
 TODO: Final = re.compile(r"\bTODO\b")
-#: Keys of tests whose values come from senders, who may write "TODO" themselves.
+#: Test keys whose values come from senders, and may legitimately contain "TODO".
 SAMPLES: Final = frozenset({"payload", "change"})
 
 
 def check_todos(document: Document) -> None:
-    """Add a problem for each TODO, in place of other problems at the same position."""
+    """Add a problem for each TODO, replacing other problems at the same position."""
     todos = list(_todos(document.data, ()))
     positions = {document.position(where) for where in todos}
     document.problems = {
@@ -23,7 +23,7 @@ def check_todos(document: Document) -> None:
 
 
 def _todos(value: Any, where: KeyPath) -> Iterator[KeyPath]:
-    """Yield the position of each key and text with a TODO. The document's depth is limited."""
+    """Yield the position of each key and string with a TODO. Document depth is limited."""
     if isinstance(value, str):
         if TODO.search(value):
             yield where

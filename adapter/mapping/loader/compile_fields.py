@@ -1,4 +1,4 @@
-"""Compile ``appointment:`` to field fillers and validate its constants."""
+"""Compile ``appointment:`` into field fillers and validate its constants."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -26,7 +26,7 @@ from adapter.propexo.appointment import FILLED_BY, TARGETS, Target
 from adapter.settings import NEUTRAL_WORDS, Policy
 
 SECTION: Final = "appointment"
-#: Options of a field that do not belong to its transform.
+#: Field options that do not belong to the transform.
 OWN_KEYS: Final = frozenset(FieldOptions._declared_fields)  # noqa: SLF001
 NO_NAME: Final = "nothing fills last_name, which is required: add 'name: <path>'"
 NO_CONTACT: Final = "nothing fills email_1 or phone_1: add 'email_1: <path>' or 'phone_1: <path>'"
@@ -42,9 +42,9 @@ class FieldCompiler:
         self.policy = policy
 
     def compile(self, section: Mapping[str, Any], *, needs_name: bool = True) -> list[FieldFiller]:
-        """Return the field fillers, and add a problem for everything that is wrong.
+        """Return the field fillers, and add a problem for each error.
 
-        A mapping that makes only guest cards needs no name.
+        A mapping that creates only guest cards does not need a name.
         """
         found = [self._one(name, value) for name, value in section.items()]
         self._require_contact_and_name(section, needs_name=needs_name)
@@ -70,7 +70,7 @@ class FieldCompiler:
         if "name" in section:
             for name in ("first_name", "last_name"):
                 if name in section:
-                    message = "is filled by 'name' already: remove one of them"
+                    message = "is already filled by 'name': remove one of them"
                     self.document.add((SECTION, name), message)
         elif needs_name and "last_name" not in section:
             self.document.add((SECTION,), NO_NAME)
@@ -119,7 +119,7 @@ class FieldCompiler:
         try:
             is_apart = bool(date) and not any(compile_format(text).has_date for text in texts)
             if "format" in date and not is_apart:
-                raise ValueError("'format' has a date, and so has that of 'date': remove one")
+                raise ValueError("'format' and 'date: format' both have a date: remove one")
             prefix = "YYYY-MM-DD " if is_apart else ""
             formats = tuple(_instant_format(prefix + text) for text in texts)
             options = {key: date[key] for key in ("format",) if key in date}
@@ -131,7 +131,7 @@ class FieldCompiler:
     def _notes(self, value: Any, where: KeyPath) -> NotesFiller | None:
         texts = value if isinstance(value, list) else [value]
         if not all(isinstance(text, str) for text in texts):
-            self.document.add(where, "must be a line, or a list of lines")
+            self.document.add(where, "must be a line of text or a list of lines")
             return None
         lines = []
         for number, text in enumerate(texts):
@@ -175,9 +175,9 @@ class FieldCompiler:
         return False
 
     def _checked(self, target: Target, value: Any, where: KeyPath) -> Any:
-        """Return a constant as the target stores it; None, and a problem, if it is invalid."""
+        """Return a constant as the target stores it. If invalid, return None and add a problem."""
         if target.field is None:
-            message = f"{target.name} takes no constant: set first_name and last_name instead"
+            message = f"{target.name} cannot be a constant: set first_name and last_name instead"
             self.document.add(where, message)
             return None
         try:
@@ -218,7 +218,7 @@ class FieldCompiler:
                 self.document.add(
                     where,
                     f"{text} is read as a path in the payload; "
-                    f"for a constant write {{ always: {text} }}",
+                    f"for a constant, write {{ always: {text} }}",
                 )
 
     def _reader(self, target: Target, loaded: Mapping[str, Any], where: KeyPath) -> Reader | None:
@@ -243,7 +243,7 @@ class FieldCompiler:
         for word, result in rows.items():
             key = key_from_value(word) or ""
             if key in compiled:
-                message = f"{word!r} has a row already (case does not matter): remove one of them"
+                message = f"{word!r} already has a row (case does not matter): remove one of them"
                 self.document.add((*where, word), message)
             compiled[key] = self._row(target, result, (*where, word))
         return Table(rows=compiled, many=target.many, label=target.label)
@@ -259,7 +259,7 @@ class FieldCompiler:
 def _instant_format(text: str) -> Format:
     form = compile_format(text)
     if not form.has_date or not form.has_time:
-        raise ValueError(f"{text!r} must hold a date and an hour, such as MM/DD/YYYY h:mm A")
+        raise ValueError(f"{text!r} must contain a date and an hour, such as MM/DD/YYYY h:mm A")
     return form
 
 

@@ -1,4 +1,4 @@
-"""Parse a mapping's paths once and keep them to be checked against the samples."""
+"""Parse a mapping's paths once and keep them for checking against the samples."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ class PathRegistry:
     used: list[UsedPath] = dataclasses.field(default_factory=list)
 
     def path(self, text: str, where: KeyPath, field: str | None = None) -> Path | None:
-        """Return the path; None, and a problem, if the text is not a path."""
+        """Return the path. If the text is not a path, return None and add a problem."""
         name = field or ".".join(where)
         try:
             path = path_from_text(text)
@@ -38,6 +38,6 @@ class PathRegistry:
     def lookup(
         self, texts: Iterable[str], where: KeyPath, *, collect_all: bool = False
     ) -> PathLookup:
-        """Return one field's lookup. Leave out invalid paths, and add a problem for each."""
+        """Return one field's lookup. Omit invalid paths and add a problem for each."""
         paths = [self.path(text, where) for text in texts]
         return PathLookup(paths=tuple(path for path in paths if path), collect_all=collect_all)

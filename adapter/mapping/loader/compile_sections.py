@@ -16,7 +16,7 @@ from adapter.mapping.problems import unknown
 from adapter.parsing.paths import Path, path_from_text
 
 Groups = list[list[Condition]]
-#: The options that each kind of reader needs beside its path.
+#: The options that each kind of reader requires in addition to its path.
 NEEDED_BY: Final[Mapping[str, frozenset[str]]] = {
     "json": frozenset(),
     "list": frozenset({"by", "value"}),
@@ -40,7 +40,7 @@ class SectionCompiler:
         return {**groups, "accept": [accept]}
 
     def groups(self, section: str, data: Any) -> Groups:
-        """Compile ``ignore`` or ``cancellation``: conditions, or a list of groups of them."""
+        """Compile ``ignore`` or ``cancellation``: conditions, or a list of condition groups."""
         listed = isinstance(data, list)
         groups = []
         for number, lines in enumerate(data if listed else [data]):
@@ -140,7 +140,7 @@ class SectionCompiler:
         return ForEach(name=name, at=self.document.at(where), path=path) if path else None
 
     def community(self, section: Mapping[str, Any] | None, known: Communities) -> CommunityLookup:
-        """Compile ``community`` with the communities of communities.yaml."""
+        """Compile ``community`` using the communities in communities.yaml."""
         data = section or {}
         where: KeyPath = ("community",)
         at = self.document.at(where)
@@ -163,7 +163,7 @@ class SectionCompiler:
             if not community.attributions.get(self.source):
                 known.document.add(
                     (community.key, "attributions"),
-                    f"has none for {self.source}, which sends leads for this community: "
+                    f"has no attribution for {self.source}, which sends leads for this community: "
                     f"add '{self.source}: <attribution id>'",
                 )
 
@@ -183,7 +183,7 @@ class SectionCompiler:
 
 
 def split_filter(groups: Mapping[str, Groups], inner: set[str]) -> tuple[Filter, Filter]:
-    """Return the conditions on the delivery, and those that read an item."""
+    """Separate the conditions on the delivery from those on an item."""
     lines = [[line] for group in groups.get("accept", []) for line in group]
 
     def pick(candidates: Groups, *, reads: bool) -> Groups:

@@ -31,14 +31,14 @@ from adapter.mapping.transforms import clean_text
 from adapter.propexo.appointment import problems as validate
 from adapter.settings import Policy
 
-#: Names of sources, which are part of their URLs.
+#: Allowed names of sources, which are part of their URLs.
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 MAX_BLANK_LENGTH: Final = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
-    """The sources that loaded, and every problem in the order of the files."""
+    """The loaded sources, and all problems in file order."""
 
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
@@ -47,7 +47,7 @@ class Loaded:
 def load_files(
     folder: Path, files: Iterable[Path], policy: Policy, *, strict: bool = True
 ) -> Loaded:
-    """Load some of a folder's files, with its communities.
+    """Load the given files from a folder, with its communities.
 
     Without ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
@@ -56,7 +56,7 @@ def load_files(
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy) -> Loaded:
-    """Load a draft from ``text`` instead of from its file in ``folder``."""
+    """Load a draft from ``text`` instead of its file in ``folder``."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
     documents = [(file, document_from_bytes(str(file), raw), raw)]
     return _load_documents(folder, documents, policy, strict=False)
@@ -103,7 +103,7 @@ def _is_loadable(document: Document, file: Path) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Compiler:
-    """Compiles one document's valid parts, and adds a problem for each of the others."""
+    """Compiles the valid parts of a document and adds a problem for each invalid part."""
 
     document: Document
     file: Path
@@ -112,7 +112,7 @@ class _Compiler:
     strict: bool
 
     def source(self, digest: str) -> Source:
-        """Return the source, after its tests."""
+        """Compile the source and run its tests."""
         loaded, paths = self._sections(), PathRegistry(self.document)
         compiled = _with_keys(self._compiled(loaded, paths), paths)
         signature = loaded.get("signature", {})
@@ -150,7 +150,7 @@ class _Compiler:
         run_mapping_tests(source, runs_tests=not has_errors, examples=examples)
 
     def _examples(self) -> Mapping[str, Community]:
-        """Return the communities for the tests alone; their problems count as the mapping's."""
+        """Return the communities for the tests. Their problems are reported with the mapping's."""
         examples = examples_file(self.file)
         if not examples.exists():
             return {}
@@ -180,7 +180,7 @@ class _Compiler:
         dedupe = [paths.lookup(part, ("dedupe",)) for part in loaded.get("dedupe", ())]
         used = [path.parts[0] for part in dedupe for path in part.paths]
         if each and used and names.isdisjoint(used):
-            message = f"with for_each one of the paths must be inside the item: {each.name}.…"
+            message = f"with for_each, at least one path must be inside the item: {each.name}.…"
             self.document.add(("dedupe",), message)
         community = sections.community(loaded.get("community"), self.communities)
         attribution = sections.attribution(loaded.get("attribution"), community)
@@ -216,7 +216,7 @@ class _Compiler:
 
 
 def _use_delivery_id(document: Document) -> None:
-    """Translate ``delivery_id``, as signatures call it, to ``dedupe``, unless that is given."""
+    """Use the signature's ``delivery_id`` as ``dedupe`` unless the mapping has ``dedupe``."""
     delivery_id = document.data.get("delivery_id")
     if "dedupe" in document.data or not isinstance(delivery_id, str):
         return

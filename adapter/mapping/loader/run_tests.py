@@ -1,4 +1,4 @@
-"""Run a mapping's tests and look for each of its paths in their samples."""
+"""Run a mapping's tests and check that each path exists in a sample."""
 
 import dataclasses
 import datetime as dt
@@ -21,21 +21,21 @@ from adapter.models import Reason
 from adapter.parsing.paths import MISSING, leaves
 from adapter.settings import Policy
 
-#: The outcome of appointments and guest cards, by the expectation that shows them.
+#: The outcome for each expectation that lists appointments or guest cards.
 OUTCOME_BY_EXPECTATION: Final = {
     "expect": Outcome.BOOK,
     "expect_some": Outcome.BOOK,
     "prospect": Outcome.PROSPECT,
     "prospect_some": Outcome.PROSPECT,
 }
-#: What a test can expect; each has exactly one.
+#: The expectations. Each test has exactly one.
 EXPECTATIONS: Final = (*OUTCOME_BY_EXPECTATION, "held", "ignored", "cancellation")
-#: Words for a number of them.
+#: Nouns for a count of them.
 COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
-#: How many samples are searched for a similar path, and how long paths may be.
+#: Limits for suggesting a similar path: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
-#: Fields of the appointment that a line of another name fills.
+#: Appointment fields that are filled by a line with another name.
 FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field in fields}
 
 
@@ -44,8 +44,8 @@ def run_mapping_tests(
 ) -> None:
     """Check the paths, then run the tests. Add failures to the document's problems.
 
-    The tests run only without other errors, which would make them fail as well. ``examples`` are
-    made-up communities by the sender's names, for the tests alone.
+    The tests are skipped if there are other errors, which would make them fail too. ``examples``
+    are made-up communities for the tests, keyed by the sender's names.
     """
     source = dataclasses.replace(source, compiled=_for_tests(source.compiled, examples or {}))
     tests = source.sections.get("tests", [])
@@ -61,7 +61,7 @@ def run_mapping_tests(
 
 
 def _for_tests(compiled: CompiledMapping, examples: Mapping[str, Community]) -> CompiledMapping:
-    """Return the mapping with the communities of its tests, and with the default tour hours.
+    """Return the mapping with its test communities and the default tour hours.
 
     A deployment's tour hours must not make a mapping's tests fail.
     """
@@ -90,9 +90,7 @@ def _require_expectation(source: Source) -> None:
     tests = source.sections.get("tests", [])
     shows_one = any({"expect", "expect_some"} & test.keys() for test in tests)
     if tests and not shows_one and "without_time" not in source.sections:
-        source.document.add(
-            ("tests",), "no test has 'expect': add one that shows a whole appointment"
-        )
+        source.document.add(("tests",), "no test has 'expect': add a test with a whole appointment")
 
 
 def _run_test(source: Source, test: Mapping[str, Any], sample: Sample, where: KeyPath) -> None:
@@ -134,7 +132,7 @@ def _differences(kind: str, wanted: Any, mapped: Mapped) -> Iterator[str]:
     else:
         outcome = Outcome.IGNORED if kind == "ignored" else Outcome.CANCELLATION
         if wanted and mapped.outcome is not outcome:
-            yield f"want {outcome}, got {_format_result(mapped)}"
+            yield f"expected {outcome}, got {_format_result(mapped)}"
 
 
 def _differing_items(
@@ -146,7 +144,7 @@ def _differing_items(
         return
     items = [item for item in mapped.items if item.outcome is outcome]
     if len(items) != len(listed):
-        yield f"want {len(listed)} {COUNT_LABELS[outcome]}, got {_format_result(mapped)}"
+        yield f"expected {len(listed)} {COUNT_LABELS[outcome]}, got {_format_result(mapped)}"
         return
     for number, (want, item) in enumerate(zip(listed, items, strict=True)):
         prefix = f"[{number}] " if isinstance(wanted, list) else ""
@@ -158,7 +156,7 @@ def _differing_fields(want: Mapping[str, Any], item: Item, *, whole: bool) -> It
     for name in dict.fromkeys(names):
         wanted, got = want.get(name, MISSING), item.appointment.get(name, MISSING)
         if wanted is MISSING or got is MISSING or wanted != got:
-            yield f"{name}: want {_value_text(wanted)}, got {_value_text(got)}"
+            yield f"{name}: expected {_value_text(wanted)}, got {_value_text(got)}"
 
 
 def _value_text(value: Any) -> str:
@@ -167,29 +165,29 @@ def _value_text(value: Any) -> str:
 
 def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
     if mapped.outcome not in (Outcome.HELD, Outcome.UNREADABLE):
-        yield f"want held, got {_format_result(mapped)}"
+        yield f"expected held, got {_format_result(mapped)}"
         return
     reasons = all_reasons(mapped)
     for field, text in wanted.items():
         fields = {field, FILLED_BY_LINE.get(field)}
         if not any(r.field in fields and text in format_reason(r) for r in reasons):
-            yield f"{field}: want a reason with {text!r}, got {_format_result(mapped)}"
+            yield f"{field}: expected a reason containing {text!r}, got {_format_result(mapped)}"
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return all reasons: for the delivery and for its items."""
+    """Return all reasons, for the delivery and for its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
 def format_reason(reason: Reason) -> str:
-    """Format a reason in one line: value, path, sentence."""
+    """Format a reason on one line: value, path, message."""
     head = " from ".join(part for part in (reason.value, reason.path) if part)
     text = reason.reason + hint(_text(reason.value), reason.reason)
     return f"{head}: {text}" if head else text
 
 
 def _text(preview: str | None) -> str:
-    """Return a reason's value if it is text or a number and was not shortened."""
+    """Return a reason's value if it is text or a number and is not truncated."""
     try:
         value = json.loads(preview or "null")
     except ValueError:
@@ -206,7 +204,7 @@ def _format_result(mapped: Mapped) -> str:
 
 
 def _check_paths(source: Source, samples: Sequence[Sample]) -> None:
-    """Report each path that no sample has, because it is most likely misspelled."""
+    """Report each path that is in none of the samples: it is probably misspelled."""
     scopes = [_scope(source, sample) for sample in samples]
     inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
     document = source.document
@@ -216,13 +214,13 @@ def _check_paths(source: Source, samples: Sequence[Sample]) -> None:
             continue
         if not any(_exists(used, scope) or _is_unknown(used, scope) for scope in inner):
             text = used.path.text
-            message = f"{text!r} is found in none of the sample payloads{_suggestion(text, inner)}"
+            message = f"{text!r} is not in any sample payload{_suggestion(text, inner)}"
             document.add(used.where, message, field=used.field)
     _check_list_readers(source, inner)
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Suggest a similar path of the samples. Bounded, and never run for a webhook."""
+    """Suggest a similar path from the samples. The search is bounded and only runs at load time."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
@@ -242,13 +240,13 @@ def _exists(used: UsedPath, scope: Scope) -> bool:
 
 
 def _is_unknown(used: UsedPath, scope: Scope) -> bool:
-    """Return True if the path reads headers or the query string and the test lacks them."""
+    """Return True if the path reads headers or the query, and the test does not have them."""
     first = used.path.parts[0]
     return (first == "headers" and not scope.headers) or (first == "query" and not scope.query)
 
 
 def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
-    """Report lists without a value in any sample, since 'by' or 'value' is most likely wrong."""
+    """Report lists with no value in any sample: 'by' or 'value' is probably wrong."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         if not isinstance(reading.reader, ListReader):
             continue
@@ -259,7 +257,7 @@ def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
-    """Warn if the dedupe key is in a header that the signature does not cover."""
+    """Warn if the dedupe key comes from a header that the signature does not cover."""
     block = source.signature
     signed = str(block.get("signed", "")).lower()
     for path in (path for lookup in source.compiled.dedupe for path in lookup.paths):

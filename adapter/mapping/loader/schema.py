@@ -1,4 +1,4 @@
-"""The marshmallow schema for mapping files. Each error is a sentence with a position."""
+"""The marshmallow schema for mapping files. Error messages include a position."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -17,13 +17,13 @@ from adapter.mapping.webhook_outcome import Outcome
 from adapter.parsing.body import KINDS
 from adapter.parsing.zone_names import zone_from_name
 
-#: The key of messages about an object as a whole.
+#: The key for messages about a whole object.
 WHOLE: Final = "_schema"
-#: Marshmallow's messages about types, for people who know YAML and no Python.
+#: Plain-English replacements for marshmallow's messages about types.
 TYPE_MESSAGES: Final = {
     "Not a valid string.": "must be text",
     "Not a valid boolean.": "must be true or false",
-    "Not a valid list.": "must be a list of items that start with '-'",
+    "Not a valid list.": "must be a list whose items start with '-'",
     "Not a valid mapping type.": "must be lines such as 'name: value'",
     "Invalid input type.": "must be lines such as 'name: value'",
     "Field may not be null.": "is empty: give it a value, or remove the line",
@@ -31,9 +31,9 @@ TYPE_MESSAGES: Final = {
 
 
 class StrictSchema(Schema):
-    """Rejects unknown keys and suggests the known one."""
+    """Rejects unknown keys and suggests similar known keys."""
 
-    #: The word for a key in messages.
+    #: The noun for a key in messages.
     noun: ClassVar[str] = "option"
 
     class Meta:
@@ -55,9 +55,9 @@ class StrictSchema(Schema):
 
 
 class Texts(fields.Field[Any]):
-    """One string or number, or a list of them; loads as a list of strings."""
+    """A string, a number, or a list of them. It loads as a list of strings."""
 
-    expected: ClassVar[str] = "text, or a list of texts"
+    expected: ClassVar[str] = "text or a list of texts"
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
         items = value if isinstance(value, list) else [value]
@@ -71,19 +71,19 @@ class Texts(fields.Field[Any]):
 
 
 class PathList(Texts):
-    """A path, or a list of paths; loads as a list of strings."""
+    """A path or a list of paths. It loads as a list of strings."""
 
     expected = "a path in the payload, or a list of paths"
 
     def accepts(self, item: object) -> bool:
-        """Return True for a number or a string that is not empty."""
+        """Return True for a number or a nonempty string."""
         return super().accepts(item) and item != ""
 
 
 class KeyParts(PathList):
-    """A path, or a list of paths or of lists of paths; loads as a list of lists."""
+    """A path, a list of paths, or a list of lists. It loads as a list of lists."""
 
-    expected = "a path in the payload, or a list of paths; in it, a list holds alternatives"
+    expected = "a path in the payload or a list of paths; a nested list holds alternatives"
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
         items = value if isinstance(value, list) and value else [value]
@@ -91,7 +91,7 @@ class KeyParts(PathList):
 
 
 class Shorthand(fields.Field[Any]):
-    """An object, or the value of its main key alone."""
+    """An object, or only the value of its main key."""
 
     def __init__(self, schema: type[StrictSchema], key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -104,7 +104,7 @@ class Shorthand(fields.Field[Any]):
 
 
 def described(text: str) -> dict[str, Any]:
-    """Return a field's option for what editors show about it."""
+    """Return the field metadata with the description that editors show."""
     return {"metadata": {"description": text}}
 
 
@@ -180,7 +180,7 @@ class LabelsSection(StrictSchema):
 
 
 class ReadSection(StrictSchema):
-    """One name under ``read``; exactly one of json, list, text."""
+    """One name under ``read``, with exactly one of json, list or text."""
 
     json = fields.String()
     list = fields.String()
@@ -191,12 +191,12 @@ class ReadSection(StrictSchema):
     line = fields.String(validate=validate.Length(1, 100))
 
 
-#: The outcome's own template has exactly one of these.
+#: Each outcome's template has exactly one of these.
 ONE_TEMPLATE: Final = "must be one of { json: … }, { xml: … }, { text: … }"
 
 
 class JsonTemplate(fields.Raw):
-    """An object or a list with placeholders in its texts."""
+    """An object or a list whose strings may contain placeholders."""
 
     def _validate(self, value: Any) -> None:
         if not isinstance(value, dict | list):
@@ -238,11 +238,11 @@ class _RespondOptions(TemplateSection):
         **described("How long the sender waits, such as 10s."),
     )
     say = fields.Nested(
-        SaySection, **described("Sentences for the renter, by outcome: what {say} stands for.")
+        SaySection, **described("Messages to the renter, by outcome: the value of {say}.")
     )
 
 
-#: ``respond``: options, one template for every outcome, and one for each.
+#: ``respond``: options, a default template, and a template per outcome.
 RespondSection: Final = _RespondOptions.from_dict(
     {
         outcome: fields.Nested(TemplateSection, validate=validate.Length(1, 1, error=ONE_TEMPLATE))
@@ -278,7 +278,7 @@ class TestSection(StrictSchema):
 
 
 class FieldOptions(StrictSchema):
-    """Options of every field, beside those of its transform."""
+    """Options available on every field, in addition to those of its transform."""
 
     from_ = PathList(data_key="from")
     all = PathList()
@@ -299,7 +299,7 @@ def field_schema(transform: str | None) -> type[StrictSchema]:
 
 #: Kinds of senders.
 FAMILIES: Final = ("portal", "mail", "chatbot", "voice", "form", "ads", "crm", "scheduler")
-#: Where the shape of a sender's payloads was seen.
+#: Sources of a sender's sample payloads.
 SHAPES: Final = ("traffic", "documentation")
 
 
@@ -308,24 +308,24 @@ def _prose(description: str) -> fields.String:
 
 
 class AboutSection(StrictSchema):
-    """Facts about the sender for people. The program does not use them."""
+    """Facts about the sender, for readers. The program does not use them."""
 
     family = _one_of(FAMILIES)
     switch_on = _prose("How to turn on its webhook.")
-    signs = _prose("How it signs webhooks, in words.")
-    retries = _prose("How it retries.")
+    signs = _prose("How it signs webhooks.")
+    retries = _prose("How it retries failed deliveries.")
     cannot = _prose("What its webhooks cannot do.")
-    shape = _one_of(SHAPES, **described("Source of the samples: documentation or traffic."))
+    shape = _one_of(SHAPES, **described("Where the samples come from: documentation or traffic."))
 
 
 class Sections(StrictSchema):
-    """The sections of a mapping file, in the order a webhook meets them."""
+    """The sections of a mapping file, in processing order."""
 
     noun = "section"
     description = fields.String(**described("One sentence about the source."))
     docs = fields.Url(schemes={"http", "https"}, **described("The sender's own documentation."))
     about = fields.Nested(AboutSection, **described("What to know about the sender."))
-    body = _one_of(KINDS, **described("Kind of the body; only if the content type is wrong."))
+    body = _one_of(KINDS, **described("The body format; needed only if the content type is wrong."))
     signature = _object(required=True)
     handshake = fields.Raw()
     delivery_id = fields.String(
@@ -343,9 +343,7 @@ class Sections(StrictSchema):
     for_each = _object(values=fields.String(), validate=validate.Length(equal=1))
     dedupe = KeyParts(
         required=True,
-        **described(
-            "Paths whose values identify a booking; a list in the list holds alternatives."
-        ),
+        **described("Paths whose values identify a booking; a nested list holds alternatives."),
     )
     sent_at = PathList(**described("When the renter made the request, by the sender's clock."))
     community = Shorthand(CommunitySection, "from", required=True)
@@ -356,7 +354,7 @@ class Sections(StrictSchema):
 
 
 def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> Any:
-    """Load data with a schema. If it does not match, add problems and return None."""
+    """Load data with a schema. If it is invalid, add problems and return None."""
     try:
         return schema.load(data)
     except ValidationError as exc:
@@ -365,7 +363,7 @@ def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> 
 
 
 def report(document: Document, messages: Any, where: KeyPath) -> None:
-    """Add a tree of marshmallow's messages as problems at their positions."""
+    """Add marshmallow's nested messages as problems with their positions."""
     if isinstance(messages, Mapping):
         for key, rest in messages.items():
             # Dictionaries report their entries under "key" and "value".

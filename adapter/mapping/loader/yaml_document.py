@@ -1,6 +1,6 @@
 """Load a YAML file as plain data, with the line and column of every key.
 
-A plain scalar is a number, true, false or null only if JSON would say so; anything else is
+Plain scalars become numbers, true, false or null only if they are valid JSON. Anything else is
 text: ``NO``, ``10:30``, ``+13035550142`` and ``0000000000`` stay as written.
 """
 
@@ -18,15 +18,15 @@ MAX_FILE_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 30
 REFERENCES: Final = (
     "anchors (&), aliases (*) and tags (!) are not allowed: "
-    "write the value out, or put a text that starts with &, * or ! in quotes"
+    "write the value out, or quote text that starts with &, * or !"
 )
 
-#: A key path: names, and for items of a list their numbers as text.
+#: A key path: names, and list indexes as strings.
 KeyPath = tuple[str, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """Resolves only the scalars of JSON. Rejects references, tags and deep nesting."""
+    """Resolves JSON scalars only. Rejects references, tags and deep nesting."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
     depth = 0
@@ -55,16 +55,16 @@ for _tag, _pattern, _first in (
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes only what the loader would not read as text."""
+    """Quotes only the strings that the loader would not read as text."""
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        """Write repeated values in full: mappings have no aliases."""
+        """Write repeated values in full, because mappings cannot use aliases."""
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
-        """Indent lists below their key, as people do."""
+        """Indent lists under their key, which is easier to read."""
         super().increase_indent(flow, indentless=False)
 
 
@@ -83,9 +83,9 @@ def text_from_data(data: Any) -> str:
 
 @dataclasses.dataclass(slots=True)
 class Document:
-    """One file and its problems."""
+    """A YAML file and its problems."""
 
-    #: Its name in messages.
+    #: The file name shown in messages.
     file: str
     data: Any = None
     marks: dict[KeyPath, tuple[int, int]] = dataclasses.field(default_factory=dict)
@@ -93,7 +93,7 @@ class Document:
     problems: dict[Problem, None] = dataclasses.field(default_factory=dict)
 
     def position(self, where: KeyPath) -> tuple[int, int]:
-        """Return the line and column of a key, or of the nearest key around it."""
+        """Return the line and column of a key, or of its nearest parent."""
         while where not in self.marks and where:
             where = where[:-1]
         return self.marks.get(where, (1, 1))
@@ -112,7 +112,7 @@ class Document:
     def add_at(
         self, position: tuple[int, int], field: str, message: str, *, warning: bool = False
     ) -> None:
-        """Add a problem at a line and column. Repeated ones count once."""
+        """Add a problem at a line and column, unless it is already there."""
         line, column = position
         problem = Problem(
             file=self.file, line=line, column=column, field=field, message=message, warning=warning
@@ -121,7 +121,7 @@ class Document:
 
     @property
     def has_errors(self) -> bool:
-        """Return True if a problem is more than a warning."""
+        """Return True if any problem is not just a warning."""
         return any(not problem.warning for problem in self.problems)
 
 
@@ -137,7 +137,7 @@ def document_from_file(path: Path) -> tuple[Document, bytes]:
 
 
 def document_from_bytes(file: str, raw: bytes) -> Document:
-    """Load the bytes of a file named ``file``, and add errors to the problems."""
+    """Load the contents of a file named ``file``. Errors are added to the problems."""
     document = Document(file)
     if len(raw) > MAX_FILE_BYTES:
         document.add(
@@ -147,7 +147,7 @@ def document_from_bytes(file: str, raw: bytes) -> Document:
     try:
         _fill(document, raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        document.add((), "is not UTF-8: save it in that encoding")
+        document.add((), "is not UTF-8: save it as UTF-8")
     except yaml.MarkedYAMLError as exc:
         position = _position(exc.problem_mark or exc.context_mark)
         document.add_at(position, "file", _parser_message(exc.problem))
@@ -157,12 +157,12 @@ def document_from_bytes(file: str, raw: bytes) -> Document:
 
 
 def _parser_message(problem: str | None) -> str:
-    """Return the parser's message with the usual cause."""
+    """Return the parser's message with its usual cause."""
     message = problem or "is not YAML"
     if "expected ':'" in message:
-        return f"{message} (here or in the line before)"
+        return f"{message} (here or on the previous line)"
     if message.startswith("mapping values"):
-        return f"{message}: put a text that contains ': ' in quotes"
+        return f"{message}: put text that contains ': ' in quotes"
     return f"{message}: indent with spaces, not tabs" if "\\t" in message else message
 
 
@@ -195,7 +195,7 @@ def _item(document: Document, node: yaml.Node, where: KeyPath) -> Any:
 
 
 def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[str, Any]:
-    """Build an object whose keys stay strings, even ``true`` and ``20417``."""
+    """Build an object and keep all keys as strings, even ``true`` and ``20417``."""
     data: dict[str, Any] = {}
     for key, value in node.value:
         position = _position(key.start_mark)
@@ -205,7 +205,7 @@ def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[
             continue
         name = (*where, key.value)
         if key.value in data:
-            document.add_at(position, ".".join(name), "is written twice: remove one of them")
+            document.add_at(position, ".".join(name), "appears twice: remove one of them")
             continue
         document.marks[name] = position
         data[key.value] = _value(document, value, name)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from adapter.parsing.text import clean_text, single_value
 from adapter.settings import Policy
 
-#: What a reader returns for a value that counts as empty.
+#: Returned by a reader for a value that counts as empty.
 EMPTY: Final = None
 
 #: Takes one value; returns plain data, :data:`EMPTY` or a :class:`Noted`, or raises Unreadable.
@@ -20,7 +20,7 @@ Reader = Callable[[object], object]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Noted:
-    """A value, and a line for the notes with what the value leaves out."""
+    """A value, with a line for the notes about anything the value leaves out."""
 
     value: object
     note: str
@@ -32,10 +32,10 @@ class Option:
 
     name: str
     meaning: str
-    #: Converts what the mapping says; raises ValueError with the reason.
+    #: Converts the value in the mapping. Raises ValueError with the reason.
     read: Callable[[object], Any]
     default: Any = None
-    #: The only allowed values, if there is a fixed choice.
+    #: The allowed values, for an option with a fixed choice.
     allowed: tuple[str, ...] = ()
     #: Otherwise, a description of the allowed values.
     takes: str = ""
@@ -43,7 +43,7 @@ class Option:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """One example in a transform's documentation. A test runs it."""
+    """An example in a transform's documentation, which is run as a test."""
 
     given: object
     gives: object = None
@@ -54,7 +54,7 @@ class Example:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Transform:
-    """A named way to read one value."""
+    """A named function that reads a single value."""
 
     name: str
     description: str
@@ -63,9 +63,9 @@ class Transform:
     read: Callable[..., object]
 
     def bind(self, options: Mapping[str, object], policy: Policy) -> Reader:
-        """Return the reader for one field of a mapping.
+        """Return the reader for one field in a mapping.
 
-        Raises ValueError for an unknown option or an invalid value.
+        Raise ValueError for an unknown option or an invalid value.
         """
         known = {option.name: option for option in self.options}
         for name in options:
@@ -109,7 +109,7 @@ def transform(
 
 
 def choice(*allowed: str) -> Callable[[object], str]:
-    """Return a reader for options with a fixed choice."""
+    """Return a converter for options with a fixed choice."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in allowed:
@@ -120,13 +120,13 @@ def choice(*allowed: str) -> Callable[[object], str]:
 
 
 def text_or_empty(value: object, cap: int) -> str | None:
-    """Return the clean text of a value or of a list of one; :data:`EMPTY` if there is none."""
+    """Return the cleaned text of a value or a one-item list, or :data:`EMPTY`."""
     value = single_value(value)
     return EMPTY if value is None or value == [] else clean_text(value, cap) or EMPTY
 
 
 def reference() -> str:
-    """Return all transforms as Markdown: heading, description, options, table of examples."""
+    """Return Markdown documentation for all transforms: description, options and examples."""
     return "\n".join(_section(TRANSFORMS[name]) for name in sorted(TRANSFORMS))
 
 

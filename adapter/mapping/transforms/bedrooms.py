@@ -7,10 +7,10 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.transforms.base import EMPTY, Example, Noted, text_or_empty, transform
 from adapter.parsing.text import CAP_NUMBER, as_items
 
-#: Larger numbers are not numbers of bedrooms.
+#: Larger numbers are not bedroom counts.
 MAX_BEDROOMS: Final = 12
 
-# These are matched against whole texts of at most 100 characters.
+# These must match the whole text, which has at most 100 characters.
 _SIZE: Final = r"(studio|[0-9]{1,2}(?:\.0+)?)(?:[ -]?(?:bedrooms?|beds?|bdrms?|bds?|brs?))?"
 _BEDROOMS: Final = re.compile(rf"{_SIZE}(\+| or more)?(?:[ -]?(?:bedrooms?|beds?|brs?))?")
 _BEDROOM_RANGE: Final = re.compile(rf"{_SIZE} ?(?:[-\u2013\u2014]|to) ?{_SIZE}(\+)?")
@@ -20,7 +20,7 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
 @transform(
     "bedrooms",
     description=(
-        "The requested sizes as a sorted list: 0 is a studio, 3 means three or more. "
+        "The requested numbers of bedrooms as a sorted list: 0 is a studio, 3 means three or more. "
         "Reads a string or a list. List items that cannot be read go to the notes."
     ),
     examples=[
@@ -75,7 +75,7 @@ def _sizes_of_piece(piece: str) -> set[int]:
     else:
         raise Unreadable("not a number of bedrooms")
     if low > high:
-        raise Unreadable("a range whose low end is above its high end")
+        raise Unreadable("a range whose low end is greater than its high end")
     return {min(size, 3) for size in range(low, (max(high, 3) if is_open else high) + 1)}
 
 

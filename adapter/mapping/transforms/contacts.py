@@ -16,10 +16,10 @@ from adapter.mapping.transforms.base import EMPTY, Example, Noted, Option, text_
 from adapter.parsing.text import CAP_EMAIL, CAP_NAME, CAP_NUMBER, CAP_TEXT, clean_text
 from adapter.settings import Policy
 
-#: The ``region`` of numbers that begin with their country code.
+#: The ``region`` for numbers that start with their country code.
 INTERNATIONAL: Final = "international"
 _KEYPAD: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
-#: What networks send for a caller who hides the number, as digits of a keypad.
+#: Keypad digits that networks send for a withheld caller ID.
 _WITHHELD: Final = frozenset(
     words.translate(_KEYPAD)
     for words in (
@@ -27,7 +27,7 @@ _WITHHELD: Final = frozenset(
         *("NOCALLERID", "PRIVATENUMBER", "UNKNOWNCALLER", "PRIVATECALLER", "OUTOFAREA"),
     )
 )
-#: Titles that are removed from names. The parser knows more, but some are first names: Judge.
+#: Titles that are removed from names. The parser has more, but some are first names: Judge.
 _COURTESIES: Final = frozenset(
     {"mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "doctor", "rev", "reverend"}
     | {"sir", "madam", "mister", "and", "&"}
@@ -35,12 +35,12 @@ _COURTESIES: Final = frozenset(
 #: Dates and phone numbers, which people enter in name fields.
 _NUMERIC: Final = re.compile(r"[0-9][0-9\s./:,()+-]*|[+(][0-9(][0-9\s./()-]*")
 
-#: Words that programs and forms put in place of a name. Null and Nan are names of people.
+#: Words that programs and forms use instead of a name. Null and Nan are real names.
 _FILLERS: Final = frozenset(
     {"undefined", "null", "none", "nan", "n/a", "unknown", "anonymous", "unavailable"}
 )
 _NAMES_LIKE_FILLERS: Final = frozenset({"Null", "Nan", "NAN"})
-#: A full name of these words alone is the label of a form or the text of a caller ID.
+#: A full name made up only of these words is a form label or a caller ID text.
 _NOBODY: Final = _FILLERS | frozenset(
     {"first", "last", "full", "name", "firstname", "lastname", "fullname", "your", "the", "no"}
     | {"not", "provided", "available", "specified", "given", "applicable", "na", "nil", "user"}
@@ -49,7 +49,7 @@ _NOBODY: Final = _FILLERS | frozenset(
     | {"toll", "free", "out", "of", "area", "spam", "scam", "risk", "likely", "id"}
 )
 #: Merge tags that were not filled in: ``{{name}}``, ``[your-name]``, ``%FIRST%``, ``*|FNAME|*``,
-#: ``<test lead: …>``; and errors of spreadsheets: ``#REF!``.
+#: ``<test lead: …>``; and spreadsheet errors such as ``#REF!``.
 _MERGE_TAG: Final = re.compile(
     r"[{}<>]|\*\||%\S|~\w|(?<!\w)\$\w|#[A-Z/]+[!?]|\[\[|\[object |\A(?:\[[^\[\]]*\] ?)+\Z"
 )
@@ -63,7 +63,7 @@ _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
 
 
 def _words_of(lexicon: Lexicon) -> Iterator[str]:
-    """Yield each word that has a special meaning to the parser: titles, particles, suffixes."""
+    """Yield the words that the parser treats specially: titles, particles and suffixes."""
     for field in dataclasses.fields(lexicon):
         for entry in getattr(lexicon, field.name):
             yield from entry.lower().split() if isinstance(entry, str) else ()
@@ -75,16 +75,16 @@ _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True for an email address, a phone number, a date, a filler, or no letters at all.
+    """Return True for an email address, phone number, date or filler, or text without letters.
 
-    People, programs and caller ids put those into name fields. The text has at most 200 characters.
+    People, programs and caller IDs put these in name fields. The text has at most 200 characters.
     """
     is_other = "@" in text or _NUMERIC.fullmatch(text) or not any(map(str.isalpha, text))
     return bool(is_other) or is_filler(text) or {*_words(text.lower())} <= _NOBODY
 
 
 def is_filler(text: str) -> bool:
-    """Return True for what a program puts in place of a name, or of a part of it."""
+    """Return True for a placeholder that a program uses instead of a name or part of one."""
     if text.isalpha() and text.lower() not in _FILLERS:
         return False  # most parts of names
     if _MERGE_TAG.search(text):
@@ -95,7 +95,7 @@ def is_filler(text: str) -> bool:
 
 
 def _unquoted(text: str) -> str:
-    """Return a name that was encoded for a URL as it was meant: ``Dana+Okafor``."""
+    """Decode a URL-encoded name such as ``Dana+Okafor``."""
     if " " in text or not ("+" in text or "%" in text) or not text[:1].isalpha():
         return text
     plain = urllib.parse.unquote_plus(text)
@@ -110,7 +110,7 @@ def _words(text: str) -> list[str]:
 @transform(
     "text",
     description=(
-        "The text in one line. Invisible characters are removed, and each run of white space "
+        "The text on one line. Invisible characters are removed, and each run of whitespace "
         "becomes one space. A number becomes text. Escaped characters are restored. A filler such "
         "as `undefined` and a merge tag that was not filled in are unreadable."
     ),
@@ -182,7 +182,7 @@ def name_from(value: object) -> object:
 
 
 def _name_from_parts(value: object) -> object:
-    """Return an object of a first and a last name as one text, any other value unchanged."""
+    """Join an object with a first and last name into one string. Return other values unchanged."""
     parts = value.items() if isinstance(value, Mapping) else ()
     names = {
         str(key)[:20].lower().replace("_", "").removesuffix("name"): part for key, part in parts
@@ -194,7 +194,7 @@ def _name_from_parts(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """Split two plain words, twenty times faster than the parser. Return None for other names."""
+    """Split a name of two plain words, twenty times faster than the parser, else return None."""
     match = _TWO_WORDS.fullmatch(text)
     if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
@@ -323,17 +323,17 @@ def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
     """Return the valid numbers of a text."""
     if region == INTERNATIONAL:
         region, text = "ZZ", re.sub(r"^[^0-9+]*(?:00|\+)?(?=[0-9])", "+", text)
-        # WhatsApp keeps the 1 that Mexico's mobile numbers had until 2019.
+        # WhatsApp still includes the 1 that Mexico's mobile numbers had until 2019.
         text = re.sub(r"^\+521(?=[0-9]{10}$)", "+52", text)
     matches = _matches(text, region)
-    # Digits beside a number may have been read as a part of it.
+    # Adjacent digits may have been read as part of the number.
     if _count_digits("".join(match.raw_string for match in matches)) < _count_digits(text):
         matches = _matches(_separated(text, region), region) or matches
     return [match.number for match in matches]
 
 
 def _separated(text: str, region: str) -> str:
-    """Return the text with a semicolon between a number and digits next to it."""
+    """Insert a semicolon between a number and adjacent digits."""
     words, parts = text.split(), [""]
     while words:
         sizes = range(min(len(words), 7), 0, -1)
@@ -345,7 +345,7 @@ def _separated(text: str, region: str) -> str:
 
 
 def _is_number(text: str, region: str) -> bool:
-    """Return True for one number in its usual groups of digits: 720 2091 303 is none."""
+    """Return True for one number with the usual digit groups, which 720 2091 303 does not have."""
     if not 7 <= _count_digits(text) <= 15:
         return False
     matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)
@@ -367,6 +367,6 @@ def _e164(number: phonenumbers.PhoneNumber) -> str:
 
 
 def _uncommon_title(name: HumanName) -> str:
-    """Return a title by the parser that is used as a first name here, or ""."""
+    """Return a word that the parser takes for a title but is a first name here, or ""."""
     words = {word.rstrip(".").lower() for word in name.title.split()}
     return "" if words <= _COURTESIES else str(name.title)

@@ -7,7 +7,7 @@ from adapter.parsing.text import CAP_NUMBER
 
 
 def formats_from(value: object) -> tuple[Format, ...]:
-    """Compile a mapping's format or list of formats. Raises ValueError."""
+    """Compile a mapping's format or list of formats. Raise ValueError."""
     items = value if isinstance(value, list) else [value]
     texts = [text for text in items if isinstance(text, str)]
     if not texts or len(texts) < len(items):
@@ -26,8 +26,8 @@ def _date_formats(value: object) -> tuple[Format, ...]:
 @transform(
     "date",
     description=(
-        "A calendar date, in ISO 8601 unless a format is given. No time zone is applied: of a date "
-        "with a time, the date is used as written. A time in UTC other than midnight is "
+        "A calendar date, in ISO 8601 unless a format is given. No time zone is applied: if there "
+        "is also a time, the date is used as written. A time in UTC other than midnight is "
         "unreadable, because its date depends on the time zone."
     ),
     options=[
@@ -36,7 +36,7 @@ def _date_formats(value: object) -> tuple[Format, ...]:
             read=_date_formats,
             default=(),
             takes="a format such as `MM/DD/YYYY`, or a list of formats",
-            meaning="How the sender writes dates. All formats that match must read the same date.",
+            meaning="How the sender writes dates. All matching formats must give the same date.",
         )
     ],
     examples=[

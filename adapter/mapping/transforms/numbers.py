@@ -9,7 +9,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.transforms.base import EMPTY, Example, Option, choice, text_or_empty, transform
 from adapter.parsing.text import CAP_NUMBER
 
-# These are matched against whole texts of at most 100 characters.
+# These must match the whole text, which has at most 100 characters.
 _INTEGER: Final = re.compile(r"([0-9]+)(?:\.0+)?")
 _MONTHS: Final = re.compile(r"([0-9]{1,3})(?:\.0+)?(?:[ -]?(?:months?|mos?|mths?)\.?)?(?: lease)?")
 _YEARS: Final = re.compile(r"([0-9]{1,2})(?:\.0+)?[ -]?(?:years?|yrs?)\.?(?: lease)?")
@@ -157,5 +157,5 @@ def _money(
     if take is None:
         raise Unreadable("a range, and the mapping has no take: low or take: high")
     if low is None or low > high:
-        raise Unreadable("a range whose low end is above its high end")
+        raise Unreadable("a range whose low end is greater than its high end")
     return low if take == "low" else high

@@ -74,7 +74,7 @@ WITH related AS MATERIALIZED (
 SELECT * FROM bookings WHERE id = ANY(ARRAY(SELECT id FROM nearest)) ORDER BY id FOR UPDATE
 
 -- name: known_jobs
--- Those of these jobs that belong to a booking.
+-- Those of the given jobs that belong to a booking.
 SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
 
 -- name: move_booking
@@ -99,7 +99,7 @@ SELECT event_id, id, %(at)s, state, %(to_state)s, %(why)s, %(by)s, %(because_of)
 RETURNING booking_id, CASE WHEN %(is_settled)s THEN pg_notify('settled', event_id::text) END
 
 -- name: mark_gone
--- Record that these bookings no longer stand in Knock, as a user said.
+-- Record that, according to a user, these bookings no longer exist in Knock.
 UPDATE bookings SET gone_at = %(at)s WHERE id = ANY(%(ids)s)
 
 -- name: update_booking

@@ -15,6 +15,6 @@ RETURNING lead_id AS first_id, latest_id, content IS NOT DISTINCT FROM %(content
         WHERE e.id = c.latest_id AND e.headers ->> id.key <> id.value) AS is_other_delivery
 
 -- name: set_latest_delivery
--- Record the latest delivery under a key.
+-- Record the latest delivery for a key.
 UPDATE claims SET latest_id = %(id)s, content = %(content)s
 WHERE source = %(source)s AND digest = %(digest)s

@@ -1,7 +1,7 @@
 -- Erasure of payloads and personal data.
 
 -- name: erasable_events
--- Events that still hold data, received before then, with no upcoming tour and none in flight.
+-- Events received before a time that still hold data, with no tour upcoming or in flight.
 SELECT e.id FROM events e
 WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
     AND e.received_at < %(before)s
@@ -12,7 +12,7 @@ WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
 ORDER BY e.received_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 
 -- name: erase_payloads
--- Erase payloads received and sent. States and appointments stay.
+-- Erase received and sent payloads. Keep states and appointments.
 WITH stripped AS (
     UPDATE events SET
         kept = 'lead', body = '', headers = '{}', query = '',
@@ -43,7 +43,7 @@ UPDATE history SET why = 'erased' WHERE event_id = ANY(%(ids)s) AND why !~ '^[a-
 UPDATE bookings SET reason = 'erased' WHERE event_id = ANY(%(ids)s) AND reason !~ '^[a-z_]+$'
 
 -- name: erase_rejections
--- Delete rejected requests received before then.
+-- Delete rejected requests received before a time.
 DELETE FROM rejections WHERE id IN (
     SELECT id FROM rejections WHERE received_at < %(before)s ORDER BY received_at LIMIT %(limit)s)
 RETURNING id

@@ -43,7 +43,7 @@ FROM events e WHERE state = 'received' AND due_at <= %(now)s
 ORDER BY due_at, received_at LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: postpone_event
--- Map a received event later.
+-- Postpone mapping a received event.
 UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 
 -- name: state_of_event
@@ -85,7 +85,7 @@ SELECT id, %(at)s, from_state, 'discarded', %(why)s, %(by)s FROM moved
 RETURNING event_id
 
 -- name: reopen_event
--- Set an event back to received, to map it again.
+-- Reset an event to received, to map it again.
 WITH moved AS (
     UPDATE events e SET state = 'received', due_at = 'epoch' FROM events before
     WHERE e.id = %(id)s AND before.id = e.id AND before.state <> 'received'
@@ -121,5 +121,5 @@ SELECT booking_id, at, from_state, to_state, why, by, because_of FROM history
 WHERE event_id = %(event_id)s ORDER BY id
 
 -- name: duplicates_of_event
--- How often an event was delivered again.
+-- The number of times an event was repeated.
 SELECT repeats, repeated_at FROM claims WHERE lead_id = %(event_id)s AND repeats > 0

@@ -35,7 +35,7 @@ UPDATE rate_limit SET theoretical_arrival_at = %(theoretical_arrival_at)s,
 UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: pause_sending
--- Allow no call before then.
+-- Pause all calls until a time.
 UPDATE rate_limit SET paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: suspend_sending

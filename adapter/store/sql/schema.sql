@@ -1,13 +1,13 @@
--- The schema as it is: every table, what it holds and why. The database is made by the files in
--- migrations/, which run once each, in order; a test compares what both of them make.
+-- The current schema: every table, with its content and purpose. The database is created by the files
+-- in migrations/, which run once each, in order. A test compares the results.
 -- Procrastinate's own tables (procrastinate_*) come first and from its package.
 
--- Events, bookings and attempts: what came in, what is booked for it, what was sent to Propexo.
+-- Events, bookings and attempts: received webhooks, their bookings, and POSTs to Propexo.
 
--- Numbers events and bookings from one sequence, so that an id names one thing.
+-- One sequence for events and bookings, so that every ID is unique across both.
 CREATE SEQUENCE lead_ids START 1001;
 
--- A verified webhook request, stored once and as received.
+-- A verified webhook request, stored once, as received.
 CREATE TABLE events (
     id bigint PRIMARY KEY DEFAULT nextval('lead_ids'),
     source text NOT NULL,
@@ -20,10 +20,10 @@ CREATE TABLE events (
     body bytea NOT NULL,
     mapping_hash text,
     reasons jsonb NOT NULL DEFAULT '[]',
-    -- When to map it, while it is received: at once, or later if its mapping is missing.
+    -- When to map it, while in state received: at once, or later if its mapping is missing.
     due_at timestamptz NOT NULL DEFAULT 'epoch',
-    -- What erasure has left. all: everything; lead: the bookings, without the payload; nothing:
-    -- ids, states and times only.
+    -- The data left after erasure. all: everything; lead: the bookings, without the payload;
+    -- nothing: only IDs, states and times.
     kept text NOT NULL DEFAULT 'all'
         CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing'))
 );
@@ -46,31 +46,31 @@ CREATE TABLE bookings (
         CONSTRAINT bookings_state CHECK (state IN (
             'pending', 'held', 'sending', 'submitted', 'booked', 'failed', 'unknown',
             'superseded', 'duplicate', 'expired', 'discarded')),
-    -- Why it is in that state: a constant word, or what a user wrote.
+    -- Why it is in that state: a reason code, or a user's text.
     reason text,
     community text,
     timezone text,
     starts_at timestamptz,
     appointment jsonb NOT NULL,
     reasons jsonb NOT NULL DEFAULT '[]',
-    -- What related requests share, as keyed hashes: the person's email and phone at the community,
-    -- and the sender's own key of the lead (item_key).
+    -- Keyed hashes shared by related requests: for the person's email and phone at the community,
+    -- and for the sender's own key for the lead (item_key).
     match_keys bigint[] NOT NULL DEFAULT '{}',
     item_key bigint,
-    -- Keyed hash of what was mapped, to tell a repeat from a change.
+    -- Keyed hash of everything that was mapped, to distinguish a repeat from a change.
     content bigint,
     is_cancellation boolean NOT NULL DEFAULT false,
-    -- The other lead that the state comes from; reason is the rule.
+    -- The other lead that caused this state. reason is the rule.
     because_of bigint,
-    -- When the renter asked.
+    -- When the renter made the request.
     asked_at timestamptz NOT NULL,
     job_id text,
     -- When its last POST began.
     posted_at timestamptz,
-    -- From when on it no longer stands in Knock, as a user said.
+    -- When a user reported that it no longer exists in Knock.
     gone_at timestamptz,
-    -- When to send it or to check it next. An unknown booking is looked for in Knock on a schedule
-    -- of its own, until a user takes over.
+    -- When to send it or check it next. An unknown booking is searched for on a separate schedule
+    -- until a user takes over.
     due_at timestamptz,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
@@ -78,26 +78,26 @@ CREATE TABLE bookings (
     CONSTRAINT bookings_due CHECK (
         CASE WHEN state IN ('pending', 'submitted') THEN due_at IS NOT NULL
             ELSE due_at IS NULL OR state = 'unknown' END),
-    -- A booking found in Knock may be booked although its job is not known.
+    -- A booking found in Knock may be booked without a known job.
     CONSTRAINT bookings_job CHECK (state <> 'submitted' OR job_id IS NOT NULL),
-    -- A guest card has no time, and no appointment is sent without one.
+    -- A guest card has no time, and an appointment is never sent without one.
     CONSTRAINT bookings_time CHECK (
         CASE kind WHEN 'prospect' THEN starts_at IS NULL
             ELSE starts_at IS NOT NULL OR state <> 'pending' END)
 );
--- The send queue uses these three and no other index. The planner's statistics do not know a queue
--- that grew in the last minutes, and it would read and sort all of it for each booking that is
--- taken; a condition in `IS TRUE` is served by no index but those that repeat it.
+-- The send queue uses only these three indexes. The planner's statistics do not cover a queue that
+-- grew in the last few minutes, so it would read and sort the whole queue for each booking. A
+-- condition with `IS TRUE` matches only indexes that repeat it.
 CREATE INDEX bookings_pending_by_tour ON bookings (starts_at, id)
     WHERE (state = 'pending') IS TRUE AND kind = 'appointment';
 CREATE INDEX bookings_pending_by_source ON bookings (source, starts_at, id)
     WHERE (state = 'pending') IS TRUE;
 CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_at))
     WHERE (state = 'pending') IS TRUE AND kind = 'prospect';
--- With fastupdate, new entries would go to a list of up to 4 MB that each search reads from end to
--- end. Inserted at once they cost some 7 µs for each booking.
+-- With fastupdate, new entries would go to a list of up to 4 MB that each search reads completely.
+-- Direct inserts cost about 7 µs per booking.
 CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fastupdate = off);
--- Recovery: attempts that expired, and checks that are due.
+-- Recovery: expired attempts and due checks.
 CREATE INDEX bookings_in_flight ON bookings (due_at, state)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
@@ -115,7 +115,7 @@ CREATE INDEX bookings_by_source_and_state ON bookings (source, state, id);
 CREATE INDEX bookings_by_community ON bookings (community, id);
 CREATE INDEX bookings_by_time ON bookings (created_at) INCLUDE (id, source, state)
     WHERE reason IS DISTINCT FROM 'replayed';
--- Searches: the start of an e-mail address, the end of a phone number, the start of words of a name.
+-- Searches: the start of an email address, the end of a phone number, the start of words in a name.
 CREATE INDEX bookings_by_email ON bookings ((appointment ->> 'email_1') text_pattern_ops)
     WHERE appointment ? 'email_1';
 CREATE INDEX bookings_by_phone ON bookings (reverse(appointment ->> 'phone_1') text_pattern_ops)
@@ -132,7 +132,7 @@ CREATE TABLE attempts (
         CONSTRAINT attempts_kind CHECK (kind IN ('appointment', 'prospect')),
     request jsonb NOT NULL,
     started_at timestamptz NOT NULL,
-    -- After this the sending process is presumed dead and the outcome unknown.
+    -- After this time, the sending process is presumed dead and the outcome unknown.
     lease_until timestamptz NOT NULL,
     finished_at timestamptz,
     outcome text
@@ -140,15 +140,15 @@ CREATE TABLE attempts (
             'not_sent', 'rate_limited', 'not_authorized', 'refused', 'accepted', 'job_failed',
             'unknown')),
     status integer,
-    -- Propexo's response, truncated when long.
+    -- Propexo's response, truncated if it is long.
     answer text
 );
 CREATE INDEX attempts_by_booking ON attempts (booking_id, id);
--- No blind second POST: while an attempt may have booked something, no other one can be inserted.
+-- No blind second POST: while an attempt may have booked something, another cannot be inserted.
 CREATE UNIQUE INDEX attempts_never_two_that_may_have_booked ON attempts (booking_id)
     WHERE outcome IS NULL OR outcome IN ('accepted', 'unknown');
 
--- Every change of state of an event or a booking: when, from, to, why, by whom. Append-only.
+-- Every state change of an event or booking: when, from, to, why, by whom. Append-only.
 CREATE TABLE history (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id bigint NOT NULL REFERENCES events,
@@ -158,31 +158,31 @@ CREATE TABLE history (
     to_state text NOT NULL,
     why text NOT NULL,
     by text NOT NULL,
-    -- The other lead that it comes from.
+    -- The other lead that caused it.
     because_of bigint
 );
 CREATE INDEX history_by_event ON history (event_id, id);
 
 -- Deduplication.
 
--- A dedupe key that was used: one row for each delivery, as keyed hashes.
--- Outlives the event's body, so that a late repeat does not bring back an erased person.
+-- A used dedupe key: one row per delivery, as keyed hashes.
+-- It outlives the event's body, so that a late repeat does not restore an erased person's data.
 CREATE TABLE claims (
     source text NOT NULL,
     digest bytea NOT NULL,
     lead_id bigint NOT NULL,
     claimed_at timestamptz NOT NULL,
-    -- Hash of the latest content under this key, and its event: to tell a repeat from a change.
+    -- Hash of the latest content with this key, and its event, to distinguish a repeat from a change.
     content bytea,
     latest_id bigint NOT NULL,
     repeats integer NOT NULL DEFAULT 0,
     repeated_at timestamptz,
     CONSTRAINT claims_once PRIMARY KEY (source, digest)
 );
--- Repeats are looked up by event; most events have none.
+-- Repeats are looked up by event. Most events have none.
 CREATE INDEX claims_repeated ON claims (lead_id) WHERE repeats > 0;
 
--- The key of all keyed hashes: one row, made with the database.
+-- The key for all keyed hashes: one row, created with the database.
 CREATE TABLE installation (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     hash_key bytea NOT NULL
@@ -190,22 +190,22 @@ CREATE TABLE installation (
 INSERT INTO installation (hash_key)
     VALUES (sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea));
 
--- Sending: Propexo's rate limit, and fairness among the sources.
+-- Sending: Propexo's rate limit, and fairness among sources.
 
 -- The rate limit that all workers share: one row, which every call to Propexo locks.
 CREATE TABLE rate_limit (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    -- GCRA's theoretical arrival time: when the next call would be made if all were spread evenly.
+    -- GCRA's theoretical arrival time: the next call if all calls were spread evenly.
     theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
-    -- No call is made before this.
+    -- No calls are made before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Nothing is sent while this is set, until a person fixes the cause: not_authorized.
+    -- Nothing is sent while this is set, until someone fixes the cause: not_authorized.
     stopped_for text,
-    -- When a worker last tried whether the cause is fixed.
+    -- When a worker last checked whether the cause is fixed.
     checked_at timestamptz NOT NULL DEFAULT 'epoch',
     -- Calls per minute that Propexo last reported as allowed.
     allowed integer,
-    -- Virtual time of fair queuing: that of the source served last.
+    -- Virtual time for fair queuing: that of the source served last.
     virtual_time double precision NOT NULL DEFAULT 0
 );
 INSERT INTO rate_limit DEFAULT VALUES;
@@ -226,8 +226,8 @@ CREATE TABLE source_turns (
 
 -- Rejected requests and the secrets of sources.
 
--- A request that failed verification, without credentials. Kept apart from events; the number and
--- the bytes kept of each source are bounded.
+-- A request that failed verification, without credentials. Stored separately from events, with
+-- limits on number and bytes per source.
 CREATE TABLE rejections (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     source text NOT NULL,
@@ -237,21 +237,21 @@ CREATE TABLE rejections (
     -- As received, with its query.
     url text NOT NULL,
     headers jsonb NOT NULL,
-    -- NULL: not kept, because it may hold a secret or is too long.
+    -- NULL if not kept, because it may contain a secret or is too long.
     body bytea,
-    -- The row's size as counted against the bound.
+    -- The row's size, as counted against the limit.
     bytes bigint NOT NULL,
-    -- Short keyed hash of the client's address: enough to tell clients apart, and no more.
+    -- Short keyed hash of the client's address, just enough to distinguish clients.
     sender text,
-    -- False where too little is kept to verify it again.
+    -- False if not enough is kept to verify it again.
     can_retry boolean NOT NULL,
-    -- Keyed hashes of the token or password that it carried, in each spelling.
+    -- Keyed hashes of its token or password, in each spelling.
     proofs bytea[] NOT NULL
 );
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);
 
--- How many requests of each source were rejected since the database was created. Source '': unknown.
+-- Number of rejected requests per source since the database was created. Source '' is unknown.
 CREATE TABLE rejection_counts (
     source text NOT NULL,
     reason text NOT NULL,
@@ -259,7 +259,7 @@ CREATE TABLE rejection_counts (
     PRIMARY KEY (source, reason)
 );
 
--- When each secret last verified a request. Holds names of environment variables, never secrets.
+-- When each secret last verified a request. Contains names of environment variables, never secrets.
 CREATE TABLE secret_uses (
     source text NOT NULL,
     name text NOT NULL,
@@ -269,16 +269,16 @@ CREATE TABLE secret_uses (
 
 -- The console: its users, the audit log and the statistics.
 
--- Users who may sign in, besides those in ADAPTER_USERS.
+-- Users who may sign in, in addition to those in ADAPTER_USERS.
 CREATE TABLE users (
     name text PRIMARY KEY,
     role text NOT NULL CONSTRAINT users_role CHECK (role IN ('read', 'operate')),
-    -- A slow hash with its salt.
+    -- A slow, salted hash.
     password text NOT NULL,
     added_at timestamptz NOT NULL
 );
 
--- Recent failed sign-ins by name and by address (keyed hashes), to limit further tries.
+-- Recent failed sign-ins by name and by address (keyed hashes), to limit further attempts.
 CREATE TABLE failed_sign_ins (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     who text NOT NULL,
@@ -286,21 +286,21 @@ CREATE TABLE failed_sign_ins (
 );
 CREATE INDEX failed_sign_ins_by_who ON failed_sign_ins (who, at);
 
--- Who viewed, released, edited, discarded, replayed or exported what. Append-only.
+-- User actions: views, releases, edits, discards, replays and exports. Append-only.
 CREATE TABLE audit_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL,
     by text NOT NULL,
     action text NOT NULL,
-    -- The event or booking it concerned, if any.
+    -- The event or booking concerned, if any.
     lead_id bigint,
-    -- Further facts; never anything from a payload.
+    -- Additional facts, never anything from a payload.
     detail text NOT NULL DEFAULT ''
 );
 CREATE INDEX audit_log_by_lead ON audit_log (lead_id, id) WHERE lead_id IS NOT NULL;
 CREATE INDEX audit_log_by_user ON audit_log (by, id);
 
--- Webhooks of each source in each past hour, to tell what volume is usual.
+-- Webhooks per source and past hour, to determine the usual volume.
 CREATE TABLE hourly_counts (
     source text NOT NULL,
     hour timestamptz NOT NULL,

@@ -1,7 +1,7 @@
 -- Console users, failed sign-ins and the audit log.
 
 -- name: add_user
--- Add a user, or set another password and role.
+-- Add a user, or change an existing user's password and role.
 INSERT INTO users (name, role, password, added_at) VALUES (%(name)s, %(role)s, %(password)s, %(at)s)
 ON CONFLICT (name) DO UPDATE SET role = EXCLUDED.role, password = EXCLUDED.password
 
@@ -19,7 +19,7 @@ INSERT INTO failed_sign_ins (who, at) SELECT who, %(at)s FROM unnest(%(whos)s::t
 RETURNING id
 
 -- name: failed_sign_ins
--- The number of failed sign-ins since then.
+-- The number of failed sign-ins since a time.
 SELECT who, count(*) AS failures FROM failed_sign_ins
 WHERE who = ANY(%(whos)s) AND at > %(since)s GROUP BY who
 

@@ -38,6 +38,6 @@ def reader(browser: Browser, site: Site) -> Iterator[Reader]:
 
 @pytest.fixture
 def ana(reader: Reader) -> Reader:
-    """Return a browser that is signed in with the role operate."""
+    """Return a browser that is signed in with the `operate` role."""
     reader.sign_in("ana")
     return reader

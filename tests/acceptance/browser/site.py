@@ -50,7 +50,7 @@ class Site:
         return self.running.url + "/console"
 
     def send(self, name: str, payload: Any) -> int:
-        """Send a signed webhook; return its event number."""
+        """Send a signed webhook and return its event ID."""
         source = load_one(self.mappings, name, Policy())
         secret = SECRETS[source.secrets[-1]]
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()

@@ -13,14 +13,14 @@ from tests.wait import wait_until
 
 pytestmark = pytest.mark.browser
 
-#: Every page that has an address of its own.
+#: Every page that has its own URL.
 PAGES = (
     *("/", "/queue", "/leads", "/leads?kind=webhooks", "/decisions", "/try", "/rejections"),
     *("/audit", "/nope"),
 )
-#: Those that exist.
+#: The pages that exist.
 FOUND = tuple(path for path in PAGES if path != "/nope")
-#: Impacts of accessibility faults that keep people from using a page.
+#: Impact levels of accessibility problems that prevent people from using a page.
 SERIOUS = ("serious", "critical")
 
 
@@ -243,7 +243,7 @@ def test_every_page_fits_a_phone_and_is_accessible(
 
 
 def test_no_page_logs_an_error(ana: Reader) -> None:
-    """No script fails, and nothing is loaded that the policy or the server blocks."""
+    """Check that no script fails and that no resource is blocked by the policy or the server."""
     for path in FOUND:
         ana.go(path)
         expect(ana.page.locator("h1")).to_be_visible()
