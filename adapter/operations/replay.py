@@ -13,7 +13,7 @@ from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
 from adapter.settings import Settings
-from adapter.store import Database
+from adapter.store import Database, Transaction
 from adapter.store.fingerprints import Fingerprints, lock_key
 
 #: States of bookings that a replay replaces.
@@ -82,9 +82,20 @@ class Replays:
                     )
                 tx.events.reopen(event_id, why=forced_because or "replayed", by=by, now=now)
                 planner.apply(tx, event, mapped, source, now, is_forced=is_forced)
+                _pass_on_duplicates(tx, event_id, bookings)
                 action = "replayed_by_force" if is_forced else "replayed"
                 tx.audit.record(action, by=by, at=now, lead_id=event_id)
         return difference
+
+
+def _pass_on_duplicates(tx: Transaction, event_id: int, replaced: tuple[Booking, ...]) -> None:
+    """Point the leads that were merged with replaced bookings to the new bookings of the event."""
+    known = {booking.id for booking in replaced}
+    new = [booking for booking in tx.bookings.of_event(event_id) if booking.id not in known]
+    for old in replaced:
+        same = [booking for booking in new if booking.item_key == old.item_key]
+        if successors := same or new:
+            tx.bookings.repoint(old.id, successors[0].id)
 
 
 def _without_settled(

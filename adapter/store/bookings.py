@@ -160,6 +160,10 @@ class Bookings(Statements):
             asked_at=booking.asked_at,
         )
 
+    def repoint(self, from_id: int, to_id: int) -> None:
+        """Let the leads whose state comes from one booking depend on another one."""
+        self._run("repoint", from_id=from_id, to_id=to_id)
+
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
         """Record that, according to a user, these bookings no longer exist in Knock."""
         self._run("mark_gone", ids=list(ids), at=now)

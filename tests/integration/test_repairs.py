@@ -358,6 +358,23 @@ def test_a_forced_replay_takes_the_place_of_what_waits_and_is_the_newest(
     assert posted["appointment_time"] == "20:30:00"
 
 
+def test_a_duplicate_follows_its_original_into_a_replay(harness: Harness) -> None:
+    (first,) = harness.mapped("rentfeed", same_person(1))
+    form = sample("website-response.json")
+    answers = {answer["field"]["ref"]: answer for answer in form["form_response"]["answers"]}
+    answers["email"]["email"] = "dana@example.com"
+    answers["last_name"]["text"] = "Roe"
+    (duplicate,) = harness.mapped("website", form)
+    assert duplicate.because_of == first.id
+    replays(harness).replay(first.event_id, by="ana", dry_run=False)
+
+    original = harness.story(first.event_id).bookings[-1]
+    assert harness.booking(duplicate.id).because_of == original.id != first.id
+    repairs(harness).discard(original.id, "called her", by="ana")
+    held = harness.booking(duplicate.id)
+    assert (held.state, held.reason) == (BookingState.HELD, "original_dismissed")
+
+
 def test_a_forced_replay_that_is_put_off_does_not_give_way_to_what_was_booked_before(
     harness: Harness, upstream: SandboxClient
 ) -> None:

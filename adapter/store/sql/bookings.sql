@@ -98,6 +98,10 @@ INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by, be
 SELECT event_id, id, %(at)s, state, %(to_state)s, %(why)s, %(by)s, %(because_of)s FROM before
 RETURNING booking_id, CASE WHEN %(is_settled)s THEN pg_notify('settled', event_id::text) END
 
+-- name: repoint
+-- Let the leads whose state comes from one booking depend on another one.
+UPDATE bookings SET because_of = %(to_id)s WHERE because_of = %(from_id)s
+
 -- name: mark_gone
 -- Record that, according to a user, these bookings no longer exist in Knock.
 UPDATE bookings SET gone_at = %(at)s WHERE id = ANY(%(ids)s)
