@@ -307,8 +307,10 @@ def test_an_open_source_is_loud(folder: Path, module_database: str, caplog: Any)
     assert (line.levelname, line.source) == ("WARNING", "open")
 
 
-def test_adapter_run_names_an_open_source(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    environ = environment(ADAPTER_MAPPINGS_DIR=str(folder))
+def test_adapter_run_names_an_open_source(
+    folder: Path, module_database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = environment(ADAPTER_MAPPINGS_DIR=str(folder), DATABASE_URL=module_database)
     announce(Supervisor(environ, print))
 
     said = capsys.readouterr().err
@@ -327,7 +329,7 @@ def test_a_secret_with_a_line_break_is_named_and_works(
         "ADAPTER_METRICS_TOKEN": "'metrics'",
         "VERIFY_TOKEN": "vt-1 ",
     }
-    environ = environment(ADAPTER_MAPPINGS_DIR=str(folder), **secrets)
+    environ = environment(ADAPTER_MAPPINGS_DIR=str(folder), DATABASE_URL=module_database, **secrets)
     announce(Supervisor(environ, print))
     said = capfd.readouterr().err
     with running_gunicorn(
@@ -338,12 +340,12 @@ def test_a_secret_with_a_line_break_is_named_and_works(
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "_trimmed" in line]
 
     for name, value in environ.items():
-        assert (f"{name} has blanks, a line break or quotes" in said) is (name in secrets)
+        assert (f"{name} has whitespace or quotes" in said) is (name in secrets)
         assert name not in secrets or value not in said
     assert sorted(line["variable"] for line in lines) == sorted(secrets), "once per process"
     monkeypatch.setenv("SECRET", "a-secret ")
     ended = CliRunner().invoke(commands, ["check", str(folder / "plain.yaml")])
-    assert (ended.exit_code, "warning: SECRET has blanks" in ended.output) == (0, True)
+    assert (ended.exit_code, "warning: SECRET has whitespace" in ended.output) == (0, True)
     assert "a-secret" not in ended.output
 
 

@@ -36,7 +36,7 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     ana.go("/queue")
     page.locator(".card", has_text="outside tour hours").get_by_role("link").first.click()
     page.get_by_role("link", name=re.compile("Dana Okafor")).first.click()
-    expect(page.get_by_text("and tours start from").first).to_be_visible()
+    expect(page.get_by_text("but tours start between").first).to_be_visible()
 
     ana.go(f"/leads/{event_id}")
     starts_at = page.get_by_label(re.compile("Tour starts at"))
