@@ -41,6 +41,8 @@ _REVISABLE = frozenset(
 
 #: States of requests that are covered or replaced by another one.
 MERGED = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
+#: Reason codes of cancellations that cancel nothing: whose or whether is unclear, or it is a retry.
+WITHOUT_EFFECT = frozenset({"cancellation_unclear", "repeat_or_change", "same_delivery"})
 #: After this much time since the last guest card, a request is a new lead for the agents.
 PROSPECT_LIFETIME = dt.timedelta(days=30)
 
@@ -181,7 +183,7 @@ def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
         one
         for one in known
         if one.is_cancellation
-        and one.reason not in ("cancellation_unclear", "repeat_or_change")
+        and one.reason not in WITHOUT_EFFECT
         and are_versions(one, request)
         and order(one) > order(request)
         and concerns(one, known)

@@ -20,6 +20,7 @@ from adapter.bookings.person import (
     NEW,
     SENT,
     WAITING,
+    WITHOUT_EFFECT,
     Person,
     are_versions,
     canceling,
@@ -172,7 +173,9 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     """Decide on an open cancellation: done, withdrawn, or left for someone to do in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None if request.id != NEW else Decision(state=BookingState.HELD, code="cancellation")
-    if request.reason in ("cancellation_unclear", "repeat_or_change"):
+    if request.reason == "repeat_or_change":
+        return _decide_repeated_cancellation(request, person)
+    if request.reason in WITHOUT_EFFECT:
         return None
     first = _first_cancellation(request, person.requests)
     if first is not request:
@@ -200,6 +203,22 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     if person.standing is not None and order(person.standing) < order(request):
         return held("cancellation_elsewhere", person.standing)
     return Decision(state=BookingState.HELD, code="cancellation")
+
+
+def _decide_repeated_cancellation(request: Booking, person: Person) -> Decision | None:
+    """Close a repeated cancellation that needs review if the sender requested a tour after it."""
+    later = [
+        one
+        for one in person.requests
+        if are_versions(one, request)
+        and not one.is_cancellation
+        and order(one) > order(request)
+        and one.state is not BookingState.DISCARDED
+    ]
+    if not later:
+        return None
+    newest = max(later, key=order)
+    return Decision(state=BookingState.DISCARDED, code="taken_back", because_of=newest.id)
 
 
 def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:

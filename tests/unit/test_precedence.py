@@ -218,6 +218,22 @@ def replaced(request: Booking, by: int) -> Booking:
             id="a cancellation that arrives before its booking cancels it, by the sender's time",
         ),
         pytest.param(
+            [
+                keyed(tour(2, TWO, 2)),
+                dataclasses.replace(cancel(3, 3), state=DUPLICATE, reason="same_delivery"),
+            ],
+            {},
+            id="a cancellation that is delivered again cancels nothing that came since",
+        ),
+        pytest.param(
+            [
+                dataclasses.replace(cancel(3, 3), reason="repeat_or_change", because_of=2),
+                keyed(tour(4, TWO, 4)),
+            ],
+            {3: ("discarded", "taken_back", 4)},
+            id="a repeated cancellation that needs review is closed by a later request",
+        ),
+        pytest.param(
             [cancel(1, 2)],
             {},
             id="a cancellation of nothing known",
