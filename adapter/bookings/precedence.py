@@ -50,13 +50,13 @@ def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
 def _changes(decision: Decision, request: Booking, person: Person) -> bool:
     """Return whether a decision changes something.
 
-    A request that was replaced keeps the first reason, even if that one was replaced in turn:
-    otherwise each request of a person would rewrite all earlier ones.
+    A request that was replaced keeps the first reason while that request counts or was replaced in
+    turn: otherwise each request of a person would rewrite all earlier ones.
     """
     is_same = decision.state is request.state is BookingState.SUPERSEDED
     other = person.by_id.get(request.because_of or 0)
-    is_replaced = other is not None and other.state is BookingState.SUPERSEDED
-    return decision.changes(request) and not (is_same and is_replaced)
+    is_true = other is not None and other.state not in (BookingState.DISCARDED, *WAITING)
+    return decision.changes(request) and not (is_same and is_true)
 
 
 def _decide(request: Booking, person: Person) -> Decision | None:
