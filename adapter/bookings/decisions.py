@@ -93,6 +93,11 @@ def held(code: str, other: Booking) -> Decision:
     return Decision(state=BookingState.HELD, code=code, because_of=other.id)
 
 
+def seen_before(original: Booking, code: str = "item_seen_before") -> Decision:
+    """Return a decision that the sender already sent a request: ``original``."""
+    return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
+
+
 def superseded(request: Booking, other: Booking) -> Decision:
     """Return a decision that ``other`` replaces a request."""
     code = "newer_request_came_first" if request.id == NEW else "newer_request"

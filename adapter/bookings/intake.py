@@ -10,7 +10,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from adapter.bookings import precedence, reconcile
-from adapter.bookings.decisions import Decision
+from adapter.bookings.decisions import Decision, seen_before
 from adapter.bookings.new_request import (
     Repeat,
     decide_new,
@@ -206,9 +206,7 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
     for other in stored:
         is_same = other.item_key == draft.item_key and other.content == draft.content
         if is_same and not other.is_cancellation and relation(other, draft) is Relation.SAME:
-            return Decision(
-                state=BookingState.DUPLICATE, code="item_seen_before", because_of=other.id
-            )
+            return seen_before(other)
     return None
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Collection, Iterable, Sequence
 
-from adapter.bookings.decisions import Decision, held, superseded
+from adapter.bookings.decisions import Decision, held, seen_before, superseded
 from adapter.bookings.person import (
     CANCELABLE,
     SENT,
@@ -17,6 +17,7 @@ from adapter.bookings.person import (
     canceling,
     is_between,
     is_current,
+    may_exist,
     may_replace,
     order,
 )
@@ -45,7 +46,7 @@ def repeated_cancellation(
         return None
     since = [one for one in _versions(new, same) if order(one) > order(repeat.original)]
     if repeat.is_certain:
-        return _seen(repeat.original, "same_delivery")
+        return seen_before(repeat.original, "same_delivery")
     return held("repeat_or_change", since[-1]) if since else None
 
 
@@ -65,7 +66,7 @@ def decide_new(
     ``has_sent_at``: the sender said when it was. Anyone can send to ``open_sources``.
     """
     if repeat is not None and repeat.is_certain:
-        return _seen(repeat.original, "same_delivery")
+        return seen_before(repeat.original, "same_delivery")
     known = _unchanged(new, same, now, repeat=repeat, has_sent_at=has_sent_at) or _older_version(
         new, same
     )
@@ -76,7 +77,7 @@ def decide_new(
         return changed
     if repeat is not None and new.kind is Kind.APPOINTMENT:
         may_undo = _may_undo(new, same, now)
-        return _held_repeat(new, same, now) if may_undo else _seen(repeat.original)
+        return _held_repeat(new, same, now) if may_undo else seen_before(repeat.original)
     planned = plan((*same, new), now).get(new.id)
     if planned is not None and planned.state is not BookingState.SUPERSEDED:
         return planned
@@ -91,11 +92,7 @@ def decide_new(
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
     """Return the other requests with the same key as the new one, oldest first."""
-    versions = [
-        one
-        for one in same
-        if are_versions(one, new) and not one.is_cancellation and one.event_id != new.event_id
-    ]
+    versions = [one for one in same if are_versions(one, new) and not one.is_cancellation]
     return sorted(versions, key=order)
 
 
@@ -122,12 +119,8 @@ def _unchanged(
         return held("dismissed_before", latest)
     last = _last_tour(new, same, now)
     if last is None or last.starts_at == new.starts_at or order(last) < order(latest):
-        return _seen(latest)
+        return seen_before(latest)
     return None if has_sent_at else held("repeat_or_change", last)
-
-
-def _seen(original: Booking, code: str = "item_seen_before") -> Decision:
-    return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
 
 
 def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:
@@ -162,10 +155,7 @@ def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
     sent = [
         one
         for one in _versions(new, same)
-        if one.state in SENT
-        and one.gone_at is None
-        and is_current(one, now)
-        and not one.person_keys & new.person_keys
+        if may_exist(one) and is_current(one, now) and not one.person_keys & new.person_keys
     ]
     return held("changed_after_first", sent[-1]) if sent else None
 

@@ -59,6 +59,11 @@ def is_current(booking: Booking, now: dt.datetime) -> bool:
     return booking.starts_at is not None and booking.starts_at > now
 
 
+def may_exist(booking: Booking) -> bool:
+    """Return True if Knock may have, or may soon have, the booking."""
+    return booking.state in SENT and booking.gone_at is None
+
+
 def may_replace(kind: Kind, other: Kind) -> bool:
     """Return True if one kind may replace another. A guest card never replaces a tour."""
     return kind is Kind.APPOINTMENT or other is Kind.PROSPECT
@@ -158,9 +163,8 @@ class Person:
             assert self.standing is not None  # noqa: S101 - a twin is a booking
             return self.standing
         sent = [one for one in twins if one.state in SENT]
-        if (
-            any(one and one.state is BookingState.UNKNOWN for one in (*sent, self.standing))
-            and sent
+        if sent and any(
+            one and one.state is BookingState.UNKNOWN for one in (*sent, self.standing)
         ):
             # Which tour Knock has is not known: until that is settled, none is posted again.
             return max(sent, key=posting_order)
@@ -239,8 +243,7 @@ def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
         one
         for one in others
         if one.kind is Kind.APPOINTMENT
-        and one.state in SENT
-        and one.gone_at is None
+        and may_exist(one)
         and one.posted_at is not None
         and booking.posted_at is not None
         and one.posted_at > booking.posted_at
@@ -255,8 +258,7 @@ def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Boo
         one
         for one in others
         if order(one) > order(booking)
-        and one.state in SENT
-        and one.gone_at is None
+        and may_exist(one)
         and relation(one, booking) is Relation.SAME
         and one.starts_at != booking.starts_at
         and posted_later(one, (booking,)) is not None

@@ -13,7 +13,7 @@ depend on the order in which requests and responses arrive. Questions that only 
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from adapter.bookings.decisions import Decision, duplicate_of, held, superseded
+from adapter.bookings.decisions import Decision, duplicate_of, held, seen_before, superseded
 from adapter.bookings.person import (
     CANCELABLE,
     MERGED,
@@ -25,6 +25,7 @@ from adapter.bookings.person import (
     are_versions,
     canceling,
     concerns,
+    may_exist,
     may_replace,
     order,
     posting_order,
@@ -123,16 +124,16 @@ def _wanted_again(request: Booking, person: Person) -> Decision | None:
     other = person.by_id[request.because_of]
     canceled = person.cancellations.get(other.id)
     again = Decision(state=BookingState.PENDING, code="asked_again", because_of=other.id)
-    if canceled is not None and (other.state not in SENT or other.gone_at is not None):
-        held = Decision(state=BookingState.HELD, code="original_canceled", because_of=other.id)
-        return again if order(request) > order(canceled) else held
+    if canceled is not None and not may_exist(other):
+        is_later = order(request) > order(canceled)
+        return again if is_later else held("original_canceled", other)
     if other.state in WAITING or other.gone_at is not None:
         return None
     if other.state is not BookingState.DISCARDED:
         return again
     if are_versions(request, other):
         return None
-    return Decision(state=BookingState.HELD, code="original_dismissed", because_of=other.id)
+    return held("original_dismissed", other)
 
 
 def _decide_waiting(request: Booking, person: Person) -> Decision | None:
@@ -179,7 +180,7 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
         return None
     first = _first_cancellation(request, person.requests)
     if first is not request:
-        return Decision(state=BookingState.DUPLICATE, code="item_seen_before", because_of=first.id)
+        return seen_before(first)
     canceled = [
         one
         for one in person.requests
@@ -191,8 +192,7 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
         return Decision(state=BookingState.DISCARDED, code=code, because_of=again.id)
     standing = [one for one in canceled if _may_stand(one, person)]
     if standing:
-        newest = max(standing, key=posting_order)
-        return Decision(state=BookingState.HELD, code="cancellation", because_of=newest.id)
+        return held("cancellation", max(standing, key=posting_order))
     merged = [one for one in _covering(canceled, person) if _may_stand(one, person)]
     if merged:
         return held("cancellation_merged", max(merged, key=posting_order))
@@ -228,7 +228,8 @@ def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
         for one in person.requests
         if are_versions(one, cancellation)
         and not one.is_cancellation
-        and (one.id in person.cancellations and one.state not in SENT)
+        and one.id in person.cancellations
+        and one.state not in SENT
     ]
 
 
@@ -293,7 +294,7 @@ def _may_stand(canceled: Booking, person: Person) -> bool:
     """Return True if a canceled booking may still be in Knock: no later tour has replaced it."""
     if canceled.state is BookingState.PENDING and canceled.id not in person.cancellations:
         return True  # it is about to be sent
-    if canceled.state not in SENT or canceled.gone_at is not None:
+    if not may_exist(canceled):
         return False
     return not any(
         one.kind is Kind.APPOINTMENT

@@ -109,7 +109,7 @@ def apply(
 
 
 def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> None:
-    """Store a decision on one booking. Schedule a sender if it may be sent."""
+    """Store a decision on one booking. If it may be sent, it is due now."""
     is_ready = decision.state is BookingState.PENDING
     tx.bookings.move(
         booking.id,

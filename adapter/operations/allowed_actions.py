@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from adapter.bookings.person import SENT
+from adapter.bookings.person import MERGED, SENT
 from adapter.exceptions import NotPossible
 from adapter.models import MOVES, Booking, BookingState, Kind
 
@@ -46,8 +46,7 @@ def is_merged(booking: Booking) -> bool:
 
     A user may take that back.
     """
-    merged = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
-    return booking.state in merged and booking.because_of is not None and _is_bookable(booking)
+    return booking.state in MERGED and booking.because_of is not None and _is_bookable(booking)
 
 
 def may_be_another_person(booking: Booking) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from adapter.models import MOVES, SETTLED, Booking, BookingState, Reason
-from adapter.store.queries import Statements
+from adapter.store.queries import STATEMENTS, Statements
 from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
 #: Older requests are related to new ones only while they are upcoming or unsettled.
@@ -97,8 +97,9 @@ class Bookings(Statements):
         These are unsettled and upcoming bookings and those from the last 30 days, at most 500. With
         ``lock``, lock them until the transaction ends; the keys must be locked already.
         """
-        name = "lock_bookings_of_keys" if lock else "bookings_of_keys"
-        return [booking_from_row(row) for row in self._all(name, **_related_to(keys, now))]
+        statement = STATEMENTS["bookings_of_keys"] + (b" FOR UPDATE" if lock else b"")
+        rows = self.connection.execute(statement, _related_to(keys, now)).fetchall()
+        return [booking_from_row(row) for row in rows]
 
     def lock_related(self, keys: Iterable[int], now: dt.datetime) -> None:
         """Lock keys, and the keys of the bookings that :meth:`of_keys` returns."""

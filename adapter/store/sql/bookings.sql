@@ -59,20 +59,6 @@ WITH related AS MATERIALIZED (
 )
 SELECT * FROM bookings WHERE id = ANY(ARRAY(SELECT id FROM nearest)) ORDER BY id
 
--- name: lock_bookings_of_keys
--- The same, locked until the transaction ends.
-WITH related AS MATERIALIZED (
-    SELECT id, match_keys FROM bookings
-    WHERE match_keys && %(keys)s::bigint[] AND reason IS DISTINCT FROM 'replayed' AND (
-        state IN ('pending', 'sending', 'submitted', 'unknown', 'held', 'failed')
-        OR starts_at > %(now)s OR created_at > %(since)s) IS TRUE
-), nearest AS MATERIALIZED (
-    SELECT id FROM related ORDER BY cardinality(ARRAY(
-        SELECT unnest(match_keys) INTERSECT SELECT unnest(%(keys)s::bigint[]))) DESC, id DESC
-    LIMIT %(limit)s
-)
-SELECT * FROM bookings WHERE id = ANY(ARRAY(SELECT id FROM nearest)) ORDER BY id FOR UPDATE
-
 -- name: known_jobs
 -- Those of the given jobs that belong to a booking.
 SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
