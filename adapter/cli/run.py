@@ -8,7 +8,7 @@ import click
 
 from adapter import logs, services, store
 from adapter.cli.help import examples
-from adapter.exceptions import ConfigurationError
+from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.mapping.registry import load
 from adapter.models import utc_now
 from adapter.operations.sign_in import SignIn
@@ -70,8 +70,13 @@ def _announce(supervisor: Supervisor) -> None:
 
 
 def _announce_console(supervisor: Supervisor) -> None:
-    with store.Database(supervisor.database_url, size=1) as opened:
-        key = SignIn(supervisor.settings, opened, utc_now).new_link()
+    try:
+        with store.Database(supervisor.database_url, size=1) as opened:
+            key = SignIn(supervisor.settings, opened, utc_now).new_link()
+    except StoreUnavailable:
+        # What starts the processes outlives an outage: it is what restarts PostgreSQL.
+        click.echo("console: no link, PostgreSQL does not respond; start again for one", err=True)
+        return
     if key is None:
         click.echo(f"console: {supervisor.web_url}/console", err=True)
         return

@@ -31,6 +31,7 @@ from tests.gunicorn_process import (
     target_of,
     write_mappings,
 )
+from tests.ports import free_port
 from tests.wait import wait_until
 
 SECRET = "the-secret"
@@ -316,6 +317,18 @@ def test_adapter_run_names_an_open_source(
     said = capsys.readouterr().err
     assert "open is UNSIGNED (scheme: none): anyone who knows its URL can send" in said
     assert said.count("UNSIGNED") == 1
+
+
+def test_a_run_goes_on_without_a_link_if_postgresql_ended_just_after_the_start(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = f"postgresql://127.0.0.1:{free_port()}/nothing"
+    environ = environment(ADAPTER_MAPPINGS_DIR=str(folder), DATABASE_URL=nowhere)
+    announce(Supervisor(environ, print))
+
+    said = capsys.readouterr().err
+    assert "console: no link, PostgreSQL does not respond; start again for one" in said
+    assert "open is UNSIGNED" in said
 
 
 def test_a_secret_with_a_line_break_is_named_and_works(
