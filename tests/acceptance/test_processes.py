@@ -144,7 +144,7 @@ def test_a_signal_during_the_start_ends_it(starting: AdapterProcess) -> None:
     wait_until(lambda: is_told_to_end(web), "the parts are told")
     web.resume()
     assert starting.process.wait(60) == 0
-    assert not [process for process in family if process.is_running()]
+    wait_until(lambda: not any(map(psutil.Process.is_running, family)), "all processes are gone")
 
 
 def is_told_to_end(process: psutil.Process) -> bool:
@@ -206,7 +206,7 @@ def test_one_signal_stops_everything(start: Callable[..., AdapterProcess], numbe
     running.process.send_signal(number)
 
     assert running.process.wait(60) == 0
-    assert not [process for process in family if process.is_running()]
+    wait_until(lambda: not any(map(psutil.Process.is_running, family)), "all processes are gone")
 
 
 def broken_mappings(folder: Path) -> Path:
