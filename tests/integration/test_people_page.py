@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState
 from adapter.operations.release import Repairs
 from adapter.settings import Policy
@@ -197,6 +198,21 @@ def test_a_repeat_is_decided_after_what_came_between_is_mapped(
     (again,), (changed,) = (harness.story(one).bookings for one in (repeat, middle))
     assert (again.state, again.reason) == (HELD, "repeat_or_change")
     assert again.because_of == changed.id
+
+
+def test_a_cancellation_is_taken_back_only_by_a_user_who_says_so(player: Player) -> None:
+    harness = player.harness
+    event_id = harness.receive("portal", asks("1", "2:30")).event_id
+    harness.receive("portal", asks("1", "2:30") | {"kind": "cancellation"})
+    harness.pipeline.mapper.map_due()
+    (booking,) = harness.story(event_id).bookings
+    assert (booking.state, booking.reason) == (DISCARDED, "cancelled_by_sender")
+    sources = harness.pipeline.sources
+    repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
+    with pytest.raises(NotPossible, match=r"confirm that \(command: --anyway\)$"):
+        repairs.release(booking.id, {}, by="ana")
+    with pytest.raises(NotPossible, match="was not taken for another person's"):
+        repairs.release(booking.id, {}, by="ana", is_another_person=True)
 
 
 def test_a_repeat_after_a_webhook_that_could_not_be_mapped_is_kept(player: Player) -> None:
