@@ -137,6 +137,14 @@ def test_a_megabyte_of_a_form_takes_little_time(piece: bytes) -> None:
     assert seconds(lambda: fields_from_form(body)) < 0.3
 
 
+@pytest.mark.parametrize("piece", [b"&", b"\x01", b"<1"])
+def test_a_megabyte_of_mistakes_in_xml_takes_little_time(piece: bytes) -> None:
+    body = b"<a>" + piece * (1_000_000 // len(piece))
+    assert seconds(lambda: parse(body, "text/xml")) < 0.3
+    few = b"<a>" + piece * 1_000 + b"</a>"
+    assert isinstance(parse(few, "text/xml"), dict), "some mistakes are corrected"
+
+
 @settings(deadline=None)  # a busy machine is not a failure
 @given(st.lists(st.sampled_from([*PIECES, "7", ";", "x", "/", "=", "\r"]) | st.text(), max_size=30))
 def test_no_text_makes_a_reader_fail(pieces: list[str]) -> None:
