@@ -33,6 +33,14 @@ SELECT pg_advisory_xact_lock(lock) FROM (
         SELECT unnest(%(keys)s::bigint[]) AS key UNION SELECT unnest(match_keys) FROM newest) AS keys
     ORDER BY lock) AS locks
 
--- name: listen
+-- name: listen_settled
 -- Receive the ids of settled events.
 LISTEN settled
+
+-- name: listen_received
+-- Receive a notification when events were received.
+LISTEN received
+
+-- name: notify_received
+-- Notify the workers of received events. A transaction that only notifies waits for no disk.
+NOTIFY received
