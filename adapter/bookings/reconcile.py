@@ -26,6 +26,8 @@ class Related:
     unclear: tuple[Booking, ...]
     #: From other people.
     different: tuple[Booking, ...]
+    #: Keys of the request that too many others have, so that these were not read.
+    crowded: frozenset[int] = frozenset()
 
     @classmethod
     def to(cls, booking: Booking, rows: Iterable[Booking]) -> Self:

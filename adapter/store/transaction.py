@@ -3,7 +3,7 @@
 import contextlib
 import datetime as dt
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from adapter.store.attempts import Attempts
@@ -61,13 +61,13 @@ class Transaction(Statements):
         """
         self._run("lock_keys", keys=list(keys))
 
-    def lock_related(self, keys: Iterable[int], now: dt.datetime) -> None:
+    def lock_related(self, keys: Iterable[int], now: dt.datetime) -> Callable[[], frozenset[int]]:
         """Lock people and items, and those that are related to them, until the transaction ends.
 
         Call it before any of their bookings is read to be changed, so that no two transactions
-        deadlock.
+        deadlock. Return a function that returns those of the keys that have too many bookings.
         """
-        self.bookings.lock_related(keys, now)
+        return self.bookings.lock_related(keys, now)
 
     def hash_key(self) -> bytes:
         """Return the key of this installation's keyed hashes."""
