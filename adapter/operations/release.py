@@ -165,7 +165,7 @@ def _lock_unchanged(
 
     Keys are locked before rows, as everywhere, so that no two transactions deadlock.
     """
-    tx.lock_related({*keys, *booking.match_keys}, now)
+    tx.bookings.lock_related({*keys, *booking.match_keys}, now)
     if tx.bookings.get(booking.id, lock=True) != booking:
         raise NotPossible(f"booking {booking.id} has just changed: review it again")
 
@@ -177,7 +177,7 @@ def _is_old(booking: Booking) -> bool:
 
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
     """Discard a booking. A cancellation was carried out: its tour no longer stands in Knock."""
-    tx.lock_related(booking.match_keys, now)
+    tx.bookings.lock_related(booking.match_keys, now)
     is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
     if not is_discarded():
         raise NotPossible(f"booking {booking.id} is {booking.state} and cannot be discarded")

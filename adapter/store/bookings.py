@@ -105,9 +105,10 @@ class Bookings(Statements):
         return [booking_from_row(row) for row in rows]
 
     def lock_related(self, keys: Iterable[int], now: dt.datetime) -> Callable[[], frozenset[int]]:
-        """Lock keys, and the keys of the bookings that :meth:`of_keys` returns.
+        """Lock keys, and those of the bookings that :meth:`of_keys` returns, until the end.
 
-        Return a function that returns those of the keys that have too many bookings.
+        Call it before any of them is read to be changed, so that no two transactions deadlock.
+        Return a function that returns those of ``keys`` that have too many bookings.
         """
         statement = RELATED + STATEMENTS["lock_related"]
         rows = self.connection.execute(statement, _related_to(keys, now))
