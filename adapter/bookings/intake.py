@@ -59,9 +59,7 @@ class BookingPlanner:
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
         drafts = [self._draft(item, event, now) for item in items]
-        crowded = tx.bookings.lock_related(
-            {key for draft in drafts for key in draft.match_keys}, now
-        )
+        crowded = tx.bookings.lock_related(drafts, now)
         # In a replay, continue after the bookings from the earlier mapping.
         number = len(tx.bookings.of_event(event.id)) if event.mapping_hash else 0
         stored: list[Booking] = []
@@ -95,9 +93,7 @@ class BookingPlanner:
     ) -> None:
         """Lock the people of an event's bookings and of those that it would get now."""
         drafts = [self._draft(item, event, now) for item in mapped.items]
-        tx.bookings.lock_related(
-            {key for one in (*drafts, *bookings) for key in one.match_keys}, now
-        )
+        tx.bookings.lock_related((*drafts, *bookings), now)
 
     def _draft(self, item: Item, event: Event, now: dt.datetime) -> Booking:
         """Return an item as a booking that is not yet stored."""

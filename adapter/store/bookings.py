@@ -104,14 +104,16 @@ class Bookings(Statements):
         rows = self.connection.execute(statement, _related_to(keys, now)).fetchall()
         return [booking_from_row(row) for row in rows]
 
-    def lock_related(self, keys: Iterable[int], now: dt.datetime) -> Callable[[], frozenset[int]]:
-        """Lock keys, and those of the bookings that :meth:`of_keys` returns, until the end.
+    def lock_related(
+        self, bookings: Iterable[Booking], now: dt.datetime
+    ) -> Callable[[], frozenset[int]]:
+        """Lock these bookings' keys, and those of what :meth:`of_keys` returns for them.
 
         Call it before any of them is read to be changed, so that no two transactions deadlock.
-        Return a function that returns those of ``keys`` that have too many bookings.
+        Return a function that returns those of their keys that have too many bookings.
         """
-        statement = RELATED + STATEMENTS["lock_related"]
-        rows = self.connection.execute(statement, _related_to(keys, now))
+        keys = {key for booking in bookings for key in booking.match_keys}
+        rows = self.connection.execute(RELATED + STATEMENTS["lock_related"], _related_to(keys, now))
         return functools.cache(
             lambda: frozenset(row["crowded"] if (row := rows.fetchone()) else ())
         )
