@@ -16,6 +16,7 @@ from adapter import store
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.models import MOVES, AttemptOutcome, BookingState, EventState, Reason, WebhookRequest
 from adapter.store import Database, Task
+from adapter.store.bookings import MOST_RELATED, RELATED
 from adapter.store.queries import STATEMENTS
 from tests.paths import ROOT
 from tests.rows import LATER, NOW, booking, insert_event, new_event
@@ -492,7 +493,7 @@ def test_no_statement_reads_the_whole_queue_for_one_booking(
         for group in since:
             run(_COPIES, {**group, "id": booking_id})
         pages = {
-            name: _pages_read(tx.connection, STATEMENTS[name], values)
+            name: _pages_read(tx.connection, _whole(name), values)
             for name in (
                 *("next_soon_tour", "next_in_turn", "bookings_of_keys", "lock_related"),
                 *("due_rows", "next_check", "expired_tours", "expired_prospects"),
@@ -500,6 +501,31 @@ def test_no_statement_reads_the_whole_queue_for_one_booking(
             )
         }
     assert {name: count for name, count in pages.items() if count > 60} == {}
+
+
+def test_of_a_contact_of_thousands_a_bounded_part_is_read(opened_fresh: Database) -> None:
+    booking_id = insert_booking(opened_fresh, keys=(7, 8, -30_000))
+    values = {"now": NOW, "since": NOW, "keys": [7, 8, -30_000], "limit": MOST_RELATED}
+    with opened_fresh.transaction() as tx:
+        run = tx.connection.execute
+        run(_COPIES, {**_DONE, "id": booking_id})
+        run("UPDATE bookings SET match_keys = ARRAY[7, 100 + item, -item] WHERE item > 0")
+        run("ANALYZE bookings")
+        booking = tx.bookings.get(booking_id)
+        assert booking is not None
+        assert tx.bookings.lock_related([booking], NOW)() == {7}
+        assert [row.id for row in tx.bookings.of_keys([7, 8, -30_000], NOW)] == [booking_id]
+        pages = {
+            name: _pages_read(tx.connection, _whole(name), values)
+            for name in ("bookings_of_keys", "lock_related")
+        }
+    assert {name: count for name, count in pages.items() if count > 150} == {}
+
+
+def _whole(name: str) -> bytes:
+    """Return a statement with its beginning."""
+    is_related = name in ("bookings_of_keys", "lock_related")
+    return (RELATED if is_related else b"") + STATEMENTS[name]
 
 
 def test_reports_of_decisions_read_their_period_only(opened_fresh: Database) -> None:
