@@ -15,10 +15,12 @@ import procrastinate
 
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping import registry
+from adapter.mapping.source import Source
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.watchdog import Watchdog
 from adapter.services import check_destination
+from adapter.settings import Settings
 from adapter.store import RECONNECT_SECONDS, Task, check_reachable, map_task, queue_pool
 
 log = logging.getLogger(__name__)
@@ -43,16 +45,19 @@ QUEUE_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 10.0
 
 
-def run(pipeline: Pipeline) -> None:
+def run(pipeline: Pipeline) -> bool:
     """Run tasks until SIGTERM or SIGINT, then finish the tasks in flight.
 
-    Raise :class:`StoreUnavailable` if PostgreSQL is unreachable at startup. After that, the worker
-    waits and reconnects.
+    Return True if a reloaded secret is different, so that the process must start again. Raise
+    :class:`StoreUnavailable` if PostgreSQL is unreachable at startup. After that, the worker waits
+    and reconnects.
     """
     check_reachable(pipeline.store.url)
     with pipeline.store:
         check_destination(pipeline.settings, pipeline.store)
-        asyncio.run(_Worker(pipeline).run())
+        worker = _Worker(pipeline)
+        asyncio.run(worker.run())
+    return worker.has_new_settings
 
 
 class _Worker:
@@ -60,6 +65,7 @@ class _Worker:
         self._pipeline = pipeline
         self._concurrency = pipeline.settings.worker_concurrency
         self._stopping = asyncio.Event()
+        self.has_new_settings = False
         self._running: asyncio.Task[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
         parts = ("recovery", "threads", *Task)
@@ -75,7 +81,7 @@ class _Worker:
         threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "run")
         loop.set_default_executor(threads)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
+            loop.add_signal_handler(number, self._terminate)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._watchdog.watch()
         pause = 0.5
@@ -87,6 +93,10 @@ class _Worker:
             pause = min(pause, LONGEST_PAUSE_SECONDS)
             await self._pause(pause)
 
+    def _terminate(self) -> None:
+        self.has_new_settings = False
+        self._stop()
+
     def _stop(self) -> None:
         """Start shutting down. Ignore a second signal so that tasks in flight can finish."""
         if not self._stopping.is_set():
@@ -97,13 +107,17 @@ class _Worker:
                 self._running.cancel()
 
     def _reload(self) -> None:
-        """Reload the mappings. If the new set is invalid, log it and keep the old one."""
-        settings = self._pipeline.settings
-        sources = hot_reload.reload_or_keep(
-            lambda: registry.load(settings.mappings_dir, settings.policy)
-        )
-        if sources is not None:
-            self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
+        """Reload mappings and files with secrets. If they are invalid, log it and keep the old."""
+        former = self._pipeline.settings
+        loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
+        if loaded is None:
+            return
+        settings, sources = loaded
+        self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
+        if settings != former and not self._stopping.is_set():
+            log.info("restarting_with_new_secrets")
+            self.has_new_settings = True
+            self._stop()
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -223,6 +237,11 @@ class _Worker:
             stalled_worker_timeout=STALLED_SECONDS,
             delete_jobs="always",
         )
+
+
+def _load(settings: Settings) -> tuple[Settings, Mapping[str, Source]]:
+    hot_reload.log_problems(settings)
+    return settings, registry.load(settings.mappings_dir, settings.policy)
 
 
 def queue_for(url: str, announce: Callable[[], Awaitable[object]]) -> procrastinate.App:

@@ -638,4 +638,9 @@ def test_sources_tells_what_each_one_sent(desk: Desk, run: Any) -> None:
     text = run("sources")
     assert "secret OLD_SECRET: last used 2026-03-02T18:00:00Z" in text
     assert "secret NEW_SECRET: last used never" in text
+    assert re.search(r"verified last: OLD_SECRET \(1st of 2\), [0-9]+ days ago\n", text)
+
+    desk.now = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=3)
+    desk.send("signed", desk.request("signed", RIGHT))
+    assert re.search(r"verified last: NEW_SECRET \(2nd of 2\), [34] min ago\n", run("sources"))
     assert RIGHT not in text
