@@ -10,6 +10,7 @@ import datetime as dt
 import ipaddress
 import os
 import re
+import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -73,6 +74,12 @@ def read_url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
     return text.rstrip("/")
+
+
+def is_unencrypted(url: str) -> bool:
+    """Return True for HTTP to another machine."""
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1")
 
 
 def read_database_url(text: str) -> str:
@@ -275,7 +282,7 @@ class Settings:
         "Secret for Propexo's own webhooks to /propexo/webhooks. Unset: they are rejected.",
         secret=True)
     propexo_base_url: str = setting("PROPEXO_BASE_URL", PROPEXO_URL, read_url,
-        "URL of Propexo's API.")
+        "URL of Propexo's API. HTTPS, except to this machine or with `PROPEXO_TOKEN=sandbox`.")
     data_dir: Path = setting("ADAPTER_DATA_DIR", Path("var"), Path,
         "Folder of the embedded PostgreSQL and of the demo.")
     mappings_dir: Path = setting("ADAPTER_MAPPINGS_DIR", Path("mappings"), Path,
@@ -389,6 +396,10 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     settings = Settings(**values, policy=Policy(**policy), environ=dict(environ))
     if settings.policy.earliest_tour >= settings.policy.latest_tour:
         faults.append("ADAPTER_EARLIEST_TOUR must be before ADAPTER_LATEST_TOUR")
+    if is_unencrypted(settings.propexo_base_url) and not settings.is_sandbox:
+        faults.append(
+            "PROPEXO_BASE_URL must start with https://: anyone on the way could read PROPEXO_TOKEN"
+        )
     if faults:
         raise ConfigurationError("\n".join(faults))
     return settings

@@ -16,13 +16,24 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.store import child_processes, database
 
 #: PostgreSQL's "fast shutdown": it rolls back open transactions and leaves the files clean.
 STOP_SIGNAL = signal.SIGINT
+
+#: The log is set aside at a start when it is longer; one earlier log is kept.
+_LOG_BYTES = 1024**2
+
+#: Options that keep rows and values of statements out of the log. Our own log has the errors.
+_LOG_OPTIONS = (
+    *("-c", "log_min_messages=log"),
+    *("-c", "log_min_error_statement=panic"),
+    *("-c", "log_error_verbosity=terse"),
+    *("-c", "log_checkpoints=off"),
+)
 
 #: Maximum path length of a Unix socket, minus the file name that PostgreSQL adds.
 _SOCKET_FOLDER_CHARACTERS = 85
@@ -59,7 +70,7 @@ class EmbeddedServer:
         if self._package is None:
             self.prepare()
         self._stop_leftover()
-        with (self.folder / "server.log").open("ab") as log:
+        with _open_log(self.folder / "server.log") as log:
             return child_processes.popen(
                 [
                     str(self._package.bin_path / "postgres"),
@@ -67,6 +78,7 @@ class EmbeddedServer:
                     *("-k", str(self._socket_folder)),
                     *("-c", "listen_addresses="),
                     *("-c", "max_connections=100"),
+                    *_LOG_OPTIONS,
                 ],
                 user=self._package.system_user,
                 stdin=subprocess.DEVNULL,
@@ -127,6 +139,12 @@ def _package(folder: Path) -> Any:
             "set DATABASE_URL, or pip install 'knock-lead-adapter[embedded]'"
         ) from None
     return PostgresServer(folder, cleanup_mode=None)
+
+
+def _open_log(path: Path) -> BinaryIO:
+    if path.exists() and path.stat().st_size > _LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    return path.open("ab")
 
 
 def _socket_folder(folder: Path) -> Path:

@@ -86,3 +86,23 @@ def test_a_secret_that_cannot_be_read_is_not_quoted(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} ") as refused:
         settings_from({name: "hunter2 hunter2"})
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "is_accepted"),
+    [
+        ("http://propexo.example.com", "hunter2", False),
+        ("http://127.0.0.1.example.com", "hunter2", False),
+        ("https://propexo.example.com", "hunter2", True),
+        ("http://127.0.0.1:8001", "hunter2", True),
+        ("http://[::1]:8001", "hunter2", True),
+        ("http://sandbox:8001", "sandbox", True),
+    ],
+)
+def test_a_real_token_is_never_sent_in_clear(url: str, token: str, *, is_accepted: bool) -> None:
+    environ = {"PROPEXO_BASE_URL": url, "PROPEXO_TOKEN": token}
+    if is_accepted:
+        assert settings_from(environ).propexo_base_url == url
+        return
+    with pytest.raises(ConfigurationError, match=r"^PROPEXO_BASE_URL must start with https://"):
+        settings_from(environ)
