@@ -5,6 +5,7 @@
 
 # ruff: noqa: RUF009 - setting() declares a field
 
+import base64
 import dataclasses
 import datetime as dt
 import ipaddress
@@ -27,6 +28,9 @@ PROPEXO_URL = "https://api.propexo.com"
 
 #: The token that the sandbox accepts by default.
 SANDBOX_TOKEN = "sandbox"  # noqa: S105 - it does not give access to anything real
+
+#: In place of the newest key: encrypt nothing more, and decrypt what is stored.
+ENCRYPTION_OFF = "off"
 
 #: Roles of console users. `operate` may also release, discard, replay and confirm.
 ROLES = ("read", "operate")
@@ -198,6 +202,21 @@ def read_users(text: str) -> Mapping[str, tuple[str, str]]:
     return users
 
 
+def read_encryption_keys(text: str) -> tuple[str, ...]:
+    """Parse keys of 32 bytes in base64, newest first. The first may be ``off``."""
+    keys = tuple(_items(text))
+    if any(not _is_key(key) for key in keys[keys[:1] == (ENCRYPTION_OFF,) :]):
+        raise ValueError("must be keys printed by `adapter encryption key`, separated by commas")
+    return keys
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, altchars="-_", validate=True)) == 32
+    except ValueError:
+        return False
+
+
 def is_user_name(text: str) -> bool:
     """Return True for 1 to 60 letters, digits, ``.``, ``_`` or ``-``."""
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", text))
@@ -344,6 +363,10 @@ class Settings:
         secret=True)
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
         "Bearer token for /metrics. Unset: /metrics is closed.", secret=True)
+    encryption_keys: tuple[str, ...] = setting(
+        "ADAPTER_ENCRYPTION_KEYS", (), read_encryption_keys,
+        "Comma-separated keys that encrypt stored requests, newest first, as printed by "
+        "`adapter encryption key`. Unset: not encrypted.", secret=True)
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()

@@ -107,9 +107,8 @@ def worker() -> None:
     services.check_token(settings)
     # One connection per concurrent task, and two for recovery.
     size = settings.worker_concurrency + 2
-    run_worker(
-        services.pipeline_from(settings, store.Database(services.database_url(settings), size=size))
-    )
+    url, keys = services.database_url(settings), settings.encryption_keys
+    run_worker(services.pipeline_from(settings, store.Database(url, size=size, keys=keys)))
 
 
 @click.command(epilog=examples("adapter migrate"))

@@ -105,13 +105,12 @@ class Eraser:
             events += self._events(contact, start, min(start + STRIDE, last))
             progress(min(start + STRIDE, last), last)
         candidates = self._read(lambda tx: tx.erasure.rejections_that_match(contact.prefilter))
-        rows = self._read(lambda tx: tx.erasure.rejections_by_id(candidates))
-        rejections = [
-            row["id"]
-            for row in rows
-            if _names(contact, row["body"] or b"", row["url"], str(row["headers"]))
-        ]
+        rejections = [one for one in candidates if self._is_in_rejection(contact, one)]
         return Found(events=tuple(events), rejections=tuple(rejections))
+
+    def _is_in_rejection(self, contact: Contact, rejection_id: int) -> bool:
+        one = self._read(lambda tx: tx.rejections.get(rejection_id))
+        return one is not None and _names(contact, one.body or b"", one.url, str(dict(one.headers)))
 
     def _events(self, contact: Contact, after: int, until: int) -> list[int]:
         candidates = self._read(

@@ -82,7 +82,7 @@ def insert_booking(
 def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str) -> None:
     first = store.migrate(empty_database)
 
-    assert first[-1] == migrate.FIRST
+    assert migrate.FIRST in first
     assert any(name.startswith("procrastinate/") for name in first)
     assert store.migrate(empty_database) == []
     with Database(empty_database) as opened:

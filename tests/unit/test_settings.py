@@ -81,7 +81,9 @@ def test_secrets_are_in_no_representation() -> None:
     assert "hunter2" not in repr(settings_from(SECRETS))
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "PROPEXO_TOKEN", "ADAPTER_USERS"])
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "PROPEXO_TOKEN", "ADAPTER_USERS", "ADAPTER_ENCRYPTION_KEYS"]
+)
 def test_a_secret_that_cannot_be_read_is_not_quoted(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} ") as refused:
         settings_from({name: "hunter2 hunter2"})
