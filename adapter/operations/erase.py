@@ -119,7 +119,7 @@ class Eraser:
         return [event_id for event_id in candidates if self._is_named(contact, event_id)]
 
     def _is_named(self, contact: Contact, event_id: int) -> bool:
-        with self._store.transaction() as tx:
+        with self._store.statement() as tx:
             event, bookings = tx.events.get(event_id), tx.bookings.of_event(event_id)
         values = [str(value) for booking in bookings for value in booking.appointment.values()]
         return event is not None and _names(
