@@ -4,7 +4,7 @@
 -- Events after an id that are not stored with this key (NULL: not in clear), locked.
 SELECT id, headers, query, body, encryption_key FROM events
 WHERE id > %(after)s AND kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s
-ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: encrypt_event
 -- Replace the stored request of an event.
@@ -16,7 +16,7 @@ WHERE id = %(id)s
 -- The same for rejected requests.
 SELECT id, headers, url, body, encryption_key FROM rejections
 WHERE id > %(after)s AND encryption_key IS DISTINCT FROM %(key)s
-ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: encrypt_rejection
 -- Replace a stored rejected request.
