@@ -97,7 +97,7 @@ def _default(value: object) -> str:
         return ", ".join(f"`{item}`" for item in sorted(value)) or "none"
     if isinstance(value, dt.time):
         return f"`{value:%H:%M}`"
-    return "none" if value is None or value == {} else f"`{value}`"
+    return "none" if value in (None, {}, ()) else f"`{value}`"
 
 
 def mapping_block(name: str) -> str:

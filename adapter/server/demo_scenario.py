@@ -136,7 +136,8 @@ def run(echo: Echo) -> Result:
 
 
 def _run(supervisor: Supervisor, folder: Path, echo: Echo) -> Result:
-    with supervisor.running(), Database(supervisor.database_url, size=2) as store:
+    keys = supervisor.settings.encryption_keys
+    with supervisor.running(), Database(supervisor.database_url, size=2, keys=keys) as store:
         echo(f"ready: send webhooks to {supervisor.web_url}/hooks/<source>\n")
         sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
         sent = [

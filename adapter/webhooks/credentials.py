@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.signatures import Verifier
-from adapter.store.events import delivery_headers
+from adapter.store.rows import delivery_headers
 from adapter.webhooks.client_ip import is_address
 
 #: Headers that are never stored, whatever the scheme.

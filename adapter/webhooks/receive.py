@@ -12,8 +12,8 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewEvent, storable
-from adapter.store.events import delivery_headers
 from adapter.store.fingerprints import Fingerprints
+from adapter.store.rows import delivery_headers
 from adapter.webhooks.credentials import (
     CREDENTIAL_HEADERS,
     headers_needed,
@@ -197,4 +197,5 @@ def _new_event(verified: Verified, digest: bytes) -> NewEvent:
         content=verified.content,
         received_at=verified.received_at,
         request=verified.request,
+        delivery_header=verified.source.delivery_header,
     )
