@@ -15,6 +15,7 @@ SECRETS = {
     "PROPEXO_WEBHOOK_SECRET": "hunter2",
     "ADAPTER_METRICS_TOKEN": "hunter2",
     "ADAPTER_USERS": "anna:operate:scrypt:hunter2",
+    "ADAPTER_ENCRYPTION_KEYS": "hunter2" + "A" * 36 + "=",
     "RENTFEED_SECRET": "hunter2",
 }
 
