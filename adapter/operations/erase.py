@@ -31,7 +31,7 @@ Done = TypeVar("Done")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The rows that name a contact."""
+    """The rows that contain a contact."""
 
     events: tuple[int, ...]
     rejections: tuple[int, ...]
@@ -97,7 +97,7 @@ class Eraser:
     def find(self, contact: Contact, progress: Callable[[int, int], object]) -> Found:
         """Return every event and rejected request that contains ``contact``, in any spelling.
 
-        Read all rows, in steps of some thousand; call ``progress`` with (read, total) after each.
+        Read all rows in batches of a few thousand. Call ``progress`` with (read, total) after each.
         """
         last = self._read(lambda tx: tx.erasure.last_event_id())
         events: list[int] = []
@@ -157,7 +157,7 @@ def _names(contact: Contact, body: bytes, *texts: str) -> bool:
 
 
 def _discard_all(tx: Transaction, event_id: int, by: str, now: dt.datetime) -> None:
-    """Discard an event's bookings. Raise NotPossible if one is in flight or searched for."""
+    """Discard an event's bookings. Raise NotPossible if one may still reach Knock."""
     event = tx.events.get(event_id, lock=True)
     bookings = [
         tx.bookings.get(booking.id, lock=True) for booking in tx.bookings.of_event(event_id)

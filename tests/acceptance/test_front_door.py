@@ -327,7 +327,7 @@ def test_a_run_goes_on_without_a_link_if_postgresql_ended_just_after_the_start(
     announce(Supervisor(environ, print))
 
     said = capsys.readouterr().err
-    assert "console: no link, PostgreSQL does not respond; start again for one" in said
+    assert "console: no sign-in link, because PostgreSQL does not respond; restart" in said
     assert "open is UNSIGNED" in said
 
 

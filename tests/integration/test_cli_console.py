@@ -193,7 +193,7 @@ def test_people_are_added_listed_and_removed(shell: Shell) -> None:
         ("user_added", "rob read"),
         ("user_removed", "ana operate"),
     ]
-    assert "Forgot all failed sign-ins" in shell("users", "unlock")
+    assert "Cleared all failed sign-ins" in shell("users", "unlock")
     assert shell.json("audit")["acts"][0]["action"] == "unlocked"
     with pytest.raises(Exception, match="a password must have 10 to 200"):
         shell("users", "add", "lou", stdin="short\nshort\n")
@@ -227,7 +227,7 @@ def test_decisions_are_reported_by_rule_and_source_with_examples(
     harness.mapped("rentfeed", lead(3) | {"eventType": "saved_search"})
     monkeypatch.setattr("adapter.cli.reports.utc_now", harness.clock)
     text = shell("decisions")
-    assert text.startswith("2 leads were decided without a person since 2026-03-01T18:00:00Z")
+    assert text.startswith("2 leads were decided automatically since 2026-03-01T18:00:00Z")
     assert "The same person had already requested this tour." in text
     assert f"  1 from rentfeed: {second.id} Dana Roe\n" in text
     assert re.search(r"  1 from rentfeed \(\S*rentfeed.yaml:\d+\): \d+$", text, re.MULTILINE)

@@ -171,7 +171,7 @@ def test_lists_that_cannot_be_read_say_why(
     run: Run, listed: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed.fault({"on": "list", "status": 401})
-    with pytest.raises(ConfigurationError, match=r"Propexo does not accept the token \(401\)"):
+    with pytest.raises(ConfigurationError, match=r"Propexo rejects the token \(401\)"):
         run("check")
     monkeypatch.setenv("PROPEXO_BASE_URL", "http://127.0.0.1:1")
     with pytest.raises(ConfigurationError, match="Propexo could not be reached"):
@@ -428,7 +428,7 @@ def test_sources_shows_the_report(
     ]
     text = CliRunner().invoke(commands, ["sources"], catch_exceptions=False).output
     assert (
-        '  no community is named "Elm Row" (listing.propertyName): 1 held, '
+        '  unknown community "Elm Row" (listing.propertyName): 1 held, '
         "last one 2026-03-02T18:00:00Z\n" in text
     )
     assert "then: adapter replay --source rentfeed --state held\n" in text

@@ -190,7 +190,7 @@ def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
     assert opened_by(reader, "x" * 32) == 403
     assert opened_by(reader, "ä") == 403
     assert opened_by(reader, key) == 302
-    assert "Nothing waits for a person" in reader.text("/")
+    assert "No leads need review" in reader.text("/")
     assert "adapter_waiting" in reader.text("/metrics")
     number = held(reader.harness)
     assert reader.post(f"/leads/{number}/discard", reason="spam").status_code == 302
@@ -421,10 +421,10 @@ def test_signing_in_without_tls_is_told_apart_from_an_old_form(open_console: Ope
     reader = open_console("ana")
     form = {"csrf": "x", "name": "ana", "password": PASSWORD}
     for host, origin, told in (
-        ("leads.internal:8000", None, "needs TLS"),
-        ("leads.internal:8000", "http://leads.internal:8000", "needs TLS"),
-        ("leads.internal", "https://leads.internal", "too old, or not ours"),
-        ("127.0.0.1:8000", "http://127.0.0.1:8000", "too old, or not ours"),
+        ("leads.internal:8000", None, "requires HTTPS"),
+        ("leads.internal:8000", "http://leads.internal:8000", "requires HTTPS"),
+        ("leads.internal", "https://leads.internal", "This form has expired"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000", "This form has expired"),
     ):
         headers = {"Host": host} | ({"Origin": origin} if origin else {})
         answer = reader.client.post("/console/sign-in", data=form, headers=headers)
@@ -451,7 +451,7 @@ def test_a_form_that_is_not_ours_changes_nothing(ana: Reader) -> None:
     for form in ({}, {"csrf": ""}, {"csrf": "x" * 40}, {"csrf": "ä"}):
         answer = ana.client.post(f"/console/leads/{number}/discard", data={"reason": "spam"} | form)
         assert answer.status_code == 403
-        assert "too old, or not ours" in answer.text
+        assert "This form has expired" in answer.text
     assert ana.harness.state(number) is HELD
 
 
@@ -550,7 +550,7 @@ def test_whoever_may_read_changes_nothing(ana: Reader, act: str) -> None:
     number = held(ana.harness)
     ana.post("/sign-out")
     ana.sign_in("rob")
-    assert "What goes to Knock" in ana.text(f"/leads/{number}")
+    assert "Details for Knock" in ana.text(f"/leads/{number}")
     answer = ana.post(f"/leads/{number}/{act}", reason="spam")
     assert answer.status_code == 403
     assert ana.harness.state(number) is HELD
@@ -565,7 +565,7 @@ def test_whoever_may_read_changes_no_group_and_lets_nothing_in(ana: Reader) -> N
     for path in (*acts, "/rejections/rentfeed/retry"):
         answer = ana.post(path, reason="spam", now="1")
         assert answer.status_code == 403
-        assert "Your role may look, and not change" in answer.text
+        assert "Your role can view leads but not change" in answer.text
     assert ana.harness.state(number) is HELD
     assert [change.to_state for change in ana.harness.story(number).history].count("held") == 1
 
@@ -745,7 +745,7 @@ def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: Sandbo
     (posted,) = upstream.posts()
     assert (posted["appointment_time"], posted["number_of_occupants"]) == ("20:30:00", 3)
     told = ana.text(f"/leads/{number}")
-    assert "is released and goes out by itself" in told
+    assert "It will be sent automatically" in told
     assert "Sending it again would email the renter again" in told
     assert "edited_and_released number_of_occupants, starts_at" in told
 
@@ -917,7 +917,7 @@ def test_an_erased_lead_says_so(ana: Reader) -> None:
     with ana.harness.pipeline.store.transaction() as tx:
         tx.erasure.erase_people([event_id])
     page = ana.text(f"/leads/{number}")
-    assert "What was sent is erased" in page
+    assert "The original webhook was deleted" in page
     assert "Okafor" not in page
 
 
@@ -932,7 +932,7 @@ def test_what_waits_is_told_in_groups(ana: Reader) -> None:
     ana.harness.mapped("rentfeed", elm)
     ana.harness.map_event(ana.harness.receive("rentfeed", b"{").event_id)
     page = ana.text("/queue")
-    assert "2 leads of rentfeed" in page
+    assert "2 leads from rentfeed" in page
     assert "a community that is not set up here: &#34;30999&#34;" in page
     assert "JSON" in page
     for key in re.findall(r'href="(/console/queue/[0-9a-f]+)"', page):
@@ -945,10 +945,10 @@ def test_places_that_nobody_knows_are_told_with_their_leads(ana: Reader) -> None
         elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
         ana.harness.mapped("rentfeed", elm)
     page = ana.text("/")
-    section = page[page.index("Places that no community is known by") :].partition("</table>")[0]
+    section = page[page.index("Unknown communities") :].partition("</table>")[0]
     assert "30999" in section
     assert re.search(r'class="number">2</td>', section)
-    assert "Places that no" not in ana.text("/queue")
+    assert "Unknown communities" not in ana.text("/queue")
 
 
 def test_a_tour_at_night_is_released_only_by_whoever_says_so(
@@ -975,7 +975,7 @@ def test_the_hour_of_a_lead_without_a_known_place_is_shown_and_kept(
     elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
     (booking,) = ana.harness.mapped("rentfeed", elm)
     page = ana.text(f"/leads/{booking.id}")
-    assert "2026-03-14 14:30</strong> on the community" in page
+    assert "2026-03-14 14:30</strong> in the community" in page
     (value,) = re.findall(r'name="starts_at" type="datetime-local" value="([^"]*)"', page)
     assert value == "2026-03-14T14:30"
     assert ana.release(booking.id, community="harbor-flats", starts_at=value).status_code == 302
@@ -988,11 +988,11 @@ def test_mappings_that_are_not_taken_up_are_told(open_console: Opener, tmp_path:
     shutil.copytree(MAPPINGS, tmp_path / "mappings", ignore=shutil.ignore_patterns("gallery"))
     reader = open_console("ana", mappings_dir=tmp_path / "mappings")
     reader.sign_in("ana")
-    assert "are not all in use" not in reader.text("/")
+    assert "are not in use" not in reader.text("/")
     (tmp_path / "mappings" / "rentfeed.yaml").write_text("signature: [")
     (tmp_path / "mappings" / "newcomer.yaml").write_text("signature: [")
     page = reader.text("/")
-    assert "are not all in use</strong>: newcomer, rentfeed." in page
+    assert "are not in use yet</strong>: newcomer, rentfeed." in page
 
 
 def test_a_group_is_released_or_put_aside_as_one(
@@ -1013,14 +1013,14 @@ def test_a_group_is_released_or_put_aside_as_one(
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     ana.act_on_group(key, "discard", reason="a test")
     assert ana.harness.state(number) is DISCARDED
-    assert ana.text(f"/queue/{key}").count("Nothing of this group waits any more") == 1
+    assert ana.text(f"/queue/{key}").count("No more leads in this group") == 1
 
 
 def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> None:
     number = held(ana.harness)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     preview = ana.act_on_group(key, "replay").text
-    assert "With the mapping of now, 0 of 1 would be booked" in preview
+    assert "With the current mapping, 0 of 1 would be booked" in preview
     assert ana.harness.state(number) is HELD
     assert ana.act_on_group(key, "replay", now="1").status_code == 302
     assert ana.harness.state(number) is HELD, "what would not change is left alone"
@@ -1051,7 +1051,7 @@ def test_another_community_asks_for_the_hour_on_its_clock(
     assert booking.state is HELD
     asked = ana.release(booking.id, community="harbor-flats")
     assert asked.status_code == 409
-    assert "On which hour of the clock of America/Los_Angeles?" in asked.text
+    assert "Enter the time again, in America/Los_Angeles" in asked.text
     (zone,) = set(re.findall(r'name="zone" value="([^"]*)"', asked.text))
     assert zone == "America/Los_Angeles"
     done = ana.release(
@@ -1070,7 +1070,7 @@ def test_a_colleagues_change_is_not_undone(ana: Reader) -> None:
     ana.post(f"/leads/{number}/discard", reason="a test")
     answer = ana.post(f"/leads/{number}/release", starts_at="2026-03-14T14:30", **old)
     assert answer.status_code == 409
-    assert "changed since this page was made" in answer.text
+    assert "changed since you opened the page" in answer.text
 
 
 def test_what_is_optional_can_be_cleared(ana: Reader) -> None:
@@ -1112,7 +1112,7 @@ def test_what_may_stand_in_knock_is_not_released_as_a_group(
     upstream.fault({"job": "FAILURE"})
     settle(ana.harness)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
-    assert "open them one by one" in ana.text(f"/queue/{key}")
+    assert "Open them one by one" in ana.text(f"/queue/{key}")
     for act in ("release", "replay"):
         assert ana.act_on_group(key, act, now="1").status_code == 409
     assert len(upstream.posts()) == 1
@@ -1141,7 +1141,7 @@ def test_a_lead_is_linked_to_those_that_wait_for_the_same(ana: Reader) -> None:
     for payload in (lead(1, time="9:30 PM"), elm):
         (booking,) = ana.harness.mapped("rentfeed", payload)
         (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text(f"/leads/{booking.id}")))
-        assert "1 lead of rentfeed" in ana.text(f"/queue/{key}")
+        assert "1 lead from rentfeed" in ana.text(f"/queue/{key}")
 
 
 def test_what_a_person_set_is_not_said_to_come_from_the_payload(ana: Reader) -> None:
@@ -1245,12 +1245,12 @@ def test_every_word_that_can_wait_has_its_advice() -> None:
         plain = advice_for(dataclasses.replace(trouble, code="new_code"))
         assert plain.wrong == "{strange} braces."
         odd = dataclasses.replace(trouble, code="new_code", field="{field}", message="{no}")
-        assert advice_for(odd).wrong == "{field} cannot be used as it was sent: {no}."
+        assert advice_for(odd).wrong == "{field} cannot be used: {no}."
         silent = dataclasses.replace(odd, message="", state="{state}")
         assert advice_for(silent).wrong == "It needs review: {state}."
 
 
-# --- decided without a person
+# --- decided automatically
 
 
 def merged_leads(harness: Harness) -> tuple[int, int]:
@@ -1267,7 +1267,7 @@ def test_a_decision_is_three_clicks_from_the_overview_and_is_taken_back(ana: Rea
     first, second = merged_leads(ana.harness)
     assert 'href="/console/decisions"' in ana.text("/")
     page = html.unescape(ana.text("/decisions"))
-    assert "1 lead was decided without a person in the last 24 hours" in page
+    assert "1 lead was decided automatically in the last 24 hours" in page
     assert "The same person had already requested this tour." in page
     (link,) = re.findall(r'href="/console(/decisions/[^"]+)">1</a>', page)
     listed = ana.text(link)
@@ -1277,14 +1277,14 @@ def test_a_decision_is_three_clicks_from_the_overview_and_is_taken_back(ana: Rea
     shown = ana.text(f"/leads/{second}")
     link_to_first = f'<a href="/console/leads/{first}#b{first}"><bdi>J. Okafor</bdi>'
     assert f"The same person already requested this tour: {link_to_first}" in shown
-    assert "the phone that both share moves to the notes" in shown
+    assert "the shared phone will move to the notes" in shown
     answer = ana.release(second, anyway="1")
     assert answer.status_code == 409
     assert "Booking it again would email the renter again" in answer.text
     ana.release(second, another_person="1")
     settle(ana.harness)
     assert ana.harness.state(second) is ana.harness.state(first) is BOOKED
-    assert "Nothing was decided" in ana.text("/decisions")
+    assert "No leads were decided" in ana.text("/decisions")
     assert "another_person, notes, phone_1" in ana.text("/audit")
 
 
@@ -1298,9 +1298,9 @@ def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     assert late.state is BookingState.SUPERSEDED
     shown = ana.text(f"/leads/{booked.id}")
     assert "Decided because of this lead" in shown
-    assert "It arrived after a newer request of the same person." in shown
+    assert "It arrived after a newer request from the same person." in shown
     shown = ana.text(f"/leads/{late.id}")
-    assert "only the email that both share" in shown
+    assert "Both leads share the email" in shown
     assert f"because of booking {booked.id}</a>" in shown
     assert "no other email or phone" in ana.release(late.id, another_person="1").text
     assert ana.release(late.id, anyway="1").status_code == 302
@@ -1325,7 +1325,7 @@ def test_an_ignored_webhook_is_mapped_again_after_the_mapping_is_fixed(
     assert f'href="/console/leads/{event_id}"' in ana.text(html.unescape(link))
     page = ana.text(f"/leads/{event_id}")
     assert "Map again" in page
-    assert "Put it aside" not in page
+    assert "<summary>Discard" not in page
     ana.post(f"/leads/{event_id}/replay")
     (booking,) = harness.story(event_id).bookings
     assert booking.state is BookingState.PENDING
@@ -1341,7 +1341,7 @@ def test_lists_of_decisions_are_paged_by_period(ana: Reader, monkeypatch: Any) -
     assert "Older" in ana.text(html.unescape(older))
     ana.harness.clock.advance(2 * 86400)
     ana.sign_in("ana")
-    assert "There are no more" in ana.text(path)
+    assert "No leads found" in ana.text(path)
     assert "Older" in ana.text(path + "&days=7")
     assert "2 leads were decided" in ana.text("/decisions?days=7")
     assert ana.text("/decisions/spam", 404)
@@ -1370,10 +1370,10 @@ def test_nothing_that_is_typed_breaks_the_try_out(ana: Reader) -> None:
     event = str(booking.event_id)
     for mapping, body, told in (
         (text, "", "It would be booked"),
-        ("", "", "The mapping is not right"),
+        ("", "", "The mapping has errors"),
         ("a: *b", "", "aliases (*) and tags (!) are not allowed"),
-        ("\0", "", "The mapping is not right"),
-        ("x: " + "[" * 500, "", "The mapping is not right"),
+        ("\0", "", "The mapping has errors"),
+        ("x: " + "[" * 500, "", "The mapping has errors"),
         (text.replace("leadId", "lead id"), "", "It would be booked"),
     ):
         page = ana.post("/try/result", source="rentfeed", mapping=mapping, event=event, body=body)
@@ -1467,8 +1467,8 @@ def test_lists_are_paged_and_filtered(ana: Reader) -> None:
     assert [len(page) for page in shown] == [50, 5]
     assert not {*shown[0]} & {*shown[1]}
     for nothing in ("source=website", "state=booked", "community=harbor-flats", "since=2026-03-03"):
-        assert "Nothing is found" in ana.text(f"/leads?{nothing}")
-    assert "Nothing is found" not in ana.text("/leads?since=yesterday")
+        assert "Nothing found" in ana.text(f"/leads?{nothing}")
+    assert "Nothing found" not in ana.text("/leads?since=yesterday")
 
 
 def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
@@ -1516,8 +1516,8 @@ def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: Sandb
     upstream.fault({"status": 401})
     ana.harness.send()
     page = ana.text("/")
-    assert "Propexo does not accept our token" in page
-    assert "Nothing is sent." in page
+    assert "Propexo rejects our API token" in page
+    assert "Sending has stopped." in page
 
 
 def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:

@@ -106,7 +106,7 @@ def test_the_wait_that_propexo_asks_for_is_kept(upstream: SandboxClient) -> None
 
 
 def test_a_wrong_token_is_not_a_lost_lead(upstream: SandboxClient) -> None:
-    with pytest.raises(NotAuthorized, match="does not accept the token"):
+    with pytest.raises(NotAuthorized, match="rejects the token"):
         client(upstream.url, token="wrong").create(attempt())
 
 
@@ -138,7 +138,7 @@ def test_the_issues_of_a_400_are_read_per_field(upstream: SandboxClient) -> None
 def test_a_400_without_issues_is_one_reason(answer: str | None) -> None:
     (reason,) = reasons_from(answer)
 
-    assert (reason.field, reason.reason) == ("propexo", "Propexo refused the booking")
+    assert (reason.field, reason.reason) == ("propexo", "Propexo rejected the booking")
 
 
 @pytest.mark.parametrize("nested", [False, True])

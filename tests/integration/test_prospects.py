@@ -644,12 +644,12 @@ def test_people_are_shown_what_it_is(harness: Harness) -> None:
     settle(harness)
     booked = harness.booking(card.id)
     row = formatting.bookings_table([booked]).splitlines()[1]
-    assert "no time: prospect" in row
+    assert "no time (guest card)" in row
     data = json.loads(serializers.to_json(booked))
     assert (data["kind"], data["state"], data["starts_at"]) == ("prospect", "booked", None)
     text = formatting.story_text(harness.story(card.id))
     assert f"booking {card.id}: booked (job_succeeded)\n" in text
-    assert "  Dana Okafor at maple-court, no time: prospect\n" in text
+    assert "  Dana Okafor at maple-court, no time (guest card)\n" in text
 
 
 def test_a_sender_that_waits_is_not_told_of_a_tour(harness: Harness) -> None:

@@ -284,7 +284,7 @@ def test_a_held_lead_of_another_person_is_released_the_same_way(harness: Harness
     assert harness.state(held.id) is PENDING
 
     (alone,) = harness.mapped("rentfeed", lead(3, time="2:30 AM"))
-    with pytest.raises(NotPossible, match="was not taken for another person's"):
+    with pytest.raises(NotPossible, match="was not mistaken for another person's"):
         repairs(harness).release(alone.id, {}, by="ana", is_another_person=True)
 
 
