@@ -25,7 +25,7 @@ class AdapterError(Exception):
 
 
 class ConfigurationError(AdapterError):
-    """A setting or a mapping is invalid. The message tells what to fix."""
+    """A setting or a mapping is invalid. The message says what to fix."""
 
 
 class VerificationError(AdapterError):

@@ -24,7 +24,7 @@ _OMITTED = _STANDARD | {"job", "jobs", "kwargs", "worker", "result", "exception"
 #: Created once: json.dumps creates an encoder per call when ``default`` is given.
 _json = json.JSONEncoder(default=str).encode
 
-#: Loggers of other packages, whose messages may hold data.
+#: Loggers of other packages, whose messages may contain personal data.
 _FOREIGN = frozenset({"gunicorn", "psycopg", "procrastinate", "urllib3", "py"})
 
 

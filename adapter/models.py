@@ -119,7 +119,7 @@ class BookingState(enum.StrEnum):
     SUPERSEDED = "superseded"
     #: Another booking has the same source and item, or the same person and time.
     DUPLICATE = "duplicate"
-    #: The tour time passed before it was booked, or a lead without one waited too long.
+    #: The tour time passed before it was booked, or a lead without a time waited too long.
     EXPIRED = "expired"
     #: Dismissed by a user.
     DISCARDED = "discarded"
@@ -337,7 +337,7 @@ class Change:
     why: str
     #: ``web``, ``worker``, or a user's name.
     by: str
-    #: The other lead that it comes from; None: no other lead.
+    #: The other lead that caused the change, or None.
     because_of: int | None = None
 
 
@@ -354,5 +354,5 @@ class LeadHistory:
     duplicates: int
     #: The other leads that the bookings and the history name, by ID.
     others: Mapping[int, Booking]
-    #: The newest leads whose state comes from one of the bookings.
+    #: The newest leads whose state one of the bookings caused.
     related: tuple[Booking, ...]

@@ -87,7 +87,7 @@ class Pipeline:
             return tx.jobs.due(now, late=late, slots=self.slots)
 
     def run(self, task: Task) -> bool:
-        """Process due rows. Return False if enough threads in this process are doing that."""
+        """Process due rows. Return False if all of the task's slots in this process are in use."""
         if not self._free[task].acquire(blocking=False):
             return False
         try:
@@ -97,12 +97,12 @@ class Pipeline:
         return True
 
     def stop(self) -> None:
-        """Let each run end after its current row."""
+        """Stop each run after its current row."""
         self.sender.stopping.set()
         self.follower.stopping.set()
 
     def is_full(self, task: Task) -> bool:
-        """Return True if enough threads in this process are running a task."""
+        """Return True if all of the task's slots in this process are in use."""
         if is_free := self._free[task].acquire(blocking=False):
             self._free[task].release()
         return not is_free
@@ -117,7 +117,7 @@ class Pipeline:
         self.mapper.sources = sources
 
     def recover(self) -> None:
-        """Mark attempts of dead processes unknown, expire late bookings, erase old data.
+        """Mark attempts of dead processes as unknown, expire late bookings, and erase old data.
 
         A worker calls this every few seconds.
         """

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from adapter.exceptions import VerificationError
 from adapter.models import WebhookRequest
 
-#: A longer header is rejected. Real ones stay under 700 characters.
+#: Longer headers are rejected. Real ones have fewer than 700 characters.
 MAX_HEADER_CHARACTERS = 4096
 
 #: Forms with more fields are not read, because the sender is not yet verified.
@@ -51,7 +51,7 @@ def bytes_from_text(text: str) -> bytes:
 def fields_from_form(form: bytes) -> list[tuple[bytes, bytes]]:
     """Return the names and values in a URL-encoded form or query as raw bytes.
 
-    It never fails, because Latin-1 maps every byte to a character.
+    Any input can be parsed, because Latin-1 maps every byte to a character.
     """
     try:
         pairs = parse_qsl(
