@@ -56,9 +56,9 @@ def test_a_lead_without_a_time_waits_only_where_a_guest_card_would_be_wrong() ->
     ids_only = {"acuity", "facebook-leadgen"}
     a_tour_stands_there = {"cal-com", "calendly", "calendly-v1", "showmojo", "zoom-scheduler"}
     may_be_no_renter = {"elevenlabs", "intercom", "retell-calls", "twilio-sms"}
-    waits = ids_only | a_tour_stands_there | may_be_no_renter
-    assert {name for name in becomes if becomes[name] != "guest card"} == waits
-    assert {becomes[name] for name in waits} == {"waits"}
+    held = ids_only | a_tour_stands_there | may_be_no_renter
+    assert {name for name in becomes if becomes[name] != "guest card"} == held
+    assert {becomes[name] for name in held} == {"held"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
