@@ -72,7 +72,7 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     "--anyway",
     "is_wanted_anyway",
     is_flag=True,
-    help="Release even if it was merged or replaced, as the person's latest request.",
+    help="Release even if it was merged, replaced or canceled, as the person's latest request.",
 )
 @click.option(
     "--another-person",

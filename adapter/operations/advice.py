@@ -69,8 +69,8 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Release it if the renter wants the tour; otherwise discard it too.",
     ),
     "carried_out_late": (
-        "Propexo booked this after the renter's newer request, so Knock may have the older tour.",
-        "Check Knock. If it has the older tour, book the newer one there. Then discard this lead.",
+        "Propexo may have booked this after a newer request with the same email or phone.",
+        "Check Knock for both tours. Book what is wanted but missing, then discard this lead.",
     ),
     "original_changed": (
         "This request was merged with another one, which has a new person or community.",

@@ -52,8 +52,8 @@ class Repairs:
     ) -> Booking:
         """Release a held, failed, expired or unknown booking, edited by ``changes``.
 
-        Two confirmations undo that it was merged, replaced or held because of another one.
-        With ``is_wanted_anyway``, it becomes the person's latest request. With
+        Two confirmations undo that it was merged, replaced, held or canceled because of another
+        one. With ``is_wanted_anyway``, it becomes the person's latest request. With
         ``is_another_person``, contacts that both share are moved into the notes.
 
         ``changes`` are fields of the appointment, ``community`` (its key) and ``starts_at`` (ISO
@@ -152,7 +152,7 @@ def _without_shared_contact(
 ) -> Mapping[str, Any]:
     """Return the changes that make a booking's person distinct from the other lead's."""
     other = tx.bookings.get(booking.because_of or 0)
-    if other is None:
+    if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not mistaken for another person's: release it")
     return edit_booking.changes_for_another_person(booking, other, changes)
 
