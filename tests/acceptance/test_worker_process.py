@@ -104,7 +104,7 @@ def broken_worker(
         ("Mapper.map_due", "hang", "map"),
     ],
 )
-def test_a_worker_whose_threads_are_dead_says_so_and_ends(
+def test_a_worker_with_dead_threads_logs_it_and_exits(
     harness: Harness, upstream: SandboxClient, part: str, fault: str, dead: str
 ) -> None:
     for number in range(12):
@@ -119,7 +119,7 @@ def test_a_worker_whose_threads_are_dead_says_so_and_ends(
     assert (line["level"], line["part"]) == ("critical", dead)
 
 
-def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_stop_does_not_wait_for_hung_threads(harness: Harness, upstream: SandboxClient) -> None:
     harness.receive("rentfeed", tour())
     harness.pipeline.store._notify_workers()
     with broken_worker(harness, upstream, "Mapper.map_due", "hang", (600.0, 1.0, 1.0)) as process:

@@ -240,7 +240,7 @@ def test_the_settings_users_end_the_session_of_the_link(open_console: Opener) ->
     assert "(local)" not in service.users()
 
 
-def test_nobody_gets_in_without_a_name_and_a_password(open_console: Opener) -> None:
+def test_signing_in_needs_a_name_and_a_password(open_console: Opener) -> None:
     reader = open_console("ana")
     for path in (
         "/",
@@ -304,7 +304,7 @@ def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
     }
 
 
-def test_a_right_password_counts_for_nothing(open_console: Opener) -> None:
+def test_a_correct_password_is_not_counted_as_a_failure(open_console: Opener) -> None:
     reader = open_console("ana")
     for _ in range(MAX_FAILURES_OF_ADDRESS + 1):
         assert reader.sign_in("ana").status_code == 302
@@ -387,7 +387,7 @@ def test_the_operator_unlocks_at_once(open_console: Opener) -> None:
     assert reader.sign_in("ana").status_code == 302
 
 
-def test_behind_a_proxy_that_hides_them_nobody_locks_the_others(
+def test_behind_a_proxy_that_hides_addresses_no_user_locks_out_others(
     open_console: Opener, caplog: pytest.LogCaptureFixture
 ) -> None:
     warn_of_untrusted_proxy.cache_clear()
@@ -571,7 +571,7 @@ def test_whoever_may_read_changes_no_group_and_lets_nothing_in(ana: Reader) -> N
     assert [change.to_state for change in ana.harness.story(number).history].count("held") == 1
 
 
-def test_whoever_may_read_may_do_all_that_changes_nothing(ana: Reader) -> None:
+def test_the_read_role_may_do_everything_that_changes_nothing(ana: Reader) -> None:
     ana.post("/sign-out")
     done = {"console.sign_in": ana.sign_in("rob").status_code}
     mapping = (MAPPINGS / "rentfeed.yaml").read_text()
@@ -679,7 +679,7 @@ def hidden_fields(reader: Reader, path: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda text: f"{text[:20]!a}_{len(text)}")
-def test_nothing_that_is_sent_is_an_error_of_ours(
+def test_no_input_causes_a_server_error(
     ana: Reader, hostile: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     number, _ = held(ana.harness, 1), held(ana.harness, 2)
@@ -707,13 +707,13 @@ def test_nothing_that_is_sent_is_an_error_of_ours(
 
 
 @pytest.mark.parametrize("path", ["/nope", "/leads/77", "/leads/job_x", "/leads/%00", "/static/x"])
-def test_what_is_not_there_is_said_on_a_page(ana: Reader, path: str) -> None:
+def test_not_found_is_shown_as_a_page(ana: Reader, path: str) -> None:
     answer = ana.get(path)
     assert answer.status_code == 404
     assert "<h1>Not Found</h1>" in answer.text or path.startswith("/static")
 
 
-def test_a_database_that_is_away_is_said_on_a_page(harness: Harness) -> None:
+def test_an_unavailable_database_is_shown_as_a_page(harness: Harness) -> None:
     settings = Settings(
         database_url="postgresql://127.0.0.1:1/nowhere", mappings_dir=MAPPINGS, environ=SECRETS
     )
@@ -727,7 +727,7 @@ def test_a_database_that_is_away_is_said_on_a_page(harness: Harness) -> None:
 # --- a lead
 
 
-def test_a_lead_is_mended_in_the_form_and_released(ana: Reader, upstream: SandboxClient) -> None:
+def test_a_lead_is_fixed_in_the_form_and_released(ana: Reader, upstream: SandboxClient) -> None:
     number = held(ana.harness)
     page = ana.text(f"/leads/{number}")
     assert "is at 02:30 in America/Denver" in page
@@ -812,7 +812,7 @@ def test_the_page_of_every_sample_of_the_gallery_opens(
     assert failed == set()
 
 
-def test_each_field_is_linked_to_its_place_and_its_line(ana: Reader) -> None:
+def test_each_field_is_linked_to_its_value_and_its_mapping_line(ana: Reader) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1))
     page = ana.text(f"/leads/{booking.id}")
     place = anchor_for(("contact", "name"))
@@ -821,7 +821,7 @@ def test_each_field_is_linked_to_its_place_and_its_line(ana: Reader) -> None:
     assert "<code>name: contact.name" in page
 
 
-def test_two_tours_of_one_webhook_are_linked_each_to_its_own(ana: Reader) -> None:
+def test_two_tours_of_one_webhook_are_linked_to_their_own_values(ana: Reader) -> None:
     bookings = ana.harness.mapped("leasebot", sample("leasebot-handoff.json"))
     assert len(bookings) == 2
     page = ana.text(f"/leads/{bookings[0].event_id}")
@@ -839,7 +839,7 @@ def test_a_tour_that_was_seen_in_knock_counts_as_booked(
     assert upstream.posts() == []
 
 
-def test_a_lead_is_put_aside_only_with_a_reason(ana: Reader) -> None:
+def test_a_lead_is_discarded_only_with_a_reason(ana: Reader) -> None:
     number = held(ana.harness)
     assert ana.post(f"/leads/{number}/discard", reason="  ").status_code == 409
     assert ana.harness.state(number) is HELD
@@ -847,7 +847,7 @@ def test_a_lead_is_put_aside_only_with_a_reason(ana: Reader) -> None:
     assert ana.harness.state(number) is DISCARDED
 
 
-def test_who_looked_and_changed_is_written_down(ana: Reader) -> None:
+def test_views_and_changes_are_audited(ana: Reader) -> None:
     number = held(ana.harness)
     ana.text(f"/leads/{number}")
     ana.post(f"/leads/{number}/discard", reason="a test of dana@example.com")
@@ -865,7 +865,7 @@ def acts_of(reader: Reader, act: str) -> list[tuple[str, int | None, str]]:
     return [(one.by, one.lead_id, one.detail) for one in reversed(found) if one.action == act]
 
 
-def test_a_look_at_a_webhook_in_the_try_out_is_written_down(ana: Reader) -> None:
+def test_viewing_a_webhook_in_the_playground_is_audited(ana: Reader) -> None:
     one, two = (ana.harness.mapped("rentfeed", lead(n))[0].event_id for n in (1, 2))
     assert "Okafor" in ana.text(f"/try?source=rentfeed&event={one}")
     assert acts_of(ana, "looked") == [("ana", one, "")]
@@ -886,7 +886,7 @@ def test_a_look_at_a_webhook_in_the_try_out_is_written_down(ana: Reader) -> None
     assert len(acts_of(ana, "looked")) == 3, "each load of the page"
 
 
-def test_what_else_people_do_is_written_down(ana: Reader) -> None:
+def test_other_user_actions_are_audited(ana: Reader) -> None:
     mapping = (MAPPINGS / "rentfeed.yaml").read_text()
     ana.post("/try/backtest", source="rentfeed", mapping=mapping)
     ana.post("/rejections/website/retry")
@@ -900,7 +900,7 @@ def test_what_else_people_do_is_written_down(ana: Reader) -> None:
     ]
 
 
-def test_looks_do_not_hide_what_was_done_with_a_lead(ana: Reader) -> None:
+def test_views_do_not_hide_other_audit_entries(ana: Reader) -> None:
     number = held(ana.harness)
     ana.post(f"/leads/{number}/discard", reason="a test")
     event_id = ana.harness.booking(number).event_id
@@ -925,7 +925,7 @@ def test_an_erased_lead_says_so(ana: Reader) -> None:
 # --- the queue
 
 
-def test_what_waits_is_told_in_groups(ana: Reader) -> None:
+def test_leads_that_need_review_are_grouped(ana: Reader) -> None:
     for number in (1, 2):
         held(ana.harness, number)
     elm = lead(3)
@@ -940,7 +940,7 @@ def test_what_waits_is_told_in_groups(ana: Reader) -> None:
         assert ana.client.get(key).status_code == 200
 
 
-def test_places_that_nobody_knows_are_told_with_their_leads(ana: Reader) -> None:
+def test_unknown_communities_are_shown_with_their_leads(ana: Reader) -> None:
     for number in (1, 2):
         elm = lead(number)
         elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
@@ -952,7 +952,7 @@ def test_places_that_nobody_knows_are_told_with_their_leads(ana: Reader) -> None
     assert "Unknown communities" not in ana.text("/queue")
 
 
-def test_a_tour_at_night_is_released_only_by_whoever_says_so(
+def test_a_tour_at_night_is_released_only_after_confirmation(
     ana: Reader, upstream: SandboxClient
 ) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
@@ -969,7 +969,7 @@ def test_a_tour_at_night_is_released_only_by_whoever_says_so(
     assert len(upstream.posts()) == 1
 
 
-def test_the_hour_of_a_lead_without_a_known_place_is_shown_and_kept(
+def test_the_time_of_a_lead_without_a_community_is_shown_and_kept(
     ana: Reader, upstream: SandboxClient
 ) -> None:
     elm = lead(1)
@@ -985,7 +985,7 @@ def test_the_hour_of_a_lead_without_a_known_place_is_shown_and_kept(
     assert (posted["community_id"], posted["appointment_time"]) == ("com_harbor", "21:30:00")
 
 
-def test_mappings_that_are_not_taken_up_are_told(open_console: Opener, tmp_path: Path) -> None:
+def test_mappings_that_are_not_in_use_are_reported(open_console: Opener, tmp_path: Path) -> None:
     shutil.copytree(MAPPINGS, tmp_path / "mappings", ignore=shutil.ignore_patterns("gallery"))
     reader = open_console("ana", mappings_dir=tmp_path / "mappings")
     reader.sign_in("ana")
@@ -996,7 +996,7 @@ def test_mappings_that_are_not_taken_up_are_told(open_console: Opener, tmp_path:
     assert "are not in use yet</strong>: newcomer, rentfeed." in page
 
 
-def test_a_group_is_released_or_put_aside_as_one(
+def test_a_group_is_released_or_discarded_together(
     open_console: Opener, upstream: SandboxClient
 ) -> None:
     """Tours at half past nine, and then tour hours that are longer."""
@@ -1027,7 +1027,7 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
     assert ana.harness.state(number) is HELD, "what would not change is left alone"
 
 
-def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
+def test_a_typed_contact_matches_the_same_contact_from_a_webhook(
     ana: Reader, upstream: SandboxClient
 ) -> None:
     """One person has two leads for a tour, the second with a manually entered contact."""
@@ -1045,9 +1045,7 @@ def test_a_contact_that_is_typed_is_the_same_person_as_one_that_was_sent(
     assert len(upstream.posts()) == 1
 
 
-def test_another_community_asks_for_the_hour_on_its_clock(
-    ana: Reader, upstream: SandboxClient
-) -> None:
+def test_another_community_asks_for_the_time_again(ana: Reader, upstream: SandboxClient) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
     assert booking.state is HELD
     asked = ana.release(booking.id, community="harbor-flats")
@@ -1064,7 +1062,7 @@ def test_another_community_asks_for_the_hour_on_its_clock(
     assert (posted["community_id"], posted["appointment_time"]) == ("com_harbor", "03:30:00")
 
 
-def test_a_colleagues_change_is_not_undone(ana: Reader) -> None:
+def test_a_conflicting_change_is_not_overwritten(ana: Reader) -> None:
     number = held(ana.harness)
     old = ana.hidden(f"/leads/{number}", "zone", "version")
     ana.harness.clock.advance(5)
@@ -1085,7 +1083,7 @@ def test_what_is_optional_can_be_cleared(ana: Reader) -> None:
     }
 
 
-def test_a_form_gives_back_exactly_what_it_showed(ana: Reader) -> None:
+def test_an_unchanged_form_sends_back_what_it_showed(ana: Reader) -> None:
     """Emoji families contain an invisible joiner."""
     number = held(ana.harness)
     family = "\U0001f468\u200d\U0001f469 & <b>us</b>"
@@ -1095,7 +1093,7 @@ def test_a_form_gives_back_exactly_what_it_showed(ana: Reader) -> None:
     assert html.unescape(shown) == family
 
 
-def test_a_group_act_leaves_alone_what_came_later(ana: Reader) -> None:
+def test_a_group_action_does_not_change_later_leads(ana: Reader) -> None:
     number = held(ana.harness, 1)
     (key,) = set(re.findall(r"/console/queue/([0-9a-f]+)", ana.text("/queue")))
     seen = ana.hidden(f"/queue/{key}", "seen")
@@ -1106,7 +1104,7 @@ def test_a_group_act_leaves_alone_what_came_later(ana: Reader) -> None:
     assert ana.harness.state(later) is HELD, "a form that saw nothing does nothing"
 
 
-def test_what_may_stand_in_knock_is_not_released_as_a_group(
+def test_bookings_that_may_exist_in_knock_are_not_released_as_a_group(
     ana: Reader, upstream: SandboxClient
 ) -> None:
     ana.harness.mapped("rentfeed", lead(1))
@@ -1119,7 +1117,7 @@ def test_what_may_stand_in_knock_is_not_released_as_a_group(
     assert len(upstream.posts()) == 1
 
 
-def test_no_crowd_of_past_tours_hides_a_tour_to_come(
+def test_many_past_tours_do_not_hide_an_upcoming_one(
     ana: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(review_queue, "MOST_COUNTED", 2)
@@ -1136,7 +1134,7 @@ def test_no_crowd_of_past_tours_hides_a_tour_to_come(
     assert "tour in" in page
 
 
-def test_a_lead_is_linked_to_those_that_wait_for_the_same(ana: Reader) -> None:
+def test_a_lead_is_linked_to_others_with_the_same_problem(ana: Reader) -> None:
     elm = lead(3)
     elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
     for payload in (lead(1, time="9:30 PM"), elm):
@@ -1145,7 +1143,7 @@ def test_a_lead_is_linked_to_those_that_wait_for_the_same(ana: Reader) -> None:
         assert "1 lead from rentfeed" in ana.text(f"/queue/{key}")
 
 
-def test_what_a_person_set_is_not_said_to_come_from_the_payload(ana: Reader) -> None:
+def test_a_field_set_by_a_user_has_no_origin_in_the_payload(ana: Reader) -> None:
     number = held(ana.harness)
     ana.release(number, starts_at="2026-03-14T14:30", email_1="typed@example.com")
     page = ana.text(f"/leads/{number}")
@@ -1224,7 +1222,7 @@ def words_that_can_wait() -> set[str]:
     return words
 
 
-def test_every_word_that_can_wait_has_its_advice() -> None:
+def test_every_reason_code_in_review_has_advice() -> None:
     """Check that every reason code of a booking in review has advice."""
     # Bookings held by a mapping have their own messages.
     words = words_that_can_wait() - {"held_by_mapping"}
@@ -1264,7 +1262,7 @@ def merged_leads(harness: Harness) -> tuple[int, int]:
     return first.id, second.id
 
 
-def test_a_decision_is_three_clicks_from_the_overview_and_is_taken_back(ana: Reader) -> None:
+def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Reader) -> None:
     first, second = merged_leads(ana.harness)
     assert 'href="/console/decisions"' in ana.text("/")
     page = html.unescape(ana.text("/decisions"))
@@ -1379,7 +1377,7 @@ def test_every_rule_has_its_sentence() -> None:
 # --- try-out, lists, overview
 
 
-def test_nothing_that_is_typed_breaks_the_try_out(ana: Reader) -> None:
+def test_no_input_breaks_the_playground(ana: Reader) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1))
     text = (MAPPINGS / "rentfeed.yaml").read_text()
     event = str(booking.event_id)
@@ -1414,7 +1412,7 @@ def test_many_mistakes_are_told_in_seconds(ana: Reader, more: str) -> None:
         assert time.process_time() - began < 4
 
 
-def test_a_back_test_shows_what_would_change(ana: Reader) -> None:
+def test_a_backtest_shows_what_would_change(ana: Reader) -> None:
     for number in (1, 2):
         ana.harness.mapped("rentfeed", lead(number))
     text = (MAPPINGS / "rentfeed.yaml").read_text()
@@ -1526,7 +1524,7 @@ def test_no_part_of_a_cell_is_a_formula(text: str, cell: str) -> None:
     assert list(csv.reader(io.StringIO(written)))[1][0] == cell
 
 
-def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: SandboxClient) -> None:
+def test_the_overview_shows_that_sending_is_stopped(ana: Reader, upstream: SandboxClient) -> None:
     ana.harness.mapped("rentfeed", lead(1))
     upstream.fault({"status": 401})
     ana.harness.send()
@@ -1535,7 +1533,7 @@ def test_the_overview_tells_when_sending_is_stopped(ana: Reader, upstream: Sandb
     assert "Sending has stopped." in page
 
 
-def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:
+def test_a_silent_source_is_shown_as_quiet(ana: Reader) -> None:
     """Send four leads a day for five weeks, then none for a day."""
     harness = ana.harness
     for day in range(36):
@@ -1565,7 +1563,7 @@ def test_a_source_that_falls_silent_is_called_quiet(ana: Reader) -> None:
         ("abcdef", "abc … (6 characters)"),
     ],
 )
-def test_what_no_eye_sees_is_written_out(text: str, shown: str) -> None:
+def test_invisible_characters_are_escaped(text: str, shown: str) -> None:
     assert escape_invisible(text, 3 if text == "abcdef" else 100) == shown
 
 

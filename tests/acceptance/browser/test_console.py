@@ -64,7 +64,7 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     assert [one["status"] for one in standing] == ["booked"]
 
 
-def test_a_lead_that_was_taken_for_someone_else_is_booked(ana: Reader) -> None:
+def test_a_lead_that_was_mistaken_for_someone_else_is_booked(ana: Reader) -> None:
     shared = {"mobile": "303-555-0177"}
     numbers = []
     for number, name in ((50, "J. Vale"), (51, "June Vale")):
