@@ -18,7 +18,7 @@ def facts_of_item(item: Item) -> Facts:
 
 
 def tour_of(starts_at: dt.datetime | None, zone: zoneinfo.ZoneInfo | None) -> Facts:
-    """Return ``tour``, the start in the community's time zone, or nothing if unknown."""
+    """Return the tour's local start as the fact ``tour``, or no facts if it is unknown."""
     if starts_at is None or zone is None:
         return {}
     return {"tour": starts_at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M %Z")}
