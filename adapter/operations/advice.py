@@ -56,6 +56,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Someone with another name uses the same email or phone. Knock may merge them.",
         "Find out who it is. If it is another person, choose “This is another person”.",
     ),
+    "contact_of_many": (
+        "Hundreds of requests here use this email or phone, so Knock treats them as one person.",
+        "Enter the renter's own contact and release it, or ask an engineer to list the shared one.",
+    ),
     "not_proved": (
         "This would replace another source's request, and one of the two is not verified.",
         "Ask the renter which request is right. Release this one if it is; otherwise discard it.",
