@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 
 import click
@@ -21,6 +22,8 @@ from adapter.store.embedded import EmbeddedServer
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
+
+WORKER = (sys.executable, "-m", "adapter", "worker")
 
 
 @click.command(epilog=examples("adapter run", "PROPEXO_TOKEN=… adapter run --port 8080"))
@@ -108,9 +111,9 @@ def worker() -> None:
     services.check_token(settings)
     # One connection per concurrent task, and two for recovery.
     size = settings.worker_concurrency + 2
-    run_worker(
-        services.pipeline_from(settings, store.Database(services.database_url(settings), size=size))
-    )
+    database = store.Database(services.database_url(settings), size=size)
+    if run_worker(services.pipeline_from(settings, database)):
+        os.execv(sys.executable, WORKER)  # noqa: S606 - a list of arguments without a shell
 
 
 @click.command(epilog=examples("adapter migrate"))

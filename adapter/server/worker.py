@@ -10,14 +10,16 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping import registry
+from adapter.mapping.source import Source
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.watchdog import Watchdog
 from adapter.services import check_destination
+from adapter.settings import Settings
 from adapter.store import Database, Task, check_reachable, listen_for_received_events
 
 log = logging.getLogger(__name__)
@@ -42,18 +44,22 @@ DEAD_EXCHANGES = 8
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
-def run(pipeline: Pipeline) -> None:
+def run(pipeline: Pipeline) -> bool:
     """Process due rows until SIGTERM or SIGINT, then finish the runs in flight.
 
-    Wait for PostgreSQL, now and after each outage. Raise ConfigurationError if it is not usable.
+    Return True if a reloaded secret is different, so that the process must start again. Wait for
+    PostgreSQL, now and after each outage. Raise ConfigurationError if it is not usable.
     """
     reason = None
     while (reason := _reason_to_wait(pipeline, reason)) is not None:
         time.sleep(RECONNECT_SECONDS)
     # Blocked before any thread starts, so that this one can wait for them.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    with pipeline.store:
-        Worker(pipeline).run()
+    try:
+        with pipeline.store:
+            return Worker(pipeline).run()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:
@@ -89,13 +95,16 @@ class Worker:
         parts = ("polling", "recovery", "listener", "threads", *Task)
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
 
-    def run(self) -> None:
-        """Run all parts until a signal stops them."""
+    def run(self) -> bool:
+        """Run all parts until a signal stops them. Return True if the secrets are different."""
         with self.running():
             self._watchdog.watch()
             log.info("worker_started", extra={"concurrency": self._concurrency})
             while signal.sigwait(SIGNALS) == signal.SIGHUP:
-                self._reload()
+                if self._reload():
+                    log.info("restarting_with_new_secrets")
+                    return True
+            return False
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -175,11 +184,20 @@ class Worker:
             self._probe = self._threads.submit(self._watchdog.heartbeat, "threads")
         self._pipeline.recover()
 
-    def _reload(self) -> None:
-        """Reload the mappings. If the new set is invalid, log it and keep the old one."""
-        settings = self._pipeline.settings
-        sources = hot_reload.reload_or_keep(
-            lambda: registry.load(settings.mappings_dir, settings.policy)
-        )
-        if sources is not None:
-            self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
+    def _reload(self) -> bool:
+        """Reload mappings and files with secrets. If they are invalid, log it and keep the old.
+
+        Return True if a secret is different.
+        """
+        former = self._pipeline.settings
+        loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
+        if loaded is None:
+            return False
+        settings, sources = loaded
+        self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
+        return settings != former
+
+
+def _load(settings: Settings) -> tuple[Settings, Mapping[str, Source]]:
+    hot_reload.log_problems(settings)
+    return settings, registry.load(settings.mappings_dir, settings.policy)

@@ -33,6 +33,11 @@ def is_private(peer: str) -> bool:
     return address is not None and address.is_private
 
 
+def is_address(text: str) -> bool:
+    """Return True for an IP address, with or without a port."""
+    return _parse_bounded(text) is not None
+
+
 def rate_limit_key(client: str | None) -> str:
     """Return the key for counting requests from an IP address. For IPv6, it is the /64 network."""
     address = _parse_bounded(client or "")

@@ -65,7 +65,7 @@ def test_the_tests_run_against_the_programs_that_are_named(postgres: EmbeddedSer
     named = os.environ.get(VARIABLE)
     assert isinstance(postgres, InstalledServer) == bool(named)
     if isinstance(postgres, InstalledServer):
-        said = subprocess.check_output([postgres.programs / "postgres", "--version"], text=True)
+        said = subprocess.check_output([postgres.programs() / "postgres", "--version"], text=True)
         with psycopg.connect(postgres.url) as connection:
             (version,) = connection.execute("SHOW server_version").fetchone() or ("",)
         assert f"(PostgreSQL) {version}" in said
