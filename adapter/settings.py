@@ -42,7 +42,7 @@ NEUTRAL_WORDS = {
     "tour_type": ("in_person", "self_guided", "video"),
 }
 
-#: Email addresses that mean "none". If kept, they would make many people look like one.
+#: Email addresses that mean "none". If they were kept, many people would look like one.
 PLACEHOLDER_EMAILS = frozenset(
     {"none@none.com", "noemail@noemail.com", "na@na.com", "test@test.com", "no@email.com"}
     | {"test@fb.com", "test@meta.com"}  # from Meta's test leads

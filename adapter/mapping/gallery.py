@@ -32,7 +32,7 @@ class Entry:
     event_id: tuple[str, ...]
     #: The content of its webhooks: ``bookable``, ``lead only`` or ``ids only``.
     holds: str
-    #: How leads without a tour time are handled: ``guest card`` or ``waits``.
+    #: How leads without a tour time are handled: ``guest card`` or ``held``.
     without_time: str
     #: Source of its sample payloads.
     shape: str
@@ -73,7 +73,7 @@ def entry_from_source(source: Source) -> Entry:
         signature=source.signature.get("preset") or signatures.scheme_of(source.signature),
         event_id=tuple(lookup.text for lookup in source.compiled.dedupe),
         holds=holds,
-        without_time="guest card" if makes_cards else "waits",
+        without_time="guest card" if makes_cards else "held",
         shape=about.get("shape", ""),
         docs=source.docs,
         about=about,

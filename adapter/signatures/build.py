@@ -63,7 +63,7 @@ class Verifier:
         return isinstance(self.scheme, DigestScheme)
 
     def credentials(self, request: WebhookRequest) -> list[bytes]:
-        """Return the request's token or password in each spelling, if there is one."""
+        """Return the possible decodings of the request's token or password, if it has one."""
         if not isinstance(self.scheme, TokenScheme | BasicScheme):
             return []
         try:
@@ -73,7 +73,7 @@ class Verifier:
 
     @property
     def proof_headers(self) -> frozenset[str]:
-        """Headers that contain a digest or are covered by one, in lower case."""
+        """The headers that contain a digest or are covered by one, in lower case."""
         if not isinstance(self.scheme, DigestScheme):
             return frozenset()
         clock = self.scheme.clock

@@ -20,7 +20,7 @@ from adapter.signatures.request import (
 )
 
 PLACES = ("header", "query", "form", "json")
-#: JSON with more braces is not read: each object costs time before the sender is verified.
+#: JSON with more braces is not parsed, because parsing costs time and the sender is not verified.
 MAX_JSON_OBJECTS = 10_000
 #: Replaces a secret in a rejected request.
 REMOVED = "[removed]"
@@ -45,7 +45,7 @@ class TokenScheme:
         return _matching_key(keys, self.credentials(request), "token_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield the request's token in each spelling. Raise :class:`VerificationError`."""
+        """Yield the possible decodings of the request's token. Raise :class:`VerificationError`."""
         for token in self._tokens(request):
             if len(token) > MAX_HEADER_CHARACTERS:
                 raise VerificationError("token_mismatch")
@@ -118,7 +118,7 @@ class BasicScheme:
         return _matching_key(keys, self.credentials(request), "credentials_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield the username and password in each spelling. Raise :class:`VerificationError`."""
+        """Yield the possible decodings of the credentials. Raise :class:`VerificationError`."""
         for text in _without_scheme(request, "authorization", "Basic"):
             yield from _spellings(_login(text))
 
@@ -254,6 +254,6 @@ def _form_without(form: bytes, name: str) -> bytes:
 
 def _is_named(field: bytes, name: str) -> bool:
     encoded, wanted = field.partition(b"=")[0], name.encode()
-    if len(encoded) > 3 * len(wanted):  # even if each byte of it is encoded
+    if len(encoded) > 3 * len(wanted):  # also matches a secret with every byte percent-encoded
         return False
     return unquote_to_bytes(encoded.replace(b"+", b" ")) == wanted

@@ -376,7 +376,7 @@ def decided(
     return (found.code, found.because_of) if found else None
 
 
-def test_what_only_a_new_request_raises() -> None:
+def test_some_doubts_arise_only_for_a_new_request() -> None:
     first = keyed(tour(1, TWO, 1, BOOKED), content=5)
     moved = keyed(tour(2, FOUR, 2, BOOKED), content=6)
     back = keyed(tour(3, TWO, 3), content=5)

@@ -61,7 +61,7 @@ def paste(folder: Path, entry: str, **values: str) -> None:
         file.write(entry)
 
 
-def test_what_is_left_to_do_is_printed(folder: Path) -> None:
+def test_the_remaining_steps_are_printed(folder: Path) -> None:
     output = run("add", "typeform").output
 
     assert f"wrote {folder / 'samples/typeform.communities.yaml'}\n" in output
