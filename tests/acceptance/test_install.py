@@ -95,6 +95,28 @@ def test_the_installed_demo_runs_in_an_empty_folder(adapter_command: str, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_init_creates_runs_without_edits(
+    adapter_command: str, data_folder: Path
+) -> None:
+    folder = data_folder / "leads"
+    created = run([adapter_command, "init", str(folder)], data_folder)
+    assert created.returncode == 0, created.stderr
+    adapter = [adapter_command, "--env-file", ".env"]
+    ports = {"PORT": str(free_port()), "ADAPTER_SANDBOX_PORT": str(free_port())}
+    checked = run([*adapter, "check"], folder)
+    assert checked.returncode == 0, checked.stdout
+
+    with running([*adapter, "run"], folder, ports):
+        wait_until(lambda: is_ready(f"http://127.0.0.1:{ports['PORT']}"), "it is ready", 60)
+        sample = "mappings/samples/rentfeed-tour.json"
+        sent = run([*adapter, "send", "rentfeed", sample], folder, ports)
+        assert sent.returncode == 0, sent.stdout + sent.stderr
+        wait_until(
+            lambda: "is in the past" in run([*adapter, "bookings", "--json"], folder, ports).stdout,
+            "the sample's old tour is held",
+        )
+
+
 # the image -------------------------------------------------------------------------------------
 
 
