@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test acceptance coverage chaos people check bench format docs pictures lock clean
+.PHONY: help demo run test acceptance coverage chaos hostile people check bench format docs pictures lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -44,6 +44,13 @@ SEED ?= 1
 
 chaos: .venv/ready ## break everything at random and look for lost or doubled leads (ROUNDS=50 SEED=1)
 	@$(BIN)/python -m tools.chaos --rounds $(ROUNDS) --seed $(SEED)
+
+REQUESTS ?= 300
+PAYLOADS ?= 3000
+FIRST ?= 0
+
+hostile: .venv/ready ## send hostile requests beside a genuine sender (REQUESTS=10000 PAYLOADS=130000 SEED=1)
+	@$(BIN)/python -m tools.hostile --requests $(REQUESTS) --payloads $(PAYLOADS) --seed $(SEED) --first $(FIRST)
 
 SEQUENCES ?= 1000
 

@@ -77,6 +77,8 @@ def _decide(request: Booking, person: Person) -> Decision | None:
     if newer is not None:
         return superseded(request, newer)
     local = person.at(request.community)
+    if request.state in MERGED and request.because_of not in local.by_id:
+        return None  # its sender moved it to another community
     is_tour = request.kind is Kind.APPOINTMENT
     return _decide_tour(request, local) if is_tour else _decide_prospect(request, local)
 

@@ -3,7 +3,7 @@
 import codecs
 import dataclasses
 import json
-import urllib.parse
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -18,6 +18,7 @@ MAX_FIELDS: Final = 10_000
 MAX_PARTS: Final = 1_000
 #: RFC 2046 allows 70. A longer boundary would only slow down the search.
 MAX_BOUNDARY: Final = 200
+_ESCAPES: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,16 +63,33 @@ def parse_form(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -
 def _fields(
     raw: bytes, charset: str | None, repairs: list[str], *, limit: int | None
 ) -> dict[str, object]:
-    def decoded(text: str) -> str:
-        if text.isascii() and text.isprintable():
+    def decoded(raw: bytes) -> str:
+        if raw.isascii() and (text := raw.decode()).isprintable():
             return text
-        return decode(text.encode("latin-1"), charset, repairs)
+        return decode(raw, charset, repairs)
 
-    # Latin-1 keeps each byte as one character, so that every field is decoded by itself.
-    pairs = urllib.parse.parse_qsl(
-        raw.decode("latin-1"), keep_blank_values=True, encoding="latin-1", max_num_fields=limit
-    )
+    pairs = pairs_from_form(raw, limit)
     return _group_by_name((decoded(name), decoded(value)) for name, value in pairs)
+
+
+def pairs_from_form(raw: bytes, limit: int | None) -> list[tuple[bytes, bytes]]:
+    """Return the names and values of a URL-encoded form or query as bytes.
+
+    Raise ValueError for more than ``limit`` fields. urllib's functions need 0.4 s and 200 MB for a
+    megabyte of ``%``.
+    """
+    if limit is not None and raw.count(b"&") >= limit:
+        raise ValueError("too many fields")
+    halves = (part.partition(b"=") for part in raw.split(b"&") if part)
+    return [(_unquote(name), _unquote(value)) for name, _, value in halves]
+
+
+def _unquote(raw: bytes) -> bytes:
+    return _ESCAPES.sub(_bytes_from_escapes, raw.replace(b"+", b" "))
+
+
+def _bytes_from_escapes(escapes: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(escapes[0].replace(b"%", b"").decode())
 
 
 def parse_multipart(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:

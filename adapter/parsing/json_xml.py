@@ -22,6 +22,8 @@ MAX_DEPTH: Final = 100
 MAX_ELEMENTS: Final = 30_000
 #: Each correction takes another pass over the body.
 MAX_CORRECTIONS: Final = 20
+#: A Python call each. Half a megabyte of them would take a third of a second.
+MAX_XML_CORRECTIONS: Final = 20_000
 
 #: A JSON escape sequence, valid or not.
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -132,7 +134,7 @@ def parse_xml(body: bytes, parameters: Mapping[str, str], repairs: list[str]) ->
         charset = own[1].decode("ascii", "replace") if own else None
     text = decode(body, charset, [] if "charset" in parameters else repairs).lstrip("\ufeff")
     try:
-        tree = _tree_from(_XML_MISTAKES.sub(_valid_xml, text))
+        tree = _tree_from(_XML_MISTAKES.sub(_valid_xml, text, MAX_XML_CORRECTIONS))
     except (ParseError, ValueError):
         raise PayloadError(f"not XML: {where}") from None
     repairs.append(f"invalid XML was corrected, first in {where}")

@@ -1,10 +1,10 @@
 """Read the parts of a request that a signature covers, within bounds."""
 
 import re
-from urllib.parse import parse_qsl
 
 from adapter.exceptions import VerificationError
 from adapter.models import WebhookRequest
+from adapter.parsing.forms import pairs_from_form
 
 #: A longer header is rejected. Real ones stay under 700 characters.
 MAX_HEADER_CHARACTERS = 4096
@@ -49,17 +49,8 @@ def bytes_from_text(text: str) -> bytes:
 
 
 def fields_from_form(form: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the names and values in a URL-encoded form or query as raw bytes.
-
-    It never fails, because Latin-1 maps every byte to a character.
-    """
+    """Return the names and values in a form. Raise VerificationError for too many fields."""
     try:
-        pairs = parse_qsl(
-            form.decode("latin-1"),
-            keep_blank_values=True,
-            encoding="latin-1",
-            max_num_fields=MAX_FORM_FIELDS,
-        )
+        return pairs_from_form(form, MAX_FORM_FIELDS)
     except ValueError:
         raise VerificationError("body_unreadable") from None
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]

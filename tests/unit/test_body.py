@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapter.exceptions import PayloadError
 from adapter.parsing.body import KINDS, parse
-from adapter.parsing.forms import parse_query
+from adapter.parsing.forms import pairs_from_form, parse_query
 from tests.paths import SHARED
 
 FORM = "application/x-www-form-urlencoded"
@@ -239,6 +240,15 @@ def test_a_form_may_start_with_a_byte_order_mark() -> None:
 def test_a_form_of_too_many_fields_is_refused() -> None:
     with pytest.raises(PayloadError, match="more than 10000 fields"):
         parse(b"&" * 1_000_000, FORM)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([*"%%%&=+2fFzé\x00; ", "%C3%A9", "%ff"])).map("".join))
+def test_a_form_is_split_and_decoded_as_urllib_does(text: str) -> None:
+    raw = text.encode("latin-1")
+    pairs = parse_qsl(text, keep_blank_values=True, encoding="latin-1")
+    expected = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
+    assert pairs_from_form(raw, None) == expected
 
 
 def test_the_query_string_stands_in_for_a_mislabelled_body() -> None:

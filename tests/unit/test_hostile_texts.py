@@ -23,6 +23,7 @@ from adapter.parsing.html_text import plain_text
 from adapter.parsing.paths import path_from_text
 from adapter.parsing.text import clean_text
 from adapter.settings import Policy
+from adapter.signatures.request import FORM_TYPE, fields_from_form
 from tests.paths import GALLERY
 
 pytestmark = pytest.mark.timed
@@ -127,6 +128,21 @@ def test_no_body_makes_a_parser_slow(text: str) -> None:
         do = functools.partial(parse, body, MULTIPART, kind=kind, query=text)
         slow[kind, start] = seconds(do)
     assert {name: took for name, took in slow.items() if took > LIMIT} == {}
+
+
+@pytest.mark.parametrize("piece", [b"%", b"+", b"=", b"%zz", b"%41x", b"%41", b"%ff", b"\xff"])
+def test_a_megabyte_of_a_form_takes_little_time(piece: bytes) -> None:
+    body = piece * (1_000_000 // len(piece))
+    assert seconds(lambda: parse(body, FORM_TYPE)) < 0.3
+    assert seconds(lambda: fields_from_form(body)) < 0.3
+
+
+@pytest.mark.parametrize("piece", [b"&", b"\x01", b"<1"])
+def test_a_megabyte_of_mistakes_in_xml_takes_little_time(piece: bytes) -> None:
+    body = b"<a>" + piece * (1_000_000 // len(piece))
+    assert seconds(lambda: parse(body, "text/xml")) < 0.3
+    few = b"<a>" + piece * 1_000 + b"</a>"
+    assert isinstance(parse(few, "text/xml"), dict), "some mistakes are corrected"
 
 
 @settings(deadline=None)  # a busy machine is not a failure

@@ -308,6 +308,15 @@ def test_the_plan(
     assert planned(*requests) == plan_of_them
 
 
+@pytest.mark.parametrize("request_", [tour(1, TWO, 1), card(1, 1)], ids=["tour", "guest card"])
+@pytest.mark.parametrize("state", [PENDING, BOOKED, HELD, DISCARDED])
+def test_a_request_that_its_sender_moved_to_another_community_stays_replaced(
+    request_: Booking, state: BookingState
+) -> None:
+    moved = keyed(card(2, 2, state, community="harbor-flats", reason="held_by_mapping"))
+    assert planned(keyed(replaced(request_, by=2)), moved) == {}
+
+
 def test_the_order_of_the_rows_does_not_matter() -> None:
     requests = [
         keyed(tour(1, TWO, 1, BOOKED)),
@@ -321,7 +330,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 
 
 def test_the_plan_settles_whatever_is_stored() -> None:
-    """For any mix of states, the plan is stable and sends at most one tour."""
+    """For any mix of states, the plan is stable and sends at most one tour per community."""
     dice = random.Random(7)
     for _ in range(3000):
         requests = []
@@ -330,6 +339,8 @@ def test_the_plan_settles_whatever_is_stored() -> None:
             request = tour(id_, dice.choice([TWO, FOUR]), dice.randint(0, 50), state)
             if state in (DUPLICATE, SUPERSEDED):
                 request = merged(request, dice.randint(1, 5))
+            if dice.random() < 0.2:
+                request = dataclasses.replace(request, community="harbor-flats")
             if dice.random() < 0.4:
                 request = keyed(request, dice.choice([9, 10]))
             requests.append(request if dice.random() < 0.85 else cancel(id_, dice.randint(0, 50)))
@@ -337,7 +348,8 @@ def test_the_plan_settles_whatever_is_stored() -> None:
         states = {one.id: one.state for one in requests} | {
             id_: BookingState(state) for id_, (state, _, _) in changed.items()
         }
-        assert sum(state is PENDING for state in states.values()) <= 1, requests
+        sent = [one.community for one in requests if states[one.id] is PENDING]
+        assert len(sent) == len(set(sent)), requests
 
 
 def new(request: Booking) -> Booking:
