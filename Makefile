@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test acceptance coverage chaos hostile people check bench format docs pictures lock clean
+.PHONY: help demo run test acceptance coverage chaos hostile people check bench format docs pictures wheel lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -77,6 +77,9 @@ docs: .venv/ready ## regenerate the generated parts of README.md and docs/
 
 pictures: .venv/ready ## take the screenshots of the console in docs/ (needs Chromium)
 	@$(BIN)/python -m tools.pictures
+
+wheel: .venv/ready ## build the wheel in dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 lock: ## compile requirements/ from pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,5 +1,6 @@
 """Test ``adapter init``, and what it writes as far as it can be read without running it."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -119,7 +120,8 @@ def test_compose_runs_the_images_commands_with_the_mappings_where_it_reads_them(
 def test_the_image_is_of_this_version_and_runs_as_an_ordinary_user() -> None:
     final = dict(dockerfile.instructions()[1])
 
-    assert f"knock-lead-adapter:{adapter.__version__} " in dockerfile.DOCKERFILE.read_text()
+    texts = dockerfile.DOCKERFILE.read_text() + (ROOT / "docs" / "deployment.md").read_text()
+    assert set(re.findall(r"knock-lead-adapter:([\d.]+)", texts)) == {adapter.__version__}
     assert f'version = "{adapter.__version__}"' in (ROOT / "pyproject.toml").read_text()
     assert final["USER"] == "10001"
 
