@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter import signatures
-from adapter.exceptions import PayloadError
+from adapter.exceptions import PayloadError, VerificationError
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from tests.presets import HOSTILE_TEXTS
@@ -241,7 +241,7 @@ def _signed(
     secret = target.secrets[source.secrets[-1]]
     try:
         return signatures.sign(source.signature, secret, request, at or time.time())
-    except PayloadError:  # its token would be in a body that has no place for it
+    except (PayloadError, VerificationError):  # it cannot be signed
         return request
 
 
