@@ -40,7 +40,7 @@ REFUSED = {400, 401}
 def web(tmp_path_factory: pytest.TempPathFactory, module_database: str) -> Iterator[GunicornServer]:
     folder: Path = tmp_path_factory.mktemp("mappings")
     write_mappings(folder, MAPPINGS)
-    limits = {
+    limits: dict[str, Any] = {
         "ADAPTER_ADDRESS_LIMIT_PER_MINUTE": "100000",
         "ADAPTER_METRICS_TOKEN": SECRET,
         "ADAPTER_LOG_LEVEL": "ERROR",
