@@ -128,10 +128,11 @@ class BookingState(enum.StrEnum):
 #: The allowed transitions: for each state, the possible previous states.
 MOVES: Mapping[BookingState, frozenset[BookingState]] = {
     # From unknown only if the attempt reports late that it was never sent, or if a user
-    # confirms that it is not in Knock.
+    # confirms that it is not in Knock; from discarded only if a user takes a cancellation back.
     BookingState.PENDING: frozenset(
         {BookingState.SENDING, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
         | {BookingState.EXPIRED, BookingState.SUPERSEDED, BookingState.DUPLICATE}
+        | {BookingState.DISCARDED}
     ),
     BookingState.SENDING: frozenset({BookingState.PENDING}),
     # After an error that would block all others, or if the token is rejected only for this one,

@@ -1,7 +1,9 @@
 """Build the services that every process uses."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
+from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
@@ -26,11 +28,32 @@ def pipeline_from(
 
 def propexo_from(settings: Settings) -> Propexo:
     """Build the client, which uses the sandbox if there is no token."""
-    if settings.propexo_token is None:
-        url, token = f"http://127.0.0.1:{settings.sandbox_port}", SANDBOX_TOKEN
-    else:
-        url, token = settings.propexo_base_url, settings.propexo_token
+    url = settings.own_sandbox_url or settings.propexo_base_url
+    token = settings.propexo_token or SANDBOX_TOKEN
     return Propexo(url, token, timeout_seconds=settings.propexo_timeout_seconds)
+
+
+def check_token(settings: Settings) -> None:
+    """Raise ConfigurationError if a database of its own is used without a token for Propexo."""
+    if settings.propexo_token is None and settings.database_url is not None:
+        raise ConfigurationError(
+            "PROPEXO_TOKEN is not set; to book in a sandbox, set PROPEXO_TOKEN=sandbox"
+        )
+
+
+def check_destination(settings: Settings, store: Database) -> None:
+    """Record that this database books in Knock. Raise ConfigurationError if it did, but no more.
+
+    Otherwise a lost token would book the leads of renters in the sandbox.
+    """
+    host = None if settings.is_sandbox else urlsplit(settings.propexo_base_url).hostname
+    with store.statement() as tx:
+        known = tx.record_propexo_host(host)
+    if settings.is_sandbox and known is not None:
+        raise ConfigurationError(
+            f"PROPEXO_TOKEN is not set, but this database has booked in Knock through {known}; set "
+            "the token again, or use another database to try things in the sandbox"
+        )
 
 
 def database_url(settings: Settings) -> str:

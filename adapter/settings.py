@@ -269,7 +269,8 @@ class Settings:
         "Address the web process listens on. Unset: 127.0.0.1, or 0.0.0.0 for `adapter web` "
         "if PORT is set.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
-        "Propexo's bearer token. Unset: `adapter run` books in the sandbox and reports this.",
+        "Propexo's bearer token. `sandbox`, or unset while nothing was booked in Knock and "
+        "DATABASE_URL is unset: `adapter run` books in a sandbox of its own.",
         secret=True)
     propexo_webhook_secret: str | None = setting("PROPEXO_WEBHOOK_SECRET", None, str,
         "Secret for Propexo's own webhooks to /propexo/webhooks. Unset: they are rejected.",
@@ -347,6 +348,14 @@ class Settings:
         """Return True if tours are booked in the sandbox rather than in Knock."""
         return self.propexo_token in (None, SANDBOX_TOKEN)
 
+    @property
+    def own_sandbox_url(self) -> str | None:
+        """Return the URL of this installation's own sandbox, or None if another URL is used."""
+        is_other = self.propexo_token is not None and self.propexo_base_url != PROPEXO_URL
+        if is_other or not self.is_sandbox:
+            return None
+        return f"http://127.0.0.1:{self.sandbox_port}"
+
 
 # fmt: on
 
@@ -384,7 +393,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     faults += [
         f"{name} is not a setting; check the spelling"
         for name in environ
-        if name.startswith("ADAPTER_") and name not in known
+        if name.startswith(("ADAPTER_", "PROPEXO_")) and name not in known
     ]
     settings = Settings(**values, policy=Policy(**policy), environ=dict(environ))
     if settings.policy.earliest_tour >= settings.policy.latest_tour:

@@ -34,8 +34,8 @@ SENTENCES: Mapping[str, str] = {
     "original_canceled": "its sender canceled booking {}, which this request was merged with",
     "original_dismissed": "booking {}, which this request was merged with, was dismissed",
     "asked_again": "this is the renter's latest request again, after booking {}",
-    "carried_out_late": "Propexo processed this request after the renter's newer one, booking "
-    "{}, so Knock may have this tour instead of that one",
+    "carried_out_late": "Propexo may have processed this request after booking {}, which has the "
+    "same email or phone, so Knock may have this tour instead of that one",
     "cancelled_by_sender": "the sender canceled it: booking {}",
     "cancellation": "booking {} was sent to Knock: cancel any tour of it there",
     "original_changed": "booking {}, which this request was merged with, was changed to another "

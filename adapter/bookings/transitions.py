@@ -220,9 +220,7 @@ def record_search_error(
 ) -> None:
     """Reschedule a failed search for an unknown booking."""
     apply_rate_headers(tx, error, now)
-    tx.bookings.reschedule(
-        booking, backoff.next_search(booking.updated_at, now=now, chance=_jitter())
-    )
+    _search_again(tx, booking, now)
 
 
 def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
@@ -251,7 +249,7 @@ def record_search(
     """
     later = person.posted_later(booking, others)
     if match is not None and match.job_id is None and later is not None:
-        _record_ambiguous_tour(tx, booking, later, now)
+        _record_ambiguous_tour(tx, booking, later, now, until)
         return
     if match is not None:
         tx.attempts.finish(attempt.id, AttemptOutcome.ACCEPTED, now=now, status=attempt.status)
@@ -273,31 +271,35 @@ def record_search(
         tx.bookings.stop_reconciling(booking, why="not_found", now=now)
         log.error("booking_not_found", extra={"booking_id": booking.id})
     else:
-        due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
-        tx.bookings.reschedule(booking, due_at)
+        _search_again(tx, booking, now)
 
 
 def _record_ambiguous_tour(
-    tx: Transaction, booking: Booking, later: Booking, now: dt.datetime
+    tx: Transaction, booking: Booking, later: Booking, now: dt.datetime, until: dt.datetime
 ) -> None:
     """Record a tour that may belong to an unknown booking or to one posted later.
 
     If the later one is for the same instant, the tour belongs to it. Otherwise Knock should have
-    canceled this tour: it was processed late, and replaced the newer one.
+    canceled this tour: it was processed late, and replaced the later one.
     """
-    if later.state is not BookingState.BOOKED:
-        due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
-        tx.bookings.reschedule(booking, due_at)
-    elif later.starts_at == booking.starts_at and relation(later, booking) is Relation.SAME:
-        decision = decisions.duplicate_of(booking, later)
+    is_booked = later.state is BookingState.BOOKED
+    is_same_tour = later.starts_at == booking.starts_at
+    if not is_booked and now < until:
+        _search_again(tx, booking, now)
+    elif is_booked and is_same_tour and relation(later, booking) is Relation.SAME:
         tx.attempts.deny(booking.id, now=now)
-        move(tx, booking, decision, now)
+        move(tx, booking, decisions.duplicate_of(booking, later), now)
     else:
         _leave_to_person(tx, booking, later, now)
 
 
+def _search_again(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
+    due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
+    tx.bookings.reschedule(booking, due_at)
+
+
 def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.datetime) -> None:
-    """Mark a booking for review: Propexo processed it after a newer request."""
+    """Mark a booking for review: Propexo may have processed it after a newer one."""
     tx.bookings.move(
         booking.id,
         BookingState.UNKNOWN,

@@ -72,7 +72,7 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     "--anyway",
     "is_wanted_anyway",
     is_flag=True,
-    help="Release a merged or replaced booking too: it is the person's last word.",
+    help="Release a merged, replaced or canceled booking too: it is the person's last word.",
 )
 @click.option(
     "--another-person",

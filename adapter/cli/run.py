@@ -8,7 +8,7 @@ import click
 
 from adapter import logs, services, store
 from adapter.cli.help import examples
-from adapter.exceptions import ConfigurationError, StoreUnavailable
+from adapter.exceptions import StoreUnavailable
 from adapter.mapping.registry import load
 from adapter.models import utc_now
 from adapter.operations.sign_in import SignIn
@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 def run(port: int | None) -> None:
     """Run PostgreSQL, web, worker and sandbox on this machine.
 
-    The sandbox runs unless PROPEXO_TOKEN is set. PostgreSQL is embedded unless DATABASE_URL is set.
+    PostgreSQL is embedded unless DATABASE_URL is set. The sandbox runs if PROPEXO_TOKEN is
+    `sandbox`, or unset with an embedded PostgreSQL that has not booked in Knock.
     A process that exits is restarted, and changed mappings are reloaded. Ctrl-C stops everything.
     """
     supervisor = Supervisor(
@@ -60,7 +61,7 @@ def _announce(supervisor: Supervisor) -> None:
         click.echo(f"{name} {UNTRIMMED}", err=True)
     if supervisor.sandbox_url is not None:
         click.echo(
-            f"PROPEXO_TOKEN is not set: tours are booked in the sandbox at "
+            f"no token for Knock in PROPEXO_TOKEN: tours are booked in the sandbox at "
             f"{supervisor.sandbox_url}, not in Knock",
             err=True,
         )
@@ -103,11 +104,7 @@ def worker() -> None:
     logs.configure(settings.log_level)
     for name in untrimmed(settings.environ, SECRET_NAMES):
         log.warning("secret_not_trimmed", extra={"variable": name})
-    if settings.propexo_token is None and settings.database_url is not None:
-        raise ConfigurationError(
-            "PROPEXO_TOKEN is not set; to book in a sandbox, set PROPEXO_TOKEN=sandbox and "
-            "PROPEXO_BASE_URL to its address"
-        )
+    services.check_token(settings)
     # One connection per concurrent task, and two for recovery.
     size = settings.worker_concurrency + 2
     run_worker(

@@ -69,8 +69,8 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Release it if the renter wants the tour; otherwise discard it too.",
     ),
     "carried_out_late": (
-        "Propexo carried it out after the renter's newer request, so the older tour may stand.",
-        "Check Knock. If the older tour is there, book the newer one in Knock; then discard this.",
+        "Propexo may have carried it out after a newer request with the same email or phone.",
+        "Check Knock for both tours. Book there what is wanted and missing; then discard this.",
     ),
     "original_changed": (
         "This request was merged with another one, which was changed to other details since.",

@@ -42,16 +42,18 @@ def why_not_release(booking: Booking) -> str | None:
 
 
 def is_merged(booking: Booking) -> bool:
-    """Return True if the adapter merged, replaced or ignored the request because of another one.
+    """Return True if the adapter merged, replaced or discarded the request because of another one.
 
     A user may take that back.
     """
-    return booking.state in MERGED and booking.because_of is not None and _is_bookable(booking)
+    is_decided = booking.state in MERGED or booking.reason == "cancelled_by_sender"
+    return is_decided and booking.because_of is not None and _is_bookable(booking)
 
 
 def may_be_another_person(booking: Booking) -> bool:
     """Return whether a user may say that another person made the request."""
-    return is_merged(booking) or booking.reason == "another_person"
+    is_taken_for_same = booking.state in MERGED and is_merged(booking)
+    return is_taken_for_same or booking.reason == "another_person"
 
 
 def _is_bookable(booking: Booking) -> bool:
@@ -64,9 +66,10 @@ def check_release(
 ) -> None:
     """Raise :class:`NotPossible` unless a user may release the booking."""
     if is_merged(booking) and not is_wanted_anyway:
+        options = "--anyway, or --another-person" if booking.state in MERGED else "--anyway"
         raise NotPossible(
             f"booking {booking.id} is {booking.state} because of booking {booking.because_of}. To "
-            "book it anyway, confirm that (command: --anyway, or --another-person)"
+            f"book it anyway, confirm that (command: {options})"
         )
     if booking.state not in RELEASABLE and not is_merged(booking):
         raise NotPossible(f"booking {booking.id} is {booking.state}: there is nothing to release")

@@ -7,11 +7,13 @@ again is recognized and restores nothing. Nothing is changed in Knock.
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from adapter.bookings.reconcile import reconcile
 from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock, EventState
+from adapter.operations.allowed_actions import may_discard
 from adapter.operations.contact_matcher import Contact
 from adapter.settings import Settings
 from adapter.store import SIGN_IN_WINDOW, Database, Transaction
@@ -87,8 +89,7 @@ class Eraser:
         self, tx: Transaction, before: dt.datetime, now: dt.datetime, *, by: str
     ) -> int:
         old = tx.erasure.erasable(before, people=True, now=now, limit=BATCH)
-        for event_id in old:
-            _discard_all(tx, event_id, by, now)
+        _discard_all(tx, old, by, now)
         tx.erasure.erase_people(old)
         return len(old)
 
@@ -139,13 +140,12 @@ class Eraser:
         """
         now, left = self._clock(), []
         for event_id in found.events:
-            with self._store.transaction() as tx:
-                try:
-                    _discard_all(tx, event_id, by, now)
-                except NotPossible:
-                    left.append(event_id)
-                    continue
-                tx.erasure.erase_people([event_id])
+            try:
+                with self._store.transaction() as tx:
+                    _discard_all(tx, [event_id], by, now)
+                    tx.erasure.erase_people([event_id])
+            except NotPossible:
+                left.append(event_id)
         with self._store.transaction() as tx:
             tx.erasure.remove_rejections(found.rejections)
         log.warning("person_erased", extra={"count": len(found.events) - len(left)})
@@ -156,18 +156,23 @@ def _names(contact: Contact, body: bytes, *texts: str) -> bool:
     return contact.is_in(body) or any(contact.is_in(text.encode()) for text in texts)
 
 
-def _discard_all(tx: Transaction, event_id: int, by: str, now: dt.datetime) -> None:
-    """Discard an event's bookings. Raise NotPossible if one is in flight or searched for."""
-    event = tx.events.get(event_id, lock=True)
-    bookings = [
-        tx.bookings.get(booking.id, lock=True) for booking in tx.bookings.of_event(event_id)
-    ]
-    for booking in bookings:
-        if booking is None:
-            continue
-        is_searched_for = booking.state is BookingState.UNKNOWN and booking.due_at is not None
-        if booking.state in IN_FLIGHT or is_searched_for:
-            raise NotPossible(f"booking {booking.id} is {booking.state}")
+def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.datetime) -> None:
+    """Discard events and their bookings, and decide again on the leads that depend on these.
+
+    Raise NotPossible if one is in flight or searched for.
+    """
+    events = [tx.events.get(event_id, lock=True) for event_id in event_ids]
+    found = [booking for event in events if event for booking in tx.bookings.of_event(event.id)]
+    waiting = [booking for booking in found if may_discard(booking) or booking.state in IN_FLIGHT]
+    tx.lock_related({key for booking in waiting for key in booking.match_keys}, now)
+    for booking in waiting:
+        current = tx.bookings.get(booking.id, lock=True) or booking
+        is_searched_for = current.state is BookingState.UNKNOWN and current.due_at is not None
+        if current.state in IN_FLIGHT or is_searched_for:
+            raise NotPossible(f"booking {booking.id} is {current.state}")
         tx.bookings.move(booking.id, BookingState.DISCARDED, why="erased", now=now, by=by)
-    if event is not None and event.state in (EventState.HELD, EventState.RECEIVED):
-        tx.events.discard(event_id, why="erased", by=by, now=now)
+    for booking in waiting:
+        reconcile(tx, booking, now)
+    for event in events:
+        if event is not None and event.state in (EventState.HELD, EventState.RECEIVED):
+            tx.events.discard(event.id, why="erased", by=by, now=now)

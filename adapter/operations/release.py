@@ -52,7 +52,8 @@ class Repairs:
     ) -> Booking:
         """Release a held, failed, expired or unknown booking, edited by ``changes``.
 
-        Two confirmations take back that it was merged, replaced or held because of another one.
+        Two confirmations take back that it was merged, replaced, held or canceled because of
+        another one.
         With ``is_wanted_anyway``, it is the person's last word, whatever else they requested. With
         ``is_another_person``, the contacts that both share are moved into the notes.
 
@@ -152,7 +153,7 @@ def _without_shared_contact(
 ) -> Mapping[str, Any]:
     """Return the changes that tell a booking's person apart from that of the other lead."""
     other = tx.bookings.get(booking.because_of or 0)
-    if other is None:
+    if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not taken for another person's: release it")
     return edit_booking.changes_for_another_person(booking, other, changes)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from adapter import store
+from adapter import services, store
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.server import hot_reload
 from adapter.server.child_process import ChildProcess, Echo
@@ -64,10 +64,8 @@ class Supervisor:
 
     @property
     def sandbox_url(self) -> str | None:
-        """Return the sandbox's URL, or None if a Propexo token is set."""
-        if self.settings.propexo_token is not None:
-            return None
-        return f"http://127.0.0.1:{self.settings.sandbox_port}"
+        """Return the URL of the sandbox that is started too, or None."""
+        return self.settings.own_sandbox_url
 
     @contextmanager
     def running(self, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
@@ -128,6 +126,7 @@ class Supervisor:
     def _check(self) -> None:
         """Raise errors that can be detected before anything is started."""
         endpoints.check(self.settings)
+        services.check_token(self.settings)
         check_port(self.settings.host, self.settings.port, "PORT")
         if self.sandbox_url is not None:
             check_port("127.0.0.1", self.settings.sandbox_port, "ADAPTER_SANDBOX_PORT")
@@ -138,6 +137,8 @@ class Supervisor:
         for name in store.migrate(self.database_url):
             if not name.startswith("procrastinate/"):
                 self._echo(f"migrated: {name}")
+        with store.Database(self.database_url, size=1) as opened:
+            services.check_destination(self.settings, opened)
         if self.sandbox_url is not None:
             port = str(self.settings.sandbox_port)
             enums = _sandbox_enums(self.settings.policy.spellings)

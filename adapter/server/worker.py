@@ -18,6 +18,7 @@ from adapter.mapping import registry
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.watchdog import Watchdog
+from adapter.services import check_destination
 from adapter.store import RECONNECT_SECONDS, Task, check_reachable, map_task, queue_pool
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def run(pipeline: Pipeline) -> None:
     """
     check_reachable(pipeline.store.url)
     with pipeline.store:
+        check_destination(pipeline.settings, pipeline.store)
         asyncio.run(_Worker(pipeline).run())
 
 

@@ -75,3 +75,8 @@ class Transaction(Statements):
         if row is None:
             raise LookupError("the database's hash key is missing; run adapter migrate")
         return bytes(row["hash_key"])
+
+    def record_propexo_host(self, host: str | None) -> str | None:
+        """Record the host through which this database first books in Knock, and return it."""
+        row = self._one("record_propexo_host", host=host)
+        return None if row is None else row["propexo_host"]

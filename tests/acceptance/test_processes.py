@@ -21,6 +21,7 @@ from tests.adapter_process import (
     AdapterProcess,
     environment,
     is_ready,
+    is_up,
     run_command,
     start_adapter,
 )
@@ -144,7 +145,7 @@ def test_a_signal_during_the_start_ends_it(starting: AdapterProcess) -> None:
     wait_until(lambda: is_told_to_end(web), "the parts are told")
     web.resume()
     assert starting.process.wait(60) == 0
-    assert not [process for process in family if process.is_running()]
+    wait_until(lambda: not any(map(psutil.Process.is_running, family)), "all processes are gone")
 
 
 def is_told_to_end(process: psutil.Process) -> bool:
@@ -206,7 +207,7 @@ def test_one_signal_stops_everything(start: Callable[..., AdapterProcess], numbe
     running.process.send_signal(number)
 
     assert running.process.wait(60) == 0
-    assert not [process for process in family if process.is_running()]
+    wait_until(lambda: not any(map(psutil.Process.is_running, family)), "all processes are gone")
 
 
 def broken_mappings(folder: Path) -> Path:
@@ -270,14 +271,14 @@ def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path, variable: str) 
 
 def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
     ended = run_command(
-        environment(tmp_path, PORT="many", ADAPTER_LATEST_TOUR="9pm", ADAPTER_COLOUR="red"), "run"
+        environment(tmp_path, PORT="many", ADAPTER_LATEST_TOUR="9pm", PROPEXO_TOKN="red"), "run"
     )
 
     assert ended.returncode == 1
     assert ended.stderr.strip().splitlines() == [
         "adapter: PORT must be a whole number from 1 to 65535",
         "adapter: ADAPTER_LATEST_TOUR must be a time of day such as 07:00",
-        "adapter: ADAPTER_COLOUR is not a setting; check the spelling",
+        "adapter: PROPEXO_TOKN is not a setting; check the spelling",
     ]
 
 
@@ -292,11 +293,40 @@ def test_a_second_run_on_the_same_data_is_refused(start: Callable[..., AdapterPr
     assert is_ready(running.url)
 
 
-def test_a_worker_without_a_token_does_not_send_leads_nowhere(tmp_path: Path) -> None:
-    ended = run_command(environment(tmp_path, DATABASE_URL="postgresql://127.0.0.1:1/x"), "worker")
+@pytest.mark.parametrize("command", ["run", "worker"])
+def test_a_database_without_a_token_does_not_book_in_a_sandbox(
+    tmp_path: Path, command: str
+) -> None:
+    ended = run_command(environment(tmp_path, DATABASE_URL="postgresql://127.0.0.1:1/x"), command)
 
     assert ended.returncode == 1
-    assert "PROPEXO_TOKEN is not set" in ended.stderr
+    assert ended.stderr == (
+        "adapter: PROPEXO_TOKEN is not set; to book in a sandbox, set PROPEXO_TOKEN=sandbox\n"
+    )
+
+
+def test_an_installation_that_booked_in_knock_does_not_book_in_a_sandbox_without_its_token(
+    start: Callable[..., AdapterProcess],
+) -> None:
+    running = start(PROPEXO_TOKEN="a-token", PROPEXO_BASE_URL="http://127.0.0.1:1")
+    running.stop()
+
+    for lost in ({}, {"PROPEXO_TOKEN": "sandbox"}):
+        environ = {name: value for name, value in running.environ.items() if "PROPEXO" not in name}
+        ended = run_command(environ | lost, "run")
+
+        assert ended.returncode == 1
+        assert "this database has booked in Knock through 127.0.0.1; set the" in ended.stderr
+
+
+def test_the_sandbox_can_be_asked_for_beside_a_database(
+    start: Callable[..., AdapterProcess], module_database: str, lead: Path
+) -> None:
+    running = start(DATABASE_URL=module_database, PROPEXO_TOKEN="sandbox")
+    wait_until(lambda: is_up(running.upstream.url), "the sandbox is ready", 60)
+
+    assert running.send(lead).startswith("200 ")
+    wait_until(lambda: len(running.upstream.posts()) == 1, "the tour is posted to the sandbox", 60)
 
 
 def test_commands_that_read_leads_say_so_when_there_is_no_database(tmp_path: Path) -> None:

@@ -204,4 +204,4 @@ def test_a_closed_terminal_stops_adapter_run(harness: Harness) -> None:
 
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
-    assert not [process for process in family if process.is_running()]
+    wait_until(lambda: not any(map(psutil.Process.is_running, family)), "all processes are gone")

@@ -22,7 +22,8 @@ import flask.testing
 import pytest
 
 from adapter.app import create_app
-from adapter.bookings.decisions import SENTENCES
+from adapter.bookings import reconcile
+from adapter.bookings.decisions import SENTENCES, Decision
 from adapter.console.auth import (
     MAX_STRANGERS_FORM_BYTES,
     READ_ONLY_FORMS,
@@ -1306,6 +1307,20 @@ def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     assert ana.release(late.id, anyway="1").status_code == 302
     settle(ana.harness)
     assert ana.harness.state(late.id) is BOOKED
+
+
+def test_a_canceled_lead_is_booked_anyway(ana: Reader) -> None:
+    (booking,), (other,) = (ana.harness.mapped("rentfeed", lead(number)) for number in (1, 2))
+    canceled = Decision(state=DISCARDED, code="cancelled_by_sender", because_of=other.id)
+    with ana.harness.pipeline.store.transaction() as tx:
+        reconcile.move(tx, booking, canceled, ana.harness.clock())
+    shown = ana.text(f"/leads/{booking.id}")
+    assert "The sender canceled it:" in shown
+    assert "Take this back" in shown
+    assert "This is another person" not in shown
+    assert ana.release(booking.id, anyway="1").status_code == 302
+    settle(ana.harness)
+    assert ana.harness.state(booking.id) is BOOKED
 
 
 def test_an_ignored_webhook_is_mapped_again_after_the_mapping_is_fixed(

@@ -17,7 +17,7 @@ from adapter.operations.erase import BATCH, Eraser, Found
 from adapter.operations.replay import Replays
 from adapter.store import SIGN_IN_WINDOW, Database
 from adapter.webhooks.endpoints import build_endpoint
-from tests.harness import Harness, settle
+from tests.harness import Harness, sample, settle
 from tests.leads import lead
 from tests.sandbox_client import SandboxClient
 
@@ -117,6 +117,39 @@ def test_what_is_on_its_way_is_left_and_named(harness: Harness, upstream: Sandbo
 
     assert left == [booking.event_id]
     assert traces(harness)
+
+
+@pytest.mark.parametrize("times", [("2:30 PM", "2:30 PM"), ("2:30 PM", "4:00 PM")])
+def test_what_was_merged_with_or_replaced_by_an_erased_lead_is_decided_again(
+    harness: Harness, upstream: SandboxClient, times: tuple[str, str]
+) -> None:
+    upstream.fault({"status": 400}, {"status": 400})
+    both = [
+        harness.mapped("rentfeed", lead(number, time=time, **DANA))[0]
+        for number, time in enumerate(times)
+    ]
+    harness.send()
+    gone, waits = sorted(both, key=lambda one: harness.state(one.id) is not BookingState.FAILED)
+    assert harness.booking(waits.id).because_of == gone.id
+    assert erasure(harness).erase(Found(events=(gone.event_id,), rejections=()), by="ana") == []
+
+    again = harness.booking(waits.id)
+    assert (again.state, again.reason) == (BookingState.HELD, "original_dismissed")
+    assert harness.story(gone.id).event.kept == "nothing"
+
+
+def test_a_webhook_of_which_one_tour_is_on_its_way_is_left_as_it_is(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    payload = sample("leasebot-handoff.json")
+    payload["handoff"]["tours"][0]["property"] = "Elm Row"
+    held, sent = harness.mapped("leasebot", payload)
+    upstream.fault({"job": "PENDING"})
+    harness.send()
+    assert harness.state(sent.id) is BookingState.SUBMITTED
+    found = Found(events=(held.event_id,), rejections=())
+    assert erasure(harness).erase(found, by="ana") == [held.event_id]
+    assert harness.state(held.id) is BookingState.HELD
 
 
 def test_words_that_a_person_wrote_are_forgotten_too(harness: Harness) -> None:

@@ -609,6 +609,63 @@ def test_what_is_not_found_is_given_to_a_person_after_the_lag(
     assert len(upstream.posts()) == 1
 
 
+def carried_out_late(harness: Harness, upstream: SandboxClient, newer: Any) -> tuple[int, int]:
+    """Let a newer lead be posted, and then an older one carried out whose response was lost."""
+    older_id = lose_the_answer(harness, upstream, {"drop": "before"})
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", newer)
+    if second.state is BookingState.HELD:
+        parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
+        Repairs(*parts).release(second.id, {}, by="ana", is_wanted_anyway=True)
+    harness.send()
+    upstream.fault({"job": "PENDING"})
+    attempt = harness.story(older_id).attempts[older_id][-1]
+    Propexo(upstream.url, "sandbox").create(attempt)
+    return older_id, second.id
+
+
+@pytest.mark.parametrize("name", ["Dana Roeab", "Ben Example"])
+def test_what_is_said_of_a_tour_that_was_carried_out_late_is_true_of_anyones(
+    harness: Harness, upstream: SandboxClient, name: str
+) -> None:
+    newer = lead(2, time="4:00 PM", email="person1@example.com", name=name)
+    older_id, newer_id = carried_out_late(harness, upstream, newer)
+    harness.clock.advance(5)
+    harness.check()
+    assert harness.state(newer_id) is BOOKED
+    while harness.booking(older_id).due_at is not None:
+        reconcile_when_due(harness, older_id)
+
+    older = harness.booking(older_id)
+    assert (older.state, older.reason) == (BookingState.UNKNOWN, "carried_out_late")
+    assert older.reasons[-1].reason == (
+        f"Propexo may have processed this request after booking {newer_id}, which has the same "
+        "email or phone, so Knock may have this tour instead of that one"
+    )
+
+
+def test_a_tour_of_either_of_two_unknown_ones_is_left_to_a_person_in_time(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    upstream.fault({"drop": "before"}, {"drop": "before"})
+    (first,) = harness.mapped("rentfeed", lead(1))
+    harness.send()
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", lead(2, time="4:00 PM", email="person1@example.com"))
+    with harness.pipeline.store.transaction() as tx:
+        tx.bookings.move(second.id, PENDING, why="test", now=harness.clock(), due_at=START)
+    harness.send()
+    upstream.fault({"job": "PENDING"})
+    attempt = harness.story(first.id).attempts[first.id][-1]
+    Propexo(upstream.url, "sandbox").create(attempt)
+    while harness.booking(first.id).due_at is not None:
+        reconcile_when_due(harness, first.id)
+        assert harness.clock() - START <= dt.timedelta(hours=15)
+
+    assert harness.booking(first.id).reason == "carried_out_late"
+    assert harness.state(second.id) is BookingState.UNKNOWN
+
+
 def test_another_persons_job_is_not_taken_for_ours(
     harness: Harness, upstream: SandboxClient
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState
 from adapter.operations.release import Repairs
 from adapter.settings import Policy
@@ -162,6 +163,68 @@ def test_each_example_of_the_page_is_what_happens(
     standing = [one for one in upstream.appointments() if not one["canceled_by"]]
     # Knock does not know which contacts are shared, and keeps the last tour.
     assert len(standing) == (1 if shared else sum(result == "booked" for _, result in results))
+
+
+def asks(name: str, time: str) -> dict[str, Any]:
+    """Return a request of a source that says neither when it was made nor which delivery it is."""
+    payload = {"kind": "tour", "community": "Maple Court", "name": "Dana Okafor", "id": name}
+    payload |= {"email": "dana@example.com", "phone": "", "sent": ""}
+    return payload | {"start": f"2026-03-07T{tour_hour(time)}:00-07:00"}
+
+
+@pytest.fixture
+def player(opened: Database, upstream: SandboxClient, tmp_path: Path) -> Player:
+    without_time = {name: text for name, text in sections().items() if name != "sent_at"}
+    write_mappings(tmp_path, dict.fromkeys(("portal", "chatbot"), without_time))
+    return Player(Harness(opened, upstream, Policy(), mappings=tmp_path))
+
+
+@pytest.mark.parametrize("mapped", [0, 1, 2])
+@pytest.mark.parametrize("between", ["portal", "chatbot"])
+def test_a_repeat_is_decided_after_what_came_between_is_mapped(
+    player: Player, between: str, mapped: int
+) -> None:
+    harness = player.harness
+    first = harness.receive("portal", asks("1", "2:30")).event_id
+    harness.clock.advance(60)
+    middle = harness.receive(between, asks("2", "4:00")).event_id
+    for event_id in ((), (first,), (middle,))[mapped]:
+        harness.map_event(event_id)
+    harness.clock.advance(60)
+    repeat = harness.receive("portal", asks("1", "2:30")).changed_id
+    assert repeat is not None
+    harness.pipeline.mapper.map_due()
+
+    (again,), (changed,) = (harness.story(one).bookings for one in (repeat, middle))
+    assert (again.state, again.reason) == (HELD, "repeat_or_change")
+    assert again.because_of == changed.id
+
+
+def test_a_cancellation_is_taken_back_only_by_a_user_who_says_so(player: Player) -> None:
+    harness = player.harness
+    event_id = harness.receive("portal", asks("1", "2:30")).event_id
+    harness.receive("portal", asks("1", "2:30") | {"kind": "cancellation"})
+    harness.pipeline.mapper.map_due()
+    (booking,) = harness.story(event_id).bookings
+    assert (booking.state, booking.reason) == (DISCARDED, "cancelled_by_sender")
+    sources = harness.pipeline.sources
+    repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
+    with pytest.raises(NotPossible, match=r"confirm that \(command: --anyway\)$"):
+        repairs.release(booking.id, {}, by="ana")
+    with pytest.raises(NotPossible, match="was not taken for another person's"):
+        repairs.release(booking.id, {}, by="ana", is_another_person=True)
+
+
+def test_a_repeat_after_a_webhook_that_could_not_be_mapped_is_kept(player: Player) -> None:
+    harness = player.harness
+    harness.map_event(harness.receive("portal", asks("1", "2:30")).event_id)
+    harness.map_event(harness.receive("portal", b"{").event_id)
+    kept = harness.receive("portal", asks("1", "2:30")).changed_id
+    assert kept is not None
+    assert harness.receive("portal", asks("1", "2:30")).changed_id == kept
+    harness.map_event(kept)
+    (again,) = harness.story(kept).bookings
+    assert (again.state, again.reason) == (DUPLICATE, "item_seen_before")
 
 
 def test_the_page_shows_every_result() -> None:

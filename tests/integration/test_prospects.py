@@ -18,6 +18,7 @@ from adapter.models import Attempt, BookingState, EventState, Kind
 from adapter.operations import serializers
 from adapter.operations.advice import advice_for
 from adapter.operations.allowed_actions import may_confirm, why_not_release
+from adapter.operations.erase import Eraser
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.store import Issue
@@ -724,3 +725,19 @@ def test_a_tour_that_is_canceled_before_it_went_out_takes_no_lead_along(
 def test_ages_count_from_the_arrival_not_from_the_senders_clock(harness: Harness) -> None:
     (booking,) = harness.mapped("portal", lead(1))
     assert booking.asked_at == booking.created_at == START
+
+
+def test_a_card_is_decided_again_if_the_one_it_was_merged_with_is_erased_by_age(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    upstream.fault({"status": 400}, {"status": 400})
+    (first,) = harness.mapped("portal", lead(1))
+    harness.clock.advance(20 * 86400)
+    (second,) = harness.mapped("form", lead(1))
+    harness.send()
+    assert (harness.state(first.id), harness.state(second.id)) == (BookingState.FAILED, DUPLICATE)
+    eraser = Eraser(harness.settings, harness.pipeline.store, harness.clock)
+    assert eraser.older_than(10, by="ana", progress=lambda done: None) == 1
+
+    again = harness.booking(second.id)
+    assert (again.state, again.reason) == (HELD, "original_dismissed")

@@ -317,8 +317,9 @@ class World:
         knows = re.search(r"\b\d{4,}\b", " ".join(one.reason for one in lead.reasons))
         for tour in self._standing(who, lead.starts_at):
             self._cancel_tour(tour)
-            if not knows:
-                # Not even the adapter knows which booking it concerned.
+            if not knows or lead.reason != "cancellation":
+                # The adapter does not know which booking it concerned, or only asks: the renter
+                # told Uma that they want no tour, also not the one that another source requested.
                 self._canceled_in_knock.add((who.name, _start_of(tour)))
         self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
 

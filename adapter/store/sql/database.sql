@@ -8,6 +8,10 @@ SELECT NOT pg_is_in_recovery() AS writable
 -- The key of all keyed hashes.
 SELECT hash_key FROM installation
 
+-- name: record_propexo_host
+-- Record the first host, unless it is null, and return the recorded one.
+UPDATE installation SET propexo_host = coalesce(propexo_host, %(host)s) RETURNING propexo_host
+
 -- name: lock_keys
 -- Lock each key (a person at a community, an item) until the transaction ends, in one order.
 SELECT pg_advisory_xact_lock(key) FROM (

@@ -9,7 +9,7 @@ WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
     SELECT FROM bookings b WHERE b.event_id = e.id
         AND (b.state IN ('pending', 'sending', 'submitted') OR b.due_at IS NOT NULL
             OR b.starts_at > %(now)s))
-ORDER BY e.received_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+ORDER BY e.received_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: erase_payloads
 -- Erase received and sent payloads. Keep states and appointments.

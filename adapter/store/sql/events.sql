@@ -30,8 +30,8 @@ SELECT position, id FROM numbered JOIN event USING (id)
 SELECT * FROM events WHERE id = %(id)s
 
 -- name: lock_event
--- One event, locked until the transaction ends.
-SELECT * FROM events WHERE id = %(id)s FOR UPDATE
+-- One event, locked until the transaction ends. Histories of its bookings may be written meanwhile.
+SELECT * FROM events WHERE id = %(id)s FOR NO KEY UPDATE
 
 -- name: next_received
 -- The received event that has been due longest and that no other worker maps, locked; and whether

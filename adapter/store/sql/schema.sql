@@ -182,10 +182,12 @@ CREATE TABLE claims (
 -- Repeats are looked up by event. Most events have none.
 CREATE INDEX claims_repeated ON claims (lead_id) WHERE repeats > 0;
 
--- The key for all keyed hashes: one row, created with the database.
+-- The key for all keyed hashes, and where tours are booked: one row, created with the database.
 CREATE TABLE installation (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    hash_key bytea NOT NULL
+    hash_key bytea NOT NULL,
+    -- The host through which tours were booked in Knock first, or null.
+    propexo_host text
 );
 INSERT INTO installation (hash_key)
     VALUES (sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea));

@@ -140,7 +140,8 @@ CREATE INDEX claims_repeated ON claims (lead_id) WHERE repeats > 0;
 
 CREATE TABLE installation (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    hash_key bytea NOT NULL
+    hash_key bytea NOT NULL,
+    propexo_host text
 );
 INSERT INTO installation (hash_key)
     VALUES (sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea));
