@@ -606,7 +606,9 @@ def console_user(rng: random.Random, target: Target) -> Attack:
     if drawn < 0.8:
         chosen = rng.sample(PARAMETERS, rng.choice((1, 2, 4)))
         query = urllib.parse.urlencode({name: rng.choice(QUERIES) for name in chosen})
-        return _user(http("GET", f"/console/{rng.choice(PAGES)}?{query}", headers))
+        page = rng.choice(PAGES)
+        seconds = 20.0 if page.endswith(".csv") else 2.0  # a download of all leads
+        return _user(http("GET", f"/console/{page}?{query}", headers), limit_seconds=seconds)
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     fields = {
@@ -629,8 +631,8 @@ def console_user(rng: random.Random, target: Target) -> Attack:
     )
 
 
-def _user(data: bytes) -> Attack:
-    return _attack(data, is_answered=True, is_proved=True)
+def _user(data: bytes, limit_seconds: float = 2.0) -> Attack:
+    return _attack(data, is_answered=True, is_proved=True, limit_seconds=limit_seconds)
 
 
 def metrics(rng: random.Random, target: Target) -> Attack:
