@@ -124,9 +124,8 @@ def migrate() -> None:
     else:
         with EmbeddedServer(settings.data_dir).running() as url:
             done = store.migrate(url)
-    own = [name for name in done if not name.startswith("procrastinate/")]
     click.echo(
         f"migrated: {len(done)} steps" if done else "nothing to do: the database is up to date"
     )
-    for name in own:
+    for name in done:
         click.echo(f"  {name}")

@@ -164,7 +164,7 @@ def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.dat
     events = [tx.events.get(event_id, lock=True) for event_id in event_ids]
     found = [booking for event in events if event for booking in tx.bookings.of_event(event.id)]
     waiting = [booking for booking in found if may_discard(booking) or booking.state in IN_FLIGHT]
-    tx.lock_related({key for booking in waiting for key in booking.match_keys}, now)
+    tx.bookings.lock_related(waiting, now)
     for booking in waiting:
         current = tx.bookings.get(booking.id, lock=True) or booking
         is_searched_for = current.state is BookingState.UNKNOWN and current.due_at is not None

@@ -22,7 +22,6 @@ from adapter.mapping.source import Source
 from adapter.server import hot_reload
 from adapter.server.web_worker import SEND_BUFFER_BYTES
 from adapter.settings import Settings, settings_from
-from adapter.store import map_task  # noqa: F401 - imported before the fork, not by the first webhook
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)

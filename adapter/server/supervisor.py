@@ -138,8 +138,7 @@ class Supervisor:
         if self._postgres is not None:
             self._add(ChildProcess("postgres", self._start_postgres, stop_signal=STOP_SIGNAL))
         for name in store.migrate(self.database_url):
-            if not name.startswith("procrastinate/"):
-                self._echo(f"migrated: {name}")
+            self._echo(f"migrated: {name}")
         with store.Database(self.database_url, size=1) as opened:
             services.check_destination(self.settings, opened)
         if self.sandbox_url is not None:

@@ -1,7 +1,6 @@
 """Provide a transaction with access to each group of tables."""
 
 import contextlib
-import datetime as dt
 import functools
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -60,14 +59,6 @@ class Transaction(Statements):
         it needs at once, in a fixed order, so that two transactions cannot deadlock.
         """
         self._run("lock_keys", keys=list(keys))
-
-    def lock_related(self, keys: Iterable[int], now: dt.datetime) -> None:
-        """Lock people and items, and those that are related to them, until the transaction ends.
-
-        Call it before any of their bookings is read to be changed, so that no two transactions
-        deadlock.
-        """
-        self.bookings.lock_related(keys, now)
 
     def hash_key(self) -> bytes:
         """Return the key of this installation's keyed hashes."""

@@ -24,7 +24,7 @@ DEPLOYING = ROOT / "docs" / "deploy.md"
 FILES = (
     Path(__file__).name,
     "test_store.py",
-    "test_tasks.py",
+    "test_notify.py",
     "test_pipeline.py",
     "test_once_and_in_order.py",
 )

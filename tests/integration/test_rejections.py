@@ -128,7 +128,7 @@ def everything_in(url: str) -> str:
     with psycopg.connect(url) as connection:
         rows = [
             repr(row)
-            for table in ("events", "rejections", "secret_uses", "history", "procrastinate_jobs")
+            for table in ("events", "rejections", "secret_uses", "history")
             for row in connection.execute(f"SELECT * FROM {table}")
         ]
     return "\n".join(rows)
