@@ -17,7 +17,6 @@ from adapter.store.rows import delivery_headers
 from adapter.webhooks.credentials import (
     CREDENTIAL_HEADERS,
     headers_needed,
-    is_unguessable,
     without_private_headers,
 )
 from adapter.webhooks.endpoints import Endpoint
@@ -109,7 +108,7 @@ class Receiver:
         source, verifier = endpoint.source, endpoint.verifier
         credentials = verifier.credentials(request)
         rejection = rejection_from(source, verifier, request, reason, self.clock(), credentials)
-        provable = filter(is_unguessable, credentials)
+        provable = filter(signatures.is_unguessable, credentials)
         self.background_writer.save_rejection(rejection, request.client, list(provable))
 
     def store(self, verified: Verified) -> Receipt:
