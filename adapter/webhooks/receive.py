@@ -150,7 +150,7 @@ class Receiver:
         """Count a duplicate, and store it too unless it is certainly a repeat of the latest.
 
         The same bytes after something else may be a late repeat or a change back; the worker
-        decides, or a person. Bytes that contain the sender's own time are a repeat.
+        decides, or a person. Bytes with the sender's own time, or under the same ID, are a repeat.
         """
         with self.database.transaction() as tx:
             known = tx.claims.record_duplicate(
@@ -161,8 +161,9 @@ class Receiver:
                 now=event.received_at,
             )
             latest_id = known.latest_id
+            is_retry = source.has_sent_at or known.is_other_delivery is False
             may_be_new = known.is_outdated or known.is_other_delivery
-            if not known.is_same or (may_be_new and not source.has_sent_at):
+            if not known.is_same or (may_be_new and not is_retry):
                 digest = fingerprints.later_delivery(source.name, key, known.repeats)
                 inserted = tx.events.insert(dataclasses.replace(event, digest=digest))
                 assert inserted is not None  # noqa: S101 - each number is used once
