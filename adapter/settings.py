@@ -45,6 +45,9 @@ PLACEHOLDER_EMAILS = frozenset(
 
 #: Characters that may surround a value by accident: whitespace and a byte order mark.
 BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff"
+#: A variable with this suffix names the file with a secret.
+FILE_SUFFIX = "_FILE"
+MAX_SECRET_BYTES = 64 * 1024
 #: Warning for a secret that is surrounded by these characters or quotes.
 UNTRIMMED = (
     "has whitespace or quotes around its value, which are ignored; remove them where it is set"
@@ -66,6 +69,73 @@ def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
     """Return the variables whose values are surrounded by whitespace or quotes."""
     values = {name: environ.get(name, "") for name in names}
     return [name for name, value in values.items() if value != trimmed(value)]
+
+
+class Environment(Mapping[str, str]):
+    """Environment variables. ``NAME_FILE`` names a file that contains the value of ``NAME``.
+
+    A file is read when its value is first needed. If that fails, :meth:`reread` keeps the old
+    value, so that a running process does not lose a secret.
+    """
+
+    def __init__(self, variables: Mapping[str, str], former: Mapping[str, str] = {}) -> None:
+        self._variables = dict(variables)
+        self._former = former
+        self._values: dict[str, str] = {}
+        #: Errors in files whose former values are kept.
+        self.problems: list[str] = []
+
+    def __getitem__(self, name: str) -> str:
+        """Return a variable's value. Raise ConfigurationError for a file that cannot be read."""
+        if not self._variables.get(name + FILE_SUFFIX, "").strip():
+            return self._variables[name]
+        if name not in self._values:
+            self._values[name] = self._value_from_file(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+    def reread(self) -> "Environment":
+        """Return the same variables, whose files are read again."""
+        return Environment(self._variables, {**self._former, **self._values})
+
+    def _value_from_file(self, name: str) -> str:
+        try:
+            if self._variables.get(name, "").strip():
+                raise ConfigurationError(f"{name} and {name}{FILE_SUFFIX} are both set; remove one")
+            return _content_of(self._variables[name + FILE_SUFFIX], name + FILE_SUFFIX)
+        except ConfigurationError as exc:
+            if name not in self._former:
+                raise
+            self.problems.append(f"{exc}; the old value stays in use")
+            return self._former[name]
+
+
+def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
+    """Return an environment with these values, also of variables that name a file."""
+    kept = {name: text for name, text in environ.items() if _without_suffix(name) not in values}
+    return kept | values
+
+
+def _without_suffix(name: str) -> str:
+    return name.removesuffix(FILE_SUFFIX)
+
+
+def _content_of(path: str, name: str) -> str:
+    """Return a file's text. The path is not quoted in errors, as it may be the secret itself."""
+    try:
+        with Path(path.strip()).open("rb") as file:
+            text = file.read(MAX_SECRET_BYTES + 1).decode()
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(f"{name} names a file that cannot be read: {reason}") from None
+    if not text.strip() or len(text) > MAX_SECRET_BYTES:
+        raise ConfigurationError(f"{name} names a file that is empty or larger than 64 kB")
+    return text
 
 
 def read_url(text: str) -> str:
@@ -208,6 +278,8 @@ class Setting:
     default: Any
     read: Reader[Any]
     meaning: str
+    #: It may be in a file.
+    is_secret: bool
 
 
 def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: bool = False) -> T:
@@ -215,7 +287,7 @@ def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: boo
     return dataclasses.field(
         default_factory=lambda: default,
         repr=not secret,
-        metadata={"setting": Setting(name, default, read, meaning)},
+        metadata={"setting": Setting(name, default, read, meaning, secret)},
     )
 
 
@@ -341,7 +413,17 @@ class Settings:
         "DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()
     #: The environment, for secrets named in mappings.
-    environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    def reread(self) -> "Settings":
+        """Read the files with secrets again. Raise ConfigurationError for an invalid value."""
+        environ = self.environ
+        return settings_from(environ.reread() if isinstance(environ, Environment) else environ)
+
+    @property
+    def problems(self) -> list[str]:
+        """Return errors in files with secrets whose old values stay in use."""
+        return self.environ.problems if isinstance(self.environ, Environment) else []
 
     @property
     def is_sandbox(self) -> bool:
@@ -372,11 +454,7 @@ _OF_SETTINGS, _OF_POLICY = _declared(Settings), _declared(Policy)
 #: All environment variables of the adapter.
 SETTINGS = (*_OF_SETTINGS.values(), *_OF_POLICY.values())
 #: The environment variables that contain a secret.
-SECRET_NAMES = tuple(
-    field.metadata["setting"].name
-    for field in dataclasses.fields(Settings)
-    if field.metadata and not field.repr
-)
+SECRET_NAMES = tuple(each.name for each in SETTINGS if each.is_secret)
 
 
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -385,17 +463,19 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     Raise :class:`ConfigurationError` with one line per error. Values are not quoted, because some
     are secrets.
     """
+    if not isinstance(environ, Environment):
+        environ = Environment(environ)
     faults: list[str] = []
     values, policy = (_read(group, environ, faults) for group in (_OF_SETTINGS, _OF_POLICY))
     if "port" in values:
         values.setdefault("host", "0.0.0.0")  # noqa: S104 - a platform that sets PORT routes to it
-    known = {each.name for each in SETTINGS}
+    known = {each.name for each in SETTINGS} | {name + FILE_SUFFIX for name in SECRET_NAMES}
     faults += [
         f"{name} is not a setting; check the spelling"
         for name in environ
         if name.startswith(("ADAPTER_", "PROPEXO_")) and name not in known
     ]
-    settings = Settings(**values, policy=Policy(**policy), environ=dict(environ))
+    settings = Settings(**values, policy=Policy(**policy), environ=environ)
     if settings.policy.earliest_tour >= settings.policy.latest_tour:
         faults.append("ADAPTER_EARLIEST_TOUR must be before ADAPTER_LATEST_TOUR")
     if faults:
@@ -404,15 +484,16 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _read(
-    declared: Mapping[str, Setting], environ: Mapping[str, str], faults: list[str]
+    declared: Mapping[str, Setting], environ: Environment, faults: list[str]
 ) -> dict[str, Any]:
     """Return the values that are set, by field. Add errors to ``faults``."""
     values = {}
     for field, each in declared.items():
-        text = trimmed(environ.get(each.name, ""))
         try:
-            if text:
+            if text := trimmed(environ.get(each.name, "")):
                 values[field] = each.read(text)
         except ValueError as exc:
             faults.append(f"{each.name} {exc}")
+        except ConfigurationError as exc:
+            faults.append(str(exc))
     return values

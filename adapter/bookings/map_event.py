@@ -35,17 +35,26 @@ class Mapper:
         self.sources = sources
         self.clock = clock
 
-    def map_due(self) -> None:
-        """Map received events that are due, each in its own transaction."""
-        for _ in range(MAX_EVENTS_PER_RUN):
-            if not self._map_next():
-                return
+    def map_due(self) -> bool:
+        """Map received events that are due, each in its own transaction.
 
-    def _map_next(self) -> bool:
-        """Map the next event and return True if more are due. Hold it after an unexpected error."""
+        Return False if none is.
+        """
+        first = has_more = self._map_next()
+        for _ in range(MAX_EVENTS_PER_RUN - 1):
+            if not has_more:
+                break
+            has_more = self._map_next()
+        return first is not None
+
+    def _map_next(self) -> bool | None:
+        """Map the next event, and hold it after an unexpected error.
+
+        Return True if more are due, and None if none was.
+        """
         # Read the hash key first. Inside the transaction, it would take a second connection.
         self.store.fingerprints()
-        event, has_more = None, False
+        event, has_more = None, None
         try:
             # If this is lost, the event is mapped again. Nothing is sent before it is on disk.
             with self.store.pipeline(is_durable=False) as tx:

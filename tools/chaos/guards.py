@@ -99,13 +99,7 @@ OUTCOMES[OutcomeUnknown] = AttemptOutcome.NOT_SENT
             "adapter/pipeline.py": """
 assert callable(Pipeline.recover)
 Pipeline.recover = lambda self: None
-""",
-            "adapter/server/worker.py": """
-assert callable(delete_stalled)
-
-async def delete_stalled(queue):
-    return None
-""",
+"""
         },
     ),
     Guard(

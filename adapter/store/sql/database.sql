@@ -28,6 +28,14 @@ FROM (
         SELECT unnest(%(keys)s::bigint[]) AS key UNION SELECT unnest(match_keys) FROM related) AS keys
     ORDER BY lock) AS locks
 
--- name: listen
+-- name: listen_settled
 -- Receive the ids of settled events.
 LISTEN settled
+
+-- name: listen_received
+-- Receive a notification when events were received.
+LISTEN received
+
+-- name: notify_received
+-- Notify the workers of received events. A transaction that only notifies waits for no disk.
+NOTIFY received

@@ -1,6 +1,5 @@
 -- The current schema: every table, with its content and purpose. The database is created by the files
 -- in migrations/, which run once each, in order. A test compares the results.
--- Procrastinate's own tables (procrastinate_*) come first and from its package.
 
 -- Events, bookings and attempts: received webhooks, their bookings, and POSTs to Propexo.
 
