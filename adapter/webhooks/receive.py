@@ -154,8 +154,8 @@ class Receiver:
     ) -> Receipt:
         """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
 
-        If other content arrived in between, the same bytes may be a late repeat or a change back:
-        the worker or a user decides. If they contain the sender's own time, they are a repeat.
+                If other content arrived in between, the same bytes may be a late repeat or a change back:
+        the worker or a user decides. With the sender's own time or the same ID, they are a repeat.
         """
         with self.database.transaction() as tx:
             known = tx.claims.record_duplicate(
@@ -166,8 +166,9 @@ class Receiver:
                 now=event.received_at,
             )
             latest_id = known.latest_id
+            is_retry = source.has_sent_at or known.is_other_delivery is False
             may_be_new = known.is_outdated or known.is_other_delivery
-            if not known.is_same or (may_be_new and not source.has_sent_at):
+            if not known.is_same or (may_be_new and not is_retry):
                 digest = fingerprints.later_delivery(source.name, key, known.repeats)
                 inserted = tx.events.insert(dataclasses.replace(event, digest=digest))
                 assert inserted is not None  # noqa: S101 - each number is used once
