@@ -154,7 +154,7 @@ class Receiver:
     ) -> Receipt:
         """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
 
-                If other content arrived in between, the same bytes may be a late repeat or a change back:
+        If other content arrived in between, the same bytes may be a late repeat or a change back:
         the worker or a user decides. With the sender's own time or the same ID, they are a repeat.
         """
         with self.database.transaction() as tx:
