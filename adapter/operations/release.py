@@ -246,7 +246,7 @@ def _reconcile_with(
     if decision is None and not is_confirmed:
         decision = held_person(related.unclear, now)
     if decision is not None:
-        raise NotPossible(_refusal(decision))
+        raise NotPossible(_refusal(booking, decision))
     if ready.id != NEW:
         reconcile.apply(tx, ready, related, decisions, now)
         _hold_unclear(tx, ready, related, now)
@@ -259,7 +259,7 @@ def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.d
             reconcile.move(tx, other, held("another_person", booking), now)
 
 
-def _refusal(decision: Decision) -> str:
+def _refusal(booking: Booking, decision: Decision) -> str:
     sentence = decision.reason.reason
     if decision.state is BookingState.SUPERSEDED:
         return (
@@ -269,7 +269,10 @@ def _refusal(decision: Decision) -> str:
     if decision.code in ("another_person", "cancelled_by_sender"):
         return f"{sentence}. If it is right, confirm it (command: --anyway)"
     if decision.state is BookingState.DUPLICATE:
-        return f"{sentence}. Booking it again would email the renter again"
+        return (
+            f"{sentence}. Booking it again would email the renter again. If Knock no longer has "
+            f"it, run: adapter replay {booking.event_id} --force --reason …"
+        )
     return sentence
 
 
