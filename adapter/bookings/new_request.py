@@ -230,8 +230,9 @@ def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booki
 
 def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision:
     """Hold a late repeat, which must not undo a newer request."""
-    since = _last_tour(new, same, now) or max(same, key=order)
-    return held("repeat_or_change", since)
+    last = _last_tour(new, same, now)
+    since = [one for one in same if one is last or (one.is_cancellation and are_versions(one, new))]
+    return held("repeat_or_change", max(since or same, key=order))
 
 
 def held_person(unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:

@@ -45,8 +45,8 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "If it is another person, release it. If not, fix the contact in Knock, then discard it.",
     ),
     "repeat_or_change": (
-        "The sender already sent exactly this, and something else since.",
-        "Compare both. Release it if the renter changed back to this tour; otherwise discard it.",
+        "The sender already sent exactly this, and another request or a cancellation since.",
+        "If the renter wants this, confirm it if Knock has it, or release it; if not, discard it.",
     ),
     "dismissed_before": (
         "The same request was discarded here, and the renter has asked again since.",

@@ -124,14 +124,17 @@ class Player:
     def act(self, number: int, act: str) -> None:
         booking_id, _ = self.leads[number - 1]
         assert booking_id is not None
-        pipeline = self.harness.pipeline
-        Repairs(self.harness.settings, pipeline.store, pipeline.sources, pipeline.clock).release(
+        self.repairs().release(
             booking_id,
             {},
             by="ana",
             is_wanted_anyway=act == "anyway",
             is_another_person=act != "anyway",
         )
+
+    def repairs(self) -> Repairs:
+        pipeline = self.harness.pipeline
+        return Repairs(self.harness.settings, pipeline.store, pipeline.sources, pipeline.clock)
 
     def results(self) -> Iterator[tuple[Booking, str]]:
         for booking_id, result in self.leads:
@@ -208,11 +211,10 @@ def test_a_cancellation_is_taken_back_only_by_a_user_who_says_so(player: Player)
     harness.pipeline.mapper.map_due()
     (booking,) = harness.story(event_id).bookings
     assert (booking.state, booking.reason) == (DISCARDED, "cancelled_by_sender")
-    sources = harness.pipeline.sources
-    repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
+    repairs = player.repairs()
     with pytest.raises(NotPossible, match=r"confirm that \(command: --anyway\)$"):
         repairs.release(booking.id, {}, by="ana")
-    with pytest.raises(NotPossible, match="was not taken for another person's"):
+    with pytest.raises(NotPossible, match="was not mistaken for another person's"):
         repairs.release(booking.id, {}, by="ana", is_another_person=True)
 
 
@@ -229,8 +231,7 @@ def test_a_cancellation_that_a_user_takes_back_is_not_said_to_be_the_senders(
     (moved,), (cancellation,) = (harness.story(event_id).bookings for event_id in events)
     assert (moved.reason, cancellation.reason) == ("cancelled_by_sender", "cancellation")
     harness.clock.advance(60)
-    sources = harness.pipeline.sources
-    repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
+    repairs = player.repairs()
     repairs.release(moved.id, {}, by="ana", is_wanted_anyway=True)
     settle(harness)
 
@@ -275,3 +276,24 @@ def test_a_retry_under_the_same_delivery_id_is_only_counted(player: Player) -> N
 def test_the_page_shows_every_result() -> None:
     said = set(re.findall(r" → (.+)", "\n".join(EXAMPLES)))
     assert said == RESULTS.keys() | {REPEATED}
+
+
+def test_a_canceled_tour_that_is_requested_again_is_confirmed(
+    player: Player, upstream: SandboxClient
+) -> None:
+    harness = player.harness
+    harness.mapped("portal", asks("1", "2:30"))
+    settle(harness)
+    (canceled,) = harness.mapped("portal", asks("1", "2:30") | {"kind": "cancellation"})
+    harness.clock.advance(60)
+    repeat = harness.receive("portal", asks("1", "2:30")).changed_id
+    assert repeat is not None
+    harness.map_event(repeat)
+    (again,) = harness.story(repeat).bookings
+    assert (again.state, again.because_of) == (HELD, canceled.id), "it names what came between"
+    with pytest.raises(NotPossible, match="already requested this tour"):
+        player.repairs().release(again.id, {}, by="ana")
+
+    player.repairs().confirm(again.id, by="ana")
+    assert harness.state(again.id) is BOOKED
+    assert (harness.booking(canceled.id).reason, len(upstream.posts())) == ("taken_back", 1)
