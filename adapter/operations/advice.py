@@ -65,11 +65,11 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Ask the renter which request is right. Release this one if it is; otherwise discard it.",
     ),
     "original_canceled": (
-        "This request was merged with one from another sender, which was then canceled.",
+        "Another request covered this one too, and its sender then canceled it.",
         "Ask the renter. Release it if they still want the tour; otherwise discard it.",
     ),
     "original_dismissed": (
-        "This request was merged with another one, which was then discarded.",
+        "Another request covered this one too, and was then discarded.",
         "Release it if the renter wants the tour; otherwise discard it too.",
     ),
     "carried_out_late": (
@@ -77,15 +77,15 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Check Knock for both tours. Book what is wanted but missing, then discard this lead.",
     ),
     "original_changed": (
-        "This request was merged with another one, which has a new person or community.",
+        "Another request covered this one too, and has a new person or community now.",
         "Release this one if this renter wants the tour; otherwise discard it.",
     ),
     "cancellation_merged": (
-        "The renter canceled with one sender and requested the same tour through another.",
+        "The renter canceled one of two requests for the same tour.",
         "Ask the renter. If they do not want the tour, cancel it in Knock. Then discard this lead.",
     ),
     "cancellation_elsewhere": (
-        "The sender canceled an unknown request. The renter has a tour through another sender.",
+        "The sender canceled an unknown request. The renter has a tour from another request.",
         "Ask the renter. If they do not want the tour, cancel it in Knock. Then discard this lead.",
     ),
     "cancellation_unclear": (
@@ -93,8 +93,8 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Find out who canceled, and cancel that tour in Knock. Then discard this lead.",
     ),
     "cancellation": (
-        "The renter canceled a tour, and Propexo cannot cancel it in Knock.",
-        "Cancel the tour in Knock, then discard this lead.",
+        "The renter canceled, and Propexo cannot cancel anything in Knock.",
+        "Cancel the tour in Knock, or note it on the guest card. Then discard this lead.",
     ),
     "not_authorized": (
         "Propexo accepts our API token, but not for this booking.",
@@ -153,7 +153,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "newer_request_came_first": "It arrived after a newer request from the same person.",
     "cancelled_by_sender": "The sender canceled it before it was sent to Knock.",
     "cancellation_done": "The sender canceled a lead that Knock does not have.",
-    "taken_back": "A tour was canceled, and then requested or booked again.",
+    "taken_back": "A later request or a user took this cancellation back.",
     "booking_came_later": "The sender canceled a tour before requesting it. The tour needs review.",
     "asked_again": "It repeats the same person's latest request.",
     IGNORED: "The mapping ignores this kind of webhook.",

@@ -690,7 +690,9 @@ def test_a_canceled_lead_is_reported_as_such(harness: Harness, tmp_path: Path) -
     (call_off,) = harness.mapped("portal", lead(1, kind="off"))
 
     assert (call_off.state, call_off.kind) == (HELD, Kind.APPOINTMENT)
-    assert "cancel any tour of it there" in call_off.reasons[-1].reason
+    assert (
+        "if it is a guest card, note there that the renter canceled" in call_off.reasons[-1].reason
+    )
     assert str(card.id) in call_off.reasons[-1].reason
 
 
