@@ -22,6 +22,8 @@ SENTENCES: Mapping[str, str] = {
     "Knock keeps only one",
     "changed_after_first": "the sender changed the contact or the community after booking {} was "
     "sent",
+    "contact_changed": "the sender changed the email or phone after booking {} was sent: "
+    "Knock has the old one",
     "repeat_or_change": "the sender already sent exactly this, and something else since: "
     "booking {}. It is a late repeat, or the renter changed back",
     "dismissed_before": "booking {}, the same request, was discarded; the renter has asked again "

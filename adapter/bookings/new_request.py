@@ -74,7 +74,7 @@ def decide_new(
     )
     if known is not None or new.state is not BookingState.PENDING:
         return known
-    changed = _held_change(new, same, now)
+    changed = _held_change(new, same, now) or _held_correction(new, same, now)
     if changed is not None:
         return changed
     if repeat is not None and new.kind is Kind.APPOINTMENT:
@@ -165,6 +165,19 @@ def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
         if may_exist(one) and is_current(one, now) and not one.person_keys & new.person_keys
     ]
     return held("changed_after_first", sent[-1]) if sent else None
+
+
+def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
+    """Hold a version that only corrects a contact, because Knock emails or calls the old one."""
+    sent = [
+        one
+        for one in _versions(new, same)
+        if may_exist(one) and is_current(one, now) and one.starts_at == new.starts_at
+    ]
+    is_replaced = sent and (
+        sent[-1].person_keys - new.person_keys and new.person_keys - sent[-1].person_keys
+    )
+    return held("contact_changed", sent[-1]) if is_replaced else None
 
 
 def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:

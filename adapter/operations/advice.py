@@ -44,6 +44,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "The sender changed the contact after the first booking was sent.",
         "If it is another person, release it. If not, fix the contact in Knock, then discard it.",
     ),
+    "contact_changed": (
+        "The sender changed the email or phone after the booking was sent. Knock has the old one.",
+        "Correct the contact in Knock, and tell the renter the time. Then discard this lead.",
+    ),
     "repeat_or_change": (
         "The sender already sent exactly this, and another request or a cancellation since.",
         "If the renter wants this, confirm it if Knock has it, or release it; if not, discard it.",
