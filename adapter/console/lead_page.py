@@ -36,9 +36,7 @@ from adapter.operations.allowed_actions import (
     why_not_release,
 )
 from adapter.operations.edit_booking import CONTACTS, shared_contacts
-from adapter.store import AuditEntry, AuditLog, Issue
-
-MAX_AUDIT_ENTRIES = 20
+from adapter.store import AuditEntry, Issue
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,17 +129,7 @@ def _load(key: str) -> tuple[LeadHistory, list[AuditEntry]]:
             raise NotFound("There is no lead with this ID.")
         by, at = flask.g.user.name, services.now()
         tx.audit.record("looked", by=by, at=at, lead_id=story.event.id)
-        return story, _audit_entries(tx.audit, story)
-
-
-def _audit_entries(audit: AuditLog, story: LeadHistory) -> list[AuditEntry]:
-    """Return the newest audit entries of an event and its bookings, except views."""
-    entries = [
-        entry
-        for number in (story.event.id, *(booking.id for booking in story.bookings))
-        for entry in audit.entries(lead_id=number, limit=MAX_AUDIT_ENTRIES, except_action="looked")
-    ]
-    return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MAX_AUDIT_ENTRIES]
+        return story, tx.audit.of_lead(story)
 
 
 def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLine], str | None]:

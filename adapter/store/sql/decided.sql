@@ -15,7 +15,8 @@ WITH decided AS (
 )
 SELECT rule, source, at, count(*) AS leads,
     (array_agg(jsonb_build_object('id', id, 'person', person) ORDER BY id DESC))[1:3] AS examples
-FROM decided GROUP BY 1, 2, 3 ORDER BY rule = 'ignored', leads DESC, rule, source, at
+FROM decided GROUP BY 1, 2, 3
+ORDER BY rule = 'ignored', sum(count(*)) OVER (PARTITION BY rule) DESC, rule, leads DESC, source, at
 
 -- name: decided_bookings
 -- The bookings that were decided by one rule since then, newest first.
