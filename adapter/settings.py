@@ -5,12 +5,14 @@
 
 # ruff: noqa: RUF009 - setting() declares a field
 
+import base64
 import dataclasses
 import datetime as dt
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -26,6 +28,9 @@ PROPEXO_URL = "https://api.propexo.com"
 
 #: The token that the sandbox accepts by default.
 SANDBOX_TOKEN = "sandbox"  # noqa: S105 - it does not give access to anything real
+
+#: In place of the newest key: encrypt nothing more, and decrypt what is stored.
+ENCRYPTION_OFF = "off"
 
 #: Roles of console users. `operate` may also release, discard, replay and confirm.
 ROLES = ("read", "operate")
@@ -145,6 +150,12 @@ def read_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def is_unencrypted(url: str) -> bool:
+    """Return True for HTTP to another machine."""
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1")
+
+
 def read_database_url(text: str) -> str:
     """Return a PostgreSQL URL."""
     if not text.startswith(("postgres://", "postgresql://")):
@@ -261,6 +272,21 @@ def read_users(text: str) -> Mapping[str, tuple[str, str]]:
     return users
 
 
+def read_encryption_keys(text: str) -> tuple[str, ...]:
+    """Parse keys of 32 bytes in base64, newest first. The first may be ``off``."""
+    keys = tuple(_items(text))
+    if any(not _is_key(key) for key in keys[keys[:1] == (ENCRYPTION_OFF,) :]):
+        raise ValueError("must be keys printed by `adapter encryption key`, separated by commas")
+    return keys
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, altchars="-_", validate=True)) == 32
+    except ValueError:
+        return False
+
+
 def is_user_name(text: str) -> bool:
     """Return True for 1 to 60 letters, digits, ``.``, ``_`` or ``-``."""
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", text))
@@ -280,6 +306,15 @@ class Setting:
     meaning: str
     #: It may be in a file.
     is_secret: bool
+
+    @property
+    def default_text(self) -> str:
+        """Return the default as it would be set, or an empty string if there is none."""
+        if isinstance(self.default, frozenset):
+            return ",".join(sorted(self.default))
+        if isinstance(self.default, dt.time):
+            return f"{self.default:%H:%M}"
+        return "" if self.default in (None, {}, ()) else str(self.default)
 
 
 def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: bool = False) -> T:
@@ -348,7 +383,7 @@ class Settings:
         "Secret for Propexo's own webhooks to /propexo/webhooks. Unset: they are rejected.",
         secret=True)
     propexo_base_url: str = setting("PROPEXO_BASE_URL", PROPEXO_URL, read_url,
-        "URL of Propexo's API.")
+        "URL of Propexo's API. HTTPS, except to this machine or with `PROPEXO_TOKEN=sandbox`.")
     data_dir: Path = setting("ADAPTER_DATA_DIR", Path("var"), Path,
         "Folder of the embedded PostgreSQL and of the demo.")
     mappings_dir: Path = setting("ADAPTER_MAPPINGS_DIR", Path("mappings"), Path,
@@ -409,6 +444,10 @@ class Settings:
         secret=True)
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
         "Bearer token for /metrics. Unset: /metrics is closed.", secret=True)
+    encryption_keys: tuple[str, ...] = setting(
+        "ADAPTER_ENCRYPTION_KEYS", (), read_encryption_keys,
+        "Comma-separated keys that encrypt stored requests, newest first, as printed by "
+        "`adapter encryption key`. Unset: not encrypted.", secret=True)
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()
@@ -478,9 +517,21 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     settings = Settings(**values, policy=Policy(**policy), environ=environ)
     if settings.policy.earliest_tour >= settings.policy.latest_tour:
         faults.append("ADAPTER_EARLIEST_TOUR must be before ADAPTER_LATEST_TOUR")
+    if is_unencrypted(settings.propexo_base_url) and not settings.is_sandbox:
+        faults.append(
+            "PROPEXO_BASE_URL must start with https://: anyone on the way could read PROPEXO_TOKEN"
+        )
     if faults:
         raise ConfigurationError("\n".join(faults))
     return settings
+
+
+def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
+    """Add the NAME=value lines of a file to an environment, except variables that are set."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            environ.setdefault(name.strip(), trimmed(value))
 
 
 def _read(

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 
 from adapter.bookings.intake import BookingPlanner
-from adapter.exceptions import StoreUnavailable
+from adapter.exceptions import KeyMissing, StoreUnavailable
 from adapter.mapping.engine import Mapped, Outcome
 from adapter.mapping.source import Source
 from adapter.models import Clock, Event, EventState, Reason
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: Maximum time an event waits for a worker to load its mapping.
 MAX_WAIT_FOR_MAPPING = dt.timedelta(minutes=15)
-#: Time between attempts while the mapping is missing.
+#: Time between attempts while the mapping, or the key of an encrypted request, is missing.
 RETRY_DELAY = dt.timedelta(seconds=30)
 #: How long a failed event is postponed if it cannot even be held.
 RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
@@ -64,6 +64,12 @@ class Mapper:
                     self.map(tx, event)
         except StoreUnavailable:
             raise
+        except KeyMissing as exc:
+            # It waits for the key, and the others do not wait for it.
+            log.error("encryption_key_missing", extra={"reason": str(exc)})  # noqa: TRY400
+            with self.store.statement() as tx:
+                tx.events.postpone(event.id if event else exc.row_id, self.clock() + RETRY_DELAY)
+            return True
         except Exception as exc:
             if event is None:
                 raise

@@ -111,7 +111,8 @@ def worker() -> None:
     services.check_token(settings)
     # One connection per concurrent task, and two for recovery.
     size = settings.worker_concurrency + 2
-    database = store.Database(services.database_url(settings), size=size)
+    url, keys = services.database_url(settings), settings.encryption_keys
+    database = store.Database(url, size=size, keys=keys)
     if run_worker(services.pipeline_from(settings, database)):
         os.execv(sys.executable, WORKER)  # noqa: S606 - a list of arguments without a shell
 

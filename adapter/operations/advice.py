@@ -153,7 +153,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "newer_request_came_first": "It arrived after a newer request from the same person.",
     "cancelled_by_sender": "The sender canceled it before it was sent to Knock.",
     "cancellation_done": "The sender canceled a lead that Knock does not have.",
-    "taken_back": "The sender canceled a tour and then requested it again.",
+    "taken_back": "A tour was canceled, and then requested or booked again.",
     "booking_came_later": "The sender canceled a tour before requesting it. The tour needs review.",
     "asked_again": "It repeats the same person's latest request.",
     IGNORED: "The mapping ignores this kind of webhook.",

@@ -86,10 +86,7 @@ class TokenScheme:
         """Return a rejected request without any token that can be found in it."""
         if self.place in ("form", "json") and reason != "token_mismatch":
             request = dataclasses.replace(request, body=b"")
-        stripped = self.without_secret(request)
-        for key in keys:
-            stripped = _redact(stripped, key)
-        return stripped
+        return without_copies(self.without_secret(request), keys)
 
     def _tokens(self, request: WebhookRequest) -> list[bytes]:
         if self.place == "header":
@@ -231,21 +228,15 @@ def _json_without(body: bytes, name: str) -> bytes:
     return body
 
 
-def _redact(request: WebhookRequest, secret: bytes) -> WebhookRequest:
-    """Return the request with every plain copy of a secret replaced."""
-    texts = [secret.decode(encoding, "replace") for encoding in ("utf-8", "latin-1")]
-
-    def redacted(text: str) -> str:
-        for plain in texts:
-            text = text.replace(plain, REMOVED)
-        return text
-
-    return dataclasses.replace(
-        request,
-        url=redacted(request.url),
-        headers={name: redacted(value) for name, value in request.headers.items()},
-        body=request.body.replace(secret, REMOVED.encode()),
-    )
+def without_copies(request: WebhookRequest, secrets: Iterable[bytes]) -> WebhookRequest:
+    """Return the request with every plain copy of these secrets replaced."""
+    url, headers, body = request.url, request.headers, request.body
+    for secret in secrets:
+        body = body.replace(secret, REMOVED.encode())
+        for text in {secret.decode(encoding, "replace") for encoding in ("utf-8", "latin-1")}:
+            url = url.replace(text, REMOVED)
+            headers = {name: value.replace(text, REMOVED) for name, value in headers.items()}
+    return dataclasses.replace(request, url=url, headers=headers, body=body)
 
 
 def _form_without(form: bytes, name: str) -> bytes:

@@ -11,6 +11,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow
 
 from adapter.exceptions import ConfigurationError
+from adapter.store.request_cipher import RequestCipher
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ class Connection(psycopg.Connection[DictRow]):
 
     #: Maximum wait for one response, in seconds.
     answer_seconds: float
+    cipher: RequestCipher
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for a response. On timeout, close the connection and raise OperationalError."""
@@ -65,6 +67,7 @@ def check_version(number: int) -> None:
         )
 
 
-def connection_class(answer_seconds: float) -> type[Connection]:
-    """Return a connection class that waits this long for one response."""
-    return type("Connection", (Connection,), {"answer_seconds": answer_seconds})
+def connection_class(answer_seconds: float, cipher: RequestCipher) -> type[Connection]:
+    """Return a connection class that waits this long for one response, with this cipher."""
+    values = {"answer_seconds": answer_seconds, "cipher": cipher}
+    return type("Connection", (Connection,), values)

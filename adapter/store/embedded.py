@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.store import child_processes, database
@@ -25,6 +26,17 @@ from adapter.store.server_user import names_allowed, user_of
 
 #: PostgreSQL's "fast shutdown": it rolls back open transactions and leaves the files clean.
 STOP_SIGNAL = signal.SIGINT
+
+#: The log is set aside at a start when it is longer; one earlier log is kept.
+_LOG_BYTES = 1024**2
+
+#: Options that keep rows and values of statements out of the log. Our own log has the errors.
+_LOG_OPTIONS = (
+    *("-c", "log_min_messages=log"),
+    *("-c", "log_min_error_statement=panic"),
+    *("-c", "log_error_verbosity=terse"),
+    *("-c", "log_checkpoints=off"),
+)
 
 #: Maximum path length of a Unix socket, minus the file name that PostgreSQL adds.
 _SOCKET_FOLDER_CHARACTERS = 85
@@ -109,9 +121,9 @@ class EmbeddedServer:
         command, options = self.user.command(
             *(self.programs() / "postgres", "-D", self.folder, "-k", self._socket_folder),
             *("-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"),
-            *("-c", "max_connections=100"),
+            *("-c", "max_connections=100", *_LOG_OPTIONS),
         )
-        with (self.folder / "server.log").open("ab") as log:
+        with _open_log(self.folder / "server.log") as log:
             return child_processes.popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options
             )
@@ -164,6 +176,12 @@ def _packaged_programs() -> Path:
             "set DATABASE_URL, or pip install 'knock-lead-adapter[embedded]'"
         ) from None
     return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+
+
+def _open_log(path: Path) -> BinaryIO:
+    if path.exists() and path.stat().st_size > _LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    return path.open("ab")
 
 
 def _socket_folder(folder: Path) -> Path:

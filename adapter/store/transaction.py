@@ -9,6 +9,7 @@ from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
 from adapter.store.decided import Decisions
 from adapter.store.dedupe import Claims
+from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.jobs import Jobs
@@ -37,6 +38,7 @@ class Transaction(Statements):
     bookings = _lazy(Bookings)
     claims = _lazy(Claims)
     decisions = _lazy(Decisions)
+    encryption = _lazy(Encryption)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
     jobs = _lazy(Jobs)

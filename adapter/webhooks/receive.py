@@ -12,12 +12,11 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewEvent, storable
-from adapter.store.events import delivery_headers
 from adapter.store.fingerprints import Fingerprints
+from adapter.store.rows import delivery_headers
 from adapter.webhooks.credentials import (
     CREDENTIAL_HEADERS,
     headers_needed,
-    is_unguessable,
     without_private_headers,
 )
 from adapter.webhooks.endpoints import Endpoint
@@ -109,7 +108,7 @@ class Receiver:
         source, verifier = endpoint.source, endpoint.verifier
         credentials = verifier.credentials(request)
         rejection = rejection_from(source, verifier, request, reason, self.clock(), credentials)
-        provable = filter(is_unguessable, credentials)
+        provable = filter(signatures.is_unguessable, credentials)
         self.background_writer.save_rejection(rejection, request.client, list(provable))
 
     def store(self, verified: Verified) -> Receipt:
@@ -156,7 +155,7 @@ class Receiver:
         """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
 
         If other content arrived in between, the same bytes may be a late repeat or a change back:
-        the worker or a user decides. If they contain the sender's own time, they are a repeat.
+        the worker or a user decides. With the sender's own time or the same ID, they are a repeat.
         """
         with self.database.transaction() as tx:
             known = tx.claims.record_duplicate(
@@ -167,8 +166,9 @@ class Receiver:
                 now=event.received_at,
             )
             latest_id = known.latest_id
+            is_retry = source.has_sent_at or known.is_other_delivery is False
             may_be_new = known.is_outdated or known.is_other_delivery
-            if not known.is_same or (may_be_new and not source.has_sent_at):
+            if not known.is_same or (may_be_new and not is_retry):
                 digest = fingerprints.later_delivery(source.name, key, known.repeats)
                 inserted = tx.events.insert(dataclasses.replace(event, digest=digest))
                 assert inserted is not None  # noqa: S101 - each number is used once
@@ -197,4 +197,5 @@ def _new_event(verified: Verified, digest: bytes) -> NewEvent:
         content=verified.content,
         received_at=verified.received_at,
         request=verified.request,
+        delivery_header=verified.source.delivery_header,
     )

@@ -21,7 +21,6 @@ from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.credentials import (
     CREDENTIAL_HEADERS,
     headers_needed,
-    is_unguessable,
     without_private_headers,
 )
 
@@ -173,7 +172,7 @@ def rejection_from(
         headers=stripped.headers,
         body=stripped.body or None,
         sender=None,
-        can_retry=(verifier.has_digest or any(map(is_unguessable, credentials)))
+        can_retry=(verifier.has_digest or any(map(signatures.is_unguessable, credentials)))
         and not reason.startswith("address_")
         and (reason in signatures.REASONS or bool(stripped.body)),
     )

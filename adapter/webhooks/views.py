@@ -18,9 +18,8 @@ from werkzeug.wrappers import Response
 
 from adapter.exceptions import LimitReached, VerificationError
 from adapter.models import WebhookRequest
-from adapter.signatures import handshakes
+from adapter.signatures import handshakes, is_unguessable
 from adapter.webhooks.client_ip import rate_limit_key
-from adapter.webhooks.credentials import is_unguessable
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.error_handlers import Answer, reason_of
 from adapter.webhooks.http_request import client_ip_of_request, raw_target, read_body, read_request

@@ -201,6 +201,59 @@ def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
     assert reader.get("/").status_code == 403, "a new link ends the session of the last one"
 
 
+FOREIGN = (
+    *("evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.1@evil.example"),
+    *("evil.example:127", "127.1", "0", "0.0.0.0", "2130706433", "0x7f000001", "[::ffff:1.2.3.4]"),
+    *(
+        "localhost.",
+        "localhos",
+        "127.0.0.1, evil.example",
+        "[::1].evil.example",
+        "evil.example#localhost",
+    ),
+    *("127.0.0.1/x", "127.0.0.1 evil.example", "evil.example\\127.0.0.1", "10.0.0.1"),
+)
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_a_name_that_was_rebound_to_this_machine_opens_nothing(
+    open_console: Opener, host: str
+) -> None:
+    reader = open_console()
+    key = sign_in_of(reader).new_link()
+    assert opened_by(reader, key, headers={"Host": host}) in {400, 403}
+    assert reader.client.get("/metrics", headers={"Host": host}).status_code in {400, 401}
+    assert opened_by(reader, key) == 302, "the key was not used up"
+
+
+def test_a_session_from_before_the_sign_in_or_of_ones_own_making_is_none(
+    open_console: Opener,
+) -> None:
+    reader = open_console("ana")
+    token = reader.token()
+    before = reader.client.get_cookie("console", path="/console")
+    assert before is not None
+    assert reader.sign_in("ana").status_code == 302
+    assert token not in reader.text("/"), "the form's token changes"
+    other = another_browser(reader)
+    for value in (before.value, "a.b.c", "e30.x.y", before.value[:-2] + "AA", ""):
+        other.client.set_cookie("console", value, path="/console")
+        assert other.get("/").status_code == 302
+
+
+OWN_PAGE = r"(http://localhost)?/(console/|$)"
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example/", "/\\evil.example", "/console//evil.example", "/?next=//e"]
+)
+def test_no_page_leads_to_another_host(ana: Reader, path: str) -> None:
+    for answer in (ana.client.get(path), ana.client.post("/console/sign-out" + path)):
+        assert not answer.location or re.match(OWN_PAGE, answer.location)
+    token = {"csrf": ana.token(), "next": path, "back": path}
+    assert ana.client.post("/console/sign-out", data=token).location == "/console/sign-in"
+
+
 def test_a_link_that_is_used_twice_at_the_same_time_opens_once(open_console: Opener) -> None:
     service = sign_in_of(open_console())
     key = service.new_link()

@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -86,6 +87,30 @@ def test_an_open_source_takes_the_place_of_a_proved_one_only_by_a_person(
     Repairs(*parts).release(unproved.id, {}, by="ana")
     settle(harness)
     assert harness.state(unproved.id) is BookingState.BOOKED
+
+
+def test_a_strangers_request_under_the_key_of_a_real_one_costs_no_lead(harness: Harness) -> None:
+    """A stranger may guess the key in a source without a signature, and send before the renter."""
+    sources = harness.pipeline.sources
+    unsigned = dataclasses.replace(sources["rentfeed"], signature={"scheme": "none"}, secrets=())
+    harness.pipeline.sources = {**sources, "rentfeed": unsigned}
+    stranger = lead(1, email="stranger@example.com", name="Sam Stranger") | {"leadId": "RF-7"}
+    real = lead(2) | {"leadId": "RF-7"}
+
+    def received(payload: Any) -> int:
+        endpoint = build_endpoint(unsigned, harness.settings)
+        body = json.dumps(payload).encode()
+        request = WebhookRequest("POST", "http://x/", {"Content-Type": "application/json"}, body)
+        receiver = harness.pipeline.receiver
+        receipt = receiver.store(receiver.verify(endpoint, request))
+        number = receipt.changed_id or receipt.event_id
+        harness.map_event(number)
+        return number
+
+    received(stranger)
+    harness.clock.advance(60)
+    (booking,) = harness.story(received(real)).bookings
+    assert booking.state in (BookingState.PENDING, BookingState.HELD), "it is not a duplicate"
 
 
 def test_a_reschedule_is_sent_after_the_first_request_settles(

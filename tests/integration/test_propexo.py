@@ -1,6 +1,7 @@
 """Test the client with the sandbox and with misbehaving servers."""
 
 import datetime as dt
+import gzip
 import json
 import ssl
 import time
@@ -105,6 +106,16 @@ def test_retry_after_is_obeyed(upstream: SandboxClient) -> None:
     assert caught.value.status == 429
 
 
+@pytest.mark.parametrize(
+    "text", ["", "-5", "NaN", "1e400", "9" * 400, "soon", "Wed, 21 Oct 2999 07:28:00 GMT"]
+)
+def test_an_odd_wait_is_an_hour_at_most(upstream: SandboxClient, text: str) -> None:
+    upstream.fault({"status": 429, "headers": {"Retry-After": text}})
+    with pytest.raises(RateLimited) as caught:
+        client(upstream.url).create(attempt())
+    assert 0 <= (caught.value.retry_after_seconds or 0) <= 3600
+
+
 def test_a_wrong_token_does_not_lose_a_lead(upstream: SandboxClient) -> None:
     with pytest.raises(NotAuthorized, match="rejects the token"):
         client(upstream.url, token="wrong").create(attempt())
@@ -170,6 +181,12 @@ def test_a_failed_tls_handshake_has_sent_nothing(upstream: SandboxClient) -> Non
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+PACKED = gzip.compress(b"[" * 50_000_000, mtime=0)
+
+
+def packed(content: bytes, encoding: bytes = b"gzip") -> bytes:
+    head = b"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (encoding, len(content))
+    return OK + head + content
 
 
 @pytest.mark.parametrize(
@@ -192,8 +209,13 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         OK + b"Content-Length: 100000\r\n\r\n" + b"[" * 100_000,
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 2000 + b"\r\n",
         b"HTTP/1.1 99999 what\r\n\r\n",
+        packed(PACKED),
+        packed(gzip.compress(PACKED, mtime=0), b"gzip, gzip"),
+        packed(gzip.compress(PACKED, mtime=0)),
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"ffff\r\n" + b"[" * 65535 + b"\r\n" * 99,
+        b"HTTP/1.1 500 No\r\nRetry-After: " + b"9" * 5000 + b"\r\nContent-Length: 0\r\n\r\n",
     ],
-    ids=range(17),
+    ids=range(22),
 )
 def test_a_broken_response_is_an_unknown_outcome(answer: bytes) -> None:
     with canned_server(answer) as url, pytest.raises(OutcomeUnknown):

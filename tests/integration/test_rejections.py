@@ -197,6 +197,20 @@ def test_no_copy_of_a_credential_in_a_header_is_stored(
     assert [text for text in copies if text in rows] == []
 
 
+@pytest.mark.parametrize("name", TOKENS)
+def test_no_copy_of_an_accepted_credential_is_stored(desk: Desk, database: str, name: str) -> None:
+    request = desk.request(name, RIGHT)
+    url = f"{request.url}&again={RIGHT}"
+    body = request.body.replace(b"L-1", f"L-1 {RIGHT}".encode())
+
+    assert desk.send(name, dataclasses.replace(request, url=url, body=body)) is None
+
+    rows = everything_in(database)
+    assert "again=[removed]" in rows
+    assert "L-1 [removed]" in rows
+    assert RIGHT not in rows
+
+
 @pytest.mark.parametrize("secret", [RIGHT, WRONG], ids=["accepted", "refused"])
 @pytest.mark.parametrize("name", ["signed", "query-token"])
 @pytest.mark.parametrize(

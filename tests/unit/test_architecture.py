@@ -32,6 +32,7 @@ ORDER = [
 ]
 
 HOMES = {
+    "cryptography": {"store"},
     "defusedxml": {"parsing"},
     "itsdangerous": {"signatures"},
     "marshmallow": {"mapping", "propexo", "sandbox"},

@@ -308,6 +308,8 @@ def test_a_mistake_in_the_communities_is_reported(folder: Path, mistake: str) ->
         ("signature: {}\nsignature: {}\n", "2:1: signature: appears twice"),
         ("a: &x 1\nb: 2\n", "1:4: file: anchors (&), aliases (*) and tags (!) are not allowed"),
         ("a: !!python/name:os.system x\n", "1:4: file: anchors (&), aliases"),
+        ("%TAG ! tag:x,2026:\n---\na: !b c\n", "3:4: file: anchors (&), aliases"),
+        ("a: &b {c: 1}\nd:\n  <<: *b\n", "1:4: file: anchors (&), aliases"),
         ("? [a, b]\n: 1\n", "1:3: file: a key must be text"),
         ("", "1:1: file: is empty"),
         ("- a\n", "1:1: file: must be sections"),

@@ -15,6 +15,7 @@ SECRETS = {
     "PROPEXO_WEBHOOK_SECRET": "hunter2",
     "ADAPTER_METRICS_TOKEN": "hunter2",
     "ADAPTER_USERS": "anna:operate:scrypt:hunter2",
+    "ADAPTER_ENCRYPTION_KEYS": "hunter2" + "A" * 36 + "=",
     "RENTFEED_SECRET": "hunter2",
 }
 
@@ -82,7 +83,9 @@ def test_secrets_are_in_no_representation() -> None:
     assert "hunter2" not in repr(settings_from(SECRETS))
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "PROPEXO_TOKEN", "ADAPTER_USERS"])
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "PROPEXO_TOKEN", "ADAPTER_USERS", "ADAPTER_ENCRYPTION_KEYS"]
+)
 def test_a_secret_that_cannot_be_read_is_not_quoted(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} ") as refused:
         settings_from({name: "hunter2 hunter2"})
@@ -165,3 +168,23 @@ def test_files_are_read_again_and_one_that_cannot_be_read_changes_nothing(tmp_pa
         "A_SECRET_FILE",
     ]
     assert all(problem.endswith("; the old value stays in use") for problem in kept.problems)
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "is_accepted"),
+    [
+        ("http://propexo.example.com", "hunter2", False),
+        ("http://127.0.0.1.example.com", "hunter2", False),
+        ("https://propexo.example.com", "hunter2", True),
+        ("http://127.0.0.1:8001", "hunter2", True),
+        ("http://[::1]:8001", "hunter2", True),
+        ("http://sandbox:8001", "sandbox", True),
+    ],
+)
+def test_a_real_token_is_never_sent_in_clear(url: str, token: str, *, is_accepted: bool) -> None:
+    environ = {"PROPEXO_BASE_URL": url, "PROPEXO_TOKEN": token}
+    if is_accepted:
+        assert settings_from(environ).propexo_base_url == url
+        return
+    with pytest.raises(ConfigurationError, match=r"^PROPEXO_BASE_URL must start with https://"):
+        settings_from(environ)
