@@ -28,6 +28,8 @@ SENTENCES: Mapping[str, str] = {
     "since",
     "another_person": "someone with another name uses the same email or phone at this community: "
     "booking {}. Knock may take them for one person and cancel that tour",
+    "contact_of_many": "hundreds of requests at this community have the same email or phone, so "
+    "whether this renter has another one is not known",
     "not_proved": "one of two senders does not prove who it is (scheme: none), and the same person "
     "has another request: booking {}",
     "canceled_before": "the sender canceled it before it arrived: booking {}",

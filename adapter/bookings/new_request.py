@@ -58,12 +58,14 @@ def decide_new(
     *,
     repeat: Repeat | None,
     has_sent_at: bool,
+    is_contact_of_many: bool = False,
     open_sources: Collection[str] = (),
 ) -> Decision | None:
     """Return the decision on a new request, or None to process it as mapped.
 
     ``same`` are the person's other requests, ``unclear`` those of someone who may be the same.
     ``has_sent_at``: the sender said when it was. Anyone can send to ``open_sources``.
+    ``is_contact_of_many``: too many others have its email or phone to know them all.
     """
     if repeat is not None and repeat.is_certain:
         return seen_before(repeat.original, "same_delivery")
@@ -87,6 +89,11 @@ def decide_new(
         or planned
         or _held_canceled(new, same, has_sent_at=has_sent_at)
         or held_person(unclear, now)
+        or (
+            Decision(state=BookingState.HELD, code="contact_of_many")
+            if is_contact_of_many
+            else None
+        )
     )
 
 

@@ -26,6 +26,8 @@ class Related:
     unclear: tuple[Booking, ...]
     #: From other people.
     different: tuple[Booking, ...]
+    #: Keys of the request that too many others have, so that these were not read.
+    crowded: frozenset[int] = frozenset()
 
     @classmethod
     def to(cls, booking: Booking, rows: Iterable[Booking]) -> Self:
@@ -65,7 +67,7 @@ def reconcile(
     tx: Transaction, booking: Booking, now: dt.datetime, *, steps: int = MOST_STEPS
 ) -> None:
     """Recompute and apply the plan for a person's requests after one of them has changed."""
-    tx.lock_related(booking.match_keys, now)
+    tx.bookings.lock_related([booking], now)
     rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
     current = next((row for row in rows if row.id == booking.id), booking)
     related = Related.to(current, rows)
@@ -86,7 +88,7 @@ def lock_others(tx: Transaction, booking: Booking, now: dt.datetime) -> tuple[Bo
 
     if not read():
         return ()
-    tx.lock_related(booking.match_keys, now)
+    tx.bookings.lock_related([booking], now)
     return read(lock=True)
 
 

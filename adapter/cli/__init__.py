@@ -19,6 +19,7 @@ from adapter.exceptions import AdapterError
         "communities": "communities",
         "demo": "demo",
         "leads": "bookings events show",
+        "manage_encryption": "encryption",
         "manage_users": "users",
         "map": "map",
         "mappings": "check explain new schema",

@@ -31,7 +31,7 @@ def opened_store(settings: Settings) -> Iterator[Database]:
                 )
             url = stack.enter_context(server.running())
         check_reachable(url)
-        yield stack.enter_context(Database(url, size=2))
+        yield stack.enter_context(Database(url, size=2, keys=settings.encryption_keys))
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

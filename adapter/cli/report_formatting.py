@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adapter.cli.formatting import table
+from adapter.models import utc_now
 from adapter.operations.advice import DECISIONS, advice_for
 from adapter.operations.decision_report import DecisionReport
 from adapter.operations.report_serializers import rejection_as_dict
-from adapter.operations.serializers import utc
+from adapter.operations.serializers import ago, utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
 from adapter.store import DecisionCount, Group, Rejection
 
@@ -40,12 +41,24 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
         if source["is_open"]
         else f"  signature: {scheme}",
     ]
+    secrets = source["secrets"]
     lines += [
         f"  secret {secret['name']}: last used {utc(secret['last_used_at']) or 'never'}"
-        for secret in source["secrets"]
+        for secret in secrets
     ]
+    if used := [secret for secret in secrets if secret["last_used_at"]]:
+        latest = max(used, key=lambda secret: secret["last_used_at"])
+        lines.append(f"  verified last: {_place_of(latest, secrets)}")
     lines += [f"  events: {counts or 'none'}{last}", f"  rejections: {source['rejections']}"]
     return lines + _unknown_lines(source["source"], source["unknown_communities"])
+
+
+def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -> str:
+    """Return which of the secrets it is, and how long ago it was used."""
+    number = secrets.index(secret) + 1
+    ordinal = {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
+    age = ago(secret["last_used_at"], utc_now())
+    return f"{secret['name']} ({ordinal} of {len(secrets)}), {age}"
 
 
 def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:

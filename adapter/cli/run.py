@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 
 import click
@@ -21,6 +22,8 @@ from adapter.store.embedded import EmbeddedServer
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
+
+WORKER = (sys.executable, "-m", "adapter", "worker")
 
 
 @click.command(epilog=examples("adapter run", "PROPEXO_TOKEN=… adapter run --port 8080"))
@@ -107,9 +110,10 @@ def worker() -> None:
     services.check_token(settings)
     # One connection per concurrent task, and two for recovery.
     size = settings.worker_concurrency + 2
-    run_worker(
-        services.pipeline_from(settings, store.Database(services.database_url(settings), size=size))
-    )
+    url, keys = services.database_url(settings), settings.encryption_keys
+    database = store.Database(url, size=size, keys=keys)
+    if run_worker(services.pipeline_from(settings, database)):
+        os.execv(sys.executable, WORKER)  # noqa: S606 - a list of arguments without a shell
 
 
 @click.command(epilog=examples("adapter migrate"))
@@ -121,9 +125,8 @@ def migrate() -> None:
     else:
         with EmbeddedServer(settings.data_dir).running() as url:
             done = store.migrate(url)
-    own = [name for name in done if not name.startswith("procrastinate/")]
     click.echo(
         f"migrated: {len(done)} steps" if done else "nothing to do: the database is up to date"
     )
-    for name in own:
+    for name in done:
         click.echo(f"  {name}")

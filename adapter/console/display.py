@@ -5,7 +5,6 @@ the direction of reading, halves of surrogate pairs), and long strings are cut.
 """
 
 import dataclasses
-import datetime as dt
 import hashlib
 import json
 import re
@@ -54,19 +53,6 @@ def render_value(value: object) -> object:
 def form_value(value: str) -> Markup:
     """Escape a form's value without changing it, because the form sends it back as it is."""
     return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
-
-
-def ago(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Return how long ago or how far ahead an instant is, in one suitable unit."""
-    if at is None:
-        return "-"
-    seconds = (now - at).total_seconds()
-    size, unit = next(
-        (abs(seconds) / length, name)
-        for length, name in ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
-        if abs(seconds) >= 2 * length or length == 1
-    )
-    return f"{size:.0f} {unit} ago" if seconds >= 0 else f"in {size:.0f} {unit}"
 
 
 def tour_text(booking: Booking) -> str:

@@ -10,13 +10,14 @@ from werkzeug.wrappers import Response
 
 from adapter.console.booking_form import text_of
 from adapter.console.context import bp, services
-from adapter.console.display import ago, duration, form_value, tour_text
+from adapter.console.display import duration, form_value, tour_text
 from adapter.console.form_input import filter_from, row_id_from
 from adapter.mapping import registry
 from adapter.models import BookingState, EventState
 from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, explanation_of, label_of
 from adapter.operations.allowed_actions import may_release_together
+from adapter.operations.serializers import ago
 from adapter.operations.status import OUTCOMES, outcome_of, overview_of
 from adapter.store import MOST_COUNTED
 

@@ -48,6 +48,8 @@ class Source:
     document: Document = dataclasses.field(repr=False)
     #: All paths, with their positions in the file.
     used_paths: tuple[UsedPath, ...] = dataclasses.field(repr=False)
+    #: The headers that its paths name, in lower case.
+    headers_read: frozenset[str]
     #: The sections as loaded, for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
 

@@ -56,6 +56,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Someone with another name uses the same email or phone. Knock may take them for one.",
         "Ask who it is. If it is another person, say so: the shared contact moves to the notes.",
     ),
+    "contact_of_many": (
+        "Hundreds of requests here have this email or phone. Knock takes them for one person.",
+        "Give it the renter's own contact and release it. List the shared one, and map again.",
+    ),
     "not_proved": (
         "Anyone can send to one of two sources, and it would replace the other one's request.",
         "Ask the renter which request counts. Release this one if it does; otherwise discard it.",

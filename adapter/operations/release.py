@@ -6,7 +6,7 @@ any other. One that may exist in Knock is released only if the user says that it
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from adapter.bookings import precedence, reconcile
@@ -78,7 +78,7 @@ class Repairs:
             if is_taken_back or adds_tour or edited.kind is Kind.PROSPECT or _is_old(booking):
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
-            _lock_unchanged(tx, booking, now, edited.match_keys)
+            _lock_unchanged(tx, booking, now, edited)
             is_question = booking.reason == "another_person" and not is_another_person
             if adds_tour:
                 released, action = _add_tour(tx, edited, by, now), "time_given"
@@ -158,14 +158,12 @@ def _without_shared_contact(
     return edit_booking.changes_for_another_person(booking, other, changes)
 
 
-def _lock_unchanged(
-    tx: Transaction, booking: Booking, now: dt.datetime, keys: Iterable[int] = ()
-) -> None:
-    """Lock the booking and its people. Raise :class:`NotPossible` if it has changed.
+def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
+    """Lock the people of bookings. Raise :class:`NotPossible` if the first one has changed.
 
     Keys are locked before rows, as everywhere, so that no two transactions deadlock.
     """
-    tx.lock_related({*keys, *booking.match_keys}, now)
+    tx.bookings.lock_related((booking, *others), now)
     if tx.bookings.get(booking.id, lock=True) != booking:
         raise NotPossible(f"booking {booking.id} has just changed: review it again")
 
@@ -177,7 +175,7 @@ def _is_old(booking: Booking) -> bool:
 
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
     """Discard a booking. A cancellation was carried out: its tour no longer stands in Knock."""
-    tx.lock_related(booking.match_keys, now)
+    tx.bookings.lock_related([booking], now)
     is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
     if not is_discarded():
         raise NotPossible(f"booking {booking.id} is {booking.state} and cannot be discarded")

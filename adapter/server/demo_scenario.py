@@ -27,7 +27,7 @@ from adapter.models import Booking, BookingState, Event
 from adapter.server.child_process import Echo
 from adapter.server.ports import free_port
 from adapter.server.supervisor import Supervisor
-from adapter.settings import Settings, settings_from
+from adapter.settings import Settings, replaced, settings_from
 from adapter.store import Database
 from adapter.webhooks import signed_client
 
@@ -93,24 +93,22 @@ def environment(folder: Path) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PROPEXO_", "ADAPTER_"))
-        and name not in ("DATABASE_URL", "PORT", "WEB_CONCURRENCY")
+        and name not in ("DATABASE_URL", "DATABASE_URL_FILE", "PORT", "WEB_CONCURRENCY")
     }
     random_secrets = {
         name: secrets.token_hex(16)
         for source in load(mappings, base.policy).values()
         for name in source.secrets
     }
-    return (
-        inherited
-        | random_secrets
-        | {
-            "ADAPTER_DATA_DIR": str(folder),
-            "ADAPTER_MAPPINGS_DIR": str(mappings),
-            "ADAPTER_HOST": "127.0.0.1",
-            "PORT": str(free_port()),
-            "ADAPTER_SANDBOX_PORT": str(free_port()),
-            "ADAPTER_LOG_LEVEL": "ERROR",
-        }
+    return replaced(
+        inherited,
+        **random_secrets,
+        ADAPTER_DATA_DIR=str(folder),
+        ADAPTER_MAPPINGS_DIR=str(mappings),
+        ADAPTER_HOST="127.0.0.1",
+        PORT=str(free_port()),
+        ADAPTER_SANDBOX_PORT=str(free_port()),
+        ADAPTER_LOG_LEVEL="ERROR",
     )
 
 
@@ -138,7 +136,8 @@ def run(echo: Echo) -> Result:
 
 
 def _run(supervisor: Supervisor, folder: Path, echo: Echo) -> Result:
-    with supervisor.running(), Database(supervisor.database_url, size=2) as store:
+    keys = supervisor.settings.encryption_keys
+    with supervisor.running(), Database(supervisor.database_url, size=2, keys=keys) as store:
         echo(f"ready: send webhooks to {supervisor.web_url}/hooks/<source>\n")
         sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
         sent = [

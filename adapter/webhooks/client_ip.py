@@ -33,6 +33,11 @@ def is_private(peer: str) -> bool:
     return address is not None and address.is_private
 
 
+def is_address(text: str) -> bool:
+    """Return True for an IP address, with or without a port."""
+    return _parse_bounded(text) is not None
+
+
 def rate_limit_key(client: str | None) -> str:
     """Return the key that a limit counts an IP address under. For IPv6, it is the whole /64."""
     address = _parse_bounded(client or "")

@@ -8,7 +8,7 @@ from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.respond import Respond
 from adapter.mapping.source import Source
-from adapter.settings import SECRET_NAMES, Settings, untrimmed
+from adapter.settings import FILE_SUFFIX, SECRET_NAMES, Settings, untrimmed
 from adapter.signatures import handshakes
 
 
@@ -51,7 +51,11 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
     missing = [name for name in _secret_names(source) if not settings.environ.get(name, "").strip()]
     if missing:
         raise ConfigurationError(
-            "\n".join(f"{source.path}: {name} is not set; set it to the secret" for name in missing)
+            "\n".join(
+                f"{source.path}: {name} is not set; set it to the secret, or "
+                f"{name}{FILE_SUFFIX} to the file that contains it"
+                for name in missing
+            )
         )
     verifier = build_verifier(source, settings)
     if verifier.signs_url and settings.public_url is None:

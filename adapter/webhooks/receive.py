@@ -12,15 +12,16 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewEvent, storable
-from adapter.store.events import delivery_headers
 from adapter.store.fingerprints import Fingerprints
-from adapter.webhooks.endpoints import Endpoint
-from adapter.webhooks.rejections import (
+from adapter.store.rows import delivery_headers
+from adapter.webhooks.credentials import (
     CREDENTIAL_HEADERS,
-    BackgroundWriter,
+    headers_needed,
     is_unguessable,
-    rejection_from,
+    without_private_headers,
 )
+from adapter.webhooks.endpoints import Endpoint
+from adapter.webhooks.rejections import BackgroundWriter, rejection_from
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,11 @@ def verified_from(
     key_index: int | None = None,
 ) -> Verified:
     """Remove the credentials from a request that ``verifier`` has accepted."""
-    stripped = verifier.without_secret(request).without_headers(CREDENTIAL_HEADERS)
+    stripped = without_private_headers(
+        verifier.without_secret(request).without_headers(CREDENTIAL_HEADERS),
+        headers_needed(source, verifier),
+        verifier.keys,
+    )
     # Up to the end of the URL: a client that sends "#" must not lose what changes after it.
     query = stripped.url.partition("?")[2].encode() if verifier.covers_query else b""
     return Verified(
@@ -102,9 +107,10 @@ class Receiver:
     def save_rejection(self, endpoint: Endpoint, request: WebhookRequest, reason: str) -> None:
         """Keep a rejected request of a known source, without its credentials."""
         source, verifier = endpoint.source, endpoint.verifier
-        credentials = list(filter(is_unguessable, verifier.credentials(request)))
+        credentials = verifier.credentials(request)
         rejection = rejection_from(source, verifier, request, reason, self.clock(), credentials)
-        self.background_writer.save_rejection(rejection, request.client, credentials)
+        provable = filter(is_unguessable, credentials)
+        self.background_writer.save_rejection(rejection, request.client, list(provable))
 
     def store(self, verified: Verified) -> Receipt:
         """Store a verified request with its task, in one transaction.
@@ -191,4 +197,5 @@ def _new_event(verified: Verified, digest: bytes) -> NewEvent:
         content=verified.content,
         received_at=verified.received_at,
         request=verified.request,
+        delivery_header=verified.source.delivery_header,
     )

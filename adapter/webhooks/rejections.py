@@ -18,16 +18,18 @@ from adapter.models import WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewRejection, Transaction
 from adapter.webhooks.client_ip import rate_limit_key
+from adapter.webhooks.credentials import (
+    CREDENTIAL_HEADERS,
+    headers_needed,
+    is_unguessable,
+    without_private_headers,
+)
 
 log = logging.getLogger(__name__)
 
-#: Headers that are never stored, whatever the scheme.
-CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 #: Writes that may be queued, and the bytes they may hold. Further ones are dropped.
 MAX_WAITING = 200
 MAX_WAITING_BYTES = 8 * 1024 * 1024
-#: A shorter token or password could be guessed from its hash by someone who copies the database.
-MIN_CREDENTIAL_BYTES = 16
 #: Each process records the use of a secret once in this time.
 USE_SECONDS = 60.0
 
@@ -138,11 +140,6 @@ class BackgroundWriter:
         return digest[:4].hex()
 
 
-def is_unguessable(credential: bytes) -> bool:
-    """Return True for a long token, or for ``user:password`` with a long password."""
-    return len(credential.partition(b":")[2] or credential) >= MIN_CREDENTIAL_BYTES
-
-
 def proof_of(key: bytes, source: str, credential: bytes) -> bytes:
     """Return the keyed hash that a credential is verified by later."""
     return signatures.keyed_hash(key, b"\x00".join((b"credential", source.encode(), credential)))
@@ -162,7 +159,11 @@ def rejection_from(
     and one that was rejected before verification only if its body was read.
     """
     hidden = CREDENTIAL_HEADERS - verifier.proof_headers
-    stripped = verifier.strip_rejected(request, reason).without_headers(hidden)
+    stripped = without_private_headers(
+        verifier.strip_rejected(request, reason).without_headers(hidden),
+        headers_needed(source, verifier),
+        (*verifier.keys, *credentials),
+    )
     return NewRejection(
         source=source.name,
         received_at=now,
@@ -172,7 +173,7 @@ def rejection_from(
         headers=stripped.headers,
         body=stripped.body or None,
         sender=None,
-        can_retry=(verifier.has_digest or bool(credentials))
+        can_retry=(verifier.has_digest or any(map(is_unguessable, credentials)))
         and not reason.startswith("address_")
         and (reason in signatures.REASONS or bool(stripped.body)),
     )

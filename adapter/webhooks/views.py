@@ -20,6 +20,7 @@ from adapter.exceptions import LimitReached, VerificationError
 from adapter.models import WebhookRequest
 from adapter.signatures import handshakes
 from adapter.webhooks.client_ip import rate_limit_key
+from adapter.webhooks.credentials import is_unguessable
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.error_handlers import Answer, reason_of
 from adapter.webhooks.http_request import client_ip_of_request, raw_target, read_body, read_request
@@ -27,7 +28,6 @@ from adapter.webhooks.limits import RequestLimit
 from adapter.webhooks.outcome import render_response, wait_for_outcome
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
 from adapter.webhooks.receive import Receipt, Receiver, Verified
-from adapter.webhooks.rejections import is_unguessable
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ finally:
     print(json.dumps(sorted(sys.modules)))
 """
 
-DATABASE = {"procrastinate", "psycopg", "psycopg_pool"}
+DATABASE = {"psycopg", "psycopg_pool"}
 MAPPING = {"marshmallow", "nameparser", "phonenumbers", "yaml"}
 WEB = {"flask", "gunicorn", "jinja2", "prometheus_client", "adapter.app", "adapter.console"}
 CALLS = {"requests", "urllib3"}
@@ -59,9 +59,9 @@ def imported_by(*arguments: str) -> set[str]:
         ),
         ("check mappings/rentfeed.yaml", {*DATABASE, *WEB, *CALLS}),
         ("send --help", {*DATABASE, *WEB, *CALLS}),
-        ("bookings --help", {*MAPPING, *WEB, *CALLS, "werkzeug", "procrastinate"}),
-        ("users --help", {*MAPPING, *WEB, *CALLS, "procrastinate"}),
-        ("rejections --help", {*WEB, "procrastinate"}),
+        ("bookings --help", {*MAPPING, *WEB, *CALLS, "werkzeug"}),
+        ("users --help", {*MAPPING, *WEB, *CALLS}),
+        ("rejections --help", WEB),
         ("worker --help", WEB),
     ],
 )

@@ -18,6 +18,7 @@ from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, Filter, Task
+from adapter.store.bookings import MOST_RELATED
 from adapter.store.queries import STATEMENTS
 from adapter.store.rate_limit import WINDOW
 from adapter.webhooks import outcome
@@ -303,6 +304,60 @@ def test_shared_contacts_tell_nobody_apart(opened: Database, upstream: SandboxCl
         (booking,) = harness.mapped("rentfeed", lead(number, email="office@example.com"))
         assert booking.state is PENDING
         assert booking.person_keys == frozenset()
+
+
+def give_to_many(harness: Harness, booking: Booking, key: int) -> None:
+    """Store as many more requests with a key as may have it, each of another person."""
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(
+            """INSERT INTO bookings (event_id, item, source, state, appointment, match_keys,
+                asked_at, created_at, updated_at)
+            SELECT event_id, n, source, 'discarded', appointment, ARRAY[%s, n], asked_at,
+                created_at, updated_at
+            FROM bookings, generate_series(1, %s) AS n WHERE id = %s""",
+            [key, MOST_RELATED - 1, booking.id],
+        )
+
+
+def test_a_contact_of_hundreds_is_left_to_a_person(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    office: Any = {"phone": "303-555-0142"}
+    (first,) = harness.mapped("rentfeed", lead(1, **office))
+    give_to_many(harness, first, first.match_keys[1])
+    (second,) = harness.mapped("rentfeed", lead(2, **office))
+    assert (second.state, second.reason) == (BookingState.HELD, "contact_of_many")
+    assert "hundreds of requests" in second.reasons[-1].reason
+    # The own email is still known, and so is who has another phone.
+    (again,) = harness.mapped("rentfeed", lead(3, email="person1@example.com", name="D. Roeab"))
+    assert (again.state, again.because_of) == (BookingState.DUPLICATE, first.id)
+    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
+    Repairs(*parts).release(second.id, {}, by="ana")
+    for _ in range(2):  # one after the other, because Knock takes both for one person
+        settle(harness)
+    assert harness.state(second.id) is BOOKED
+
+
+def test_what_was_merged_before_a_contact_had_hundreds_is_decided_again(harness: Harness) -> None:
+    office: Any = {"phone": "303-555-0142", "name": "Dana Roe"}
+    (first,) = harness.mapped("rentfeed", lead(1, **office))
+    (merged,) = harness.mapped("rentfeed", lead(2, **office))
+    assert (merged.state, merged.because_of) == (BookingState.DUPLICATE, first.id)
+    give_to_many(harness, first, *first.person_keys & merged.person_keys)
+    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
+    Repairs(*parts).discard(first.id, "not ours", by="ana")
+
+    again = harness.booking(merged.id)
+    assert (again.state, again.reason) == (BookingState.HELD, "original_dismissed")
+
+
+def test_a_key_of_hundreds_tells_no_leads_apart(harness: Harness) -> None:
+    (first,) = harness.mapped("rentfeed", lead(1))
+    assert first.item_key is not None
+    give_to_many(harness, first, first.item_key)
+    changed = changed_to(harness, lead(1, email="other@example.com", name="Ben Example"))
+    assert changed.state is PENDING
+    assert "cannot identify a lead" in changed.reasons[-1].reason
 
 
 def test_simultaneous_senders_of_one_tour_make_one_booking(harness: Harness) -> None:

@@ -4,10 +4,12 @@ import base64
 import dataclasses
 import datetime as dt
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import psycopg
 import pytest
@@ -46,6 +48,7 @@ MAPPINGS: dict[str, dict[str, Any]] = {
     "query-token": {"signature": {"scheme": "token", "in": "query", "name": "token"} | ONE},
     "form-token": {"signature": {"scheme": "token", "in": "form", "name": "key"} | ONE},
     "json-token": {"signature": {"scheme": "token", "in": "json", "name": "key"} | ONE},
+    "reader": {"signature": HMAC, "dedupe": ["id", "headers.X-Kept"]},
     "login": {"signature": {"scheme": "basic", "username": "portal"} | ONE},
 }
 TOKENS = ["header-token", "query-token", "form-token", "json-token", "login"]
@@ -125,7 +128,7 @@ def everything_in(url: str) -> str:
     with psycopg.connect(url) as connection:
         rows = [
             repr(row)
-            for table in ("events", "rejections", "secret_uses", "history", "procrastinate_jobs")
+            for table in ("events", "rejections", "secret_uses", "history")
             for row in connection.execute(f"SELECT * FROM {table}")
         ]
     return "\n".join(rows)
@@ -169,6 +172,71 @@ def test_no_credential_reaches_the_database(
     assert "L-1" in rows, "the lead itself is there"
     for text in (secret, base64.b64encode(f"portal:{secret}".encode()).decode()):
         assert text not in rows
+
+
+@pytest.mark.parametrize("name", TOKENS)
+@pytest.mark.parametrize("secret", [RIGHT, WRONG, "odd+ &one=1"], ids=["right", "wrong", "odd"])
+def test_no_copy_of_a_credential_in_a_header_is_stored(
+    desk: Desk, database: str, name: str, secret: str
+) -> None:
+    """Proxies copy the URL into X-Original-URL and other headers, in any spelling."""
+    desk.use(NEW_SECRET=secret if secret != WRONG else RIGHT, OLD_SECRET="the-old-secret")
+    copies = [
+        copy.format(spelling)
+        for copy in ("{}", "/hooks/x?token={}", "token={}", "https://a.example/?a=1&token={}#b")
+        for spelling in (secret, quote(secret, safe=""), quote_plus(secret))
+    ]
+    copied = {f"X-Original-{number}": text for number, text in enumerate(copies)}
+    request = desk.request(name, secret)
+    headers = {**request.headers, **copied, "Referer": copies[-1], "Other": "stays"}
+
+    desk.send(name, dataclasses.replace(request, headers=headers))
+
+    rows = everything_in(database)
+    assert "stays" in rows
+    assert [text for text in copies if text in rows] == []
+
+
+@pytest.mark.parametrize("secret", [RIGHT, WRONG], ids=["accepted", "refused"])
+@pytest.mark.parametrize("name", ["signed", "query-token"])
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("X-Forwarded-For", "203.0.113.77, 10.1.2.3"),
+        ("X-Real-IP", "203.0.113.77"),
+        ("CF-Connecting-IP", "2001:db8:77::1"),
+        ("Forwarded", 'for="[2001:db8:77::1]:4711";proto=https'),
+        ("X-Client-Ip", "203.0.113.77:50000"),
+        ("Via", "1.1 203.0.113.77:3128 (squid)"),
+        ("X-Unheard-Of", "client=203.0.113.77"),
+    ],
+)
+def test_no_address_of_a_sender_is_stored(
+    desk: Desk, database: str, name: str, secret: str, header: str, text: str
+) -> None:
+    agent = "Mozilla/5.0 Chrome/120.0.0.0 Safari/537.36"
+    request = desk.request(name, secret)
+    headers = {**request.headers, header: text, "User-Agent": agent}
+
+    desk.send(name, dataclasses.replace(request, headers=headers))
+
+    rows = everything_in(database)
+    assert agent in rows
+    assert not re.search("203.0.113.77|2001:db8:77", rows)
+
+
+def test_a_header_that_the_mapping_or_a_delivery_needs_is_stored(desk: Desk, database: str) -> None:
+    needed = {
+        "X-Kept": "from 203.0.113.5?",
+        "Webhook-Id": "msg:1.2.3.4",
+        "X-Session-Token": "another one's",
+    }
+    request = desk.request("reader", RIGHT)
+    headers = {**request.headers, **needed}
+    assert desk.send("reader", dataclasses.replace(request, headers=headers)) is None
+
+    rows = everything_in(database)
+    assert [text in rows for text in needed.values()] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -570,4 +638,9 @@ def test_sources_tells_what_each_one_sent(desk: Desk, run: Any) -> None:
     text = run("sources")
     assert "secret OLD_SECRET: last used 2026-03-02T18:00:00Z" in text
     assert "secret NEW_SECRET: last used never" in text
+    assert re.search(r"verified last: OLD_SECRET \(1st of 2\), [0-9]+ days ago\n", text)
+
+    desk.now = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=3)
+    desk.send("signed", desk.request("signed", RIGHT))
+    assert re.search(r"verified last: NEW_SECRET \(2nd of 2\), [34] min ago\n", run("sources"))
     assert RIGHT not in text

