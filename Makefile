@@ -8,7 +8,7 @@ COMPILE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test acceptance coverage chaos hostile people check bench format docs pictures lock audit sbom clean
+.PHONY: help demo run test acceptance coverage chaos hostile people check bench format docs pictures wheel lock audit sbom clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -78,6 +78,9 @@ docs: .venv/ready ## regenerate the generated parts of README.md and docs/
 
 pictures: .venv/ready ## take the screenshots of the console in docs/ (needs Chromium)
 	@$(BIN)/python -m tools.pictures
+
+wheel: .venv/ready ## build the wheel in dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 # Apart from .venv, because what they need themselves is no part of the adapter.
 .venv-tools/ready: requirements/tools.txt

@@ -26,7 +26,7 @@ class AdapterError(Exception):
 
 
 class ConfigurationError(AdapterError):
-    """A setting or a mapping is invalid. The message tells what to fix."""
+    """A setting or a mapping is invalid. The message says what to fix."""
 
 
 class KeyMissing(ConfigurationError):

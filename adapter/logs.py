@@ -20,7 +20,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 #: Created once: json.dumps creates an encoder per call when ``default`` is given.
 _json = json.JSONEncoder(default=str).encode
 
-#: Loggers of other packages, whose messages may hold data.
+#: Loggers of other packages, whose messages may contain personal data.
 _FOREIGN = frozenset({"gunicorn", "psycopg", "urllib3", "py"})
 
 

@@ -90,10 +90,7 @@ class Pipeline:
         return {task: min(rows[task], self.slots[task] - self._running[task]) for task in rows}
 
     def run(self, task: Task) -> bool:
-        """Process due rows, unless enough threads in this process are doing that.
-
-        Return False if they are, or if there are no rows.
-        """
+        """Process due rows. Return False if there are none, or all of the task's slots are busy."""
         with self._lock:
             if self.is_full(task):
                 return False
@@ -105,12 +102,12 @@ class Pipeline:
                 self._running[task] -= 1
 
     def stop(self) -> None:
-        """Let each run end after its current row."""
+        """Stop each run after its current row."""
         self.sender.stopping.set()
         self.follower.stopping.set()
 
     def is_full(self, task: Task) -> bool:
-        """Return True if enough threads in this process are running a task."""
+        """Return True if all of the task's slots in this process are in use."""
         return self._running[task] >= self.slots[task]
 
     @property
@@ -123,7 +120,7 @@ class Pipeline:
         self.mapper.sources = sources
 
     def recover(self) -> None:
-        """Mark attempts of dead processes unknown, expire late bookings, erase old data.
+        """Mark attempts of dead processes as unknown, expire late bookings, and erase old data.
 
         A worker calls this every few seconds.
         """

@@ -12,7 +12,7 @@ import ipaddress
 import os
 import re
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -42,7 +42,7 @@ NEUTRAL_WORDS = {
     "tour_type": ("in_person", "self_guided", "video"),
 }
 
-#: Email addresses that mean "none". If kept, they would make many people look like one.
+#: Email addresses that mean "none". If they were kept, many people would look like one.
 PLACEHOLDER_EMAILS = frozenset(
     {"none@none.com", "noemail@noemail.com", "na@na.com", "test@test.com", "no@email.com"}
     | {"test@fb.com", "test@meta.com"}  # from Meta's test leads
@@ -307,6 +307,15 @@ class Setting:
     #: It may be in a file.
     is_secret: bool
 
+    @property
+    def default_text(self) -> str:
+        """Return the default as it would be set, or an empty string if there is none."""
+        if isinstance(self.default, frozenset):
+            return ",".join(sorted(self.default))
+        if isinstance(self.default, dt.time):
+            return f"{self.default:%H:%M}"
+        return "" if self.default in (None, {}, ()) else str(self.default)
+
 
 def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: bool = False) -> T:
     """Declare a dataclass field that is set by an environment variable."""
@@ -515,6 +524,14 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     if faults:
         raise ConfigurationError("\n".join(faults))
     return settings
+
+
+def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
+    """Add the NAME=value lines of a file to an environment, except variables that are set."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            environ.setdefault(name.strip(), trimmed(value))
 
 
 def _read(

@@ -3,7 +3,6 @@
 Run it as ``python -m docs.generate``.
 """
 
-import datetime as dt
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -84,7 +83,7 @@ NOW = "2026-03-02T18:00:00Z"
 
 def settings_table() -> str:
     """Return a row for each environment variable."""
-    rows = [f"| {_names(one)} | {_default(one.default)} | {one.meaning} |" for one in SETTINGS]
+    rows = [f"| {_names(one)} | {_default(one.default_text)} | {one.meaning} |" for one in SETTINGS]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
@@ -92,12 +91,8 @@ def _names(one: Setting) -> str:
     return f"`{one.name}`" + (f" or `{one.name}{FILE_SUFFIX}`" if one.is_secret else "")
 
 
-def _default(value: object) -> str:
-    if isinstance(value, frozenset):
-        return ", ".join(f"`{item}`" for item in sorted(value)) or "none"
-    if isinstance(value, dt.time):
-        return f"`{value:%H:%M}`"
-    return "none" if value in (None, {}, ()) else f"`{value}`"
+def _default(text: str) -> str:
+    return f"`{text}`" if text else "none"
 
 
 def mapping_block(name: str) -> str:

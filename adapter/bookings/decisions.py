@@ -48,7 +48,7 @@ SENTENCES: Mapping[str, str] = {
     "tour that another sender booked: booking {}",
     "cancellation_unclear": "several people share this key: find out whose tour to cancel",
     "cancellation_done": "booking {} does not exist in Knock: there is nothing left to cancel",
-    "taken_back": "the sender took the cancellation back: booking {}",
+    "taken_back": "the cancellation was taken back: booking {}",
     "booking_came_later": "its booking arrived later and needs review: booking {}",
 }
 

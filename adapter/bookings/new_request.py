@@ -236,5 +236,5 @@ def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
 
 def held_person(unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
     """Hold a request if Knock, which keeps one tour per person, may confuse two people."""
-    others = [one for one in unclear if one in Person(tuple(unclear), now).wanted]
+    others = Person(tuple(unclear), now).wanted
     return held("another_person", max(others, key=order)) if others else None

@@ -20,7 +20,7 @@ from adapter.store.embedded import EmbeddedServer
 
 @contextlib.contextmanager
 def opened_store(settings: Settings) -> Iterator[Database]:
-    """Open the store. Start the embedded server for the duration of the block if necessary."""
+    """Open the store. If necessary, run the embedded server for the duration of the block."""
     with contextlib.ExitStack() as stack:
         url = settings.database_url
         if url is None:
@@ -88,7 +88,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         until_option,
         since_option,
-        click.option("--community", help="Only for this community (its key)."),
+        click.option("--community", help="Only for this community (key in communities.yaml)."),
         source_option,
         states_option(BookingState),
     ):

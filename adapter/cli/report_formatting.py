@@ -14,7 +14,7 @@ from adapter.operations.serializers import ago, utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
 from adapter.store import DecisionCount, Group, Rejection
 
-#: Most names that are listed under a shared contact.
+#: Maximum number of names to list for a shared contact.
 MOST_NAMES = 5
 
 
@@ -64,7 +64,7 @@ def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -
 def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:
     """Format names that match no community, and explain how to fix them."""
     lines = [
-        f"  no community is named {_value(one['value'])} ({one['path'] or 'no path'}): "
+        f"  unknown community {_value(one['value'])} ({one['path'] or 'no path'}): "
         f"{one['waiting']} held, last one {utc(one['last_at'])}"
         for one in unknown
     ]
@@ -91,16 +91,16 @@ def group_text(group: Group) -> str:
 
 
 def decisions_text(report: DecisionReport) -> str:
-    """Format what was decided without a person, by rule and source."""
+    """Format the automatic decisions, by rule and source."""
     count = "1 lead was" if report.leads == 1 else f"{report.leads} leads were"
-    lines = [f"{count} decided without a person since {utc(report.since)}"]
+    lines = [f"{count} decided automatically since {utc(report.since)}"]
     for rule, counts in itertools.groupby(report.decisions, key=lambda one: one.rule):
         lines += ["", DECISIONS.get(rule, rule), *map(_decision_line, counts)]
     for one in report.shared:
         names = ", ".join(one.names[:MOST_NAMES]) + (", …" if one.names[MOST_NAMES:] else "")
-        lines += ["", f"{one.contact} came with {one.leads} leads of several people: {names}"]
+        lines += ["", f"{one.contact} is in {one.leads} leads from several people: {names}"]
     if report.shared:
-        hint = "If these belong to an office or a portal, and not to a person, set:"
+        hint = "If these belong to an office or a portal, not to a person, set:"
         lines += ["", hint, f"  {report.setting}"]
     return "\n".join(lines)
 

@@ -64,7 +64,7 @@ def _announce(supervisor: Supervisor) -> None:
         click.echo(f"{name} {UNTRIMMED}", err=True)
     if supervisor.sandbox_url is not None:
         click.echo(
-            f"no token for Knock in PROPEXO_TOKEN: tours are booked in the sandbox at "
+            f"PROPEXO_TOKEN is not set: tours are booked in the sandbox at "
             f"{supervisor.sandbox_url}, not in Knock",
             err=True,
         )
@@ -78,8 +78,9 @@ def _announce_console(supervisor: Supervisor) -> None:
         with store.Database(supervisor.database_url, size=1) as opened:
             key = SignIn(supervisor.settings, opened, utc_now).new_link()
     except StoreUnavailable:
-        # What starts the processes outlives an outage: it is what restarts PostgreSQL.
-        click.echo("console: no link, PostgreSQL does not respond; start again for one", err=True)
+        # Keep running during an outage, because the supervisor restarts PostgreSQL.
+        text = "console: no sign-in link, because PostgreSQL does not respond; restart to get one"
+        click.echo(text, err=True)
         return
     if key is None:
         click.echo(f"console: {supervisor.web_url}/console", err=True)
@@ -118,7 +119,7 @@ def worker() -> None:
 
 @click.command(epilog=examples("adapter migrate"))
 def migrate() -> None:
-    """Migrate the database to this version. It is safe to repeat this or run it concurrently."""
+    """Migrate the database to this version. Safe to run repeatedly or concurrently."""
     settings = settings_from()
     if settings.database_url is not None:
         done = store.migrate(settings.database_url)

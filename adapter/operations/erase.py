@@ -33,7 +33,7 @@ Done = TypeVar("Done")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The rows that name a contact."""
+    """The rows that contain a contact."""
 
     events: tuple[int, ...]
     rejections: tuple[int, ...]
@@ -98,7 +98,7 @@ class Eraser:
     def find(self, contact: Contact, progress: Callable[[int, int], object]) -> Found:
         """Return every event and rejected request that contains ``contact``, in any spelling.
 
-        Read all rows, in steps of some thousand; call ``progress`` with (read, total) after each.
+        Read all rows in batches of a few thousand. Call ``progress`` with (read, total) after each.
         """
         last = self._read(lambda tx: tx.erasure.last_event_id())
         events: list[int] = []
@@ -156,9 +156,9 @@ def _names(contact: Contact, body: bytes, *texts: str) -> bool:
 
 
 def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.datetime) -> None:
-    """Discard events and their bookings, and decide again on the leads that depend on these.
+    """Discard events and their bookings, and reconsider the leads that depend on them.
 
-    Raise NotPossible if one is in flight or searched for.
+    Raise NotPossible if one may still reach Knock.
     """
     events = [tx.events.get(event_id, lock=True) for event_id in event_ids]
     found = [booking for event in events if event for booking in tx.bookings.of_event(event.id)]

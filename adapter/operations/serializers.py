@@ -41,7 +41,7 @@ def person(appointment: dict[str, Any] | Any) -> str:
     return " ".join(filter(None, names)) or "-"
 
 
-#: What JSON shows of a row: attributes; ``key=attribute`` renames one.
+#: Attributes of each row type that appear in JSON; ``key=attribute`` renames one.
 _FIELDS: Final[Mapping[type, str]] = {
     Event: "id source state received_at content_type bytes=size mapping_hash kept reasons",
     Booking: (
@@ -92,7 +92,7 @@ def story_as_dict(story: LeadHistory) -> dict[str, Any]:
 
 
 def _link(booking: Booking) -> dict[str, Any]:
-    """Convert another lead that is named, without its appointment."""
+    """Convert a related lead, without its appointment."""
     fields = "id event=event_id source state reason because_of"
     return dump(booking, fields) | {"person": person(booking.appointment)}
 

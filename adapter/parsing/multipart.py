@@ -14,7 +14,7 @@ from adapter.parsing.charsets import decode
 from adapter.parsing.forms import group_by_name
 
 MAX_PARTS: Final = 1_000
-#: RFC 2046 allows 70. A longer boundary would only slow down the search.
+#: RFC 2046 allows up to 70 characters. A longer boundary would only slow down the search.
 MAX_BOUNDARY: Final = 200
 
 

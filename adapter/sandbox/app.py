@@ -136,14 +136,14 @@ def _http_error(exc: HTTPException) -> Response:
 
 
 def _kind() -> str:
-    """Return the request's kind, which is used to match faults."""
+    """Return the request's kind, for matching faults."""
     if request.method == "POST":
         return "create"
     return "status" if request.path.startswith("/v1/admin/write-status/") else "list"
 
 
 def _json_or_text(body: bytes) -> Any:
-    """Parse a body for the list of requests."""
+    """Parse a body for display in the list of requests."""
     try:
         return json_from(body) if body else None
     except ValueError:

@@ -7,24 +7,17 @@ from urllib.parse import unquote_plus
 
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
-from adapter.signatures import Verifier
+from adapter.signatures import Verifier, is_unguessable
 from adapter.store.rows import delivery_headers
 from adapter.webhooks.client_ip import is_address
 
 #: Headers that are never stored, whatever the scheme.
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
-#: A shorter token or password could be guessed from its hash by someone who copies the database.
-MIN_CREDENTIAL_BYTES = 16
 #: Names of other headers that may carry a credential.
 _SUSPICIOUS = re.compile(r"authori[sz]ation|cookie|token|secret|passw|api-?key|credential|session")
 #: What separates an IP address from the rest of a header. A version such as Chrome/1.2.3.4 is none.
 _NOT_ADDRESS = re.compile(r"[^\w.:%/-]+")
 _MARK = re.compile("[.:].*[.:]")
-
-
-def is_unguessable(credential: bytes) -> bool:
-    """Return True for a long token, or for ``user:password`` with a long password."""
-    return len(credential.partition(b":")[2] or credential) >= MIN_CREDENTIAL_BYTES
 
 
 def headers_needed(source: Source, verifier: Verifier) -> frozenset[str]:

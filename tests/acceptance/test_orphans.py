@@ -74,7 +74,7 @@ def killed(process: "subprocess.Popen[bytes]", number: int) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
+def test_a_killed_run_finishes_requests_in_flight_and_leaves_nothing(
     start: Callable[..., AdapterProcess], lead: Path, number: int
 ) -> None:
     """Check that PostgreSQL keeps running as long as the worker needs it."""
@@ -96,7 +96,7 @@ def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_what_hangs_is_killed_and_its_lead_is_posted_once(
+def test_a_hung_process_is_killed_and_its_lead_is_posted_once(
     start: Callable[..., AdapterProcess], lead: Path, number: int
 ) -> None:
     """Kill a worker in an endless POST, a frozen web process, and a client."""
@@ -233,7 +233,7 @@ def test_a_killed_run_of_tests_leaves_nothing(
     assert killed(run, number) == []
 
 
-def test_a_server_that_waits_for_its_last_client_makes_way_for_the_next(data_folder: Path) -> None:
+def test_a_stopping_server_makes_way_for_the_next(data_folder: Path) -> None:
     server = EmbeddedServer(data_folder)
     first = server.spawn()
     server.wait(first)

@@ -115,7 +115,7 @@ def web(server: Server) -> Iterator[Web]:
         gunicorn.wait(40)
 
 
-def test_connections_that_a_restart_has_cut_cost_nobody_a_webhook_or_its_time(
+def test_connections_cut_by_a_restart_neither_lose_nor_delay_webhooks(
     server: Server, web: Web
 ) -> None:
     fill_the_pools(web)
@@ -128,9 +128,7 @@ def test_connections_that_a_restart_has_cut_cost_nobody_a_webhook_or_its_time(
     assert max(seconds for _, seconds in answers) < 3.0
 
 
-def test_while_postgresql_is_away_the_503_comes_within_three_seconds(
-    server: Server, web: Web
-) -> None:
+def test_without_postgresql_the_503_comes_within_three_seconds(server: Server, web: Web) -> None:
     fill_the_pools(web)
     server.stop()
     lead = signed(web, next(numbers))
@@ -166,7 +164,7 @@ def can_read(opened: store.Database) -> bool:
         return False
 
 
-def test_a_frozen_postgresql_is_a_503_in_time_and_is_used_again_when_it_thaws(
+def test_a_frozen_postgresql_is_a_503_in_time_and_is_used_again_later(
     server: Server, web: Web
 ) -> None:
     """Freeze it, so that connections stay open and are accepted, but get no response."""
@@ -206,7 +204,7 @@ def test_a_restart_of_postgresql_ends_neither_worker_nor_web(
     assert len(running.upstream.posts()) == 2
 
 
-def test_an_outcome_that_came_while_postgresql_was_frozen_is_written_when_it_thaws(
+def test_an_outcome_while_postgresql_was_frozen_is_saved_later(
     start: Callable[..., AdapterProcess], lead: Path
 ) -> None:
     running = start()

@@ -18,7 +18,7 @@ from adapter.store.embedded import EmbeddedServer
 from tests.installed import DEBIAN, VARIABLE, InstalledServer, debian_programs
 from tests.paths import ROOT
 
-DEPLOYING = ROOT / "docs" / "deploy.md"
+DEPLOYING = ROOT / "docs" / "deployment.md"
 
 #: Tests of the SQL and the queue, which use PostgreSQL through the store.
 FILES = (

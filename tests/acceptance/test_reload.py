@@ -115,7 +115,7 @@ def parts(tmp_path: Path, database: str, upstream: SandboxClient) -> Iterator[Ha
         yield harness
 
 
-def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(harness: Harness) -> None:
+def test_adapter_run_reloads_a_changed_mapping_and_rejects_an_invalid_one(harness: Harness) -> None:
     run = harness.start("run")
     wait_until(harness.is_ready, "adapter run is ready", 60)
 
@@ -139,7 +139,7 @@ def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(harness:
     assert "restarting it" not in harness.said.read_text(), "no process was restarted"
 
 
-def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: Harness) -> None:
+def test_a_separate_worker_reloads_mappings_on_sighup(parts: Harness) -> None:
     parts.start("web")
     worker = parts.start("worker")
     wait_until(parts.is_ready, "web is ready", 60)
@@ -157,7 +157,7 @@ def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: Harness) -> None:
     assert worker.poll() is None
 
 
-def test_a_lone_web_takes_up_new_mappings_on_sighup(parts: Harness) -> None:
+def test_a_separate_web_reloads_mappings_on_sighup(parts: Harness) -> None:
     web = parts.start("web")
     wait_until(parts.is_ready, "web is ready", 60)
     assert "200" in parts.send(1)
@@ -180,7 +180,7 @@ def test_a_lone_web_takes_up_new_mappings_on_sighup(parts: Harness) -> None:
     assert web.poll() is None
 
 
-def test_a_new_mapping_without_its_secret_is_refused(parts: Harness) -> None:
+def test_a_new_mapping_without_its_secret_is_rejected(parts: Harness) -> None:
     web = parts.start("web")
     wait_until(parts.is_ready, "web is ready", 60)
 

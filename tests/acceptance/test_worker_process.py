@@ -104,7 +104,7 @@ def broken_worker(
         ("Mapper.map_due", "map"),
     ],
 )
-def test_a_worker_whose_threads_are_dead_says_so_and_ends(
+def test_a_worker_with_dead_threads_logs_it_and_exits(
     harness: Harness, upstream: SandboxClient, tmp_path: Path, part: str, dead: str
 ) -> None:
     for number in range(12):
@@ -119,7 +119,7 @@ def test_a_worker_whose_threads_are_dead_says_so_and_ends(
     assert (line["level"], line["part"]) == ("critical", dead)
 
 
-def test_a_stop_does_not_wait_for_what_hangs(
+def test_a_stop_does_not_wait_for_hung_threads(
     harness: Harness, upstream: SandboxClient, tmp_path: Path
 ) -> None:
     harness.receive("rentfeed", tour())

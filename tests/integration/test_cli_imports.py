@@ -108,7 +108,7 @@ def test_help_shows_an_example_of_each_command() -> None:
     assert lacking == set()
 
 
-def test_the_list_says_what_each_command_says_of_itself() -> None:
+def test_the_list_shows_each_commands_own_summary() -> None:
     lazy = {name: one for name, one in members(commands) if isinstance(one, LazyCommand)}
     listed = {name: (one.name, one.get_short_help_str(1000)) for name, one in lazy.items()}
     real = {name: one.resolved() for name, one in lazy.items()}
@@ -129,7 +129,7 @@ def test_no_command_is_left_out() -> None:
     assert left_out == []
 
 
-def test_a_mistyped_command_is_answered_with_those_that_are_near() -> None:
+def test_a_mistyped_command_gets_suggestions() -> None:
     run = CliRunner().invoke(commands, ["bokings"])
 
     assert run.exit_code == 2

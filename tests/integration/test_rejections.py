@@ -134,7 +134,7 @@ def everything_in(url: str) -> str:
     return "\n".join(rows)
 
 
-def test_a_refused_request_is_kept_apart_from_events(desk: Desk) -> None:
+def test_a_rejected_request_is_stored_separately_from_events(desk: Desk) -> None:
     assert desk.send("signed", desk.request("signed", WRONG)) == "signature_mismatch"
 
     (rejection,) = desk.kept()
@@ -148,7 +148,7 @@ def test_a_refused_request_is_kept_apart_from_events(desk: Desk) -> None:
     assert rejection.can_retry
 
 
-def test_a_senders_address_is_a_short_hash(desk: Desk, database: str) -> None:
+def test_a_senders_address_is_stored_as_a_short_hash(desk: Desk, database: str) -> None:
     for client in ("192.0.2.7", "192.0.2.7", "192.0.2.8", None):
         desk.send("signed", dataclasses.replace(desk.request("signed", WRONG), client=client))
 
@@ -195,6 +195,20 @@ def test_no_copy_of_a_credential_in_a_header_is_stored(
     rows = everything_in(database)
     assert "stays" in rows
     assert [text for text in copies if text in rows] == []
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_no_copy_of_an_accepted_credential_is_stored(desk: Desk, database: str, name: str) -> None:
+    request = desk.request(name, RIGHT)
+    url = f"{request.url}&again={RIGHT}"
+    body = request.body.replace(b"L-1", f"L-1 {RIGHT}".encode())
+
+    assert desk.send(name, dataclasses.replace(request, url=url, body=body)) is None
+
+    rows = everything_in(database)
+    assert "again=[removed]" in rows
+    assert "L-1 [removed]" in rows
+    assert RIGHT not in rows
 
 
 @pytest.mark.parametrize("secret", [RIGHT, WRONG], ids=["accepted", "refused"])
@@ -251,7 +265,7 @@ def test_a_header_that_the_mapping_or_a_delivery_needs_is_stored(desk: Desk, dat
     ],
 )
 @pytest.mark.parametrize("secret", [RIGHT, "the-secret-of-tomorrow"])
-def test_a_token_in_the_wrong_place_is_not_kept_either(
+def test_a_token_in_the_wrong_place_is_not_stored_either(
     desk: Desk, database: str, name: str, body: bytes, secret: str
 ) -> None:
     body = body.replace(b"%s", secret.encode())
@@ -281,7 +295,7 @@ def test_a_token_is_verified_again_by_its_hash(desk: Desk, name: str, ours: str)
     assert desk.events() == 1, "the sender's retry is the same webhook"
 
 
-def test_a_hash_is_of_one_source_only(desk: Desk, database: str) -> None:
+def test_a_credential_hash_is_valid_for_one_source_only(desk: Desk, database: str) -> None:
     desk.use(OLD_SECRET="unused", NEW_SECRET="mistyped")
     desk.send("header-token", desk.request("header-token", RIGHT))
     with psycopg.connect(database) as other:
@@ -292,7 +306,7 @@ def test_a_hash_is_of_one_source_only(desk: Desk, database: str) -> None:
 
 
 @pytest.mark.parametrize("name", TOKENS)
-def test_a_short_token_could_be_guessed_and_leaves_no_hash(desk: Desk, name: str) -> None:
+def test_a_short_token_leaves_no_hash(desk: Desk, name: str) -> None:
     desk.send(name, desk.request(name, "x" * 15))
     desk.use(OLD_SECRET="unused", NEW_SECRET="x" * 15)
 
@@ -302,7 +316,7 @@ def test_a_short_token_could_be_guessed_and_leaves_no_hash(desk: Desk, name: str
 
 
 @pytest.mark.parametrize("name", ["signed", "in-authorization", "from-there", "by-address"])
-def test_a_mended_secret_lets_the_lead_in(desk: Desk, name: str) -> None:
+def test_after_a_secret_is_fixed_the_lead_is_accepted(desk: Desk, name: str) -> None:
     desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
     request = desk.request(name, RIGHT)
     assert desk.send(name, request) == "signature_mismatch"
@@ -323,7 +337,7 @@ def test_a_mended_secret_lets_the_lead_in(desk: Desk, name: str) -> None:
     assert desk.retry(name).accepted == 0
 
 
-def test_a_mended_public_url_lets_the_lead_in(desk: Desk) -> None:
+def test_after_the_public_url_is_fixed_the_lead_is_accepted(desk: Desk) -> None:
     request = desk.request("by-address", RIGHT)
     url = request.url.replace("leads.example.com", "wrong.example.com")
     assert desk.send("by-address", dataclasses.replace(request, url=url)) == "signature_mismatch"
@@ -331,7 +345,7 @@ def test_a_mended_public_url_lets_the_lead_in(desk: Desk) -> None:
     assert desk.retry("by-address").accepted == 1
 
 
-def test_what_came_in_meanwhile_is_not_booked_again(desk: Desk) -> None:
+def test_a_request_accepted_in_the_meantime_is_not_booked_again(desk: Desk) -> None:
     desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
     request = desk.request("signed", RIGHT)
     desk.send("signed", request)
@@ -344,7 +358,7 @@ def test_what_came_in_meanwhile_is_not_booked_again(desk: Desk) -> None:
     assert (desk.events(), len(desk.kept())) == (1, 0)
 
 
-def test_a_replayed_old_request_stays_refused(desk: Desk) -> None:
+def test_a_replayed_old_request_stays_rejected(desk: Desk) -> None:
     request = desk.request("signed", RIGHT)
     desk.now += dt.timedelta(hours=1)
     assert desk.send("signed", request) == "timestamp_outside_tolerance"
@@ -352,7 +366,7 @@ def test_a_replayed_old_request_stays_refused(desk: Desk) -> None:
     assert desk.retry("signed").refused == {"timestamp_outside_tolerance": 1}
 
 
-def test_an_address_that_was_refused_is_never_let_in(desk: Desk) -> None:
+def test_a_request_rejected_for_its_address_is_never_accepted(desk: Desk) -> None:
     request = desk.request("from-there", RIGHT, client="198.51.100.1")
     assert desk.send("from-there", request) == "address_not_allowed"
 
@@ -375,7 +389,7 @@ def new_rejection(source: str = "signed", **changes: Any) -> NewRejection:
     return NewRejection(**values | changes)
 
 
-def test_the_bound_holds_under_concurrent_floods(database: str) -> None:
+def test_the_limit_holds_under_concurrent_floods(database: str) -> None:
     def flood(source: str) -> None:
         with Database(database, size=2) as store:
             for number in range(30):
@@ -400,7 +414,7 @@ def test_the_bound_holds_under_concurrent_floods(database: str) -> None:
         assert [row.body for row in rows.newest(source="b")][:2] == [b"29", b"28"]
 
 
-def test_bytes_are_bounded_too(folder: Path, opened: Database) -> None:
+def test_bytes_are_limited_too(folder: Path, opened: Database) -> None:
     desk = Desk(folder, opened, rejection_bytes_per_source=64 * 1024)
     for _ in range(10):
         desk.send("signed", desk.request("signed", WRONG, body=b"y" * 20_000))
@@ -410,9 +424,7 @@ def test_bytes_are_bounded_too(folder: Path, opened: Database) -> None:
     assert sum(row.size for row in kept) <= 64 * 1024
 
 
-def test_one_that_is_larger_than_the_bound_leaves_the_others(
-    folder: Path, opened: Database
-) -> None:
+def test_an_oversized_rejection_does_not_displace_others(folder: Path, opened: Database) -> None:
     desk = Desk(folder, opened, rejection_bytes_per_source=64 * 1024)
     desk.send("signed", desk.request("signed", WRONG))
     desk.send("signed", desk.request("signed", WRONG, body=b"y" * 70_000))
@@ -449,7 +461,7 @@ def test_a_flood_displaces_its_own_requests(folder: Path, opened: Database) -> N
     assert sum(row.size for row in kept) <= 64 * 1024
 
 
-def test_every_refusal_is_counted_once_whatever_the_flood(opened: Database, desk: Desk) -> None:
+def test_every_rejection_is_counted_once_even_in_a_flood(opened: Database, desk: Desk) -> None:
     """Count in two processes at once, with few transactions."""
     writers = [BackgroundWriter(opened, desk.settings) for _ in range(2)]
 
@@ -471,7 +483,7 @@ def test_every_refusal_is_counted_once_whatever_the_flood(opened: Database, desk
         assert tx.rejections.totals() == {("a", "bad_request"): 4002, ("b", "token_mismatch"): 4000}
 
 
-def test_counts_wait_for_a_database_that_is_busy(database: str, folder: Path) -> None:
+def test_counts_are_saved_once_the_database_is_free(database: str, folder: Path) -> None:
     with Database(database, statement_seconds=0.3) as hurried, psycopg.connect(database) as other:
         writer = Desk(folder, hurried).pipeline.receiver.background_writer
         other.execute("LOCK TABLE rejection_counts")
@@ -492,7 +504,7 @@ def test_counts_wait_for_a_database_that_is_busy(database: str, folder: Path) ->
         ("/hooks/by-address", "//HOOKS/by-address"),
     ],
 )
-def test_an_address_with_more_slashes_can_be_verified_again(
+def test_a_url_with_extra_slashes_can_be_verified_again(
     desk: Desk, before: str, after: str
 ) -> None:
     desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
@@ -506,7 +518,7 @@ def test_an_address_with_more_slashes_can_be_verified_again(
     assert desk.retry("by-address").accepted == 1
 
 
-def test_a_put_can_be_let_in_and_a_probe_cannot(desk: Desk) -> None:
+def test_a_put_can_be_accepted_later_and_a_probe_cannot(desk: Desk) -> None:
     endpoint = build_endpoint(desk.pipeline.sources["signed"], desk.settings)
     put = dataclasses.replace(desk.request("signed", RIGHT), method="PUT")
     receiver = desk.pipeline.receiver
@@ -518,7 +530,7 @@ def test_a_put_can_be_let_in_and_a_probe_cannot(desk: Desk) -> None:
     assert (retried.accepted, retried.not_verifiable) == (1, 1)
 
 
-def test_without_a_database_a_request_is_refused_all_the_same(folder: Path) -> None:
+def test_without_a_database_a_request_is_still_rejected(folder: Path) -> None:
     """Send many at once. None of them waits for the database."""
     with Database("postgresql://nobody@127.0.0.1:9/none", wait_seconds=0.2) as away:
         desk = Desk(folder, away)
@@ -536,7 +548,7 @@ def test_without_a_database_a_request_is_refused_all_the_same(folder: Path) -> N
     assert took < dt.timedelta(seconds=5)
 
 
-def test_the_use_of_a_secret_is_noted_once_a_minute(desk: Desk) -> None:
+def test_the_use_of_a_secret_is_recorded_once_a_minute(desk: Desk) -> None:
     def uses() -> dict[str, dt.datetime]:
         desk.pipeline.receiver.background_writer.flush()
         with desk.store.transaction() as tx:
@@ -613,7 +625,7 @@ def test_the_commands_list_and_retry(desk: Desk, run: Any) -> None:
     assert len(run("rejections", "--json")["rejections"]) == 1
 
 
-def test_sources_tells_what_each_one_sent(desk: Desk, run: Any) -> None:
+def test_sources_shows_what_each_source_sent(desk: Desk, run: Any) -> None:
     desk.send("signed", desk.request("signed", "the-old-secret"))
     desk.send("signed", desk.request("signed", WRONG))
 

@@ -87,7 +87,7 @@ def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str)
         assert len(opened.hash_key()) == 32
 
 
-def test_two_that_migrate_at_once_take_turns(empty_database: str) -> None:
+def test_concurrent_migrations_take_turns(empty_database: str) -> None:
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         runs = list(threads.map(store.migrate, [empty_database] * 4))
 
@@ -150,13 +150,13 @@ def test_an_older_version_leaves_a_newer_database_alone(empty_database: str) -> 
     assert store.migrate(empty_database) == []
 
 
-def test_a_database_that_was_never_migrated_says_what_it_lacks(empty_database: str) -> None:
+def test_an_unmigrated_database_is_reported(empty_database: str) -> None:
     with Database(empty_database) as opened:
         assert migrate.FIRST in opened.lacks()
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_a_migration_that_is_cut_off_goes_on_the_next_time(
+def test_an_interrupted_migration_continues_next_time(
     empty_database: str, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Simulate kill -9: some steps are committed, but the next one is not."""
@@ -229,7 +229,7 @@ def test_the_same_digest_is_stored_once_and_counted(opened: Database) -> None:
     assert story.duplicates == 2
 
 
-def test_fifty_at_once_with_one_digest_make_one_event(opened: Database) -> None:
+def test_fifty_concurrent_inserts_with_one_digest_make_one_event(opened: Database) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         ids = list(threads.map(lambda _: insert_event(opened), range(50)))
 
@@ -250,7 +250,7 @@ def test_nothing_is_left_when_the_transaction_fails(opened: Database) -> None:
     assert insert_event(opened, digest=b"x") is not None
 
 
-def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Database) -> None:
+def test_text_that_postgresql_cannot_store_is_cleaned(opened: Database) -> None:
     with opened.transaction() as tx:
         event_id = tx.events.insert(
             dataclasses.replace(
@@ -270,7 +270,7 @@ def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Database) -> None
     assert event.body == b"\x00\xff"
 
 
-def test_the_latest_content_under_a_digest_is_known(opened: Database) -> None:
+def test_the_latest_content_for_a_digest_is_known(opened: Database) -> None:
     first = insert_event(opened)
     facts: dict[str, Any] = {"source": "rentfeed", "digest": b"one"}
     with opened.transaction() as tx:
@@ -330,7 +330,7 @@ def test_each_move_is_one_line_of_history(opened: Database) -> None:
         (AttemptOutcome.JOB_FAILED, True),
     ],
 )
-def test_the_database_itself_refuses_a_blind_second_post(
+def test_the_database_rejects_a_blind_second_post(
     opened: Database, outcome: AttemptOutcome | None, allowed: bool
 ) -> None:
     booking_id = insert_booking(opened)

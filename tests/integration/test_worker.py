@@ -98,7 +98,7 @@ def test_several_workers_book_each_lead_once(harness: Harness, upstream: Sandbox
 # --- a process that is alive but stuck ----------------------------------------------------
 
 
-def test_a_part_is_dead_after_so_many_ticks_without_life() -> None:
+def test_a_process_is_stuck_after_several_missed_heartbeats() -> None:
     ended: list[int] = []
     watchdog = Watchdog(("tasks", "recovery"), 3.0, ended.append)
     for _ in range(10):
@@ -114,7 +114,7 @@ def test_a_part_is_dead_after_so_many_ticks_without_life() -> None:
     assert ended == [DEAD]
 
 
-def test_a_stop_is_given_its_time_and_no_more() -> None:
+def test_a_stop_waits_for_a_limited_time() -> None:
     ended: list[int] = []
     watchdog = Watchdog(("tasks",), 1.0, ended.append)
     watchdog.stop_within(2.0)

@@ -15,6 +15,7 @@ SECRETS = {
     "PROPEXO_WEBHOOK_SECRET": "hunter2",
     "ADAPTER_METRICS_TOKEN": "hunter2",
     "ADAPTER_USERS": "anna:operate:scrypt:hunter2",
+    "ADAPTER_ENCRYPTION_KEYS": "hunter2" + "A" * 36 + "=",
     "RENTFEED_SECRET": "hunter2",
 }
 
@@ -65,7 +66,7 @@ def test_spellings_are_given_by_field() -> None:
     }
 
 
-def test_all_faults_are_reported_together() -> None:
+def test_all_errors_are_reported_together() -> None:
     environ = {"PORT": "many", "ADAPTER_PETS": "cow=COWS", "ADAPTER_EARLIEST_TOUR": "22:00"}
     with pytest.raises(ConfigurationError) as refused:
         settings_from(environ | {"ADAPTER_PORT": "1"})
