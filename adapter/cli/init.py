@@ -16,7 +16,7 @@ from adapter.mapping.gallery import BUNDLED
 from adapter.mapping.registry import load_one
 from adapter.settings import SETTINGS, Policy
 
-TEMPLATES: Final = Path(adapter.__file__).parent / "deployment"
+TEMPLATES: Final = Path(__file__).with_name("deployment")
 #: The sender of the sample mapping.
 SENDER: Final = "rentfeed"
 NEXT_STEPS: Final = """

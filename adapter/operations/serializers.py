@@ -16,7 +16,7 @@ def utc(at: dt.datetime | None) -> str | None:
 
 
 def ago(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Return how long ago or how far ahead an instant is, in one suitable unit."""
+    """Format how long ago or how far ahead an instant is, in one suitable unit."""
     if at is None:
         return "-"
     seconds = (now - at).total_seconds()

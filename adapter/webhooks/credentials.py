@@ -1,4 +1,4 @@
-"""Decide what of a request is never stored: secrets, and the addresses of its sender."""
+"""Remove from requests what is never stored: secrets, and the sender's IP addresses."""
 
 import functools
 import re
@@ -15,7 +15,7 @@ from adapter.webhooks.client_ip import is_address
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 #: Names of other headers that may carry a credential.
 _SUSPICIOUS = re.compile(r"authori[sz]ation|cookie|token|secret|passw|api-?key|credential|session")
-#: What separates an IP address from the rest of a header. A version such as Chrome/1.2.3.4 is none.
+#: Characters around an IP address in a header. A version such as Chrome/1.2.3.4 does not match.
 _NOT_ADDRESS = re.compile(r"[^\w.:%/-]+")
 _MARK = re.compile("[.:].*[.:]")
 
@@ -29,12 +29,12 @@ def headers_needed(source: Source, verifier: Verifier) -> frozenset[str]:
 def without_private_headers(
     request: WebhookRequest, needed: Collection[str], secrets: Iterable[bytes]
 ) -> WebhookRequest:
-    """Return the request without headers in which a secret or an address may stand.
+    """Return the request without headers that may contain a secret or an IP address.
 
     Proxies copy the sender's address and the URL, with a token in it, into headers. One that is
     needed is kept, unless it contains a secret that no other text contains by chance.
     """
-    # Of a login, the password: it is what may be found alone.
+    # For a login, the password, because it may occur alone.
     texts = [(one.partition(b":")[2] or one).decode("utf-8", "replace") for one in secrets if one]
     certain = [text for text in texts if is_unguessable(text.encode())]
     hidden = [
@@ -54,7 +54,7 @@ def _is_private(name: str, value: str, secrets: Iterable[str]) -> bool:
     )
 
 
-#: Senders and proxies send the same names again.
+#: Cached, because senders and proxies repeat the same names.
 @functools.lru_cache(maxsize=1024)
 def _is_suspicious(name: str) -> bool:
     return bool(_SUSPICIOUS.search(name))

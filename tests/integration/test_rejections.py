@@ -625,7 +625,7 @@ def test_the_commands_list_and_retry(desk: Desk, run: Any) -> None:
     assert len(run("rejections", "--json")["rejections"]) == 1
 
 
-def test_sources_shows_what_each_source_sent(desk: Desk, run: Any) -> None:
+def test_sources_tells_what_each_one_sent(desk: Desk, run: Any) -> None:
     desk.send("signed", desk.request("signed", "the-old-secret"))
     desk.send("signed", desk.request("signed", WRONG))
 

@@ -118,10 +118,10 @@ def test_walking_writes_paths_that_find_the_value() -> None:
 @pytest.mark.timed
 def test_names_with_odd_whitespace_are_compared_in_bounded_time() -> None:
     data = {f"é {number} ": 1 for number in range(60_000)}
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(30):
         assert path_from_text("b").read(data) is MISSING
-    assert time.perf_counter() - start < 0.7
+    assert time.process_time() - start < 0.7
 
 
 def test_an_ambiguous_name_says_what_to_write() -> None:
