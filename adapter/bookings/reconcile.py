@@ -11,6 +11,7 @@ from typing import Self
 
 from adapter.bookings import precedence
 from adapter.bookings.decisions import Decision
+from adapter.bookings.person import posting_order, replaced_in_knock
 from adapter.bookings.same_person import Relation, relation
 from adapter.models import Booking, BookingState
 from adapter.store import Transaction
@@ -122,6 +123,18 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
         due_at=now if is_ready else None,
         reasons=[decision.reason],
     )
+
+
+def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int, Booking]:
+    """Return the bookings for which Knock canceled booked tours, by the ID of the canceled one."""
+    found = {}
+    for booking in bookings:
+        others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)
+        later = [one for one in others if one.person_keys & booking.person_keys]
+        later = [one for one in later if replaced_in_knock(one, booking)]
+        if later:
+            found[booking.id] = min(later, key=posting_order)
+    return found
 
 
 def come_from_several(rows: Sequence[Booking]) -> bool:

@@ -93,8 +93,10 @@ def change_lines(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
         yield f"  {name}: {json.dumps(old)} → {json.dumps(new)}"
 
 
-def story_text(story: LeadHistory, acts: Iterable[AuditEntry] = ()) -> str:
-    """Format the history of one lead, and what users did."""
+def story_text(
+    story: LeadHistory, acts: Iterable[AuditEntry], replaced: Mapping[int, Booking]
+) -> str:
+    """Format the history of one lead, what users did, and what replaced its tours in Knock."""
     event = story.event
     content_type = _cell(event.content_type or "unknown type")
     lines = [
@@ -112,6 +114,8 @@ def story_text(story: LeadHistory, acts: Iterable[AuditEntry] = ()) -> str:
     for booking in story.bookings:
         lines += ["", *_booking_lines(booking, story.attempts[booking.id])]
         lines += [f"  {line}" for line in _link_lines(booking, story)]
+        if later := replaced.get(booking.id):
+            lines.append(f"  Knock canceled this tour when it booked booking {later.id}")
     lines += ["", "history"]
     lines += [f"  {_change_line(change)}" for change in story.history]
     done = [

@@ -261,6 +261,22 @@ def test_each_rule_is_reported_once(
     assert shell("decisions").count("The same person had already requested this tour.") == 1
 
 
+def test_show_names_the_tour_for_which_knock_canceled_a_booked_one(
+    harness: Harness, shell: Shell
+) -> None:
+    (first,) = harness.mapped("rentfeed", same_person(1))
+    settle(harness)
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    settle(harness)
+    line = f"Knock canceled this tour when it booked booking {second.id}"
+    assert line in shell("show", str(first.id))
+    (later,) = shell.json("show", str(first.id))["replaced_in_knock"].items()
+    assert (later[0], later[1]["id"]) == (str(first.id), second.id)
+    assert "Knock canceled" not in shell("show", str(second.id))
+    assert shell.json("show", str(second.id))["replaced_in_knock"] == {}
+
+
 def test_show_names_what_a_user_confirmed(harness: Harness, shell: Shell) -> None:
     (first,) = harness.mapped("rentfeed", lead(1, phone="303-555-0142"))
     (other,) = harness.mapped("rentfeed", lead(2, name="Ben Roe", phone="303-555-0142"))
