@@ -64,13 +64,18 @@ class Decision:
     state: BookingState
     code: str
     because_of: int | None = None
+    #: For a cancellation: older bookings that Knock may have too.
+    also: tuple[int, ...] = ()
 
     @property
     def reason(self) -> Reason:
         """The rule as a sentence for users."""
         if self.because_of is None and self.code == "cancellation":
             return Reason(field=FIELD, reason=_NO_BOOKING)
-        return Reason(field=FIELD, reason=SENTENCES[self.code].format(self.because_of))
+        also = "".join(
+            f". Knock may also still have booking {id_}: cancel it too" for id_ in self.also
+        )
+        return Reason(field=FIELD, reason=SENTENCES[self.code].format(self.because_of) + also)
 
     def applied_to(self, booking: Booking) -> Booking:
         """Apply the decision to a booking that is not yet stored."""

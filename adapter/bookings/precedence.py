@@ -10,6 +10,7 @@ depend on the order in which requests and responses arrive. Questions that only 
 (a repeat? another person?) are decided once, by :func:`decide_new`. All functions are pure.
 """
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
@@ -192,9 +193,10 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     if again is not None:
         code = "booking_came_later" if again.state in WAITING else "taken_back"
         return Decision(state=BookingState.DISCARDED, code=code, because_of=again.id)
-    standing = [one for one in canceled if _may_stand(one, person)]
+    standing = sorted((one for one in canceled if _may_stand(one, person)), key=posting_order)
     if standing:
-        return held("cancellation", max(standing, key=posting_order))
+        also = tuple(one.id for one in standing[:-1])
+        return dataclasses.replace(held("cancellation", standing[-1]), also=also)
     merged = [one for one in _covering(canceled, person) if _may_stand(one, person)]
     if merged:
         return held("cancellation_merged", max(merged, key=posting_order))
@@ -302,5 +304,6 @@ def _may_stand(canceled: Booking, person: Person) -> bool:
         one.kind is Kind.APPOINTMENT
         and one.state is BookingState.BOOKED
         and posting_order(one) > posting_order(canceled)
+        and one.person_keys & canceled.person_keys
         for one in person.tours
     )

@@ -12,7 +12,7 @@ from typing import Any
 from adapter.bookings import precedence, reconcile
 from adapter.bookings.decisions import Decision, held
 from adapter.bookings.new_request import held_person
-from adapter.bookings.person import MERGED, NEW, order
+from adapter.bookings.person import MERGED, NEW, canceling, may_exist, order
 from adapter.bookings.reconcile import Related
 from adapter.exceptions import NotPossible
 from adapter.mapping.source import Source
@@ -170,12 +170,20 @@ def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
     """Discard a booking. For a cancellation, this means that its tour was canceled in Knock."""
     tx.bookings.lock_related([booking], now)
+    gone = _canceled_in_knock(tx, booking, now) if booking.reason == "cancellation" else []
     is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
     if not is_discarded():
         raise NotPossible(f"booking {booking.id} is {booking.state} and cannot be discarded")
-    if booking.reason == "cancellation" and booking.because_of is not None:
-        tx.bookings.mark_gone([booking.because_of], now=now)
+    tx.bookings.mark_gone(gone, now=now)
     reconcile.reconcile(tx, booking, now)
+
+
+def _canceled_in_knock(tx: Transaction, cancellation: Booking, now: dt.datetime) -> list[int]:
+    """Return the bookings that a user has canceled in Knock, as a cancellation asked."""
+    same = (*reconcile.load(tx, cancellation, now).same, cancellation)
+    found = [one.id for one in same if may_exist(one) and cancellation in canceling(one, same)]
+    named = cancellation.because_of  # not among the others if too many share the key
+    return found if named is None else [named, *found]
 
 
 def _send_again(

@@ -323,6 +323,30 @@ def test_a_canceled_tour_that_is_requested_again_is_confirmed(
     assert (harness.booking(canceled.id).reason, len(upstream.posts())) == ("taken_back", 1)
 
 
+def test_a_cancellation_names_each_tour_that_knock_may_have(player: Player) -> None:
+    harness = player.harness
+    (first,) = harness.mapped("portal", asks("1", "2:30"))
+    settle(harness)
+    harness.clock.advance(60)
+    changed = asks("1", "4:00") | {"email": "okafor@example.com"}
+    receipt = harness.receive("portal", changed)
+    assert receipt.changed_id is not None
+    harness.map_event(receipt.changed_id)
+    (second,) = harness.story(receipt.changed_id).bookings
+    assert second.reason == "changed_after_first"
+    player.repairs().release(second.id, {}, by="ana")
+    settle(harness)
+    harness.clock.advance(60)
+
+    bare = {"kind": "cancellation", "email": "", "name": "", "start": ""}
+    (canceled,) = harness.mapped("portal", asks("1", "4:00") | bare)
+    assert (canceled.state, canceled.because_of) == (HELD, second.id)
+    said = f"Knock may also still have booking {first.id}: cancel it too"
+    assert canceled.reasons[-1].reason.endswith(said)
+    player.repairs().discard(canceled.id, "canceled both in Knock", by="ana")
+    assert all(harness.booking(one.id).gone_at for one in (first, second))
+
+
 def test_a_cancellation_of_a_merged_request_does_not_speak_of_another_sender(
     player: Player,
 ) -> None:
