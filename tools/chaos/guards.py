@@ -213,7 +213,7 @@ def _record_ambiguous_tour(tx, booking, later, now, until):
         _ambiguous(tx, booking, later, now, until)
     else:
         tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
-"""
+""",
         },
         options=PEOPLE,
     ),
