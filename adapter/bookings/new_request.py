@@ -172,7 +172,10 @@ def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) ->
     sent = [
         one
         for one in _versions(new, same)
-        if may_exist(one) and is_current(one, now) and one.starts_at == new.starts_at
+        if may_exist(one)
+        and is_current(one, now)
+        and one.starts_at == new.starts_at
+        and one.person_keys & new.person_keys
     ]
     is_replaced = sent and (
         sent[-1].person_keys - new.person_keys and new.person_keys - sent[-1].person_keys
