@@ -1,7 +1,7 @@
 """Run peers on this machine: Debian's `webhook` and Node-RED, which verify and forward.
 
-Neither stores anything. Each verifies the HMAC of the body, responds 202 at once, and then forwards the
-lead: `webhook` to a program, here `true`; Node-RED to a server that responds at once. Both must
+Neither stores anything. Each verifies the HMAC of the body, responds 202 at once, and then forwards
+the lead: `webhook` to a program, here `true`; Node-RED to a server that responds at once. Both must
 reject a wrong signature, or there is no figure.
 """
 

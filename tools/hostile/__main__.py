@@ -15,7 +15,7 @@ _SHOWN = 40
 
 
 class _Progress:
-    """Prints how far a long run is, every few seconds."""
+    """Prints the progress of a long run every few seconds."""
 
     def __init__(self) -> None:
         self._printed_at = time.monotonic()
@@ -48,9 +48,13 @@ def _as_data(result: Result) -> dict[str, Any]:
 @click.option("--requests", type=click.IntRange(0), default=300, show_default=True)
 @click.option("--payloads", type=click.IntRange(0), default=3000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--first", type=click.IntRange(0), default=0, help="Number of the first of each.")
-@click.option("--rate", type=float, default=5.0, help="Leads a second of the genuine sender.")
-@click.option("--jobs", type=click.IntRange(1), default=2, help="Processes that map payloads.")
+@click.option(
+    "--first", type=click.IntRange(0), default=0, help="Number of the first request and payload."
+)
+@click.option("--rate", type=float, default=5.0, help="Leads per second from the genuine sender.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=2, help="Number of processes that map payloads."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print only JSON, at the end.")
 def main(
     *, requests: int, payloads: int, seed: int, first: int, rate: float, jobs: int, as_json: bool
