@@ -72,7 +72,7 @@ class Users(Statements):
         self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
 
     def delete_old_failures(self, before: dt.datetime, *, limit: int | None = None) -> int:
-        """Delete failed sign-ins from before then, the oldest first. Return how many."""
+        """Delete failed sign-ins from before a time, oldest first. Return how many."""
         return len(self._all("delete_old_sign_ins", before=before, limit=limit))
 
 

@@ -25,7 +25,7 @@ def _words(_context: click.Context, _option: click.Parameter, text: str) -> froz
     callback=_words,
     default="",
     metavar="WORD,…",
-    help="Leave out audits (order, rate …), faults (401 …) or twins of two sources.",
+    help="Skip these audits (order, rate …), faults (401 …) or sender behaviors (twins …).",
 )
 @click.option(
     "--patience", type=float, default=150.0, help="Timeout until a round is settled, in seconds."

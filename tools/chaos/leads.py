@@ -135,12 +135,12 @@ def _steps(rng: random.Random, name: str, number: int, without: Collection[str])
 #: Kinds of changes that people make.
 WAVERINGS = (
     "there and back",
-    "there and back, the middle one late",
+    "there and back, the second one late",
     "canceled and requested again",
     "canceled, and requested through another source",
     "back while another one fails",
-    "there and back, the first one without an answer",
-    "the first one carried out late",
+    "there and back, no response to the first one",
+    "the first one booked late",
 )
 
 

@@ -140,4 +140,4 @@ def _settle(watch: Watch, senders: Senders, seconds: float) -> list[str]:
         elif now - still_since > STILL_SECONDS:
             return []
         time.sleep(0.25)
-    return ["PostgreSQL does not answer"] if rest is None else rest
+    return ["PostgreSQL does not respond"] if rest is None else rest
