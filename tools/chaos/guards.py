@@ -215,7 +215,7 @@ def _record_ambiguous_tour(tx, booking, later, now, until):
         tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
 """,
         },
-        options=PEOPLE,
+        options=(*PEOPLE, "--change", "without an answer"),
     ),
     Guard(
         name="an older tour booked late needs review (V7)",
@@ -227,7 +227,7 @@ def _leave_to_person(tx, booking, newer, now):
     tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
 """
         },
-        options=PEOPLE,
+        options=(*PEOPLE, "--change", "carried out late"),
     ),
     Guard(
         name="the rate",
