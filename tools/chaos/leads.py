@@ -107,7 +107,7 @@ def journeys(
 ) -> list[Journey]:
     """Return the steps of all people in one round, sequential per person and concurrent overall.
 
-    If ``change`` is part of some :data:`WAVERINGS`, all of them change their requests like that.
+    With ``change``, one of :data:`WAVERINGS`, all people change their requests in that way.
     """
     return [
         tuple(_steps(rng, f"{name}-{number}", first_number + number, without, change))
@@ -123,7 +123,7 @@ def _steps(
     Some people waver instead: they cancel, or go back to an earlier tour.
     """
     if change is not None or ("people" not in without and rng.random() < 0.4):
-        yield from _wavering_steps(rng, _wish(rng, name, number), change or "")
+        yield from _wavering_steps(rng, _wish(rng, name, number), change)
         return
     leads = list(_leads(rng, name, number))
     # Some are rejected so late that the newer request exists when they are due for a retry.
@@ -155,7 +155,7 @@ WAVERINGS = (
 )
 
 
-def _wavering_steps(rng: random.Random, wish: Lead, change: str) -> Iterator[Step]:
+def _wavering_steps(rng: random.Random, wish: Lead, change: str | None) -> Iterator[Step]:
     """Return the steps of a person who changes a request."""
     first = dataclasses.replace(wish, source="portal", wavers=True)
     starts_at = first.starts_at + dt.timedelta(days=1) if first.starts_at else None
@@ -174,7 +174,7 @@ def _wavering_steps(rng: random.Random, wish: Lead, change: str) -> Iterator[Ste
         WAVERINGS[5]: ((first, "drop before"), (other, None), (back, None)),
         WAVERINGS[6]: ((first, "carried out late"), (other, None)),
     }
-    name = rng.choice([one for one in WAVERINGS if change in one])
+    name = change or rng.choice(WAVERINGS)
     pause = 0.7 if name in WAVERINGS[3:5] else 3.0
     for lead, fault in journeys[name]:
         is_late = name == WAVERINGS[1] and lead is back

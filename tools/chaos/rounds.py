@@ -36,7 +36,7 @@ class Plan:
     patience_seconds: float = 150.0
     #: Audits, faults and sender behaviors to omit.
     without: frozenset[str] = frozenset()
-    #: Part of the names of the changes that all people make to their requests.
+    #: How all people change their requests; None: each in its own way.
     change: str | None = None
 
 
