@@ -28,9 +28,7 @@ def _words(_context: click.Context, _option: click.Parameter, text: str) -> froz
     metavar="WORD,…",
     help="Skip these audits (order, rate …), faults (401 …) or sender behaviors (twins …).",
 )
-@click.option(
-    "--change", metavar="TEXT", help=f"All people change requests: {'; '.join(WAVERINGS)}."
-)
+@click.option("--change", type=click.Choice(WAVERINGS), help="How all people change requests.")
 @click.option(
     "--patience", type=float, default=150.0, help="Timeout until a round is settled, in seconds."
 )
