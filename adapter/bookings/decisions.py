@@ -71,12 +71,15 @@ class Decision:
     def applied_to(self, booking: Booking) -> Booking:
         """Apply the decision to a booking that is not yet stored."""
         return dataclasses.replace(
-            booking,
-            state=self.state,
-            reason=self.code,
-            because_of=self.because_of,
+            self.changed(booking),
             reasons=(*booking.reasons, self.reason),
             due_at=booking.due_at if self.state is BookingState.PENDING else None,
+        )
+
+    def changed(self, booking: Booking) -> Booking:
+        """Return the booking with this decision's state and rule."""
+        return dataclasses.replace(
+            booking, state=self.state, reason=self.code, because_of=self.because_of
         )
 
     def changes(self, booking: Booking) -> bool:

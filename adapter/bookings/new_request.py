@@ -12,6 +12,7 @@ from adapter.bookings.decisions import Decision, held, seen_before, superseded
 from adapter.bookings.person import (
     CANCELABLE,
     SENT,
+    WITHOUT_EFFECT,
     Person,
     are_versions,
     canceling,
@@ -165,10 +166,7 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
     before = [
         one
         for one in same
-        if one.is_cancellation
-        and are_versions(one, new)
-        and one.state is BookingState.HELD
-        and one.reason in ("cancellation", "cancellation_elsewhere")
+        if one.is_cancellation and are_versions(one, new) and one.reason not in WITHOUT_EFFECT
     ]
     if has_sent_at or not before or _versions(new, same):
         return None

@@ -11,7 +11,7 @@ depend on the order in which requests and responses arrive. Questions that only 
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from adapter.bookings.decisions import Decision, duplicate_of, held, seen_before, superseded
 from adapter.bookings.person import (
@@ -32,20 +32,36 @@ from adapter.bookings.person import (
 )
 from adapter.models import Booking, BookingState, Kind
 
+#: After this many rounds at most, no decision changes another one.
+MOST_ROUNDS = 5
+#: Reason codes of held requests that are new versions of earlier ones with the same key.
+_NEW_VERSION = frozenset({"held_by_mapping", "another_person", "changed_after_first", "not_proved"})
+
 
 def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
     """Return the decisions that change something, by request ID.
 
     ``requests`` contains all requests from one person at one community, in any order, with those
-    that have the same sender and key.
+    that have the same sender and key. One decision may change another, so all are made again until
+    none changes.
     """
-    person = Person(tuple(requests), now)
-    found = {request.id: _decide(request, person) for request in person.requests}
-    return {
-        id_: decision
-        for id_, decision in found.items()
-        if decision is not None and _changes(decision, person.by_id[id_], person)
-    }
+    before = {request.id: request for request in requests}
+    after, found = dict(before), dict[int, Decision]()
+    for _ in range(MOST_ROUNDS):
+        person = Person(tuple(after.values()), now)
+        changes = dict(_changed(person))
+        if not changes:
+            break
+        found |= changes
+        after |= {id_: decision.changed(after[id_]) for id_, decision in changes.items()}
+    return {id_: decision for id_, decision in found.items() if decision.changes(before[id_])}
+
+
+def _changed(person: Person) -> Iterator[tuple[int, Decision]]:
+    for request in person.requests:
+        decision = _decide(request, person)
+        if decision is not None and _changes(decision, request, person):
+            yield request.id, decision
 
 
 def _changes(decision: Decision, request: Booking, person: Person) -> bool:
@@ -166,7 +182,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
     if newer.is_cancellation or not may_replace(newer.kind, request.kind):
         return False
     if newer.state is BookingState.HELD:
-        return newer.reason == "held_by_mapping"
+        return newer.reason in _NEW_VERSION
     other = person.by_id.get(newer.because_of or 0)
     is_merged = newer.state in MERGED and (other is None or other.state not in SENT)
     return newer in person.wanted and not is_merged
@@ -174,7 +190,9 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     """Decide on an open cancellation: done, withdrawn, or left for someone to do in Knock."""
-    if request.state is not BookingState.HELD or request.item_key is None:
+    if request.state is not BookingState.HELD:
+        return None
+    if request.item_key is None:
         return None if request.id != NEW else Decision(state=BookingState.HELD, code="cancellation")
     if request.reason == "repeat_or_change":
         return _decide_repeated_cancellation(request, person)

@@ -317,6 +317,25 @@ def test_a_request_that_its_sender_moved_to_another_community_stays_replaced(
     assert planned(keyed(replaced(request_, by=2)), moved) == {}
 
 
+def test_a_cancellation_that_arrives_after_it_was_taken_back_is_closed_at_once() -> None:
+    again = keyed(merged(tour(2, TWO, 20), 1, "item_seen_before"))
+    canceled = cancel(3, 10)
+    decisions = plan([keyed(tour(1, TWO, 1, BOOKED)), again, canceled], NOW)
+    assert {id_: (one.code, one.because_of) for id_, one in decisions.items()} == {
+        2: ("same_person_and_time", 1),
+        3: ("taken_back", 2),
+    }
+
+
+@pytest.mark.parametrize("reason", ["another_person", "changed_after_first", "not_proved"])
+def test_a_newer_held_version_closes_the_older_held_one(reason: str) -> None:
+    older = keyed(tour(1, TWO, 1, HELD, reason="another_person"))
+    newer = keyed(tour(2, FOUR, 2, HELD, reason=reason))
+    assert planned(older, newer) == {1: ("superseded", "newer_request", 2)}
+    repeat = dataclasses.replace(newer, reason="repeat_or_change")
+    assert planned(older, repeat) == {}, "it may be an old one"
+
+
 def test_the_order_of_the_rows_does_not_matter() -> None:
     requests = [
         keyed(tour(1, TWO, 1, BOOKED)),
@@ -405,6 +424,8 @@ def test_what_only_a_new_request_raises() -> None:
     assert decided(other_contact, first) == ("changed_after_first", 1)
     assert decided(back, cancel(4, 2)) == ("canceled_before", 4)
     assert decided(back, cancel(4, 2), has_sent_at=True) is None
+    dismissed_cancel = dataclasses.replace(cancel(4, 2), state=DISCARDED, reason="called her")
+    assert decided(back, dismissed_cancel) == ("canceled_before", 4)
     twin = tour(1, FOUR, 3, event_id=NEW)
     assert decided(tour(2, TWO, 3), twin) == ("two_tours_at_once", 1)
     assert decided(tour(2, TWO, 3), unclear=(first,)) == ("another_person", 1)
