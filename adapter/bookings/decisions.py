@@ -20,8 +20,12 @@ SENTENCES: Mapping[str, str] = {
     "newer_request_came_first": "this person has a newer request: booking {}",
     "two_tours_at_once": "the same webhook requests another tour for this person here: booking {}; "
     "Knock keeps only one",
-    "changed_after_first": "the sender changed the contact or the community after booking {} was "
-    "sent",
+    "changed_after_first": "the sender changed the contact or the community of booking {}, which "
+    "is sent or about to be: Knock would keep both, and it may be another person",
+    "two_cards": "the contacts were used with others before, so Knock may keep the tour of booking "
+    "{} beside this one, or cancel it",
+    "maybe_gone": "the same person requested this tour before, but it may be canceled in Knock: "
+    "booking {}",
     "repeat_or_change": "the sender already sent exactly this, and something else since: "
     "booking {}. It is a late repeat, or the renter changed back",
     "dismissed_before": "booking {}, the same request, was dismissed; the renter has asked again "

@@ -8,6 +8,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Collection, Iterable, Sequence
 
+from adapter.bookings import knock_cards
 from adapter.bookings.decisions import Decision, held, seen_before, superseded
 from adapter.bookings.person import (
     CANCELABLE,
@@ -21,8 +22,9 @@ from adapter.bookings.person import (
     may_exist,
     may_replace,
     order,
+    posted,
 )
-from adapter.bookings.precedence import plan
+from adapter.bookings.precedence import may_be_gone, plan
 from adapter.models import Booking, BookingState, Kind
 
 
@@ -60,10 +62,12 @@ def decide_new(
     repeat: Repeat | None,
     has_sent_at: bool,
     open_sources: Collection[str] = (),
+    nearby: Sequence[Booking] = (),
 ) -> Decision | None:
     """Return the decision on a new request, or None to process it as mapped.
 
     ``same`` are the person's other requests, ``unclear`` those of someone who may be the same.
+    ``nearby`` are all whose contacts Knock may connect with the new one's.
     ``has_sent_at``: the sender said when it was. Anyone can send to ``open_sources``.
     """
     if repeat is not None and repeat.is_certain:
@@ -81,13 +85,14 @@ def decide_new(
         return _held_repeat(new, same, now) if may_undo else seen_before(repeat.original)
     planned = plan((*same, new), now).get(new.id)
     if planned is not None and planned.state is not BookingState.SUPERSEDED:
-        return planned
+        return _held_doubtful(new, same, planned, now) or planned
     return (
         held_twins(new, same, now)
         or _held_unproved(new, same, planned, now, open_sources)
         or planned
         or _held_canceled(new, same, has_sent_at=has_sent_at)
-        or held_person(unclear, now)
+        or held_person(new, unclear, now)
+        or _held_beside(new, nearby, now)
     )
 
 
@@ -225,7 +230,27 @@ def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
     return held("repeat_or_change", since)
 
 
-def held_person(unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a request if Knock, which keeps one tour per person, may confuse two people."""
+def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
+    """Hold a request if it may be another person's: Knock may confuse two people."""
     others = [one for one in unclear if one in Person(tuple(unclear), now).wanted]
-    return held("another_person", max(others, key=order)) if others else None
+    if not others:
+        return None
+    other = max(others, key=order)
+    is_shared = other.person_keys & new.person_keys
+    return held("another_person" if is_shared else "changed_after_first", other)
+
+
+def _held_beside(new: Booking, nearby: Sequence[Booking], now: dt.datetime) -> Decision | None:
+    """Hold a tour if Knock may keep another one beside it."""
+    beside = knock_cards.left_beside(new, posted(nearby), now)
+    return held("two_cards", max(beside, key=order)) if beside else None
+
+
+def _held_doubtful(
+    new: Booking, same: Sequence[Booking], planned: Decision, now: dt.datetime
+) -> Decision | None:
+    """Hold a request that would be merged with a tour that Knock may not have any more."""
+    other = next((one for one in same if one.id == planned.because_of), None)
+    if other is None or new.kind is Kind.PROSPECT or other.state is not BookingState.BOOKED:
+        return None
+    return held("maybe_gone", other) if may_be_gone(other, same, now) else None

@@ -5,6 +5,7 @@ import datetime as dt
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 
+from adapter.bookings import knock_cards
 from adapter.bookings.same_person import Relation, relation
 from adapter.models import Booking, BookingState, Kind
 
@@ -144,6 +145,18 @@ class Person:
         sent = [one for one in self.tours if one.state in SENT]
         return max(sent, key=posting_order, default=None)
 
+    @functools.cached_property
+    def replaced(self) -> Mapping[int, Booking]:
+        """The bookings that Knock certainly replaced, by ID, with the tours that it has instead."""
+        return knock_cards.replaced(posted(self.requests))
+
+    def may_be_gone(self, tour: Booking) -> bool:
+        """Return True if it is not known whether Knock still has a tour: another one came later."""
+        standing = self.standing
+        is_later = standing is not None and posting_order(standing) > posting_order(tour)
+        is_booked = standing is not None and standing.state is BookingState.BOOKED
+        return is_later and is_booked and tour.id not in self.replaced
+
     def newer_version(self, request: Booking) -> Booking | None:
         """Return the sender's newest later version of a pending request, if any."""
         newer = [
@@ -163,8 +176,9 @@ class Person:
             assert self.standing is not None  # noqa: S101 - a twin is a booking
             return self.standing
         sent = [one for one in twins if one.state in SENT]
-        if sent and any(
-            one and one.state is BookingState.UNKNOWN for one in (*sent, self.standing)
+        if sent and (
+            any(one and one.state is BookingState.UNKNOWN for one in (*sent, self.standing))
+            or any(map(self.may_be_gone, sent))
         ):
             # Which tour Knock has is not known: until that is settled, none is posted again.
             return max(sent, key=posting_order)
@@ -232,6 +246,11 @@ def _was_ready(booking: Booking) -> bool:
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
     """Return the sort key for bookings in Knock: the time of the POST."""
     return (booking.posted_at or booking.updated_at, booking.id)
+
+
+def posted(requests: Iterable[Booking]) -> Sequence[Booking]:
+    """Return the bookings that Knock may have had, in the order in which they were posted."""
+    return sorted((one for one in requests if one.state in SENT), key=posting_order)
 
 
 def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:

@@ -10,6 +10,7 @@ depend on the order in which requests and responses arrive. Questions that only 
 (a repeat? another person?) are decided once, by :func:`decide_new`. All functions are pure.
 """
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -190,10 +191,8 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     """Decide on an open cancellation: done, withdrawn, or left for someone to do in Knock."""
-    if request.state is not BookingState.HELD:
+    if request.state is not BookingState.HELD or request.item_key is None:
         return None
-    if request.item_key is None:
-        return None if request.id != NEW else Decision(state=BookingState.HELD, code="cancellation")
     if request.reason == "repeat_or_change":
         return _decide_repeated_cancellation(request, person)
     if request.reason in WITHOUT_EFFECT:
@@ -314,11 +313,28 @@ def _may_stand(canceled: Booking, person: Person) -> bool:
     """Return True if a canceled booking may still be in Knock: no later tour has replaced it."""
     if canceled.state is BookingState.PENDING and canceled.id not in person.cancellations:
         return True  # it is about to be sent
-    if not may_exist(canceled):
-        return False
-    return not any(
-        one.kind is Kind.APPOINTMENT
-        and one.state is BookingState.BOOKED
-        and posting_order(one) > posting_order(canceled)
-        for one in person.tours
+    return may_exist(canceled) and canceled.id not in person.replaced
+
+
+def may_be_gone(tour: Booking, requests: Iterable[Booking], now: dt.datetime) -> bool:
+    """Return True if it is not known whether Knock still has a tour.
+
+    Another one may have replaced it, or a user has dismissed a cancellation that asked whether it
+    is wanted, and may have canceled it in Knock.
+    """
+    dismissed = [one for one in requests if _is_dismissed(one)]
+    reopened = [
+        dataclasses.replace(one, state=BookingState.HELD, reason="cancellation")
+        for one in dismissed
+    ]
+    person = Person((*(one for one in requests if one not in dismissed), *reopened), now)
+    asked = [_decide_cancellation(one, person) for one in reopened]
+    is_asked = any(
+        one.state is BookingState.HELD and one.because_of == tour.id for one in asked if one
     )
+    return is_asked or person.at(tour.community).may_be_gone(tour)
+
+
+def _is_dismissed(request: Booking) -> bool:
+    is_users = request.reason not in ("cancellation_done", "taken_back", "booking_came_later")
+    return request.is_cancellation and request.state is BookingState.DISCARDED and is_users

@@ -9,9 +9,10 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
-from adapter.bookings import precedence
+from adapter.bookings import knock_cards, precedence
 from adapter.bookings.decisions import Decision
-from adapter.bookings.same_person import Relation, relation
+from adapter.bookings.person import CANCELABLE, SENT, are_versions, posted
+from adapter.bookings.same_person import Relation, has_another_contact, names_agree, relation
 from adapter.models import Booking, BookingState
 from adapter.store import Transaction
 
@@ -26,6 +27,8 @@ class Related:
     unclear: tuple[Booking, ...]
     #: From other people.
     different: tuple[Booking, ...]
+    #: All whose contacts Knock may connect with this one's, whoever they are.
+    nearby: tuple[Booking, ...] = ()
 
     @classmethod
     def to(cls, booking: Booking, rows: Iterable[Booking]) -> Self:
@@ -34,27 +37,67 @@ class Related:
         for row in rows:
             if row.id != booking.id:
                 people[relation(booking, row)].append(row)
-        same, different, unclear = map(tuple, people.values())
-        return cls(same=same, different=different, unclear=unclear)
+        same, different, unclear = people.values()
+        fitting = [one for one in same if _is_by_name(booking, one)]
+        two = {one.id for one in fitting if any(_contradict(one, other) for other in same)}
+        unclear += [one for one in same if one.id in two]
+        return cls(
+            same=tuple(one for one in same if one.id not in two),
+            different=tuple(different),
+            unclear=tuple(unclear),
+        )
+
+    def has_several_under(self, cancellation: Booking) -> bool:
+        """Return True if it is not clear whose request with its key a cancellation cancels."""
+        same = [one for one in self.same if are_versions(one, cancellation)]
+        changed = [
+            one
+            for one in self.unclear
+            if are_versions(one, cancellation)
+            and has_another_contact(one, cancellation)
+            and one.state in (*SENT, *CANCELABLE)
+        ]
+        return bool(changed) or (not cancellation.person_keys and come_from_several(same))
+
+
+def _is_by_name(one: Booking, other: Booking) -> bool:
+    """Return whether only one contact and a fitting name show that a person is the same."""
+    is_version = one.item_key is not None and one.item_key == other.item_key
+    return not is_version and len(one.person_keys & other.person_keys) == 1
+
+
+def _contradict(one: Booking, other: Booking) -> bool:
+    is_named_differently = names_agree(one.appointment, other.appointment) is False
+    return is_named_differently and relation(one, other) is not Relation.SAME
 
 
 def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
-    """Return the requests related to a booking. The caller must hold the locks on the keys."""
-    related = Related.to(booking, tx.bookings.of_keys(booking.match_keys, now, lock=True))
-    if not booking.is_cancellation:
-        return related
-    # A cancellation may not name a person, but the booking that it cancels does.
-    keys = {key for one in related.same for key in one.match_keys}
-    if keys <= {*booking.match_keys}:
-        return related
-    rows = tx.bookings.of_keys(keys, now, lock=True)
+    """Return the requests related to a booking. The caller must hold the locks on the keys.
+
+    A cancellation may not name a person, but the booking that it cancels does: the two are related
+    to the same requests. What Knock has replaced by a tour that is not the person's, is gone.
+    """
+    rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
+    related = Related.to(booking, rows)
+    keys = {key for one in (*related.same, *related.unclear) for key in one.match_keys}
+    if not keys <= {*booking.match_keys}:
+        rows = tx.bookings.of_keys({*booking.match_keys, *keys}, now, lock=True)
     known = {one.id for one in related.same}
-    near = [
+    same = [
         row
         for row in rows
-        if row.id in known or any(relation(row, one) is Relation.SAME for one in related.same)
+        if row.id != booking.id and (row.id in known or _is_canceling(booking, row, related.same))
     ]
-    return dataclasses.replace(related, same=tuple(row for row in near if row.id != booking.id))
+    own = knock_cards.replaced(posted((*same, booking)))
+    gone = knock_cards.replaced(posted(rows)).keys() - own.keys()
+    same = [dataclasses.replace(one, gone_at=now) if one.id in gone else one for one in same]
+    return dataclasses.replace(related, same=tuple(same), nearby=tuple(rows))
+
+
+def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
+    """Return whether one of two requests cancels one of the person of the other."""
+    is_cancellation = booking.is_cancellation or row.is_cancellation
+    return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 
 
 #: How far a change may spread through requests that share a contact.
@@ -66,9 +109,8 @@ def reconcile(
 ) -> None:
     """Recompute and apply the plan for a person's requests after one of them has changed."""
     tx.lock_related(booking.match_keys, now)
-    rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
-    current = next((row for row in rows if row.id == booking.id), booking)
-    related = Related.to(current, rows)
+    current = tx.bookings.get(booking.id, lock=True) or booking
+    related = load(tx, current, now)
     decisions = precedence.plan((*related.same, current), now)
     apply(tx, current, related, decisions, now, steps=steps)
 
@@ -123,9 +165,9 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
 
 
 def come_from_several(rows: Sequence[Booking]) -> bool:
-    """Return True if these requests come from several people."""
+    """Return True if these requests may come from several people."""
     return any(
-        relation(one, other) is Relation.DIFFERENT
+        relation(one, other) is not Relation.SAME
         for number, one in enumerate(rows)
         for other in rows[number + 1 :]
     )

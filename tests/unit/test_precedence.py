@@ -496,7 +496,10 @@ def person(name: str, *contacts: int, item_key: int | None = None) -> Booking:
         (person("Ann Bell", 1), person("Carl Dean", 1), Relation.UNCLEAR),
         (person("Ann Bell", 1), person("Ann Bell", 2), Relation.DIFFERENT),
         # Requests with the same sender and key.
-        (person("Ann Bell", 1, item_key=9), person("Ann Bell", 2, item_key=9), Relation.SAME),
+        (person("Ann Bell", 1, item_key=9), person("Bell, Ann", 2, item_key=9), Relation.SAME),
+        (person("Ann Bell", 1, item_key=9), person("Ann", 2, item_key=9), Relation.UNCLEAR),
+        (person("Ann", 1, item_key=9), person("Ann", 2, item_key=9), Relation.UNCLEAR),
+        (person("Ann Bell", 1, item_key=9), person("Ann Bell", item_key=9), Relation.SAME),
         (person("Ann Bell", 1, item_key=9), person("Anna Ball", 1, item_key=9), Relation.SAME),
         (person("", item_key=9), person("Ann Bell", 1, item_key=9), Relation.SAME),
         (person("Gus Hill", 1, item_key=9), person("Ida Jones", 2, item_key=9), Relation.DIFFERENT),
