@@ -89,7 +89,7 @@ def _decide(request: Booking, person: Person) -> Decision | None:
     if request.state in WAITING:
         return _decide_waiting(request, person)
     if request not in person.wanted or request.state in SENT or _is_forced_card(request):
-        return None
+        return _decide_repeat(request, person)
     newer = person.newer_version(request) if request.state is BookingState.PENDING else None
     if newer is not None:
         return superseded(request, newer)
@@ -98,6 +98,16 @@ def _decide(request: Booking, person: Person) -> Decision | None:
         return None  # its sender moved it to another community
     is_tour = request.kind is Kind.APPOINTMENT
     return _decide_tour(request, local) if is_tour else _decide_prospect(request, local)
+
+
+def _decide_repeat(request: Booking, person: Person) -> Decision | None:
+    """Hold a repeat if a request of another sender, which arrived later, was made before it."""
+    original, last = person.by_id.get(request.because_of or 0), person.at(request.community).last
+    if request.reason != "item_seen_before" or original is None or last is None:
+        return None
+    is_between = order(original) < order(last) < order(request)
+    is_other = last.starts_at != request.starts_at and request.state in MERGED
+    return held("repeat_or_change", last) if is_between and is_other else None
 
 
 def _decide_tour(request: Booking, person: Person) -> Decision | None:

@@ -336,6 +336,14 @@ def test_a_newer_held_version_closes_the_older_held_one(reason: str) -> None:
     assert planned(older, repeat) == {}, "it may be an old one"
 
 
+def test_a_repeat_is_held_if_another_request_was_made_before_it() -> None:
+    again = keyed(merged(tour(2, TWO, 20), 1, "item_seen_before"))
+    first, elsewhere = keyed(tour(1, TWO, 1, BOOKED)), tour(3, FOUR, 10, source="other")
+    assert planned(first, again, elsewhere) == {2: ("held", "repeat_or_change", 3)}
+    later = dataclasses.replace(elsewhere, asked_at=at(30))
+    assert planned(first, again, later) == {}
+
+
 def test_the_order_of_the_rows_does_not_matter() -> None:
     requests = [
         keyed(tour(1, TWO, 1, BOOKED)),

@@ -91,7 +91,8 @@ class Knowledge:
         if not tours or tours[-1].stands:
             return False
         if tours[-1].canceled_by == "person":
-            return (word.person, word.instant) in self.record.canceled_in_knock
+            canceled_at = self.record.canceled_in_knock.get((word.person, word.instant))
+            return canceled_at is not None and word.at < canceled_at
         return self.is_users(self.tour(tours[-1].canceled_by))
 
     def tour(self, tour_id: str | None) -> Tour:

@@ -38,6 +38,8 @@ def _plainer(step: Step) -> Iterator[Step]:
         yield dataclasses.replace(step, late=0.0)
     elif isinstance(step, Ask) and step.key != "same":
         yield dataclasses.replace(step, key="same")
+    elif isinstance(step, Ask) and step.contact != "all":
+        yield dataclasses.replace(step, contact="all")
 
 
 def play_random(ground: Ground, count: int, seed: int) -> dict[str, list[Play]]:

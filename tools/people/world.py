@@ -37,6 +37,7 @@ from tools.people.steps import (
     Cancel,
     CancelInKnock,
     Discard,
+    Dismiss,
     Fault,
     Meanwhile,
     Obey,
@@ -58,6 +59,9 @@ TIMES: dict[str, Any] = {
 LATEST = dt.timedelta(minutes=20)
 #: Longer than the adapter follows up on any booking.
 SETTLE = dt.timedelta(hours=6)
+
+#: The adapter does not know what users cancel in Knock by themselves, so it cannot book it again.
+NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 #: As after the migrations. IDs in messages are distinguished from other numbers by length.
 FIRST_ID = "SELECT setval('lead_ids', 1001, false)"
@@ -179,7 +183,7 @@ class World:
         self._threads: collections.Counter[tuple[str, str]] = collections.Counter()
         self._tours: dict[tuple[str, str], str] = {}
         self._acts: dict[int, set[str]] = collections.defaultdict(set)
-        self._canceled_in_knock: set[tuple[str, dt.datetime]] = set()
+        self._canceled_in_knock: dict[tuple[str, dt.datetime | None], dt.datetime] = {}
         self._do: dict[type, Callable[[Any], None]] = {
             Ask: self._ask,
             Cancel: self._cancel,
@@ -190,6 +194,7 @@ class World:
             Release: lambda step: self._release(step.who),
             CancelInKnock: lambda step: self._cancel_in_knock(step.who),
             Obey: lambda step: self._obey(step.who),
+            Dismiss: lambda step: self._dismiss(step.who),
             Meanwhile: self._meanwhile,
         }
 
@@ -228,14 +233,19 @@ class World:
         number, source = len(self.messages) + 1, SOURCES[step.through]
         sent_at = self.clock() - dt.timedelta(seconds=step.late)
         mark = f"{step.through}, {step.who.name}, {tour}" + f", {key}" * source.has_key
+        use = step.contact if isinstance(step, Ask) else "all"
+        email, phone = step.who.contacts(use if source.has_phone else "email")
+        self.is_calm &= use == "all"
         fields = {
             "property": "maple-court",
             "name": source.written(step.who.name),
-            "email": step.who.email,
-            "phone": step.who.phone if source.has_phone else "",
+            "email": email,
+            "phone": phone,
             "tour": TOURS[tour].isoformat(),
             "mark": mark,
         }
+        if isinstance(step, Cancel) and step.bare:
+            fields = {"property": "maple-court", "mark": mark}
         if source.has_key:
             action = "cancel" if isinstance(step, Cancel) else "request"
             fields |= {"booking": key, "action": action}
@@ -257,6 +267,9 @@ class World:
         self.messages.append(message)
         ago = f" (sent {step.late:g} s ago)" if step.late and source.has_time else ""
         self._deliver(message, message.text + f", key {key}" * source.has_key + ago)
+        # What cannot be told from a retry of an earlier message says nothing new.
+        same = [one for one in self.messages if one.events & message.events]
+        message.at = min(one.at for one in same)
 
     def _repeat(self, step: Repeat) -> None:
         if not self.messages:
@@ -320,13 +333,20 @@ class World:
             if not knows or lead.reason != "cancellation":
                 # The adapter does not know which booking it concerned, or only asks: the renter
                 # told Uma that they want no tour, also not the one that another source requested.
-                self._canceled_in_knock.add((who.name, _start_of(tour)))
+                self._canceled_in_knock[who.name, _start_of(tour)] = self.clock()
         self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
+
+    def _dismiss(self, who: Person) -> None:
+        asking = ("cancellation_merged", "cancellation_elsewhere")
+        waiting = [one for one in self._waiting(who, is_cancellation=True) if one.reason in asking]
+        if waiting:
+            lead = waiting[-1]
+            self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "no", by="Uma"))
 
     def _cancel_in_knock(self, who: Person) -> None:
         for tour in self._standing(who, None):
             self._cancel_tour(tour)
-            self._canceled_in_knock.add((who.name, _start_of(tour)))
+            self._canceled_in_knock[who.name, _start_of(tour)] = NEVER
 
     def _cancel_tour(self, tour: dict[str, Any]) -> None:
         self.is_calm = False
