@@ -3,11 +3,12 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+TOOLS := .venv-tools/bin
+COMPILE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --no-strip-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test acceptance coverage chaos hostile people check bench format docs pictures lock clean
+.PHONY: help demo run test acceptance coverage chaos hostile people check bench format docs pictures wheel lock audit sbom clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -78,12 +79,26 @@ docs: .venv/ready ## regenerate the generated parts of README.md and docs/
 pictures: .venv/ready ## take the screenshots of the console in docs/ (needs Chromium)
 	@$(BIN)/python -m tools.pictures
 
-lock: ## compile requirements/ from pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+wheel: .venv/ready ## build the wheel in dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+# Apart from .venv, because what they need themselves is no part of the adapter.
+.venv-tools/ready: requirements/tools.txt
+	@$(PYTHON) -m venv .venv-tools
+	@$(TOOLS)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	@touch $@
+
+lock: .venv-tools/ready ## compile requirements/ from pyproject.toml
 	$(COMPILE) pyproject.toml -o requirements/production.txt
 	$(COMPILE) pyproject.toml --extra embedded -o requirements/embedded.txt
 	$(COMPILE) pyproject.toml --extra embedded --extra dev -o requirements/dev.txt
+	$(COMPILE) --group tools -o requirements/tools.txt
+
+audit: .venv-tools/ready ## look for known vulnerabilities of the locked versions (needs the internet)
+	@$(TOOLS)/python -m tools.audit
+
+sbom: .venv-tools/ready ## list the licenses of what is deployed, and write build/sbom.json (CycloneDX)
+	@$(TOOLS)/python -m tools.sbom
 
 clean: ## remove .venv and what the tools left (not var/, which holds data)
-	rm -rf .venv .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-tools .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -40,7 +40,10 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # One connection per request thread, one for background writes, and one for the notifier.
     store = Database(
-        database_url(settings), size=settings.web_threads + 2, statement_seconds=STATEMENT_SECONDS
+        database_url(settings),
+        size=settings.web_threads + 2,
+        statement_seconds=STATEMENT_SECONDS,
+        keys=settings.encryption_keys,
     )
     pipeline = pipeline_from(settings, store, clock, all_sources)
     endpoints = build_endpoints(pipeline.sources, settings)

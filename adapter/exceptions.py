@@ -2,6 +2,7 @@
 
 AdapterError
 ├── ConfigurationError     invalid setting or mapping: the process does not start
+│   └── KeyMissing         encrypted with an unknown key: the event is retried
 ├── VerificationError      unverified request: 401, stored as a rejection
 ├── LimitReached           rate limit of an IP address or source: 429
 ├── PayloadError           malformed body: the event is held
@@ -25,7 +26,21 @@ class AdapterError(Exception):
 
 
 class ConfigurationError(AdapterError):
-    """A setting or a mapping is invalid. The message tells what to fix."""
+    """A setting or a mapping is invalid. The message says what to fix."""
+
+
+class KeyMissing(ConfigurationError):
+    """A stored request is encrypted with a key that is not set. The message names its ID."""
+
+    #: The request's ID.
+    row_id: int
+
+    def __init__(self, row_id: int, key_id: str) -> None:
+        super().__init__(
+            f"request {row_id} cannot be decrypted: add the key with the ID {key_id} to "
+            "ADAPTER_ENCRYPTION_KEYS"
+        )
+        self.row_id = row_id
 
 
 class VerificationError(AdapterError):

@@ -17,15 +17,11 @@ from adapter.exceptions import AdapterError
 #: The standard attributes of a record. All others are fields of the event.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-#: Procrastinate's fields, which are omitted because they repeat ours or contain a task's arguments.
-_OMITTED = _STANDARD | {"job", "jobs", "kwargs", "worker", "result", "exception", "queues"}
-
-
 #: Created once: json.dumps creates an encoder per call when ``default`` is given.
 _json = json.JSONEncoder(default=str).encode
 
-#: Loggers of other packages, whose messages may hold data.
-_FOREIGN = frozenset({"gunicorn", "psycopg", "procrastinate", "urllib3", "py"})
+#: Loggers of other packages, whose messages may contain personal data.
+_FOREIGN = frozenset({"gunicorn", "psycopg", "urllib3", "py"})
 
 
 class JsonLines(logging.Formatter):
@@ -40,7 +36,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": _event_of(record),
-            **{name: value for name, value in vars(record).items() if name not in _OMITTED},
+            **{name: value for name, value in vars(record).items() if name not in _STANDARD},
         }
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = error_summary(record.exc_info[1])
@@ -84,5 +80,5 @@ def configure(level: str = "INFO") -> None:
     stream.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[stream], force=True)
     logging.captureWarnings(capture=True)
-    for verbose in ("procrastinate", "werkzeug", "urllib3"):
+    for verbose in ("werkzeug", "urllib3"):
         logging.getLogger(verbose).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -22,7 +22,7 @@ from adapter.pipeline import Pipeline
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the route, which is open to the token's holder, and to no one if none is set."""
+    """Return the route. It requires the token, and is closed if no token is set."""
     routes = flask.Blueprint("metrics", __name__)
 
     @routes.get("/metrics")
@@ -36,12 +36,12 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 
 @bp.get("/metrics", endpoint="metrics")
 def figures_for_users() -> Response:
-    """Return the figures to a user of the console, without the token."""
+    """Return the metrics to a console user, without the token."""
     return figures(services.pipeline)
 
 
 def figures(pipeline: Pipeline) -> Response:
-    """Return the figures as Prometheus reads them."""
+    """Return the metrics in Prometheus's text format."""
     overview = overview_of(pipeline.store, pipeline.sources, pipeline.settings, pipeline.clock())
     with pipeline.store.transaction() as tx:
         rejected = tx.rejections.totals()

@@ -119,7 +119,7 @@ class BookingState(enum.StrEnum):
     SUPERSEDED = "superseded"
     #: Another booking has the same source and item, or the same person and time.
     DUPLICATE = "duplicate"
-    #: The tour time passed before it was booked, or a lead without one waited too long.
+    #: The tour time passed before it was booked, or a lead without a time waited too long.
     EXPIRED = "expired"
     #: Dismissed by a user.
     DISCARDED = "discarded"
@@ -128,7 +128,7 @@ class BookingState(enum.StrEnum):
 #: The allowed transitions: for each state, the possible previous states.
 MOVES: Mapping[BookingState, frozenset[BookingState]] = {
     # From unknown only if the attempt reports late that it was never sent, or if a user
-    # confirms that it is not in Knock; from discarded only if a user takes a cancellation back.
+    # confirms that it is not in Knock; from discarded only if a user undoes a cancellation.
     BookingState.PENDING: frozenset(
         {BookingState.SENDING, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
         | {BookingState.EXPIRED, BookingState.SUPERSEDED, BookingState.DUPLICATE}
@@ -338,7 +338,7 @@ class Change:
     why: str
     #: ``web``, ``worker``, or a user's name.
     by: str
-    #: The other lead that it comes from; None: no other lead.
+    #: The other lead that caused the change, or None.
     because_of: int | None = None
 
 
@@ -355,5 +355,5 @@ class LeadHistory:
     duplicates: int
     #: The other leads that the bookings and the history name, by ID.
     others: Mapping[int, Booking]
-    #: The newest leads whose state comes from one of the bookings.
+    #: The newest leads whose state one of the bookings caused.
     related: tuple[Booking, ...]

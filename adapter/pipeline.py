@@ -22,6 +22,7 @@ byte is sent. The second writes the outcome. If the process dies in between, the
 import datetime as dt
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from adapter.bookings import transitions
@@ -70,42 +71,44 @@ class Pipeline:
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
         self.erasure = Eraser(settings, store, clock)
-        #: The function that processes due rows, for each task.
-        self.steps: Mapping[Task, Callable[[], None]] = {
+        #: The function that processes due rows, for each task. False means that there are none.
+        self.steps: Mapping[Task, Callable[[], bool | None]] = {
             Task.MAP: self.mapper.map_due,
             Task.SEND: self.sender.send_due,
             Task.CHECK: self.follower.check_due,
         }
         self.slots = slots_of(settings.worker_concurrency)
-        self._free = {task: threading.Semaphore(count) for task, count in self.slots.items()}
+        self._running = Counter[Task]()
+        self._lock = threading.Lock()
 
     def due(self) -> Mapping[Task, int]:
-        """Return how many rows each task can process now, up to its number of slots."""
+        """Return how many runs each task can start now: one for each row, up to its free slots."""
         now = self.clock()
         late = now + dt.timedelta(minutes=self.settings.notice_minutes)
         with self.store.statement() as tx:
-            return tx.jobs.due(now, late=late, slots=self.slots)
+            rows = tx.jobs.due(now, late=late, slots=self.slots)
+        return {task: min(rows[task], self.slots[task] - self._running[task]) for task in rows}
 
     def run(self, task: Task) -> bool:
-        """Process due rows. Return False if enough threads in this process are doing that."""
-        if not self._free[task].acquire(blocking=False):
-            return False
+        """Process due rows. Return False if there are none, or all of the task's slots are busy."""
+        with self._lock:
+            if self.is_full(task):
+                return False
+            self._running[task] += 1
         try:
-            self.steps[task]()
+            return self.steps[task]() is not False
         finally:
-            self._free[task].release()
-        return True
+            with self._lock:
+                self._running[task] -= 1
 
     def stop(self) -> None:
-        """Let each run end after its current row."""
+        """Stop each run after its current row."""
         self.sender.stopping.set()
         self.follower.stopping.set()
 
     def is_full(self, task: Task) -> bool:
-        """Return True if enough threads in this process are running a task."""
-        if is_free := self._free[task].acquire(blocking=False):
-            self._free[task].release()
-        return not is_free
+        """Return True if all of the task's slots in this process are in use."""
+        return self._running[task] >= self.slots[task]
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -117,7 +120,7 @@ class Pipeline:
         self.mapper.sources = sources
 
     def recover(self) -> None:
-        """Mark attempts of dead processes unknown, expire late bookings, erase old data.
+        """Mark attempts of dead processes as unknown, expire late bookings, and erase old data.
 
         A worker calls this every few seconds.
         """

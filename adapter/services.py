@@ -34,7 +34,7 @@ def propexo_from(settings: Settings) -> Propexo:
 
 
 def check_token(settings: Settings) -> None:
-    """Raise ConfigurationError if a database of its own is used without a token for Propexo."""
+    """Raise ConfigurationError if DATABASE_URL is set without a token for Propexo."""
     if settings.propexo_token is None and settings.database_url is not None:
         raise ConfigurationError(
             "PROPEXO_TOKEN is not set; to book in a sandbox, set PROPEXO_TOKEN=sandbox"
@@ -42,9 +42,10 @@ def check_token(settings: Settings) -> None:
 
 
 def check_destination(settings: Settings, store: Database) -> None:
-    """Record that this database books in Knock. Raise ConfigurationError if it did, but no more.
+    """Record that this database books in Knock. Never let it book in the sandbox after that.
 
-    Otherwise a lost token would book the leads of renters in the sandbox.
+    Otherwise, if the token were lost, renters' tours would be booked in the sandbox. Raise
+    ConfigurationError.
     """
     host = None if settings.is_sandbox else urlsplit(settings.propexo_base_url).hostname
     with store.statement() as tx:

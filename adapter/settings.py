@@ -5,12 +5,14 @@
 
 # ruff: noqa: RUF009 - setting() declares a field
 
+import base64
 import dataclasses
 import datetime as dt
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -27,6 +29,9 @@ PROPEXO_URL = "https://api.propexo.com"
 #: The token that the sandbox accepts by default.
 SANDBOX_TOKEN = "sandbox"  # noqa: S105 - it does not give access to anything real
 
+#: In place of the newest key: encrypt nothing more, and decrypt what is stored.
+ENCRYPTION_OFF = "off"
+
 #: Roles of console users. `operate` may also release, discard, replay and confirm.
 ROLES = ("read", "operate")
 
@@ -37,7 +42,7 @@ NEUTRAL_WORDS = {
     "tour_type": ("in_person", "self_guided", "video"),
 }
 
-#: Email addresses that mean "none". If kept, they would make many people look like one.
+#: Email addresses that mean "none". If they were kept, many people would look like one.
 PLACEHOLDER_EMAILS = frozenset(
     {"none@none.com", "noemail@noemail.com", "na@na.com", "test@test.com", "no@email.com"}
     | {"test@fb.com", "test@meta.com"}  # from Meta's test leads
@@ -45,6 +50,9 @@ PLACEHOLDER_EMAILS = frozenset(
 
 #: Characters that may surround a value by accident: whitespace and a byte order mark.
 BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff"
+#: A variable with this suffix names the file with a secret.
+FILE_SUFFIX = "_FILE"
+MAX_SECRET_BYTES = 64 * 1024
 #: Warning for a secret that is surrounded by these characters or quotes.
 UNTRIMMED = (
     "has whitespace or quotes around its value, which are ignored; remove them where it is set"
@@ -68,11 +76,84 @@ def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
     return [name for name, value in values.items() if value != trimmed(value)]
 
 
+class Environment(Mapping[str, str]):
+    """Environment variables. ``NAME_FILE`` names a file that contains the value of ``NAME``.
+
+    A file is read when its value is first needed. If that fails, :meth:`reread` keeps the old
+    value, so that a running process does not lose a secret.
+    """
+
+    def __init__(self, variables: Mapping[str, str], former: Mapping[str, str] = {}) -> None:
+        self._variables = dict(variables)
+        self._former = former
+        self._values: dict[str, str] = {}
+        #: Errors in files whose former values are kept.
+        self.problems: list[str] = []
+
+    def __getitem__(self, name: str) -> str:
+        """Return a variable's value. Raise ConfigurationError for a file that cannot be read."""
+        if not self._variables.get(name + FILE_SUFFIX, "").strip():
+            return self._variables[name]
+        if name not in self._values:
+            self._values[name] = self._value_from_file(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+    def reread(self) -> "Environment":
+        """Return the same variables, whose files are read again."""
+        return Environment(self._variables, {**self._former, **self._values})
+
+    def _value_from_file(self, name: str) -> str:
+        try:
+            if self._variables.get(name, "").strip():
+                raise ConfigurationError(f"{name} and {name}{FILE_SUFFIX} are both set; remove one")
+            return _content_of(self._variables[name + FILE_SUFFIX], name + FILE_SUFFIX)
+        except ConfigurationError as exc:
+            if name not in self._former:
+                raise
+            self.problems.append(f"{exc}; the old value stays in use")
+            return self._former[name]
+
+
+def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
+    """Return an environment with these values, also of variables that name a file."""
+    kept = {name: text for name, text in environ.items() if _without_suffix(name) not in values}
+    return kept | values
+
+
+def _without_suffix(name: str) -> str:
+    return name.removesuffix(FILE_SUFFIX)
+
+
+def _content_of(path: str, name: str) -> str:
+    """Return a file's text. The path is not quoted in errors, as it may be the secret itself."""
+    try:
+        with Path(path.strip()).open("rb") as file:
+            text = file.read(MAX_SECRET_BYTES + 1).decode()
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(f"{name} names a file that cannot be read: {reason}") from None
+    if not text.strip() or len(text) > MAX_SECRET_BYTES:
+        raise ConfigurationError(f"{name} names a file that is empty or larger than 64 kB")
+    return text
+
+
 def read_url(text: str) -> str:
     """Return an http(s) URL without its trailing slash."""
     if not text.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
     return text.rstrip("/")
+
+
+def is_unencrypted(url: str) -> bool:
+    """Return True for HTTP to another machine."""
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1")
 
 
 def read_database_url(text: str) -> str:
@@ -191,6 +272,21 @@ def read_users(text: str) -> Mapping[str, tuple[str, str]]:
     return users
 
 
+def read_encryption_keys(text: str) -> tuple[str, ...]:
+    """Parse keys of 32 bytes in base64, newest first. The first may be ``off``."""
+    keys = tuple(_items(text))
+    if any(not _is_key(key) for key in keys[keys[:1] == (ENCRYPTION_OFF,) :]):
+        raise ValueError("must be keys printed by `adapter encryption key`, separated by commas")
+    return keys
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, altchars="-_", validate=True)) == 32
+    except ValueError:
+        return False
+
+
 def is_user_name(text: str) -> bool:
     """Return True for 1 to 60 letters, digits, ``.``, ``_`` or ``-``."""
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", text))
@@ -208,6 +304,17 @@ class Setting:
     default: Any
     read: Reader[Any]
     meaning: str
+    #: It may be in a file.
+    is_secret: bool
+
+    @property
+    def default_text(self) -> str:
+        """Return the default as it would be set, or an empty string if there is none."""
+        if isinstance(self.default, frozenset):
+            return ",".join(sorted(self.default))
+        if isinstance(self.default, dt.time):
+            return f"{self.default:%H:%M}"
+        return "" if self.default in (None, {}, ()) else str(self.default)
 
 
 def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: bool = False) -> T:
@@ -215,7 +322,7 @@ def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: boo
     return dataclasses.field(
         default_factory=lambda: default,
         repr=not secret,
-        metadata={"setting": Setting(name, default, read, meaning)},
+        metadata={"setting": Setting(name, default, read, meaning, secret)},
     )
 
 
@@ -276,7 +383,7 @@ class Settings:
         "Secret for Propexo's own webhooks to /propexo/webhooks. Unset: they are rejected.",
         secret=True)
     propexo_base_url: str = setting("PROPEXO_BASE_URL", PROPEXO_URL, read_url,
-        "URL of Propexo's API.")
+        "URL of Propexo's API. HTTPS, except to this machine or with `PROPEXO_TOKEN=sandbox`.")
     data_dir: Path = setting("ADAPTER_DATA_DIR", Path("var"), Path,
         "Folder of the embedded PostgreSQL and of the demo.")
     mappings_dir: Path = setting("ADAPTER_MAPPINGS_DIR", Path("mappings"), Path,
@@ -337,11 +444,25 @@ class Settings:
         secret=True)
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
         "Bearer token for /metrics. Unset: /metrics is closed.", secret=True)
+    encryption_keys: tuple[str, ...] = setting(
+        "ADAPTER_ENCRYPTION_KEYS", (), read_encryption_keys,
+        "Comma-separated keys that encrypt stored requests, newest first, as printed by "
+        "`adapter encryption key`. Unset: not encrypted.", secret=True)
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()
     #: The environment, for secrets named in mappings.
-    environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    def reread(self) -> "Settings":
+        """Read the files with secrets again. Raise ConfigurationError for an invalid value."""
+        environ = self.environ
+        return settings_from(environ.reread() if isinstance(environ, Environment) else environ)
+
+    @property
+    def problems(self) -> list[str]:
+        """Return errors in files with secrets whose old values stay in use."""
+        return self.environ.problems if isinstance(self.environ, Environment) else []
 
     @property
     def is_sandbox(self) -> bool:
@@ -372,11 +493,7 @@ _OF_SETTINGS, _OF_POLICY = _declared(Settings), _declared(Policy)
 #: All environment variables of the adapter.
 SETTINGS = (*_OF_SETTINGS.values(), *_OF_POLICY.values())
 #: The environment variables that contain a secret.
-SECRET_NAMES = tuple(
-    field.metadata["setting"].name
-    for field in dataclasses.fields(Settings)
-    if field.metadata and not field.repr
-)
+SECRET_NAMES = tuple(each.name for each in SETTINGS if each.is_secret)
 
 
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -385,34 +502,49 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     Raise :class:`ConfigurationError` with one line per error. Values are not quoted, because some
     are secrets.
     """
+    if not isinstance(environ, Environment):
+        environ = Environment(environ)
     faults: list[str] = []
     values, policy = (_read(group, environ, faults) for group in (_OF_SETTINGS, _OF_POLICY))
     if "port" in values:
         values.setdefault("host", "0.0.0.0")  # noqa: S104 - a platform that sets PORT routes to it
-    known = {each.name for each in SETTINGS}
+    known = {each.name for each in SETTINGS} | {name + FILE_SUFFIX for name in SECRET_NAMES}
     faults += [
         f"{name} is not a setting; check the spelling"
         for name in environ
         if name.startswith(("ADAPTER_", "PROPEXO_")) and name not in known
     ]
-    settings = Settings(**values, policy=Policy(**policy), environ=dict(environ))
+    settings = Settings(**values, policy=Policy(**policy), environ=environ)
     if settings.policy.earliest_tour >= settings.policy.latest_tour:
         faults.append("ADAPTER_EARLIEST_TOUR must be before ADAPTER_LATEST_TOUR")
+    if is_unencrypted(settings.propexo_base_url) and not settings.is_sandbox:
+        faults.append(
+            "PROPEXO_BASE_URL must start with https://: anyone on the way could read PROPEXO_TOKEN"
+        )
     if faults:
         raise ConfigurationError("\n".join(faults))
     return settings
 
 
+def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
+    """Add the NAME=value lines of a file to an environment, except variables that are set."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            environ.setdefault(name.strip(), trimmed(value))
+
+
 def _read(
-    declared: Mapping[str, Setting], environ: Mapping[str, str], faults: list[str]
+    declared: Mapping[str, Setting], environ: Environment, faults: list[str]
 ) -> dict[str, Any]:
     """Return the values that are set, by field. Add errors to ``faults``."""
     values = {}
     for field, each in declared.items():
-        text = trimmed(environ.get(each.name, ""))
         try:
-            if text:
+            if text := trimmed(environ.get(each.name, "")):
                 values[field] = each.read(text)
         except ValueError as exc:
             faults.append(f"{each.name} {exc}")
+        except ConfigurationError as exc:
+            faults.append(str(exc))
     return values

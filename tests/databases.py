@@ -79,11 +79,12 @@ def set_durable(server: EmbeddedServer, *, is_durable: bool) -> None:
     run_sql(server.url, "SELECT pg_reload_conf()")
 
 
-def listeners(database: str) -> list[int]:
-    """Return the server process IDs of the connections that listen for settled events."""
+def listeners(database: str, channel: str = "settled") -> list[int]:
+    """Return the server process IDs of the connections that listen on a channel."""
     with psycopg.connect(database) as connection:
         rows = connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%LISTEN settled'"
-            " AND datname = current_database()"
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%%LISTEN ' || %s"
+            " AND datname = current_database()",
+            [channel],
         )
         return [row[0] for row in rows]

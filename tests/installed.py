@@ -4,9 +4,6 @@
 """
 
 import os
-import shutil
-import subprocess
-import types
 from pathlib import Path
 
 from adapter.store.embedded import EmbeddedServer
@@ -15,8 +12,6 @@ from adapter.store.embedded import EmbeddedServer
 VARIABLE = "TEST_POSTGRES_BIN"
 #: The folder in which Debian installs its versions.
 DEBIAN = Path("/usr/lib/postgresql")
-#: The user from Debian's package, because PostgreSQL refuses to run as root.
-USER = "postgres"
 
 
 class InstalledServer(EmbeddedServer):
@@ -24,33 +19,10 @@ class InstalledServer(EmbeddedServer):
 
     def __init__(self, data_dir: Path, programs: Path) -> None:
         super().__init__(data_dir)
-        self.programs = programs
+        self._programs = programs
 
-    def prepare(self) -> None:
-        """Create the cluster if there is none."""
-        user = USER if os.geteuid() == 0 else None
-        self._package = types.SimpleNamespace(bin_path=self.programs, system_user=user)
-        self._socket_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder.mkdir(mode=0o700, exist_ok=True)
-        if user:
-            self.folder.parent.chmod(0o755)
-            for folder in (self.folder, self._socket_folder):
-                shutil.chown(folder, user, user)
-        if not (self.folder / "PG_VERSION").exists():
-            self._make_cluster(user)
-
-    def _make_cluster(self, user: str | None) -> None:
-        subprocess.run(
-            [
-                *(self.programs / "initdb", "-D", self.folder),
-                *("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"),
-            ],
-            user=user,
-            group=user,
-            cwd=self.folder,
-            check=True,
-            capture_output=True,
-        )
+    def programs(self) -> Path:
+        return self._programs
 
 
 def server_for_tests(folder: Path) -> EmbeddedServer:

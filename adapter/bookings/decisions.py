@@ -32,6 +32,8 @@ SENTENCES: Mapping[str, str] = {
     "since",
     "another_person": "someone with another name uses the same email or phone at this community: "
     "booking {}. Knock may take them for one person and cancel that tour",
+    "contact_of_many": "hundreds of requests at this community have the same email or phone, so "
+    "whether this renter has another one is not known",
     "not_proved": "one of two senders does not prove who it is (scheme: none), and the same person "
     "has another request: booking {}",
     "canceled_before": "the sender canceled it before it arrived: booking {}",
@@ -50,7 +52,7 @@ SENTENCES: Mapping[str, str] = {
     "tour that another sender booked: booking {}",
     "cancellation_unclear": "several people share this key: find out whose tour to cancel",
     "cancellation_done": "booking {} does not exist in Knock: there is nothing left to cancel",
-    "taken_back": "the sender took the cancellation back: booking {}",
+    "taken_back": "the cancellation was taken back: booking {}",
     "booking_came_later": "its booking arrived later and needs review: booking {}",
 }
 

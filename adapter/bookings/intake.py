@@ -59,12 +59,12 @@ class BookingPlanner:
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
         drafts = [self._draft(item, event, now) for item in items]
-        tx.lock_related({key for draft in drafts for key in draft.match_keys}, now)
+        crowded = tx.bookings.lock_related(drafts, now)
         # In a replay, continue after the bookings from the earlier mapping.
         number = len(tx.bookings.of_event(event.id)) if event.mapping_hash else 0
         stored: list[Booking] = []
         for item, draft in zip(items, drafts, strict=True):
-            related = reconcile.load(tx, draft, now)
+            related = dataclasses.replace(reconcile.load(tx, draft, now), crowded=crowded())
             if is_forced and draft.state is BookingState.PENDING:
                 new, related = _force(tx, draft, related, now)
                 decision = held_twins(new, related.same, now)
@@ -93,7 +93,7 @@ class BookingPlanner:
     ) -> None:
         """Lock the people of an event's bookings and of those that it would get now."""
         drafts = [self._draft(item, event, now) for item in mapped.items]
-        tx.lock_related({key for one in (*drafts, *bookings) for key in one.match_keys}, now)
+        tx.bookings.lock_related((*drafts, *bookings), now)
 
     def _draft(self, item: Item, event: Event, now: dt.datetime) -> Booking:
         """Return an item as a booking that is not yet stored."""
@@ -160,6 +160,7 @@ class BookingPlanner:
             nearby=related.nearby,
             repeat=repeat,
             has_sent_at=has_sent_at,
+            is_contact_of_many=bool(draft.person_keys & related.crowded),
             open_sources={
                 one.source for one in (*related.same, draft) if self._is_open(one.source)
             },
@@ -238,7 +239,9 @@ def _store(
     now: dt.datetime,
 ) -> Booking:
     """Store a booking as decided, and update the person's other requests."""
-    if any(one.item_key == draft.item_key is not None for one in related.different):
+    if draft.item_key in related.crowded or any(
+        one.item_key == draft.item_key is not None for one in related.different
+    ):
         draft = dataclasses.replace(draft, reasons=(*draft.reasons, _KEY_IS_NOT_UNIQUE))
     if decision is not None:
         draft = decision.applied_to(draft)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 
 from adapter.bookings.intake import BookingPlanner
-from adapter.exceptions import StoreUnavailable
+from adapter.exceptions import KeyMissing, StoreUnavailable
 from adapter.mapping.engine import Mapped, Outcome
 from adapter.mapping.source import Source
 from adapter.models import Clock, Event, EventState, Reason
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: Maximum time an event waits for a worker to load its mapping.
 MAX_WAIT_FOR_MAPPING = dt.timedelta(minutes=15)
-#: Time between attempts while the mapping is missing.
+#: Time between attempts while the mapping, or the key of an encrypted request, is missing.
 RETRY_DELAY = dt.timedelta(seconds=30)
 #: How long a failed event is postponed if it cannot even be held.
 RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
@@ -35,17 +35,26 @@ class Mapper:
         self.sources = sources
         self.clock = clock
 
-    def map_due(self) -> None:
-        """Map received events that are due, each in its own transaction."""
-        for _ in range(MAX_EVENTS_PER_RUN):
-            if not self._map_next():
-                return
+    def map_due(self) -> bool:
+        """Map received events that are due, each in its own transaction.
 
-    def _map_next(self) -> bool:
-        """Map the next event and return True if more are due. Hold it after an unexpected error."""
+        Return False if none is.
+        """
+        first = has_more = self._map_next()
+        for _ in range(MAX_EVENTS_PER_RUN - 1):
+            if not has_more:
+                break
+            has_more = self._map_next()
+        return first is not None
+
+    def _map_next(self) -> bool | None:
+        """Map the next event, and hold it after an unexpected error.
+
+        Return True if more are due, and None if none was.
+        """
         # Read the hash key first. Inside the transaction, it would take a second connection.
         self.store.fingerprints()
-        event, has_more = None, False
+        event, has_more = None, None
         try:
             # If this is lost, the event is mapped again. Nothing is sent before it is on disk.
             with self.store.pipeline(is_durable=False) as tx:
@@ -55,6 +64,12 @@ class Mapper:
                     self.map(tx, event)
         except StoreUnavailable:
             raise
+        except KeyMissing as exc:
+            # It waits for the key, and the others do not wait for it.
+            log.error("encryption_key_missing", extra={"reason": str(exc)})  # noqa: TRY400
+            with self.store.statement() as tx:
+                tx.events.postpone(event.id if event else exc.row_id, self.clock() + RETRY_DELAY)
+            return True
         except Exception as exc:
             if event is None:
                 raise

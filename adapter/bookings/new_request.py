@@ -61,6 +61,7 @@ def decide_new(
     *,
     repeat: Repeat | None,
     has_sent_at: bool,
+    is_contact_of_many: bool = False,
     open_sources: Collection[str] = (),
     nearby: Sequence[Booking] = (),
 ) -> Decision | None:
@@ -69,6 +70,7 @@ def decide_new(
     ``same`` are the person's other requests, ``unclear`` those of someone who may be the same.
     ``nearby`` are all whose contacts Knock may connect with the new one's.
     ``has_sent_at``: the sender said when it was. Anyone can send to ``open_sources``.
+    ``is_contact_of_many``: too many others have its email or phone to know them all.
     """
     if repeat is not None and repeat.is_certain:
         return seen_before(repeat.original, "same_delivery")
@@ -93,6 +95,11 @@ def decide_new(
         or _held_canceled(new, same, has_sent_at=has_sent_at)
         or held_person(new, unclear, now)
         or _held_beside(new, nearby, now)
+        or (
+            Decision(state=BookingState.HELD, code="contact_of_many")
+            if is_contact_of_many
+            else None
+        )
     )
 
 
@@ -232,7 +239,7 @@ def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
 
 def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
     """Hold a request if it may be another person's: Knock may confuse two people."""
-    others = [one for one in unclear if one in Person(tuple(unclear), now).wanted]
+    others = Person(tuple(unclear), now).wanted
     if not others:
         return None
     other = max(others, key=order)

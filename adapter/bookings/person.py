@@ -96,6 +96,11 @@ class Person:
         """The current requests that were sent or were ready to be sent."""
         return [one for one in self.requests if is_current(one, self.now) and self._counts(one)]
 
+    @functools.cached_property
+    def wanted_ids(self) -> frozenset[int]:
+        """The IDs of the wanted requests. To compare requests takes a hundred times longer."""
+        return frozenset(one.id for one in self.wanted)
+
     def _counts(self, request: Booking) -> bool:
         if request.is_cancellation or request.gone_at is not None:
             return False

@@ -88,7 +88,7 @@ def _decide(request: Booking, person: Person) -> Decision | None:
         )
     if request.state in WAITING:
         return _decide_waiting(request, person)
-    if request not in person.wanted or request.state in SENT or _is_forced_card(request):
+    if request.id not in person.wanted_ids or request.state in SENT or _is_forced_card(request):
         return _decide_repeat(request, person)
     newer = person.newer_version(request) if request.state is BookingState.PENDING else None
     if newer is not None:
@@ -177,7 +177,7 @@ def _decide_waiting(request: Booking, person: Person) -> Decision | None:
     if versions:
         return superseded(request, max(versions, key=order))
     tour = person.standing
-    if tour is None or tour.state is not BookingState.BOOKED or request not in person.wanted:
+    if tour is None or tour.state is not BookingState.BOOKED or request.id not in person.wanted_ids:
         return None
     if order(tour) < order(request) or not may_replace(tour.kind, request.kind):
         return None
@@ -196,7 +196,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
         return newer.reason in _NEW_VERSION
     other = person.by_id.get(newer.because_of or 0)
     is_merged = newer.state in MERGED and (other is None or other.state not in SENT)
-    return newer in person.wanted and not is_merged
+    return newer.id in person.wanted_ids and not is_merged
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:

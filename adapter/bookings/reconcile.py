@@ -6,13 +6,19 @@ is recomputed from all of the person's requests, under the person's lock.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Self
 
 from adapter.bookings import knock_cards, precedence
 from adapter.bookings.decisions import Decision
 from adapter.bookings.person import CANCELABLE, SENT, are_versions, posted
-from adapter.bookings.same_person import Relation, has_another_contact, names_agree, relation
+from adapter.bookings.same_person import (
+    Relation,
+    has_another_contact,
+    name_of,
+    names_agree,
+    relation,
+)
 from adapter.models import Booking, BookingState
 from adapter.store import Transaction
 
@@ -29,6 +35,8 @@ class Related:
     different: tuple[Booking, ...]
     #: All whose contacts Knock may connect with this one's, whoever they are.
     nearby: tuple[Booking, ...] = ()
+    #: Keys of the request that too many others have, so that these were not read.
+    crowded: frozenset[int] = frozenset()
 
     @classmethod
     def to(cls, booking: Booking, rows: Iterable[Booking]) -> Self:
@@ -38,8 +46,7 @@ class Related:
             if row.id != booking.id:
                 people[relation(booking, row)].append(row)
         same, different, unclear = people.values()
-        fitting = [one for one in same if _is_by_name(booking, one)]
-        two = {one.id for one in fitting if any(_contradict(one, other) for other in same)}
+        two = _of_two_people([one for one in same if _is_by_name(booking, one)], same)
         unclear += [one for one in same if one.id in two]
         return cls(
             same=tuple(one for one in same if one.id not in two),
@@ -57,13 +64,28 @@ class Related:
             and has_another_contact(one, cancellation)
             and one.state in (*SENT, *CANCELABLE)
         ]
-        return bool(changed) or (not cancellation.person_keys and come_from_several(same))
+        if cancellation.person_keys:
+            return bool(changed)
+        return cancellation.item_key in self.crowded or come_from_several(same)
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
     """Return whether only one contact and a fitting name show that a person is the same."""
     is_version = one.item_key is not None and one.item_key == other.item_key
     return not is_version and len(one.person_keys & other.person_keys) == 1
+
+
+def _of_two_people(fitting: Sequence[Booking], same: Sequence[Booking]) -> Set[int]:
+    """Return the IDs of the requests by name whose names contradict that of another one."""
+    names = {name_of(one): one for one in same}
+    if len(names) > MOST_NAMES:
+        return {one.id for one in fitting}
+    several = {
+        name
+        for name, one in names.items()
+        if any(_contradict(one, other) for other in names.values())
+    }
+    return {one.id for one in fitting if name_of(one) in several}
 
 
 def _contradict(one: Booking, other: Booking) -> bool:
@@ -100,6 +122,9 @@ def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bo
     return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 
 
+#: A person who has more names than this is not one.
+MOST_NAMES = 20
+
 #: How far a change may spread through requests that share a contact.
 MOST_STEPS = 2
 
@@ -108,7 +133,7 @@ def reconcile(
     tx: Transaction, booking: Booking, now: dt.datetime, *, steps: int = MOST_STEPS
 ) -> None:
     """Recompute and apply the plan for a person's requests after one of them has changed."""
-    tx.lock_related(booking.match_keys, now)
+    tx.bookings.lock_related([booking], now)
     current = tx.bookings.get(booking.id, lock=True) or booking
     related = load(tx, current, now)
     decisions = precedence.plan((*related.same, current), now)
@@ -128,7 +153,7 @@ def lock_others(tx: Transaction, booking: Booking, now: dt.datetime) -> tuple[Bo
 
     if not read():
         return ()
-    tx.lock_related(booking.match_keys, now)
+    tx.bookings.lock_related([booking], now)
     return read(lock=True)
 
 

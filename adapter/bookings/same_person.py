@@ -60,8 +60,12 @@ def has_another_contact(one: Booking, other: Booking) -> bool:
 
 
 def _is_one_full_name(one: Booking, other: Booking) -> bool:
-    words = sorted(_words(one.appointment))
-    return len(words) > 1 and words == sorted(_words(other.appointment))
+    return len(name_of(one)) > 1 and name_of(one) == name_of(other)
+
+
+def name_of(booking: Booking) -> tuple[str, ...]:
+    """Return the words of a name, in an order that does not depend on how it is written."""
+    return tuple(sorted(_words(booking.appointment)))
 
 
 def _contacts(booking: Booking) -> Set[object]:

@@ -128,7 +128,7 @@ def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking
     """
     booking = tx.bookings.get(attempt.booking_id)
     assert booking is not None  # noqa: S101 - bookings are never deleted
-    tx.lock_related(booking.match_keys, now)
+    tx.bookings.lock_related([booking], now)
     return booking
 
 

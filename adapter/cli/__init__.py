@@ -3,7 +3,9 @@
 Exit codes: 0 success, 1 failure or a negative result, 2 wrong usage.
 """
 
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -11,6 +13,7 @@ import adapter
 from adapter.cli.help import examples
 from adapter.cli.lazy import LazyGroup
 from adapter.exceptions import AdapterError
+from adapter.settings import read_env_file
 
 
 @click.group(
@@ -18,7 +21,9 @@ from adapter.exceptions import AdapterError
     lazy={
         "communities": "communities",
         "demo": "demo",
+        "init": "init",
         "leads": "bookings events show",
+        "manage_encryption": "encryption",
         "manage_users": "users",
         "map": "map",
         "mappings": "check explain new schema",
@@ -38,14 +43,22 @@ from adapter.exceptions import AdapterError
     },
     epilog=examples(
         "adapter demo             try it; nothing leaves this machine",
+        "adapter init DIR         create a folder with your mappings, settings and deployment",
         "adapter run              run everything on this machine",
         "adapter COMMAND --help   what a command does, with examples",
     )
     + "\n\nExit codes: 0 success, 1 failure or a negative result, 2 wrong usage.",
 )
 @click.version_option(adapter.__version__, prog_name="adapter")
-def commands() -> None:
+@click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with settings, such as .env. Variables that are set take precedence.",
+)
+def commands(env_file: Path | None) -> None:
     """Turn signed lead webhooks into tour appointments in Knock."""
+    if env_file is not None:
+        read_env_file(env_file, os.environ)
 
 
 def main() -> None:

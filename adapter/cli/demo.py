@@ -30,7 +30,11 @@ def as_text(result: Result) -> str:
         reasons = (formatting.reason_line(reason) for reason in booking.reasons)
         lines += ["    " + line.replace(f"{result.folder}/", "") for line in reasons]
     lines += ["", f"{repeats} webhook was sent twice, stored once and booked once."]
-    lines += ["1 forged webhook was rejected.", "", "Next: `make run`, and README.md."]
+    lines += [
+        "1 forged webhook was rejected.",
+        "",
+        "Next: `adapter init leads` creates a folder to run it from.",
+    ]
     return "\n".join(lines)
 
 

@@ -52,7 +52,7 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
 
 def _tour(booking: Booking) -> str | None:
     if booking.kind is Kind.PROSPECT:
-        return "no time: prospect"
+        return "no time (guest card)"
     return local(booking.starts_at, booking.timezone)
 
 
@@ -127,14 +127,14 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     ]
     lines += [f"  {line}" for line in _contact_lines(booking.appointment)]
     if booking.job_id:
-        lines.append(f"  Propexo's job {booking.job_id}")
+        lines.append(f"  Propexo job {booking.job_id}")
     lines += [f"  {reason_line(reason)}" for reason in booking.reasons]
     lines += [f"  {_attempt_line(attempt)}" for attempt in attempts]
     return lines
 
 
 def _link_lines(booking: Booking, story: LeadHistory) -> Iterator[str]:
-    """Name the lead that a booking was decided by, and those that were decided because of it."""
+    """Describe the lead that caused this booking's state, and the leads whose state it caused."""
     other = story.others.get(booking.because_of or 0)
     if other is not None:
         yield f"because of booking {other.id}: {person(other.appointment)}, {other.state}"

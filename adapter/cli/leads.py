@@ -20,7 +20,7 @@ from adapter.store.embedded import EmbeddedServer
 
 @contextlib.contextmanager
 def opened_store(settings: Settings) -> Iterator[Database]:
-    """Open the store. Start the embedded server for the duration of the block if necessary."""
+    """Open the store. If necessary, run the embedded server for the duration of the block."""
     with contextlib.ExitStack() as stack:
         url = settings.database_url
         if url is None:
@@ -31,7 +31,7 @@ def opened_store(settings: Settings) -> Iterator[Database]:
                 )
             url = stack.enter_context(server.running())
         check_reachable(url)
-        yield stack.enter_context(Database(url, size=2))
+        yield stack.enter_context(Database(url, size=2, keys=settings.encryption_keys))
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -88,7 +88,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         until_option,
         since_option,
-        click.option("--community", help="Only for this community (its key)."),
+        click.option("--community", help="Only for this community (key in communities.yaml)."),
         source_option,
         states_option(BookingState),
     ):

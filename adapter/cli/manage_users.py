@@ -52,7 +52,7 @@ def users(context: click.Context, as_json: bool) -> None:
 @click.option("--print", "only_print", is_flag=True, help="Only print an entry for ADAPTER_USERS.")
 def add(name: str, role: str, only_print: bool) -> None:
     """Add user NAME, or change their password and role. Ask for the password."""
-    # Never an option: other accounts of the machine can read the arguments of a process.
+    # Never an option: other accounts on this machine can read a process's arguments.
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     user = new_user(name, password, role)
     if only_print:
@@ -81,17 +81,17 @@ def remove(name: str) -> None:
     click.echo(f"Removed user {name}.")
     if is_last:
         click.echo(
-            "No user is left: the console is closed until you add one, or run `adapter run`."
+            "No users are left. The console is closed until you add one or restart `adapter run`."
         )
 
 
 @users.command(epilog=examples("adapter users unlock"))
 def unlock() -> None:
-    """Forget all failed sign-ins, so that everyone can try again at once."""
+    """Clear all failed sign-ins, so that every user can try again at once."""
     settings = settings_from()
     with opened_store(settings) as store:
         _sign_in(settings, store).unlock(by=getpass.getuser())
-    click.echo("Forgot all failed sign-ins.")
+    click.echo("Cleared all failed sign-ins.")
 
 
 def _sign_in(settings: Settings, store: Database) -> SignIn:

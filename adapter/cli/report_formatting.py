@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adapter.cli.formatting import table
+from adapter.models import utc_now
 from adapter.operations.advice import DECISIONS, advice_for
 from adapter.operations.decision_report import DecisionReport
 from adapter.operations.report_serializers import rejection_as_dict
-from adapter.operations.serializers import utc
+from adapter.operations.serializers import ago, utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
 from adapter.store import DecisionCount, Group, Rejection
 
-#: Most names that are listed under a shared contact.
+#: Maximum number of names to list for a shared contact.
 MOST_NAMES = 5
 
 
@@ -40,18 +41,30 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
         if source["is_open"]
         else f"  signature: {scheme}",
     ]
+    secrets = source["secrets"]
     lines += [
         f"  secret {secret['name']}: last used {utc(secret['last_used_at']) or 'never'}"
-        for secret in source["secrets"]
+        for secret in secrets
     ]
+    if used := [secret for secret in secrets if secret["last_used_at"]]:
+        latest = max(used, key=lambda secret: secret["last_used_at"])
+        lines.append(f"  verified last: {_place_of(latest, secrets)}")
     lines += [f"  events: {counts or 'none'}{last}", f"  rejections: {source['rejections']}"]
     return lines + _unknown_lines(source["source"], source["unknown_communities"])
+
+
+def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -> str:
+    """Return which of the secrets it is, and how long ago it was used."""
+    number = secrets.index(secret) + 1
+    ordinal = {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
+    age = ago(secret["last_used_at"], utc_now())
+    return f"{secret['name']} ({ordinal} of {len(secrets)}), {age}"
 
 
 def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:
     """Format names that match no community, and explain how to fix them."""
     lines = [
-        f"  no community is named {_value(one['value'])} ({one['path'] or 'no path'}): "
+        f"  unknown community {_value(one['value'])} ({one['path'] or 'no path'}): "
         f"{one['waiting']} held, last one {utc(one['last_at'])}"
         for one in unknown
     ]
@@ -78,16 +91,16 @@ def group_text(group: Group) -> str:
 
 
 def decisions_text(report: DecisionReport) -> str:
-    """Format what was decided without a person, by rule and source."""
+    """Format the automatic decisions, by rule and source."""
     count = "1 lead was" if report.leads == 1 else f"{report.leads} leads were"
-    lines = [f"{count} decided without a person since {utc(report.since)}"]
+    lines = [f"{count} decided automatically since {utc(report.since)}"]
     for rule, counts in itertools.groupby(report.decisions, key=lambda one: one.rule):
         lines += ["", DECISIONS.get(rule, rule), *map(_decision_line, counts)]
     for one in report.shared:
         names = ", ".join(one.names[:MOST_NAMES]) + (", …" if one.names[MOST_NAMES:] else "")
-        lines += ["", f"{one.contact} came with {one.leads} leads of several people: {names}"]
+        lines += ["", f"{one.contact} is in {one.leads} leads from several people: {names}"]
     if report.shared:
-        hint = "If these belong to an office or a portal, and not to a person, set:"
+        hint = "If these belong to an office or a portal, not to a person, set:"
         lines += ["", hint, f"  {report.setting}"]
     return "\n".join(lines)
 

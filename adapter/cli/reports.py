@@ -74,14 +74,14 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
     default="1d",
     callback=_period,
     metavar="PERIOD",
-    help="Within this time, such as 12h or 7d.",
+    help="Period to report on, such as 12h or 7d.",
 )
 @source_option
 @as_json
 def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
-    """Report which leads were merged, replaced, discarded or ignored without a person.
+    """Report which leads were merged, replaced, discarded or ignored automatically.
 
-    Take a decision back with `adapter release ID --anyway` or `--another-person`. The report also
+    Undo a decision with `adapter release ID --anyway` or `--another-person`. The report also
     lists contacts that several people share.
     """
     settings = settings_from()

@@ -72,13 +72,13 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     "--anyway",
     "is_wanted_anyway",
     is_flag=True,
-    help="Release a merged, replaced or canceled booking too: it is the person's last word.",
+    help="Release even if it was merged, replaced or canceled, as the person's latest request.",
 )
 @click.option(
     "--another-person",
     "is_another_person",
     is_flag=True,
-    help="It was taken for someone else: move the contacts that both share into the notes.",
+    help="Treat the renter as another person: move shared contacts into the notes.",
 )
 @click.option(
     "--any-hour",
@@ -100,7 +100,7 @@ def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None
 
 @click.command(epilog=examples('adapter discard 1010 --reason "booked by phone"'))
 @click.argument("id", type=int)
-@click.option("--reason", required=True, help="The reason, which is kept in the history.")
+@click.option("--reason", required=True, help="Reason to record in the history.")
 @by_option
 def discard(id: int, reason: str, by: str) -> None:
     """Discard a booking or a held event.
@@ -150,7 +150,7 @@ def confirm(id: int, by: str) -> None:
     is_flag=True,
     help="Include booked, discarded and past leads. A renter may get a second email.",
 )
-@click.option("--reason", help="The reason for --force, which is kept in the history.")
+@click.option("--reason", help="Reason for --force, to record in the history.")
 @by_option
 @as_json
 def replay(

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 
 import click
@@ -21,6 +22,8 @@ from adapter.store.embedded import EmbeddedServer
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
+
+WORKER = (sys.executable, "-m", "adapter", "worker")
 
 
 @click.command(epilog=examples("adapter run", "PROPEXO_TOKEN=… adapter run --port 8080"))
@@ -61,7 +64,7 @@ def _announce(supervisor: Supervisor) -> None:
         click.echo(f"{name} {UNTRIMMED}", err=True)
     if supervisor.sandbox_url is not None:
         click.echo(
-            f"no token for Knock in PROPEXO_TOKEN: tours are booked in the sandbox at "
+            f"PROPEXO_TOKEN is not set: tours are booked in the sandbox at "
             f"{supervisor.sandbox_url}, not in Knock",
             err=True,
         )
@@ -75,8 +78,9 @@ def _announce_console(supervisor: Supervisor) -> None:
         with store.Database(supervisor.database_url, size=1) as opened:
             key = SignIn(supervisor.settings, opened, utc_now).new_link()
     except StoreUnavailable:
-        # What starts the processes outlives an outage: it is what restarts PostgreSQL.
-        click.echo("console: no link, PostgreSQL does not respond; start again for one", err=True)
+        # Keep running during an outage, because the supervisor restarts PostgreSQL.
+        text = "console: no sign-in link, because PostgreSQL does not respond; restart to get one"
+        click.echo(text, err=True)
         return
     if key is None:
         click.echo(f"console: {supervisor.web_url}/console", err=True)
@@ -107,23 +111,23 @@ def worker() -> None:
     services.check_token(settings)
     # One connection per concurrent task, and two for recovery.
     size = settings.worker_concurrency + 2
-    run_worker(
-        services.pipeline_from(settings, store.Database(services.database_url(settings), size=size))
-    )
+    url, keys = services.database_url(settings), settings.encryption_keys
+    database = store.Database(url, size=size, keys=keys)
+    if run_worker(services.pipeline_from(settings, database)):
+        os.execv(sys.executable, WORKER)  # noqa: S606 - a list of arguments without a shell
 
 
 @click.command(epilog=examples("adapter migrate"))
 def migrate() -> None:
-    """Migrate the database to this version. It is safe to repeat this or run it concurrently."""
+    """Migrate the database to this version. Safe to run repeatedly or concurrently."""
     settings = settings_from()
     if settings.database_url is not None:
         done = store.migrate(settings.database_url)
     else:
         with EmbeddedServer(settings.data_dir).running() as url:
             done = store.migrate(url)
-    own = [name for name in done if not name.startswith("procrastinate/")]
     click.echo(
         f"migrated: {len(done)} steps" if done else "nothing to do: the database is up to date"
     )
-    for name in own:
+    for name in done:
         click.echo(f"  {name}")

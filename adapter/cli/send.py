@@ -71,7 +71,7 @@ def sign(source: str, file: Path, url: str | None, content_type: str | None) -> 
 def send(source: str, file: Path, url: str | None, content_type: str | None) -> None:
     """Send FILE to SOURCE with a valid signature.
 
-    Prints the adapter's response. The exit code is 1 if the adapter does not accept it.
+    Prints the adapter's response. The exit code is 1 if the adapter rejects it.
     """
     answer = signed_client.send(_request(source, file, url, content_type))
     click.echo(f"{answer.status} {json.dumps(answer.body)}")

@@ -74,7 +74,7 @@ def add(sender: str, name: str | None, folder: Path | None, as_json: bool) -> No
 
 def _checked_name(name: str) -> str:
     if not NAME.match(name) or name == "communities":
-        message = f"{name!r} cannot name a source; use a to z, 0 to 9, - and _"
+        message = f"{name!r} is not a valid source name; use a to z, 0 to 9, - and _"
         raise click.BadParameter(message, param_hint="--as")
     return name
 

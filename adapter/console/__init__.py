@@ -1,6 +1,6 @@
-"""Serve the web pages for users: the leads that need review, and each lead's history.
+"""Serve the console's web pages: the leads that need review, and each lead's history.
 
-Every page shows what a command shows and every form does what a command does, through the same
+Every page and every form corresponds to a command, and uses the same
 functions of :mod:`adapter.operations`. No code here decides anything about a lead.
 """
 

@@ -18,7 +18,7 @@ from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.replay import Difference
 from adapter.store import Group
 
-#: Maximum number of a group's leads that one click changes, and that it examines.
+#: Maximum number of a group's leads that one click changes, and that it checks.
 MAX_CHANGED: Final = 200
 MAX_EXAMINED: Final = 1000
 MAX_ERRORS_SHOWN: Final = 10
@@ -42,25 +42,23 @@ def release(number: int) -> Any:
         )
     except NotPossible as exc:
         return lead_page(str(number), RefusedForm(booking_id=number, typed=form, error=exc))
-    return _redirect_to_lead(number, f"Booking {number} is released and goes out by itself.")
+    return _redirect_to_lead(number, f"Released booking {number}. It will be sent automatically.")
 
 
 @bp.post("/leads/<int:number>/confirm")
 def confirm(number: int) -> Any:
     """Record that the user has seen the tour in Knock."""
     if "seen" not in flask.request.form:
-        raise NotPossible("Tick that you have seen it in Knock: it is not sent after this.")
+        raise NotPossible("Check the box: you saw it in Knock, and it will not be sent.")
     services.repairs.confirm(number, by=flask.g.user.name)
-    return _redirect_to_lead(
-        number, f"Booking {number} counts as booked: you have seen it in Knock."
-    )
+    return _redirect_to_lead(number, f"Marked booking {number} as booked.")
 
 
 @bp.post("/leads/<int:number>/discard")
 def discard(number: int) -> Any:
     """Discard a booking or a held webhook."""
     services.repairs.discard(number, _reason(), by=flask.g.user.name)
-    return _redirect_to_lead(number, f"{number} is put aside.")
+    return _redirect_to_lead(number, f"Discarded {number}.")
 
 
 @bp.post("/leads/<int:number>/replay")
@@ -68,7 +66,7 @@ def replay(number: int) -> Any:
     """Map a stored webhook again, with the current mapping."""
     difference = services.replays.replay(number, by=flask.g.user.name, dry_run=False)
     if difference.refusal is not None:
-        raise NotPossible(f"Event {number} is left alone: {difference.refusal}.")
+        raise NotPossible(f"Webhook {number} was not mapped again: {difference.refusal}.")
     return _redirect_to_lead(number, f"Webhook {number} was mapped again.")
 
 
@@ -101,14 +99,14 @@ def discard_group(key: str) -> Any:
     """Discard a group's leads."""
     by, reason, group = flask.g.user.name, _reason(), _group(key)
     done, errors = _for_each(group, lambda number: services.repairs.discard(number, reason, by=by))
-    return _redirect_to_group(key, f"Put aside: {done}.", errors)
+    return _redirect_to_group(key, f"Discarded: {done}.", errors)
 
 
 @bp.post("/rejections/<source>/retry")
 def retry(source: str) -> Any:
     """Verify a source's rejected requests again and accept those that pass."""
     if source not in services.sources or source not in services.verifiers:
-        raise NotFound("There is no source of that name.")
+        raise NotFound("There is no source with this name.")
     result = readmit.retry(
         services.pipeline.receiver,
         services.sources[source],
@@ -117,7 +115,8 @@ def retry(source: str) -> Any:
         dry_run=False,
     )
     still = sum(result.refused.values()) + result.not_verifiable
-    flask.flash(f"{result.accepted} were let in, {result.repeated} had come in, {still} stay out.")
+    text = f"Accepted: {result.accepted}, repeats: {result.repeated}, still rejected: {still}."
+    flask.flash(text)
     return flask.redirect(flask.url_for("console.rejections", source=source))
 
 
@@ -141,7 +140,7 @@ def _check_may_act_together(group: Group) -> None:
     """Raise NotPossible if each lead of the group must be reviewed by itself."""
     issue = group.issue
     if issue.kind == "booking" and not may_release_together(issue.state, issue.code):
-        raise NotPossible("Somebody has to look at each of these: open them one by one.")
+        raise NotPossible("Each of these leads needs its own review. Open them one by one.")
 
 
 def _booking(number: int) -> Booking:
@@ -155,7 +154,7 @@ def _booking(number: int) -> Booking:
 def _reason() -> str:
     reason = flask.request.form.get("reason", "").strip()[:MAX_REASON]
     if not reason:
-        raise NotPossible("Write a reason: it stays in the history.")
+        raise NotPossible("Enter a reason. It is kept in the history.")
     return reason
 
 
@@ -175,12 +174,12 @@ def _group(key: str) -> Group:
     with services.store.transaction() as tx:
         group = tx.review_queue.group(key, services.now())
     if group is None:
-        raise NotFound("Nothing of this group waits any more.")
+        raise NotFound("There are no more leads in this group.")
     return group
 
 
 def _leads(group: Group) -> Sequence[Booking | Event]:
-    """Return the group's leads that the user saw, not those that arrived since."""
+    """Return the group's leads that the user saw, without those that arrived later."""
     last_id = row_id_from(flask.request.form.get("seen")) or 0
     with services.store.transaction() as tx:
         return tx.review_queue.leads(group.issue, last_id=last_id, limit=MAX_EXAMINED)

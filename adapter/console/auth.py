@@ -27,7 +27,7 @@ SESSION_HOURS: Final = 12
 BROWSER_COOKIE: Final = "console_browser"
 BROWSER_DAYS: Final = 365
 
-#: Longest form of a person who has not signed in: the sign-in form with much to spare.
+#: Maximum form size before sign-in. The sign-in form is much smaller.
 MAX_STRANGERS_FORM_BYTES: Final = 8 * 1024
 
 #: Pages that anyone may load.
@@ -76,7 +76,7 @@ class Sessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
     def get_cookie_secure(self, app: flask.Flask) -> bool:  # noqa: ARG002 - Flask's
-        """Require TLS except on this machine, which has none."""
+        """Require TLS, except for browsers on this machine."""
         return _needs_tls()
 
 
@@ -95,9 +95,9 @@ def init_auth(app: flask.Flask) -> None:
 
 @bp.before_request
 def check_access() -> Response | None:
-    """Find the user and reject requests that the user may not make.
+    """Identify the user, and reject requests that the user may not make.
 
-    Read nothing of a form before the user is known, except a short form to sign in.
+    Before the user is known, only a short sign-in form is read.
     """
     request = flask.request
     if request.endpoint == "console.static":
@@ -117,7 +117,7 @@ def check_access() -> Response | None:
 
 @bp.after_request
 def add_security_headers(response: Response) -> Response:
-    """Add the headers that keep a page from being framed, cached or scripted."""
+    """Add headers that prevent framing, caching and foreign scripts."""
     response.headers.update(SECURITY_HEADERS)
     if _is_public_https():
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -134,7 +134,7 @@ def auth_helpers() -> dict[str, Any]:
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Any:
-    """Ask for a name and password, and show and count failures."""
+    """Show the sign-in form, and check and count attempts."""
     request = flask.request
     if request.method == "GET":
         return flask.render_template("console/sign_in.html", fault=None)
@@ -153,9 +153,9 @@ def sign_in() -> Any:
 
 @bp.get("/open")
 def open_link() -> Any:
-    """Sign in the holder of the link that `adapter run` printed, on this machine and once."""
+    """Sign in with the one-time link that `adapter run` prints, only on this machine."""
     if not is_local_request(flask.request):
-        raise Forbidden("This link works only on the machine that the adapter runs on.")
+        raise Forbidden("This link works only on the machine where the adapter runs.")
     try:
         return _begin_session(services.sign_in.open_link(flask.request.args.get("key", "")))
     except SignInRefused as exc:
@@ -163,7 +163,7 @@ def open_link() -> Any:
 
 
 def _remember_browser(response: Response, user: User) -> Response:
-    """Mark the browser, so that failures elsewhere do not lock it out."""
+    """Set a cookie, so that failed sign-ins elsewhere do not lock out this browser."""
     response.set_cookie(
         BROWSER_COOKIE,
         services.sign_in.browser_mark(user),
@@ -179,7 +179,7 @@ def _remember_browser(response: Response, user: User) -> Response:
 def _needs_tls() -> bool:
     """Return whether cookies need TLS: always, except on this machine without a public HTTPS URL.
 
-    The host name alone does not tell: nginx sends its own unless it is told not to.
+    The host name alone is not enough: by default, nginx replaces it with its own.
     """
     return _is_public_https() or not is_local_request(flask.request)
 
@@ -189,7 +189,7 @@ def _is_public_https() -> bool:
 
 
 def _begin_session(user: User) -> Response:
-    flask.session.clear()  # a CSRF token from before signing in must not stay valid
+    flask.session.clear()  # a CSRF token from before sign-in must not stay valid
     flask.session.permanent = True
     now = int(services.now().timestamp())
     flask.session.update(user=user.name, mark=services.sign_in.mark_of(user), signed_in_at=now)
@@ -231,14 +231,14 @@ def _session_user(session: SessionMixin, users: dict[str, User]) -> User | None:
 
 def _require_operate() -> None:
     if flask.g.user is None or flask.g.user.role != "operate":
-        raise Forbidden("Your role may look, and not change. Ask for the role operate.")
+        raise Forbidden("Your role can view leads but not change them. Ask for the role “operate”.")
 
 
 def _redirect_to_sign_in() -> Response:
     address = flask.url_for("console.sign_in")
     if "HX-Request" in flask.request.headers:
         # htmx replaces a part of the page; this header makes it load the whole page.
-        return Response("Sign in again.", 401, headers={"HX-Redirect": address})
+        return Response("Please sign in again.", 401, headers={"HX-Redirect": address})
     return flask.redirect(address)
 
 
@@ -247,11 +247,11 @@ def _check_csrf(request: flask.Request) -> None:
     expected = str(flask.session.get("form", ""))
     if not expected and _is_remote_http(request):
         raise Forbidden(
-            "Signing in needs TLS: by http:// a browser keeps no session for this name. Open the "
-            "console by https://, or on its own machine by http://127.0.0.1."
+            "Signing in requires HTTPS, because browsers keep no session over http://. Open the "
+            "console at https://, or at http://127.0.0.1 on the machine where it runs."
         )
     if not expected or not secrets.compare_digest(sent.encode(), expected.encode()):
-        raise Forbidden("This form is too old, or not ours. Load the page anew and try again.")
+        raise Forbidden("This form has expired. Reload the page and try again.")
 
 
 def _is_remote_http(request: flask.Request) -> bool:

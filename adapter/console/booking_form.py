@@ -31,13 +31,13 @@ class FormField:
     fault: str
     #: The type of an HTML input, or ``area``.
     type: str
-    #: True for the fields that hold up this booking or that most often hold up bookings.
+    #: True for the time, the community, and fields with problems, which are shown first.
     is_first: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RefusedForm:
-    """A rejected form, to be shown again with the user's input and the reason."""
+    """A rejected form, which is shown again with the user's input and the reason."""
 
     booking_id: int
     typed: Mapping[str, str]
@@ -58,7 +58,7 @@ def form_fields(
     values |= {name: text for name, text in typed.items() if name in values}
     faults = refused.error.faults if refused else {}
     first = {"starts_at", "community", *faults, *(reason.field for reason in booking.reasons)}
-    zone = zone_of(booking, typed.get("community", "")) or "the community's clock"
+    zone = zone_of(booking, typed.get("community", "")) or "the community's time zone"
     labels = {"starts_at": f"Tour starts at ({zone})", "community": "Community"}
     return [
         FormField(
@@ -82,7 +82,7 @@ def _choices(name: str, value: str) -> Sequence[str]:
         choices = ["", *NEUTRAL_WORDS[name]]
     else:
         return ()
-    # A value that is no longer a choice stays one, so that the form does not change it.
+    # Keep the current value as a choice, even if it is no longer one, so that it does not change.
     return choices if value in choices else [*choices, value]
 
 
@@ -93,14 +93,14 @@ def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
     entered in another zone than the community's.
     """
     if form.get("version", "") != version_of(booking):
-        raise NotPossible("It has changed since this page was made. Look at it again.")
+        raise NotPossible("This lead has changed since you opened the page. Review it again.")
     before = current_values(booking)
     shown_zone, zone = form.get("zone", ""), zone_of(booking, form.get("community", ""))
     if shown_zone and zone and shown_zone != zone:
-        text = f"On which hour of the clock of {zone}? It was read on that of {shown_zone}."
+        text = f"Enter the time again, in {zone}: the form showed it in {shown_zone}."
         raise NotPossible(text, {"starts_at": text})
     if booking.timezone is not None and zone != booking.timezone:
-        before["starts_at"] = ""  # the same digits in another zone mean another time
+        before["starts_at"] = ""  # in another zone, the same digits are a different time
     typed = {name: form[name].replace("\r\n", "\n") for name in before if name in form}
     return {
         name: text if name in ("community", "starts_at") else value_from_text(name, text)

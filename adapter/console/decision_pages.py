@@ -23,7 +23,7 @@ def _days() -> str:
 
 @bp.get("/decisions")
 def decisions() -> str:
-    """Show the number of automatic decisions, by rule and source."""
+    """Show the number of automatic decisions by rule and source."""
     now, days = services.now(), _days()
     period = dt.timedelta(days=int(days))
     report = decision_report(services.store, services.settings.policy, now, period)
@@ -36,7 +36,7 @@ def decisions() -> str:
 def decided(rule: str) -> str:
     """List a source's leads that one rule decided, newest first."""
     if rule not in DECISIONS:
-        raise NotFound("There is no such rule.")
+        raise NotFound("There is no rule with this name.")
     args, days = flask.request.args, _days()
     source, before = args.get("source", ""), row_id_from(args.get("before"))
     since = services.now() - dt.timedelta(days=int(days))

@@ -1,11 +1,10 @@
-"""Make untrusted text safe to display, and render payloads with an anchor for each value.
+"""Make untrusted text safe to display, and render payloads with an HTML ID for each value.
 
-The templates escape markup. Here invisible characters are written out (controls, marks that turn
-the direction of reading, halves of surrogate pairs), and long strings are cut.
+Templates escape markup. This module escapes invisible characters (controls, marks that reverse
+the text direction, halves of surrogate pairs) and truncates long strings.
 """
 
 import dataclasses
-import datetime as dt
 import hashlib
 import json
 import re
@@ -37,13 +36,13 @@ _INVISIBLE: Final = re.compile(
 
 
 def escape_invisible(text: str, max_length: int = MAX_TEXT) -> str:
-    """Write out every invisible character and cut the text to ``max_length`` characters."""
+    """Escape invisible characters, and truncate the text to ``max_length`` characters."""
     escaped = _INVISIBLE.sub(lambda match: f"⟨U+{ord(match.group()):04X}⟩", text[:max_length])
     return f"{escaped} … ({len(text):,} characters)" if len(text) > max_length else escaped
 
 
 def render_value(value: object) -> object:
-    """Prepare any value that a template prints: Jinja's ``finalize``."""
+    """Escape every value that a template prints (Jinja's ``finalize``)."""
     if isinstance(value, Markup):
         return value
     if value is None:
@@ -52,25 +51,12 @@ def render_value(value: object) -> object:
 
 
 def form_value(value: str) -> Markup:
-    """Escape a form's value without changing it, because the form sends it back as it is."""
+    """Escape a form's value for HTML only, because the form sends it back."""
     return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
 
 
-def ago(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Return how long ago or how far ahead an instant is, in one suitable unit."""
-    if at is None:
-        return "-"
-    seconds = (now - at).total_seconds()
-    size, unit = next(
-        (abs(seconds) / length, name)
-        for length, name in ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
-        if abs(seconds) >= 2 * length or length == 1
-    )
-    return f"{size:.0f} {unit} ago" if seconds >= 0 else f"in {size:.0f} {unit}"
-
-
 def tour_text(booking: Booking) -> str:
-    """Return when a tour starts: ``Saturday, March 14 at 2:30 PM MDT``."""
+    """Format a tour's start: ``Saturday, March 14 at 2:30 PM MDT``."""
     text = format_tour_time(booking.starts_at, booking.timezone)
     if not text or booking.starts_at is None or booking.timezone is None:
         return "no tour time"
@@ -102,9 +88,9 @@ def anchor_for(location: Location) -> str:
 
 
 def payload_lines(payload: Any) -> list[PayloadLine]:
-    """Return a payload line by line. If there is more, the last line says so."""
+    """Return a payload's lines. If there are too many, the last line says that there are more."""
     lines: list[PayloadLine] = []
-    # A stack, not recursion: a payload may be nested deeper than Python's limit.
+    # Uses a stack, because a payload may be nested deeper than Python's recursion limit.
     stack: list[tuple[Location, str, Any]] = [((), "", payload)]
     while stack:
         location, key, value = stack.pop()

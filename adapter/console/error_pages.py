@@ -1,4 +1,4 @@
-"""Render the console's errors as pages that say what to do."""
+"""Render the console's errors as pages that tell users what to do."""
 
 import logging
 from typing import Any
@@ -14,36 +14,36 @@ log = logging.getLogger(__name__)
 
 @bp.errorhandler(HTTPException)
 def http_error(error: HTTPException) -> tuple[str, int]:
-    """Show 404, 403 and the like."""
+    """Show an HTTP error, such as 404 or 403."""
     return _page(error.name or "Error", error.description or "", error.code or 500)
 
 
 @bp.errorhandler(NotPossible)
 def not_possible(error: NotPossible) -> tuple[str, int]:
     """Return 409 and show why an action is not possible."""
-    return _page("That cannot be done", str(error), 409)
+    return _page("This action is not possible", str(error), 409)
 
 
 @bp.errorhandler(StoreUnavailable)
 def store_unavailable(error: StoreUnavailable) -> tuple[str, int]:
     """Return 503 and show that PostgreSQL is unavailable."""
     log.error("store_unavailable", extra={"reason": str(error)})
-    text = "The database cannot be reached. Webhooks are answered with 503 and come again."
-    return _page("Not now", text, 503)
+    text = "The database cannot be reached. Senders get an error and will retry their webhooks."
+    return _page("Temporarily unavailable", text, 503)
 
 
 @bp.errorhandler(Exception)
 def unexpected_error(error: Exception) -> tuple[str, int]:
     """Log an unexpected exception and return 503 without its details."""
     log.error("console_failed", exc_info=error)
-    text = "The page could not be made. The engineer finds the reason in the log."
-    return _page("Not now", text, 503)
+    text = "This page could not be loaded. The log has the details; tell an engineer."
+    return _page("Temporarily unavailable", text, 503)
 
 
 @bp.route("/<path:rest>", methods=["GET", "POST"])
 def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
-    """Return 404 as a page. Without a route, no handler of the blueprint would be called."""
-    flask.abort(404, "There is no such page.")
+    """Return 404 as a page. Flask calls the blueprint's error handlers only for its own routes."""
+    flask.abort(404, "This page does not exist.")
 
 
 def _page(title: str, text: str, status: int) -> tuple[str, int]:

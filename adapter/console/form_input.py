@@ -23,7 +23,7 @@ def _sanitized(sent: MultiDict[str, str]) -> ImmutableMultiDict[str, str]:
 
 
 def _text(text: str) -> str:
-    # A NUL is replaced, not dropped: without it the rest could mean something else.
+    # NULs are replaced, not dropped, because dropping one could change the meaning.
     return storable(text.replace("\x00", "\N{REPLACEMENT CHARACTER}"))
 
 
@@ -50,7 +50,7 @@ def filter_from(args: Mapping[str, str]) -> Filter:
 
 
 def _instant(text: str, days: int = 0) -> dt.datetime | None:
-    """Return an instant. For a date alone, return the start of the day ``days`` later."""
+    """Parse an instant. For a date, return the start of the day ``days`` later."""
     try:
         at = dt.datetime.fromisoformat(text)
         if len(text) == len("2026-03-14"):

@@ -66,18 +66,18 @@ class BookingView:
     group: str | None
     fields: Sequence[FieldRow]
     form: Sequence[FormField]
-    #: The zone of the form's time, and the version of the booking that the form shows.
+    #: The time zone used in the form, and the version of the booking that it shows.
     zone: str
     version: str
     #: The tour's local start if the community is not yet known, or None.
     wall_time: dt.datetime | None
     why_not_release: str | None
-    #: The lead that this one was decided by, if any, and the sentence around its name.
+    #: The other lead that caused this one's state, if any, and the sentence around its name.
     other: Booking | None
     sentence: tuple[str, str]
-    #: The leads that were decided because of this one.
+    #: The leads whose state this one caused.
     related: Sequence[Booking]
-    #: Whether a user may take back that it was merged or replaced.
+    #: True if a user may undo that it was merged or replaced.
     is_merged: bool
     #: Labels of the contacts that it shares with the other lead, and whether it has another one.
     shared: Sequence[str]
@@ -95,13 +95,13 @@ class TimelineEntry:
     text: str
     #: Propexo's response, or None.
     response: str | None = None
-    #: The other lead that it comes from, or None.
+    #: The other lead that caused the change, or None.
     because_of: int | None = None
 
 
 @bp.get("/leads/<key>", endpoint="lead")
 def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
-    """Render the lead of an event, a booking or a Propexo job. 409 after a refused form."""
+    """Render the lead of an event, booking or Propexo job. Return 409 after a rejected form."""
     story, audit_entries = _load(key)
     event, source = story.event, services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
@@ -124,11 +124,11 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
 
 
 def _load(key: str) -> tuple[LeadHistory, list[AuditEntry]]:
-    """Load a lead and its audit entries, and record that the user looked at it."""
+    """Load a lead and its audit entries, and record that the user viewed it."""
     with services.store.transaction() as tx:
         story = tx.events.history(key)
         if story is None:
-            raise NotFound("Nothing is known by that number.")
+            raise NotFound("There is no lead with this ID.")
         by, at = flask.g.user.name, services.now()
         tx.audit.record("looked", by=by, at=at, lead_id=story.event.id)
         return story, _audit_entries(tx.audit, story)
@@ -145,20 +145,20 @@ def _audit_entries(audit: AuditLog, story: LeadHistory) -> list[AuditEntry]:
 
 
 def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLine], str | None]:
-    """Return the payload line by line, or why there is none."""
+    """Return the payload's lines, or the reason why there are none."""
     if story.event.kept != "all":
-        return [], "What was sent is erased."
+        return [], "The original webhook was deleted."
     if source is None:
-        return [], "There is no mapping of this source any more: only the raw text is shown."
+        return [], "This source no longer has a mapping, so only the raw text is shown."
     try:
         return payload_lines(source.scope(story.event.request).payload), None
     except PayloadError as exc:
-        return [], f"It cannot be read: {exc}. Only the raw text is shown."
+        return [], f"This webhook cannot be read: {exc}. Only the raw text is shown."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappedAgain:
-    """A stored webhook under the current mapping. It shows where a booking's fields came from."""
+    """A stored webhook, remapped with the current mapping to find where each field came from."""
 
     source: Source
     story: LeadHistory
@@ -168,7 +168,7 @@ class MappedAgain:
 
     @classmethod
     def of(cls, source: Source | None, story: LeadHistory) -> Self | None:
-        """Remap a webhook. Return None if its mapping is gone or its payload has been erased."""
+        """Remap a webhook. Return None if there is no mapping, or the payload has been erased."""
         if source is None or story.event.kept != "all":
             return None
         delivery = story.event.request
@@ -201,13 +201,13 @@ class MappedAgain:
         }
 
     def line_at(self, at: str | None) -> str:
-        """Return the mapping's line at ``file:line``."""
+        """Return the text of the mapping at ``file:line``."""
         number = int(at.rpartition(":")[2]) if at and ":" in at else 0
         is_there = 0 < number <= len(self.mapping_lines)
         return self.mapping_lines[number - 1].strip() if is_there else ""
 
     def _item_number(self, booking: Booking) -> int:
-        """Return the index of the item most like the booking."""
+        """Return the index of the item that is most similar to the booking."""
 
         def likeness(number: int) -> int:
             if self.items[number].outcome is Outcome.IGNORED:
@@ -258,7 +258,7 @@ def _booking_view(
 
 
 def _sentence_around(booking: Booking, other: Booking | None) -> tuple[str, str]:
-    """Return what the decision says before and after the name of the other lead."""
+    """Return the text of the decision before and after the other lead's name."""
     if other is None:
         return "", ""
     texts = [reason.reason for reason in booking.reasons if reason.field == FIELD]
@@ -307,6 +307,6 @@ def _attempt(attempt: Attempt) -> TimelineEntry:
     return TimelineEntry(
         at=attempt.finished_at or attempt.started_at,
         title=f"booking {attempt.booking_id}: posted to Propexo",
-        text=f"{outcome}{status}; begun {serializers.utc(attempt.started_at)}",
+        text=f"{outcome}{status}; started {serializers.utc(attempt.started_at)}",
         response=attempt.answer,
     )

@@ -1,4 +1,4 @@
-"""Try out a mapping: show what a webhook would become, as the user types. Nothing is stored."""
+"""Preview a mapping's result for a webhook while the user types. Nothing is stored."""
 
 import dataclasses
 import datetime as dt
@@ -21,11 +21,11 @@ from adapter.models import WebhookRequest
 from adapter.operations.backtest import MOST_EVENTS, compare_mappings, recent
 from adapter.operations.diff import changed_fields, facts_of
 
-#: Stored webhooks to choose from.
+#: Number of stored webhooks to choose from.
 RECENT_EVENTS: Final = 30
 #: The name of a mapping that does not belong to a source.
 DRAFT: Final = "draft"
-#: Longest mapping to try: reading YAML takes a second for 30 kB. The gallery's have 4 kB.
+#: Maximum length, because parsing 30 kB of YAML takes a second. The gallery's have about 4 kB.
 MAX_TYPED_MAPPING: Final = 32_000
 DEFAULT_CONTENT_TYPE: Final = "application/json"
 DEFAULT_BACKTEST_EVENTS: Final = 100
@@ -47,7 +47,7 @@ class PlaygroundInput:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PlaygroundResult:
-    """What the webhook becomes, or why it cannot be mapped."""
+    """The result of mapping the webhook, or why it cannot be mapped."""
 
     problems: tuple[Problem, ...] = ()
     mapped: Mapped | None = None
@@ -58,7 +58,7 @@ class PlaygroundResult:
 
 @bp.get("/try")
 def playground() -> str:
-    """Show the form, filled with a source's mapping and newest webhook."""
+    """Show the form with a source's mapping and newest webhook."""
     args = flask.request.args
     name = args.get("source") or next(iter(sorted(services.sources)), DRAFT)
     entered = PlaygroundInput(
@@ -73,7 +73,7 @@ def playground() -> str:
 
 @bp.post("/try/result")
 def playground_result() -> str:
-    """Show what the webhook becomes. Render part of the page for htmx, else the whole page."""
+    """Show the result. Render part of the page for htmx, else the whole page."""
     entered = _input_from_form()
     result = _map(entered)
     if flask.session.get("tried") != entered.event_id:
@@ -108,7 +108,7 @@ def _input_from_form() -> PlaygroundInput:
     form = flask.request.form
     name = form.get("source", "").strip() or DRAFT
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
-        raise NotPossible("A source is called by a to z, 0 to 9, - and _.")
+        raise NotPossible("A source name can only contain a to z, 0 to 9, - and _.")
     last = row_id_from(form.get("last")) or DEFAULT_BACKTEST_EVENTS
     return PlaygroundInput(
         name=name,
@@ -121,7 +121,7 @@ def _input_from_form() -> PlaygroundInput:
 
 
 def _record_view(entered: PlaygroundInput, result: PlaygroundResult) -> None:
-    """Record once, not with every keystroke, that a stored webhook was shown."""
+    """Record that a stored webhook was viewed: once, not with every keystroke."""
     if entered.event_id is not None and result.mapped is not None:
         record_action("looked", lead_id=entered.event_id)
         flask.session["tried"] = entered.event_id
@@ -140,7 +140,7 @@ def _page(entered: PlaygroundInput, **more: Any) -> str:
 
 
 def _map(entered: PlaygroundInput) -> PlaygroundResult:
-    """Map the chosen webhook. Never raise for what was typed."""
+    """Map the chosen webhook. Never raise for invalid input."""
     try:
         edited = _edited_source(entered)
         delivery, now = _delivery(entered)
@@ -150,7 +150,7 @@ def _map(entered: PlaygroundInput) -> PlaygroundResult:
         return PlaygroundResult(text=exc.description or "")
     if not delivery.body and not delivery.query:
         return PlaygroundResult(
-            text="The mapping is right. Choose a stored webhook, or paste a body."
+            text="The mapping has no errors. Choose a stored webhook, or paste a body."
         )
     mapped = edited.map(delivery, now=now)
     current = services.sources.get(entered.name)
@@ -175,9 +175,7 @@ def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
     with services.store.transaction() as tx:
         event = tx.events.get(entered.event_id)
     if event is None or event.kept != "all":
-        raise NotFound(
-            f"There is no stored webhook {entered.event_id}, or what was sent is erased."
-        )
+        raise NotFound(f"There is no stored webhook {entered.event_id}, or it was deleted.")
     return event.request, event.received_at
 
 

@@ -10,13 +10,14 @@ from werkzeug.wrappers import Response
 
 from adapter.console.booking_form import text_of
 from adapter.console.context import bp, services
-from adapter.console.display import ago, duration, form_value, tour_text
+from adapter.console.display import duration, form_value, tour_text
 from adapter.console.form_input import filter_from, row_id_from
 from adapter.mapping import registry
 from adapter.models import BookingState, EventState
 from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, explanation_of, label_of
 from adapter.operations.allowed_actions import may_release_together
+from adapter.operations.serializers import ago
 from adapter.operations.status import OUTCOMES, outcome_of, overview_of
 from adapter.store import MOST_COUNTED
 
@@ -153,14 +154,14 @@ def _next_page(found: Sequence[Any]) -> int | None:
 
 
 def record_action(act: str, *, lead_id: int | None = None, detail: str = "") -> None:
-    """Record a user's action in the audit log. ``detail`` must hold nothing from a payload."""
+    """Record a user's action in the audit log. ``detail`` must contain no payload data."""
     by, at = flask.g.user.name, services.now()
     with services.store.transaction() as tx:
         tx.audit.record(act, by=by, at=at, lead_id=lead_id, detail=detail)
 
 
 def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
-    """Return a file to save."""
+    """Return a response that browsers save as a file."""
     encoded = (piece.encode("utf-8", "replace") for piece in pieces)
     response = Response(encoded, mimetype=mimetype)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -169,7 +170,7 @@ def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
 
 @bp.get("/queue/<key>", endpoint="group")
 def group_page(key: str, **more: Any) -> Any:
-    """Render the leads of one group; ``more`` is for the template."""
+    """Render one group's leads. ``more`` is passed to the template."""
     after = row_id_from(flask.request.args.get("after")) or 0
     with services.store.transaction() as tx:
         group = tx.review_queue.group(key, services.now())

@@ -44,7 +44,7 @@ class Communities:
         }
 
     def linked_to(self, source: str) -> list[Community]:
-        """Return the communities that have a name for this source."""
+        """Return the communities that this source has a name for."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
 
 

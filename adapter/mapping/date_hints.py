@@ -36,7 +36,7 @@ WHOLE: Final = (
 )
 #: Separators of a date and a time of day.
 BETWEEN: Final = (" ", ", ", " at ", ", at ")
-#: Part of a reason → the options that resolve it.
+#: Options that resolve a problem, by part of its reason.
 OPTIONS: Final = (
     ("the start or end of a day in", "; add offset: trust if the offset is correct"),
     (

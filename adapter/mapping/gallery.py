@@ -8,12 +8,14 @@ from typing import Any, Final
 import adapter
 from adapter import signatures
 from adapter.mapping.engine import WithoutTime
-from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
 from adapter.settings import Policy
 
-#: Name of the gallery folder, inside the mappings folder.
+_INSTALLED = Path(adapter.__file__).parent / "mappings"
+#: The mappings that come with the adapter. In a checkout they are beside the package.
+BUNDLED: Final = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "mappings"
+#: Name of the gallery folder, inside a mappings folder.
 FOLDER: Final = "gallery"
 #: Content of webhooks that only identify the lead.
 IDS_ONLY: Final = "ids only"
@@ -32,7 +34,7 @@ class Entry:
     event_id: tuple[str, ...]
     #: The content of its webhooks: ``bookable``, ``lead only`` or ``ids only``.
     holds: str
-    #: How leads without a tour time are handled: ``guest card`` or ``waits``.
+    #: How leads without a tour time are handled: ``guest card`` or ``held``.
     without_time: str
     #: Source of its sample payloads.
     shape: str
@@ -42,18 +44,9 @@ class Entry:
 
 
 def gallery_folder(mappings: Path) -> Path:
-    """Return the gallery folder inside ``mappings``, else the project's own gallery.
-
-    Raise :class:`MappingErrors` if neither exists.
-    """
-    project = Path(adapter.__file__).parents[1] / "mappings"
-    folders = [folder / FOLDER for folder in (mappings, project)]
-    for folder in folders:
-        if folder.is_dir():
-            return folder
-    tried = " nor ".join(map(str, dict.fromkeys(folders)))
-    message = f"there is no gallery at {tried}: copy mappings/gallery from the project's source"
-    raise MappingErrors([Problem.of_file(folders[0], message)])
+    """Return the gallery folder inside ``mappings``, else the bundled gallery."""
+    own = mappings / FOLDER
+    return own if own.is_dir() else BUNDLED / FOLDER
 
 
 def entries(gallery: Path, policy: Policy) -> list[Entry]:
@@ -73,7 +66,7 @@ def entry_from_source(source: Source) -> Entry:
         signature=source.signature.get("preset") or signatures.scheme_of(source.signature),
         event_id=tuple(lookup.text for lookup in source.compiled.dedupe),
         holds=holds,
-        without_time="guest card" if makes_cards else "waits",
+        without_time="guest card" if makes_cards else "held",
         shape=about.get("shape", ""),
         docs=source.docs,
         about=about,

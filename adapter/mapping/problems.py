@@ -21,7 +21,7 @@ class Problem:
 
     @classmethod
     def of_file(cls, file: object, message: str) -> "Problem":
-        """Return a problem that concerns a whole file or folder."""
+        """Return a problem with a whole file or folder."""
         return cls(file=str(file), line=1, column=1, field="file", message=message)
 
     def __str__(self) -> str:

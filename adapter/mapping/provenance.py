@@ -23,7 +23,7 @@ from adapter.parsing.paths import Location, Path
 
 #: The location of an attribution that is not in the mapping.
 COMMUNITIES: Final = "communities.yaml"
-#: Mapping lines that fill fields with other names.
+#: Mapping lines that fill fields with a different name.
 FILLS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": ("first_name", "last_name"),
     "starts_at": ("appointment_date", "appointment_time"),
@@ -135,8 +135,8 @@ def _locate(
 ) -> list[Location]:
     """Return a path's locations in the payload, including through the names of ``read``.
 
-    ``readers``: those that count; None for all. A reader itself sees only those before it, and
-    may have the name of what it reads.
+    ``readers`` limits the names that resolve; None means all. A reader sees only earlier ones, and
+    may have the same name as the key that it reads.
     """
     first, rest = path.parts[0], _without_first(path)
     each = compiled.for_each

@@ -53,7 +53,7 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
 
 
 def mapping_file(folder: Path, name: str) -> Path:
-    """Return a source's file. Raise :class:`MappingErrors`, listing all sources, without one."""
+    """Return a source's file. Raise :class:`MappingErrors` if there is none."""
     file = folder / f"{name}.yaml"
     files = _mapping_files(folder)
     if file in files:

@@ -20,7 +20,7 @@ OPTIONS: Final = ("wait", "deadline", "say")
 
 # --- sentences
 
-#: Messages to the renter by outcome. None of them promises more than is certain.
+#: Messages to the renter by outcome. They promise nothing that is not certain.
 SENTENCES: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "We have your request and will confirm shortly.",
     Outcome.BOOKED: "You are booked for {booking.starts_at}.",
@@ -34,7 +34,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
 }
 
-#: States whose messages include the tour time, which a guest card does not have.
+#: States whose messages include the tour time. Guest cards, which have none, use the outcome's.
 _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED})
 
 

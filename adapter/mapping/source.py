@@ -48,12 +48,14 @@ class Source:
     document: Document = dataclasses.field(repr=False)
     #: All paths, with their positions in the file.
     used_paths: tuple[UsedPath, ...] = dataclasses.field(repr=False)
+    #: The headers that its paths name, in lower case.
+    headers_read: frozenset[str]
     #: The sections as loaded, for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
 
     @property
     def is_open(self) -> bool:
-        """Return whether anyone may send, because no request is verified."""
+        """True if requests are not verified, so that anyone may send."""
         return signatures.scheme_of(self.signature) == "none"
 
     def dedupe_key(self, request: WebhookRequest) -> str | None:
@@ -66,7 +68,7 @@ class Source:
         except PayloadError:
             return None
         except Exception:
-            # The webhook must be stored even if something is wrong with it.
+            # The webhook must be stored even if its key cannot be read.
             log.exception("dedupe_key_failed", extra={"source": self.name})
             return None
 

@@ -1,4 +1,4 @@
-"""Derive the outcome of a webhook, as its sender sees it, from the states of its bookings."""
+"""Derive a webhook's outcome, as its sender sees it, from the states of its bookings."""
 
 import dataclasses
 import enum
@@ -9,7 +9,7 @@ from adapter.models import Booking, BookingState, EventState, Kind, Reason
 
 
 class Outcome(enum.StrEnum):
-    """A webhook's outcome, as its sender sees it. The first listed that any booking has applies.
+    """A webhook's outcome, as its sender sees it, in order of priority among its bookings.
 
     While a booking is still open, there is no outcome.
     """
@@ -27,7 +27,7 @@ class Outcome(enum.StrEnum):
     BOOKED = "booked"
     #: The tour is already booked, or a newer request from the same person replaced it.
     DUPLICATE = "duplicate"
-    #: There was nothing to book.
+    #: The webhook contained nothing to book.
     IGNORED = "ignored"
 
 
@@ -75,7 +75,7 @@ class WebhookOutcome:
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """Return each booking's outcome. Unless there are ``count``, use the worst for all."""
+        """Return each booking's outcome, or this one for all unless there are ``count``."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]

@@ -1,6 +1,6 @@
-"""Explain what is wrong with a lead that needs review, and what to do about it. Pure.
+"""Explain what is wrong with a lead that needs review, and how to fix it. All functions are pure.
 
-The sentences are for a leasing agent who works the queue and has not read the manual.
+The texts are for leasing agents who work on the queue and have not read the manual.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "changed_after_first": (
         "The sender changed the contact or community of a booking that is sent or about to be.",
-        "Another person: release this one. The same: correct Knock and discard this one.",
+        "If it is another person, release it. If not, fix the contact in Knock, then discard it.",
     ),
     "two_cards": (
         "Knock may have this person twice, because the contacts differ from those used before.",
@@ -53,47 +53,51 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Look in Knock. If the tour is there, discard this lead; if not, release it.",
     ),
     "repeat_or_change": (
-        "The sender sent exactly this before, and something else since.",
-        "Compare both: a late repeat, or changed back? Release it if the renter wants this tour.",
+        "The sender already sent exactly this, and something else since.",
+        "Compare both. Release it if the renter changed back to this tour; otherwise discard it.",
     ),
     "dismissed_before": (
-        "The same request was dismissed here, and the renter has asked again since.",
-        "Look at the dismissed lead. Release this one if the renter wants the tour.",
+        "The same request was discarded here, and the renter has asked again since.",
+        "Look at the discarded lead. Release this one if the renter wants the tour.",
     ),
     "another_person": (
-        "Someone with another name uses the same email or phone. Knock may take them for one.",
-        "Ask who it is. If it is another person, say so: the shared contact moves to the notes.",
+        "Someone with another name uses the same email or phone. Knock may merge them.",
+        "Find out who it is. If it is another person, choose “This is another person”.",
+    ),
+    "contact_of_many": (
+        "Hundreds of requests here use this email or phone, so Knock treats them as one person.",
+        "Enter the renter's own contact and release it, or ask an engineer to list the shared one.",
     ),
     "not_proved": (
-        "Anyone can send to one of two sources, and it would replace the other one's request.",
-        "Ask the renter which request counts. Release this one if it does; otherwise discard it.",
+        "This would replace another source's request, and one of the two is not verified.",
+        "Ask the renter which request is right. Release this one if it is; otherwise discard it.",
     ),
     "original_canceled": (
-        "This request was merged with another sender's, and that one was canceled.",
+        "This request was merged with one from another sender, which was then canceled.",
         "Ask the renter. Release it if they still want the tour; otherwise discard it.",
     ),
     "original_dismissed": (
-        "This request was merged with another one, and that one was dismissed.",
+        "This request was merged with another one, which was then discarded.",
         "Release it if the renter wants the tour; otherwise discard it too.",
     ),
     "carried_out_late": (
-        "Propexo may have carried it out after a newer request with the same email or phone.",
-        "Check Knock for both tours. Book there what is wanted and missing; then discard this.",
+        "Propexo may have booked this after a newer request with the same email or phone.",
+        "Check Knock for both tours. Book what is wanted but missing, then discard this lead.",
     ),
     "original_changed": (
-        "This request was merged with another one, which was changed to other details since.",
+        "This request was merged with another one, which has a new person or community.",
         "Release this one if this renter wants the tour; otherwise discard it.",
     ),
     "cancellation_merged": (
-        "The renter canceled at one sender, and requested the same tour through another one.",
-        "Ask the renter. If they want no tour, cancel it in Knock. Then discard this lead.",
+        "The renter canceled with one sender and requested the same tour through another.",
+        "Ask the renter. If they do not want the tour, cancel it in Knock. Then discard this lead.",
     ),
     "cancellation_elsewhere": (
-        "The sender canceled something we do not know; the renter has a tour by another sender.",
-        "Ask the renter. If they want no tour, cancel it in Knock. Then discard this lead.",
+        "The sender canceled an unknown request. The renter has a tour through another sender.",
+        "Ask the renter. If they do not want the tour, cancel it in Knock. Then discard this lead.",
     ),
     "cancellation_unclear": (
-        "The sender canceled a tour under a key that several people have.",
+        "The sender canceled a tour, but its ID belongs to several people.",
         "Find out who canceled, and cancel that tour in Knock. Then discard this lead.",
     ),
     "cancellation": (
@@ -109,7 +113,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Ask an engineer to check the log. Then release the lead, or map it again.",
     ),
     "refused": (
-        "Propexo refused the booking. Nothing was booked in Knock.",
+        "Propexo rejected the booking. Nothing was booked in Knock.",
         "The reason is below. " + _RELEASE,
     ),
     "job_failed": (
@@ -125,19 +129,19 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         _SEARCHING,
     ),
     "partial_success": (
-        "Propexo reports that only a part of it was written to Knock.",
+        "Propexo reports that only part of it was written to Knock.",
         _CHECK_KNOCK,
     ),
     "no_final_status": (
-        "Propexo has not reported for a long time whether it is booked.",
+        "Propexo has not yet reported whether it was booked.",
         _CHECK_KNOCK,
     ),
     "not_found": (
-        "It was sent, the response was lost, and it is in none of Propexo's lists.",
+        "It was sent, but the response was lost, and Propexo's lists do not show it.",
         _CHECK_KNOCK,
     ),
     "waited_too_long": (
-        "This lead has no tour time and could not be sent to Knock for days.",
+        "This lead has no tour time, and could not be sent to Knock for several days.",
         "Call or email the renter. Release it when Propexo works again, or discard it.",
     ),
     "tour_time_passed": (
@@ -146,38 +150,38 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
-#: By reason code: why a lead was merged, replaced or discarded without a person.
+#: By reason code: why a lead was merged, replaced or discarded automatically.
 DECISIONS: Final[Mapping[str, str]] = {
     "same_person_and_time": "The same person had already requested this tour.",
     "same_person_has_a_tour": "The same person has a tour, and the tour creates the guest card.",
     "same_person_asked_before": "The same person already has a guest card.",
-    "same_delivery": "The sender delivered the same webhook again.",
+    "same_delivery": "The sender sent the same webhook again.",
     "item_seen_before": "The sender sent the same lead again, unchanged.",
-    "newer_request": "A newer request of the same person replaced it.",
-    "newer_request_came_first": "It arrived after a newer request of the same person.",
+    "newer_request": "A newer request from the same person replaced it.",
+    "newer_request_came_first": "It arrived after a newer request from the same person.",
     "cancelled_by_sender": "The sender canceled it before it was sent to Knock.",
     "cancellation_done": "The sender canceled a lead that Knock does not have.",
-    "taken_back": "The sender canceled a tour and then requested it again.",
+    "taken_back": "A tour was canceled, and then requested or booked again.",
     "booking_came_later": "The sender canceled a tour before requesting it. The tour needs review.",
-    "asked_again": "It is the same person's latest request again.",
+    "asked_again": "It repeats the same person's latest request.",
     IGNORED: "The mapping ignores this kind of webhook.",
 }
 
 #: By the beginning of a reason's message.
 BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
-    NO_TIME: ("This sender gives no tour time.", _CALL),
+    NO_TIME: ("This sender does not send a tour time.", _CALL),
     NO_CONTACT: (
-        "There is neither an email address nor a phone number.",
-        "Look for a way to reach the renter in what was sent. Release it with that, or discard it.",
+        "There is no email address and no phone number.",
+        "Look for a contact in the original webhook. Add it and release the lead, or discard it.",
     ),
     IDS_ONLY_REASON: (
-        "The webhook has only ids; the lead itself is in the sender's system.",
+        "The webhook contains only IDs. The lead itself is in the sender's system.",
         "Find the lead in the sender's system. Book it in Knock, or release it with the details.",
     ),
     "is at … in ": ("The tour is outside tour hours.", _CALL),
     "is more than … days ahead": ("The tour is too far ahead.", _CALL),
     "not JSON": (
-        "What was sent is not JSON.",
+        "The webhook is not JSON.",
         "Tell the sender. If it sends another format on purpose, set body: in the mapping.",
     ),
     "is in the past": ("The tour time had already passed when the webhook arrived.", _CALL),
@@ -185,16 +189,16 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
 
 #: By the field of a reason.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
-    "starts_at": ("The tour time cannot be used as it was sent: {message}.", _CALL),
+    "starts_at": ("The tour time cannot be used: {message}.", _CALL),
     "community": (
-        "{source} names a community that is not set up here: {value}.",
+        "{source} uses a name for a community that is not set up here: {value}.",
         "Add it to communities.yaml under known_as and map the group again, or release each lead.",
     ),
     "attribution_id": (
         "There is no attribution for this lead: {message}.",
         "Add it to communities.yaml under attributions, and map the group again.",
     ),
-    "event": ("{message}.", "Check what was sent. Fix the mapping and map the group again."),
+    "event": ("{message}.", "Check the webhook. Fix the mapping, and map the group again."),
 }
 
 
@@ -210,7 +214,7 @@ def advice_for(issue: Issue) -> Advice:
         wrong, todo = (text.format_map(_values(issue)) for text in template)
     elif issue.message:
         label = label_of(issue.field)
-        wrong, todo = f"{label} cannot be used as it was sent: {issue.message}.", _RELEASE
+        wrong, todo = f"{label} cannot be used: {issue.message}.", _RELEASE
     else:
         wrong, todo = f"It needs review: {issue.state}.", _RELEASE
     return Advice(wrong=wrong, todo=todo)

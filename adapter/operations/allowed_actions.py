@@ -35,7 +35,7 @@ def why_not_release(booking: Booking) -> str | None:
             "It is booked. Sending it again would email the renter again and cancel the first tour."
         )
     if booking.state not in RELEASABLE and not is_merged(booking):
-        return f"It is {booking.state}: another request replaces it, or it was discarded."
+        return f"It is {booking.state}: another request replaced it, or it was discarded."
     if booking.is_cancellation:
         return "It is a cancellation. Cancel the tour in Knock."
     return None
@@ -44,7 +44,7 @@ def why_not_release(booking: Booking) -> str | None:
 def is_merged(booking: Booking) -> bool:
     """Return True if the adapter merged, replaced or discarded the request because of another one.
 
-    A user may take that back.
+    A user may undo that.
     """
     is_decided = booking.state in MERGED or booking.reason == "cancelled_by_sender"
     return is_decided and booking.because_of is not None and _is_bookable(booking)

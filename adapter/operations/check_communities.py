@@ -71,7 +71,7 @@ def _no_attribution(
 
 
 def _hint(text: str, known: Mapping[str, str]) -> str:
-    """Suggest the closest known ID, or list the known ones."""
+    """Suggest the closest known ID, or list all known IDs."""
     near = difflib.get_close_matches(text[:100], known, n=1)
     if near:
         return f"; did you mean {near[0]!r}{_in_brackets(known[near[0]])}?"

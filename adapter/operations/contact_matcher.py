@@ -22,14 +22,14 @@ _NOT_IN_EMAIL = "[^a-z0-9._%+-]"
 class Contact:
     """An email address or phone number to search for."""
 
-    #: PostgreSQL's regex that matches it and more, in lower-case bytes with any escapes.
+    #: PostgreSQL regex for lower-case bytes with any escapes. It may also match other contacts.
     prefilter: str
-    #: Matches exactly it in lower-case text without escapes.
+    #: Matches exactly this contact, in lower-case text without escapes.
     pattern: re.Pattern[str]
 
     @classmethod
     def from_email(cls, address: str) -> Self:
-        """Build from an email address in lower case."""
+        """Build it from an email address in lower case."""
         parts = re.split(r"[^a-z0-9]", address)
         return cls(
             prefilter=".{1,9}".join(parts),
@@ -40,7 +40,7 @@ class Contact:
 
     @classmethod
     def from_phone(cls, number: str) -> Self:
-        """Build from an E.164 number. Text that contains it may lack the country code."""
+        """Build it from an E.164 number. Texts may contain the number without its country code."""
         country, digits = number.removeprefix("+")[:-10], number[-10:]
         return cls(
             prefilter="(%[0-9a-f]{2}|[^0-9]){0,4}".join(digits),

@@ -11,10 +11,10 @@ from adapter.models import Booking, BookingState
 from adapter.operations import serializers
 from adapter.store import Database, Filter
 
-#: Keys of sources and communities. Any other input could be the name of a renter.
+#: Pattern of source and community keys. Any other input could be a renter's name.
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
-#: The start of a formula: at the beginning, or after what some spreadsheets split cells at.
+#: The start of a formula, also after characters at which some spreadsheets split cells.
 _FORMULA: Final = re.compile(r"""(^|[;\r\n])(["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])""")
 
 #: Bookings to read at a time.
@@ -101,7 +101,7 @@ def _line(cells: Iterable[object]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Format a cell so that no spreadsheet reads it or a part of it as a formula."""
+    """Format a cell so that no spreadsheet treats any part of it as a formula."""
     value = serializers.utc(value) if isinstance(value, dt.datetime) else value
     text = "" if value is None else str(value)
     is_phone = text[:1] == "+" and text[1:].isdigit()

@@ -1,4 +1,4 @@
-"""Compare two mappings of the same webhook field by field. Pure."""
+"""Compare two mappings of the same webhook field by field. All functions are pure."""
 
 import datetime as dt
 import zoneinfo
@@ -18,7 +18,7 @@ def facts_of_item(item: Item) -> Facts:
 
 
 def tour_of(starts_at: dt.datetime | None, zone: zoneinfo.ZoneInfo | None) -> Facts:
-    """Return ``tour``, the start in the community's time zone, or nothing if unknown."""
+    """Return the tour's local start as the fact ``tour``, or no facts if it is unknown."""
     if starts_at is None or zone is None:
         return {}
     return {"tour": starts_at.astimezone(zone).strftime("%a %Y-%m-%d %H:%M %Z")}
@@ -31,7 +31,7 @@ def facts_of(mapped: Mapped) -> list[Facts]:
 
 
 def changed_fields(before: Sequence[Facts], after: Sequence[Facts]) -> dict[str, tuple[Any, Any]]:
-    """Return ``item.field`` → (before, after) for each difference. None means absent."""
+    """Return the values before and after by ``item.field``. None means absent."""
     changed: dict[str, tuple[Any, Any]] = {}
     for number in range(max(len(before), len(after))):
         old = before[number] if number < len(before) else {}

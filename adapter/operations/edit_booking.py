@@ -16,7 +16,7 @@ from adapter.propexo import appointment as fields
 from adapter.propexo import notes
 from adapter.settings import Policy, Settings
 
-#: Transforms that normalize input as a mapping does: contacts are compared in this one form.
+#: Transforms that normalize user input as a mapping does, so that contacts can be compared.
 INPUT_TRANSFORMS: Mapping[str, str] = {
     "first_name": "text",
     "last_name": "text",
@@ -99,7 +99,7 @@ def changes_for_another_person(
         problem = "has no other email or phone than" if shared else "shares no email or phone with"
         raise NotPossible(
             f"booking {booking.id} {problem} booking {other.id}, so Knock or the sender takes both "
-            "for one person. Give it another contact, or book it anyway (command: --anyway)"
+            "for one person. Enter another contact, or book it anyway (command: --anyway)"
         )
     facts = [
         f"{fields.TARGETS[name].label} shared with someone else: {appointment[name]}"

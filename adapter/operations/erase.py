@@ -33,7 +33,7 @@ Done = TypeVar("Done")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The rows that name a contact."""
+    """The rows that contain a contact."""
 
     events: tuple[int, ...]
     rejections: tuple[int, ...]
@@ -98,7 +98,7 @@ class Eraser:
     def find(self, contact: Contact, progress: Callable[[int, int], object]) -> Found:
         """Return every event and rejected request that contains ``contact``, in any spelling.
 
-        Read all rows, in steps of some thousand; call ``progress`` with (read, total) after each.
+        Read all rows in batches of a few thousand. Call ``progress`` with (read, total) after each.
         """
         last = self._read(lambda tx: tx.erasure.last_event_id())
         events: list[int] = []
@@ -106,13 +106,12 @@ class Eraser:
             events += self._events(contact, start, min(start + STRIDE, last))
             progress(min(start + STRIDE, last), last)
         candidates = self._read(lambda tx: tx.erasure.rejections_that_match(contact.prefilter))
-        rows = self._read(lambda tx: tx.erasure.rejections_by_id(candidates))
-        rejections = [
-            row["id"]
-            for row in rows
-            if _names(contact, row["body"] or b"", row["url"], str(row["headers"]))
-        ]
+        rejections = [one for one in candidates if self._is_in_rejection(contact, one)]
         return Found(events=tuple(events), rejections=tuple(rejections))
+
+    def _is_in_rejection(self, contact: Contact, rejection_id: int) -> bool:
+        one = self._read(lambda tx: tx.rejections.get(rejection_id))
+        return one is not None and _names(contact, one.body or b"", one.url, str(dict(one.headers)))
 
     def _events(self, contact: Contact, after: int, until: int) -> list[int]:
         candidates = self._read(
@@ -121,7 +120,7 @@ class Eraser:
         return [event_id for event_id in candidates if self._is_named(contact, event_id)]
 
     def _is_named(self, contact: Contact, event_id: int) -> bool:
-        with self._store.transaction() as tx:
+        with self._store.statement() as tx:
             event, bookings = tx.events.get(event_id), tx.bookings.of_event(event_id)
         values = [str(value) for booking in bookings for value in booking.appointment.values()]
         return event is not None and _names(
@@ -157,14 +156,14 @@ def _names(contact: Contact, body: bytes, *texts: str) -> bool:
 
 
 def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.datetime) -> None:
-    """Discard events and their bookings, and decide again on the leads that depend on these.
+    """Discard events and their bookings, and reconsider the leads that depend on them.
 
-    Raise NotPossible if one is in flight or searched for.
+    Raise NotPossible if one may still reach Knock.
     """
     events = [tx.events.get(event_id, lock=True) for event_id in event_ids]
     found = [booking for event in events if event for booking in tx.bookings.of_event(event.id)]
     waiting = [booking for booking in found if may_discard(booking) or booking.state in IN_FLIGHT]
-    tx.lock_related({key for booking in waiting for key in booking.match_keys}, now)
+    tx.bookings.lock_related(waiting, now)
     for booking in waiting:
         current = tx.bookings.get(booking.id, lock=True) or booking
         is_searched_for = current.state is BookingState.UNKNOWN and current.due_at is not None

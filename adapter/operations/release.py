@@ -6,7 +6,7 @@ any other. One that may exist in Knock is released only if the user says that it
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from adapter.bookings import precedence, reconcile
@@ -55,10 +55,9 @@ class Repairs:
     ) -> Booking:
         """Release a held, failed, expired or unknown booking, edited by ``changes``.
 
-        Two confirmations take back that it was merged, replaced, held or canceled because of
-        another one.
-        With ``is_wanted_anyway``, it is the person's last word, whatever else they requested. With
-        ``is_another_person``, the contacts that both share are moved into the notes.
+        Two confirmations undo that it was merged, replaced, held or canceled because of another
+        one. With ``is_wanted_anyway``, it becomes the person's latest request. With
+        ``is_another_person``, contacts that both share are moved into the notes.
 
         ``changes`` are fields of the appointment, ``community`` (its key) and ``starts_at`` (ISO
         8601; without an offset, in the community's time zone). If a guest card that was sent gets
@@ -81,7 +80,7 @@ class Repairs:
             if is_taken_back or adds_tour or edited.kind is Kind.PROSPECT or _is_old(booking):
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
-            _lock_unchanged(tx, booking, now, edited.match_keys)
+            _lock_unchanged(tx, booking, now, edited)
             is_question = booking.reason in _QUESTIONS and not is_another_person
             if adds_tour:
                 released, action = _add_tour(tx, edited, by, now), "time_given"
@@ -156,21 +155,19 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return the changes that tell a booking's person apart from that of the other lead."""
+    """Return the changes that make a booking's person distinct from the other lead's."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
-        raise NotPossible(f"booking {booking.id} was not taken for another person's: release it")
+        raise NotPossible(f"booking {booking.id} was not mistaken for another person's: release it")
     return edit_booking.changes_for_another_person(booking, other, changes)
 
 
-def _lock_unchanged(
-    tx: Transaction, booking: Booking, now: dt.datetime, keys: Iterable[int] = ()
-) -> None:
-    """Lock the booking and its people. Raise :class:`NotPossible` if it has changed.
+def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
+    """Lock the people of bookings. Raise :class:`NotPossible` if the first one has changed.
 
     Keys are locked before rows, as everywhere, so that no two transactions deadlock.
     """
-    tx.lock_related({*keys, *booking.match_keys}, now)
+    tx.bookings.lock_related((booking, *others), now)
     if tx.bookings.get(booking.id, lock=True) != booking:
         raise NotPossible(f"booking {booking.id} has just changed: review it again")
 
@@ -181,8 +178,8 @@ def _is_old(booking: Booking) -> bool:
 
 
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
-    """Discard a booking. A cancellation was carried out: its tour no longer stands in Knock."""
-    tx.lock_related(booking.match_keys, now)
+    """Discard a booking. For a cancellation, this means that its tour was canceled in Knock."""
+    tx.bookings.lock_related([booking], now)
     is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
     if not is_discarded():
         raise NotPossible(f"booking {booking.id} is {booking.state} and cannot be discarded")
@@ -242,8 +239,8 @@ def _reconcile_with(
 ) -> None:
     """Update the person's other requests after a booking is released.
 
-    Raise :class:`NotPossible` if another one counts. With ``is_confirmed``, a user knows that the
-    contact is shared with someone else.
+    Raise :class:`NotPossible` if another request takes precedence. With ``is_confirmed``, a user
+    knows that the contact is shared with someone else.
     """
     ready = dataclasses.replace(
         booking, state=BookingState.PENDING, reason=None, because_of=None, gone_at=None
@@ -261,7 +258,7 @@ def _reconcile_with(
 
 
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
-    """Hold what is pending of others who share a contact: Knock would cancel the released tour."""
+    """Hold pending requests of others who share a contact: Knock would cancel this tour."""
     for other in related.unclear:
         is_pending = other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT
         if is_pending and other.person_keys & booking.person_keys:
@@ -283,7 +280,7 @@ def _refusal(decision: Decision) -> str:
 
 
 def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-    """Raise :class:`NotPossible` for a newer request: Knock would cancel the confirmed tour."""
+    """Raise :class:`NotPossible` for a newer pending request: it would cancel this tour."""
     if booking.kind is Kind.PROSPECT:
         return  # a tour after a guest card is intended
     for other in reconcile.load(tx, booking, now).same:

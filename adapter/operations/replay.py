@@ -89,7 +89,7 @@ class Replays:
 
 
 def _pass_on_duplicates(tx: Transaction, event_id: int, replaced: tuple[Booking, ...]) -> None:
-    """Point the leads that were merged with replaced bookings to the new bookings of the event."""
+    """Point leads that were merged with replaced bookings to the event's new bookings."""
     known = {booking.id for booking in replaced}
     new = [booking for booking in tx.bookings.of_event(event_id) if booking.id not in known]
     for old in replaced:
@@ -104,7 +104,7 @@ def _without_settled(
     bookings: tuple[Booking, ...],
     mapped: Mapped,
 ) -> Mapped:
-    """Return only the items whose bookings can be replaced, if others are settled."""
+    """Leave out items whose bookings can no longer be replaced."""
     if not any(map(_is_settled, bookings)):
         return mapped
     replaceable = {booking.item_key for booking in bookings if booking.state in REPLACEABLE}

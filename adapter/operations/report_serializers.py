@@ -17,13 +17,13 @@ def rejection_as_dict(rejection: Rejection) -> dict[str, Any]:
 
 
 def whole_rejection_as_dict(rejection: Rejection) -> dict[str, Any]:
-    """Convert a rejected request with everything, the body as text."""
+    """Convert a rejected request with its headers, and its body as text."""
     body = None if rejection.body is None else rejection.body.decode("utf-8", "replace")
     return rejection_as_dict(rejection) | dump(rejection, "method url headers") | {"body": body}
 
 
 def unknown_community_as_dict(one: UnknownCommunity) -> dict[str, Any]:
-    """Convert one line of the routing report, with the sender's original value if possible."""
+    """Convert an unknown community, with the sender's original value if possible."""
     try:
         value = json.loads(one.value or "null")
     except ValueError:  # it was truncated

@@ -15,6 +15,19 @@ def utc(at: dt.datetime | None) -> str | None:
     return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
 
 
+def ago(at: dt.datetime | None, now: dt.datetime) -> str:
+    """Format how long ago or how far ahead an instant is, in one suitable unit."""
+    if at is None:
+        return "-"
+    seconds = (now - at).total_seconds()
+    size, unit = next(
+        (abs(seconds) / length, name)
+        for length, name in ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+        if abs(seconds) >= 2 * length or length == 1
+    )
+    return f"{size:.0f} {unit} ago" if seconds >= 0 else f"in {size:.0f} {unit}"
+
+
 def local(at: dt.datetime | None, timezone: str | None) -> str | None:
     """Return an instant in the community's time zone: ``Sat 2026-03-14 14:30 MDT``."""
     if at is None or timezone is None:
@@ -28,7 +41,7 @@ def person(appointment: dict[str, Any] | Any) -> str:
     return " ".join(filter(None, names)) or "-"
 
 
-#: What JSON shows of a row: attributes; ``key=attribute`` renames one.
+#: Attributes of each row type that appear in JSON; ``key=attribute`` renames one.
 _FIELDS: Final[Mapping[type, str]] = {
     Event: "id source state received_at content_type bytes=size mapping_hash kept reasons",
     Booking: (
@@ -79,7 +92,7 @@ def story_as_dict(story: LeadHistory) -> dict[str, Any]:
 
 
 def _link(booking: Booking) -> dict[str, Any]:
-    """Convert another lead that is named, without its appointment."""
+    """Convert a related lead, without its appointment."""
     fields = "id event=event_id source state reason because_of"
     return dump(booking, fields) | {"person": person(booking.appointment)}
 

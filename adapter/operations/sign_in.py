@@ -16,16 +16,16 @@ from adapter.store import SIGN_IN_WINDOW, Database, User
 from adapter.store.fingerprints import lock_key
 from adapter.webhooks.client_ip import rate_limit_key
 
-#: Failures that lock out: one name from one address or known browser; any name from one address.
+#: Failed attempts that lock a name from one address or known browser, or an address for any name.
 MAX_FAILURES_OF_BOTH: Final = 5
 MAX_FAILURES_OF_ADDRESS: Final = 20
-#: After so many of one name, each further address has one attempt, and an unknown one has none.
+#: After this many for a name, each new address gets one attempt, and a hidden address gets none.
 MAX_FAILURES_OF_NAME: Final = 50
 MIN_PASSWORD_LENGTH: Final = 10
 #: Longer ones are not hashed, because hashing is slow by design.
 MAX_PASSWORD_LENGTH: Final = 200
 
-#: Name of the user whom the link of `adapter run` signs in. No other user can have it.
+#: Name of the user that the link from `adapter run` signs in. Reserved: it is not a valid name.
 LOCAL: Final = "(local)"
 
 
@@ -90,9 +90,9 @@ class SignIn:
             return tx.users.record_failure([*names], now=now)
 
     def new_link(self) -> str | None:
-        """Return the key of a one-time link, or None if there is a user who can sign in.
+        """Return the key of a one-time link, or None if there are users who can sign in.
 
-        It replaces an earlier link, and ends the session that one began.
+        It invalidates the previous link and ends the session that was started with it.
         """
         if self.users().keys() - {LOCAL}:
             return None
@@ -110,7 +110,7 @@ class SignIn:
             tx.lock_keys([lock_key(bytes.fromhex(link))])
             links = [one.password for one in tx.users.all() if one.name == LOCAL]
             if not secrets.compare_digest("".join(links), link):
-                raise SignInRefused("This link was used before, or is not the newest.")
+                raise SignInRefused("This link was already used, or a newer one replaced it.")
             tx.users.add(user, now=now)
             tx.audit.record("signed_in", by=user.name, at=now)
         return user
@@ -122,22 +122,22 @@ class SignIn:
         return signatures.keyed_hash(self._store.hash_key(), text.encode("utf-8", "replace"))
 
     def unlock(self, *, by: str) -> None:
-        """Forget all failed sign-ins."""
+        """Clear all failed sign-ins."""
         now = self._clock()
         with self._store.transaction() as tx:
             tx.users.delete_old_failures(now + SIGN_IN_WINDOW)
             tx.audit.record("unlocked", by=by, at=now)
 
     def mark_of(self, user: User) -> str:
-        """Return a session's mark of the user, which changes with the password."""
+        """Return the value that ties a session to a user's current password."""
         return self._hash(f"session\0{user.password}").hex()[:32]
 
     def browser_mark(self, user: User) -> str:
-        """Return the mark of a browser in which the user has signed in with this password."""
+        """Return the cookie value that marks a browser as known for this user and password."""
         return self._hash(f"browser\0{user.name}\0{user.password}").hex()[:32]
 
     def session_key(self) -> bytes:
-        """Return this installation's key that signs sessions."""
+        """Return this installation's key for signing sessions."""
         return self._hash("console sessions")
 
     def add(self, name: str, password: str, role: str, *, by: str) -> None:
@@ -157,12 +157,12 @@ class SignIn:
         return role is not None
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
-        """Return the keyed hashes that failures are counted under, with their limits."""
+        """Return the keyed hash of each key that counts failures, with its limit."""
         return {self._hash(text)[:16]: limit for text, limit in texts.items()}
 
 
 def _counted(name: str, client: str | None) -> Mapping[str, int]:
-    """Return what the failures of a browser that is not known are counted under."""
+    """Return the keys that count an unknown browser's failures, with their limits."""
     texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
     if client is not None:
         address = rate_limit_key(client)
@@ -202,5 +202,5 @@ def new_user(name: str, password: str, role: str) -> User:
 
 @functools.cache
 def _dummy_hash() -> str:
-    """Return a hash to check for unknown names, so that they take as long."""
+    """Return a hash to check for unknown names, so that they take as long as known ones."""
     return generate_password_hash("nobody")

@@ -54,24 +54,24 @@ class SourceState:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """The state of everything at one moment."""
+    """A snapshot of all sources, the review queue and sending."""
 
     at: dt.datetime
     sources: tuple[SourceState, ...]
     sending: Sending
     rate_per_minute: int
-    #: Leads that need review, when the oldest came in, and the soonest tour among them.
+    #: Leads that need review, when the oldest arrived, and the soonest tour among them.
     waiting: int
     oldest_waiting_at: dt.datetime | None
     soonest_waiting_at: dt.datetime | None
     #: Leads by outcome in each of the 24 hours, oldest first.
     hours: tuple[tuple[dt.datetime, Mapping[str, int]], ...]
-    #: Whether tours are booked in the sandbox, not in Knock.
+    #: True if tours are booked in the sandbox, not in Knock.
     is_sandbox: bool
 
     @property
     def is_paused(self) -> bool:
-        """Whether sending is paused now."""
+        """True if sending is currently paused."""
         return self.sending.stopped_for is not None or self.sending.paused_until > self.at
 
 

@@ -6,8 +6,9 @@ from typing import Final
 
 from werkzeug.http import parse_options_header
 
-from adapter.parsing.forms import parse_form, parse_multipart, parse_query
+from adapter.parsing.forms import parse_form, parse_query
 from adapter.parsing.json_xml import parse_json, parse_xml
+from adapter.parsing.multipart import parse_multipart
 
 _PARSERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str], list[str]], object]]] = {
     "json": parse_json,

@@ -40,7 +40,7 @@ def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
 
 
 def _decode_damaged(data: bytes, declared: str, repairs: list[str]) -> str:
-    """Decode bytes that match no charset, as windows-1252 unless the rest is as declared."""
+    """Decode invalid bytes as declared. UTF-8 without any valid sequence is windows-1252."""
     text = data.decode(declared, "replace")
     if declared == "utf-8" and text.replace("\ufffd", "").isascii():
         declared, text = "windows-1252", data.decode("windows-1252", "replace")

@@ -43,7 +43,7 @@ MONTHS: Final = (
 )
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-#: Words without token letters do not need brackets. yyyy is a mistake, not a word.
+#: Words without token letters need no brackets. yyyy is a typo for YYYY, not a word.
 _BARE_WORD: Final = (
     r"(?<![A-Za-z])(?!(?P<same>[A-Za-z])(?P=same)*(?![A-Za-z]))"
     r"[BCE-GI-LN-Xa-ce-gi-ln-rt-y]{2,}(?![A-Za-z])"
@@ -53,7 +53,7 @@ _PIECE: Final = re.compile(
     r"|(?P<token>(?P<letter>[A-Za-z])(?P=letter)*)|(?P<literal>.)",
     re.DOTALL,
 )
-#: Regular expressions by meaning, except for numbers of one or two digits. They allow for "12th",
+#: Regular expressions by meaning, except for numbers of one or two digits. They also match "12th",
 #: "p.m.", "GMT-0700" and a comment after an offset.
 _PATTERNS: Final = {
     "month": r"[a-z]{3,9}\.?",
@@ -215,7 +215,7 @@ def _year(text: str) -> int:
 
 
 def _number(text: str, names: Sequence[str]) -> int:
-    """Return a number, or the number of the only name that starts with the text: Sept. is 9."""
+    """Convert digits, or a month or weekday name that may be abbreviated: Sept. is 9."""
     if text.isdigit():
         return int(text)
     start = text.lower().rstrip(".")

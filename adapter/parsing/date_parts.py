@@ -32,10 +32,10 @@ UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, 
 
 
 def iso_from_parts(value: Any) -> Any:
-    """Return an object of parts as ISO text, or None if all are empty. Keep other values.
+    """Convert an object of parts to ISO text, or to None if all are empty.
 
-    Raise :class:`Unreadable` for an unknown or unreadable part, because it may be the one with
-    AM or PM.
+    Return other values unchanged. Raise :class:`Unreadable` for an unknown or unreadable part,
+    because it may contain AM or PM.
     """
     if not isinstance(value, Mapping) or not value:
         return value
@@ -76,7 +76,7 @@ def _hour_of_day(hour: int, parts: Mapping[str, Any]) -> int:
 
 
 def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
-    """Add the offset given in the parts, or the one of their time zone at that time."""
+    """Add the offset given in the parts, or the offset of their time zone at that time."""
     offset, zone = _text(parts.get("offset")), parts.get("zone")
     if isinstance(zone, Mapping):
         zone = zone.get("id", zone)  # Google's spelling

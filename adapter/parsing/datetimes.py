@@ -17,7 +17,7 @@ from adapter.parsing.text import CAP_NUMBER, clean_text
 #: Other years are typos or placeholders.
 YEARS: Final = range(2000, 2101)
 
-# This checks only the shape, and fromisoformat the numbers. Alone, fromisoformat would read a date
+# This checks only the shape; fromisoformat checks the numbers. Alone, it would read a date
 # as midnight and accept any separator.
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 
@@ -175,7 +175,7 @@ def _check_plausible(local: dt.datetime, offset: dt.timedelta | None) -> None:
 
 
 def _check_abbreviation(written: dt.datetime, there: dt.datetime) -> None:
-    """Raise :class:`Unreadable` for MST in summer or in Chicago. MT matches MST and MDT."""
+    """Raise :class:`Unreadable` for a wrong abbreviation, such as MST in summer or in Chicago."""
     name = there.tzname() or ""
     if written.tzname() not in (name, name[:1] + name[-1:]):
         raise Unreadable(f"its time zone abbreviation is not {name}, as in {there.tzinfo}")

@@ -4,7 +4,7 @@ import html
 import re
 from typing import Final
 
-#: Tags that never occur in plain text: ``<dana@example.com>`` alone is not HTML.
+#: Tags that never occur in plain text. Others might not be tags: ``<dana@example.com>``.
 _MARKUP: Final = re.compile(
     r"</[a-z]|<(?:!doctype|html|body|p|div|br|table|tr|td)\b", re.IGNORECASE
 )
@@ -25,7 +25,7 @@ _GAPS: Final = frozenset({"td", "th"})
 
 
 def plain_text(text: str) -> str:
-    """Return plain text unchanged, and HTML as text with the line breaks of a browser."""
+    """Convert HTML to text, with line breaks as in a browser. Return plain text unchanged."""
     if "<" not in text or not _MARKUP.search(text):
         return text
     return unescape_html(_TAG.sub(_space_for, re.sub(r"\s+", " ", text)))

@@ -16,13 +16,13 @@ from adapter.parsing.charsets import decode
 from adapter.parsing.forms import add_value
 from adapter.parsing.html_text import unescape_html
 
-#: Protects later code from deeply nested data.
+#: Limited to protect later code from deeply nested data.
 MAX_DEPTH: Final = 100
-#: The parser makes a Python call for each element.
+#: Limited because the parser makes a Python call for each element.
 MAX_ELEMENTS: Final = 30_000
-#: Each correction takes another pass over the body.
+#: Limited because each correction takes another pass over the body.
 MAX_CORRECTIONS: Final = 20
-#: A Python call each. Half a megabyte of them would take a third of a second.
+#: Limited because each takes a Python call. Half a megabyte would take a third of a second.
 MAX_XML_CORRECTIONS: Final = 20_000
 
 #: A JSON escape sequence, valid or not.
@@ -61,7 +61,7 @@ def _load(text: str, repairs: list[str]) -> Any:
             return json.loads(text, parse_constant=_refuse_constant)
         except json.JSONDecodeError as exc:
             where = f"line {exc.lineno}, column {exc.colno}"
-        except ValueError:  # from _refuse_constant, or for an integer of more than 4,300 digits
+        except ValueError:  # by _refuse_constant, or for an integer of more than 4,300 digits
             pass
         data = _load_corrected(text.strip("\ufeff\0 \t\r\n"))
     except RecursionError:
@@ -77,7 +77,7 @@ def _load(text: str, repairs: list[str]) -> Any:
 
 
 def _load_corrected(text: str) -> Any:
-    """Load JSON that is escaped as a whole, or has control characters or other words for null."""
+    """Load JSON that is fully escaped, or that has control characters or foreign words for null."""
     text = _ESCAPE.sub(_valid_escape, text)
     if _ESCAPED_WHOLE.match(text):
         is_html = "&quot;" in text[:100]

@@ -1,4 +1,4 @@
-"""Dotted paths into parsed payloads: ``tours.0.id``, ``answers."Move.in"``, ``transcript.*.text``.
+"""Read dotted paths in payloads: ``tours.0.id``, ``answers."Move.in"``, ``transcript.*.text``.
 
 Payloads are untrusted: nothing here recurses, and reading raises only
 :class:`~adapter.exceptions.Unreadable`.
@@ -18,7 +18,7 @@ from adapter.parsing.text import CAP_TEXT, clean_text
 #: The part that matches every item of a list.
 EACH: Final = "*"
 SEVERAL: Final = "this list has several items: use .0 or .*"
-#: Comparing a name with 5,000 keys takes 17 seconds.
+#: Limited because comparing a name with 5,000 keys takes 17 seconds.
 MAX_KEYS_COMPARED: Final = 50
 #: In larger objects, names must match exactly.
 MAX_KEYS_CLEANED: Final = 1000
@@ -92,7 +92,8 @@ def _split(text: str) -> list[tuple[str, bool]]:
 def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset()) -> Any:
     """Return the value at ``parts`` below ``data`` (see :meth:`Path.read`)."""
     depth = 0
-    for part in parts:  # most paths are names in objects; the general loop is ten times slower
+    # Fast path: most paths contain only names. The general loop is ten times slower.
+    for part in parts:
         if type(data) is not dict or part == EACH:
             break
         if part in data:
@@ -156,7 +157,7 @@ def as_list(value: object) -> Any:
 
 
 def _key_like(data: Mapping[str, Any], part: str) -> str | None:
-    """Return the key that matches a part: exactly, or else the only key that looks the same.
+    """Return the key that matches a part exactly, or else the only key that looks the same.
 
     Question labels may contain line breaks or end with a space, and some programs add invisible
     characters.
@@ -257,7 +258,7 @@ def _locate(at: Location, value: Any, part: str, index: int | None) -> list[tupl
 
 
 def closest_key(data: object, path: Path) -> str | None:
-    """Return the key most similar to the first missing part of a path, if any is close."""
+    """Return the key that is most similar to the first missing part of a path, if any."""
     for number, part in enumerate(path.parts):
         try:
             value = read(data, [part], frozenset({0}) if number in path.quoted else frozenset())

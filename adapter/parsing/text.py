@@ -16,11 +16,11 @@ CAP_EMAIL: Final = 254
 CAP_NAME: Final = 200
 CAP_NUMBER: Final = 100
 CAP_TEXT: Final = 500
-#: Additional list items are ignored.
+#: Maximum number of list items. Additional items are ignored.
 CAP_ITEMS: Final = 50
 
-#: Additional accents on a letter are dropped, as in Unicode's stream-safe form (UAX 15, section
-#: 13), because normalizing them takes quadratic time.
+#: Maximum number of accents on a letter. The rest are dropped, as in Unicode's stream-safe form
+#: (UAX 15, section 13), because normalizing them takes quadratic time.
 MAX_MARKS: Final = 30
 
 #: Control, format, private-use and surrogate characters: they break databases or mislead readers.
@@ -47,7 +47,7 @@ def clean_text(value: object, cap: int) -> str:
     is_escaped = "&" in text or "\\" in text
     if len(text) <= cap and text.isascii() and text.isprintable() and not is_escaped:
         return " ".join(text.split())
-    # Checked before any work: text that is ten times too long will not shrink to fit.
+    # Checked first: text that is ten times too long will not shrink enough.
     if len(text) > 10 * cap:
         raise Unreadable(f"longer than {cap} characters")
     if is_escaped:
@@ -93,7 +93,8 @@ def _is_blank(value: object, blanks: Collection[str]) -> bool:
     if isinstance(value, bool | list | dict):
         return False
     if type(value) is str and not blanks and value.isprintable():
-        return not value.strip()  # the common case: same result as clean_text(), ten times faster
+        # Fast path with the same result as clean_text().
+        return not value.strip()
     try:
         text = clean_text(value, CAP_TEXT)
     except Unreadable:
@@ -132,7 +133,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _reread(text: str) -> str:
-    """Restore UTF-8 that was decoded as another charset. Return other text unchanged."""
+    """Restore UTF-8 that was decoded in another charset. Return other text unchanged."""
     for charset in ("windows-1252", "latin-1"):
         try:
             return text.encode(charset).decode()

@@ -83,12 +83,12 @@ RAILS: Final = {
     "Zurich": "Europe/Zurich",
 }
 
-#: IANA zones without daylight saving time, whose names people use all year.
+#: Zones without daylight saving time whose names people also use in summer.
 _ABBREVIATIONS: Final = frozenset({"EST", "MST"})
 
 
 def zone_from_name(name: object) -> zoneinfo.ZoneInfo:
-    """Return the zone with this IANA, Windows or Rails name. Raise :class:`Unreadable` for others.
+    """Return the zone with this IANA, Windows or Rails name. Raise :class:`Unreadable` if none.
 
     ``EST`` and ``MST`` are rejected, because it is unclear whether daylight saving time applies.
     """

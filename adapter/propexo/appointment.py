@@ -18,7 +18,7 @@ from adapter.propexo.notes import LIMIT, append, units
 from adapter.settings import NEUTRAL_WORDS
 
 NO_CONTACT: Final = "neither an email address nor a phone number was found"
-#: Largest amount or count, because systems behind Propexo may use 32-bit integers.
+#: Maximum for amounts and counts, because systems behind Propexo may use 32-bit integers.
 LARGEST_INTEGER: Final = 2**31 - 1
 
 
@@ -54,7 +54,7 @@ def _integer(low: int, high: int = LARGEST_INTEGER) -> fields.Integer:
 
 def _unique(values: Sequence[object]) -> None:
     if len(set(values)) < len(values):
-        raise ValidationError("the same value twice")
+        raise ValidationError("contains the same value twice")
 
 
 def _list_of(item: fields.Field[Any]) -> fields.List[Any]:
@@ -224,7 +224,7 @@ def _target(name: str, transform: str | None) -> Target:
     )
 
 
-#: Everything that ``appointment:`` may contain, in a natural order. The first two fill several
+#: All keys that ``appointment:`` may contain, in a natural order. The first two fill several
 #: fields.
 TARGETS: Final[Mapping[str, Target]] = {
     name: _target(name, transform)
@@ -271,7 +271,7 @@ def request_from(
 ) -> dict[str, Any]:
     """Return the JSON to post: no nulls, enums in Propexo's spelling.
 
-    Values without a known spelling go to the notes instead, because one wrong value makes Propexo
+    Values without a known spelling go into the notes instead, because one wrong value makes Propexo
     reject the whole booking. So do values that a guest card has no field for.
     """
     left_out = _APPOINTMENT_ONLY if kind is Kind.PROSPECT else frozenset()

@@ -2,7 +2,7 @@
 
 :meth:`Propexo.create` is the only call that books a tour or creates a guest card. It takes an
 :class:`~adapter.models.Attempt`, which exists only as a committed row, and every error that it
-raises tells whether the request may have been sent. It knows this from the request body: until
+raises shows whether the request may have been sent. It knows this from the request body: until
 ``requests`` reads it, none of it has been sent, and a request without its body books nothing.
 """
 

@@ -24,13 +24,13 @@ ATTRIBUTIONS_PATH: Final = "/crm/v1/attributions/"
 
 NO_FILTER: Final[Mapping[str, str]] = {}
 
-#: In this order, records added while the pages are read come last and do not shift pages.
+#: With this order, records that are added while reading do not shift the pages.
 OLDEST_FIRST: Final = {"order-by": "created_at:asc"}
 
 #: Records per page: Propexo's maximum.
 PAGE_SIZE: Final = 250
 
-#: Longer lists are an error.
+#: Maximum number of pages. Longer lists are an error.
 MAX_PAGES: Final = 400
 
 #: Maximum wait for the rate limit.
@@ -75,7 +75,7 @@ class RateLimitedReads:
         return self._propexo.page(path, query)
 
     def _wait_until(self) -> dt.datetime | None:
-        """Count one call and return None, or return the time of the next allowed call."""
+        """Reserve one call and return None, or return the time of the next allowed call."""
         now = self._clock()
         if self._store is not None:
             with self._store.transaction() as tx:

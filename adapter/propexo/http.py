@@ -118,7 +118,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().__init__()
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        """Return the pool for a URL, with connections that register their sockets."""
+        """Return the connection pool for a URL. Its connections register their sockets here."""
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         handles, adapter = self._handles, self
 
@@ -143,6 +143,6 @@ class _Adapter(requests.adapters.HTTPAdapter):
                 handle.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Close the handles."""
+        """Close the socket handles after the request."""
         for handle in self._handles:
             handle.close()

@@ -65,13 +65,13 @@ class Page:
 
 
 def accepted(response: Response) -> Accepted:
-    """Return the job of an accepted write. Raise the matching error for other responses."""
+    """Return the job of an accepted write. For other responses, raise the matching error."""
     if not 200 <= response.status < 300:
         raise error_from(response)
     job_id = _job_id(_json(response.text))
     if job_id is None:
         raise OutcomeUnknown(
-            "Propexo's response has no job id", status=response.status, answer=response.text
+            "Propexo's response has no job ID", status=response.status, answer=response.text
         )
     return Accepted(
         job_id=job_id, status=response.status, answer=response.text, rate=rate_of(response.headers)
@@ -123,10 +123,10 @@ def error_from(response: Response) -> UpstreamError:
         # A bare 503 may come from a proxy that lost the response, but this one is from Propexo.
         return RateLimited("Propexo is not available", **facts)
     if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
-        return NotAuthorized("Propexo does not accept the token", **facts)
+        return NotAuthorized("Propexo rejects the token", **facts)
     if status == http.HTTPStatus.REQUEST_TIMEOUT or status >= 500:
         return OutcomeUnknown("Propexo failed with a server error", **facts)
-    return Refused(f"Propexo refused the booking with {status}", **facts)
+    return Refused(f"Propexo rejected the booking with {status}", **facts)
 
 
 def reasons_from(answer: str | None) -> tuple[Reason, ...]:
@@ -136,7 +136,7 @@ def reasons_from(answer: str | None) -> tuple[Reason, ...]:
     """
     issues = _issues(_json(answer or ""))
     if not issues:
-        return (Reason(field="propexo", reason="Propexo refused the booking"),)
+        return (Reason(field="propexo", reason="Propexo rejected the booking"),)
     return tuple(map(_reason, issues[:20]))
 
 

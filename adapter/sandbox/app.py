@@ -2,11 +2,13 @@
 
 import datetime as dt
 import hmac
+import ipaddress
+import urllib.parse
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from adapter.sandbox import propexo_responses
@@ -62,6 +64,9 @@ def create_app(
 
 def _begin() -> Response | None:
     """Record the request. Reject it for a fault, a wrong token or an exceeded rate limit."""
+    if _is_from_website(request):
+        message = "use an IP address or a name without a dot, and no page of another site"
+        return propexo_responses.error(403, message)
     current_state().carry_out_late()
     if not request.path.startswith(("/crm/", "/v1/")):
         return None
@@ -91,6 +96,21 @@ def _rejection(remaining: int) -> Response | None:
     return None
 
 
+def _is_from_website(request: Request) -> bool:
+    """Return True for a browser's request for another site, which may name this machine its own."""
+    origin = request.headers.get("Origin")
+    is_other = origin is not None and urllib.parse.urlsplit(origin).netloc != request.host
+    return is_other or not _is_local_name(urllib.parse.urlsplit(f"//{request.host}").hostname or "")
+
+
+def _is_local_name(host: str) -> bool:
+    """Return True for an IP address, and for a name that the public DNS does not have."""
+    try:
+        return "." not in host or bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
 def _end(response: Response) -> Response:
     """Add the rate limit headers, apply the fault and record the response."""
     call = g.get("call")
@@ -116,14 +136,14 @@ def _http_error(exc: HTTPException) -> Response:
 
 
 def _kind() -> str:
-    """Return the request's kind, which is used to match faults."""
+    """Return the request's kind, for matching faults."""
     if request.method == "POST":
         return "create"
     return "status" if request.path.startswith("/v1/admin/write-status/") else "list"
 
 
 def _json_or_text(body: bytes) -> Any:
-    """Parse a body for the list of requests."""
+    """Parse a body for display in the list of requests."""
     try:
         return json_from(body) if body else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Faults on demand: posted as JSON, queued, and applied to the next requests in order."""
+"""Inject faults on demand: posted as JSON, queued, and applied to the next requests in order."""
 
 import dataclasses
 import re

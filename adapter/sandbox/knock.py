@@ -72,7 +72,7 @@ class Appointment:
     canceled_by: str | None = None
 
     def cancel(self, by: str, now: dt.datetime) -> None:
-        """Cancel it, unless it is already canceled."""
+        """Cancel the tour, unless it is already canceled."""
         if self.status is Status.BOOKED:
             self.status, self.canceled_by, self.updated_at = Status.CANCELLED, by, now
 

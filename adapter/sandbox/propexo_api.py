@@ -98,7 +98,7 @@ def list_events() -> Response:
 @api.get(COMMUNITIES)
 @api.get(ATTRIBUTIONS)
 def list_catalog() -> Response:
-    """List the catalog's records, which never change, with common fields added."""
+    """List the catalog's records, with common fields added. They never change."""
     state = current_state()
     records = [
         {**_record(one["id"], one["integration_id"], state.began_at, state.began_at), **one}
@@ -113,7 +113,7 @@ def _page(records: Iterable[Mapping[str, Any]]) -> Response:
     since = _instant(query["updated_at_gte"]) if "updated_at_gte" in query else None
     field, _, direction = order.partition(":")
     selected = [record for record in records if since is None or record["updated_at"] >= since]
-    if direction == "desc":  # if two records have the same time, the later one is newer
+    if direction == "desc":  # among records with the same time, the one added last is the newest
         selected.reverse()
     selected.sort(key=lambda record: record[field], reverse=direction == "desc")
     offset, limit = query.get("offset", 0), query.get("limit", 100)

@@ -22,7 +22,7 @@ class _Connection(WSGIRequestHandler):
     timeout = 60
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
-        """Close the connection, because werkzeug would wait for the next request."""
+        """Close the connection, because werkzeug would otherwise wait for another request."""
         self.close_connection = True
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name

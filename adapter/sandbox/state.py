@@ -145,7 +145,7 @@ class State:
             self._woken = threading.Event()
 
     def wait(self, seconds: float) -> None:
-        """Wait in real time, or until a reset."""
+        """Wait in real time, but no longer than until a reset."""
         if seconds > 0:
             self._woken.wait(seconds)
 
@@ -199,7 +199,7 @@ class State:
             return job
 
     def carry_out_late(self) -> None:
-        """Execute delayed writes that are due, in order of time."""
+        """Execute delayed writes that are due, in chronological order."""
         with self.lock:
             now = self.clock()
             due = sorted(one for one in self._late if one[0] <= now)

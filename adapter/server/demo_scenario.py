@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from adapter.exceptions import ConfigurationError
 from adapter.mapping.authoring.install import install_mapping
 from adapter.mapping.communities_yaml import FILE
-from adapter.mapping.gallery import gallery_folder
+from adapter.mapping.gallery import BUNDLED
+from adapter.mapping.gallery import FOLDER as GALLERY
 from adapter.mapping.loader.yaml_document import document_from_file, text_from_data
 from adapter.mapping.registry import load, load_one
 from adapter.mapping.source import Source
@@ -27,7 +27,7 @@ from adapter.models import Booking, BookingState, Event
 from adapter.server.child_process import Echo
 from adapter.server.ports import free_port
 from adapter.server.supervisor import Supervisor
-from adapter.settings import Settings, settings_from
+from adapter.settings import Policy, replaced
 from adapter.store import Database
 from adapter.webhooks import signed_client
 
@@ -87,38 +87,36 @@ class Result:
 
 def environment(folder: Path) -> dict[str, str]:
     """Return an environment with free ports, random secrets and no access to the real Propexo."""
-    base = settings_from()
-    mappings = _mappings_in(folder, base)
+    mappings = _mappings_in(folder)
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PROPEXO_", "ADAPTER_"))
-        and name not in ("DATABASE_URL", "PORT", "WEB_CONCURRENCY")
+        and name not in ("DATABASE_URL", "DATABASE_URL_FILE", "PORT", "WEB_CONCURRENCY")
     }
     random_secrets = {
         name: secrets.token_hex(16)
-        for source in load(mappings, base.policy).values()
+        for source in load(mappings, Policy()).values()
         for name in source.secrets
     }
-    return (
-        inherited
-        | random_secrets
-        | {
-            "ADAPTER_DATA_DIR": str(folder),
-            "ADAPTER_MAPPINGS_DIR": str(mappings),
-            "ADAPTER_HOST": "127.0.0.1",
-            "PORT": str(free_port()),
-            "ADAPTER_SANDBOX_PORT": str(free_port()),
-            "ADAPTER_LOG_LEVEL": "ERROR",
-        }
+    return replaced(
+        inherited,
+        **random_secrets,
+        ADAPTER_DATA_DIR=str(folder),
+        ADAPTER_MAPPINGS_DIR=str(mappings),
+        ADAPTER_HOST="127.0.0.1",
+        PORT=str(free_port()),
+        ADAPTER_SANDBOX_PORT=str(free_port()),
+        ADAPTER_LOG_LEVEL="ERROR",
     )
 
 
-def _mappings_in(folder: Path, base: Settings) -> Path:
-    """Copy the mappings and add a chatbot from the gallery."""
-    mappings, gallery = folder / "mappings", gallery_folder(base.mappings_dir)
-    shutil.copytree(base.mappings_dir, mappings, ignore=shutil.ignore_patterns(gallery.name))
-    install_mapping(load_one(gallery, GALLERY_CHATBOT, base.policy), mappings / f"{CHATBOT}.yaml")
+def _mappings_in(folder: Path) -> Path:
+    """Copy the bundled mappings and add a chatbot from the gallery."""
+    mappings = folder / "mappings"
+    shutil.copytree(BUNDLED, mappings, ignore=shutil.ignore_patterns(GALLERY))
+    chatbot = load_one(BUNDLED / GALLERY, GALLERY_CHATBOT, Policy())
+    install_mapping(chatbot, mappings / f"{CHATBOT}.yaml")
     _add_chatbot_to(mappings / FILE)
     return mappings
 
@@ -138,11 +136,12 @@ def run(echo: Echo) -> Result:
 
 
 def _run(supervisor: Supervisor, folder: Path, echo: Echo) -> Result:
-    with supervisor.running(), Database(supervisor.database_url, size=2) as store:
+    keys = supervisor.settings.encryption_keys
+    with supervisor.running(), Database(supervisor.database_url, size=2, keys=keys) as store:
         echo(f"ready: send webhooks to {supervisor.web_url}/hooks/<source>\n")
         sources = load(supervisor.settings.mappings_dir, supervisor.settings.policy)
         sent = [
-            _send(supervisor, _source_named(name, sources), description, payload, echo)
+            _send(supervisor, sources[name], description, payload, echo)
             for description, name, payload in webhooks(
                 supervisor.settings.mappings_dir, dt.datetime.now(dt.UTC)
             )
@@ -155,12 +154,6 @@ def _run(supervisor: Supervisor, folder: Path, echo: Echo) -> Result:
             appointments=_appointments(supervisor),
             folder=folder,
         )
-
-
-def _source_named(name: str, sources: Mapping[str, Source]) -> Source:
-    if name not in sources:
-        raise ConfigurationError(f"the demo needs the bundled mapping {name!r}")
-    return sources[name]
 
 
 def _send(

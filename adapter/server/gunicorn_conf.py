@@ -1,9 +1,9 @@
 """Configure gunicorn for the web process, including reloading mappings.
 
-Gunicorn's main process loads the sources before it forks its workers, so a restarted worker uses
-the last valid set even if the files have changed. SIGHUP to the main process reloads the set. New
-workers use a valid set while the old ones finish their requests. An invalid set is logged and
-ignored.
+Gunicorn's main process loads the settings and sources before it forks its workers, so a restarted
+worker uses the last valid set even if the files have changed. SIGHUP to the main process reloads
+the set, also the files with secrets. New workers use a valid set while the old ones finish their
+requests. An invalid set is logged and ignored.
 
 Gunicorn also reads this module as its configuration: it calls :func:`on_starting`.
 """
@@ -22,26 +22,26 @@ from adapter.mapping.source import Source
 from adapter.server import hot_reload
 from adapter.server.web_worker import SEND_BUFFER_BYTES
 from adapter.settings import Settings, settings_from
-from adapter.store import map_task  # noqa: F401 - imported before the fork, not by the first webhook
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
 
-_sources: Mapping[str, Source] | None = None
+#: The settings and sources of the main process, which forks inherit.
+_loaded: tuple[Settings, Mapping[str, Source]] | None = None
 
 
 def create_app() -> flask.Flask:
-    """Return a worker's WSGI application, with the sources from the main process."""
-    settings = settings_from()
+    """Return a worker's WSGI application, with what the main process has loaded."""
+    settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
-    return app.create_app(settings, all_sources=_sources)
+    return app.create_app(settings, all_sources=sources)
 
 
 def on_starting(server: Any) -> None:
     """Load the sources in the main process. Gunicorn calls this first."""
     settings = settings_from()
     logs.configure(settings.log_level)
-    _set_sources(_load(settings))
+    _load(settings)
     # Gunicorn's own SIGHUP handler shuts everything down if the new workers do not start.
     server.handle_hup = functools.partial(_reload, server)
 
@@ -56,21 +56,18 @@ def when_ready(server: Any) -> None:
 
 
 def _reload(server: Any) -> None:
-    sources = hot_reload.reload_or_keep(lambda: _load(settings_from()))
-    if sources is not None:
-        _set_sources(sources)
+    former = _loaded[0] if _loaded else settings_from()
+    if hot_reload.reload_or_keep(lambda: _load(former.reread())):
         server.reload()
 
 
-def _load(settings: Settings) -> Mapping[str, Source]:
+def _load(settings: Settings) -> bool:
     """Load all sources. Raise ConfigurationError for an invalid one or a missing secret."""
+    global _loaded  # noqa: PLW0603 - set in the main process only
     sources = registry.load(settings.mappings_dir, settings.policy)
     endpoints.build_endpoints(sources, settings)
     for name in endpoints.untrimmed_secrets(sources, settings):
         log.warning("secret_not_trimmed", extra={"variable": name})
-    return sources
-
-
-def _set_sources(sources: Mapping[str, Source]) -> None:
-    global _sources  # noqa: PLW0603 - set once in the main process and inherited by forks
-    _sources = sources
+    hot_reload.log_problems(settings)
+    _loaded = settings, sources
+    return True

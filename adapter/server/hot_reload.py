@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from adapter.exceptions import ConfigurationError
+from adapter.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,12 @@ def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
         return None
     log.info("mappings_reloaded")
     return loaded
+
+
+def log_problems(settings: Settings) -> None:
+    """Log which files with secrets could not be read again."""
+    for problem in settings.problems:
+        log.error("secret_not_reloaded", extra={"problem": problem})
 
 
 class FolderWatcher:

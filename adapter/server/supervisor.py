@@ -21,7 +21,7 @@ from adapter.server.child_process import ChildProcess, Echo
 from adapter.server.ports import check_port, is_responding
 from adapter.server.web_process import web_command
 from adapter.services import database_url
-from adapter.settings import SANDBOX_TOKEN, settings_from
+from adapter.settings import SANDBOX_TOKEN, replaced, settings_from
 from adapter.store import child_processes
 from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
 from adapter.webhooks import endpoints
@@ -112,12 +112,15 @@ class Supervisor:
     def _reload(self) -> None:
         """Tell web and worker to reload valid mappings, or print all problems with invalid ones."""
         try:
+            self.settings = self.settings.reread()
             endpoints.check(self.settings)
         except ConfigurationError as exc:
             self._echo("the changed mappings are invalid; the old ones stay active:")
             for line in str(exc).splitlines():
                 self._echo(f"  {line}")
             return
+        for problem in self.settings.problems:
+            self._echo(problem)
         for process in self._processes:
             if process.name in ("web", "worker"):
                 process.send(signal.SIGHUP)
@@ -135,8 +138,7 @@ class Supervisor:
         if self._postgres is not None:
             self._add(ChildProcess("postgres", self._start_postgres, stop_signal=STOP_SIGNAL))
         for name in store.migrate(self.database_url):
-            if not name.startswith("procrastinate/"):
-                self._echo(f"migrated: {name}")
+            self._echo(f"migrated: {name}")
         with store.Database(self.database_url, size=1) as opened:
             services.check_destination(self.settings, opened)
         if self.sandbox_url is not None:
@@ -162,9 +164,11 @@ class Supervisor:
         return process
 
     def _add_command(self, name: str, command: list[str]) -> None:
-        environ = self._environ | {"DATABASE_URL": self.database_url}
-        if self.sandbox_url is not None:
-            environ |= {"PROPEXO_TOKEN": SANDBOX_TOKEN, "PROPEXO_BASE_URL": self.sandbox_url}
+        environ = self._environ
+        if self._postgres is not None:
+            environ = replaced(environ, DATABASE_URL=self.database_url)
+        if (url := self.sandbox_url) is not None:
+            environ = replaced(environ, PROPEXO_TOKEN=SANDBOX_TOKEN, PROPEXO_BASE_URL=url)
 
         def start() -> "subprocess.Popen[bytes]":
             return child_processes.popen(command, env=environ, stdin=subprocess.DEVNULL)

@@ -8,7 +8,7 @@ from adapter.signatures.build import (
     sign,
     verifier,
 )
-from adapter.signatures.crypto import keyed_hash
+from adapter.signatures.crypto import is_unguessable, keyed_hash
 from adapter.signatures.presets import PRESETS
 from adapter.signatures.reasons import REASONS
 
@@ -17,6 +17,7 @@ __all__ = [
     "REASONS",
     "Verifier",
     "check_block",
+    "is_unguessable",
     "keyed_hash",
     "query_token",
     "scheme_of",

@@ -13,9 +13,10 @@ from adapter.exceptions import ConfigurationError, VerificationError
 from adapter.models import WebhookRequest
 from adapter.settings import trimmed
 from adapter.signatures.config import Scheme, expand_preset, scheme_from_block
+from adapter.signatures.crypto import is_unguessable
 from adapter.signatures.hmac_scheme import DigestScheme
 from adapter.signatures.ip_allowlist import Network, check_address, networks_from_block
-from adapter.signatures.token_scheme import BasicScheme, TokenScheme
+from adapter.signatures.token_scheme import BasicScheme, TokenScheme, without_copies
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +64,7 @@ class Verifier:
         return isinstance(self.scheme, DigestScheme)
 
     def credentials(self, request: WebhookRequest) -> list[bytes]:
-        """Return the request's token or password in each spelling, if there is one."""
+        """Return the possible decodings of the request's token or password, if it has one."""
         if not isinstance(self.scheme, TokenScheme | BasicScheme):
             return []
         try:
@@ -73,7 +74,7 @@ class Verifier:
 
     @property
     def proof_headers(self) -> frozenset[str]:
-        """Headers that contain a digest or are covered by one, in lower case."""
+        """The headers that contain a digest or are covered by one, in lower case."""
         if not isinstance(self.scheme, DigestScheme):
             return frozenset()
         clock = self.scheme.clock
@@ -82,10 +83,15 @@ class Verifier:
         return frozenset(name.lower() for name in names)
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
-        """Return the request without its token or password, ready to be stored."""
-        if isinstance(self.scheme, TokenScheme | BasicScheme):
-            return self.scheme.without_secret(request)
-        return request
+        """Return the request without its token or password, ready to be stored.
+
+        Copies of long ones are removed too. A short one might be part of another word.
+        """
+        if not isinstance(self.scheme, TokenScheme | BasicScheme):
+            return request
+        passwords = (_secret_part(self.scheme, key) for key in self.keys)
+        long = filter(is_unguessable, passwords)
+        return without_copies(self.scheme.without_secret(request), long)
 
     def strip_rejected(self, request: WebhookRequest, reason: str) -> WebhookRequest:
         """Return a rejected request without secrets, ready to be stored.
@@ -97,6 +103,10 @@ class Verifier:
         if not isinstance(self.scheme, TokenScheme):
             return self.without_secret(request)
         return self.scheme.strip_rejected(self.keys, request, reason)
+
+
+def _secret_part(scheme: TokenScheme | BasicScheme, key: bytes) -> bytes:
+    return key.partition(b":")[2] if isinstance(scheme, BasicScheme) else key
 
 
 def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:

@@ -33,7 +33,7 @@ KEYS = {
 COMMON_KEYS = ("preset", "scheme", "secrets", "allow_ips")
 TIMESTAMP_KEYS = ("header", "unit", "tolerance")
 
-#: A tolerance of more than a day does not protect against a replay.
+#: A tolerance of more than a day does not protect against replay attacks.
 MAX_TOLERANCE_SECONDS = 86400
 
 
@@ -139,7 +139,7 @@ def _tolerance(value: object) -> float:
 
 
 def _check_timestamp(clock: Clock | None, content: SignedContent, *, in_format: bool) -> None:
-    """Check that the timestamp is signed, since it proves nothing otherwise, and given once."""
+    """Check that the timestamp is signed and has one location. Unsigned, it would prove nothing."""
     is_signed = "timestamp" in content.names
     if clock and clock.header and in_format:
         raise ConfigurationError(
@@ -200,7 +200,7 @@ def _text(block: Block, key: str, default: str | None = None) -> str:
     value = block.get(key, default)
     if value is None and key not in block:
         raise ConfigurationError(f"key '{key}' is missing; it must be text")
-    # Some senders sign line breaks. Any other control character is a typo.
+    # Some senders sign line breaks. Any other control character must be a typo.
     if isinstance(value, str) and value and value.replace("\n", "").isprintable():
         return value
     raise ConfigurationError(f"'{key}' must be text and not empty; put it in quotes")

@@ -29,6 +29,8 @@ ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 SECRET_ENCODINGS = ("utf8", "base64", "hex")
+#: A shorter token or password could be guessed from its hash by someone who copies the database.
+MIN_CREDENTIAL_BYTES = 16
 
 _COMPARISON = ALGORITHMS["sha256"]
 _COMPARISON_KEY = secrets.token_bytes(32)
@@ -52,6 +54,11 @@ def is_equal(one: bytes, other: bytes) -> bool:
 def plain_sha256(value: bytes) -> bytes:
     """Return the unkeyed SHA-256 of a value as 32 bytes."""
     return hashlib.sha256(value).digest()
+
+
+def is_unguessable(credential: bytes) -> bool:
+    """Return True for a long token, or for ``user:password`` with a long password."""
+    return len(credential.partition(b":")[2] or credential) >= MIN_CREDENTIAL_BYTES
 
 
 def key_from_secret(secret: str, *, encoding: str = "utf8", prefix: str = "") -> bytes:

@@ -65,7 +65,7 @@ class Answer:
 
 
 def meta_answer(query: str, verify_token: str) -> Answer:
-    """Return 200 with Meta's challenge, 403 for a wrong token, 400 for an unsafe challenge.
+    """Return 200 with Meta's challenge, 403 for a wrong token, or 400 for an unsafe challenge.
 
     ``query`` is the raw query string. Raise :class:`ConfigurationError` for an empty token.
     """

@@ -21,7 +21,7 @@ from adapter.signatures.timestamps import Clock
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DigestScheme:
-    """A digest with a key (``hmac``), or of a string that starts with the secret (``hash``)."""
+    """A keyed digest (``hmac``), or a digest of text that starts with the secret (``hash``)."""
 
     #: Header names. The first one present is used.
     headers: tuple[str, ...]
@@ -45,7 +45,7 @@ class DigestScheme:
         if self.clock and self.clock.header:
             timestamp = _timestamp(request, self.clock.header)
         index = self._matching_key(keys, signatures, request, timestamp)
-        # Checked last, so that "too old" always means a genuine request with a wrong time.
+        # Checked last, so that "too old" always means a valid signature with a wrong time.
         if self.clock:
             self.clock.check(timestamp or "", now)
         return index
@@ -79,7 +79,7 @@ class DigestScheme:
     ) -> int:
         for index in reversed(range(len(keys))):
             for content in self.content.variants(request, timestamp, keys[index]):
-                # The sender's text is never decoded, so a signature has only one spelling.
+                # The header's text is never decoded, so each signature has only one spelling.
                 expected = self._encoded(keys[index], content)
                 if any(is_equal(text.encode(), expected) for text in signatures):
                     return index
@@ -94,7 +94,7 @@ class DigestScheme:
 def with_headers(
     request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
 ) -> WebhookRequest:
-    """Return the request with headers added. Only ``replace`` overwrites an existing one."""
+    """Return the request with headers added. Only ``replace`` overwrites existing headers."""
     kept = {
         name: value
         for name, value in request.headers.items()

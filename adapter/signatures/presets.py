@@ -1,9 +1,9 @@
 """The signature blocks of known senders: ``preset: typeform``. Any key may be overridden.
 
-Each link is the vendor's own page, or None if there is none.
+Each link leads to the vendor's documentation, or is None if there is none.
 """
 
-# ruff: noqa: S106 - "secret_encoding" says how a secret is written; there is no secret here.
+# ruff: noqa: S106 - "secret_encoding" is an encoding, not a secret.
 
 import dataclasses
 from collections.abc import Mapping

@@ -6,7 +6,7 @@ from adapter.exceptions import VerificationError
 from adapter.models import WebhookRequest
 from adapter.parsing.forms import pairs_from_form
 
-#: A longer header is rejected. Real ones stay under 700 characters.
+#: Longer headers are rejected. Real ones have fewer than 700 characters.
 MAX_HEADER_CHARACTERS = 4096
 
 #: Forms with more fields are not read, because the sender is not yet verified.

@@ -1,6 +1,6 @@
 """Check the time at which a request was signed.
 
-The unit is never guessed, because 1767229200 read as milliseconds is in January 1970.
+The unit is never guessed: 1767229200, read as milliseconds, would be in January 1970.
 """
 
 import dataclasses

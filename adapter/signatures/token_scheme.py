@@ -20,7 +20,7 @@ from adapter.signatures.request import (
 )
 
 PLACES = ("header", "query", "form", "json")
-#: JSON with more braces is not read: each object costs time before the sender is verified.
+#: JSON with more braces is not parsed, because parsing costs time and the sender is not verified.
 MAX_JSON_OBJECTS = 10_000
 #: Replaces a secret in a rejected request.
 REMOVED = "[removed]"
@@ -45,7 +45,7 @@ class TokenScheme:
         return _matching_key(keys, self.credentials(request), "token_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield the request's token in each spelling. Raise :class:`VerificationError`."""
+        """Yield the possible decodings of the request's token. Raise :class:`VerificationError`."""
         for token in self._tokens(request):
             if len(token) > MAX_HEADER_CHARACTERS:
                 raise VerificationError("token_mismatch")
@@ -86,10 +86,7 @@ class TokenScheme:
         """Return a rejected request without any token that can be found in it."""
         if self.place in ("form", "json") and reason != "token_mismatch":
             request = dataclasses.replace(request, body=b"")
-        stripped = self.without_secret(request)
-        for key in keys:
-            stripped = _redact(stripped, key)
-        return stripped
+        return without_copies(self.without_secret(request), keys)
 
     def _tokens(self, request: WebhookRequest) -> list[bytes]:
         if self.place == "header":
@@ -118,7 +115,7 @@ class BasicScheme:
         return _matching_key(keys, self.credentials(request), "credentials_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield the username and password in each spelling. Raise :class:`VerificationError`."""
+        """Yield the possible decodings of the credentials. Raise :class:`VerificationError`."""
         for text in _without_scheme(request, "authorization", "Basic"):
             yield from _spellings(_login(text))
 
@@ -231,21 +228,15 @@ def _json_without(body: bytes, name: str) -> bytes:
     return body
 
 
-def _redact(request: WebhookRequest, secret: bytes) -> WebhookRequest:
-    """Return the request with every plain copy of a secret replaced."""
-    texts = [secret.decode(encoding, "replace") for encoding in ("utf-8", "latin-1")]
-
-    def redacted(text: str) -> str:
-        for plain in texts:
-            text = text.replace(plain, REMOVED)
-        return text
-
-    return dataclasses.replace(
-        request,
-        url=redacted(request.url),
-        headers={name: redacted(value) for name, value in request.headers.items()},
-        body=request.body.replace(secret, REMOVED.encode()),
-    )
+def without_copies(request: WebhookRequest, secrets: Iterable[bytes]) -> WebhookRequest:
+    """Return the request with every plain copy of these secrets replaced."""
+    url, headers, body = request.url, request.headers, request.body
+    for secret in secrets:
+        body = body.replace(secret, REMOVED.encode())
+        for text in {secret.decode(encoding, "replace") for encoding in ("utf-8", "latin-1")}:
+            url = url.replace(text, REMOVED)
+            headers = {name: value.replace(text, REMOVED) for name, value in headers.items()}
+    return dataclasses.replace(request, url=url, headers=headers, body=body)
 
 
 def _form_without(form: bytes, name: str) -> bytes:
@@ -254,6 +245,6 @@ def _form_without(form: bytes, name: str) -> bytes:
 
 def _is_named(field: bytes, name: str) -> bool:
     encoded, wanted = field.partition(b"=")[0], name.encode()
-    if len(encoded) > 3 * len(wanted):  # even if each byte of it is encoded
+    if len(encoded) > 3 * len(wanted):  # also matches a secret with every byte percent-encoded
         return False
     return unquote_to_bytes(encoded.replace(b"+", b" ")) == wanted

@@ -1,12 +1,12 @@
 """Access PostgreSQL: schema, statements, and one module per group of tables."""
 
 from adapter.store.bookings import DueCheck
-from adapter.store.connection import OLDEST_POSTGRES, queue_pool
-from adapter.store.database import RECONNECT_SECONDS, Database, check_reachable, is_reachable
+from adapter.store.connection import OLDEST_POSTGRES
+from adapter.store.database import Database, check_reachable, is_reachable
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
-from adapter.store.notify import listen_for_settled_events
+from adapter.store.notify import listen_for_received_events, listen_for_settled_events
 from adapter.store.rejections import NewRejection, Rejection
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
@@ -20,7 +20,6 @@ __all__ = [
     "LARGEST_NUMBER",
     "MOST_COUNTED",
     "OLDEST_POSTGRES",
-    "RECONNECT_SECONDS",
     "SIGN_IN_WINDOW",
     "AuditEntry",
     "AuditLog",
@@ -43,8 +42,8 @@ __all__ = [
     "User",
     "check_reachable",
     "is_reachable",
+    "listen_for_received_events",
     "listen_for_settled_events",
     "migrate",
-    "queue_pool",
     "storable",
 ]

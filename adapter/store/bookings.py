@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,8 +14,9 @@ from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
 #: Older requests are related to new ones only while they are upcoming or unsettled.
 RELATED_AGE = dt.timedelta(days=30)
-#: Maximum number of related requests. If more share a key, it does not identify anyone.
+#: If this many requests share a key, it does not identify anyone, and none of them is read.
 MOST_RELATED = 500
+RELATED = STATEMENTS["related"] + b"\n"
 
 #: Most leads that are shown as decided because of one.
 MOST_LINKED = 50
@@ -94,16 +96,27 @@ class Bookings(Statements):
     ) -> list[Booking]:
         """Return the bookings that share one of ``keys`` and may still matter, oldest first.
 
-        These are unsettled and upcoming bookings and those from the last 30 days, at most 500. With
-        ``lock``, lock them until the transaction ends; the keys must be locked already.
+        These are unsettled and upcoming bookings and those from the last 30 days. Keys with too
+        many bookings are left out. With ``lock``, lock them until the transaction ends; the keys
+        must be locked already.
         """
-        statement = STATEMENTS["bookings_of_keys"] + (b" FOR UPDATE" if lock else b"")
+        statement = RELATED + STATEMENTS["bookings_of_keys"] + (b" FOR UPDATE" if lock else b"")
         rows = self.connection.execute(statement, _related_to(keys, now)).fetchall()
         return [booking_from_row(row) for row in rows]
 
-    def lock_related(self, keys: Iterable[int], now: dt.datetime) -> None:
-        """Lock keys, and the keys of the bookings that :meth:`of_keys` returns."""
-        self._run("lock_related", **_related_to(keys, now))
+    def lock_related(
+        self, bookings: Iterable[Booking], now: dt.datetime
+    ) -> Callable[[], frozenset[int]]:
+        """Lock these bookings' keys, and those of what :meth:`of_keys` returns for them.
+
+        Call it before any of them is read to be changed, so that no two transactions deadlock.
+        Return a function that returns those of their keys that have too many bookings.
+        """
+        keys = {key for booking in bookings for key in booking.match_keys}
+        rows = self.connection.execute(RELATED + STATEMENTS["lock_related"], _related_to(keys, now))
+        return functools.cache(
+            lambda: frozenset(row["crowded"] if (row := rows.fetchone()) else ())
+        )
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
         """Return those of the jobs that belong to a booking."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import select
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 import psycopg_pool
@@ -11,6 +11,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow
 
 from adapter.exceptions import ConfigurationError
+from adapter.store.request_cipher import RequestCipher
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ class Connection(psycopg.Connection[DictRow]):
 
     #: Maximum wait for one response, in seconds.
     answer_seconds: float
+    cipher: RequestCipher
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for a response. On timeout, close the connection and raise OperationalError."""
@@ -40,12 +42,20 @@ class Connection(psycopg.Connection[DictRow]):
         The only data that an idle connection receives is the end of the connection. So this
         checks only connections with unread data, and the others cost no round trip.
         """
-        if not _has_unread(self):
+        if not self._has_unread():
             return True
         with contextlib.suppress(psycopg.Error):
             psycopg_pool.ConnectionPool.check_connection(self)
             return True
         return False
+
+    def _has_unread(self) -> bool:
+        try:
+            socket = select.poll()
+            socket.register(self.pgconn.socket, select.POLLIN)
+            return bool(socket.poll(0))
+        except psycopg.Error:  # the socket is closed
+            return True
 
 
 def check_version(number: int) -> None:
@@ -57,33 +67,7 @@ def check_version(number: int) -> None:
         )
 
 
-def connection_class(answer_seconds: float) -> type[Connection]:
-    """Return a connection class that waits this long for one response."""
-    return type("Connection", (Connection,), {"answer_seconds": answer_seconds})
-
-
-def queue_pool(**options: Any) -> psycopg_pool.AsyncConnectionPool:
-    """Return a connection pool for Procrastinate that needs one round trip per statement.
-
-    The default is four: a connection check, and a transaction around each statement.
-    """
-    overrides = {"configure": _set_autocommit, "check": _check_unread}
-    return psycopg_pool.AsyncConnectionPool(**options | overrides)
-
-
-async def _set_autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
-    await connection.set_autocommit(True)
-
-
-async def _check_unread(connection: psycopg.AsyncConnection[Any]) -> None:
-    if _has_unread(connection):
-        await psycopg_pool.AsyncConnectionPool.check_connection(connection)
-
-
-def _has_unread(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bool:
-    try:
-        socket = select.poll()
-        socket.register(connection.pgconn.socket, select.POLLIN)
-        return bool(socket.poll(0))
-    except psycopg.Error:  # the socket is closed
-        return True
+def connection_class(answer_seconds: float, cipher: RequestCipher) -> type[Connection]:
+    """Return a connection class that waits this long for one response, with this cipher."""
+    values = {"answer_seconds": answer_seconds, "cipher": cipher}
+    return type("Connection", (Connection,), values)

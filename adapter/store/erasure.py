@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Sequence
 
 from adapter.store.queries import Statements
-from adapter.store.rows import Row
 
 #: Appointment fields that are kept after erasure: the community and the time.
 KEPT_FIELDS = (
@@ -54,10 +53,6 @@ class Erasure(Statements):
         """Delete these rejected requests."""
         for rejection_id in ids:
             self._run("delete_rejection", id=rejection_id)
-
-    def rejections_by_id(self, ids: Sequence[int]) -> list[Row]:
-        """Return the rows of these rejected requests."""
-        return [row for one in ids for row in self._all("get_rejection", id=one)]
 
     def last_event_id(self) -> int:
         """Return the newest event's ID, or 0 if there is none."""

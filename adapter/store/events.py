@@ -10,6 +10,8 @@ from adapter.store.bookings import Bookings
 from adapter.store.queries import STATEMENTS, Statements
 from adapter.store.rows import (
     NewEvent,
+    Row,
+    delivery_headers,
     event_from_row,
     json_from_reasons,
     storable,
@@ -17,30 +19,21 @@ from adapter.store.rows import (
 )
 
 #: The event's position in the batch, and the values from :func:`values_from_event`.
-_NEW_EVENT = b"(%s::int, %s, %s::bytea, %s::bytea, %s::timestamptz, %s, %s::jsonb, %s, %b::bytea)"
-
-
-#: Headers with the sender's delivery ID. A retry has the same value.
-DELIVERY_ID_HEADERS = (
-    "webhook-id",
-    "svix-id",
-    "x-webhook-id",
-    "x-webhook-delivery-id",
-    "x-delivery-id",
-    "x-event-id",
-    "idempotency-key",
+_NEW_EVENT = (
+    b"(%s::int, %s, %s::bytea, %s::bytea, %s::timestamptz, %s, %s::jsonb, %s, %b::bytea, %s::text)"
 )
-
-
-def delivery_headers(header: str | None) -> list[str]:
-    """Return the headers that may name a delivery, with the one that a mapping names."""
-    return [*DELIVERY_ID_HEADERS, *([header] if header else [])]
 
 
 @functools.cache
 def _insert_events(count: int) -> bytes:
     """Return the statement that inserts this many events. Batch size limits the cache."""
     return STATEMENTS["insert_events"].replace(b"(ROWS)", b", ".join([_NEW_EVENT] * count))
+
+
+def _is_same_delivery(one: Event, other: Event, names: Iterable[str]) -> bool | None:
+    """Compare the IDs of two deliveries. Return None if they have none in common."""
+    shared = [name for name in names if name in one.headers and name in other.headers]
+    return all(one.headers[name] == other.headers[name] for name in shared) if shared else None
 
 
 class Events(Statements):
@@ -55,7 +48,7 @@ class Events(Statements):
         values = [
             value
             for position, event in enumerate(new)
-            for value in (position, *values_from_event(event))
+            for value in (position, *values_from_event(event, self.connection.cipher))
         ]
         rows = self.connection.execute(_insert_events(len(new)), values).fetchall()
         ids = {row["position"]: int(row["id"]) for row in rows}
@@ -64,7 +57,7 @@ class Events(Statements):
     def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
         """Lock and return the event to map next, and whether more are due. None if none is due."""
         row = self._one("next_received", now=now)
-        return (event_from_row(row), row["has_more"]) if row else None
+        return (self._event(row), row["has_more"]) if row else None
 
     def postpone(self, event_id: int, due_at: dt.datetime) -> None:
         """Postpone mapping a received event."""
@@ -73,7 +66,7 @@ class Events(Statements):
     def get(self, event_id: int, *, lock: bool = False) -> Event | None:
         """Return one event. With ``lock``, lock it until the transaction ends."""
         row = self._one("lock_event" if lock else "get_event", id=event_id)
-        return event_from_row(row) if row else None
+        return self._event(row) if row else None
 
     def state_of(self, event_id: int) -> tuple[EventState, tuple[Reason, ...]] | None:
         """Return an event's state and reasons without reading its body."""
@@ -91,8 +84,16 @@ class Events(Statements):
         differently, the sender means two.
         """
         names = delivery_headers(header)
-        row = self._one("repeated_event", id=event_id, ids=list(others), names=names)
-        return (int(row["id"]), bool(row["is_certain"])) if row else None
+        rows = self._all("events_of_ids", ids=[event_id, *others])
+        known = {row["id"]: self._event(row) for row in rows}
+        new = known.pop(event_id)
+        repeats = [
+            (bool(is_retry), one.id)
+            for one in known.values()
+            if (one.body, one.query) == (new.body, new.query)
+            and (is_retry := _is_same_delivery(one, new, names)) is not False
+        ]
+        return max(repeats)[::-1] if repeats else None
 
     def settle(
         self,
@@ -165,6 +166,9 @@ class Events(Statements):
             others={other.id: other for other in table.of_ids(others)},
             related=table.because_of(booking.id for booking in bookings),
         )
+
+    def _event(self, row: Row) -> Event:
+        return event_from_row(self.connection.cipher.opened(row))
 
     def _event_by(self, key: str) -> Event | None:
         if key.isascii() and key.isdigit() and len(key) < 18:

@@ -1,13 +1,8 @@
-"""Run numbered SQL migrations in order, once each, under an advisory lock.
-
-Procrastinate's migrations come first. On an empty database, its whole schema is applied and its
-migration files are recorded as done. A newer Procrastinate adds files, and each runs once.
-"""
+"""Run numbered SQL migrations in order, once each, under an advisory lock."""
 
 import time
 from collections.abc import Iterator
 from importlib import resources
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
@@ -37,9 +32,9 @@ CREATE TABLE IF NOT EXISTS migrations (
 
 
 class Migration(NamedTuple):
-    """SQL to run in one transaction, and the names to record for it."""
+    """SQL to run in one transaction, and the name to record for it."""
 
-    names: tuple[str, ...]
+    name: str
     sql: str
 
 
@@ -66,7 +61,7 @@ def pending(connection: psycopg.Connection[Any]) -> list[str]:
     with connection.cursor(row_factory=scalar_row) as cursor:
         exists = cursor.execute("SELECT to_regclass('migrations') IS NOT NULL").fetchone()
     done = _done(connection) if exists else set()
-    return [name for migration in _missing(done) for name in migration.names]
+    return [migration.name for migration in _missing(done)]
 
 
 def reason_of(exc: psycopg.Error) -> str:
@@ -80,15 +75,14 @@ def _apply(connection: psycopg.Connection[Any]) -> Iterator[str]:
     _check_released(done)
     for migration in _missing(done):
         _run(connection, migration)
-        yield from migration.names
+        yield migration.name
 
 
 def _check_released(done: set[str]) -> None:
     """Raise ConfigurationError for a database from before the first release."""
-    own = {name for name in done if not name.startswith("procrastinate/")}
-    if own and FIRST not in own:
+    if done and FIRST not in done:
         raise ConfigurationError(
-            f"the database is from a version before 0.2 (it has {min(own)}, not {FIRST}) and "
+            f"the database is from a version before 0.2 (it has {min(done)}, not {FIRST}) and "
             "cannot be upgraded: let DATABASE_URL name an empty database, or delete the folder "
             "postgres in ADAPTER_DATA_DIR"
         )
@@ -107,11 +101,10 @@ def _run(connection: psycopg.Connection[Any], migration: Migration) -> None:
                 for table in _tables(connection):
                     connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
                 connection.execute(migration.sql.encode())
-                for name in migration.names:
-                    connection.execute("INSERT INTO migrations (name) VALUES (%s)", [name])
+                connection.execute("INSERT INTO migrations (name) VALUES (%s)", [migration.name])
         except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable) as exc:
             if pause is None:
-                text = f"cannot run {migration.names[0]}: its tables are locked; try again"
+                text = f"cannot run {migration.name}: its tables are locked; try again"
                 raise StoreUnavailable(text) from exc
             time.sleep(pause)  # without holding locks, so that others can finish
         else:
@@ -134,23 +127,7 @@ def _done(connection: psycopg.Connection[Any]) -> set[str]:
 
 def _missing(done: set[str]) -> Iterator[Migration]:
     """Yield the missing migrations in order."""
-    yield from _missing_of_procrastinate(done)
     own = resources.files("adapter.store") / "sql" / "migrations"
     for file in sorted(own.iterdir(), key=lambda file: file.name):
         if file.name not in done:
-            yield Migration((file.name,), file.read_text())
-
-
-def _missing_of_procrastinate(done: set[str]) -> Iterator[Migration]:
-    """Yield Procrastinate's missing files, or its whole schema if all are missing."""
-    # Imported here because every process imports this module, but few of them migrate.
-    from procrastinate.schema import SchemaManager
-
-    folder = Path(SchemaManager.get_migrations_path())
-    files = {f"procrastinate/{file.name}": file for file in sorted(folder.glob("*.sql"))}
-    if done.isdisjoint(files):
-        yield Migration(tuple(files), SchemaManager.get_schema())
-        return
-    for name, file in files.items():
-        if name not in done:
-            yield Migration((name,), file.read_text())
+            yield Migration(file.name, file.read_text())

@@ -1,8 +1,11 @@
-"""Notify workers of new events, and listen for settled ones."""
+"""Notify workers of received events, and listen for received and for settled events.
+
+PostgreSQL keeps no notification for a listener that is not connected, and a connection pooler in
+transaction mode passes none on. So nothing depends on them, except how soon something happens.
+"""
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -13,25 +16,15 @@ from adapter.store.queries import STATEMENTS
 
 log = logging.getLogger(__name__)
 
-#: The pause after a notification is this many times its duration, so that a busy database gets
-#: fewer notifications.
-PAUSE_FACTOR = 10
-
-#: Maximum pause in seconds. One notification covers all events in the meantime.
-LONGEST_PAUSE_SECONDS = 0.05
-
-#: Pause while the workers have not taken the last notification: another would change nothing.
-BEHIND_PAUSE_SECONDS = 0.25
+#: Pause after a notification, in seconds. One notification covers all events in the meantime.
+PAUSE_SECONDS = 0.05
 
 
 class WorkerNotifier:
     """Notifies workers of new events from a separate thread, with one call for several events."""
 
-    def __init__(self, notify_workers: Callable[[], bool]) -> None:
-        """Notify by ``notify_workers``, which returns False if the workers are behind.
-
-        It may raise StoreUnavailable.
-        """
+    def __init__(self, notify_workers: Callable[[], object]) -> None:
+        """Notify by ``notify_workers``, which may raise StoreUnavailable."""
         self._notify_workers = notify_workers
         self._requested = threading.Event()
         self._closed = threading.Event()
@@ -64,24 +57,28 @@ class WorkerNotifier:
         while not self._closed.is_set():
             self._requested.wait()
             self._requested.clear()
-            began = time.monotonic()
-            if self._send():
-                pause = min(PAUSE_FACTOR * (time.monotonic() - began), LONGEST_PAUSE_SECONDS)
-            else:
-                pause = BEHIND_PAUSE_SECONDS
-            self._closed.wait(pause)
+            self._send()
+            self._closed.wait(PAUSE_SECONDS)
         if self._requested.is_set():
             self._send()
 
-    def _send(self) -> bool:
-        """Return False if the workers have not taken the last notification yet."""
+    def _send(self) -> None:
         try:
-            return self._notify_workers()
+            self._notify_workers()
         except StoreUnavailable:
             log.warning("workers_not_notified")
         except Exception:
             log.exception("workers_not_notified")  # the thread continues: the next try may succeed
-        return True
+
+
+def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]:
+    """Yield True when the workers are notified, and False every ``check_seconds``. Never end.
+
+    First yield False, when it is listening. It uses a separate connection. Raise
+    :class:`StoreUnavailable` when that connection is lost.
+    """
+    for payload in _listen(url, "listen_received", check_seconds):
+        yield payload is not None
 
 
 def listen_for_settled_events(url: str) -> Iterator[int | None]:
@@ -90,6 +87,12 @@ def listen_for_settled_events(url: str) -> Iterator[int | None]:
     First yield None, when it is listening. It uses a separate connection. Raise
     :class:`StoreUnavailable` when that connection is lost.
     """
+    for payload in _listen(url, "listen_settled"):
+        yield None if payload is None else int(payload)
+
+
+def _listen(url: str, statement: str, check_seconds: float | None = None) -> Iterator[str | None]:
+    """Yield the payload of each notification, and None at the start and every ``check_seconds``."""
     try:
         with psycopg.connect(
             url,
@@ -100,9 +103,10 @@ def listen_for_settled_events(url: str) -> Iterator[int | None]:
             keepalives_interval=2,
             keepalives_count=3,
         ) as connection:
-            connection.execute(STATEMENTS["listen"])
-            yield None
-            for notice in connection.notifies():
-                yield int(notice.payload)
+            connection.execute(STATEMENTS[statement])
+            while True:
+                yield None
+                for notice in connection.notifies(timeout=check_seconds):
+                    yield notice.payload
     except psycopg.Error as exc:
         raise StoreUnavailable(reason_of(exc)) from exc

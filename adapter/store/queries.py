@@ -5,6 +5,8 @@ from typing import Any
 
 import psycopg
 
+from adapter.store.connection import Connection
+
 _SQL = resources.files("adapter.store") / "sql"
 
 
@@ -27,7 +29,7 @@ STATEMENTS = {
 class Statements:
     """Runs statements by name within a connection's transaction."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def _run(self, name: str, /, **values: Any) -> psycopg.Cursor[dict[str, Any]]:

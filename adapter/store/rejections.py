@@ -56,30 +56,26 @@ class Rejections(Statements):
         self._run("set_statement_timeout", limit=f"{TIMEOUT_MILLISECONDS}ms")
         self._run("lock_rejections", source=new.source)
         headers = {storable(name): storable(text) for name, text in new.headers.items()}
-        texts = {"method": storable(new.method), "url": storable(new.url)}
-        row = (
-            dataclasses.asdict(new)
-            | texts
-            | {"proofs": list(new.proofs)}
-            | {"headers": Jsonb(headers), "bytes": new.size}
-        )
-        self._run("insert_rejection", **row)
+        row = dataclasses.asdict(new) | {"headers": headers, "url": storable(new.url)}
+        row = self.connection.cipher.sealed(row)
+        row |= {"method": storable(new.method), "proofs": list(new.proofs), "bytes": new.size}
+        self._run("insert_rejection", **row | {"headers": Jsonb(row["headers"])})
         self._run("trim_rejections", source=new.source, rows=max_rows, bytes=max_bytes)
 
     def newest(self, *, source: str | None = None, limit: int = 100) -> list[Rejection]:
         """Return rejections, newest first."""
         rows = self._all("list_rejections", source=source, limit=limit)
-        return [_rejection_from_row(row) for row in rows]
+        return [self._rejection(row) for row in rows]
 
     def of_source(self, source: str) -> list[Rejection]:
         """Return all of a source's rejections, oldest first. Their number is limited."""
         rows = self._all("rejections_of_source", source=source)
-        return [_rejection_from_row(row) for row in rows]
+        return [self._rejection(row) for row in rows]
 
     def get(self, rejection_id: int) -> Rejection | None:
         """Return one rejection."""
         row = self._one("get_rejection", id=rejection_id)
-        return _rejection_from_row(row) if row else None
+        return self._rejection(row) if row else None
 
     def remove(self, rejection_id: int) -> None:
         """Delete a rejection that has been accepted."""
@@ -106,6 +102,6 @@ class Rejections(Statements):
         rows = self._all("rejection_totals")
         return {(row["source"], row["reason"]): row["requests"] for row in rows}
 
-
-def _rejection_from_row(row: Row) -> Rejection:
-    return Rejection(**{name: value for name, value in row.items() if name != "bytes"})
+    def _rejection(self, row: Row) -> Rejection:
+        row = self.connection.cipher.opened(row)
+        return Rejection(**{field.name: row[field.name] for field in dataclasses.fields(Rejection)})

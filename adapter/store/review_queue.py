@@ -103,5 +103,6 @@ class ReviewQueue(Statements):
         """
         values = dataclasses.asdict(issue) | {"after": after, "last_id": last_id, "limit": limit}
         if issue.kind == "event":
-            return [event_from_row(row) for row in self._all("review_events", **values)]
+            rows = self._all("review_events", **values)
+            return [event_from_row(self.connection.cipher.opened(row)) for row in rows]
         return [booking_from_row(row) for row in self._all("review_bookings", **values)]

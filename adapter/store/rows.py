@@ -18,9 +18,24 @@ from adapter.models import (
     Reason,
     WebhookRequest,
 )
+from adapter.store.request_cipher import RequestCipher
+from adapter.store.request_cipher import Row as Row
 
-#: A row, by column name.
-Row = dict[str, Any]
+#: Headers with the sender's delivery ID. A retry has the same value.
+DELIVERY_ID_HEADERS = (
+    "webhook-id",
+    "svix-id",
+    "x-webhook-id",
+    "x-webhook-delivery-id",
+    "x-delivery-id",
+    "x-event-id",
+    "idempotency-key",
+)
+
+
+def delivery_headers(*named: str | None) -> list[str]:
+    """Return the headers that may name a delivery, with those that mappings name."""
+    return [*DELIVERY_ID_HEADERS, *filter(None, named)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +50,8 @@ class NewEvent:
     received_at: dt.datetime
     #: Without credentials.
     request: WebhookRequest
+    #: The header in which the sender names a delivery, if the mapping names one.
+    delivery_header: str | None = None
 
 
 def storable(text: str) -> str:
@@ -44,19 +61,22 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
-def values_from_event(new: NewEvent) -> tuple[Any, ...]:
+def values_from_event(new: NewEvent, cipher: RequestCipher) -> tuple[Any, ...]:
     """Return the parameters of ``insert_events`` for one event."""
     request = new.request
     headers = {storable(name): storable(text) for name, text in request.lowercase_headers.items()}
+    row = {"headers": headers, "query": storable(request.query), "body": request.body}
+    row = cipher.sealed(row, readable=delivery_headers(new.delivery_header))
     return (
         new.source,
         new.digest,
         new.content,
         new.received_at,
         storable(request.content_type),
-        Jsonb(headers),
-        storable(request.query),
-        request.body,
+        Jsonb(row["headers"]),
+        row["query"],
+        row["body"],
+        row["encryption_key"],
     )
 
 

@@ -76,7 +76,7 @@ class Search(Statements):
         rows = self._all(
             "recent_events", source=source, before=before, limit=limit, looked_at=MOST_LOOKED_AT
         )
-        return [event_from_row(row) for row in rows]
+        return [event_from_row(self.connection.cipher.opened(row)) for row in rows]
 
     def lead_totals(self, which: Filter) -> list[Row]:
         """Return the number of leads by source and community, in total and by state.

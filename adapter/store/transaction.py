@@ -1,7 +1,6 @@
 """Provide a transaction with access to each group of tables."""
 
 import contextlib
-import datetime as dt
 import functools
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
 from adapter.store.decided import Decisions
 from adapter.store.dedupe import Claims
+from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.jobs import Jobs
@@ -38,6 +38,7 @@ class Transaction(Statements):
     bookings = _lazy(Bookings)
     claims = _lazy(Claims)
     decisions = _lazy(Decisions)
+    encryption = _lazy(Encryption)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
     jobs = _lazy(Jobs)
@@ -60,14 +61,6 @@ class Transaction(Statements):
         it needs at once, in a fixed order, so that two transactions cannot deadlock.
         """
         self._run("lock_keys", keys=list(keys))
-
-    def lock_related(self, keys: Iterable[int], now: dt.datetime) -> None:
-        """Lock people and items, and those that are related to them, until the transaction ends.
-
-        Call it before any of their bookings is read to be changed, so that no two transactions
-        deadlock.
-        """
-        self.bookings.lock_related(keys, now)
 
     def hash_key(self) -> bytes:
         """Return the key of this installation's keyed hashes."""

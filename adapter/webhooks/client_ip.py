@@ -5,7 +5,7 @@ import ipaddress
 
 from adapter.settings import Proxies
 
-#: An IPv6 address with its zone, in brackets and with a port, is shorter.
+#: Maximum length, longer than any IPv6 address with a zone, brackets and a port.
 LONGEST_ADDRESS = 80
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -28,13 +28,18 @@ def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | N
 
 
 def is_private(peer: str) -> bool:
-    """Return True for a private IP address, which most proxies have."""
+    """Return True for a private IP address. Most proxies have one."""
     address = _parse_bounded(peer)
     return address is not None and address.is_private
 
 
+def is_address(text: str) -> bool:
+    """Return True for an IP address, with or without a port."""
+    return _parse_bounded(text) is not None
+
+
 def rate_limit_key(client: str | None) -> str:
-    """Return the key that a limit counts an IP address under. For IPv6, it is the whole /64."""
+    """Return the key for counting requests from an IP address. For IPv6, it is the /64 network."""
     address = _parse_bounded(client or "")
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(address), 64), strict=False))
@@ -62,7 +67,7 @@ def _parse_bounded(text: str) -> Address | None:
     return _parse(text) if len(text) <= LONGEST_ADDRESS else None
 
 
-#: Each request is parsed twice, and senders send again. The length limit bounds the memory.
+#: Cached, because senders repeat requests and each is parsed twice. Short keys limit the memory.
 @functools.lru_cache(maxsize=4096)
 def _parse(text: str) -> Address | None:
     if text.startswith("["):

@@ -8,7 +8,7 @@ from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.respond import Respond
 from adapter.mapping.source import Source
-from adapter.settings import SECRET_NAMES, Settings, untrimmed
+from adapter.settings import FILE_SUFFIX, SECRET_NAMES, Settings, untrimmed
 from adapter.signatures import handshakes
 
 
@@ -20,14 +20,14 @@ class Endpoint:
     verifier: signatures.Verifier
     #: ``meta``, ``slack``, ``zoom`` or None.
     handshake: str | None
-    #: The token that Meta's handshake must carry; empty for all others.
+    #: The token that Meta's handshake must contain; empty without that handshake.
     verify_token: str = dataclasses.field(default="", repr=False)
-    #: None: the default response, without waiting.
+    #: None for the default response, without waiting for the outcome.
     respond: Respond | None = None
 
 
 def check(settings: Settings) -> None:
-    """Raise ConfigurationError for an invalid mapping or a missing secret. Start nothing."""
+    """Raise ConfigurationError for an invalid mapping or a missing secret."""
     build_endpoints(registry.load(settings.mappings_dir, settings.policy), settings)
 
 
@@ -51,7 +51,11 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
     missing = [name for name in _secret_names(source) if not settings.environ.get(name, "").strip()]
     if missing:
         raise ConfigurationError(
-            "\n".join(f"{source.path}: {name} is not set; set it to the secret" for name in missing)
+            "\n".join(
+                f"{source.path}: {name} is not set; set it to the secret, or "
+                f"{name}{FILE_SUFFIX} to the file that contains it"
+                for name in missing
+            )
         )
     verifier = build_verifier(source, settings)
     if verifier.signs_url and settings.public_url is None:
@@ -84,7 +88,7 @@ def untrimmed_secrets(all_sources: Mapping[str, Source], settings: Settings) -> 
 
 
 def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
-    """Return the names of sources without a signature, to which anyone with the URL may send."""
+    """Return the names of unsigned sources: anyone who knows the URL may send to them."""
     return [source.name for source in all_sources.values() if source.is_open]
 
 

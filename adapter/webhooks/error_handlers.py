@@ -12,7 +12,7 @@ from adapter.webhooks.local_request import is_proxied
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which a sender may retry when we cannot store.
+#: Seconds after which a sender may retry if its webhook could not be stored.
 RETRY_AFTER_SECONDS = 30
 
 Answer = tuple[dict[str, Any], int] | tuple[dict[str, Any], int, dict[str, str]]
@@ -32,7 +32,7 @@ def register_error_handlers(app: flask.Flask) -> None:
 
     @app.errorhandler(VerificationError)
     def not_verified(error: VerificationError) -> Answer:
-        """Return one body for every reason, so that an attacker learns nothing."""
+        """Return the same body for every reason, so that attackers learn nothing."""
         _reject(error.reason, status=401)
         return {"error": "signature not accepted"}, 401
 
@@ -61,7 +61,7 @@ def reason_of(error: HTTPException) -> str:
 
 
 def _reject(reason: str, **more: object) -> None:
-    """Log and count a rejected request, under its source if there is one of this name."""
+    """Log and count a rejected request, under its source if that exists."""
     pipeline = flask.current_app.extensions["pipeline"]
     name = (flask.request.view_args or {}).get("source")
     source = name if name in pipeline.sources else None

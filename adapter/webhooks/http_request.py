@@ -20,8 +20,8 @@ def client_ip_of_request(request: flask.Request, settings: Settings) -> str | No
 def tolerate_paths(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
     """Wrap an application to ignore extra slashes, spaces and capitals in webhook paths.
 
-    People paste URLs with them, and names of sources are in lower case. What a signature covers
-    stays as the sender wrote it, see :func:`raw_target`.
+    Such URLs are easily pasted, and source names are in lower case. Signatures still cover the
+    URL as the sender wrote it, see :func:`raw_target`.
     """
 
     def call(environ: dict[str, Any], start_response: object) -> Iterable[bytes]:
@@ -34,7 +34,7 @@ def tolerate_paths(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., It
 
 
 def raw_target(request: flask.Request) -> str:
-    """Return path and query as the sender wrote them, because the decoded ones are not signed."""
+    """Return the path and query as sent, because signatures cover them before decoding."""
     raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI")
     target = raw or request.full_path.rstrip("?")
     return target if target.startswith("/") else "/" + target.partition("://")[2].partition("/")[2]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from adapter.exceptions import LimitReached
 
-#: Number of keys kept in memory. The least recently used one is dropped first.
+#: Maximum number of keys in memory. The least recently used key is dropped first.
 MAX_KEYS = 10_000
 
 

@@ -13,14 +13,14 @@ FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-
 def is_local_request(request: flask.Request) -> bool:
     """Return True for a request from this machine to a local host name, without a proxy.
 
-    The host name counts too: a remote page may point its own name at 127.0.0.1. Behind a proxy
-    every request would seem to be local.
+    The host name is checked too, because a remote page's domain may resolve to 127.0.0.1. Behind a
+    proxy, every request would seem to be local.
     """
     is_here = is_loopback(request.remote_addr or "") and is_loopback(host_of(request.host))
     return is_here and not is_proxied(request)
 
 
 def is_proxied(request: flask.Request) -> bool:
-    """Return True for a proxy's header, or for HTTP/1.0, which no browser uses."""
+    """Return True for a request with a proxy's header, or over HTTP/1.0, which no browser uses."""
     is_old = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
     return is_old or any(name in request.headers for name in FORWARDED)

@@ -26,7 +26,7 @@ def wait_for_outcome(
     """Return a stored webhook's outcome by ``deadline`` (monotonic) at the latest.
 
     A duplicate with other content that changes nothing gets the first webhook's outcome. An
-    unsigned source does not: a stranger would learn from it what someone else has sent.
+    unsigned source does not: otherwise, a stranger could learn what someone else has sent.
     """
     assert endpoint.respond is not None  # noqa: S101 - checked by the caller
     if endpoint.respond.wait_seconds == 0:
@@ -54,7 +54,7 @@ def load_outcome(database: Database, event_id: int) -> WebhookOutcome:
 
 
 def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome:
-    """Show a booked tour as superseded if Knock has canceled it for a later one."""
+    """Report a booked tour as superseded if Knock canceled it for a later one."""
     if all(booking.state is not BookingState.BOOKED for booking in outcome.bookings):
         return outcome
     with database.transaction() as tx:

@@ -1,6 +1,6 @@
 """Let a request wait for its event's outcome using LISTEN/NOTIFY, without polling.
 
-One thread of the process listens, over one connection. A request that waits occupies a thread of
+One thread per process listens, over one connection. A waiting request occupies a thread of
 the web server and no connection. The number of waiters is limited, so that threads are left for
 senders that do not wait.
 """
@@ -16,15 +16,15 @@ from adapter.mapping.webhook_outcome import WebhookOutcome
 
 log = logging.getLogger(__name__)
 
-#: Pause before the listener connects to PostgreSQL again.
+#: Pause before the listener reconnects to PostgreSQL.
 RECONNECT_SECONDS = 0.5
 
 
 class OutcomeWaiter:
-    """The waiting requests of one process. The listener starts with the first of them."""
+    """The waiting requests of one process. The listener starts with the first request."""
 
     def __init__(self, listen: Callable[[], Iterator[int | None]], max_waiters: int) -> None:
-        """``listen`` yields IDs of settled events, and None once it is connected."""
+        """Take ``listen``, which yields IDs of settled events, and None once it is connected."""
         self._listen = listen
         self._max_waiters = max_waiters
         self._lock = threading.Lock()
@@ -38,8 +38,8 @@ class OutcomeWaiter:
     ) -> WebhookOutcome:
         """Return the result of ``load`` once it is final, or at ``deadline`` (monotonic seconds).
 
-        Return an accepted outcome while PostgreSQL cannot be reached. Load once, without waiting,
-        if too many requests wait already.
+        Return "accepted" while PostgreSQL cannot be reached. Load once, without waiting,
+        if too many requests are already waiting.
         """
         with self._registered(event_id) as wakeup:
             outcome = _load_or_accepted(event_id, load)
@@ -52,12 +52,12 @@ class OutcomeWaiter:
             return outcome
 
     def close(self) -> None:
-        """Let the listener end once its connection ends."""
+        """Tell the listener to end when its connection closes."""
         self._closed.set()
 
     @contextlib.contextmanager
     def _registered(self, event_id: int) -> Iterator[threading.Event | None]:
-        """Yield a wakeup that is set when the outcome may have changed, or None when full."""
+        """Yield an event that is set when the outcome may have changed, or None if full."""
         wakeup = threading.Event()
         if not self._register(event_id, wakeup):
             log.warning("outcome_waiters_full", extra={"event_id": event_id})
@@ -106,7 +106,7 @@ class OutcomeWaiter:
         self._is_disconnected = True
 
     def _wake(self, event_id: int | None) -> None:
-        """Wake the requests that wait for an event, or all of them for None."""
+        """Wake the requests that wait for this event, or all requests for None."""
         with self._lock:
             event_ids = list(self._waiters) if event_id is None else [event_id]
             for waiting_for in event_ids:

@@ -12,19 +12,19 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewEvent, storable
-from adapter.store.events import delivery_headers
 from adapter.store.fingerprints import Fingerprints
-from adapter.webhooks.endpoints import Endpoint
-from adapter.webhooks.rejections import (
+from adapter.store.rows import delivery_headers
+from adapter.webhooks.credentials import (
     CREDENTIAL_HEADERS,
-    BackgroundWriter,
-    is_unguessable,
-    rejection_from,
+    headers_needed,
+    without_private_headers,
 )
+from adapter.webhooks.endpoints import Endpoint
+from adapter.webhooks.rejections import BackgroundWriter, rejection_from
 
 log = logging.getLogger(__name__)
 
-#: A failed insert is tried once more if it failed within this time.
+#: A failed insert is retried once if it failed within this time.
 RETRY_WITHIN_SECONDS = 1.0
 
 
@@ -48,9 +48,9 @@ class Verified:
     request: WebhookRequest
     #: Aware, UTC.
     received_at: dt.datetime
-    #: Hash of what the signature covers: two requests with the same one are the same.
+    #: Hash of everything the signature covers. Requests with the same hash are identical.
     content: bytes
-    #: Index of the matching key; None where the scheme has none.
+    #: Index of the matching key, or None if the scheme has no key.
     key_index: int | None
 
 
@@ -62,8 +62,12 @@ def verified_from(
     key_index: int | None = None,
 ) -> Verified:
     """Remove the credentials from a request that ``verifier`` has accepted."""
-    stripped = verifier.without_secret(request).without_headers(CREDENTIAL_HEADERS)
-    # Up to the end of the URL: a client that sends "#" must not lose what changes after it.
+    stripped = without_private_headers(
+        verifier.without_secret(request).without_headers(CREDENTIAL_HEADERS),
+        headers_needed(source, verifier),
+        verifier.keys,
+    )
+    # To the end of the URL, so that changes after an unescaped "#" count too.
     query = stripped.url.partition("?")[2].encode() if verifier.covers_query else b""
     return Verified(
         source=source,
@@ -84,9 +88,9 @@ class Receiver:
         self.background_writer = BackgroundWriter(database, settings)
 
     def verify(self, endpoint: Endpoint, request: WebhookRequest) -> Verified:
-        """Verify who sent a request, and return it without its credentials.
+        """Verify a request's sender, and return the request without its credentials.
 
-        Raise VerificationError after handing the request over as a rejection.
+        Otherwise, save the request as a rejection and raise VerificationError.
         """
         source, verifier, now = endpoint.source, endpoint.verifier, self.clock()
         try:
@@ -100,16 +104,17 @@ class Receiver:
         return verified_from(source, verifier, request, now, key_index)
 
     def save_rejection(self, endpoint: Endpoint, request: WebhookRequest, reason: str) -> None:
-        """Keep a rejected request of a known source, without its credentials."""
+        """Save a rejected request for a known source, without its credentials."""
         source, verifier = endpoint.source, endpoint.verifier
-        credentials = list(filter(is_unguessable, verifier.credentials(request)))
+        credentials = verifier.credentials(request)
         rejection = rejection_from(source, verifier, request, reason, self.clock(), credentials)
-        self.background_writer.save_rejection(rejection, request.client, credentials)
+        provable = filter(signatures.is_unguessable, credentials)
+        self.background_writer.save_rejection(rejection, request.client, list(provable))
 
     def store(self, verified: Verified) -> Receipt:
-        """Store a verified request with its task, in one transaction.
+        """Store a verified request as an event, or count it as a duplicate.
 
-        Raise StoreUnavailable when it may not be stored. If it is after all, the sender's retry
+        Raise StoreUnavailable if it may not have been stored. If it was, the sender's retry
         is a duplicate.
         """
         started_at = time.monotonic()
@@ -118,7 +123,7 @@ class Receiver:
         except StoreUnavailable:
             if time.monotonic() - started_at > RETRY_WITHIN_SECONDS:
                 raise
-            # The connection was lost: retry once, on a new one.
+            # The connection was lost: retry once, over a new connection.
             receipt = self._insert(verified)
         if not receipt.is_duplicate or receipt.changed_id is not None:
             self.database.notify_workers()
@@ -129,10 +134,10 @@ class Receiver:
         return receipt
 
     def _insert(self, verified: Verified) -> Receipt:
-        """Insert one event for each key, and one more each time the content under it changes.
+        """Insert one event for each key, and another whenever the content for that key changes.
 
         A sender that changes a lead sends it again under the same key. The response calls it a
-        duplicate, and its content is stored: the worker decides what it changes.
+        duplicate, but its content is stored, and the worker decides what changes.
         """
         # Read before the transaction starts: the key may need a connection of its own.
         fingerprints = self.database.fingerprints()
@@ -147,10 +152,10 @@ class Receiver:
     def _insert_duplicate(
         self, event: NewEvent, source: Source, key: str, fingerprints: Fingerprints
     ) -> Receipt:
-        """Count a duplicate, and store it too unless it is certainly a repeat of the latest.
+        """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
 
-        The same bytes after something else may be a late repeat or a change back; the worker
-        decides, or a person. Bytes that contain the sender's own time are a repeat.
+        If other content arrived in between, the same bytes may be a late repeat or a change back:
+        the worker or a user decides. With the sender's own time or the same ID, they are a repeat.
         """
         with self.database.transaction() as tx:
             known = tx.claims.record_duplicate(
@@ -161,7 +166,10 @@ class Receiver:
                 now=event.received_at,
             )
             latest_id = known.latest_id
+            is_retry = source.has_sent_at or known.is_other_delivery is False
             may_be_new = known.is_outdated or known.is_other_delivery
+            is_retry = known.is_other_delivery is False
+            may_be_new = not is_retry and (known.is_outdated or known.is_other_delivery)
             if not known.is_same or (
                 may_be_new and not source.is_timed(event.request, now=event.received_at)
             ):
@@ -180,7 +188,7 @@ class Receiver:
 
 
 def _delivery_ids(event: NewEvent, source: Source) -> dict[str, str]:
-    """Return the headers in which the sender names this delivery."""
+    """Return the headers that identify this delivery."""
     headers = event.request.lowercase_headers
     names = delivery_headers(source.delivery_header)
     return {name: storable(headers[name]) for name in names if name in headers}
@@ -193,4 +201,5 @@ def _new_event(verified: Verified, digest: bytes) -> NewEvent:
         content=verified.content,
         received_at=verified.received_at,
         request=verified.request,
+        delivery_header=verified.source.delivery_header,
     )

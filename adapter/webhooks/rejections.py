@@ -1,7 +1,7 @@
 """Save and count rejected requests, and record which secret verified last, in the background.
 
-One thread writes all of it, so that a slow or absent database does not change the sender's
-response, and a flood of forged requests opens one transaction at a time.
+One thread does all writing, so that a slow or unreachable database does not delay the
+response, and a flood of forged requests opens only one transaction at a time.
 """
 
 import collections
@@ -18,29 +18,30 @@ from adapter.models import WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewRejection, Transaction
 from adapter.webhooks.client_ip import rate_limit_key
+from adapter.webhooks.credentials import (
+    CREDENTIAL_HEADERS,
+    headers_needed,
+    without_private_headers,
+)
 
 log = logging.getLogger(__name__)
 
-#: Headers that are never stored, whatever the scheme.
-CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
-#: Writes that may be queued, and the bytes they may hold. Further ones are dropped.
+#: Maximum number and total size of queued writes. Additional writes are dropped.
 MAX_WAITING = 200
 MAX_WAITING_BYTES = 8 * 1024 * 1024
-#: A shorter token or password could be guessed from its hash by someone who copies the database.
-MIN_CREDENTIAL_BYTES = 16
-#: Each process records the use of a secret once in this time.
+#: Each process records the use of a secret at most once within this time.
 USE_SECONDS = 60.0
 
 
 class BackgroundWriter:
-    """The queue of writes of one process, and the thread that empties it."""
+    """The queue of one process's writes, and the thread that performs them."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._max_rows = settings.rejections_per_source
         self._max_bytes = settings.rejection_bytes_per_source
         self._lock = threading.Lock()
-        # Started with the first write: a thread from before gunicorn's fork would be lost.
+        # Started with the first write, because a thread does not survive gunicorn's fork.
         self._writer: concurrent.futures.ThreadPoolExecutor | None = None
         self._waiting = self._waiting_bytes = 0
         #: Rejected requests by source and reason that are not in the database yet.
@@ -53,7 +54,7 @@ class BackgroundWriter:
     ) -> None:
         """Queue a rejected request to be saved. Never wait, and never raise.
 
-        Of its credentials, only a keyed hash is saved, with which they can be verified again.
+        Only keyed hashes of its credentials are saved, so that they can be verified again.
         """
         if rejection.size > self._max_bytes:
             rejection = dataclasses.replace(rejection, body=None, can_retry=False)
@@ -70,7 +71,7 @@ class BackgroundWriter:
         self._write_later(write, rejection.size)
 
     def count(self, source: str, reason: str) -> None:
-        """Count a rejected request. At most one write of counts is queued, whatever the flood."""
+        """Count a rejected request. However many there are, at most one write is queued."""
         with self._lock:
             self._counts[source, reason] += 1
             if self._is_counting:
@@ -101,14 +102,14 @@ class BackgroundWriter:
             self._writer.submit(lambda: None).result()
 
     def _write_later(self, write: Callable[[Transaction], None], size: int = 0) -> None:
-        """Queue a write. Rejections, which have a size, are dropped beyond the limits."""
+        """Queue a write. If the queue is full, drop rejections (the writes with a size)."""
         with self._lock:
             is_full = self._waiting >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES
             if size and is_full:
                 log.warning("background_write_dropped")
                 return
             if self._writer is None:
-                # The interpreter waits for its queue before the process ends.
+                # The interpreter waits for this executor's queue before it exits.
                 self._writer = concurrent.futures.ThreadPoolExecutor(1, "background-writer")
             try:
                 self._writer.submit(self._write, write, size)
@@ -130,7 +131,7 @@ class BackgroundWriter:
                 self._waiting_bytes -= size
 
     def _sender(self, client: str | None) -> str | None:
-        """Return a short keyed hash of an IP address, which itself is not stored."""
+        """Return a short keyed hash of an IP address. The address itself is not stored."""
         if client is None:
             return None
         address = b"address\x00" + rate_limit_key(client).encode()
@@ -138,13 +139,8 @@ class BackgroundWriter:
         return digest[:4].hex()
 
 
-def is_unguessable(credential: bytes) -> bool:
-    """Return True for a long token, or for ``user:password`` with a long password."""
-    return len(credential.partition(b":")[2] or credential) >= MIN_CREDENTIAL_BYTES
-
-
 def proof_of(key: bytes, source: str, credential: bytes) -> bytes:
-    """Return the keyed hash that a credential is verified by later."""
+    """Return a credential's keyed hash, which is used to verify it later."""
     return signatures.keyed_hash(key, b"\x00".join((b"credential", source.encode(), credential)))
 
 
@@ -156,13 +152,17 @@ def rejection_from(
     now: dt.datetime,
     credentials: Sequence[bytes] = (),
 ) -> NewRejection:
-    """Return a rejected request as stored, without credentials but with all that a digest covers.
+    """Return a rejected request to store: without credentials, but with everything a digest covers.
 
     One rejected for its IP address cannot be verified again, because IP addresses are not stored,
     and one that was rejected before verification only if its body was read.
     """
     hidden = CREDENTIAL_HEADERS - verifier.proof_headers
-    stripped = verifier.strip_rejected(request, reason).without_headers(hidden)
+    stripped = without_private_headers(
+        verifier.strip_rejected(request, reason).without_headers(hidden),
+        headers_needed(source, verifier),
+        (*verifier.keys, *credentials),
+    )
     return NewRejection(
         source=source.name,
         received_at=now,
@@ -172,7 +172,7 @@ def rejection_from(
         headers=stripped.headers,
         body=stripped.body or None,
         sender=None,
-        can_retry=(verifier.has_digest or bool(credentials))
+        can_retry=(verifier.has_digest or any(map(signatures.is_unguessable, credentials)))
         and not reason.startswith("address_")
         and (reason in signatures.REASONS or bool(stripped.body)),
     )

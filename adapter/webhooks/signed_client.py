@@ -1,4 +1,4 @@
-"""Sign and send webhooks as a lead source does: for the command line, the demo and tests."""
+"""Sign and send webhooks like a lead source, for the command line, the demo and tests."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ class Answer:
     """The adapter's response."""
 
     status: int
-    #: Parsed JSON; text where it is not JSON.
+    #: Parsed JSON, or text if it is not JSON.
     body: Any
 
 

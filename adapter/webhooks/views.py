@@ -1,7 +1,7 @@
-"""``/hooks/<source>``: handle a sender's request step by step.
+"""Handle requests to ``/hooks/<source>``, step by step.
 
-The order follows cost and harm: the rate limit by IP comes first, then the signature. A request
-beyond that limit is verified if that is cheap, and nothing is kept of it unless it is genuine. The
+The cheapest check comes first: the rate limit by IP address, then the signature. A request
+beyond that limit is accepted only if it can be verified cheaply; otherwise, nothing is kept. The
 rate limit by source counts only requests that proved to come from that source.
 """
 
@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response
 
 from adapter.exceptions import LimitReached, VerificationError
 from adapter.models import WebhookRequest
-from adapter.signatures import handshakes
+from adapter.signatures import handshakes, is_unguessable
 from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.error_handlers import Answer, reason_of
@@ -27,20 +27,19 @@ from adapter.webhooks.limits import RequestLimit
 from adapter.webhooks.outcome import render_response, wait_for_outcome
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
 from adapter.webhooks.receive import Receipt, Receiver, Verified
-from adapter.webhooks.rejections import is_unguessable
 
 log = logging.getLogger(__name__)
 
 bp = flask.Blueprint("webhooks", __name__)
 
-#: So many bytes of a source without a signature count as one more request of its IP address.
+#: For an unsigned source, this many bytes count as one more request from the IP address.
 OPEN_BYTES_PER_TOKEN = 16 * 1024
-#: A larger body is not verified beyond the limit of its IP address.
+#: Beyond the IP address's limit, larger bodies are rejected without verification.
 CHEAP_BODY_BYTES = 64 * 1024
 
 
 class UnknownSource(NotFound):
-    """No mapping has the name in the URL."""
+    """Raised if no mapping has the name in the URL."""
 
     name = "Unknown source"
 
@@ -51,7 +50,7 @@ class UnknownSource(NotFound):
 
 
 class WebhookServices:
-    """What the views of one application share."""
+    """The services that all views of an application share."""
 
     def __init__(
         self, receiver: Receiver, endpoints: Mapping[str, Endpoint], waiter: OutcomeWaiter
@@ -83,7 +82,7 @@ def receive(source: str) -> Answer | Response:
         return text_response(source, handshakes.meta_answer(query, endpoint.verify_token))
     request = _read_post(endpoint, services.receiver)
     verified = services.receiver.verify(endpoint, request)
-    if address and endpoint.verifier.is_open:  # it has proved nothing
+    if address and endpoint.verifier.is_open:  # the sender is not verified
         services.address_limit.take(address, len(request.body) / OPEN_BYTES_PER_TOKEN)
     elif address:
         services.address_limit.give_back(address)
@@ -110,7 +109,7 @@ def handshake_answer(endpoint: Endpoint, verified: Verified) -> handshakes.Answe
 
 
 def text_response(source: str, answer: handshakes.Answer) -> Response:
-    """Build the response to a handshake, which no browser may treat as markup."""
+    """Build the response to a handshake. Browsers must not treat it as markup."""
     log.info("handshake_answered", extra={"source": source, "status": answer.status})
     response = Response(answer.text, answer.status, mimetype=answer.media_type)
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -120,14 +119,14 @@ def text_response(source: str, answer: handshakes.Answer) -> Response:
 def acknowledgement(receipt: Receipt) -> Answer:
     """Return the default response, with the event's ID and whether it is a duplicate.
 
-    The status is always 200: some senders count any other one, also 202, as a failure.
+    The status is always 200, because some senders treat any other status, even 202, as a failure.
     """
     word = "duplicate" if receipt.is_duplicate else "accepted"
     return {"event": receipt.event_id, "status": word}, 200
 
 
 def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:
-    """Read a POST. Keep any other request, and one that cannot be read, as a rejection."""
+    """Read a POST. Save other methods and unreadable requests as rejections."""
     settings, body = receiver.settings, b""
     try:
         body = read_body(flask.request, settings.max_body_bytes)
@@ -141,9 +140,9 @@ def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:
 
 
 def _count_request(source: str, services: WebhookServices) -> str | None:
-    """Count a request and return its IP address, or None if it is genuine beyond the limit.
+    """Count a request and return its IP address. Return None for a genuine one over the limit.
 
-    Raise LimitReached for any other: senders may share an address with strangers.
+    Genuine requests pass, because senders may share an address with strangers. Raise LimitReached.
     """
     address = rate_limit_key(client_ip_of_request(flask.request, services.receiver.settings))
     try:
@@ -156,7 +155,7 @@ def _count_request(source: str, services: WebhookServices) -> str | None:
 
 
 def _is_genuine(endpoint: Endpoint | None, receiver: Receiver) -> bool:
-    """Return True for a request whose proof is right, cheap to check and hopeless to guess."""
+    """Return True if the signature or token is valid, cheap to check, and impossible to guess."""
     if endpoint is None or not endpoint.verifier.keys or flask.request.method != "POST":
         return False
     if not all(map(is_unguessable, endpoint.verifier.keys)):
@@ -167,7 +166,7 @@ def _is_genuine(endpoint: Endpoint | None, receiver: Receiver) -> bool:
         endpoint.verifier.verify(request, receiver.clock().timestamp())
     except (HTTPException, VerificationError):
         return False
-    flask.request.environ["wsgi.input"] = io.BytesIO(body)  # to be read again
+    flask.request.environ["wsgi.input"] = io.BytesIO(body)  # so that it can be read again
     return True
 
 

@@ -188,7 +188,7 @@ def test_charts_are_written_for_what_was_measured(tmp_path: Path) -> None:
         (Goal(bound=0), 0.0),
     ],
 )
-def test_how_far_a_goal_is_reached(goal: Goal, reserve: float) -> None:
+def test_the_degree_to_which_a_goal_is_met(goal: Goal, reserve: float) -> None:
     assert row(goals=(goal,)).reserve == reserve
 
 

@@ -110,7 +110,7 @@ def states(older: BookingState, newer: BookingState) -> dict[str, list[Booking]]
         {"calls": tuple(Call(at=NOW, status=429, is_injected=True) for _ in range(3))},
     ],
 )
-def test_a_sound_record_has_no_faults(changes: dict[str, Any]) -> None:
+def test_a_correct_record_has_no_faults(changes: dict[str, Any]) -> None:
     assert found(**changes) == set()
 
 
@@ -226,7 +226,7 @@ def wavering(last: Lead, state: BookingState, *tours: Tour, reason: str = "") ->
     return [fault.kind for fault in findings_from(record).faults]
 
 
-def test_people_who_waver_are_audited() -> None:
+def test_people_who_change_their_minds_are_audited() -> None:
     older = tour(OLDER, stands=False, id="one", canceled_by="two")
     newer = tour(NEWER, stands=True, id="two")
     gone = dataclasses.replace(newer, stands=False, canceled_by="three")
@@ -236,7 +236,7 @@ def test_people_who_waver_are_audited() -> None:
     assert wavering(CANCEL, BookingState.HELD, older, newer) == []
 
 
-def test_a_booking_that_calls_itself_booked_and_stands_nowhere_is_lost() -> None:
+def test_a_booked_lead_that_is_not_in_knock_is_lost() -> None:
     assert found(tours=()) == {"lost"}
 
 

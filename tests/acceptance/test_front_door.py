@@ -100,7 +100,7 @@ def send(web: GunicornServer, request: WebhookRequest, **headers: str) -> HttpRe
         ("", 403, b""),
     ],
 )
-def test_metas_question_is_answered_in_plain_text(
+def test_metas_challenge_is_answered_in_plain_text(
     web: GunicornServer, query: str, status: int, body: bytes
 ) -> None:
     answer = web.call("GET", f"/hooks/meta{query}", {})
@@ -112,7 +112,7 @@ def test_metas_question_is_answered_in_plain_text(
 
 @pytest.mark.parametrize("name", ["plain", "slack", "open"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-def test_a_source_without_that_question_says_405(
+def test_a_source_without_a_handshake_returns_405(
     web: GunicornServer, name: str, method: str
 ) -> None:
     answer = web.call(method, f"/hooks/{name}{ASKED}", {})
@@ -121,7 +121,7 @@ def test_a_source_without_that_question_says_405(
     assert "POST" in answer.headers["Allow"]
 
 
-def test_slacks_question_is_answered_only_when_it_is_signed(web: GunicornServer) -> None:
+def test_slacks_challenge_is_answered_only_if_signed(web: GunicornServer) -> None:
     asked = b'{"type": "url_verification", "challenge": "3eZbrw1aBm2r"}'
     request = signed("slack", asked)
     answer = send(web, request)
@@ -133,7 +133,7 @@ def test_slacks_question_is_answered_only_when_it_is_signed(web: GunicornServer)
         assert tx.search.events(Filter(source="slack")) == [], "a question is no lead"
 
 
-def test_zooms_question_is_answered_only_when_it_is_signed(web: GunicornServer) -> None:
+def test_zooms_challenge_is_answered_only_if_signed(web: GunicornServer) -> None:
     asked = b'{"event": "endpoint.url_validation", "payload": {"plainToken": "qgg8vlvZRS6UY"}}'
     request = signed("zoom", asked)
     answer = send(web, request)
@@ -244,7 +244,7 @@ def test_a_genuine_sender_may_share_an_address_with_strangers(
         ("nonsense", 401),
     ],
 )
-def test_allow_ips_believes_the_proxy_and_nobody_else(
+def test_allow_ips_trusts_only_the_proxy(
     web: GunicornServer, forwarded_for: str, status: int
 ) -> None:
     body = json.dumps(LEAD | {"id": forwarded_for}).encode()
@@ -262,7 +262,7 @@ def test_allow_ips_believes_the_proxy_and_nobody_else(
     "query",
     ["", "?", "?unit=2%42", "?a=%2F%3A&a=b+c&&=", "?x=%E2%82%AC&y=%ff", "?next=http://a/b?c"],
 )
-def test_the_address_is_verified_as_the_sender_wrote_it(
+def test_the_url_is_verified_as_the_sender_wrote_it(
     web: GunicornServer, name: str, query: str
 ) -> None:
     body = f"id={len(query)}&kind=tour".encode() if name == "twilio" else BODY
@@ -278,7 +278,7 @@ def settings(folder: Path, **environ: str) -> Settings:
     return settings_from({"ADAPTER_MAPPINGS_DIR": str(folder)} | environ)
 
 
-def test_a_signed_address_needs_the_public_url(folder: Path) -> None:
+def test_a_signed_url_needs_the_public_url(folder: Path) -> None:
     with pytest.raises(ConfigurationError) as refused:
         endpoints.check(settings(folder, **SECRETS))
 
@@ -292,14 +292,16 @@ def test_a_signed_address_needs_the_public_url(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("token", [{}, {"VERIFY_TOKEN": " "}])
-def test_a_missing_verify_token_stops_the_start(folder: Path, token: dict[str, str]) -> None:
+def test_a_missing_verify_token_prevents_startup(folder: Path, token: dict[str, str]) -> None:
     environ = {"SECRET": SECRET, "ADAPTER_PUBLIC_URL": PUBLIC_URL} | token
 
     with pytest.raises(ConfigurationError, match=r"meta\.yaml: VERIFY_TOKEN is not set"):
         endpoints.check(settings(folder, **environ))
 
 
-def test_an_open_source_is_loud(folder: Path, module_database: str, caplog: Any) -> None:
+def test_an_unsigned_source_is_logged_at_startup(
+    folder: Path, module_database: str, caplog: Any
+) -> None:
     environ = environment(DATABASE_URL=module_database, ADAPTER_MAPPINGS_DIR=str(folder))
     made = app.create_app(settings_from(environ))
     made.extensions["pipeline"].store.__exit__()
@@ -327,7 +329,7 @@ def test_a_run_goes_on_without_a_link_if_postgresql_ended_just_after_the_start(
     announce(Supervisor(environ, print))
 
     said = capsys.readouterr().err
-    assert "console: no link, PostgreSQL does not respond; start again for one" in said
+    assert "console: no sign-in link, because PostgreSQL does not respond; restart" in said
     assert "open is UNSIGNED" in said
 
 
@@ -378,7 +380,7 @@ def test_a_secret_with_a_line_break_is_named_and_works(
         "/hooks/{}/?",
     ],
 )
-def test_an_address_with_more_slashes_blanks_or_capitals_is_the_same(
+def test_extra_slashes_spaces_and_capitals_in_a_url_are_ignored(
     web: GunicornServer, name: str, target: str
 ) -> None:
     """Check that the signature covers the URL as the sender wrote it."""
@@ -399,7 +401,7 @@ def raw(web: GunicornServer, request: bytes) -> int:
         return int(connection.recv(65536).split(b" ")[1])
 
 
-def test_what_is_refused_before_verification_leaves_a_trace(
+def test_requests_rejected_before_verification_are_logged_and_counted(
     folder: Path, fresh_database: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     start = b"POST /hooks/other HTTP/1.1\r\nHost: x\r\n"
@@ -499,7 +501,7 @@ def test_a_forged_request_is_401_at_once_without_a_database(folder: Path) -> Non
         assert took < 10, "none of them waited for the database"
 
 
-def test_what_is_refused_over_http_is_kept_without_credentials(web: GunicornServer) -> None:
+def test_requests_rejected_over_http_are_stored_without_credentials(web: GunicornServer) -> None:
     secret = {"Authorization": "Bearer very-secret", "Cookie": "session=very-secret"}
     assert send(web, signed("other"), **secret, **{"X-Signature": "0" * 64}).status == 401
 

@@ -93,7 +93,7 @@ def test_500_identical_pairs_at_once_are_500_events_and_500_posts(
         assert len(upstream.posts()) == 500
 
 
-def test_a_soon_tour_goes_out_next_behind_ten_thousand(
+def test_a_soon_tour_is_sent_before_ten_thousand_others(
     start: Callable[..., AdapterProcess],
 ) -> None:
     running = start(ADAPTER_SOON_HOURS="48")

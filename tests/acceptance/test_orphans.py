@@ -74,7 +74,7 @@ def killed(process: "subprocess.Popen[bytes]", number: int) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
+def test_a_killed_run_finishes_requests_in_flight_and_leaves_nothing(
     start: Callable[..., AdapterProcess], lead: Path, number: int
 ) -> None:
     """Check that PostgreSQL keeps running as long as the worker needs it."""
@@ -96,7 +96,7 @@ def test_a_killed_run_finishes_what_is_on_the_wire_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_what_hangs_is_killed_and_its_lead_is_posted_once(
+def test_a_hung_process_is_killed_and_its_lead_is_posted_once(
     start: Callable[..., AdapterProcess], lead: Path, number: int
 ) -> None:
     """Kill a worker in an endless POST, a frozen web process, and a client."""
@@ -233,7 +233,7 @@ def test_a_killed_run_of_tests_leaves_nothing(
     assert killed(run, number) == []
 
 
-def test_a_server_that_waits_for_its_last_client_makes_way_for_the_next(data_folder: Path) -> None:
+def test_a_stopping_server_makes_way_for_the_next(data_folder: Path) -> None:
     server = EmbeddedServer(data_folder)
     first = server.spawn()
     server.wait(first)
@@ -246,3 +246,23 @@ def test_a_server_that_waits_for_its_last_client_makes_way_for_the_next(data_fol
 
     assert first.wait(10) == 0
     child_processes.stop(second, STOP_SIGNAL, 10)
+
+
+def test_the_log_of_the_embedded_postgresql_has_no_rows_and_an_end(data_folder: Path) -> None:
+    server = EmbeddedServer(data_folder)
+    server.prepare()
+    log = server.folder / "server.log"
+    log.write_bytes(b"earlier " * 200_000)
+    with server.running() as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (email text PRIMARY KEY)")
+        for _ in range(2):
+            with contextlib.suppress(psycopg.errors.UniqueViolation):
+                connection.execute("INSERT INTO t VALUES (%s)", ["dana@example.com"])
+        with contextlib.suppress(psycopg.errors.InvalidTextRepresentation):
+            connection.execute("SELECT 'dana@example.com'::int")
+
+    text = log.read_text()
+    assert "ready to accept connections" in text
+    assert "dana" not in text
+    assert "earlier" not in text
+    assert log.with_name("server.log.1").read_bytes().startswith(b"earlier")

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +16,15 @@ import requests
 
 from adapter import store
 from adapter.exceptions import StoreUnavailable
-from adapter.models import WebhookRequest
+from adapter.models import EventState, WebhookRequest
 from adapter.store import child_processes
+from adapter.store.child_processes import popen
 from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
-from tests.adapter_process import AdapterProcess
+from tests.adapter_process import AdapterProcess, kept_environ
 from tests.bundled_web import Web, is_up, start_web
+from tests.paths import MAPPINGS
 from tests.ports import free_port
+from tests.rows import new_event
 from tests.wait import wait_until
 
 pytestmark = pytest.mark.timed
@@ -111,7 +115,7 @@ def web(server: Server) -> Iterator[Web]:
         gunicorn.wait(40)
 
 
-def test_connections_that_a_restart_has_cut_cost_nobody_a_webhook_or_its_time(
+def test_connections_cut_by_a_restart_neither_lose_nor_delay_webhooks(
     server: Server, web: Web
 ) -> None:
     fill_the_pools(web)
@@ -124,9 +128,7 @@ def test_connections_that_a_restart_has_cut_cost_nobody_a_webhook_or_its_time(
     assert max(seconds for _, seconds in answers) < 3.0
 
 
-def test_while_postgresql_is_away_the_503_comes_within_three_seconds(
-    server: Server, web: Web
-) -> None:
+def test_without_postgresql_the_503_comes_within_three_seconds(server: Server, web: Web) -> None:
     fill_the_pools(web)
     server.stop()
     lead = signed(web, next(numbers))
@@ -162,7 +164,7 @@ def can_read(opened: store.Database) -> bool:
         return False
 
 
-def test_a_frozen_postgresql_is_a_503_in_time_and_is_used_again_when_it_thaws(
+def test_a_frozen_postgresql_is_a_503_in_time_and_is_used_again_later(
     server: Server, web: Web
 ) -> None:
     """Freeze it, so that connections stay open and are accepted, but get no response."""
@@ -202,7 +204,7 @@ def test_a_restart_of_postgresql_ends_neither_worker_nor_web(
     assert len(running.upstream.posts()) == 2
 
 
-def test_an_outcome_that_came_while_postgresql_was_frozen_is_written_when_it_thaws(
+def test_an_outcome_while_postgresql_was_frozen_is_saved_later(
     start: Callable[..., AdapterProcess], lead: Path
 ) -> None:
     running = start()
@@ -214,6 +216,84 @@ def test_an_outcome_that_came_while_postgresql_was_frozen_is_written_when_it_tha
 
     wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
     assert len(running.upstream.posts()) == 1
+
+
+#: A worker with a short watchdog limit, and a pool that pauses as long as in a long outage.
+WORKER = """
+import sys
+from adapter.cli import main
+from adapter.server import worker
+from psycopg_pool import base
+
+base.AttemptWithBackoff.INITIAL_DELAY = 120.0
+worker.DEAD_SECONDS, worker.DEAD_EXCHANGES = 6.0, 1
+sys.argv = ["adapter", "worker"]
+main()
+"""
+AWAY_SECONDS = 9.0
+BACK_SECONDS = 3.0
+
+
+@contextlib.contextmanager
+def lone_worker(url: str, said: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a worker whose log lines go to a file."""
+    given = {
+        "DATABASE_URL": url,
+        "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
+        "PROPEXO_TOKEN": "sandbox",
+        "PROPEXO_BASE_URL": "http://127.0.0.1:1",
+        "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "1",
+    }
+    with said.open("wb") as errors:
+        process = popen([sys.executable, "-c", WORKER], env=kept_environ() | given, stderr=errors)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def maps_within(url: str, seconds: float) -> bool:
+    """Store an event without a notification. Return True if it is soon mapped."""
+    began = time.monotonic()
+    with store.Database(url) as opened:
+        event_id = opened.insert_event(new_event(str(next(numbers)).encode()))
+        assert event_id is not None
+        wait_until(lambda: not is_received(opened, event_id), "it is mapped", 60)
+    return time.monotonic() - began < seconds
+
+
+def is_received(opened: store.Database, event_id: int) -> bool:
+    with opened.transaction() as tx:
+        event = tx.events.get(event_id)
+    assert event is not None
+    return event.state is EventState.RECEIVED
+
+
+def test_a_worker_outlives_every_outage_and_is_soon_back(server: Server, tmp_path: Path) -> None:
+    said = tmp_path / "log"
+    server.stop()
+    with lone_worker(server.url, said) as worker:
+        wait_until(lambda: "postgresql_unavailable" in said.read_text(), "it waits at its start")
+        server.start()
+        assert maps_within(server.url, BACK_SECONDS)
+
+        server.stop()
+        time.sleep(AWAY_SECONDS)  # longer than a part may be silent
+        server.start()
+        assert maps_within(server.url, BACK_SECONDS)
+        assert worker.poll() is None
+
+
+def test_a_worker_that_waits_for_postgresql_says_why_once(tmp_path: Path) -> None:
+    said = tmp_path / "log"
+    with lone_worker("postgresql://someone:hunter2@127.0.0.1:1/leads", said) as worker:
+        wait_until(lambda: "postgresql_unavailable" in said.read_text(), "it waits")
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.wait(3)
+    (line,) = said.read_text().splitlines()
+    assert "Connection refused" in line
+    assert "hunter2" not in line
 
 
 def is_answered(running: AdapterProcess) -> bool:

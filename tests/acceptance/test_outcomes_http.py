@@ -109,7 +109,7 @@ def test_a_chatbot_is_told_that_it_is_booked(stage: Stage) -> None:
     assert lead["email"] in [post["email_1"] for post in stage.upstream.posts()]
 
 
-def test_a_repeat_is_told_the_same_and_so_is_one_with_other_bytes(stage: Stage) -> None:
+def test_a_repeat_gets_the_same_response_even_with_other_bytes(stage: Stage) -> None:
     lead = stage.lead()
     first = stage.send(lead)
     again = stage.send(lead)
@@ -122,7 +122,7 @@ def test_a_repeat_is_told_the_same_and_so_is_one_with_other_bytes(stage: Stage) 
     assert posted.count(lead["email"]) == 1
 
 
-def test_who_proved_nothing_reads_nothing_of_what_another_one_sent(stage: Stage) -> None:
+def test_an_unverified_sender_learns_nothing_about_other_requests(stage: Stage) -> None:
     lead = stage.lead(name="Dana Secret")
     assert b"You are booked" in stage.send(lead, "open").body
     guessed = stage.send(lead | {"more": 1}, "open")
@@ -131,7 +131,7 @@ def test_who_proved_nothing_reads_nothing_of_what_another_one_sent(stage: Stage)
     assert b"Dana" not in guessed.body
 
 
-def test_a_lead_that_a_person_must_look_at_is_told_with_its_reason(stage: Stage) -> None:
+def test_a_held_lead_is_returned_with_its_reason(stage: Stage) -> None:
     answer = stage.send(stage.lead(email="nobody"))
 
     assert answer.status == 200
@@ -140,14 +140,14 @@ def test_a_lead_that_a_person_must_look_at_is_told_with_its_reason(stage: Stage)
     assert len(answer.body) > len("<Say>A person will call you: </Say>")
 
 
-def test_a_webhook_that_is_no_booking_is_told_at_once(stage: Stage) -> None:
+def test_an_ignored_webhook_gets_its_response_immediately(stage: Stage) -> None:
     answer, took = call_timed(lambda: stage.send(stage.lead(kind="chat")))
 
     assert answer.body.startswith(b"ignored ")
     assert took < 10
 
 
-def test_what_is_not_known_in_time_is_accepted_and_told_later(stage: Stage) -> None:
+def test_an_outcome_after_the_deadline_is_accepted_and_returned_later(stage: Stage) -> None:
     lead = stage.lead()
     stage.upstream.fault({"delay": 3})
     answer, took = call_timed(lambda: stage.send(lead, "hasty"))
@@ -158,7 +158,7 @@ def test_what_is_not_known_in_time_is_accepted_and_told_later(stage: Stage) -> N
     wait_until(lambda: b"You are booked" in stage.send(lead, "hasty").body, "it is booked")
 
 
-def test_a_connection_that_is_cut_costs_no_answer(stage: Stage) -> None:
+def test_a_cut_connection_loses_no_response(stage: Stage) -> None:
     stage.send(stage.lead())  # the listener has started
     wait_until(lambda: len(listeners(stage.web.database)) == 1, "it listens")
     (pid,) = listeners(stage.web.database)
@@ -173,7 +173,7 @@ def test_a_connection_that_is_cut_costs_no_answer(stage: Stage) -> None:
     assert b"You are booked" in stage.send(stage.lead()).body
 
 
-def test_beyond_the_seats_the_answer_comes_at_once_and_others_are_served(stage: Stage) -> None:
+def test_beyond_the_waiter_limit_the_response_is_immediate(stage: Stage) -> None:
     stage.upstream.fault(*[{"delay": 6}] * SEATS)
     with concurrent.futures.ThreadPoolExecutor(SEATS) as threads:
         seated = [threads.submit(stage.send, stage.lead()) for _ in range(SEATS)]
@@ -194,7 +194,7 @@ def in_flight(database: str) -> int:
         return int(row[0])
 
 
-def test_without_a_wait_the_template_is_answered_at_once(stage: Stage) -> None:
+def test_without_a_wait_the_template_is_returned_immediately(stage: Stage) -> None:
     lead = stage.lead()
 
     assert [stage.send(lead, "polite").body, stage.send(lead, "polite").body] == [

@@ -50,7 +50,7 @@ def test_a_seed_gives_the_same_sequences_again() -> None:
     assert {type(step) for sequence in first for step in sequence} == set(get_args(Step))
 
 
-def test_a_failing_sequence_is_made_short_and_plain() -> None:
+def test_a_failing_sequence_is_shortened() -> None:
     long = (Wait(), Ask(BO, "B"), Meanwhile(Ask(ANN, "A", late=45.0, key="new")), Wait(3.0))
 
     def fails(sequence: Play) -> bool:
@@ -168,7 +168,7 @@ UNSOUND_RECORDS = {
 
 
 @pytest.mark.parametrize("name", SOUND_RECORDS)
-def test_a_sound_end_breaks_no_promise(name: str) -> None:
+def test_a_correct_result_breaks_no_promise(name: str) -> None:
     assert broken(SOUND_RECORDS[name]) == []
 
 
@@ -225,5 +225,5 @@ def test_each_promise_can_be_broken_alone(promise: str) -> None:
         ),
     ],
 )
-def test_a_broken_promise_is_seen(record: Record, promise: str) -> None:
+def test_a_broken_promise_is_detected(record: Record, promise: str) -> None:
     assert promise in {one.promise for one in broken(record)}

@@ -18,13 +18,13 @@ from adapter.store.embedded import EmbeddedServer
 from tests.installed import DEBIAN, VARIABLE, InstalledServer, debian_programs
 from tests.paths import ROOT
 
-DEPLOYING = ROOT / "docs" / "deploy.md"
+DEPLOYING = ROOT / "docs" / "deployment.md"
 
 #: Tests of the SQL and the queue, which use PostgreSQL through the store.
 FILES = (
     Path(__file__).name,
     "test_store.py",
-    "test_tasks.py",
+    "test_notify.py",
     "test_pipeline.py",
     "test_once_and_in_order.py",
 )
@@ -65,7 +65,7 @@ def test_the_tests_run_against_the_programs_that_are_named(postgres: EmbeddedSer
     named = os.environ.get(VARIABLE)
     assert isinstance(postgres, InstalledServer) == bool(named)
     if isinstance(postgres, InstalledServer):
-        said = subprocess.check_output([postgres.programs / "postgres", "--version"], text=True)
+        said = subprocess.check_output([postgres.programs() / "postgres", "--version"], text=True)
         with psycopg.connect(postgres.url) as connection:
             (version,) = connection.execute("SHOW server_version").fetchone() or ("",)
         assert f"(PostgreSQL) {version}" in said

@@ -99,7 +99,7 @@ def outcomes_of(running: AdapterProcess) -> list[str | None]:
     return [attempt["outcome"] for attempt in shown["attempts"]]
 
 
-def test_every_part_that_is_killed_comes_back_and_the_next_lead_is_booked(
+def test_every_killed_process_is_restarted_and_the_next_lead_is_booked(
     start: Callable[..., AdapterProcess], lead: Path
 ) -> None:
     running = start()
@@ -124,9 +124,7 @@ def starting(data_folder: Path) -> Iterator[AdapterProcess]:
     running.stop()
 
 
-def test_a_part_that_is_killed_during_the_start_comes_back(
-    starting: AdapterProcess, lead: Path
-) -> None:
+def test_a_process_killed_during_startup_is_restarted(starting: AdapterProcess, lead: Path) -> None:
     starting.part("worker").kill()
 
     wait_until(lambda: is_ready(starting.url), "adapter run is ready", 60)
@@ -163,7 +161,7 @@ def test_an_error_within_a_run_is_not_reported_as_one_of_its_folder(tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "starts"), [(["false"], 1), (["true"], 1), (["sh", "-c", "kill -9 $$"], 4)]
 )
-def test_a_process_that_does_not_start_is_given_up(words: list[str], starts: int) -> None:
+def test_a_process_that_does_not_start_is_an_error(words: list[str], starts: int) -> None:
     begun: list[subprocess.Popen[bytes]] = []
 
     def start() -> "subprocess.Popen[bytes]":
@@ -222,8 +220,8 @@ def broken_mappings(folder: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("command", ["run", "web", "worker", "migrate", "bookings"])
-def test_a_wrong_database_url_is_one_clear_line(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("command", ["run", "web", "migrate", "bookings"])
+def test_a_wrong_database_url_is_one_clear_error(tmp_path: Path, command: str) -> None:
     url = "postgresql://someone:hunter2@127.0.0.1:1/leads"
 
     ended = run_command(environment(tmp_path, DATABASE_URL=url, PROPEXO_TOKEN="any"), command)
@@ -235,7 +233,7 @@ def test_a_wrong_database_url_is_one_clear_line(tmp_path: Path, command: str) ->
 
 
 @pytest.mark.parametrize("command", ["run", "web", "worker"])
-def test_a_wrong_mapping_is_named_with_its_place(tmp_path: Path, command: str) -> None:
+def test_an_invalid_mapping_is_reported_with_its_position(tmp_path: Path, command: str) -> None:
     folder = broken_mappings(tmp_path)
 
     ended = run_command(environment(tmp_path, ADAPTER_MAPPINGS_DIR=str(folder)), command)
@@ -352,3 +350,29 @@ def test_leads_can_be_read_while_nothing_runs(
     shown = json.loads(running.run_command("show", booking["job_id"], "--json").stdout)
     assert [change["to"] for change in shown["history"]][-1] == "booked"
     assert running.run_command("show", "999999").returncode == 1
+
+
+def test_an_encrypted_lead_is_booked_and_its_key_rotated_beside_the_running_worker(
+    start: Callable[..., AdapterProcess], lead: Path
+) -> None:
+    old = run_command({}, "encryption", "key").stdout.strip()
+    new = run_command({}, "encryption", "key").stdout.strip()
+    running = start(ADAPTER_ENCRYPTION_KEYS=old)
+    running.send(lead)
+    wait_until(lambda: running.states() == ["booked"], "the lead is booked", 60)
+
+    running.environ["ADAPTER_ENCRYPTION_KEYS"] = f"{new},{old}"
+    done = running.run_command("encryption", "rotate", "--json")
+    assert json.loads(done.stdout) == {"stored_again": 1, "remaining": 0}, done.stderr
+
+    running.environ["ADAPTER_ENCRYPTION_KEYS"] = new
+    (booking,) = running.bookings()
+    shown = (
+        running.run_command("rejections", "--json"),
+        running.run_command("show", str(booking.id)),
+    )
+    assert [one.returncode for one in shown] == [0, 0]
+    running.environ["ADAPTER_ENCRYPTION_KEYS"] = old
+    lost = running.run_command("show", str(booking.id))
+    assert (lost.returncode, lost.stdout) == (1, "")
+    assert "to ADAPTER_ENCRYPTION_KEYS" in lost.stderr

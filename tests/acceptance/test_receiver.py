@@ -32,7 +32,7 @@ def web(module_database: str) -> Iterator[Web]:
     process.wait(30)
 
 
-def test_a_signed_webhook_is_accepted_and_its_repeat_is_told(web: Web) -> None:
+def test_a_signed_webhook_is_accepted_and_its_repeat_is_recognized(web: Web) -> None:
     body = b'{"leadId": "RF-1"}'
     first, second = web.post(body), web.post(body)
 
@@ -138,7 +138,7 @@ def test_a_chunked_body_is_verified_like_any_other(web: Web) -> None:
 @pytest.mark.parametrize(
     "kind", ["application/json", "multipart/form-data", "text/xml", ";;=;charset=no-such"]
 )
-def test_any_signed_bytes_are_stored_for_a_person(web: Web, body: bytes, kind: str) -> None:
+def test_any_signed_bytes_are_stored_for_review(web: Web, body: bytes, kind: str) -> None:
     answer = web.post(body, **{"Content-Type": kind})
 
     assert answer.status_code == 200
@@ -220,7 +220,7 @@ def test_errors_are_json_everywhere(web: Web) -> None:
     assert (answer.status_code, answer.json()) == (404, {"error": "not found"})
 
 
-def test_without_a_database_senders_are_asked_to_come_back(data_folder: Path) -> None:
+def test_without_a_database_senders_are_asked_to_retry(data_folder: Path) -> None:
     """Expect 503 with Retry-After while PostgreSQL is down, and 200 once it is back."""
     server = EmbeddedServer(data_folder)
     process = server.spawn()
@@ -363,7 +363,7 @@ def test_a_request_in_parts_is_accepted_and_the_next_one_with_it(web: Web) -> No
 
 
 @pytest.mark.parametrize(("length", "first"), [(10, b"100 Continue"), (LIMIT + 1, b"413 ")])
-def test_a_sender_that_asks_first_is_told_once(web: Web, length: int, first: bytes) -> None:
+def test_expect_continue_is_answered_once(web: Web, length: int, first: bytes) -> None:
     head = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
     with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
         connection.sendall(head + b"Content-Length: %d\r\n\r\n" % length)

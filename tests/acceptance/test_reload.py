@@ -20,7 +20,7 @@ from adapter.server.demo_scenario import webhooks
 from adapter.store.child_processes import popen
 from tests.adapter_process import ADAPTER, environment, is_ready, run_command
 from tests.paths import MAPPINGS
-from tests.sandbox_client import SandboxClient
+from tests.sandbox_client import SandboxClient, running_sandbox
 from tests.wait import wait_until
 
 
@@ -115,7 +115,7 @@ def parts(tmp_path: Path, database: str, upstream: SandboxClient) -> Iterator[Ha
         yield harness
 
 
-def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(harness: Harness) -> None:
+def test_adapter_run_reloads_a_changed_mapping_and_rejects_an_invalid_one(harness: Harness) -> None:
     run = harness.start("run")
     wait_until(harness.is_ready, "adapter run is ready", 60)
 
@@ -139,7 +139,7 @@ def test_adapter_run_takes_up_a_changed_mapping_and_refuses_a_wrong_one(harness:
     assert "restarting it" not in harness.said.read_text(), "no process was restarted"
 
 
-def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: Harness) -> None:
+def test_a_separate_worker_reloads_mappings_on_sighup(parts: Harness) -> None:
     parts.start("web")
     worker = parts.start("worker")
     wait_until(parts.is_ready, "web is ready", 60)
@@ -157,7 +157,7 @@ def test_a_lone_worker_takes_up_new_mappings_on_sighup(parts: Harness) -> None:
     assert worker.poll() is None
 
 
-def test_a_lone_web_takes_up_new_mappings_on_sighup(parts: Harness) -> None:
+def test_a_separate_web_reloads_mappings_on_sighup(parts: Harness) -> None:
     web = parts.start("web")
     wait_until(parts.is_ready, "web is ready", 60)
     assert "200" in parts.send(1)
@@ -180,7 +180,7 @@ def test_a_lone_web_takes_up_new_mappings_on_sighup(parts: Harness) -> None:
     assert web.poll() is None
 
 
-def test_a_new_mapping_without_its_secret_is_refused(parts: Harness) -> None:
+def test_a_new_mapping_without_its_secret_is_rejected(parts: Harness) -> None:
     web = parts.start("web")
     wait_until(parts.is_ready, "web is ready", 60)
 
@@ -189,6 +189,96 @@ def test_a_new_mapping_without_its_secret_is_refused(parts: Harness) -> None:
 
     parts.waits_for("NEWER_SECRET is not set")
     assert "200" in parts.send(1)
+
+
+def in_file(harness: Harness, name: str, value: str) -> Path:
+    """Give the processes a secret in a file instead of a variable."""
+    file = harness.folder.parent / name
+    file.write_text(value)
+    harness.environ.pop(name, None)
+    harness.environ[f"{name}_FILE"] = str(file)
+    return file
+
+
+def test_web_takes_up_a_rotated_secret_on_sighup_and_keeps_one_that_is_gone(parts: Harness) -> None:
+    secret = in_file(parts, "RENTFEED_SECRET", "the-first-secret\n")
+    web = parts.start("web")
+    wait_until(parts.is_ready, "web is ready", 60)
+    parts.waits_for('"variable": "RENTFEED_SECRET"')  # the line break is warned of
+    assert "200" in parts.send(1)
+
+    secret.write_text("the-second-secret")
+    assert "401" in parts.send(2), "nothing changes unasked"
+    web.send_signal(signal.SIGHUP)
+    wait_until(lambda: "200" in parts.send(3), "the new secret counts", 60)
+
+    parts.environ |= {"RENTFEED_SECRET": "the-second-secret", "RENTFEED_SECRET_FILE": ""}
+    secret.unlink()
+    web.send_signal(signal.SIGHUP)
+    parts.waits_for("RENTFEED_SECRET_FILE names a file that cannot be read")
+    parts.waits_for("mappings_reloaded", times=2)
+    assert "200" in parts.send(4)
+    for worker in psutil.Process(web.pid).children():
+        worker.kill()
+    wait_until(lambda: "200" in parts.send(5), "and in a worker born later", 60)
+    assert "the-second-secret" not in parts.said.read_text()
+
+
+def test_a_worker_takes_up_a_rotated_token_on_sighup(tmp_path: Path, fresh_database: str) -> None:
+    with (
+        running_sandbox(token="rotated") as upstream,
+        harness_in(tmp_path, DATABASE_URL=fresh_database, PROPEXO_BASE_URL=upstream.url) as parts,
+    ):
+        token = in_file(parts, "PROPEXO_TOKEN", "revoked")
+        parts.start("web")
+        worker = parts.start("worker")
+        wait_until(parts.is_ready, "web is ready", 60)
+        assert "200" in parts.send(1)
+        parts.waits_for("sending_stopped")
+
+        token.write_text("rotated")
+        worker.send_signal(signal.SIGHUP)
+
+        parts.waits_for("restarting_with_new_secrets")
+        wait_until(lambda: states_of(parts) == ["booked"], "the lead is booked", 90)
+        assert worker.poll() is None, "it is the same process"
+
+
+def states_of(harness: Harness) -> list[str]:
+    listed = json.loads(run_command(harness.environ, "bookings", "--json").stdout)
+    return [booking["state"] for booking in listed["bookings"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("web", "RENTFEED_SECRET"), ("web", "DATABASE_URL"), ("worker", "PROPEXO_TOKEN")],
+)
+def test_a_missing_file_is_an_error_at_the_start(parts: Harness, command: str, name: str) -> None:
+    in_file(parts, name, "x").unlink()
+
+    ended = run_command(parts.environ, command)
+
+    assert ended.returncode != 0
+    assert f"{name}_FILE names a file that cannot be read: No such file" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_adapter_run_reads_secrets_again_on_sighup(harness: Harness) -> None:
+    secret = in_file(harness, "RENTFEED_SECRET", "the-first-secret")
+    in_file(harness, "PROPEXO_TOKEN", "sandbox")
+    run = harness.start("run")
+    wait_until(harness.is_ready, "adapter run is ready", 60)
+    assert "200" in harness.send(1)
+
+    secret.write_text("the-second-secret")
+    run.send_signal(signal.SIGHUP)
+    harness.waits_for("reloaded the changed mappings")
+    wait_until(lambda: "200" in harness.send(2), "the new secret counts", 60)
+
+    secret.unlink()
+    run.send_signal(signal.SIGHUP)
+    harness.waits_for("the old value stays in use")
+    assert "restarting it" not in harness.said.read_text()
 
 
 def test_a_closed_terminal_stops_adapter_run(harness: Harness) -> None:

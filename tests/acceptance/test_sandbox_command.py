@@ -55,7 +55,7 @@ def test_the_command_serves_until_it_is_told_to_stop(stop: signal.Signals) -> No
     assert process.returncode == 0
 
 
-def test_a_port_in_use_is_one_clear_line() -> None:
+def test_a_port_in_use_is_one_clear_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with start("--port", str(port)) as process:

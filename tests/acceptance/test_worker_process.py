@@ -1,4 +1,4 @@
-"""Test the worker as a process: graceful shutdown, and recovery of a dead worker's tasks."""
+"""Test the worker as a process: graceful shutdown, and parts that hang."""
 
 import contextlib
 import json
@@ -45,22 +45,20 @@ def test_a_stop_finishes_what_is_in_flight(
 
 #: A worker in which one part hangs forever, with a short watchdog limit.
 BROKEN = """
-import sys, threading, time
+import pathlib, sys, threading
 from adapter.bookings.map_event import Mapper
 from adapter.cli import main
 from adapter.pipeline import Pipeline
 from adapter.server import worker
 
 worker.RECOVERY_SECONDS = 0.2
-worker.DEAD_SECONDS, worker.GRACE_SECONDS, worker.FORCE_SECONDS = {limits}
+worker.DEAD_SECONDS, worker.GRACE_SECONDS = {limits}
 
 def hang(*_):
+    pathlib.Path({mark!r}).touch()
     threading.Event().wait()
 
-async def block(_):
-    time.sleep(600)
-
-{part} = {fault}
+{part} = hang
 sys.argv = ["adapter", "worker"]
 main()
 """
@@ -71,9 +69,10 @@ def broken_worker(
     harness: Harness,
     upstream: SandboxClient,
     part: str,
-    fault: str,
-    limits: tuple[float, float, float],
+    limits: tuple[float, float],
+    mark: Path,
 ) -> Iterator["subprocess.Popen[str]"]:
+    """Start a worker with a part that creates the file ``mark`` and then hangs."""
     kept = kept_environ()
     given = {
         "DATABASE_URL": harness.pipeline.store.url,
@@ -84,7 +83,7 @@ def broken_worker(
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "1",
     }
     process = popen(
-        [sys.executable, "-c", BROKEN.format(part=part, fault=fault, limits=limits)],
+        [sys.executable, "-c", BROKEN.format(part=part, limits=limits, mark=str(mark))],
         env=kept | SECRETS | given,
         stderr=subprocess.PIPE,
         text=True,
@@ -97,19 +96,20 @@ def broken_worker(
 
 
 @pytest.mark.parametrize(
-    ("part", "fault", "dead"),
+    ("part", "dead"),
     [
-        ("Pipeline.recover", "hang", "recovery"),
-        ("worker.delete_stalled", "block", "recovery"),
-        ("Mapper.map_due", "hang", "map"),
+        ("Pipeline.recover", "recovery"),
+        ("Pipeline.due", "polling"),
+        ("worker.listen_for_received_events", "listener"),
+        ("Mapper.map_due", "map"),
     ],
 )
-def test_a_worker_whose_threads_are_dead_says_so_and_ends(
-    harness: Harness, upstream: SandboxClient, part: str, fault: str, dead: str
+def test_a_worker_with_dead_threads_logs_it_and_exits(
+    harness: Harness, upstream: SandboxClient, tmp_path: Path, part: str, dead: str
 ) -> None:
     for number in range(12):
         harness.receive("rentfeed", lead(number))
-    with broken_worker(harness, upstream, part, fault, (3.0, 600.0, 0.0)) as process:
+    with broken_worker(harness, upstream, part, (3.0, 600.0), tmp_path / "hangs") as process:
         _, said = process.communicate(timeout=60)
 
     assert process.returncode == DEAD
@@ -119,19 +119,15 @@ def test_a_worker_whose_threads_are_dead_says_so_and_ends(
     assert (line["level"], line["part"]) == ("critical", dead)
 
 
-def test_a_stop_does_not_wait_for_what_hangs(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_stop_does_not_wait_for_hung_threads(
+    harness: Harness, upstream: SandboxClient, tmp_path: Path
+) -> None:
     harness.receive("rentfeed", tour())
-    harness.pipeline.store._notify_workers()
-    with broken_worker(harness, upstream, "Mapper.map_due", "hang", (600.0, 1.0, 1.0)) as process:
-        wait_until(lambda: not waiting_tasks(harness), "the task has started the run that hangs")
+    mark = tmp_path / "hangs"
+    with broken_worker(harness, upstream, "Mapper.map_due", (600.0, 2.0), mark) as process:
+        wait_until(mark.exists, "a run hangs")
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
 
     assert process.returncode == DEAD
     assert "forced_stop" in said
-
-
-def waiting_tasks(harness: Harness) -> int:
-    """Return how many Procrastinate tasks are not finished."""
-    with harness.pipeline.store.transaction() as tx:
-        return len(tx.connection.execute("SELECT FROM procrastinate_jobs").fetchall())

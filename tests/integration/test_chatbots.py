@@ -49,13 +49,13 @@ FINDINGS = {
 }
 
 
-def test_each_sender_that_waits_has_a_schema() -> None:
+def test_each_waiting_sender_has_a_schema() -> None:
     assert sorted([*SCHEMAS, "twilio-sms"]) == BOTS
 
 
 @pytest.mark.parametrize("name", BOTS)
 @pytest.mark.parametrize("found", FINDINGS.values(), ids=FINDINGS)
-def test_every_outcome_is_told_in_the_senders_shape(name: str, found: WebhookOutcome) -> None:
+def test_every_outcome_is_returned_in_the_senders_format(name: str, found: WebhookOutcome) -> None:
     body, mimetype = answer_of(name, found)
 
     assert matches_documented_format(name, body), body
@@ -68,7 +68,7 @@ def test_every_outcome_is_told_in_the_senders_shape(name: str, found: WebhookOut
 
 
 @pytest.mark.parametrize("name", BOTS)
-def test_a_name_that_would_like_to_be_markup_leaves_the_shape_whole(name: str) -> None:
+def test_a_name_with_markup_does_not_break_the_format(name: str) -> None:
     source = SOURCES[name]
     assert source.respond is not None
     nasty = {"say": {"booked": '{booking.first_name}"}}<Message>&\n'}}
@@ -84,7 +84,7 @@ def test_a_name_that_would_like_to_be_markup_leaves_the_shape_whole(name: str) -
     )
 
 
-def test_each_tool_call_of_vapi_is_told_its_own_outcome() -> None:
+def test_each_vapi_tool_call_gets_its_own_outcome() -> None:
     bookings = [
         booking(BookingState(state), id=number)
         for number, state in enumerate(("booked", "failed", "held"))
@@ -98,7 +98,7 @@ def test_each_tool_call_of_vapi_is_told_its_own_outcome() -> None:
     assert results["toolu_03"].startswith("We have your request. ")
 
 
-def test_what_is_no_tool_call_has_no_results() -> None:
+def test_other_vapi_messages_get_no_results() -> None:
     source = SOURCES["vapi"]
     asked = source.request_values(
         WebhookRequest.from_body(b'{"message": {"type": "status-update"}}')
@@ -109,7 +109,7 @@ def test_what_is_no_tool_call_has_no_results() -> None:
     assert json.loads(body) == {"results": []}
 
 
-def test_what_cannot_be_read_is_answered_all_the_same() -> None:
+def test_an_unreadable_request_still_gets_a_response() -> None:
     for name in BOTS:
         source = SOURCES[name]
         assert source.respond is not None

@@ -78,7 +78,7 @@ def test_the_configured_communities_are_listed(run: Run) -> None:
     assert maple["known_as"]["rentfeed"] == ["20417", "Maple Court"]
 
 
-def test_a_wrong_file_is_told_as_ever(run: Run, folder: Path) -> None:
+def test_an_invalid_file_is_reported_as_usual(run: Run, folder: Path) -> None:
     spoil(folder, "timezone: America/Denver", "timezone: Denver")
     with pytest.raises(ConfigurationError, match=r"communities\.yaml:5:3: maple-court\.timezone"):
         run()
@@ -141,7 +141,7 @@ def test_the_bundled_communities_fit_the_sandbox(run: Run, folder: Path) -> None
         ),
     ],
 )
-def test_each_mistake_is_told_with_its_place(
+def test_each_mistake_is_reported_with_its_position(
     run: Run, folder: Path, old: str, new: str, said: str
 ) -> None:
     spoil(folder, old, new)
@@ -152,7 +152,7 @@ def test_each_mistake_is_told_with_its_place(
     assert f"{problem['line']}:{problem['column']}: {problem['field']}: " in said
 
 
-def test_a_community_of_another_integration_is_told(
+def test_a_community_of_another_integration_is_reported(
     run: Run, listed: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = {"name": "Maple Court", "attributions": {}}
@@ -171,7 +171,7 @@ def test_lists_that_cannot_be_read_say_why(
     run: Run, listed: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed.fault({"on": "list", "status": 401})
-    with pytest.raises(ConfigurationError, match=r"Propexo does not accept the token \(401\)"):
+    with pytest.raises(ConfigurationError, match=r"Propexo rejects the token \(401\)"):
         run("check")
     monkeypatch.setenv("PROPEXO_BASE_URL", "http://127.0.0.1:1")
     with pytest.raises(ConfigurationError, match="Propexo could not be reached"):
@@ -182,7 +182,7 @@ def test_lists_that_cannot_be_read_say_why(
         run("pull")
 
 
-def test_without_a_database_it_works_all_the_same(
+def test_it_works_without_a_database(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABASE_URL")
@@ -191,7 +191,7 @@ def test_without_a_database_it_works_all_the_same(
     assert run("check").exit_code == 0
 
 
-def test_a_database_that_was_never_migrated_is_none(
+def test_an_unmigrated_database_counts_as_none(
     run: Run, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_database)
@@ -269,7 +269,7 @@ def test_names_of_any_kind_give_keys_and_texts_that_yaml_reads_back(
         assert run("check").exit_code == 0
 
 
-def test_an_empty_list_is_no_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_list_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with running_sandbox() as other:
         monkeypatch.setenv("PROPEXO_BASE_URL", other.url)
         ended = run("pull")
@@ -297,7 +297,7 @@ def test_all_pages_are_read(count: int, pages: int) -> None:
 
 
 @pytest.mark.parametrize("has_store", [True, False])
-def test_reads_keep_the_rate(opened: Database, has_store: bool) -> None:
+def test_reads_obey_the_rate_limit(opened: Database, has_store: bool) -> None:
     """Expect five reads per minute: a burst of three if shared, then one every 12 seconds."""
     clock = ManualClock(START)
     with running_sandbox(catalog=many(12), clock=clock) as upstream:
@@ -318,7 +318,7 @@ def test_reads_keep_the_rate(opened: Database, has_store: bool) -> None:
     assert (gate.reads > 0) is has_store
 
 
-def test_a_closed_gate_is_not_waited_for_for_ever(opened: Database) -> None:
+def test_reads_do_not_wait_forever_for_the_rate_limit(opened: Database) -> None:
     clock = ManualClock(START)
     with opened.transaction() as tx:
         tx.rate_limit.pause(START.replace(hour=23))
@@ -334,7 +334,7 @@ def listing(**answers: Page) -> Directory:
     return Directory(read)
 
 
-def test_records_of_other_shapes_are_read_as_far_as_they_go() -> None:
+def test_records_with_other_shapes_are_read_as_far_as_possible() -> None:
     integrations: list[Mapping[str, Any]] = [
         {"id": "int_1"},
         {"id": "int_2", "vendor": "FUNNEL", "name": "x"},
@@ -355,13 +355,13 @@ def test_records_of_other_shapes_are_read_as_far_as_they_go() -> None:
     assert directory.communities("int_1") == {"com_1": ""}
 
 
-def test_a_list_without_an_end_is_given_up() -> None:
+def test_an_endless_list_is_an_error() -> None:
     directory = listing(communities=Page(records=[], has_more=True))
     with pytest.raises(UpstreamError, match="more than 400 pages"):
         directory.communities("int_1")
 
 
-def test_the_sandbox_takes_a_catalog_of_ones_own(tmp_path: Path) -> None:
+def test_the_sandbox_accepts_a_custom_catalog(tmp_path: Path) -> None:
     for text, said in (("[]", "a catalog must be"), ("{", "Expecting")):
         (tmp_path / "catalog.json").write_text(text)
         arguments = ["sandbox", "--catalog", str(tmp_path / "catalog.json")]
@@ -383,7 +383,7 @@ def strange(number: int, property_id: object, name: object = "Elm Row") -> Any:
     return lead(number) | {"listing": {"propertyId": property_id, "propertyName": name}}
 
 
-def test_places_that_no_community_is_known_by_are_counted(harness: Harness) -> None:
+def test_unknown_community_names_are_counted(harness: Harness) -> None:
     harness.mapped("rentfeed", lead(1))
     harness.mapped("rentfeed", lead(2, time="2:30 AM"))
     assert unknown(harness) == [], "held for another reason"
@@ -409,7 +409,7 @@ def test_places_that_no_community_is_known_by_are_counted(harness: Harness) -> N
     assert unknown(harness)[0] == ("rentfeed", '"Oak Park"', 1), "it tells what still waits"
 
 
-def test_sources_shows_the_report(
+def test_sources_shows_unknown_communities(
     harness: Harness, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.mapped("rentfeed", strange(1, "", "Elm Row"))
@@ -428,7 +428,7 @@ def test_sources_shows_the_report(
     ]
     text = CliRunner().invoke(commands, ["sources"], catch_exceptions=False).output
     assert (
-        '  no community is named "Elm Row" (listing.propertyName): 1 held, '
+        '  unknown community "Elm Row" (listing.propertyName): 1 held, '
         "last one 2026-03-02T18:00:00Z\n" in text
     )
     assert "then: adapter replay --source rentfeed --state held\n" in text

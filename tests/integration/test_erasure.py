@@ -70,7 +70,7 @@ def refuse(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("contact", [Contact.from_email(EMAIL), Contact.from_phone(PHONE)])
-def test_a_renter_who_asks_is_forgotten_everywhere(
+def test_a_renters_data_is_deleted_everywhere_on_request(
     harness: Harness, upstream: SandboxClient, contact: Contact
 ) -> None:
     payload = lead(1, **DANA)
@@ -109,7 +109,7 @@ def test_an_erased_lead_is_not_replayed(harness: Harness) -> None:
     assert refused.refusal == "its payload was erased"
 
 
-def test_what_is_on_its_way_is_left_and_named(harness: Harness, upstream: SandboxClient) -> None:
+def test_bookings_in_flight_are_kept_and_listed(harness: Harness, upstream: SandboxClient) -> None:
     upstream.fault({"job": "PENDING"})
     (booking,) = harness.mapped("rentfeed", lead(1, **DANA))
     harness.send()
@@ -152,7 +152,7 @@ def test_a_webhook_of_which_one_tour_is_on_its_way_is_left_as_it_is(
     assert harness.state(held.id) is BookingState.HELD
 
 
-def test_words_that_a_person_wrote_are_forgotten_too(harness: Harness) -> None:
+def test_texts_that_a_user_wrote_are_deleted_too(harness: Harness) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1, time="2:30 AM", **DANA))
     with harness.pipeline.store.transaction() as tx:
         tx.bookings.move(
@@ -195,7 +195,7 @@ def test_payloads_go_first_and_people_later_once_the_tour_is_over(harness: Harne
     assert [change.to_state for change in harness.story(booked.id).history][-1] == "booked"
 
 
-def test_a_tour_to_come_and_what_waits_are_kept_whatever_their_age(harness: Harness) -> None:
+def test_upcoming_tours_and_pending_bookings_are_kept_at_any_age(harness: Harness) -> None:
     (far,) = harness.mapped("rentfeed", lead(1, **DANA))
     with harness.pipeline.store.transaction() as tx:
         tx.connection.execute("UPDATE events SET received_at = received_at - interval '1000 days'")
@@ -284,13 +284,13 @@ def test_a_number_is_found_however_it_is_written(data: bytes, is_named: bool) ->
     ],
     ids=str,
 )
-def test_wrong_usage_says_what_is_wrong(arguments: list[str], text: str) -> None:
+def test_wrong_usage_is_explained(arguments: list[str], text: str) -> None:
     ended = CliRunner().invoke(commands, ["purge", *arguments])
     assert ended.exit_code == 2
     assert text in ended.output
 
 
-def test_the_command_asks_erases_and_says_what(
+def test_the_command_confirms_erases_and_reports(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", harness.pipeline.store.url)
@@ -311,7 +311,7 @@ def test_the_command_asks_erases_and_says_what(
     assert dt.timedelta(0) <= harness.clock() - harness.story(waits.event_id).event.received_at
 
 
-def test_failed_sign_ins_and_acts_are_forgotten_in_time(harness: Harness) -> None:
+def test_old_failed_sign_ins_and_audit_entries_are_deleted(harness: Harness) -> None:
     def kept() -> tuple[int, int]:
         with harness.pipeline.store.transaction() as tx:
             failures = tx.connection.execute("SELECT FROM failed_sign_ins").rowcount

@@ -43,7 +43,7 @@ def values(client: flask.testing.FlaskClient) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_the_gauges_tell_how_things_stand(
+def test_the_gauges_show_the_current_state(
     here: flask.testing.FlaskClient, harness: Harness, upstream: SandboxClient
 ) -> None:
     harness.mapped("rentfeed", lead(1, time="11:30 PM"))
@@ -74,7 +74,9 @@ def test_rejected_requests_are_counted_by_source_and_reason(
     assert found["adapter_rejections_total", "unknown_source", ""] == 1
 
 
-def test_nothing_of_a_lead_is_in_them(here: flask.testing.FlaskClient, harness: Harness) -> None:
+def test_metrics_contain_no_personal_data(
+    here: flask.testing.FlaskClient, harness: Harness
+) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1))
     text = here.get("/metrics").text
     for name in ("first_name", "last_name", "email_1", "notes", "appointment_date"):

@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, Filter, Task
+from adapter.store.bookings import MOST_RELATED
 from adapter.store.queries import STATEMENTS
 from adapter.store.rate_limit import WINDOW
 from adapter.webhooks import outcome
@@ -29,7 +31,7 @@ from tests.wait import wait_until
 PENDING, BOOKED = BookingState.PENDING, BookingState.BOOKED
 
 
-def test_the_same_tour_by_two_roads_is_booked_once(
+def test_the_same_tour_through_two_sources_is_booked_once(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
@@ -46,9 +48,7 @@ def test_the_same_tour_by_two_roads_is_booked_once(
     assert len(upstream.posts()) == 1
 
 
-def test_a_newer_request_takes_the_place_of_one_that_waits(
-    harness: Harness, upstream: SandboxClient
-) -> None:
+def test_a_newer_request_replaces_a_pending_one(harness: Harness, upstream: SandboxClient) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.clock.advance(60)
     (second,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
@@ -89,7 +89,31 @@ def test_an_open_source_takes_the_place_of_a_proved_one_only_by_a_person(
     assert harness.state(unproved.id) is BookingState.BOOKED
 
 
-def test_a_reschedule_goes_out_after_the_first_has_ended(
+def test_a_strangers_request_under_the_key_of_a_real_one_costs_no_lead(harness: Harness) -> None:
+    """A stranger may guess the key in a source without a signature, and send before the renter."""
+    sources = harness.pipeline.sources
+    unsigned = dataclasses.replace(sources["rentfeed"], signature={"scheme": "none"}, secrets=())
+    harness.pipeline.sources = {**sources, "rentfeed": unsigned}
+    stranger = lead(1, email="stranger@example.com", name="Sam Stranger") | {"leadId": "RF-7"}
+    real = lead(2) | {"leadId": "RF-7"}
+
+    def received(payload: Any) -> int:
+        endpoint = build_endpoint(unsigned, harness.settings)
+        body = json.dumps(payload).encode()
+        request = WebhookRequest("POST", "http://x/", {"Content-Type": "application/json"}, body)
+        receiver = harness.pipeline.receiver
+        receipt = receiver.store(receiver.verify(endpoint, request))
+        number = receipt.changed_id or receipt.event_id
+        harness.map_event(number)
+        return number
+
+    received(stranger)
+    harness.clock.advance(60)
+    (booking,) = harness.story(received(real)).bookings
+    assert booking.state in (BookingState.PENDING, BookingState.HELD), "it is not a duplicate"
+
+
+def test_a_reschedule_is_sent_after_the_first_request_settles(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     upstream.fault({"job": "PENDING", "job_seconds": 600})
@@ -114,7 +138,7 @@ def told(harness: Harness, event_id: int) -> str:
     return sentence_name(outcome.mark_replaced(harness.pipeline.store, found))
 
 
-def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancelled(
+def test_a_repeat_is_not_told_of_a_tour_that_knock_canceled(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1, day=15))
@@ -137,7 +161,7 @@ def test_a_webhook_that_comes_again_is_not_told_of_a_tour_that_knock_has_cancell
     assert told(harness, first.event_id) == "superseded", "also when the second one is over"
 
 
-def test_a_tour_that_took_place_was_not_cancelled_by_the_next_one(harness: Harness) -> None:
+def test_a_past_tour_is_not_canceled_by_the_next_one(harness: Harness) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1, day=14))
     settle(harness)
     assert first.starts_at is not None
@@ -148,7 +172,7 @@ def test_a_tour_that_took_place_was_not_cancelled_by_the_next_one(harness: Harne
     assert told(harness, first.event_id) == "booked"
 
 
-def test_an_older_request_that_is_mapped_late_never_goes_out(
+def test_an_older_request_that_is_mapped_late_is_never_sent(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     older = harness.receive("rentfeed", same_person(1))
@@ -166,7 +190,7 @@ def test_an_older_request_that_is_mapped_late_never_goes_out(
 @pytest.mark.parametrize(
     "fault", [{"status": 503, "headers": {"Retry-After": "3"}}, {"status": 401}], ids=str
 )
-def test_an_older_request_that_is_put_off_gives_way_to_a_newer_one(
+def test_a_postponed_older_request_is_replaced_by_a_newer_one(
     harness: Harness, upstream: SandboxClient, fault: dict[str, Any]
 ) -> None:
     (older,) = harness.mapped("rentfeed", same_person(1))
@@ -202,7 +226,7 @@ def test_a_booking_is_due_once_the_outcome_it_waited_for_is_known(
     assert harness.pipeline.due()[Task.SEND] == 1
 
 
-def test_a_sender_is_taken_for_dead_only_when_its_lease_is_over(harness: Harness) -> None:
+def test_an_attempt_is_abandoned_only_after_its_lease(harness: Harness) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1))
     assert isinstance(harness.pipeline.sender._next()[0], Attempt)
     states = []
@@ -243,7 +267,7 @@ def test_a_fraction_of_a_second_decides_who_is_newer(
 @pytest.mark.parametrize(
     "said", ["2031-01-01T00:00:00Z", "yesterday", "", None, 7, [], "2026-03-02"]
 )
-def test_a_senders_time_that_cannot_be_believed_is_the_arrival(harness: Harness, said: Any) -> None:
+def test_an_implausible_sender_time_is_replaced_by_the_arrival(harness: Harness, said: Any) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1) | {"createdAt": said})
 
     assert booking.asked_at == START
@@ -261,7 +285,7 @@ def test_one_person_at_two_communities_is_two_tours(
     assert len([one for one in upstream.appointments() if one["status"] == "booked"]) == 2
 
 
-def test_two_tours_here_in_one_webhook_wait_for_a_person(harness: Harness) -> None:
+def test_two_tours_at_one_community_in_one_webhook_need_review(harness: Harness) -> None:
     handoff = sample("leasebot-handoff.json")
     handoff["handoff"]["tours"][1] |= {"property": "Maple Court", "startsAt": "2026-03-15T10:00:00"}
     first, second = harness.mapped("leasebot", handoff)
@@ -270,7 +294,9 @@ def test_two_tours_here_in_one_webhook_wait_for_a_person(harness: Harness) -> No
     assert (second.state, second.reason) == (BookingState.HELD, "two_tours_at_once")
 
 
-def test_shared_contacts_tell_nobody_apart(opened: Database, upstream: SandboxClient) -> None:
+def test_shared_contacts_do_not_identify_a_person(
+    opened: Database, upstream: SandboxClient
+) -> None:
     from adapter.settings import Policy
 
     harness = Harness(opened, upstream, Policy(shared_contacts=frozenset({"office@example.com"})))
@@ -278,6 +304,60 @@ def test_shared_contacts_tell_nobody_apart(opened: Database, upstream: SandboxCl
         (booking,) = harness.mapped("rentfeed", lead(number, email="office@example.com"))
         assert booking.state is PENDING
         assert booking.person_keys == frozenset()
+
+
+def give_to_many(harness: Harness, booking: Booking, key: int) -> None:
+    """Store as many more requests with a key as may have it, each of another person."""
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(
+            """INSERT INTO bookings (event_id, item, source, state, appointment, match_keys,
+                asked_at, created_at, updated_at)
+            SELECT event_id, n, source, 'discarded', appointment, ARRAY[%s, n], asked_at,
+                created_at, updated_at
+            FROM bookings, generate_series(1, %s) AS n WHERE id = %s""",
+            [key, MOST_RELATED - 1, booking.id],
+        )
+
+
+def test_a_contact_of_hundreds_is_left_to_a_person(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    office: Any = {"phone": "303-555-0142"}
+    (first,) = harness.mapped("rentfeed", lead(1, **office))
+    give_to_many(harness, first, first.match_keys[1])
+    (second,) = harness.mapped("rentfeed", lead(2, **office))
+    assert (second.state, second.reason) == (BookingState.HELD, "contact_of_many")
+    assert "hundreds of requests" in second.reasons[-1].reason
+    # The own email is still known, and so is who has another phone.
+    (again,) = harness.mapped("rentfeed", lead(3, email="person1@example.com", name="D. Roeab"))
+    assert (again.state, again.because_of) == (BookingState.DUPLICATE, first.id)
+    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
+    Repairs(*parts).release(second.id, {}, by="ana")
+    for _ in range(2):  # one after the other, because Knock takes both for one person
+        settle(harness)
+    assert harness.state(second.id) is BOOKED
+
+
+def test_what_was_merged_before_a_contact_had_hundreds_is_decided_again(harness: Harness) -> None:
+    office: Any = {"phone": "303-555-0142", "name": "Dana Roe"}
+    (first,) = harness.mapped("rentfeed", lead(1, **office))
+    (merged,) = harness.mapped("rentfeed", lead(2, **office))
+    assert (merged.state, merged.because_of) == (BookingState.DUPLICATE, first.id)
+    give_to_many(harness, first, *first.person_keys & merged.person_keys)
+    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
+    Repairs(*parts).discard(first.id, "not ours", by="ana")
+
+    again = harness.booking(merged.id)
+    assert (again.state, again.reason) == (BookingState.HELD, "original_dismissed")
+
+
+def test_a_key_of_hundreds_tells_no_leads_apart(harness: Harness) -> None:
+    (first,) = harness.mapped("rentfeed", lead(1))
+    assert first.item_key is not None
+    give_to_many(harness, first, first.item_key)
+    changed = changed_to(harness, lead(1, email="other@example.com", name="Ben Example"))
+    assert changed.state is PENDING
+    assert "cannot identify a lead" in changed.reasons[-1].reason
 
 
 def test_simultaneous_senders_of_one_tour_make_one_booking(harness: Harness) -> None:
@@ -307,7 +387,7 @@ def test_simultaneous_handoffs_in_any_order_do_not_block_each_other(harness: Har
         assert {event.state for event in tx.search.events()} == {"mapped"}
 
 
-def test_a_changed_lead_under_its_old_key_is_kept_and_rescheduled(
+def test_a_changed_lead_with_the_same_key_is_stored_and_rescheduled(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (first,) = harness.mapped("rentfeed", lead(1))
@@ -340,7 +420,7 @@ def test_the_same_lead_with_other_bytes_is_a_duplicate(
     assert len(upstream.posts()) == 1
 
 
-def test_a_corrected_lead_takes_the_place_of_the_held_one(harness: Harness) -> None:
+def test_a_corrected_lead_replaces_the_held_one(harness: Harness) -> None:
     (held,) = harness.mapped("rentfeed", lead(1, time=""))
     assert held.state is BookingState.HELD
     harness.receive("rentfeed", lead(1))
@@ -353,7 +433,7 @@ def test_a_corrected_lead_takes_the_place_of_the_held_one(harness: Harness) -> N
     assert harness.state(held.id) is BookingState.SUPERSEDED
 
 
-def test_another_contact_under_a_booked_key_waits_for_a_person(
+def test_another_contact_with_a_booked_key_needs_review(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     harness.mapped("rentfeed", lead(1))
@@ -379,7 +459,7 @@ def changed_to(harness: Harness, payload: Any) -> Booking:
     return booking
 
 
-def test_each_change_under_one_key_is_an_event_of_its_own(harness: Harness) -> None:
+def test_each_change_with_the_same_key_is_a_separate_event(harness: Harness) -> None:
     harness.mapped("rentfeed", lead(1))
     second, third = (changed_to(harness, lead(1, time=time)) for time in ("4:00 PM", "5:00 PM"))
 
@@ -387,7 +467,7 @@ def test_each_change_under_one_key_is_an_event_of_its_own(harness: Harness) -> N
     assert (harness.state(second.id), third.state) == (BookingState.SUPERSEDED, PENDING)
 
 
-def test_a_lead_that_changes_its_contact_twice_waits_once(
+def test_a_lead_that_changes_its_contact_twice_is_held_once(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     """Only the key shows that these three people are one."""
@@ -411,7 +491,7 @@ def test_one_key_for_two_tours_of_one_webhook_loses_neither(harness: Harness) ->
     assert (first.state, second.state) == (PENDING, PENDING)
 
 
-def test_a_query_that_nobody_signed_makes_no_new_event(harness: Harness) -> None:
+def test_an_unsigned_query_makes_no_new_event(harness: Harness) -> None:
     source = harness.pipeline.sources["rentfeed"]
     from adapter import signatures
     from tests.harness import SECRETS
@@ -500,7 +580,7 @@ def test_no_minute_holds_more_calls_than_allowed(opened: Database) -> None:
     assert calls[-1] - calls[0] <= dt.timedelta(seconds=135), "what is allowed is used"
 
 
-def test_reads_give_way_to_bookings(harness: Harness, upstream: SandboxClient) -> None:
+def test_bookings_take_precedence_over_reads(harness: Harness, upstream: SandboxClient) -> None:
     (first,) = harness.mapped("rentfeed", lead(1))
     harness.send()
     harness.mapped("rentfeed", lead(2))
@@ -516,7 +596,7 @@ def test_reads_give_way_to_bookings(harness: Harness, upstream: SandboxClient) -
     assert len(upstream.posts()) == 2, "the booking was not"
 
 
-def test_what_propexo_says_of_its_limit_is_kept(opened: Database) -> None:
+def test_propexos_rate_limit_headers_are_obeyed(opened: Database) -> None:
     with running_sandbox(clock=lambda: START, limit_per_minute=10) as upstream:
         harness = Harness(opened, upstream)
         for number in range(9):
@@ -533,7 +613,7 @@ def test_what_propexo_says_of_its_limit_is_kept(opened: Database) -> None:
         assert harness.clock() - START >= dt.timedelta(seconds=60), "eight of ten in a minute"
 
 
-def test_a_token_that_is_not_accepted_stops_sending_until_it_is(
+def test_a_rejected_token_suspends_sending_until_it_is_accepted(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     for number in range(5):
@@ -569,7 +649,9 @@ def lose_the_answer(harness: Harness, upstream: SandboxClient, fault: dict[str, 
     return booking.id
 
 
-def test_a_lost_answer_is_found_in_the_write_log(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_lost_response_is_found_in_the_write_log(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     booking_id = lose_the_answer(harness, upstream, {"drop": "after"})
     reconcile_when_due(harness, booking_id)
     found = harness.booking(booking_id)
@@ -592,7 +674,7 @@ def test_a_tour_is_seen_in_knock_where_no_job_is_known(
     assert (seen.state, seen.reason) == (BOOKED, "seen_in_knock")
 
 
-def test_what_is_not_found_is_given_to_a_person_after_the_lag(
+def test_a_booking_that_is_not_found_needs_review_after_the_lag(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     booking_id = lose_the_answer(harness, upstream, {"drop": "before"})
@@ -666,7 +748,7 @@ def test_a_tour_of_either_of_two_unknown_ones_is_left_to_a_person_in_time(
     assert harness.state(second.id) is BookingState.UNKNOWN
 
 
-def test_another_persons_job_is_not_taken_for_ours(
+def test_another_persons_job_is_not_mistaken_for_ours(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     other = Propexo(upstream.url, "sandbox")
@@ -702,7 +784,7 @@ tests:
 """
 
 
-def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
+def test_a_cancellation_stops_a_pending_tour_or_needs_review(
     opened: Database, upstream: SandboxClient, tmp_path: Any
 ) -> None:
     from adapter.mapping.registry import load
@@ -776,7 +858,9 @@ def test_a_cancellation_stops_what_waits_and_asks_a_person_otherwise(
         )
 
 
-def test_the_lanes_of_two_workers_share_one_gate(opened: Database, upstream: SandboxClient) -> None:
+def test_the_send_slots_of_two_workers_share_one_rate_limit(
+    opened: Database, upstream: SandboxClient
+) -> None:
     harness = Harness(opened, upstream)
     for number in range(20):
         harness.mapped("rentfeed", lead(number, day=20))
@@ -799,7 +883,7 @@ def test_the_lanes_of_two_workers_share_one_gate(opened: Database, upstream: San
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 5000])
-def test_nothing_that_propexo_says_can_stick_a_booking(
+def test_no_response_from_propexo_blocks_a_booking_forever(
     harness: Harness, upstream: SandboxClient, text: str
 ) -> None:
     upstream.fault({"job": "FAILURE", "errors": [f"bad {text}"]})
@@ -845,7 +929,7 @@ def test_one_booking_that_the_token_may_not_make_does_not_stop_the_others(
     assert held.reason == "not_authorized"
 
 
-def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(
+def test_a_booking_that_cannot_be_started_is_held_and_others_are_sent(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (bad,) = harness.mapped("rentfeed", lead(0, day=4))
@@ -864,7 +948,7 @@ def test_a_booking_that_cannot_be_begun_is_held_and_the_others_go(
     assert harness.state(good.id) is BookingState.SUBMITTED
 
 
-def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
+def test_a_job_unknown_to_propexo_does_not_block_a_newer_request(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
@@ -885,7 +969,7 @@ def test_a_job_that_propexo_does_not_know_lets_the_newer_request_go(
 
 
 @pytest.mark.parametrize(("job", "end"), [("SUCCESS", "booked"), ("FAILURE", "failed")])
-def test_a_job_that_ends_after_it_was_given_up_is_followed_again(
+def test_a_job_that_ends_after_its_deadline_is_still_settled(
     opened: Database, job: str, end: str
 ) -> None:
     now = [START]
@@ -905,7 +989,7 @@ def test_a_job_that_ends_after_it_was_given_up_is_followed_again(
 
 
 @pytest.mark.parametrize("fault", [{"job": "PENDING"}, {"on": "status", "status": 500}], ids=str)
-def test_a_stuck_job_leaves_a_renter_whose_tour_is_soon_half_of_the_time(
+def test_a_stuck_job_needs_review_halfway_to_a_soon_tour(
     harness: Harness, upstream: SandboxClient, fault: dict[str, Any]
 ) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
@@ -945,7 +1029,7 @@ def test_lists_that_cannot_be_read_are_not_proof_of_absence(
     assert harness.state(booking_id) is not BookingState.UNKNOWN
 
 
-def test_of_many_past_tours_none_is_posted(harness: Harness, upstream: SandboxClient) -> None:
+def test_past_tours_are_never_posted(harness: Harness, upstream: SandboxClient) -> None:
     for number in range(3):
         harness.mapped("rentfeed", lead(number, day=3, time="11:30 AM"))
     harness.clock.at = dt.datetime(2026, 3, 3, 18, 26, tzinfo=dt.UTC)
@@ -1002,7 +1086,7 @@ def test_the_same_item_twice_in_one_webhook_is_one_booking(harness: Harness) -> 
     assert states == [PENDING, BookingState.DUPLICATE]
 
 
-def test_a_corrected_name_takes_the_place_of_what_waits(harness: Harness) -> None:
+def test_a_corrected_name_replaces_a_pending_request(harness: Harness) -> None:
     (first,) = harness.mapped("rentfeed", lead(1))
     harness.clock.advance(5)
     harness.receive("rentfeed", lead(1, name="Dana Corrected"))
@@ -1029,7 +1113,7 @@ def test_an_older_version_under_the_same_key_changes_nothing(harness: Harness) -
     assert late.state is BookingState.SUPERSEDED
 
 
-def test_a_stop_leaves_the_rest_in_the_line(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_stop_leaves_the_rest_in_the_queue(harness: Harness, upstream: SandboxClient) -> None:
     for number in range(5):
         harness.mapped("rentfeed", lead(number))
     harness.pipeline.sender.stopping.set()

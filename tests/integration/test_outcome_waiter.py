@@ -56,7 +56,7 @@ def waiting(harness: Harness, waiter: OutcomeWaiter, event_id: int) -> Iterator[
         yield Waiting(found, looks)
 
 
-def test_a_booking_that_is_settled_wakes_whoever_waits_for_its_event(
+def test_a_settled_booking_wakes_the_waiters_of_its_event(
     harness: Harness, waiter: OutcomeWaiter
 ) -> None:
     event_id = harness.receive("rentfeed", tour()).event_id
@@ -83,7 +83,7 @@ def test_a_held_event_wakes_at_once(harness: Harness, waiter: OutcomeWaiter) -> 
         assert one.found.result(LONG).outcome is Outcome.HELD
 
 
-def test_what_is_rolled_back_wakes_nobody(harness: Harness, database: str) -> None:
+def test_a_rollback_wakes_no_waiter(harness: Harness, database: str) -> None:
     heard = listen_for_settled_events(database)
     assert next(heard) is None
     event_id = harness.receive("rentfeed", tour()).event_id
@@ -98,7 +98,7 @@ def test_what_is_rolled_back_wakes_nobody(harness: Harness, database: str) -> No
     assert [next(heard), next(heard)] == [booking.event_id, event_id]
 
 
-def test_an_outcome_that_is_known_is_told_without_waiting(
+def test_a_known_outcome_is_returned_without_waiting(
     harness: Harness, waiter: OutcomeWaiter
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour(contact={"name": "Dana Okafor"}))
@@ -111,7 +111,7 @@ def test_an_outcome_that_is_known_is_told_without_waiting(
     assert found.outcome is Outcome.HELD
 
 
-def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
+def test_a_disconnected_listener_reconnects_and_misses_nothing(
     harness: Harness, database: str
 ) -> None:
     event_id = harness.receive("rentfeed", tour(contact={"name": "Dana Okafor"})).event_id
@@ -140,7 +140,7 @@ def test_a_listener_that_is_cut_off_comes_back_and_nothing_is_missed(
 
 
 @pytest.mark.timed
-def test_without_postgresql_the_answer_is_accepted_at_the_deadline() -> None:
+def test_without_postgresql_the_outcome_is_accepted_at_the_deadline() -> None:
     def away() -> Any:
         raise StoreUnavailable("away")
 

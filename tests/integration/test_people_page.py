@@ -11,6 +11,7 @@ import pytest
 
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState
+from adapter.operations.erase import Eraser, Found
 from adapter.operations.release import Repairs
 from adapter.settings import Policy
 from adapter.store import Database
@@ -216,6 +217,30 @@ def test_a_cancellation_is_taken_back_only_by_a_user_who_says_so(player: Player)
         repairs.release(booking.id, {}, by="ana", is_another_person=True)
 
 
+def test_a_cancellation_that_a_user_takes_back_is_not_said_to_be_the_senders(
+    player: Player,
+) -> None:
+    harness = player.harness
+    harness.map_event(harness.receive("portal", asks("1", "2:30")).event_id)
+    settle(harness)
+    changes = (asks("1", "4:00"), asks("1", "4:00") | {"kind": "cancellation"})
+    receipts = [harness.receive("portal", change) for change in changes]
+    events = [receipt.changed_id or receipt.event_id for receipt in receipts]
+    harness.pipeline.mapper.map_due()
+    (moved,), (cancellation,) = (harness.story(event_id).bookings for event_id in events)
+    assert (moved.reason, cancellation.reason) == ("cancelled_by_sender", "cancellation")
+    harness.clock.advance(60)
+    sources = harness.pipeline.sources
+    repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
+    repairs.release(moved.id, {}, by="ana", is_wanted_anyway=True)
+    settle(harness)
+
+    assert harness.state(moved.id) is BOOKED
+    closed = harness.booking(cancellation.id)
+    assert (closed.state, closed.reason) == (DISCARDED, "taken_back")
+    assert closed.reasons[-1].reason == f"the cancellation was taken back: booking {moved.id}"
+
+
 def test_a_repeat_after_a_webhook_that_could_not_be_mapped_is_kept(player: Player) -> None:
     harness = player.harness
     harness.map_event(harness.receive("portal", asks("1", "2:30")).event_id)
@@ -226,6 +251,26 @@ def test_a_repeat_after_a_webhook_that_could_not_be_mapped_is_kept(player: Playe
     harness.map_event(kept)
     (again,) = harness.story(kept).bookings
     assert (again.state, again.reason) == (DUPLICATE, "item_seen_before")
+
+
+def test_a_repeat_of_an_erased_lead_stores_nothing_whatever_waits(player: Player) -> None:
+    harness = player.harness
+    first = harness.receive("portal", asks("1", "2:30")).event_id
+    harness.map_event(first)
+    eraser = Eraser(harness.settings, harness.pipeline.store, harness.clock)
+    eraser.erase(Found(events=(first,), rejections=()), by="ana")
+    harness.receive("portal", asks("2", "4:00"))
+    assert harness.receive("portal", asks("1", "2:30")).changed_id is None
+
+
+def test_a_retry_under_the_same_delivery_id_is_only_counted(player: Player) -> None:
+    harness = player.harness
+    for name in ("1", "2"):
+        harness.receive("portal", asks(name, "2:30"), **{"Webhook-Id": name})
+    again = harness.receive("portal", asks("1", "2:30"), **{"Webhook-Id": "1"})
+    assert again.changed_id is None
+    other = harness.receive("portal", asks("1", "2:30"), **{"Webhook-Id": "3"})
+    assert other.changed_id is not None
 
 
 def test_the_page_shows_every_result() -> None:

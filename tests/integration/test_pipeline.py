@@ -23,7 +23,7 @@ from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, tour
 from tests.sandbox_client import SandboxClient, running_sandbox
 
 
-def test_the_straight_line(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_webhook_is_mapped_posted_and_booked(harness: Harness, upstream: SandboxClient) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     assert booking.state is BookingState.PENDING
     assert booking.starts_at == dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC)
@@ -46,9 +46,7 @@ def test_the_straight_line(harness: Harness, upstream: SandboxClient) -> None:
     ]
 
 
-def test_what_is_posted_holds_no_word_that_propexo_may_refuse(
-    harness: Harness, upstream: SandboxClient
-) -> None:
+def test_unconfigured_enum_values_are_not_posted(harness: Harness, upstream: SandboxClient) -> None:
     harness.mapped("rentfeed", tour())
     harness.send()
 
@@ -58,7 +56,7 @@ def test_what_is_posted_holds_no_word_that_propexo_may_refuse(
     assert None not in posted.values()
 
 
-def test_configured_words_are_sent_in_propexos_spelling(opened: Database) -> None:
+def test_configured_enum_values_are_sent_in_propexos_spelling(opened: Database) -> None:
     policy = Policy(tour_types={"in_person": "IN_PERSON"}, pets={"small_dog": "SMALL_DOG"})
     enums = {"tour_type": ["IN_PERSON"], "pets": ["SMALL_DOG"]}
     with running_sandbox(clock=lambda: START, enums=enums) as upstream:
@@ -73,7 +71,7 @@ def test_configured_words_are_sent_in_propexos_spelling(opened: Database) -> Non
     assert harness.booking(booking.id).state is BookingState.SUBMITTED
 
 
-def test_a_webhook_that_comes_twice_is_one_event(harness: Harness) -> None:
+def test_a_repeated_webhook_is_one_event(harness: Harness) -> None:
     first = harness.receive("rentfeed", tour())
     harness.clock.advance(60)
     second = harness.receive("rentfeed", tour())
@@ -83,7 +81,7 @@ def test_a_webhook_that_comes_twice_is_one_event(harness: Harness) -> None:
     assert harness.story(first.event_id).duplicates == 1
 
 
-def test_a_body_that_cannot_be_read_is_kept_once_and_held(harness: Harness) -> None:
+def test_an_unreadable_body_is_stored_once_and_held(harness: Harness) -> None:
     first = harness.receive("rentfeed", b"{not json")
     assert harness.receive("rentfeed", b"{not json").is_duplicate
     assert not harness.receive("rentfeed", b"{not json either").is_duplicate
@@ -118,7 +116,7 @@ def test_credentials_are_not_stored(harness: Harness) -> None:
     assert not {"authorization", "cookie"} & headers.keys()
 
 
-def test_an_event_gives_its_request_back(harness: Harness) -> None:
+def test_an_event_returns_its_original_request(harness: Harness) -> None:
     endpoint = build_endpoint(harness.pipeline.sources["rentfeed"], harness.settings)
     sent = WebhookRequest(
         method="POST",
@@ -138,7 +136,7 @@ def test_an_event_gives_its_request_back(harness: Harness) -> None:
     assert stored.client is None, "addresses are not stored"
 
 
-def test_one_item_that_comes_again_in_another_webhook_is_a_duplicate(harness: Harness) -> None:
+def test_an_item_repeated_in_another_webhook_is_a_duplicate(harness: Harness) -> None:
     both = sample("leasebot-handoff.json")
     one = sample("leasebot-handoff.json")
     one["handoff"]["tours"] = one["handoff"]["tours"][:1]
@@ -176,7 +174,7 @@ def test_each_step_done_twice_changes_nothing(harness: Harness, upstream: Sandbo
     assert harness.story(booking.id) == before
 
 
-def test_a_row_that_is_not_there_is_nothing_to_do(harness: Harness) -> None:
+def test_a_missing_row_is_skipped(harness: Harness) -> None:
     harness.map_event(1)
     harness.send()
     harness.check()
@@ -191,7 +189,7 @@ def test_a_row_that_is_not_there_is_nothing_to_do(harness: Harness) -> None:
     ],
     ids=str,
 )
-def test_a_clear_not_now_is_tried_again_and_booked_once(
+def test_a_retryable_error_is_retried_and_booked_once(
     harness: Harness, upstream: SandboxClient, fault: dict[str, Any], seconds: float
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
@@ -211,7 +209,7 @@ def test_a_clear_not_now_is_tried_again_and_booked_once(
     assert len(upstream.appointments()) == 1
 
 
-def test_a_refused_connection_is_tried_again(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_refused_connection_is_retried(harness: Harness, upstream: SandboxClient) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     sender = harness.pipeline.sender
     sender.propexo, real = Propexo("http://127.0.0.1:1", "x"), sender.propexo
@@ -233,7 +231,7 @@ def test_a_refused_connection_is_tried_again(harness: Harness, upstream: Sandbox
     [({"delay": 3}, 1), ({"drop": "after"}, 1), ({"drop": "before"}, 0), ({"status": 500}, 0)],
     ids=str,
 )
-def test_what_nobody_knows_is_never_sent_again(
+def test_an_unknown_outcome_is_never_sent_again(
     harness: Harness, upstream: SandboxClient, fault: dict[str, Any], booked: int
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
@@ -270,7 +268,9 @@ def issues(*names: str) -> dict[str, Any]:
     return {"error": {"code": "invalid_request", "message": "x", "details": details}}
 
 
-def test_a_400_about_niceties_costs_the_niceties(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_400_about_optional_fields_drops_only_those_fields(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     upstream.fault({"status": 400, "body": issues("lease_term_in_months", "move_in_date")})
     (booking,) = harness.mapped("rentfeed", tour())
     harness.send()
@@ -285,7 +285,7 @@ def test_a_400_about_niceties_costs_the_niceties(harness: Harness, upstream: San
 @pytest.mark.parametrize(
     "names", [("lease_term_in_months", "last_name"), ("email_1",), ("colour",)], ids=str
 )
-def test_a_400_about_anything_else_is_a_persons(
+def test_a_400_about_required_fields_needs_review(
     harness: Harness, upstream: SandboxClient, names: tuple[str, ...]
 ) -> None:
     upstream.fault({"status": 400, "body": issues(*names)})
@@ -296,7 +296,7 @@ def test_a_400_about_anything_else_is_a_persons(
     assert len(upstream.posts()) == 1
 
 
-def test_niceties_are_left_out_once(harness: Harness, upstream: SandboxClient) -> None:
+def test_optional_fields_are_dropped_only_once(harness: Harness, upstream: SandboxClient) -> None:
     refusal = {"status": 400, "body": issues("notes")}
     upstream.fault(refusal, refusal)
     (booking,) = harness.mapped("rentfeed", tour())
@@ -315,7 +315,7 @@ def test_niceties_are_left_out_once(harness: Harness, upstream: SandboxClient) -
     ],
     ids=str,
 )
-def test_the_jobs_end_decides(
+def test_the_jobs_final_status_decides(
     harness: Harness, upstream: SandboxClient, fault: dict[str, Any], state: BookingState, why: str
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
@@ -335,9 +335,7 @@ def test_the_jobs_end_decides(
     assert len(upstream.posts()) == 1
 
 
-def test_a_status_that_cannot_be_read_is_asked_again(
-    harness: Harness, upstream: SandboxClient
-) -> None:
+def test_an_unreadable_status_is_requested_again(harness: Harness, upstream: SandboxClient) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     harness.send()
     upstream.fault({"on": "status", "status": 500}, {"on": "status", "status": 429})
@@ -365,7 +363,7 @@ def test_a_tour_whose_time_has_passed_is_not_booked(
     assert upstream.posts() == []
 
 
-def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(harness: Harness) -> None:
+def test_a_crash_while_sending_is_unknown_until_a_late_response(harness: Harness) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
     attempt = harness.pipeline.sender._next()[0]
     assert isinstance(attempt, Attempt)
@@ -383,7 +381,7 @@ def test_a_sender_that_died_leaves_unknown_and_its_late_answer_mends_it(harness:
     assert harness.booking(booking.id).state is BookingState.SUBMITTED
 
 
-def test_a_booking_that_is_parked_by_a_crash_is_told_loudly(
+def test_a_booking_left_unknown_by_a_crash_is_logged_as_an_error(
     harness: Harness, upstream: SandboxClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also if the crash came before the first byte: this is unknowable and needs review."""
@@ -403,7 +401,7 @@ def test_a_booking_that_is_parked_by_a_crash_is_told_loudly(
     assert harness.booking(booking.id).due_at is not None, "it is looked for"
 
 
-def test_a_process_that_slept_before_the_post_does_not_send(
+def test_a_process_suspended_before_the_post_does_not_send(
     harness: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())
@@ -424,7 +422,7 @@ def test_a_process_that_slept_before_the_post_does_not_send(
     assert harness.booking(booking.id).state is BookingState.PENDING
 
 
-def test_an_event_whose_mapping_is_gone_is_held(harness: Harness) -> None:
+def test_an_event_without_a_mapping_is_held(harness: Harness) -> None:
     receipt = harness.receive("rentfeed", tour())
     harness.pipeline.sources = {}
     harness.map_event(receipt.event_id)
@@ -468,7 +466,7 @@ def test_an_event_that_cannot_be_mapped_is_held_and_the_others_are_mapped(
     assert [(row["id"], row["state"]) for row in states] == [(bad, "held"), (good, "mapped")]
 
 
-def test_a_booking_that_cannot_be_checked_is_checked_much_later_and_others_now(
+def test_a_booking_that_cannot_be_checked_does_not_delay_others(
     harness: Harness, opened: Database
 ) -> None:
     (bad,) = harness.mapped("rentfeed", tour())
@@ -521,7 +519,7 @@ def test_nothing_of_a_lead_reaches_the_workers_log(
         assert personal not in lines
 
 
-def test_an_outcome_is_written_again_while_postgresql_is_away(
+def test_an_outcome_is_saved_once_postgresql_is_back(
     harness: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (booking,) = harness.mapped("rentfeed", tour())

@@ -1,6 +1,7 @@
 """Test the client with the sandbox and with misbehaving servers."""
 
 import datetime as dt
+import gzip
 import json
 import ssl
 import time
@@ -37,7 +38,7 @@ def client(url: str, seconds: float = 5.0, token: str = "sandbox") -> Propexo:
     return Propexo(url, token, timeout_seconds=seconds)
 
 
-def test_a_booking_is_taken_and_its_job_succeeds(upstream: SandboxClient) -> None:
+def test_a_booking_is_accepted_and_its_job_succeeds(upstream: SandboxClient) -> None:
     propexo = client(upstream.url)
 
     accepted = propexo.create(attempt())
@@ -81,7 +82,7 @@ def test_both_documented_shapes_are_read(upstream: SandboxClient) -> None:
     ],
     ids=str,
 )
-def test_each_fault_has_one_meaning(
+def test_each_fault_raises_one_exception(
     upstream: SandboxClient, fault: dict[str, Any], error: type[UpstreamError], booked: int
 ) -> None:
     upstream.fault(fault)
@@ -95,7 +96,7 @@ def test_each_fault_has_one_meaning(
     assert len(upstream.posts()) == 1
 
 
-def test_the_wait_that_propexo_asks_for_is_kept(upstream: SandboxClient) -> None:
+def test_retry_after_is_obeyed(upstream: SandboxClient) -> None:
     upstream.fault({"status": 429, "headers": {"Retry-After": "17"}})
 
     with pytest.raises(RateLimited) as caught:
@@ -105,8 +106,18 @@ def test_the_wait_that_propexo_asks_for_is_kept(upstream: SandboxClient) -> None
     assert caught.value.status == 429
 
 
-def test_a_wrong_token_is_not_a_lost_lead(upstream: SandboxClient) -> None:
-    with pytest.raises(NotAuthorized, match="does not accept the token"):
+@pytest.mark.parametrize(
+    "text", ["", "-5", "NaN", "1e400", "9" * 400, "soon", "Wed, 21 Oct 2999 07:28:00 GMT"]
+)
+def test_an_odd_wait_is_an_hour_at_most(upstream: SandboxClient, text: str) -> None:
+    upstream.fault({"status": 429, "headers": {"Retry-After": text}})
+    with pytest.raises(RateLimited) as caught:
+        client(upstream.url).create(attempt())
+    assert 0 <= (caught.value.retry_after_seconds or 0) <= 3600
+
+
+def test_a_wrong_token_does_not_lose_a_lead(upstream: SandboxClient) -> None:
+    with pytest.raises(NotAuthorized, match="rejects the token"):
         client(upstream.url, token="wrong").create(attempt())
 
 
@@ -138,7 +149,7 @@ def test_the_issues_of_a_400_are_read_per_field(upstream: SandboxClient) -> None
 def test_a_400_without_issues_is_one_reason(answer: str | None) -> None:
     (reason,) = reasons_from(answer)
 
-    assert (reason.field, reason.reason) == ("propexo", "Propexo refused the booking")
+    assert (reason.field, reason.reason) == ("propexo", "Propexo rejected the booking")
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -156,7 +167,7 @@ def test_issues_are_found_at_either_depth(nested: bool) -> None:
     "url",
     ["http://127.0.0.1:1", "http://no-such-host.invalid", "https://localhost:1"],
 )
-def test_what_never_left_says_so(url: str) -> None:
+def test_a_request_that_was_never_sent_raises_not_sent(url: str) -> None:
     with pytest.raises(NotSent, match="could not be reached"):
         client(url, seconds=2.0).create(attempt())
 
@@ -170,6 +181,12 @@ def test_a_failed_tls_handshake_has_sent_nothing(upstream: SandboxClient) -> Non
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+PACKED = gzip.compress(b"[" * 50_000_000, mtime=0)
+
+
+def packed(content: bytes, encoding: bytes = b"gzip") -> bytes:
+    head = b"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (encoding, len(content))
+    return OK + head + content
 
 
 @pytest.mark.parametrize(
@@ -192,10 +209,15 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         OK + b"Content-Length: 100000\r\n\r\n" + b"[" * 100_000,
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 2000 + b"\r\n",
         b"HTTP/1.1 99999 what\r\n\r\n",
+        packed(PACKED),
+        packed(gzip.compress(PACKED, mtime=0), b"gzip, gzip"),
+        packed(gzip.compress(PACKED, mtime=0)),
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"ffff\r\n" + b"[" * 65535 + b"\r\n" * 99,
+        b"HTTP/1.1 500 No\r\nRetry-After: " + b"9" * 5000 + b"\r\nContent-Length: 0\r\n\r\n",
     ],
-    ids=range(17),
+    ids=range(22),
 )
-def test_a_broken_answer_is_an_unknown_outcome(answer: bytes) -> None:
+def test_a_broken_response_is_an_unknown_outcome(answer: bytes) -> None:
     with canned_server(answer) as url, pytest.raises(OutcomeUnknown):
         client(url, seconds=2.0).create(attempt())
 
@@ -206,7 +228,7 @@ def test_a_broken_answer_is_an_unknown_outcome(answer: bytes) -> None:
     [(OK + b"Content-Length: 5000\r\n\r\n{", b" "), (OK + b"X-Drip: ", b"x")],
     ids=["body", "headers"],
 )
-def test_an_answer_that_drips_is_given_up_in_time(answer: bytes, drip: bytes) -> None:
+def test_a_slow_response_times_out(answer: bytes, drip: bytes) -> None:
     """Each read is short, but the whole exchange would take too long."""
     with canned_server(answer, drip=drip) as url:
         began = time.monotonic()
@@ -216,7 +238,7 @@ def test_an_answer_that_drips_is_given_up_in_time(answer: bytes, drip: bytes) ->
         assert time.monotonic() - began < 5.0
 
 
-def test_a_body_whose_time_is_over_does_not_leave() -> None:
+def test_a_body_is_not_sent_after_the_timeout() -> None:
     late = Body(b"{}")
     late.send_deadline = time.monotonic()
     with pytest.raises(TimeoutError):

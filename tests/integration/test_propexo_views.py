@@ -61,7 +61,7 @@ def test_a_failure_settles_the_booking_at_once(
     assert harness.booking(booking.id) == settled
 
 
-def test_a_forged_notice_changes_nothing(harness: Harness, client: Any) -> None:
+def test_a_forged_propexo_webhook_changes_nothing(harness: Harness, client: Any) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1))
     harness.send()
     job_id = harness.booking(booking.id).job_id
@@ -88,5 +88,5 @@ def test_a_forged_notice_changes_nothing(harness: Harness, client: Any) -> None:
     ],
     ids=range(11),
 )
-def test_whatever_else_propexo_says_is_received(client: Any, body: bytes) -> None:
+def test_other_propexo_webhooks_are_accepted(client: Any, body: bytes) -> None:
     assert notice(client, body) == 200

@@ -136,7 +136,7 @@ def test_a_guest_card_needs_no_name(
     ],
     ids=str,
 )
-def test_a_doubt_about_who_where_or_when_waits_for_a_person(
+def test_an_uncertain_person_place_or_time_needs_review(
     harness: Harness, changes: dict[str, Any], field: str
 ) -> None:
     (booking,) = harness.mapped("portal", lead(1, **changes))
@@ -147,7 +147,7 @@ def test_a_doubt_about_who_where_or_when_waits_for_a_person(
     assert booking.kind is wanted
 
 
-def test_the_same_lead_again_is_no_second_card(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_repeated_lead_creates_no_second_card(harness: Harness, upstream: SandboxClient) -> None:
     first = harness.receive("portal", lead(1))
     again = harness.receive("portal", lead(1))
     harness.map_event(first.event_id)
@@ -159,7 +159,7 @@ def test_the_same_lead_again_is_no_second_card(harness: Harness, upstream: Sandb
 
 
 @pytest.mark.parametrize("is_booked", [False, True])
-def test_who_asks_twice_has_one_card(
+def test_a_second_request_from_a_person_creates_no_second_card(
     harness: Harness, upstream: SandboxClient, is_booked: bool
 ) -> None:
     (first,) = harness.mapped("portal", lead(1, email="dana@example.com"))
@@ -175,9 +175,7 @@ def test_who_asks_twice_has_one_card(
     assert len(upstream.cards()) == 1
 
 
-def test_another_persons_card_that_was_merged_is_taken_back(
-    harness: Harness, upstream: SandboxClient
-) -> None:
+def test_a_wrongly_merged_card_is_released(harness: Harness, upstream: SandboxClient) -> None:
     harness.mapped("portal", lead(1, name="J. Okafor", phone="303-555-0142"))
     settle(harness)
     (merged,) = harness.mapped("form", lead(2, name="June Okafor", phone="303-555-0142"))
@@ -189,7 +187,7 @@ def test_another_persons_card_that_was_merged_is_taken_back(
     assert len(upstream.prospects()) == 2
 
 
-def test_who_asks_again_after_a_month_is_seen_by_the_agents(
+def test_a_request_after_a_month_creates_a_new_card(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     harness.mapped("portal", lead(1, email="dana@example.com"))
@@ -207,7 +205,7 @@ def test_who_asks_again_after_a_month_is_seen_by_the_agents(
 
 
 @pytest.mark.parametrize("is_booked", [False, True])
-def test_a_tour_goes_out_after_a_guest_card(
+def test_a_tour_is_sent_after_a_guest_card(
     harness: Harness, upstream: SandboxClient, is_booked: bool
 ) -> None:
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
@@ -231,7 +229,7 @@ def test_a_tour_goes_out_after_a_guest_card(
 
 
 @pytest.mark.parametrize("is_booked", [False, True])
-def test_who_has_a_tour_needs_no_card(
+def test_a_person_with_a_tour_needs_no_card(
     harness: Harness, upstream: SandboxClient, is_booked: bool
 ) -> None:
     (booking,) = harness.mapped("portal", tour(1, email="dana@example.com"))
@@ -246,7 +244,7 @@ def test_who_has_a_tour_needs_no_card(
     assert (len(upstream.posts()), len(upstream.cards())) == (1, 0)
 
 
-def test_a_tour_that_is_over_is_no_card_of_today(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_past_tour_does_not_replace_a_card(harness: Harness, upstream: SandboxClient) -> None:
     harness.mapped("portal", tour(1, email="dana@example.com"))
     settle(harness)
     harness.clock.at = dt.datetime(2026, 3, 20, 18, tzinfo=dt.UTC)
@@ -256,7 +254,7 @@ def test_a_tour_that_is_over_is_no_card_of_today(harness: Harness, upstream: San
     assert harness.state(card.id) is BOOKED
 
 
-def test_a_tour_that_comes_late_still_goes_out(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_tour_that_arrives_late_is_still_sent(harness: Harness, upstream: SandboxClient) -> None:
     """According to the sender's time, the tour was requested before the guest card."""
     late = harness.receive("portal", tour(1, email="dana@example.com"))
     harness.clock.advance(60)
@@ -268,9 +266,7 @@ def test_a_tour_that_comes_late_still_goes_out(harness: Harness, upstream: Sandb
     assert harness.state(card.id) is SUPERSEDED
 
 
-def test_a_tour_waits_for_the_card_that_is_on_its_way(
-    harness: Harness, upstream: SandboxClient
-) -> None:
+def test_a_tour_waits_for_a_card_in_flight(harness: Harness, upstream: SandboxClient) -> None:
     """Otherwise Knock might create two cards for one person."""
     upstream.fault({"job": "PENDING", "job_seconds": 600})
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
@@ -285,9 +281,7 @@ def test_a_tour_waits_for_the_card_that_is_on_its_way(
     assert harness.state(booking.id) is BOOKED
 
 
-def test_a_card_that_is_put_off_gives_way_to_a_tour(
-    harness: Harness, upstream: SandboxClient
-) -> None:
+def test_a_postponed_card_is_replaced_by_a_tour(harness: Harness, upstream: SandboxClient) -> None:
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     sender = harness.pipeline.sender
     attempt = sender._next()[0]
@@ -299,7 +293,7 @@ def test_a_card_that_is_put_off_gives_way_to_a_tour(
     assert harness.state(card.id) is SUPERSEDED
 
 
-def test_a_tour_that_is_put_off_does_not_give_way_to_a_card(
+def test_a_postponed_tour_is_not_replaced_by_a_card(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (booking,) = harness.mapped("portal", tour(1, email="dana@example.com"))
@@ -315,7 +309,7 @@ def test_a_tour_that_is_put_off_does_not_give_way_to_a_card(
 
 
 @pytest.mark.parametrize("first_has_time", [False, True])
-def test_a_lead_that_its_sender_changes(
+def test_a_sender_changes_a_lead_without_a_time(
     harness: Harness, upstream: SandboxClient, first_has_time: bool
 ) -> None:
     """An added time is booked, but a removed time does not cancel the tour."""
@@ -336,7 +330,7 @@ def test_a_lead_that_its_sender_changes(
     assert harness.state(booked.id) is BOOKED
 
 
-def test_a_card_never_takes_a_held_tours_place(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_card_never_replaces_a_held_tour(harness: Harness, upstream: SandboxClient) -> None:
     (held,) = harness.mapped("portal", tour(1, at="2026-03-14T09:30:00Z"))
     assert held.state is HELD
     changed = harness.receive("portal", lead(1))
@@ -367,7 +361,7 @@ def test_tours_go_first_then_guest_cards_by_turns(
 @pytest.mark.parametrize(
     "fault", [{"status": 429}, {"status": 503, "headers": {"Retry-After": "3"}}]
 )
-def test_a_clear_no_for_now_is_tried_again(
+def test_a_retryable_error_is_retried(
     harness: Harness, upstream: SandboxClient, fault: dict[str, Any]
 ) -> None:
     upstream.fault(fault)
@@ -381,7 +375,7 @@ def test_a_clear_no_for_now_is_tried_again(
     assert len(upstream.prospects()) == 1
 
 
-def test_a_guest_card_is_tried_for_some_days_and_then_a_person_calls(
+def test_a_guest_card_is_retried_for_some_days_and_then_expires(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (booking,) = harness.mapped("portal", lead(1))
@@ -400,7 +394,9 @@ def test_a_guest_card_is_tried_for_some_days_and_then_a_person_calls(
     assert harness.state(booking.id) is BOOKED, "a release is a new beginning"
 
 
-def test_a_refused_nicety_goes_into_the_notes(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_rejected_optional_field_goes_into_the_notes(
+    harness: Harness, upstream: SandboxClient
+) -> None:
     issue = {"code": "custom", "path": ["last_name"], "message": "too long"}
     body = {"error": {"code": "invalid_request", "message": "x", "details": {"issues": [issue]}}}
     upstream.fault({"status": 400, "body": body})
@@ -419,7 +415,7 @@ def test_a_refused_nicety_goes_into_the_notes(harness: Harness, upstream: Sandbo
 @pytest.mark.parametrize(
     "fault", [{"drop": "after"}, {"drop": "during"}, {"status": 502, "book": True}], ids=str
 )
-def test_a_lost_answer_is_found_and_never_sent_again(
+def test_a_lost_response_is_found_and_never_sent_again(
     harness: Harness, upstream: SandboxClient, fault: dict[str, Any]
 ) -> None:
     upstream.fault(fault)
@@ -436,7 +432,7 @@ def test_a_lost_answer_is_found_and_never_sent_again(
     assert len(upstream.cards()) == 1
 
 
-def test_a_lost_answer_is_found_by_the_person(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_lost_response_is_found_by_the_person(harness: Harness, upstream: SandboxClient) -> None:
     """The job has not ended, so it is not in the write log, but the card exists."""
     upstream.fault({"drop": "after", "job": "PENDING"})
     (booking,) = harness.mapped("portal", lead(1))
@@ -447,7 +443,7 @@ def test_a_lost_answer_is_found_by_the_person(harness: Harness, upstream: Sandbo
     assert (found.state, found.reason) == (BOOKED, "seen_in_knock")
 
 
-def test_a_tours_job_is_not_taken_for_a_cards(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_tours_job_is_not_mistaken_for_a_cards(harness: Harness, upstream: SandboxClient) -> None:
     """The same person's tour was posted by someone else."""
     upstream.fault({"drop": "before"})
     (booking,) = harness.mapped("portal", lead(1))
@@ -460,7 +456,7 @@ def test_a_tours_job_is_not_taken_for_a_cards(harness: Harness, upstream: Sandbo
     assert harness.booking(booking.id).reason == "seen_in_knock", "not found_in_write_log"
 
 
-def test_what_is_not_there_is_given_to_a_person(harness: Harness, upstream: SandboxClient) -> None:
+def test_a_card_that_is_not_found_needs_review(harness: Harness, upstream: SandboxClient) -> None:
     upstream.fault({"drop": "before"})
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
@@ -543,7 +539,7 @@ def test_a_held_card_is_released_as_one(harness: Harness, upstream: SandboxClien
     assert upstream.posts() == []
 
 
-def test_a_card_that_somebody_has_seen_in_knock_is_confirmed(
+def test_a_card_that_a_user_saw_in_knock_is_confirmed(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     upstream.fault({"drop": "before"})
@@ -583,7 +579,7 @@ def test_a_nameless_card_needs_a_name_for_its_tour(
 
 
 @pytest.mark.parametrize("is_booked", [False, True])
-def test_a_card_that_is_made_or_waits_gets_a_tour_beside_it(
+def test_a_sent_or_pending_card_gets_a_tour_in_addition(
     harness: Harness, upstream: SandboxClient, is_booked: bool
 ) -> None:
     (card,) = harness.mapped("portal", lead(1))
@@ -606,21 +602,21 @@ def test_a_card_that_is_made_or_waits_gets_a_tour_beside_it(
         repairs(harness).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
 
 
-def test_a_card_that_is_made_is_not_released_without_a_time(harness: Harness) -> None:
+def test_a_sent_card_is_not_released_without_a_time(harness: Harness) -> None:
     (card,) = harness.mapped("portal", lead(1))
     settle(harness)
     with pytest.raises(NotPossible, match="nothing to release"):
         repairs(harness).release(card.id, {"last_name": "Roe"}, by="ana")
 
 
-def test_a_release_makes_no_second_card(harness: Harness) -> None:
+def test_a_release_creates_no_second_card(harness: Harness) -> None:
     (first,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     (held,) = harness.mapped("form", lead(2, email="dana@example.com", community="Elm Row"))
     with pytest.raises(NotPossible, match=f"already has a guest card: booking {first.id}"):
         repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
 
 
-def test_held_leads_become_cards_when_the_mapping_says_so(
+def test_held_leads_become_cards_after_the_mapping_changes(
     harness: Harness, upstream: SandboxClient, tmp_path: Path
 ) -> None:
     (held,) = harness.mapped("holding", lead(1))
@@ -640,20 +636,20 @@ def test_held_leads_become_cards_when_the_mapping_says_so(
     assert "is booked" in again.refusal
 
 
-def test_people_are_shown_what_it_is(harness: Harness) -> None:
+def test_users_see_that_it_is_a_guest_card(harness: Harness) -> None:
     (card,) = harness.mapped("portal", lead(1))
     settle(harness)
     booked = harness.booking(card.id)
     row = formatting.bookings_table([booked]).splitlines()[1]
-    assert "no time: prospect" in row
+    assert "no time (guest card)" in row
     data = json.loads(serializers.to_json(booked))
     assert (data["kind"], data["state"], data["starts_at"]) == ("prospect", "booked", None)
     text = formatting.story_text(harness.story(card.id))
     assert f"booking {card.id}: booked (job_succeeded)\n" in text
-    assert "  Dana Okafor at maple-court, no time: prospect\n" in text
+    assert "  Dana Okafor at maple-court, no time (guest card)\n" in text
 
 
-def test_a_sender_that_waits_is_not_told_of_a_tour(harness: Harness) -> None:
+def test_a_waiting_sender_is_not_told_of_a_tour(harness: Harness) -> None:
     (card,) = harness.mapped("portal", lead(1))
     assert webhook_outcome.webhook_outcome_from(1, EventState.MAPPED, [card]).outcome == "accepted"
     settle(harness)
@@ -668,7 +664,7 @@ def test_a_sender_that_waits_is_not_told_of_a_tour(harness: Harness) -> None:
     assert respond.sentence_name(late) == "failed", "no time of it is too soon"
 
 
-def test_a_forced_card_leaves_a_waiting_tour_alone(
+def test_a_forced_card_does_not_change_a_pending_tour(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
@@ -685,7 +681,7 @@ def test_a_forced_card_leaves_a_waiting_tour_alone(
     assert len(upstream.cards()) == 2
 
 
-def test_a_cancelled_lead_is_told_as_what_it_is(harness: Harness, tmp_path: Path) -> None:
+def test_a_canceled_lead_is_reported_as_such(harness: Harness, tmp_path: Path) -> None:
     off = SECTIONS | {"cancellation": {"kind": "off"}}
     off["tests"] = [*SECTIONS["tests"], {"payload": SAMPLE | {"kind": "off"}, "cancellation": True}]
     learn(harness, tmp_path, portal=off)
@@ -699,7 +695,7 @@ def test_a_cancelled_lead_is_told_as_what_it_is(harness: Harness, tmp_path: Path
 
 
 @pytest.mark.parametrize("card_first", [True, False])
-def test_a_tour_that_is_canceled_before_it_went_out_takes_no_lead_along(
+def test_a_tour_canceled_before_it_was_sent_loses_no_lead(
     harness: Harness, upstream: SandboxClient, tmp_path: Path, card_first: bool
 ) -> None:
     off = SECTIONS | {"cancellation": {"kind": "off"}}

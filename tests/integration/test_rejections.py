@@ -4,10 +4,12 @@ import base64
 import dataclasses
 import datetime as dt
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import psycopg
 import pytest
@@ -46,6 +48,7 @@ MAPPINGS: dict[str, dict[str, Any]] = {
     "query-token": {"signature": {"scheme": "token", "in": "query", "name": "token"} | ONE},
     "form-token": {"signature": {"scheme": "token", "in": "form", "name": "key"} | ONE},
     "json-token": {"signature": {"scheme": "token", "in": "json", "name": "key"} | ONE},
+    "reader": {"signature": HMAC, "dedupe": ["id", "headers.X-Kept"]},
     "login": {"signature": {"scheme": "basic", "username": "portal"} | ONE},
 }
 TOKENS = ["header-token", "query-token", "form-token", "json-token", "login"]
@@ -125,13 +128,13 @@ def everything_in(url: str) -> str:
     with psycopg.connect(url) as connection:
         rows = [
             repr(row)
-            for table in ("events", "rejections", "secret_uses", "history", "procrastinate_jobs")
+            for table in ("events", "rejections", "secret_uses", "history")
             for row in connection.execute(f"SELECT * FROM {table}")
         ]
     return "\n".join(rows)
 
 
-def test_a_refused_request_is_kept_apart_from_events(desk: Desk) -> None:
+def test_a_rejected_request_is_stored_separately_from_events(desk: Desk) -> None:
     assert desk.send("signed", desk.request("signed", WRONG)) == "signature_mismatch"
 
     (rejection,) = desk.kept()
@@ -145,7 +148,7 @@ def test_a_refused_request_is_kept_apart_from_events(desk: Desk) -> None:
     assert rejection.can_retry
 
 
-def test_a_senders_address_is_a_short_hash(desk: Desk, database: str) -> None:
+def test_a_senders_address_is_stored_as_a_short_hash(desk: Desk, database: str) -> None:
     for client in ("192.0.2.7", "192.0.2.7", "192.0.2.8", None):
         desk.send("signed", dataclasses.replace(desk.request("signed", WRONG), client=client))
 
@@ -171,6 +174,85 @@ def test_no_credential_reaches_the_database(
         assert text not in rows
 
 
+@pytest.mark.parametrize("name", TOKENS)
+@pytest.mark.parametrize("secret", [RIGHT, WRONG, "odd+ &one=1"], ids=["right", "wrong", "odd"])
+def test_no_copy_of_a_credential_in_a_header_is_stored(
+    desk: Desk, database: str, name: str, secret: str
+) -> None:
+    """Proxies copy the URL into X-Original-URL and other headers, in any spelling."""
+    desk.use(NEW_SECRET=secret if secret != WRONG else RIGHT, OLD_SECRET="the-old-secret")
+    copies = [
+        copy.format(spelling)
+        for copy in ("{}", "/hooks/x?token={}", "token={}", "https://a.example/?a=1&token={}#b")
+        for spelling in (secret, quote(secret, safe=""), quote_plus(secret))
+    ]
+    copied = {f"X-Original-{number}": text for number, text in enumerate(copies)}
+    request = desk.request(name, secret)
+    headers = {**request.headers, **copied, "Referer": copies[-1], "Other": "stays"}
+
+    desk.send(name, dataclasses.replace(request, headers=headers))
+
+    rows = everything_in(database)
+    assert "stays" in rows
+    assert [text for text in copies if text in rows] == []
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_no_copy_of_an_accepted_credential_is_stored(desk: Desk, database: str, name: str) -> None:
+    request = desk.request(name, RIGHT)
+    url = f"{request.url}&again={RIGHT}"
+    body = request.body.replace(b"L-1", f"L-1 {RIGHT}".encode())
+
+    assert desk.send(name, dataclasses.replace(request, url=url, body=body)) is None
+
+    rows = everything_in(database)
+    assert "again=[removed]" in rows
+    assert "L-1 [removed]" in rows
+    assert RIGHT not in rows
+
+
+@pytest.mark.parametrize("secret", [RIGHT, WRONG], ids=["accepted", "refused"])
+@pytest.mark.parametrize("name", ["signed", "query-token"])
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("X-Forwarded-For", "203.0.113.77, 10.1.2.3"),
+        ("X-Real-IP", "203.0.113.77"),
+        ("CF-Connecting-IP", "2001:db8:77::1"),
+        ("Forwarded", 'for="[2001:db8:77::1]:4711";proto=https'),
+        ("X-Client-Ip", "203.0.113.77:50000"),
+        ("Via", "1.1 203.0.113.77:3128 (squid)"),
+        ("X-Unheard-Of", "client=203.0.113.77"),
+    ],
+)
+def test_no_address_of_a_sender_is_stored(
+    desk: Desk, database: str, name: str, secret: str, header: str, text: str
+) -> None:
+    agent = "Mozilla/5.0 Chrome/120.0.0.0 Safari/537.36"
+    request = desk.request(name, secret)
+    headers = {**request.headers, header: text, "User-Agent": agent}
+
+    desk.send(name, dataclasses.replace(request, headers=headers))
+
+    rows = everything_in(database)
+    assert agent in rows
+    assert not re.search("203.0.113.77|2001:db8:77", rows)
+
+
+def test_a_header_that_the_mapping_or_a_delivery_needs_is_stored(desk: Desk, database: str) -> None:
+    needed = {
+        "X-Kept": "from 203.0.113.5?",
+        "Webhook-Id": "msg:1.2.3.4",
+        "X-Session-Token": "another one's",
+    }
+    request = desk.request("reader", RIGHT)
+    headers = {**request.headers, **needed}
+    assert desk.send("reader", dataclasses.replace(request, headers=headers)) is None
+
+    rows = everything_in(database)
+    assert [text in rows for text in needed.values()] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("name", "body"),
     [
@@ -183,7 +265,7 @@ def test_no_credential_reaches_the_database(
     ],
 )
 @pytest.mark.parametrize("secret", [RIGHT, "the-secret-of-tomorrow"])
-def test_a_token_in_the_wrong_place_is_not_kept_either(
+def test_a_token_in_the_wrong_place_is_not_stored_either(
     desk: Desk, database: str, name: str, body: bytes, secret: str
 ) -> None:
     body = body.replace(b"%s", secret.encode())
@@ -213,7 +295,7 @@ def test_a_token_is_verified_again_by_its_hash(desk: Desk, name: str, ours: str)
     assert desk.events() == 1, "the sender's retry is the same webhook"
 
 
-def test_a_hash_is_of_one_source_only(desk: Desk, database: str) -> None:
+def test_a_credential_hash_is_valid_for_one_source_only(desk: Desk, database: str) -> None:
     desk.use(OLD_SECRET="unused", NEW_SECRET="mistyped")
     desk.send("header-token", desk.request("header-token", RIGHT))
     with psycopg.connect(database) as other:
@@ -224,7 +306,7 @@ def test_a_hash_is_of_one_source_only(desk: Desk, database: str) -> None:
 
 
 @pytest.mark.parametrize("name", TOKENS)
-def test_a_short_token_could_be_guessed_and_leaves_no_hash(desk: Desk, name: str) -> None:
+def test_a_short_token_leaves_no_hash(desk: Desk, name: str) -> None:
     desk.send(name, desk.request(name, "x" * 15))
     desk.use(OLD_SECRET="unused", NEW_SECRET="x" * 15)
 
@@ -234,7 +316,7 @@ def test_a_short_token_could_be_guessed_and_leaves_no_hash(desk: Desk, name: str
 
 
 @pytest.mark.parametrize("name", ["signed", "in-authorization", "from-there", "by-address"])
-def test_a_mended_secret_lets_the_lead_in(desk: Desk, name: str) -> None:
+def test_after_a_secret_is_fixed_the_lead_is_accepted(desk: Desk, name: str) -> None:
     desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
     request = desk.request(name, RIGHT)
     assert desk.send(name, request) == "signature_mismatch"
@@ -255,7 +337,7 @@ def test_a_mended_secret_lets_the_lead_in(desk: Desk, name: str) -> None:
     assert desk.retry(name).accepted == 0
 
 
-def test_a_mended_public_url_lets_the_lead_in(desk: Desk) -> None:
+def test_after_the_public_url_is_fixed_the_lead_is_accepted(desk: Desk) -> None:
     request = desk.request("by-address", RIGHT)
     url = request.url.replace("leads.example.com", "wrong.example.com")
     assert desk.send("by-address", dataclasses.replace(request, url=url)) == "signature_mismatch"
@@ -263,7 +345,7 @@ def test_a_mended_public_url_lets_the_lead_in(desk: Desk) -> None:
     assert desk.retry("by-address").accepted == 1
 
 
-def test_what_came_in_meanwhile_is_not_booked_again(desk: Desk) -> None:
+def test_a_request_accepted_in_the_meantime_is_not_booked_again(desk: Desk) -> None:
     desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
     request = desk.request("signed", RIGHT)
     desk.send("signed", request)
@@ -276,7 +358,7 @@ def test_what_came_in_meanwhile_is_not_booked_again(desk: Desk) -> None:
     assert (desk.events(), len(desk.kept())) == (1, 0)
 
 
-def test_a_replayed_old_request_stays_refused(desk: Desk) -> None:
+def test_a_replayed_old_request_stays_rejected(desk: Desk) -> None:
     request = desk.request("signed", RIGHT)
     desk.now += dt.timedelta(hours=1)
     assert desk.send("signed", request) == "timestamp_outside_tolerance"
@@ -284,7 +366,7 @@ def test_a_replayed_old_request_stays_refused(desk: Desk) -> None:
     assert desk.retry("signed").refused == {"timestamp_outside_tolerance": 1}
 
 
-def test_an_address_that_was_refused_is_never_let_in(desk: Desk) -> None:
+def test_a_request_rejected_for_its_address_is_never_accepted(desk: Desk) -> None:
     request = desk.request("from-there", RIGHT, client="198.51.100.1")
     assert desk.send("from-there", request) == "address_not_allowed"
 
@@ -307,7 +389,7 @@ def new_rejection(source: str = "signed", **changes: Any) -> NewRejection:
     return NewRejection(**values | changes)
 
 
-def test_the_bound_holds_under_concurrent_floods(database: str) -> None:
+def test_the_limit_holds_under_concurrent_floods(database: str) -> None:
     def flood(source: str) -> None:
         with Database(database, size=2) as store:
             for number in range(30):
@@ -332,7 +414,7 @@ def test_the_bound_holds_under_concurrent_floods(database: str) -> None:
         assert [row.body for row in rows.newest(source="b")][:2] == [b"29", b"28"]
 
 
-def test_bytes_are_bounded_too(folder: Path, opened: Database) -> None:
+def test_bytes_are_limited_too(folder: Path, opened: Database) -> None:
     desk = Desk(folder, opened, rejection_bytes_per_source=64 * 1024)
     for _ in range(10):
         desk.send("signed", desk.request("signed", WRONG, body=b"y" * 20_000))
@@ -342,9 +424,7 @@ def test_bytes_are_bounded_too(folder: Path, opened: Database) -> None:
     assert sum(row.size for row in kept) <= 64 * 1024
 
 
-def test_one_that_is_larger_than_the_bound_leaves_the_others(
-    folder: Path, opened: Database
-) -> None:
+def test_an_oversized_rejection_does_not_displace_others(folder: Path, opened: Database) -> None:
     desk = Desk(folder, opened, rejection_bytes_per_source=64 * 1024)
     desk.send("signed", desk.request("signed", WRONG))
     desk.send("signed", desk.request("signed", WRONG, body=b"y" * 70_000))
@@ -381,7 +461,7 @@ def test_a_flood_displaces_its_own_requests(folder: Path, opened: Database) -> N
     assert sum(row.size for row in kept) <= 64 * 1024
 
 
-def test_every_refusal_is_counted_once_whatever_the_flood(opened: Database, desk: Desk) -> None:
+def test_every_rejection_is_counted_once_even_in_a_flood(opened: Database, desk: Desk) -> None:
     """Count in two processes at once, with few transactions."""
     writers = [BackgroundWriter(opened, desk.settings) for _ in range(2)]
 
@@ -403,7 +483,7 @@ def test_every_refusal_is_counted_once_whatever_the_flood(opened: Database, desk
         assert tx.rejections.totals() == {("a", "bad_request"): 4002, ("b", "token_mismatch"): 4000}
 
 
-def test_counts_wait_for_a_database_that_is_busy(database: str, folder: Path) -> None:
+def test_counts_are_saved_once_the_database_is_free(database: str, folder: Path) -> None:
     with Database(database, statement_seconds=0.3) as hurried, psycopg.connect(database) as other:
         writer = Desk(folder, hurried).pipeline.receiver.background_writer
         other.execute("LOCK TABLE rejection_counts")
@@ -424,7 +504,7 @@ def test_counts_wait_for_a_database_that_is_busy(database: str, folder: Path) ->
         ("/hooks/by-address", "//HOOKS/by-address"),
     ],
 )
-def test_an_address_with_more_slashes_can_be_verified_again(
+def test_a_url_with_extra_slashes_can_be_verified_again(
     desk: Desk, before: str, after: str
 ) -> None:
     desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
@@ -438,7 +518,7 @@ def test_an_address_with_more_slashes_can_be_verified_again(
     assert desk.retry("by-address").accepted == 1
 
 
-def test_a_put_can_be_let_in_and_a_probe_cannot(desk: Desk) -> None:
+def test_a_put_can_be_accepted_later_and_a_probe_cannot(desk: Desk) -> None:
     endpoint = build_endpoint(desk.pipeline.sources["signed"], desk.settings)
     put = dataclasses.replace(desk.request("signed", RIGHT), method="PUT")
     receiver = desk.pipeline.receiver
@@ -450,7 +530,7 @@ def test_a_put_can_be_let_in_and_a_probe_cannot(desk: Desk) -> None:
     assert (retried.accepted, retried.not_verifiable) == (1, 1)
 
 
-def test_without_a_database_a_request_is_refused_all_the_same(folder: Path) -> None:
+def test_without_a_database_a_request_is_still_rejected(folder: Path) -> None:
     """Send many at once. None of them waits for the database."""
     with Database("postgresql://nobody@127.0.0.1:9/none", wait_seconds=0.2) as away:
         desk = Desk(folder, away)
@@ -468,7 +548,7 @@ def test_without_a_database_a_request_is_refused_all_the_same(folder: Path) -> N
     assert took < dt.timedelta(seconds=5)
 
 
-def test_the_use_of_a_secret_is_noted_once_a_minute(desk: Desk) -> None:
+def test_the_use_of_a_secret_is_recorded_once_a_minute(desk: Desk) -> None:
     def uses() -> dict[str, dt.datetime]:
         desk.pipeline.receiver.background_writer.flush()
         with desk.store.transaction() as tx:
@@ -570,4 +650,9 @@ def test_sources_tells_what_each_one_sent(desk: Desk, run: Any) -> None:
     text = run("sources")
     assert "secret OLD_SECRET: last used 2026-03-02T18:00:00Z" in text
     assert "secret NEW_SECRET: last used never" in text
+    assert re.search(r"verified last: OLD_SECRET \(1st of 2\), [0-9]+ days ago\n", text)
+
+    desk.now = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=3)
+    desk.send("signed", desk.request("signed", RIGHT))
+    assert re.search(r"verified last: NEW_SECRET \(2nd of 2\), [34] min ago\n", run("sources"))
     assert RIGHT not in text

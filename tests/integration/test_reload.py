@@ -8,7 +8,7 @@ from adapter.exceptions import ConfigurationError
 from adapter.server import hot_reload
 
 
-def test_a_folder_has_changed_once_its_files_rest(tmp_path: Path) -> None:
+def test_a_folder_counts_as_changed_once_its_files_are_stable(tmp_path: Path) -> None:
     file = tmp_path / "samples" / "a.json"
     file.parent.mkdir()
     file.write_text("{}")
@@ -27,7 +27,7 @@ def test_a_folder_has_changed_once_its_files_rest(tmp_path: Path) -> None:
     assert folder.has_changed()
 
 
-def test_what_is_refused_is_told_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_mappings_are_reported_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
     def refuse() -> None:
         raise ConfigurationError("one\ntwo")
 

@@ -40,7 +40,7 @@ def held_for_its_time(harness: Harness) -> int:
     return booking.id
 
 
-def test_a_held_lead_is_mended_released_and_booked(
+def test_a_held_lead_is_fixed_released_and_booked(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     booking_id = held_for_its_time(harness)
@@ -92,7 +92,7 @@ def test_a_lead_for_an_unknown_community_is_given_one(
     ],
     ids=str,
 )
-def test_what_cannot_be_released_says_why_and_changes_nothing(
+def test_a_rejected_release_explains_why_and_changes_nothing(
     harness: Harness, changes: dict[str, Any], text: str
 ) -> None:
     payload = lead(1)
@@ -105,7 +105,7 @@ def test_what_cannot_be_released_says_why_and_changes_nothing(
     assert harness.booking(booking.id) == booking
 
 
-def test_an_unknown_booking_is_released_only_by_whoever_looked(
+def test_an_unknown_booking_is_released_only_after_checking_knock(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     upstream.fault({"drop": "before"})
@@ -121,7 +121,7 @@ def test_an_unknown_booking_is_released_only_by_whoever_looked(
     assert len(upstream.appointments()) == 1
 
 
-def test_what_is_booked_is_not_released(harness: Harness) -> None:
+def test_a_booked_lead_is_not_released(harness: Harness) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1))
     settle(harness)
     with pytest.raises(NotPossible, match="is booked: there is nothing to release"):
@@ -138,7 +138,7 @@ def test_a_release_does_not_book_a_tour_twice(harness: Harness) -> None:
     assert harness.state(first.id) is BookingState.SUPERSEDED
 
 
-def test_a_lead_is_put_aside_with_a_reason(harness: Harness) -> None:
+def test_a_lead_is_discarded_with_a_reason(harness: Harness) -> None:
     booking_id = held_for_its_time(harness)
     repairs(harness).discard(booking_id, "called her", by="ana")
     assert harness.booking(booking_id).state is BookingState.DISCARDED
@@ -162,7 +162,7 @@ def replace_in_mappings(harness: Harness, folder: Path, old: str, new: str) -> N
     harness.pipeline.sources = load(edited, harness.settings.policy)
 
 
-def test_after_a_mapping_is_mended_a_group_is_replayed(
+def test_after_a_mapping_is_fixed_a_group_is_replayed(
     harness: Harness, upstream: SandboxClient, tmp_path: Path
 ) -> None:
     events = []
@@ -204,7 +204,7 @@ def test_a_held_event_is_replayed(harness: Harness) -> None:
     assert booking.state is PENDING
 
 
-def test_what_was_put_aside_is_not_replayed(harness: Harness) -> None:
+def test_a_discarded_lead_is_not_replayed(harness: Harness) -> None:
     booking_id = held_for_its_time(harness)
     repairs(harness).discard(booking_id, "booked by hand", by="ana")
     event_id = harness.story(booking_id).event.id
@@ -263,7 +263,7 @@ def test_another_person_is_booked_without_the_shared_contact(
     assert again.state is PENDING
 
 
-def test_who_has_only_the_shared_contact_is_one_person_for_knock(harness: Harness) -> None:
+def test_a_person_with_only_the_shared_contact_cannot_be_separated(harness: Harness) -> None:
     first, second = merged_by_phone(harness, email="")
     with pytest.raises(NotPossible, match=f"no other email or phone than booking {first}"):
         repairs(harness).release(second, {}, by="ana", is_another_person=True)
@@ -284,7 +284,7 @@ def test_a_held_lead_of_another_person_is_released_the_same_way(harness: Harness
     assert harness.state(held.id) is PENDING
 
     (alone,) = harness.mapped("rentfeed", lead(3, time="2:30 AM"))
-    with pytest.raises(NotPossible, match="was not taken for another person's"):
+    with pytest.raises(NotPossible, match="was not mistaken for another person's"):
         repairs(harness).release(alone.id, {}, by="ana", is_another_person=True)
 
 
@@ -299,7 +299,7 @@ def test_replays_are_chosen_by_source_state_and_time(harness: Harness) -> None:
         assert len(tx.events.ids_to_replay(source="rentfeed", limit=1)) == 1
 
 
-def test_a_past_tour_is_replayed_only_by_force_and_then_waits_for_a_person(
+def test_a_past_tour_is_replayed_only_by_force_and_then_held(
     harness: Harness,
 ) -> None:
     booking_id = held_for_its_time(harness)
@@ -318,7 +318,7 @@ def test_a_past_tour_is_replayed_only_by_force_and_then_waits_for_a_person(
     assert any(reason.reason == "is in the past" for reason in again.reasons)
 
 
-def test_a_forced_replay_books_again_past_every_protection_and_says_who_and_why(
+def test_a_forced_replay_books_again_and_is_audited(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
@@ -342,7 +342,7 @@ def test_a_forced_replay_books_again_past_every_protection_and_says_who_and_why(
     assert repeat.state is BookingState.DUPLICATE
 
 
-def test_a_forced_replay_takes_the_place_of_what_waits_and_is_the_newest(
+def test_a_forced_replay_replaces_pending_requests_as_the_newest(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (older,) = harness.mapped("rentfeed", same_person(1))
@@ -375,7 +375,7 @@ def test_a_duplicate_follows_its_original_into_a_replay(harness: Harness) -> Non
     assert (held.state, held.reason) == (BookingState.HELD, "original_dismissed")
 
 
-def test_a_forced_replay_that_is_put_off_does_not_give_way_to_what_was_booked_before(
+def test_a_postponed_forced_replay_is_not_replaced_by_an_older_booking(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (older,) = harness.mapped("rentfeed", same_person(1))
@@ -391,7 +391,7 @@ def test_a_forced_replay_that_is_put_off_does_not_give_way_to_what_was_booked_be
     assert harness.story(older.id).bookings[-1].state is BOOKED
 
 
-def test_two_tours_here_in_a_forced_webhook_still_wait_for_a_person(harness: Harness) -> None:
+def test_two_tours_at_one_community_in_a_forced_replay_need_review(harness: Harness) -> None:
     payload = sample("leasebot-handoff.json")
     for tour in payload["handoff"]["tours"]:
         tour["property"] = "Maple Court"
@@ -403,7 +403,7 @@ def test_two_tours_here_in_a_forced_webhook_still_wait_for_a_person(harness: Har
 
 
 @pytest.mark.parametrize("fault", [{"drop": "after"}, {"job": "PENDING"}], ids=str)
-def test_what_may_be_on_its_way_is_not_replayed_by_force(
+def test_a_booking_in_flight_is_not_replayed_even_by_force(
     harness: Harness, upstream: SandboxClient, fault: dict[str, str]
 ) -> None:
     upstream.fault(fault)
@@ -423,7 +423,7 @@ def test_a_forced_replay_needs_a_reason() -> None:
     assert "--force needs --reason" in asked.output
 
 
-def test_of_two_tours_in_one_webhook_the_one_that_waits_is_replayed(
+def test_of_two_tours_in_one_webhook_the_held_one_is_replayed(
     harness: Harness, upstream: SandboxClient, tmp_path: Path
 ) -> None:
     payload = sample("leasebot-handoff.json")

@@ -90,7 +90,7 @@ def test_a_booking_is_a_job_that_succeeds_when_its_time_has_passed(
     assert client.status(job_id) == done
 
 
-def test_the_appointment_stands_as_it_was_posted(client: Client) -> None:
+def test_the_appointment_is_stored_as_posted(client: Client) -> None:
     job_id = client.job()
     [appointment] = client.appointments()
     assert {k: v for k, v in appointment.items() if k not in ("id", "prospect_id")} == {
@@ -209,7 +209,7 @@ def test_a_wrong_field_is_refused_with_its_issue(
     assert client.appointments() == [], "what is refused is not booked"
 
 
-def test_all_issues_come_at_once(client: Client) -> None:
+def test_all_issues_are_returned_together(client: Client) -> None:
     issues = issues_of(client.book(last_name=OMITTED, notes=None, foo=1, bar=2))
     assert [issue["code"] for issue in issues] == [
         "invalid_type",
@@ -237,7 +237,7 @@ def test_an_address_of_some_kind_is_required(client: Client, path: str) -> None:
         ("2026-12-01T08:00:00.000+09:00", "2026-11-30T18:30:00Z"),  # 23:00 UTC the day before
     ],
 )
-def test_the_utc_date_of_either_form_counts(client: Client, day: str, starts_at: str) -> None:
+def test_a_utc_date_is_accepted_in_either_format(client: Client, day: str, starts_at: str) -> None:
     client.job(appointment_date=day)
     assert client.appointments()[0]["starts_at"] == starts_at
 
@@ -253,11 +253,11 @@ def test_the_utc_date_of_either_form_counts(client: Client, day: str, starts_at:
         {"last_name": ""},
     ],
 )
-def test_what_just_fits_is_taken(client: Client, changes: dict[str, Any]) -> None:
+def test_values_at_the_limit_are_accepted(client: Client, changes: dict[str, Any]) -> None:
     client.job(**(FULL | changes))
 
 
-def test_configured_enum_values_are_taken_and_no_others(serve: Callable[..., Client]) -> None:
+def test_only_configured_enum_values_are_accepted(serve: Callable[..., Client]) -> None:
     client = serve(enums={"tour_type": ["A", "B"], "pets": ["CAT"]})
     client.job(tour_type="B", pets=["CAT"])
     [issue] = issues_of(client.book(tour_type="C"))
@@ -265,7 +265,7 @@ def test_configured_enum_values_are_taken_and_no_others(serve: Callable[..., Cli
     assert issue["message"] == "Invalid enum value. Expected 'A' | 'B', received 'C'"
 
 
-def test_an_enum_that_is_none_is_named() -> None:
+def test_an_unknown_enum_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"'tour' is not an enum; the enums are first_"):
         create_app(enums={"tour": ["A"]})
 
@@ -280,7 +280,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("path", [APPOINTMENTS, PROSPECTS, "/_sandbox/faults"])
-def test_a_hostile_body_is_a_clear_no(client: Client, path: str, body: bytes) -> None:
+def test_a_hostile_body_is_rejected_with_a_clear_error(
+    client: Client, path: str, body: bytes
+) -> None:
     json_type = {"Content-Type": "application/json"}
     answer = client.call("POST", path, data=body, headers=json_type)
     assert answer.status_code == 400, answer.text
@@ -297,7 +299,9 @@ def test_a_hostile_body_is_a_clear_no(client: Client, path: str, body: bytes) ->
         (b"[" * 51 + b"]" * 51 + b" ", "the body is nested deeper than 50 levels"),
     ],
 )
-def test_json_that_only_python_takes_is_none(client: Client, body: bytes, message: str) -> None:
+def test_json_that_only_python_accepts_is_rejected(
+    client: Client, body: bytes, message: str
+) -> None:
     json_type = {"Content-Type": "application/json"}
     answer = client.call("POST", APPOINTMENTS, data=body, headers=json_type)
     assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
@@ -335,7 +339,7 @@ def test_a_bad_query_is_refused(client: Client, query: dict[str, Any]) -> None:
     assert issue["path"] == list(query)
 
 
-def test_a_body_that_is_not_declared_json_is_refused(client: Client) -> None:
+def test_a_body_not_declared_as_json_is_rejected(client: Client) -> None:
     answer = client.call("POST", APPOINTMENTS, data=ALICE)
     assert answer.status_code == 400
     assert answer.json()["error"]["message"] == "Content-Type must be application/json"
@@ -371,7 +375,7 @@ def test_a_wrong_token_is_401_and_books_nothing(client: Client, token: str) -> N
     assert client.appointments() == []
 
 
-def test_the_rate_limit_is_told_and_kept_until_the_minute_resets(
+def test_the_rate_limit_is_reported_and_enforced_until_the_minute_ends(
     serve: Callable[..., Client], clock: ManualClock
 ) -> None:
     client = serve(limit_per_minute=2)
@@ -387,7 +391,7 @@ def test_the_rate_limit_is_told_and_kept_until_the_minute_resets(
     assert client.book().status_code == 200
 
 
-def test_the_last_fifth_of_a_minute_is_slow_where_that_is_asked_for(
+def test_the_last_fifth_of_the_limit_is_slow_if_configured(
     serve: Callable[..., Client],
 ) -> None:
     client = serve(limit_per_minute=5, slowdown_seconds=0.5)
@@ -443,7 +447,7 @@ def test_a_later_post_overwrites_the_card(client: Client, clock: ManualClock) ->
     ]  # fmt: skip
 
 
-def test_an_overwritten_address_is_not_known_any_more(client: Client) -> None:
+def test_an_overwritten_address_no_longer_matches(client: Client) -> None:
     client.job()
     client.job(email_1="new@example.com")
     client.job(phone_1=OMITTED)
@@ -460,7 +464,7 @@ def test_confirmations_are_mailed_for_each_booking(client: Client) -> None:
     assert [one["confirmations"] for one in client.appointments()] == [1, 1, 0]
 
 
-def test_a_guest_card_makes_no_appointment(client: Client, clock: ManualClock) -> None:
+def test_a_guest_card_creates_no_appointment(client: Client, clock: ManualClock) -> None:
     answer = client.call("POST", PROSPECTS, json=CARD | {"subscribe": False})
     clock.move(1)
     [prospect] = client.get("/crm/v1/prospects/")["results"]
@@ -472,7 +476,7 @@ def test_a_guest_card_makes_no_appointment(client: Client, clock: ManualClock) -
     assert [one["request"] for one in card["inquiries"]] == [CARD | {"subscribe": False}]
 
 
-def test_a_guest_card_leaves_the_tours_of_its_person_alone(client: Client) -> None:
+def test_a_guest_card_does_not_change_the_persons_tours(client: Client) -> None:
     client.job()
     client.call("POST", PROSPECTS, json=CARD | {"last_name": "Roe"})
     [tour] = client.appointments()
@@ -482,7 +486,7 @@ def test_a_guest_card_leaves_the_tours_of_its_person_alone(client: Client) -> No
     assert card["card"]["last_name"] == "Roe"
 
 
-def test_a_guest_card_meets_faults(client: Client) -> None:
+def test_faults_apply_to_guest_cards(client: Client) -> None:
     client.fault({"drop": "after"}, {"status": 503}, {"job": "FAILURE"})
     with pytest.raises(requests.ConnectionError):
         client.call("POST", PROSPECTS, json=CARD)
@@ -549,7 +553,7 @@ def test_the_catalog_is_listed(serve: Callable[..., Client]) -> None:
 @pytest.mark.parametrize(
     "data", [[], None, {"int-1": {}}, {"int-1": {"name": "x", "communities": {"c": {}}}}], ids=repr
 )
-def test_a_catalog_of_another_shape_is_refused(data: Any) -> None:
+def test_a_catalog_with_another_shape_is_rejected(data: Any) -> None:
     with pytest.raises(ConfigurationError, match="a catalog must be"):
         catalog_from(data)
 
@@ -557,7 +561,7 @@ def test_a_catalog_of_another_shape_is_refused(data: Any) -> None:
 # Faults
 
 
-def test_a_status_is_answered_instead_and_nothing_is_booked(client: Client) -> None:
+def test_a_status_fault_books_nothing(client: Client) -> None:
     client.fault(
         {"status": 503, "headers": {"Retry-After": "7"}},
         {"status": 502, "body": "<h1>Bad Gateway</h1>"},
@@ -574,7 +578,7 @@ def test_a_status_is_answered_instead_and_nothing_is_booked(client: Client) -> N
     assert len(client.appointments()) == 1
 
 
-def test_a_status_can_hide_a_booking_that_was_made(client: Client) -> None:
+def test_a_status_fault_can_hide_a_booking(client: Client) -> None:
     client.fault({"status": 502, "book": True})
     assert client.book().status_code == 502
     assert len(client.appointments()) == 1
@@ -589,7 +593,7 @@ def test_a_status_can_hide_a_booking_that_was_made(client: Client) -> None:
         ({"drop": "after", "delay": 0.05}, 1),
     ],
 )
-def test_a_dropped_connection_has_no_answer(
+def test_a_dropped_connection_has_no_response(
     client: Client, fault: dict[str, Any], booked: int
 ) -> None:
     client.fault(fault)
@@ -600,7 +604,7 @@ def test_a_dropped_connection_has_no_answer(
     assert (call["status"], call["answered_at"], call["fault"]) == (None, None, fault)
 
 
-def test_a_late_answer_is_late_and_the_booking_is_not(client: Client) -> None:
+def test_a_delayed_response_does_not_delay_the_booking(client: Client) -> None:
     client.fault({"delay": 30})
     with concurrent.futures.ThreadPoolExecutor() as pool:
         late = pool.submit(client.book)
@@ -611,7 +615,7 @@ def test_a_late_answer_is_late_and_the_booking_is_not(client: Client) -> None:
         assert late.result(timeout=10).status_code == 200
 
 
-def test_a_delay_before_keeps_the_booking_back_too(client: Client) -> None:
+def test_a_delay_before_delays_the_booking_too(client: Client) -> None:
     client.fault({"delay_before": 30})
     with concurrent.futures.ThreadPoolExecutor() as pool:
         late = pool.submit(client.book)
@@ -635,7 +639,7 @@ def test_a_delay_before_keeps_the_booking_back_too(client: Client) -> None:
         ({"book": False}, "SUCCESS", [], 0),
     ],
 )
-def test_a_job_can_end_otherwise(
+def test_a_job_can_end_with_another_status(
     client: Client,
     clock: ManualClock,
     fault: dict[str, Any],
@@ -655,7 +659,7 @@ def test_a_job_can_end_otherwise(
 @pytest.mark.parametrize(
     "fault", [{"drop": "before"}, {"drop": "after"}, {"status": 500}, {"job": "FAILURE"}], ids=repr
 )
-def test_a_create_can_be_carried_out_late_whatever_was_answered(
+def test_a_create_can_be_executed_late_regardless_of_the_response(
     client: Client, clock: ManualClock, fault: dict[str, Any]
 ) -> None:
     client.fault(fault | {"book_after": 90})
@@ -668,7 +672,7 @@ def test_a_create_can_be_carried_out_late_whatever_was_answered(
     assert appointment["created_at"] == "2026-11-23T12:01:30Z"
 
 
-def test_a_job_that_is_carried_out_late_is_pending_until_then(
+def test_a_job_that_is_executed_late_is_pending_until_then(
     client: Client, clock: ManualClock
 ) -> None:
     client.fault({"book_after": 90})
@@ -681,7 +685,7 @@ def test_a_job_that_is_carried_out_late_is_pending_until_then(
     assert found["created_record_id"] == client.appointments()[0]["id"]
 
 
-def test_an_older_request_carried_out_late_cancels_the_newer_tour(
+def test_an_older_request_executed_late_cancels_the_newer_tour(
     client: Client, clock: ManualClock
 ) -> None:
     client.fault({"status": 500, "book_after": 90})
@@ -693,7 +697,7 @@ def test_an_older_request_carried_out_late_cancels_the_newer_tour(
     assert (older["status"], older["canceled_by"]) == ("booked", None)
 
 
-def test_a_person_cancels_a_tour_in_knock(client: Client) -> None:
+def test_an_agent_cancels_a_tour_in_knock(client: Client) -> None:
     client.book()
     [booked] = client.appointments()
     path = f"/_sandbox/appointments/{booked['id']}/cancel"
@@ -711,7 +715,7 @@ def test_the_generic_shape_can_be_asked_for(client: Client) -> None:
     assert client.status(job_id)["write_status"] == "PENDING"
 
 
-def test_faults_wait_for_their_kind_of_call(client: Client) -> None:
+def test_faults_apply_only_to_their_kind_of_call(client: Client) -> None:
     client.fault(
         {"on": "status", "status": 500}, {"on": "list", "status": 501}, {"on": "any", "status": 502}
     )
@@ -739,7 +743,7 @@ def test_faults_wait_for_their_kind_of_call(client: Client) -> None:
         ({"on": "status", "job": "PENDING"}, "'job' needs a create request"),
     ],
 )
-def test_a_wrong_fault_is_named_and_none_is_taken(
+def test_an_invalid_fault_is_named_and_none_is_queued(
     client: Client, fault: dict[str, Any], message: str
 ) -> None:
     answer = client.fault({"status": 503}, fault)
@@ -762,7 +766,7 @@ def test_faults_can_be_cleared_and_all_be_reset(client: Client) -> None:
 # What it shows
 
 
-def test_requests_are_listed_as_they_came(client: Client, clock: ManualClock) -> None:
+def test_requests_are_listed_as_received(client: Client, clock: ManualClock) -> None:
     client.call("GET", "/crm/v1/prospects/", params={"limit": 1})
     clock.move(5)
     client.call("POST", APPOINTMENTS, data=b"{oops", headers={"Content-Type": "application/json"})
@@ -802,7 +806,7 @@ def test_many_callers_at_once_are_all_booked(client: Client) -> None:
     assert [call["number"] for call in client.calls()] == list(range(1, 101))
 
 
-def test_nothing_is_printed_for_a_call(client: Client, capfd: pytest.CaptureFixture[str]) -> None:
+def test_calls_print_nothing(client: Client, capfd: pytest.CaptureFixture[str]) -> None:
     client.fault({}, {"drop": "after"})
     client.job()
     with pytest.raises(requests.ConnectionError):
@@ -831,7 +835,7 @@ def start(*options: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_server_gives_its_port_back() -> None:
+def test_a_server_releases_its_port() -> None:
     with Server(create_app()) as server:
         port = int(server.url.rpartition(":")[2])
         with pytest.raises(ConfigurationError, match="Address already in use"):
@@ -915,7 +919,7 @@ def test_each_field_of_the_openapi_is_known_and_no_other(openapi: Any) -> None:
 
 
 @pytest.mark.corpus
-def test_limits_of_the_openapi_just_fit(openapi: Any, client: Client) -> None:
+def test_values_at_the_limits_of_the_openapi_are_accepted(openapi: Any, client: Client) -> None:
     for path, full, schema in body_schemas(openapi):
         for name, prop in schema["properties"].items():
             edges = [prop[key] for key in ("minimum", "maximum") if key in prop]
@@ -923,6 +927,37 @@ def test_limits_of_the_openapi_just_fit(openapi: Any, client: Client) -> None:
             for edge in edges:
                 answer = client.call("POST", path, json=full | {name: edge})
                 assert answer.status_code == 200, answer.text
+
+
+# Other sites
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example.com"},
+        {"Host": "127.0.0.1.evil.example.com:8001"},
+        {"Origin": "https://evil.example.com"},
+        {"Origin": "null"},
+    ],
+)
+def test_a_website_reads_and_changes_nothing(client: Client, headers: dict[str, str]) -> None:
+    assert client.book().status_code == 200
+    for method, path in [
+        ("GET", "/"),
+        ("GET", "/_sandbox/appointments"),
+        ("GET", PROSPECTS),
+        ("POST", "/_sandbox/faults"),
+        ("POST", "/_sandbox/reset"),
+    ]:
+        assert client.call(method, path, headers=headers).status_code == 403, path
+    assert len(client.get("/_sandbox/appointments")["appointments"]) == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "sandbox:8001", "192.0.2.1", "[::1]:8001"])
+def test_names_on_this_network_reach_it(client: Client, host: str) -> None:
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    assert client.call("POST", "/_sandbox/reset", headers=headers).status_code == 200
 
 
 def until(condition: Callable[[], Any], seconds: float = 10) -> None:

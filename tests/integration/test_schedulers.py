@@ -129,7 +129,7 @@ def starts(upstream: SandboxClient) -> list[tuple[str, str]]:
 
 
 @every_scheduler
-def test_a_move_of_what_still_waits_is_one_booking(
+def test_a_reschedule_of_a_pending_tour_is_one_booking(
     name: str, harness: Harness, upstream: SandboxClient
 ) -> None:
     booked, moved, _ = TOLD[name]
@@ -144,7 +144,7 @@ def test_a_move_of_what_still_waits_is_one_booking(
 
 
 @every_scheduler
-def test_a_move_of_what_is_booked_is_booked_once_more(
+def test_a_reschedule_of_a_booked_tour_is_booked_once(
     name: str, harness: Harness, upstream: SandboxClient
 ) -> None:
     booked, moved, _ = TOLD[name]
@@ -162,7 +162,7 @@ def test_a_move_of_what_is_booked_is_booked_once_more(
 
 @every_half
 @pytest.mark.parametrize("half_first", [True, False])
-def test_the_other_half_of_a_move_calls_nothing_off(
+def test_the_cancellation_of_a_reschedule_cancels_nothing(
     name: str, half_first: bool, harness: Harness, upstream: SandboxClient
 ) -> None:
     booked, moved, _ = TOLD[name]
@@ -177,7 +177,7 @@ def test_the_other_half_of_a_move_calls_nothing_off(
 
 
 @every_scheduler
-def test_calling_off_stops_what_still_waits(
+def test_a_cancellation_stops_a_pending_tour(
     name: str, harness: Harness, upstream: SandboxClient
 ) -> None:
     booked, _, off = TOLD[name]
@@ -191,7 +191,7 @@ def test_calling_off_stops_what_still_waits(
 
 
 @every_scheduler
-def test_calling_off_what_is_booked_goes_to_a_person(name: str, harness: Harness) -> None:
+def test_a_cancellation_of_a_booked_tour_needs_review(name: str, harness: Harness) -> None:
     booked, _, off = TOLD[name]
     (first,) = told(harness, name, booked())
     settle(harness)
@@ -205,7 +205,7 @@ def test_calling_off_what_is_booked_goes_to_a_person(name: str, harness: Harness
 
 
 @every_scheduler
-def test_what_is_told_twice_is_booked_once(
+def test_a_repeated_notification_is_booked_once(
     name: str, harness: Harness, upstream: SandboxClient
 ) -> None:
     booked, _, _ = TOLD[name]
@@ -217,7 +217,7 @@ def test_what_is_told_twice_is_booked_once(
     assert starts(upstream) == [FIRST]
 
 
-def test_a_notification_with_ids_only_waits_and_can_be_called_off(harness: Harness) -> None:
+def test_a_notification_with_only_ids_is_held_and_can_be_canceled(harness: Harness) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     scheduled, canceled = (
         (GALLERY / "samples" / f"acuity-{action}.form").read_bytes()
@@ -232,7 +232,7 @@ def test_a_notification_with_ids_only_waits_and_can_be_called_off(harness: Harne
     assert harness.state(thin.id) is BookingState.DISCARDED
 
 
-def test_a_cancellation_with_ids_only_of_what_nobody_knows_goes_to_a_person(
+def test_a_cancellation_of_an_unknown_id_needs_review(
     harness: Harness,
 ) -> None:
     thin = put(sample("calendly-thin.json"), event="invitee.canceled")
@@ -244,7 +244,7 @@ def test_a_cancellation_with_ids_only_of_what_nobody_knows_goes_to_a_person(
     assert "no booking that it cancels is known here: look for the tour in Knock" in said
 
 
-def test_the_appointment_that_a_relay_fetched_takes_the_place_of_its_notification(
+def test_a_relayed_appointment_replaces_its_notification(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}

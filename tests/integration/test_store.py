@@ -11,12 +11,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from procrastinate.schema import SchemaManager
 
 from adapter import store
 from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.models import MOVES, AttemptOutcome, BookingState, EventState, Reason, WebhookRequest
 from adapter.store import Database, Task
+from adapter.store.bookings import MOST_RELATED, RELATED
 from adapter.store.queries import STATEMENTS
 from tests.paths import ROOT
 from tests.rows import LATER, NOW, booking, insert_event, new_event
@@ -80,17 +80,14 @@ def insert_booking(
 
 
 def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str) -> None:
-    first = store.migrate(empty_database)
-
-    assert first[-1] == migrate.FIRST
-    assert any(name.startswith("procrastinate/") for name in first)
+    assert store.migrate(empty_database) == [migrate.FIRST]
     assert store.migrate(empty_database) == []
     with Database(empty_database) as opened:
         assert opened.lacks() == []
         assert len(opened.hash_key()) == 32
 
 
-def test_two_that_migrate_at_once_take_turns(empty_database: str) -> None:
+def test_concurrent_migrations_take_turns(empty_database: str) -> None:
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         runs = list(threads.map(store.migrate, [empty_database] * 4))
 
@@ -103,7 +100,7 @@ def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
     """Simulate production: a sender holds claims and requests events while migrating."""
     store.migrate(empty_database)
     monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.2)
-    later = migrate.Migration(("0002_later.sql",), "ALTER TABLE events ADD COLUMN later int")
+    later = migrate.Migration("0002_later.sql", "ALTER TABLE events ADD COLUMN later int")
     monkeypatch.setattr(migrate, "_missing", lambda _: [later])
     with psycopg.connect(empty_database) as sender:
         sender.execute("LOCK TABLE claims IN ROW EXCLUSIVE MODE")
@@ -122,7 +119,6 @@ def test_schema_sql_is_what_the_migrations_make(empty_database: str, fresh_datab
     schema = (ROOT / "adapter/store/sql/schema.sql").read_text()
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(migrate.LEDGER)
-        connection.execute(SchemaManager.get_schema().encode())
         connection.execute(schema.encode())
         written = catalog(connection)
     with psycopg.connect(fresh_database) as connection:
@@ -154,13 +150,13 @@ def test_an_older_version_leaves_a_newer_database_alone(empty_database: str) -> 
     assert store.migrate(empty_database) == []
 
 
-def test_a_database_that_was_never_migrated_says_what_it_lacks(empty_database: str) -> None:
+def test_an_unmigrated_database_is_reported(empty_database: str) -> None:
     with Database(empty_database) as opened:
         assert migrate.FIRST in opened.lacks()
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_a_migration_that_is_cut_off_goes_on_the_next_time(
+def test_an_interrupted_migration_continues_next_time(
     empty_database: str, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Simulate kill -9: some steps are committed, but the next one is not."""
@@ -179,16 +175,6 @@ def test_a_migration_that_is_cut_off_goes_on_the_next_time(
     with Database(empty_database) as opened:
         assert opened.lacks() == []
         assert len(opened.hash_key()) == 32
-
-
-def test_a_newer_procrastinate_brings_its_further_files_only(empty_database: str) -> None:
-    store.migrate(empty_database)
-    with psycopg.connect(empty_database, autocommit=True) as connection:
-        connection.execute("DELETE FROM migrations WHERE name LIKE '%00.12.00_01%'")
-
-    assert store.migrate(empty_database) == ["procrastinate/00.12.00_01_add_foreign_key_index.sql"]
-    with psycopg.connect(empty_database) as connection:
-        connection.execute("SELECT 'procrastinate_periodic_defers_job_id_fkey'::regclass")
 
 
 def test_a_newer_versions_columns_do_not_stop_an_older_one(opened_fresh: Database) -> None:
@@ -243,7 +229,7 @@ def test_the_same_digest_is_stored_once_and_counted(opened: Database) -> None:
     assert story.duplicates == 2
 
 
-def test_fifty_at_once_with_one_digest_make_one_event(opened: Database) -> None:
+def test_fifty_concurrent_inserts_with_one_digest_make_one_event(opened: Database) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         ids = list(threads.map(lambda _: insert_event(opened), range(50)))
 
@@ -264,7 +250,7 @@ def test_nothing_is_left_when_the_transaction_fails(opened: Database) -> None:
     assert insert_event(opened, digest=b"x") is not None
 
 
-def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Database) -> None:
+def test_text_that_postgresql_cannot_store_is_cleaned(opened: Database) -> None:
     with opened.transaction() as tx:
         event_id = tx.events.insert(
             dataclasses.replace(
@@ -284,7 +270,7 @@ def test_texts_that_postgresql_cannot_hold_are_cleaned(opened: Database) -> None
     assert event.body == b"\x00\xff"
 
 
-def test_the_latest_content_under_a_digest_is_known(opened: Database) -> None:
+def test_the_latest_content_for_a_digest_is_known(opened: Database) -> None:
     first = insert_event(opened)
     facts: dict[str, Any] = {"source": "rentfeed", "digest": b"one"}
     with opened.transaction() as tx:
@@ -344,7 +330,7 @@ def test_each_move_is_one_line_of_history(opened: Database) -> None:
         (AttemptOutcome.JOB_FAILED, True),
     ],
 )
-def test_the_database_itself_refuses_a_blind_second_post(
+def test_the_database_rejects_a_blind_second_post(
     opened: Database, outcome: AttemptOutcome | None, allowed: bool
 ) -> None:
     booking_id = insert_booking(opened)
@@ -507,7 +493,7 @@ def test_no_statement_reads_the_whole_queue_for_one_booking(
         for group in since:
             run(_COPIES, {**group, "id": booking_id})
         pages = {
-            name: _pages_read(tx.connection, STATEMENTS[name], values)
+            name: _pages_read(tx.connection, _whole(name), values)
             for name in (
                 *("next_soon_tour", "next_in_turn", "bookings_of_keys", "lock_related"),
                 *("due_rows", "next_check", "expired_tours", "expired_prospects"),
@@ -515,6 +501,31 @@ def test_no_statement_reads_the_whole_queue_for_one_booking(
             )
         }
     assert {name: count for name, count in pages.items() if count > 60} == {}
+
+
+def test_of_a_contact_of_thousands_a_bounded_part_is_read(opened_fresh: Database) -> None:
+    booking_id = insert_booking(opened_fresh, keys=(7, 8, -30_000))
+    values = {"now": NOW, "since": NOW, "keys": [7, 8, -30_000], "limit": MOST_RELATED}
+    with opened_fresh.transaction() as tx:
+        run = tx.connection.execute
+        run(_COPIES, {**_DONE, "id": booking_id})
+        run("UPDATE bookings SET match_keys = ARRAY[7, 100 + item, -item] WHERE item > 0")
+        run("ANALYZE bookings")
+        booking = tx.bookings.get(booking_id)
+        assert booking is not None
+        assert tx.bookings.lock_related([booking], NOW)() == {7}
+        assert [row.id for row in tx.bookings.of_keys([7, 8, -30_000], NOW)] == [booking_id]
+        pages = {
+            name: _pages_read(tx.connection, _whole(name), values)
+            for name in ("bookings_of_keys", "lock_related")
+        }
+    assert {name: count for name, count in pages.items() if count > 150} == {}
+
+
+def _whole(name: str) -> bytes:
+    """Return a statement with its beginning."""
+    is_related = name in ("bookings_of_keys", "lock_related")
+    return (RELATED if is_related else b"") + STATEMENTS[name]
 
 
 def test_reports_of_decisions_read_their_period_only(opened_fresh: Database) -> None:

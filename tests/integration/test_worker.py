@@ -1,64 +1,104 @@
-"""Test the worker as a process: graceful shutdown, and recovery of a dead worker's tasks."""
+"""Test a worker in this process: notifications, polling, and several workers."""
 
-import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import psycopg
+import pytest
 
 from adapter.models import BookingState
+from adapter.server import worker
 from adapter.server.watchdog import DEAD, Watchdog
-from adapter.server.worker import STALLED_SECONDS, _Worker, delete_stalled, queue_for
+from adapter.server.worker import Worker
+from adapter.store import Database, Task
+from tests.databases import listeners
 from tests.harness import Harness
 from tests.leads import lead
 from tests.sandbox_client import SandboxClient
+from tests.wait import wait_until
+
+NEVER = 600.0
 
 
-def test_the_tasks_of_a_dead_worker_are_deleted(harness: Harness) -> None:
+@contextlib.contextmanager
+def working(harness: Harness, workers: int = 1) -> Iterator[list[int]]:
+    """Run a worker, and yield the server process ID of its listener. Expect ``workers`` in all."""
     url = harness.pipeline.store.url
-    harness.pipeline.store._notify_workers()
-    with psycopg.connect(url, autocommit=True) as connection:
-        dead = connection.execute(
-            "INSERT INTO procrastinate_workers (last_heartbeat) "
-            "VALUES (now() - make_interval(secs => %s)) RETURNING id",
-            [STALLED_SECONDS + 5],
-        ).fetchone()
-        assert dead is not None
-        connection.execute(
-            "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s", [dead[0]]
-        )
-
-        async def delete() -> None:
-            queue = queue_for(url, asyncio.Event().wait)
-            async with queue.open_async():
-                await delete_stalled(queue)
-
-        asyncio.run(delete())
-        for table in ("procrastinate_jobs", "procrastinate_workers"):
-            assert connection.execute(f"SELECT * FROM {table}".encode()).fetchall() == []
+    with Worker(harness.pipeline).running():
+        wait_until(lambda: len(listeners(url, "received")) == workers, "it listens")
+        yield listeners(url, "received")
 
 
-def test_a_task_maps_all_received_events_and_sends_what_they_book(
+def wait_until_sent(harness: Harness, events: list[int]) -> None:
+    states = [BookingState.SUBMITTED] * len(events)
+    wait_until(
+        lambda: [one.state for event in events for one in harness.story(event).bookings] == states,
+        "the tours are sent",
+    )
+
+
+@pytest.fixture
+def no_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poll only once, at the start."""
+    monkeypatch.setattr(worker, "POLL_SECONDS", NEVER)
+
+
+@pytest.mark.usefixtures("no_polls")
+def test_received_events_are_mapped_and_sent_when_they_are_announced(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    events = [harness.receive("rentfeed", lead(number)).event_id for number in range(3)]
-    harness.pipeline.store._notify_workers()
-
-    async def work() -> None:
-        worker = _Worker(harness.pipeline)
-        queue = queue_for(harness.pipeline.store.url, worker._start_mapping)
-        async with queue.open_async():
-            await queue.run_worker_async(wait=False, install_signal_handlers=False)
-        await asyncio.wait(worker._announced)
-
-    asyncio.run(work())
-    states = [harness.story(event_id).bookings[0].state for event_id in events]
-    assert states == [BookingState.SUBMITTED] * 3
+    with working(harness):
+        events = [harness.receive("rentfeed", lead(number)).event_id for number in range(3)]
+        wait_until_sent(harness, events)
     assert len(upstream.posts()) == 3
+
+
+@pytest.mark.usefixtures("no_polls")
+def test_a_listener_that_is_disconnected_listens_again(harness: Harness) -> None:
+    url = harness.pipeline.store.url
+    with working(harness) as (pid,):
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        wait_until(lambda: listeners(url, "received") not in ([], [pid]), "it listens again")
+        wait_until_sent(harness, [harness.receive("rentfeed", lead(1)).event_id])
+
+
+def test_a_lost_notification_costs_one_poll(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Do without notifications, as behind a pooler in transaction mode."""
+    monkeypatch.setattr(Database, "notify_workers", lambda _: None)
+    monkeypatch.setattr(worker, "POLL_SECONDS", 3.0)
+    polls: list[Mapping[Task, int]] = []
+    look = harness.pipeline.due
+
+    def counted() -> Mapping[Task, int]:
+        polls.append(look())
+        return polls[-1]
+
+    monkeypatch.setattr(harness.pipeline, "due", counted)
+    with working(harness):
+        wait_until(lambda: polls, "it has polled")
+        wait_until_sent(harness, [harness.receive("rentfeed", lead(1)).event_id])
+    assert [poll[Task.MAP] for poll in polls] == [0, 1]
+
+
+@pytest.mark.usefixtures("no_polls")
+def test_several_workers_book_each_lead_once(harness: Harness, upstream: SandboxClient) -> None:
+    with (
+        Database(harness.pipeline.store.url, size=4) as other,
+        working(harness),
+        working(Harness(other, upstream), workers=2),
+    ):
+        events = [harness.receive("rentfeed", lead(number)).event_id for number in range(30)]
+        wait_until_sent(harness, events)
+    assert len({post["email_1"] for post in upstream.posts()}) == len(upstream.posts()) == 30
 
 
 # --- a process that is alive but stuck ----------------------------------------------------
 
 
-def test_a_part_is_dead_after_so_many_ticks_without_life() -> None:
+def test_a_process_is_stuck_after_several_missed_heartbeats() -> None:
     ended: list[int] = []
     watchdog = Watchdog(("tasks", "recovery"), 3.0, ended.append)
     for _ in range(10):
@@ -74,7 +114,7 @@ def test_a_part_is_dead_after_so_many_ticks_without_life() -> None:
     assert ended == [DEAD]
 
 
-def test_a_stop_is_given_its_time_and_no_more() -> None:
+def test_a_stop_waits_for_a_limited_time() -> None:
     ended: list[int] = []
     watchdog = Watchdog(("tasks",), 1.0, ended.append)
     watchdog.stop_within(2.0)

@@ -20,12 +20,12 @@ RIGHT: dict[str, Any] = {
 }
 
 
-def test_the_least_appointment_is_right() -> None:
+def test_the_minimal_appointment_is_valid() -> None:
     assert problems(RIGHT) == {}
 
 
 @pytest.mark.parametrize("name", sorted(RIGHT))
-def test_each_required_field_is_missed(name: str) -> None:
+def test_each_missing_required_field_is_reported(name: str) -> None:
     found = problems({key: value for key, value in RIGHT.items() if key != name})
     assert list(found) == [name], f"without {name} the problem is there and nowhere else"
 
@@ -64,7 +64,7 @@ def test_each_required_field_is_missed(name: str) -> None:
         ("agent_id", "x", "Unknown field"),
     ],
 )
-def test_what_propexo_would_refuse(name: str, value: object, words: str) -> None:
+def test_values_that_propexo_would_reject(name: str, value: object, words: str) -> None:
     found = problems(RIGHT | {name: value})
     assert list(found) == [name]
     assert words in " ".join(found[name])
@@ -78,7 +78,7 @@ VALUES = st.sampled_from(
 @given(
     st.dictionaries(st.sampled_from([*TARGETS, *RIGHT, "unknown"]), VALUES, max_size=3), st.data()
 )
-def test_the_quick_look_finds_wrong_what_the_schema_finds_wrong(
+def test_the_fast_check_agrees_with_the_schema(
     changes: dict[str, Any], data: st.DataObject
 ) -> None:
     appointment = RIGHT | changes
@@ -90,12 +90,12 @@ def test_the_quick_look_finds_wrong_what_the_schema_finds_wrong(
     assert problems(appointment, right).keys() == said.keys(), "what is checked changes nothing"
 
 
-def test_a_target_says_why_it_refuses() -> None:
+def test_a_target_explains_why_a_value_is_invalid() -> None:
     with pytest.raises(Unreadable, match="Must be one of: in_person, self_guided, video"):
         TARGETS["tour_type"].check("self-guided")
 
 
-def test_words_without_a_spelling_go_to_the_notes() -> None:
+def test_enum_values_without_a_spelling_go_into_the_notes() -> None:
     appointment = RIGHT | {"tour_type": "self_guided", "pets": ["cat", "small_dog"], "notes": "Hi"}
     request = request_from(appointment, {"pets": {"cat": "CATS"}})
     assert request == RIGHT | {
@@ -104,7 +104,7 @@ def test_words_without_a_spelling_go_to_the_notes() -> None:
     }
 
 
-def test_words_with_a_spelling_are_sent() -> None:
+def test_enum_values_with_a_spelling_are_sent() -> None:
     appointment = RIGHT | {"tour_type": "video", "first_contact_type": "chat"}
     spellings = {"tour_type": {"video": "LIVE_VIDEO"}, "first_contact_type": {"chat": "chat"}}
     request = request_from(appointment, spellings)
@@ -116,7 +116,7 @@ def test_no_nulls_and_nothing_empty_is_sent() -> None:
     assert request_from(appointment, {}) == RIGHT
 
 
-def test_full_notes_give_way_to_what_cannot_be_sent() -> None:
+def test_full_notes_are_shortened_for_values_that_cannot_be_sent() -> None:
     request = request_from(RIGHT | {"tour_type": "video", "notes": "word " * 200}, {})
     assert len(request["notes"]) <= 1000
     assert request["notes"].endswith("…\nTour type: video")

@@ -54,7 +54,7 @@ def test_next_try(error: UpstreamError, tries: int, chance: float, seconds: floa
         (-5, 0.0, 1),  # a clock that was set back
     ],
 )
-def test_next_look(waited: float, chance: float, seconds: float) -> None:
+def test_next_status_check(waited: float, chance: float, seconds: float) -> None:
     submitted_at = NOW - dt.timedelta(seconds=waited)
 
     look = backoff.next_status_read(submitted_at, now=NOW, chance=chance)
@@ -72,11 +72,11 @@ def test_next_search(waited: float, chance: float, seconds: float) -> None:
     assert backoff.next_search(since, now=NOW, chance=chance) - NOW == dt.timedelta(seconds=seconds)
 
 
-def test_every_upstream_error_means_an_outcome() -> None:
+def test_every_upstream_error_maps_to_an_outcome() -> None:
     assert set(backoff.OUTCOMES) == set(UpstreamError.__subclasses__())
 
 
-def test_only_what_booked_nothing_for_certain_is_repeated() -> None:
+def test_only_requests_that_certainly_booked_nothing_are_retried() -> None:
     safe = {outcome for outcome in AttemptOutcome if backoff.is_safe_to_repeat(outcome)}
 
     assert safe == {backoff.OUTCOMES[error] for error in (NotSent, RateLimited, NotAuthorized)}

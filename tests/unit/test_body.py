@@ -79,7 +79,7 @@ def test_json_is_read(body: bytes, data: object) -> None:
     ],
     ids=shown,
 )
-def test_what_is_not_json_is_said_without_quoting(body: bytes, reason: str) -> None:
+def test_invalid_json_is_reported_without_quoting(body: bytes, reason: str) -> None:
     with pytest.raises(PayloadError) as caught:
         parse(body, "application/json")
     assert str(caught.value).startswith(reason)
@@ -251,7 +251,7 @@ def test_a_form_is_split_and_decoded_as_urllib_does(text: str) -> None:
     assert pairs_from_form(raw, None) == expected
 
 
-def test_the_query_string_stands_in_for_a_mislabelled_body() -> None:
+def test_the_query_string_replaces_the_body_if_configured() -> None:
     data = parse(b"ignored", "application/json", kind="query", query="a=1&a=2&b=%C3%A9&c")
     assert data == {"a": ["1", "2"], "b": "é", "c": ""}
 
@@ -499,7 +499,7 @@ def test_a_hundred_levels_of_xml_are_read() -> None:
 # All kinds
 
 
-def test_the_mapping_may_overrule_the_content_type() -> None:
+def test_the_mapping_may_override_the_content_type() -> None:
     assert parse(b"a=1", "application/json", kind="form") == {"a": "1"}
     assert parse(b"<a>1</a>", "text/plain", kind="xml") == {"a": "1"}
     assert parse(b"[1]", FORM, kind="json") == [1]

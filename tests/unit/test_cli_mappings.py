@@ -30,12 +30,12 @@ def run(*arguments: str, stdin: bytes | None = None) -> click.testing.Result:
     return result
 
 
-def test_check_is_content_with_the_bundled_mappings() -> None:
+def test_check_accepts_the_bundled_mappings() -> None:
     result = run("check")
     assert (result.exit_code, result.output) == (0, "mappings: no errors\n")
 
 
-def test_check_tells_mistakes_and_says_no(project: Path) -> None:
+def test_check_reports_mistakes_and_fails(project: Path) -> None:
     file = project / "mappings/rentfeed.yaml"
     file.write_text(file.read_text().replace("contact.email", "contact.emial"))
     line = (
@@ -116,7 +116,7 @@ def test_map_shows_a_prospect_and_writes_its_test(project: Path) -> None:
         assert said in run("check").output
 
 
-def test_explain_tells_what_becomes_of_a_lead_without_a_time(project: Path) -> None:
+def test_explain_shows_what_happens_to_a_lead_without_a_time(project: Path) -> None:
     for change, said in (("", "held: needs a person"), ("prospect", "a guest card (prospect)")):
         if change:
             without_a_time(project)
@@ -130,7 +130,9 @@ def test_explain_tells_what_becomes_of_a_lead_without_a_time(project: Path) -> N
         (b"{}", "held", "accept"),
     ],
 )
-def test_map_tells_what_concerns_the_whole(body: bytes, outcome: str, field: str) -> None:
+def test_map_shows_reasons_that_concern_the_whole_delivery(
+    body: bytes, outcome: str, field: str
+) -> None:
     code, mapped = map_json("rentfeed", "-", stdin=body)
     assert (code, mapped["outcome"], mapped["dedupe_key"]) == (1, outcome, None)
     assert mapped["items"][0]["reasons"][0]["field"] == field
@@ -161,7 +163,7 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
 
 
-def test_explain_tells_where_and_how() -> None:
+def test_explain_shows_where_and_how_values_are_read() -> None:
     output = run("explain", "leasebot").output
     for words in ("conversation.id and tour.id", "take: high", "timezone: from"):
         assert words in output
@@ -230,7 +232,7 @@ def test_map_works_while_the_tests_of_the_mapping_fail(project: Path, old: str, 
     assert result.stderr == "adapter check reports 1 error in mappings/rentfeed.yaml\n"
 
 
-def test_what_holds_stands_apart_from_what_is_only_noticed() -> None:
+def test_blocking_reasons_are_separate_from_other_reasons() -> None:
     body = (ROOT / SAMPLE).read_bytes().replace(b"2:30 PM", b"2:30 AM")
     body = body.replace(b"05/01/2026", b"ASAP")
     lines = run("map", "rentfeed", "-", "--now", "2026-03-01T00:00:00Z", stdin=body).output
@@ -249,7 +251,7 @@ def test_what_holds_stands_apart_from_what_is_only_noticed() -> None:
         ),
     ],
 )
-def test_what_is_ignored_says_by_which_line(project: Path, section: str, line: str) -> None:
+def test_an_ignored_lead_names_the_mapping_line(project: Path, section: str, line: str) -> None:
     change(project, "accept: ", f"{section}accept: ")
     body = (ROOT / SAMPLE).read_bytes().replace(b"tour_request", b"spam")
     output = run("map", "rentfeed", "-", stdin=body).output
@@ -320,7 +322,7 @@ def test_a_printed_test_passes_as_it_is(
     assert run("check", name).output == f"mappings/{name}.yaml: no errors\n", entry
 
 
-def test_new_writes_a_mapping_that_a_person_finishes(project: Path) -> None:
+def test_new_writes_a_draft_mapping(project: Path) -> None:
     lead = {
         "lead_id": "L1",
         "event": "tour_booked",

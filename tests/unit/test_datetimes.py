@@ -171,7 +171,7 @@ def test_a_wrong_format_is_refused_when_the_mapping_loads(form: str, reason: str
         compile_format(form)
 
 
-def test_a_format_knows_what_it_says() -> None:
+def test_a_format_knows_its_parts() -> None:
     for whole in ("MM/DD/YYYY h:mm A", "epoch"):
         form = compile_format(whole)
         assert (form.has_date, form.has_time) == (True, True)
@@ -251,7 +251,7 @@ def test_iso_8601_is_read(text: str, at: dt.datetime) -> None:
     ],
     ids=shown,
 )
-def test_anything_else_is_no_instant(text: object, reason: str) -> None:
+def test_other_values_are_not_instants(text: object, reason: str) -> None:
     with pytest.raises(Unreadable, match=f"^{reason}$"):
         reading(text)
 
@@ -262,7 +262,7 @@ def test_a_date_without_a_time_is_never_midnight_by_a_format_either() -> None:
 
 
 @pytest.mark.parametrize("form", ["MM/DD/YYYY", "YYYY-MM-DD", "HH:mm"])
-def test_a_format_without_a_date_or_a_time_makes_no_instant(form: str) -> None:
+def test_a_format_needs_a_date_and_a_time_for_an_instant(form: str) -> None:
     with pytest.raises(Unreadable, match="does not have both a date and a time"):
         reading("03/14/2026", form)
 
@@ -316,7 +316,7 @@ def test_an_evening_in_los_angeles_is_the_next_day_in_utc() -> None:
     assert at == utc(2026, 6, 16, 0, 30)
 
 
-def test_an_offset_is_told_and_may_be_ignored() -> None:
+def test_an_offset_is_returned_and_can_be_ignored() -> None:
     trusted = read_instant("2026-03-14T14:30:00Z", zone=DENVER)
     assert trusted.at == utc(2026, 3, 14, 14, 30)
     assert trusted.offset == dt.timedelta(0)
@@ -517,7 +517,7 @@ def test_any_parts_are_a_text_or_unreadable(parts: dict[str, Any]) -> None:
     ],
     ids=shown,
 )
-def test_a_date_is_taken_as_written(
+def test_a_date_is_used_as_written(
     text: object, forms: list[str], date: tuple[int, int, int]
 ) -> None:
     assert read_date(text, [compile_format(form) for form in forms]) == dt.date(*date)
@@ -537,7 +537,7 @@ def test_a_date_is_taken_as_written(
     ],
     ids=shown,
 )
-def test_anything_else_is_no_date(text: object, forms: list[str], reason: str) -> None:
+def test_other_values_are_not_dates(text: object, forms: list[str], reason: str) -> None:
     with pytest.raises(Unreadable, match=f"^{reason}$"):
         read_date(text, [compile_format(form) for form in forms])
 

@@ -17,7 +17,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github
 
 
 @pytest.mark.parametrize("page", generate.PAGES, ids=lambda page: page.name)
-def test_the_generated_parts_are_fresh(page: Path) -> None:
+def test_the_generated_parts_are_up_to_date(page: Path) -> None:
     assert generate.regenerated(page.read_text()) == page.read_text(), "run `make docs`"
 
 

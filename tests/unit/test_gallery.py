@@ -19,7 +19,7 @@ def test_every_mapping_passes_its_tests() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_every_mapping_says_what_to_know(file: Path) -> None:
+def test_every_mapping_has_all_facts_about_its_sender(file: Path) -> None:
     data = document_from_file(file)[0].data
     first = file.read_text().splitlines()[0]
 
@@ -43,26 +43,26 @@ def test_every_sample_belongs_to_a_mapping() -> None:
     assert [one.name for one in (GALLERY / "samples").iterdir() if one.name not in said] == []
 
 
-def test_what_a_sender_holds_is_told() -> None:
+def test_the_content_of_a_sender_is_shown() -> None:
     holds = {entry.name: entry.holds for entry in entries(GALLERY, Policy())}
 
     assert {name for name in holds if holds[name] == "ids only"} == {"acuity", "facebook-leadgen"}
     assert (holds["google-ads"], holds["calendly"]) == ("lead only", "bookable")
 
 
-def test_a_lead_without_a_time_waits_only_where_a_guest_card_would_be_wrong() -> None:
+def test_a_lead_without_a_time_is_held_only_if_a_guest_card_would_be_wrong() -> None:
     becomes = {entry.name: entry.without_time for entry in entries(GALLERY, Policy())}
 
     ids_only = {"acuity", "facebook-leadgen"}
     a_tour_stands_there = {"cal-com", "calendly", "calendly-v1", "showmojo", "zoom-scheduler"}
     may_be_no_renter = {"elevenlabs", "intercom", "retell-calls", "twilio-sms"}
-    waits = ids_only | a_tour_stands_there | may_be_no_renter
-    assert {name for name in becomes if becomes[name] != "guest card"} == waits
-    assert {becomes[name] for name in waits} == {"waits"}
+    held = ids_only | a_tour_stands_there | may_be_no_renter
+    assert {name for name in becomes if becomes[name] != "guest card"} == held
+    assert {becomes[name] for name in held} == {"held"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_each_that_makes_guest_cards_shows_one(file: Path) -> None:
+def test_each_mapping_for_guest_cards_tests_one(file: Path) -> None:
     data = document_from_file(file)[0].data
     shows_one = any({"prospect", "prospect_some"} & test.keys() for test in data["tests"])
 

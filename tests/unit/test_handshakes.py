@@ -68,7 +68,7 @@ def test_slack(document: object, expected: Answer | None) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"{", b"[" * 100_000, b"null", b"[]", b"{}"])
-def test_what_is_no_handshake_is_passed_over(body: bytes) -> None:
+def test_other_requests_are_not_handshakes(body: bytes) -> None:
     assert slack_answer(body) is None
     assert zoom_answer(body, b"key") is None
 
@@ -90,7 +90,7 @@ def test_zoom_is_given_the_hash_of_its_token() -> None:
 
 
 @pytest.mark.parametrize("payload", [None, [], {}, {"plainToken": 5}, {"plainToken": "v0:1:{}"}])
-def test_zoom_gets_nothing_signed_that_is_no_token(payload: object) -> None:
+def test_only_a_zoom_token_is_signed(payload: object) -> None:
     """Otherwise a handshake could be used to sign a whole webhook."""
     asked = {"event": "endpoint.url_validation", "payload": payload}
 
@@ -107,7 +107,7 @@ def test_zoom_gets_nothing_signed_that_is_no_token(payload: object) -> None:
         ({"meta": "FORM_TOKEN"}, Handshake(kind="meta", variable="FORM_TOKEN")),
     ],
 )
-def test_a_mapping_says_which(block: object, expected: Handshake | None) -> None:
+def test_a_mapping_selects_its_handshake(block: object, expected: Handshake | None) -> None:
     assert handshake_from(block) == expected
 
 

@@ -38,15 +38,13 @@ SIGNED = "signature: { scheme: hmac, header: X-S, secrets: [LEASEBOT_SECRET] }"
         ("{ scheme: typeform, secrets: [A] }", "'typeform' is a preset: write 'preset: typeform'"),
     ],
 )
-def test_a_signature_that_the_start_would_refuse_is_told(
-    tmp_path: Path, block: str, words: str
-) -> None:
+def test_a_signature_that_cannot_start_is_reported(tmp_path: Path, block: str, words: str) -> None:
     (found,) = checked(tmp_path, f"signature: {block}")
     assert words in found
 
 
 @pytest.mark.parametrize("block", ["{ scheme: none }", "{ preset: typeform, secrets: [A_1, _B] }"])
-def test_a_right_signature_is_taken(tmp_path: Path, block: str) -> None:
+def test_a_valid_signature_block_is_accepted(tmp_path: Path, block: str) -> None:
     assert checked(tmp_path, f"signature: {block}") == []
 
 
@@ -74,18 +72,18 @@ def test_what_may_be_a_secret_is_never_shown(tmp_path: Path, block: str) -> None
         ("{ meta: a-b }", f"handshake.meta: {NO_NAME}"),
     ],
 )
-def test_a_wrong_handshake_is_told(tmp_path: Path, said: str, words: str) -> None:
+def test_an_invalid_handshake_is_reported(tmp_path: Path, said: str, words: str) -> None:
     (found,) = checked(tmp_path, SIGNED, f"handshake: {said}")
     assert words in found
 
 
-def test_zoom_needs_a_secret_to_prove_the_address_by(tmp_path: Path) -> None:
+def test_zoom_needs_a_secret_to_validate_the_url(tmp_path: Path) -> None:
     (found,) = checked(tmp_path, "signature: { scheme: none }\nhandshake: zoom")
     assert "handshake: Zoom validates this URL with a secret" in found
 
 
 @pytest.mark.parametrize("said", ["slack", "zoom", "meta", "{ meta: META_TOKEN }"])
-def test_a_right_handshake_is_taken(tmp_path: Path, said: str) -> None:
+def test_a_valid_handshake_is_accepted(tmp_path: Path, said: str) -> None:
     assert checked(tmp_path, SIGNED, f"handshake: {said}") == []
 
 
@@ -125,7 +123,7 @@ def test_a_right_handshake_is_taken(tmp_path: Path, said: str) -> None:
         ("{ booked: { text: [] } }", "respond.booked.text: must be text"),
     ],
 )
-def test_a_wrong_answer_is_told(tmp_path: Path, said: str, words: str) -> None:
+def test_an_invalid_response_template_is_reported(tmp_path: Path, said: str, words: str) -> None:
     (found,) = checked(tmp_path, SIGNED, f"respond: {said}")
     assert words in found
 
@@ -139,7 +137,7 @@ def test_a_wrong_answer_is_told(tmp_path: Path, said: str, words: str) -> None:
         "{ text: 'thanks', booked: { xml: '<ok>{status}</ok>' }, held: { json: [] } }",
     ],
 )
-def test_a_right_answer_is_taken(tmp_path: Path, said: str) -> None:
+def test_a_valid_response_template_is_accepted(tmp_path: Path, said: str) -> None:
     assert checked(tmp_path, SIGNED, f"respond: {said}") == []
 
 
@@ -166,7 +164,7 @@ def test_a_todo_is_found_in_keys_and_tests_and_not_in_what_a_sender_wrote(tmp_pa
     assert "tests.1.held.name: fill in" in found[1]
 
 
-def test_a_file_with_another_ending_is_told(tmp_path: Path) -> None:
+def test_a_file_with_another_extension_is_reported(tmp_path: Path) -> None:
     checked(tmp_path, SIGNED)
     (tmp_path / "portal.yml").write_text("")
     (found,) = (str(problem) for problem in registry.check([tmp_path], Policy()))

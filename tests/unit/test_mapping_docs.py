@@ -21,13 +21,13 @@ PAGE = generate.MAPPING.read_text()
 STALE = "regenerate it: make docs"
 
 
-def test_the_page_is_fresh() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert generate.regenerated(PAGE) == PAGE, STALE
     assert all(f"### `{name}`" in PAGE for name in TRANSFORMS), "each transform is described"
     assert all(f"| `{name}` |" in PAGE for name in TARGETS), "each field is described"
 
 
-def test_the_schema_is_fresh() -> None:
+def test_the_schema_is_up_to_date() -> None:
     assert (ROOT / json_schema.FILE).read_text() == generate.schema_text(), STALE
 
 
@@ -48,7 +48,7 @@ MAPPINGS = sorted(file for file in FILES if file.name != "communities.yaml")
 
 
 @pytest.mark.parametrize("file", MAPPINGS, ids=lambda file: file.stem)
-def test_the_schema_takes_what_check_takes(file: Path) -> None:
+def test_the_schema_accepts_what_check_accepts(file: Path) -> None:
     assert matches_schema(document_from_file(file)[0].data, json_schema.mapping_schema())
 
 

@@ -127,7 +127,7 @@ def test_a_lead_is_booked(tmp_path: Path) -> None:
         ({"email": ["a@example.com", "b@example.com"]}, "email_1", "neither"),
     ],
 )
-def test_a_doubt_about_who_where_or_when_is_held(
+def test_an_uncertain_person_place_or_time_is_held(
     tmp_path: Path, change: dict[str, Any], field: str, words: str
 ) -> None:
     mapped = map_json(source_of(tmp_path), LEAD | change)
@@ -146,12 +146,12 @@ def test_a_community_is_known_however_it_is_escaped(tmp_path: Path, place: str) 
     assert map_json(source, LEAD | {"place": place}).outcome is Outcome.BOOK
 
 
-def test_an_unknown_community_is_told_once(tmp_path: Path) -> None:
+def test_an_unknown_community_is_reported_once(tmp_path: Path) -> None:
     mapped = map_json(source_of(tmp_path), LEAD | {"place": "Z"})
     assert list(reasons(mapped)) == ["community"]
 
 
-def test_all_reasons_are_told(tmp_path: Path) -> None:
+def test_all_reasons_are_reported(tmp_path: Path) -> None:
     mapped = map_json(source_of(tmp_path), LEAD | {"at": "soon", "name": None, "email": ""})
     assert list(reasons(mapped)) == ["name", "starts_at", "email_1"]
 
@@ -241,7 +241,7 @@ def test_a_cancellation_never_has_the_key_of_the_booking(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("without_time", ["hold", "ignore"])
-def test_a_time_that_can_be_fetched_is_not_lacking(tmp_path: Path, without_time: str) -> None:
+def test_a_time_that_can_be_fetched_is_not_missing(tmp_path: Path, without_time: str) -> None:
     start = {"starts_at": {"from": "at", "fetch_by": "event"}}
     source = source_of(tmp_path, fields=start, without_time=without_time)
     thin = {name: LEAD[name] for name in LEAD if name != "at"}
@@ -259,7 +259,7 @@ def test_a_time_that_can_be_fetched_is_not_lacking(tmp_path: Path, without_time:
     assert map_json(source, LEAD | {"event": "e1"}).outcome is Outcome.BOOK
 
 
-def test_a_lead_without_a_time_may_be_set_aside(tmp_path: Path) -> None:
+def test_a_lead_without_a_time_may_be_ignored(tmp_path: Path) -> None:
     source = source_of(tmp_path, without_time="ignore")
     assert map_json(source, LEAD | {"at": None}).outcome is Outcome.IGNORED
     assert map_json(source, LEAD | {"at": "soon"}).outcome is Outcome.HELD
@@ -396,7 +396,7 @@ def test_the_row_for_everything_else(tmp_path: Path) -> None:
         ({"date": "day", "time": "hour", "format": "MM/DD/YYYY h:mm A"}, {}, "2026-03-14 20:30:00"),
     ],
 )
-def test_the_right_hour(
+def test_local_times_are_converted_to_utc(
     tmp_path: Path, start: dict[str, Any], lead: dict[str, Any], utc: str
 ) -> None:
     lead = (
@@ -840,13 +840,13 @@ def test_a_list_of_too_many_answers_is_not_read(tmp_path: Path) -> None:
         ([LEAD] * 51, "there are 51 items, more than 50"),
     ],
 )
-def test_never_zero_or_fewer_items_in_silence(tmp_path: Path, leads: Any, words: str) -> None:
+def test_missing_items_are_always_reported(tmp_path: Path, leads: Any, words: str) -> None:
     mapped = map_json(batch_source(tmp_path), {"place": "D", "leads": leads})
     assert mapped.outcome is Outcome.HELD
     assert words in reasons(mapped)["for_each"]
 
 
-def test_one_item_may_stand_bare(tmp_path: Path) -> None:
+def test_a_single_item_needs_no_list(tmp_path: Path) -> None:
     mapped = map_json(batch_source(tmp_path), {"place": "D", "leads": BATCH["leads"][0]})
     assert [item.outcome for item in mapped.items] == [Outcome.BOOK]
     assert mapped.dedupe_key == "A"
@@ -862,7 +862,7 @@ def test_headers_and_query_can_be_read_and_the_body_is_preferred(tmp_path: Path)
     assert source.map(spoofed, now=NOW).outcome is Outcome.BOOK
 
 
-def test_one_place_for_all_and_credit_by_the_senders_word(tmp_path: Path) -> None:
+def test_one_community_for_all_and_attribution_by_value(tmp_path: Path) -> None:
     lead = LEAD | {"at": "2026-03-14T14:30:00-04:00", "via": "zillow"}
     source = source_of(tmp_path, lead, community={"always": "york"}, attribution="via")
     assert only_item(map_json(source, lead)).appointment["attribution_id"] == "att_zillow"
@@ -1194,7 +1194,7 @@ def test_a_time_zone_of_a_date_without_an_hour_makes_no_midnight(tmp_path: Path)
     assert "a date without a time of day" in reasons(mapped)["starts_at"]
 
 
-def test_a_picker_that_nobody_touched_is_no_time(tmp_path: Path) -> None:
+def test_an_untouched_picker_is_no_time(tmp_path: Path) -> None:
     lead = LEAD | {
         "day": {"month": "", "day": "", "year": ""},
         "hour": {"hourSelect": "", "minuteSelect": None, "ampm": ""},
@@ -1248,7 +1248,7 @@ def test_each_guest_of_an_event_is_a_booking_and_read_as_the_one_who_booked() ->
     assert emails == ["dana.okafor@example.com", "pat.quinn@example.com"]
 
 
-def test_a_repeated_answer_that_nobody_reads_is_not_noted(tmp_path: Path) -> None:
+def test_a_repeated_answer_that_is_not_used_is_not_noted(tmp_path: Path) -> None:
     answers = [{"k": "who", "v": "Dana Okafor"}, {"k": "x", "v": "1"}, {"k": "x", "v": "2"}]
     lead = LEAD | {"answers": answers}
     read = {"given": {"list": "answers", "by": "k", "value": "v"}}
@@ -1266,7 +1266,7 @@ def test_a_row_that_says_nothing_takes_no_default(tmp_path: Path) -> None:
     assert only_item(map_json(source, LEAD)).appointment["tour_type"] == "in_person"
 
 
-def test_what_is_set_aside_says_why(tmp_path: Path) -> None:
+def test_an_ignored_delivery_says_why(tmp_path: Path) -> None:
     source = source_of(tmp_path, LEAD | {"kind": "tour"}, accept={"kind": "tour"})
     (reason,) = map_json(source, LEAD | {"kind": "ping"}).reasons
     assert (reason.field, reason.path, reason.value) == ("accept", "kind", '"ping"')
@@ -1283,7 +1283,7 @@ def test_unreadable_notes_and_objects_in_templates_leave_the_line_out(tmp_path: 
     assert only_item(map_json(source, lead)).appointment["notes"] == "Asked: a, b\nUnit: 2B"
 
 
-def test_a_default_stands_for_nothing_and_never_for_what_cannot_be_read(tmp_path: Path) -> None:
+def test_a_default_replaces_missing_values_but_not_unreadable_ones(tmp_path: Path) -> None:
     """Otherwise, "a dozen" occupants would become one."""
     field = {"from": ["people", "guests"], "default": 1}
     source = source_of(tmp_path, LEAD | {"people": 2, "guests": 2}, {"number_of_occupants": field})
@@ -1298,7 +1298,7 @@ def test_a_default_stands_for_nothing_and_never_for_what_cannot_be_read(tmp_path
     assert occupants(people="a dozen", guests=3) == (None, True), "the first that says something"
 
 
-def test_a_name_of_the_mapping_hides_what_the_payload_calls_so() -> None:
+def test_a_name_in_the_mapping_hides_the_same_key_in_the_payload() -> None:
     scope = Scope(payload={"item": {"id": "theirs"}, "other": 1}, names={"item": {"id": "ours"}})
 
     assert scope.read(path_from_text("item.id")) == "ours"

@@ -56,7 +56,7 @@ def of(*words: str) -> WebhookOutcome:
         (["duplicate", "booked"], "booked", 1),
     ],
 )
-def test_the_worst_of_several_bookings_is_told_and_nothing_while_one_is_open(
+def test_the_worst_of_several_bookings_decides_once_all_are_settled(
     states: list[str], outcome: str, which: int
 ) -> None:
     found = of(*states)
@@ -109,7 +109,7 @@ def test_a_notice_is_sent_for_every_state_that_ends_the_waiting() -> None:
         (AT, None, ""),
     ],
 )
-def test_the_start_is_told_on_the_communitys_clock(
+def test_the_start_is_in_the_communitys_time_zone(
     at: dt.datetime | None, zone: str | None, words: str
 ) -> None:
     assert format_tour_time(at, zone) == words
@@ -128,7 +128,7 @@ def test_the_values_of_a_booking() -> None:
     assert values["booking.notes"] == ""
 
 
-def test_a_reason_is_told_where_something_stands_in_the_way_and_never_with_its_value() -> None:
+def test_a_reason_is_returned_without_the_value() -> None:
     told = (Reason(field="starts_at", reason="the time has passed", value='"2020"'),) * 2
     held = webhook_outcome_from(5, EventState.MAPPED, [booking(BookingState.HELD, reasons=told)])
     booked = webhook_outcome_from(
@@ -157,7 +157,7 @@ def reply(
     return made.body, made.mimetype
 
 
-def test_a_json_answer_holds_any_value() -> None:
+def test_a_json_response_can_contain_any_value() -> None:
     template = {"a": ["{booking.first_name}", 1, True, None], "b": {"c": "{{x}} {status}"}}
     body, mimetype = reply({"json": template}, nasty())
 
@@ -165,7 +165,7 @@ def test_a_json_answer_holds_any_value() -> None:
     assert mimetype == "application/json"
 
 
-def test_an_xml_answer_holds_any_value() -> None:
+def test_an_xml_response_can_contain_any_value() -> None:
     template = '<Response a="{booking.first_name}"><Say>{booking.first_name}</Say></Response>'
     body, mimetype = reply({"xml": template}, nasty())
     read = ET.fromstring(body)  # well-formed, and one element as written
@@ -175,7 +175,7 @@ def test_an_xml_answer_holds_any_value() -> None:
     assert read.attrib["a"] == '"}<Say>&amp; {event} '
 
 
-def test_a_text_answer_is_plain() -> None:
+def test_a_text_response_is_plain() -> None:
     said = {"text": "You are booked for {booking.starts_at}, {booking.first_name}."}
     body, mimetype = reply(said, of("booked"))
 
@@ -183,7 +183,7 @@ def test_a_text_answer_is_plain() -> None:
     assert mimetype == "text/plain"
 
 
-def test_each_outcome_may_have_its_own_answer_and_the_rest_share_one() -> None:
+def test_outcomes_without_their_own_template_share_one() -> None:
     said = {"text": "thanks", "booked": {"json": {"ok": "{event}"}}, "held": {"xml": "<wait/>"}}
 
     assert reply(said, of("booked")) == ('{"ok": "5"}', "application/json")
@@ -224,7 +224,7 @@ def test_only_what_is_booked_is_called_booked() -> None:
         assert not said.startswith("You are booked")
 
 
-def test_a_mapping_has_sentences_of_its_own_and_keeps_the_others() -> None:
+def test_a_mapping_can_override_some_sentences() -> None:
     said = {"say": {"booked": "See you {booking.starts_at},\n  {booking.first_name}!"}, **SAY}
 
     assert reply(said, of("booked"))[0] == "See you Saturday, March 14 at 2:30 PM, Dana!"
@@ -252,7 +252,7 @@ def reader(**texts: str) -> Reader:
 CALLS = {"json": {"results": [{"each": {"id": "{request.call.id}", "said": "{say}"}}, "{status}"]}}
 
 
-def test_a_value_of_the_webhook_is_told_and_cannot_break_out() -> None:
+def test_a_webhook_value_is_returned_escaped() -> None:
     asked = RequestValues(read=reader(id=NASTY))
 
     assert json.loads(reply({"json": {"id": "{request.id}"}}, of("held"), asked)[0]) == {
@@ -262,7 +262,7 @@ def test_a_value_of_the_webhook_is_told_and_cannot_break_out() -> None:
     assert reply({"text": "[{request.other}]"}, of("held"), asked)[0] == "[]"
 
 
-def test_each_item_is_told_its_own_outcome() -> None:
+def test_each_item_gets_its_own_outcome() -> None:
     bookings = [booking(BookingState("booked"), id=1), booking(BookingState("failed"), id=2)]
     found = webhook_outcome_from(5, EventState.MAPPED, bookings)
     calls = [(reader(**{"call.id": "a"}), True), (reader(**{"call.id": "b"}), False)]
@@ -278,7 +278,7 @@ def test_each_item_is_told_its_own_outcome() -> None:
     assert told[3] == "failed"
 
 
-def test_items_that_do_not_fit_the_bookings_are_all_told_the_worst() -> None:
+def test_items_that_do_not_match_the_bookings_get_the_worst_outcome() -> None:
     bookings = [booking(BookingState("booked"), id=1), booking(BookingState("failed"), id=2)]
     found = webhook_outcome_from(5, EventState.MAPPED, bookings)
     told = json.loads(reply(CALLS, found, RequestValues(items=[(reader(), True)] * 3))[0])[
@@ -290,7 +290,7 @@ def test_items_that_do_not_fit_the_bookings_are_all_told_the_worst() -> None:
     }
 
 
-def test_an_event_that_nothing_was_made_of_is_told_the_same_for_each_item() -> None:
+def test_an_event_without_bookings_has_one_outcome_for_all_items() -> None:
     held = webhook_outcome_from(5, EventState.HELD, [])
     told = json.loads(reply(CALLS, held, RequestValues(items=[(reader(), True)]))[0])["results"]
 
@@ -298,7 +298,7 @@ def test_an_event_that_nothing_was_made_of_is_told_the_same_for_each_item() -> N
     assert json.loads(reply(CALLS, held)[0]) == {"results": ["held"]}
 
 
-def test_without_a_template_the_answer_is_the_plain_one() -> None:
+def test_without_a_template_the_response_is_the_default() -> None:
     assert reply({"wait": "8s"}, of("held")) == (
         '{"event": 5, "status": "held"}',
         "application/json",

@@ -68,7 +68,7 @@ def test_a_card_needs_each_contact_and_the_name() -> None:
     assert not has_prospect([whole | {"name": "Dana Roe"}], sent)
 
 
-def test_either_contact_makes_a_prospect_worth_a_look() -> None:
+def test_either_contact_makes_a_prospect_a_candidate() -> None:
     found = [
         {"id": "p1", "email": "DANA.OKAFOR@example.com"},
         {"id": "p2", "phone": "303-555-0142"},
@@ -88,5 +88,5 @@ def test_either_contact_makes_a_prospect_worth_a_look() -> None:
         ({"start": "2030-03-14T20:30:00"}, False),
     ],
 )
-def test_a_tour_is_known_by_its_very_instant(event: dict[str, Any], is_it: bool) -> None:
+def test_a_tour_is_recognized_by_its_exact_instant(event: dict[str, Any], is_it: bool) -> None:
     assert has_tour([event], other(1, STARTS_AT, NOW)) is is_it

@@ -38,7 +38,7 @@ def test_facts_are_kept_in_preference_to_a_long_comment() -> None:
     assert notes.endswith("word…\nMove in date: ASAP")
 
 
-def test_notes_that_stand_already_give_way_in_their_longest_line() -> None:
+def test_existing_notes_are_shortened_in_their_longest_line() -> None:
     notes = append("word " * 199 + "\nUnit asked about: 2B", ["Tour type: video"])
     assert units(notes) <= LIMIT
     assert notes.endswith("…\nUnit asked about: 2B\nTour type: video")

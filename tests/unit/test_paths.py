@@ -79,7 +79,7 @@ def test_a_path_finds(text: str, found: object) -> None:
         "Full Name\t\r\n",
     ],
 )
-def test_a_key_is_found_however_its_white_space_is(key: str) -> None:
+def test_a_key_is_found_with_any_whitespace(key: str) -> None:
     for text in ("answers.Full Name", '"answers"."Full Name "', "answers.*.Full Name"):
         found = path_from_text(text).read({"answers": {"Email": "x", key: "Dana"}})
         assert found in ("Dana", ["Dana"])
@@ -116,26 +116,26 @@ def test_walking_writes_paths_that_find_the_value() -> None:
 
 
 @pytest.mark.timed
-def test_names_with_odd_white_space_are_compared_in_bounded_time() -> None:
+def test_names_with_odd_whitespace_are_compared_in_bounded_time() -> None:
     data = {f"é {number} ": 1 for number in range(60_000)}
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(30):
         assert path_from_text("b").read(data) is MISSING
-    assert time.perf_counter() - start < 0.7
+    assert time.process_time() - start < 0.7
 
 
-def test_a_name_that_meets_several_says_what_to_write() -> None:
+def test_an_ambiguous_name_says_what_to_write() -> None:
     with pytest.raises(Unreadable, match=r"this list has several items: use \.0 or \.\*"):
         path_from_text("tours.id").read(DATA)
 
 
 @pytest.mark.parametrize("text", ["", ".", "a..b", "a.", ".a", 'a."b', "a\nb", '"a"b.c'])
-def test_what_is_no_path_is_refused(text: str) -> None:
+def test_an_invalid_path_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="is not a path"):
         path_from_text(text)
 
 
-def test_a_resembling_name_is_found() -> None:
+def test_a_similar_name_is_found() -> None:
     data = {"contact": {"e_mail": 1, "phone": 2}}
     assert closest_key(data, path_from_text("contact.email")) == "e_mail"
     assert closest_key(data, path_from_text("kontact.email")) == "contact"
@@ -158,7 +158,7 @@ def test_only_unwraps_lists_of_one() -> None:
         unwrap_single(["x", "y"])
 
 
-def test_change_puts_values_and_makes_the_way() -> None:
+def test_change_sets_values_and_creates_parents() -> None:
     data = {"a": {"b": 1}, "list": [{"c": 1}, {"c": 2}], "one": [{"d": 1}]}
     for text, value in (("a.b", 2), ("a.new.deep", 3), ("list.1.c", 4), ("one.d", 5)):
         set_value(data, path_from_text(text), value)
@@ -191,7 +191,7 @@ def test_any_data_and_any_path_find_or_refuse(data: object, parts: list[str]) ->
     st.dictionaries(st.sampled_from("ab0*"), JSON),
     st.lists(st.sampled_from(["a", "b", "0", "²", "*", '"*"', '"0"']), min_size=1, max_size=4),
 )
-def test_the_quick_way_finds_what_the_slow_one_finds(data: object, parts: list[str]) -> None:
+def test_the_fast_path_agrees_with_the_general_loop(data: object, parts: list[str]) -> None:
     path = path_from_text(".".join(parts))
     slow = path_from_text(".".join(["*", *parts]))
     try:

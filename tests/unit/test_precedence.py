@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import itertools
 import random
+import time
 from typing import Any
 
 import pytest
@@ -379,6 +380,21 @@ def test_the_plan_settles_whatever_is_stored() -> None:
         assert len(sent) == len(set(sent)), requests
 
 
+@pytest.mark.timed
+def test_a_person_with_very_many_requests_costs_little_time() -> None:
+    """The store returns at most 500: a hostile customer may send more, all as one person."""
+    states = [HELD, PENDING, SUPERSEDED, DUPLICATE, BOOKED]
+    rows = [tour(id_, [TWO, FOUR][id_ % 2], id_ / 50, states[id_ % 5]) for id_ in range(1, 500)]
+    rows = [
+        merged(row, row.id - 1) if row.state in (SUPERSEDED, DUPLICATE) else row for row in rows
+    ]
+    rows = [keyed(row, 9 + row.id % 2) if row.id % 3 else row for row in rows]
+    began = time.thread_time()
+    plan(rows, NOW)
+    decided(tour(900, TWO, 20), *rows[:250], unclear=tuple(rows[250:]))
+    assert time.thread_time() - began < 0.5
+
+
 def new(request: Booking) -> Booking:
     return dataclasses.replace(request, id=NEW, event_id=NEW)
 
@@ -403,7 +419,7 @@ def decided(
     return (found.code, found.because_of) if found else None
 
 
-def test_what_only_a_new_request_raises() -> None:
+def test_some_doubts_arise_only_for_a_new_request() -> None:
     first = keyed(tour(1, TWO, 1, BOOKED), content=5)
     moved = keyed(tour(2, FOUR, 2, BOOKED), content=6)
     back = keyed(tour(3, TWO, 3), content=5)

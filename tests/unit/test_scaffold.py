@@ -58,13 +58,13 @@ def test_the_renter_is_asked_before_all_others(whose: str) -> None:
 
 
 @pytest.mark.parametrize("whose", ["recipient", "agent", "owner", "organizer", "location", "host"])
-def test_our_own_people_are_never_the_renter(whose: str) -> None:
+def test_staff_contacts_are_never_taken_as_the_renters(whose: str) -> None:
     data = {whose: {"email": "a@example.com", "name": "A", "phone": "1"}, f"{whose}Email": "b@c.d"}
     assert not {"email_1", "name", "phone_1"} & guess_paths(data).keys()
 
 
 @pytest.mark.parametrize("thing", ["vehicle", "price", "attributes"])
-def test_a_type_of_a_thing_is_no_condition(thing: str) -> None:
+def test_the_type_of_an_object_is_not_a_condition(thing: str) -> None:
     assert "accept" not in guess_paths({"lead": {thing: {"type": "asking"}}})
     assert guess_paths({"lead": {thing: {"type": "x"}}, "event": "tour"})["accept"] == "event"
 
@@ -78,7 +78,7 @@ def test_a_type_of_a_thing_is_no_condition(thing: str) -> None:
         ({"message": {"from": "someone@example.com"}}, None),
     ],
 )
-def test_a_window_starts_with_its_first_moment(data: dict[str, Any], path: str | None) -> None:
+def test_a_time_window_starts_at_its_beginning(data: dict[str, Any], path: str | None) -> None:
     assert guess_paths(data).get("starts_at") == path
 
 
@@ -119,7 +119,7 @@ def test_a_property_is_preferred_to_a_form() -> None:
 
 
 @pytest.mark.parametrize("data", [{}, [], "text", 7, None, {"a": [[[]]]}, {"id": {"id": []}}])
-def test_whatever_the_sample_is_a_draft_is_a_mapping_with_blanks(tmp_path: Path, data: Any) -> None:
+def test_every_sample_gives_a_valid_draft(tmp_path: Path, data: Any) -> None:
     (tmp_path / "acme.yaml").write_text(mapping_from_sample("acme", "samples/acme.json", data))
     (tmp_path / "communities.yaml").write_text("{}\n")
     found = check([tmp_path], Policy())
@@ -128,7 +128,7 @@ def test_whatever_the_sample_is_a_draft_is_a_mapping_with_blanks(tmp_path: Path,
 
 
 @pytest.mark.parametrize("at", ["2026-03-14T20:30:00Z", "2026-03-14T20:30:00+00:00"])
-def test_a_time_in_utc_is_asked_about(at: str) -> None:
+def test_a_time_in_utc_gets_a_comment(at: str) -> None:
     asked = "confirm that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
     assert asked in mapping_from_sample("acme", "acme.json", {"startTime": at})
     local = mapping_from_sample("acme", "acme.json", {"startTime": at[:19]})
@@ -168,7 +168,7 @@ def test_a_format_is_guessed_from_how_a_date_looks(text: str, made: str) -> None
         compile_format(made).parse(text)
 
 
-def test_a_guess_for_a_label_with_odd_white_space_finds_it() -> None:
+def test_a_guess_for_a_label_with_odd_whitespace_finds_it() -> None:
     data = {"Full\nName ": "Dana Okafor", " Email\u00a0address": "dana@example.com"}
     found = guess_paths(data)
     assert found["name"] == "Full Name"

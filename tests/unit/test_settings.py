@@ -1,12 +1,13 @@
 """Test settings: single declaration, all errors at once, and hidden secrets."""
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
 from adapter.cli.run import run_environment
 from adapter.exceptions import ConfigurationError
-from adapter.settings import SETTINGS, Settings, settings_from
+from adapter.settings import SECRET_NAMES, SETTINGS, Environment, Settings, replaced, settings_from
 
 SECRETS = {
     "DATABASE_URL": "postgresql://adapter:hunter2@db/adapter",
@@ -14,6 +15,7 @@ SECRETS = {
     "PROPEXO_WEBHOOK_SECRET": "hunter2",
     "ADAPTER_METRICS_TOKEN": "hunter2",
     "ADAPTER_USERS": "anna:operate:scrypt:hunter2",
+    "ADAPTER_ENCRYPTION_KEYS": "hunter2" + "A" * 36 + "=",
     "RENTFEED_SECRET": "hunter2",
 }
 
@@ -64,7 +66,7 @@ def test_spellings_are_given_by_field() -> None:
     }
 
 
-def test_all_faults_are_reported_together() -> None:
+def test_all_errors_are_reported_together() -> None:
     environ = {"PORT": "many", "ADAPTER_PETS": "cow=COWS", "ADAPTER_EARLIEST_TOUR": "22:00"}
     with pytest.raises(ConfigurationError) as refused:
         settings_from(environ | {"ADAPTER_PORT": "1"})
@@ -81,8 +83,108 @@ def test_secrets_are_in_no_representation() -> None:
     assert "hunter2" not in repr(settings_from(SECRETS))
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "PROPEXO_TOKEN", "ADAPTER_USERS"])
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "PROPEXO_TOKEN", "ADAPTER_USERS", "ADAPTER_ENCRYPTION_KEYS"]
+)
 def test_a_secret_that_cannot_be_read_is_not_quoted(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} ") as refused:
         settings_from({name: "hunter2 hunter2"})
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [*SECRET_NAMES, "RENTFEED_SECRET"])
+def test_each_secret_may_be_in_a_file(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(SECRETS[name] + "\n")
+    from_file = settings_from({f"{name}_FILE": f" {file} "})
+
+    assert from_file == settings_from({name: SECRETS[name]})
+    assert from_file.environ[name].strip() == SECRETS[name]
+    assert f"{name}_FILE" not in repr(from_file)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "names a file that cannot be read: No such file or directory"),
+        (b"\xff\xfe", "names a file that cannot be read: it is not UTF-8 text"),
+        (b" \n", "names a file that is empty or larger than 64 kB"),
+        (b"x" * 65537, "names a file that is empty or larger than 64 kB"),
+    ],
+)
+def test_a_file_that_gives_no_secret_is_an_error_with_the_name_of_its_variable(
+    tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    file = tmp_path / "hunter2"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ConfigurationError) as refused:
+        settings_from({"PROPEXO_TOKEN_FILE": str(file), "PORT": "many"})
+
+    assert str(refused.value).splitlines() == [
+        "PORT must be a whole number from 1 to 65535",
+        f"PROPEXO_TOKEN_FILE {problem}",
+    ]
+    with pytest.raises(ConfigurationError, match=f"RENTFEED_SECRET_FILE {problem}"):
+        Environment({"RENTFEED_SECRET_FILE": str(file)}).get("RENTFEED_SECRET")
+
+
+def test_a_secret_is_set_or_in_a_file_not_both(tmp_path: Path) -> None:
+    environ = {"PROPEXO_TOKEN": "one", "PROPEXO_TOKEN_FILE": str(tmp_path)}
+
+    with pytest.raises(ConfigurationError, match="PROPEXO_TOKEN_FILE are both set; remove one"):
+        settings_from(environ)
+    assert settings_from(environ | {"PROPEXO_TOKEN_FILE": " "}).propexo_token == "one"
+    assert replaced(environ, PROPEXO_TOKEN="two") == {"PROPEXO_TOKEN": "two"}
+
+
+def test_only_secrets_are_in_files() -> None:
+    with pytest.raises(ConfigurationError, match="ADAPTER_DATA_DIR_FILE is not a setting"):
+        settings_from({"ADAPTER_DATA_DIR_FILE": "/etc/hostname"})
+
+
+def test_files_are_read_again_and_one_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
+    token, secret = tmp_path / "token", tmp_path / "secret"
+    token.write_text("first")
+    secret.write_text("first")
+    before = settings_from({"PROPEXO_TOKEN_FILE": str(token), "A_SECRET_FILE": str(secret)})
+    assert before.environ["A_SECRET"] == "first"
+    token.write_text("second")
+    secret.write_text("second")
+    assert (before.propexo_token, before.environ["A_SECRET"]) == ("first", "first")
+
+    after = before.reread()
+    assert (after.propexo_token, after.environ["A_SECRET"]) == ("second", "second")
+    assert (after == before, after.problems) == (False, [])
+
+    token.unlink()
+    secret.write_text("")
+    kept = after.reread().reread()
+    assert (kept.propexo_token, kept.environ["A_SECRET"]) == ("second", "second")
+    assert kept == after
+    assert [problem.partition(" ")[0] for problem in kept.problems] == [
+        "PROPEXO_TOKEN_FILE",
+        "A_SECRET_FILE",
+    ]
+    assert all(problem.endswith("; the old value stays in use") for problem in kept.problems)
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "is_accepted"),
+    [
+        ("http://propexo.example.com", "hunter2", False),
+        ("http://127.0.0.1.example.com", "hunter2", False),
+        ("https://propexo.example.com", "hunter2", True),
+        ("http://127.0.0.1:8001", "hunter2", True),
+        ("http://[::1]:8001", "hunter2", True),
+        ("http://sandbox:8001", "sandbox", True),
+    ],
+)
+def test_a_real_token_is_never_sent_in_clear(url: str, token: str, *, is_accepted: bool) -> None:
+    environ = {"PROPEXO_BASE_URL": url, "PROPEXO_TOKEN": token}
+    if is_accepted:
+        assert settings_from(environ).propexo_base_url == url
+        return
+    with pytest.raises(ConfigurationError, match=r"^PROPEXO_BASE_URL must start with https://"):
+        settings_from(environ)

@@ -47,7 +47,7 @@ def test_the_default_tolerance_of_a_time_in_the_format() -> None:
     assert refusal_reason(LISTED, given, NOW + 301) == "timestamp_outside_tolerance"
 
 
-def test_old_and_forged_is_called_forged() -> None:
+def test_an_old_forged_request_is_reported_as_forged() -> None:
     given = request({"X-Sig": "0" * 64, "X-Time": str(NOW)})
 
     assert refusal_reason(TIMED, given, NOW + 5000) == "signature_mismatch"
@@ -75,7 +75,7 @@ def test_a_secrets_prefix_is_taken_off_once_and_in_front_only(written: str, key:
 
 
 @pytest.mark.parametrize("written", [" padded ", "padded\n"])
-def test_white_space_belongs_to_a_secret(written: str) -> None:
+def test_whitespace_may_be_part_of_a_secret(written: str) -> None:
     given = request({"X-Sig": hex_of(BODY, secret=written.encode())})
 
     assert refusal_reason_with(PLAIN, [written], given) is None
@@ -194,7 +194,7 @@ def test_a_token_under_an_encoded_name_is_taken_out_too(block: Any, bare: Webhoo
     assert "s3cr3t" not in repr(found.without_secret(bare))
 
 
-def test_our_secret_is_blotted_out_wherever_it_strayed() -> None:
+def test_every_copy_of_our_secret_is_redacted() -> None:
     seen = "s3cr3tß".encode().decode("latin-1")
     given = request({"X-Stray": seen}, url=f"{URL}?x=s3cr3tß", body=b"token=s3cr3t\xc3\x9f")
 
@@ -217,7 +217,7 @@ def test_refused_basic_credentials_are_not_kept(reason: str) -> None:
     assert "authorization" not in {name.lower() for name in kept.headers}
 
 
-def test_what_proves_and_what_the_query_is_worth() -> None:
+def test_proof_headers_and_query_coverage() -> None:
     assert verifier(TIMED, [SECRET]).proof_headers == {"x-sig", "x-time"}
     assert verifier(BASIC, [SECRET]).proof_headers == set()
     assert verifier(PLAIN, [SECRET]).has_digest

@@ -58,11 +58,11 @@ ARABIC = "".join(chr(0x660 + int(digit)) for digit in str(NOW))
         ("0" * 5000, "header_too_long"),
     ],
 )
-def test_a_bare_header_must_match_wholly(value: str, reason: str | None) -> None:
+def test_a_header_must_match_completely(value: str, reason: str | None) -> None:
     assert refusal_reason(PLAIN, request({"X-Sig": value})) == reason
 
 
-def test_an_absent_header_is_named() -> None:
+def test_a_missing_header_is_named() -> None:
     assert refusal_reason(PLAIN, request({"X-Other": GOOD})) == "header_missing"
 
 
@@ -214,7 +214,7 @@ def test_a_header_is_signed_as_the_bytes_that_came() -> None:
     assert refusal_reason(PLAIN | {"signed": "{header:x-id}{body}"}, given) is None
 
 
-def test_json_that_was_written_anew_is_another_body() -> None:
+def test_reformatted_json_is_a_different_body() -> None:
     anew = json.dumps(json.loads(BODY)).encode()
     assert refusal_reason(PLAIN, request({"X-Sig": GOOD}, body=anew)) == "signature_mismatch"
 
@@ -280,7 +280,7 @@ def test_a_refreshed_time_does_not_refresh_the_signature() -> None:
     assert refusal_reason(TIMED, given, NOW + 5000) == "signature_mismatch"
 
 
-def test_an_own_tolerance() -> None:
+def test_a_custom_tolerance() -> None:
     block = TIMED | {"timestamp": {"header": "X-Time", "tolerance": 10}}
     given = request({"X-Sig": GOOD_AT, "X-Time": str(NOW)})
     assert refusal_reason(block, given, NOW + 10) is None
@@ -320,7 +320,7 @@ def test_basic_passwords_rotate_too() -> None:
     ],
     ids=lambda block: str(block["scheme"]),
 )
-def test_no_secret_is_no_verifier(block: dict[str, object], secrets: list[str]) -> None:
+def test_a_verifier_needs_a_secret(block: dict[str, object], secrets: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="secret"):
         verifier(block, secrets)
 
@@ -360,7 +360,7 @@ def test_a_secret_that_cannot_be_read_is_named_and_not_quoted(
         ("utf8", "\x00ÿ\x10"),
     ],
 )
-def test_secrets_are_decoded_as_told(encoding: str, written: str) -> None:
+def test_secrets_are_decoded_as_configured(encoding: str, written: str) -> None:
     key = "\x00ÿ\x10".encode() if encoding == "utf8" else b"\x00\xff\x10"
     block = PLAIN | {"secret_encoding": encoding, "secret_prefix": "whsec_"}
     given = request({"X-Sig": hex_of(BODY, secret=key)})
@@ -368,7 +368,7 @@ def test_secrets_are_decoded_as_told(encoding: str, written: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["YWJjZA==", "YWJjZA=", "YWJjZA"])
-def test_lost_padding_of_a_secret_is_made_up(written: str) -> None:
+def test_missing_padding_of_a_secret_is_added(written: str) -> None:
     given = request({"X-Sig": hex_of(BODY, secret=b"abcd")})
     assert refusal_reason_with(PLAIN | {"secret_encoding": "base64"}, [written], given) is None
 
@@ -651,7 +651,9 @@ def test_none_must_be_spelled_out_and_says_that_it_is_open() -> None:
         ("192.0.2.7, 10.0.0.1", "address_unknown"),
     ],
 )
-def test_allowed_addresses_are_one_condition_more(client: str | None, reason: str | None) -> None:
+def test_allowed_addresses_are_an_additional_condition(
+    client: str | None, reason: str | None
+) -> None:
     block = PLAIN | {"allow_ips": ["192.0.2.0/24", "2001:db8::/32"]}
     assert refusal_reason(block, request({"X-Sig": GOOD}, client=client)) == reason
     if reason is None:
@@ -724,7 +726,7 @@ def test_allowed_addresses_are_one_condition_more(client: str | None, reason: st
         ("typeform", "'signature' must contain keys"),
     ],
 )
-def test_a_wrong_block_is_told_what_to_mend(block: dict[str, object], message: str) -> None:
+def test_an_invalid_block_says_what_to_fix(block: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_block(block)
     assert message in str(caught.value)

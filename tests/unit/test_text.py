@@ -55,7 +55,7 @@ def shown(value: object) -> str:
     ],
     ids=shown,
 )
-def test_words_are_one_clean_line(value: object, text: str) -> None:
+def test_clean_text_is_one_line(value: object, text: str) -> None:
     assert clean_text(value, 100) == text
 
 
@@ -78,7 +78,7 @@ def test_words_are_one_clean_line(value: object, text: str) -> None:
     ],
     ids=shown,
 )
-def test_words_of_anything_else_are_unreadable(value: object, reason: str) -> None:
+def test_clean_text_rejects_other_types(value: object, reason: str) -> None:
     with pytest.raises(Unreadable, match=f"^{reason}$"):
         clean_text(value, 100)
 
@@ -99,7 +99,7 @@ def test_accents_piled_on_one_letter_are_cut() -> None:
     assert len(clean_text("a" + "\u0315\u0300" * 150_000, 300_000)) == 30
 
 
-def test_words_never_quote_the_value() -> None:
+def test_errors_never_quote_the_value() -> None:
     with pytest.raises(Unreadable) as caught:
         clean_text("dana@example.com" * 20, 100)
     assert "dana" not in str(caught.value)
@@ -107,7 +107,7 @@ def test_words_never_quote_the_value() -> None:
 
 @settings(deadline=None)  # a busy machine is not a failure
 @given(st.text(max_size=300))
-def test_words_can_be_stored_anywhere(text: str) -> None:
+def test_clean_text_can_be_stored_anywhere(text: str) -> None:
     clean = clean_text(text, 3000)
     clean.encode()
     assert "\x00" not in clean
@@ -117,7 +117,7 @@ def test_words_can_be_stored_anywhere(text: str) -> None:
 @pytest.mark.parametrize(
     "value", [None, "", " \n", "\x00\u200b", [], [""], [None, " "], [[]], "\u3000"]
 )
-def test_what_says_nothing_is_empty(value: object) -> None:
+def test_blank_values_are_empty(value: object) -> None:
     assert is_empty(value)
 
 
@@ -131,7 +131,7 @@ def test_zero_and_false_are_values(value: object) -> None:
 
 
 @given(st.text(max_size=50))
-def test_a_text_is_empty_where_its_words_are(text: str) -> None:
+def test_a_text_without_visible_characters_is_empty(text: str) -> None:
     assert is_empty(text) == (clean_text(text, 200) == "")
 
 

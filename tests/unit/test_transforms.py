@@ -73,7 +73,7 @@ def test_these_are_all_transforms() -> None:
 
 
 @pytest.mark.parametrize(("entry", "example"), EXAMPLES)
-def test_the_examples_are_true(entry: Transform, example: Example) -> None:
+def test_the_examples_are_correct(entry: Transform, example: Example) -> None:
     read = entry.bind(example.options, Policy())
     if example.unreadable:
         with pytest.raises(Unreadable):
@@ -127,7 +127,7 @@ def test_the_reference_shows_every_transform_and_option() -> None:
 
 @pytest.mark.parametrize("name", sorted(TRANSFORMS))
 @pytest.mark.parametrize("value", [None, "", " \n", "\x00\u200b", [], [""], [None]], ids=shown)
-def test_what_says_nothing_is_empty(name: str, value: object) -> None:
+def test_blank_values_are_empty(name: str, value: object) -> None:
     assert reading(name, value) is EMPTY
 
 
@@ -137,7 +137,7 @@ def test_what_says_nothing_is_empty(name: str, value: object) -> None:
     [True, False, {}, {"a": 1}, ["a", "b"], [["a"]], float("nan"), float("inf"), "x" * 1_000_000],
     ids=shown,
 )
-def test_what_is_no_text_is_unreadable(name: str, value: object) -> None:
+def test_other_types_are_unreadable_as_text(name: str, value: object) -> None:
     assert_unreadable(name, value)
 
 
@@ -178,7 +178,7 @@ def test_a_list_of_one_is_read_through(name: str, value: object, gives: object) 
     ],
     ids=shown,
 )
-def test_a_whole_name_is_taken_apart(text: str, first: str, last: str) -> None:
+def test_a_full_name_is_split(text: str, first: str, last: str) -> None:
     assert reading("name", text) == {"first_name": first, "last_name": last}
 
 
@@ -329,7 +329,7 @@ def test_a_name_may_be_strange(text: str) -> None:
     ],
     ids=shown,
 )
-def test_what_is_no_email(text: str) -> None:
+def test_values_that_are_not_emails(text: str) -> None:
     assert_unreadable("email", text)
 
 
@@ -421,7 +421,7 @@ def test_a_phone_number_is_found(value: object, number: str) -> None:
     ],
     ids=shown,
 )
-def test_what_is_no_valid_phone_number(value: object) -> None:
+def test_values_that_are_not_valid_phone_numbers(value: object) -> None:
     assert_unreadable("phone", value)
 
 
@@ -448,11 +448,13 @@ def test_an_extension_and_further_numbers_are_noted() -> None:
         ("+44 20 7946 0958 303 555 0142", "+442079460958", "Other phone: +13035550142"),
     ],
 )
-def test_numbers_between_blanks_are_told_apart(text: str, first: str, note: str | None) -> None:
+def test_numbers_separated_by_spaces_are_recognized(
+    text: str, first: str, note: str | None
+) -> None:
     assert reading("phone", text) == (Noted(first, note) if note else first)
 
 
-def test_numbers_of_another_country_between_blanks_are_told_apart() -> None:
+def test_numbers_of_another_country_separated_by_spaces_are_recognized() -> None:
     read = reading("phone", "020 7946 0958 020 7946 0999", region="GB")
     assert read == Noted("+442079460958", "Other phone: +442079460999")
 
@@ -504,7 +506,7 @@ def test_the_region_is_the_deployments_unless_the_mapping_says() -> None:
 @pytest.mark.parametrize(
     "value", ["1,200", "1e3", "\u0663", "\u00b2", "+2", "2 people", "0x10", 1e400, 1.5], ids=shown
 )
-def test_what_is_no_integer(value: object) -> None:
+def test_values_that_are_not_integers(value: object) -> None:
     assert_unreadable("integer", value)
 
 
@@ -659,11 +661,11 @@ def test_bedrooms_are_a_sorted_set(value: object, sizes: list[int]) -> None:
     ],
     ids=shown,
 )
-def test_what_is_no_number_of_bedrooms(value: object) -> None:
+def test_values_that_are_not_bedroom_counts(value: object) -> None:
     assert_unreadable("bedrooms", value)
 
 
-def test_what_is_not_read_in_a_list_is_noted() -> None:
+def test_unreadable_list_items_are_noted() -> None:
     assert reading("bedrooms", ["1", "loft", {"a": 1}]) == Noted([1], "Bedrooms: loft")
 
 
@@ -686,7 +688,7 @@ def test_what_is_not_read_in_a_list_is_noted() -> None:
         "2026-05-01T10:00:00Z",
     ],
 )
-def test_what_is_no_date(value: str) -> None:
+def test_values_that_are_not_dates(value: str) -> None:
     assert_unreadable("date", value)
 
 

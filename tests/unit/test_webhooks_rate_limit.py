@@ -60,7 +60,7 @@ def test_it_says_how_long_to_wait() -> None:
     assert refused.value.retry_after_seconds == pytest.approx(1.5)
 
 
-def test_what_is_given_back_was_not_spent() -> None:
+def test_returned_tokens_are_available_again() -> None:
     limit = RequestLimit(3, clock=Clock())
     for _ in range(100):
         limit.take("a")
@@ -70,7 +70,7 @@ def test_what_is_given_back_was_not_spent() -> None:
     assert taken(limit, "a", 10) == 3, "and there is no saving up"
 
 
-def test_memory_is_bounded() -> None:
+def test_memory_is_limited() -> None:
     limit = RequestLimit(1, clock=Clock())
     limit.take("first")
     for number in range(MAX_KEYS):
@@ -144,6 +144,6 @@ def test_an_ipv6_sender_is_counted_by_its_network() -> None:
 
 
 @pytest.mark.parametrize("text", ["many", "-1", "10", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8,,"])
-def test_a_wrong_proxy_stops_the_start(text: str) -> None:
+def test_an_invalid_proxy_setting_prevents_startup(text: str) -> None:
     with pytest.raises(ConfigurationError, match="ADAPTER_TRUSTED_PROXIES must be a number up to"):
         settings_from({"ADAPTER_TRUSTED_PROXIES": text})

@@ -119,16 +119,11 @@ def lost(record: Record) -> Iterator[str]:
 def stored_twice(record: Record) -> Iterator[str]:
     """Yield webhooks that became two events.
 
-    A form gives no time: the same bytes may be a new request if another came since, so they are
-    stored again.
+    A form gives no time: the same bytes may be a new request if another came since, and what is not
+    mapped yet may be that, so they are stored again.
     """
     for lead_id, events in record.events.items():
-        lead = record.leads[lead_id]
-        is_outdated = any(
-            other.place == lead.place and other.id != lead.id and other.number >= lead.number
-            for other in record.leads.values()
-        )
-        if len(events) > 1 and not (lead.source == "form" and is_outdated):
+        if len(events) > 1 and record.leads[lead_id].source != "form":
             yield f"{lead_id} is events {', '.join(str(event.id) for event in events)}"
 
 

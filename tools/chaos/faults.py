@@ -43,7 +43,7 @@ HELD_OPEN = {"delay": 1.51}
 #: Number of faults of each kind per round.
 PROCESS_FAULTS = 4
 UPSTREAM_FAULTS = 8
-#: A frozen worker may sleep past its lease, and past Procrastinate's timeout.
+#: A frozen worker may sleep past its lease.
 LONGEST_FREEZE_SECONDS = 25.0
 
 

@@ -99,13 +99,7 @@ OUTCOMES[OutcomeUnknown] = AttemptOutcome.NOT_SENT
             "adapter/pipeline.py": """
 assert callable(Pipeline.recover)
 Pipeline.recover = lambda self: None
-""",
-            "adapter/server/worker.py": """
-assert callable(delete_stalled)
-
-async def delete_stalled(queue):
-    return None
-""",
+"""
         },
     ),
     Guard(
@@ -133,8 +127,8 @@ Pipeline.recover = _recover_and_send_again
         name="a lock for each person",
         breaks={
             "adapter/store/queries.py": """
-assert "lock_keys" in STATEMENTS
-STATEMENTS["lock_keys"] = b"SELECT %(keys)s::bigint[]"
+assert "lock_related" in STATEMENTS
+STATEMENTS["lock_related"] = b"SELECT ARRAY[]::bigint[] AS crowded"
 """
         },
         options=("--people", "24"),
@@ -204,9 +198,9 @@ Person.tour_for = _tour_for_unless_another_came_between
             "adapter/bookings/transitions.py": """
 _ambiguous = _record_ambiguous_tour
 
-def _record_ambiguous_tour(tx, booking, later, now):
+def _record_ambiguous_tour(tx, booking, later, now, until):
     if later.starts_at != booking.starts_at:
-        _ambiguous(tx, booking, later, now)
+        _ambiguous(tx, booking, later, now, until)
     else:
         tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
 """

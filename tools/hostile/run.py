@@ -35,8 +35,8 @@ class Plan:
     rate: float = 5.0
     #: Processes that map payloads.
     jobs: int = 2
-    #: How long to wait until all leads are booked.
-    patience_seconds: float = 120.0
+    #: How long to wait for the next lead to be booked.
+    patience_seconds: float = 60.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,8 +168,10 @@ def _genuine(stage: Stage, rate: float) -> Iterator[list[dict[str, Any]]]:
 
 
 def _wait_until_settled(stage: Stage, genuine: audit.Genuine, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not audit.unmapped(stage) and not audit.booked_once(stage, genuine.leads)[0]:
-            return
+    """Wait until all leads are booked, or until nothing has changed for this long."""
+    left, deadline = None, time.monotonic() + seconds
+    while left != (0, 0) and time.monotonic() < deadline:
+        now = audit.unmapped(stage), len(audit.booked_once(stage, genuine.leads)[0])
+        if now != left:
+            left, deadline = now, time.monotonic() + seconds
         time.sleep(0.5)

@@ -11,7 +11,7 @@ from adapter.mapping.source import Source
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.propexo.appointment import TARGETS
 
-#: Options of a field that are not listed in the last column.
+#: Options of a field to leave out of the last column.
 SHOWN_ELSEWHERE: Final = frozenset(
     {"from", "all", "always", "date", "time", "as", "table", "default"}
 )
@@ -30,7 +30,7 @@ MAX_MIDDLE_WIDTH: Final = 34
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the explanation: the field, the paths it reads, and how."""
+    """One row of the output: a field, the paths that it reads, and how it reads them."""
 
     what: str
     where: str

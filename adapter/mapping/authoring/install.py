@@ -1,4 +1,4 @@
-"""Copy a gallery mapping into the project, with its samples and test communities."""
+"""Copy a bundled mapping into a folder, with its samples and test communities."""
 
 import os
 from collections.abc import Mapping
@@ -18,6 +18,9 @@ EXAMPLES_HEADER: Final = """\
 # Made-up communities for the samples and tests of {mapping}. Webhooks never use them; the real
 # communities are in communities.yaml.
 """
+FIRST_HEADER: Final = """\
+# Every community to book tours for, and what each source calls it. These are made up: replace them.
+"""
 #: Template for a communities.yaml entry. Each community that a source serves needs one.
 COMMUNITY: Final = """\
 community-name:
@@ -35,13 +38,22 @@ def install_mapping(template: Source, mapping: Path) -> list[Path]:
     Raise :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
     """
     files = _samples(template, mapping.parent)
-    files[examples_file(mapping)] = _examples_text(template, mapping.stem).encode()
+    header = EXAMPLES_HEADER.format(mapping=mapping.name)
+    files[examples_file(mapping)] = _examples_text(template, mapping.stem, header).encode()
     files[mapping] = _mapping_text(template, mapping.parent).encode()
     _refuse_overwrite(mapping, files)
     for file, content in files.items():  # the mapping is last, because it needs the others
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     return list(files)
+
+
+def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
+    """Return the files of a mapping, its samples and its communities for a new ``folder``."""
+    return _samples(template, folder) | {
+        folder / FILE: _examples_text(template, template.name, FIRST_HEADER).encode(),
+        folder / template.path.name: _mapping_text(template, folder).encode(),
+    }
 
 
 def community_text(template: Source, name: str) -> str:
@@ -56,15 +68,15 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
     return {folder / name: (template.path.parent / name).read_bytes() for name in names}
 
 
-def _examples_text(template: Source, name: str) -> str:
-    """Return the gallery's communities for this sender, under the new source's name."""
+def _examples_text(template: Source, name: str, header: str) -> str:
+    """Return the communities beside a template that it uses, under the new source's name."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)
         for key, entry in communities.items()
         if template.name in entry["known_as"]
     }
-    return EXAMPLES_HEADER.format(mapping=f"{name}.yaml") + text_from_data(entries)
+    return header + text_from_data(entries)
 
 
 def _renamed(entry: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from adapter.mapping.source import Source
 
 
 def payload_of(source: Source, file: Path, scope: Scope) -> Any:
-    """Return a test's ``payload``: the file name if in the mapping's folder, else the data."""
+    """Return a test's ``payload``: a file name if it is in the mapping's folder, else the data."""
     folder = source.path.parent.resolve()
     if source.kind != "query" and file.resolve().is_relative_to(folder):
         return str(file.resolve().relative_to(folder))

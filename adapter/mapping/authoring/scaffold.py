@@ -54,11 +54,11 @@ RENTER: Final = frozenset(
 )
 #: Last words of keys that hold an ID.
 IDS: Final = frozenset({"id", "uid", "uuid", "token"})
-#: Objects with one ID per request.
+#: Objects whose ID is different in each request.
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
 )
-#: Objects with the same ID in many requests.
+#: Objects whose ID is the same in many requests.
 SHARED: Final = frozenset(
     {"location", "agent", "form", "page", "account", "property", "listing", "community", "company"}
     | {"branch", "group", "calendar", "type", "user", "owner", "organizer", "office"}
@@ -113,7 +113,7 @@ def mapping_from_sample(name: str, sample: str, data: Any) -> str:
 
 
 def guess_paths(data: Any) -> dict[str, str]:
-    """Return the likeliest path for each target: in the renter's data first, then at the top."""
+    """Return the likeliest path for each target. Paths in the renter's data come first."""
     guesses: dict[str, str] = {}
     fields = list(leaves(data))
     for target in KEYS:
@@ -152,14 +152,14 @@ def _is_event_type(path: str, value: Any) -> bool:
 
 
 def _is_renters_name(path: str, value: Any) -> bool:
-    """Exclude a plain ``name`` that belongs to something else, such as a bot, form or function."""
+    """Reject a plain ``name`` that belongs to something else, such as a bot, form or function."""
     people = (RENTER | VISITS) & {*_words_around(path)}
     is_renters = _key(path) != "name" or "." not in path or people
     return isinstance(value, str) and "@" not in value and bool(is_renters)
 
 
 def _is_start(path: str, value: Any) -> bool:
-    """Exclude ``from`` etc., except in a tour, and strings too short for a date and time."""
+    """Reject ``from`` etc. outside a tour, and strings too short for a date and time."""
     is_tours = _key(path) not in STARTS or VISITS & {*_words_around(path)}
     return bool(is_tours) and (isinstance(value, int) or len(str(value)) > 8)
 
@@ -187,7 +187,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return the words that name the owner of this ID, from its own key or its parent's."""
+    """Return the words that name what this ID identifies, from its own key or its parent's."""
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
@@ -265,7 +265,7 @@ def _read_lines(answers: Answers) -> list[str]:
 
 
 def _dedupe_line(guesses: Mapping[str, str], data: Any) -> str:
-    """Suggest candidates only in a comment, because a wrong dedupe key loses leads."""
+    """Return the ``dedupe`` line. Candidates are in a comment, because a wrong key loses leads."""
     line = _line("dedupe", guesses.get("dedupe"))
     if "dedupe" in guesses:
         return line

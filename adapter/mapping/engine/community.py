@@ -17,7 +17,7 @@ NO_PATHS: Final = PathLookup(paths=())
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CommunityLookup:
-    """``community``: a fixed one, or a lookup by the name that the sender uses."""
+    """A mapping's ``community``: a fixed one, or a lookup by the name that the sender uses."""
 
     source: str
     at: str
@@ -54,14 +54,14 @@ class CommunityLookup:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attribution:
-    """``attribution``: one ID per source and community, or one per value of a path."""
+    """A mapping's ``attribution``: an ID per source and community, or per value of a path."""
 
     source: str
     at: str
     lookup: PathLookup = NO_PATHS
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set attribution_id or block the booking. Skip it while the community is unknown."""
+        """Set attribution_id, or block the booking. Do nothing while the community is unknown."""
         if draft.community is None:
             return
         table = draft.community.attributions.get(self.source, {})

@@ -28,7 +28,7 @@ class Condition:
     path: Path
     #: ``file:line``.
     at: str
-    #: Holds if any of these matches; with ``negated``, if none does.
+    #: The condition holds if any of these values matches or, with ``negated``, if none does.
     values: frozenset[str] = frozenset()
     negated: bool = False
     #: True if the path must be empty, False if it must not, None to compare with ``values``.
@@ -67,7 +67,7 @@ class Condition:
 
 
 def absence(scope: Scope, path: Path) -> str:
-    """Report that a path is not in the payload, and suggest a similar name."""
+    """Return the reason for a path that is not in the payload, with a similar name if any."""
     near = scope.closest_key(path)
     return f"{path.text} is not in the payload" + (f" (there is {near[:40]!a})" if near else "")
 
@@ -87,9 +87,9 @@ def evaluate_all(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """All three sections, for the delivery or for one of its items."""
+    """The conditions of all three sections, for a delivery or for one of its items."""
 
-    #: It is enough for one group to hold.
+    #: Only one group needs to hold.
     ignore: tuple[Sequence[Condition], ...] = ()
     cancellation: tuple[Sequence[Condition], ...] = ()
     accept: Sequence[Condition] = ()

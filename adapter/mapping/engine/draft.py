@@ -31,15 +31,15 @@ class Draft:
     facts: list[str] = dataclasses.field(default_factory=list)
     #: The reasons why the booking needs review.
     blocking_reasons: list[Reason] = dataclasses.field(default_factory=list)
-    #: True if the mapping reads a tour time but the webhook has none.
+    #: True if the mapping reads a tour time, but the webhook has none.
     has_no_time: bool = False
-    #: Unreadable values of blocking fields. They go to the notes if the block is waived.
+    #: Unreadable values of blocking fields. They go into the notes if the block is waived.
     unread: list[str] = dataclasses.field(default_factory=list)
     #: The number of appointment fields that had a value in the payload.
     found: int = 0
 
     def block(self, *reasons: Reason) -> None:
-        """Require review because who, where or when is uncertain."""
+        """Require review, because a required value is missing or uncertain."""
         self.reasons += reasons
         self.blocking_reasons += reasons
 
@@ -55,7 +55,7 @@ class Draft:
         self.found += other.found
 
     def waive(self, fields: Container[str]) -> None:
-        """Unblock fields that turn out not to be required. Unreadable values go to the notes."""
+        """Unblock fields that turn out not to be required. Unreadable values go into the notes."""
         self.blocking_reasons = [
             reason for reason in self.blocking_reasons if reason.field not in fields
         ]

@@ -165,7 +165,7 @@ class Field:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FullName(Field):
-    """``name``: a full name that fills first_name and last_name."""
+    """Fills first_name and last_name from ``name``, a full name."""
 
     def _checked(self, value: Any) -> dict[str, Any]:
         return dict(self.check(value))
@@ -213,7 +213,7 @@ def notes_line_from_text(text: str, path_from_text: Callable[[str], Path]) -> No
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NotesFiller:
-    """``notes``."""
+    """Fills ``notes`` from the mapping's lines of text."""
 
     lines: Sequence[NotesLine]
 

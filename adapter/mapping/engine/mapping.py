@@ -22,13 +22,13 @@ from adapter.propexo import notes
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.settings import Policy
 
-#: Deliveries with more items need review.
+#: Maximum number of items. Deliveries with more items need review.
 MAX_ITEMS: Final = 50
 #: Longer dedupe keys are stored as their hash.
 MAX_KEY_LENGTH: Final = 200
 CAP_KEY_PART: Final = 500
 IDS_ONLY_REASON: Final = "needs_enrichment: it contains only IDs and no appointment fields"
-#: Outcomes by priority: the delivery gets the first one that any of its items has.
+#: Outcomes by priority. A delivery gets the first of them that any of its items has.
 PRECEDENCE: Final = tuple(Outcome)
 #: Fields that a guest card does not need. It only needs a community and a contact.
 NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
@@ -45,7 +45,7 @@ class NamedReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ForEach:
-    """``for_each``: the path of the items and the name of each."""
+    """A mapping's ``for_each``: the path of the items, and the name of each item."""
 
     name: str
     at: str
@@ -120,7 +120,7 @@ class CompiledMapping:
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """Return the scopes in which fields are read, even for an ignored delivery."""
+        """Return the scopes for reading fields, even if the delivery is ignored."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
@@ -160,7 +160,7 @@ class CompiledMapping:
         return [self._read(one, self.item_readers) for one in scopes], None
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Read the fields that do not depend on the item once, and return their drafts by index."""
+        """Read the fields that are the same for all items once. Return their drafts by index."""
         if self.for_each is None or len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}
@@ -308,7 +308,7 @@ def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str |
 
 
 def _key_from_parts(parts: Sequence[Any]) -> str:
-    """Return a single part unchanged, and several parts as JSON so that keys cannot collide."""
+    """Return one part unchanged. Encode several parts as JSON, so that keys cannot collide."""
     key = parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
     if len(key) <= MAX_KEY_LENGTH:
         return key

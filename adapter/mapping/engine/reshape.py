@@ -45,7 +45,7 @@ class PayloadReader(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JsonReader:
-    """``json``: JSON inside a string."""
+    """Reads ``json``: JSON inside a string."""
 
     path: Path
 
@@ -69,7 +69,7 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """``labels``: labels for option IDs, from the same element or elsewhere in the payload."""
+    """A list's ``labels``: labels for option IDs, from the same element or elsewhere."""
 
     path: Path
     by: Path
@@ -94,7 +94,7 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListReader:
-    """``list``: a list of answers, addressed by key, such as ``answers.email``."""
+    """Reads ``list``: a list of answers, to be addressed by key, such as ``answers.email``."""
 
     path: Path
     by: Path
@@ -164,7 +164,7 @@ def _key(item: object, by: Path) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TextReader:
-    """``text``: the rest of a line that starts with a label, for leads sent by email."""
+    """Reads ``text``: the rest of a line that starts with a label, for leads sent by email."""
 
     path: Path
     #: The label, with its colon if it has one: ``Name:``.

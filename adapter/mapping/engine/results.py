@@ -43,7 +43,7 @@ class Outcome(enum.StrEnum):
 
 
 class WithoutTime(enum.StrEnum):
-    """``without_time`` of a mapping: the handling of a lead without a tour time."""
+    """How a mapping handles leads without a tour time: its ``without_time``."""
 
     #: It needs review: an agent picks a time or calls the renter.
     HOLD = "hold"
@@ -70,7 +70,7 @@ class Item:
     #: Fields by Propexo's names, with neutral words for enums.
     appointment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
-    #: The reasons that block the booking. The others are only reported.
+    #: The reasons that block the booking. Other reasons are only reported.
     blocking_reasons: tuple[Reason, ...] = ()
     #: Text added to the notes because it does not fit any field.
     notes_added: tuple[str, ...] = ()

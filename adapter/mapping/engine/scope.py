@@ -46,7 +46,7 @@ class Scope:
         return found
 
     def is_empty(self, value: object) -> bool:
-        """Return True for an empty value, including this sender's words for empty values."""
+        """Return True for an empty value, including this sender's strings for empty values."""
         return value is MISSING or is_empty(value, self.blanks)
 
     def with_names(self, names: Mapping[str, Any]) -> "Scope":

@@ -9,7 +9,7 @@ from adapter.mapping.transforms import Noted, clean_text
 from adapter.parsing.html_text import plain_text
 from adapter.parsing.paths import unwrap_single
 
-#: The key of the row for all other values.
+#: The key of the row that applies to all other values.
 ANY_OTHER: Final = "*"
 #: Maximum number of list items to look up.
 MAX_ITEMS: Final = 50
@@ -20,7 +20,7 @@ NOT_IN_TABLE: Final = "not in the table"
 
 
 class NoValue:
-    """The result for a row ``[]``: leave the field empty, without even the default."""
+    """The type of NO_VALUE, the result of a ``[]`` row: no value, and no default either."""
 
 
 NO_VALUE: Final = NoValue()

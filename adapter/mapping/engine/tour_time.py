@@ -43,7 +43,7 @@ class TourTime:
     zone_from: PathLookup | None = None
     dst: str | None = None
     ignore_offset: bool = False
-    #: Which offsets block if they do not match the community's time zone: none with ``trust``,
+    #: Offsets that block if they do not match the community's time zone: none with ``trust``,
     #: all but Z with ``must_agree``, Z too with ``own_clock`` (some senders put Z on local
     #: times). By default, suspicious offsets block, and others are reported.
     offset: str = ""
@@ -119,7 +119,7 @@ class TourTime:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """Block or report an offset that is not the community's. May raise :class:`Unreadable`."""
+        """Block or report an offset that differs from the community's. May raise Unreadable."""
         zone = draft.community.timezone if draft.community else None
         here = instant.at.astimezone(zone).utcoffset() if zone else None
         if instant.offset in (None, here):

@@ -77,7 +77,7 @@ class RespondChecker:
     """Checks one mapping's ``respond`` section."""
 
     def __init__(self, document: Document, paths: PathRegistry, inner: Collection[str]) -> None:
-        """Take ``inner``, the names that exist only in an item of ``for_each``."""
+        """Take ``inner``, the names that exist only within an item of ``for_each``."""
         self.document = document
         self.paths = paths
         self.inner = inner
@@ -145,7 +145,7 @@ def _is_each_valid(value: Any, *, is_item: bool = False) -> bool:
 
 
 def _texts(value: Any, *, in_each: bool = False) -> Iterator[tuple[str, bool]]:
-    """Yield each string in a template, and whether it is under ``each``. Depth is limited."""
+    """Yield each string in a template, and whether it is under ``each``."""
     if isinstance(value, str):
         yield value, in_each
     elif isinstance(value, list):

@@ -114,7 +114,7 @@ class FieldCompiler:
     def _start_formats(
         self, loaded: Mapping[str, Any], date: Mapping[str, Any], where: KeyPath
     ) -> tuple[tuple[Format, ...], Reader | None]:
-        """Return the formats, and a reader for the date unless they include it."""
+        """Return the time formats, and a reader for the date if it is parsed separately."""
         texts = loaded.get("format", ())
         try:
             is_apart = bool(date) and not any(compile_format(text).has_date for text in texts)

@@ -137,6 +137,11 @@ class _Compiler:
             compiled=compiled,
             document=self.document,
             used_paths=tuple(paths.used),
+            headers_read=frozenset(
+                used.path.parts[1].lower()
+                for used in paths.used
+                if used.path.parts[0] == "headers" and len(used.path.parts) == 2
+            ),
             sections=loaded,
         )
         if self.strict:
@@ -226,7 +231,7 @@ def _use_delivery_id(document: Document) -> None:
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
-    """Set the keys that the mapping uses from each list."""
+    """Tell each list reader which of its keys the mapping uses."""
 
     def with_keys(named: NamedReader) -> NamedReader:
         if not isinstance(named.reader, ListReader):

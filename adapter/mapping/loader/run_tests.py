@@ -21,7 +21,7 @@ from adapter.models import Reason
 from adapter.parsing.paths import MISSING, leaves
 from adapter.settings import Policy
 
-#: The outcome for each expectation that lists appointments or guest cards.
+#: The outcome that each expectation of appointments or guest cards requires.
 OUTCOME_BY_EXPECTATION: Final = {
     "expect": Outcome.BOOK,
     "expect_some": Outcome.BOOK,
@@ -32,7 +32,7 @@ OUTCOME_BY_EXPECTATION: Final = {
 EXPECTATIONS: Final = (*OUTCOME_BY_EXPECTATION, "held", "ignored", "cancellation")
 #: Nouns for a count of them.
 COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
-#: Limits for suggesting a similar path: number of samples, and length of a path.
+#: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
 #: Appointment fields that are filled by a line with another name.
@@ -180,7 +180,7 @@ def all_reasons(mapped: Mapped) -> list[Reason]:
 
 
 def format_reason(reason: Reason) -> str:
-    """Format a reason on one line: value, path, message."""
+    """Format a reason on one line: its value, path and message."""
     head = " from ".join(part for part in (reason.value, reason.path) if part)
     text = reason.reason + hint(_text(reason.value), reason.reason)
     return f"{head}: {text}" if head else text
@@ -220,7 +220,7 @@ def _check_paths(source: Source, samples: Sequence[Sample]) -> None:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Suggest a similar path from the samples. The search is bounded and only runs at load time."""
+    """Suggest a similar path from the samples. The search is limited in size."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
@@ -246,7 +246,7 @@ def _is_unknown(used: UsedPath, scope: Scope) -> bool:
 
 
 def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
-    """Report lists with no value in any sample: 'by' or 'value' is probably wrong."""
+    """Report lists without a value in any sample. Their 'by' or 'value' is probably wrong."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         if not isinstance(reading.reader, ListReader):
             continue

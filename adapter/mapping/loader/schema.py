@@ -121,13 +121,13 @@ def _flag() -> fields.Boolean:
 
 
 class FromSchema(StrictSchema):
-    """``{ from: … }``."""
+    """The schema of ``{ from: … }``."""
 
     from_ = PathList(required=True, data_key="from")
 
 
 class CommunitySection(StrictSchema):
-    """``community``."""
+    """The schema of ``community``."""
 
     from_ = PathList(data_key="from")
     always = fields.String()
@@ -151,13 +151,13 @@ class ZoneSection(ZoneName):
 
 
 class DateSection(FromSchema):
-    """``date`` of ``starts_at``."""
+    """The schema of ``date`` under ``starts_at``."""
 
     format = Texts()
 
 
 class StartSection(StrictSchema):
-    """``starts_at``."""
+    """The schema of ``starts_at``."""
 
     from_ = PathList(data_key="from")
     date = Shorthand(DateSection, "from")
@@ -172,7 +172,7 @@ class StartSection(StrictSchema):
 
 
 class LabelsSection(StrictSchema):
-    """``labels`` of a list."""
+    """The schema of a list's ``labels``."""
 
     list = fields.String(required=True)
     by = fields.String(required=True)
@@ -180,7 +180,7 @@ class LabelsSection(StrictSchema):
 
 
 class ReadSection(StrictSchema):
-    """One name under ``read``, with exactly one of json, list or text."""
+    """A name under ``read``, with exactly one of json, list or text."""
 
     json = fields.String()
     list = fields.String()
@@ -213,7 +213,7 @@ class TemplateSection(StrictSchema):
 
 
 class SaySection(StrictSchema.from_dict({name: fields.String() for name in SENTENCES})):  # type: ignore[misc]
-    """``say`` of ``respond``."""
+    """The schema of ``say`` under ``respond``."""
 
     noun = "outcome"
     error_messages: dict[str, str] = {  # noqa: RUF012

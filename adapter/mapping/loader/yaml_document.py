@@ -89,7 +89,7 @@ class Document:
     file: str
     data: Any = None
     marks: dict[KeyPath, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    #: A dict, so that each of many is found at once.
+    #: A dict used as an ordered set, so that duplicates are found quickly.
     problems: dict[Problem, None] = dataclasses.field(default_factory=dict)
 
     def position(self, where: KeyPath) -> tuple[int, int]:
@@ -195,7 +195,7 @@ def _item(document: Document, node: yaml.Node, where: KeyPath) -> Any:
 
 
 def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[str, Any]:
-    """Build an object and keep all keys as strings, even ``true`` and ``20417``."""
+    """Build an object. All keys stay strings, even ``true`` and ``20417``."""
     data: dict[str, Any] = {}
     for key, value in node.value:
         position = _position(key.start_mark)

@@ -21,7 +21,7 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
     "bedrooms",
     description=(
         "The requested numbers of bedrooms as a sorted list: 0 is a studio, 3 means three or more. "
-        "Reads a string or a list. List items that cannot be read go to the notes."
+        "Reads a string or a list. Unreadable list items go into the notes."
     ),
     examples=[
         Example(given="Studio", gives=[0]),

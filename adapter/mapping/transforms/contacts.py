@@ -27,7 +27,7 @@ _WITHHELD: Final = frozenset(
         *("NOCALLERID", "PRIVATENUMBER", "UNKNOWNCALLER", "PRIVATECALLER", "OUTOFAREA"),
     )
 )
-#: Titles that are removed from names. The parser has more, but some are first names: Judge.
+#: Titles to remove from names. The parser knows more, but some are also first names, such as Judge.
 _COURTESIES: Final = frozenset(
     {"mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "doctor", "rev", "reverend"}
     | {"sir", "madam", "mister", "and", "&"}
@@ -77,7 +77,7 @@ _is_email: Final = Email()
 def is_no_name(text: str) -> bool:
     """Return True for an email address, phone number, date or filler, or text without letters.
 
-    People, programs and caller IDs put these in name fields. The text has at most 200 characters.
+    Users, programs and caller IDs put these in name fields. The text has at most 200 characters.
     """
     is_other = "@" in text or _NUMERIC.fullmatch(text) or not any(map(str.isalpha, text))
     return bool(is_other) or is_filler(text) or {*_words(text.lower())} <= _NOBODY
@@ -86,7 +86,7 @@ def is_no_name(text: str) -> bool:
 def is_filler(text: str) -> bool:
     """Return True for a placeholder that a program uses instead of a name or part of one."""
     if text.isalpha() and text.lower() not in _FILLERS:
-        return False  # most parts of names
+        return False  # the common case for parts of names
     if _MERGE_TAG.search(text):
         return True
     return any(
@@ -259,8 +259,8 @@ def _region(value: object) -> str:
     "phone",
     description=(
         "The first valid phone number in the text, with its country code. Its extension and "
-        "other numbers go to the notes. What a withheld caller ID is sent as, such as Anonymous "
-        "or +266696687, its letters on a keypad, is empty."
+        "other numbers go into the notes. A withheld caller ID, such as Anonymous or +266696687 "
+        "(its letters on a keypad), counts as empty."
     ),
     options=[
         Option(
@@ -345,7 +345,7 @@ def _separated(text: str, region: str) -> str:
 
 
 def _is_number(text: str, region: str) -> bool:
-    """Return True for one number with the usual digit groups, which 720 2091 303 does not have."""
+    """Return True for a single number with the usual digit groups, unlike 720 2091 303."""
     if not 7 <= _count_digits(text) <= 15:
         return False
     matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)
@@ -367,6 +367,6 @@ def _e164(number: phonenumbers.PhoneNumber) -> str:
 
 
 def _uncommon_title(name: HumanName) -> str:
-    """Return a word that the parser takes for a title but is a first name here, or ""."""
+    """Return a first name that the parser would treat as a title, or ""."""
     words = {word.rstrip(".").lower() for word in name.title.split()}
     return "" if words <= _COURTESIES else str(name.title)

@@ -43,21 +43,29 @@ SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
 -- Bookings whose state comes from one of these, newest first.
 SELECT * FROM bookings WHERE because_of = ANY(%(ids)s) ORDER BY id DESC LIMIT %(limit)s
 
--- name: bookings_of_keys
--- Bookings that share one of these keys and may still matter, oldest first: those that share most
--- keys, and the newest of them. Materialized, because for a few rows of an order the planner would
--- read the whole table from its end.
-WITH related AS MATERIALIZED (
+-- name: related
+-- The beginning of two statements: those of these keys that do not have too many bookings, and the
+-- bookings that share one of them and may still matter. Each step is bounded, because one contact may
+-- be in all bookings; materialized, because the planner might read the whole table instead.
+WITH usable AS MATERIALIZED (
+    SELECT key FROM unnest(%(keys)s::bigint[]) AS key WHERE %(limit)s > (
+        SELECT count(*) FROM (
+            SELECT FROM bookings WHERE match_keys @> ARRAY[key] LIMIT %(limit)s) AS known)
+), related AS MATERIALIZED (
     SELECT id, match_keys FROM bookings
-    WHERE match_keys && %(keys)s::bigint[] AND reason IS DISTINCT FROM 'replayed' AND (
+    WHERE match_keys && ARRAY(SELECT key FROM usable) AND reason IS DISTINCT FROM 'replayed' AND (
         state IN ('pending', 'sending', 'submitted', 'unknown', 'held', 'failed')
         OR starts_at > %(now)s OR created_at > %(since)s) IS TRUE
-), nearest AS MATERIALIZED (
-    SELECT id FROM related ORDER BY cardinality(ARRAY(
-        SELECT unnest(match_keys) INTERSECT SELECT unnest(%(keys)s::bigint[]))) DESC, id DESC
-    LIMIT %(limit)s
 )
-SELECT * FROM bookings WHERE id = ANY(ARRAY(SELECT id FROM nearest)) ORDER BY id
+
+-- name: bookings_of_keys
+-- The related bookings, and the newest that were merged with or replaced by them, oldest first.
+SELECT * FROM bookings WHERE id = ANY(ARRAY(
+    SELECT id FROM related UNION (
+        SELECT id FROM bookings WHERE because_of = ANY(ARRAY(SELECT id FROM related))
+            AND state IN ('duplicate', 'superseded')
+        ORDER BY id DESC LIMIT %(limit)s)))
+ORDER BY id
 
 -- name: known_jobs
 -- Those of the given jobs that belong to a booking.
@@ -101,11 +109,12 @@ WHERE id = %(id)s
 
 -- name: next_check
 -- The submitted or unknown booking that has been due longest, locked; whether more are due, and
--- whether other requests share a key with it.
+-- whether other requests share a key with it. With LIMIT 2, the planner would read the whole table.
 SELECT b.*, 1 < (SELECT count(*) FROM (
     SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
     ORDER BY due_at LIMIT 2) w) AS has_more,
-    1 < (SELECT count(*) FROM bookings o WHERE o.match_keys && b.match_keys) AS has_related
+    1 < (SELECT count(*) FROM (
+        SELECT FROM bookings o WHERE o.match_keys && b.match_keys LIMIT 500) r) AS has_related
 FROM bookings b WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
 ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 

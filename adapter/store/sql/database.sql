@@ -18,21 +18,24 @@ SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT key FROM unnest(%(keys)s::bigint[]) AS key ORDER BY key) AS keys
 
 -- name: lock_related
--- Lock these keys, and those of the newest bookings that share one of them, in one order. Keys are
--- locked by their remainder, because PostgreSQL has room for some thousands of locks.
-WITH related AS MATERIALIZED (
-    SELECT id, match_keys FROM bookings
-    WHERE match_keys && %(keys)s::bigint[] AND (
-        state IN ('pending', 'sending', 'submitted', 'unknown', 'held', 'failed')
-        OR starts_at > %(now)s OR created_at > %(since)s) IS TRUE
-), newest AS (
-    SELECT match_keys FROM related ORDER BY id DESC LIMIT %(limit)s
-)
-SELECT pg_advisory_xact_lock(lock) FROM (
+-- After "related": lock these keys, and those of the related bookings, in one order. Keys are locked
+-- by their remainder, because PostgreSQL has room for some thousands of locks. Return which of these
+-- keys have too many bookings.
+SELECT pg_advisory_xact_lock(lock), ARRAY(
+    SELECT unnest(%(keys)s::bigint[]) EXCEPT SELECT key FROM usable) AS crowded
+FROM (
     SELECT DISTINCT key %% 1024 AS lock FROM (
-        SELECT unnest(%(keys)s::bigint[]) AS key UNION SELECT unnest(match_keys) FROM newest) AS keys
+        SELECT unnest(%(keys)s::bigint[]) AS key UNION SELECT unnest(match_keys) FROM related) AS keys
     ORDER BY lock) AS locks
 
--- name: listen
+-- name: listen_settled
 -- Receive the ids of settled events.
 LISTEN settled
+
+-- name: listen_received
+-- Receive a notification when events were received.
+LISTEN received
+
+-- name: notify_received
+-- Notify the workers of received events. A transaction that only notifies waits for no disk.
+NOTIFY received

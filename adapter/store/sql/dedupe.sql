@@ -1,22 +1,25 @@
 -- Claims: dedupe keys of deliveries that were used.
 
 -- name: record_duplicate
--- Count a delivery under a claimed key; whether it has another ID than the latest one. It is outdated
--- if another request has come since that shares a key with one of the latest delivery's bookings: of
--- the same person, or under the same item. What is not mapped yet, or is held, may be such a request.
+-- Count a delivery under a claimed key; whether it has another ID than the latest one, or null if one
+-- of them has none. It is outdated if another request has come since that shares a key with one of the
+-- latest delivery's bookings: of the same person, or under the same item. What is not mapped yet, or
+-- is held, may be such a request. After an erasure nothing is stored again.
 UPDATE claims c SET repeats = repeats + 1, repeated_at = %(at)s
 WHERE source = %(source)s AND digest = %(digest)s
 RETURNING lead_id AS first_id, latest_id, content IS NOT DISTINCT FROM %(content)s AS is_same,
-    repeats, EXISTS (
-        SELECT FROM bookings b JOIN bookings o ON o.match_keys && b.match_keys AND o.id > b.id
-        JOIN events e ON e.id = b.event_id
-        WHERE b.event_id = c.latest_id AND o.event_id <> b.event_id AND e.kept <> 'nothing'
-            AND o.created_at > %(at)s - interval '30 days')
-    OR EXISTS (SELECT FROM events WHERE state = 'held' AND id > c.latest_id)
-    OR EXISTS (SELECT FROM events WHERE state = 'received')
-        AND c.latest_id < (SELECT max(id) FROM events) AS is_outdated, EXISTS (
-        SELECT FROM events e, jsonb_each_text(%(delivery)s) AS id
-        WHERE e.id = c.latest_id AND e.headers ->> id.key <> id.value) AS is_other_delivery
+    repeats, EXISTS (SELECT FROM events WHERE id = c.latest_id AND kept <> 'nothing') AND (
+        EXISTS (
+            SELECT FROM bookings b JOIN bookings o ON o.match_keys && b.match_keys AND o.id > b.id
+            WHERE b.event_id = c.latest_id AND o.event_id <> b.event_id
+                AND o.created_at > %(at)s - interval '30 days')
+        OR EXISTS (SELECT FROM events WHERE state = 'held' AND id > c.latest_id)
+        OR EXISTS (SELECT FROM events WHERE state = 'received')
+            AND c.latest_id < (SELECT max(id) FROM events)
+    ) AS is_outdated, (
+        SELECT bool_or(e.headers ->> id.key <> id.value)
+        FROM events e, jsonb_each_text(%(delivery)s) AS id WHERE e.id = c.latest_id
+    ) AS is_other_delivery
 
 -- name: set_latest_delivery
 -- Record the latest delivery for a key.

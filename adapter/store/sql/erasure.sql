@@ -15,7 +15,7 @@ ORDER BY e.received_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 -- Erase received and sent payloads. Keep states and appointments.
 WITH stripped AS (
     UPDATE events SET
-        kept = 'lead', body = '', headers = '{}', query = '',
+        kept = 'lead', body = '', headers = '{}', query = '', encryption_key = NULL,
         reasons = (SELECT COALESCE(jsonb_agg(one - 'value'), '[]')
             FROM jsonb_array_elements(reasons) AS one)
     WHERE id = ANY(%(ids)s)
@@ -53,16 +53,16 @@ RETURNING id
 SELECT max(id) AS id FROM events
 
 -- name: matching_events
--- Events in a range of ids whose stored text matches.
+-- Events in a range of ids whose stored text matches, and those that are encrypted.
 SELECT e.id FROM events e
 WHERE e.id > %(after)s AND e.id <= %(until)s AND e.kept <> 'nothing' AND (
-    lower(encode(e.body, 'escape')) ~ %(pattern)s OR lower(e.query) ~ %(pattern)s
+    e.encryption_key IS NOT NULL OR lower(encode(e.body, 'escape')) ~ %(pattern)s OR lower(e.query) ~ %(pattern)s
     OR lower(e.headers::text) ~ %(pattern)s OR EXISTS (
     SELECT FROM bookings b WHERE b.event_id = e.id AND lower(b.appointment::text) ~ %(pattern)s))
 ORDER BY e.id
 
 -- name: matching_rejections
--- Rejected requests whose stored text matches.
+-- Rejected requests whose stored text matches, and those that are encrypted.
 SELECT id FROM rejections
-WHERE lower(encode(body, 'escape')) ~ %(pattern)s OR lower(url) ~ %(pattern)s
+WHERE encryption_key IS NOT NULL OR lower(encode(body, 'escape')) ~ %(pattern)s OR lower(url) ~ %(pattern)s
     OR lower(headers::text) ~ %(pattern)s

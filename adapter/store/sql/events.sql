@@ -3,7 +3,9 @@
 -- name: insert_events
 -- Claim the digests and store the events. Rows whose digest was claimed before are missing from the
 -- result. ROWS is replaced by one row of parameters for each event.
-WITH new (position, source, digest, content, received_at, content_type, headers, query, body) AS (
+WITH new (
+    position, source, digest, content, received_at, content_type, headers, query, body, encryption_key
+) AS (
     VALUES (ROWS)
 ), numbered AS MATERIALIZED (
     SELECT nextval('lead_ids') AS id, new.* FROM new
@@ -15,8 +17,9 @@ WITH new (position, source, digest, content, received_at, content_type, headers,
     ON CONFLICT ON CONSTRAINT claims_once DO NOTHING
     RETURNING lead_id
 ), event AS (
-    INSERT INTO events (id, source, received_at, content_type, headers, query, body)
-    SELECT id, source, received_at, content_type, headers, query, body
+    INSERT INTO events (
+        id, source, received_at, content_type, headers, query, body, encryption_key)
+    SELECT id, source, received_at, content_type, headers, query, body, encryption_key
     FROM numbered JOIN claim ON lead_id = id
     RETURNING id, received_at
 ), change AS (
@@ -50,16 +53,9 @@ UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 -- The state of one event, without its body.
 SELECT state, reasons FROM events WHERE id = %(id)s
 
--- name: repeated_event
--- The latest of these events that has the bytes of an event, unless an ID of the delivery tells them
--- apart; and whether such an ID says that it is the same delivery.
-SELECT o.id, EXISTS (
-    SELECT FROM unnest(%(names)s::text[]) AS name
-    WHERE e.headers ->> name = o.headers ->> name) AS is_certain
-FROM events e JOIN events o ON o.body = e.body AND o.query = e.query
-WHERE e.id = %(id)s AND o.id = ANY(%(ids)s) AND NOT EXISTS (
-    SELECT FROM unnest(%(names)s::text[]) AS name WHERE e.headers ->> name <> o.headers ->> name)
-ORDER BY is_certain DESC, o.id DESC LIMIT 1
+-- name: events_of_ids
+-- These events.
+SELECT * FROM events WHERE id = ANY(%(ids)s)
 
 -- name: settle_event
 -- Set the final state of a received event, and notify those who wait for it.

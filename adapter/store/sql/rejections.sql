@@ -11,10 +11,11 @@ SELECT pg_advisory_xact_lock(hashtextextended('rejections:' || %(source)s, 0))
 -- name: insert_rejection
 -- Store a rejected request.
 INSERT INTO rejections (
-    source, received_at, reason, method, url, headers, body, bytes, sender, can_retry, proofs)
+    source, received_at, reason, method, url, headers, body, bytes, sender, can_retry, proofs,
+    encryption_key)
 VALUES (
     %(source)s, %(received_at)s, %(reason)s, %(method)s, %(url)s, %(headers)s, %(body)s, %(bytes)s,
-    %(sender)s, %(can_retry)s, %(proofs)s::bytea[])
+    %(sender)s, %(can_retry)s, %(proofs)s::bytea[], %(encryption_key)s)
 
 -- name: trim_rejections
 -- Delete rejections of a source beyond this many rows and bytes: the oldest of the senders with the

@@ -1,6 +1,5 @@
 -- The current schema: every table, with its content and purpose. The database is created by the files
 -- in migrations/, which run once each, in order. A test compares the results.
--- Procrastinate's own tables (procrastinate_*) come first and from its package.
 
 -- Events, bookings and attempts: received webhooks, their bookings, and POSTs to Propexo.
 
@@ -25,7 +24,10 @@ CREATE TABLE events (
     -- The data left after erasure. all: everything; lead: the bookings, without the payload;
     -- nothing: only IDs, states and times.
     kept text NOT NULL DEFAULT 'all'
-        CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing'))
+        CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing')),
+    -- ID of the key with which `body` holds headers, query and body encrypted; NULL: not encrypted.
+    -- `headers` then holds only the sender's IDs of the delivery.
+    encryption_key text
 );
 CREATE INDEX events_to_map ON events (due_at, received_at) WHERE state = 'received';
 CREATE INDEX events_to_erase ON events (kept, received_at)
@@ -248,7 +250,9 @@ CREATE TABLE rejections (
     -- False if not enough is kept to verify it again.
     can_retry boolean NOT NULL,
     -- Keyed hashes of its token or password, in each spelling.
-    proofs bytea[] NOT NULL
+    proofs bytea[] NOT NULL,
+    -- ID of the key with which `body` holds URL, headers and body encrypted; NULL: not encrypted.
+    encryption_key text
 );
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);

@@ -160,7 +160,7 @@ class Reader:
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Sign in").click()
-        self.page.get_by_text(f"{name}, may").wait_for()
+        self.page.get_by_text(f"{name} (").wait_for()
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     starts_at = page.get_by_label(re.compile("Tour starts at"))
     day = starts_at.input_value().partition("T")[0]
     starts_at.fill(f"{day}T23:30")
-    page.get_by_text("The other fields").click()
+    page.get_by_text("Other fields").click()
     page.get_by_label("Last name").fill("")
     page.get_by_role("button", name="Release").click()
     expect(page.locator(".fault")).not_to_have_count(0)
@@ -51,7 +51,7 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     page.get_by_label(re.compile("Tour starts at")).fill(f"{day}T10:00")
     page.get_by_label("Last name").fill("Okafor")
     page.get_by_role("button", name="Release").click()
-    expect(page.get_by_role("status")).to_contain_text("is released")
+    expect(page.get_by_role("status")).to_contain_text("Released booking")
     ana.site.settled(event_id)
     page.reload()
     expect(page.locator(".state.booked")).to_be_visible()
@@ -64,7 +64,7 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     assert [one["status"] for one in standing] == ["booked"]
 
 
-def test_a_lead_that_was_taken_for_someone_else_is_booked(ana: Reader) -> None:
+def test_a_lead_that_was_mistaken_for_someone_else_is_booked(ana: Reader) -> None:
     shared = {"mobile": "303-555-0177"}
     numbers = []
     for number, name in ((50, "J. Vale"), (51, "June Vale")):
@@ -74,14 +74,14 @@ def test_a_lead_that_was_taken_for_someone_else_is_booked(ana: Reader) -> None:
         ana.site.settled(numbers[-1])
     page = ana.page
     ana.go("/")
-    page.get_by_role("link", name="What was decided without a person").click()
+    page.get_by_role("link", name="Leads that were decided automatically").click()
     row = page.locator("tr", has_text="The same person had already requested this tour.")
     row.locator("td.number").get_by_role("link").click()
     page.get_by_role("link", name=re.compile("June Vale")).click()
     expect(page.get_by_text("The same person already requested this tour").first).to_be_visible()
-    page.get_by_text("Take this back").click()
+    page.get_by_text("Undo this").click()
     page.get_by_role("button", name="This is another person").click()
-    expect(page.get_by_role("status")).to_contain_text("is released")
+    expect(page.get_by_role("status")).to_contain_text("Released booking")
     ana.site.settled(numbers[1])
     page.reload()
     expect(page.locator(".state.booked")).to_be_visible()
@@ -96,7 +96,7 @@ def test_a_fixed_mapping_releases_a_group(ana: Reader) -> None:
     page = ana.page
     ana.go("/queue")
     card = page.locator(".card", has_text="30999")
-    expect(card).to_contain_text("3 leads of rentfeed")
+    expect(card).to_contain_text("3 leads from rentfeed")
     card.get_by_role("link").click()
 
     communities = ana.site.mappings / "communities.yaml"
@@ -105,8 +105,8 @@ def test_a_fixed_mapping_releases_a_group(ana: Reader) -> None:
     assert communities.read_text() != text
 
     def would_be_booked() -> bool:
-        page.get_by_role("button", name="Map again: what would change?").click()
-        return page.get_by_role("heading", name="With the mapping of now, 3 of 3").is_visible()
+        page.get_by_role("button", name="Map again (preview)").click()
+        return page.get_by_role("heading", name="With the current mapping, 3 of 3").is_visible()
 
     wait_until(would_be_booked, "the fixed mapping is loaded", 30)
     page.get_by_role("button", name="Map 3 again now").click()
@@ -121,8 +121,8 @@ def test_the_read_role_cannot_change(reader: Reader) -> None:
     event_id = held_for_its_time(reader.site, 3)
     reader.sign_in("rob")
     reader.go(f"/leads/{event_id}")
-    expect(reader.page.get_by_text("What goes to Knock")).to_be_visible()
-    assert reader.page.get_by_role("button", name=re.compile("Release|Put|Handled")).count() == 0
+    expect(reader.page.get_by_text("Details for Knock")).to_be_visible()
+    assert reader.page.get_by_role("button", name=re.compile("Release|Discard|Mark")).count() == 0
 
     token = reader.page.evaluate("document.querySelector('[name=csrf]').value")
     answer = reader.page.request.post(
@@ -130,7 +130,7 @@ def test_the_read_role_cannot_change(reader: Reader) -> None:
         form={"csrf": token, "reason": "no"},
     )
     assert answer.status == 403
-    assert "Your role may look" in answer.text()
+    assert "Your role can view" in answer.text()
 
 
 def test_wrong_passwords_are_reported_and_five_lock_out(reader: Reader) -> None:
@@ -156,14 +156,14 @@ def test_the_playground_follows_typing(ana: Reader) -> None:
     mapping = page.get_by_label("Mapping rentfeed.yaml")
     text = mapping.input_value()
     mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
-    expect(result).to_contain_text("Other than by the mapping of now")
+    expect(result).to_contain_text("Changes from the current mapping")
     expect(result).to_contain_text("Email")
     mapping.fill(text.replace("name: contact.name", "nmae: contact.name"))
-    expect(result).to_contain_text("The mapping is not right")
+    expect(result).to_contain_text("The mapping has errors")
     expect(result).to_contain_text("nmae")
 
     mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
-    page.get_by_role("button", name="Back-test").click()
+    page.get_by_role("button", name="Backtest").click()
     expect(page.locator("#backtest")).to_contain_text("webhooks would change")
     with page.expect_download() as found:
         page.get_by_role("button", name="Download the mapping").click()

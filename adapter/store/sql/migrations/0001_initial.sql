@@ -16,7 +16,8 @@ CREATE TABLE events (
     reasons jsonb NOT NULL DEFAULT '[]',
     due_at timestamptz NOT NULL DEFAULT 'epoch',
     kept text NOT NULL DEFAULT 'all'
-        CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing'))
+        CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing')),
+    encryption_key text
 );
 CREATE INDEX events_to_map ON events (due_at, received_at) WHERE state = 'received';
 CREATE INDEX events_to_erase ON events (kept, received_at)
@@ -181,7 +182,8 @@ CREATE TABLE rejections (
     bytes bigint NOT NULL,
     sender text,
     can_retry boolean NOT NULL,
-    proofs bytea[] NOT NULL
+    proofs bytea[] NOT NULL,
+    encryption_key text
 );
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);

@@ -1,142 +1,65 @@
-"""Test Procrastinate's task, notifying workers, and batched inserts."""
+"""Test notifying workers, and batched inserts."""
 
-import asyncio
 import concurrent.futures
 import dataclasses
-import json
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import psycopg
 import pytest
-from procrastinate import manager
-from procrastinate.schema import SchemaManager
-from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
-from adapter.store import Database, map_task, queue_pool
+from adapter.store import Database, listen_for_received_events
 from adapter.store.batch_insert import InsertBatcher
 from adapter.store.notify import WorkerNotifier
-from tests.rows import insert_event, new_event
+from tests.rows import new_event
 from tests.wait import wait_until
-
-#: Procrastinate's triggers and functions.
-PROCRASTINATES = """
-SELECT tgname, tgenabled::text, '' FROM pg_trigger
-WHERE tgrelid::regclass::text LIKE 'procrastinate%' AND NOT tgisinternal
-UNION ALL SELECT proname, '', md5(prosrc) FROM pg_proc WHERE proname LIKE 'procrastinate%'
-ORDER BY 1, 2, 3
-"""
-
-
-def waiting(opened: Database) -> list[str]:
-    """Return the names of waiting Procrastinate tasks."""
-    with opened.transaction() as tx:
-        rows = tx.connection.execute("SELECT task_name FROM procrastinate_jobs").fetchall()
-    return [row["task_name"] for row in rows]
 
 
 @pytest.fixture
-def listener(database: str) -> Iterator[psycopg.Connection[Any]]:
-    """Yield a connection that receives the notifications of workers."""
-    with psycopg.connect(database, autocommit=True, row_factory=dict_row) as connection:
-        (channel,) = manager.get_channel_for_queues(None)
-        connection.execute(f"LISTEN {channel}".encode())
-        yield connection
-
-
-def heard(listener: psycopg.Connection[Any], seconds: float = 5.0) -> list[str]:
-    return [notice.payload for notice in listener.notifies(timeout=seconds, stop_after=1)]
-
-
-# --- Procrastinate's queue
-
-
-def test_storing_an_event_writes_no_table_of_procrastinate(opened: Database) -> None:
-    assert insert_event(opened) is not None
-    assert waiting(opened) == []
-
-
-def test_procrastinates_tables_are_as_its_package_makes_them(
-    opened: Database, empty_database: str
-) -> None:
-    with psycopg.connect(empty_database, autocommit=True) as connection:
-        connection.execute(SchemaManager.get_schema().encode())
-        untouched = connection.execute(PROCRASTINATES.encode()).fetchall()
-    with opened.transaction() as tx:
-        rows = tx.connection.execute(PROCRASTINATES.encode()).fetchall()
-    assert [tuple(row.values()) for row in rows] == untouched
-    assert len(untouched) > 10
-
-
-def test_one_task_waits_however_often_it_is_deferred(opened: Database) -> None:
-    assert [opened._notify_workers() for _ in range(3)] == [True, False, False]
-    assert waiting(opened) == [map_task.NAME]
-
-
-def test_a_task_that_runs_does_not_stop_another_from_being_deferred(opened: Database) -> None:
-    """The running task may have looked for events before the last one was committed."""
-    opened._notify_workers()
-    with opened.transaction() as tx:
-        tx.connection.execute("UPDATE procrastinate_jobs SET status = 'doing'")
-    opened._notify_workers()
-    assert waiting(opened) == [map_task.NAME] * 2
-
-
-def test_deferring_without_postgresql_raises_what_is_expected(empty_database: str) -> None:
-    with Database(empty_database) as opened, pytest.raises(psycopg.errors.UndefinedObject):
-        opened._notify_workers()
-    with psycopg.connect(empty_database) as connection:
-        pass
-    with pytest.raises(psycopg.OperationalError):
-        map_task.defer(connection)
-
-
-def test_the_queues_pool_commits_each_statement_and_replaces_closed_connections(
-    database: str,
-) -> None:
-    async def backends() -> list[int]:
-        async with queue_pool(conninfo=database, min_size=1, open=False) as pool:
-            async with pool.connection() as connection:
-                assert connection.autocommit
-                first = connection.info.backend_pid
-            with psycopg.connect(database, autocommit=True) as other:
-                other.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
-            async with pool.connection() as connection:
-                await connection.execute("SELECT 1")
-                return [first, connection.info.backend_pid]
-
-    first, second = asyncio.run(backends())
-    assert first != second
+def heard(database: str) -> Iterator[Iterator[bool]]:
+    """Yield the notifications of workers, and False every five seconds."""
+    notifications = listen_for_received_events(database, 5.0)
+    assert next(notifications) is False, "it listens"
+    yield notifications
+    notifications.close()  # type: ignore[attr-defined]
 
 
 # --- notifying the workers
 
 
 def test_the_workers_are_notified_after_an_event_is_committed(
-    opened: Database, listener: psycopg.Connection[Any]
+    opened: Database, heard: Iterator[bool]
 ) -> None:
     assert opened.insert_event(new_event()) is not None
     opened.notify_workers()
-    (payload,) = heard(listener)
-    assert json.loads(payload)["type"] == "job_inserted"
+    assert next(heard) is True
 
 
 def test_a_requested_notification_is_sent_before_the_database_closes(
-    database: str, listener: psycopg.Connection[Any]
+    database: str, heard: Iterator[bool]
 ) -> None:
     with Database(database) as opened:
         opened.notify_workers()
-    assert heard(listener)
+    assert next(heard) is True
+
+
+def test_a_listener_without_a_connection_says_so(database: str, heard: Iterator[bool]) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE query LIKE '%LISTEN received'"
+        )
+    with pytest.raises(StoreUnavailable):
+        next(heard)
 
 
 def test_several_requests_are_answered_by_one_notification() -> None:
     sent, may_go = [], threading.Event()
 
-    def send() -> bool:
+    def send() -> None:
         sent.append(True)
-        return may_go.wait()
+        may_go.wait()
 
     notifier = WorkerNotifier(send)
     notifier.notify()
@@ -151,11 +74,10 @@ def test_several_requests_are_answered_by_one_notification() -> None:
 def test_a_failed_notification_does_not_stop_the_next_one() -> None:
     sent = []
 
-    def send() -> bool:
+    def send() -> None:
         sent.append(True)
         if len(sent) == 1:
             raise StoreUnavailable("away")
-        return True
 
     notifier = WorkerNotifier(send)
     notifier.notify()

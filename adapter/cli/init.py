@@ -1,0 +1,90 @@
+"""``adapter init``: create a folder to run or deploy the adapter from."""
+
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import click
+
+import adapter
+from adapter.cli.help import examples
+from adapter.exceptions import ConfigurationError
+from adapter.mapping.authoring.install import first_mapping
+from adapter.mapping.gallery import BUNDLED
+from adapter.mapping.registry import load_one
+from adapter.settings import SETTINGS, Policy
+
+TEMPLATES: Final = Path(__file__).with_name("deployment")
+#: The sender of the sample mapping.
+SENDER: Final = "rentfeed"
+NEXT_STEPS: Final = """
+Next:
+  cd {folder}
+  adapter --env-file .env run    runs everything on this machine, and books in a sandbox
+README.md says how to deploy it with Docker, systemd and nginx."""
+
+
+@click.command(
+    epilog=examples("adapter init leads", "adapter init /srv/leads --host leads.example.com")
+)
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--host", default="leads.example.com", help="Host name at which senders reach the adapter."
+)
+def init(folder: Path, host: str) -> None:
+    """Create the folder DIR to run or deploy the adapter from.
+
+    It contains a sample mapping with its communities, .env with new secrets, .env.example with all
+    settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, and a
+    README.md that says how to use each. Existing files are never overwritten. The units contain
+    the paths of DIR and of this Python.
+    """
+    files = _files(folder, host)
+    for file in files:
+        if file.exists():
+            raise ConfigurationError(f"{file} already exists; choose another folder")
+    for file, content in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(0o600 if file.name == ".env" else 0o666)  # less the umask
+        file.write_bytes(content)
+        click.echo(f"created {file}")
+    click.echo(NEXT_STEPS.format(folder=folder))
+
+
+def _files(folder: Path, host: str) -> dict[Path, bytes]:
+    """Return the content of each file to create."""
+    words = {
+        "FOLDER": str(folder.resolve()),
+        "HOST": host,
+        "PYTHON": sys.executable,
+        "VERSION": adapter.__version__,
+    }
+    new = {name: secrets.token_hex(16) for name in ("SECRET", "PASSWORD")}
+    texts = {path.relative_to(TEMPLATES): path.read_text() for path in _templates()}
+    settings = texts[Path(".env.example")] + _other_settings(texts[Path(".env.example")])
+    texts |= {Path(".env"): _filled(settings, new), Path(".env.example"): settings}
+    texts[Path(".gitignore")] = ".env\nvar/\n"
+    words |= dict.fromkeys(new, "")
+    sample = load_one(BUNDLED, SENDER, Policy())
+    return first_mapping(sample, folder / "mappings") | {
+        folder / name: _filled(text, words).encode() for name, text in texts.items()
+    }
+
+
+def _templates() -> list[Path]:
+    return sorted(path for path in TEMPLATES.rglob("*") if path.is_file())
+
+
+def _other_settings(text: str) -> str:
+    """Return the settings that a text does not name as comments, with their defaults."""
+    others = (each for each in SETTINGS if f"{each.name}=" not in text)
+    return "".join(f"# {each.meaning}\n#{each.name}={each.default_text}\n" for each in others)
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    """Return a template with a value for each ``@WORD@``."""
+    for name, value in words.items():
+        text = text.replace(f"@{name}@", value)
+    return text

@@ -1,0 +1,56 @@
+"""``encryption``: keys for stored requests, and their rotation."""
+
+import base64
+import os
+import sys
+
+import click
+
+from adapter.cli import output
+from adapter.cli.help import examples
+from adapter.cli.leads import as_json, opened_store
+from adapter.mapping.registry import load
+from adapter.operations.rotate_keys import rotate as rotate_keys
+from adapter.settings import settings_from
+
+
+@click.group(epilog=examples("adapter encryption key", "adapter encryption rotate"))
+def encryption() -> None:
+    """Encrypt stored requests with the keys in ADAPTER_ENCRYPTION_KEYS."""
+
+
+@encryption.command(epilog=examples("adapter encryption key"))
+def key() -> None:
+    """Print a new random key for ADAPTER_ENCRYPTION_KEYS. Keep a copy of it."""
+    click.echo(base64.urlsafe_b64encode(os.urandom(32)).decode())
+
+
+@encryption.command(epilog=examples("adapter encryption rotate"))
+@as_json
+def rotate(as_json: bool) -> None:
+    """Encrypt all stored requests with the first key, also those that are not encrypted yet.
+
+    If the first key is `off`, decrypt all. Set the keys and restart the adapter first. It may keep
+    running, and an interrupted run can be repeated. Exit code 1: some requests remain; repeat it.
+    """
+    settings, done = settings_from(), 0
+
+    def show_progress(count: int) -> None:
+        nonlocal done
+        done = count
+        click.echo(f"\rstored again: {count:,}", nl=False, err=True)
+
+    sources = load(settings.mappings_dir, settings.policy)
+    with opened_store(settings) as store:
+        remaining = rotate_keys(store, sources.values(), show_progress)
+    click.echo(err=True)
+    text = (
+        "done; the other keys are no longer needed"
+        if not remaining
+        else (
+            f"{remaining} requests are in use, or were stored with other keys since: restart the "
+            "adapter with the same ADAPTER_ENCRYPTION_KEYS, and run this again"
+        )
+    )
+    output.show({"stored_again": done, "remaining": remaining}, text, as_json=as_json)
+    sys.exit(bool(remaining))

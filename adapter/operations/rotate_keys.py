@@ -1,0 +1,33 @@
+"""Store all requests as ADAPTER_ENCRYPTION_KEYS says now."""
+
+from collections.abc import Callable, Iterable
+
+from adapter.mapping.source import Source
+from adapter.store import Database
+from adapter.store.encryption import KINDS
+from adapter.store.rows import delivery_headers
+
+#: Requests in one transaction: few, because each may have a large body.
+BATCH = 20
+
+
+def rotate(store: Database, sources: Iterable[Source], progress: Callable[[int], object]) -> int:
+    """Encrypt stored requests with the newest key, or decrypt them, beside running processes.
+
+    Each batch is a transaction: a run that was interrupted can be repeated, and does the rest. Call
+    ``progress`` after each batch with the number of requests so far. Return how many remain: those
+    in use, and those that a process with other keys has stored in the meantime.
+    """
+    readable, done = delivery_headers(*(source.delivery_header for source in sources)), 0
+    for kind in KINDS:
+        last = 0
+        while ids := _rotate_batch(store, kind, last, readable):
+            last, done = ids[-1], done + len(ids)
+            progress(done)
+    with store.statement() as tx:
+        return tx.encryption.remaining()
+
+
+def _rotate_batch(store: Database, kind: str, after: int, readable: list[str]) -> list[int]:
+    with store.transaction() as tx:
+        return tx.encryption.rotate(kind, after=after, readable=readable, limit=BATCH)

@@ -1,0 +1,32 @@
+"""Store requests with another key than before."""
+
+from collections.abc import Collection
+
+from psycopg.types.json import Jsonb
+
+from adapter.store.queries import Statements
+
+#: The tables with requests, by what a statement calls one of their rows.
+KINDS = ("event", "rejection")
+
+
+class Encryption(Statements):
+    """Encrypts stored requests again within a transaction."""
+
+    def rotate(self, kind: str, *, after: int, readable: Collection[str], limit: int) -> list[int]:
+        """Store requests after an ID as new ones are stored, and return the IDs of these.
+
+        Those that another transaction uses are left out. Of headers, those in ``readable`` stay
+        readable.
+        """
+        cipher = self.connection.cipher
+        rows = self._all(f"{kind}s_to_encrypt", after=after, key=cipher.key_id, limit=limit)
+        for row in rows:
+            sealed = cipher.sealed(cipher.opened(row), readable=readable)
+            self._run(f"encrypt_{kind}", **sealed | {"headers": Jsonb(sealed["headers"])})
+        return [row["id"] for row in rows]
+
+    def remaining(self) -> int:
+        """Return how many requests are not stored as new ones are."""
+        row = self._one("requests_to_encrypt", key=self.connection.cipher.key_id)
+        return int(row["requests"]) if row else 0

@@ -1,0 +1,69 @@
+"""Encrypt stored requests, and decrypt them: the only place that knows how they are stored."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from adapter.exceptions import KeyMissing
+from adapter.settings import ENCRYPTION_OFF
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
+
+#: A row, by column name.
+Row = dict[str, Any]
+
+#: Columns that are encrypted together with the body. Events have a query, rejections a URL.
+COLUMNS = ("headers", "query", "url")
+
+
+class RequestCipher:
+    """Encrypts rows with the newest key, and decrypts those of all keys and those in clear."""
+
+    def __init__(self, keys: Sequence[str] = ()) -> None:
+        """Take the keys of ADAPTER_ENCRYPTION_KEYS."""
+        #: ID of the key that encrypts. None: rows are stored in clear.
+        self.key_id = key_id(keys[0]) if keys and keys[0] != ENCRYPTION_OFF else None
+        self._keys = [key for key in keys if key != ENCRYPTION_OFF]
+
+    def sealed(self, row: Row, *, readable: Collection[str] = ()) -> Row:
+        """Return a row as it is stored. Of its headers, those in ``readable`` stay readable."""
+        if self.key_id is None:
+            return row | {"encryption_key": None}
+        columns = {name: row[name] for name in COLUMNS if name in row}
+        columns["body"] = "" if row["body"] is not None else None
+        secret = json.dumps(columns).encode() + b"\n" + (row["body"] or b"")
+        return {
+            **row,
+            **dict.fromkeys(columns, ""),
+            "headers": {name: text for name, text in row["headers"].items() if name in readable},
+            "body": self._fernet.encrypt(secret),
+            "encryption_key": self.key_id,
+        }
+
+    def opened(self, row: Row) -> Row:
+        """Return a row as it was before it was stored. Raise KeyMissing."""
+        if row["encryption_key"] is None:
+            return row
+        from cryptography.fernet import InvalidToken
+
+        try:
+            secret = self._fernet.decrypt(row["body"])
+        except (InvalidToken, ValueError):  # ValueError: there is no key at all
+            raise KeyMissing(row["id"], row["encryption_key"]) from None
+        head, _, body = secret.partition(b"\n")
+        columns: Row = json.loads(head)
+        return row | columns | {"body": body if columns["body"] is not None else None}
+
+    @functools.cached_property
+    def _fernet(self) -> "MultiFernet":
+        from cryptography.fernet import Fernet, MultiFernet  # most installations have no keys
+
+        return MultiFernet([Fernet(key) for key in self._keys])
+
+
+def key_id(key: str) -> str:
+    """Return a short ID of a key, which says nothing about it."""
+    return hashlib.sha256(key.encode()).hexdigest()[:8]

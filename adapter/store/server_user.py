@@ -1,0 +1,103 @@
+"""Decide who runs the embedded PostgreSQL, which refuses to run as root.
+
+For root, that is the owner of the data folder. If root owns it too, it is a number without an
+account, so that the data belongs to no one else and the system stays as it is.
+"""
+
+import dataclasses
+import os
+import pwd
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from adapter.exceptions import ConfigurationError
+
+#: User and group ID of root's server. Debian reserves those from 60000, `useradd` starts at 1000.
+OWN_ID = 58432
+#: Earlier versions created this account for root's server.
+_FORMER_ACCOUNT = "pgserver"
+#: What the server may keep of root, the least first, to open folders that are closed to others.
+_CAPABILITIES = (None, "dac_read_search", "dac_override")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ServerUser:
+    """The user and group that own the cluster and run the server."""
+
+    uid: int
+    gid: int
+    capability: str | None = None
+
+    def command(self, *words: object) -> tuple[list[str], dict[str, Any]]:
+        """Return the arguments and options of `Popen` that run a program as this user."""
+        command = [str(word) for word in words]
+        if os.geteuid() != 0:
+            return command, {}
+        if self.capability is None:
+            return command, {"cwd": "/", "user": self.uid, "group": self.gid, "extra_groups": []}
+        ids = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--pdeathsig=TERM"]
+        keep = [f"--{kind}-caps=+{self.capability}" for kind in ("inh", "ambient")]
+        return ["setpriv", *ids, *keep, *command], {"cwd": "/"}
+
+    def run(self, *words: object) -> "subprocess.CompletedProcess[str]":
+        """Run a program to its end, with its output captured."""
+        command, options = self.command(*words)
+        return subprocess.run(command, check=False, capture_output=True, text=True, **options)
+
+    def able_to_open(self, folder: Path, programs: Path) -> "ServerUser":
+        """Return this user with the capability that it needs. Raise ConfigurationError."""
+        if os.geteuid() != 0:
+            return self
+        script = 'cd "$0" && "$1" --version'
+        for user in self._stronger():
+            try:
+                if user.run("/bin/sh", "-c", script, folder, programs / "postgres").returncode == 0:
+                    return user
+            except OSError:  # no `setpriv`, or root may not change its user here
+                continue
+        raise ConfigurationError(
+            f"PostgreSQL does not run as root, and user ID {self.uid} cannot open {folder} or "
+            f"{programs}; run the adapter as another user, or set DATABASE_URL"
+        )
+
+    def named(self) -> "ServerUser":
+        """Return a user with a name, as `initdb` requires, in the same group."""
+        if self.uid != OWN_ID:
+            return self
+        return dataclasses.replace(self, uid=pwd.getpwnam("nobody").pw_uid)
+
+    def take_over(self, folder: Path) -> None:
+        """Make a folder and all that is in it the user's."""
+        for parent, folders, files in os.walk(folder):
+            for name in (".", *folders, *files):
+                os.chown(Path(parent, name), self.uid, self.gid, follow_symlinks=False)
+
+    def _stronger(self) -> Iterator["ServerUser"]:
+        """Yield the user with each capability. An account that others use gets none."""
+        for capability in _CAPABILITIES if self.uid == OWN_ID else (None,):
+            yield dataclasses.replace(self, capability=capability)
+
+
+def user_of(folder: Path) -> ServerUser:
+    """Return the user of the cluster in ``folder``, which may not exist yet."""
+    if os.geteuid() != 0:
+        return ServerUser(uid=os.geteuid(), gid=os.getegid())
+    for path in (folder, folder.parent):
+        owner = path.stat() if path.exists() else None
+        if owner and owner.st_uid and (path != folder or _name_of(owner.st_uid) == _FORMER_ACCOUNT):
+            return ServerUser(uid=owner.st_uid, gid=owner.st_gid)
+    return ServerUser(uid=OWN_ID, gid=OWN_ID)
+
+
+def _name_of(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+def names_allowed(user: ServerUser) -> list[str]:
+    """Return the names of the accounts that may connect: root, and the one of the server."""
+    return [name for uid in sorted({0, user.uid}) if (name := _name_of(uid))]

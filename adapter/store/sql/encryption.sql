@@ -1,0 +1,31 @@
+-- Encryption of stored requests.
+
+-- name: events_to_encrypt
+-- Events after an id that are not stored with this key (NULL: not in clear), locked.
+SELECT id, headers, query, body, encryption_key FROM events
+WHERE id > %(after)s AND kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s
+ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: encrypt_event
+-- Replace the stored request of an event.
+UPDATE events SET headers = %(headers)s, query = %(query)s, body = %(body)s,
+    encryption_key = %(encryption_key)s
+WHERE id = %(id)s
+
+-- name: rejections_to_encrypt
+-- The same for rejected requests.
+SELECT id, headers, url, body, encryption_key FROM rejections
+WHERE id > %(after)s AND encryption_key IS DISTINCT FROM %(key)s
+ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: encrypt_rejection
+-- Replace a stored rejected request.
+UPDATE rejections SET headers = %(headers)s, url = %(url)s, body = %(body)s,
+    encryption_key = %(encryption_key)s
+WHERE id = %(id)s
+
+-- name: requests_to_encrypt
+-- The number of requests that are not stored with this key.
+SELECT (SELECT count(*) FROM events
+        WHERE kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s)
+    + (SELECT count(*) FROM rejections WHERE encryption_key IS DISTINCT FROM %(key)s) AS requests

@@ -1,0 +1,65 @@
+"""Remove from requests what is never stored: secrets, and the sender's IP addresses."""
+
+import functools
+import re
+from collections.abc import Collection, Iterable
+from urllib.parse import unquote_plus
+
+from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
+from adapter.signatures import Verifier, is_unguessable
+from adapter.store.rows import delivery_headers
+from adapter.webhooks.client_ip import is_address
+
+#: Headers that are never stored, whatever the scheme.
+CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
+#: Names of other headers that may carry a credential.
+_SUSPICIOUS = re.compile(r"authori[sz]ation|cookie|token|secret|passw|api-?key|credential|session")
+#: Characters around an IP address in a header. A version such as Chrome/1.2.3.4 does not match.
+_NOT_ADDRESS = re.compile(r"[^\w.:%/-]+")
+_MARK = re.compile("[.:].*[.:]")
+
+
+def headers_needed(source: Source, verifier: Verifier) -> frozenset[str]:
+    """Return the headers, in lower case, that the mapping or the signature reads."""
+    others = ("content-type", *delivery_headers(source.delivery_header))
+    return verifier.proof_headers.union(source.headers_read, others)
+
+
+def without_private_headers(
+    request: WebhookRequest, needed: Collection[str], secrets: Iterable[bytes]
+) -> WebhookRequest:
+    """Return the request without headers that may contain a secret or an IP address.
+
+    Proxies copy the sender's address and the URL, with a token in it, into headers. One that is
+    needed is kept, unless it contains a secret that no other text contains by chance.
+    """
+    # For a login, the password, because it may occur alone.
+    texts = [(one.partition(b":")[2] or one).decode("utf-8", "replace") for one in secrets if one]
+    certain = [text for text in texts if is_unguessable(text.encode())]
+    hidden = [
+        name
+        for name, value in request.lowercase_headers.items()
+        if (_has_any(value, certain) if name in needed else _is_private(name, value, texts))
+    ]
+    return request.without_headers(hidden)
+
+
+def _is_private(name: str, value: str, secrets: Iterable[str]) -> bool:
+    return (
+        "?" in value  # a URL with a query
+        or _is_suspicious(name)
+        or _has_any(value, secrets)
+        or any(is_address(word) for word in _NOT_ADDRESS.split(value) if _MARK.search(word))
+    )
+
+
+#: Cached, because senders and proxies repeat the same names.
+@functools.lru_cache(maxsize=1024)
+def _is_suspicious(name: str) -> bool:
+    return bool(_SUSPICIOUS.search(name))
+
+
+def _has_any(value: str, secrets: Iterable[str]) -> bool:
+    plain = unquote_plus(value) if "%" in value or "+" in value else value
+    return any(secret in value or secret in plain for secret in secrets)
