@@ -121,11 +121,20 @@ class Person:
             between = canceling(other, self.requests)
             between += [one for one in self.requests if is_between(one, other, request)]
             return any(order(one) < order(request) for one in between)
-        if other.state is BookingState.HELD and other.id not in self.cancellations:
-            return False  # the other one needs review
+        end = self.end_of(request)
+        if end.state is BookingState.HELD and end.id not in self.cancellations:
+            return False  # the one that counts needs review
         is_same_tour = request.starts_at == other.starts_at
         is_known = is_current(other, self.now) and (other.gone_at is None or is_same_tour)
         return request.reason in _REVISABLE and is_known
+
+    def end_of(self, request: Booking) -> Booking:
+        """Return the lead that counts for a request: what the last one was merged with."""
+        seen: set[int] = set()
+        while request.state in MERGED and request.id not in seen:
+            seen.add(request.id)
+            request = self.by_id.get(request.because_of or 0, request)
+        return request
 
     def at(self, community: str | None) -> "Person":
         """Return what is known of the person at one community alone."""

@@ -150,7 +150,7 @@ def _wanted_again(request: Booking, person: Person) -> Decision | None:
     """Decide on the latest request. It may need review if the lead it was merged into has ended."""
     if request.state is BookingState.PENDING or request.because_of is None:
         return None
-    other = person.by_id[request.because_of]
+    other = person.end_of(request)
     canceled = person.cancellations.get(other.id)
     again = Decision(state=BookingState.PENDING, code="asked_again", because_of=other.id)
     if canceled is not None and not may_exist(other):

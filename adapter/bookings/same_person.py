@@ -6,6 +6,7 @@ contradict each other. In that case, the request needs review.
 """
 
 import enum
+import functools
 import re
 import unicodedata
 from collections.abc import Mapping, Set
@@ -95,6 +96,10 @@ def _is_erased(booking: Booking) -> bool:
 
 
 def _words(appointment: Mapping[str, Any]) -> list[str]:
-    names = (appointment.get("first_name"), appointment.get("last_name"))
+    return _words_of(appointment.get("first_name"), appointment.get("last_name"))
+
+
+@functools.lru_cache(1024)
+def _words_of(*names: str | None) -> list[str]:
     text = unicodedata.normalize("NFKD", " ".join(filter(None, names))).casefold()
     return re.findall(r"[^\W_]+", "".join(c for c in text if not unicodedata.combining(c)))

@@ -213,7 +213,7 @@ def test_a_cancellation_is_taken_back_only_by_a_user_who_says_so(player: Player)
     repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
     with pytest.raises(NotPossible, match=r"confirm that \(command: --anyway\)$"):
         repairs.release(booking.id, {}, by="ana")
-    with pytest.raises(NotPossible, match="was not taken for another person's"):
+    with pytest.raises(NotPossible, match="was not mistaken for another person's"):
         repairs.release(booking.id, {}, by="ana", is_another_person=True)
 
 

@@ -335,6 +335,10 @@ def test_a_newer_held_version_closes_the_older_held_one(reason: str) -> None:
     assert planned(older, newer) == {1: ("superseded", "newer_request", 2)}
     repeat = dataclasses.replace(newer, reason="repeat_or_change")
     assert planned(older, repeat) == {}, "it may be an old one"
+    closed = [keyed(replaced(tour(1, TWO, 1), by=2)), keyed(replaced(tour(2, FOUR, 2), by=3))]
+    for state in (HELD, DISCARDED):
+        newest = keyed(tour(3, TWO, 3, state, reason=reason))
+        assert planned(*closed, newest) == {}, "neither is sent without review"
 
 
 def test_a_repeat_is_held_if_another_request_was_made_before_it() -> None:
