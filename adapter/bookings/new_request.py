@@ -105,7 +105,11 @@ def decide_new(
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
     """Return the other requests with the same key as the new one, oldest first."""
-    versions = [one for one in same if are_versions(one, new) and not one.is_cancellation]
+    versions = [
+        one
+        for one in same
+        if are_versions(one, new) and not one.is_cancellation and one.reason != "same_delivery"
+    ]
     return sorted(versions, key=order)
 
 

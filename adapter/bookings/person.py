@@ -248,6 +248,7 @@ def is_between(one: Booking, earlier: Booking, later: Booking) -> bool:
         and one.starts_at != later.starts_at
         and one.state not in (BookingState.HELD, BookingState.DISCARDED)
         and not one.is_cancellation
+        and one.reason != "same_delivery"
         and order(earlier) < order(one) < order(later)
     )
 

@@ -442,6 +442,8 @@ def test_some_doubts_arise_only_for_a_new_request() -> None:
         "newer_request_came_first",
         2,
     )
+    retry = merged(keyed(tour(4, TWO, 2.5), content=5), 1, "same_delivery")
+    assert decided(back, first, moved, retry) is None, "a retry of the first is no new request"
     dismissed = dataclasses.replace(first, state=DISCARDED, reason="called her")
     assert decided(back, dismissed) == ("dismissed_before", 1)
     assert decided(keyed(tour(3, TWO, 0.5), content=5), dismissed) == ("item_seen_before", 1)

@@ -32,6 +32,8 @@ class Word:
     text: str
     #: True if its time or delivery ID distinguishes it from a retry of an earlier one.
     is_told_apart: bool = True
+    #: True if it says only that the source's booking is now at another community.
+    is_move: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,9 @@ from tools.people.steps import (
     FINN,
     GIA,
     HAL,
+    HARBOR,
     KEYED,
+    MAPLE,
     SOURCES,
     Ask,
     Cancel,
@@ -172,6 +174,18 @@ NAMED: Mapping[str, Play] = {
     "a cancellation is taken back, byte for byte": (
         Ask(ANN, "A", "crm"), Wait(), Cancel(ANN, "crm"), Wait(), Ask(ANN, "A", "crm"),
     ),
+    "moved to another community": (
+        Ask(ANN, "A"), Wait(), Ask(ANN, "B", place=HARBOR), Wait(), Ask(ANN, "C", place=HARBOR),
+    ),
+    "moved to another community before it was sent": (
+        Ask(ANN, "A"), Ask(ANN, "B", place=HARBOR), Wait(),
+    ),
+    "failed, and moved to another community": (
+        Fault("400"), Ask(ANN, "A"), Wait(), Ask(ANN, "A", place=HARBOR), Wait(), Ask(ANN, "A"),
+    ),
+    "moved to another community while Propexo is down": (
+        Fault("503"), Ask(ANN, "A"), Wait(0), Ask(ANN, "B", place=HARBOR), Wait(), Cancel(ANN),
+    ),
 }  # fmt: skip
 
 #: The number of participants is small, so that their requests interact.
@@ -217,6 +231,7 @@ class Draw:
             self._rng.choice(LATES),
             self._rng.choice(keys),
             self._rng.choice(("all",) * 8 + ("home", "email", "phone")),
+            self._rng.choice((MAPLE,) * 9 + (HARBOR,)),
         )
 
     def _cancel(self, late: float = 0.0) -> Cancel:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+MAPLE, HARBOR = "maple-court", "harbor-flats"
 ZONE = ZoneInfo("America/Denver")
 
 #: The tours that people request.
@@ -106,7 +107,7 @@ class Written:
         fields = dataclasses.fields(self)  # type: ignore[arg-type] # each step is a dataclass
         words = [
             f"{field.name}={value!r}"
-            if field.name in ("late", "key", "contact", "bare")
+            if field.name in ("late", "key", "contact", "bare", "place")
             else repr(value)
             for field in fields
             if (value := getattr(self, field.name)) != field.default
@@ -128,6 +129,8 @@ class Ask(Written):
     key: str = "same"
     #: Which contacts the renter gives: ``all``, only ``email`` or ``phone``, or the ``home`` email.
     contact: str = "all"
+    #: The community.
+    place: str = MAPLE
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
