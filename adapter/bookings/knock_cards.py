@@ -29,13 +29,22 @@ def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
     return _simulate(posted)[1]
 
 
-def left_beside(new: Booking, posted: Iterable[Booking], now: dt.datetime) -> Sequence[Booking]:
-    """Return the upcoming tours that Knock may keep, or cancel, when it books a new one."""
-    card, near = _find(new, _simulate(posted)[0])
-    if card is not None or new.kind is Kind.PROSPECT:
+def left_beside(new: Booking, others: Iterable[Booking], now: dt.datetime) -> Sequence[Booking]:
+    """Return the upcoming tours that Knock may keep, or cancel, when it books a new one.
+
+    ``others`` are in the order in which they were posted; what is not sent yet comes last.
+    """
+    card, near = _find(new, _simulate(others)[0])
+    if new.kind is Kind.PROSPECT:
         return []
-    tours = [one for card in near for one in card.bookings if one.kind is Kind.APPOINTMENT]
-    return [tour for tour in tours if tour.starts_at is not None and tour.starts_at > now]
+    return [
+        one
+        for one in (one for found in near for one in found.bookings)
+        if one.kind is Kind.APPOINTMENT
+        and (card is None or one.state is BookingState.PENDING)
+        and one.starts_at is not None
+        and one.starts_at > now
+    ]
 
 
 def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Booking]]:

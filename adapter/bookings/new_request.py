@@ -79,12 +79,12 @@ def decide_new(
     )
     if known is not None or new.state is not BookingState.PENDING:
         return known
-    changed = _held_change(new, same, now)
-    if changed is not None:
-        return changed
     if repeat is not None and new.kind is Kind.APPOINTMENT:
         may_undo = _may_undo(new, same, now)
         return _held_repeat(new, same, now) if may_undo else seen_before(repeat.original)
+    changed = _held_change(new, same, now)
+    if changed is not None:
+        return changed
     planned = plan((*same, new), now).get(new.id)
     if planned is not None and planned.state is not BookingState.SUPERSEDED:
         return _held_doubtful(new, same, planned, now) or planned
@@ -94,7 +94,7 @@ def decide_new(
         or planned
         or _held_canceled(new, same, has_sent_at=has_sent_at)
         or held_person(new, unclear, now)
-        or _held_beside(new, nearby, now)
+        or _held_beside(new, same, nearby, now)
         or (
             Decision(state=BookingState.HELD, code="contact_of_many")
             if is_contact_of_many
@@ -251,9 +251,13 @@ def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> D
     return held("another_person" if is_shared else "changed_after_first", other)
 
 
-def _held_beside(new: Booking, nearby: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a tour if Knock may keep another one beside it."""
-    beside = knock_cards.left_beside(new, posted(nearby), now)
+def _held_beside(
+    new: Booking, same: Sequence[Booking], nearby: Sequence[Booking], now: dt.datetime
+) -> Decision | None:
+    """Hold a tour if Knock may keep another one beside it, or get one later that cancels it."""
+    known = {one.id for one in same}
+    unsent = [one for one in nearby if one.state is BookingState.PENDING and one.id not in known]
+    beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), now)
     return held("two_cards", max(beside, key=order)) if beside else None
 
 

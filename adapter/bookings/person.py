@@ -172,11 +172,14 @@ class Person:
         return is_later and is_booked and tour.id not in self.replaced
 
     def newer_version(self, request: Booking) -> Booking | None:
-        """Return the sender's newest later version of a pending request, if any."""
+        """Return the sender's newest later version of a pending request, if any.
+
+        One at another community counts also if it was merged there.
+        """
         newer = [
             one
             for one in self.wanted
-            if one.state is BookingState.PENDING
+            if (one.state is BookingState.PENDING or one.community != request.community)
             and are_versions(one, request)
             and order(one) > order(request)
             and may_replace(one.kind, request.kind)

@@ -349,6 +349,13 @@ def test_a_repeat_is_held_if_another_request_was_made_before_it() -> None:
     assert planned(first, again, later) == {}
 
 
+def test_a_tour_is_replaced_by_a_version_that_is_merged_at_another_community() -> None:
+    there = {"community": "harbor-flats"}
+    first, other = keyed(tour(1, TWO, 1)), tour(2, FOUR, 2, source="other", **there)
+    moved = merged(keyed(tour(3, FOUR, 3, **there)), 2)
+    assert planned(first, other, moved) == {1: ("superseded", "newer_request", 3)}
+
+
 def test_the_order_of_the_rows_does_not_matter() -> None:
     requests = [
         keyed(tour(1, TWO, 1, BOOKED)),
@@ -452,6 +459,7 @@ def test_some_doubts_arise_only_for_a_new_request() -> None:
     assert decided(back, first, canceled, repeat=maybe) == ("repeat_or_change", 1)
     other_contact = dataclasses.replace(back, match_keys=(2, 9), content=7)
     assert decided(other_contact, first) == ("changed_after_first", 1)
+    assert decided(other_contact, first, moved, repeat=maybe) == ("repeat_or_change", 2)
     assert decided(back, cancel(4, 2)) == ("canceled_before", 4)
     assert decided(back, cancel(4, 2), has_sent_at=True) is None
     dismissed_cancel = dataclasses.replace(cancel(4, 2), state=DISCARDED, reason="called her")
