@@ -127,7 +127,7 @@ def gallery_table() -> str:
         "event id",
         "holds",
         "without a time",
-        "shape seen in",
+        "format known from",
         "documentation",
     ]
     rows = [[_cell(cell) for cell in _row(entry)] for entry in entries(GALLERY, Policy())]

@@ -54,7 +54,9 @@ def _booked_table(booked: Sequence[Booking]) -> str:
 
 
 @click.command(epilog=examples("adapter demo"))
-@click.option("--json", "as_json", is_flag=True, help="Print events, bookings and appointments.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the events, bookings and appointments as JSON."
+)
 def demo(as_json: bool) -> None:
     """Book tours in a sandbox from signed sample webhooks.
 

@@ -47,7 +47,7 @@ class RefusedForm:
 def form_fields(
     booking: Booking, refused: RefusedForm | None, wall_time: dt.datetime | None
 ) -> list[FormField]:
-    """Return a booking's form. After a rejection, include the user's input and the errors.
+    """Return a booking's form. If the last submission failed, keep the input and show the errors.
 
     ``wall_time``: the local start time as it was sent, while the community is unknown.
     """

@@ -9,9 +9,9 @@ from adapter.models import Booking, BookingState, EventState, Kind, Reason
 
 
 class Outcome(enum.StrEnum):
-    """A webhook's outcome, as its sender sees it, in order of priority among its bookings.
+    """A webhook's outcome as reported to its sender.
 
-    While a booking is still open, there is no outcome.
+    If its bookings differ, the outcome listed first wins. While one is still open, there is none.
     """
 
     #: Stored; the outcome is not known yet.

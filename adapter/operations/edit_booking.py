@@ -11,7 +11,7 @@ from adapter.mapping.engine import Community
 from adapter.mapping.engine.tour_time import plausibility_problems
 from adapter.mapping.transforms import TRANSFORMS, Noted
 from adapter.models import Booking, Kind
-from adapter.parsing.datetimes import utc_from_local
+from adapter.parsing.local_time import utc_from_local
 from adapter.propexo import appointment as fields
 from adapter.propexo import notes
 from adapter.settings import Policy, Settings

@@ -77,7 +77,7 @@ class Repairs:
                 )
             edited = self._edited(booking, changes, fingerprints)
             # A guest card expires some time after it was requested, so a release restarts that.
-            if is_taken_back or adds_tour or edited.kind is Kind.PROSPECT or _is_old(booking):
+            if is_taken_back or adds_tour or edited.kind is Kind.PROSPECT:
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
             _lock_unchanged(tx, booking, now, edited)
@@ -170,11 +170,6 @@ def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others
     tx.bookings.lock_related((booking, *others), now)
     if tx.bookings.get(booking.id, lock=True) != booking:
         raise NotPossible(f"booking {booking.id} has just changed: review it again")
-
-
-def _is_old(booking: Booking) -> bool:
-    """Return True if the sender or a user ended the request before its release."""
-    return booking.reason in ("canceled_before", "original_canceled", "original_dismissed")
 
 
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:

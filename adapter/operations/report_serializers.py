@@ -53,7 +53,7 @@ def _source_as_dict(source: SourceState) -> dict[str, Any]:
 
 
 def decisions_as_dict(report: DecisionReport) -> dict[str, Any]:
-    """Convert the report of decisions, each with its rule as a sentence."""
+    """Convert a decision report to a dict, with each rule spelled out as a sentence."""
     decisions = [
         {"sentence": DECISIONS.get(one.rule, one.rule), **dataclasses.asdict(one)}
         for one in report.decisions

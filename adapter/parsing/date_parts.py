@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.parsing.datetimes import read_instant
+from adapter.parsing.local_time import read_instant
 from adapter.parsing.text import CAP_NUMBER, clean_text, is_empty, single_value
 from adapter.parsing.zone_names import zone_from_name
 

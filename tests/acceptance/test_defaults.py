@@ -144,7 +144,7 @@ def behind_nginx(folder: Path, _database: str) -> Iterator[Started]:
 
 
 @contextlib.contextmanager
-def in_a_container(folder: Path, database: str) -> Iterator[Started]:
+def in_a_container(folder: Path, _database: str) -> Iterator[Started]:
     """Run it as in a container: all is read-only but its own folder, and it listens publicly."""
     (folder / "tmp").mkdir(mode=0o1777)
     script = f'mount --bind {folder} {folder} && mount -o remount,ro,bind / && exec "$@"'
@@ -152,8 +152,7 @@ def in_a_container(folder: Path, database: str) -> Iterator[Started]:
     probe = subprocess.run([*inside, "touch", "/made-up"], capture_output=True, check=False)
     if b"Read-only" not in probe.stderr:
         pytest.skip("file systems cannot be made read-only here")
-    needed = {"ADAPTER_HOST": "0.0.0.0", "DATABASE_URL": database}
-    environ = environment(folder, TMPDIR=str(folder / "tmp"), **needed)
+    environ = environment(folder, ADAPTER_HOST="0.0.0.0", TMPDIR=str(folder / "tmp"))
     ports = (int(environ["PORT"]),)
     with started(folder, environ, [*inside, *ADAPTER, "run"], public_ports=ports) as one:
         yield one

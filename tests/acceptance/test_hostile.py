@@ -43,7 +43,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
 
 @pytest.mark.timed
 def test_hostile_requests_and_payloads_break_no_promise() -> None:
-    options = ("--requests", "300", "--payloads", "3000", "--seed", "1", "--json")
+    options = ("--requests", "300", "--payloads", "3000", "--seed", "1", "--busy", "--json")
     ended = subprocess.run(
         [sys.executable, "-m", "tools.hostile", *options],
         cwd=ROOT,

@@ -213,7 +213,7 @@ def test_a_cancellation_is_taken_back_only_by_a_user_who_says_so(player: Player)
     repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
     with pytest.raises(NotPossible, match=r"confirm that \(command: --anyway\)$"):
         repairs.release(booking.id, {}, by="ana")
-    with pytest.raises(NotPossible, match="was not mistaken for another person's"):
+    with pytest.raises(NotPossible, match="for another person's: release it"):
         repairs.release(booking.id, {}, by="ana", is_another_person=True)
 
 
@@ -239,6 +239,24 @@ def test_a_cancellation_that_a_user_takes_back_is_not_said_to_be_the_senders(
     closed = harness.booking(cancellation.id)
     assert (closed.state, closed.reason) == (DISCARDED, "taken_back")
     assert closed.reasons[-1].reason == f"the cancellation was taken back: booking {moved.id}"
+
+
+def test_a_lead_that_was_canceled_before_is_not_released_over_a_newer_one(player: Player) -> None:
+    harness = player.harness
+    harness.receive("portal", asks("1", "2:30") | {"kind": "cancellation"})
+    harness.pipeline.mapper.map_due()
+    harness.clock.advance(60)
+    receipt = harness.receive("portal", asks("1", "2:30"))
+    harness.pipeline.mapper.map_due()
+    (held,) = harness.story(receipt.changed_id or receipt.event_id).bookings
+    assert (held.state, held.reason) == (HELD, "canceled_before")
+    harness.clock.advance(60)
+    harness.map_event(harness.receive("chatbot", asks("2", "4:00")).event_id)
+    harness.clock.advance(60)
+    sources = harness.pipeline.sources
+    repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
+    with pytest.raises(NotPossible, match="the same person has a newer request"):
+        repairs.release(held.id, {}, by="ana")
 
 
 def test_a_repeat_after_a_webhook_that_could_not_be_mapped_is_kept(player: Player) -> None:

@@ -18,8 +18,8 @@ from adapter.mapping.source import Source
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.models import WebhookRequest
 from adapter.parsing.body import KINDS, parse
-from adapter.parsing.datetimes import read_absolute_instant
 from adapter.parsing.html_text import plain_text
+from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import path_from_text
 from adapter.parsing.text import clean_text
 from adapter.settings import Policy

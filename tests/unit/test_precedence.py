@@ -350,7 +350,7 @@ def test_a_repeat_is_held_if_another_request_was_made_before_it() -> None:
 
 
 def test_a_tour_is_replaced_by_a_version_that_is_merged_at_another_community() -> None:
-    there = {"community": "harbor-flats"}
+    there: dict[str, Any] = {"community": "harbor-flats"}
     first, other = keyed(tour(1, TWO, 1)), tour(2, FOUR, 2, source="other", **there)
     moved = merged(keyed(tour(3, FOUR, 3, **there)), 2)
     assert planned(first, other, moved) == {1: ("superseded", "newer_request", 3)}

@@ -51,13 +51,30 @@ def _as_data(result: Result) -> dict[str, Any]:
 @click.option("--first", type=click.IntRange(0), default=0, help="Number of the first of each.")
 @click.option("--rate", type=float, default=5.0, help="Leads a second of the genuine sender.")
 @click.option("--jobs", type=click.IntRange(1), default=2, help="Processes that map payloads.")
+@click.option("--busy", is_flag=True, help="Repeat slow requests: others use the machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print only JSON, at the end.")
 def main(
-    *, requests: int, payloads: int, seed: int, first: int, rate: float, jobs: int, as_json: bool
+    *,
+    requests: int,
+    payloads: int,
+    seed: int,
+    first: int,
+    rate: float,
+    jobs: int,
+    busy: bool,
+    as_json: bool,
 ) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
-    plan = Plan(requests=requests, payloads=payloads, seed=seed, first=first, rate=rate, jobs=jobs)
+    plan = Plan(
+        requests=requests,
+        payloads=payloads,
+        seed=seed,
+        first=first,
+        rate=rate,
+        jobs=jobs,
+        is_busy=busy,
+    )
     result = run(plan, (lambda *_: None) if as_json else _Progress())
     click.echo(json.dumps(_as_data(result), indent=2) if as_json else _as_text(result))
     sys.exit(bool(result.faults))

@@ -16,7 +16,7 @@ from adapter.mapping.engine.results import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.transforms import clean_text
 from adapter.models import Kind, Reason
-from adapter.parsing.datetimes import read_absolute_instant
+from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import Path, as_list, unwrap_single
 from adapter.propexo import notes
 from adapter.propexo.appointment import NO_CONTACT

@@ -15,7 +15,7 @@ from adapter.mapping.transforms import Reader, clean_text
 from adapter.models import Reason
 from adapter.parsing.date_formats import Format
 from adapter.parsing.date_parts import iso_from_parts
-from adapter.parsing.datetimes import Instant, read_instant
+from adapter.parsing.local_time import Instant, read_instant
 from adapter.parsing.paths import unwrap_single
 from adapter.parsing.zone_names import zone_from_name
 from adapter.settings import Policy

@@ -25,7 +25,7 @@ NEEDED_BY: Final[Mapping[str, frozenset[str]]] = {
 
 
 class SectionCompiler:
-    """Compiles the sections of one mapping other than ``appointment:``."""
+    """Compiles every section of a mapping except ``appointment:``."""
 
     def __init__(self, document: Document, paths: PathRegistry, source: str) -> None:
         self.document = document

@@ -2,7 +2,7 @@
 
 from adapter.mapping.transforms.base import EMPTY, Example, Option, text_or_empty, transform
 from adapter.parsing.date_formats import Format, compile_format
-from adapter.parsing.datetimes import read_date
+from adapter.parsing.local_time import read_date
 from adapter.parsing.text import CAP_NUMBER
 
 

@@ -14,7 +14,7 @@ from tzlocal.windows_tz import win_tz
 from adapter.exceptions import Unreadable
 from adapter.parsing.date_formats import TOKENS, compile_format
 from adapter.parsing.date_parts import PARTS, iso_from_parts
-from adapter.parsing.datetimes import (
+from adapter.parsing.local_time import (
     read_absolute_instant,
     read_date,
     read_instant,
