@@ -104,16 +104,28 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
     keys = {key for one in (*related.same, *related.unclear) for key in one.match_keys}
     if not keys <= {*booking.match_keys}:
         rows = tx.bookings.of_keys({*booking.match_keys, *keys}, now, lock=True)
-    known = {one.id for one in related.same}
-    same = [
-        row
-        for row in rows
-        if row.id != booking.id and (row.id in known or _is_canceling(booking, row, related.same))
-    ]
+    same = _with_cancellations(booking, related.same, [row for row in rows if row.id != booking.id])
     own = knock_cards.replaced(posted((*same, booking)))
     gone = knock_cards.replaced(posted(rows)).keys() - own.keys()
     same = [dataclasses.replace(one, gone_at=now) if one.id in gone else one for one in same]
     return dataclasses.replace(related, same=tuple(same), nearby=tuple(rows))
+
+
+def _with_cancellations(
+    booking: Booking, same: Sequence[Booking], rows: Sequence[Booking]
+) -> list[Booking]:
+    """Return the person's requests, with their cancellations and all that these cancel."""
+    known = {one.id for one in same}
+    known |= {row.id for row in rows if _is_canceling(booking, row, same)}
+    cancellations = [row for row in rows if row.id in known and row.is_cancellation]
+    return [
+        row
+        for row in rows
+        if row.id in known
+        or any(
+            are_versions(row, one) and relation(row, one) is Relation.SAME for one in cancellations
+        )
+    ]
 
 
 def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
