@@ -258,7 +258,9 @@ def _held_beside(
     known = {one.id for one in same}
     unsent = [one for one in nearby if one.state is BookingState.PENDING and one.id not in known]
     beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), now)
-    return held("two_cards", max(beside, key=order)) if beside else None
+    # The sender's own earlier version explains less than somebody else's tour.
+    others = [one for one in beside if not are_versions(one, new)] or beside
+    return held("two_cards", max(others, key=order)) if others else None
 
 
 def _held_doubtful(
