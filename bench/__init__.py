@@ -1,7 +1,7 @@
 """Benchmarks: ``make bench``. Each figure is a ratio of medians within one run.
 
-The machine may be busy with other things, so each figure's baseline is measured in the same
-rounds, in turn. Nothing here is a test: no figure makes anything fail.
+Other work may keep the machine busy, so each figure's baseline is measured in the same rounds, in
+alternation. These are not tests: no figure makes anything fail.
 """
 
 

@@ -44,22 +44,22 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 @click.command()
 @click.argument("sections", nargs=-1, type=click.Choice(list(SECTIONS)))
-@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--write", is_flag=True, help="Also write docs/benchmarks.md (all sections).")
-@click.option("--tiny", is_flag=True, help="One short round: shows that it works, no more.")
-@click.option("--server", help="A PostgreSQL that runs: the databases are made there.")
+@click.option("--tiny", is_flag=True, help="Run one short round, only to test the bench itself.")
+@click.option("--server", help="URL of a running PostgreSQL. The databases are created there.")
 def main(
     *, sections: tuple[str, ...], as_json: bool, write: bool, tiny: bool, server: str | None
 ) -> None:
     """Measure ratios."""
     if write and (sections or tiny or server):
-        raise click.UsageError("--write is for a whole run: name no section, no other server")
+        raise click.UsageError("--write needs a full run; remove the sections, --tiny and --server")
     effort = dataclasses.replace(TINY if tiny else FULL, server=server)
     started, load_before = time.monotonic(), os.getloadavg()[0]
     rows = {}
     for name in sections or SECTIONS:
         if time.monotonic() - started > LATEST_START_SECONDS.get(name, LONGEST_SECONDS):
-            click.echo(f"{name} is left out: it is too late to end within ten minutes", err=True)
+            click.echo(f"skipping {name}: it could not finish within ten minutes", err=True)
             continue
         rows[name] = measured(name, effort, silent=as_json)
     machine = Machine.seen(load_before=load_before, seconds=time.monotonic() - started)

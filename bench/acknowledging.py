@@ -56,7 +56,7 @@ class Bench:
         requests = self._requests
         before = servers.stored(target.url) if target.url else 0
         answers = load.run(target.port, requests, connections=connections, seconds=seconds)
-        servers.wait_until_idle(target.pid)  # or it slows down the next one
+        servers.wait_until_idle(target.pid)  # otherwise, it slows down the next one
         if target.url is not None:
             check(answers, requests, servers.stored(target.url) - before)
         return answers

@@ -24,8 +24,8 @@ from bench.tables import Goal, Row
 
 GOAL = Goal(bound=1.2)
 CONNECTIONS = 8
-#: Pages of the web process that are fetched at each size: this is the place for more of them. Each
-#: must respond 200 to whoever opened the link of `adapter run`.
+#: Pages of the web process that are fetched at each size; add more here. Each must return 200 to a
+#: user who opened the link that `adapter run` prints.
 PATHS: tuple[str, ...] = (
     "/readyz",
     "/console/metrics",
@@ -36,9 +36,9 @@ PATHS: tuple[str, ...] = (
     "/console/leads?q=stored",
 )
 
-#: Stored leads, a thousand a day whatever their number, with claims, bookings and history. The
-#: newest hundred are pending, and as many before them are submitted. The pages count the last
-#: day: that is the same at each size.
+#: Stored leads with claims, bookings and history: a thousand per day at every size, so that the
+#: pages, which cover the last day, count the same. The newest hundred are pending, and the hundred
+#: before them are submitted.
 FILL = (
     """INSERT INTO events (id, source, state, received_at, content_type, headers, query, body)
     SELECT n, 'rentfeed', 'mapped', now() - n * interval '86 seconds', 'application/json', '{}',
@@ -65,7 +65,7 @@ FILL = (
 )
 TABLES = ("events", "claims", "history", "bookings")
 
-#: The queries with which a worker finds what is due, and takes an event or a booking; rolled back.
+#: The queries with which a worker finds due rows and takes an event or booking. Rolled back.
 CLAIMS = {
     "counting due rows": STATEMENTS["due_rows"],
     "taking an event": STATEMENTS["next_received"],
@@ -153,9 +153,9 @@ def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
 def spent_ms(connection: psycopg.Connection, statement: bytes) -> float:
     """Return PostgreSQL's planning and execution time of a statement, in ms; roll it back.
 
-    By its own clock, and planned each time, where the adapter's statements are prepared after a
-    few times. By our clock most of it would be the wake-up of two processes: ``SELECT 1`` on two
-    empty databases then differs threefold, depending on their cores.
+    PostgreSQL measures it, and plans the statement each time; the adapter's statements are prepared
+    after a few runs. Measured from here, most of the time would be spent waking up two processes:
+    ``SELECT 1`` on two empty databases then differs threefold, depending on their cores.
     """
     now = dt.datetime.now(dt.UTC)
     values: dict[str, object] = {"now": now, "late": now, "soon": now + dt.timedelta(days=4)}
@@ -196,9 +196,9 @@ def _in_turn(
 ) -> dict[str, float]:
     """Return for each size the median over the rounds of the minimum in each.
 
-    The minimum, because these calls are so short that other work of the machine often takes
-    longer. It hides what grows within a round, such as dead rows after a rollback, and shows what
-    grows with the number of stored rows.
+    The minimum is used because these calls are so short that other work on the machine often takes
+    longer. It hides growth within a round, such as dead rows after a rollback, and shows growth
+    with the number of stored rows.
     """
     taken: dict[str, list[float]] = {size: [] for size in sizes}
     for number in range(effort.rounds):

@@ -57,7 +57,7 @@ def run(port: int, requests: Requests, *, connections: int, seconds: float) -> A
         raise BenchError(f"{client()} failed: {ended.stderr.strip()}")
     seen = json.loads(ended.stdout.strip().splitlines()[-1])
     if seen["refused"] or seen["broken"] or not seen["answers"]:
-        raise BenchError(f"not every request was taken: {seen}")
+        raise BenchError(f"not every request was accepted: {seen}")
     return Answers(
         count=seen["answers"],
         rate=seen["answers"] / seen["seconds"],

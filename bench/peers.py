@@ -1,7 +1,7 @@
 """Run peers on this machine: Debian's `webhook` and Node-RED, which verify and forward.
 
-Neither stores. Each verifies the HMAC of the body, responds 202 at once, and then forwards the
-lead: `webhook` to a program, here `true`; Node-RED to a server that responds at once. Both must
+Neither stores anything. Each verifies the HMAC of the body, responds 202 at once, and then forwards
+the lead: `webhook` to a program, here `true`; Node-RED to a server that responds at once. Both must
 reject a wrong signature, or there is no figure.
 """
 
@@ -53,7 +53,7 @@ def running(secret: str, folder: Path) -> Iterator[dict[str, Target]]:
             (NODE_RED, "node-red", _node_red),
         ):
             if shutil.which(program) is None:
-                click.echo(f"  {name} is not installed: left out", err=True)
+                click.echo(f"  {name} is not installed; skipping it", err=True)
                 continue
             found[name] = stack.enter_context(start(secret, folder))
             _check_refusal(name, found[name].port)
@@ -68,7 +68,7 @@ def _check_refusal(name: str, port: int) -> None:
     )
     try:
         with urllib.request.urlopen(request, timeout=10):
-            raise BenchError(f"{name} takes a wrong signature: it verifies nothing")
+            raise BenchError(f"{name} accepted a wrong signature: it verifies nothing")
     except urllib.error.HTTPError as refused:
         with refused:
             if refused.code == 404:

@@ -218,12 +218,12 @@ def wait_until_idle(pid: int) -> None:
     process, deadline = psutil.Process(pid), time.monotonic() + START_SECONDS
     before = cpu_seconds(process)
     while True:
-        time.sleep(IDLE_SECONDS)  # the time over which its use of the processor is measured
+        time.sleep(IDLE_SECONDS)  # CPU use is measured over this time
         now = cpu_seconds(process)
         if now - before < IDLE_SHARE * IDLE_SECONDS:
             return
         if time.monotonic() > deadline:
-            raise BenchError(f"{process.name()} does not come to rest")
+            raise BenchError(f"{process.name()} does not become idle")
         before = now
 
 
@@ -251,4 +251,4 @@ def _check_durable(connection: "psycopg.Connection[tuple[str, ...]]") -> None:
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         row = connection.execute("SELECT current_setting(%s)", (setting,)).fetchone()
         if row != ("on",):
-            raise BenchError(f"{setting} is not on: the figures would promise nothing")
+            raise BenchError(f"{setting} is off, so the figures would be meaningless")

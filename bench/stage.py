@@ -27,7 +27,7 @@ from bench.servers import Target
 PROPEXO_CREATE = "/crm/v1/appointments/knock"
 #: Longer than any of these steps takes.
 PATIENCE_SECONDS = 120.0
-#: Has a row for each worker that listens for received events.
+#: Has one row for each worker that listens for received events.
 WORKERS = "pg_stat_activity WHERE query LIKE '%LISTEN received'"
 #: Represents no limit.
 UNLIMITED = 100_000

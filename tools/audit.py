@@ -1,8 +1,8 @@
-"""Look for known vulnerabilities of the locked versions, with pip-audit.
+"""Check the locked versions for known vulnerabilities with pip-audit.
 
-Exit status: 0 if all versions were checked and none has a known vulnerability, 1 if one has, 3 if
-some could not be checked, because no index or no database of vulnerabilities answers. (`make`
-itself exits with 2 for both.)
+Exit status: 0 if all versions were checked and have no known vulnerability, 1 if one has, 3 if some
+could not be checked because no index or vulnerability database responded. (`make` itself exits with
+2 in both cases.)
 """
 
 import json
@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 REQUIREMENTS = Path(__file__).parent.parent / "requirements"
-#: Together they have every package: dev.txt includes those of production.txt and embedded.txt.
+#: Together, they list every package: dev.txt includes production.txt and embedded.txt.
 FILES = ("dev.txt", "tools.txt")
 
 CLEAN, VULNERABLE, NOT_CHECKED = 0, 1, 3
 
 
 def report_of(file: Path) -> list[Mapping[str, Any]]:
-    """Return pip-audit's result for each package of a file, or one that says it has none."""
+    """Return pip-audit's result for each package in a file, or one entry if there is no result."""
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(file)]
     options = ["--require-hashes", "--disable-pip", "--format", "json", "--progress-spinner", "off"]
     run = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
@@ -46,12 +46,12 @@ def verdict(packages: Iterable[Mapping[str, Any]]) -> tuple[int, list[str]]:
     lines.append(f"{checked} of {len(packages)} versions checked, {len(lines)} vulnerabilities")
     if unchecked:
         lines.append(f"NOT CHECKED: {len(unchecked)}, such as {unchecked[0]}")
-        lines.append("run this where PyPI's index answers; no result does not mean none")
+        lines.append("run this on a machine that reaches PyPI; no result does not mean safe")
     return VULNERABLE if found else NOT_CHECKED if unchecked else CLEAN, lines
 
 
 def main() -> int:
-    """Print what was found, and return the exit status."""
+    """Print the result, and return the exit status."""
     status, lines = verdict(one for name in FILES for one in report_of(REQUIREMENTS / name))
     sys.stdout.write("\n".join([*lines, ""]))
     return status

@@ -21,7 +21,7 @@ from tests.acceptance.browser.site import (
 from tests.harness import sample
 
 DOCS = Path(__file__).parent.parent / "docs"
-#: Name of a screenshot → its page; ``{held}`` is the number of a held lead.
+#: Name of a screenshot → its page. ``{held}`` is the ID of a held lead.
 PAGES = {
     "overview": "/",
     "queue": "/queue",
@@ -39,7 +39,7 @@ PEOPLE = (
 
 
 def send_leads(site: Site) -> int:
-    """Send leads spread over a day; return the number of one that is held."""
+    """Send leads spread over a day. Return the ID of one that is held."""
     numbers = []
     for number in range(100, 136):
         name = PEOPLE[number % len(PEOPLE)]
@@ -92,7 +92,7 @@ def take(reader: Reader, held: int, folder: Path) -> Iterator[Path]:
 )
 def main(*, folder: Path) -> None:
     if CHROMIUM is None:
-        raise click.ClickException("there is no Chromium here: apt-get install chromium")
+        raise click.ClickException("Chromium is not installed; run apt-get install chromium")
     with (
         running_site() as site,
         running_chromium() as browser,

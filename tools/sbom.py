@@ -1,7 +1,7 @@
-"""List the licenses of what is deployed, and write build/sbom.json, a CycloneDX SBOM.
+"""List the licenses of the deployed packages, and write build/sbom.json, a CycloneDX SBOM.
 
-The packages are installed as on a server, from requirements/embedded.txt, into an environment of
-their own, because .venv also has what only developers need.
+The packages are installed as on a server, from requirements/embedded.txt, into a separate
+environment, because .venv also has development packages.
 """
 
 import json
@@ -19,7 +19,7 @@ UNKNOWN = "UNKNOWN"
 
 
 def write(requirements: Path, target: Path) -> None:
-    """Install the requirements elsewhere, and write their SBOM."""
+    """Install the requirements in a separate environment, and write their SBOM."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=False)
         python = Path(folder) / "bin" / "python"
@@ -33,7 +33,7 @@ def write(requirements: Path, target: Path) -> None:
 
 
 def licenses(sbom: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return name, version and license of each component, by name."""
+    """Return each component's name, version and license, by name."""
     return sorted(
         (one["name"], one["version"], " or ".join(dict.fromkeys(map(_name, one["licenses"]))))
         if one.get("licenses")
@@ -43,7 +43,7 @@ def licenses(sbom: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _name(one: Mapping[str, Any]) -> str:
-    """Return a license as SPDX names it, or as its package does."""
+    """Return a license's SPDX name, or the name that its package gives."""
     if "expression" in one:
         return str(one["expression"])
     known = one["license"]

@@ -22,13 +22,15 @@ SENTENCES: Mapping[str, str] = {
     "Knock keeps only one",
     "changed_after_first": "the sender changed the contact or the community of booking {}, which "
     "is sent or about to be: Knock would keep both, and it may be another person",
+    "contact_changed": "the sender changed the email or phone after booking {} was sent: "
+    "Knock has the old one",
     "two_cards": "the contacts were used with others before, so Knock may keep the tour of booking "
     "{} beside this one, or cancel it",
     "maybe_gone": "the same person requested this tour before, but it may be canceled in Knock: "
     "booking {}",
     "repeat_or_change": "the sender already sent exactly this, and something else since: "
     "booking {}. It is a late repeat, or the renter changed back",
-    "dismissed_before": "booking {}, the same request, was dismissed; the renter has asked again "
+    "dismissed_before": "booking {}, the same request, was discarded; the renter has asked again "
     "since",
     "another_person": "someone with another name uses the same email or phone at this community: "
     "booking {}. Knock may take them for one person and cancel that tour",
@@ -37,22 +39,22 @@ SENTENCES: Mapping[str, str] = {
     "not_proved": "one of two senders does not prove who it is (scheme: none), and the same person "
     "has another request: booking {}",
     "canceled_before": "the sender canceled it before it arrived: booking {}",
-    "original_canceled": "its sender canceled booking {}, which this request was merged with",
-    "original_dismissed": "booking {}, which this request was merged with, was dismissed",
+    "original_canceled": "its sender canceled booking {}, which covered this request too",
+    "original_dismissed": "booking {}, which covered this request too, was discarded",
     "asked_again": "this is the renter's latest request again, after booking {}",
     "carried_out_late": "Propexo may have processed this request after booking {}, which has the "
     "same email or phone, so Knock may have this tour instead of that one",
     "cancelled_by_sender": "the sender canceled it: booking {}",
-    "cancellation": "booking {} was sent to Knock: cancel any tour of it there",
-    "original_changed": "booking {}, which this request was merged with, was changed to another "
+    "cancellation": "booking {} was sent to Knock: cancel its tour there, or, if it is a "
+    "guest card, note there that the renter canceled",
+    "original_changed": "booking {}, which covered this request too, was changed to another "
     "person or community",
-    "cancellation_merged": "it was merged with booking {}, which another sender requested and "
-    "which may be in Knock",
+    "cancellation_merged": "another request has the same tour, which may be in Knock: booking {}",
     "cancellation_elsewhere": "no booking with this key is known here, but the same person has a "
-    "tour that another sender booked: booking {}",
+    "tour from another request: booking {}",
     "cancellation_unclear": "several people share this key: find out whose tour to cancel",
     "cancellation_done": "booking {} does not exist in Knock: there is nothing left to cancel",
-    "taken_back": "the cancellation was taken back: booking {}",
+    "taken_back": "a later request or a user took it back: booking {}",
     "booking_came_later": "its booking arrived later and needs review: booking {}",
 }
 
@@ -66,13 +68,18 @@ class Decision:
     state: BookingState
     code: str
     because_of: int | None = None
+    #: For a cancellation: older bookings that Knock may have too.
+    also: tuple[int, ...] = ()
 
     @property
     def reason(self) -> Reason:
         """The rule as a sentence for users."""
         if self.because_of is None and self.code == "cancellation":
             return Reason(field=FIELD, reason=_NO_BOOKING)
-        return Reason(field=FIELD, reason=SENTENCES[self.code].format(self.because_of))
+        also = "".join(
+            f". Knock may also still have booking {id_}: cancel it too" for id_ in self.also
+        )
+        return Reason(field=FIELD, reason=SENTENCES[self.code].format(self.because_of) + also)
 
     def applied_to(self, booking: Booking) -> Booking:
         """Apply the decision to a booking that is not yet stored."""

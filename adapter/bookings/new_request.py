@@ -82,7 +82,7 @@ def decide_new(
     if repeat is not None and new.kind is Kind.APPOINTMENT:
         may_undo = _may_undo(new, same, now)
         return _held_repeat(new, same, now) if may_undo else seen_before(repeat.original)
-    changed = _held_change(new, same, now)
+    changed = _held_change(new, same, now) or _held_correction(new, same, now)
     if changed is not None:
         return changed
     planned = plan((*same, new), now).get(new.id)
@@ -177,6 +177,22 @@ def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
     return held("changed_after_first", sent[-1]) if sent else None
 
 
+def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
+    """Hold a version that only corrects a contact, because Knock emails or calls the old one."""
+    sent = [
+        one
+        for one in _versions(new, same)
+        if may_exist(one)
+        and is_current(one, now)
+        and one.starts_at == new.starts_at
+        and one.person_keys & new.person_keys
+    ]
+    is_replaced = sent and (
+        sent[-1].person_keys - new.person_keys and new.person_keys - sent[-1].person_keys
+    )
+    return held("contact_changed", sent[-1]) if is_replaced else None
+
+
 def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
     """Hold a booking whose key was already canceled, if the time of its request is not known."""
     before = [
@@ -237,8 +253,9 @@ def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booki
 
 def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision:
     """Hold a late repeat, which must not undo a newer request."""
-    since = _last_tour(new, same, now) or max(same, key=order)
-    return held("repeat_or_change", since)
+    last = _last_tour(new, same, now)
+    since = [one for one in same if one is last or (one.is_cancellation and are_versions(one, new))]
+    return held("repeat_or_change", max(since or same, key=order))
 
 
 def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:

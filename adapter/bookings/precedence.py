@@ -36,7 +36,9 @@ from adapter.models import Booking, BookingState, Kind
 #: After this many rounds at most, no decision changes another one.
 MOST_ROUNDS = 5
 #: Reason codes of held requests that are new versions of earlier ones with the same key.
-_NEW_VERSION = frozenset({"held_by_mapping", "another_person", "changed_after_first", "not_proved"})
+_NEW_VERSION = frozenset(
+    {"held_by_mapping", "another_person", "changed_after_first", "contact_changed", "not_proved"}
+)
 
 
 def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
@@ -219,9 +221,10 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     if again is not None:
         code = "booking_came_later" if again.state in WAITING else "taken_back"
         return Decision(state=BookingState.DISCARDED, code=code, because_of=again.id)
-    standing = [one for one in canceled if _may_stand(one, person)]
+    standing = sorted((one for one in canceled if _may_stand(one, person)), key=posting_order)
     if standing:
-        return held("cancellation", max(standing, key=posting_order))
+        also = tuple(one.id for one in standing[:-1])
+        return dataclasses.replace(held("cancellation", standing[-1]), also=also)
     merged = [one for one in _covering(canceled, person) if _may_stand(one, person)]
     if merged:
         return held("cancellation_merged", max(merged, key=posting_order))

@@ -11,7 +11,14 @@ from typing import Self
 
 from adapter.bookings import knock_cards, precedence
 from adapter.bookings.decisions import Decision
-from adapter.bookings.person import CANCELABLE, SENT, are_versions, posted
+from adapter.bookings.person import (
+    CANCELABLE,
+    SENT,
+    are_versions,
+    posted,
+    posting_order,
+    replaced_in_knock,
+)
 from adapter.bookings.same_person import (
     Relation,
     has_another_contact,
@@ -199,6 +206,18 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
         due_at=now if is_ready else None,
         reasons=[decision.reason],
     )
+
+
+def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int, Booking]:
+    """Return the bookings for which Knock canceled booked tours, by the ID of the canceled one."""
+    found = {}
+    for booking in bookings:
+        others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)
+        later = [one for one in others if one.person_keys & booking.person_keys]
+        later = [one for one in later if replaced_in_knock(one, booking)]
+        if later:
+            found[booking.id] = min(later, key=posting_order)
+    return found
 
 
 def come_from_several(rows: Sequence[Booking]) -> bool:

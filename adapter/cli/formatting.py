@@ -7,6 +7,7 @@ from typing import Any
 
 from adapter.models import Attempt, Booking, Change, Event, Kind, LeadHistory, Reason
 from adapter.operations.serializers import dump, local, person, utc
+from adapter.store import AuditEntry
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -92,8 +93,10 @@ def change_lines(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
         yield f"  {name}: {json.dumps(old)} → {json.dumps(new)}"
 
 
-def story_text(story: LeadHistory) -> str:
-    """Format the history of one lead."""
+def story_text(
+    story: LeadHistory, acts: Iterable[AuditEntry], replaced: Mapping[int, Booking]
+) -> str:
+    """Format the history of one lead, what users did, and what replaced its tours in Knock."""
     event = story.event
     content_type = _cell(event.content_type or "unknown type")
     lines = [
@@ -111,9 +114,19 @@ def story_text(story: LeadHistory) -> str:
     for booking in story.bookings:
         lines += ["", *_booking_lines(booking, story.attempts[booking.id])]
         lines += [f"  {line}" for line in _link_lines(booking, story)]
+        if later := replaced.get(booking.id):
+            lines.append(f"  Knock canceled this tour when it booked booking {later.id}")
     lines += ["", "history"]
     lines += [f"  {_change_line(change)}" for change in story.history]
+    done = [
+        f"  {utc(act.at)}  {act.lead_id}: {act.action}{_detail(act)}, by {act.by}" for act in acts
+    ]
+    lines += ["", "user actions", *done] if done else []
     return "\n".join(lines)
+
+
+def _detail(act: AuditEntry) -> str:
+    return f" ({act.detail})" if act.detail else ""
 
 
 def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:

@@ -23,7 +23,7 @@ NEXT_STEPS: Final = """
 Next:
   cd {folder}
   adapter --env-file .env run    runs everything on this machine, and books in a sandbox
-README.md says how to deploy it with Docker, systemd and nginx."""
+README.md explains how to deploy it with Docker, systemd and nginx."""
 
 
 @click.command(
@@ -31,14 +31,14 @@ README.md says how to deploy it with Docker, systemd and nginx."""
 )
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--host", default="leads.example.com", help="Host name at which senders reach the adapter."
+    "--host", default="leads.example.com", help="Host name that senders use to reach the adapter."
 )
 def init(folder: Path, host: str) -> None:
     """Create the folder DIR to run or deploy the adapter from.
 
     It contains a sample mapping with its communities, .env with new secrets, .env.example with all
     settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, and a
-    README.md that says how to use each. Existing files are never overwritten. The units contain
+    README.md that explains how to use each. Existing files are never overwritten. The units contain
     the paths of DIR and of this Python.
     """
     files = _files(folder, host)
@@ -47,7 +47,7 @@ def init(folder: Path, host: str) -> None:
             raise ConfigurationError(f"{file} already exists; choose another folder")
     for file, content in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(0o600 if file.name == ".env" else 0o666)  # less the umask
+        file.touch(0o600 if file.name == ".env" else 0o666)  # minus the umask
         file.write_bytes(content)
         click.echo(f"created {file}")
     click.echo(NEXT_STEPS.format(folder=folder))
@@ -78,7 +78,7 @@ def _templates() -> list[Path]:
 
 
 def _other_settings(text: str) -> str:
-    """Return the settings that a text does not name as comments, with their defaults."""
+    """Return, as comments with defaults, the settings that a text does not mention."""
     others = (each for each in SETTINGS if f"{each.name}=" not in text)
     return "".join(f"# {each.meaning}\n#{each.name}={each.default_text}\n" for each in others)
 

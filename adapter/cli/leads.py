@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from adapter.bookings.reconcile import replacing_in_knock
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
@@ -132,10 +133,13 @@ def show(id: str, as_json: bool) -> None:
     with opened_store(settings_from()) as store, store.transaction() as tx:
         story = tx.events.history(id)
         if story is not None:
+            acts = tx.audit.of_lead(story)
+            replaced = replacing_in_knock(tx, story.bookings)
             tx.audit.record("looked", by=getpass.getuser(), at=utc_now(), lead_id=story.event.id)
     if story is None:
         output.fail(
             f"no event, booking or job has the ID {id!r}; `adapter bookings --search` finds leads "
             "by name, email and phone"
         )
-    output.show(serializers.story_as_dict(story), formatting.story_text(story), as_json=as_json)
+    data = serializers.story_as_dict(story, replaced) | {"acts": acts}
+    output.show(data, formatting.story_text(story, acts, replaced), as_json=as_json)

@@ -9,6 +9,7 @@ import flask
 from werkzeug.exceptions import NotFound
 
 from adapter.bookings.decisions import FIELD
+from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,
@@ -36,9 +37,7 @@ from adapter.operations.allowed_actions import (
     why_not_release,
 )
 from adapter.operations.edit_booking import CONTACTS, shared_contacts
-from adapter.store import AuditEntry, AuditLog, Issue
-
-MAX_AUDIT_ENTRIES = 20
+from adapter.store import AuditEntry, Issue
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +101,7 @@ class TimelineEntry:
 @bp.get("/leads/<key>", endpoint="lead")
 def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     """Render the lead of an event, booking or Propexo job. Return 409 after a rejected form."""
-    story, audit_entries = _load(key)
+    story, replaced, audit_entries = _load(key)
     event, source = story.event, services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
     page = flask.render_template(
@@ -117,31 +116,22 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
         is_cut=len(event.body) > MAX_RAW_BODY,
         timeline=timeline_of(story),
         audit_entries=audit_entries,
+        replaced=replaced,
         error=refused.error if refused else None,
         is_same_mapping=source is not None and source.hash == event.mapping_hash,
     )
     return (page, 409) if refused else page
 
 
-def _load(key: str) -> tuple[LeadHistory, list[AuditEntry]]:
-    """Load a lead and its audit entries, and record that the user viewed it."""
+def _load(key: str) -> tuple[LeadHistory, Mapping[int, Booking], list[AuditEntry]]:
+    """Load a lead, what replaced its tours in Knock, and user actions. Record this view."""
     with services.store.transaction() as tx:
         story = tx.events.history(key)
         if story is None:
             raise NotFound("There is no lead with this ID.")
         by, at = flask.g.user.name, services.now()
         tx.audit.record("looked", by=by, at=at, lead_id=story.event.id)
-        return story, _audit_entries(tx.audit, story)
-
-
-def _audit_entries(audit: AuditLog, story: LeadHistory) -> list[AuditEntry]:
-    """Return the newest audit entries of an event and its bookings, except views."""
-    entries = [
-        entry
-        for number in (story.event.id, *(booking.id for booking in story.bookings))
-        for entry in audit.entries(lead_id=number, limit=MAX_AUDIT_ENTRIES, except_action="looked")
-    ]
-    return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MAX_AUDIT_ENTRIES]
+        return story, replacing_in_knock(tx, story.bookings), tx.audit.of_lead(story)
 
 
 def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLine], str | None]:

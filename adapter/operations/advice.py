@@ -44,6 +44,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "The sender changed the contact or community of a booking that is sent or about to be.",
         "If it is another person, release it. If not, fix the contact in Knock, then discard it.",
     ),
+    "contact_changed": (
+        "The sender changed the email or phone after the booking was sent. Knock has the old one.",
+        "Correct the contact in Knock, and tell the renter the time. Then discard this lead.",
+    ),
     "two_cards": (
         "Knock may have this person twice, because the contacts differ from those used before.",
         "Look in Knock for the other tour. Cancel it there if needed, then release this one.",
@@ -53,8 +57,8 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Look in Knock. If the tour is there, discard this lead; if not, release it.",
     ),
     "repeat_or_change": (
-        "The sender already sent exactly this, and something else since.",
-        "Compare both. Release it if the renter changed back to this tour; otherwise discard it.",
+        "The sender already sent exactly this, and another request or a cancellation since.",
+        "If the renter wants this, confirm it if Knock has it, or release it; if not, discard it.",
     ),
     "dismissed_before": (
         "The same request was discarded here, and the renter has asked again since.",
@@ -73,11 +77,11 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Ask the renter which request is right. Release this one if it is; otherwise discard it.",
     ),
     "original_canceled": (
-        "This request was merged with one from another sender, which was then canceled.",
+        "Another request covered this one too, and its sender then canceled it.",
         "Ask the renter. Release it if they still want the tour; otherwise discard it.",
     ),
     "original_dismissed": (
-        "This request was merged with another one, which was then discarded.",
+        "Another request covered this one too, and was then discarded.",
         "Release it if the renter wants the tour; otherwise discard it too.",
     ),
     "carried_out_late": (
@@ -85,15 +89,15 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Check Knock for both tours. Book what is wanted but missing, then discard this lead.",
     ),
     "original_changed": (
-        "This request was merged with another one, which has a new person or community.",
+        "Another request covered this one too, and has a new person or community now.",
         "Release this one if this renter wants the tour; otherwise discard it.",
     ),
     "cancellation_merged": (
-        "The renter canceled with one sender and requested the same tour through another.",
+        "The renter canceled one of two requests for the same tour.",
         "Ask the renter. If they do not want the tour, cancel it in Knock. Then discard this lead.",
     ),
     "cancellation_elsewhere": (
-        "The sender canceled an unknown request. The renter has a tour through another sender.",
+        "The sender canceled an unknown request. The renter has a tour from another request.",
         "Ask the renter. If they do not want the tour, cancel it in Knock. Then discard this lead.",
     ),
     "cancellation_unclear": (
@@ -101,8 +105,8 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Find out who canceled, and cancel that tour in Knock. Then discard this lead.",
     ),
     "cancellation": (
-        "The renter canceled a tour, and Propexo cannot cancel it in Knock.",
-        "Cancel the tour in Knock, then discard this lead.",
+        "The renter canceled, and Propexo cannot cancel anything in Knock.",
+        "Cancel the tour in Knock, or note it on the guest card. Then discard this lead.",
     ),
     "not_authorized": (
         "Propexo accepts our API token, but not for this booking.",
@@ -161,7 +165,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "newer_request_came_first": "It arrived after a newer request from the same person.",
     "cancelled_by_sender": "The sender canceled it before it was sent to Knock.",
     "cancellation_done": "The sender canceled a lead that Knock does not have.",
-    "taken_back": "A tour was canceled, and then requested or booked again.",
+    "taken_back": "A later request or a user took this cancellation back.",
     "booking_came_later": "The sender canceled a tour before requesting it. The tour needs review.",
     "asked_again": "It repeats the same person's latest request.",
     IGNORED: "The mapping ignores this kind of webhook.",

@@ -94,19 +94,20 @@ def changes_for_another_person(
     Raise :class:`NotPossible` if there is no other contact: Knock would take both for one person.
     """
     appointment = {**booking.appointment, **changes}
-    shared = shared_contacts(appointment, other)
-    if not shared or not any(appointment.get(name) for name in CONTACTS - shared):
+    still_shared = shared_contacts(appointment, other)
+    shared = still_shared | shared_contacts(booking.appointment, other)
+    if not shared or not any(appointment.get(name) for name in CONTACTS - still_shared):
         problem = "has no other email or phone than" if shared else "shares no email or phone with"
         raise NotPossible(
             f"booking {booking.id} {problem} booking {other.id}, so Knock or the sender takes both "
             "for one person. Enter another contact, or book it anyway (command: --anyway)"
         )
     facts = [
-        f"{fields.TARGETS[name].label} shared with someone else: {appointment[name]}"
+        f"{fields.TARGETS[name].label} shared with someone else: {other.appointment[name]}"
         for name in sorted(shared)
     ]
     text = notes.append(str(appointment.get("notes") or ""), facts)
-    return {**changes, **dict.fromkeys(shared), "notes": text}
+    return {**changes, **dict.fromkeys(still_shared), "notes": text}
 
 
 def check(booking: Booking, settings: Settings, now: dt.datetime, *, is_any_hour: bool) -> None:

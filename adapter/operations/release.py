@@ -12,7 +12,7 @@ from typing import Any
 from adapter.bookings import precedence, reconcile
 from adapter.bookings.decisions import Decision, held
 from adapter.bookings.new_request import held_person
-from adapter.bookings.person import MERGED, NEW, order
+from adapter.bookings.person import MERGED, NEW, canceling, may_exist, order
 from adapter.bookings.reconcile import Related
 from adapter.exceptions import NotPossible
 from adapter.mapping.source import Source
@@ -175,12 +175,20 @@ def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
     """Discard a booking. For a cancellation, this means that its tour was canceled in Knock."""
     tx.bookings.lock_related([booking], now)
+    gone = _canceled_in_knock(tx, booking, now) if booking.reason == "cancellation" else []
     is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
     if not is_discarded():
         raise NotPossible(f"booking {booking.id} is {booking.state} and cannot be discarded")
-    if booking.reason == "cancellation" and booking.because_of is not None:
-        tx.bookings.mark_gone([booking.because_of], now=now)
+    tx.bookings.mark_gone(gone, now=now)
     reconcile.reconcile(tx, booking, now)
+
+
+def _canceled_in_knock(tx: Transaction, cancellation: Booking, now: dt.datetime) -> list[int]:
+    """Return the bookings that a user has canceled in Knock, as a cancellation asked."""
+    same = (*reconcile.load(tx, cancellation, now).same, cancellation)
+    found = [one.id for one in same if may_exist(one) and cancellation in canceling(one, same)]
+    named = cancellation.because_of  # not among the others if too many share the key
+    return found if named is None else [named, *found]
 
 
 def _send_again(
@@ -246,7 +254,7 @@ def _reconcile_with(
     if decision is None and not is_confirmed:
         decision = held_person(ready, related.unclear, now)
     if decision is not None:
-        raise NotPossible(_refusal(decision))
+        raise NotPossible(_refusal(booking, decision))
     if ready.id != NEW:
         reconcile.apply(tx, ready, related, decisions, now)
         _hold_unclear(tx, ready, related, now)
@@ -260,7 +268,7 @@ def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.d
             reconcile.move(tx, other, held("another_person", booking), now)
 
 
-def _refusal(decision: Decision) -> str:
+def _refusal(booking: Booking, decision: Decision) -> str:
     sentence = decision.reason.reason
     if decision.state is BookingState.SUPERSEDED:
         return (
@@ -270,7 +278,10 @@ def _refusal(decision: Decision) -> str:
     if decision.code in ("another_person", "cancelled_by_sender"):
         return f"{sentence}. If it is right, confirm it (command: --anyway)"
     if decision.state is BookingState.DUPLICATE:
-        return f"{sentence}. Booking it again would email the renter again"
+        return (
+            f"{sentence}. Booking it again would email the renter again. If Knock no longer has "
+            f"it, run: adapter replay {booking.event_id} --force --reason …"
+        )
     return sentence
 
 

@@ -78,7 +78,7 @@ def _plain(value: Any) -> Any:
     return data
 
 
-def story_as_dict(story: LeadHistory) -> dict[str, Any]:
+def story_as_dict(story: LeadHistory, replaced: Mapping[int, Booking]) -> dict[str, Any]:
     """Convert a lead's whole history."""
     return {
         "event": dump(story.event, _FIELDS[Event]) | {"body": _body_text(story.event)},
@@ -88,6 +88,7 @@ def story_as_dict(story: LeadHistory) -> dict[str, Any]:
         "history": story.history,
         "because_of": [_link(one) for one in story.others.values()],
         "related": [_link(one) for one in story.related],
+        "replaced_in_knock": {id_: _link(one) for id_, one in replaced.items()},
     }
 
 

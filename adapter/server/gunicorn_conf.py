@@ -2,7 +2,7 @@
 
 Gunicorn's main process loads the settings and sources before it forks its workers, so a restarted
 worker uses the last valid set even if the files have changed. SIGHUP to the main process reloads
-the set, also the files with secrets. New workers use a valid set while the old ones finish their
+the set, including secrets in files. New workers use a valid set while the old ones finish their
 requests. An invalid set is logged and ignored.
 
 Gunicorn also reads this module as its configuration: it calls :func:`on_starting`.
@@ -47,7 +47,7 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Let the system keep the response of a sender that does not read it (see `web_worker`).
+    """Let the system buffer responses for senders that do not read them (see `web_worker`).
 
     Accepted sockets inherit the option. Gunicorn calls this when its sockets listen.
     """

@@ -1,4 +1,4 @@
-"""Gunicorn's own log lines: JSON like ours, and nothing of a request in them."""
+"""Log gunicorn's own messages as JSON like ours, without any part of a request."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from gunicorn import glogging
 
 
 class Logger(glogging.Logger):  # type: ignore[misc] # gunicorn has no types
-    """Pass gunicorn's records on to our handler, which logs where they came from, not their text.
+    """Pass gunicorn's records to our handler, which logs where they came from, not their text.
 
-    Their text quotes requests: what follows a body whose length is wrong is read as a request line.
+    Their text quotes requests: what follows a body of the wrong length is read as a request line.
     """
 
     def setup(self, cfg: Any) -> None:
@@ -16,6 +16,6 @@ class Logger(glogging.Logger):  # type: ignore[misc] # gunicorn has no types
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
-        # Without the wrappers around these, a record names the code that logged it.
+        # Without gunicorn's wrappers, a record names the code that logged it.
         for name in ("critical", "error", "warning", "info", "debug", "exception"):
             setattr(self, name, getattr(self.error_log, name))

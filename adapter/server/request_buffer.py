@@ -1,6 +1,6 @@
 """Collect the bytes of one HTTP request until a thread can process it without waiting for more.
 
-Only its length is determined here. Gunicorn's parser still decides whether it is valid.
+This module only determines its length. Gunicorn's parser still decides whether it is valid.
 """
 
 import re
@@ -12,14 +12,14 @@ _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IG
 _CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})(?:[ \t;][^\r\n]*)?\r\n")
 
-#: A longer head is rejected. Those of webhooks stay under 8 kB.
+#: A longer head is rejected. Webhooks have less than 8 kB.
 MAX_HEAD_BYTES = 64 * 1024
-#: The line before a chunk and the trailers are shorter.
+#: Maximum length of the line before a chunk, and of the trailers.
 _MAX_CHUNK_LINE = 8 * 1024
 
 
 class RequestBuffer:
-    """The bytes of one request, and of what the sender may have sent after it."""
+    """The bytes of one request, and any bytes that the sender sent after it."""
 
     def __init__(self, max_body_bytes: int) -> None:
         self.data = bytearray()
@@ -31,7 +31,7 @@ class RequestBuffer:
         self._head_bytes = 0
         #: None for a chunked body.
         self._length: int | None = 0
-        #: Where the search for the head's end or the next chunk continues.
+        #: Where to continue the search for the end of the head or the next chunk.
         self._position = 0
         self._body_bytes = 0
 
@@ -50,7 +50,7 @@ class RequestBuffer:
         return self._length > self._max_body or self._ends_at(self._head_bytes + self._length)
 
     def take(self) -> tuple[bytes, bytes]:
-        """Return the bytes of the request, and those after it."""
+        """Return the bytes of the request, and the bytes after it."""
         end = self._position if self.is_whole else len(self.data)
         return bytes(self.data[:end]), bytes(self.data[end:])
 
@@ -95,7 +95,7 @@ class RequestBuffer:
 
 
 class Discarded:
-    """What arrives on a connection that is being closed."""
+    """Receives and discards data on a connection that is being closed."""
 
     data = b""
     awaits_continue = False
@@ -104,6 +104,6 @@ class Discarded:
         self._left = max_bytes
 
     def feed(self, data: bytes) -> bool:
-        """Return True if this is enough."""
+        """Return True if enough has arrived."""
         self._left -= len(data)
         return self._left < 0

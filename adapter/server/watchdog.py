@@ -1,7 +1,7 @@
 """End a process that is running but no longer works, so that it is restarted.
 
-If a thread dies, all threads in a pool hang, or the event loop is blocked, the process looks
-healthy from outside, but nothing is sent. So each part has to send heartbeats.
+If a thread dies, or all threads in a pool hang, the process looks healthy from outside, but nothing
+is sent. So each part has to send heartbeats.
 """
 
 import logging

@@ -17,7 +17,7 @@ def web_command(settings: Settings) -> list[str]:
         *("--timeout", "60", "--graceful-timeout", "25", "--keep-alive", "5"),
         *("--log-level", "warning", "--no-control-socket"),
         *("--logger-class", "adapter.server.gunicorn_log.Logger"),
-        # By default a client on this machine, also behind a proxy, may change the path and scheme.
+        # By default, any client on this machine, including a proxy, may change the path and scheme.
         *("--forwarder-headers", "", "--forwarded-allow-ips", ""),
         "--config",
         "python:adapter.server.gunicorn_conf",

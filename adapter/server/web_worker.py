@@ -2,7 +2,7 @@
 
 Gunicorn reads a request in the thread that processes it, so a few slow senders hold every thread.
 Here the main thread reads, without blocking, and a connection that is silent or slow costs a socket
-and the bytes that it sent. It also waits for the sender's end of a connection that is closed.
+and the bytes that it sent. It also waits until the sender closes its end of a closed connection.
 """
 
 import contextlib
@@ -40,17 +40,17 @@ READ_SECONDS = 20.0
 ANSWER_SECONDS = 40.0
 #: How long a closed connection, or a stopping process, waits for the sender.
 LINGER_SECONDS = 2.0
-#: Connections of each process on which a request or its sender's end is awaited, and the bytes that
-#: they hold. Beyond these, the oldest one is given up: a whole request takes milliseconds.
+#: Limits for each process: connections that wait for a request or for the sender to close, and
+#: their bytes. Beyond these, the oldest one is dropped: a genuine request takes milliseconds.
 MAX_WAITING = 400
 MAX_WAITING_BYTES = 64 * 1024**2
-#: A sender that has left more of earlier responses unread is disconnected before the next one would
-#: block a thread. The send buffer holds this and the largest page that a stranger gets (52 kB).
+#: A sender with more unread bytes of earlier responses is disconnected before the next response can
+#: block a thread. The send buffer has room for these and the largest page for strangers (52 kB).
 MAX_UNREAD_BYTES = 64 * 1024
 SEND_BUFFER_BYTES = 256 * 1024
-#: Further connections that are kept alive, of each process.
+#: Maximum number of additional idle kept-alive connections of each process.
 MAX_IDLE = 300
-#: Bytes that are read at a time, and that the parser gets at a time.
+#: Number of bytes to read at a time, and to pass to the parser at a time.
 RECEIVE_BYTES = 64 * 1024
 _PARSED_BYTES = 8 * 1024
 #: After accepting a connection a worker pauses this long, so that others get the next one.
@@ -58,7 +58,7 @@ _PARSED_BYTES = 8 * 1024
 ACCEPT_BACKOFF_SECONDS = 0.001
 _SWEEP_SECONDS = 0.5
 
-#: The status of requests that gunicorn rejects, and their error; of all others, 400.
+#: Status and error for requests that gunicorn rejects. All others get 400.
 _PARSE_ERRORS = {
     LimitRequestLine: (414, "request uri too large"),
     LimitRequestHeaders: (431, "request header fields too large"),
@@ -74,7 +74,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         super().__init__(*args, **options)
         self.max_keepalived = MAX_IDLE
         self._max_body_bytes = settings_from().max_body_bytes
-        #: What was read of each connection that is waited for, and until when. Oldest first.
+        #: The bytes read from each waiting connection, and its deadline. Oldest first.
         self._waiting: dict[Any, tuple[RequestBuffer | Discarded, float]] = {}
         self._swept_at = 0.0
         self._began: dict[Any, float] = {}
@@ -101,7 +101,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         return max(0.0, self._backoff_until - time.monotonic())
 
     def enqueue_req(self, conn: Any) -> None:
-        """Read a request of a new or idle connection. Gunicorn would start a thread for it."""
+        """Read a request on a new or idle connection. Gunicorn would start a thread for it."""
         if _unread_bytes(conn.sock) > MAX_UNREAD_BYTES:
             self._process(conn, Discarded(0))
             return
@@ -137,14 +137,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._give_up(next(iter(self._waiting)))
 
     def _on_readable(self, conn: Any, _sock: Any) -> None:
-        # It may have been given up after the poller returned it.
+        # It may have been dropped after the poller returned it.
         request, _ = self._waiting.get(conn, (None, 0.0))
         if request is not None and self._receive(conn, request):
             self._stop_waiting(conn)
             self._process(conn, request)
 
     def _receive(self, conn: Any, request: RequestBuffer | Discarded) -> bool:
-        """Read what is there. Return True if no more is needed or to come."""
+        """Read the available bytes. Return True if no more are needed or will come."""
         try:
             data = conn.sock.recv(RECEIVE_BYTES)
             is_done = not data or request.feed(data)
@@ -158,7 +158,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         return is_done
 
     def _process(self, conn: Any, request: RequestBuffer | Discarded) -> None:
-        """Let a thread process what has arrived, or close a connection without any of it."""
+        """Let a thread process what has arrived, or close the connection if nothing has."""
         if isinstance(request, Discarded) or not request.data:
             self.nr_conns -= 1
             conn.close()
@@ -182,7 +182,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._process(conn, request)
 
     def murder_pending(self) -> None:
-        """Give up connections that take too long or hold too much. Gunicorn calls it often."""
+        """Drop connections that take too long or hold too many bytes. Gunicorn calls this often."""
         now = time.monotonic()
         if now < self._swept_at + _SWEEP_SECONDS:
             return
@@ -204,14 +204,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._began.pop(conn, None)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        """Handle a parsed request. Close the connection after one that is not whole."""
+        """Handle a parsed request. Close the connection after an incomplete one."""
         req._expected_100_continue = False  # noqa: SLF001 - it was answered
         if not conn.is_whole:
             req.force_close()
         return super().handle_request(req, conn)
 
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
-        """Answer a request that is not valid HTTP, which no application sees, and count it."""
+        """Answer and count a request that is not valid HTTP and never reaches the application."""
         status, error = _PARSE_ERRORS.get(type(exc), (400, "bad request"))
         if isinstance(exc, ParseException):
             reason = error.replace(" ", "_")

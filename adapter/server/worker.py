@@ -32,7 +32,7 @@ RECOVERY_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
-#: Pause after an unexpected error, which may fill the log.
+#: Pause after an unexpected error, so that repeated errors do not fill the log.
 PAUSE_AFTER_BUG_SECONDS = 5.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
@@ -143,7 +143,7 @@ class Worker:
             self._stopping.wait(pause_seconds)
 
     def _start_due_runs(self) -> None:
-        """Start runs for due rows: postponed rows, checks, and rows that nothing announced."""
+        """Start runs for due rows: postponed rows, checks, and rows without a notification."""
         for task in Task:
             if not self._pipeline.is_full(task):
                 self._watchdog.heartbeat(task)  # also while PostgreSQL is unavailable

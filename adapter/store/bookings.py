@@ -18,7 +18,7 @@ RELATED_AGE = dt.timedelta(days=30)
 MOST_RELATED = 500
 RELATED = STATEMENTS["related"] + b"\n"
 
-#: Most leads that are shown as decided because of one.
+#: Maximum number of leads shown as decided because of one lead.
 MOST_LINKED = 50
 
 
@@ -109,8 +109,8 @@ class Bookings(Statements):
     ) -> Callable[[], frozenset[int]]:
         """Lock these bookings' keys, and those of what :meth:`of_keys` returns for them.
 
-        Call it before any of them is read to be changed, so that no two transactions deadlock.
-        Return a function that returns those of their keys that have too many bookings.
+        Call this before reading any of them in order to change it, so that no two transactions
+        deadlock. Return a function that returns which of their keys have too many bookings.
         """
         keys = {key for booking in bookings for key in booking.match_keys}
         rows = self.connection.execute(RELATED + STATEMENTS["lock_related"], _related_to(keys, now))
@@ -175,7 +175,7 @@ class Bookings(Statements):
         )
 
     def repoint(self, from_id: int, to_id: int) -> None:
-        """Let the leads whose state comes from one booking depend on another one."""
+        """Make the leads whose state was caused by one booking depend on another one."""
         self._run("repoint", from_id=from_id, to_id=to_id)
 
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:

@@ -20,10 +20,10 @@ class Duplicate:
     is_same: bool
     #: True if the content is from before a change: a late repeat, or the renter changed back.
     is_outdated: bool
-    #: Whether the sender names it differently from the latest one, so that it is no retry. None
-    #: if one of them has no name.
+    #: True if its delivery ID differs from that of the latest one, so that it is not a retry. None
+    #: if either has no delivery ID.
     is_other_delivery: bool | None
-    #: How many deliveries under the key came after the first.
+    #: How many deliveries with the key came after the first.
     repeats: int
 
 
@@ -41,7 +41,7 @@ class Claims(Statements):
     ) -> Duplicate:
         """Count a delivery whose key was used before, and lock the claim.
 
-        ``delivery`` has the headers in which the sender names it.
+        ``delivery`` has the headers with the sender's delivery ID.
         """
         row = self._one(
             "record_duplicate",

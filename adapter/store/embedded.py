@@ -27,10 +27,10 @@ from adapter.store.server_user import names_allowed, user_of
 #: PostgreSQL's "fast shutdown": it rolls back open transactions and leaves the files clean.
 STOP_SIGNAL = signal.SIGINT
 
-#: The log is set aside at a start when it is longer; one earlier log is kept.
+#: A longer log is rotated at the next start. One earlier log is kept.
 _LOG_BYTES = 1024**2
 
-#: Options that keep rows and values of statements out of the log. Our own log has the errors.
+#: Options that keep rows and values out of PostgreSQL's log. Our own log has the errors.
 _LOG_OPTIONS = (
     *("-c", "log_min_messages=log"),
     *("-c", "log_min_error_statement=panic"),

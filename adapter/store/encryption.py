@@ -1,4 +1,4 @@
-"""Store requests with another key than before."""
+"""Store requests again with a different encryption key."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ from psycopg.types.json import Jsonb
 
 from adapter.store.queries import Statements
 
-#: The tables with requests, by what a statement calls one of their rows.
+#: The tables with requests, by the name for a row in the statements.
 KINDS = ("event", "rejection")
 
 
@@ -14,10 +14,9 @@ class Encryption(Statements):
     """Encrypts stored requests again within a transaction."""
 
     def rotate(self, kind: str, *, after: int, readable: Collection[str], limit: int) -> list[int]:
-        """Store requests after an ID as new ones are stored, and return the IDs of these.
+        """Store requests after an ID in the same way as new ones, and return their IDs.
 
-        Those that another transaction uses are left out. Of headers, those in ``readable`` stay
-        readable.
+        Skip those that another transaction has locked. The headers in ``readable`` stay readable.
         """
         cipher = self.connection.cipher
         rows = self._all(f"{kind}s_to_encrypt", after=after, key=cipher.key_id, limit=limit)
@@ -27,6 +26,6 @@ class Encryption(Statements):
         return [row["id"] for row in rows]
 
     def remaining(self) -> int:
-        """Return how many requests are not stored as new ones are."""
+        """Return how many requests are not stored in the same way as new ones."""
         row = self._one("requests_to_encrypt", key=self.connection.cipher.key_id)
         return int(row["requests"]) if row else 0

@@ -80,8 +80,8 @@ class Events(Statements):
     ) -> tuple[int, bool] | None:
         """Return which of ``others`` has the same bytes, and whether it is the same delivery.
 
-        Senders name a delivery in ``header`` or in a usual one. If both events do, and
-        differently, the sender means two.
+        The delivery ID is in ``header`` or in one of the usual headers. If both events have one and
+        they differ, the sender means two deliveries.
         """
         names = delivery_headers(header)
         rows = self._all("events_of_ids", ids=[event_id, *others])

@@ -1,7 +1,7 @@
 """Notify workers of received events, and listen for received and for settled events.
 
 PostgreSQL keeps no notification for a listener that is not connected, and a connection pooler in
-transaction mode passes none on. So nothing depends on them, except how soon something happens.
+transaction mode drops all of them. So notifications only make things happen sooner.
 """
 
 import logging
@@ -24,7 +24,7 @@ class WorkerNotifier:
     """Notifies workers of new events from a separate thread, with one call for several events."""
 
     def __init__(self, notify_workers: Callable[[], object]) -> None:
-        """Notify by ``notify_workers``, which may raise StoreUnavailable."""
+        """Take ``notify_workers``, the function to call. It may raise StoreUnavailable."""
         self._notify_workers = notify_workers
         self._requested = threading.Event()
         self._closed = threading.Event()
@@ -68,7 +68,7 @@ class WorkerNotifier:
         except StoreUnavailable:
             log.warning("workers_not_notified")
         except Exception:
-            log.exception("workers_not_notified")  # the thread continues: the next try may succeed
+            log.exception("workers_not_notified")  # keep the thread: the next try may succeed
 
 
 def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]:

@@ -52,7 +52,7 @@ class Rejections(Statements):
     """Reads and writes rejections within a transaction."""
 
     def add(self, new: NewRejection, *, max_rows: int, max_bytes: int) -> None:
-        """Store a rejection and delete its source's ones beyond these bounds, fairly per sender."""
+        """Store a rejection, and delete its source's rejections beyond these limits, by sender."""
         self._run("set_statement_timeout", limit=f"{TIMEOUT_MILLISECONDS}ms")
         self._run("lock_rejections", source=new.source)
         headers = {storable(name): storable(text) for name, text in new.headers.items()}

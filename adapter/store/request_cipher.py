@@ -1,4 +1,4 @@
-"""Encrypt stored requests, and decrypt them: the only place that knows how they are stored."""
+"""Encrypt and decrypt stored requests. No other module knows the format."""
 
 import functools
 import hashlib
@@ -20,16 +20,16 @@ COLUMNS = ("headers", "query", "url")
 
 
 class RequestCipher:
-    """Encrypts rows with the newest key, and decrypts those of all keys and those in clear."""
+    """Encrypts rows with the newest key, and reads rows with any key or without encryption."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         """Take the keys of ADAPTER_ENCRYPTION_KEYS."""
-        #: ID of the key that encrypts. None: rows are stored in clear.
+        #: ID of the key for encryption, or None to store rows in clear.
         self.key_id = key_id(keys[0]) if keys and keys[0] != ENCRYPTION_OFF else None
         self._keys = [key for key in keys if key != ENCRYPTION_OFF]
 
     def sealed(self, row: Row, *, readable: Collection[str] = ()) -> Row:
-        """Return a row as it is stored. Of its headers, those in ``readable`` stay readable."""
+        """Return a row as it is stored. The headers in ``readable`` stay readable."""
         if self.key_id is None:
             return row | {"encryption_key": None}
         columns = {name: row[name] for name in COLUMNS if name in row}
@@ -65,5 +65,5 @@ class RequestCipher:
 
 
 def key_id(key: str) -> str:
-    """Return a short ID of a key, which says nothing about it."""
+    """Return a short ID for a key, which reveals nothing about it."""
     return hashlib.sha256(key.encode()).hexdigest()[:8]

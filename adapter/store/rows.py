@@ -34,7 +34,7 @@ DELIVERY_ID_HEADERS = (
 
 
 def delivery_headers(*named: str | None) -> list[str]:
-    """Return the headers that may name a delivery, with those that mappings name."""
+    """Return the headers that may have a delivery ID, including those that mappings name."""
     return [*DELIVERY_ID_HEADERS, *filter(None, named)]
 
 
@@ -50,7 +50,7 @@ class NewEvent:
     received_at: dt.datetime
     #: Without credentials.
     request: WebhookRequest
-    #: The header in which the sender names a delivery, if the mapping names one.
+    #: The header with the sender's delivery ID, if the mapping names one.
     delivery_header: str | None = None
 
 

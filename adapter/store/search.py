@@ -12,10 +12,10 @@ from adapter.store.rows import Row, booking_from_row, event_from_row, storable
 
 #: Maximum number of bookings found by an email address or phone number.
 MOST_FOUND = 1000
-#: IDs are almost in order of time. This much disorder is tolerated, and this many late inserts at
-#: each end.
+#: IDs are almost in order of time. An ID may be out of order by this much, and there may be this
+#: many late inserts at each end.
 NUMBER_SLACK = 1000
-#: How many of a source's newest events are searched for ones that still have a payload.
+#: How many of a source's newest events are searched for those that still have a payload.
 MOST_LOOKED_AT = 5000
 #: The largest possible ID.
 LARGEST_NUMBER = 2**63 - 1

@@ -18,7 +18,7 @@ class SendQueue(Statements):
         Only tours that start before ``soon`` go first. Tours that start by ``late`` are skipped.
         Guest cards follow after all tours.
         """
-        # Both are sent before the first is read, so that they take one round trip in a pipeline.
+        # Both queries run before the first result is read, so a pipeline needs one round trip.
         soon_tour = self._run("next_soon_tour", now=now, soon=soon, late=late)
         in_turn = self._run("next_in_turn", now=now, late=late)
         row = soon_tour.fetchone() or in_turn.fetchone()

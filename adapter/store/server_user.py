@@ -1,7 +1,7 @@
 """Decide who runs the embedded PostgreSQL, which refuses to run as root.
 
-For root, that is the owner of the data folder. If root owns it too, it is a number without an
-account, so that the data belongs to no one else and the system stays as it is.
+If root starts it, the data folder's owner runs it. If root owns the folder too, a user ID without
+an account does, so that no other account owns the data and the system is not changed.
 """
 
 import dataclasses
@@ -14,11 +14,11 @@ from typing import Any
 
 from adapter.exceptions import ConfigurationError
 
-#: User and group ID of root's server. Debian reserves those from 60000, `useradd` starts at 1000.
+#: User and group ID of root's server. Debian reserves IDs from 60000; `useradd` starts at 1000.
 OWN_ID = 58432
 #: Earlier versions created this account for root's server.
 _FORMER_ACCOUNT = "pgserver"
-#: What the server may keep of root, the least first, to open folders that are closed to others.
+#: Root's capabilities that the server may keep to open closed folders, the weakest first.
 _CAPABILITIES = (None, "dac_read_search", "dac_override")
 
 
@@ -31,7 +31,7 @@ class ServerUser:
     capability: str | None = None
 
     def command(self, *words: object) -> tuple[list[str], dict[str, Any]]:
-        """Return the arguments and options of `Popen` that run a program as this user."""
+        """Return the arguments and options for `Popen` to run a program as this user."""
         command = [str(word) for word in words]
         if os.geteuid() != 0:
             return command, {}
@@ -69,7 +69,7 @@ class ServerUser:
         return dataclasses.replace(self, uid=pwd.getpwnam("nobody").pw_uid)
 
     def take_over(self, folder: Path) -> None:
-        """Make a folder and all that is in it the user's."""
+        """Change the owner of a folder and its contents to this user."""
         for parent, folders, files in os.walk(folder):
             for name in (".", *folders, *files):
                 os.chown(Path(parent, name), self.uid, self.gid, follow_symlinks=False)
@@ -99,5 +99,5 @@ def _name_of(uid: int) -> str | None:
 
 
 def names_allowed(user: ServerUser) -> list[str]:
-    """Return the names of the accounts that may connect: root, and the one of the server."""
+    """Return the names of the accounts that may connect: root and the server's account."""
     return [name for uid in sorted({0, user.uid}) if (name := _name_of(uid))]

@@ -5,10 +5,13 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
+from adapter.models import LeadHistory
 from adapter.store.queries import Statements
 
 #: How long a failed sign-in counts against the limit.
 SIGN_IN_WINDOW: Final = dt.timedelta(minutes=15)
+#: Maximum number of actions to show with a lead.
+MOST_OF_LEAD: Final = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +72,7 @@ class Users(Statements):
         self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
 
     def delete_old_failures(self, before: dt.datetime, *, limit: int | None = None) -> int:
-        """Delete failed sign-ins from before then, the oldest first. Return how many."""
+        """Delete failed sign-ins from before a time, oldest first. Return how many."""
         return len(self._all("delete_old_sign_ins", before=before, limit=limit))
 
 
@@ -101,6 +104,15 @@ class AuditLog(Statements):
             except_action=except_action,
         )
         return [AuditEntry(**row) for row in rows]
+
+    def of_lead(self, story: LeadHistory) -> list[AuditEntry]:
+        """Return the newest actions on an event and its bookings, except views."""
+        entries = [
+            entry
+            for number in (story.event.id, *(booking.id for booking in story.bookings))
+            for entry in self.entries(lead_id=number, limit=MOST_OF_LEAD, except_action="looked")
+        ]
+        return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MOST_OF_LEAD]
 
     def delete_old(self, before: dt.datetime, *, limit: int) -> int:
         """Delete entries from before a time, oldest first. Return how many."""

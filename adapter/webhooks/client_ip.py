@@ -14,8 +14,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | None:
     """Return the sender's IP address, or None if it is not valid.
 
-    ``forwarded_for`` is X-Forwarded-For: each proxy appends the IP that called it. Whatever
-    is to the left of our own proxies may be forged by the sender.
+    ``forwarded_for`` is X-Forwarded-For: each proxy appends the IP that called it. The
+    sender may have forged everything to the left of our own proxies.
     """
     hops = [*filter(None, (word.strip() for word in forwarded_for.split(","))), peer or ""]
     if isinstance(proxies, int):

@@ -1,4 +1,4 @@
-"""Remove from requests what is never stored: secrets, and the sender's IP addresses."""
+"""Remove secrets and the sender's IP addresses from requests, because they are never stored."""
 
 import functools
 import re
@@ -31,10 +31,10 @@ def without_private_headers(
 ) -> WebhookRequest:
     """Return the request without headers that may contain a secret or an IP address.
 
-    Proxies copy the sender's address and the URL, with a token in it, into headers. One that is
-    needed is kept, unless it contains a secret that no other text contains by chance.
+    Proxies copy the sender's address and the URL, with its token, into headers. A header that is
+    needed is kept, unless it contains a secret that is too long to occur by chance.
     """
-    # For a login, the password, because it may occur alone.
+    # For a login, use the password, because it may occur alone.
     texts = [(one.partition(b":")[2] or one).decode("utf-8", "replace") for one in secrets if one]
     certain = [text for text in texts if is_unguessable(text.encode())]
     hidden = [

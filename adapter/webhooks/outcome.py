@@ -5,10 +5,10 @@ import logging
 
 from werkzeug.wrappers import Response
 
-from adapter.bookings.person import replaced_in_knock
+from adapter.bookings.reconcile import replacing_in_knock
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome, webhook_outcome_from
-from adapter.models import Booking, BookingState, EventState, WebhookRequest
-from adapter.store import Database, Transaction
+from adapter.models import BookingState, EventState, WebhookRequest
+from adapter.store import Database
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
 from adapter.webhooks.receive import Receipt
@@ -58,18 +58,12 @@ def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome
     if all(booking.state is not BookingState.BOOKED for booking in outcome.bookings):
         return outcome
     with database.transaction() as tx:
-        bookings = [_mark_if_replaced(tx, booking) for booking in outcome.bookings]
+        replaced = replacing_in_knock(tx, outcome.bookings)
+    bookings = [
+        dataclasses.replace(one, state=BookingState.SUPERSEDED) if one.id in replaced else one
+        for one in outcome.bookings
+    ]
     return webhook_outcome_from(outcome.event_id, EventState.MAPPED, bookings, outcome.reasons)
-
-
-def _mark_if_replaced(tx: Transaction, booking: Booking) -> Booking:
-    others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)
-    if not any(
-        other.person_keys & booking.person_keys and replaced_in_knock(other, booking)
-        for other in others
-    ):
-        return booking
-    return dataclasses.replace(booking, state=BookingState.SUPERSEDED)
 
 
 def render_response(

@@ -136,7 +136,7 @@ class Receiver:
     def _insert(self, verified: Verified) -> Receipt:
         """Insert one event for each key, and another whenever the content for that key changes.
 
-        A sender that changes a lead sends it again under the same key. The response calls it a
+        A sender that changes a lead sends it again with the same key. The response calls it a
         duplicate, but its content is stored, and the worker decides what changes.
         """
         # Read before the transaction starts: the key may need a connection of its own.

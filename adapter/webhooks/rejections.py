@@ -122,7 +122,7 @@ class BackgroundWriter:
         try:
             with self._database.transaction() as tx:
                 write(tx)
-        except Exception as exc:  # noqa: BLE001 - a lost record is not worth more than a log line
+        except Exception as exc:  # noqa: BLE001 - a lost record only needs a log line
             log.warning("background_write_failed", extra={"reason": type(exc).__name__})
             self._is_counting = False
         finally:

@@ -198,7 +198,7 @@ def test_a_peer_that_is_not_installed_is_left_out(
     monkeypatch.setattr("bench.peers.shutil.which", lambda name: None)
     with peers.running("secret", tmp_path) as found:
         assert found == {}
-    assert capsys.readouterr().err.count("is not installed: left out") == 2
+    assert capsys.readouterr().err.count("is not installed; skipping it") == 2
 
 
 @pytest.fixture

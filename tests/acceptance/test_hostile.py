@@ -86,18 +86,21 @@ def test_a_seed_gives_the_same_payloads_again() -> None:
         (ATTACK, b"HTTP/1.1 501 No\r\n\r\n", 0.1, ["status 501"]),
         (dataclasses.replace(ATTACK, may_be_501=True), b"HTTP/1.1 501 No\r\n\r\n", 0.1, []),
         (ATTACK, b"HTTP/1.1 200 OK\r\n\r\n", 2.1, ["slower than 2 s"]),
-        (ATTACK, b"", 0.1, ["no answer"]),
+        (ATTACK, b"", 0.1, ["no response"]),
         (
             ATTACK,
             b"HTTP/1.1 400 No\r\n\r\nQANARY, 303-555-0173",
             0.1,
-            ["the answer has a name, email address or text", "the answer has a phone number"],
+            [
+                "the response contains a name, email address or text",
+                "the response contains a phone number",
+            ],
         ),
         (
             dataclasses.replace(ATTACK, is_proved=True),
             b"HTTP/1.1 200 OK\r\n\r\nqanary " + SECRET.encode(),
             0.1,
-            ["the answer has a secret"],
+            ["the response contains a secret"],
         ),
     ],
 )

@@ -242,6 +242,54 @@ def test_decisions_are_reported_by_rule_and_source_with_examples(
     assert "such as 12h or 7d" in shell("decisions", "--since", "week", exit_code=2)
 
 
+def test_each_rule_is_reported_once(
+    harness: Harness, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dana: Any = {"email": "dana.okafor@example.com", "name": "Dana Okafor"}
+    for number in range(4):
+        harness.mapped("rentfeed", lead(number, **dana))
+    for number, time in enumerate(("1:00 PM", "2:00 PM", "3:00 PM")):
+        harness.clock.advance(60)
+        harness.mapped(
+            "rentfeed", lead(10 + number, time=time, name="Ben Roe", email="ben@example.com")
+        )
+    harness.mapped("website", _website())
+    monkeypatch.setattr("adapter.cli.reports.utc_now", harness.clock)
+    counts = [(one["rule"], one["leads"]) for one in shell.json("decisions")["decisions"]]
+    tour, moved = "same_person_and_time", "newer_request"
+    assert counts == [(tour, 3), (tour, 1), (moved, 2)]
+    assert shell("decisions").count("The same person had already requested this tour.") == 1
+
+
+def test_show_names_the_tour_for_which_knock_canceled_a_booked_one(
+    harness: Harness, shell: Shell
+) -> None:
+    (first,) = harness.mapped("rentfeed", same_person(1))
+    settle(harness)
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
+    settle(harness)
+    line = f"Knock canceled this tour when it booked booking {second.id}"
+    assert line in shell("show", str(first.id))
+    (later,) = shell.json("show", str(first.id))["replaced_in_knock"].items()
+    assert (later[0], later[1]["id"]) == (str(first.id), second.id)
+    assert "Knock canceled" not in shell("show", str(second.id))
+    assert shell.json("show", str(second.id))["replaced_in_knock"] == {}
+
+
+def test_show_names_what_a_user_confirmed(harness: Harness, shell: Shell) -> None:
+    (first,) = harness.mapped("rentfeed", lead(1, phone="303-555-0142"))
+    (other,) = harness.mapped("rentfeed", lead(2, name="Ben Roe", phone="303-555-0142"))
+    assert other.because_of == first.id
+    Repairs(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    ).release(other.id, {}, by="ana", is_another_person=True)
+    line = f"  {other.id}: edited_and_released (another_person, notes, phone_1), by ana"
+    assert line in shell("show", str(other.id))
+    (act,) = shell.json("show", str(other.id))["acts"]
+    assert act["detail"] == "another_person, notes, phone_1"
+
+
 def test_contacts_of_several_people_are_proposed_for_the_setting(
     harness: Harness, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

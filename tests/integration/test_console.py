@@ -1358,6 +1358,9 @@ def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     assert ana.release(late.id, anyway="1").status_code == 302
     settle(ana.harness)
     assert ana.harness.state(late.id) is BOOKED
+    link = f'<a href="/console/leads/{late.id}#b{late.id}">'
+    assert f"Knock canceled this tour when it booked {link}" in ana.text(f"/leads/{booked.id}")
+    assert "Knock canceled" not in ana.text(f"/leads/{late.id}")
 
 
 def test_a_canceled_lead_is_booked_anyway(ana: Reader) -> None:

@@ -11,10 +11,11 @@ import pytest
 
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState
+from adapter.operations.advice import advice_for
 from adapter.operations.erase import Eraser, Found
 from adapter.operations.release import Repairs
 from adapter.settings import Policy
-from adapter.store import Database
+from adapter.store import Database, Issue
 from tests.gunicorn_process import write_mappings
 from tests.harness import Harness, settle
 from tests.paths import ROOT
@@ -45,9 +46,10 @@ RESULTS = {
     "too late: a newer request came first": (SUPERSEDED, "newer_request_came_first"),
     "canceled by the sender": (DISCARDED, "cancelled_by_sender"),
     "nothing left to cancel": (DISCARDED, "cancellation_done"),
-    "taken back by the sender": (DISCARDED, "taken_back"),
+    "taken back": (DISCARDED, "taken_back"),
     "the booking came later": (DISCARDED, "booking_came_later"),
     "needs review: another person?": (HELD, "another_person"),
+    "needs review: Knock has the old contact": (HELD, "contact_changed"),
     "needs review: repeated, or changed back?": (HELD, "repeat_or_change"),
     "needs review: cancel the tour in Knock": (HELD, "cancellation"),
     "needs review: Knock might keep both tours": (HELD, "two_cards"),
@@ -125,14 +127,17 @@ class Player:
     def act(self, number: int, act: str) -> None:
         booking_id, _ = self.leads[number - 1]
         assert booking_id is not None
-        pipeline = self.harness.pipeline
-        Repairs(self.harness.settings, pipeline.store, pipeline.sources, pipeline.clock).release(
+        self.repairs().release(
             booking_id,
             {},
             by="ana",
             is_wanted_anyway=act == "anyway",
             is_another_person=act != "anyway",
         )
+
+    def repairs(self) -> Repairs:
+        pipeline = self.harness.pipeline
+        return Repairs(self.harness.settings, pipeline.store, pipeline.sources, pipeline.clock)
 
     def results(self) -> Iterator[tuple[Booking, str]]:
         for booking_id, result in self.leads:
@@ -209,8 +214,7 @@ def test_a_cancellation_is_taken_back_only_by_a_user_who_says_so(player: Player)
     harness.pipeline.mapper.map_due()
     (booking,) = harness.story(event_id).bookings
     assert (booking.state, booking.reason) == (DISCARDED, "cancelled_by_sender")
-    sources = harness.pipeline.sources
-    repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
+    repairs = player.repairs()
     with pytest.raises(NotPossible, match=r"confirm that \(command: --anyway\)$"):
         repairs.release(booking.id, {}, by="ana")
     with pytest.raises(NotPossible, match="for another person's: release it"):
@@ -224,21 +228,25 @@ def test_a_cancellation_that_a_user_takes_back_is_not_said_to_be_the_senders(
     harness.map_event(harness.receive("portal", asks("1", "2:30")).event_id)
     settle(harness)
     changes = (asks("1", "4:00"), asks("1", "4:00") | {"kind": "cancellation"})
-    receipts = [harness.receive("portal", change) for change in changes]
-    events = [receipt.changed_id or receipt.event_id for receipt in receipts]
+    events = []
+    for change in changes:
+        harness.clock.advance(1)  # webhooks of the same moment are mapped in any order
+        receipt = harness.receive("portal", change)
+        events.append(receipt.changed_id or receipt.event_id)
     harness.pipeline.mapper.map_due()
     (moved,), (cancellation,) = (harness.story(event_id).bookings for event_id in events)
     assert (moved.reason, cancellation.reason) == ("cancelled_by_sender", "cancellation")
     harness.clock.advance(60)
-    sources = harness.pipeline.sources
-    repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
+    repairs = player.repairs()
     repairs.release(moved.id, {}, by="ana", is_wanted_anyway=True)
     settle(harness)
 
     assert harness.state(moved.id) is BOOKED
     closed = harness.booking(cancellation.id)
     assert (closed.state, closed.reason) == (DISCARDED, "taken_back")
-    assert closed.reasons[-1].reason == f"the cancellation was taken back: booking {moved.id}"
+    assert (
+        closed.reasons[-1].reason == f"a later request or a user took it back: booking {moved.id}"
+    )
 
 
 def test_a_lead_that_was_canceled_before_is_not_released_over_a_newer_one(player: Player) -> None:
@@ -253,8 +261,7 @@ def test_a_lead_that_was_canceled_before_is_not_released_over_a_newer_one(player
     harness.clock.advance(60)
     harness.map_event(harness.receive("chatbot", asks("2", "4:00")).event_id)
     harness.clock.advance(60)
-    sources = harness.pipeline.sources
-    repairs = Repairs(harness.settings, harness.pipeline.store, sources, harness.clock)
+    repairs = player.repairs()
     with pytest.raises(NotPossible, match="the same person has a newer request"):
         repairs.release(held.id, {}, by="ana")
 
@@ -294,3 +301,63 @@ def test_a_retry_under_the_same_delivery_id_is_only_counted(player: Player) -> N
 def test_the_page_shows_every_result() -> None:
     said = set(re.findall(r" → (.+)", "\n".join(EXAMPLES)))
     assert said == RESULTS.keys() | {REPEATED}
+
+
+def test_a_canceled_tour_that_is_requested_again_is_confirmed(
+    player: Player, upstream: SandboxClient
+) -> None:
+    harness = player.harness
+    harness.mapped("portal", asks("1", "2:30"))
+    settle(harness)
+    (canceled,) = harness.mapped("portal", asks("1", "2:30") | {"kind": "cancellation"})
+    harness.clock.advance(60)
+    repeat = harness.receive("portal", asks("1", "2:30")).changed_id
+    assert repeat is not None
+    harness.map_event(repeat)
+    (again,) = harness.story(repeat).bookings
+    assert (again.state, again.because_of) == (HELD, canceled.id), "it names what came between"
+    with pytest.raises(NotPossible, match="already requested this tour"):
+        player.repairs().release(again.id, {}, by="ana")
+
+    player.repairs().confirm(again.id, by="ana")
+    assert harness.state(again.id) is BOOKED
+    assert (harness.booking(canceled.id).reason, len(upstream.posts())) == ("taken_back", 1)
+
+
+def test_a_cancellation_names_each_tour_that_knock_may_have(player: Player) -> None:
+    harness = player.harness
+    (first,) = harness.mapped("portal", asks("1", "2:30"))
+    settle(harness)
+    harness.clock.advance(60)
+    changed = asks("1", "4:00") | {"email": "okafor@example.com"}
+    receipt = harness.receive("portal", changed)
+    assert receipt.changed_id is not None
+    harness.map_event(receipt.changed_id)
+    (second,) = harness.story(receipt.changed_id).bookings
+    assert second.reason == "changed_after_first"
+    player.repairs().release(second.id, {}, by="ana")
+    settle(harness)
+    harness.clock.advance(60)
+
+    bare = {"kind": "cancellation", "email": "", "name": "", "start": ""}
+    (canceled,) = harness.mapped("portal", asks("1", "4:00") | bare)
+    assert (canceled.state, canceled.because_of) == (HELD, second.id)
+    said = f"Knock may also still have booking {first.id}: cancel it too"
+    assert canceled.reasons[-1].reason.endswith(said)
+    player.repairs().discard(canceled.id, "canceled both in Knock", by="ana")
+    assert all(harness.booking(one.id).gone_at for one in (first, second))
+
+
+def test_a_cancellation_of_a_merged_request_does_not_speak_of_another_sender(
+    player: Player,
+) -> None:
+    harness = player.harness
+    (first,) = harness.mapped("portal", asks("1", "2:30"))
+    settle(harness)
+    (merged,) = harness.mapped("portal", asks("2", "2:30"))
+    assert merged.because_of == first.id
+    (canceled,) = harness.mapped("portal", asks("2", "2:30") | {"kind": "cancellation"})
+    assert canceled.reason == "cancellation_merged"
+    said = f"another request has the same tour, which may be in Knock: booking {first.id}"
+    assert canceled.reasons[-1].reason == said
+    assert "sender" not in advice_for(Issue.of(canceled)).wrong

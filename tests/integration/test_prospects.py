@@ -644,7 +644,7 @@ def test_users_see_that_it_is_a_guest_card(harness: Harness) -> None:
     assert "no time (guest card)" in row
     data = json.loads(serializers.to_json(booked))
     assert (data["kind"], data["state"], data["starts_at"]) == ("prospect", "booked", None)
-    text = formatting.story_text(harness.story(card.id))
+    text = formatting.story_text(harness.story(card.id), (), {})
     assert f"booking {card.id}: booked (job_succeeded)\n" in text
     assert "  Dana Okafor at maple-court, no time (guest card)\n" in text
 
@@ -690,7 +690,9 @@ def test_a_canceled_lead_is_reported_as_such(harness: Harness, tmp_path: Path) -
     (call_off,) = harness.mapped("portal", lead(1, kind="off"))
 
     assert (call_off.state, call_off.kind) == (HELD, Kind.APPOINTMENT)
-    assert "cancel any tour of it there" in call_off.reasons[-1].reason
+    assert (
+        "if it is a guest card, note there that the renter canceled" in call_off.reasons[-1].reason
+    )
     assert str(card.id) in call_off.reasons[-1].reason
 
 

@@ -1,6 +1,7 @@
 """Test user actions on leads that need review, with real services."""
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,42 @@ def test_a_person_with_only_the_shared_contact_cannot_be_separated(harness: Harn
     settle(harness)
     assert harness.state(second) is BOOKED
     assert "phone_1" not in harness.booking(second).appointment
+
+
+def test_a_new_contact_of_another_person_may_replace_the_shared_one(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    shared: Any = {"name": "J. Okafor", "email": "fam@example.com"}
+    (first,) = harness.mapped("rentfeed", lead(1, **shared))
+    settle(harness)
+    (second,) = harness.mapped("rentfeed", lead(2, **shared | {"name": "June Okafor"}))
+    assert second.because_of == first.id
+    repairs(harness).release(
+        second.id, {"email_1": "june@example.com"}, by="ana", is_another_person=True
+    )
+    settle(harness)
+    assert [harness.state(first.id), harness.state(second.id)] == [BOOKED, BOOKED]
+    posted = upstream.posts()[-1]
+    assert posted["email_1"] == "june@example.com"
+    assert "Email shared with someone else: fam@example.com" in posted["notes"]
+
+
+def test_a_tour_that_was_canceled_in_knock_is_booked_again_as_the_refusal_says(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    _, second = merged_by_phone(harness)
+    with pytest.raises(NotPossible) as caught:
+        repairs(harness).release(second, {}, by="ana", is_wanted_anyway=True)
+    command = re.search(
+        r"If Knock no longer has it, run: adapter replay (\d+) --force", str(caught.value)
+    )
+    assert command is not None
+    replays(harness).replay(
+        int(command[1]), by="ana", dry_run=False, forced_because="canceled in Knock"
+    )
+    settle(harness)
+    assert harness.story(second).bookings[-1].state is BOOKED
+    assert len(upstream.posts()) == 2
 
 
 def test_a_held_lead_of_another_person_is_released_the_same_way(harness: Harness) -> None:

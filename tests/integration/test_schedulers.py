@@ -199,8 +199,8 @@ def test_a_cancellation_of_a_booked_tour_needs_review(name: str, harness: Harnes
 
     assert (second.state, second.reason) == (BookingState.HELD, "cancellation")
     assert (
-        f"booking {first.id} was sent to Knock: cancel any tour of it there"
-        in second.reasons[-1].reason
+        f"booking {first.id} was sent to Knock: cancel its tour there, or, if it is a guest card, "
+        "note there that the renter canceled" in second.reasons[-1].reason
     )
 
 

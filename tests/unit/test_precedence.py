@@ -456,7 +456,7 @@ def test_some_doubts_arise_only_for_a_new_request() -> None:
     assert decided(keyed(tour(3, TWO, 0.5), content=5), dismissed) == ("item_seen_before", 1)
     canceled = cancel(4, 2)
     assert decided(back, first, canceled) == ("same_person_and_time", 1), "it was taken back"
-    assert decided(back, first, canceled, repeat=maybe) == ("repeat_or_change", 1)
+    assert decided(back, first, canceled, repeat=maybe) == ("repeat_or_change", 4)
     other_contact = dataclasses.replace(back, match_keys=(2, 9), content=7)
     assert decided(other_contact, first) == ("changed_after_first", 1)
     assert decided(other_contact, first, moved, repeat=maybe) == ("repeat_or_change", 2)

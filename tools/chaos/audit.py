@@ -100,8 +100,8 @@ def absent(record: Record) -> Iterator[str]:
 def lost(record: Record) -> Iterator[str]:
     """Yield acknowledged leads that neither exist in Knock nor need review.
 
-    A superseded or duplicate lead is not lost while another one of its person is booked or needs
-    review. For a lead without a time a guest card is enough, also that of a tour.
+    A superseded or duplicate lead is not lost while the same person's other lead is booked or needs
+    review. For a lead without a time, a guest card is enough, including that of a tour.
     """
     toured = {record.leads[tour.lead_id].place for tour in record.tours if tour.stands}
     known = toured | {record.leads[card.lead_id].place for card in record.cards}
@@ -119,8 +119,8 @@ def lost(record: Record) -> Iterator[str]:
 def stored_twice(record: Record) -> Iterator[str]:
     """Yield webhooks that became two events.
 
-    A form gives no time: the same bytes may be a new request if another came since, and what is not
-    mapped yet may be that, so they are stored again.
+    A form gives no time. If another request came in between, the same bytes may be a new request.
+    An event that is not mapped yet may be that request, so the bytes are stored again.
     """
     for lead_id, events in record.events.items():
         if len(events) > 1 and record.leads[lead_id].source != "form":
@@ -140,7 +140,7 @@ def posted_twice(record: Record) -> Iterator[str]:
 
 
 def older_after_newer(record: Record) -> Iterator[str]:
-    """Yield POSTs of a person's older request after a newer one."""
+    """Yield POSTs for a person's older request after a newer one."""
     newest: dict[tuple[str, str], Lead] = {}
     for post in record.posts:
         lead = record.leads[post.lead_id]

@@ -1,6 +1,6 @@
 """``python -m tools.chaos.guards``: break one guard at a time to prove the harness fails.
 
-Each is broken in a copy of the project, by code appended to a module.
+Each guard is broken in a copy of the project, by code appended to a module.
 """
 
 import dataclasses
@@ -85,7 +85,7 @@ Sender.send_due = _send_in_one_transaction
         options=("--rounds", "10"),
     ),
     Guard(
-        name="a lost answer makes unknown",
+        name="a lost response makes the booking unknown",
         breaks={
             "adapter/bookings/backoff.py": """
 assert OutcomeUnknown in OUTCOMES
@@ -103,7 +103,7 @@ Pipeline.recover = lambda self: None
         },
     ),
     Guard(
-        name="unknown is never sent again (and no index forbids it)",
+        name="an unknown booking is never sent again (without the index that prevents it)",
         breaks={
             "adapter/store/sql/migrations/9999_guard.sql": """
 DROP INDEX attempts_never_two_that_may_have_booked;
@@ -124,7 +124,7 @@ Pipeline.recover = _recover_and_send_again
         },
     ),
     Guard(
-        name="a lock for each person",
+        name="a lock per person",
         breaks={
             "adapter/store/queries.py": """
 assert "lock_related" in STATEMENTS
@@ -134,7 +134,7 @@ STATEMENTS["lock_related"] = b"SELECT ARRAY[]::bigint[] AS crowded"
         options=("--people", "24"),
     ),
     Guard(
-        name="one guest card for a person",
+        name="one guest card per person",
         breaks={
             "adapter/bookings/precedence.py": """
 assert callable(_decide_prospect)
@@ -146,7 +146,7 @@ def _decide_prospect(request, person):
         options=("--people", "24"),
     ),
     Guard(
-        name="a duplicate counts when its original is canceled (V1)",
+        name="a duplicate counts after its original is canceled (V1)",
         breaks={
             "adapter/bookings/person.py": """
 assert callable(Person.is_revisable)
@@ -156,7 +156,7 @@ Person.is_revisable = lambda self, request: False
         options=PEOPLE,
     ),
     Guard(
-        name="a duplicate is the renter's last word (V2)",
+        name="a duplicate may be the renter's latest request (V2)",
         breaks={
             "adapter/bookings/person.py": """
 _counts = Person._counts
@@ -172,7 +172,7 @@ Person._counts = _counts_unless_covered
         options=PEOPLE,
     ),
     Guard(
-        name="a request is compared with what stands when another fails (V4)",
+        name="a request is compared with the booked tour after another fails (V4)",
         breaks={
             "adapter/bookings/person.py": """
 _tour_for = Person.tour_for
@@ -193,7 +193,7 @@ Person.tour_for = _tour_for_unless_another_came_between
         options=PEOPLE,
     ),
     Guard(
-        name="an unknown one takes no other one's tour (V5)",
+        name="an unknown booking does not claim another booking's tour (V5)",
         breaks={
             "adapter/bookings/person.py": """
 _tour_for = Person.tour_for
@@ -215,10 +215,10 @@ def _record_ambiguous_tour(tx, booking, later, now, until):
         tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
 """,
         },
-        options=PEOPLE,
+        options=(*PEOPLE, "--change", "without an answer"),
     ),
     Guard(
-        name="an older one carried out late goes to a person (V7)",
+        name="an older tour booked late needs review (V7)",
         breaks={
             "adapter/bookings/transitions.py": """
 assert callable(_leave_to_person)
@@ -227,7 +227,7 @@ def _leave_to_person(tx, booking, newer, now):
     tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
 """
         },
-        options=PEOPLE,
+        options=(*PEOPLE, "--change", "carried out late"),
     ),
     Guard(
         name="the rate",
@@ -275,7 +275,7 @@ def caught(guard: Guard, *arguments: str) -> dict[str, int] | None:
 @click.option(
     "--only", default="", metavar="TEXT", help="Only guards whose names contain this text."
 )
-@click.option("--without", default="", metavar="WORD,…", help="As for the harness.")
+@click.option("--without", default="", metavar="WORD,…", help="The same as for the harness.")
 def main(*, seed: int, rounds: int, only: str, without: str) -> None:
     options = ("--seed", str(seed), "--rounds", str(rounds), "--without", without)
     failed = False

@@ -36,6 +36,8 @@ class Plan:
     patience_seconds: float = 150.0
     #: Audits, faults and sender behaviors to omit.
     without: frozenset[str] = frozenset()
+    #: Part of the names of the changes that all people make to their requests.
+    change: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +123,7 @@ def _plans(plan: Plan, number: int, rng: random.Random) -> list[Journey]:
         people=plan.people * size_of(number),
         first_number=plan.people * sum(map(size_of, range(1, number))),
         without=plan.without,
+        change=plan.change,
     )
 
 
@@ -140,4 +143,4 @@ def _settle(watch: Watch, senders: Senders, seconds: float) -> list[str]:
         elif now - still_since > STILL_SECONDS:
             return []
         time.sleep(0.25)
-    return ["PostgreSQL does not answer"] if rest is None else rest
+    return ["PostgreSQL does not respond"] if rest is None else rest

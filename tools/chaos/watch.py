@@ -11,9 +11,9 @@ from tools.chaos.stage import Stage
 
 LOOK_SECONDS = 0.25
 
-#: Each row that should be progressing now, since when, and what it is. A row in flight counts from
-#: when it was sent; any other from when it is due, the rate limit permits it, and no earlier
-#: request of the same person is in flight.
+#: Each row that should be progressing now, and since when. A row in flight counts from when it was
+#: sent. Any other row counts from when it is due, the rate limit permits it, and no earlier request
+#: from the same person is in flight.
 MOVING = """
 SELECT 'event' AS kind, id, state, received_at AS since, now() AS now
 FROM events WHERE state = 'received'

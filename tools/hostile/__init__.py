@@ -1,9 +1,9 @@
-"""The hostile run: seeded hostile requests and payloads, a genuine sender beside them, an audit.
+"""The hostile run: seeded hostile requests and payloads, a concurrent genuine sender, and an audit.
 
     python -m tools.hostile --requests 300 --payloads 3000 --seed 7
 
 ``payloads`` changes the samples of every mapping, ``in_process`` maps them, ``attacks`` draws the
 requests, ``strangers`` sends them, ``slow`` holds slow connections open, ``genuine`` posts signed
-leads at a steady rate, ``stage`` runs the processes, and ``audit`` compares what happened with what
-is promised. Each request and payload depends on the seed and its number only.
+leads at a steady rate, ``stage`` runs the processes, and ``audit`` compares what happened with the
+promises. Each request and payload depends only on the seed and its number.
 """

@@ -15,7 +15,7 @@ _SHOWN = 40
 
 
 class _Progress:
-    """Prints how far a long run is, every few seconds."""
+    """Prints the progress of a long run every few seconds."""
 
     def __init__(self) -> None:
         self._printed_at = time.monotonic()
@@ -48,10 +48,12 @@ def _as_data(result: Result) -> dict[str, Any]:
 @click.option("--requests", type=click.IntRange(0), default=300, show_default=True)
 @click.option("--payloads", type=click.IntRange(0), default=3000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--first", type=click.IntRange(0), default=0, help="Number of the first of each.")
-@click.option("--rate", type=float, default=5.0, help="Leads a second of the genuine sender.")
+@click.option(
+    "--first", type=click.IntRange(0), default=0, help="Number of the first request/payload."
+)
+@click.option("--rate", type=float, default=5.0, help="Leads per second of the genuine sender.")
 @click.option("--jobs", type=click.IntRange(1), default=2, help="Processes that map payloads.")
-@click.option("--busy", is_flag=True, help="Repeat slow requests: others use the machine.")
+@click.option("--busy", is_flag=True, help="Repeat slow requests, for a busy machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print only JSON, at the end.")
 def main(
     *,

@@ -35,7 +35,7 @@ METHODS = (
     *("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PRI", "PROPFIND"),
     *("post", "P", "POST" * 50, "BREW", "get", "QUERY"),
 )
-#: What a stranger may try instead of `/hooks/SOURCE`; ``{}`` is a source.
+#: Paths that a stranger may try instead of `/hooks/SOURCE`. ``{}`` is a source.
 PATHS = (
     *("/hooks/{}/", "//hooks/{}", "/hooks//{}", "/hooks/%2e%2e/console/", "/hooks/../console/"),
     *(
@@ -155,17 +155,17 @@ PROXY_HEADERS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attack:
-    """One connection's bytes, and what its answer may be."""
+    """One connection's bytes, and which responses are acceptable."""
 
     kind: str
     data: bytes
-    #: The client's address, of which each has a rate limit.
+    #: The client's IP address. Each address has a rate limit.
     address: str
-    #: True if the request is whole and valid HTTP, so that an answer is due.
+    #: True if the request is complete, valid HTTP, so that it must get a response.
     is_answered: bool = False
-    #: True if 501 is right.
+    #: True if 501 is a correct response.
     may_be_501: bool = False
-    #: True if the sender or user has proved itself, so that the answer may hold its own values.
+    #: True if the sender or user is authenticated, so that the response may contain its own values.
     is_proved: bool = False
     limit_seconds: float = 2.0
     #: True to close the sending side after the last byte.
@@ -174,7 +174,7 @@ class Attack:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Target:
-    """What the attacks know of the adapter."""
+    """What the attacks know about the adapter."""
 
     url: str
     sources: Mapping[str, Source]
@@ -199,7 +199,7 @@ def draw(target: Target, seed: int, number: int) -> Attack:
     names, weights = zip(*((make, weight) for make, weight in KINDS.items()), strict=True)
     make = rng.choices(names, weights)[0]
     attack: Attack = make(rng, target)
-    # Strangers share some addresses, also that of the genuine sender, and have many others.
+    # Strangers share some addresses, including the genuine sender's, and have many others.
     last = rng.choice((1, 1, 2, 3, *range(4, 60)))
     address = (
         "127.0.0.1" if last == 1 else f"127.{last}.{rng.randrange(1, 255)}.{rng.randrange(1, 255)}"
@@ -252,13 +252,13 @@ def _as_http(rng: random.Random, target: Target, request: WebhookRequest) -> tup
 
 
 def _limit(source: Source) -> float:
-    """Return how long an answer may take; some wait for an outcome, as their mapping says."""
+    """Return how long a response may take. Some wait for an outcome, if their mapping says so."""
     wait = str((source.respond or {}).get("wait", "0")).rstrip("s")
     return 2.0 + float(wait)
 
 
 def signed(rng: random.Random, target: Target) -> Attack:
-    """A hostile customer behind a genuine sender."""
+    """Draw a hostile customer's request through a genuine sender."""
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     return _sent(rng, target, source, payload)
@@ -287,14 +287,14 @@ def _chunked(rng: random.Random, body: bytes) -> bytes:
 
 
 def signed_bomb(rng: random.Random, target: Target) -> Attack:
-    """A huge, deep or lying body behind a genuine signature."""
+    """Draw a huge, deep or misleading body with a genuine signature."""
     source = _source(rng, target)
     kind, body = rng.choice(BOMBS)(rng)
     return _sent(rng, target, source, Payload(body=body, content_type=kind, headers={}, query=""))
 
 
 def unsigned_bomb(rng: random.Random, target: Target) -> Attack:
-    """The same without a signature."""
+    """Draw the same without a signature."""
     kind, body = rng.choice(BOMBS)(rng)
     headers = [("Host", target.host), ("Content-Type", _clean(kind)), ("Connection", "close")]
     query = rng.choice(("", "", "?token=" + MARK))
@@ -303,7 +303,7 @@ def unsigned_bomb(rng: random.Random, target: Target) -> Attack:
 
 
 def forged(rng: random.Random, target: Target) -> Attack:
-    """A request whose proof is missing, wrong, old or doubled."""
+    """Draw a request whose signature or secret is missing, wrong, old or duplicated."""
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     age = rng.choice((0.0, 0.0, -400.0, 400.0, -1e9))
@@ -344,7 +344,7 @@ def _spoiled(rng: random.Random, headers: Headers) -> Headers:
 
 
 def content_type(rng: random.Random, target: Target) -> Attack:
-    """A signed sample with a lying content type, charset or encoding."""
+    """Draw a signed sample with a false content type, charset or encoding."""
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     payload = dataclasses.replace(payload, content_type=_clean(rng.choice(CONTENT_TYPES)))
@@ -452,7 +452,7 @@ BOMBS: Sequence[Callable[[random.Random], tuple[str, bytes]]] = (
 
 
 def broken_http(rng: random.Random, target: Target) -> Attack:
-    """Something that is no HTTP request, or two of them."""
+    """Draw bytes that are not an HTTP request, or are two of them."""
     name = _source(rng, target).name
     lead = json.dumps(
         {"name": MARK, "email": f"{MARK}@example.com", "phone": "+13035550173"}
@@ -557,7 +557,7 @@ def _broken(rng: random.Random, name: bytes, start: bytes, lead: bytes) -> Itera
 
 
 def odd_path(rng: random.Random, target: Target) -> Attack:
-    """An odd method, path, host or header of a proxy."""
+    """Draw an odd method, path, host or proxy header."""
     method = rng.choice(METHODS) if rng.random() < 0.6 else "POST"
     name = _source(rng, target).name
     path = rng.choice((*PATHS, *CONSOLE, "/hooks/{}")).replace("{}", name)
@@ -579,7 +579,7 @@ def odd_path(rng: random.Random, target: Target) -> Attack:
 
 
 def console_stranger(rng: random.Random, target: Target) -> Attack:
-    """A request to the console by someone who has not signed in."""
+    """Draw a request to the console from someone who has not signed in."""
     path = rng.choice(CONSOLE)
     secret = json.dumps({"user": "admin", "mark": MARK}).encode()
     cookie = rng.choice(
@@ -590,14 +590,14 @@ def console_stranger(rng: random.Random, target: Target) -> Attack:
         return _attack(http(rng.choice(("GET", "HEAD", "POST")), path, headers), is_answered=True)
     fields = {"name": rng.choice(("operator", MARK, "a'--")), "password": MARK, "csrf": MARK}
     kind, body = rng.choice(BOMBS)(rng)
-    if rng.random() < 0.3:  # each costs a slow hash
+    if rng.random() < 0.3:  # each computes a slow hash
         kind, body, path = FORM, urllib.parse.urlencode(fields).encode(), "/console/sign-in"
     headers += [("Content-Type", _clean(kind)), ("Origin", f"http://{target.host}")]
     return _attack(http(rng.choice(("POST", "POST", "GET")), path, headers, body), is_answered=True)
 
 
 def console_user(rng: random.Random, target: Target) -> Attack:
-    """A signed-in user with hostile input, or the page of a hostile lead."""
+    """Draw a signed-in user's hostile input, or the page of a hostile lead."""
     headers = [("Host", target.host), ("Cookie", target.cookie), ("Connection", "close")]
     drawn = rng.random()
     if drawn < 0.4:
@@ -636,7 +636,7 @@ def _user(data: bytes, limit_seconds: float = 2.0) -> Attack:
 
 
 def metrics(rng: random.Random, target: Target) -> Attack:
-    """A request for the metrics, mostly with a wrong token."""
+    """Draw a request for the metrics, usually with a wrong token."""
     token = rng.choice(
         ("", MARK, "Bearer", "Bearer ", f"Bearer {MARK}", f"Basic {MARK}", "Bearer " + "a" * 5000)
     )
@@ -649,7 +649,7 @@ def metrics(rng: random.Random, target: Target) -> Attack:
 
 
 def propexo(rng: random.Random, target: Target) -> Attack:
-    """A notice in Propexo's name."""
+    """Draw a webhook that claims to come from Propexo."""
     kind, body = rng.choice(BOMBS)(rng)
     facts: dict[str, Any] = {
         "root_job_id": rng.choice((MARK, None, 7, [], "a" * 9000, "\x00")),

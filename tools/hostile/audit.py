@@ -1,4 +1,4 @@
-"""Compare what happened with what is promised."""
+"""Compare what happened with the promises."""
 
 import dataclasses
 import json
@@ -14,15 +14,15 @@ from tools.hostile.stage import Stage
 from tools.hostile.strangers import Sent
 from tools.hostile.watch import MAX_BYTES, Watch
 
-#: The 99th percentile of the genuine sender's answers must be below this.
+#: Maximum 99th percentile of the response times for the genuine sender.
 P99_SECONDS = 1.0
-#: Propexo refuses a hostile lead: it needs review.
+#: Propexo rejects a hostile lead, which then needs review.
 EXPECTED = ('"booking_refused"',)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Genuine:
-    """The answers to the genuine sender, by lead."""
+    """The responses to the genuine sender, by lead."""
 
     answers: Sequence[dict[str, Any]]
 
@@ -31,12 +31,12 @@ class Genuine:
         return [answer["lead"] for answer in self.answers]
 
     def percentile(self, part: float) -> float:
-        """Return the time that this part of the answers took at most."""
+        """Return the longest time among this share of the responses."""
         return percentile([answer["seconds"] for answer in self.answers], part)
 
 
 def percentile(seconds: Sequence[float], part: float) -> float:
-    """Return the time that this part took at most; 0 without any."""
+    """Return the longest time among this share, or 0 if there are none."""
     ordered = sorted(seconds)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
 
@@ -54,21 +54,21 @@ def booked_once(stage: Stage, leads: Sequence[int]) -> tuple[list[int], list[int
 
 
 def unmapped(stage: Stage) -> int:
-    """Return how many events wait to be mapped."""
+    """Return the number of events that are not mapped yet."""
     with psycopg.connect(stage.database_url) as connection:
         row = connection.execute("SELECT count(*) FROM events WHERE state = 'received'").fetchone()
     return int(row[0]) if row else 0
 
 
 def faults_of_genuine(stage: Stage, genuine: Genuine) -> Iterator[str]:
-    """Yield what a genuine sender must not meet."""
+    """Yield problems that a genuine sender had."""
     for answer in genuine.answers:
         if answer["status"] != 200:
             yield f"lead {answer['lead']} got {answer['status']} after {answer['seconds']:.1f} s"
     if not genuine.answers:
         yield "it sent nothing"
     if (worst := genuine.percentile(0.99)) >= P99_SECONDS:
-        yield f"the 99th percentile of its answers is {worst:.2f} s"
+        yield f"the 99th percentile of its response times is {worst:.2f} s"
     missing, twice = booked_once(stage, genuine.leads)
     yield from (f"lead {lead} is not booked" for lead in missing)
     yield from (f"lead {lead} was posted more than once" for lead in twice)
@@ -108,7 +108,7 @@ def is_error(line: str) -> bool:
 
 
 def summary(line: str) -> str:
-    """Return the event and place of a log line."""
+    """Return a log line's event and location in the code."""
     try:
         data = json.loads(line)
     except ValueError:
@@ -118,7 +118,7 @@ def summary(line: str) -> str:
 
 
 def faults_of_processes(watch: Watch) -> Iterator[str]:
-    """Yield processes that ended or took too much memory."""
+    """Yield processes that ended or used too much memory."""
     yield from (f"{name} ended" for name in watch.died())
     for name, size in watch.peak_bytes.items():
         if size > MAX_BYTES:

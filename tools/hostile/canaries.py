@@ -1,4 +1,4 @@
-"""Names, contacts and secrets that are recognized in any output."""
+"""Create names, contacts and secrets that can be recognized in any output."""
 
 import base64
 import re
@@ -30,7 +30,7 @@ def secret_for(name: str) -> str:
 
 
 def spellings(secrets: Collection[str]) -> frozenset[str]:
-    """Return what would disclose a secret: it, and it within a login."""
+    """Return the texts that would disclose a secret: the secret, and a login that contains it."""
     found = set(secrets)
     for secret in secrets:
         for user in ("adapter", ""):

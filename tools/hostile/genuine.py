@@ -24,7 +24,7 @@ _LETTERS = "abcdefghijklmnop"
 
 
 def lead(number: int) -> dict[str, object]:
-    """Return a lead of the shipped mapping rentfeed. Each number is another person."""
+    """Return a lead for the bundled mapping rentfeed. Each number is a different person."""
     name = "".join(_LETTERS[int(digit, 16)] for digit in f"{number:05x}")
     now = dt.datetime.now(dt.UTC)
     tour = now + dt.timedelta(days=3 + number % 60)

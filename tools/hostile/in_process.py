@@ -1,4 +1,4 @@
-"""Map hostile payloads: only ``Mapped``, in bounded time, with nothing of them in the log."""
+"""Map hostile payloads. Each must give ``Mapped``, in limited time, and log none of its content."""
 
 import concurrent.futures
 import dataclasses
@@ -23,9 +23,9 @@ from tools.hostile.canaries import leaks
 from tools.hostile.mappings import make_folder
 from tools.hostile.payloads import Payload, Sample, hostile_payload, mapping_samples
 
-#: CPU time of one payload, with its dedupe key, its mapping and its response's values.
+#: Maximum CPU time for one payload: its dedupe key, its mapping and its response's values.
 LIMIT_SECONDS = 1.0
-#: A payload that takes longer is given up.
+#: A payload that takes longer is abandoned.
 GIVE_UP_SECONDS = 30
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 _CHUNK = 250
@@ -33,7 +33,7 @@ _CHUNK = 250
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Mapping:
-    """What became of the payloads of one chunk."""
+    """The results for one chunk of payloads."""
 
     count: int = 0
     outcomes: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -105,7 +105,7 @@ def _mapped(seed: int, number: int) -> Mapping:
     signal.alarm(GIVE_UP_SECONDS)
     try:
         outcome = _outcome(source, payload)
-    except Exception as exc:  # noqa: BLE001 - whatever is raised is what we look for
+    except Exception as exc:  # noqa: BLE001 - any exception is a finding
         faults.append(_place(exc))
     finally:
         signal.alarm(0)

@@ -1,4 +1,4 @@
-"""Put the shipped mappings and those of the gallery into one folder."""
+"""Put the bundled mappings and the gallery's into one folder."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ _FILE = "communities.yaml"
 
 
 def make_folder(folder: Path) -> Path:
-    """Copy both, with the communities of both under different keys."""
+    """Copy both, with both sets of communities under different keys."""
     folder.mkdir(exist_ok=True)
     for place in (MAPPINGS, GALLERY):
         for file in place.glob("*.yaml"):
@@ -25,7 +25,7 @@ def make_folder(folder: Path) -> Path:
 
 
 def secrets_of(sources: dict[str, Source]) -> dict[str, str]:
-    """Return a recognizable secret for each variable of the mappings."""
+    """Return a recognizable secret for each variable in the mappings."""
     names = {name for source in sources.values() for name in source.secrets}
     for source in sources.values():
         handshake = handshakes.handshake_from(source.handshake)

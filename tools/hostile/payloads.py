@@ -1,4 +1,4 @@
-"""Draw hostile payloads: samples of a mapping with changes, in the format that its sender uses."""
+"""Draw hostile payloads: a mapping's samples with changes, in its sender's format."""
 
 import copy
 import dataclasses
@@ -41,7 +41,7 @@ CONTENT_TYPES = (
     ),
 )
 CHARSETS = ("utf-16", "utf-32", "utf-16-le", "latin-1", "cp1252", "utf-7", "utf-8-sig", "cp037")
-#: JSON that the encoder would not write. Each stands in for a marked text.
+#: JSON that the encoder would not write. Each replaces a marked text.
 RAW = {
     "deep list": b"[" * 50_000 + b"]" * 50_000,
     "deep object": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
@@ -97,7 +97,7 @@ DATES = (
         "٠٣/١٤/٢٠٢٦",
     ),
 )
-#: Some are known to make regular expressions for addresses, numbers and spaces slow.
+#: Some are known to slow down regular expressions for addresses, numbers and spaces.
 TEXTS = (
     *("a" * 500 + "!", "a@" * 500, "a." * 500 + "@", "@" + "a-" * 500, "1" * 500 + "x", "-" * 500),
     *(
@@ -327,7 +327,7 @@ def _rename(rng: random.Random, _root: Any, holder: Any, key: Any) -> None:
 
 
 def _within(rng: random.Random, _root: Any, holder: Any, key: Any) -> None:
-    """Change JSON that is a text."""
+    """Change JSON inside a string."""
     value = holder[key]
     if isinstance(value, str) and value[:1] in ("{", "["):
         with _any_place():
@@ -335,7 +335,7 @@ def _within(rng: random.Random, _root: Any, holder: Any, key: Any) -> None:
 
 
 class _any_place:  # noqa: N801 - used like contextlib.suppress
-    """Ignore a change that its place does not allow."""
+    """Ignore a change that is not possible at its position."""
 
     def __enter__(self) -> None: ...
 
@@ -353,7 +353,7 @@ CHANGES: Sequence[Callable[[random.Random, Any, Any, Any], None]] = (
 
 
 def encoded(rng: random.Random, kind: str, tree: Any) -> bytes:
-    """Encode a tree, whatever became of it."""
+    """Encode a tree, even if it has no valid encoding."""
     if kind == XML:
         return _xml(rng, tree).encode("utf-8", "surrogatepass")
     if kind == FORM:

@@ -1,4 +1,4 @@
-"""Run the payloads, then the requests beside a genuine sender, then the audit."""
+"""Run the payloads, then the requests with a concurrent genuine sender, then the audit."""
 
 import contextlib
 import dataclasses
@@ -31,11 +31,11 @@ class Plan:
     seed: int
     #: The number of the first request and payload.
     first: int = 0
-    #: Leads a second of the genuine sender.
+    #: Leads per second from the genuine sender.
     rate: float = 5.0
     #: Processes that map payloads.
     jobs: int = 2
-    #: True to repeat slow requests, because others use the machine.
+    #: True to repeat slow requests, because the machine is busy with other work.
     is_busy: bool = False
     #: How long to wait for the next lead to be booked.
     patience_seconds: float = 60.0
@@ -43,7 +43,7 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """A promise that was not kept, and how to repeat it."""
+    """A broken promise, and how to reproduce it."""
 
     kind: str
     text: str
@@ -52,7 +52,7 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The figures and the faults of a run."""
+    """The figures and faults of a run."""
 
     figures: dict[str, Any]
     faults: tuple[Fault, ...]
@@ -153,7 +153,7 @@ def _genuine_figures(genuine: audit.Genuine) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _genuine(stage: Stage, rate: float) -> Iterator[list[dict[str, Any]]]:
-    """Run the genuine sender during the block. Its answers are in the list afterwards."""
+    """Run the genuine sender during the block. Afterward, the list contains the responses."""
     answers: list[dict[str, Any]] = []
     with (stage.folder / "genuine.jsonl").open("w+") as output:
         process = popen(

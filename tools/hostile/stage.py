@@ -1,4 +1,4 @@
-"""Run the processes as shipped: `adapter run` and a sandbox, over every mapping."""
+"""Run the processes as in production, `adapter run` and a sandbox, with every mapping."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ from tools.hostile.payloads import mapping_samples
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
 USER = "operator"
-#: More than Propexo allows, because hostile leads are sent too.
+#: Higher than Propexo's limit, because hostile leads are sent too.
 RATE_PER_MINUTE = "6000"
 
 
@@ -57,7 +57,7 @@ class Stage:
             metrics_token=own["ADAPTER_METRICS_TOKEN"],
             propexo_secret=own["PROPEXO_WEBHOOK_SECRET"],
         )
-        #: What must not be in any output.
+        #: Texts that must not be in any output.
         self.forbidden = spellings([*self.secrets.values(), *own.values(), self.password])
         self.database_url = EmbeddedServer(folder / "data").url
         self.environ = {
@@ -118,14 +118,14 @@ class Stage:
         return "\n".join(lines)
 
     def metrics(self) -> str:
-        """Return what Prometheus reads."""
+        """Return the metrics that Prometheus reads."""
         bearer = {"Authorization": f"Bearer {self.target.metrics_token}"}
         response = requests.get(self.target.url + "/metrics", headers=bearer, timeout=20)
         response.raise_for_status()
         return response.text
 
     def outputs(self) -> Iterator[tuple[str, str]]:
-        """Yield each process's output: its name and its text."""
+        """Yield the name and text of each process's output."""
         files = (*self.folder.glob("*.log"), *(self.folder / "data").rglob("*.log"))
         for file in files:
             yield str(file.relative_to(self.folder)), file.read_text(errors="replace")

@@ -1,4 +1,4 @@
-"""Send hostile requests from several threads, and judge each answer."""
+"""Send hostile requests from several threads, and check each response."""
 
 import dataclasses
 import itertools
@@ -23,7 +23,7 @@ SLOWER = "slower than"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What came back on one connection."""
+    """The bytes received on one connection."""
 
     data: bytes
     #: From the last byte sent to the last byte received.
@@ -40,9 +40,9 @@ class Sent:
 
     statuses: Counter[tuple[str, int | None]] = dataclasses.field(default_factory=Counter)
     seconds: list[float] = dataclasses.field(default_factory=list)
-    #: The kind and seconds of the slowest answers.
+    #: The kind and seconds of the slowest responses.
     slowest: dict[str, float] = dataclasses.field(default_factory=dict)
-    #: The numbers of events that were acknowledged.
+    #: The IDs of acknowledged events.
     events: set[int] = dataclasses.field(default_factory=set)
     #: The number of a request, its kind and what is wrong.
     faults: list[tuple[int, str, str]] = dataclasses.field(default_factory=list)
@@ -89,7 +89,7 @@ def forgive_busy_machine(sent: Sent, target: Target, seed: int) -> None:
 
 
 def send(attack: Attack, url: str) -> Answer:
-    """Send one request, and read until its answer is whole or the connection is closed."""
+    """Send one request, and read until its response is complete or the connection is closed."""
     port, data = int(url.rpartition(":")[2]), b""
     ended = None
     with socket.socket() as sock:
@@ -102,19 +102,19 @@ def send(attack: Attack, url: str) -> Answer:
             if attack.is_closed:
                 sock.shutdown(socket.SHUT_WR)
             began = time.monotonic()
-        except OSError:  # it may have answered already
+        except OSError:  # it may have responded already
             pass
         try:
             while not _is_whole(attack, data) and (part := sock.recv(65536)):
                 data, ended = data + part, time.monotonic()
         except OSError:
             pass
-        # An idle connection may stay open after its answer.
+        # An idle connection may stay open after its response.
         return Answer(data=data, seconds=(ended or time.monotonic()) - began)
 
 
 def _is_whole(attack: Attack, data: bytes) -> bool:
-    """Return True after the first answer, unless several requests may have been sent."""
+    """Return True after the first response, unless several requests may have been sent."""
     if not attack.is_answered:
         return False
     head, end, body = data.partition(b"\r\n\r\n")
@@ -144,18 +144,18 @@ def _record(
 
 
 def faults(attack: Attack, answer: Answer, forbidden: frozenset[str]) -> Iterator[str]:
-    """Yield what is wrong with an answer."""
+    """Yield what is wrong with a response."""
     for status in answer.statuses:
         if status >= 500 and not (status == _FINE_5XX and attack.may_be_501):
             yield f"status {status}"
     if answer.seconds > attack.limit_seconds:
         yield f"{SLOWER} {attack.limit_seconds:g} s"
     if attack.is_answered and not answer.statuses:
-        yield "no answer"
+        yield "no response"
     text = answer.data.decode("utf-8", "replace")
     for leak in leaks(text, forbidden):
         if leak == "a secret" or not attack.is_proved:
-            yield f"the answer has {leak}"
+            yield f"the response contains {leak}"
 
 
 def _event_in(answer: Answer) -> int | None:

@@ -1,4 +1,4 @@
-"""Note the adapter's processes and their memory during the run."""
+"""Record the adapter's processes and their memory during the run."""
 
 import contextlib
 import threading
@@ -33,7 +33,7 @@ class Watch:
         self._thread.join()
 
     def died(self) -> list[str]:
-        """Return the processes that ended since the start."""
+        """Return the processes that have ended since the start."""
         now = self._stage.family()
         return [f"{name} ({pid})" for pid, name in self.first.items() if pid not in now]
 

@@ -1,8 +1,8 @@
 -- Attempts: POST requests to Propexo.
 
 -- name: begin_attempt
--- Record a POST before it is sent, and change the booking from pending to sending; no row is returned
--- if it was not pending.
+-- Record a POST before it is sent, and change the booking from pending to sending. Return no row if it
+-- was not pending.
 WITH moved AS (
     UPDATE bookings
     SET state = 'sending', reason = 'sending', because_of = NULL, due_at = NULL,
@@ -18,9 +18,9 @@ SELECT id, kind, %(request)s, %(at)s, %(lease_until)s FROM moved
 RETURNING *
 
 -- name: accept_attempt
--- Save that a POST was accepted, move its booking to submitted, and save what Propexo reported about
--- its limit, if it did. No row is returned, and only the limit is saved, if another outcome was saved
--- before. A late response may correct an outcome that was unknown.
+-- Save that a POST was accepted, move its booking to submitted, and save Propexo's rate limit if it was
+-- reported. If another outcome was saved before, save only the limit and return no row. A late response
+-- may correct an unknown outcome.
 WITH finished AS (
     UPDATE attempts
     SET outcome = 'accepted', finished_at = %(at)s, status = %(status)s, answer = %(answer)s
@@ -44,7 +44,7 @@ WITH finished AS (
 SELECT booking_id FROM finished
 
 -- name: finish_attempt
--- Save the outcome of a POST. A late response may correct an outcome that was unknown.
+-- Save the outcome of a POST. A late response may correct an unknown outcome.
 UPDATE attempts
 SET outcome = %(outcome)s, finished_at = %(at)s, status = %(status)s, answer = %(answer)s
 WHERE id = %(id)s AND (outcome IS NULL OR outcome = 'unknown')
@@ -61,11 +61,11 @@ UPDATE attempts SET outcome = 'job_failed', finished_at = COALESCE(finished_at, 
 WHERE booking_id = %(booking_id)s AND outcome IN ('accepted', 'unknown')
 
 -- name: attempts_of_booking
--- The attempts of one booking, oldest first.
+-- Return one booking's attempts, oldest first.
 SELECT * FROM attempts WHERE booking_id = %(booking_id)s ORDER BY id
 
 -- name: expired_attempts
--- Attempts whose process died before it saved the outcome.
+-- Return attempts whose process died before it saved the outcome.
 SELECT a.* FROM bookings b JOIN attempts a ON a.booking_id = b.id
 WHERE b.state = 'sending' AND b.due_at IS NULL AND a.outcome IS NULL AND a.lease_until < %(now)s
 ORDER BY a.id LIMIT 100

@@ -1,7 +1,7 @@
 -- Bookings: appointments and guest cards.
 
 -- name: insert_booking
--- Store a booking and the first entry of its history.
+-- Store a booking and the first entry in its history.
 WITH booking AS (
     INSERT INTO bookings (
         event_id, item, source, kind, state, community, timezone, starts_at, appointment, reasons,
@@ -20,33 +20,33 @@ SELECT event_id, id, %(at)s, state, %(why)s, %(by)s, %(because_of)s FROM booking
 RETURNING booking_id
 
 -- name: get_booking
--- One booking.
+-- Return one booking.
 SELECT * FROM bookings WHERE id = %(id)s
 
 -- name: lock_booking
--- One booking, locked until the transaction ends.
+-- Return one booking, locked until the transaction ends.
 SELECT * FROM bookings WHERE id = %(id)s FOR UPDATE
 
 -- name: booking_of_job
--- The booking with this Propexo job.
+-- Return the booking with this Propexo job.
 SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1
 
 -- name: bookings_of_event
--- The bookings of one event, in the order of its items.
+-- Return an event's bookings, in item order.
 SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 
 -- name: bookings_of_ids
--- The bookings with these IDs.
+-- Return the bookings with these IDs.
 SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
 
 -- name: bookings_because_of
--- Bookings whose state comes from one of these, newest first.
+-- Return bookings whose state was caused by one of these, newest first.
 SELECT * FROM bookings WHERE because_of = ANY(%(ids)s) ORDER BY id DESC LIMIT %(limit)s
 
 -- name: related
--- The beginning of two statements: those of these keys that do not have too many bookings, and the
--- bookings that share one of them and may still matter. Each step is bounded, because one contact may
--- be in all bookings; materialized, because the planner might read the whole table instead.
+-- Start two other statements: select the keys that do not have too many bookings, and the bookings that
+-- share one of those keys and may still matter. Each step has a limit, because all bookings may have the
+-- same contact, and is materialized, because otherwise the planner might read the whole table.
 WITH usable AS MATERIALIZED (
     SELECT key FROM unnest(%(keys)s::bigint[]) AS key WHERE %(limit)s > (
         SELECT count(*) FROM (
@@ -59,7 +59,7 @@ WITH usable AS MATERIALIZED (
 )
 
 -- name: bookings_of_keys
--- The related bookings, and the newest that were merged with or replaced by them, oldest first.
+-- Return the related bookings and the newest ones merged with or replaced by them, oldest first.
 SELECT * FROM bookings WHERE id = ANY(ARRAY(
     SELECT id FROM related UNION (
         SELECT id FROM bookings WHERE because_of = ANY(ARRAY(SELECT id FROM related))
@@ -68,12 +68,12 @@ SELECT * FROM bookings WHERE id = ANY(ARRAY(
 ORDER BY id
 
 -- name: known_jobs
--- Those of the given jobs that belong to a booking.
+-- Return those of the jobs that belong to a booking.
 SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
 
 -- name: move_booking
--- Change a booking's state and record the change; no row is returned if it was in another state.
--- Those who wait for the event are notified when the new state is a settled one.
+-- Change a booking's state and record the change. Return no row if it was in another state. If the new
+-- state is settled, notify the requests that wait for the event.
 WITH before AS (
     SELECT id, event_id, state FROM bookings
     WHERE id = %(id)s AND state = ANY(%(from_states)s) FOR UPDATE
@@ -84,7 +84,7 @@ WITH before AS (
         posted_at = CASE WHEN %(to_state)s = 'sending' THEN %(at)s
             ELSE COALESCE(%(posted_at)s, posted_at) END,
         gone_at = CASE WHEN %(to_state)s = 'pending' THEN NULL ELSE gone_at END,
-        -- The rule of the decision before is in the history.
+        -- The history has the previous decision's rule.
         reasons = jsonb_path_query_array(reasons, '$[*] ? (@.field != "decision")') || %(reasons)s
     FROM before WHERE bookings.id = before.id
 )
@@ -93,7 +93,7 @@ SELECT event_id, id, %(at)s, state, %(to_state)s, %(why)s, %(by)s, %(because_of)
 RETURNING booking_id, CASE WHEN %(is_settled)s THEN pg_notify('settled', event_id::text) END
 
 -- name: repoint
--- Let the leads whose state comes from one booking depend on another one.
+-- Make the leads whose state was caused by one booking depend on another one.
 UPDATE bookings SET because_of = %(to_id)s WHERE because_of = %(from_id)s
 
 -- name: mark_gone
@@ -108,7 +108,7 @@ UPDATE bookings SET
 WHERE id = %(id)s
 
 -- name: next_check
--- The submitted or unknown booking that has been due longest, locked; whether more are due, and
+-- Lock and return the submitted or unknown booking that has been due longest, whether more are due, and
 -- whether other requests share a key with it. With LIMIT 2, the planner would read the whole table.
 SELECT b.*, 1 < (SELECT count(*) FROM (
     SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s

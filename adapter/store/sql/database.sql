@@ -1,26 +1,26 @@
--- Statements of database.py, transaction.py and notify.py.
+-- Statements for database.py, transaction.py and notify.py.
 
 -- name: ping
--- Check that the database answers, and whether it accepts writes.
+-- Check that the database responds, and return whether it accepts writes.
 SELECT NOT pg_is_in_recovery() AS writable
 
 -- name: hash_key
--- The key of all keyed hashes.
+-- Return the key for all keyed hashes.
 SELECT hash_key FROM installation
 
 -- name: record_propexo_host
--- Record the first host, unless it is null, and return the recorded one.
+-- Record the host unless one is recorded or it is null, and return the recorded one.
 UPDATE installation SET propexo_host = coalesce(propexo_host, %(host)s) RETURNING propexo_host
 
 -- name: lock_keys
--- Lock each key (a person at a community, an item) until the transaction ends, in one order.
+-- Lock each key (a person at a community, an item) until the transaction ends, in a fixed order.
 SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT key FROM unnest(%(keys)s::bigint[]) AS key ORDER BY key) AS keys
 
 -- name: lock_related
--- After "related": lock these keys, and those of the related bookings, in one order. Keys are locked
--- by their remainder, because PostgreSQL has room for some thousands of locks. Return which of these
--- keys have too many bookings.
+-- Runs after "related". Lock these keys and those of the related bookings, in a fixed order. The locks
+-- are on the keys modulo 1,024, because PostgreSQL has room for only a few thousand locks. Return which
+-- of these keys have too many bookings.
 SELECT pg_advisory_xact_lock(lock), ARRAY(
     SELECT unnest(%(keys)s::bigint[]) EXCEPT SELECT key FROM usable) AS crowded
 FROM (
@@ -29,13 +29,13 @@ FROM (
     ORDER BY lock) AS locks
 
 -- name: listen_settled
--- Receive the ids of settled events.
+-- Receive the IDs of settled events.
 LISTEN settled
 
 -- name: listen_received
--- Receive a notification when events were received.
+-- Receive a notification when events are received.
 LISTEN received
 
 -- name: notify_received
--- Notify the workers of received events. A transaction that only notifies waits for no disk.
+-- Notify the workers of received events. A transaction that only notifies does not wait for the disk.
 NOTIFY received

@@ -1,8 +1,8 @@
--- What was decided without a person: leads that were merged, replaced, discarded or ignored.
+-- Automatic decisions: leads that were merged, replaced, discarded or ignored.
 
 -- name: decision_counts
--- Leads that were decided since then, by rule and source, with the newest of them.
--- `IS TRUE` leaves the index by time only: the one by state would read what was ignored in years.
+-- Count leads decided since a time, by rule and source, with the newest ones as examples.
+-- `IS TRUE` makes the planner use the index by time. The one by state would read every ignored webhook.
 WITH decided AS (
     SELECT reason AS rule, source, NULL AS at, id,
         concat_ws(' ', appointment ->> 'first_name', appointment ->> 'last_name') AS person
@@ -15,11 +15,12 @@ WITH decided AS (
 )
 SELECT rule, source, at, count(*) AS leads,
     (array_agg(jsonb_build_object('id', id, 'person', person) ORDER BY id DESC))[1:3] AS examples
-FROM decided GROUP BY 1, 2, 3 ORDER BY rule = 'ignored', leads DESC, rule, source, at
+FROM decided GROUP BY 1, 2, 3
+ORDER BY rule = 'ignored', sum(count(*)) OVER (PARTITION BY rule) DESC, rule, leads DESC, source, at
 
 -- name: decided_bookings
--- The bookings that were decided by one rule since then, newest first.
--- Materialized, because for the newest few the planner would read the whole table from its end.
+-- Return the bookings decided by one rule since a time, newest first.
+-- Materialized, because otherwise the planner would read the whole table backward to find a few.
 WITH decided AS MATERIALIZED (
     SELECT * FROM bookings
     WHERE because_of IS NOT NULL AND state IN ('superseded', 'duplicate', 'discarded')
@@ -29,7 +30,7 @@ WITH decided AS MATERIALIZED (
 SELECT * FROM decided ORDER BY id DESC LIMIT %(limit)s
 
 -- name: contacts_of_several
--- Email addresses and phone numbers that came under several names, among the newest bookings.
+-- Return email addresses and phone numbers with several names, among the newest bookings.
 WITH newest AS MATERIALIZED (
     SELECT appointment FROM bookings
     WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'

@@ -1,7 +1,7 @@
 -- Encryption of stored requests.
 
 -- name: events_to_encrypt
--- Events after an id that are not stored with this key (NULL: not in clear), locked.
+-- Lock and return events after an ID that are not stored with this key (NULL: not stored in clear).
 SELECT id, headers, query, body, encryption_key FROM events
 WHERE id > %(after)s AND kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s
 ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
@@ -13,7 +13,7 @@ UPDATE events SET headers = %(headers)s, query = %(query)s, body = %(body)s,
 WHERE id = %(id)s
 
 -- name: rejections_to_encrypt
--- The same for rejected requests.
+-- Do the same for rejected requests.
 SELECT id, headers, url, body, encryption_key FROM rejections
 WHERE id > %(after)s AND encryption_key IS DISTINCT FROM %(key)s
 ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
@@ -25,7 +25,7 @@ UPDATE rejections SET headers = %(headers)s, url = %(url)s, body = %(body)s,
 WHERE id = %(id)s
 
 -- name: requests_to_encrypt
--- The number of requests that are not stored with this key.
+-- Count the requests that are not stored with this key.
 SELECT (SELECT count(*) FROM events
         WHERE kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s)
     + (SELECT count(*) FROM rejections WHERE encryption_key IS DISTINCT FROM %(key)s) AS requests

@@ -1,7 +1,7 @@
 -- Erasure of payloads and personal data.
 
 -- name: erasable_events
--- Events received before a time that still hold data, with no tour upcoming or in flight.
+-- Return events received before a time that still have data, and no tour upcoming or in flight.
 SELECT e.id FROM events e
 WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
     AND e.received_at < %(before)s
@@ -28,7 +28,7 @@ UPDATE attempts SET request = '{}', answer = NULL
 WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
 
 -- name: erase_people
--- Erase personal data: only these fields of an appointment stay, and constant words of history.
+-- Erase personal data. Keep only these fields of appointments, and the fixed words in the history.
 WITH erased AS (
     UPDATE events SET kept = 'nothing' WHERE id = ANY(%(ids)s)
 ), anonymized AS (
@@ -39,7 +39,7 @@ WITH erased AS (
 UPDATE history SET why = 'erased' WHERE event_id = ANY(%(ids)s) AND why !~ '^[a-z_]+$'
 
 -- name: erase_booking_reasons
--- Erase the reasons of bookings that a user wrote.
+-- Erase the reasons that users wrote for bookings.
 UPDATE bookings SET reason = 'erased' WHERE event_id = ANY(%(ids)s) AND reason !~ '^[a-z_]+$'
 
 -- name: erase_rejections
@@ -49,11 +49,11 @@ DELETE FROM rejections WHERE id IN (
 RETURNING id
 
 -- name: last_event_id
--- The id of the newest event.
+-- Return the newest event's ID.
 SELECT max(id) AS id FROM events
 
 -- name: matching_events
--- Events in a range of ids whose stored text matches, and those that are encrypted.
+-- Return events in a range of IDs whose stored text matches or is encrypted.
 SELECT e.id FROM events e
 WHERE e.id > %(after)s AND e.id <= %(until)s AND e.kept <> 'nothing' AND (
     e.encryption_key IS NOT NULL OR lower(encode(e.body, 'escape')) ~ %(pattern)s OR lower(e.query) ~ %(pattern)s
@@ -62,7 +62,7 @@ WHERE e.id > %(after)s AND e.id <= %(until)s AND e.kept <> 'nothing' AND (
 ORDER BY e.id
 
 -- name: matching_rejections
--- Rejected requests whose stored text matches, and those that are encrypted.
+-- Return rejected requests whose stored text matches or is encrypted.
 SELECT id FROM rejections
 WHERE encryption_key IS NOT NULL OR lower(encode(body, 'escape')) ~ %(pattern)s OR lower(url) ~ %(pattern)s
     OR lower(headers::text) ~ %(pattern)s

@@ -12,7 +12,7 @@ WITH new (
 ), claim AS (
     INSERT INTO claims (source, digest, content, lead_id, latest_id, claimed_at)
     SELECT source, digest, content, id, id, received_at FROM numbered
-    -- Two processes that claim the same digests use one order, so that they cannot deadlock.
+    -- Processes that claim the same digests use the same order, so that they cannot deadlock.
     ORDER BY source, digest
     ON CONFLICT ON CONSTRAINT claims_once DO NOTHING
     RETURNING lead_id
@@ -29,16 +29,16 @@ WITH new (
 SELECT position, id FROM numbered JOIN event USING (id)
 
 -- name: get_event
--- One event.
+-- Return one event.
 SELECT * FROM events WHERE id = %(id)s
 
 -- name: lock_event
--- One event, locked until the transaction ends. Histories of its bookings may be written meanwhile.
+-- Return one event, locked until the transaction ends. Its bookings' history may still be written.
 SELECT * FROM events WHERE id = %(id)s FOR NO KEY UPDATE
 
 -- name: next_received
--- The received event that has been due longest and that no other worker maps, locked; and whether
--- more are due.
+-- Lock and return the received event that has been due longest and that no other worker is mapping, and
+-- whether more are due.
 SELECT e.*, 1 < (SELECT count(*) FROM (
     SELECT FROM events WHERE state = 'received' AND due_at <= %(now)s
     ORDER BY due_at, received_at LIMIT 2) w) AS has_more
@@ -50,15 +50,15 @@ ORDER BY due_at, received_at LIMIT 1 FOR UPDATE SKIP LOCKED
 UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 
 -- name: state_of_event
--- The state of one event, without its body.
+-- Return one event's state, without its body.
 SELECT state, reasons FROM events WHERE id = %(id)s
 
 -- name: events_of_ids
--- These events.
+-- Return these events.
 SELECT * FROM events WHERE id = ANY(%(ids)s)
 
 -- name: settle_event
--- Set the final state of a received event, and notify those who wait for it.
+-- Set a received event's final state, and notify the requests that wait for it.
 WITH moved AS (
     UPDATE events
     SET state = %(state)s, mapping_hash = %(mapping_hash)s, reasons = %(reasons)s
@@ -92,7 +92,7 @@ SELECT id, %(at)s, from_state, 'received', %(why)s, %(by)s FROM moved
 RETURNING event_id
 
 -- name: events_to_replay
--- Ids of events by source, state of the event or of one of its bookings, and time; oldest first.
+-- Return IDs of events by source, time, and state of the event or one of its bookings, oldest first.
 SELECT e.id FROM events e
 WHERE (%(ids)s::bigint[] IS NULL OR e.id = ANY(%(ids)s)
         OR e.id IN (SELECT event_id FROM bookings WHERE id = ANY(%(ids)s)))
@@ -104,18 +104,18 @@ WHERE (%(ids)s::bigint[] IS NULL OR e.id = ANY(%(ids)s)
 ORDER BY e.id LIMIT %(limit)s
 
 -- name: event_of_booking
--- The event of a booking.
+-- Return a booking's event.
 SELECT event_id AS id FROM bookings WHERE id = %(id)s
 
 -- name: event_of_job
--- The event of the booking with this Propexo job.
+-- Return the event of the booking with this Propexo job.
 SELECT event_id AS id FROM bookings WHERE job_id = %(job_id)s
 
 -- name: history_of_event
--- Every change of state of an event and its bookings, oldest first.
+-- Return every state change of an event and its bookings, oldest first.
 SELECT booking_id, at, from_state, to_state, why, by, because_of FROM history
 WHERE event_id = %(event_id)s ORDER BY id
 
 -- name: duplicates_of_event
--- The number of times an event was repeated.
+-- Return how many times an event was repeated.
 SELECT repeats, repeated_at FROM claims WHERE lead_id = %(event_id)s AND repeats > 0

@@ -1,8 +1,8 @@
--- The work that is due.
+-- Work that is due.
 
 -- name: due_rows
--- How many rows each task could process now, up to its slots. For the pending bookings see
--- send_queue.sql: what may not be sent yet does not count.
+-- Count the rows that each task can process now, up to its number of slots. Pending bookings that may
+-- not be sent yet are not counted; see send_queue.sql.
 SELECT
     (SELECT count(*) FROM (
         SELECT FROM events WHERE state = 'received' AND due_at <= %(now)s

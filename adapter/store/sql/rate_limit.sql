@@ -1,12 +1,12 @@
--- The rate limit of Propexo's API.
+-- Propexo's rate limit.
 
 -- name: lock_rate_limit
 -- Lock the rate limit until the transaction ends.
 SELECT FROM rate_limit FOR UPDATE
 
 -- name: read_rate_limit
--- The state of the rate limit, with the calls of the window, and how many bookings are due: 0, 1 or
--- more than one.
+-- Return the state of the rate limit, the calls in the window, and how many bookings are due: 0, 1 or 2
+-- (more than one).
 SELECT theoretical_arrival_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
     (SELECT count(*) FROM (
         SELECT FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at <= %(now)s) IS TRUE
@@ -16,8 +16,8 @@ FROM rate_limit, (
     FROM calls WHERE at > %(since)s) c
 
 -- name: count_call
--- Count one call, and forget those that have left the window. If it serves a source, advance that
--- one's virtual time by its weight.
+-- Count a call, and delete those that have left the window. If the call is for a source, advance that
+-- source's virtual time according to its weight.
 WITH old AS (
     DELETE FROM calls WHERE at <= %(since)s
 ), call AS (
@@ -31,7 +31,7 @@ UPDATE rate_limit SET theoretical_arrival_at = %(theoretical_arrival_at)s,
     virtual_time = GREATEST(virtual_time, (SELECT began FROM served))
 
 -- name: save_limit
--- Save what Propexo reported about its limit.
+-- Save the limit that Propexo reported.
 UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: pause_sending
@@ -39,12 +39,12 @@ UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_unti
 UPDATE rate_limit SET paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: suspend_sending
--- Suspend sending; no row is returned if it was suspended before.
+-- Suspend sending. Return no row if it was already suspended.
 UPDATE rate_limit SET stopped_for = %(reason)s, checked_at = %(now)s WHERE stopped_for IS NULL
 RETURNING stopped_for
 
 -- name: reserve_check
--- Reserve the next check of a suspension; no row is returned if none is due.
+-- Reserve the next check of whether sending can resume. Return no row if none is due.
 UPDATE rate_limit SET checked_at = %(now)s
 WHERE stopped_for IS NOT NULL AND checked_at <= %(before)s
 RETURNING stopped_for

@@ -5,7 +5,7 @@
 SELECT set_config('statement_timeout', %(limit)s, true)
 
 -- name: lock_rejections
--- Let one transaction at a time add to a source's rejections, so that the bound holds.
+-- Let only one transaction at a time add to a source's rejections, so that the limit holds.
 SELECT pg_advisory_xact_lock(hashtextextended('rejections:' || %(source)s, 0))
 
 -- name: insert_rejection
@@ -18,9 +18,9 @@ VALUES (
     %(sender)s, %(can_retry)s, %(proofs)s::bytea[], %(encryption_key)s)
 
 -- name: trim_rejections
--- Delete rejections of a source beyond this many rows and bytes: the oldest of the senders with the
--- most, so that a flood displaces its own. Those that can be verified again have a bound of their
--- own, so that probes of a URL cannot displace leads.
+-- Delete a source's rejections beyond this many rows and bytes: the oldest from the senders with the most
+-- rejections, so that a flood displaces only its own. Rejections that can be verified again have a
+-- separate limit, so that probes of a URL cannot displace leads.
 DELETE FROM rejections USING (
     SELECT id, row_number() OVER fair AS place, sum(bytes) OVER fair AS total
     FROM (
@@ -33,17 +33,17 @@ DELETE FROM rejections USING (
 WHERE rejections.id = ranked.id AND (place > %(rows)s OR total > %(bytes)s)
 
 -- name: list_rejections
--- Rejections, newest first, of one source where it is given.
+-- Return rejections, newest first, optionally of one source.
 SELECT * FROM rejections
 WHERE (%(source)s::text IS NULL OR source = %(source)s)
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: get_rejection
--- One rejection.
+-- Return one rejection.
 SELECT * FROM rejections WHERE id = %(id)s
 
 -- name: rejections_of_source
--- All rejections of one source, oldest first.
+-- Return all rejections of one source, oldest first.
 SELECT * FROM rejections WHERE source = %(source)s ORDER BY id
 
 -- name: delete_rejection
@@ -51,16 +51,16 @@ SELECT * FROM rejections WHERE source = %(source)s ORDER BY id
 DELETE FROM rejections WHERE id = %(id)s
 
 -- name: rejection_counts
--- The number of stored rejections of each source.
+-- Count the stored rejections of each source.
 SELECT source, count(*) AS rejections FROM rejections GROUP BY source
 
 -- name: add_rejection_counts
--- Add to the numbers of requests that were rejected.
+-- Add to the counts of rejected requests.
 INSERT INTO rejection_counts (source, reason, requests)
 SELECT * FROM unnest(%(sources)s::text[], %(reasons)s::text[], %(requests)s::bigint[])
 ON CONFLICT (source, reason)
 DO UPDATE SET requests = rejection_counts.requests + EXCLUDED.requests
 
 -- name: rejection_totals
--- The number of requests that were rejected, by source and reason.
+-- Return the number of rejected requests, by source and reason.
 SELECT source, reason, requests FROM rejection_counts ORDER BY source, reason

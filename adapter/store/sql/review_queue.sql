@@ -1,8 +1,8 @@
--- The review queue: leads that need a person.
+-- The review queue: leads that need review.
 
 -- name: review_groups
--- Leads that need review, by issue: bookings, then events without bookings.
--- At most `limit` of each kind are counted, upcoming tours first, so that past ones cannot hide them.
+-- Return leads that need review, by issue: bookings, then events without bookings.
+-- At most `limit` of each kind are counted, upcoming tours first, so that past tours cannot hide them.
 WITH upcoming AS (
     SELECT * FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
         AND starts_at > %(now)s
@@ -27,7 +27,7 @@ WITH upcoming AS (
 )
 SELECT kind, source, state, code, is_looked_for,
     COALESCE(first ->> 'field', '') AS field,
-    -- Times and ids differ within one issue.
+    -- Times and IDs differ within one issue.
     regexp_replace(COALESCE(first ->> 'reason', ''), '[0-9]+(:[0-9]+)*', '…', 'g') AS message,
     COALESCE(CASE WHEN first ->> 'field' IN ('community', 'attribution_id') THEN first ->> 'value' END, '')
         AS value,
@@ -35,11 +35,11 @@ SELECT kind, source, state, code, is_looked_for,
     (array_agg(name ORDER BY starts_at) FILTER (WHERE name <> ''))[1:3] AS names,
     min(starts_at) FILTER (WHERE starts_at > %(now)s) AS soonest_at, min(created_at) AS oldest_at
 FROM waiting GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
--- Where the community is unknown, so is the time zone: its tour may be the soonest of all.
+-- If the community is unknown, so is the time zone, and its tour may be the soonest of all.
 ORDER BY COALESCE(first ->> 'field', '') <> 'community', soonest_at NULLS LAST, oldest_at
 
 -- name: review_bookings
--- The bookings of one group, soonest tour first, after one of them.
+-- Return the bookings in one group that follow this one, soonest tour first.
 SELECT * FROM bookings
 WHERE state IN ('held', 'failed', 'unknown', 'expired') AND state = %(state)s
     AND source = %(source)s AND COALESCE(reason, '') = %(code)s
@@ -54,7 +54,7 @@ WHERE state IN ('held', 'failed', 'unknown', 'expired') AND state = %(state)s
 ORDER BY COALESCE(starts_at, 'infinity'), id LIMIT %(limit)s
 
 -- name: review_events
--- The events of one group, oldest first, after one of them.
+-- Return the events in one group that follow this one, oldest first.
 SELECT * FROM events
 WHERE state = 'held' AND source = %(source)s
     AND COALESCE(reasons -> 0 ->> 'field', '') = %(field)s

@@ -106,7 +106,7 @@ CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
 -- The review queue.
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)
     WHERE state IN ('held', 'failed', 'unknown', 'expired');
--- What was decided without a person: by the other lead, and by time for the report.
+-- Automatic decisions: by the lead that caused them, and by time for the report.
 CREATE INDEX bookings_by_other_lead ON bookings (because_of) WHERE because_of IS NOT NULL;
 CREATE INDEX bookings_decided ON bookings (updated_at)
     WHERE because_of IS NOT NULL AND state IN ('superseded', 'duplicate', 'discarded');
@@ -284,7 +284,7 @@ CREATE TABLE users (
     added_at timestamptz NOT NULL
 );
 
--- Recent failed sign-ins by name and by address (keyed hashes), to limit further attempts.
+-- Recent failed sign-ins by name and by IP address (keyed hashes), to limit further attempts.
 CREATE TABLE failed_sign_ins (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     who text NOT NULL,

@@ -1,7 +1,7 @@
 -- Lists and searches, in pages.
 
 -- name: search_bookings
--- Bookings, newest first; filters that are NULL do not apply.
+-- Return bookings, newest first. Filters that are NULL do not apply.
 SELECT * FROM bookings
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     AND (%(source)s::text IS NULL OR source = %(source)s)
@@ -16,7 +16,7 @@ WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: search_events
--- Events without their payloads, newest first; filters that are NULL do not apply.
+-- Return events without their payloads, newest first. Filters that are NULL do not apply.
 SELECT id, source, state, received_at, content_type, '{}'::jsonb AS headers, '' AS query,
     ''::bytea AS body, octet_length(body) AS size, mapping_hash, reasons, kept
 FROM events
@@ -28,8 +28,8 @@ WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: booking_id_range
--- Ids of the first booking in a time and of the last one, to bound a list by time.
--- Several are read at both ends, because a late insert has a higher id than its time suggests.
+-- Return the IDs of the first and last booking in a time range, to limit a list by time.
+-- Several are read at each end, because a late insert has a higher ID than its time suggests.
 SELECT (SELECT min(id) FROM (
         SELECT id FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
         ORDER BY created_at LIMIT %(limit)s) a) AS first_id,
@@ -38,7 +38,7 @@ SELECT (SELECT min(id) FROM (
         ORDER BY created_at DESC LIMIT %(limit)s) b) AS last_id
 
 -- name: event_id_range
--- The same for events.
+-- Do the same for events.
 SELECT (SELECT min(id) FROM (
         SELECT id FROM events WHERE received_at >= %(since)s
         ORDER BY received_at LIMIT %(limit)s) a) AS first_id,
@@ -47,21 +47,21 @@ SELECT (SELECT min(id) FROM (
         ORDER BY received_at DESC LIMIT %(limit)s) b) AS last_id
 
 -- name: find_by_email
--- Bookings whose email address starts with a text.
+-- Return bookings whose email address starts with a text.
 SELECT id FROM bookings
 WHERE appointment ? 'email_1' AND appointment ->> 'email_1' LIKE %(text)s LIMIT %(limit)s
 
 -- name: find_by_phone
--- Bookings whose phone number ends with a text: both are reversed.
+-- Return bookings whose phone number ends with a text. Both are reversed, to use an index.
 SELECT id FROM bookings
 WHERE appointment ? 'phone_1' AND reverse(appointment ->> 'phone_1') LIKE %(text)s LIMIT %(limit)s
 
 -- name: find_by_id
--- Bookings by their own id, their event's, or Propexo's job.
+-- Return bookings by their ID, their event's ID, or Propexo's job ID.
 SELECT id FROM bookings WHERE id = %(number)s OR event_id = %(number)s OR job_id = %(text)s
 
 -- name: lead_totals
--- The number of leads of each source and community in a time, in total and by state.
+-- Count the leads of each source and community in a time range, in total and by state.
 SELECT source, community, count(*) AS received,
     count(*) FILTER (WHERE state = 'booked') AS booked,
     count(*) FILTER (WHERE state = 'duplicate') AS duplicate,
@@ -83,8 +83,8 @@ WHERE state <> 'ignored'
 GROUP BY source, community ORDER BY source COLLATE "C", community COLLATE "C"
 
 -- name: recent_events
--- The newest events of one source before an id, whose payload is still kept.
--- The inner limit bounds the search where most payloads are erased.
+-- Return a source's newest events before an ID that still have a payload.
+-- The inner LIMIT keeps the search short if most payloads have been erased.
 SELECT * FROM (
     SELECT * FROM events WHERE source = %(source)s AND id < %(before)s
     ORDER BY id DESC LIMIT %(looked_at)s) newest

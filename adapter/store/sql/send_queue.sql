@@ -1,15 +1,15 @@
--- The send queue: bookings that wait to be sent.
+-- The send queue: bookings to send.
 --
--- Some conditions are written for the planner, whose statistics do not know a queue that grew in the
--- last minutes. `(state = 'pending') IS TRUE` is served by the send queue's own indexes and by no
--- other (see schema.sql). Any other `(...) IS TRUE`, and `IS NOT DISTINCT FROM`, is meant to be
--- checked in rows that were found by another condition.
+-- Some conditions are written for the planner, whose statistics do not cover a queue that grew in the last
+-- few minutes. `(state = 'pending') IS TRUE` matches only the send queue's own indexes (see schema.sql).
+-- Any other `(...) IS TRUE`, and `IS NOT DISTINCT FROM`, matches no index, so that it is only checked in
+-- rows found by another condition.
 
 -- name: next_soon_tour
--- The soonest tour before a limit, of a person with no other booking in flight.
--- The count, here and below, has the planner look up one waiting booking at a time in the order of
--- the queue. EXISTS would be joined with the whole queue, or planned as if the first match came
--- soon; "0 =" is estimated to match hardly any row, so that the whole queue would be read.
+-- Return the soonest tour before a limit, of a person with no other booking in flight.
+-- With the count, here and below, the planner checks one pending booking at a time, in queue order. It
+-- would join EXISTS with the whole queue, or assume an early match. It estimates that "0 =" matches hardly
+-- any row, and would read the whole queue.
 SELECT b.* FROM bookings b
 WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND (due_at <= %(now)s) IS TRUE
     AND starts_at > %(late)s AND starts_at < %(soon)s AND 1 > (
@@ -18,8 +18,8 @@ WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND (due_at <= %(now)
 ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: next_in_turn
--- The soonest tour of the source whose turn it is, of a person with no other booking in flight.
--- Guest cards have no time: they follow after all tours, by turns as well.
+-- Return the soonest tour from the source whose turn it is, of a person with no other booking in flight.
+-- Guest cards have no time. They follow after all tours, also taking turns by source.
 WITH first AS (
     SELECT b.id
     FROM source_turns t, rate_limit g, LATERAL (
@@ -37,13 +37,13 @@ SELECT * FROM bookings WHERE id = (SELECT id FROM first)
 FOR UPDATE SKIP LOCKED
 
 -- name: expired_tours
--- Pending bookings whose tour starts too soon to be booked.
+-- Return pending bookings whose tour starts too soon to be booked.
 SELECT id FROM bookings
 WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND starts_at <= %(before)s
 ORDER BY starts_at LIMIT 100 FOR UPDATE SKIP LOCKED
 
 -- name: expired_prospects
--- Pending guest cards that were not sent in time.
+-- Return pending guest cards that were not sent in time.
 SELECT id FROM bookings
 WHERE (state = 'pending') IS TRUE AND kind = 'prospect'
     AND GREATEST(created_at, asked_at) <= %(before)s

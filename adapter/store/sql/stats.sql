@@ -1,7 +1,7 @@
 -- Statistics.
 
 -- name: outcomes
--- The number of leads in each hour since then by state: bookings, and events without one.
+-- Count leads per hour since a time, by state: bookings, and events without bookings.
 SELECT 'booking' AS kind, source, date_trunc('hour', created_at, 'UTC') AS hour, state,
     count(*) AS leads
 FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
@@ -11,9 +11,9 @@ SELECT 'event', source, date_trunc('hour', received_at, 'UTC'), state, count(*)
 FROM events WHERE received_at >= %(since)s AND state <> 'mapped' GROUP BY 2, 3, 4
 
 -- name: source_activity
--- Each source's events since then and when the last one came, its usual number in the same 24 hours of
--- the last weeks (NULL before a week was counted), and the seconds between webhook and booking for the
--- newest bookings that needed no review.
+-- Return each source's events since a time and when the last one arrived, its usual number in the same 24
+-- hours of recent weeks (NULL until a week has been counted), and the seconds from webhook to booking for
+-- the newest bookings that needed no review.
 WITH arrivals AS (
     SELECT source, count(*) AS events FROM events WHERE received_at >= %(since)s GROUP BY source
 ), counted AS (
@@ -27,8 +27,8 @@ WITH arrivals AS (
 ), booked AS (
     SELECT source, event_id, updated_at FROM bookings
     WHERE created_at >= %(since)s AND state = 'booked' AND reason IS DISTINCT FROM 'replayed'
-        -- Time spent in review is not latency. OFFSET has it looked up for each booking; a join
-        -- would read the whole history, which holds few such rows.
+        -- Time spent in review is not latency. OFFSET makes the planner look it up per booking;
+        -- a join would read the whole history, which has few such rows.
         AND NOT EXISTS (
         SELECT FROM history h WHERE h.event_id = bookings.event_id
             AND h.booking_id = bookings.id AND h.to_state IN ('held', 'failed', 'unknown') OFFSET 0)
@@ -48,23 +48,23 @@ FROM unnest(%(sources)s::text[]) AS name CROSS JOIN counted
     LEFT JOIN usual ON usual.source = name
     LEFT JOIN latency ON latency.source = name
     LEFT JOIN LATERAL (
-        -- A range of one source, ordered by both columns: only the index by source serves it.
-        -- Ordered by id alone, a source that never sent anything would cost a scan of all events.
+        -- Ordering a source's range by both columns makes the planner use the index by source.
+        -- Ordered by ID alone, it would scan all events for a source that never sent anything.
         SELECT received_at FROM events WHERE source >= name AND source <= name
         ORDER BY source DESC, id DESC LIMIT 1
     ) last ON true
 ORDER BY name COLLATE "C"
 
 -- name: sending
--- The state of the rate limit, without locking it; the calls to Propexo since then; the pending bookings,
--- up to a limit.
+-- Return the state of the rate limit without locking it, the calls to Propexo since a time, and the
+-- number of pending bookings, up to a limit.
 SELECT stopped_for, paused_until, allowed,
     (SELECT count(*) FROM calls WHERE at > %(since)s) AS calls,
     (SELECT count(*) FROM (SELECT FROM bookings WHERE state = 'pending' LIMIT %(limit)s) b) AS pending
 FROM rate_limit
 
 -- name: count_hours
--- Count the events of past hours that were not counted yet.
+-- Count the events of past hours that have not been counted.
 INSERT INTO hourly_counts (source, hour, events)
 SELECT source, date_trunc('hour', received_at, 'UTC'), count(*) FROM events
 WHERE received_at >= COALESCE((SELECT max(hour) + interval '1 hour' FROM hourly_counts), '-infinity')
@@ -77,11 +77,11 @@ INSERT INTO secret_uses (source, name, used_at) VALUES (%(source)s, %(name)s, %(
 ON CONFLICT (source, name) DO UPDATE SET used_at = GREATEST(secret_uses.used_at, EXCLUDED.used_at)
 
 -- name: secret_uses
--- When each secret last verified a request.
+-- Return when each secret last verified a request.
 SELECT source, name, used_at FROM secret_uses
 
 -- name: unknown_communities
--- Names sources give for unknown communities, with the number of held leads, most frequent first.
+-- Return unknown community names from sources, with the number of held leads, most frequent first.
 SELECT b.source, why ->> 'value' AS value, why ->> 'path' AS path, count(*) AS waiting,
     max(b.created_at) AS last_at
 FROM bookings b, jsonb_array_elements(b.reasons) AS why
@@ -89,7 +89,7 @@ WHERE b.state = 'held' AND b.community IS NULL AND why ->> 'field' = 'community'
 GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2
 
 -- name: event_counts
--- The number of events of each source by state, and when the last one came.
+-- Count each source's events by state, and return when the last one arrived.
 SELECT source, jsonb_object_agg(state, events) AS events, max(last_at) AS last_event_at
 FROM (
     SELECT source, state, count(*) AS events, max(received_at) AS last_at FROM events

@@ -10,7 +10,7 @@ ON CONFLICT (name) DO UPDATE SET role = EXCLUDED.role, password = EXCLUDED.passw
 DELETE FROM users WHERE name = %(name)s RETURNING role
 
 -- name: list_users
--- All users.
+-- Return all users.
 SELECT name, role, password, added_at FROM users ORDER BY name
 
 -- name: record_failed_sign_in
@@ -19,7 +19,7 @@ INSERT INTO failed_sign_ins (who, at) SELECT who, %(at)s FROM unnest(%(whos)s::t
 RETURNING id
 
 -- name: failed_sign_ins
--- The number of failed sign-ins since a time.
+-- Count failed sign-ins since a time.
 SELECT who, count(*) AS failures FROM failed_sign_ins
 WHERE who = ANY(%(whos)s) AND at > %(since)s GROUP BY who
 
@@ -28,7 +28,7 @@ WHERE who = ANY(%(whos)s) AND at > %(since)s GROUP BY who
 DELETE FROM failed_sign_ins WHERE who = ANY(%(whos)s) OR id = ANY(%(ids)s)
 
 -- name: delete_old_sign_ins
--- Delete the oldest failures that no longer count. Their ids are in the order of time.
+-- Delete the oldest failures that no longer count. Their IDs are in order of time.
 DELETE FROM failed_sign_ins WHERE at < %(before)s AND id IN (
     SELECT id FROM failed_sign_ins ORDER BY id LIMIT %(limit)s)
 RETURNING id
@@ -39,7 +39,7 @@ INSERT INTO audit_log (at, by, action, lead_id, detail)
 VALUES (%(at)s, %(by)s, %(action)s, %(lead_id)s, %(detail)s)
 
 -- name: audit_entries
--- Audit entries, newest first; without one kind of action, where it is given.
+-- Return audit entries, newest first, optionally without one kind of action.
 SELECT * FROM audit_log
 WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR lead_id = %(lead_id)s)
     AND (%(except_action)s::text IS NULL OR action <> %(except_action)s)
@@ -47,6 +47,6 @@ WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR 
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: delete_old_audit_entries
--- Delete the oldest entries. Their ids are in the order of time.
+-- Delete the oldest entries. Their IDs are in order of time.
 DELETE FROM audit_log WHERE at < %(before)s AND id IN (SELECT id FROM audit_log ORDER BY id LIMIT %(limit)s)
 RETURNING id
