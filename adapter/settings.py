@@ -8,6 +8,7 @@
 import base64
 import dataclasses
 import datetime as dt
+import errno
 import ipaddress
 import os
 import re
@@ -133,6 +134,8 @@ def _without_suffix(name: str) -> str:
 def _content_of(path: str, name: str) -> str:
     """Return a file's text. The path is not quoted in errors, as it may be the secret itself."""
     try:
+        if Path(path.strip()).exists() and not Path(path.strip()).is_file():
+            raise OSError(errno.EINVAL, "it is not a regular file")  # a pipe would block
         with Path(path.strip()).open("rb") as file:
             text = file.read(MAX_SECRET_BYTES + 1).decode()
     except (OSError, ValueError) as exc:

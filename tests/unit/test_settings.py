@@ -1,6 +1,7 @@
 """Test settings: single declaration, all errors at once, and hidden secrets."""
 
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,12 @@ def test_a_file_that_gives_no_secret_is_an_error_with_the_name_of_its_variable(
     ]
     with pytest.raises(ConfigurationError, match=f"RENTFEED_SECRET_FILE {problem}"):
         Environment({"RENTFEED_SECRET_FILE": str(file)}).get("RENTFEED_SECRET")
+
+
+def test_a_pipe_is_no_file_with_a_secret(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigurationError, match="it is not a regular file"):
+        settings_from({"PROPEXO_TOKEN_FILE": str(tmp_path / "pipe")})
 
 
 def test_a_secret_is_set_or_in_a_file_not_both(tmp_path: Path) -> None:
