@@ -531,7 +531,11 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
     """Add the NAME=value lines of a file to an environment, except variables that are set."""
-    for line in file.read_text(encoding="utf-8").splitlines():
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file} is not UTF-8 text; save it as UTF-8") from None
+    for line in text.splitlines():
         name, equals, value = line.strip().partition("=")
         if equals and not name.startswith("#"):
             environ.setdefault(name.strip(), trimmed(value))
