@@ -8,6 +8,7 @@
 import base64
 import dataclasses
 import datetime as dt
+import errno
 import ipaddress
 import os
 import re
@@ -133,6 +134,8 @@ def _without_suffix(name: str) -> str:
 def _content_of(path: str, name: str) -> str:
     """Return a file's text. The path is not quoted in errors, as it may be the secret itself."""
     try:
+        if Path(path.strip()).exists() and not Path(path.strip()).is_file():
+            raise OSError(errno.EINVAL, "it is not a regular file")  # a pipe would block
         with Path(path.strip()).open("rb") as file:
             text = file.read(MAX_SECRET_BYTES + 1).decode()
     except (OSError, ValueError) as exc:
@@ -528,7 +531,11 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
     """Add the NAME=value lines of a file to an environment, except variables that are set."""
-    for line in file.read_text(encoding="utf-8").splitlines():
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file} is not UTF-8 text; save it as UTF-8") from None
+    for line in text.splitlines():
         name, equals, value = line.strip().partition("=")
         if equals and not name.startswith("#"):
             environ.setdefault(name.strip(), trimmed(value))

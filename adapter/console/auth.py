@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import flask
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
-from werkzeug.exceptions import Forbidden
+from werkzeug.exceptions import Forbidden, MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from adapter.console.context import bp, services
@@ -154,6 +154,8 @@ def sign_in() -> Any:
 @bp.get("/open")
 def open_link() -> Any:
     """Sign in with the one-time link that `adapter run` prints, only on this machine."""
+    if flask.request.method == "HEAD":  # a preview must not use the link up
+        raise MethodNotAllowed(["GET"])
     if not is_local_request(flask.request):
         raise Forbidden("This link works only on the machine where the adapter runs.")
     try:

@@ -20,7 +20,7 @@ from adapter import app, logs
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.server import hot_reload
-from adapter.server.web_worker import SEND_BUFFER_BYTES
+from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
 from adapter.settings import Settings, settings_from
 from adapter.webhooks import endpoints
 
@@ -70,4 +70,5 @@ def _load(settings: Settings) -> bool:
         log.warning("secret_not_trimmed", extra={"variable": name})
     hot_reload.log_problems(settings)
     _loaded = settings, sources
+    Worker.max_body_bytes = settings.max_body_bytes
     return True

@@ -5,7 +5,9 @@ reverse order.
 """
 
 import fcntl
+import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -212,10 +214,21 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _lock_of(folder: Path) -> IO[str]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / "lock").open("w")
+def _lock_of(folder: Path) -> IO[bytes]:
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    found = folder.stat()
+    is_open = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+    if is_open or (os.geteuid() and found.st_uid not in (0, os.geteuid())):
+        raise ConfigurationError(
+            f"other users may write to the data folder {folder}; set ADAPTER_DATA_DIR to a folder "
+            "of this user alone, or remove their permission: chmod go-w"
+        )
+    # Others may have prepared the file: it is not followed as a link, truncated or waited for.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    lock = os.fdopen(os.open(folder / "lock", flags, 0o600), "rb+", buffering=0)
     try:
+        if os.fstat(lock.fileno()).st_nlink == 1:
+            os.fchmod(lock.fileno(), 0o600)  # a user who can open it could keep it locked
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()

@@ -29,7 +29,6 @@ from gunicorn.http.errors import (
 from gunicorn.workers.gthread import ThreadWorker
 
 from adapter.server.request_buffer import Discarded, RequestBuffer
-from adapter.settings import settings_from
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +69,13 @@ _PARSE_ERRORS = {
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     """Gunicorn's threaded worker. Requests are read first, and connections spread evenly."""
 
+    #: From the settings that the main process has loaded. Workers never read settings themselves:
+    #: gunicorn constructs them in the main process, which an error would end.
+    max_body_bytes: int
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.max_keepalived = MAX_IDLE
-        self._max_body_bytes = settings_from().max_body_bytes
         #: The bytes read from each waiting connection, and its deadline. Oldest first.
         self._waiting: dict[Any, tuple[RequestBuffer | Discarded, float]] = {}
         self._swept_at = 0.0
@@ -105,7 +107,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         if _unread_bytes(conn.sock) > MAX_UNREAD_BYTES:
             self._process(conn, Discarded(0))
             return
-        request = RequestBuffer(self._max_body_bytes)
+        request = RequestBuffer(self.max_body_bytes)
         self._read_or_wait(conn, request, READ_SECONDS, getattr(conn, "rest", b""))
 
     def finish_request(self, conn: Any, future: Any) -> None:

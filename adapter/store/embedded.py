@@ -62,7 +62,7 @@ class EmbeddedServer:
 
     def prepare(self) -> None:
         """Create the cluster unless it exists, and let only our own account and root connect."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.user = self.user.able_to_open(self.folder.parent, self.programs())
         if not (self.folder / "PG_VERSION").exists():
             self._create()

@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import socket
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import psutil
 import pytest
 import requests
 
+from adapter.exceptions import ConfigurationError
 from adapter.server.child_process import ChildProcess
 from adapter.server.supervisor import _locked
 from adapter.store.child_processes import popen
@@ -289,6 +291,26 @@ def test_a_second_run_on_the_same_data_is_refused(start: Callable[..., AdapterPr
     assert ended.returncode == 1
     assert "another adapter is running in" in ended.stderr
     assert is_ready(running.url)
+
+
+def test_the_lock_follows_no_link_and_is_closed_to_others(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("kept")
+    lock = tmp_path / "data" / "lock"
+    lock.parent.mkdir(mode=0o755)
+    lock.symlink_to(file)
+    with pytest.raises(ConfigurationError, match="cannot use"), _locked(lock.parent):
+        pass
+    assert file.read_text() == "kept"
+
+    lock.unlink()
+    lock.touch(0o644)
+    with _locked(lock.parent):
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+
+    lock.parent.chmod(0o777)
+    with pytest.raises(ConfigurationError, match="other users may"), _locked(lock.parent):
+        pass
 
 
 @pytest.mark.parametrize("command", ["run", "worker"])

@@ -224,6 +224,31 @@ def test_web_takes_up_a_rotated_secret_on_sighup_and_keeps_one_that_is_gone(part
     assert "the-second-secret" not in parts.said.read_text()
 
 
+@pytest.mark.parametrize(
+    ("rotated", "problem"),
+    [
+        (None, "ADAPTER_ENCRYPTION_KEYS_FILE names a file that cannot be read"),
+        ("not a key", "ADAPTER_ENCRYPTION_KEYS must be"),
+    ],
+)
+def test_a_setting_that_became_invalid_does_not_stop_web_when_a_worker_dies(
+    parts: Harness, rotated: str | None, problem: str
+) -> None:
+    keys = in_file(parts, "ADAPTER_ENCRYPTION_KEYS", "A" * 43 + "=")
+    web = parts.start("web")
+    wait_until(parts.is_ready, "web is ready", 60)
+    parts.environ["ADAPTER_ENCRYPTION_KEYS_FILE"] = ""
+    keys.write_text(rotated) if rotated else keys.unlink()
+
+    web.send_signal(signal.SIGHUP)
+    parts.waits_for(problem)
+    for worker in psutil.Process(web.pid).children():
+        worker.kill()
+
+    wait_until(lambda: "200" in parts.send(1), "a new worker answers", 60)
+    assert web.poll() is None
+
+
 def test_a_worker_takes_up_a_rotated_token_on_sighup(tmp_path: Path, fresh_database: str) -> None:
     with (
         running_sandbox(token="rotated") as upstream,

@@ -190,6 +190,7 @@ def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
         assert opened_by(reader, key, **environ) == 403
     assert opened_by(reader, "x" * 32) == 403
     assert opened_by(reader, "ä") == 403
+    assert reader.client.head(f"/console/open?key={key}").status_code == 405
     assert opened_by(reader, key) == 302
     assert "No leads need review" in reader.text("/")
     assert "adapter_waiting" in reader.text("/metrics")

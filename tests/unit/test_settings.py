@@ -1,13 +1,22 @@
 """Test settings: single declaration, all errors at once, and hidden secrets."""
 
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
 
 from adapter.cli.run import run_environment
 from adapter.exceptions import ConfigurationError
-from adapter.settings import SECRET_NAMES, SETTINGS, Environment, Settings, replaced, settings_from
+from adapter.settings import (
+    SECRET_NAMES,
+    SETTINGS,
+    Environment,
+    Settings,
+    read_env_file,
+    replaced,
+    settings_from,
+)
 
 SECRETS = {
     "DATABASE_URL": "postgresql://adapter:hunter2@db/adapter",
@@ -128,6 +137,18 @@ def test_a_file_that_gives_no_secret_is_an_error_with_the_name_of_its_variable(
     ]
     with pytest.raises(ConfigurationError, match=f"RENTFEED_SECRET_FILE {problem}"):
         Environment({"RENTFEED_SECRET_FILE": str(file)}).get("RENTFEED_SECRET")
+
+
+def test_an_env_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"PORT=\xff")
+    with pytest.raises(ConfigurationError, match="is not UTF-8 text"):
+        read_env_file(tmp_path / ".env", {})
+
+
+def test_a_pipe_is_no_file_with_a_secret(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigurationError, match="it is not a regular file"):
+        settings_from({"PROPEXO_TOKEN_FILE": str(tmp_path / "pipe")})
 
 
 def test_a_secret_is_set_or_in_a_file_not_both(tmp_path: Path) -> None:
