@@ -71,12 +71,12 @@ class Harness:
             pause=self.clock.advance,
         )
 
-    def receive(self, name: str, payload: Any, **headers: str) -> Receipt:
+    def receive(self, name: str, payload: Any, *, query: str = "", **headers: str) -> Receipt:
         source = self.pipeline.sources[name]
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         request = WebhookRequest(
             method="POST",
-            url=f"https://adapter.example.com/hooks/{name}",
+            url=f"https://adapter.example.com/hooks/{name}" + (query and f"?{query}"),
             headers={"Content-Type": "application/json"} | headers,
             body=body,
         )
@@ -85,8 +85,8 @@ class Harness:
         verified = self.pipeline.receiver.verify(build_endpoint(source, self.settings), signed)
         return self.pipeline.receiver.store(verified)
 
-    def mapped(self, name: str, payload: Any) -> list[Booking]:
-        event_id = self.receive(name, payload).event_id
+    def mapped(self, name: str, payload: Any, **headers: str) -> list[Booking]:
+        event_id = self.receive(name, payload, **headers).event_id
         self.map_event(event_id)
         return list(self.story(event_id).bookings)
 

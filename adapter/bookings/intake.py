@@ -194,8 +194,11 @@ def _repeat(
         and one.source == draft.source
         and one.is_cancellation is draft.is_cancellation
     ]
-    header = source.delivery_header if source else None
-    found = tx.events.repeated(draft.event_id, before, header=header) if before else None
+    if source is None or not before:
+        return None
+    found = tx.events.repeated(
+        draft.event_id, before, header=source.delivery_header, signature=source.signature
+    )
     if found is None:
         return None
     original = next(one for one in related.same if one.event_id == found[0])

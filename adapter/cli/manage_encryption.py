@@ -45,7 +45,7 @@ def rotate(as_json: bool) -> None:
         remaining = rotate_keys(store, sources.values(), show_progress)
     click.echo(err=True)
     text = (
-        "done; the other keys are no longer needed"
+        "done; the other keys are no longer needed once all processes use these keys"
         if not remaining
         else (
             f"{remaining} requests are in use, or were stored with other keys since: restart the "

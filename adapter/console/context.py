@@ -1,10 +1,12 @@
 """Define the console's blueprint and the services for its views."""
 
 import contextlib
-from collections.abc import Mapping
-from typing import Final
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import flask
+from werkzeug.exceptions import TooManyRequests
 from werkzeug.local import LocalProxy
 
 from adapter.mapping.source import Source
@@ -21,6 +23,29 @@ bp: Final = flask.Blueprint(
     static_folder="static",
     template_folder="templates",
 )
+
+
+_heavy: Final = threading.Lock()
+
+
+def one_at_a_time(items: Iterable[Any]) -> Iterator[Any]:
+    """Yield the items of a backtest or export, or raise 429 now if another one is running.
+
+    Each takes seconds of CPU time, and webhooks are received in the same process.
+    """
+    running = _while_locked(items)
+    next(running)
+    return running
+
+
+def _while_locked(items: Iterable[Any]) -> Iterator[Any]:
+    if not _heavy.acquire(blocking=False):
+        raise TooManyRequests("Another backtest or export is running. Try again in a minute.")
+    try:
+        yield None
+        yield from items
+    finally:
+        _heavy.release()
 
 
 class ConsoleServices:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.console.context import bp, services
+from adapter.console.context import bp, one_at_a_time, services
 from adapter.console.form_input import row_id_from
 from adapter.console.views import download, record_action
 from adapter.exceptions import NotPossible
@@ -91,8 +91,8 @@ def playground_backtest() -> str:
         edited = _edited_source(entered)
     except MappingErrors as exc:
         return _page(entered, result=PlaygroundResult(problems=tuple(exc.problems)))
+    events = one_at_a_time(recent(services.store, entered.name, entered.last))
     record_action("backtested", detail=entered.name)
-    events = recent(services.store, entered.name, entered.last)
     compared = list(compare_mappings(services.sources.get(entered.name), edited, events))
     return _page(entered, result=_map(entered), compared=compared)
 

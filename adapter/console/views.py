@@ -9,7 +9,7 @@ import flask
 from werkzeug.wrappers import Response
 
 from adapter.console.booking_form import text_of
-from adapter.console.context import bp, services
+from adapter.console.context import bp, one_at_a_time, services
 from adapter.console.display import duration, form_value, tour_text
 from adapter.console.form_input import filter_from, row_id_from
 from adapter.mapping import registry
@@ -130,8 +130,9 @@ def audit() -> str:
 def export() -> Response:
     """Export the bookings that match a filter as CSV."""
     which = filter_from(flask.request.args)
-    record_action("exported", detail=csv_export.filter_text(which))
     lines = csv_export.bookings_csv(services.store, which, most=MAX_EXPORTED_BOOKINGS)
+    lines = one_at_a_time(lines)
+    record_action("exported", detail=csv_export.filter_text(which))
     return download("leads.csv", lines, "text/csv")
 
 

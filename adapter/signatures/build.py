@@ -7,7 +7,7 @@ exception for an invalid request is :class:`VerificationError`, with one of
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from adapter.exceptions import ConfigurationError, VerificationError
 from adapter.models import WebhookRequest
@@ -51,12 +51,12 @@ class Verifier:
     @property
     def signs_url(self) -> bool:
         """True if the signature covers the URL."""
-        return isinstance(self.scheme, DigestScheme) and "url" in self.scheme.content.names
+        return self.has_digest and self.covers_query
 
     @property
     def covers_query(self) -> bool:
         """True if the query is signed, or sent with the secret itself."""
-        return self.signs_url or not isinstance(self.scheme, DigestScheme)
+        return _covers_query(self.scheme)
 
     @property
     def has_digest(self) -> bool:
@@ -134,6 +134,28 @@ def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Netwo
 def scheme_of(block: Mapping[str, object]) -> str:
     """Return a block's scheme name. ``none`` means that anyone may send."""
     return str(expand_preset(block)["scheme"])
+
+
+def covers_query(block: Mapping[str, object]) -> bool:
+    """Return whether the query of a valid request is the sender's own."""
+    return _covers_query(check_block(block)[0])
+
+
+def _covers_query(scheme: Scheme | None) -> bool:
+    return not isinstance(scheme, DigestScheme) or "url" in scheme.content.names
+
+
+def proved_headers(block: Mapping[str, object], names: Iterable[str]) -> frozenset[str]:
+    """Return those of ``names`` that nobody can change in a captured request to send it again.
+
+    With a signature, they are the headers that it covers. If it covers none but has a time, a
+    captured request is soon too old. Whoever captures a token can send anything: nothing is gained
+    by doubting a header.
+    """
+    scheme, names = check_block(block)[0], frozenset(names)
+    if not isinstance(scheme, DigestScheme):
+        return names
+    return names & scheme.content.headers or (names if scheme.clock else frozenset())
 
 
 def query_token(block: Mapping[str, object]) -> str | None:

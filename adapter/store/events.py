@@ -2,9 +2,10 @@
 
 import datetime as dt
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from adapter.models import Change, Event, EventState, LeadHistory, Reason
+from adapter.signatures import covers_query, proved_headers
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
 from adapter.store.queries import STATEMENTS, Statements
@@ -30,10 +31,17 @@ def _insert_events(count: int) -> bytes:
     return STATEMENTS["insert_events"].replace(b"(ROWS)", b", ".join([_NEW_EVENT] * count))
 
 
-def _is_same_delivery(one: Event, other: Event, names: Iterable[str]) -> bool | None:
-    """Compare the IDs of two deliveries. Return None if they have none in common."""
+def _is_same_delivery(
+    one: Event, other: Event, names: Iterable[str], proved: Collection[str]
+) -> bool | None:
+    """Compare the IDs of two deliveries. Return None if they say nothing.
+
+    An unproved ID may be the same, but another one says nothing: anyone may have changed it.
+    """
     shared = [name for name in names if name in one.headers and name in other.headers]
-    return all(one.headers[name] == other.headers[name] for name in shared) if shared else None
+    certain = [name for name in shared if name in proved]
+    is_same = all(one.headers[name] == other.headers[name] for name in certain or shared)
+    return is_same if certain or (shared and is_same) else None
 
 
 class Events(Statements):
@@ -76,22 +84,29 @@ class Events(Statements):
         return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))
 
     def repeated(
-        self, event_id: int, others: Iterable[int], *, header: str | None
+        self,
+        event_id: int,
+        others: Iterable[int],
+        *,
+        header: str | None,
+        signature: Mapping[str, object],
     ) -> tuple[int, bool] | None:
         """Return which of ``others`` has the same bytes, and whether it is the same delivery.
 
-        The delivery ID is in ``header`` or in one of the usual headers. If both events have one and
-        they differ, the sender means two deliveries.
+        The delivery ID is in ``header`` or in one of the usual headers. If both events have one
+        that ``signature`` proves and they differ, the sender means two deliveries.
         """
-        names = delivery_headers(header)
+        names, has_query = delivery_headers(header), covers_query(signature)
+        proved = proved_headers(signature, names)
         rows = self._all("events_of_ids", ids=[event_id, *others])
         known = {row["id"]: self._event(row) for row in rows}
         new = known.pop(event_id)
         repeats = [
             (bool(is_retry), one.id)
             for one in known.values()
-            if (one.body, one.query) == (new.body, new.query)
-            and (is_retry := _is_same_delivery(one, new, names)) is not False
+            if one.body == new.body
+            and (one.query == new.query or not has_query)
+            and (is_retry := _is_same_delivery(one, new, names, proved)) is not False
         ]
         return max(repeats)[::-1] if repeats else None
 

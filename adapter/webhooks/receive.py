@@ -157,19 +157,19 @@ class Receiver:
         If other content arrived in between, the same bytes may be a late repeat or a change back:
         the worker or a user decides. With the sender's own time or the same ID, they are a repeat.
         """
+        delivery, is_proved = _delivery_ids(event, source)
         with self.database.transaction() as tx:
             known = tx.claims.record_duplicate(
                 source=event.source,
                 digest=event.digest,
                 content=event.content,
-                delivery=_delivery_ids(event, source),
+                delivery=delivery,
                 now=event.received_at,
             )
             latest_id = known.latest_id
-            is_retry = source.has_sent_at or known.is_other_delivery is False
-            may_be_new = known.is_outdated or known.is_other_delivery
             is_retry = known.is_other_delivery is False
-            may_be_new = not is_retry and (known.is_outdated or known.is_other_delivery)
+            is_proved_new = known.is_other_delivery and is_proved
+            may_be_new = not is_retry and (known.is_outdated or is_proved_new)
             if not known.is_same or (
                 may_be_new and not source.is_timed(event.request, now=event.received_at)
             ):
@@ -187,11 +187,12 @@ class Receiver:
             return Receipt(event_id=known.first_id, is_duplicate=True, changed_id=changed_id)
 
 
-def _delivery_ids(event: NewEvent, source: Source) -> dict[str, str]:
-    """Return the headers that identify this delivery."""
+def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:
+    """Return the headers that identify this delivery, and whether they are the sender's own."""
     headers = event.request.lowercase_headers
-    names = delivery_headers(source.delivery_header)
-    return {name: storable(headers[name]) for name in names if name in headers}
+    names = [name for name in delivery_headers(source.delivery_header) if name in headers]
+    proved = signatures.proved_headers(source.signature, names)
+    return {name: storable(headers[name]) for name in proved or names}, bool(proved)
 
 
 def _new_event(verified: Verified, digest: bytes) -> NewEvent:

@@ -1541,6 +1541,18 @@ def test_lists_are_paged_and_filtered(ana: Reader) -> None:
     assert "Nothing found" not in ana.text("/leads?since=yesterday")
 
 
+def test_one_backtest_or_export_runs_at_a_time(ana: Reader) -> None:
+    mapping = (MAPPINGS / "rentfeed.yaml").read_text()
+    ana.client.head("/console/export.csv").close()
+    running = ana.get("/export.csv")
+    assert "Another backtest or export is running." in ana.text("/export.csv", status=429)
+    assert ana.post("/try/backtest", source="rentfeed", mapping=mapping).status_code == 429
+    running.close()
+    assert ana.post("/try/backtest", source="rentfeed", mapping=mapping).status_code == 200
+    assert ana.text("/export.csv").startswith("booking,")
+    assert (len(acts_of(ana, "exported")), len(acts_of(ana, "backtested"))) == (3, 1)
+
+
 def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
     bad = lead(1)
     bad["contact"] |= {"name": "=HYPERLINK(1) Okafor", "phone": "(303) 555-0142"}

@@ -246,5 +246,7 @@ def test_the_web_process_encrypts_and_the_command_rotates(
     monkeypatch.setenv("ADAPTER_ENCRYPTION_KEYS", f"{key},{OLD}")
     run = CliRunner().invoke(commands, ["encryption", "rotate", "--json"])
     assert (run.exit_code, json.loads(run.stdout)) == (0, {"stored_again": 1, "remaining": 0})
+    again = CliRunner().invoke(commands, ["encryption", "rotate"])
+    assert "no longer needed once all processes use these keys" in again.output
     shown = CliRunner().invoke(commands, ["show", str(event_id)])
     assert shown.exit_code == 0

@@ -298,6 +298,61 @@ def test_a_retry_under_the_same_delivery_id_is_only_counted(player: Player) -> N
     assert other.changed_id is not None
 
 
+#: What a signature of the body alone leaves open: whoever captured a request can change it.
+UNSIGNED = {"ID": {"Webhook-Id": "3"}, "other ID": {"X-Event-Id": "3"}, "query": {"query": "n=3"}}
+
+
+@pytest.mark.parametrize("changed", UNSIGNED.values(), ids=UNSIGNED)
+@pytest.mark.parametrize("key", ["1", "2"])
+def test_a_captured_request_with_an_unsigned_id_undoes_no_newer_one(
+    player: Player, key: str, changed: dict[str, str]
+) -> None:
+    harness = player.harness
+    harness.mapped("portal", asks("1", "2:30"), **{"Webhook-Id": "1"})
+    newer = harness.receive("portal", asks(key, "4:00"), **{"Webhook-Id": "2"})
+    harness.map_event(newer.changed_id or newer.event_id)
+    kept = harness.receive("portal", asks("1", "2:30"), **changed).changed_id
+    assert kept is not None
+    harness.map_event(kept)
+    (again,) = harness.story(kept).bookings
+    assert (again.state, again.reason) == (HELD, "repeat_or_change")
+
+
+def test_a_captured_request_with_an_unsigned_id_is_only_counted_without_a_newer_one(
+    player: Player,
+) -> None:
+    harness = player.harness
+    harness.mapped("portal", asks("1", "2:30"), **{"Webhook-Id": "1"})
+    again = harness.receive("portal", asks("1", "2:30"), **{"Webhook-Id": "3"})
+    assert again.changed_id is None
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        {"signed": "{header:Webhook-Id}{body}"},
+        {"signed": "{timestamp}{body}", "timestamp": {"header": "X-Time"}},
+        {"scheme": "token", "in": "header", "name": "X-Token", "header": None},
+    ],
+    ids=["signed ID", "signed time", "token"],
+)
+def test_a_new_id_that_the_signature_proves_is_another_request(
+    opened: Database, upstream: SandboxClient, tmp_path: Path, signature: dict[str, Any]
+) -> None:
+    mapping = {name: text for name, text in sections().items() if name != "sent_at"}
+    block = mapping["signature"] | signature
+    mapping["signature"] = {name: text for name, text in block.items() if text is not None}
+    write_mappings(tmp_path, {"portal": mapping})
+    harness = Harness(opened, upstream, Policy(), mappings=tmp_path)
+    harness.mapped("portal", asks("1", "2:30"), **{"Webhook-Id": "1"})
+    harness.mapped("portal", asks("2", "4:00"), **{"Webhook-Id": "2"})
+    back = harness.receive("portal", asks("1", "2:30"), **{"Webhook-Id": "3"}).changed_id
+    assert back is not None
+    harness.map_event(back)
+    (again,) = harness.story(back).bookings
+    assert again.state is BookingState.PENDING
+
+
 def test_the_page_shows_every_result() -> None:
     said = set(re.findall(r" → (.+)", "\n".join(EXAMPLES)))
     assert said == RESULTS.keys() | {REPEATED}

@@ -10,7 +10,7 @@ import pytest
 
 from adapter.exceptions import ConfigurationError, PayloadError
 from adapter.models import WebhookRequest
-from adapter.signatures import check_block, keyed_hash, sign, verifier
+from adapter.signatures import check_block, keyed_hash, proved_headers, sign, verifier
 from tests.signed import (
     BEARER,
     BODY,
@@ -765,3 +765,24 @@ def test_a_verifier_tells_whether_the_address_counts_and_hides_its_keys() -> Non
 
 def test_a_keyed_hash_is_hmac_sha256() -> None:
     assert keyed_hash(b"key", b"value") == hmac.new(b"key", b"value", "sha256").digest()
+
+
+# Which headers are the sender's own -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("block", "proved"),
+    [
+        (PLAIN, set()),
+        (PLAIN | {"signed": "{header:X-Event-Id}{body}"}, {"x-event-id"}),
+        (TIMED, {"x-event-id", "x-delivery-id"}),
+        ({"preset": "svix"}, {"svix-id"}),
+        (BEARER, {"x-event-id", "x-delivery-id"}),
+        ({"scheme": "none"}, {"x-event-id", "x-delivery-id"}),
+    ],
+)
+def test_a_header_is_proved_if_a_captured_request_cannot_be_sent_again_with_another(
+    block: dict[str, object], proved: set[str]
+) -> None:
+    names = ["x-event-id", "x-delivery-id", *(["svix-id"] if "preset" in block else [])]
+    assert proved_headers(block, names) == proved
