@@ -20,6 +20,8 @@ class PostgresProxy:
 
     def __init__(self, server: str) -> None:
         self._server = server
+        #: If True, connections are accepted, and nothing after the login gets a response.
+        self.is_stalled = False
         self.counts = Counter[str]()
 
     def serve(self, listener: socket.socket) -> None:
@@ -39,6 +41,8 @@ class PostgresProxy:
                     data = ready.recv(1 << 16)
                     if not data:
                         return
+                    if ready is client and self.is_stalled and data[:1] != b"\x00":
+                        continue
                     if ready is client:
                         self.counts["round trips"] += not is_waiting
                         unread = self._count_statements(unread + data)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping
 
@@ -104,6 +105,8 @@ def web() -> None:
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker"))
 def worker() -> None:
     """Run one worker. Needs DATABASE_URL or a running `adapter run`."""
+    # It waits until the worker can reload. A process that is started by `execv` inherits this.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     settings = settings_from()
     logs.configure(settings.log_level)
     for name in untrimmed(settings.environ, SECRET_NAMES):

@@ -54,12 +54,12 @@ def run(pipeline: Pipeline) -> bool:
     while (reason := _reason_to_wait(pipeline, reason)) is not None:
         time.sleep(RECONNECT_SECONDS)
     # Blocked before any thread starts, so that this one can wait for them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with pipeline.store:
             return Worker(pipeline).run()
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:

@@ -2,13 +2,14 @@
 
 import contextlib
 import select
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import psycopg
 import psycopg_pool
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, dict_row
 
 from adapter.exceptions import ConfigurationError
 from adapter.store.request_cipher import RequestCipher
@@ -17,6 +18,18 @@ T = TypeVar("T")
 
 #: The oldest major version of PostgreSQL that is tested.
 OLDEST_POSTGRES = 15
+
+#: Options of every connection.
+OPTIONS: Mapping[str, Any] = {
+    # A statement outside a transaction is its own transaction, in one round trip.
+    "autocommit": True,
+    # Detects a lost host within these seconds.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "row_factory": dict_row,
+}
 
 
 class Connection(psycopg.Connection[DictRow]):
@@ -32,7 +45,7 @@ class Connection(psycopg.Connection[DictRow]):
         try:
             return super().wait(gen, interval, limit)
         except psycopg.OperationalError:
-            if timeout is None and self.pgconn.transaction_status is TransactionStatus.ACTIVE:
+            if timeout is None and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.close()
             raise
 
@@ -71,3 +84,9 @@ def connection_class(answer_seconds: float, cipher: RequestCipher) -> type[Conne
     """Return a connection class that waits this long for one response, with this cipher."""
     values = {"answer_seconds": answer_seconds, "cipher": cipher}
     return type("Connection", (Connection,), values)
+
+
+def connect(url: str, seconds: int) -> Connection:
+    """Connect outside the pool. Wait this long for the login, and for each response after it."""
+    own = connection_class(seconds, RequestCipher(()))
+    return own.connect(url, connect_timeout=seconds, **OPTIONS)

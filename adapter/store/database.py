@@ -7,11 +7,16 @@ from typing import Self
 
 import psycopg
 import psycopg_pool
-from psycopg.rows import dict_row
 
 from adapter.exceptions import StoreUnavailable
 from adapter.store.batch_insert import InsertBatcher
-from adapter.store.connection import Connection, check_version, connection_class
+from adapter.store.connection import (
+    OPTIONS,
+    Connection,
+    check_version,
+    connect,
+    connection_class,
+)
 from adapter.store.fingerprints import Fingerprints
 from adapter.store.migrate import pending, reason_of
 from adapter.store.notify import WorkerNotifier
@@ -63,14 +68,7 @@ class Database:
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             kwargs={
-                # A statement outside a transaction is its own transaction, in one round trip.
-                "autocommit": True,
-                # Detects a lost host within these seconds.
-                "keepalives_idle": 5,
-                "keepalives_interval": 2,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 10_000,
-                "row_factory": dict_row,
+                **OPTIONS,
                 "connect_timeout": 5,
                 "options": f"-c statement_timeout={statement_seconds:g}s -c timezone=UTC",
             },
@@ -200,7 +198,7 @@ def check_reachable(url: str, *, seconds: int = 5) -> None:
     Raise ConfigurationError if it is older than the oldest supported version.
     """
     try:
-        with psycopg.connect(url, connect_timeout=seconds) as connection:
+        with connect(url, seconds) as connection:
             connection.execute(STATEMENTS["ping"])
             check_version(connection.info.server_version)
     except psycopg.Error as exc:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 
 from adapter.exceptions import StoreUnavailable
+from adapter.store.connection import connect
 from adapter.store.migrate import reason_of
 from adapter.store.queries import STATEMENTS
 
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 #: Pause after a notification, in seconds. One notification covers all events in the meantime.
 PAUSE_SECONDS = 0.05
+#: Timeout of the login and of each statement of a listener.
+ANSWER_SECONDS = 5
 
 
 class WorkerNotifier:
@@ -84,25 +87,17 @@ def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]
 def listen_for_settled_events(url: str) -> Iterator[int | None]:
     """Yield each event's ID when the transaction that settles it commits. Never end.
 
-    First yield None, when it is listening. It uses a separate connection. Raise
+    Yield None when it is listening, and every hour. It uses a separate connection. Raise
     :class:`StoreUnavailable` when that connection is lost.
     """
     for payload in _listen(url, "listen_settled"):
         yield None if payload is None else int(payload)
 
 
-def _listen(url: str, statement: str, check_seconds: float | None = None) -> Iterator[str | None]:
+def _listen(url: str, statement: str, check_seconds: float = 3600.0) -> Iterator[str | None]:
     """Yield the payload of each notification, and None at the start and every ``check_seconds``."""
     try:
-        with psycopg.connect(
-            url,
-            autocommit=True,
-            connect_timeout=5,
-            # Detects a lost host within these seconds.
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-        ) as connection:
+        with connect(url, ANSWER_SECONDS) as connection:
             connection.execute(STATEMENTS[statement])
             while True:
                 yield None

@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -235,7 +236,7 @@ BACK_SECONDS = 3.0
 
 
 @contextlib.contextmanager
-def lone_worker(url: str, said: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def lone_worker(url: str, said: Path, **changes: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a worker whose log lines go to a file."""
     given = {
         "DATABASE_URL": url,
@@ -243,7 +244,7 @@ def lone_worker(url: str, said: Path) -> Iterator["subprocess.Popen[bytes]"]:
         "PROPEXO_TOKEN": "sandbox",
         "PROPEXO_BASE_URL": "http://127.0.0.1:1",
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS": "1",
-    }
+    } | changes
     with said.open("wb") as errors:
         process = popen([sys.executable, "-c", WORKER], env=kept_environ() | given, stderr=errors)
     try:
@@ -294,6 +295,34 @@ def test_a_worker_that_waits_for_postgresql_says_why_once(tmp_path: Path) -> Non
     (line,) = said.read_text().splitlines()
     assert "Connection refused" in line
     assert "hunter2" not in line
+
+
+def test_a_worker_that_waits_for_postgresql_outlives_sighup_and_ends_on_sigterm(
+    server: Server, tmp_path: Path
+) -> None:
+    said, token = tmp_path / "log", tmp_path / "token"
+    token.write_text("sandbox")
+    server.stop()
+    in_file = {"PROPEXO_TOKEN": "", "PROPEXO_TOKEN_FILE": str(token)}
+    with lone_worker(server.url, said, **in_file) as worker:
+        wait_until(lambda: '"part": "start"' in said.read_text(), "it waits")
+        worker.send_signal(signal.SIGHUP)
+        server.start()
+        wait_until(lambda: "mappings_reloaded" in said.read_text(), "it reloads later")
+
+        server.stop()
+        token.write_text("rotated")
+        worker.send_signal(signal.SIGHUP)
+        wait_until(lambda: "restarting_with_new_secrets" in said.read_text(), "it starts again")
+        wait_until(lambda: waits_despite_sighup(worker, said), "the new program waits")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == -signal.SIGTERM
+
+
+def waits_despite_sighup(worker: "subprocess.Popen[bytes]", said: Path) -> bool:
+    worker.send_signal(signal.SIGHUP)
+    assert worker.poll() is None
+    return said.read_text().count('"part": "start"') == 2
 
 
 def is_answered(running: AdapterProcess) -> bool:

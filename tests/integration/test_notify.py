@@ -3,15 +3,17 @@
 import concurrent.futures
 import dataclasses
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import psycopg
 import pytest
 
+from adapter import store
 from adapter.exceptions import StoreUnavailable
 from adapter.store import Database, listen_for_received_events
 from adapter.store.batch_insert import InsertBatcher
 from adapter.store.notify import WorkerNotifier
+from tests.postgres_proxy import counting_proxy
 from tests.rows import new_event
 from tests.wait import wait_until
 
@@ -52,6 +54,20 @@ def test_a_listener_without_a_connection_says_so(database: str, heard: Iterator[
         )
     with pytest.raises(StoreUnavailable):
         next(heard)
+
+
+@pytest.mark.parametrize(
+    "use", [lambda url: next(listen_for_received_events(url, 0.5)), store.check_reachable]
+)
+def test_a_server_that_stalls_after_the_login_counts_as_unavailable(
+    database: str, use: Callable[[str], object]
+) -> None:
+    """Stall like a paused connection pooler or a frozen PostgreSQL."""
+    with counting_proxy(database) as (url, proxy):
+        use(url)
+        proxy.is_stalled = True
+        with pytest.raises(StoreUnavailable, match="timeout expired"):
+            use(url)
 
 
 def test_several_requests_are_answered_by_one_notification() -> None:
