@@ -20,10 +20,14 @@ SENTENCES: Mapping[str, str] = {
     "newer_request_came_first": "this person has a newer request: booking {}",
     "two_tours_at_once": "the same webhook requests another tour for this person here: booking {}; "
     "Knock keeps only one",
-    "changed_after_first": "the sender changed the contact or the community after booking {} was "
-    "sent",
+    "changed_after_first": "the sender changed the contact or the community of booking {}, which "
+    "is sent or about to be: Knock would keep both, and it may be another person",
     "contact_changed": "the sender changed the email or phone after booking {} was sent: "
     "Knock has the old one",
+    "two_cards": "the contacts were used with others before, so Knock may keep the tour of booking "
+    "{} beside this one, or cancel it",
+    "maybe_gone": "the same person requested this tour before, but it may be canceled in Knock: "
+    "booking {}",
     "repeat_or_change": "the sender already sent exactly this, and something else since: "
     "booking {}. It is a late repeat, or the renter changed back",
     "dismissed_before": "booking {}, the same request, was discarded; the renter has asked again "
@@ -80,12 +84,15 @@ class Decision:
     def applied_to(self, booking: Booking) -> Booking:
         """Apply the decision to a booking that is not yet stored."""
         return dataclasses.replace(
-            booking,
-            state=self.state,
-            reason=self.code,
-            because_of=self.because_of,
+            self.changed(booking),
             reasons=(*booking.reasons, self.reason),
             due_at=booking.due_at if self.state is BookingState.PENDING else None,
+        )
+
+    def changed(self, booking: Booking) -> Booking:
+        """Return the booking with this decision's state and rule."""
+        return dataclasses.replace(
+            booking, state=self.state, reason=self.code, because_of=self.because_of
         )
 
     def changes(self, booking: Booking) -> bool:

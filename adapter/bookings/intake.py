@@ -145,20 +145,19 @@ class BookingPlanner:
         has_sent_at = item.sent_at is not None
         repeat = _repeat(tx, source, draft, related, has_sent_at=has_sent_at)
         if draft.is_cancellation:
-            is_key_of_many = draft.item_key in related.crowded
-            if not draft.person_keys and (
-                is_key_of_many or reconcile.come_from_several(related.same)
-            ):
+            if related.has_several_under(draft):
                 return Decision(state=BookingState.HELD, code="cancellation_unclear")
             return (
                 repeated_cancellation(draft, related.same, repeat)
-                or (precedence.plan((*related.same, draft), now)[draft.id])
+                or precedence.plan((*related.same, draft), now).get(draft.id)
+                or Decision(state=BookingState.HELD, code="cancellation")
             )
         return decide_new(
             draft,
             related.same,
             related.unclear,
             now,
+            nearby=related.nearby,
             repeat=repeat,
             has_sent_at=has_sent_at,
             is_contact_of_many=bool(draft.person_keys & related.crowded),

@@ -8,10 +8,12 @@ import dataclasses
 import datetime as dt
 from collections.abc import Collection, Iterable, Sequence
 
+from adapter.bookings import knock_cards
 from adapter.bookings.decisions import Decision, held, seen_before, superseded
 from adapter.bookings.person import (
     CANCELABLE,
     SENT,
+    WITHOUT_EFFECT,
     Person,
     are_versions,
     canceling,
@@ -20,8 +22,9 @@ from adapter.bookings.person import (
     may_exist,
     may_replace,
     order,
+    posted,
 )
-from adapter.bookings.precedence import plan
+from adapter.bookings.precedence import may_be_gone, plan
 from adapter.models import Booking, BookingState, Kind
 
 
@@ -60,10 +63,12 @@ def decide_new(
     has_sent_at: bool,
     is_contact_of_many: bool = False,
     open_sources: Collection[str] = (),
+    nearby: Sequence[Booking] = (),
 ) -> Decision | None:
     """Return the decision on a new request, or None to process it as mapped.
 
     ``same`` are the person's other requests, ``unclear`` those of someone who may be the same.
+    ``nearby`` are all whose contacts Knock may connect with the new one's.
     ``has_sent_at``: the sender said when it was. Anyone can send to ``open_sources``.
     ``is_contact_of_many``: too many others have its email or phone to know them all.
     """
@@ -74,21 +79,22 @@ def decide_new(
     )
     if known is not None or new.state is not BookingState.PENDING:
         return known
-    changed = _held_change(new, same, now) or _held_correction(new, same, now)
-    if changed is not None:
-        return changed
     if repeat is not None and new.kind is Kind.APPOINTMENT:
         may_undo = _may_undo(new, same, now)
         return _held_repeat(new, same, now) if may_undo else seen_before(repeat.original)
+    changed = _held_change(new, same, now) or _held_correction(new, same, now)
+    if changed is not None:
+        return changed
     planned = plan((*same, new), now).get(new.id)
     if planned is not None and planned.state is not BookingState.SUPERSEDED:
-        return planned
+        return _held_doubtful(new, same, planned, now) or planned
     return (
         held_twins(new, same, now)
         or _held_unproved(new, same, planned, now, open_sources)
         or planned
         or _held_canceled(new, same, has_sent_at=has_sent_at)
-        or held_person(unclear, now)
+        or held_person(new, unclear, now)
+        or _held_beside(new, same, nearby, now)
         or (
             Decision(state=BookingState.HELD, code="contact_of_many")
             if is_contact_of_many
@@ -99,7 +105,11 @@ def decide_new(
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
     """Return the other requests with the same key as the new one, oldest first."""
-    versions = [one for one in same if are_versions(one, new) and not one.is_cancellation]
+    versions = [
+        one
+        for one in same
+        if are_versions(one, new) and not one.is_cancellation and one.reason != "same_delivery"
+    ]
     return sorted(versions, key=order)
 
 
@@ -188,10 +198,7 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
     before = [
         one
         for one in same
-        if one.is_cancellation
-        and are_versions(one, new)
-        and one.state is BookingState.HELD
-        and one.reason in ("cancellation", "cancellation_elsewhere")
+        if one.is_cancellation and are_versions(one, new) and one.reason not in WITHOUT_EFFECT
     ]
     if has_sent_at or not before or _versions(new, same):
         return None
@@ -251,7 +258,33 @@ def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
     return held("repeat_or_change", max(since or same, key=order))
 
 
-def held_person(unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a request if Knock, which keeps one tour per person, may confuse two people."""
+def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
+    """Hold a request if it may be another person's: Knock may confuse two people."""
     others = Person(tuple(unclear), now).wanted
-    return held("another_person", max(others, key=order)) if others else None
+    if not others:
+        return None
+    other = max(others, key=order)
+    is_shared = other.person_keys & new.person_keys
+    return held("another_person" if is_shared else "changed_after_first", other)
+
+
+def _held_beside(
+    new: Booking, same: Sequence[Booking], nearby: Sequence[Booking], now: dt.datetime
+) -> Decision | None:
+    """Hold a tour if Knock may keep another one beside it, or get one later that cancels it."""
+    known = {one.id for one in same}
+    unsent = [one for one in nearby if one.state is BookingState.PENDING and one.id not in known]
+    beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), now)
+    # The sender's own earlier version explains less than somebody else's tour.
+    others = [one for one in beside if not are_versions(one, new)] or beside
+    return held("two_cards", max(others, key=order)) if others else None
+
+
+def _held_doubtful(
+    new: Booking, same: Sequence[Booking], planned: Decision, now: dt.datetime
+) -> Decision | None:
+    """Hold a request that would be merged with a tour that Knock may not have any more."""
+    other = next((one for one in same if one.id == planned.because_of), None)
+    if other is None or new.kind is Kind.PROSPECT or other.state is not BookingState.BOOKED:
+        return None
+    return held("maybe_gone", other) if may_be_gone(other, same, now) else None

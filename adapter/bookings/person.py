@@ -5,6 +5,7 @@ import datetime as dt
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 
+from adapter.bookings import knock_cards
 from adapter.bookings.same_person import Relation, relation
 from adapter.models import Booking, BookingState, Kind
 
@@ -120,11 +121,20 @@ class Person:
             between = canceling(other, self.requests)
             between += [one for one in self.requests if is_between(one, other, request)]
             return any(order(one) < order(request) for one in between)
-        if other.state is BookingState.HELD and other.id not in self.cancellations:
-            return False  # the other one needs review
+        end = self.end_of(request)
+        if end.state is BookingState.HELD and end.id not in self.cancellations:
+            return False  # the one that counts needs review
         is_same_tour = request.starts_at == other.starts_at
         is_known = is_current(other, self.now) and (other.gone_at is None or is_same_tour)
         return request.reason in _REVISABLE and is_known
+
+    def end_of(self, request: Booking) -> Booking:
+        """Return the lead that counts for a request: what the last one was merged with."""
+        seen: set[int] = set()
+        while request.state in MERGED and request.id not in seen:
+            seen.add(request.id)
+            request = self.by_id.get(request.because_of or 0, request)
+        return request
 
     def at(self, community: str | None) -> "Person":
         """Return what is known of the person at one community alone."""
@@ -149,12 +159,27 @@ class Person:
         sent = [one for one in self.tours if one.state in SENT]
         return max(sent, key=posting_order, default=None)
 
+    @functools.cached_property
+    def replaced(self) -> Mapping[int, Booking]:
+        """The bookings that Knock certainly replaced, by ID, with the tours that it has instead."""
+        return knock_cards.replaced(posted(self.requests))
+
+    def may_be_gone(self, tour: Booking) -> bool:
+        """Return True if it is not known whether Knock still has a tour: another one came later."""
+        standing = self.standing
+        is_later = standing is not None and posting_order(standing) > posting_order(tour)
+        is_booked = standing is not None and standing.state is BookingState.BOOKED
+        return is_later and is_booked and tour.id not in self.replaced
+
     def newer_version(self, request: Booking) -> Booking | None:
-        """Return the sender's newest later version of a pending request, if any."""
+        """Return the sender's newest later version of a pending request, if any.
+
+        One at another community counts also if it was merged there.
+        """
         newer = [
             one
             for one in self.wanted
-            if one.state is BookingState.PENDING
+            if (one.state is BookingState.PENDING or one.community != request.community)
             and are_versions(one, request)
             and order(one) > order(request)
             and may_replace(one.kind, request.kind)
@@ -168,8 +193,9 @@ class Person:
             assert self.standing is not None  # noqa: S101 - a twin is a booking
             return self.standing
         sent = [one for one in twins if one.state in SENT]
-        if sent and any(
-            one and one.state is BookingState.UNKNOWN for one in (*sent, self.standing)
+        if sent and (
+            any(one and one.state is BookingState.UNKNOWN for one in (*sent, self.standing))
+            or any(map(self.may_be_gone, sent))
         ):
             # Which tour Knock has is not known: until that is settled, none is posted again.
             return max(sent, key=posting_order)
@@ -225,6 +251,7 @@ def is_between(one: Booking, earlier: Booking, later: Booking) -> bool:
         and one.starts_at != later.starts_at
         and one.state not in (BookingState.HELD, BookingState.DISCARDED)
         and not one.is_cancellation
+        and one.reason != "same_delivery"
         and order(earlier) < order(one) < order(later)
     )
 
@@ -237,6 +264,11 @@ def _was_ready(booking: Booking) -> bool:
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
     """Return the sort key for bookings in Knock: the time of the POST."""
     return (booking.posted_at or booking.updated_at, booking.id)
+
+
+def posted(requests: Iterable[Booking]) -> Sequence[Booking]:
+    """Return the bookings that Knock may have had, in the order in which they were posted."""
+    return sorted((one for one in requests if one.state in SENT), key=posting_order)
 
 
 def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:

@@ -12,7 +12,7 @@ depend on the order in which requests and responses arrive. Questions that only 
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from adapter.bookings.decisions import Decision, duplicate_of, held, seen_before, superseded
 from adapter.bookings.person import (
@@ -33,20 +33,38 @@ from adapter.bookings.person import (
 )
 from adapter.models import Booking, BookingState, Kind
 
+#: After this many rounds at most, no decision changes another one.
+MOST_ROUNDS = 5
+#: Reason codes of held requests that are new versions of earlier ones with the same key.
+_NEW_VERSION = frozenset(
+    {"held_by_mapping", "another_person", "changed_after_first", "contact_changed", "not_proved"}
+)
+
 
 def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
     """Return the decisions that change something, by request ID.
 
     ``requests`` contains all requests from one person at one community, in any order, with those
-    that have the same sender and key.
+    that have the same sender and key. One decision may change another, so all are made again until
+    none changes.
     """
-    person = Person(tuple(requests), now)
-    found = {request.id: _decide(request, person) for request in person.requests}
-    return {
-        id_: decision
-        for id_, decision in found.items()
-        if decision is not None and _changes(decision, person.by_id[id_], person)
-    }
+    before = {request.id: request for request in requests}
+    after, found = dict(before), dict[int, Decision]()
+    for _ in range(MOST_ROUNDS):
+        person = Person(tuple(after.values()), now)
+        changes = dict(_changed(person))
+        if not changes:
+            break
+        found |= changes
+        after |= {id_: decision.changed(after[id_]) for id_, decision in changes.items()}
+    return {id_: decision for id_, decision in found.items() if decision.changes(before[id_])}
+
+
+def _changed(person: Person) -> Iterator[tuple[int, Decision]]:
+    for request in person.requests:
+        decision = _decide(request, person)
+        if decision is not None and _changes(decision, request, person):
+            yield request.id, decision
 
 
 def _changes(decision: Decision, request: Booking, person: Person) -> bool:
@@ -73,7 +91,7 @@ def _decide(request: Booking, person: Person) -> Decision | None:
     if request.state in WAITING:
         return _decide_waiting(request, person)
     if request.id not in person.wanted_ids or request.state in SENT or _is_forced_card(request):
-        return None
+        return _decide_repeat(request, person)
     newer = person.newer_version(request) if request.state is BookingState.PENDING else None
     if newer is not None:
         return superseded(request, newer)
@@ -82,6 +100,16 @@ def _decide(request: Booking, person: Person) -> Decision | None:
         return None  # its sender moved it to another community
     is_tour = request.kind is Kind.APPOINTMENT
     return _decide_tour(request, local) if is_tour else _decide_prospect(request, local)
+
+
+def _decide_repeat(request: Booking, person: Person) -> Decision | None:
+    """Hold a repeat if a request of another sender, which arrived later, was made before it."""
+    original, last = person.by_id.get(request.because_of or 0), person.at(request.community).last
+    if request.reason != "item_seen_before" or original is None or last is None:
+        return None
+    is_between = order(original) < order(last) < order(request)
+    is_other = last.starts_at != request.starts_at and request.state in MERGED
+    return held("repeat_or_change", last) if is_between and is_other else None
 
 
 def _decide_tour(request: Booking, person: Person) -> Decision | None:
@@ -124,7 +152,7 @@ def _wanted_again(request: Booking, person: Person) -> Decision | None:
     """Decide on the latest request. It may need review if the lead it was merged into has ended."""
     if request.state is BookingState.PENDING or request.because_of is None:
         return None
-    other = person.by_id[request.because_of]
+    other = person.end_of(request)
     canceled = person.cancellations.get(other.id)
     again = Decision(state=BookingState.PENDING, code="asked_again", because_of=other.id)
     if canceled is not None and not may_exist(other):
@@ -167,7 +195,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
     if newer.is_cancellation or not may_replace(newer.kind, request.kind):
         return False
     if newer.state is BookingState.HELD:
-        return newer.reason == "held_by_mapping"
+        return newer.reason in _NEW_VERSION
     other = person.by_id.get(newer.because_of or 0)
     is_merged = newer.state in MERGED and (other is None or other.state not in SENT)
     return newer.id in person.wanted_ids and not is_merged
@@ -176,7 +204,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     """Decide on an open cancellation: done, withdrawn, or left for someone to do in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
-        return None if request.id != NEW else Decision(state=BookingState.HELD, code="cancellation")
+        return None
     if request.reason == "repeat_or_change":
         return _decide_repeated_cancellation(request, person)
     if request.reason in WITHOUT_EFFECT:
@@ -302,12 +330,28 @@ def _may_stand(canceled: Booking, person: Person) -> bool:
     """Return True if a canceled booking may still be in Knock: no later tour has replaced it."""
     if canceled.state is BookingState.PENDING and canceled.id not in person.cancellations:
         return True  # it is about to be sent
-    if not may_exist(canceled):
-        return False
-    return not any(
-        one.kind is Kind.APPOINTMENT
-        and one.state is BookingState.BOOKED
-        and posting_order(one) > posting_order(canceled)
-        and one.person_keys & canceled.person_keys
-        for one in person.tours
+    return may_exist(canceled) and canceled.id not in person.replaced
+
+
+def may_be_gone(tour: Booking, requests: Iterable[Booking], now: dt.datetime) -> bool:
+    """Return True if it is not known whether Knock still has a tour.
+
+    Another one may have replaced it, or a user has dismissed a cancellation that asked whether it
+    is wanted, and may have canceled it in Knock.
+    """
+    dismissed = [one for one in requests if _is_dismissed(one)]
+    reopened = [
+        dataclasses.replace(one, state=BookingState.HELD, reason="cancellation")
+        for one in dismissed
+    ]
+    person = Person((*(one for one in requests if one not in dismissed), *reopened), now)
+    asked = [_decide_cancellation(one, person) for one in reopened]
+    is_asked = any(
+        one.state is BookingState.HELD and one.because_of == tour.id for one in asked if one
     )
+    return is_asked or person.at(tour.community).may_be_gone(tour)
+
+
+def _is_dismissed(request: Booking) -> bool:
+    is_users = request.reason not in ("cancellation_done", "taken_back", "booking_came_later")
+    return request.is_cancellation and request.state is BookingState.DISCARDED and is_users

@@ -6,13 +6,26 @@ is recomputed from all of the person's requests, under the person's lock.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Self
 
-from adapter.bookings import precedence
+from adapter.bookings import knock_cards, precedence
 from adapter.bookings.decisions import Decision
-from adapter.bookings.person import posting_order, replaced_in_knock
-from adapter.bookings.same_person import Relation, relation
+from adapter.bookings.person import (
+    CANCELABLE,
+    SENT,
+    are_versions,
+    posted,
+    posting_order,
+    replaced_in_knock,
+)
+from adapter.bookings.same_person import (
+    Relation,
+    has_another_contact,
+    name_of,
+    names_agree,
+    relation,
+)
 from adapter.models import Booking, BookingState
 from adapter.store import Transaction
 
@@ -27,6 +40,8 @@ class Related:
     unclear: tuple[Booking, ...]
     #: From other people.
     different: tuple[Booking, ...]
+    #: All whose contacts Knock may connect with this one's, whoever they are.
+    nearby: tuple[Booking, ...] = ()
     #: Keys of the request that too many others have, so that these were not read.
     crowded: frozenset[int] = frozenset()
 
@@ -37,28 +52,97 @@ class Related:
         for row in rows:
             if row.id != booking.id:
                 people[relation(booking, row)].append(row)
-        same, different, unclear = map(tuple, people.values())
-        return cls(same=same, different=different, unclear=unclear)
+        same, different, unclear = people.values()
+        two = _of_two_people([one for one in same if _is_by_name(booking, one)], same)
+        unclear += [one for one in same if one.id in two]
+        return cls(
+            same=tuple(one for one in same if one.id not in two),
+            different=tuple(different),
+            unclear=tuple(unclear),
+        )
+
+    def has_several_under(self, cancellation: Booking) -> bool:
+        """Return True if it is not clear whose request with its key a cancellation cancels."""
+        same = [one for one in self.same if are_versions(one, cancellation)]
+        changed = [
+            one
+            for one in self.unclear
+            if are_versions(one, cancellation)
+            and has_another_contact(one, cancellation)
+            and one.state in (*SENT, *CANCELABLE)
+        ]
+        if cancellation.person_keys:
+            return bool(changed)
+        return cancellation.item_key in self.crowded or come_from_several(same)
+
+
+def _is_by_name(one: Booking, other: Booking) -> bool:
+    """Return whether only one contact and a fitting name show that a person is the same."""
+    is_version = one.item_key is not None and one.item_key == other.item_key
+    return not is_version and len(one.person_keys & other.person_keys) == 1
+
+
+def _of_two_people(fitting: Sequence[Booking], same: Sequence[Booking]) -> Set[int]:
+    """Return the IDs of the requests by name whose names contradict that of another one."""
+    names = {name_of(one): one for one in same}
+    if len(names) > MOST_NAMES:
+        return {one.id for one in fitting}
+    several = {
+        name
+        for name, one in names.items()
+        if any(_contradict(one, other) for other in names.values())
+    }
+    return {one.id for one in fitting if name_of(one) in several}
+
+
+def _contradict(one: Booking, other: Booking) -> bool:
+    is_named_differently = names_agree(one.appointment, other.appointment) is False
+    return is_named_differently and relation(one, other) is not Relation.SAME
 
 
 def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
-    """Return the requests related to a booking. The caller must hold the locks on the keys."""
-    related = Related.to(booking, tx.bookings.of_keys(booking.match_keys, now, lock=True))
-    if not booking.is_cancellation:
-        return related
-    # A cancellation may not name a person, but the booking that it cancels does.
-    keys = {key for one in related.same for key in one.match_keys}
-    if keys <= {*booking.match_keys}:
-        return related
-    rows = tx.bookings.of_keys(keys, now, lock=True)
-    known = {one.id for one in related.same}
-    near = [
+    """Return the requests related to a booking. The caller must hold the locks on the keys.
+
+    A cancellation may not name a person, but the booking that it cancels does: the two are related
+    to the same requests. What Knock has replaced by a tour that is not the person's, is gone.
+    """
+    rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
+    related = Related.to(booking, rows)
+    keys = {key for one in (*related.same, *related.unclear) for key in one.match_keys}
+    if not keys <= {*booking.match_keys}:
+        rows = tx.bookings.of_keys({*booking.match_keys, *keys}, now, lock=True)
+    same = _with_cancellations(booking, related.same, [row for row in rows if row.id != booking.id])
+    own = knock_cards.replaced(posted((*same, booking)))
+    gone = knock_cards.replaced(posted(rows)).keys() - own.keys()
+    same = [dataclasses.replace(one, gone_at=now) if one.id in gone else one for one in same]
+    return dataclasses.replace(related, same=tuple(same), nearby=tuple(rows))
+
+
+def _with_cancellations(
+    booking: Booking, same: Sequence[Booking], rows: Sequence[Booking]
+) -> list[Booking]:
+    """Return the person's requests, with their cancellations and all that these cancel."""
+    known = {one.id for one in same}
+    known |= {row.id for row in rows if _is_canceling(booking, row, same)}
+    cancellations = [row for row in rows if row.id in known and row.is_cancellation]
+    return [
         row
         for row in rows
-        if row.id in known or any(relation(row, one) is Relation.SAME for one in related.same)
+        if row.id in known
+        or any(
+            are_versions(row, one) and relation(row, one) is Relation.SAME for one in cancellations
+        )
     ]
-    return dataclasses.replace(related, same=tuple(row for row in near if row.id != booking.id))
 
+
+def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
+    """Return whether one of two requests cancels one of the person of the other."""
+    is_cancellation = booking.is_cancellation or row.is_cancellation
+    return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
+
+
+#: A person who has more names than this is not one.
+MOST_NAMES = 20
 
 #: How far a change may spread through requests that share a contact.
 MOST_STEPS = 2
@@ -69,9 +153,8 @@ def reconcile(
 ) -> None:
     """Recompute and apply the plan for a person's requests after one of them has changed."""
     tx.bookings.lock_related([booking], now)
-    rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
-    current = next((row for row in rows if row.id == booking.id), booking)
-    related = Related.to(current, rows)
+    current = tx.bookings.get(booking.id, lock=True) or booking
+    related = load(tx, current, now)
     decisions = precedence.plan((*related.same, current), now)
     apply(tx, current, related, decisions, now, steps=steps)
 
@@ -138,9 +221,9 @@ def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int
 
 
 def come_from_several(rows: Sequence[Booking]) -> bool:
-    """Return True if these requests come from several people."""
+    """Return True if these requests may come from several people."""
     return any(
-        relation(one, other) is Relation.DIFFERENT
+        relation(one, other) is not Relation.SAME
         for number, one in enumerate(rows)
         for other in rows[number + 1 :]
     )

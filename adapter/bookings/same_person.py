@@ -6,9 +6,10 @@ contradict each other. In that case, the request needs review.
 """
 
 import enum
+import functools
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from adapter.models import Booking
@@ -44,11 +45,33 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
     Some senders use the same key for all leads (``0``, ``{{lead.id}}``, an event with seats).
     """
     agree = names_agree(one.appointment, other.appointment)
-    if agree or one.person_keys == other.person_keys:
+    has_changed = has_another_contact(one, other) and not _is_one_full_name(one, other)
+    if one.person_keys == other.person_keys or (agree is not False and not has_changed):
         return Relation.SAME
-    if agree is None and not (one.person_keys and other.person_keys):
-        return Relation.SAME
-    return Relation.UNCLEAR if one.person_keys & other.person_keys else Relation.DIFFERENT
+    # "Maria" with another contact than "Maria Lopez" may be a correction, or another Maria.
+    is_unclear = agree or one.person_keys & other.person_keys
+    return Relation.UNCLEAR if is_unclear else Relation.DIFFERENT
+
+
+def has_another_contact(one: Booking, other: Booking) -> bool:
+    """Return True if both requests have contacts, and share none."""
+    is_here = one.community == other.community
+    contacts = [row.person_keys if is_here else _contacts(row) for row in (one, other)]
+    return all(contacts) and contacts[0].isdisjoint(contacts[1])
+
+
+def _is_one_full_name(one: Booking, other: Booking) -> bool:
+    return len(name_of(one)) > 1 and name_of(one) == name_of(other)
+
+
+def name_of(booking: Booking) -> tuple[str, ...]:
+    """Return the words of a name, in an order that does not depend on how it is written."""
+    return tuple(sorted(_words(booking.appointment)))
+
+
+def _contacts(booking: Booking) -> Set[object]:
+    """Return the contacts as they were sent, because their keys differ between communities."""
+    return {booking.appointment.get("email_1"), booking.appointment.get("phone_1")} - {None, ""}
 
 
 def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
@@ -73,6 +96,10 @@ def _is_erased(booking: Booking) -> bool:
 
 
 def _words(appointment: Mapping[str, Any]) -> list[str]:
-    names = (appointment.get("first_name"), appointment.get("last_name"))
+    return _words_of(appointment.get("first_name"), appointment.get("last_name"))
+
+
+@functools.lru_cache(1024)
+def _words_of(*names: str | None) -> list[str]:
     text = unicodedata.normalize("NFKD", " ".join(filter(None, names))).casefold()
     return re.findall(r"[^\W_]+", "".join(c for c in text if not unicodedata.combining(c)))

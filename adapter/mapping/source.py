@@ -83,6 +83,11 @@ class Source:
         """True if deliveries contain the sender's own time."""
         return bool(self.compiled.sent_at.paths)
 
+    def is_timed(self, request: WebhookRequest, *, now: dt.datetime) -> bool:
+        """Return True if each item of the delivery has the sender's own time."""
+        items = self.map(request, now=now).items if self.has_sent_at else ()
+        return bool(items) and all(item.sent_at is not None for item in items)
+
     def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
         """Map the delivery at ``now`` (aware). Never raise."""
         try:

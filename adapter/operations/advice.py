@@ -41,12 +41,20 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Ask the renter. Release it if they want the tour; otherwise discard it.",
     ),
     "changed_after_first": (
-        "The sender changed the contact after the first booking was sent.",
+        "The sender changed the contact or community of a booking that is sent or about to be.",
         "If it is another person, release it. If not, fix the contact in Knock, then discard it.",
     ),
     "contact_changed": (
         "The sender changed the email or phone after the booking was sent. Knock has the old one.",
         "Correct the contact in Knock, and tell the renter the time. Then discard this lead.",
+    ),
+    "two_cards": (
+        "Knock may have this person twice, because the contacts differ from those used before.",
+        "Look in Knock for the other tour. Cancel it there if needed, then release this one.",
+    ),
+    "maybe_gone": (
+        "The renter requested this tour before, but it may be canceled in Knock since.",
+        "Look in Knock. If the tour is there, discard this lead; if not, release it.",
     ),
     "repeat_or_change": (
         "The sender already sent exactly this, and another request or a cancellation since.",

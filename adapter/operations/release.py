@@ -27,6 +27,9 @@ from adapter.settings import Settings
 from adapter.store import Database, Transaction
 from adapter.store.fingerprints import Fingerprints
 
+#: Reason codes of leads that are released although they may be another person's.
+_QUESTIONS = ("another_person", "changed_after_first")
+
 
 class Repairs:
     """User actions on bookings that need review."""
@@ -78,11 +81,13 @@ class Repairs:
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
             _lock_unchanged(tx, booking, now, edited)
-            is_question = booking.reason == "another_person" and not is_another_person
+            is_question = booking.reason in _QUESTIONS and not is_another_person
             if adds_tour:
                 released, action = _add_tour(tx, edited, by, now), "time_given"
             else:
                 is_confirmed = is_wanted_anyway or is_question
+                if booking.reason == "maybe_gone" and booking.because_of is not None:
+                    tx.bookings.mark_gone([booking.because_of], now=now)
                 _send_again(tx, booking, edited, by, now, is_confirmed=is_confirmed)
                 released, action = edited, "edited_and_released" if changes else "released"
             confirmed = ["anyway"] * is_wanted_anyway + ["another_person"] * is_another_person
@@ -247,7 +252,7 @@ def _reconcile_with(
     decisions = precedence.plan((*related.same, ready), now)
     decision = decisions.pop(ready.id, None)
     if decision is None and not is_confirmed:
-        decision = held_person(related.unclear, now)
+        decision = held_person(ready, related.unclear, now)
     if decision is not None:
         raise NotPossible(_refusal(booking, decision))
     if ready.id != NEW:
@@ -258,7 +263,8 @@ def _reconcile_with(
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
     """Hold pending requests of others who share a contact: Knock would cancel this tour."""
     for other in related.unclear:
-        if other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT:
+        is_pending = other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT
+        if is_pending and other.person_keys & booking.person_keys:
             reconcile.move(tx, other, held("another_person", booking), now)
 
 

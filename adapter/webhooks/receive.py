@@ -168,7 +168,11 @@ class Receiver:
             latest_id = known.latest_id
             is_retry = source.has_sent_at or known.is_other_delivery is False
             may_be_new = known.is_outdated or known.is_other_delivery
-            if not known.is_same or (may_be_new and not is_retry):
+            is_retry = known.is_other_delivery is False
+            may_be_new = not is_retry and (known.is_outdated or known.is_other_delivery)
+            if not known.is_same or (
+                may_be_new and not source.is_timed(event.request, now=event.received_at)
+            ):
                 digest = fingerprints.later_delivery(source.name, key, known.repeats)
                 inserted = tx.events.insert(dataclasses.replace(event, digest=digest))
                 assert inserted is not None  # noqa: S101 - each number is used once

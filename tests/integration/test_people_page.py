@@ -24,7 +24,7 @@ from tests.sandbox_client import SandboxClient
 PAGE = (ROOT / "docs" / "people.md").read_text()
 EXAMPLES = re.findall(r"```leads\n(.*?)```", PAGE, re.DOTALL)
 LEAD = re.compile(
-    r"(?P<at>\d+:\d\d) (?P<source>\w+)(?: (?P<id>\d+))?(?P<cancels> cancels)?"
+    r"(?P<at>\d+:\d\d) (?P<source>\w+)(?: (?P<id>\d+))?(?P<away> at Harbor)?(?P<cancels> cancels)?"
     r"(?:: (?P<name>[^,→]+?))?(?:, (?P<email>\S+@[\w.]+))?(?:, (?P<phone>303-[\d-]+))?"
     r"(?:, Saturday (?P<time>\d+:\d\d) PM)?(?:, asked (?P<asked>\d+:\d\d))? → (?P<result>.+)"
 )
@@ -52,6 +52,7 @@ RESULTS = {
     "needs review: Knock has the old contact": (HELD, "contact_changed"),
     "needs review: repeated, or changed back?": (HELD, "repeat_or_change"),
     "needs review: cancel the tour in Knock": (HELD, "cancellation"),
+    "needs review: Knock might keep both tours": (HELD, "two_cards"),
     "needs review: it was canceled before": (HELD, "canceled_before"),
     "needs review: the original was canceled": (HELD, "original_canceled"),
 }
@@ -112,7 +113,7 @@ class Player:
         payload = {
             "kind": "cancellation" if found["cancels"] else "tour",
             "id": found["id"],
-            "community": "Maple Court",
+            "community": "Harbor Flats" if found["away"] else "Maple Court",
             **{name: found[name] or "" for name in ("name", "email", "phone")},
             "start": found["time"] and f"2026-03-07T{tour_hour(found['time'])}:00-07:00",
             "sent": found["asked"] and clock_time(found["asked"]).isoformat(),

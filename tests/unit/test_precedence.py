@@ -318,6 +318,44 @@ def test_a_request_that_its_sender_moved_to_another_community_stays_replaced(
     assert planned(keyed(replaced(request_, by=2)), moved) == {}
 
 
+def test_a_cancellation_that_arrives_after_it_was_taken_back_is_closed_at_once() -> None:
+    again = keyed(merged(tour(2, TWO, 20), 1, "item_seen_before"))
+    canceled = cancel(3, 10)
+    decisions = plan([keyed(tour(1, TWO, 1, BOOKED)), again, canceled], NOW)
+    assert {id_: (one.code, one.because_of) for id_, one in decisions.items()} == {
+        2: ("same_person_and_time", 1),
+        3: ("taken_back", 2),
+    }
+
+
+@pytest.mark.parametrize("reason", ["another_person", "changed_after_first", "not_proved"])
+def test_a_newer_held_version_closes_the_older_held_one(reason: str) -> None:
+    older = keyed(tour(1, TWO, 1, HELD, reason="another_person"))
+    newer = keyed(tour(2, FOUR, 2, HELD, reason=reason))
+    assert planned(older, newer) == {1: ("superseded", "newer_request", 2)}
+    repeat = dataclasses.replace(newer, reason="repeat_or_change")
+    assert planned(older, repeat) == {}, "it may be an old one"
+    closed = [keyed(replaced(tour(1, TWO, 1), by=2)), keyed(replaced(tour(2, FOUR, 2), by=3))]
+    for state in (HELD, DISCARDED):
+        newest = keyed(tour(3, TWO, 3, state, reason=reason))
+        assert planned(*closed, newest) == {}, "neither is sent without review"
+
+
+def test_a_repeat_is_held_if_another_request_was_made_before_it() -> None:
+    again = keyed(merged(tour(2, TWO, 20), 1, "item_seen_before"))
+    first, elsewhere = keyed(tour(1, TWO, 1, BOOKED)), tour(3, FOUR, 10, source="other")
+    assert planned(first, again, elsewhere) == {2: ("held", "repeat_or_change", 3)}
+    later = dataclasses.replace(elsewhere, asked_at=at(30))
+    assert planned(first, again, later) == {}
+
+
+def test_a_tour_is_replaced_by_a_version_that_is_merged_at_another_community() -> None:
+    there: dict[str, Any] = {"community": "harbor-flats"}
+    first, other = keyed(tour(1, TWO, 1)), tour(2, FOUR, 2, source="other", **there)
+    moved = merged(keyed(tour(3, FOUR, 3, **there)), 2)
+    assert planned(first, other, moved) == {1: ("superseded", "newer_request", 3)}
+
+
 def test_the_order_of_the_rows_does_not_matter() -> None:
     requests = [
         keyed(tour(1, TWO, 1, BOOKED)),
@@ -411,6 +449,8 @@ def test_some_doubts_arise_only_for_a_new_request() -> None:
         "newer_request_came_first",
         2,
     )
+    retry = merged(keyed(tour(4, TWO, 2.5), content=5), 1, "same_delivery")
+    assert decided(back, first, moved, retry) is None, "a retry of the first is no new request"
     dismissed = dataclasses.replace(first, state=DISCARDED, reason="called her")
     assert decided(back, dismissed) == ("dismissed_before", 1)
     assert decided(keyed(tour(3, TWO, 0.5), content=5), dismissed) == ("item_seen_before", 1)
@@ -419,8 +459,11 @@ def test_some_doubts_arise_only_for_a_new_request() -> None:
     assert decided(back, first, canceled, repeat=maybe) == ("repeat_or_change", 4)
     other_contact = dataclasses.replace(back, match_keys=(2, 9), content=7)
     assert decided(other_contact, first) == ("changed_after_first", 1)
+    assert decided(other_contact, first, moved, repeat=maybe) == ("repeat_or_change", 2)
     assert decided(back, cancel(4, 2)) == ("canceled_before", 4)
     assert decided(back, cancel(4, 2), has_sent_at=True) is None
+    dismissed_cancel = dataclasses.replace(cancel(4, 2), state=DISCARDED, reason="called her")
+    assert decided(back, dismissed_cancel) == ("canceled_before", 4)
     twin = tour(1, FOUR, 3, event_id=NEW)
     assert decided(tour(2, TWO, 3), twin) == ("two_tours_at_once", 1)
     assert decided(tour(2, TWO, 3), unclear=(first,)) == ("another_person", 1)
@@ -491,7 +534,10 @@ def person(name: str, *contacts: int, item_key: int | None = None) -> Booking:
         (person("Ann Bell", 1), person("Carl Dean", 1), Relation.UNCLEAR),
         (person("Ann Bell", 1), person("Ann Bell", 2), Relation.DIFFERENT),
         # Requests with the same sender and key.
-        (person("Ann Bell", 1, item_key=9), person("Ann Bell", 2, item_key=9), Relation.SAME),
+        (person("Ann Bell", 1, item_key=9), person("Bell, Ann", 2, item_key=9), Relation.SAME),
+        (person("Ann Bell", 1, item_key=9), person("Ann", 2, item_key=9), Relation.UNCLEAR),
+        (person("Ann", 1, item_key=9), person("Ann", 2, item_key=9), Relation.UNCLEAR),
+        (person("Ann Bell", 1, item_key=9), person("Ann Bell", item_key=9), Relation.SAME),
         (person("Ann Bell", 1, item_key=9), person("Anna Ball", 1, item_key=9), Relation.SAME),
         (person("", item_key=9), person("Ann Bell", 1, item_key=9), Relation.SAME),
         (person("Gus Hill", 1, item_key=9), person("Ida Jones", 2, item_key=9), Relation.DIFFERENT),

@@ -9,6 +9,7 @@ import sys
 import click
 
 from tools.chaos import report
+from tools.chaos.leads import WAVERINGS
 from tools.chaos.rounds import Plan, Round, run
 
 
@@ -27,6 +28,7 @@ def _words(_context: click.Context, _option: click.Parameter, text: str) -> froz
     metavar="WORD,…",
     help="Skip these audits (order, rate …), faults (401 …) or sender behaviors (twins …).",
 )
+@click.option("--change", type=click.Choice(WAVERINGS), help="How all people change requests.")
 @click.option(
     "--patience", type=float, default=150.0, help="Timeout until a round is settled, in seconds."
 )
@@ -38,6 +40,7 @@ def main(
     seed: int,
     people: int,
     without: frozenset[str],
+    change: str | None,
     patience: float,
     fail_fast: bool,
     as_json: bool,
@@ -45,7 +48,14 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # it reports each injected fault
     done: list[Round] = []
-    plan = Plan(rounds=rounds, seed=seed, people=people, without=without, patience_seconds=patience)
+    plan = Plan(
+        rounds=rounds,
+        seed=seed,
+        people=people,
+        without=without,
+        change=change,
+        patience_seconds=patience,
+    )
     with contextlib.closing(run(plan)) as running:
         for one in running:
             done.append(one)

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from tests.paths import ROOT
+from tools.chaos.leads import WAVERINGS
 
 #: Timeout of one harness.
 RUN_SECONDS = 600.0
@@ -215,7 +216,7 @@ def _record_ambiguous_tour(tx, booking, later, now, until):
         tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
 """,
         },
-        options=PEOPLE,
+        options=(*PEOPLE, "--change", WAVERINGS[5]),
     ),
     Guard(
         name="an older tour booked late needs review (V7)",
@@ -227,7 +228,7 @@ def _leave_to_person(tx, booking, newer, now):
     tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
 """
         },
-        options=PEOPLE,
+        options=(*PEOPLE, "--change", WAVERINGS[6]),
     ),
     Guard(
         name="the rate",

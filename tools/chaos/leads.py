@@ -97,22 +97,33 @@ Journey = tuple[Step, ...]
 
 
 def journeys(
-    rng: random.Random, *, name: str, people: int, first_number: int, without: Collection[str]
+    rng: random.Random,
+    *,
+    name: str,
+    people: int,
+    first_number: int,
+    without: Collection[str],
+    change: str | None = None,
 ) -> list[Journey]:
-    """Return the steps of all people in one round, sequential per person and concurrent overall."""
+    """Return the steps of all people in one round, sequential per person and concurrent overall.
+
+    With ``change``, one of :data:`WAVERINGS`, all people change their requests in that way.
+    """
     return [
-        tuple(_steps(rng, f"{name}-{number}", first_number + number, without))
+        tuple(_steps(rng, f"{name}-{number}", first_number + number, without, change))
         for number in range(people)
     ]
 
 
-def _steps(rng: random.Random, name: str, number: int, without: Collection[str]) -> Iterator[Step]:
+def _steps(
+    rng: random.Random, name: str, number: int, without: Collection[str], change: str | None
+) -> Iterator[Step]:
     """Return a first request, reschedules, and finally older ones again, as late retries.
 
     Some people waver instead: they cancel, or go back to an earlier tour.
     """
-    if "people" not in without and rng.random() < 0.4:
-        yield from _wavering_steps(rng, _wish(rng, name, number))
+    if change is not None or ("people" not in without and rng.random() < 0.4):
+        yield from _wavering_steps(rng, _wish(rng, name, number), change)
         return
     leads = list(_leads(rng, name, number))
     # Some are rejected so late that the newer request exists when they are due for a retry.
@@ -144,7 +155,7 @@ WAVERINGS = (
 )
 
 
-def _wavering_steps(rng: random.Random, wish: Lead) -> Iterator[Step]:
+def _wavering_steps(rng: random.Random, wish: Lead, change: str | None) -> Iterator[Step]:
     """Return the steps of a person who changes a request."""
     first = dataclasses.replace(wish, source="portal", wavers=True)
     starts_at = first.starts_at + dt.timedelta(days=1) if first.starts_at else None
@@ -163,7 +174,7 @@ def _wavering_steps(rng: random.Random, wish: Lead) -> Iterator[Step]:
         WAVERINGS[5]: ((first, "drop before"), (other, None), (back, None)),
         WAVERINGS[6]: ((first, "carried out late"), (other, None)),
     }
-    name = rng.choice(WAVERINGS)
+    name = change or rng.choice(WAVERINGS)
     pause = 0.7 if name in WAVERINGS[3:5] else 3.0
     for lead, fault in journeys[name]:
         is_late = name == WAVERINGS[1] and lead is back

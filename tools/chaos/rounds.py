@@ -36,6 +36,8 @@ class Plan:
     patience_seconds: float = 150.0
     #: Audits, faults and sender behaviors to omit.
     without: frozenset[str] = frozenset()
+    #: How all people change their requests; None: each in its own way.
+    change: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +123,7 @@ def _plans(plan: Plan, number: int, rng: random.Random) -> list[Journey]:
         people=plan.people * size_of(number),
         first_number=plan.people * sum(map(size_of, range(1, number))),
         without=plan.without,
+        change=plan.change,
     )
 
 

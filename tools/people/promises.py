@@ -47,6 +47,10 @@ class Knowledge:
         """Return the person a lead is for."""
         return self.words_of[lead.id][0].person
 
+    def renter_of(self, lead: Lead) -> str:
+        """Return the person a lead is for, at whatever community."""
+        return self.person_of(lead).partition(" at ")[0]
+
     def last_of_threads(self, person: str) -> list[Word]:
         """Return the latest message about each booking at a source, oldest first."""
         return list({word.thread: word for word in self.words[person]}.values())
@@ -91,7 +95,8 @@ class Knowledge:
         if not tours or tours[-1].stands:
             return False
         if tours[-1].canceled_by == "person":
-            return (word.person, word.instant) in self.record.canceled_in_knock
+            canceled_at = self.record.canceled_in_knock.get((word.person, word.instant))
+            return canceled_at is not None and word.at < canceled_at
         return self.is_users(self.tour(tours[-1].canceled_by))
 
     def tour(self, tour_id: str | None) -> Tour:
@@ -168,12 +173,17 @@ def _after_cancellation(known: Knowledge, person: str) -> Iterator[str]:
     """
     wanted = [word for word in known.last_of_threads(person) if word.instant is not None]
     last, standing = known.words[person][-1], known.standing(person)
-    if known.is_asked_about(last):
+    # A user who releases or discards what was moved is responsible for the tour at the old place.
+    if known.is_asked_about(last) or (last.is_move and _has_acts(known, last)):
         return
     if any(tour.instant not in {word.instant for word in wanted} for tour in standing):
         yield f"{person}'s last word is {last.text}: the tour stands, nobody is asked"
     elif wanted and not standing and not any(_is_met(known, word) for word in wanted):
         yield f"{person}'s last word is {last.text}, but {wanted[-1].text} was never canceled"
+
+
+def _has_acts(known: Knowledge, word: Word) -> bool:
+    return any(lead.acts for lead in known.leads_of(word))
 
 
 def accounted_for(known: Knowledge) -> Iterator[str]:
@@ -219,7 +229,7 @@ def _is_as_claimed(known: Knowledge, word: Word, lead: Lead, other: Lead) -> boo
 
 def _is_covered(known: Knowledge, lead: Lead, other: Lead, seen: Collection[int]) -> bool:
     """Return True if ``other`` covers ``lead``: it is a tour, in review, or covered itself."""
-    if known.person_of(lead) != known.person_of(other) or other.id in seen:
+    if known.renter_of(lead) != known.renter_of(other) or other.id in seen:
         return False
     if other.state in WAITING or other.state is BookingState.BOOKED:
         return True
@@ -268,7 +278,7 @@ def kept_apart(known: Knowledge) -> Iterator[str]:
     for lead in known.record.leads:
         if lead.state in (BookingState.DUPLICATE, BookingState.SUPERSEDED):
             for name in lead.names & known.leads.keys():
-                one, other = known.person_of(lead), known.person_of(known.leads[name])
+                one, other = known.renter_of(lead), known.renter_of(known.leads[name])
                 if one != other:
                     yield f"lead {lead.id} of {one} is {lead.state} because of {name} of {other}"
 
@@ -309,7 +319,7 @@ def _is_certain(known: Knowledge, lead: Lead) -> bool:
 def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:
     word = known.words_of[lead.id][0]
     own = [one for one in known.words[word.person] if one.thread == word.thread]
-    before = [one for one in own if one.instant is not None]
+    before, ids = [one for one in own if one.instant is not None], known.leads.keys()
     may_exist = any(
         made.state in (BookingState.BOOKED, BookingState.UNKNOWN)
         for one in before
@@ -318,7 +328,14 @@ def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:
     # What was never requested under this key may have been booked before the adapter came.
     if before and not may_exist and not lead.names & known.leads.keys():
         yield f"lead {lead.id} has a user cancel what Knock never had ({word.text})"
-    elif own[-1].instant is not None and lead.names.isdisjoint(own[-1].leads):
+    elif (
+        own[-1].instant is not None
+        and lead.names.isdisjoint(own[-1].leads)
+        # A request that may be another person's is not certainly for that tour.
+        and all(made.reason != "changed_after_first" for made in known.leads_of(own[-1]))
+        # A tour at the community from which it was moved is not wanted again.
+        and all(known.person_of(known.leads[name]) == word.person for name in lead.names & ids)
+    ):
         yield f"lead {lead.id} has a user cancel what was requested again: {own[-1].text}"
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from adapter.models import BookingState
 
@@ -32,6 +32,8 @@ class Word:
     text: str
     #: True if its time or delivery ID distinguishes it from a retry of an earlier one.
     is_told_apart: bool = True
+    #: True if it says only that the source's booking is now at another community.
+    is_move: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +76,9 @@ class Record:
     words: Sequence[Word]
     leads: Sequence[Lead]
     tours: Sequence[Tour]
-    #: Cancellations made directly in Knock: person and instant.
-    canceled_in_knock: Collection[tuple[str, dt.datetime]] = ()
+    #: Cancellations made in Knock: person and instant, and from when on a request of it is new.
+    canceled_in_knock: Mapping[tuple[str, dt.datetime | None], dt.datetime] = dataclasses.field(
+        default_factory=dict
+    )
     #: True if there were no faults or user actions, so that no request needed review.
     is_calm: bool = False

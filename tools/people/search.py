@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tools.people.promises import broken
 from tools.people.sequences import Draw
-from tools.people.steps import Ask, Cancel, Meanwhile, Play, Step
+from tools.people.steps import MAPLE, Ask, Cancel, Meanwhile, Play, Step
 from tools.people.story import story
 from tools.people.world import Ground, World
 
@@ -38,6 +38,10 @@ def _plainer(step: Step) -> Iterator[Step]:
         yield dataclasses.replace(step, late=0.0)
     elif isinstance(step, Ask) and step.key != "same":
         yield dataclasses.replace(step, key="same")
+    elif isinstance(step, Ask) and step.contact != "all":
+        yield dataclasses.replace(step, contact="all")
+    elif isinstance(step, Ask) and step.place != MAPLE:
+        yield dataclasses.replace(step, place=MAPLE)
 
 
 def play_random(ground: Ground, count: int, seed: int) -> dict[str, list[Play]]:

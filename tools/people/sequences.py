@@ -14,12 +14,15 @@ from tools.people.steps import (
     FINN,
     GIA,
     HAL,
+    HARBOR,
     KEYED,
+    MAPLE,
     SOURCES,
     Ask,
     Cancel,
     CancelInKnock,
     Discard,
+    Dismiss,
     Fault,
     Meanwhile,
     Obey,
@@ -135,11 +138,60 @@ NAMED: Mapping[str, Play] = {
     "a duplicate whose original is canceled by a user": (
         Ask(ANN, "A"), Wait(), Ask(ANN, "A", "form"), Wait(), Cancel(ANN), Wait(), Obey(ANN),
     ),
+    "a cancellation with only the key, after another source asked": (
+        Ask(ANN, "A"), Wait(), Ask(ANN, "A", "calendar"), Wait(), Cancel(ANN, bare=True), Wait(),
+        Obey(ANN),
+    ),
+    "a cancellation with only the key, before another source asks": (
+        Ask(ANN, "A"), Wait(), Cancel(ANN, bare=True), Wait(), Ask(ANN, "A", "calendar"), Wait(),
+        Obey(ANN),
+    ),
+    "a cancellation with only the key of a tour that is being moved": (
+        Ask(ANN, "A"), Wait(), Ask(ANN, "B", "calendar"), Cancel(ANN, bare=True), Wait(),
+    ),
+    "a chain of contacts": (
+        Ask(ANN, "A"), Wait(), Ask(ANN, "B", key="new", contact="home"), Wait(),
+        Ask(ANN, "A", key="new", contact="email"),
+    ),
+    "email, phone, both, and one canceled": (
+        Ask(ANN, "A", "crm", contact="email"), Wait(), Ask(ANN, "B", contact="phone"), Wait(),
+        Ask(ANN, "C", "calendar"), Wait(), Release(ANN), Wait(), Cancel(ANN),
+    ),
+    "a duplicate is canceled by a user, and requested again": (
+        Ask(ANN, "A"), Wait(), Ask(ANN, "A", "calendar"), Wait(), Cancel(ANN, "calendar"), Wait(),
+        Obey(ANN), Ask(ANN, "A", "calendar", key="new"),
+    ),
+    "a duplicate's cancellation is dismissed, and it is requested again": (
+        Ask(ANN, "A"), Wait(), Ask(ANN, "A", "calendar"), Wait(), Cancel(ANN, "calendar"), Wait(),
+        Dismiss(ANN), Ask(ANN, "A", "calendar", key="new"),
+    ),
+    "a cancellation arrives after it was taken back": (
+        Ask(ANN, "A", late=60), Wait(), Ask(ANN, "A"), Cancel(ANN, late=45),
+    ),
+    "a cancellation is discarded before its booking": (
+        Cancel(ANN, "crm"), Obey(ANN), Ask(ANN, "A", "crm"),
+    ),
+    "a cancellation is taken back, byte for byte": (
+        Ask(ANN, "A", "crm"), Wait(), Cancel(ANN, "crm"), Wait(), Ask(ANN, "A", "crm"),
+    ),
+    "moved to another community": (
+        Ask(ANN, "A"), Wait(), Ask(ANN, "B", place=HARBOR), Wait(), Ask(ANN, "C", place=HARBOR),
+    ),
+    "moved to another community before it was sent": (
+        Ask(ANN, "A"), Ask(ANN, "B", place=HARBOR), Wait(),
+    ),
+    "failed, and moved to another community": (
+        Fault("400"), Ask(ANN, "A"), Wait(), Ask(ANN, "A", place=HARBOR), Wait(), Ask(ANN, "A"),
+    ),
+    "moved to another community while Propexo is down": (
+        Fault("503"), Ask(ANN, "A"), Wait(0), Ask(ANN, "B", place=HARBOR), Wait(), Cancel(ANN),
+    ),
 }  # fmt: skip
 
 #: The number of participants is small, so that their requests interact.
 CASTS = ((ANN,), (ANN,), (ANN, BO), (CARL, DANA), (EVE, FINN), (GIA, HAL))
 LATES = (0.0, 0.0, 0.0, 1.5, 45.0, 300.0)
+USER_ACTS = (Discard, Release, CancelInKnock, Obey, Dismiss)
 WAITS = (0.0, 3.0, 30.0, 30.0, 120.0, 1200.0)
 
 
@@ -154,12 +206,12 @@ class Draw:
         self._kinds: Mapping[Callable[[], Step], int] = {
             self._ask: 8,
             lambda: Wait(self._rng.choice(WAITS)): 6,
-            lambda: Cancel(self._who(), self._keyed(), self._rng.choice(LATES)): 2,
+            lambda: self._cancel(self._rng.choice(LATES)): 2,
             lambda: Repeat(self._rng.randint(1, 6)): 2,
             lambda: Fault(self._rng.choice((*FAULTS, *DEATHS))): 3,
             lambda: Meanwhile(self._ask()): 1,
-            lambda: Meanwhile(Cancel(self._who(), self._keyed())): 1,
-            lambda: self._rng.choice((Discard, Release, CancelInKnock, Obey))(self._who()): 2,
+            lambda: Meanwhile(self._cancel()): 1,
+            lambda: self._rng.choice(USER_ACTS)(self._who()): 2,
         }
 
     def sequence(self) -> Play:
@@ -178,7 +230,12 @@ class Draw:
             self._rng.choice(self._sources),
             self._rng.choice(LATES),
             self._rng.choice(keys),
+            self._rng.choice(("all",) * 8 + ("home", "email", "phone")),
+            self._rng.choice((MAPLE,) * 9 + (HARBOR,)),
         )
+
+    def _cancel(self, late: float = 0.0) -> Cancel:
+        return Cancel(self._who(), self._keyed(), late, bare=self._rng.random() < 0.3)
 
     def _who(self) -> Person:
         return self._rng.choice(self._cast)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+MAPLE, HARBOR = "maple-court", "harbor-flats"
 ZONE = ZoneInfo("America/Denver")
 
 #: The tours that people request.
@@ -23,6 +24,17 @@ class Person:
     name: str
     email: str
     phone: str
+    #: Another address of the same person.
+    home: str = ""
+
+    def contacts(self, use: str) -> tuple[str, str]:
+        """Return the email and phone that the person gives."""
+        return {
+            "all": (self.email, self.phone),
+            "home": (self.home or self.email, self.phone),
+            "email": (self.email, ""),
+            "phone": ("", self.phone),
+        }[use]
 
     def __repr__(self) -> str:
         return self.name.partition(" ")[0].upper()
@@ -32,7 +44,7 @@ class Person:
         return self.name.partition(" ")[0].lower()
 
 
-ANN = Person("Ann Bell", "ann.bell@example.com", "(303) 555-0101")
+ANN = Person("Ann Bell", "ann.bell@example.com", "(303) 555-0101", "ann.home@example.com")
 BO = Person("Bo Chen", "bo.chen@example.com", "(303) 555-0102")
 #: Two clients of an office that uses its own email address for both.
 CARL = Person("Carl Dean", "office@example.com", "(303) 555-0103")
@@ -94,7 +106,9 @@ class Written:
     def __repr__(self) -> str:
         fields = dataclasses.fields(self)  # type: ignore[arg-type] # each step is a dataclass
         words = [
-            f"{field.name}={value!r}" if field.name in ("late", "key") else repr(value)
+            f"{field.name}={value!r}"
+            if field.name in ("late", "key", "contact", "bare", "place")
+            else repr(value)
             for field in fields
             if (value := getattr(self, field.name)) != field.default
         ]
@@ -113,6 +127,10 @@ class Ask(Written):
     #: ``same`` as the person's last one through this source, a ``new`` one, or ``shared``: one key
     #: that the sender gives to everybody.
     key: str = "same"
+    #: Which contacts the renter gives: ``all``, only ``email`` or ``phone``, or the ``home`` email.
+    contact: str = "all"
+    #: The community.
+    place: str = MAPLE
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -122,6 +140,8 @@ class Cancel(Written):
     who: Person
     through: str = "portal"
     late: float = 0.0
+    #: Only the key, without the renter.
+    bare: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -174,11 +194,30 @@ class Obey(Written):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Dismiss(Written):
+    """A user discards a cancellation that only asks whether the tour is wanted: it is."""
+
+    who: Person
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Meanwhile(Written):
     """This happens while the next request to Propexo is in flight."""
 
     step: "Ask | Cancel | Repeat"
 
 
-Step = Ask | Cancel | Repeat | Fault | Wait | Discard | Release | CancelInKnock | Obey | Meanwhile
+Step = (
+    Ask
+    | Cancel
+    | Repeat
+    | Fault
+    | Wait
+    | Discard
+    | Release
+    | CancelInKnock
+    | Obey
+    | Dismiss
+    | Meanwhile
+)
 Play = tuple[Step, ...]

@@ -66,7 +66,9 @@ def _tour(tour: Tour, record: Record) -> str:
 
 
 def _lead(lead: Lead, record: Record) -> Iterator[str]:
-    words = " = ".join(word.text for word in record.words if lead.id in word.leads)
+    words = " = ".join(
+        word.text for word in record.words if lead.id in word.leads and not word.is_move
+    )
     acts = f" [{', '.join(sorted(lead.acts))} by a user]" if lead.acts else ""
     yield f"    {lead.id} {lead.state} ({lead.reason}){acts}: {words}"
     yield from (f"        {sentence}" for sentence in lead.sentences)

@@ -29,6 +29,8 @@ from tools.people.record import WAITING, Lead, Record, Tour, Word
 from tools.people.steps import (
     DEATHS,
     FAULTS,
+    HARBOR,
+    MAPLE,
     SOURCES,
     TOURS,
     UNSHARED,
@@ -37,6 +39,7 @@ from tools.people.steps import (
     Cancel,
     CancelInKnock,
     Discard,
+    Dismiss,
     Fault,
     Meanwhile,
     Obey,
@@ -58,6 +61,11 @@ TIMES: dict[str, Any] = {
 LATEST = dt.timedelta(minutes=20)
 #: Longer than the adapter follows up on any booking.
 SETTLE = dt.timedelta(hours=6)
+
+#: Propexo's IDs of the communities.
+PLACES = {"com_maple": MAPLE, "com_harbor": HARBOR}
+#: The adapter does not know what users cancel in Knock by themselves, so it cannot book it again.
+NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 #: As after the migrations. IDs in messages are distinguished from other numbers by length.
 FIRST_ID = "SELECT setval('lead_ids', 1001, false)"
@@ -103,6 +111,7 @@ class Message:
     body: bytes
     headers: dict[str, str]
     mark: str
+    place: str
     thread: str
     at: dt.datetime
     events: set[int] = dataclasses.field(default_factory=set)
@@ -111,7 +120,15 @@ class Message:
     def text(self) -> str:
         """Return a description."""
         verb = f"asks for tour {self.step.tour}" if isinstance(self.step, Ask) else "cancels"
-        return f"message {self.number}: {self.step.who.name} {verb} through {self.step.through}"
+        away = f" at {HARBOR}" * (self.place == HARBOR)
+        return (
+            f"message {self.number}: {self.step.who.name} {verb} through {self.step.through}{away}"
+        )
+
+    @property
+    def booking(self) -> str:
+        """Return the source's booking, of one person."""
+        return f"{self.thread} {self.step.who.slug}"
 
 
 class Ground:
@@ -178,8 +195,9 @@ class World:
         self.is_calm = True
         self._threads: collections.Counter[tuple[str, str]] = collections.Counter()
         self._tours: dict[tuple[str, str], str] = {}
+        self._places: dict[tuple[str, str], str] = {}
         self._acts: dict[int, set[str]] = collections.defaultdict(set)
-        self._canceled_in_knock: set[tuple[str, dt.datetime]] = set()
+        self._canceled_in_knock: dict[tuple[str, dt.datetime | None], dt.datetime] = {}
         self._do: dict[type, Callable[[Any], None]] = {
             Ask: self._ask,
             Cancel: self._cancel,
@@ -190,6 +208,7 @@ class World:
             Release: lambda step: self._release(step.who),
             CancelInKnock: lambda step: self._cancel_in_knock(step.who),
             Obey: lambda step: self._obey(step.who),
+            Dismiss: lambda step: self._dismiss(step.who),
             Meanwhile: self._meanwhile,
         }
 
@@ -209,6 +228,8 @@ class World:
         if step.key == "new" or not self._threads[who, through]:
             self._threads[who, through] += 1
         self._tours[who, through] = step.tour
+        self._places[who, through] = step.place
+        self.is_calm &= step.place == MAPLE
         is_shared = step.key == "shared" and SOURCES[through].has_key
         key = "0" if is_shared else f"{who}-{self._threads[who, through]}"
         self.is_calm &= step.who in UNSHARED and not is_shared
@@ -226,16 +247,23 @@ class World:
 
     def _send(self, step: Ask | Cancel, key: str, tour: str) -> None:
         number, source = len(self.messages) + 1, SOURCES[step.through]
+        place = self._places.get((step.who.slug, step.through), MAPLE)
         sent_at = self.clock() - dt.timedelta(seconds=step.late)
         mark = f"{step.through}, {step.who.name}, {tour}" + f", {key}" * source.has_key
+        mark += f", {HARBOR}" * (place == HARBOR)
+        use = step.contact if isinstance(step, Ask) else "all"
+        email, phone = step.who.contacts(use if source.has_phone else "email")
+        self.is_calm &= use == "all"
         fields = {
-            "property": "maple-court",
+            "property": place,
             "name": source.written(step.who.name),
-            "email": step.who.email,
-            "phone": step.who.phone if source.has_phone else "",
+            "email": email,
+            "phone": phone,
             "tour": TOURS[tour].isoformat(),
             "mark": mark,
         }
+        if isinstance(step, Cancel) and step.bare:
+            fields = {"property": place, "mark": mark}
         if source.has_key:
             action = "cancel" if isinstance(step, Cancel) else "request"
             fields |= {"booking": key, "action": action}
@@ -249,6 +277,7 @@ class World:
             body=json.dumps(fields).encode(),
             headers={"X-Delivery": f"d{number}"} if source.has_delivery_id else {},
             mark=mark,
+            place=place,
             thread=f"{step.through} {key}" if source.has_key else f"form {number}",
             at=sent_at if source.has_time else self.clock(),
         )
@@ -257,6 +286,9 @@ class World:
         self.messages.append(message)
         ago = f" (sent {step.late:g} s ago)" if step.late and source.has_time else ""
         self._deliver(message, message.text + f", key {key}" * source.has_key + ago)
+        # What cannot be told from a retry of an earlier message says nothing new.
+        same = [one for one in self.messages if one.events & message.events]
+        message.at = min(one.at for one in same)
 
     def _repeat(self, step: Repeat) -> None:
         if not self.messages:
@@ -320,13 +352,24 @@ class World:
             if not knows or lead.reason != "cancellation":
                 # The adapter does not know which booking it concerned, or only asks: the renter
                 # told Uma that they want no tour, also not the one that another source requested.
-                self._canceled_in_knock.add((who.name, _start_of(tour)))
+                self._note_canceled(who, tour, self.clock())
         self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
+
+    def _dismiss(self, who: Person) -> None:
+        asking = ("cancellation_merged", "cancellation_elsewhere")
+        waiting = [one for one in self._waiting(who, is_cancellation=True) if one.reason in asking]
+        if waiting:
+            lead = waiting[-1]
+            self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "no", by="Uma"))
 
     def _cancel_in_knock(self, who: Person) -> None:
         for tour in self._standing(who, None):
             self._cancel_tour(tour)
-            self._canceled_in_knock.add((who.name, _start_of(tour)))
+            self._note_canceled(who, tour, NEVER)
+
+    def _note_canceled(self, who: Person, tour: dict[str, Any], until: dt.datetime) -> None:
+        person = _person_at(who.name, PLACES[tour["request"]["community_id"]])
+        self._canceled_in_knock[person, _start_of(tour)] = until
 
     def _cancel_tour(self, tour: dict[str, Any]) -> None:
         self.is_calm = False
@@ -412,21 +455,30 @@ class World:
             of_event[lead.event_id].add(lead.id)
         ids = {lead.id for lead in leads} | {event for m in self.messages for event in m.events}
         return Record(
-            words=[self._word(message, of_event) for message in self.messages],
+            words=[word for one in self.messages for word in self._words(one, of_event)],
             leads=[self._lead(lead, ids) for lead in leads],
             tours=[self._tour(tour, leads, of_event) for tour in self.sandbox.appointments()],
             canceled_in_knock=self._canceled_in_knock,
             is_calm=self.is_calm,
         )
 
+    def _words(self, message: Message, of_event: dict[int, set[int]]) -> Iterator[Word]:
+        """Yield what a message says for its community, and for those of the same booking."""
+        word = self._word(message, of_event)
+        yield word
+        places = {one.place for one in self.messages if one.booking == message.booking}
+        for place in places - {message.place}:
+            person = _person_at(message.step.who.name, place)
+            yield dataclasses.replace(word, person=person, instant=None, is_move=True)
+
     def _word(self, message: Message, of_event: dict[int, set[int]]) -> Word:
         step = message.step
         return Word(
             number=message.number,
-            person=step.who.name,
+            person=_person_at(step.who.name, message.place),
             instant=TOURS[step.tour] if isinstance(step, Ask) else None,
             at=message.at,
-            thread=f"{message.thread} {step.who.slug}",
+            thread=message.booking,
             leads=set().union(*(of_event[event] for event in message.events)),
             text=message.text,
             is_told_apart=SOURCES[step.through].has_delivery_id,
@@ -452,7 +504,7 @@ class World:
         marked = {event for one in self.messages if one.mark == mark for event in one.events}
         return Tour(
             id=tour["id"],
-            person=self._who(tour),
+            person=_person_at(self._who(tour), PLACES[tour["request"]["community_id"]]),
             instant=_start_of(tour),
             stands=tour["status"] == "booked",
             canceled_by=tour["canceled_by"],
@@ -471,6 +523,10 @@ class World:
 
     def _note(self, text: str) -> None:
         self.log.append((self.clock(), text))
+
+
+def _person_at(name: str, place: str) -> str:
+    return name if place == MAPLE else f"{name} at {place}"
 
 
 def _start_of(tour: dict[str, Any]) -> dt.datetime:

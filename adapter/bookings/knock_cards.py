@@ -1,0 +1,73 @@
+"""Work out which tours Knock keeps. All functions are pure.
+
+Knock knows people by their contacts alone, and cancels a person's tour when it books another one.
+If a request has the contacts of two people in Knock, or one that was overwritten since, it is not
+known which tour Knock cancels: then all of them may stand.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+
+from adapter.models import Booking, BookingState, Kind
+
+
+@dataclasses.dataclass(slots=True)
+class _Card:
+    """A person in Knock, who may have each of the bookings."""
+
+    contacts: frozenset[int] = frozenset()
+    former: frozenset[int] = frozenset()
+    bookings: list[Booking] = dataclasses.field(default_factory=list)
+
+
+def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
+    """Return the bookings that Knock certainly replaced, by ID, with the tours that it has instead.
+
+    ``posted`` are bookings that may exist in Knock, in the order in which they were posted.
+    """
+    return _simulate(posted)[1]
+
+
+def left_beside(new: Booking, others: Iterable[Booking], now: dt.datetime) -> Sequence[Booking]:
+    """Return the upcoming tours that Knock may keep, or cancel, when it books a new one.
+
+    ``others`` are in the order in which they were posted; what is not sent yet comes last.
+    """
+    card, near = _find(new, _simulate(others)[0])
+    if new.kind is Kind.PROSPECT:
+        return []
+    return [
+        one
+        for one in (one for found in near for one in found.bookings)
+        if one.kind is Kind.APPOINTMENT
+        and (card is None or one.state is BookingState.PENDING)
+        and one.starts_at is not None
+        and one.starts_at > now
+    ]
+
+
+def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Booking]]:
+    cards, gone = list[_Card](), dict[int, Booking]()
+    for one in posted:
+        card, _ = _find(one, cards)
+        if card is None:
+            card = _Card()
+            cards.append(card)
+        if one.kind is Kind.APPOINTMENT and one.state is BookingState.BOOKED:
+            gone |= {other.id: one for other in card.bookings}
+            card.bookings.clear()
+        if one.gone_at is None:
+            card.bookings.append(one)
+        if len(one.person_keys) > 1 or not card.contacts:
+            card.former |= card.contacts
+            card.contacts = one.person_keys
+    return cards, gone
+
+
+def _find(booking: Booking, cards: Sequence[_Card]) -> tuple[_Card | None, Sequence[_Card]]:
+    """Return the card that Knock certainly takes, if any, and all that it may take."""
+    keys = booking.person_keys
+    near = [card for card in cards if keys & (card.contacts | card.former)]
+    is_certain = len(near) == 1 and keys & near[0].contacts
+    return (near[0] if is_certain else None), near
