@@ -166,7 +166,8 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
     BookingState.EXPIRED: frozenset({BookingState.PENDING}),
     BookingState.DISCARDED: frozenset(
         {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.UNKNOWN}
-        | {BookingState.EXPIRED}
+        # From these only by an erasure.
+        | {BookingState.EXPIRED, BookingState.SUPERSEDED, BookingState.DUPLICATE}
     ),
 }
 

@@ -272,7 +272,11 @@ def _is_forced_card(request: Booking) -> bool:
 
 def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
     """Return the bookings of other senders that canceled duplicates were merged with."""
-    ids = {one.because_of for one in canceled if one.state is BookingState.DUPLICATE}
+    ids = {
+        one.because_of
+        for one in canceled
+        if one.state is BookingState.DUPLICATE or one.reason == "erased"
+    }
     return [
         one
         for one in person.requests

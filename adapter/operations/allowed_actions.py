@@ -118,4 +118,4 @@ def may_release_together(state: str, code: str) -> bool:
 
 def may_discard(booking: Booking) -> bool:
     """Return True if a user may discard the booking."""
-    return booking.state in MOVES[BookingState.DISCARDED]
+    return booking.state in MOVES[BookingState.DISCARDED] - {*MERGED}

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from adapter.bookings.person import MERGED, is_current
 from adapter.bookings.reconcile import reconcile
 from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock, EventState
@@ -162,14 +163,28 @@ def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.dat
     """
     events = [tx.events.get(event_id, lock=True) for event_id in event_ids]
     found = [booking for event in events if event for booking in tx.bookings.of_event(event.id)]
-    waiting = [booking for booking in found if may_discard(booking) or booking.state in IN_FLIGHT]
+    waiting = [
+        booking
+        for booking in found
+        if may_discard(booking)
+        or booking.state in IN_FLIGHT
+        # It must not be booked in place of the other lead if that one is erased too.
+        or (booking.state in MERGED and is_current(booking, now))
+    ]
     tx.bookings.lock_related(waiting, now)
     for booking in waiting:
         current = tx.bookings.get(booking.id, lock=True) or booking
         is_searched_for = current.state is BookingState.UNKNOWN and current.due_at is not None
         if current.state in IN_FLIGHT or is_searched_for:
             raise NotPossible(f"booking {booking.id} is {current.state}")
-        tx.bookings.move(booking.id, BookingState.DISCARDED, why="erased", now=now, by=by)
+        tx.bookings.move(
+            booking.id,
+            BookingState.DISCARDED,
+            why="erased",
+            because_of=current.because_of,
+            now=now,
+            by=by,
+        )
     for booking in waiting:
         reconcile(tx, booking, now)
     for event in events:

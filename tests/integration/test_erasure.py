@@ -138,6 +138,25 @@ def test_what_was_merged_with_or_replaced_by_an_erased_lead_is_decided_again(
     assert harness.story(gone.id).event.kept == "nothing"
 
 
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_no_erased_lead_is_revived_when_the_one_that_replaced_it_is_erased(
+    harness: Harness, upstream: SandboxClient, is_reversed: bool
+) -> None:
+    both = [
+        harness.mapped("rentfeed", lead(number, time=time, **DANA))[0]
+        for number, time in enumerate(("2:30 PM", "4:00 PM"))
+    ]
+    assert harness.state(both[0].id) is BookingState.SUPERSEDED
+    found = find(harness, Contact.from_email(EMAIL))
+    if is_reversed:
+        found = Found(events=found.events[::-1], rejections=())
+    assert erasure(harness).erase(found, by="ana") == []
+
+    assert [harness.state(one.id) for one in both] == [BookingState.DISCARDED] * 2
+    assert [harness.booking(one.id).reason for one in both] == ["erased"] * 2
+    assert traces(harness) == []
+
+
 def test_a_webhook_of_which_one_tour_is_on_its_way_is_left_as_it_is(
     harness: Harness, upstream: SandboxClient
 ) -> None:

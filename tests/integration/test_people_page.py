@@ -403,14 +403,18 @@ def test_a_cancellation_names_each_tour_that_knock_may_have(player: Player) -> N
     assert all(harness.booking(one.id).gone_at for one in (first, second))
 
 
+@pytest.mark.parametrize("is_erased", [False, True])
 def test_a_cancellation_of_a_merged_request_does_not_speak_of_another_sender(
-    player: Player,
+    player: Player, is_erased: bool
 ) -> None:
     harness = player.harness
     (first,) = harness.mapped("portal", asks("1", "2:30"))
     settle(harness)
     (merged,) = harness.mapped("portal", asks("2", "2:30"))
     assert merged.because_of == first.id
+    if is_erased:
+        found = Found(events=(merged.event_id,), rejections=())
+        Eraser(harness.settings, harness.pipeline.store, harness.clock).erase(found, by="ana")
     (canceled,) = harness.mapped("portal", asks("2", "2:30") | {"kind": "cancellation"})
     assert canceled.reason == "cancellation_merged"
     said = f"another request has the same tour, which may be in Knock: booking {first.id}"
