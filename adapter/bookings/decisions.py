@@ -110,12 +110,12 @@ def held(code: str, other: Booking) -> Decision:
 
 
 def seen_before(original: Booking, code: str = "item_seen_before") -> Decision:
-    """Return a decision that the sender already sent a request: ``original``."""
+    """Return the decision for a request that the sender already sent: ``original``."""
     return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
 
 
 def superseded(request: Booking, other: Booking) -> Decision:
-    """Return a decision that ``other`` replaces a request."""
+    """Return the decision for a request that ``other`` replaces."""
     code = "newer_request_came_first" if request.id == NEW else "newer_request"
     if request.state is BookingState.SUPERSEDED and request.reason is not None:
         code = request.reason
@@ -123,7 +123,7 @@ def superseded(request: Booking, other: Booking) -> Decision:
 
 
 def duplicate_of(request: Booking, other: Booking) -> Decision:
-    """Return a decision that a request duplicates ``other``."""
+    """Return the decision for a request that duplicates ``other``."""
     codes = {
         (Kind.APPOINTMENT, Kind.APPOINTMENT): "same_person_and_time",
         (Kind.PROSPECT, Kind.APPOINTMENT): "same_person_has_a_tour",

@@ -159,7 +159,7 @@ def _locate(
 def _narrowed(
     locations: list[Location], payload: Any, reading: NamedReader, rest: Path | None
 ) -> list[Location]:
-    """Return the element for a list, and the text for JSON or a line in a string."""
+    """Narrow a list's location to the element that was read. Return other locations unchanged."""
     if not isinstance(reading.reader, ListReader) or rest is None:
         return locations
     for location in locations:
