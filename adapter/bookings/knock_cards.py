@@ -32,7 +32,7 @@ def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
 def left_beside(new: Booking, others: Iterable[Booking], now: dt.datetime) -> Sequence[Booking]:
     """Return the upcoming tours that Knock might keep or might cancel when it books a new one.
 
-    ``others`` are in the order in which they were posted; what is not sent yet comes last.
+    ``others`` are in the order in which they were posted, followed by those not sent yet.
     """
     card, near = _find(new, _simulate(others)[0])
     if new.kind is Kind.PROSPECT:

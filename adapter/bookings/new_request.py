@@ -43,7 +43,7 @@ def repeated_cancellation(
 ) -> Decision | None:
     """Return the decision on a repeated cancellation, or None to process it as mapped.
 
-    A late retry must not cancel what was requested since.
+    A late retry must not cancel a newer request.
     """
     if repeat is None:
         return None
@@ -275,7 +275,7 @@ def _held_beside(
     known = {one.id for one in same}
     unsent = [one for one in nearby if one.state is BookingState.PENDING and one.id not in known]
     beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), now)
-    # The sender's own earlier version explains less than somebody else's tour.
+    # Another sender's tour explains more than an earlier version from the same sender.
     others = [one for one in beside if not are_versions(one, new)] or beside
     return held("two_cards", max(others, key=order)) if others else None
 

@@ -174,7 +174,7 @@ class Person:
     def newer_version(self, request: Booking) -> Booking | None:
         """Return the sender's newest later version of a pending request, if any.
 
-        One at another community counts also if it was merged there.
+        A request at another community also counts if it was merged there.
         """
         newer = [
             one
@@ -228,7 +228,7 @@ def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
 def concerns(cancellation: Booking, requests: Sequence[Booking]) -> bool:
     """Return whether a cancellation concerns the person who made these requests.
 
-    One that names no contact is about whoever had made the request that it canceled.
+    If it names no contact, it concerns the person who made the request that it canceled.
     """
     if cancellation.person_keys or cancellation.because_of is None:
         return True

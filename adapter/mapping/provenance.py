@@ -114,7 +114,7 @@ def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
-    """Yield the paths used by a line that have a value."""
+    """Yield the paths that supplied a line's value."""
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:
