@@ -216,7 +216,7 @@ def _record_ambiguous_tour(tx, booking, later, now, until):
         tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
 """,
         },
-        options=(*PEOPLE, "--change", WAVERINGS[5]),
+        options=("--people", "12", "--change", WAVERINGS[5]),
     ),
     Guard(
         name="an older tour booked late needs review (V7)",
@@ -228,7 +228,7 @@ def _leave_to_person(tx, booking, newer, now):
     tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
 """
         },
-        options=(*PEOPLE, "--change", WAVERINGS[6]),
+        options=("--people", "12", "--change", WAVERINGS[6]),
     ),
     Guard(
         name="the rate",
