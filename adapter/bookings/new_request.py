@@ -30,11 +30,11 @@ from adapter.models import Booking, BookingState, Kind
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Repeat:
-    """An earlier webhook had the same bytes."""
+    """A webhook whose bytes are the same as an earlier one's."""
 
-    #: What they were mapped to then.
+    #: The booking that the earlier webhook was mapped to.
     original: Booking
-    #: True: an ID of the delivery says that it is the same one. Otherwise it may be meant again.
+    #: True if an ID shows that it is the same delivery. Otherwise the renter may have asked again.
     is_certain: bool
 
 

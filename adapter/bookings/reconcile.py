@@ -40,7 +40,7 @@ class Related:
     unclear: tuple[Booking, ...]
     #: From other people.
     different: tuple[Booking, ...]
-    #: All requests whose contacts Knock may link to this one's, whoever the people are.
+    #: All requests whose contacts Knock may link to this one's, from any person.
     nearby: tuple[Booking, ...] = ()
     #: Keys of the request that too many others have, so that these were not read.
     crowded: frozenset[int] = frozenset()
