@@ -36,7 +36,7 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 
 @bp.get("/metrics", endpoint="metrics")
 def figures_for_users() -> Response:
-    """Return the metrics to a console user, without the token."""
+    """Return the metrics to a console user, who needs no token."""
     return figures(services.pipeline)
 
 

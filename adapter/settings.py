@@ -106,7 +106,7 @@ class Environment(Mapping[str, str]):
         return len(self._variables)
 
     def reread(self) -> "Environment":
-        """Return the same variables, whose files are read again."""
+        """Return the same variables, but read their files again."""
         return Environment(self._variables, {**self._former, **self._values})
 
     def _value_from_file(self, name: str) -> str:
@@ -122,7 +122,7 @@ class Environment(Mapping[str, str]):
 
 
 def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
-    """Return an environment with these values, also of variables that name a file."""
+    """Return an environment with these values, which also override ``NAME_FILE`` variables."""
     kept = {name: text for name, text in environ.items() if _without_suffix(name) not in values}
     return kept | values
 

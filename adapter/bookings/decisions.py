@@ -21,27 +21,27 @@ SENTENCES: Mapping[str, str] = {
     "two_tours_at_once": "the same webhook requests another tour for this person here: booking {}; "
     "Knock keeps only one",
     "changed_after_first": "the sender changed the contact or the community of booking {}, which "
-    "is sent or about to be: Knock would keep both, and it may be another person",
+    "has been or is about to be sent: Knock would keep both, and this may be another person",
     "contact_changed": "the sender changed the email or phone after booking {} was sent: "
     "Knock has the old one",
-    "two_cards": "the contacts were used with others before, so Knock may keep the tour of booking "
-    "{} beside this one, or cancel it",
-    "maybe_gone": "the same person requested this tour before, but it may be canceled in Knock: "
-    "booking {}",
-    "repeat_or_change": "the sender already sent exactly this, and something else since: "
-    "booking {}. It is a late repeat, or the renter changed back",
-    "dismissed_before": "booking {}, the same request, was discarded; the renter has asked again "
-    "since",
+    "two_cards": "the email or phone came with a different contact before, so Knock may keep the "
+    "tour of booking {} in addition to this one, or cancel it",
+    "maybe_gone": "the same person requested this tour before, but it may have been canceled in "
+    "Knock: booking {}",
+    "repeat_or_change": "the sender already sent exactly this, and something different since: "
+    "booking {}. Either it is a late repeat, or the renter changed back",
+    "dismissed_before": "booking {} was the same request and was discarded; the renter has asked "
+    "again since",
     "another_person": "someone with another name uses the same email or phone at this community: "
-    "booking {}. Knock may take them for one person and cancel that tour",
+    "booking {}. Knock may treat them as one person and cancel that tour",
     "contact_of_many": "hundreds of requests at this community have the same email or phone, so "
-    "whether this renter has another one is not known",
-    "not_proved": "one of two senders does not prove who it is (scheme: none), and the same person "
-    "has another request: booking {}",
+    "it is not known whether this renter has another request",
+    "not_proved": "one of the two senders is not verified (scheme: none), and the same person has "
+    "another request: booking {}",
     "canceled_before": "the sender canceled it before it arrived: booking {}",
     "original_canceled": "its sender canceled booking {}, which covered this request too",
     "original_dismissed": "booking {}, which covered this request too, was discarded",
-    "asked_again": "this is the renter's latest request again, after booking {}",
+    "asked_again": "this is once again the renter's latest request, after booking {}",
     "carried_out_late": "Propexo may have processed this request after booking {}, which has the "
     "same email or phone, so Knock may have this tour instead of that one",
     "cancelled_by_sender": "the sender canceled it: booking {}",
@@ -49,7 +49,8 @@ SENTENCES: Mapping[str, str] = {
     "guest card, note there that the renter canceled",
     "original_changed": "booking {}, which covered this request too, was changed to another "
     "person or community",
-    "cancellation_merged": "another request has the same tour, which may be in Knock: booking {}",
+    "cancellation_merged": "another request is for the same tour, which may be in Knock: "
+    "booking {}",
     "cancellation_elsewhere": "no booking with this key is known here, but the same person has a "
     "tour from another request: booking {}",
     "cancellation_unclear": "several people share this key: find out whose tour to cancel",
@@ -58,7 +59,7 @@ SENTENCES: Mapping[str, str] = {
     "booking_came_later": "its booking arrived later and needs review: booking {}",
 }
 
-_NO_BOOKING = "no booking that it cancels is known here: look for the tour in Knock"
+_NO_BOOKING = "the booking that it cancels is not known here: look for the tour in Knock"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,12 +111,12 @@ def held(code: str, other: Booking) -> Decision:
 
 
 def seen_before(original: Booking, code: str = "item_seen_before") -> Decision:
-    """Return a decision that the sender already sent a request: ``original``."""
+    """Return the decision for a request that the sender already sent: ``original``."""
     return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
 
 
 def superseded(request: Booking, other: Booking) -> Decision:
-    """Return a decision that ``other`` replaces a request."""
+    """Return the decision for a request that ``other`` replaces."""
     code = "newer_request_came_first" if request.id == NEW else "newer_request"
     if request.state is BookingState.SUPERSEDED and request.reason is not None:
         code = request.reason
@@ -123,7 +124,7 @@ def superseded(request: Booking, other: Booking) -> Decision:
 
 
 def duplicate_of(request: Booking, other: Booking) -> Decision:
-    """Return a decision that a request duplicates ``other``."""
+    """Return the decision for a request that duplicates ``other``."""
     codes = {
         (Kind.APPOINTMENT, Kind.APPOINTMENT): "same_person_and_time",
         (Kind.PROSPECT, Kind.APPOINTMENT): "same_person_has_a_tour",

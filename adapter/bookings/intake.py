@@ -91,7 +91,7 @@ class BookingPlanner:
         bookings: Iterable[Booking],
         now: dt.datetime,
     ) -> None:
-        """Lock the people of an event's bookings and of those that it would get now."""
+        """Lock the people in an event's stored bookings and in those that it now maps to."""
         drafts = [self._draft(item, event, now) for item in mapped.items]
         tx.bookings.lock_related((*drafts, *bookings), now)
 
@@ -140,7 +140,7 @@ class BookingPlanner:
         related: Related,
         draft: Booking,
     ) -> Decision | None:
-        """Return the decision on a new request, or None if it may go on as mapped."""
+        """Return the decision on a new request, or None to process it as mapped."""
         now = draft.created_at
         has_sent_at = item.sent_at is not None
         repeat = _repeat(tx, source, draft, related, has_sent_at=has_sent_at)
@@ -182,7 +182,7 @@ def _repeat(
     *,
     has_sent_at: bool,
 ) -> Repeat | None:
-    """Return the request that had exactly these bytes before, if there is one.
+    """Return the earlier request with exactly the same bytes, if there is one.
 
     Bytes that contain the sender's own time, or an ID of the delivery, are certainly a retry.
     """
@@ -219,7 +219,7 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
 def _force(
     tx: Transaction, draft: Booking, related: Related, now: dt.datetime
 ) -> tuple[Booking, Related]:
-    """Make a draft the person's last word, and do not count the same tour as standing in Knock."""
+    """Make a draft the person's latest request, as if Knock no longer had the same tour."""
     gone = [
         one
         for one in related.same

@@ -14,7 +14,7 @@ from adapter.models import Booking, BookingState, Kind
 
 @dataclasses.dataclass(slots=True)
 class _Card:
-    """A person in Knock, who may have each of the bookings."""
+    """A person in Knock, and the bookings that this person may have there."""
 
     contacts: frozenset[int] = frozenset()
     former: frozenset[int] = frozenset()
@@ -22,7 +22,7 @@ class _Card:
 
 
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
-    """Return the bookings that Knock certainly replaced, by ID, with the tours that it has instead.
+    """Map the ID of each booking that Knock certainly replaced to the tour that replaced it.
 
     ``posted`` are bookings that may exist in Knock, in the order in which they were posted.
     """
@@ -30,9 +30,9 @@ def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
 
 
 def left_beside(new: Booking, others: Iterable[Booking], now: dt.datetime) -> Sequence[Booking]:
-    """Return the upcoming tours that Knock may keep, or cancel, when it books a new one.
+    """Return the upcoming tours that Knock might keep or might cancel when it books a new one.
 
-    ``others`` are in the order in which they were posted; what is not sent yet comes last.
+    ``others`` are in the order in which they were posted, followed by those not sent yet.
     """
     card, near = _find(new, _simulate(others)[0])
     if new.kind is Kind.PROSPECT:
@@ -66,7 +66,7 @@ def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Book
 
 
 def _find(booking: Booking, cards: Sequence[_Card]) -> tuple[_Card | None, Sequence[_Card]]:
-    """Return the card that Knock certainly takes, if any, and all that it may take."""
+    """Return the card that Knock will certainly use, if any, and all cards that it might use."""
     keys = booking.person_keys
     near = [card for card in cards if keys & (card.contacts | card.former)]
     is_certain = len(near) == 1 and keys & near[0].contacts

@@ -30,20 +30,20 @@ from adapter.models import Booking, BookingState, Kind
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Repeat:
-    """The same bytes came before."""
+    """A webhook whose bytes are the same as an earlier one's."""
 
-    #: What they were mapped to then.
+    #: The booking that the earlier webhook was mapped to.
     original: Booking
-    #: True: an ID of the delivery says that it is the same one. Otherwise it may be meant again.
+    #: True if an ID shows that it is the same delivery. Otherwise the renter may have asked again.
     is_certain: bool
 
 
 def repeated_cancellation(
     new: Booking, same: Sequence[Booking], repeat: Repeat | None
 ) -> Decision | None:
-    """Return the decision on a cancellation whose bytes came before a later request, or None.
+    """Return the decision on a repeated cancellation, or None to process it as mapped.
 
-    A late retry must not cancel what was requested since.
+    A late retry must not cancel a newer request.
     """
     if repeat is None:
         return None
@@ -219,7 +219,7 @@ def _held_unproved(
     now: dt.datetime,
     open_sources: Collection[str],
 ) -> Decision | None:
-    """Hold a request if one of an open source would replace one of a proved source.
+    """Hold a request if an unverified source's request would replace a verified source's.
 
     Anyone can send to an open source: an email address must not be enough to move a tour.
     """
@@ -233,7 +233,7 @@ def _held_unproved(
 
 
 def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
-    """Return whether a new request, once it is sent, would take the place of ``one``."""
+    """Return whether a new request, once it is sent, would replace ``one``."""
     is_tour_or_unsent = one.kind is Kind.APPOINTMENT or one.state not in SENT
     return (
         new.kind is Kind.APPOINTMENT
@@ -247,7 +247,7 @@ def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
 
 
 def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booking | None:
-    """Return the last word of the person at the community of a new request, without it."""
+    """Return the person's latest tour at the new request's community, not counting that request."""
     return Person(tuple(same), now).at(new.community).last
 
 
@@ -259,7 +259,7 @@ def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
 
 
 def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a request if it may be another person's: Knock may confuse two people."""
+    """Hold a request that may be from another person, because Knock might confuse the two."""
     others = Person(tuple(unclear), now).wanted
     if not others:
         return None
@@ -271,11 +271,11 @@ def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> D
 def _held_beside(
     new: Booking, same: Sequence[Booking], nearby: Sequence[Booking], now: dt.datetime
 ) -> Decision | None:
-    """Hold a tour if Knock may keep another one beside it, or get one later that cancels it."""
+    """Hold a tour if Knock might keep another one as well, or later get one that cancels it."""
     known = {one.id for one in same}
     unsent = [one for one in nearby if one.state is BookingState.PENDING and one.id not in known]
     beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), now)
-    # The sender's own earlier version explains less than somebody else's tour.
+    # Another sender's tour explains more than an earlier version from the same sender.
     others = [one for one in beside if not are_versions(one, new)] or beside
     return held("two_cards", max(others, key=order)) if others else None
 
@@ -283,7 +283,7 @@ def _held_beside(
 def _held_doubtful(
     new: Booking, same: Sequence[Booking], planned: Decision, now: dt.datetime
 ) -> Decision | None:
-    """Hold a request that would be merged with a tour that Knock may not have any more."""
+    """Hold a request that would be merged with a tour that Knock may no longer have."""
     other = next((one for one in same if one.id == planned.because_of), None)
     if other is None or new.kind is Kind.PROSPECT or other.state is not BookingState.BOOKED:
         return None

@@ -98,7 +98,7 @@ class Person:
 
     @functools.cached_property
     def wanted_ids(self) -> frozenset[int]:
-        """The IDs of the wanted requests. To compare requests takes a hundred times longer."""
+        """The IDs of the wanted requests. Comparing whole requests takes a hundred times longer."""
         return frozenset(one.id for one in self.wanted)
 
     def _counts(self, request: Booking) -> bool:
@@ -129,7 +129,7 @@ class Person:
         return request.reason in _REVISABLE and is_known
 
     def end_of(self, request: Booking) -> Booking:
-        """Return the lead that counts for a request: what the last one was merged with."""
+        """Return the lead that counts for a request, after all merges and replacements."""
         seen: set[int] = set()
         while request.state in MERGED and request.id not in seen:
             seen.add(request.id)
@@ -137,7 +137,7 @@ class Person:
         return request
 
     def at(self, community: str | None) -> "Person":
-        """Return what is known of the person at one community alone."""
+        """Return the person's requests at one community only."""
         if all(one.community in (community, None) for one in self.requests):
             return self
         local = (one for one in self.requests if one.community in (community, None))
@@ -174,7 +174,7 @@ class Person:
     def newer_version(self, request: Booking) -> Booking | None:
         """Return the sender's newest later version of a pending request, if any.
 
-        One at another community counts also if it was merged there.
+        A request at another community also counts if it was merged there.
         """
         newer = [
             one
@@ -226,9 +226,9 @@ def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
 
 
 def concerns(cancellation: Booking, requests: Sequence[Booking]) -> bool:
-    """Return whether a cancellation is about the person of these requests.
+    """Return whether a cancellation concerns the person who made these requests.
 
-    One that names no contact is about whoever had made the request that it canceled.
+    If it names no contact, it concerns the person who made the request that it canceled.
     """
     if cancellation.person_keys or cancellation.because_of is None:
         return True
@@ -239,7 +239,7 @@ def concerns(cancellation: Booking, requests: Sequence[Booking]) -> bool:
 
 
 def are_versions(one: Booking, other: Booking) -> bool:
-    """Return whether two requests have the same key of their sender, in different webhooks."""
+    """Return whether two requests from different webhooks have the same sender and key."""
     is_same_event = one.event_id == other.event_id and one.id != other.id
     return one.item_key is not None and one.item_key == other.item_key and not is_same_event
 

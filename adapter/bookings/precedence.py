@@ -103,7 +103,7 @@ def _decide(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_repeat(request: Booking, person: Person) -> Decision | None:
-    """Hold a repeat if a request of another sender, which arrived later, was made before it."""
+    """Hold a repeat if a request that arrived later was made between it and the original."""
     original, last = person.by_id.get(request.because_of or 0), person.at(request.community).last
     if request.reason != "item_seen_before" or original is None or last is None:
         return None
@@ -188,7 +188,7 @@ def _decide_waiting(request: Booking, person: Person) -> Decision | None:
 
 
 def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
-    """Return whether ``newer`` is the sender's newer version of a request, and counts by itself.
+    """Return whether ``newer`` is the sender's newer version of a request and stands on its own.
 
     One that was merged with the request in question is no reason to close that.
     """

@@ -40,7 +40,7 @@ class Related:
     unclear: tuple[Booking, ...]
     #: From other people.
     different: tuple[Booking, ...]
-    #: All whose contacts Knock may connect with this one's, whoever they are.
+    #: All requests whose contacts Knock may link to this one's, from any person.
     nearby: tuple[Booking, ...] = ()
     #: Keys of the request that too many others have, so that these were not read.
     crowded: frozenset[int] = frozenset()
@@ -62,7 +62,7 @@ class Related:
         )
 
     def has_several_under(self, cancellation: Booking) -> bool:
-        """Return True if it is not clear whose request with its key a cancellation cancels."""
+        """Return True if a cancellation's key does not make clear whose request it cancels."""
         same = [one for one in self.same if are_versions(one, cancellation)]
         changed = [
             one
@@ -77,13 +77,13 @@ class Related:
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
-    """Return whether only one contact and a fitting name show that a person is the same."""
+    """Return whether two requests are matched only by one contact and a compatible name."""
     is_version = one.item_key is not None and one.item_key == other.item_key
     return not is_version and len(one.person_keys & other.person_keys) == 1
 
 
 def _of_two_people(fitting: Sequence[Booking], same: Sequence[Booking]) -> Set[int]:
-    """Return the IDs of the requests by name whose names contradict that of another one."""
+    """Return the IDs of requests matched by name whose names contradict another request's."""
     names = {name_of(one): one for one in same}
     if len(names) > MOST_NAMES:
         return {one.id for one in fitting}
@@ -121,7 +121,7 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
 def _with_cancellations(
     booking: Booking, same: Sequence[Booking], rows: Sequence[Booking]
 ) -> list[Booking]:
-    """Return the person's requests, with their cancellations and all that these cancel."""
+    """Return the person's requests, their cancellations, and everything that these cancel."""
     known = {one.id for one in same}
     known |= {row.id for row in rows if _is_canceling(booking, row, same)}
     cancellations = [row for row in rows if row.id in known and row.is_cancellation]
@@ -136,7 +136,7 @@ def _with_cancellations(
 
 
 def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
-    """Return whether one of two requests cancels one of the person of the other."""
+    """Return whether one request cancels a request from the other one's person."""
     is_cancellation = booking.is_cancellation or row.is_cancellation
     return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 
@@ -209,7 +209,7 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
 
 
 def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int, Booking]:
-    """Return the bookings for which Knock canceled booked tours, by the ID of the canceled one."""
+    """Map the ID of each booked tour that Knock canceled to the booking that replaced it."""
     found = {}
     for booking in bookings:
         others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)

@@ -65,7 +65,7 @@ def _is_one_full_name(one: Booking, other: Booking) -> bool:
 
 
 def name_of(booking: Booking) -> tuple[str, ...]:
-    """Return the words of a name, in an order that does not depend on how it is written."""
+    """Return a name's words, sorted: ``Ana Roe`` and ``Roe Ana`` are the same."""
     return tuple(sorted(_words(booking.appointment)))
 
 

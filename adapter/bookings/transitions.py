@@ -104,7 +104,7 @@ def _retry_or_hold(
         if limiter.suspend("not_authorized", now):
             log.error("sending_stopped", extra=_facts(attempt, status=error.status))
         if outcomes.count(AttemptOutcome.NOT_AUTHORIZED) > 1:
-            # Other bookings were accepted meanwhile, so the token lacks permission for this one.
+            # Others were accepted in the meantime, so the token lacks permission for this booking.
             _hold_as_refused(tx, attempt, now)
             return
     elif isinstance(error, RateLimited):

@@ -78,7 +78,7 @@ def _templates() -> list[Path]:
 
 
 def _other_settings(text: str) -> str:
-    """Return, as comments with defaults, the settings that a text does not mention."""
+    """Return the settings that ``text`` does not set, commented out with their defaults."""
     others = (each for each in SETTINGS if f"{each.name}=" not in text)
     return "".join(f"# {each.meaning}\n#{each.name}={each.default_text}\n" for each in others)
 

@@ -28,7 +28,7 @@ def key() -> None:
 @encryption.command(epilog=examples("adapter encryption rotate"))
 @as_json
 def rotate(as_json: bool) -> None:
-    """Encrypt all stored requests with the first key, also those that are not encrypted yet.
+    """Encrypt all stored requests with the first key, including any not yet encrypted.
 
     If the first key is `off`, decrypt all. Set the keys and restart the adapter first. It may keep
     running, and an interrupted run can be repeated. Exit code 1: some requests remain; repeat it.

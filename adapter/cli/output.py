@@ -1,4 +1,4 @@
-"""Print results as text or as JSON, and failures."""
+"""Print results as text or JSON, and print errors."""
 
 import sys
 from typing import Any, NoReturn

@@ -54,7 +54,7 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
 
 
 def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -> str:
-    """Return which of the secrets it is, and how long ago it was used."""
+    """Describe a secret: its name, its position in the list, and how long ago it was used."""
     number = secrets.index(secret) + 1
     ordinal = {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
     age = ago(secret["last_used_at"], utc_now())

@@ -110,7 +110,7 @@ def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def current_values(booking: Booking) -> dict[str, str]:
-    """Return the values of the untouched form, as strings by field."""
+    """Return the values of the unedited form, as strings by field."""
     values = {name: text_of(booking.appointment.get(name, "")) for name in EDITABLE_FIELDS}
     values |= {"community": booking.community or "", "starts_at": ""}
     if booking.starts_at is not None and booking.timezone is not None:

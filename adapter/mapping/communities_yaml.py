@@ -30,7 +30,7 @@ class CommunitySchema(StrictSchema):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Communities:
-    """All communities, with their document for error messages."""
+    """All communities, with the file that they come from for error messages."""
 
     document: Document
     by_key: Mapping[str, Community]

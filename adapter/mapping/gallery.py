@@ -13,7 +13,7 @@ from adapter.mapping.source import Source
 from adapter.settings import Policy
 
 _INSTALLED = Path(adapter.__file__).parent / "mappings"
-#: The mappings that come with the adapter. In a checkout they are beside the package.
+#: The mappings that come with the adapter. In a checkout they are next to the package.
 BUNDLED: Final = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "mappings"
 #: Name of the gallery folder, inside a mappings folder.
 FOLDER: Final = "gallery"

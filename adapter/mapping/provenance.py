@@ -114,7 +114,7 @@ def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
-    """Yield the paths used by a line that have a value."""
+    """Yield the paths that supplied a line's value."""
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:
@@ -159,7 +159,7 @@ def _locate(
 def _narrowed(
     locations: list[Location], payload: Any, reading: NamedReader, rest: Path | None
 ) -> list[Location]:
-    """Return the element for a list, and the text for JSON or a line in a string."""
+    """Narrow a list's location to the element that was read. Return other locations unchanged."""
     if not isinstance(reading.reader, ListReader) or rest is None:
         return locations
     for location in locations:

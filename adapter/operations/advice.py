@@ -41,7 +41,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Ask the renter. Release it if they want the tour; otherwise discard it.",
     ),
     "changed_after_first": (
-        "The sender changed the contact or community of a booking that is sent or about to be.",
+        "The sender changed the contact or community after the booking was sent, or just before.",
         "If it is another person, release it. If not, fix the contact in Knock, then discard it.",
     ),
     "contact_changed": (
@@ -53,12 +53,12 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Look in Knock for the other tour. Cancel it there if needed, then release this one.",
     ),
     "maybe_gone": (
-        "The renter requested this tour before, but it may be canceled in Knock since.",
+        "The renter requested this tour before, but it may have been canceled in Knock.",
         "Look in Knock. If the tour is there, discard this lead; if not, release it.",
     ),
     "repeat_or_change": (
-        "The sender already sent exactly this, and another request or a cancellation since.",
-        "If the renter wants this, confirm it if Knock has it, or release it; if not, discard it.",
+        "The sender sent exactly this before, and then another request or a cancellation.",
+        "If the renter wants this, release it, or confirm it if Knock has it. If not, discard it.",
     ),
     "dismissed_before": (
         "The same request was discarded here, and the renter has asked again since.",
@@ -70,7 +70,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "contact_of_many": (
         "Hundreds of requests here use this email or phone, so Knock treats them as one person.",
-        "Enter the renter's own contact and release it, or ask an engineer to list the shared one.",
+        "Enter the renter's own contact and release it, or ask an engineer to list it as shared.",
     ),
     "not_proved": (
         "This would replace another source's request, and one of the two is not verified.",
@@ -89,7 +89,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Check Knock for both tours. Book what is wanted but missing, then discard this lead.",
     ),
     "original_changed": (
-        "Another request covered this one too, and has a new person or community now.",
+        "Another request covered this one too, and its person or community was then changed.",
         "Release this one if this renter wants the tour; otherwise discard it.",
     ),
     "cancellation_merged": (

@@ -57,7 +57,7 @@ def decision_report(
 
 
 def _people(names: Iterable[str]) -> list[str]:
-    """Return names that contradict each other, the longest of those that agree."""
+    """Return one name per person: the longest of those that may belong together."""
     people: list[str] = []
     for name in sorted(names, key=len, reverse=True):
         if all(names_agree({"last_name": name}, {"last_name": one}) is False for one in people):

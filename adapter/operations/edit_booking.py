@@ -89,7 +89,7 @@ def shared_contacts(appointment: Mapping[str, Any], other: Booking) -> frozenset
 def changes_for_another_person(
     booking: Booking, other: Booking, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the changes, and those that move contacts shared with ``other`` into the notes.
+    """Return the changes plus those that move contacts shared with ``other`` into the notes.
 
     Raise :class:`NotPossible` if there is no other contact: Knock would take both for one person.
     """

@@ -184,7 +184,7 @@ def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.da
 
 
 def _canceled_in_knock(tx: Transaction, cancellation: Booking, now: dt.datetime) -> list[int]:
-    """Return the bookings that a user has canceled in Knock, as a cancellation asked."""
+    """Return the bookings that a user canceled in Knock because of this cancellation."""
     same = (*reconcile.load(tx, cancellation, now).same, cancellation)
     found = [one.id for one in same if may_exist(one) and cancellation in canceling(one, same)]
     named = cancellation.because_of  # not among the others if too many share the key

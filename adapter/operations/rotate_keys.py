@@ -1,4 +1,4 @@
-"""Store all requests as ADAPTER_ENCRYPTION_KEYS says now."""
+"""Re-encrypt or decrypt stored requests according to the current ADAPTER_ENCRYPTION_KEYS."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,7 +12,7 @@ BATCH = 20
 
 
 def rotate(store: Database, sources: Iterable[Source], progress: Callable[[int], object]) -> int:
-    """Encrypt stored requests with the newest key, or decrypt them, beside running processes.
+    """Encrypt stored requests with the newest key, or decrypt them, while the adapter runs.
 
     Each batch is a transaction: a run that was interrupted can be repeated, and does the rest. Call
     ``progress`` after each batch with the number of requests so far. Return how many remain: those

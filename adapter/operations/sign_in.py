@@ -157,12 +157,12 @@ class SignIn:
         return role is not None
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
-        """Return the keyed hash of each key that counts failures, with its limit."""
+        """Hash the keys under which failures are counted, and return each hash with its limit."""
         return {self._hash(text)[:16]: limit for text, limit in texts.items()}
 
 
 def _counted(name: str, client: str | None) -> Mapping[str, int]:
-    """Return the keys that count an unknown browser's failures, with their limits."""
+    """Return the keys under which an unknown browser's failures are counted, with their limits."""
     texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
     if client is not None:
         address = rate_limit_key(client)

@@ -97,14 +97,14 @@ def _rejection(remaining: int) -> Response | None:
 
 
 def _is_from_website(request: Request) -> bool:
-    """Return True for a browser's request for another site, which may name this machine its own."""
+    """Return True if a browser sent this for another website, even one that resolves to us."""
     origin = request.headers.get("Origin")
     is_other = origin is not None and urllib.parse.urlsplit(origin).netloc != request.host
     return is_other or not _is_local_name(urllib.parse.urlsplit(f"//{request.host}").hostname or "")
 
 
 def _is_local_name(host: str) -> bool:
-    """Return True for an IP address, and for a name that the public DNS does not have."""
+    """Return True for an IP address or a name that is not in public DNS."""
     try:
         return "." not in host or bool(ipaddress.ip_address(host))
     except ValueError:

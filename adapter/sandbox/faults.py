@@ -46,7 +46,7 @@ class Fault:
 
     @property
     def is_booking(self) -> bool:
-        """Return True if a create takes effect."""
+        """Return True if a create request takes effect."""
         if self.book is not None:
             return self.book
         is_clean = self.status is None and self.drop != "before" and self.job != "FAILURE"

@@ -31,7 +31,7 @@ _loaded: tuple[Settings, Mapping[str, Source]] | None = None
 
 
 def create_app() -> flask.Flask:
-    """Return a worker's WSGI application, with what the main process has loaded."""
+    """Return a worker's WSGI application, using what the main process has loaded."""
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
     return app.create_app(settings, all_sources=sources)

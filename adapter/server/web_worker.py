@@ -91,7 +91,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self.set_accept_enabled(False)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
-        """Refuse to accept while pausing. Gunicorn calls this in each loop."""
+        """Accept no connections during a pause. Gunicorn calls this in each loop."""
         self._paused = enabled and self._backoff_remaining() > 0
         super().set_accept_enabled(enabled and not self._paused)
 
@@ -103,7 +103,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         return max(0.0, self._backoff_until - time.monotonic())
 
     def enqueue_req(self, conn: Any) -> None:
-        """Read a request on a new or idle connection. Gunicorn would start a thread for it."""
+        """Read a request on a new or idle connection. By default, gunicorn would use a thread."""
         if _unread_bytes(conn.sock) > MAX_UNREAD_BYTES:
             self._process(conn, Discarded(0))
             return

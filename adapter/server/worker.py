@@ -82,7 +82,7 @@ def _log_outage(part: str, exc: StoreUnavailable, logged: str | None) -> str:
 
 
 class Worker:
-    """The parts of a worker, each a thread, and the threads of its runs."""
+    """A worker: one thread for each of its parts, and a pool of threads that process rows."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -96,7 +96,7 @@ class Worker:
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
 
     def run(self) -> bool:
-        """Run all parts until a signal stops them. Return True if the secrets are different."""
+        """Run all parts until a signal stops them. Return True if the secrets have changed."""
         with self.running():
             self._watchdog.watch()
             log.info("worker_started", extra={"concurrency": self._concurrency})
@@ -185,7 +185,7 @@ class Worker:
         self._pipeline.recover()
 
     def _reload(self) -> bool:
-        """Reload mappings and files with secrets. If they are invalid, log it and keep the old.
+        """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
 
         Return True if a secret is different.
         """

@@ -153,7 +153,7 @@ def _spellings(text: bytes) -> Iterator[bytes]:
 
 
 def _without_scheme(request: WebhookRequest, header: str, scheme: str) -> list[bytes]:
-    """Return the value without up to two scheme prefixes, and the whole value.
+    """Return the value with up to two scheme prefixes removed, and the whole value.
 
     Users may omit the prefix, and tools may add it a second time.
     """

@@ -107,7 +107,7 @@ class Bookings(Statements):
     def lock_related(
         self, bookings: Iterable[Booking], now: dt.datetime
     ) -> Callable[[], frozenset[int]]:
-        """Lock these bookings' keys, and those of what :meth:`of_keys` returns for them.
+        """Lock the keys of these bookings, and of those that :meth:`of_keys` returns for them.
 
         Call this before reading any of them in order to change it, so that no two transactions
         deadlock. Return a function that returns which of their keys have too many bookings.
@@ -119,7 +119,7 @@ class Bookings(Statements):
         )
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
-        """Return those of the jobs that belong to a booking."""
+        """Return the IDs in ``job_ids`` that belong to a booking."""
         return [row["job_id"] for row in self._all("known_jobs", job_ids=list(job_ids))]
 
     def move(
@@ -175,7 +175,7 @@ class Bookings(Statements):
         )
 
     def repoint(self, from_id: int, to_id: int) -> None:
-        """Make the leads whose state was caused by one booking depend on another one."""
+        """Point leads whose state was caused by one booking to another one instead."""
         self._run("repoint", from_id=from_id, to_id=to_id)
 
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:

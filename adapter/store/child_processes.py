@@ -68,7 +68,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def _before_exec() -> Callable[[], None] | None:
-    """Return the child's function to run before exec, after setting the user clears the signal.
+    """Return what the child runs before exec, because changing its user clears the death signal.
 
     For the kernel, the parent is the thread that forked, so a thread that ends would end the child.
     """
@@ -110,7 +110,7 @@ class _Guard:
             self._send(group)
 
     def _send(self, group: int) -> None:
-        """Write a group to the pipe. If the guard was killed, the next start sends it again."""
+        """Write a process group to the pipe. If the guard was killed, the next start resends it."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._pipe(), b"%d\n" % group)
 

@@ -1,4 +1,4 @@
-"""Connections with timeouts, which are not used after PostgreSQL has closed them."""
+"""Connections with timeouts, which are not reused after PostgreSQL has closed them."""
 
 import contextlib
 import select

@@ -183,7 +183,7 @@ class Database:
         return self._fingerprints
 
     def hash_key(self) -> bytes:
-        """Return the key of this installation's keyed hashes (32 bytes)."""
+        """Return the secret key for this installation's keyed hashes (32 bytes)."""
         return self.fingerprints().key
 
     def lacks(self) -> list[str]:

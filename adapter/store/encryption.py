@@ -1,4 +1,4 @@
-"""Store requests again with a different encryption key."""
+"""Re-encrypt stored requests with the current key."""
 
 from collections.abc import Collection
 
@@ -11,10 +11,10 @@ KINDS = ("event", "rejection")
 
 
 class Encryption(Statements):
-    """Encrypts stored requests again within a transaction."""
+    """Re-encrypts stored requests within a transaction."""
 
     def rotate(self, kind: str, *, after: int, readable: Collection[str], limit: int) -> list[int]:
-        """Store requests after an ID in the same way as new ones, and return their IDs.
+        """Re-encrypt a batch of requests with IDs above ``after``, and return their IDs.
 
         Skip those that another transaction has locked. The headers in ``readable`` stay readable.
         """
@@ -26,6 +26,6 @@ class Encryption(Statements):
         return [row["id"] for row in rows]
 
     def remaining(self) -> int:
-        """Return how many requests are not stored in the same way as new ones."""
+        """Return how many requests are not yet stored with the current key."""
         row = self._one("requests_to_encrypt", key=self.connection.cipher.key_id)
         return int(row["requests"]) if row else 0

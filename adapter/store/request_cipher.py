@@ -29,7 +29,7 @@ class RequestCipher:
         self._keys = [key for key in keys if key != ENCRYPTION_OFF]
 
     def sealed(self, row: Row, *, readable: Collection[str] = ()) -> Row:
-        """Return a row as it is stored. The headers in ``readable`` stay readable."""
+        """Return a row for storage: encrypted if a key is set, except for ``readable`` headers."""
         if self.key_id is None:
             return row | {"encryption_key": None}
         columns = {name: row[name] for name in COLUMNS if name in row}
@@ -44,7 +44,7 @@ class RequestCipher:
         }
 
     def opened(self, row: Row) -> Row:
-        """Return a row as it was before it was stored. Raise KeyMissing."""
+        """Return a stored row decrypted. Raise KeyMissing."""
         if row["encryption_key"] is None:
             return row
         from cryptography.fernet import InvalidToken

@@ -13,7 +13,7 @@ class SendQueue(Statements):
     def most_urgent(
         self, now: dt.datetime, *, soon: dt.datetime, late: dt.datetime
     ) -> Booking | None:
-        """Lock and return the next booking: the soonest tour, else alternating sources.
+        """Lock and return the next booking: the soonest tour, or else one from the next source.
 
         Only tours that start before ``soon`` go first. Tours that start by ``late`` are skipped.
         Guest cards follow after all tours.

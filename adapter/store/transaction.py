@@ -26,7 +26,7 @@ Tables = TypeVar("Tables", bound=Statements)
 
 
 def _lazy(kind: type[Tables]) -> "functools.cached_property[Tables]":
-    """Create a group of tables on first use, because most transactions need two or three."""
+    """Create the object for a group of tables on first use. Most transactions need two or three."""
     return functools.cached_property(lambda tx: kind(tx.connection))
 
 
@@ -63,7 +63,7 @@ class Transaction(Statements):
         self._run("lock_keys", keys=list(keys))
 
     def hash_key(self) -> bytes:
-        """Return the key of this installation's keyed hashes."""
+        """Return the secret key for this installation's keyed hashes."""
         row = self._one("hash_key")
         if row is None:
             raise LookupError("the database's hash key is missing; run adapter migrate")

@@ -417,6 +417,6 @@ def test_a_cancellation_of_a_merged_request_does_not_speak_of_another_sender(
         Eraser(harness.settings, harness.pipeline.store, harness.clock).erase(found, by="ana")
     (canceled,) = harness.mapped("portal", asks("2", "2:30") | {"kind": "cancellation"})
     assert canceled.reason == "cancellation_merged"
-    said = f"another request has the same tour, which may be in Knock: booking {first.id}"
+    said = f"another request is for the same tour, which may be in Knock: booking {first.id}"
     assert canceled.reasons[-1].reason == said
     assert "sender" not in advice_for(Issue.of(canceled)).wrong

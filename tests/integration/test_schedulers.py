@@ -241,7 +241,7 @@ def test_a_cancellation_of_an_unknown_id_needs_review(
 
     assert (off.state, off.reason) == (BookingState.HELD, "cancellation")
     assert any(one.startswith("needs_enrichment") for one in said)
-    assert "no booking that it cancels is known here: look for the tour in Knock" in said
+    assert "the booking that it cancels is not known here: look for the tour in Knock" in said
 
 
 def test_a_relayed_appointment_replaces_its_notification(

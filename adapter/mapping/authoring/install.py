@@ -69,7 +69,7 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def _examples_text(template: Source, name: str, header: str) -> str:
-    """Return the communities beside a template that it uses, under the new source's name."""
+    """Return the made-up communities that a template uses, under the new source's name."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)

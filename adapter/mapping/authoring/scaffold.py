@@ -187,7 +187,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return the words that name what this ID identifies, from its own key or its parent's."""
+    """Return what an ID identifies, in words from its key or its parent's: [lead] for lead_id."""
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []

@@ -160,7 +160,7 @@ class CompiledMapping:
         return [self._read(one, self.item_readers) for one in scopes], None
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Read the fields that are the same for all items once. Return their drafts by index."""
+        """Read fields shared by all items only once. Return their drafts by the filler's index."""
         if self.for_each is None or len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}
