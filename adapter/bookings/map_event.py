@@ -65,16 +65,20 @@ class Mapper:
         except StoreUnavailable:
             raise
         except KeyMissing as exc:
-            # It waits for the key, and the others do not wait for it.
             log.error("encryption_key_missing", extra={"reason": str(exc)})  # noqa: TRY400
+            if event is not None:
+                # It is readable itself, but may repeat an earlier request that is not.
+                self._hold(event.id, str(exc))
+                return True
+            # It waits for the key, and the others do not wait for it.
             with self.store.statement() as tx:
-                tx.events.postpone(event.id if event else exc.row_id, self.clock() + RETRY_DELAY)
+                tx.events.postpone(exc.row_id, self.clock() + RETRY_DELAY)
             return True
         except Exception as exc:
             if event is None:
                 raise
             log.exception("event_not_mapped", extra={"event_id": event.id}, exc_info=exc)
-            self._hold(event.id)
+            self._hold(event.id, "mapping failed unexpectedly; see the log")
         return has_more
 
     def map(self, tx: Transaction, event: Event) -> None:
@@ -90,12 +94,12 @@ class Mapper:
         mapped = source.map(event.request, now=now) if source else _no_mapping(event)
         planner.apply(tx, event, mapped, source, now)
 
-    def _hold(self, event_id: int) -> None:
+    def _hold(self, event_id: int, why: str) -> None:
         """Hold an event that cannot be mapped. Postpone it first so that it cannot block others."""
         now = self.clock()
         with self.store.statement() as tx:
             tx.events.postpone(event_id, now + RETRY_DELAY_AFTER_BUG)
-        reason = Reason(field="event", reason="mapping failed unexpectedly; see the log")
+        reason = Reason(field="event", reason=why)
         with self.store.statement() as tx:
             tx.events.settle(
                 event_id,

@@ -3,6 +3,7 @@
 import datetime as dt
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from hashlib import sha256
 
 from adapter.models import Change, Event, EventState, LeadHistory, Reason
 from adapter.signatures import covers_query, proved_headers
@@ -32,15 +33,15 @@ def _insert_events(count: int) -> bytes:
 
 
 def _is_same_delivery(
-    one: Event, other: Event, names: Iterable[str], proved: Collection[str]
+    one: Mapping[str, str], other: Mapping[str, str], names: Iterable[str], proved: Collection[str]
 ) -> bool | None:
-    """Compare the IDs of two deliveries. Return None if they say nothing.
+    """Compare the IDs in two deliveries' headers. Return None if they say nothing.
 
     An unproved ID may be the same, but another one says nothing: anyone may have changed it.
     """
-    shared = [name for name in names if name in one.headers and name in other.headers]
+    shared = [name for name in names if name in one and name in other]
     certain = [name for name in shared if name in proved]
-    is_same = all(one.headers[name] == other.headers[name] for name in certain or shared)
+    is_same = all(one[name] == other[name] for name in certain or shared)
     return is_same if certain or (shared and is_same) else None
 
 
@@ -98,17 +99,28 @@ class Events(Statements):
         """
         names, has_query = delivery_headers(header), covers_query(signature)
         proved = proved_headers(signature, names)
-        rows = self._all("events_of_ids", ids=[event_id, *others])
-        known = {row["id"]: self._event(row) for row in rows}
+        ids = [event_id, *others]
+        rows = self._all("possible_repeats", id=event_id, ids=ids, has_query=has_query)
+        known = {row["id"]: row["headers"] for row in rows}
         new = known.pop(event_id)
         repeats = [
-            (bool(is_retry), one.id)
-            for one in known.values()
-            if one.body == new.body
-            and (one.query == new.query or not has_query)
-            and (is_retry := _is_same_delivery(one, new, names, proved)) is not False
+            (bool(is_retry), other_id)
+            for other_id, headers in known.items()
+            if (is_retry := _is_same_delivery(headers, new, names, proved)) is not False
         ]
-        return max(repeats)[::-1] if repeats else None
+        encrypted = {row["id"] for row in rows if row["is_encrypted"]}
+        content = functools.cache(functools.partial(self._content, has_query=has_query))
+        for is_retry, other_id in sorted(repeats, reverse=True):
+            if other_id not in encrypted or content(other_id) == content(event_id):
+                return other_id, is_retry
+        return None
+
+    def _content(self, event_id: int, *, has_query: bool) -> tuple[bytes, str] | None:
+        """Return what two repeats have in common, without keeping the body in memory."""
+        event = self.get(event_id)
+        if event is None:
+            return None
+        return sha256(event.body).digest(), event.query if has_query else ""
 
     def settle(
         self,

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import dataclasses
 import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,19 +16,20 @@ from cryptography.fernet import Fernet
 from adapter.app import create_app
 from adapter.cli import commands
 from adapter.exceptions import KeyMissing
-from adapter.models import BookingState, EventState
+from adapter.models import BookingState, EventState, WebhookRequest
 from adapter.operations import readmit
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase import Eraser, Found
 from adapter.operations.rotate_keys import rotate
-from adapter.store import Database, Filter
+from adapter.store import Database, Filter, NewEvent
 from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import Harness, settle
 from tests.integration.test_erasure import everything, refuse
-from tests.leads import lead
+from tests.leads import lead, same_person
 from tests.sandbox_client import SandboxClient
 
 OLD, NEW = (base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+NONE = {"scheme": "none"}
 EMAIL = "dana.okafor@example.com"
 #: Nothing of it is in a mapped field.
 UNMAPPED: dict[str, Any] = {"income": "canary 91,000"}
@@ -138,6 +140,75 @@ def test_a_lead_waits_for_its_key_and_others_do_not_wait_for_it(
     right.clock.advance(31)
     right.pipeline.mapper.map_due()
     assert right.story(first).event.state is EventState.MAPPED
+
+
+def test_a_lead_is_held_if_an_earlier_request_of_the_renter_lost_its_key(
+    keyed: Callable[..., Harness],
+) -> None:
+    lost, harness = keyed(OLD), keyed(NEW)
+    (first,) = lost.mapped("rentfeed", same_person(1))
+    again = harness.receive("rentfeed", same_person(2)).event_id
+    harness.pipeline.mapper.map_due()
+
+    event = harness.story(again).event
+    assert event.state is EventState.HELD
+    assert event.reasons[0].reason.startswith(f"request {first.event_id} cannot be decrypted")
+
+
+@pytest.mark.parametrize("keys", [(), (NEW,)])
+def test_many_large_requests_of_a_renter_are_not_in_memory_together(
+    keyed: Callable[..., Harness], keys: tuple[str, ...]
+) -> None:
+    harness, size = keyed(*keys), 500_000
+    ids = [
+        harness.receive("rentfeed", lead(number, notes="x" * size)).event_id for number in range(30)
+    ]
+    with harness.pipeline.store.transaction() as tx:
+        tracemalloc.start()
+        assert tx.events.repeated(ids[-1], ids[:-1], header=None, signature=NONE) is None
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 10 * size
+
+
+@pytest.mark.parametrize("keys", [((), ()), ((), (NEW,)), ((NEW,), (OLD, NEW))])
+def test_the_same_bytes_are_recognized_whether_encrypted_or_not(
+    keyed: Callable[..., Harness], keys: tuple[tuple[str, ...], ...]
+) -> None:
+    """The newest delivery counts, and one with another ID is none of them."""
+    before, harness = (keyed(*given) for given in keys)
+    payload = json.dumps(lead(1)).encode()
+    ids = [
+        one.pipeline.store.insert_event(
+            NewEvent(
+                source="rentfeed",
+                digest=str(number).encode(),
+                content=b"",
+                received_at=one.clock(),
+                request=WebhookRequest(
+                    method="POST",
+                    url="https://adapter.example.com/hooks/rentfeed",
+                    headers={"Webhook-Id": name} if name else {},
+                    body=payload,
+                ),
+            )
+        )
+        for number, (one, name) in enumerate(
+            [(before, "a"), (before, ""), (before, "b"), (harness, "a")]
+        )
+    ]
+    assert all(ids)
+    retry, plain, other, new = map(int, filter(None, ids))
+    with harness.pipeline.store.transaction() as tx:
+        assert tx.events.repeated(new, [retry, plain, other], header=None, signature=NONE) == (
+            retry,
+            True,
+        )
+        assert tx.events.repeated(new, [plain, other], header=None, signature=NONE) == (
+            plain,
+            False,
+        )
+        assert tx.events.repeated(new, [other], header=None, signature=NONE) is None
 
 
 def test_a_body_that_looks_encrypted_is_read_as_it_came(keyed: Callable[..., Harness]) -> None:

@@ -53,9 +53,14 @@ UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 -- Return one event's state, without its body.
 SELECT state, reasons FROM events WHERE id = %(id)s
 
--- name: events_of_ids
--- Return these events.
-SELECT * FROM events WHERE id = ANY(%(ids)s)
+-- name: possible_repeats
+-- Return those of these events that have the same bytes as the first one, or may have them because one of
+-- the two is encrypted. The headers with a delivery's ID are never encrypted.
+SELECT o.id, o.headers, o.encryption_key IS NOT NULL OR e.encryption_key IS NOT NULL AS is_encrypted
+FROM events e, events o
+WHERE e.id = %(id)s AND o.id = ANY(%(ids)s) AND (o.encryption_key IS NOT NULL
+    OR e.encryption_key IS NOT NULL
+    OR o.body = e.body AND (o.query = e.query OR NOT %(has_query)s))
 
 -- name: settle_event
 -- Set a received event's final state, and notify the requests that wait for it.
