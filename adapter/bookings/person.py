@@ -289,6 +289,23 @@ def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
     return max(later, key=posting_order, default=None)
 
 
+def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
+    """Return the request that a tour found in Knock may belong to instead of ``booking``, or None.
+
+    Knock may have replaced the tour for one that was posted later, or the one found is somebody
+    else's for the same instant.
+    """
+    same_instant = [
+        one
+        for one in others
+        if one.starts_at == booking.starts_at
+        and one.kind is Kind.APPOINTMENT
+        and may_exist(one)
+        and one.person_keys & booking.person_keys
+    ]
+    return posted_later(booking, others) or max(same_instant, key=posting_order, default=None)
+
+
 def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Booking | None:
     """Return the newest request whose tour Knock canceled for the older ``booking``, or None."""
     newer = [

@@ -244,12 +244,12 @@ def record_search(
 ) -> None:
     """Record a search for an unknown booking. The lists may lag behind Knock until ``until``.
 
-    ``others`` contains the requests that share a key with it. A later POST for one of them may have
-    created the tour that was found.
+    ``others`` contains the requests that share a key with it. The tour that was found may be one of
+    theirs.
     """
-    later = person.posted_later(booking, others)
-    if match is not None and match.job_id is None and later is not None:
-        _record_ambiguous_tour(tx, booking, later, now, until)
+    other = person.other_owner(booking, others)
+    if match is not None and match.job_id is None and other is not None:
+        _record_ambiguous_tour(tx, booking, other, now, until)
         return
     if match is not None:
         tx.attempts.finish(attempt.id, AttemptOutcome.ACCEPTED, now=now, status=attempt.status)
@@ -277,7 +277,7 @@ def record_search(
 def _record_ambiguous_tour(
     tx: Transaction, booking: Booking, later: Booking, now: dt.datetime, until: dt.datetime
 ) -> None:
-    """Record a tour that may belong to an unknown booking or to one posted later.
+    """Record a tour that may belong to an unknown booking or to another one, ``later``.
 
     If the later one is for the same instant, the tour belongs to it. Otherwise Knock should have
     canceled this tour: it was processed late, and replaced the later one.

@@ -127,6 +127,10 @@ NAMED: Mapping[str, Play] = {
         Fault("500, not carried out"), Ask(ANN, "A"), Wait(), Ask(ANN, "B", "calendar"), Wait(5),
         Ask(ANN, "A", "form"), Wait(5),
     ),
+    "V5 an unknown one finds the tour of somebody with the same address": (
+        Ask(DANA, "B", "crm"), Wait(5), Fault("the worker dies before it"), Ask(CARL, "B", "crm"),
+        Release(CARL),
+    ),
     "V7 an older one is carried out late": (
         Fault("time-out, carried out 90 s later"), Ask(ANN, "A"), Wait(), Ask(ANN, "B"), Wait(),
     ),
