@@ -1,7 +1,6 @@
 """Build the services that every process uses."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
@@ -42,18 +41,19 @@ def check_token(settings: Settings) -> None:
 
 
 def check_destination(settings: Settings, store: Database) -> None:
-    """Record that this database books in Knock. Never let it book in the sandbox after that.
+    """Raise ConfigurationError if the sandbox would book for a database that has booked in Knock.
 
-    Otherwise, if the token were lost, renters' tours would be booked in the sandbox. Raise
-    ConfigurationError.
+    Otherwise, if the token were lost, renters' tours would be booked in the sandbox. Also raise it
+    if the database is not migrated.
     """
-    host = None if settings.is_sandbox else urlsplit(settings.propexo_base_url).hostname
+    if lacking := store.lacks():
+        raise ConfigurationError(f"the database lacks {', '.join(lacking)}; run adapter migrate")
     with store.statement() as tx:
-        known = tx.record_propexo_host(host)
+        known = tx.record_propexo_host(None)
     if settings.is_sandbox and known is not None:
         raise ConfigurationError(
-            f"PROPEXO_TOKEN is not set, but this database has booked in Knock through {known}; set "
-            "the token again, or use another database to try things in the sandbox"
+            f"this database has booked in Knock through {known}, but PROPEXO_TOKEN is not set to a "
+            "token from Propexo; set it again, or use another database for the sandbox"
         )
 
 

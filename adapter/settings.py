@@ -473,6 +473,11 @@ class Settings:
         return self.propexo_token in (None, SANDBOX_TOKEN)
 
     @property
+    def knock_host(self) -> str | None:
+        """Return the host through which tours are booked in Knock, or None for the sandbox."""
+        return None if self.is_sandbox else urllib.parse.urlsplit(self.propexo_base_url).hostname
+
+    @property
     def own_sandbox_url(self) -> str | None:
         """Return the URL of this installation's own sandbox, or None if another URL is used."""
         is_other = self.propexo_token is not None and self.propexo_base_url != PROPEXO_URL

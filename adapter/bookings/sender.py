@@ -53,6 +53,7 @@ class Sender:
         self.propexo = propexo
         self.clock = clock
         self.pause = pause
+        self._is_host_recorded = False
         #: Set when this process must stop. No more bookings are sent.
         self.stopping = threading.Event()
 
@@ -154,6 +155,15 @@ class Sender:
                 self.store.statement,
                 lambda tx: transitions.record_accepted(tx, attempt, accepted, self.clock()),
             )
+            self._record_host()
+
+    def _record_host(self) -> None:
+        """Record, once per process, that this database has booked in Knock."""
+        if self._is_host_recorded or self.settings.knock_host is None:
+            return
+        with self.store.statement() as tx:
+            tx.record_propexo_host(self.settings.knock_host)
+        self._is_host_recorded = True
 
     def expire_late(self) -> None:
         """Expire bookings that can no longer be sent in time, even while sending is suspended.

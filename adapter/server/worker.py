@@ -187,7 +187,8 @@ class Worker:
     def _reload(self) -> bool:
         """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
 
-        Return True if a secret is different.
+        Return True if a secret is different, and all can be read: the process would not start
+        again with one that cannot.
         """
         former = self._pipeline.settings
         loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
@@ -195,7 +196,7 @@ class Worker:
             return False
         settings, sources = loaded
         self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
-        return settings != former
+        return settings != former and not settings.problems
 
 
 def _load(settings: Settings) -> tuple[Settings, Mapping[str, Source]]:

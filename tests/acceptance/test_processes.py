@@ -17,6 +17,7 @@ import requests
 from adapter.exceptions import ConfigurationError
 from adapter.server.child_process import ChildProcess
 from adapter.server.supervisor import _locked
+from adapter.store import Database
 from adapter.store.child_processes import popen
 from tests.adapter_process import (
     ADAPTER,
@@ -325,18 +326,28 @@ def test_a_database_without_a_token_does_not_book_in_a_sandbox(
     )
 
 
-def test_an_installation_that_booked_in_knock_does_not_book_in_a_sandbox_without_its_token(
-    start: Callable[..., AdapterProcess],
+@pytest.mark.parametrize("command", ["run", "worker"])
+def test_a_database_that_booked_in_knock_does_not_book_in_a_sandbox(
+    fresh_database: str, tmp_path: Path, command: str
 ) -> None:
-    running = start(PROPEXO_TOKEN="a-token", PROPEXO_BASE_URL="http://127.0.0.1:1")
-    running.stop()
+    with Database(fresh_database) as opened, opened.transaction() as tx:
+        tx.record_propexo_host("api.example.com")
 
-    for lost in ({}, {"PROPEXO_TOKEN": "sandbox"}):
-        environ = {name: value for name, value in running.environ.items() if "PROPEXO" not in name}
-        ended = run_command(environ | lost, "run")
+    environ = environment(tmp_path, DATABASE_URL=fresh_database, PROPEXO_TOKEN="sandbox")
+    ended = run_command(environ, command)
 
-        assert ended.returncode == 1
-        assert "this database has booked in Knock through 127.0.0.1; set the" in ended.stderr
+    assert ended.returncode == 1
+    assert "this database has booked in Knock through api.example.com" in ended.stderr
+
+
+def test_a_worker_says_that_the_database_is_not_migrated(
+    empty_database: str, tmp_path: Path
+) -> None:
+    environ = environment(tmp_path, DATABASE_URL=empty_database, PROPEXO_TOKEN="sandbox")
+    ended = run_command(environ, "worker")
+
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("the database lacks 0001_initial.sql; run adapter migrate\n")
 
 
 def test_the_sandbox_can_be_asked_for_beside_a_database(

@@ -226,6 +226,25 @@ def test_a_refused_connection_is_retried(harness: Harness, upstream: SandboxClie
     assert outcomes == ["not_sent", "not_sent", "not_sent", "accepted"]
 
 
+def test_the_first_booking_in_knock_is_recorded_for_the_database(
+    opened: Database, upstream: SandboxClient
+) -> None:
+    harness = Harness(opened, upstream, propexo_token="a-token")
+
+    def host() -> str | None:
+        with opened.transaction() as tx:
+            return tx.record_propexo_host(None)
+
+    harness.mapped("rentfeed", tour())
+    upstream.fault({"status": 422})
+    harness.send()
+    assert host() is None, "nothing was booked"
+
+    harness.mapped("rentfeed", tour(leadId="RF-2"))
+    harness.send()
+    assert host() == "api.propexo.com"
+
+
 @pytest.mark.parametrize(
     ("fault", "booked"),
     [({"delay": 3}, 1), ({"drop": "after"}, 1), ({"drop": "before"}, 0), ({"status": 500}, 0)],
