@@ -72,9 +72,13 @@ def trimmed(text: str) -> str:
 
 
 def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """Return the variables whose values are surrounded by whitespace or quotes."""
+    """Return the variables whose values are surrounded by whitespace or quotes.
+
+    The line break at the end of a file does not count.
+    """
     values = {name: environ.get(name, "") for name in names}
-    return [name for name, value in values.items() if value != trimmed(value)]
+    ends = {name: "\r\n" if name + FILE_SUFFIX in environ else "" for name in values}
+    return [name for name, value in values.items() if value.rstrip(ends[name]) != trimmed(value)]
 
 
 class Environment(Mapping[str, str]):

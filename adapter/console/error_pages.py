@@ -7,7 +7,7 @@ import flask
 from werkzeug.exceptions import HTTPException
 
 from adapter.console.context import bp
-from adapter.exceptions import NotPossible, StoreUnavailable
+from adapter.exceptions import KeyMissing, NotPossible, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,13 @@ def store_unavailable(error: StoreUnavailable) -> tuple[str, int]:
     log.error("store_unavailable", extra={"reason": str(error)})
     text = "The database cannot be reached. Senders get an error and will retry their webhooks."
     return _page("Temporarily unavailable", text, 503)
+
+
+@bp.errorhandler(KeyMissing)
+def key_missing(error: KeyMissing) -> tuple[str, int]:
+    """Return 503 and show which encryption key is not set."""
+    log.error("encryption_key_missing", extra={"reason": str(error)})
+    return _page("This request is encrypted", f"An engineer must help: {error}.", 503)
 
 
 @bp.errorhandler(Exception)

@@ -107,8 +107,9 @@ class EmbeddedServer:
                 is_open = not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022
                 if is_open or found.st_uid not in (os.geteuid(), self.user.uid):
                     raise ConfigurationError(
-                        f"{folder} is not a folder of this user alone; delete it, or set "
-                        "ADAPTER_DATA_DIR to another and shorter path"
+                        f"{folder} is not a folder of this user alone: it belongs to user "
+                        f"{found.st_uid}, with mode {stat.filemode(found.st_mode)}; run as that "
+                        "user, or set ADAPTER_DATA_DIR to another and shorter path"
                     )
 
     def spawn(self) -> "subprocess.Popen[bytes]":

@@ -1647,3 +1647,13 @@ def test_any_payload_is_shown_in_bounded_lines() -> None:
     )
     assert [line.key for line in payload_lines({"x": {"y": 1}})] == ["x", "y"]
     assert payload_lines("text")[0].text == "text"
+
+
+def test_a_lead_whose_encryption_key_is_missing_names_the_key(ana: Reader) -> None:
+    booking_id = held(ana.harness)
+    with ana.harness.pipeline.store.transaction() as tx:
+        tx.connection.execute("UPDATE events SET encryption_key = 'k1'")
+
+    page = ana.text(f"/leads/{booking_id}", status=503)
+
+    assert "add the key with the ID k1 to ADAPTER_ENCRYPTION_KEYS" in page

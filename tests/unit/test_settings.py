@@ -16,6 +16,7 @@ from adapter.settings import (
     read_env_file,
     replaced,
     settings_from,
+    untrimmed,
 )
 
 SECRETS = {
@@ -209,3 +210,16 @@ def test_a_real_token_is_never_sent_in_clear(url: str, token: str, *, is_accepte
         return
     with pytest.raises(ConfigurationError, match=r"^PROPEXO_BASE_URL must start with https://"):
         settings_from(environ)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_named"), [("a\n", False), ("a\r\n", False), ("a \n", True), ("'a'\n", True)]
+)
+def test_the_line_break_at_the_end_of_a_file_is_no_mistake(
+    tmp_path: Path, content: str, *, is_named: bool
+) -> None:
+    (tmp_path / "secret").write_bytes(content.encode())
+    environ = Environment({"A_SECRET_FILE": str(tmp_path / "secret")})
+
+    assert bool(untrimmed(environ, ["A_SECRET"])) is is_named
+    assert untrimmed({"A_SECRET": content}, ["A_SECRET"]) == ["A_SECRET"]
