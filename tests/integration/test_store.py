@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import datetime as dt
+import hashlib
 import itertools
 import secrets
 import sys
@@ -55,6 +56,11 @@ UNION ALL
 SELECT 'type', concat_ws(' ', typname, enumlabel, enumsortorder)
 FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid
 """
+
+#: The migrations of tagged versions (v0.2.0). For a change, add another file.
+RELEASED = {
+    "0001_initial.sql": "49689996eeaec80197652d2aa72360104da0ad3701984c20ca653be7c6a8d5e1",
+}
 
 
 def insert_booking(
@@ -112,6 +118,16 @@ def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
             sender.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
             sender.commit()
             assert running.result(30) == ["0002_later.sql"]
+
+
+def test_released_migrations_never_change() -> None:
+    """A database that recorded one of them would lack the change."""
+    folder = ROOT / "adapter/store/sql/migrations"
+    digests = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()
+    }
+
+    assert {name: digests[name] for name in RELEASED} == RELEASED
 
 
 def test_schema_sql_is_what_the_migrations_make(empty_database: str, fresh_database: str) -> None:
