@@ -29,6 +29,7 @@ from gunicorn.http.errors import (
 from gunicorn.workers.gthread import ThreadWorker
 
 from adapter.server.request_buffer import Discarded, RequestBuffer
+from adapter.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     #: From the settings that the main process has loaded. Workers never read settings themselves:
     #: gunicorn constructs them in the main process, which an error would end.
-    max_body_bytes: int
+    max_body_bytes: int = Settings().max_body_bytes
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

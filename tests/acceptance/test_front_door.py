@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,9 @@ from adapter.settings import Settings, settings_from
 from adapter.signatures import sign
 from adapter.signatures.request import FORM_TYPE
 from adapter.store import Database, Filter
+from adapter.store.child_processes import popen
 from adapter.webhooks import endpoints
-from tests.adapter_process import kept_environ, run_command
+from tests.adapter_process import ADAPTER, kept_environ
 from tests.gunicorn_process import (
     LEAD,
     GunicornServer,
@@ -481,10 +483,15 @@ def test_a_worker_names_its_secrets_with_blanks(folder: Path) -> None:
         PROPEXO_TOKEN=" '  a-token'",
         ADAPTER_LOG_LEVEL="INFO",
     )
-    said = run_command(environ, "worker").stderr
+    worker = popen([*ADAPTER, "worker"], env=environ, stderr=subprocess.PIPE)
+    assert worker.stderr is not None
+    lines = iter(worker.stderr.readline, b"")
+    said = next(line for line in lines if b"secret_not_trimmed" in line)
+    worker.terminate()
+    worker.wait(30)
 
-    assert '"variable": "PROPEXO_TOKEN"' in said
-    assert "a-token" not in said
+    assert b'"variable": "PROPEXO_TOKEN"' in said
+    assert b"a-token" not in said
 
 
 # without a database ----------------------------------------------------------------------------

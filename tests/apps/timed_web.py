@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from adapter.app import create_app
+from adapter.server.web_worker import Worker
 from adapter.settings import settings_from
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -23,6 +24,7 @@ PUBLIC_URLS = "TESTS_PUBLIC_URLS"
 
 def application() -> Wsgi:
     """Return an adapter for each public URL."""
+    Worker.max_body_bytes = settings_from().max_body_bytes  # as gunicorn_conf does
     request = threading.local()
 
     def clock() -> dt.datetime:
