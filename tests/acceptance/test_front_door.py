@@ -483,12 +483,11 @@ def test_a_worker_names_its_secrets_with_blanks(folder: Path) -> None:
         PROPEXO_TOKEN=" '  a-token'",
         ADAPTER_LOG_LEVEL="INFO",
     )
-    worker = popen([*ADAPTER, "worker"], env=environ, stderr=subprocess.PIPE)
-    assert worker.stderr is not None
-    lines = iter(worker.stderr.readline, b"")
-    said = next(line for line in lines if b"secret_not_trimmed" in line)
-    worker.terminate()
-    worker.wait(30)
+    with popen([*ADAPTER, "worker"], env=environ, stderr=subprocess.PIPE) as worker:
+        assert worker.stderr is not None
+        lines = iter(worker.stderr.readline, b"")
+        said = next(line for line in lines if b"secret_not_trimmed" in line)
+        worker.terminate()
 
     assert b'"variable": "PROPEXO_TOKEN"' in said
     assert b"a-token" not in said
