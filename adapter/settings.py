@@ -127,12 +127,10 @@ class Environment(Mapping[str, str]):
 
 def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
     """Return an environment with these values, which also override ``NAME_FILE`` variables."""
-    kept = {name: text for name, text in environ.items() if _without_suffix(name) not in values}
+    kept = {
+        name: text for name, text in environ.items() if name.removesuffix(FILE_SUFFIX) not in values
+    }
     return kept | values
-
-
-def _without_suffix(name: str) -> str:
-    return name.removesuffix(FILE_SUFFIX)
 
 
 def _content_of(path: str, name: str) -> str:

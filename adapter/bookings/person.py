@@ -272,19 +272,13 @@ def posted(requests: Iterable[Booking]) -> Sequence[Booking]:
 
 
 def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
-    """Return the tour that replaced ``booking`` in Knock (the last one posted after it), or None.
-
-    Knock identifies people only by their contacts.
-    """
+    """Return the last tour posted after ``booking``, which replaced it in Knock, or None."""
     later = [
         one
-        for one in others
-        if one.kind is Kind.APPOINTMENT
-        and may_exist(one)
-        and one.posted_at is not None
+        for one in _tours_of_contacts(booking, others)
+        if one.posted_at is not None
         and booking.posted_at is not None
         and one.posted_at > booking.posted_at
-        and one.person_keys & booking.person_keys
     ]
     return max(later, key=posting_order, default=None)
 
@@ -295,15 +289,18 @@ def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
     Knock may have replaced the tour for one that was posted later, or the one found is somebody
     else's for the same instant.
     """
-    same_instant = [
+    known = _tours_of_contacts(booking, others)
+    same_instant = [one for one in known if one.starts_at == booking.starts_at]
+    return posted_later(booking, known) or max(same_instant, key=posting_order, default=None)
+
+
+def _tours_of_contacts(booking: Booking, others: Iterable[Booking]) -> Sequence[Booking]:
+    """Return the tours that may exist in Knock, which identifies people only by their contacts."""
+    return [
         one
         for one in others
-        if one.starts_at == booking.starts_at
-        and one.kind is Kind.APPOINTMENT
-        and may_exist(one)
-        and one.person_keys & booking.person_keys
+        if one.kind is Kind.APPOINTMENT and may_exist(one) and one.person_keys & booking.person_keys
     ]
-    return posted_later(booking, others) or max(same_instant, key=posting_order, default=None)
 
 
 def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Booking | None:
