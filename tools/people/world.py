@@ -227,11 +227,11 @@ class World:
         who, through = (step.who.slug, step.through)
         if step.key == "new" or not self._threads[who, through]:
             self._threads[who, through] += 1
-        self._tours[who, through] = step.tour
-        self._places[who, through] = step.place
         self.is_calm &= step.place == MAPLE
         is_shared = step.key == "shared" and SOURCES[through].has_key
         key = "0" if is_shared else f"{who}-{self._threads[who, through]}"
+        self._tours[through, key] = step.tour
+        self._places[through, key] = step.place
         self.is_calm &= step.who in UNSHARED and not is_shared
         self._send(step, key, step.tour)
 
@@ -241,13 +241,12 @@ class World:
             self._threads[who, through] += 1
             # Without a time, it is unknown whether a request that arrives later is older.
             self.is_calm &= SOURCES[through].has_time
-        self._send(
-            step, f"{who}-{self._threads[who, through]}", self._tours.get((who, through), "A")
-        )
+        key = f"{who}-{self._threads[who, through]}"
+        self._send(step, key, self._tours.get((through, key), "A"))
 
     def _send(self, step: Ask | Cancel, key: str, tour: str) -> None:
         number, source = len(self.messages) + 1, SOURCES[step.through]
-        place = self._places.get((step.who.slug, step.through), MAPLE)
+        place = self._places.get((step.through, key), MAPLE)
         sent_at = self.clock() - dt.timedelta(seconds=step.late)
         mark = f"{step.through}, {step.who.name}, {tour}" + f", {key}" * source.has_key
         mark += f", {HARBOR}" * (place == HARBOR)
