@@ -345,14 +345,21 @@ class World:
         lead = max(self._waiting(who, is_cancellation=True), key=lambda lead: lead.id, default=None)
         if lead is None:
             return
-        knows = re.search(r"\b\d{4,}\b", " ".join(one.reason for one in lead.reasons))
-        for tour in self._standing(who, lead.starts_at):
+        named = self._named_by(lead) if lead.reason == "cancellation" else []
+        for tour in self._standing(who, None if named else lead.starts_at):
+            if named and not any(_is_tour_of(one, tour) for one in named):
+                continue
             self._cancel_tour(tour)
-            if not knows or lead.reason != "cancellation":
+            if not named:
                 # The adapter does not know which booking it concerned, or only asks: the renter
                 # told Uma that they want no tour, also not the one that another source requested.
                 self._note_canceled(who, tour, self.clock())
         self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
+
+    def _named_by(self, lead: Booking) -> list[Booking]:
+        """Return the bookings that a lead's reasons name."""
+        ids = re.findall(r"\b\d{4,}\b", " ".join(one.reason for one in lead.reasons))
+        return [one for one in self._bookings() if str(one.id) in ids]
 
     def _dismiss(self, who: Person) -> None:
         asking = ("cancellation_merged", "cancellation_elsewhere")
@@ -530,6 +537,11 @@ def _person_at(name: str, place: str) -> str:
 
 def _start_of(tour: dict[str, Any]) -> dt.datetime:
     return dt.datetime.fromisoformat(tour["starts_at"])
+
+
+def _is_tour_of(lead: Booking, tour: dict[str, Any]) -> bool:
+    place = PLACES[tour["request"]["community_id"]]
+    return (lead.starts_at, lead.community) == (_start_of(tour), place)
 
 
 def _tour_text(tour: dict[str, Any]) -> str:
