@@ -178,7 +178,7 @@ def _decide_waiting(request: Booking, person: Person) -> Decision | None:
     ]
     if versions:
         return superseded(request, max(versions, key=order))
-    tour = person.standing
+    tour = person.at(request.community).standing
     if tour is None or tour.state is not BookingState.BOOKED or request.id not in person.wanted_ids:
         return None
     if order(tour) < order(request) or not may_replace(tour.kind, request.kind):
@@ -219,7 +219,8 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     ]
     again = _asked_after(request, canceled, person)
     if again is not None:
-        code = "booking_came_later" if again.state in WAITING else "taken_back"
+        is_unclear = again.state in WAITING and again.reason != "contact_changed"
+        code = "booking_came_later" if is_unclear else "taken_back"
         return Decision(state=BookingState.DISCARDED, code=code, because_of=again.id)
     standing = sorted((one for one in canceled if _may_stand(one, person)), key=posting_order)
     if standing:
@@ -299,7 +300,11 @@ def _asked_after(
     cancellation: Booking, canceled: Sequence[Booking], person: Person
 ) -> Booking | None:
     """Return a later request with the cancellation's key or for a tour that it canceled."""
-    starts = {one.starts_at for one in canceled if one.starts_at is not None}
+    tours = {
+        (one.community, one.starts_at)
+        for one in canceled
+        if one.starts_at is not None and one.state is not BookingState.SUPERSEDED
+    }
     again = [
         one
         for one in person.requests
@@ -308,7 +313,9 @@ def _asked_after(
         and _takes_back(one, is_first=not canceled)
         and (
             are_versions(one, cancellation)
-            or (one.starts_at in starts and one.state is not BookingState.SUPERSEDED)
+            or (
+                (one.community, one.starts_at) in tours and one.state is not BookingState.SUPERSEDED
+            )
         )
     ]
     return max(again, key=order, default=None)
@@ -317,12 +324,13 @@ def _asked_after(
 def _takes_back(request: Booking, *, is_first: bool) -> bool:
     """Return whether a request after a cancellation shows that the tour is wanted after all.
 
-    One that waits for a person does not, unless the cancellation had nothing to cancel.
+    One in review does not, unless the cancellation had nothing to cancel, or the review is only
+    about the contact for the same tour.
     """
     if request.reason in ("item_seen_before", "same_delivery", "repeat_or_change"):
         return False
     if request.state in WAITING:
-        return is_first
+        return is_first or request.reason == "contact_changed"
     return request.state in (BookingState.PENDING, *SENT, *MERGED)
 
 

@@ -6,11 +6,12 @@ is recomputed from all of the person's requests, under the person's lock.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Self
 
 from adapter.bookings import knock_cards, precedence
 from adapter.bookings.decisions import Decision
+from adapter.bookings.new_request import held_person
 from adapter.bookings.person import (
     CANCELABLE,
     SENT,
@@ -22,6 +23,7 @@ from adapter.bookings.person import (
 from adapter.bookings.same_person import (
     Relation,
     has_another_contact,
+    is_one_full_name,
     name_of,
     names_agree,
     relation,
@@ -111,11 +113,29 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
     keys = {key for one in (*related.same, *related.unclear) for key in one.match_keys}
     if not keys <= {*booking.match_keys}:
         rows = tx.bookings.of_keys({*booking.match_keys, *keys}, now, lock=True)
-    same = _with_cancellations(booking, related.same, [row for row in rows if row.id != booking.id])
+    others = [row for row in rows if row.id != booking.id]
+    known = (*related.same, *_linked(booking, related.same, others))
+    same = _with_cancellations(booking, known, others)
     own = knock_cards.replaced(posted((*same, booking)))
     gone = knock_cards.replaced(posted(rows)).keys() - own.keys()
     same = [dataclasses.replace(one, gone_at=now) if one.id in gone else one for one in same]
     return dataclasses.replace(related, same=tuple(same), nearby=tuple(rows))
+
+
+def _linked(
+    booking: Booking, same: Sequence[Booking], rows: Iterable[Booking]
+) -> Iterator[Booking]:
+    """Yield requests of the same full name that share a contact with one of the person's requests.
+
+    For example, one has only the email, one only the phone, and a third request has both.
+    """
+    contacts = frozenset[int]().union(
+        *(one.person_keys for one in same if names_agree(one.appointment, booking.appointment))
+    )
+    known = {one.id for one in same}
+    for row in rows:
+        if row.person_keys & contacts and row.id not in known and is_one_full_name(row, booking):
+            yield row
 
 
 def _with_cancellations(
@@ -188,10 +208,17 @@ def apply(
     """Store decisions, and reconcile the people related to changed requests."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
-        move(tx, row, decisions[row.id], now)
+        move(tx, row, _checked(tx, row, decisions[row.id], now), now)
     for row in changed:
         if steps and not {*row.match_keys} <= {*booking.match_keys}:
             reconcile(tx, row, now, steps=steps - 1)
+
+
+def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
+    """Hold a request that would be sent after all if it may be from another person."""
+    if decision.state is not BookingState.PENDING:
+        return decision
+    return held_person(booking, load(tx, booking, now).unclear, now) or decision
 
 
 def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> None:
