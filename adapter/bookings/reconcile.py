@@ -125,8 +125,8 @@ def _linked(
 ) -> Iterator[Booking]:
     """Yield requests that another request, which has both contacts, links to this one.
 
- This request has only the email or only the phone, the linked one has only the other, and their
- names agree.
+    This request has only the email or only the phone, the linked one has only the other, and their
+    names agree.
     """
     own = booking.person_keys
     linking = {one.person_keys - own for one in same if own and own < one.person_keys}
