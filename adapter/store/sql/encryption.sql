@@ -1,7 +1,8 @@
 -- Encryption of stored requests.
 
 -- name: events_to_encrypt
--- Lock and return events after an ID that are not stored with this key (NULL: not stored in clear).
+-- Lock and return events after an ID that are not encrypted with this key. If the key is NULL, return all
+-- that are encrypted.
 SELECT id, headers, query, body, encryption_key FROM events
 WHERE id > %(after)s AND kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s
 ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
@@ -25,7 +26,7 @@ UPDATE rejections SET headers = %(headers)s, url = %(url)s, body = %(body)s,
 WHERE id = %(id)s
 
 -- name: requests_to_encrypt
--- Count the requests that are not stored with this key.
+-- Count the requests that are not encrypted with this key or, if it is NULL, that are encrypted.
 SELECT (SELECT count(*) FROM events
         WHERE kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s)
     + (SELECT count(*) FROM rejections WHERE encryption_key IS DISTINCT FROM %(key)s) AS requests
