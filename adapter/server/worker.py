@@ -94,6 +94,8 @@ class Worker:
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
         parts = ("polling", "recovery", "listener", "threads", *Task)
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
+        #: Why a part cannot use PostgreSQL, as logged for the current outage.
+        self._outages: dict[str, str] = {}
 
     def run(self) -> bool:
         """Run all parts until a signal stops them. Return True if the secrets have changed."""
@@ -129,14 +131,13 @@ class Worker:
 
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
         """Call a step until shutdown, whatever it raises."""
-        reason = None
         while not self._stopping.is_set():
             self._watchdog.heartbeat(part)
             try:
                 step()
-                reason = None
+                self._outages.pop(part, None)
             except StoreUnavailable as exc:
-                reason = _log_outage(part, exc, reason)
+                self._outages[part] = _log_outage(part, exc, self._outages.get(part))
             except Exception:
                 log.exception("worker_part_failed", extra={"part": part})
                 self._stopping.wait(PAUSE_AFTER_BUG_SECONDS)
@@ -155,6 +156,7 @@ class Worker:
         """Start a run whenever events are announced, until the connection is lost."""
         for is_announced in listen_for_received_events(self._pipeline.store.url, LISTEN_SECONDS):
             self._watchdog.heartbeat("listener")
+            self._outages.pop("listener", None)
             if self._stopping.is_set():
                 return
             if is_announced and not self._pipeline.is_full(Task.MAP):
