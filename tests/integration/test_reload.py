@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapter.exceptions import ConfigurationError
+from adapter.mapping.problems import MappingErrors, Problem
 from adapter.server import hot_reload
 from adapter.server.worker import must_restart
 from adapter.settings import settings_from
@@ -29,12 +30,25 @@ def test_a_folder_counts_as_changed_once_its_files_are_stable(tmp_path: Path) ->
     assert folder.has_changed()
 
 
-def test_invalid_mappings_are_reported_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
+PROBLEMS = [Problem.of_file("a.yaml", "one"), Problem.of_file("b.yaml", "two")]
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (MappingErrors(PROBLEMS), "mappings_invalid"),
+        (ConfigurationError("one\ntwo"), "settings_invalid"),
+    ],
+)
+def test_what_is_invalid_is_reported_line_by_line(
+    caplog: pytest.LogCaptureFixture, error: ConfigurationError, event: str
+) -> None:
     def refuse() -> None:
-        raise ConfigurationError("one\ntwo")
+        raise error
 
     assert hot_reload.reload_or_keep(refuse) is None
-    assert [vars(record)["problem"] for record in caplog.records] == ["one", "two"]
+    assert [record.message for record in caplog.records] == [event, event]
+    assert [vars(record)["problem"] for record in caplog.records] == str(error).splitlines()
 
 
 PASSWORD = "ana:operate:scrypt:1:1:1$salt$hash"
