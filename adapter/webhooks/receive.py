@@ -155,7 +155,8 @@ class Receiver:
         """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
 
         If other content arrived in between, the same bytes may be a late repeat or a change back:
-        the worker or a user decides. With the sender's own time or the same ID, they are a repeat.
+        the worker or a user decides. A held event counts too, because it may be such content once
+        its mapping is fixed. With the sender's own time or the same ID, they are a repeat.
         """
         delivery, is_proved = _delivery_ids(event, source)
         with self.database.transaction() as tx:
