@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 
 from adapter.models import Change, Event, EventState, LeadHistory, Reason
-from adapter.signatures import covers_query, proved_headers
+from adapter.signatures import Scheme, covers_query, proved_headers
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
 from adapter.store.queries import STATEMENTS, Statements
@@ -90,15 +90,15 @@ class Events(Statements):
         others: Iterable[int],
         *,
         header: str | None,
-        signature: Mapping[str, object],
+        scheme: Scheme | None,
     ) -> tuple[int, bool] | None:
         """Return which of ``others`` has the same bytes, and whether it is the same delivery.
 
         The delivery ID is in ``header`` or in one of the usual headers. If both events have one
-        that ``signature`` proves and they differ, the sender means two deliveries.
+        that ``scheme`` proves and they differ, the sender means two deliveries.
         """
-        names, has_query = delivery_headers(header), covers_query(signature)
-        proved = proved_headers(signature, names)
+        names, has_query = delivery_headers(header), covers_query(scheme)
+        proved = proved_headers(scheme, names)
         ids = [event_id, *others]
         rows = self._all("possible_repeats", id=event_id, ids=ids, has_query=has_query)
         known = {row["id"]: row["headers"] for row in rows}

@@ -192,7 +192,7 @@ def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool
     """Return the headers that identify this delivery, and whether they are the sender's own."""
     headers = event.request.lowercase_headers
     names = [name for name in delivery_headers(source.delivery_header) if name in headers]
-    proved = signatures.proved_headers(source.signature, names)
+    proved = signatures.proved_headers(source.scheme, names)
     return {name: storable(headers[name]) for name in proved or names}, bool(proved)
 
 

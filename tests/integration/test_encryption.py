@@ -29,7 +29,6 @@ from tests.leads import lead, same_person
 from tests.sandbox_client import SandboxClient
 
 OLD, NEW = (base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2))
-NONE = {"scheme": "none"}
 EMAIL = "dana.okafor@example.com"
 #: Nothing of it is in a mapped field.
 UNMAPPED: dict[str, Any] = {"income": "canary 91,000"}
@@ -165,7 +164,7 @@ def test_many_large_requests_of_a_renter_are_not_in_memory_together(
     ]
     with harness.pipeline.store.transaction() as tx:
         tracemalloc.start()
-        assert tx.events.repeated(ids[-1], ids[:-1], header=None, signature=NONE) is None
+        assert tx.events.repeated(ids[-1], ids[:-1], header=None, scheme=None) is None
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 10 * size
@@ -200,15 +199,15 @@ def test_the_same_bytes_are_recognized_whether_encrypted_or_not(
     assert all(ids)
     retry, plain, other, new = map(int, filter(None, ids))
     with harness.pipeline.store.transaction() as tx:
-        assert tx.events.repeated(new, [retry, plain, other], header=None, signature=NONE) == (
+        assert tx.events.repeated(new, [retry, plain, other], header=None, scheme=None) == (
             retry,
             True,
         )
-        assert tx.events.repeated(new, [plain, other], header=None, signature=NONE) == (
+        assert tx.events.repeated(new, [plain, other], header=None, scheme=None) == (
             plain,
             False,
         )
-        assert tx.events.repeated(new, [other], header=None, signature=NONE) is None
+        assert tx.events.repeated(new, [other], header=None, scheme=None) is None
 
 
 def test_a_body_that_looks_encrypted_is_read_as_it_came(keyed: Callable[..., Harness]) -> None:
