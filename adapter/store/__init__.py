@@ -4,6 +4,7 @@ from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES
 from adapter.store.database import Database, check_reachable, is_reachable
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
+from adapter.store.encryption import Undecryptable
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
@@ -38,6 +39,7 @@ __all__ = [
     "Task",
     "Traffic",
     "Transaction",
+    "Undecryptable",
     "UnknownCommunity",
     "User",
     "check_reachable",

@@ -77,9 +77,11 @@ class Events(Statements):
         row = self._one("lock_event" if lock else "get_event", id=event_id)
         return self._event(row) if row else None
 
-    def state_of(self, event_id: int) -> tuple[EventState, tuple[Reason, ...]] | None:
-        """Return an event's state and reasons without reading its body."""
-        row = self._one("state_of_event", id=event_id)
+    def state_of(
+        self, event_id: int, *, lock: bool = False
+    ) -> tuple[EventState, tuple[Reason, ...]] | None:
+        """Return an event's state and reasons without reading its body, so without its key."""
+        row = self._one("lock_state_of_event" if lock else "state_of_event", id=event_id)
         if row is None:
             return None
         return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))

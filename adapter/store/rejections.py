@@ -63,13 +63,17 @@ class Rejections(Statements):
         self._run("trim_rejections", source=new.source, rows=max_rows, bytes=max_bytes)
 
     def newest(self, *, source: str | None = None, limit: int = 100) -> list[Rejection]:
-        """Return rejections, newest first."""
-        rows = self._all("list_rejections", source=source, limit=limit)
+        """Return rejections whose keys are set, newest first."""
+        keys = self.connection.cipher.key_ids
+        rows = self._all("list_rejections", source=source, keys=keys, limit=limit)
         return [self._rejection(row) for row in rows]
 
     def of_source(self, source: str) -> list[Rejection]:
-        """Return all of a source's rejections, oldest first. Their number is limited."""
-        rows = self._all("rejections_of_source", source=source)
+        """Return all of a source's rejections whose keys are set, oldest first.
+
+        Their number is limited.
+        """
+        rows = self._all("rejections_of_source", source=source, keys=self.connection.cipher.key_ids)
         return [self._rejection(row) for row in rows]
 
     def get(self, rejection_id: int) -> Rejection | None:
