@@ -335,6 +335,14 @@ def test_repeated_failures_lock_for_a_while(open_console: Opener, harness: Harne
     assert another_browser(reader).sign_in("ana").status_code == 302
 
 
+def test_head_counts_as_no_failed_sign_in(open_console: Opener) -> None:
+    reader = open_console("ana")
+    for _ in range(6):
+        assert reader.client.head("/console/sign-in").status_code == 200
+    with reader.harness.pipeline.store.transaction() as tx:
+        assert tx.connection.execute("SELECT FROM failed_sign_ins").fetchall() == []
+
+
 def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
     reader = open_console("ana")
     services = SignIn(
