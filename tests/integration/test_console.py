@@ -190,7 +190,6 @@ def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
         assert opened_by(reader, key, **environ) == 403
     assert opened_by(reader, "x" * 32) == 403
     assert opened_by(reader, "ä") == 403
-    assert reader.client.head(f"/console/open?key={key}").status_code == 405
     assert opened_by(reader, key) == 302
     assert "No leads need review" in reader.text("/")
     assert "adapter_waiting" in reader.text("/metrics")
@@ -200,6 +199,14 @@ def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
     assert other.get("/").status_code == 403
     service.new_link()
     assert reader.get("/").status_code == 403, "a new link ends the session of the last one"
+
+
+def test_head_does_not_use_the_link_up(open_console: Opener) -> None:
+    reader = open_console()
+    key = sign_in_of(reader).new_link()
+    assert reader.client.head(f"/console/open?key={key}").status_code == 405
+    assert reader.get("/").status_code == 403
+    assert opened_by(reader, key) == 302
 
 
 FOREIGN = (
