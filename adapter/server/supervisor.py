@@ -225,7 +225,8 @@ def _lock_of(folder: Path) -> IO[bytes]:
     if is_open or (os.geteuid() and found.st_uid not in (0, os.geteuid())):
         raise ConfigurationError(
             f"other users may write to the data folder {folder}; set ADAPTER_DATA_DIR to a folder "
-            "of this user alone, or remove their permission: chmod go-w"
+            "of this user alone, or remove their permission: chmod go-w. In a container's own "
+            f"volume, use a folder that is created in it: ADAPTER_DATA_DIR={folder}/adapter"
         )
     # Others may have prepared the file: it is not followed as a link, truncated or waited for.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
