@@ -32,8 +32,8 @@ from adapter.webhooks.endpoints import build_endpoint
 def rejections(context: click.Context, source: str | None, limit: int, as_json: bool) -> None:
     """List rejected requests, newest first.
 
-    `retry` verifies them again and accepts those that pass. Requests whose encryption key is not set
-    are skipped and listed, and the exit code is 1.
+    `retry` verifies them again and accepts those that pass. Requests whose encryption key is not
+    set are skipped and listed, and the exit code is 1.
     """
     if context.invoked_subcommand is not None:
         return

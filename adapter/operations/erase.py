@@ -40,7 +40,7 @@ class Found:
     events: tuple[int, ...]
     rejections: tuple[int, ...]
     #: Could not be searched, except in the bookings of events.
-    undecryptable: Undecryptable = Undecryptable()
+    undecryptable: Undecryptable = dataclasses.field(default_factory=Undecryptable)
 
 
 class Eraser:

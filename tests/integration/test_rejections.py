@@ -619,6 +619,7 @@ def test_the_commands_list_and_retry(desk: Desk, run: Any) -> None:
         "repeated": 0,
         "refused": {},
         "not_verifiable": 0,
+        "undecryptable": [],
         "dry_run": False,
     }
     assert "cannot be verified again: 1" in run("rejections", "retry", "json-token")
