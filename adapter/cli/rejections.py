@@ -32,25 +32,14 @@ from adapter.webhooks.endpoints import build_endpoint
 def rejections(context: click.Context, source: str | None, limit: int, as_json: bool) -> None:
     """List rejected requests, newest first.
 
-    `retry` verifies them again and accepts those that pass. Requests whose encryption key is not
-    set are skipped and listed, and the exit code is 1.
+    `retry` verifies them again and accepts those that pass.
     """
     if context.invoked_subcommand is not None:
         return
     with opened_store(settings_from()) as store, store.transaction() as tx:
         newest = tx.rejections.newest(source=source, limit=limit)
-        lost = tx.encryption.undecryptable().rejections
-    data = {
-        "rejections": [report_serializers.rejection_as_dict(one) for one in newest],
-        "undecryptable": lost,
-    }
-    lines = [report_formatting.rejections_table(newest), *_lost_lines(lost)]
-    output.show(data, "\n".join(lines), as_json=as_json)
-    sys.exit(bool(lost))
-
-
-def _lost_lines(rejections: tuple[int, ...]) -> list[str]:
-    return formatting.undecryptable_lines(Undecryptable(rejections=rejections))
+    data = {"rejections": [report_serializers.rejection_as_dict(one) for one in newest]}
+    output.show(data, report_formatting.rejections_table(newest), as_json=as_json)
 
 
 @rejections.command(epilog=examples("adapter rejections show 12"))
@@ -92,7 +81,7 @@ def retry(source: str, dry_run: bool, as_json: bool) -> None:
     if retried.not_verifiable:
         counts["cannot be verified again"] = retried.not_verifiable
     lines = [f"{title}: {count}" for title, count in counts.items()]
-    lines += _lost_lines(retried.undecryptable)
+    lines += formatting.undecryptable_lines(Undecryptable(rejections=retried.undecryptable))
     data = dataclasses.asdict(retried) | {"dry_run": dry_run}
     output.show(data, "\n".join(lines), as_json=as_json)
     sys.exit(bool(retried.undecryptable))

@@ -8,7 +8,7 @@ from adapter.store.encryption import Undecryptable
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
-from adapter.store.rejections import NewRejection, Rejection
+from adapter.store.rejections import NewRejection, Rejection, RejectionSummary
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
 from adapter.store.search import LARGEST_NUMBER, Filter
@@ -33,6 +33,7 @@ __all__ = [
     "NewEvent",
     "NewRejection",
     "Rejection",
+    "RejectionSummary",
     "ReviewQueue",
     "Sending",
     "SharedContact",

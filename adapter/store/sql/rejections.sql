@@ -33,10 +33,9 @@ DELETE FROM rejections USING (
 WHERE rejections.id = ranked.id AND (place > %(rows)s OR total > %(bytes)s)
 
 -- name: list_rejections
--- Return rejections that one of these keys decrypts, newest first, optionally of one source.
-SELECT * FROM rejections
+-- Return rejections without their contents, newest first, optionally of one source.
+SELECT id, source, received_at, reason, bytes AS size, sender, can_retry FROM rejections
 WHERE (%(source)s::text IS NULL OR source = %(source)s)
-    AND (encryption_key IS NULL OR encryption_key = ANY(%(keys)s::text[]))
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: get_rejection
