@@ -24,6 +24,7 @@ import pytest
 from adapter.app import create_app
 from adapter.bookings import reconcile
 from adapter.bookings.decisions import SENTENCES, Decision
+from adapter.console import context
 from adapter.console.auth import (
     MAX_STRANGERS_FORM_BYTES,
     READ_ONLY_FORMS,
@@ -53,6 +54,7 @@ from tests.leads import lead
 from tests.paths import GALLERY, MAPPINGS
 from tests.sandbox_client import SandboxClient
 from tests.users import PASSWORD, user
+from tests.wait import wait_until
 
 SLOW_HASH = new_user("ana", PASSWORD, "read").password
 HELD, BOOKED, DISCARDED = BookingState.HELD, BookingState.BOOKED, BookingState.DISCARDED
@@ -1566,6 +1568,25 @@ def test_one_backtest_or_export_runs_at_a_time(ana: Reader) -> None:
     assert ana.post("/try/backtest", source="rentfeed", mapping=mapping).status_code == 200
     assert ana.text("/export.csv").startswith("booking,")
     assert (len(acts_of(ana, "exported")), len(acts_of(ana, "backtested"))) == (3, 1)
+
+
+def test_one_mapping_is_tried_at_a_time_and_one_waits(ana: Reader) -> None:
+    """Beside 20 trials of 32 kB at once, webhooks would wait for seconds."""
+    form = {"source": "rentfeed", "mapping": (MAPPINGS / "rentfeed.yaml").read_text()}
+    live, rob = {"HX-Request": "true", "X-CSRF": ana.token()}, another_browser(ana)
+    rob.sign_in("rob")
+    with concurrent.futures.ThreadPoolExecutor(1) as thread, context.trial():
+        waiting = thread.submit(rob.post, "/try/result", **form)
+        wait_until(lambda: context._trials._value == 0, "it waits")
+        assert ana.get("/try").status_code == 429
+        for path in ("/try/result", "/try/backtest"):
+            assert ana.post(path, **form).status_code == 429
+        answer = ana.client.post("/console/try/result", data=form, headers=live)
+        assert (answer.status_code, "<html" in answer.text) == (429, False)
+        assert "Other mappings are being tried." in answer.text
+        assert not waiting.done()
+    assert waiting.result().status_code == 200
+    assert ana.post("/try/result", **form).status_code == 200
 
 
 def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:
