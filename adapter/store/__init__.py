@@ -11,6 +11,7 @@ from adapter.store.rejections import NewRejection, Rejection
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
 from adapter.store.search import LARGEST_NUMBER, Filter
+from adapter.store.send_queue import Pause, scope_text
 from adapter.store.stats import Sending, Traffic, UnknownCommunity
 from adapter.store.transaction import Transaction
 from adapter.store.users import SIGN_IN_WINDOW, AuditEntry, AuditLog, User
@@ -31,6 +32,7 @@ __all__ = [
     "Issue",
     "NewEvent",
     "NewRejection",
+    "Pause",
     "Rejection",
     "ReviewQueue",
     "Sending",
@@ -45,5 +47,6 @@ __all__ = [
     "listen_for_received_events",
     "listen_for_settled_events",
     "migrate",
+    "scope_text",
     "storable",
 ]
