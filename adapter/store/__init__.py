@@ -3,6 +3,7 @@
 from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES
 from adapter.store.database import Database, check_reachable, is_reachable
+from adapter.store.database_clock import DatabaseClock
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
@@ -25,6 +26,7 @@ __all__ = [
     "AuditEntry",
     "AuditLog",
     "Database",
+    "DatabaseClock",
     "DecisionCount",
     "DueCheck",
     "Filter",
