@@ -3,11 +3,12 @@
 import datetime as dt
 import itertools
 import logging
+import time
 from typing import Any
 
 import pytest
 
-from adapter.exceptions import Unreachable
+from adapter.exceptions import StoreUnavailable, Unreachable
 from adapter.models import BookingState
 from adapter.operations.pause import Pauses
 from adapter.propexo.client import Propexo
@@ -294,3 +295,35 @@ def test_a_tls_error_is_named() -> None:
     with canned_server(b"HTTP/1.0 400 no\r\n\r\n") as url, pytest.raises(Unreachable) as caught:
         Propexo(url.replace("http:", "https:"), "x").check_token()
     assert "TLS error: " in str(caught.value)
+
+
+# --- a worker that dies or hangs
+
+
+def test_a_read_by_a_worker_that_died_is_repeated_within_seconds(harness: Harness) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    harness.send()
+    harness.clock.advance(10)
+    assert harness.pipeline.follower._next() is not None, "a worker takes it, and dies"
+    harness.clock.advance(6)
+    harness.check()
+    assert harness.state(booking.id) is BookingState.BOOKED
+
+
+def hang_with_the_lock(harness: Harness) -> None:
+    """Hold the rate limit's lock in an idle transaction while another worker sends."""
+    with harness.pipeline.store.transaction() as tx:
+        tx.rate_limit.lock(harness.clock())
+        harness.send()  # its statement would be canceled after ten seconds
+        tx.rate_limit.lock(harness.clock())
+
+
+def test_a_worker_that_hangs_with_the_rate_limit_locked_delays_others_for_five_seconds(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        hang_with_the_lock(harness)
+    assert time.monotonic() - began < 9
+    assert harness.state(booking.id) is BookingState.SUBMITTED
