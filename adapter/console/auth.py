@@ -265,7 +265,7 @@ def _is_remote_http(request: flask.Request) -> bool:
 def _client_address(request: flask.Request) -> str | None:
     """Return the client's IP address, or None if an untrusted proxy hides it.
 
-    Otherwise, all users would share the proxy's address, and one could lock out the others.
+    If the proxy's address were used, one user could lock out all the others.
     """
     proxies = services.settings.trusted_proxies
     if not proxies and is_proxied(request) and is_private(request.remote_addr or ""):

@@ -13,7 +13,7 @@ from adapter.settings import Policy
 
 
 def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
-    """Load a folder's sources. Raise :class:`MappingErrors` with every error if there are any."""
+    """Load a folder's sources. Raise :class:`MappingErrors` with all errors if there are any."""
     return _raise_errors(_loaded(folder, policy))
 
 

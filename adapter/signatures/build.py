@@ -37,7 +37,7 @@ class Verifier:
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
         """Verify a request, and return the index of the matching key.
 
-        Return None if the scheme has no secret. Raise :class:`VerificationError` if it is invalid.
+        Return None if requests are not signed. Raise :class:`VerificationError` if it is not valid.
         """
         if self.networks:
             check_address(request.client, self.networks)
@@ -146,7 +146,7 @@ def _covers_query(scheme: Scheme | None) -> bool:
 
 
 def proved_headers(block: Mapping[str, object], names: Iterable[str]) -> frozenset[str]:
-    """Return the headers of ``names`` that no one can change in order to replay a request.
+    """Return the headers in ``names`` that no one could change when replaying a request.
 
     With a signature, these are the headers that it covers. If it covers none of them but has a
     timestamp, all are returned, because a captured request soon expires. With a token, all are
