@@ -74,7 +74,7 @@ class Decision:
 
     @property
     def reason(self) -> Reason:
-        """The rule as a sentence for users."""
+        """The rule that was applied, as a sentence for users."""
         if self.because_of is None and self.code == "cancellation":
             return Reason(field=FIELD, reason=_NO_BOOKING)
         also = "".join(
@@ -83,7 +83,7 @@ class Decision:
         return Reason(field=FIELD, reason=SENTENCES[self.code].format(self.because_of) + also)
 
     def applied_to(self, booking: Booking) -> Booking:
-        """Apply the decision to a booking that is not yet stored."""
+        """Return a booking that is not stored yet, with the decision applied."""
         return dataclasses.replace(
             self.changed(booking),
             reasons=(*booking.reasons, self.reason),
@@ -91,13 +91,13 @@ class Decision:
         )
 
     def changed(self, booking: Booking) -> Booking:
-        """Return the booking with this decision's state and rule."""
+        """Return a copy of the booking with this decision's state and rule."""
         return dataclasses.replace(
             booking, state=self.state, reason=self.code, because_of=self.because_of
         )
 
     def changes(self, booking: Booking) -> bool:
-        """Return True unless the booking already matches the decision."""
+        """Return True unless the booking already has the decision's state and rule."""
         return (self.state, self.code, self.because_of) != (
             booking.state,
             booking.reason,
@@ -111,7 +111,7 @@ def held(code: str, other: Booking) -> Decision:
 
 
 def seen_before(original: Booking, code: str = "item_seen_before") -> Decision:
-    """Return the decision for a request that the sender already sent: ``original``."""
+    """Return the decision for a request that the sender already sent as ``original``."""
     return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
 
 
@@ -142,5 +142,5 @@ BOOKED_AFTER_CANCELLATION = Reason(
 
 
 def carried_out_late(newer: Booking) -> Reason:
-    """Return the reason why a booking needs review: ``newer`` should have replaced it."""
+    """Return the reason to review a booking that ``newer`` should have replaced in Knock."""
     return Reason(field=FIELD, reason=SENTENCES["carried_out_late"].format(newer.id))
