@@ -26,6 +26,24 @@ bp: Final = flask.Blueprint(
 
 
 _heavy: Final = threading.Lock()
+_trial: Final = threading.Lock()
+#: One trial may run and one may wait, so that a user's latest edit is always tried.
+_trials: Final = threading.BoundedSemaphore(2)
+
+
+@contextlib.contextmanager
+def trial() -> Iterator[None]:
+    """Run the block when no other mapping is being tried. Abort with 429 if one already waits.
+
+    Each takes up to half a second of CPU time.
+    """
+    if not _trials.acquire(blocking=False):
+        raise TooManyRequests("Other mappings are being tried. Try again in a few seconds.")
+    try:
+        with _trial:
+            yield
+    finally:
+        _trials.release()
 
 
 def one_at_a_time(items: Iterable[Any]) -> Iterator[Any]:
