@@ -53,7 +53,10 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names of a folder's sources, even if they have errors. Raise MappingErrors."""
+    """Return the names of a folder's sources, even if they have errors.
+
+    Raise :class:`MappingErrors` if the folder does not exist.
+    """
     if not folder.is_dir():
         raise MappingErrors([Problem.of_file(folder, "is not a folder")])
     return [path.stem for path in _mapping_files(folder)]

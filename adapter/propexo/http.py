@@ -86,7 +86,7 @@ def exchange(
 
 
 def failure_reason(exc: BaseException) -> str:
-    """Return the system's reason for a failed connection, such as ``Connection refused``."""
+    """Return the operating system's reason for a failed request, such as ``Connection refused``."""
     reason = type(exc).__name__
     cause: BaseException | None = exc
     while cause is not None:
