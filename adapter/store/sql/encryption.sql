@@ -1,7 +1,7 @@
 -- Encryption of stored requests.
 
 -- name: events_to_encrypt
--- Lock and return events after an ID that are not stored with this key (NULL: not stored in clear).
+-- Lock and return events after an ID that are not stored with this key (NULL: that are encrypted).
 SELECT id, headers, query, body, encryption_key FROM events
 WHERE id > %(after)s AND kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s
 ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
@@ -13,7 +13,7 @@ UPDATE events SET headers = %(headers)s, query = %(query)s, body = %(body)s,
 WHERE id = %(id)s
 
 -- name: rejections_to_encrypt
--- Do the same for rejected requests.
+-- Lock and return rejected requests in the same way.
 SELECT id, headers, url, body, encryption_key FROM rejections
 WHERE id > %(after)s AND encryption_key IS DISTINCT FROM %(key)s
 ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED

@@ -1,8 +1,8 @@
--- Work that is due.
+-- Rows that are due.
 
 -- name: due_rows
--- Count the rows that each task can process now, up to its number of slots. Pending bookings that may
--- not be sent yet are not counted; see send_queue.sql.
+-- Count the rows that each task can process now, up to its number of free threads. Pending bookings that
+-- may not be sent yet are not counted; see send_queue.sql.
 SELECT
     (SELECT count(*) FROM (
         SELECT FROM events WHERE state = 'received' AND due_at <= %(now)s

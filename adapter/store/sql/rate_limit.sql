@@ -5,8 +5,8 @@
 SELECT FROM rate_limit FOR UPDATE
 
 -- name: read_rate_limit
--- Return the state of the rate limit, the calls in the window, and how many bookings are due: 0, 1 or 2
--- (more than one).
+-- Return the state of the rate limit, the number of calls in the window, and whether bookings are due: 0
+-- for none, 1 for one, 2 for more than one.
 SELECT theoretical_arrival_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
     (SELECT count(*) FROM (
         SELECT FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at <= %(now)s) IS TRUE
@@ -16,8 +16,8 @@ FROM rate_limit, (
     FROM calls WHERE at > %(since)s) c
 
 -- name: count_call
--- Count a call, and delete those that have left the window. If the call is for a source, advance that
--- source's virtual time according to its weight.
+-- Count a call, and delete calls that are no longer in the window. If the call is for a source, advance
+-- that source's virtual time according to its weight.
 WITH old AS (
     DELETE FROM calls WHERE at <= %(since)s
 ), call AS (

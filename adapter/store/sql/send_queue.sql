@@ -1,4 +1,4 @@
--- The send queue: bookings to send.
+-- The send queue, which contains the bookings to send.
 --
 -- Some conditions are written for the planner, whose statistics do not cover a queue that grew in the last
 -- few minutes. `(state = 'pending') IS TRUE` matches only the send queue's own indexes (see schema.sql).
@@ -6,10 +6,10 @@
 -- rows found by another condition.
 
 -- name: next_soon_tour
--- Return the soonest tour before a limit, of a person with no other booking in flight.
--- With the count, here and below, the planner checks one pending booking at a time, in queue order. It
--- would join EXISTS with the whole queue, or assume an early match. It estimates that "0 =" matches hardly
--- any row, and would read the whole queue.
+-- Return the soonest tour before a limit whose person has no other booking in flight. Because of the count,
+-- here and below, the planner checks one pending booking at a time, in queue order. With EXISTS, it would
+-- join the whole queue or assume an early match. With "0 =" instead of "1 >", it would expect hardly any
+-- match and read the whole queue.
 SELECT b.* FROM bookings b
 WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND (due_at <= %(now)s) IS TRUE
     AND starts_at > %(late)s AND starts_at < %(soon)s AND 1 > (
@@ -18,8 +18,8 @@ WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND (due_at <= %(now)
 ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: next_in_turn
--- Return the soonest tour from the source whose turn it is, of a person with no other booking in flight.
--- Guest cards have no time. They follow after all tours, also taking turns by source.
+-- Return the soonest tour from the source whose turn it is and whose person has no other booking in flight.
+-- Guest cards have no time. They follow after all tours, and their sources take turns too.
 WITH first AS (
     SELECT b.id
     FROM source_turns t, rate_limit g, LATERAL (
@@ -32,7 +32,7 @@ WITH first AS (
     ORDER BY b.can_wait, GREATEST(t.virtual_time, g.virtual_time), t.source LIMIT 1
 )
 SELECT * FROM bookings WHERE id = (SELECT id FROM first)
-    -- It may have changed since it was selected, so the locked row is checked again.
+    -- The row may have changed since it was selected, so it is checked again once it is locked.
     AND state IS NOT DISTINCT FROM 'pending' AND (due_at <= %(now)s) IS TRUE
 FOR UPDATE SKIP LOCKED
 
