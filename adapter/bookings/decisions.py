@@ -54,7 +54,7 @@ SENTENCES: Mapping[str, str] = {
     "cancellation_elsewhere": "no booking with this key is known here, but the same person has a "
     "tour from another request: booking {}",
     "cancellation_unclear": "several people share this key: find out whose tour to cancel",
-    "cancellation_done": "booking {} does not exist in Knock: there is nothing left to cancel",
+    "cancellation_done": "booking {} is no longer active: there is nothing left to cancel",
     "taken_back": "a later request or a user took it back: booking {}",
     "booking_came_later": "its booking arrived later and needs review: booking {}",
 }
@@ -132,6 +132,13 @@ def duplicate_of(request: Booking, other: Booking) -> Decision:
     }
     code = codes[request.kind, other.kind]
     return Decision(state=BookingState.DUPLICATE, code=code, because_of=other.id)
+
+
+BOOKED_AFTER_CANCELLATION = Reason(
+    field=FIELD,
+    reason="Propexo booked this tour after its cancellation was done: make sure that Knock no "
+    "longer has it",
+)
 
 
 def carried_out_late(newer: Booking) -> Reason:

@@ -172,7 +172,7 @@ def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
     """Hold a new version with another contact or community, because Knock would keep both tours."""
     sent = [
         one
-        for one in _versions(new, same)
+        for one in map(Person(tuple(same), now).end_of, _versions(new, same))
         if may_exist(one) and is_current(one, now) and not one.person_keys & new.person_keys
     ]
     return held("changed_after_first", sent[-1]) if sent else None

@@ -304,7 +304,10 @@ def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
     someone else's at the same time.
     """
     known = _tours_of_contacts(booking, others)
-    same_instant = [one for one in known if one.starts_at == booking.starts_at]
+    gone = knock_cards.replaced(posted(known))
+    same_instant = [
+        one for one in known if one.starts_at == booking.starts_at and one.id not in gone
+    ]
     return posted_later(booking, known) or max(same_instant, key=posting_order, default=None)
 
 

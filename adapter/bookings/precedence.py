@@ -179,7 +179,7 @@ def _decide_waiting(request: Booking, person: Person) -> Decision | None:
     ]
     if versions:
         return superseded(request, max(versions, key=order))
-    tour = person.standing
+    tour = person.at(request.community).standing
     if tour is None or tour.state is not BookingState.BOOKED or request.id not in person.wanted_ids:
         return None
     if order(tour) < order(request) or not may_replace(tour.kind, request.kind):
@@ -301,7 +301,11 @@ def _asked_after(
     cancellation: Booking, canceled: Sequence[Booking], person: Person
 ) -> Booking | None:
     """Return a later request that has the cancellation's key or is for a tour that it canceled."""
-    starts = {one.starts_at for one in canceled if one.starts_at is not None}
+    tours = {
+        (one.community, one.starts_at)
+        for one in canceled
+        if one.starts_at is not None and one.state is not BookingState.SUPERSEDED
+    }
     again = [
         one
         for one in person.requests
@@ -310,7 +314,9 @@ def _asked_after(
         and _takes_back(one, is_first=not canceled)
         and (
             are_versions(one, cancellation)
-            or (one.starts_at in starts and one.state is not BookingState.SUPERSEDED)
+            or (
+                (one.community, one.starts_at) in tours and one.state is not BookingState.SUPERSEDED
+            )
         )
     ]
     return max(again, key=order, default=None)

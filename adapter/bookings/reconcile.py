@@ -11,6 +11,7 @@ from typing import Self
 
 from adapter.bookings import knock_cards, precedence
 from adapter.bookings.decisions import Decision
+from adapter.bookings.new_request import held_person
 from adapter.bookings.person import (
     CANCELABLE,
     SENT,
@@ -22,6 +23,7 @@ from adapter.bookings.person import (
 from adapter.bookings.same_person import (
     Relation,
     has_another_contact,
+    is_one_full_name,
     name_of,
     names_agree,
     relation,
@@ -123,15 +125,16 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
 def _linked(
     booking: Booking, same: Sequence[Booking], rows: Iterable[Booking]
 ) -> Iterator[Booking]:
-    """Yield requests that another request, which has both contacts, links to this one.
+    """Yield requests of the same full name that share a contact with one of the person's requests.
 
-    This request has only the email or only the phone, the linked one has only the other, and their
-    names agree.
+    For example, one has only the email, one only the phone, and a third request has both.
     """
-    own = booking.person_keys
-    linking = {one.person_keys - own for one in same if own and own < one.person_keys}
+    contacts = frozenset[int]().union(
+        *(one.person_keys for one in same if names_agree(one.appointment, booking.appointment))
+    )
+    known = {one.id for one in same}
     for row in rows:
-        if row.person_keys in linking and names_agree(row.appointment, booking.appointment):
+        if row.person_keys & contacts and row.id not in known and is_one_full_name(row, booking):
             yield row
 
 
@@ -205,10 +208,17 @@ def apply(
     """Store decisions, and reconcile the people related to changed requests."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
-        move(tx, row, decisions[row.id], now)
+        move(tx, row, _checked(tx, row, decisions[row.id], now), now)
     for row in changed:
         if steps and not {*row.match_keys} <= {*booking.match_keys}:
             reconcile(tx, row, now, steps=steps - 1)
+
+
+def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
+    """Hold a request that would be sent after all if it may be from another person."""
+    if decision.state is not BookingState.PENDING:
+        return decision
+    return held_person(booking, load(tx, booking, now).unclear, now) or decision
 
 
 def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> None:

@@ -45,7 +45,7 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
     Some senders use the same key for all leads (``0``, ``{{lead.id}}``, an event with seats).
     """
     agree = names_agree(one.appointment, other.appointment)
-    has_changed = has_another_contact(one, other) and not _is_one_full_name(one, other)
+    has_changed = has_another_contact(one, other) and not is_one_full_name(one, other)
     if one.person_keys == other.person_keys or (agree is not False and not has_changed):
         return Relation.SAME
     # A "Maria" whose contact differs from Maria Lopez's may be a correction, or another Maria.
@@ -60,7 +60,8 @@ def has_another_contact(one: Booking, other: Booking) -> bool:
     return all(contacts) and contacts[0].isdisjoint(contacts[1])
 
 
-def _is_one_full_name(one: Booking, other: Booking) -> bool:
+def is_one_full_name(one: Booking, other: Booking) -> bool:
+    """Return True if two requests have the same name, with more than one word."""
     return len(name_of(one)) > 1 and name_of(one) == name_of(other)
 
 

@@ -177,8 +177,7 @@ def record_job_status(
     if report.status is WriteStatus.SUCCESS and newer is not None:
         _leave_to_person(tx, booking, newer, now)
     elif report.status is WriteStatus.SUCCESS:
-        tx.bookings.move(booking.id, BookingState.BOOKED, why="job_succeeded", now=now)
-        log.info("booking_booked", extra={"booking_id": booking.id})
+        _record_booked(tx, booking, "job_succeeded", now)
     elif report.status is WriteStatus.FAILURE:
         tx.attempts.fail_job(booking.id)
         tx.bookings.move(
@@ -267,8 +266,7 @@ def record_search(
         )
         log.info("booking_found", extra={"booking_id": booking.id, "job_id": match.job_id})
     elif match is not None:
-        tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
-        log.info("booking_found", extra={"booking_id": booking.id})
+        _record_booked(tx, booking, "seen_in_knock", now)
     elif now >= until:
         tx.bookings.stop_reconciling(booking, why="not_found", now=now)
         log.error("booking_not_found", extra={"booking_id": booking.id})
@@ -298,6 +296,22 @@ def _record_ambiguous_tour(
 def _search_again(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
     due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
     tx.bookings.reschedule(booking, due_at)
+
+
+def _record_booked(tx: Transaction, booking: Booking, why: str, now: dt.datetime) -> None:
+    """Mark a booking as booked, or for review if a user reported its cancellation before."""
+    if booking.gone_at is None:
+        tx.bookings.move(booking.id, BookingState.BOOKED, why=why, now=now)
+        log.info("booking_booked", extra={"booking_id": booking.id, "why": why})
+        return
+    tx.bookings.move(
+        booking.id,
+        BookingState.UNKNOWN,
+        why="booked_after_cancellation",
+        now=now,
+        reasons=[decisions.BOOKED_AFTER_CANCELLATION],
+    )
+    log.error("booking_carried_out_late", extra={"booking_id": booking.id})
 
 
 def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.datetime) -> None:
