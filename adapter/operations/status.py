@@ -1,4 +1,4 @@
-"""Summarize the last 24 hours: each source, the review queue, and sending."""
+"""Summarize the last 24 hours of each source, the review queue, and sending."""
 
 import collections
 import dataclasses
@@ -9,7 +9,7 @@ from typing import Any, Final
 from adapter.settings import Settings
 from adapter.store import Database, Sending
 
-#: States by the name that users see, in the order of a chart.
+#: The states behind each name that users see, in the order of the charts.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
     "booked": frozenset({"booked"}),
     "in progress": frozenset({"received", "pending", "sending", "submitted"}),
@@ -20,7 +20,7 @@ OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
 _OUTCOME_OF: Final = {state: name for name, states in OUTCOMES.items() for state in states}
 
 DAY: Final = dt.timedelta(hours=24)
-#: Minimum usual number of events for a source to be reported as quiet.
+#: Sources with a lower usual number of events are never reported as quiet.
 MIN_USUAL: Final = 4
 
 
@@ -31,24 +31,24 @@ def outcome_of(state: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SourceState:
-    """One source in the last 24 hours."""
+    """A source's activity in the last 24 hours."""
 
     name: str
     last_event_at: dt.datetime | None
-    #: Events, and the average in the same hours of previous weeks.
+    #: Number of events, and the average in the same hours of previous weeks.
     events: int
     usual: float | None
-    #: Leads by the keys of :data:`OUTCOMES`, and by state.
+    #: Numbers of leads, by the keys of :data:`OUTCOMES` and by state.
     outcomes: Mapping[str, int]
     states: Mapping[str, int]
     rejections: int
-    #: Seconds from a webhook to its booking in Knock; None if nothing was booked.
+    #: Seconds from a webhook to its booking in Knock, or None if nothing was booked.
     p50_seconds: float | None
     p95_seconds: float | None
 
     @property
     def is_quiet(self) -> bool:
-        """True if the source sends less than a quarter of its usual number."""
+        """True if the source sent less than a quarter of its usual number of events."""
         return self.usual is not None and self.usual >= MIN_USUAL and self.events < self.usual / 4
 
 
@@ -60,13 +60,13 @@ class Overview:
     sources: tuple[SourceState, ...]
     sending: Sending
     rate_per_minute: int
-    #: Leads that need review, when the oldest arrived, and the soonest tour among them.
+    #: Number of leads that need review, when the oldest one arrived, and the soonest tour of them.
     waiting: int
     oldest_waiting_at: dt.datetime | None
     soonest_waiting_at: dt.datetime | None
-    #: Leads by outcome in each of the 24 hours, oldest first.
+    #: Numbers of leads by outcome for each of the 24 hours, oldest first.
     hours: tuple[tuple[dt.datetime, Mapping[str, int]], ...]
-    #: True if tours are booked in the sandbox, not in Knock.
+    #: True if tours are booked in the sandbox instead of Knock.
     is_sandbox: bool
 
     @property
@@ -78,7 +78,7 @@ class Overview:
 def overview_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Overview:
-    """Return the state at ``now`` of the sources in ``names``."""
+    """Return the overview at ``now`` for the sources in ``names``."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     begin = hour - DAY + dt.timedelta(hours=1)
     with store.transaction() as tx:
