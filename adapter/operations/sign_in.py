@@ -80,8 +80,7 @@ class SignIn:
         return user
 
     def _record_failure(self, limits: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
-        """Record a failure in advance, so that all concurrent attempts count. Return the record
-        IDs.
+        """Record a failure in advance, so that all concurrent attempts count. Return its IDs.
 
         Raise :class:`SignInRefused` if a limit is reached.
         """
