@@ -18,6 +18,8 @@ from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
+from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
+from adapter.server.repeat import log_outage, repeat
 from adapter.server.watchdog import Watchdog
 from adapter.services import check_destination
 from adapter.settings import Settings
@@ -33,8 +35,6 @@ RECOVERY_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
-#: Pause after an unexpected error, so that repeated errors do not fill the log.
-PAUSE_AFTER_BUG_SECONDS = 5.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
 #: A worker is stuck if a part sends no heartbeat for this long or for the timeouts of this many
@@ -73,16 +73,8 @@ def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:
         with Database(pipeline.store.url, size=1) as opened:
             check_destination(pipeline.settings, opened)
     except StoreUnavailable as exc:
-        return _log_outage("start", exc, logged)
+        return log_outage("start", exc, logged)
     return None
-
-
-def _log_outage(part: str, exc: StoreUnavailable, logged: str | None) -> str:
-    """Log why a part cannot use PostgreSQL, unless it is logged already. Return the reason."""
-    reason = str(exc)
-    if reason != logged:
-        log.warning("postgresql_unavailable", extra={"part": part, "reason": reason})
-    return reason
 
 
 class Worker:
@@ -96,7 +88,8 @@ class Worker:
         #: A heartbeat submitted to the threads. It is not executed while all of them hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        parts = ("polling", "recovery", "listener", "threads", *Task)
+        parts = ("polling", "recovery", "listener", "heartbeat", "threads", *Task)
+        self._heart = Heart(pipeline, "worker")
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
         #: Why a part cannot use PostgreSQL, as logged for the current outage.
         self._outages: dict[str, str] = {}
@@ -119,6 +112,7 @@ class Worker:
             ("polling", self._start_due_runs, POLL_SECONDS),
             ("recovery", self._recover, RECOVERY_SECONDS),
             ("listener", self._listen, RECONNECT_SECONDS),
+            ("heartbeat", self._heart.beat, HEARTBEAT_SECONDS),
         )
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:
@@ -134,18 +128,8 @@ class Worker:
             self._threads.shutdown(cancel_futures=True)
 
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
-        """Call a step until shutdown, whatever it raises."""
-        while not self._stopping.is_set():
-            self._watchdog.heartbeat(part)
-            try:
-                step()
-                self._outages.pop(part, None)
-            except StoreUnavailable as exc:
-                self._outages[part] = _log_outage(part, exc, self._outages.get(part))
-            except Exception:
-                log.exception("worker_part_failed", extra={"part": part})
-                self._stopping.wait(PAUSE_AFTER_BUG_SECONDS)
-            self._stopping.wait(pause_seconds)
+        heartbeat = self._watchdog.heartbeat
+        repeat(part, step, pause_seconds, self._stopping, heartbeat, self._outages)
 
     def _start_due_runs(self) -> None:
         """Start runs for due rows: postponed rows, checks, and rows without a notification."""
@@ -155,6 +139,7 @@ class Worker:
         for task, count in self._pipeline.due().items():
             for _ in range(count):
                 self._threads.submit(self._run_task, task)
+        self._heart.looked()
 
     def _listen(self) -> None:
         """Start a run whenever events are announced, until the connection is lost."""

