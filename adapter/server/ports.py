@@ -10,13 +10,13 @@ from adapter.exceptions import ConfigurationError
 
 
 def free_port() -> int:
-    """Return a port that is currently free."""
+    """Return a TCP port that is currently free."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
 
 def check_port(host: str, port: int, setting: str) -> None:
-    """Raise ConfigurationError if the port cannot be bound; ``setting`` is its variable."""
+    """Raise ConfigurationError, which names ``setting``, if the port cannot be bound."""
     try:
         with socket.create_server((host, port)):
             pass
