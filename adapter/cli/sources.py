@@ -1,4 +1,4 @@
-"""``sources``: show each lead source, how it is verified, and its recent traffic."""
+"""Define ``sources``, which shows each lead source, its signature and its recent traffic."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def sources(context: click.Context, as_json: bool) -> None:
     """List the sources with their URLs, signatures, last use of secrets, events and rejections.
 
     Remove a source's oldest secret once it is no longer used. Unknown communities are listed with
-    the number of leads held because of them.
+    the number of leads that are held because of each.
     """
     if context.invoked_subcommand is not None:
         return

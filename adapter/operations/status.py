@@ -53,7 +53,7 @@ class Overview:
     """A snapshot of all sources, the review queue and sending."""
 
     at: dt.datetime
-    #: Whether all is well.
+    #: The verdict on whether all is well.
     verdict: Verdict
     sources: tuple[SourceState, ...]
     sending: Sending

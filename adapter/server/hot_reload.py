@@ -33,7 +33,7 @@ def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
 
 
 def invalid_part(exc: ConfigurationError) -> str:
-    """Return which part of what is reloaded is invalid. Settings include all secrets."""
+    """Return what is invalid, "mappings" or "settings" (which include all secrets)."""
     return "mappings" if isinstance(exc, MappingErrors) else "settings"
 
 

@@ -112,9 +112,9 @@ class Supervisor:
                 self._echo(f"cannot start {process.name}: {exc}")
 
     def _reload(self) -> None:
-        """Tell web and worker to reload, or print all problems with invalid mappings and settings.
+        """Make web and worker reload, or print all problems if mappings or settings are invalid.
 
-        They log the result, because a file may change before they read it.
+        The processes log the result themselves, because a file may change before they read it.
         """
         try:
             self.settings = self.settings.reread()
