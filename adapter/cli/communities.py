@@ -37,7 +37,7 @@ from adapter.store import Database
 @as_json
 @click.pass_context
 def communities(context: click.Context, folder: Path | None, as_json: bool) -> None:
-    """List communities, or compare them with Propexo's lists using a subcommand.
+    """List communities, and compare them with Propexo's lists.
 
     The communities are read from communities.yaml; `pull` and `check` read Propexo's lists.
     """

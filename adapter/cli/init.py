@@ -34,7 +34,7 @@ README.md explains how to deploy it with Docker, systemd and nginx."""
     "--host", default="leads.example.com", help="Host name at which senders reach the adapter."
 )
 def init(folder: Path, host: str) -> None:
-    """Create the folder DIR, from which to run or deploy the adapter.
+    """Create a folder, DIR, from which to run the adapter.
 
     It contains a sample mapping with its communities, .env with new secrets, .env.example with all
     settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, and a

@@ -17,7 +17,7 @@ from adapter.settings import settings_from
 
 @click.group(epilog=examples("adapter encryption key", "adapter encryption rotate"))
 def encryption() -> None:
-    """Encrypt stored requests with the keys in ADAPTER_ENCRYPTION_KEYS."""
+    """Create keys and encrypt stored requests with them."""
 
 
 @encryption.command(epilog=examples("adapter encryption key"))

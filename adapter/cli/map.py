@@ -55,11 +55,11 @@ def map(
     as_json: bool,
     as_test: bool,
 ) -> None:
-    """Show the result of mapping a body, without using the network or the database.
+    """Show the result of mapping a body.
 
-    SOURCE is a mapping's name or file. FILE contains the body, or is - for stdin. This works even
-    if the mapping's tests fail. The exit code is 0 only if an appointment would be booked or a
-    guest card (prospect) created.
+    SOURCE is a mapping's name or file. FILE contains the body, or is - for stdin. The command uses
+    neither the network nor the database, and works even if the mapping's tests fail. The exit code
+    is 0 only if an appointment would be booked or a guest card (prospect) created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)

@@ -88,10 +88,11 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
 @source_option
 @as_json
 def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
-    """Report which leads were merged, replaced, discarded or ignored automatically.
+    """Report automatic decisions about leads.
 
-    Undo a decision with `adapter release ID --anyway` or `--another-person`. The report also
-    lists contacts that several people share.
+    These are leads that were merged, replaced, discarded or ignored automatically. Undo a decision
+    with `adapter release ID --anyway` or `--another-person`. The report also lists contacts that
+    several people share.
     """
     settings = settings_from()
     with opened_store(settings) as store:
@@ -109,7 +110,7 @@ def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
 )
 @as_json
 def stats(is_check: bool, as_json: bool) -> None:
-    """Show whether all is well, with sources, send queue, outcomes and processing times."""
+    """Show problems, sources, the send queue, and outcomes."""
     settings = settings_from()
     names = registry.names_in(settings.mappings_dir)
     if is_check:
@@ -179,7 +180,7 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
 )
 @as_json
 def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
-    """Show how an edited mapping would change the results for stored webhooks.
+    """Compare an edited mapping with the current one on stored webhooks.
 
     FILE is the edited mapping, which is applied to the latest webhooks from SOURCE. Nothing is sent
     or stored. The exit code is 1 if anything would change.
@@ -212,7 +213,7 @@ def _compared_lines(compared: list[Compared]) -> Iterator[str]:
 @limit_option
 @as_json
 def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
-    """List user actions, such as views, releases, discards and exports."""
+    """List user actions, such as views, releases and discards."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         acts = tx.audit.entries(by=by, lead_id=lead, limit=limit)
     rows = ((act.at, act.by, act.action, act.lead_id, act.detail) for act in acts)
