@@ -1,4 +1,4 @@
--- Work that is due.
+-- Rows that are due.
 
 -- name: due_rows
 -- Count the rows that each task can process now, up to its number of slots.
