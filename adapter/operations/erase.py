@@ -112,7 +112,7 @@ class Eraser:
 
     def _is_in_rejection(self, contact: Contact, rejection_id: int) -> bool:
         one = self._read(lambda tx: tx.rejections.get(rejection_id))
-        return one is not None and _names(contact, one.body or b"", one.url, str(dict(one.headers)))
+        return one is not None and contact.is_in_request(one.body, one.url, str(dict(one.headers)))
 
     def _events(self, contact: Contact, after: int, until: int) -> list[int]:
         candidates = self._read(
@@ -124,8 +124,8 @@ class Eraser:
         with self._store.statement() as tx:
             event, bookings = tx.events.get(event_id), tx.bookings.of_event(event_id)
         values = [str(value) for booking in bookings for value in booking.appointment.values()]
-        return event is not None and _names(
-            contact, event.body, event.query, str(dict(event.headers)), *values
+        return event is not None and contact.is_in_request(
+            event.body, event.query, str(dict(event.headers)), *values
         )
 
     def _read(self, read: Callable[[Transaction], Done]) -> Done:
@@ -150,10 +150,6 @@ class Eraser:
             tx.erasure.remove_rejections(found.rejections)
         log.warning("person_erased", extra={"count": len(found.events) - len(left)})
         return left
-
-
-def _names(contact: Contact, body: bytes, *texts: str) -> bool:
-    return contact.is_in(body) or any(contact.is_in(text.encode()) for text in texts)
 
 
 def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.datetime) -> None:

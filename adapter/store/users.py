@@ -35,7 +35,7 @@ class AuditEntry:
     at: dt.datetime
     by: str
     #: A fixed word: looked, released, discarded, confirmed, replayed, exported, signed_in,
-    #: let_in, backtested, user_added …
+    #: let_in, backtested, user_added, searched …
     action: str
     #: The event or booking concerned, or None.
     lead_id: int | None
