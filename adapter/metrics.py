@@ -5,8 +5,6 @@ They contain no personal data.
 """
 
 import datetime as dt
-import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 
 import flask
@@ -19,6 +17,7 @@ from werkzeug.wrappers import Response
 from adapter.console.context import bp, services
 from adapter.operations.status import Overview, SourceState, overview_of
 from adapter.pipeline import Pipeline
+from adapter.webhooks.http_request import has_bearer_token
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
@@ -27,7 +26,7 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        if not _may_read(flask.request, pipeline.settings.metrics_token):
+        if not has_bearer_token(flask.request, pipeline.settings.metrics_token):
             flask.abort(401)
         return figures(pipeline)
 
@@ -48,13 +47,6 @@ def figures(pipeline: Pipeline) -> Response:
     registry = CollectorRegistry()
     registry.register(_OverviewCollector(overview, rejected))
     return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
-
-
-def _may_read(request: flask.Request, token: str | None) -> bool:
-    if token is None:
-        return False
-    bearer = re.sub("(?i)^bearer +", "", request.headers.get("Authorization", ""))
-    return secrets.compare_digest(bearer.encode(), token.encode())
 
 
 class _OverviewCollector(Collector):

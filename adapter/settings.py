@@ -178,6 +178,13 @@ def read_token(text: str) -> str:
     return text
 
 
+def read_long_token(text: str) -> str:
+    """Return a bearer token that cannot be guessed."""
+    if len(text) < 20:
+        raise ValueError("must have at least 20 characters, such as from `openssl rand -hex 32`")
+    return read_token(text)
+
+
 def integer(low: int, high: int) -> Reader[int]:
     """Return a reader for whole numbers within these bounds."""
 
@@ -449,6 +456,9 @@ class Settings:
         secret=True)
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
         "Bearer token for /metrics. Unset: /metrics is closed.", secret=True)
+    api_token: str | None = setting("ADAPTER_API_TOKEN", None, read_long_token,
+        "Bearer token for /api, at least 20 characters. It reads all leads, with personal data. "
+        "Unset: /api is closed.", secret=True)
     encryption_keys: tuple[str, ...] = setting(
         "ADAPTER_ENCRYPTION_KEYS", (), read_encryption_keys,
         "Comma-separated keys that encrypt stored requests, newest first, as printed by "
