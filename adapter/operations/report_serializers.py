@@ -40,6 +40,7 @@ def overview_as_dict(overview: Overview) -> dict[str, Any]:
     sources = map(_source_as_dict, overview.sources)
     return dump(overview, "at is_sandbox waiting oldest_waiting_at soonest_waiting_at") | {
         "sending": sending,
+        "status_webhooks": overview.webhooks,
         "sources": list(sources),
     }
 

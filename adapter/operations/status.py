@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from adapter.settings import Settings
-from adapter.store import Database, Sending
+from adapter.store import Database, Sending, WebhookSummary
 
 #: States by the name that users see, in the order of a chart.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
@@ -68,6 +68,8 @@ class Overview:
     hours: tuple[tuple[dt.datetime, Mapping[str, int]], ...]
     #: True if tours are booked in the sandbox, not in Knock.
     is_sandbox: bool
+    #: None if no status webhooks are set up.
+    webhooks: WebhookSummary | None
 
     @property
     def is_paused(self) -> bool:
@@ -87,6 +89,7 @@ def overview_of(
         rejections = tx.rejections.counts()
         activity = tx.stats.source_activity(names, now - DAY, now)
         sending = tx.stats.sending(now)
+        webhooks = tx.outbox.summary() if settings.status_webhook_url else None
     return Overview(
         at=now,
         sources=tuple(_source_state(one, rows, rejections) for one in activity),
@@ -99,6 +102,7 @@ def overview_of(
         ),
         hours=tuple(_hours(rows, begin)),
         is_sandbox=settings.is_sandbox,
+        webhooks=webhooks,
     )
 
 

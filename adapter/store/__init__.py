@@ -7,6 +7,7 @@ from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
+from adapter.store.outbox import Horizon, StatusWebhook, WebhookSummary
 from adapter.store.rejections import NewRejection, Rejection
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
@@ -28,6 +29,7 @@ __all__ = [
     "DueCheck",
     "Filter",
     "Group",
+    "Horizon",
     "Issue",
     "NewEvent",
     "NewRejection",
@@ -35,11 +37,13 @@ __all__ = [
     "ReviewQueue",
     "Sending",
     "SharedContact",
+    "StatusWebhook",
     "Task",
     "Traffic",
     "Transaction",
     "UnknownCommunity",
     "User",
+    "WebhookSummary",
     "check_reachable",
     "is_reachable",
     "listen_for_received_events",

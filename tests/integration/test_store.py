@@ -86,7 +86,7 @@ def insert_booking(
 
 
 def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str) -> None:
-    assert store.migrate(empty_database) == [migrate.FIRST]
+    assert store.migrate(empty_database)[0] == migrate.FIRST
     assert store.migrate(empty_database) == []
     with Database(empty_database) as opened:
         assert opened.lacks() == []
@@ -153,7 +153,7 @@ def test_a_database_made_before_the_first_release_is_refused_unchanged(empty_dat
         connection.execute(migrate.LEDGER)
         connection.execute("INSERT INTO migrations (name) VALUES ('0001_leads.sql')")
         before = catalog(connection)
-        with pytest.raises(ConfigurationError, match=r"before 0.2 .* cannot be upgraded: let DATA"):
+        with pytest.raises(ConfigurationError, match=r"before 0.2 .* cannot be upgraded: set DATA"):
             store.migrate(empty_database)
         assert catalog(connection) == before
 

@@ -25,6 +25,7 @@ SECRETS = {
     "PROPEXO_WEBHOOK_SECRET": "hunter2",
     "ADAPTER_METRICS_TOKEN": "hunter2",
     "ADAPTER_API_TOKEN": "hunter2-hunter2-hunter2",
+    "ADAPTER_STATUS_WEBHOOK_SECRET": "whsec_hunter2" + "A" * 32 + "=",
     "ADAPTER_USERS": "anna:operate:scrypt:hunter2",
     "ADAPTER_ENCRYPTION_KEYS": "hunter2" + "A" * 36 + "=",
     "RENTFEED_SECRET": "hunter2",
