@@ -5,9 +5,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from adapter.models import Attempt, Booking, Change, Event, Kind, LeadHistory, Reason
+from adapter.models import Attempt, Booking, BookingState, Change, Event, Kind, LeadHistory, Reason
 from adapter.operations.serializers import dump, local, person, utc
-from adapter.store import AuditEntry
+from adapter.store import AuditEntry, Undecryptable
+
+#: How many IDs one line contains. JSON has all.
+MOST_IDS = 50
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -19,6 +22,16 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         for row in cells
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def undecryptable_lines(lost: Undecryptable) -> list[str]:
+    """Return one line for each kind of request whose key is missing, with the first IDs."""
+    return [
+        f"skipped, because their key is not in ADAPTER_ENCRYPTION_KEYS: {len(ids)} {kind}: "
+        + ", ".join([*map(str, ids[:MOST_IDS]), *(["…"] if len(ids) > MOST_IDS else [])])
+        for kind, ids in (("events", lost.events), ("rejected requests", lost.rejections))
+        if ids
+    ]
 
 
 def bookings_table(bookings: Iterable[Booking]) -> str:
@@ -94,9 +107,15 @@ def change_lines(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
 
 
 def story_text(
-    story: LeadHistory, acts: Iterable[AuditEntry], replaced: Mapping[int, Booking]
+    story: LeadHistory,
+    acts: Iterable[AuditEntry],
+    replaced: Mapping[int, Booking],
+    why_unsent: str | None,
 ) -> str:
-    """Format the history of one lead, what users did, and what replaced its tours in Knock."""
+    """Format the history of one lead, what users did, and what replaced its tours in Knock.
+
+    ``why_unsent`` is why pending bookings are not sent, or None.
+    """
     event = story.event
     content_type = _cell(event.content_type or "unknown type")
     lines = [
@@ -113,6 +132,8 @@ def story_text(
     lines += [f"  {reason_line(reason)}" for reason in event.reasons]
     for booking in story.bookings:
         lines += ["", *_booking_lines(booking, story.attempts[booking.id])]
+        if why_unsent is not None and booking.state is BookingState.PENDING:
+            lines.append(f"  not sent yet: {why_unsent}")
         lines += [f"  {line}" for line in _link_lines(booking, story)]
         if later := replaced.get(booking.id):
             lines.append(f"  Knock canceled this tour when it booked booking {later.id}")

@@ -14,7 +14,9 @@ log = logging.getLogger(__name__)
 
 @bp.errorhandler(HTTPException)
 def http_error(error: HTTPException) -> tuple[str, int]:
-    """Show an HTTP error, such as 404 or 403."""
+    """Show an HTTP error, such as 404 or 403. On a page with a live result, only 429 is shown."""
+    if error.code == 429 and "HX-Request" in flask.request.headers:
+        return flask.render_template("console/_busy.html", text=error.description), 429
     return _page(error.name or "Error", error.description or "", error.code or 500)
 
 
@@ -54,4 +56,6 @@ def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
 
 
 def _page(title: str, text: str, status: int) -> tuple[str, int]:
-    return flask.render_template("console/error.html", title=title, text=text), status
+    # While the database may be the cause, the page is rendered without its help.
+    verdict = {"verdict": lambda: None} if status == 503 else {}
+    return flask.render_template("console/error.html", title=title, text=text, **verdict), status

@@ -85,6 +85,18 @@ def exchange(
         return Response(status=response.status_code, headers=response.headers, text=_text(response))
 
 
+def failure_reason(exc: BaseException) -> str:
+    """Return the system's reason for a failed connection, such as ``Connection refused``."""
+    reason = type(exc).__name__
+    cause: BaseException | None = exc
+    while cause is not None:
+        reason = getattr(cause, "strerror", None) or reason
+        if isinstance(cause, TimeoutError):
+            reason = "Timed out"
+        cause = cause.__cause__ or cause.__context__
+    return reason
+
+
 def _text(response: requests.Response) -> str:
     chunks, total = [], 0
     for chunk in response.iter_content(16 * 1024):

@@ -6,6 +6,7 @@ NOTIFY, so that they are mapped at once. The same run sends their bookings.
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import logging
 import signal
 import threading
@@ -17,6 +18,8 @@ from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
+from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
+from adapter.server.repeat import log_outage, repeat
 from adapter.server.watchdog import Watchdog
 from adapter.services import check_destination
 from adapter.settings import Settings
@@ -32,8 +35,6 @@ RECOVERY_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
-#: Pause after an unexpected error, so that repeated errors do not fill the log.
-PAUSE_AFTER_BUG_SECONDS = 5.0
 #: How often to look for leads' states to report to another system.
 NOTIFY_SECONDS = 1.0
 #: How long shutdown waits for a status webhook. One that is cut off is delivered again.
@@ -44,6 +45,9 @@ GRACE_SECONDS = 25.0
 #: requests to Propexo, whichever is longer. A search makes five requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
+
+#: Settings that only the web process uses.
+WEB_ONLY = ("propexo_webhook_secret", "users", "metrics_token")
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -73,16 +77,8 @@ def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:
         with Database(pipeline.store.url, size=1) as opened:
             check_destination(pipeline.settings, opened)
     except StoreUnavailable as exc:
-        return _log_outage("start", exc, logged)
+        return log_outage("start", exc, logged)
     return None
-
-
-def _log_outage(part: str, exc: StoreUnavailable, logged: str | None) -> str:
-    """Log why a part cannot use PostgreSQL, unless it is logged already. Return the reason."""
-    reason = str(exc)
-    if reason != logged:
-        log.warning("postgresql_unavailable", extra={"part": part, "reason": reason})
-    return reason
 
 
 class Worker:
@@ -96,8 +92,11 @@ class Worker:
         #: A heartbeat submitted to the threads. It is not executed while all of them hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        parts = ("polling", "recovery", "listener", "threads", *Task)
+        parts = ("polling", "recovery", "listener", "heartbeat", "threads", *Task)
+        self._heart = Heart(pipeline, "worker")
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
+        #: Why a part cannot use PostgreSQL, as logged for the current outage.
+        self._outages: dict[str, str] = {}
 
     def run(self) -> bool:
         """Run all parts until a signal stops them. Return True if the secrets have changed."""
@@ -117,6 +116,7 @@ class Worker:
             ("polling", self._start_due_runs, POLL_SECONDS),
             ("recovery", self._recover, RECOVERY_SECONDS),
             ("listener", self._listen, RECONNECT_SECONDS),
+            ("heartbeat", self._heart.beat, HEARTBEAT_SECONDS),
         )
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:
@@ -147,19 +147,8 @@ class Worker:
         return thread
 
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
-        """Call a step until shutdown, whatever it raises."""
-        reason = None
-        while not self._stopping.is_set():
-            self._watchdog.heartbeat(part)
-            try:
-                step()
-                reason = None
-            except StoreUnavailable as exc:
-                reason = _log_outage(part, exc, reason)
-            except Exception:
-                log.exception("worker_part_failed", extra={"part": part})
-                self._stopping.wait(PAUSE_AFTER_BUG_SECONDS)
-            self._stopping.wait(pause_seconds)
+        heartbeat = self._watchdog.heartbeat
+        repeat(part, step, pause_seconds, self._stopping, heartbeat, self._outages)
 
     def _start_due_runs(self) -> None:
         """Start runs for due rows: postponed rows, checks, and rows without a notification."""
@@ -169,11 +158,13 @@ class Worker:
         for task, count in self._pipeline.due().items():
             for _ in range(count):
                 self._threads.submit(self._run_task, task)
+        self._heart.looked()
 
     def _listen(self) -> None:
         """Start a run whenever events are announced, until the connection is lost."""
         for is_announced in listen_for_received_events(self._pipeline.store.url, LISTEN_SECONDS):
             self._watchdog.heartbeat("listener")
+            self._outages.pop("listener", None)
             if self._stopping.is_set():
                 return
             if is_announced and not self._pipeline.is_full(Task.MAP):
@@ -206,8 +197,8 @@ class Worker:
     def _reload(self) -> bool:
         """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
 
-        Return True if a secret is different, and all can be read: the process would not start
-        again with one that cannot.
+        Return True if a secret that it uses is different, and all can be read: the process would
+        not start again with one that cannot.
         """
         former = self._pipeline.settings
         loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
@@ -215,7 +206,14 @@ class Worker:
             return False
         settings, sources = loaded
         self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
-        return settings != former and not settings.problems
+        return must_restart(former, settings)
+
+
+def must_restart(former: Settings, settings: Settings) -> bool:
+    """Return whether a worker needs the new settings, and can start with them."""
+    unused = {name: getattr(former, name) for name in WEB_ONLY}
+    is_other = dataclasses.replace(settings, **unused) != former
+    return is_other and not settings.problems
 
 
 def _load(settings: Settings) -> tuple[Settings, Mapping[str, Source]]:
