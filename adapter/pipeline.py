@@ -26,9 +26,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from adapter.bookings import transitions
+from adapter.bookings.database_check import DatabaseCheck
 from adapter.bookings.follow_up import Follower
 from adapter.bookings.map_event import Mapper
 from adapter.bookings.sender import Sender
+from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.erase import Eraser
@@ -71,6 +73,8 @@ class Pipeline:
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
         self.erasure = Eraser(settings, store, clock)
+        self.writes = WriteLog(settings, store, propexo, clock, pause)
+        self.database_check = DatabaseCheck(store, self.writes, clock)
         #: The function that processes due rows, for each task. False means that there are none.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
             Task.MAP: self.mapper.map_due,
@@ -120,10 +124,11 @@ class Pipeline:
         self.mapper.sources = sources
 
     def recover(self) -> None:
-        """Mark attempts of dead processes as unknown, expire late bookings, and erase old data.
+        """Check the database, mark lost attempts as unknown, expire late bookings, erase old data.
 
         A worker calls this every few seconds.
         """
+        self.database_check.run(self.sources.values())
         now = self.clock()
         with self.store.transaction() as tx:
             expired = tx.attempts.expired(now)

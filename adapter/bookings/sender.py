@@ -219,7 +219,7 @@ class Sender:
             log.warning("sending_still_stopped", extra={"status": exc.status})
             return
         with self.store.transaction() as tx:
-            tx.rate_limit.resume()
+            tx.rate_limit.resume("not_authorized")
         log.warning("sending_resumed")
 
 

@@ -4,6 +4,7 @@ from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES
 from adapter.store.database import Database, check_reachable, is_reachable
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
+from adapter.store.identity import RESTORED, LastRun
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
@@ -20,6 +21,7 @@ __all__ = [
     "LARGEST_NUMBER",
     "MOST_COUNTED",
     "OLDEST_POSTGRES",
+    "RESTORED",
     "SIGN_IN_WINDOW",
     "AuditEntry",
     "AuditLog",
@@ -29,6 +31,7 @@ __all__ = [
     "Filter",
     "Group",
     "Issue",
+    "LastRun",
     "NewEvent",
     "NewRejection",
     "Rejection",

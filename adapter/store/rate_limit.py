@@ -169,6 +169,6 @@ class RateLimiter(Statements):
         """Return True if it is this worker's turn to check whether sending can resume."""
         return self._one("reserve_check", now=now, before=now - gap) is not None
 
-    def resume(self) -> None:
-        """Resume sending."""
-        self._run("resume_sending")
+    def resume(self, reason: str) -> None:
+        """Resume sending that was suspended for this reason."""
+        self._run("resume_sending", reason=reason)

@@ -17,7 +17,7 @@ MOST_PENDING = 10_000
 class Sending:
     """Whether calls to Propexo are allowed, and how many have been made."""
 
-    #: Why sending is suspended until someone fixes it (``not_authorized``), or None.
+    #: Why sending is suspended until someone fixes it (``not_authorized``, ``restored``), or None.
     stopped_for: str | None
     #: No calls are made before this time.
     paused_until: dt.datetime

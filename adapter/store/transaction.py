@@ -12,6 +12,7 @@ from adapter.store.dedupe import Claims
 from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
+from adapter.store.identity import Identity
 from adapter.store.jobs import Jobs
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
@@ -41,6 +42,7 @@ class Transaction(Statements):
     encryption = _lazy(Encryption)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
+    identity = _lazy(Identity)
     jobs = _lazy(Jobs)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)

@@ -86,7 +86,7 @@ def insert_booking(
 
 
 def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str) -> None:
-    assert store.migrate(empty_database) == [migrate.FIRST]
+    assert store.migrate(empty_database)[0] == migrate.FIRST
     assert store.migrate(empty_database) == []
     with Database(empty_database) as opened:
         assert opened.lacks() == []
@@ -424,7 +424,7 @@ def test_due_rows_are_counted_for_each_task_up_to_its_slots(opened: Database) ->
         assert tx.rate_limit.suspend("not_authorised", NOW)
     assert due(opened) == [2, 0, 0], "nothing is sent or read while sending is suspended"
     with opened.transaction() as tx:
-        tx.rate_limit.resume()
+        tx.rate_limit.resume("not_authorized")
         booking = tx.bookings.get(booking_id)
         assert booking is not None
         tx.bookings.reschedule(booking, LATER)

@@ -17,4 +17,4 @@ SELECT
     (SELECT count(*) FROM (
         SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
         ORDER BY due_at LIMIT %(check)s * is_open) c) AS check
-FROM (SELECT (stopped_for IS NULL)::int AS is_open FROM rate_limit) g
+FROM (SELECT (stopped_for IS NULL AND NOT is_unchecked)::int AS is_open FROM gate) g

@@ -7,11 +7,12 @@ SELECT FROM rate_limit FOR UPDATE
 -- name: read_rate_limit
 -- Return the state of the rate limit, the calls in the window, and how many bookings are due: 0, 1 or 2
 -- (more than one).
-SELECT theoretical_arrival_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
+SELECT theoretical_arrival_at, paused_until, allowed, c.calls, c.reads, c.oldest_at,
+    COALESCE(g.stopped_for, CASE WHEN g.is_unchecked THEN 'unchecked' END) AS stopped_for,
     (SELECT count(*) FROM (
         SELECT FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at <= %(now)s) IS TRUE
         ORDER BY source, starts_at, id LIMIT 2) w) AS waiting
-FROM rate_limit, (
+FROM rate_limit, gate g, (
     SELECT count(*) AS calls, count(*) FILTER (WHERE is_read) AS reads, min(at) AS oldest_at
     FROM calls WHERE at > %(since)s) c
 
@@ -39,16 +40,17 @@ UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_unti
 UPDATE rate_limit SET paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: suspend_sending
--- Suspend sending. Return no row if it was already suspended.
-UPDATE rate_limit SET stopped_for = %(reason)s, checked_at = %(now)s WHERE stopped_for IS NULL
+-- Suspend sending. Return no row if it was already suspended. A restore matters more than other reasons.
+UPDATE rate_limit SET stopped_for = %(reason)s, checked_at = %(now)s
+WHERE stopped_for IS NULL OR (stopped_for <> 'restored' AND %(reason)s = 'restored')
 RETURNING stopped_for
 
 -- name: reserve_check
--- Reserve the next check of whether sending can resume. Return no row if none is due.
+-- Reserve the next check of whether Propexo accepts the token. Return no row if none is due.
 UPDATE rate_limit SET checked_at = %(now)s
-WHERE stopped_for IS NOT NULL AND checked_at <= %(before)s
+WHERE stopped_for = 'not_authorized' AND checked_at <= %(before)s
 RETURNING stopped_for
 
 -- name: resume_sending
--- Resume sending.
-UPDATE rate_limit SET stopped_for = NULL
+-- Resume sending that was suspended for this reason.
+UPDATE rate_limit SET stopped_for = NULL WHERE stopped_for = %(reason)s

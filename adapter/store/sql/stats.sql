@@ -58,10 +58,10 @@ ORDER BY name COLLATE "C"
 -- name: sending
 -- Return the state of the rate limit without locking it, the calls to Propexo since a time, and the
 -- number of pending bookings, up to a limit.
-SELECT stopped_for, paused_until, allowed,
+SELECT gate.stopped_for, paused_until, allowed,
     (SELECT count(*) FROM calls WHERE at > %(since)s) AS calls,
     (SELECT count(*) FROM (SELECT FROM bookings WHERE state = 'pending' LIMIT %(limit)s) b) AS pending
-FROM rate_limit
+FROM rate_limit, gate
 
 -- name: count_hours
 -- Count the events of past hours that have not been counted.
