@@ -60,14 +60,14 @@ class Senders:
     def __init__(self, url: str, per_second: float, post: Post = post) -> None:
         self._url = url
         self._post = post
-        self._gap = 1 / per_second
+        self.per_second = per_second
         self._stopping = threading.Event()
         self._threads = concurrent.futures.ThreadPoolExecutor(16)
         self._sent: list[concurrent.futures.Future[None]] = []
 
     def run(self) -> None:
         """Start one lead after another until :meth:`stop`."""
-        while not self._stopping.wait(self._gap):
+        while not self._stopping.wait(1 / self.per_second):
             self._sent.append(self._threads.submit(self.deliver, lead(self.count)))
 
     def stop(self) -> None:
