@@ -4,11 +4,14 @@ import datetime as dt
 import json
 import time
 from collections.abc import Iterator
+from importlib import resources
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
+from adapter import store
 from adapter.cli import restored
 from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock
@@ -17,8 +20,9 @@ from adapter.propexo.appointment import request_from
 from adapter.store import Database, Sending
 from adapter.store.embedded import EmbeddedServer
 from adapter.store.identity import SKIPPED_IDS
+from adapter.store.migrate import FIRST, LEDGER
 from tests.databases import database_url, run_sql, temporary_database
-from tests.harness import SECRETS, START, Harness, settle
+from tests.harness import SECRETS, START, Harness, load_cached, settle
 from tests.integration.test_cli_console import Shell
 from tests.leads import lead, surname
 from tests.paths import MAPPINGS
@@ -493,3 +497,81 @@ def test_a_move_without_a_gap_is_accepted(
 
     settle(harness)
     assert harness.state(booking_id) is BookingState.BOOKED
+
+
+#: A database of version 0.2 with a lead that was booked, one that is pending and one webhook.
+OLD_DATA = """
+INSERT INTO events (id, source, state, received_at, content_type, headers, query, body)
+SELECT id, 'rentfeed', state, %(at)s, 'application/json', '{}', '', %(body)s
+FROM (VALUES (1, 'mapped'), (2, 'mapped'), (3, 'received')) new (id, state);
+INSERT INTO bookings (
+    id, event_id, item, source, state, community, timezone, starts_at, appointment, asked_at,
+    job_id, posted_at, due_at, created_at, updated_at)
+SELECT id, event, 0, 'rentfeed', state, 'maple-court', 'America/Denver', '2026-03-14T20:30Z',
+    %(fields)s, %(at)s, job, %(at)s, CASE state WHEN 'pending' THEN %(at)s END, %(at)s, %(at)s
+FROM (VALUES (11, 1, 'booked', 'job_1'), (12, 2, 'pending', NULL)) new (id, event, state, job);
+INSERT INTO attempts (booking_id, request, started_at, lease_until, finished_at, outcome)
+VALUES (11, %(fields)s, %(at)s, %(at)s, %(at)s, 'accepted');
+INSERT INTO source_turns (source) VALUES ('rentfeed');
+"""
+
+
+@pytest.fixture
+def old_database(empty_database: str, upstream: SandboxClient) -> str:
+    """Return the URL of a database of version 0.2 with data."""
+    source = load_cached(MAPPINGS)["rentfeed"]
+    mapped = source.compiled.apply(source.scope_from_payload(lead(7)), START)
+    values = {
+        "at": START - dt.timedelta(hours=1),
+        "body": json.dumps(lead(8)).encode(),
+        "fields": Jsonb(dict(mapped.items[0].appointment)),
+    }
+    with psycopg.connect(empty_database, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute(LEDGER)
+        first = resources.files("adapter.store") / "sql" / "migrations" / FIRST
+        connection.execute(first.read_text().encode())
+        connection.execute("INSERT INTO migrations (name) VALUES (%s)", [FIRST])
+        connection.execute(OLD_DATA.encode(), values)
+    return empty_database
+
+
+def test_a_database_of_version_0_2_is_migrated_and_its_leads_are_booked(
+    old_database: str, upstream: SandboxClient
+) -> None:
+    assert store.migrate(old_database)
+    with Database(old_database, size=2) as opened:
+        harness = Harness(opened, upstream)
+        run_worker(harness)
+        harness.map_event(3)
+        settle(harness)
+        states = {harness.state(id_) for id_ in (11, 12)}
+        (mapped,) = harness.story(3).bookings
+        assert (states, mapped.state) == ({BookingState.BOOKED}, BookingState.BOOKED)
+    assert sorted(one["last_name"] for one in upstream.posts()) == [surname(7), surname(8)]
+
+
+def test_a_backup_of_version_0_2_is_noticed_by_propexos_list(
+    old_database: str, upstream: SandboxClient
+) -> None:
+    store.migrate(old_database)
+    with Database(old_database, size=2) as opened:
+        harness = Harness(opened, upstream)
+        post_without_a_trace(harness, upstream, 12)
+        run_worker(harness)
+        harness.send()
+        assert sending(opened).stopped_for == "restored"
+        assert harness.state(12) is BookingState.PENDING
+    assert len(upstream.posts()) == 1
+
+
+def test_a_post_whose_answer_was_lost_is_not_taken_for_a_restore(
+    harness: Harness, opened: Database, database: str, upstream: SandboxClient
+) -> None:
+    run_worker(harness)
+    booking_id = pending(harness, 1)
+    upstream.fault({"drop": "after"})
+    harness.send()
+    assert harness.state(booking_id) is BookingState.UNKNOWN
+    mark(database, START - dt.timedelta(hours=1))
+    run_worker(harness)
+    assert sending(opened).stopped_for is None
