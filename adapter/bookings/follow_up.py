@@ -59,7 +59,7 @@ class Follower:
             read_state = tx.rate_limit.lock_unread(now)
             found, rate_state = tx.bookings.next_check(now), read_state()
             is_allowed = rate_limit.next_call(rate_state, now, limit, is_read=True) <= now
-            if found is None or rate_state.stopped_for or not is_allowed:
+            if found is None or rate_state.is_reading_stopped or not is_allowed:
                 return None
             tx.rate_limit.count_call(rate_state, now, limit)
             tx.bookings.reschedule(found.booking, now + dt.timedelta(seconds=lease))

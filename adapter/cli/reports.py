@@ -42,7 +42,7 @@ def _period(_context: object, _option: object, text: str) -> dt.timedelta:
 @limit_option
 @as_json
 def queue(group: str | None, limit: int, as_json: bool) -> None:
-    """List leads that need review, grouped by problem.
+    """List leads that need review, grouped by problem, and what is paused.
 
     With GROUP, list its leads. Each group shows the problem and what to do about it. After fixing a
     mapping, run `adapter replay`. For a single lead, use `adapter release`, `confirm` or `discard`.
@@ -51,9 +51,11 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
         if group is not None:
             _show_group(tx.review_queue, group, limit, as_json=as_json)
             return
-        groups = tx.review_queue.groups(utc_now())
-    text = "\n\n".join(map(report_formatting.group_text, groups)) or "Nothing needs review."
-    output.show({"groups": [group_as_dict(one) for one in groups]}, text, as_json=as_json)
+        groups, pauses = tx.review_queue.groups(utc_now()), tx.send_queue.pauses()
+    texts = map(report_formatting.group_text, groups)
+    text = "\n\n".join(["\n".join(report_formatting.pause_lines(pauses)), *texts]).strip()
+    data = {"groups": [group_as_dict(one) for one in groups], "pauses": pauses}
+    output.show(data, text if groups else f"{text}\nNothing needs review.".strip(), as_json=as_json)
 
 
 def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: bool) -> None:

@@ -65,6 +65,7 @@ def overview() -> str:
         overview=found,
         descriptions={name: source.description for name, source in services.sources.items()},
         unknown=unknown[:MAX_GROUPS],
+        communities=services.communities(),
         outcomes=list(OUTCOMES),
     )
 

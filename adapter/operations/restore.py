@@ -99,7 +99,7 @@ class Restore:
                 tx.identity.skip_ids()
                 return now
             last = tx.identity.last_run()
-        return last.checked_at if last else now
+        return last.stopped_at or now if last else now
 
     def survey(self, since: dt.datetime) -> Survey:
         """Compare the database with Propexo's write log. Raise :class:`UpstreamError`."""
@@ -151,8 +151,7 @@ class Restore:
         """Accept this database as the current one, and resume sending."""
         now = self._clock()
         with self._store.transaction() as tx:
-            tx.identity.adopt()
-            tx.rate_limit.resume(RESTORED)
+            tx.identity.end_restore()
             tx.audit.record("restored", by=by, at=now, detail=detail)
 
     def _record_sent(self, tx: Transaction, booking: Booking, job: Job) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from adapter.settings import Settings
-from adapter.store import Database, Sending
+from adapter.store import Database, Pause, Sending
 
 #: States by the name that users see, in the order of a chart.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
@@ -18,6 +18,15 @@ OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
     "ignored": frozenset({"ignored"}),
 }
 _OUTCOME_OF: Final = {state: name for name, states in OUTCOMES.items() for state in states}
+
+#: Why sending is stopped, by reason code.
+STOPPED: Final[Mapping[str, str]] = {
+    "not_authorized": "Propexo rejects our API token",
+    "no_clear_answer": "Propexo gives no clear answers",
+    "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
+    "unreachable": "Propexo cannot be reached",
+    "restored": "the database was restored or copied; `adapter restored` resumes sending",
+}
 
 DAY: Final = dt.timedelta(hours=24)
 #: Minimum usual number of events for a source to be reported as quiet.
@@ -59,6 +68,8 @@ class Overview:
     at: dt.datetime
     sources: tuple[SourceState, ...]
     sending: Sending
+    #: What users have paused.
+    pauses: tuple[Pause, ...]
     rate_per_minute: int
     #: Leads that need review, when the oldest arrived, and the soonest tour among them.
     waiting: int
@@ -71,8 +82,23 @@ class Overview:
 
     @property
     def is_paused(self) -> bool:
-        """True if sending is currently paused."""
-        return self.sending.stopped_for is not None or self.sending.paused_until > self.at
+        """True if nothing is currently sent."""
+        is_stopped = self.sending.stopped_for is not None or self.sending.paused_until > self.at
+        return is_stopped or self.total_pause is not None
+
+    @property
+    def stopped_text(self) -> str | None:
+        """Why sending is stopped, or None."""
+        code = self.sending.stopped_for
+        if code is None:
+            return None
+        why = f" ({self.sending.stopped_why})" if self.sending.stopped_why else ""
+        return STOPPED.get(code, code) + why
+
+    @property
+    def total_pause(self) -> Pause | None:
+        """The pause of all bookings, or None."""
+        return next((pause for pause in self.pauses if pause.is_total), None)
 
 
 def overview_of(
@@ -87,10 +113,12 @@ def overview_of(
         rejections = tx.rejections.counts()
         activity = tx.stats.source_activity(names, now - DAY, now)
         sending = tx.stats.sending(now)
+        pauses = tx.send_queue.pauses()
     return Overview(
         at=now,
         sources=tuple(_source_state(one, rows, rejections) for one in activity),
         sending=sending,
+        pauses=tuple(pauses),
         rate_per_minute=settings.rate_per_minute,
         waiting=sum(group.leads for group in groups),
         oldest_waiting_at=min((group.oldest_at for group in groups), default=None),

@@ -26,9 +26,9 @@ class LastRun:
     #: Cluster, timeline and OID, then and now. None if they cannot be read.
     identity: str | None
     current: str | None
-    #: Why sending is suspended, and when that was found.
+    #: Why sending is stopped, and since when.
     stopped_for: str | None
-    checked_at: dt.datetime
+    stopped_at: dt.datetime | None
 
     @property
     def difference(self) -> str | None:
@@ -54,6 +54,11 @@ class Identity(Statements):
     def adopt(self) -> None:
         """Record that this is the database on which workers run."""
         self._run("adopt_identity")
+
+    def end_restore(self) -> None:
+        """Record that this database is up to date, and resume sending."""
+        self.adopt()
+        self._run("end_restore")
 
     def skip_ids(self) -> int:
         """Skip IDs that may have been given out after the backup, and return the last one."""

@@ -13,7 +13,7 @@ RETURNING seen_at
 -- Return when a worker last ran, and what has changed since. Return no row if none ran.
 SELECT seen_at, xmin <> xid(written_by) AS is_copied, identity, current_identity() AS current,
     (SELECT stopped_for FROM rate_limit) AS stopped_for,
-    (SELECT checked_at FROM rate_limit) AS checked_at
+    (SELECT stopped_at FROM rate_limit) AS stopped_at
 FROM database_identity
 
 -- name: adopt_identity

@@ -224,14 +224,22 @@ CREATE TABLE rate_limit (
     theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
     -- No calls are made before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Nothing is sent while this is set, until someone fixes the cause: not_authorized, restored.
+    -- Nothing is sent while this is set: not_authorized, no_clear_answer, wrong_path, unreachable,
+    -- restored.
     stopped_for text,
     -- When a worker last checked whether the cause is fixed.
     checked_at timestamptz NOT NULL DEFAULT 'epoch',
     -- Calls per minute that Propexo last reported as allowed.
     allowed integer,
     -- Virtual time for fair queuing: that of the source served last.
-    virtual_time double precision NOT NULL DEFAULT 0
+    virtual_time double precision NOT NULL DEFAULT 0,
+    -- POSTs in a row without a clear answer, since sending last worked.
+    failures integer NOT NULL DEFAULT 0,
+    -- After several of them, no POST begins before this time.
+    retry_at timestamptz NOT NULL DEFAULT 'epoch',
+    -- Since when sending is stopped, and the last error.
+    stopped_at timestamptz,
+    stopped_why text
 );
 INSERT INTO rate_limit DEFAULT VALUES;
 
@@ -257,6 +265,17 @@ CREATE INDEX calls_at ON calls (at);
 CREATE TABLE source_turns (
     source text PRIMARY KEY,
     virtual_time double precision NOT NULL DEFAULT 0
+);
+
+-- What users have paused: its bookings are stored, but not sent.
+CREATE TABLE pauses (
+    -- Whose bookings are paused. Empty: those of every source, or at every community.
+    source text NOT NULL DEFAULT '',
+    community text NOT NULL DEFAULT '',
+    reason text NOT NULL,
+    by text NOT NULL,
+    since timestamptz NOT NULL,
+    PRIMARY KEY (source, community)
 );
 
 -- Rejected requests and the secrets of sources.
