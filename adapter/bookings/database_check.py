@@ -50,10 +50,8 @@ class DatabaseCheck:
             return
         try:
             cause = None if last is None else last.difference or self._newer_writes(last, sources)
-        except UpstreamError as exc:
-            # Nothing is sent until it answers. Without it, nothing could be sent either.
-            log.warning("database_unchecked", extra={"status": exc.status})
-            return
+        except UpstreamError:
+            return  # nothing is sent until Propexo responds, and without it nothing could be
         if cause is None:
             self._adopt()
         else:
@@ -82,7 +80,7 @@ class DatabaseCheck:
         try:
             jobs = self._writes.read(integrations, last.seen_at + 2 * SKEW)
         except UpstreamError as exc:
-            if isinstance(exc, Refused) or self._has_asked_enough():
+            if isinstance(exc, Refused) or self._has_asked_enough(exc):
                 log.warning("restore_not_excluded", extra={"status": exc.status})
                 return None
             raise
@@ -97,7 +95,9 @@ class DatabaseCheck:
         ]
         return f"Propexo lists {len(lost)} newer writes" if lost else None
 
-    def _has_asked_enough(self) -> bool:
-        now = time.monotonic()
-        self._asked_at = now if self._asked_at is None else self._asked_at
-        return now - self._asked_at > GIVE_UP_SECONDS
+    def _has_asked_enough(self, error: UpstreamError) -> bool:
+        """Return True if Propexo has not responded for a long time. Log the first error."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            log.warning("database_unchecked", extra={"status": error.status, "reason": str(error)})
+        return time.monotonic() - self._asked_at > GIVE_UP_SECONDS

@@ -12,6 +12,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from adapter import store
+from adapter.bookings import database_check
 from adapter.cli import restored
 from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock
@@ -235,6 +236,29 @@ def test_while_propexo_cannot_be_asked_nothing_is_sent(
     run_worker(harness)
     settle(harness)
     assert harness.state(booking_id) is BookingState.BOOKED
+
+
+def test_after_five_minutes_sending_goes_on_without_an_answer(
+    harness: Harness,
+    database: str,
+    upstream: SandboxClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run_worker(harness)
+    booking_id = pending(harness, 1)
+    mark(database, START - dt.timedelta(hours=1))
+    upstream.fault(*[{"status": 500, "on": "list"}] * 3)
+    run_worker(harness)
+    run_worker(harness)
+    harness.send()
+    assert harness.state(booking_id) is BookingState.PENDING
+    monkeypatch.setattr(database_check, "GIVE_UP_SECONDS", 0.0)
+    run_worker(harness)
+    settle(harness)
+    assert harness.state(booking_id) is BookingState.BOOKED
+    events = ("database_unchecked", "restore_not_excluded")
+    assert [one.message for one in caplog.records if one.message in events] == [*events]
 
 
 def test_a_propexo_without_the_list_is_no_obstacle(
