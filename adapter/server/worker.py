@@ -6,6 +6,7 @@ NOTIFY, so that they are mapped at once. The same run sends their bookings.
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import logging
 import signal
 import threading
@@ -40,6 +41,9 @@ GRACE_SECONDS = 25.0
 #: requests to Propexo, whichever is longer. A search makes five requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
+
+#: Settings that only the web process uses.
+WEB_ONLY = ("propexo_webhook_secret", "users", "metrics_token")
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -103,6 +107,8 @@ class Worker:
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
         parts = ("polling", "recovery", "listener", "threads", *Task)
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
+        #: Why a part cannot use PostgreSQL, as logged for the current outage.
+        self._outages: dict[str, str] = {}
 
     def run(self) -> bool:
         """Run all parts until a signal stops them. Return True if the secrets have changed."""
@@ -138,14 +144,13 @@ class Worker:
 
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
         """Call a step until shutdown, whatever it raises."""
-        reason = None
         while not self._stopping.is_set():
             self._watchdog.heartbeat(part)
             try:
                 step()
-                reason = None
+                self._outages.pop(part, None)
             except StoreUnavailable as exc:
-                reason = _log_outage(part, exc, reason)
+                self._outages[part] = _log_outage(part, exc, self._outages.get(part))
             except Exception:
                 log.exception("worker_part_failed", extra={"part": part})
                 self._stopping.wait(PAUSE_AFTER_BUG_SECONDS)
@@ -164,6 +169,7 @@ class Worker:
         """Start a run whenever events are announced, until the connection is lost."""
         for is_announced in listen_for_received_events(self._pipeline.store.url, LISTEN_SECONDS):
             self._watchdog.heartbeat("listener")
+            self._outages.pop("listener", None)
             if self._stopping.is_set():
                 return
             if is_announced and not self._pipeline.is_full(Task.MAP):
@@ -196,8 +202,8 @@ class Worker:
     def _reload(self) -> bool:
         """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
 
-        Return True if a secret is different, and all can be read: the process would not start
-        again with one that cannot.
+        Return True if a secret that it uses is different, and all can be read: the process would
+        not start again with one that cannot.
         """
         former = self._pipeline.settings
         loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
@@ -205,7 +211,14 @@ class Worker:
             return False
         settings, sources = loaded
         self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
-        return settings != former and not settings.problems
+        return must_restart(former, settings)
+
+
+def must_restart(former: Settings, settings: Settings) -> bool:
+    """Return whether a worker needs the new settings, and can start with them."""
+    unused = {name: getattr(former, name) for name in WEB_ONLY}
+    is_other = dataclasses.replace(settings, **unused) != former
+    return is_other and not settings.problems
 
 
 def _load(settings: Settings) -> tuple[Settings, Mapping[str, Source]]:

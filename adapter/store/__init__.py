@@ -5,11 +5,12 @@ from adapter.store.connection import OLDEST_POSTGRES
 from adapter.store.database import Database, check_reachable, is_reachable
 from adapter.store.database_clock import DatabaseClock
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
+from adapter.store.encryption import Undecryptable
 from adapter.store.identity import RESTORED, LastRun
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
-from adapter.store.rejections import NewRejection, Rejection
+from adapter.store.rejections import NewRejection, Rejection, RejectionSummary
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
 from adapter.store.search import LARGEST_NUMBER, Filter
@@ -39,12 +40,14 @@ __all__ = [
     "NewRejection",
     "Pause",
     "Rejection",
+    "RejectionSummary",
     "ReviewQueue",
     "Sending",
     "SharedContact",
     "Task",
     "Traffic",
     "Transaction",
+    "Undecryptable",
     "UnknownCommunity",
     "User",
     "check_reachable",
