@@ -87,7 +87,7 @@ def restored(
     text = [*_lines(survey), "nothing was changed (--dry-run)" if dry_run else "sending resumed"]
     data = _as_dict(survey, stored) | {"dry_run": dry_run}
     output.show(data, "\n".join(text), as_json=as_json)
-    sys.exit(not survey.is_complete or survey.earlier > 0)
+    sys.exit(not survey.is_complete)
 
 
 def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> None:
@@ -129,8 +129,6 @@ def _lines(survey: Survey) -> Iterator[str]:
             f"{len(survey.pending)} pending leads become unknown: Propexo's write log lists "
             f"{survey.listed} of {survey.expected} jobs that it should, so it proves nothing"
         )
-    if survey.earlier:
-        yield f"{survey.earlier} unknown jobs are older than that: use an earlier --since"
     if survey.senders:
         names = ", ".join(survey.senders)
         yield f"ask these senders to send everything again since {utc(survey.since)}: {names}"
@@ -155,6 +153,5 @@ def _as_dict(survey: Survey, stored: Sequence[Booking]) -> dict[str, Any]:
         "pending": [booking.id for booking in survey.pending],
         "jobs_expected": survey.expected,
         "jobs_listed": survey.listed,
-        "earlier": survey.earlier,
         "senders": survey.senders,
     }

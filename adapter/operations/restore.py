@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.bookings import transitions, write_log
-from adapter.bookings.matching import SKEW
 from adapter.bookings.reconcile import reconcile
 from adapter.bookings.write_log import Job, Owner, WriteLog
 from adapter.exceptions import NotPossible
@@ -52,8 +51,6 @@ class Survey:
     #: Jobs from before the backup that the log should list, and how many it lists.
     expected: int
     listed: int
-    #: Unknown jobs from before ``since``: it is later than the backup.
-    earlier: int
     #: Sources to ask for everything since the backup.
     senders: Sequence[str]
 
@@ -114,9 +111,8 @@ class Restore:
         expected = {job: at for job, at in expected.items() if at > newest - KNOWN_PERIOD}
         integrations = {str(integration) for integration, *_ in self._owners}
         jobs = self._log.read(integrations, min(newest - KNOWN_PERIOD, since))
-        unknown = self._log.unknown(jobs)
-        recent = [job for job in unknown if job.created_at >= since - SKEW]
-        sent, rest = _matched(recent, bookings)
+        # Including those from before ``since``, in case that is later than the backup.
+        sent, rest = _matched(self._log.unknown(jobs), bookings)
         owned = [(job, owner) for job in rest if (owner := write_log.owner_of(job, self._owners))]
         known = {booking.id for booking, _ in sent}
         return Survey(
@@ -128,10 +124,6 @@ class Restore:
             ],
             expected=len(expected),
             listed=sum(job.id in expected for job in jobs),
-            earlier=sum(
-                write_log.owner_of(job, self._owners) is not None
-                for job in write_log.without(unknown[: len(unknown) - len(recent)], bookings)
-            ),
             senders=sorted({owner.source for owner in self._owners.values()} & {*senders}),
         )
 
