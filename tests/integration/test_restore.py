@@ -24,10 +24,10 @@ from adapter.store.identity import SKIPPED_IDS
 from adapter.store.migrate import FIRST, LEDGER
 from tests.databases import database_url, run_sql, temporary_database
 from tests.harness import SECRETS, START, Harness, load_cached, settle
-from tests.integration.test_cli_console import Shell
 from tests.leads import lead, surname
 from tests.paths import MAPPINGS
 from tests.sandbox_client import SandboxClient, running_sandbox
+from tests.shell import Shell
 
 #: What pg_restore does: it copies the values into a new row.
 COPY_ROW = """
