@@ -70,6 +70,7 @@ class Pipeline:
         self.mapper = Mapper(settings, store, sources, clock)
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
+        self._parts = (self.mapper, self.sender, self.follower)
         self.erasure = Eraser(settings, store, clock)
         #: The function that processes due rows, for each task. False means that there are none.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
@@ -92,7 +93,7 @@ class Pipeline:
     def run(self, task: Task) -> bool:
         """Process due rows. Return False if there are none, or all of the task's slots are busy."""
         with self._lock:
-            if self.is_full(task):
+            if self.is_full(task) or self.is_stopped:
                 return False
             self._running[task] += 1
         try:
@@ -102,9 +103,19 @@ class Pipeline:
                 self._running[task] -= 1
 
     def stop(self) -> None:
-        """Stop each run after its current row."""
-        self.sender.stopping.set()
-        self.follower.stopping.set()
+        """Stop each run after its current row, and start no other until :meth:`resume`."""
+        for part in self._parts:
+            part.stopping.set()
+
+    def resume(self) -> None:
+        """Allow runs again."""
+        for part in self._parts:
+            part.stopping.clear()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return True if no run may start."""
+        return any(part.stopping.is_set() for part in self._parts)
 
     def is_full(self, task: Task) -> bool:
         """Return True if all of the task's slots in this process are in use."""

@@ -85,6 +85,22 @@ def exchange(
         return Response(status=response.status_code, headers=response.headers, text=_text(response))
 
 
+def reason_for(exc: BaseException | None) -> str:
+    """Return why a request got no response, without its URL."""
+    if isinstance(exc, requests.exceptions.SSLError):
+        return "its TLS certificate is not valid, or it does not use TLS"
+    if isinstance(exc, requests.exceptions.Timeout | TimeoutError):
+        return "it does not respond in time"
+    text = str(exc)
+    reasons = {
+        "NameResolutionError": "its name cannot be resolved (DNS)",
+        "refused": "it refuses connections",
+        "unreachable": "there is no route to it",
+    }
+    found = (reason for word, reason in reasons.items() if word in text)
+    return next(found, f"the connection failed ({type(exc).__name__})")
+
+
 def _text(response: requests.Response) -> str:
     chunks, total = [], 0
     for chunk in response.iter_content(16 * 1024):

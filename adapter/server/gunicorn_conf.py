@@ -16,12 +16,12 @@ from typing import Any
 
 import flask
 
-from adapter import app, logs
+from adapter import app, logs, services
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.server import hot_reload
 from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
-from adapter.settings import Settings, settings_from
+from adapter.settings import Settings, name_connections, settings_from
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,10 @@ def create_app() -> flask.Flask:
 
 def on_starting(server: Any) -> None:
     """Load the sources in the main process. Gunicorn calls this first."""
+    name_connections("web")
     settings = settings_from()
     logs.configure(settings.log_level)
+    services.log_service_links(settings)
     _load(settings)
     # Gunicorn's own SIGHUP handler shuts everything down if the new workers do not start.
     server.handle_hup = functools.partial(_reload, server)
@@ -53,6 +55,9 @@ def when_ready(server: Any) -> None:
     """
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if _loaded is not None:
+        facts = services.start_facts(*_loaded)
+        log.info("web_started", extra={**facts, "address": ", ".join(map(str, server.LISTENERS))})
 
 
 def _reload(server: Any) -> None:

@@ -2,7 +2,10 @@
 
 import os
 import sys
+import tempfile
 
+from adapter.exceptions import ConfigurationError
+from adapter.server.ports import check_port
 from adapter.settings import Settings
 
 
@@ -23,6 +26,18 @@ def web_command(settings: Settings) -> list[str]:
         "python:adapter.server.gunicorn_conf",
         "adapter.server.gunicorn_conf:create_app()",
     ]
+
+
+def check_listening(settings: Settings) -> None:
+    """Raise ConfigurationError if gunicorn could not start, which it would say in many lines."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "no temporary folder is writable: mount a tmpfs at /tmp, or set TMPDIR"
+        ) from None
+    if "LISTEN_FDS" not in os.environ:  # otherwise, systemd has opened the port
+        check_port(settings.host, settings.port, "PORT")
 
 
 def become_web(settings: Settings) -> None:

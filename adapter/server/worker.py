@@ -12,15 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from adapter.exceptions import StoreUnavailable
+from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
+from adapter.operations.start_checks import check_destination
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.watchdog import Watchdog
-from adapter.services import check_destination
+from adapter.services import start_facts
 from adapter.settings import Settings
-from adapter.store import Database, Task, check_reachable, listen_for_received_events
+from adapter.store import Database, Outage, Task, check_reachable, listen_for_received_events
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +49,11 @@ def run(pipeline: Pipeline) -> bool:
     """Process due rows until SIGTERM or SIGINT, then finish the runs in flight.
 
     Return True if a reloaded secret is different, so that the process must start again. Wait for
-    PostgreSQL, now and after each outage. Raise ConfigurationError if it is not usable.
+    PostgreSQL, now and after each outage, and for migrations. Raise ConfigurationError if it is not
+    usable.
     """
-    reason = None
-    while (reason := _reason_to_wait(pipeline, reason)) is not None:
+    outage = Outage("start")
+    while not _is_usable(pipeline, outage):
         time.sleep(RECONNECT_SECONDS)
     # Blocked before any thread starts, so that this one can wait for them.
     former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -62,23 +64,19 @@ def run(pipeline: Pipeline) -> bool:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:
-    """Return None if PostgreSQL is usable. Otherwise log why, unless it is logged already."""
+def _is_usable(pipeline: Pipeline, outage: Outage) -> bool:
+    """Return True if PostgreSQL and its schema are usable. Otherwise log why."""
+    settings = pipeline.settings
     try:
         check_reachable(pipeline.store.url)
         with Database(pipeline.store.url, size=1) as opened:
-            check_destination(pipeline.settings, opened)
+            opened.check_schema(allow_newer=settings.allow_newer_database)
+            check_destination(settings, opened)
     except StoreUnavailable as exc:
-        return _log_outage("start", exc, logged)
-    return None
-
-
-def _log_outage(part: str, exc: StoreUnavailable, logged: str | None) -> str:
-    """Log why a part cannot use PostgreSQL, unless it is logged already. Return the reason."""
-    reason = str(exc)
-    if reason != logged:
-        log.warning("postgresql_unavailable", extra={"part": part, "reason": reason})
-    return reason
+        outage.failed(str(exc))
+        return False
+    outage.ended()
+    return True
 
 
 class Worker:
@@ -86,6 +84,7 @@ class Worker:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self._url = pipeline.store.url
         self._stopping = threading.Event()
         self._concurrency = pipeline.settings.worker_concurrency
         self._threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "run")
@@ -94,17 +93,22 @@ class Worker:
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
         parts = ("polling", "recovery", "listener", "threads", *Task)
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
+        self._listener_outage, self._schema_outage = Outage("listener"), Outage("schema")
 
     def run(self) -> bool:
         """Run all parts until a signal stops them. Return True if the secrets have changed."""
         with self.running():
             self._watchdog.watch()
-            log.info("worker_started", extra={"concurrency": self._concurrency})
+            log.info("worker_started", extra=self._facts())
             while signal.sigwait(SIGNALS) == signal.SIGHUP:
                 if self._reload():
                     log.info("restarting_with_new_secrets")
                     return True
             return False
+
+    def _facts(self) -> dict[str, object]:
+        facts = start_facts(self._pipeline.settings, self._pipeline.sources)
+        return {**facts, "concurrency": self._concurrency}
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -129,14 +133,12 @@ class Worker:
 
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
         """Call a step until shutdown, whatever it raises."""
-        reason = None
         while not self._stopping.is_set():
             self._watchdog.heartbeat(part)
             try:
                 step()
-                reason = None
-            except StoreUnavailable as exc:
-                reason = _log_outage(part, exc, reason)
+            except StoreUnavailable:
+                pass  # it is logged where it is raised
             except Exception:
                 log.exception("worker_part_failed", extra={"part": part})
                 self._stopping.wait(PAUSE_AFTER_BUG_SECONDS)
@@ -147,18 +149,41 @@ class Worker:
         for task in Task:
             if not self._pipeline.is_full(task):
                 self._watchdog.heartbeat(task)  # also while PostgreSQL is unavailable
+        self._check_schema()
         for task, count in self._pipeline.due().items():
             for _ in range(count):
                 self._threads.submit(self._run_task, task)
 
+    def _check_schema(self) -> None:
+        """Stop all runs while the database's schema is not usable. Raise WrongSchema.
+
+        Old code on a new schema might hold leads, or send what the new version would not.
+        """
+        allow_newer = self._pipeline.settings.allow_newer_database
+        try:
+            self._pipeline.store.check_schema(allow_newer=allow_newer)
+        except WrongSchema as exc:
+            self._pipeline.stop()
+            self._schema_outage.failed(str(exc))
+            raise
+        if self._pipeline.is_stopped and not self._stopping.is_set():
+            self._pipeline.resume()
+        if self._stopping.is_set():
+            self._pipeline.stop()
+        self._schema_outage.ended()
+
     def _listen(self) -> None:
         """Start a run whenever events are announced, until the connection is lost."""
-        for is_announced in listen_for_received_events(self._pipeline.store.url, LISTEN_SECONDS):
-            self._watchdog.heartbeat("listener")
-            if self._stopping.is_set():
-                return
-            if is_announced and not self._pipeline.is_full(Task.MAP):
-                self._threads.submit(self._run_task, Task.MAP)
+        try:
+            for is_announced in listen_for_received_events(self._url, LISTEN_SECONDS):
+                self._watchdog.heartbeat("listener")
+                self._listener_outage.ended()
+                if self._stopping.is_set():
+                    return
+                if is_announced and not self._pipeline.is_full(Task.MAP):
+                    self._threads.submit(self._run_task, Task.MAP)
+        except StoreUnavailable as exc:
+            self._listener_outage.failed(str(exc))
 
     def _run_task(self, task: Task) -> None:
         """Process due rows. Never raise: after an error they stay due, and another run follows.
@@ -182,7 +207,8 @@ class Worker:
         """Probe one thread, and recover rows from dead workers."""
         if self._probe is None or self._probe.done():
             self._probe = self._threads.submit(self._watchdog.heartbeat, "threads")
-        self._pipeline.recover()
+        if not self._pipeline.is_stopped:
+            self._pipeline.recover()
 
     def _reload(self) -> bool:
         """Reload mappings and secret files. If they are invalid, log it and keep the old ones.

@@ -1,16 +1,18 @@
 """Access PostgreSQL: schema, statements, and one module per group of tables."""
 
 from adapter.store.bookings import DueCheck
-from adapter.store.connection import OLDEST_POSTGRES
+from adapter.store.connection import OLDEST_POSTGRES, address_of
 from adapter.store.database import Database, check_reachable, is_reachable
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.jobs import Task
-from adapter.store.migrate import migrate
+from adapter.store.migrate import SchemaState, migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
+from adapter.store.outage import Outage
 from adapter.store.rejections import NewRejection, Rejection
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
 from adapter.store.search import LARGEST_NUMBER, Filter
+from adapter.store.server_facts import ServerFacts, server_facts
 from adapter.store.stats import Sending, Traffic, UnknownCommunity
 from adapter.store.transaction import Transaction
 from adapter.store.users import SIGN_IN_WINDOW, AuditEntry, AuditLog, User
@@ -31,19 +33,24 @@ __all__ = [
     "Issue",
     "NewEvent",
     "NewRejection",
+    "Outage",
     "Rejection",
     "ReviewQueue",
+    "SchemaState",
     "Sending",
+    "ServerFacts",
     "SharedContact",
     "Task",
     "Traffic",
     "Transaction",
     "UnknownCommunity",
     "User",
+    "address_of",
     "check_reachable",
     "is_reachable",
     "listen_for_received_events",
     "listen_for_settled_events",
     "migrate",
+    "server_facts",
     "storable",
 ]
