@@ -7,7 +7,7 @@ known which tour Knock cancels: then all of them may stand.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from adapter.models import Booking, BookingState, Kind
 
@@ -29,10 +29,13 @@ def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
     return _simulate(posted)[1]
 
 
-def left_beside(new: Booking, others: Iterable[Booking], now: dt.datetime) -> Sequence[Booking]:
+def left_beside(
+    new: Booking, others: Iterable[Booking], same: Container[int], now: dt.datetime
+) -> Sequence[Booking]:
     """Return the upcoming tours that Knock might keep or might cancel when it books a new one.
 
-    ``others`` are in the order in which they were posted, followed by those not sent yet.
+    ``others`` are in the order in which they were posted, followed by those not sent yet. ``same``
+    has the IDs of the requests from the new one's person, which may be canceled if that is certain.
     """
     card, near = _find(new, _simulate(others)[0])
     if new.kind is Kind.PROSPECT:
@@ -41,7 +44,7 @@ def left_beside(new: Booking, others: Iterable[Booking], now: dt.datetime) -> Se
         one
         for one in (one for found in near for one in found.bookings)
         if one.kind is Kind.APPOINTMENT
-        and (card is None or one.state is BookingState.PENDING)
+        and (card is None or one.state is BookingState.PENDING or one.id not in same)
         and one.starts_at is not None
         and one.starts_at > now
     ]

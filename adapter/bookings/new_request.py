@@ -209,7 +209,13 @@ def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
     """Return True if a repeat could undo something a sender has sent since."""
     last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
-    return is_other_tour or _was_canceled(new, same)
+    return is_other_tour or _was_canceled(new, same) or _moved(new, same) is not None
+
+
+def _moved(new: Booking, same: Sequence[Booking]) -> Booking | None:
+    """Return the sender's latest version if it is for another community than the new one."""
+    latest = next(reversed(_versions(new, same)), None)
+    return latest if latest is not None and latest.community != new.community else None
 
 
 def _held_unproved(
@@ -253,7 +259,7 @@ def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booki
 
 def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision:
     """Hold a late repeat, which must not undo a newer request."""
-    last = _last_tour(new, same, now)
+    last = _moved(new, same) or _last_tour(new, same, now)
     since = [one for one in same if one is last or (one.is_cancellation and are_versions(one, new))]
     return held("repeat_or_change", max(since or same, key=order))
 
@@ -274,7 +280,7 @@ def _held_beside(
     """Hold a tour if Knock might keep another one as well, or later get one that cancels it."""
     known = {one.id for one in same}
     unsent = [one for one in nearby if one.state is BookingState.PENDING and one.id not in known]
-    beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), now)
+    beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), known, now)
     # Another sender's tour explains more than an earlier version from the same sender.
     others = [one for one in beside if not are_versions(one, new)] or beside
     return held("two_cards", max(others, key=order)) if others else None

@@ -178,13 +178,26 @@ class Person:
         """
         newer = [
             one
-            for one in self.wanted
-            if (one.state is BookingState.PENDING or one.community != request.community)
+            for one in self.requests
+            if (self._is_wanted_elsewhere(one, request) or self._is_queued(one))
             and are_versions(one, request)
             and order(one) > order(request)
             and may_replace(one.kind, request.kind)
         ]
         return max(newer, key=order, default=None)
+
+    def _is_queued(self, one: Booking) -> bool:
+        return one.state is BookingState.PENDING and one.id in self.wanted_ids
+
+    def _is_wanted_elsewhere(self, one: Booking, request: Booking) -> bool:
+        """Return True if one is wanted at another community, where leads may not be known here."""
+        if one.community == request.community:
+            return False
+        is_merged_there = one.state in MERGED and one.because_of not in self.by_id
+        is_wanted = (
+            is_merged_there and is_current(one, self.now) and one.id not in self.cancellations
+        )
+        return one.id in self.wanted_ids or is_wanted
 
     def tour_for(self, request: Booking) -> Booking:
         """Return the booking for the same tour as ``request``."""

@@ -219,7 +219,8 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     ]
     again = _asked_after(request, canceled, person)
     if again is not None:
-        code = "booking_came_later" if again.state in WAITING else "taken_back"
+        is_unclear = again.state in WAITING and again.reason != "contact_changed"
+        code = "booking_came_later" if is_unclear else "taken_back"
         return Decision(state=BookingState.DISCARDED, code=code, because_of=again.id)
     standing = sorted((one for one in canceled if _may_stand(one, person)), key=posting_order)
     if standing:
@@ -317,12 +318,13 @@ def _asked_after(
 def _takes_back(request: Booking, *, is_first: bool) -> bool:
     """Return whether a request after a cancellation shows that the tour is wanted after all.
 
-    One that waits for a person does not, unless the cancellation had nothing to cancel.
+    One in review does not, unless the cancellation had nothing to cancel, or the review is only
+    about the contact for the same tour.
     """
     if request.reason in ("item_seen_before", "same_delivery", "repeat_or_change"):
         return False
     if request.state in WAITING:
-        return is_first
+        return is_first or request.reason == "contact_changed"
     return request.state in (BookingState.PENDING, *SENT, *MERGED)
 
 

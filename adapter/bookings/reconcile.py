@@ -6,7 +6,7 @@ is recomputed from all of the person's requests, under the person's lock.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Self
 
 from adapter.bookings import knock_cards, precedence
@@ -111,11 +111,28 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
     keys = {key for one in (*related.same, *related.unclear) for key in one.match_keys}
     if not keys <= {*booking.match_keys}:
         rows = tx.bookings.of_keys({*booking.match_keys, *keys}, now, lock=True)
-    same = _with_cancellations(booking, related.same, [row for row in rows if row.id != booking.id])
+    others = [row for row in rows if row.id != booking.id]
+    known = (*related.same, *_linked(booking, related.same, others))
+    same = _with_cancellations(booking, known, others)
     own = knock_cards.replaced(posted((*same, booking)))
     gone = knock_cards.replaced(posted(rows)).keys() - own.keys()
     same = [dataclasses.replace(one, gone_at=now) if one.id in gone else one for one in same]
     return dataclasses.replace(related, same=tuple(same), nearby=tuple(rows))
+
+
+def _linked(
+    booking: Booking, same: Sequence[Booking], rows: Iterable[Booking]
+) -> Iterator[Booking]:
+    """Yield requests that another request with more contacts links to this one.
+
+    One has only the email, one only the phone, and their names agree. A third request from the same
+    person has both.
+    """
+    own = booking.person_keys
+    linking = {one.person_keys - own for one in same if own and own < one.person_keys}
+    for row in rows:
+        if row.person_keys in linking and names_agree(row.appointment, booking.appointment):
+            yield row
 
 
 def _with_cancellations(

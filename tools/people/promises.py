@@ -84,6 +84,18 @@ class Knowledge:
         ]
         return any("discarded" in lead.acts for one in (word, *same) for lead in self.leads_of(one))
 
+    def is_replaced_by_user(self, word: Word) -> bool:
+        """Return True if a user released a lead that arrived after this word and replaced it.
+
+        For a repeat, for example, only the user can tell that the renter has changed back.
+        """
+        named = {(lead.id, name) for lead in self.leads_of(word) for name in lead.names}
+        return any(
+            "released" in self.leads[name].acts
+            for lead_id, name in named
+            if name in self.leads and name > lead_id
+        )
+
     def standing(self, person: str) -> list[Tour]:
         """Return the person's tours that exist in Knock."""
         return [tour for tour in self.record.tours if tour.person == person and tour.stands]
@@ -162,7 +174,11 @@ def last_word(known: Knowledge) -> Iterator[str]:
 
 def _is_met(known: Knowledge, word: Word) -> bool:
     stands = any(tour.instant == word.instant for tour in known.standing(word.person))
-    excused = known.is_handled(word) or known.was_undone_by_people(word)
+    excused = (
+        known.is_handled(word)
+        or known.was_undone_by_people(word)
+        or known.is_replaced_by_user(word)
+    )
     return stands or excused or known.is_asked_about(word)
 
 
@@ -331,6 +347,7 @@ def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:
     elif (
         own[-1].instant is not None
         and lead.names.isdisjoint(own[-1].leads)
+        and not known.is_handled(own[-1])
         # A request that may be another person's is not certainly for that tour.
         and all(made.reason != "changed_after_first" for made in known.leads_of(own[-1]))
         # A tour at the community from which it was moved is not wanted again.

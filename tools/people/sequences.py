@@ -190,6 +190,31 @@ NAMED: Mapping[str, Play] = {
     "moved to another community while Propexo is down": (
         Fault("503"), Ask(ANN, "A"), Wait(0), Ask(ANN, "B", place=HARBOR), Wait(), Cancel(ANN),
     ),
+    "an older version at another community is released": (
+        Cancel(ANN, "calendar"), Ask(ANN, "C", "calendar", place=HARBOR), Ask(ANN, "A", "form"),
+        Ask(ANN, "A", "calendar"), Release(ANN),
+    ),
+    "an old message is repeated after its lead moved to another community": (
+        Ask(ANN, "C", "crm"), Ask(ANN, "A", "crm", place=HARBOR), Ask(ANN, "C", "crm", key="new"),
+        Repeat(1),
+    ),
+    "only the phone while a request with only the email is in flight": (
+        Ask(ANN, "B", "calendar"), Wait(),
+        Meanwhile(Ask(ANN, "A", "crm", contact="phone", key="new")),
+        Ask(ANN, "A", "crm", contact="email"),
+    ),
+    "only the email while a job with only the phone never ends": (
+        Ask(ANN, "B"), Wait(1200), Fault("job stays pending, not carried out"),
+        Ask(ANN, "A", "calendar", contact="phone"),
+        Meanwhile(Ask(ANN, "A", "calendar", late=1.5, key="new", contact="email")),
+    ),
+    "canceled, and requested again with another address": (
+        Ask(ANN, "A", "calendar", contact="home"), Wait(), Cancel(ANN, "calendar", bare=True),
+        Wait(), Ask(ANN, "A", "calendar"),
+    ),
+    "a repeat is released": (
+        Ask(HAL, "B", "crm"), Ask(HAL, "A", "calendar"), Repeat(1), Release(HAL),
+    ),
 }  # fmt: skip
 
 #: The number of participants is small, so that their requests interact.
