@@ -7,16 +7,22 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 import requests
+from psycopg.conninfo import conninfo_to_dict
 
+import adapter
 from adapter.exceptions import WRONG_CONFIGURATION, ConfigurationError
 from adapter.server.child_process import ChildProcess
 from adapter.server.supervisor import _locked
+from adapter.server.web_process import check_listening
+from adapter.settings import Settings
 from adapter.store import Database, migrate
 from adapter.store.child_processes import popen
 from tests.adapter_process import (
@@ -283,6 +289,38 @@ def test_a_port_in_use_is_named_with_its_setting(
     assert variable in line
 
 
+def test_web_logs_what_it_started_with(fresh_database: str, tmp_path: Path) -> None:
+    environ = environment(tmp_path, DATABASE_URL=fresh_database, PROPEXO_TOKEN="sandbox")
+    said = tmp_path / "log"
+    with said.open("wb") as errors:
+        web = popen([*ADAPTER, "web"], env=environ | {"ADAPTER_PORT": "tcp://a"}, stderr=errors)
+    try:
+        wait_until(lambda: is_ready(f"http://127.0.0.1:{environ['PORT']}"), "it is ready")
+        with psycopg.connect(fresh_database) as connection:
+            names = connection.execute(
+                "SELECT DISTINCT application_name FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).fetchall()
+    finally:
+        web.terminate()
+        web.wait(30)
+    lines = {line["event"]: line for line in map(json.loads, said.read_text().splitlines())}
+    started = lines["web_started"]
+    assert environ["PORT"] in started["address"]
+    assert {"leasebot", "rentfeed"} <= set(started["sources"])
+    assert started["database"].endswith("/" + str(conninfo_to_dict(fresh_database)["dbname"]))
+    assert (started["version"], started["propexo"]) == (adapter.__version__, "127.0.0.1")
+    assert lines["service_links_ignored"]["variables"] == ["ADAPTER_PORT"]
+    assert names == [("adapter web",)]
+
+
+def test_a_read_only_machine_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc"])
+    with pytest.raises(ConfigurationError, match="mount a tmpfs at /tmp, or set TMPDIR"):
+        check_listening(Settings(port=free_port()))
+
+
 def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
     ended = run_command(
         environment(tmp_path, PORT="many", ADAPTER_LATEST_TOUR="9pm", PROPEXO_TOKN="red"), "run"
@@ -431,5 +469,5 @@ def test_an_encrypted_lead_is_booked_and_its_key_rotated_beside_the_running_work
     assert [one.returncode for one in shown] == [0, 0]
     running.environ["ADAPTER_ENCRYPTION_KEYS"] = old
     lost = running.run_command("show", str(booking.id))
-    assert (lost.returncode, lost.stdout) == (1, "")
+    assert (lost.returncode, lost.stdout) == (WRONG_CONFIGURATION, "")
     assert "to ADAPTER_ENCRYPTION_KEYS" in lost.stderr
