@@ -20,13 +20,13 @@ LOCK = 7_206_114_935
 #: How long a process waits for another one that migrates.
 WAIT_SECONDS = 30
 
-#: How long a migration waits for each table before it releases its locks, pauses and retries.
+#: How long a migration waits for each table's lock before it releases all locks and retries.
 LOCK_SECONDS = 3
 PAUSES = (0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0)
 #: The tables that web and worker processes write to, in lock order.
 TABLES = ("claims", "events", "bookings", "attempts", "history")
 
-#: The migration that the database of every released version has.
+#: The migration that every released version's database has.
 FIRST = "0001_initial.sql"
 
 LEDGER = """
@@ -153,11 +153,11 @@ def _apply(connection: psycopg.Connection[Any], recorded: set[str]) -> Iterator[
 
 
 def _check_released(done: set[str]) -> None:
-    """Raise ConfigurationError for a database from before the first release."""
+    """Raise ConfigurationError if the database is from before the first release."""
     if done and FIRST not in done:
         raise ConfigurationError(
             f"the database is from a version before 0.2 (it has {min(done)}, not {FIRST}) and "
-            "cannot be upgraded: let DATABASE_URL name an empty database, or delete the folder "
+            "cannot be upgraded: set DATABASE_URL to an empty database, or delete the folder "
             "postgres in ADAPTER_DATA_DIR"
         )
 
@@ -188,7 +188,7 @@ def _run(connection: psycopg.Connection[Any], migration: Migration) -> bool:
             if pause is None:
                 text = f"cannot run {migration.name}: its tables are locked; try again"
                 raise StoreUnavailable(text) from exc
-            time.sleep(pause)  # without holding locks, so that others can finish
+            time.sleep(pause)  # holds no locks now, so that others can finish
         else:
             return True
     return False
@@ -246,7 +246,7 @@ def _lacking_right(connection: psycopg.Connection[Any], exc: psycopg.Error) -> s
 
 
 def _tables(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the existing tables in :data:`TABLES`, in that order."""
+    """Return the tables in :data:`TABLES` that exist, in that order."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         existing = set(
             cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")

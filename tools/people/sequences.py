@@ -212,6 +212,33 @@ NAMED: Mapping[str, Play] = {
         Ask(ANN, "A", "calendar", contact="home"), Wait(), Cancel(ANN, "calendar", bare=True),
         Wait(), Ask(ANN, "A", "calendar"),
     ),
+    "failed at one community, and another tour at the other": (
+        Ask(ANN, "A", place=HARBOR), Meanwhile(Ask(ANN, "B", "crm", key="shared")), Fault("400"),
+        Wait(3), Ask(ANN, "C", late=45),
+    ),
+    "three requests, of which the last one shares nothing with the second": (
+        Ask(ANN, "A", "crm"), Wait(), Ask(ANN, "B", "crm", contact="email"),
+        Ask(ANN, "A", contact="home"),
+    ),
+    "there and back, and the job of the last one never ends": (
+        Ask(ANN, "A", "calendar"), Wait(), Ask(ANN, "C", "calendar"), Wait(),
+        Fault("job stays pending"), Ask(ANN, "A", "calendar"), Wait(1200),
+    ),
+    "canceled after a move to another community, and the first tour requested again": (
+        Ask(ANN, "B"), Ask(ANN, "C", place=HARBOR), Wait(3), Cancel(ANN), Ask(ANN, "B", "form"),
+    ),
+    "a request that was merged with a held one is another person's": (
+        Cancel(FINN, "crm"), Ask(EVE, "A", "crm"), Ask(FINN, "C", "crm"), Ask(EVE, "B", "crm"),
+        Repeat(1), Ask(FINN, "C", "crm"),
+    ),
+    "canceled by a user while it is unknown, and carried out late": (
+        Fault("time-out, carried out 15 min later"), Ask(ANN, "A", "crm"),
+        Meanwhile(Cancel(ANN, "crm")), Wait(120), Obey(ANN),
+    ),
+    "merged after a cancellation, then moved to another community": (
+        Ask(ANN, "A"), Wait(), Cancel(ANN, bare=True), Ask(ANN, "A", "crm"),
+        Ask(ANN, "B", "crm", place=HARBOR),
+    ),
     "a repeat is released": (
         Ask(HAL, "B", "crm"), Ask(HAL, "A", "calendar"), Repeat(1), Release(HAL),
     ),

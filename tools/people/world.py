@@ -332,7 +332,9 @@ class World:
         lead = self._newest_waiting(who)
         if lead is None:
             return
-        if lead.state is BookingState.UNKNOWN and self._standing(who, lead.starts_at):
+        standing = self._standing(who, lead.starts_at)
+        is_in_knock = any(_is_tour_of(lead, tour) for tour in standing)
+        if lead.state is BookingState.UNKNOWN and is_in_knock:
             self._act("confirmed", lead, lambda: self.repairs.confirm(lead.id, by="Uma"))
         else:
             self._act(
@@ -353,7 +355,8 @@ class World:
             if not named:
                 # The adapter does not know which booking it concerned, or only asks: the renter
                 # told Uma that they want no tour, also not the one that another source requested.
-                self._note_canceled(who, tour, self.clock())
+                # Without a contact, it does not even know that this renter's tour was canceled.
+                self._note_canceled(who, tour, self.clock() if lead.person_keys else NEVER)
         self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
 
     def _named_by(self, lead: Booking) -> list[Booking]:
