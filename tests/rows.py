@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 from adapter.models import Attempt, Booking, BookingState, WebhookRequest
-from adapter.store import Database, NewEvent
+from adapter.store import Database, NewEvent, Rejection, Transaction
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 
@@ -27,6 +27,12 @@ def new_event(digest: bytes = b"one", source: str = "rentfeed") -> NewEvent:
 def insert_event(opened: Database, digest: bytes = b"one", source: str = "rentfeed") -> int | None:
     with opened.transaction() as tx:
         return tx.events.insert(new_event(digest, source))
+
+
+def whole_rejections(tx: Transaction, source: str | None = None) -> list[Rejection]:
+    """Return rejections with their contents, newest first."""
+    listed = tx.rejections.newest(source=source, limit=10_000)
+    return [found for one in listed if (found := tx.rejections.get(one.id))]
 
 
 AT = dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC)

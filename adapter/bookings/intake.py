@@ -197,7 +197,7 @@ def _repeat(
     if source is None or not before:
         return None
     found = tx.events.repeated(
-        draft.event_id, before, header=source.delivery_header, signature=source.signature
+        draft.event_id, before, header=source.delivery_header, scheme=source.scheme
     )
     if found is None:
         return None

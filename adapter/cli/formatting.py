@@ -7,7 +7,10 @@ from typing import Any
 
 from adapter.models import Attempt, Booking, Change, Event, Kind, LeadHistory, Reason
 from adapter.operations.serializers import dump, local, person, utc
-from adapter.store import AuditEntry
+from adapter.store import AuditEntry, Undecryptable
+
+#: How many IDs one line contains. JSON has all.
+MOST_IDS = 50
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -19,6 +22,16 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         for row in cells
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def undecryptable_lines(lost: Undecryptable) -> list[str]:
+    """Return one line for each kind of request whose key is missing, with the first IDs."""
+    return [
+        f"skipped, because their key is not in ADAPTER_ENCRYPTION_KEYS: {len(ids)} {kind}: "
+        + ", ".join([*map(str, ids[:MOST_IDS]), *(["…"] if len(ids) > MOST_IDS else [])])
+        for kind, ids in (("events", lost.events), ("rejected requests", lost.rejections))
+        if ids
+    ]
 
 
 def bookings_table(bookings: Iterable[Booking]) -> str:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from adapter.cli import output
+from adapter.cli.formatting import undecryptable_lines
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store
 from adapter.mapping.registry import load
@@ -32,6 +33,7 @@ def rotate(as_json: bool) -> None:
 
     If the first key is `off`, decrypt all. Set the keys and restart the adapter first. It may keep
     running, and an interrupted run can be repeated. Exit code 1: some requests remain; repeat it.
+    Those whose key is not set are skipped and listed.
     """
     settings, done = settings_from(), 0
 
@@ -42,15 +44,16 @@ def rotate(as_json: bool) -> None:
 
     sources = load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:
-        remaining = rotate_keys(store, sources.values(), show_progress)
+        remaining, lost = rotate_keys(store, sources.values(), show_progress)
     click.echo(err=True)
-    text = (
-        "done; the other keys are no longer needed once all processes use these keys"
-        if not remaining
-        else (
-            f"{remaining} requests are in use, or were stored with other keys since: restart the "
+    lines = undecryptable_lines(lost)
+    if others := remaining - len(lost.events) - len(lost.rejections):
+        lines.append(
+            f"{others} requests are in use, or were stored with other keys since: restart the "
             "adapter with the same ADAPTER_ENCRYPTION_KEYS, and run this again"
         )
-    )
-    output.show({"stored_again": done, "remaining": remaining}, text, as_json=as_json)
+    if not lines:
+        lines = ["done; the other keys are no longer needed once all processes use these keys"]
+    data = {"stored_again": done, "remaining": remaining, "undecryptable": lost}
+    output.show(data, "\n".join(lines), as_json=as_json)
     sys.exit(bool(remaining))

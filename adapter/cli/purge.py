@@ -1,11 +1,12 @@
 """``purge``: delete one renter's data on request, or all data older than N days."""
 
+import dataclasses
 import sys
 from typing import Any
 
 import click
 
-from adapter.cli import output
+from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, by_option, opened_store
 from adapter.exceptions import Unreadable
@@ -15,6 +16,7 @@ from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase import Eraser, Found
 from adapter.operations.serializers import dump
 from adapter.settings import Policy, settings_from
+from adapter.store import Undecryptable
 
 
 @click.command(
@@ -50,8 +52,9 @@ def purge(
 
     IDs, states and times are kept. Open leads are discarded. A lead that is being sent to Knock is
     kept and listed, and the exit code is 1; run the command again later. Data in Knock and in your
-    backups is not deleted. If a webhook is sent again, it is still recognized as a
-    repeat and does not restore any data.
+    backups is not deleted. A stored request whose encryption key is not set cannot be searched for
+    a contact: it is listed, and the exit code is 1. If a webhook is sent again, it is still
+    recognized as a repeat and does not restore any data.
     """
     if sum(one is not None for one in (email, phone, days)) != 1:
         raise click.UsageError("give exactly one of --email, --phone and --older-than")
@@ -60,7 +63,7 @@ def purge(
     settings = settings_from()
     contact = _contact(email, phone, settings.policy) if days is None else None
     with opened_store(settings) as store:
-        erasure = Eraser(settings, store, utc_now)
+        erasure, found = Eraser(settings, store, utc_now), None
         if contact is None:
             assert days is not None  # noqa: S101 - one of three is given
             result = _erase_by_age(erasure, days, by, yes=yes)
@@ -68,10 +71,19 @@ def purge(
             found = erasure.find(contact, _print_progress)
             click.echo(err=True)
             result = dump(found, "events rejections") | {"left": [], "dry_run": dry_run}
+            result["undecryptable"] = dataclasses.asdict(found.undecryptable)
             if not dry_run and _is_confirmed(found, yes=yes):
                 result["left"] = erasure.erase(found, by=by)
-    output.show(result, _text(result), as_json=as_json)
-    sys.exit(bool(result.get("left")))
+    lost = found.undecryptable if found else Undecryptable()
+    text = "\n".join([_text(result), *_lost_lines(lost)])
+    output.show(result, text, as_json=as_json)
+    sys.exit(bool(result.get("left") or lost))
+
+
+def _lost_lines(lost: Undecryptable) -> list[str]:
+    lines = formatting.undecryptable_lines(lost)
+    hint = "they may contain this contact: add the key and run this again, or use --older-than"
+    return [*lines, hint] if lines else []
 
 
 def _contact(email: str | None, phone: str | None, policy: Policy) -> Contact:

@@ -2,16 +2,18 @@
 
 import dataclasses
 import getpass
+import sys
 
 import click
 
-from adapter.cli import output, report_formatting
+from adapter.cli import formatting, output, report_formatting
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, limit_option, opened_store, source_option
 from adapter.mapping.registry import load_one
 from adapter.operations import readmit, report_serializers
 from adapter.services import pipeline_from
 from adapter.settings import settings_from
+from adapter.store import Undecryptable
 from adapter.webhooks.endpoints import build_endpoint
 
 
@@ -63,7 +65,8 @@ def retry(source: str, dry_run: bool, as_json: bool) -> None:
     """Verify SOURCE's rejected requests with the current secrets and accept those that pass.
 
     A signed timestamp is compared with the time the request was received. A request that was
-    accepted in the meantime counts as a repeat and is not booked again.
+    accepted in the meantime counts as a repeat and is not booked again. Requests whose encryption
+    key is not set are skipped and listed, and the exit code is 1.
     """
     settings = settings_from()
     known = load_one(settings.mappings_dir, source, settings.policy)
@@ -77,5 +80,8 @@ def retry(source: str, dry_run: bool, as_json: bool) -> None:
     counts |= {f"still rejected, {why}": count for why, count in sorted(retried.refused.items())}
     if retried.not_verifiable:
         counts["cannot be verified again"] = retried.not_verifiable
-    text = "\n".join(f"{title}: {count}" for title, count in counts.items())
-    output.show(dataclasses.asdict(retried) | {"dry_run": dry_run}, text, as_json=as_json)
+    lines = [f"{title}: {count}" for title, count in counts.items()]
+    lines += formatting.undecryptable_lines(Undecryptable(rejections=retried.undecryptable))
+    data = dataclasses.asdict(retried) | {"dry_run": dry_run}
+    output.show(data, "\n".join(lines), as_json=as_json)
+    sys.exit(bool(retried.undecryptable))

@@ -12,13 +12,13 @@ from adapter.operations.decision_report import DecisionReport
 from adapter.operations.report_serializers import rejection_as_dict
 from adapter.operations.serializers import ago, utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
-from adapter.store import DecisionCount, Group, Rejection
+from adapter.store import DecisionCount, Group, RejectionSummary
 
 #: Maximum number of names to list for a shared contact.
 MOST_NAMES = 5
 
 
-def rejections_table(rejections: Iterable[Rejection]) -> str:
+def rejections_table(rejections: Iterable[RejectionSummary]) -> str:
     """Format rejected requests, one per line."""
     return table(
         ("id", "source", "received", "reason", "sender", "bytes", "can be retried"),

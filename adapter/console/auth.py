@@ -136,7 +136,7 @@ def auth_helpers() -> dict[str, Any]:
 def sign_in() -> Any:
     """Show the sign-in form, or check a sign-in attempt."""
     request = flask.request
-    if request.method == "GET":
+    if request.method != "POST":  # HEAD counts as no attempt
         return flask.render_template("console/sign_in.html", fault=None)
     try:
         user = services.sign_in.sign_in(

@@ -26,6 +26,24 @@ bp: Final = flask.Blueprint(
 
 
 _heavy: Final = threading.Lock()
+_trial: Final = threading.Lock()
+#: One trial runs, and one waits for it, so that a user's last edit is tried.
+_trials: Final = threading.BoundedSemaphore(2)
+
+
+@contextlib.contextmanager
+def trial() -> Iterator[None]:
+    """Try one mapping at a time during the block, or raise 429 if another one waits already.
+
+    Each takes up to half a second of CPU time.
+    """
+    if not _trials.acquire(blocking=False):
+        raise TooManyRequests("Other mappings are being tried. Try again in a few seconds.")
+    try:
+        with _trial:
+            yield
+    finally:
+        _trials.release()
 
 
 def one_at_a_time(items: Iterable[Any]) -> Iterator[Any]:

@@ -14,7 +14,9 @@ log = logging.getLogger(__name__)
 
 @bp.errorhandler(HTTPException)
 def http_error(error: HTTPException) -> tuple[str, int]:
-    """Show an HTTP error, such as 404 or 403."""
+    """Show an HTTP error, such as 404 or 403. On a page with a live result, only 429 is shown."""
+    if error.code == 429 and "HX-Request" in flask.request.headers:
+        return flask.render_template("console/_busy.html", text=error.description), 429
     return _page(error.name or "Error", error.description or "", error.code or 500)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.console.context import bp, one_at_a_time, services
+from adapter.console.context import bp, one_at_a_time, services, trial
 from adapter.console.form_input import row_id_from
 from adapter.console.views import download, record_action
 from adapter.exceptions import NotPossible
@@ -88,13 +88,14 @@ def playground_backtest() -> str:
     """Show what the mapping would change in the last stored webhooks."""
     entered = _input_from_form()
     try:
-        edited = _edited_source(entered)
+        with trial():
+            edited = _edited_source(entered)
     except MappingErrors as exc:
         return _page(entered, result=PlaygroundResult(problems=tuple(exc.problems)))
     events = one_at_a_time(recent(services.store, entered.name, entered.last))
     record_action("backtested", detail=entered.name)
     compared = list(compare_mappings(services.sources.get(entered.name), edited, events))
-    return _page(entered, result=_map(entered), compared=compared)
+    return _page(entered, result=_mapped(entered), compared=compared)
 
 
 @bp.post("/try/file")
@@ -141,6 +142,11 @@ def _page(entered: PlaygroundInput, **more: Any) -> str:
 
 def _map(entered: PlaygroundInput) -> PlaygroundResult:
     """Map the chosen webhook. Never raise for invalid input."""
+    with trial():
+        return _mapped(entered)
+
+
+def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
     try:
         edited = _edited_source(entered)
         delivery, now = _delivery(entered)

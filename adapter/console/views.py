@@ -111,7 +111,8 @@ def rejections() -> str:
     with services.store.transaction() as tx:
         kept = tx.rejections
         counts, found = kept.counts(), kept.newest(source=source, limit=MAX_REJECTIONS)
-    return flask.render_template("console/rejections.html", counts=counts, found=found)
+        lost = tx.encryption.undecryptable().rejections
+    return flask.render_template("console/rejections.html", counts=counts, found=found, lost=lost)
 
 
 @bp.get("/audit")

@@ -54,6 +54,11 @@ class Source:
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
 
     @property
+    def scheme(self) -> signatures.Scheme | None:
+        """The scheme of its signature, or None if requests are not verified."""
+        return signatures.check_block(self.signature)[0]
+
+    @property
     def is_open(self) -> bool:
         """True if requests are not verified, so anyone can send them."""
         return signatures.scheme_of(self.signature) == "none"

@@ -4,6 +4,7 @@ IDs, states, times and keyed hashes stay: statistics remain correct, and a webho
 again is recognized and restores nothing. Nothing is changed in Knock.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
 import logging
@@ -12,12 +13,12 @@ from typing import TypeVar
 
 from adapter.bookings.person import MERGED, is_current
 from adapter.bookings.reconcile import reconcile
-from adapter.exceptions import NotPossible
+from adapter.exceptions import KeyMissing, NotPossible
 from adapter.models import BookingState, Clock, EventState
 from adapter.operations.allowed_actions import may_discard
 from adapter.operations.contact_matcher import Contact
 from adapter.settings import Settings
-from adapter.store import SIGN_IN_WINDOW, Database, Transaction
+from adapter.store import SIGN_IN_WINDOW, Database, Transaction, Undecryptable
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class Found:
 
     events: tuple[int, ...]
     rejections: tuple[int, ...]
+    #: Could not be searched, except in the bookings of events.
+    undecryptable: Undecryptable = dataclasses.field(default_factory=Undecryptable)
 
 
 class Eraser:
@@ -99,7 +102,8 @@ class Eraser:
     def find(self, contact: Contact, progress: Callable[[int, int], object]) -> Found:
         """Return every event and rejected request that contains ``contact``, in any spelling.
 
-        Read all rows in batches of a few thousand. Call ``progress`` with (read, total) after each.
+        Also return those that cannot be searched, because their key is not set. Read all rows in
+        batches of a few thousand. Call ``progress`` with (read, total) after each.
         """
         last = self._read(lambda tx: tx.erasure.last_event_id())
         events: list[int] = []
@@ -108,10 +112,15 @@ class Eraser:
             progress(min(start + STRIDE, last), last)
         candidates = self._read(lambda tx: tx.erasure.rejections_that_match(contact.prefilter))
         rejections = [one for one in candidates if self._is_in_rejection(contact, one)]
-        return Found(events=tuple(events), rejections=tuple(rejections))
+        lost, known = self._read(lambda tx: tx.encryption.undecryptable()), frozenset(events)
+        others = tuple(one for one in lost.events if one not in known)
+        lost = dataclasses.replace(lost, events=others)
+        return Found(events=tuple(events), rejections=tuple(rejections), undecryptable=lost)
 
     def _is_in_rejection(self, contact: Contact, rejection_id: int) -> bool:
-        one = self._read(lambda tx: tx.rejections.get(rejection_id))
+        one = None
+        with contextlib.suppress(KeyMissing):
+            one = self._read(lambda tx: tx.rejections.get(rejection_id))
         return one is not None and _names(contact, one.body or b"", one.url, str(dict(one.headers)))
 
     def _events(self, contact: Contact, after: int, until: int) -> list[int]:
@@ -121,12 +130,15 @@ class Eraser:
         return [event_id for event_id in candidates if self._is_named(contact, event_id)]
 
     def _is_named(self, contact: Contact, event_id: int) -> bool:
+        event = None
         with self._store.statement() as tx:
-            event, bookings = tx.events.get(event_id), tx.bookings.of_event(event_id)
+            bookings = tx.bookings.of_event(event_id)
+            with contextlib.suppress(KeyMissing):
+                event = tx.events.get(event_id)
         values = [str(value) for booking in bookings for value in booking.appointment.values()]
-        return event is not None and _names(
-            contact, event.body, event.query, str(dict(event.headers)), *values
-        )
+        if event is not None:
+            values += [event.query, str(dict(event.headers))]
+        return _names(contact, event.body if event else b"", *values)
 
     def _read(self, read: Callable[[Transaction], Done]) -> Done:
         with self._store.transaction() as tx:
@@ -161,8 +173,10 @@ def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.dat
 
     Raise NotPossible if one may still reach Knock.
     """
-    events = [tx.events.get(event_id, lock=True) for event_id in event_ids]
-    found = [booking for event in events if event for booking in tx.bookings.of_event(event.id)]
+    # Not the whole events, because the key of one may be missing.
+    locked = {event_id: tx.events.state_of(event_id, lock=True) for event_id in event_ids}
+    states = {event_id: found[0] for event_id, found in locked.items() if found}
+    found = [booking for event_id in states for booking in tx.bookings.of_event(event_id)]
     waiting = [
         booking
         for booking in found
@@ -187,6 +201,6 @@ def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.dat
         )
     for booking in waiting:
         reconcile(tx, booking, now)
-    for event in events:
-        if event is not None and event.state in (EventState.HELD, EventState.RECEIVED):
-            tx.events.discard(event.id, why="erased", by=by, now=now)
+    for event_id, state in states.items():
+        if state in (EventState.HELD, EventState.RECEIVED):
+            tx.events.discard(event_id, why="erased", by=by, now=now)

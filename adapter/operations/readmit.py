@@ -26,6 +26,8 @@ class Retried:
     refused: Mapping[str, int]
     #: Not enough was stored to verify them again.
     not_verifiable: int
+    #: IDs of any source's rejections whose keys are not set.
+    undecryptable: tuple[int, ...]
 
 
 def retry(
@@ -40,6 +42,7 @@ def retry(
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
     with receiver.database.transaction() as tx:
         rejections = tx.rejections.of_source(source.name)
+        lost = tx.encryption.undecryptable().rejections
         if not dry_run:
             tx.audit.record("let_in", by=by, at=receiver.clock(), detail=source.name)
     for rejection in rejections:
@@ -53,7 +56,7 @@ def retry(
             continue
         is_repeat = False if dry_run else _accept(receiver, rejection, verified)
         counts["repeated" if is_repeat else "accepted"] += 1
-    return Retried(refused=dict(refused), **counts)
+    return Retried(refused=dict(refused), undecryptable=lost, **counts)
 
 
 def _verified(

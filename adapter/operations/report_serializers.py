@@ -8,10 +8,10 @@ from adapter.operations.advice import DECISIONS, advice_for
 from adapter.operations.decision_report import DecisionReport
 from adapter.operations.serializers import dump
 from adapter.operations.status import Overview, SourceState
-from adapter.store import Group, Rejection, UnknownCommunity
+from adapter.store import Group, Rejection, RejectionSummary, UnknownCommunity
 
 
-def rejection_as_dict(rejection: Rejection) -> dict[str, Any]:
+def rejection_as_dict(rejection: Rejection | RejectionSummary) -> dict[str, Any]:
     """Convert a rejected request, without headers and body."""
     return dump(rejection, "id source received_at reason sender bytes=size can_retry")
 

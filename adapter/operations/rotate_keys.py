@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from adapter.mapping.source import Source
-from adapter.store import Database
+from adapter.store import Database, Undecryptable
 from adapter.store.encryption import KINDS
 from adapter.store.rows import delivery_headers
 
@@ -11,12 +11,15 @@ from adapter.store.rows import delivery_headers
 BATCH = 20
 
 
-def rotate(store: Database, sources: Iterable[Source], progress: Callable[[int], object]) -> int:
+def rotate(
+    store: Database, sources: Iterable[Source], progress: Callable[[int], object]
+) -> tuple[int, Undecryptable]:
     """Encrypt stored requests with the newest key, or decrypt them, while the adapter runs.
 
     Each batch is a transaction: a run that was interrupted can be repeated, and does the rest. Call
     ``progress`` after each batch with the number of requests so far. Return how many remain: those
-    in use, and those that a process with other keys has stored in the meantime.
+    in use, those that a process with other keys has stored in the meantime, and those whose keys
+    are not set, which are returned too.
     """
     readable, done = delivery_headers(*(source.delivery_header for source in sources)), 0
     for kind in KINDS:
@@ -24,8 +27,8 @@ def rotate(store: Database, sources: Iterable[Source], progress: Callable[[int],
         while ids := _rotate_batch(store, kind, last, readable):
             last, done = ids[-1], done + len(ids)
             progress(done)
-    with store.statement() as tx:
-        return tx.encryption.remaining()
+    with store.transaction() as tx:
+        return tx.encryption.remaining(), tx.encryption.undecryptable()
 
 
 def _rotate_batch(store: Database, kind: str, after: int, readable: list[str]) -> list[int]:

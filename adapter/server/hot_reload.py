@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from adapter.exceptions import ConfigurationError
+from adapter.mapping.problems import MappingErrors
 from adapter.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -23,11 +24,17 @@ def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
     try:
         loaded = load()
     except ConfigurationError as exc:
+        part = invalid_part(exc)
         for line in str(exc).splitlines():
-            log.error("mappings_invalid", extra={"problem": line})  # noqa: TRY400 - the text is enough
+            log.error("%s_invalid", part, extra={"problem": line})  # noqa: TRY400 - the text is enough
         return None
     log.info("mappings_reloaded")
     return loaded
+
+
+def invalid_part(exc: ConfigurationError) -> str:
+    """Return which part of what is reloaded is invalid. Settings include all secrets."""
+    return "mappings" if isinstance(exc, MappingErrors) else "settings"
 
 
 def log_problems(settings: Settings) -> None:

@@ -112,12 +112,16 @@ class Supervisor:
                 self._echo(f"cannot start {process.name}: {exc}")
 
     def _reload(self) -> None:
-        """Tell web and worker to reload valid mappings, or print all problems with invalid ones."""
+        """Tell web and worker to reload, or print all problems with invalid mappings and settings.
+
+        They log the result, because a file may change before they read it.
+        """
         try:
             self.settings = self.settings.reread()
             endpoints.check(self.settings)
         except ConfigurationError as exc:
-            self._echo("the changed mappings are invalid; the old ones stay active:")
+            part = hot_reload.invalid_part(exc)
+            self._echo(f"the changed {part} are invalid; the old ones stay active:")
             for line in str(exc).splitlines():
                 self._echo(f"  {line}")
             return
@@ -126,7 +130,7 @@ class Supervisor:
         for process in self._processes:
             if process.name in ("web", "worker"):
                 process.send(signal.SIGHUP)
-        self._echo("reloaded the changed mappings")
+        self._echo("reloading mappings and secrets")
 
     def _check(self) -> None:
         """Raise errors that can be detected before anything is started."""
@@ -221,7 +225,8 @@ def _lock_of(folder: Path) -> IO[bytes]:
     if is_open or (os.geteuid() and found.st_uid not in (0, os.geteuid())):
         raise ConfigurationError(
             f"other users may write to the data folder {folder}; set ADAPTER_DATA_DIR to a folder "
-            "of this user alone, or remove their permission: chmod go-w"
+            "of this user alone, or remove their permission: chmod go-w. In a container's own "
+            f"volume, use a folder that is created in it: ADAPTER_DATA_DIR={folder}/adapter"
         )
     # Others may have prepared the file: it is not followed as a link, truncated or waited for.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -6,6 +6,7 @@ NOTIFY, so that they are mapped at once. The same run sends their bookings.
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import logging
 import signal
 import threading
@@ -41,6 +42,9 @@ GRACE_SECONDS = 25.0
 #: requests to Propexo, whichever is longer. A search makes five requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
+
+#: Settings that only the web process uses.
+WEB_ONLY = ("propexo_webhook_secret", "users", "metrics_token")
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -213,8 +217,8 @@ class Worker:
     def _reload(self) -> bool:
         """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
 
-        Return True if a secret is different, and all can be read: the process would not start
-        again with one that cannot.
+        Return True if a secret that it uses is different, and all can be read: the process would
+        not start again with one that cannot.
         """
         former = self._pipeline.settings
         loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
@@ -222,7 +226,14 @@ class Worker:
             return False
         settings, sources = loaded
         self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
-        return settings != former and not settings.problems
+        return must_restart(former, settings)
+
+
+def must_restart(former: Settings, settings: Settings) -> bool:
+    """Return whether a worker needs the new settings, and can start with them."""
+    unused = {name: getattr(former, name) for name in WEB_ONLY}
+    is_other = dataclasses.replace(settings, **unused) != former
+    return is_other and not settings.problems
 
 
 def _load(settings: Settings) -> tuple[Settings, Mapping[str, Source]]:

@@ -10,6 +10,7 @@ from adapter.signatures.build import (
     sign,
     verifier,
 )
+from adapter.signatures.config import Scheme
 from adapter.signatures.crypto import is_unguessable, keyed_hash
 from adapter.signatures.presets import PRESETS
 from adapter.signatures.reasons import REASONS
@@ -17,6 +18,7 @@ from adapter.signatures.reasons import REASONS
 __all__ = [
     "PRESETS",
     "REASONS",
+    "Scheme",
     "Verifier",
     "check_block",
     "covers_query",

@@ -55,8 +55,8 @@ class Verifier:
 
     @property
     def covers_query(self) -> bool:
-        """True if the query is signed, or if the request contains the secret itself."""
-        return _covers_query(self.scheme)
+        """True if the query is signed, or sent with the secret itself."""
+        return covers_query(self.scheme)
 
     @property
     def has_digest(self) -> bool:
@@ -136,23 +136,19 @@ def scheme_of(block: Mapping[str, object]) -> str:
     return str(expand_preset(block)["scheme"])
 
 
-def covers_query(block: Mapping[str, object]) -> bool:
-    """Return True if only the sender can have written the query of a valid request."""
-    return _covers_query(check_block(block)[0])
-
-
-def _covers_query(scheme: Scheme | None) -> bool:
+def covers_query(scheme: Scheme | None) -> bool:
+    """Return whether the query of a valid request is the sender's own."""
     return not isinstance(scheme, DigestScheme) or "url" in scheme.content.names
 
 
-def proved_headers(block: Mapping[str, object], names: Iterable[str]) -> frozenset[str]:
-    """Return the headers of ``names`` that no one can change in order to replay a request.
+def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
+    """Return those of ``names`` that nobody can change in a captured request to send it again.
 
     With a signature, these are the headers that it covers. If it covers none of them but has a
     timestamp, all are returned, because a captured request soon expires. With a token, all are
     returned too, because an attacker who has the token can send anything anyway.
     """
-    scheme, names = check_block(block)[0], frozenset(names)
+    names = frozenset(names)
     if not isinstance(scheme, DigestScheme):
         return names
     return names & scheme.content.headers or (names if scheme.clock else frozenset())

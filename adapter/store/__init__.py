@@ -4,11 +4,12 @@ from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES, address_of
 from adapter.store.database import Database, check_reachable, is_reachable
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
+from adapter.store.encryption import Undecryptable
 from adapter.store.jobs import Task
 from adapter.store.migrate import SchemaState, migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
 from adapter.store.outage import Outage
-from adapter.store.rejections import NewRejection, Rejection
+from adapter.store.rejections import NewRejection, Rejection, RejectionSummary
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
 from adapter.store.search import LARGEST_NUMBER, Filter
@@ -35,6 +36,7 @@ __all__ = [
     "NewRejection",
     "Outage",
     "Rejection",
+    "RejectionSummary",
     "ReviewQueue",
     "SchemaState",
     "Sending",
@@ -43,6 +45,7 @@ __all__ = [
     "Task",
     "Traffic",
     "Transaction",
+    "Undecryptable",
     "UnknownCommunity",
     "User",
     "address_of",

@@ -1,5 +1,6 @@
-"""Re-encrypt stored requests with the current key."""
+"""Re-encrypt stored requests with the current key, and find those without a key."""
 
+import dataclasses
 from collections.abc import Collection
 
 from psycopg.types.json import Jsonb
@@ -10,17 +11,29 @@ from adapter.store.queries import Statements
 KINDS = ("event", "rejection")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Undecryptable:
+    """IDs of stored requests whose keys are not in ADAPTER_ENCRYPTION_KEYS."""
+
+    events: tuple[int, ...] = ()
+    rejections: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.rejections)
+
+
 class Encryption(Statements):
     """Re-encrypts stored requests within a transaction."""
 
     def rotate(self, kind: str, *, after: int, readable: Collection[str], limit: int) -> list[int]:
         """Re-encrypt a batch of requests with IDs above ``after``, and return their IDs.
 
-        Skip requests that another transaction has locked. Do not encrypt the headers in
-        ``readable``.
+        Skip those that another transaction has locked or whose key is not set. The headers in
+        ``readable`` stay readable.
         """
         cipher = self.connection.cipher
-        rows = self._all(f"{kind}s_to_encrypt", after=after, key=cipher.key_id, limit=limit)
+        values = {"after": after, "key": cipher.key_id, "keys": cipher.key_ids, "limit": limit}
+        rows = self._all(f"{kind}s_to_encrypt", **values)
         for row in rows:
             sealed = cipher.sealed(cipher.opened(row), readable=readable)
             self._run(f"encrypt_{kind}", **sealed | {"headers": Jsonb(sealed["headers"])})
@@ -30,3 +43,11 @@ class Encryption(Statements):
         """Return how many requests are not stored with the current key yet."""
         row = self._one("requests_to_encrypt", key=self.connection.cipher.key_id)
         return int(row["requests"]) if row else 0
+
+    def undecryptable(self) -> Undecryptable:
+        """Return the requests whose keys are not set."""
+        rows = self._all("undecryptable_requests", keys=self.connection.cipher.key_ids)
+        events, rejections = (
+            tuple(row["id"] for row in rows if row["kind"] == kind) for kind in KINDS
+        )
+        return Undecryptable(events=events, rejections=rejections)

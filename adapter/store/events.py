@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 
 from adapter.models import Change, Event, EventState, LeadHistory, Reason
-from adapter.signatures import covers_query, proved_headers
+from adapter.signatures import Scheme, covers_query, proved_headers
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
 from adapter.store.queries import STATEMENTS, Statements
@@ -78,9 +78,11 @@ class Events(Statements):
         row = self._one("lock_event" if lock else "get_event", id=event_id)
         return self._event(row) if row else None
 
-    def state_of(self, event_id: int) -> tuple[EventState, tuple[Reason, ...]] | None:
-        """Return an event's state and reasons without reading its body."""
-        row = self._one("state_of_event", id=event_id)
+    def state_of(
+        self, event_id: int, *, lock: bool = False
+    ) -> tuple[EventState, tuple[Reason, ...]] | None:
+        """Return an event's state and reasons without reading its body, so without its key."""
+        row = self._one("lock_state_of_event" if lock else "state_of_event", id=event_id)
         if row is None:
             return None
         return EventState(row["state"]), tuple(map(Reason.from_dict, row["reasons"]))
@@ -91,15 +93,15 @@ class Events(Statements):
         others: Iterable[int],
         *,
         header: str | None,
-        signature: Mapping[str, object],
+        scheme: Scheme | None,
     ) -> tuple[int, bool] | None:
         """Return which of ``others`` has the same bytes, and whether it is the same delivery.
 
-        The delivery ID is in ``header`` or in one of the usual headers. If both events have an ID
-        that ``signature`` proves, and the IDs differ, they are two deliveries.
+        The delivery ID is in ``header`` or in one of the usual headers. If both events have one
+        that ``scheme`` proves and they differ, the sender means two deliveries.
         """
-        names, has_query = delivery_headers(header), covers_query(signature)
-        proved = proved_headers(signature, names)
+        names, has_query = delivery_headers(header), covers_query(scheme)
+        proved = proved_headers(scheme, names)
         ids = [event_id, *others]
         rows = self._all("possible_repeats", id=event_id, ids=ids, has_query=has_query)
         known = {row["id"]: row["headers"] for row in rows}

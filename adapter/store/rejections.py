@@ -48,6 +48,20 @@ class Rejection(NewRejection):
     id: int
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RejectionSummary:
+    """A stored rejected request without its contents, so without its key."""
+
+    id: int
+    source: str
+    received_at: dt.datetime
+    reason: str
+    #: Approximate size in bytes.
+    size: int
+    sender: str | None
+    can_retry: bool
+
+
 class Rejections(Statements):
     """Reads and writes rejections within a transaction."""
 
@@ -62,14 +76,17 @@ class Rejections(Statements):
         self._run("insert_rejection", **row | {"headers": Jsonb(row["headers"])})
         self._run("trim_rejections", source=new.source, rows=max_rows, bytes=max_bytes)
 
-    def newest(self, *, source: str | None = None, limit: int = 100) -> list[Rejection]:
-        """Return rejections, newest first."""
+    def newest(self, *, source: str | None = None, limit: int = 100) -> list[RejectionSummary]:
+        """Return rejections, newest first, without loading up to a megabyte of each."""
         rows = self._all("list_rejections", source=source, limit=limit)
-        return [self._rejection(row) for row in rows]
+        return [RejectionSummary(**row) for row in rows]
 
     def of_source(self, source: str) -> list[Rejection]:
-        """Return all of a source's rejections, oldest first. Their number is limited."""
-        rows = self._all("rejections_of_source", source=source)
+        """Return all of a source's rejections whose keys are set, oldest first.
+
+        Their number is limited.
+        """
+        rows = self._all("rejections_of_source", source=source, keys=self.connection.cipher.key_ids)
         return [self._rejection(row) for row in rows]
 
     def get(self, rejection_id: int) -> Rejection | None:

@@ -27,6 +27,8 @@ class RequestCipher:
         #: ID of the key that encrypts, or None to store rows unencrypted.
         self.key_id = key_id(keys[0]) if keys and keys[0] != ENCRYPTION_OFF else None
         self._keys = [key for key in keys if key != ENCRYPTION_OFF]
+        #: IDs of the keys for decryption.
+        self.key_ids = [key_id(key) for key in self._keys]
 
     def sealed(self, row: Row, *, readable: Collection[str] = ()) -> Row:
         """Return a row to store. If a key is set, encrypt all but the ``readable`` headers."""

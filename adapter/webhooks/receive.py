@@ -154,8 +154,9 @@ class Receiver:
     ) -> Receipt:
         """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
 
-        If other content arrived in between, the same bytes may be a late retry or a change back, so
-        the worker or a user decides. With the sender's own time or the same ID, they are a retry.
+        If other content arrived in between, the same bytes may be a late repeat or a change back:
+        the worker or a user decides. A held event counts too, because it may be such content once
+        its mapping is fixed. With the sender's own time or the same ID, they are a repeat.
         """
         delivery, is_proved = _delivery_ids(event, source)
         with self.database.transaction() as tx:
@@ -191,7 +192,7 @@ def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool
     """Return the headers that identify this delivery, and whether they are proved."""
     headers = event.request.lowercase_headers
     names = [name for name in delivery_headers(source.delivery_header) if name in headers]
-    proved = signatures.proved_headers(source.signature, names)
+    proved = signatures.proved_headers(source.scheme, names)
     return {name: storable(headers[name]) for name in proved or names}, bool(proved)
 
 

@@ -34,6 +34,7 @@ from tests.gunicorn_process import (
     write_mappings,
 )
 from tests.ports import free_port
+from tests.rows import whole_rejections
 from tests.wait import wait_until
 
 SECRET = "the-secret"
@@ -435,7 +436,7 @@ def test_requests_rejected_before_verification_are_logged_and_counted(
     log = capfd.readouterr().err
     lines = [json.loads(line) for line in log.splitlines() if "webhook_rejected" in line]
     with Database(fresh_database) as store, store.transaction() as tx:
-        rows, totals = tx.rejections.newest(source="other"), tx.rejections.totals()
+        rows, totals = whole_rejections(tx, "other"), tx.rejections.totals()
 
     assert statuses == [413, 413, 405, 405, 405, 400, 400, 404, 404, 405, 400, 431, 414]
     assert [(line["source"], line["reason"]) for line in lines] == [
@@ -513,8 +514,7 @@ def test_requests_rejected_over_http_are_stored_without_credentials(web: Gunicor
 
     def kept() -> list[Any]:
         with Database(web.database) as store, store.transaction() as tx:
-            rows: list[Any] = tx.rejections.newest(source="other")
-            return rows
+            return whole_rejections(tx, "other")
 
     wait_until(kept, "the rejection is written")
     (rejection,) = kept()

@@ -365,6 +365,19 @@ def test_the_lock_follows_no_link_and_is_closed_to_others(tmp_path: Path) -> Non
         pass
 
 
+def test_a_volume_that_is_open_to_all_holds_a_folder_that_is_not(tmp_path: Path) -> None:
+    """Kubernetes creates an `emptyDir` with the mode 0777."""
+    tmp_path.chmod(0o777)
+    with (
+        pytest.raises(ConfigurationError, match="ADAPTER_DATA_DIR=") as refused,
+        _locked(tmp_path),
+    ):
+        pass
+    advised = Path(str(refused.value).rpartition("=")[2])
+    with _locked(advised):
+        assert (advised.parent, stat.S_IMODE(advised.stat().st_mode)) == (tmp_path, 0o755)
+
+
 @pytest.mark.parametrize("command", ["run", "worker"])
 def test_a_database_without_a_token_does_not_book_in_a_sandbox(
     tmp_path: Path, command: str

@@ -120,7 +120,7 @@ def test_adapter_run_reloads_a_changed_mapping_and_rejects_an_invalid_one(harnes
     wait_until(harness.is_ready, "adapter run is ready", 60)
 
     harness.greet("Good morning")
-    harness.waits_for("reloaded the changed mappings")
+    harness.waits_for("reloading mappings and secrets")
     harness.waits_for("mappings_reloaded", times=2)
     assert harness.notes_of(1).startswith("Good morning\n")
 
@@ -130,12 +130,12 @@ def test_adapter_run_reloads_a_changed_mapping_and_rejects_an_invalid_one(harnes
     assert harness.notes_of(2).startswith("Good morning\n"), "the last right mapping serves"
 
     harness.greet("Good evening")
-    harness.waits_for("reloaded the changed mappings", times=2)
+    harness.waits_for("reloading mappings and secrets", times=2)
     harness.waits_for("mappings_reloaded", times=4)
     assert harness.notes_of(3).startswith("Good evening\n")
 
     run.send_signal(signal.SIGHUP)
-    harness.waits_for("reloaded the changed mappings", times=3)
+    harness.waits_for("reloading mappings and secrets", times=3)
     assert "restarting it" not in harness.said.read_text(), "no process was restarted"
 
 
@@ -296,7 +296,7 @@ def test_adapter_run_reads_secrets_again_on_sighup(harness: Harness) -> None:
 
     secret.write_text("the-second-secret")
     run.send_signal(signal.SIGHUP)
-    harness.waits_for("reloaded the changed mappings")
+    harness.waits_for("reloading mappings and secrets")
     wait_until(lambda: "200" in harness.send(2), "the new secret counts", 60)
 
     secret.unlink()

@@ -24,6 +24,7 @@ import pytest
 from adapter.app import create_app
 from adapter.bookings import reconcile
 from adapter.bookings.decisions import SENTENCES, Decision
+from adapter.console import context
 from adapter.console.auth import (
     MAX_STRANGERS_FORM_BYTES,
     READ_ONLY_FORMS,
@@ -53,6 +54,7 @@ from tests.leads import lead
 from tests.paths import GALLERY, MAPPINGS
 from tests.sandbox_client import SandboxClient
 from tests.users import PASSWORD, user
+from tests.wait import wait_until
 
 SLOW_HASH = new_user("ana", PASSWORD, "read").password
 HELD, BOOKED, DISCARDED = BookingState.HELD, BookingState.BOOKED, BookingState.DISCARDED
@@ -190,7 +192,6 @@ def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
         assert opened_by(reader, key, **environ) == 403
     assert opened_by(reader, "x" * 32) == 403
     assert opened_by(reader, "ä") == 403
-    assert reader.client.head(f"/console/open?key={key}").status_code == 405
     assert opened_by(reader, key) == 302
     assert "No leads need review" in reader.text("/")
     assert "adapter_waiting" in reader.text("/metrics")
@@ -200,6 +201,14 @@ def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
     assert other.get("/").status_code == 403
     service.new_link()
     assert reader.get("/").status_code == 403, "a new link ends the session of the last one"
+
+
+def test_head_does_not_use_the_link_up(open_console: Opener) -> None:
+    reader = open_console()
+    key = sign_in_of(reader).new_link()
+    assert reader.client.head(f"/console/open?key={key}").status_code == 405
+    assert reader.get("/").status_code == 403
+    assert opened_by(reader, key) == 302
 
 
 FOREIGN = (
@@ -333,6 +342,14 @@ def test_repeated_failures_lock_for_a_while(open_console: Opener, harness: Harne
     assert elsewhere.status_code == 302, "nobody can lock a person out from another address"
     harness.clock.advance(SIGN_IN_WINDOW.total_seconds() + 1)
     assert another_browser(reader).sign_in("ana").status_code == 302
+
+
+def test_head_counts_as_no_failed_sign_in(open_console: Opener) -> None:
+    reader = open_console("ana")
+    for _ in range(6):
+        assert reader.client.head("/console/sign-in").status_code == 200
+    with reader.harness.pipeline.store.transaction() as tx:
+        assert tx.connection.execute("SELECT FROM failed_sign_ins").fetchall() == []
 
 
 def test_tries_at_the_same_time_all_count(open_console: Opener) -> None:
@@ -1551,6 +1568,25 @@ def test_one_backtest_or_export_runs_at_a_time(ana: Reader) -> None:
     assert ana.post("/try/backtest", source="rentfeed", mapping=mapping).status_code == 200
     assert ana.text("/export.csv").startswith("booking,")
     assert (len(acts_of(ana, "exported")), len(acts_of(ana, "backtested"))) == (3, 1)
+
+
+def test_one_mapping_is_tried_at_a_time_and_one_waits(ana: Reader) -> None:
+    """Beside 20 trials of 32 kB at once, webhooks would wait for seconds."""
+    form = {"source": "rentfeed", "mapping": (MAPPINGS / "rentfeed.yaml").read_text()}
+    live, rob = {"HX-Request": "true", "X-CSRF": ana.token()}, another_browser(ana)
+    rob.sign_in("rob")
+    with concurrent.futures.ThreadPoolExecutor(1) as thread, context.trial():
+        waiting = thread.submit(rob.post, "/try/result", **form)
+        wait_until(lambda: context._trials._value == 0, "it waits")
+        assert ana.get("/try").status_code == 429
+        for path in ("/try/result", "/try/backtest"):
+            assert ana.post(path, **form).status_code == 429
+        answer = ana.client.post("/console/try/result", data=form, headers=live)
+        assert (answer.status_code, "<html" in answer.text) == (429, False)
+        assert "Other mappings are being tried." in answer.text
+        assert not waiting.done()
+    assert waiting.result().status_code == 200
+    assert ana.post("/try/result", **form).status_code == 200
 
 
 def test_the_export_holds_no_formula_and_every_lead(ana: Reader) -> None:

@@ -21,15 +21,15 @@ from adapter.operations import readmit
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase import Eraser, Found
 from adapter.operations.rotate_keys import rotate
-from adapter.store import Database, Filter, NewEvent
+from adapter.store import Database, Filter, NewEvent, Undecryptable
 from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import Harness, settle
 from tests.integration.test_erasure import everything, refuse
 from tests.leads import lead, same_person
+from tests.rows import whole_rejections
 from tests.sandbox_client import SandboxClient
 
-OLD, NEW = (base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2))
-NONE = {"scheme": "none"}
+OLD, NEW, THIRD = (base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2, 3))
 EMAIL = "dana.okafor@example.com"
 #: Nothing of it is in a mapped field.
 UNMAPPED: dict[str, Any] = {"income": "canary 91,000"}
@@ -87,7 +87,7 @@ def test_a_request_is_stored_encrypted_and_used_as_before(keyed: Callable[..., H
     with harness.pipeline.store.transaction() as tx:
         assert [one.id for one in tx.search.bookings(Filter(text=EMAIL))] == [booking.id]
         assert [one.body for one in tx.search.recent_events("rentfeed", limit=9)] == [event.body]
-        (rejection,) = tx.rejections.newest()
+        (rejection,) = whole_rejections(tx)
     assert json.loads(rejection.body or b"")["leadId"] == "RF-7"
     assert rejection.url.endswith("/hooks/rentfeed")
 
@@ -165,7 +165,7 @@ def test_many_large_requests_of_a_renter_are_not_in_memory_together(
     ]
     with harness.pipeline.store.transaction() as tx:
         tracemalloc.start()
-        assert tx.events.repeated(ids[-1], ids[:-1], header=None, signature=NONE) is None
+        assert tx.events.repeated(ids[-1], ids[:-1], header=None, scheme=None) is None
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 10 * size
@@ -200,15 +200,15 @@ def test_the_same_bytes_are_recognized_whether_encrypted_or_not(
     assert all(ids)
     retry, plain, other, new = map(int, filter(None, ids))
     with harness.pipeline.store.transaction() as tx:
-        assert tx.events.repeated(new, [retry, plain, other], header=None, signature=NONE) == (
+        assert tx.events.repeated(new, [retry, plain, other], header=None, scheme=None) == (
             retry,
             True,
         )
-        assert tx.events.repeated(new, [plain, other], header=None, signature=NONE) == (
+        assert tx.events.repeated(new, [plain, other], header=None, scheme=None) == (
             plain,
             False,
         )
-        assert tx.events.repeated(new, [other], header=None, signature=NONE) is None
+        assert tx.events.repeated(new, [other], header=None, scheme=None) is None
 
 
 def test_a_body_that_looks_encrypted_is_read_as_it_came(keyed: Callable[..., Harness]) -> None:
@@ -220,7 +220,7 @@ def test_a_body_that_looks_encrypted_is_read_as_it_came(keyed: Callable[..., Har
 
 def rotated(harness: Harness) -> int:
     sources = harness.pipeline.sources.values()
-    return rotate(harness.pipeline.store, sources, lambda done: None)
+    return rotate(harness.pipeline.store, sources, lambda done: None)[0]
 
 
 def test_keys_are_rotated_and_encryption_is_switched_on_and_off(
@@ -230,7 +230,7 @@ def test_keys_are_rotated_and_encryption_is_switched_on_and_off(
     event_id = fill(plain)
     whole = plain.story(event_id).event
     with plain.pipeline.store.transaction() as tx:
-        rejection = tx.rejections.newest()
+        rejections = whole_rejections(tx)
 
     for keys in [(OLD,), (NEW, OLD), (NEW,), ("off", NEW), ()]:
         harness = keyed(*keys)
@@ -239,7 +239,7 @@ def test_keys_are_rotated_and_encryption_is_switched_on_and_off(
         assert len(keys_of(harness)) == 1
         assert harness.story(event_id).event == whole
         with harness.pipeline.store.transaction() as tx:
-            assert tx.rejections.newest() == rejection
+            assert whole_rejections(tx) == rejections
 
 
 def test_an_interrupted_rotation_is_repeated_and_does_the_rest(
@@ -312,12 +312,100 @@ def test_the_web_process_encrypts_and_the_command_rotates(
     key = CliRunner().invoke(commands, ["encryption", "key"]).output.strip()
     monkeypatch.setenv("ADAPTER_ENCRYPTION_KEYS", key)
     run = CliRunner().invoke(commands, ["encryption", "rotate"])
-    assert isinstance(run.exception, KeyMissing), "OLD is not set"
+    assert (run.exit_code, f"events: {event_id}" in run.stdout) == (1, True), "OLD is not set"
 
     monkeypatch.setenv("ADAPTER_ENCRYPTION_KEYS", f"{key},{OLD}")
     run = CliRunner().invoke(commands, ["encryption", "rotate", "--json"])
-    assert (run.exit_code, json.loads(run.stdout)) == (0, {"stored_again": 1, "remaining": 0})
+    assert (run.exit_code, json.loads(run.stdout)) == (
+        0,
+        {
+            "stored_again": 1,
+            "remaining": 0,
+            "undecryptable": {"events": [], "rejections": []},
+        },
+    )
     again = CliRunner().invoke(commands, ["encryption", "rotate"])
     assert "no longer needed once all processes use these keys" in again.output
     shown = CliRunner().invoke(commands, ["show", str(event_id)])
     assert shown.exit_code == 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Lost:
+    """Requests whose key is lost, and one of each kind that can be decrypted."""
+
+    harness: Harness
+    mapped: int
+    unmapped: int
+    rejection: int
+    event: int
+
+
+@pytest.fixture
+def lost(keyed: Callable[..., Harness]) -> Lost:
+    before, harness = keyed(OLD), keyed(NEW)
+    (booking,) = before.mapped("rentfeed", lead(1, email=EMAIL))
+    unmapped = before.receive("rentfeed", lead(2, email=EMAIL)).event_id
+    refuse(before)
+    with before.pipeline.store.transaction() as tx:
+        (rejection,) = tx.rejections.newest()
+    event = harness.receive("rentfeed", lead(3, email=EMAIL)).event_id
+    refuse(harness)
+    return Lost(harness, booking.event_id, unmapped, rejection.id, event)
+
+
+def test_a_search_for_a_contact_skips_what_cannot_be_decrypted(lost: Lost) -> None:
+    """An event without a key is found through its booking, which is not encrypted."""
+    eraser = Eraser(lost.harness.settings, lost.harness.pipeline.store, lost.harness.clock)
+    found = eraser.find(Contact.from_email(EMAIL), lambda read, total: None)
+
+    assert found.events == (lost.mapped, lost.event)
+    assert len(found.rejections) == 1
+    assert lost.rejection not in found.rejections
+    assert found.undecryptable == Undecryptable(
+        events=(lost.unmapped,), rejections=(lost.rejection,)
+    )
+    assert eraser.erase(found, by="ana") == []
+    assert lost.harness.story(lost.mapped).event.body == b""
+
+
+def test_data_is_deleted_by_age_without_its_key(lost: Lost) -> None:
+    harness = lost.harness
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute("UPDATE events SET state = 'held' WHERE state = 'received'")
+    harness.clock.advance(3 * 365 * 86400)
+    eraser = Eraser(harness.settings, harness.pipeline.store, harness.clock)
+    assert eraser.forget_old() > 0
+    assert harness.story(lost.unmapped).event.kept == "nothing"
+
+
+def test_a_rotation_skips_what_cannot_be_decrypted(lost: Lost) -> None:
+    harness = lost.harness
+    sources = harness.pipeline.sources.values()
+    remaining, skipped = rotate(harness.pipeline.store, sources, lambda done: None)
+    assert remaining == 3
+    assert skipped == Undecryptable(
+        events=(lost.mapped, lost.unmapped), rejections=(lost.rejection,)
+    )
+
+
+def test_commands_list_what_they_skip_and_exit_with_1(
+    lost: Lost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = lost.harness
+    for name, value in harness.settings.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DATABASE_URL", harness.pipeline.store.url)
+    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(harness.settings.mappings_dir))
+    monkeypatch.setenv("ADAPTER_ENCRYPTION_KEYS", f"{THIRD},{NEW}")
+    events = f"{lost.mapped}, {lost.unmapped}"
+    for command, skipped in {
+        "rejections retry rentfeed": "",
+        "encryption rotate": f"2 events: {events}\n",
+        f"purge --email {EMAIL} --yes": f"1 events: {lost.unmapped}\n",
+    }.items():
+        run = CliRunner().invoke(commands, command.split())
+        assert isinstance(run.exception, SystemExit), run.output
+        assert run.exit_code == 1
+        assert skipped in run.output
+        assert f"1 rejected requests: {lost.rejection}\n" in run.output

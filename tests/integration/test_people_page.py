@@ -278,6 +278,15 @@ def test_a_repeat_after_a_webhook_that_could_not_be_mapped_is_kept(player: Playe
     assert (again.state, again.reason) == (DUPLICATE, "item_seen_before")
 
 
+def test_a_repeat_is_not_kept_because_another_sender_s_webhook_could_not_be_mapped(
+    player: Player,
+) -> None:
+    harness = player.harness
+    harness.mapped("portal", asks("1", "2:30"))
+    harness.map_event(harness.receive("chatbot", b"{").event_id)
+    assert harness.receive("portal", asks("1", "2:30")).changed_id is None
+
+
 def test_a_repeat_of_an_erased_lead_stores_nothing_whatever_waits(player: Player) -> None:
     harness = player.harness
     first = harness.receive("portal", asks("1", "2:30")).event_id

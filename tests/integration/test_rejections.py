@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from adapter.store import Database, NewRejection, Rejection
 from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.rejections import USE_SECONDS, BackgroundWriter, rejection_from
 from tests.gunicorn_process import LEAD, write_mappings
+from tests.rows import whole_rejections
 
 START = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 RIGHT, WRONG = "the-right-secret", "another-secret"
@@ -97,7 +99,7 @@ class Desk:
 
     def kept(self, name: str | None = None) -> list[Rejection]:
         with self.store.transaction() as tx:
-            return tx.rejections.newest(source=name, limit=10_000)
+            return whole_rejections(tx, name)
 
     def events(self) -> int:
         with self.store.transaction() as tx:
@@ -411,7 +413,20 @@ def test_the_limit_holds_under_concurrent_floods(database: str) -> None:
     with Database(database) as store, store.transaction() as tx:
         rows = tx.rejections
         assert rows.counts() == {"a": 10, "b": 10}
-        assert [row.body for row in rows.newest(source="b")][:2] == [b"29", b"28"]
+        assert [row.body for row in whole_rejections(tx, "b")][:2] == [b"29", b"28"]
+
+
+def test_a_list_of_rejections_loads_no_bodies(opened: Database) -> None:
+    with opened.transaction() as tx:
+        for _ in range(5):
+            new = new_rejection(body=b"x" * 1_000_000)
+            tx.rejections.add(new, max_rows=10, max_bytes=10**7)
+        tracemalloc.start()
+        listed = tx.rejections.newest()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert [one.size for one in listed] == [new.size] * 5
+    assert peak < 100_000
 
 
 def test_bytes_are_limited_too(folder: Path, opened: Database) -> None:
@@ -619,6 +634,7 @@ def test_the_commands_list_and_retry(desk: Desk, run: Any) -> None:
         "repeated": 0,
         "refused": {},
         "not_verifiable": 0,
+        "undecryptable": [],
         "dry_run": False,
     }
     assert "cannot be verified again: 1" in run("rejections", "retry", "json-token")

@@ -63,6 +63,23 @@ def test_a_listener_that_is_disconnected_listens_again(harness: Harness) -> None
         wait_until_sent(harness, [harness.receive("rentfeed", lead(1)).event_id])
 
 
+@pytest.mark.usefixtures("no_polls")
+def test_each_outage_of_the_listener_is_logged(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, ended = harness.pipeline.store.url, []
+    with working(harness) as (pid,), psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(2):
+            ended.append(pid)
+            connection.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+            wait_until(lambda: listeners(url, "received") not in ([], [ended[-1]]), "it listens")
+            (pid,) = listeners(url, "received")
+            wait_until_sent(harness, [harness.receive("rentfeed", lead(len(ended))).event_id])
+    logged = [one for one in caplog.records if one.message == "postgresql_unavailable"]
+    assert [vars(one)["part"] for one in logged] == ["listener", "listener"]
+    assert vars(logged[0])["reason"] == vars(logged[1])["reason"]
+
+
 def test_a_lost_notification_costs_one_poll(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

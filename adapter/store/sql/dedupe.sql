@@ -3,8 +3,8 @@
 -- name: record_duplicate
 -- Count a delivery with a claimed key. Return whether its ID differs from that of the latest delivery, or
 -- null if either has none. It is outdated if another request has arrived since that shares a key with one
--- of the latest delivery's bookings: the same person, or the same item. An event that is held or not
--- mapped yet may be such a request. After an erasure, nothing is stored again.
+-- of the latest delivery's bookings: the same person, or the same item. An event that is not mapped yet, or
+-- one of the same source that is held, may be such a request. After an erasure, nothing is stored again.
 UPDATE claims c SET repeats = repeats + 1, repeated_at = %(at)s
 WHERE source = %(source)s AND digest = %(digest)s
 RETURNING lead_id AS first_id, latest_id, content IS NOT DISTINCT FROM %(content)s AS is_same,
@@ -13,7 +13,8 @@ RETURNING lead_id AS first_id, latest_id, content IS NOT DISTINCT FROM %(content
             SELECT FROM bookings b JOIN bookings o ON o.match_keys && b.match_keys AND o.id > b.id
             WHERE b.event_id = c.latest_id AND o.event_id <> b.event_id
                 AND o.created_at > %(at)s - interval '30 days')
-        OR EXISTS (SELECT FROM events WHERE state = 'held' AND id > c.latest_id)
+        OR EXISTS (
+            SELECT FROM events e WHERE e.state = 'held' AND e.source = c.source AND e.id > c.latest_id)
         OR EXISTS (SELECT FROM events WHERE state = 'received')
             AND c.latest_id < (SELECT max(id) FROM events)
     ) AS is_outdated, (

@@ -1,9 +1,11 @@
 -- Encryption of stored requests.
 
 -- name: events_to_encrypt
--- Lock and return events after an ID that are not stored with this key (NULL: not stored in clear).
+-- Lock and return events after an ID that are not encrypted with this key. If the key is NULL, return all
+-- that are encrypted. Skip those that none of these keys decrypts.
 SELECT id, headers, query, body, encryption_key FROM events
 WHERE id > %(after)s AND kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s
+    AND (encryption_key IS NULL OR encryption_key = ANY(%(keys)s::text[]))
 ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: encrypt_event
@@ -16,6 +18,7 @@ WHERE id = %(id)s
 -- Do the same for rejected requests.
 SELECT id, headers, url, body, encryption_key FROM rejections
 WHERE id > %(after)s AND encryption_key IS DISTINCT FROM %(key)s
+    AND (encryption_key IS NULL OR encryption_key = ANY(%(keys)s::text[]))
 ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: encrypt_rejection
@@ -25,7 +28,15 @@ UPDATE rejections SET headers = %(headers)s, url = %(url)s, body = %(body)s,
 WHERE id = %(id)s
 
 -- name: requests_to_encrypt
--- Count the requests that are not stored with this key.
+-- Count the requests that are not encrypted with this key or, if it is NULL, that are encrypted.
 SELECT (SELECT count(*) FROM events
         WHERE kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s)
     + (SELECT count(*) FROM rejections WHERE encryption_key IS DISTINCT FROM %(key)s) AS requests
+
+-- name: undecryptable_requests
+-- Return the requests that none of these keys decrypts.
+SELECT 'event' AS kind, id FROM events
+WHERE encryption_key IS NOT NULL AND encryption_key <> ALL(%(keys)s::text[])
+UNION ALL SELECT 'rejection', id FROM rejections
+WHERE encryption_key IS NOT NULL AND encryption_key <> ALL(%(keys)s::text[])
+ORDER BY id

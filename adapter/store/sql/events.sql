@@ -53,6 +53,10 @@ UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 -- Return one event's state, without its body.
 SELECT state, reasons FROM events WHERE id = %(id)s
 
+-- name: lock_state_of_event
+-- Do the same, and lock it until the transaction ends.
+SELECT state, reasons FROM events WHERE id = %(id)s FOR NO KEY UPDATE
+
 -- name: possible_repeats
 -- Return those of these events that have the same bytes as the first one, or may have them because one of
 -- the two is encrypted. The headers with a delivery's ID are never encrypted.

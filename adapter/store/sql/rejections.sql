@@ -33,8 +33,8 @@ DELETE FROM rejections USING (
 WHERE rejections.id = ranked.id AND (place > %(rows)s OR total > %(bytes)s)
 
 -- name: list_rejections
--- Return rejections, newest first, optionally of one source.
-SELECT * FROM rejections
+-- Return rejections without their contents, newest first, optionally of one source.
+SELECT id, source, received_at, reason, bytes AS size, sender, can_retry FROM rejections
 WHERE (%(source)s::text IS NULL OR source = %(source)s)
 ORDER BY id DESC LIMIT %(limit)s
 
@@ -43,8 +43,10 @@ ORDER BY id DESC LIMIT %(limit)s
 SELECT * FROM rejections WHERE id = %(id)s
 
 -- name: rejections_of_source
--- Return all rejections of one source, oldest first.
-SELECT * FROM rejections WHERE source = %(source)s ORDER BY id
+-- Return all rejections of one source that one of these keys decrypts, oldest first.
+SELECT * FROM rejections
+WHERE source = %(source)s AND (encryption_key IS NULL OR encryption_key = ANY(%(keys)s::text[]))
+ORDER BY id
 
 -- name: delete_rejection
 -- Delete a rejection.
