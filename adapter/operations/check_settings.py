@@ -42,7 +42,7 @@ class GivenSettings:
         """Return where a variable is set."""
         variable = name if self.environ.get(name + FILE_SUFFIX, "") == "" else name + FILE_SUFFIX
         if variable in self.env_file.names:
-            return str(self.env_file.path)
+            return str(self.env_file.path and self.env_file.path.resolve())
         return "the environment" if variable == name else f"the file in {variable}"
 
     @property
@@ -109,8 +109,8 @@ def _each_secret(given: GivenSettings, secrets: Mapping[str, str]) -> Iterator[F
     for name, text in secrets.items():
         value, origin = trimmed(text), given.origin(name)
         if not value:
-            fix = "set it, or remove it"
-            yield warning(AREA, f"{name} is empty, which counts as unset (from {origin})", fix)
+            # An error with the mappings if a source needs it, or with the token.
+            yield ok(AREA, f"{name} is empty, which counts as unset (from {origin})")
             continue
         if name in surrounded:
             fix = "remove them where it is set"
