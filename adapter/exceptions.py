@@ -114,7 +114,8 @@ class UpstreamError(AdapterError):
     status: int | None
     #: Seconds from Retry-After, or None.
     retry_after_seconds: float | None
-    #: Propexo's response. It may quote personal data, so it is stored but never logged.
+    #: Propexo's response, or why it could not be reached. It may quote personal data, so it is
+    #: stored but never logged.
     answer: str | None
     #: The rate limit from its headers: calls allowed and calls left, or None.
     rate: tuple[int, int] | None

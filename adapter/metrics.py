@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from werkzeug.wrappers import Response
 
 from adapter.console.context import bp, services
+from adapter.operations.health import Verdict
 from adapter.operations.status import Overview, SourceState, overview_of
 from adapter.pipeline import Pipeline
 
@@ -67,6 +68,7 @@ class _OverviewCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
         one = self._overview
+        yield from _verdict_gauges(one.verdict)
         yield _gauge("waiting", "Leads that need review.", one.waiting)
         yield _gauge(
             "oldest_waiting_seconds",
@@ -88,10 +90,26 @@ class _OverviewCollector(Collector):
         yield rejections
 
 
+def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
+    """Yield the problems, and the facts for which a rule may need another limit."""
+    problems = _family("problem", "1 for each problem; see adapter stats.", ["code", "source"])
+    for problem in verdict.problems:
+        problems.add_metric([problem.code, problem.source], 1)
+    yield problems
+    if (facts := verdict.facts) is None:
+        return
+    yield _gauge("workers_alive", "Workers with a heartbeat in the last 30 s.", facts.workers)
+    for name, meaning, since in (
+        ("oldest_unmapped_seconds", "Age of the oldest unmapped webhook.", "oldest_unmapped_at"),
+        ("oldest_due_seconds", "How long the oldest booking has been due.", "oldest_due_at"),
+    ):
+        yield _gauge(name, meaning, _seconds(getattr(facts.queue, since), verdict.at))
+
+
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
     """Yield the gauges for each source."""
     events = _family("events_24h", "Webhooks in the last 24 hours.", ["source"])
-    quiet = _family("source_quiet", "1 while there are far fewer webhooks than usual.", ["source"])
+    quiet = _family("source_quiet", "1 while a source is silent for longer than usual.", ["source"])
     last = _family("last_event_seconds", "Time since the last webhook.", ["source"])
     refused = _family("refused", "Rejected requests in the database.", ["source"])
     leads = _family("leads_24h", "Leads in the last 24 hours by state.", ["source", "state"])

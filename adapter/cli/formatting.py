@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from adapter.models import Attempt, Booking, Change, Event, Kind, LeadHistory, Reason
+from adapter.models import Attempt, Booking, BookingState, Change, Event, Kind, LeadHistory, Reason
 from adapter.operations.serializers import dump, local, person, utc
 from adapter.store import AuditEntry, Undecryptable
 
@@ -107,9 +107,15 @@ def change_lines(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
 
 
 def story_text(
-    story: LeadHistory, acts: Iterable[AuditEntry], replaced: Mapping[int, Booking]
+    story: LeadHistory,
+    acts: Iterable[AuditEntry],
+    replaced: Mapping[int, Booking],
+    why_unsent: str | None,
 ) -> str:
-    """Format the history of one lead, what users did, and what replaced its tours in Knock."""
+    """Format the history of one lead, what users did, and what replaced its tours in Knock.
+
+    ``why_unsent`` is why pending bookings are not sent, or None.
+    """
     event = story.event
     content_type = _cell(event.content_type or "unknown type")
     lines = [
@@ -126,6 +132,8 @@ def story_text(
     lines += [f"  {reason_line(reason)}" for reason in event.reasons]
     for booking in story.bookings:
         lines += ["", *_booking_lines(booking, story.attempts[booking.id])]
+        if why_unsent is not None and booking.state is BookingState.PENDING:
+            lines.append(f"  not sent yet: {why_unsent}")
         lines += [f"  {line}" for line in _link_lines(booking, story)]
         if later := replaced.get(booking.id):
             lines.append(f"  Knock canceled this tour when it booked booking {later.id}")

@@ -14,6 +14,7 @@ from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.models import BookingState, EventState, utc_now
 from adapter.operations import serializers
+from adapter.operations.health import verdict_of
 from adapter.settings import Settings, settings_from
 from adapter.store import Database, Filter, check_reachable
 from adapter.store.embedded import EmbeddedServer
@@ -134,7 +135,9 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
 @as_json
 def show(id: str, as_json: bool) -> None:
     """Show a lead's history. ID is an event ID, a booking ID or a Propexo job ID."""
-    with opened_store(settings_from()) as store, store.transaction() as tx:
+    settings = settings_from()
+    with opened_store(settings) as store, store.transaction() as tx:
+        why_unsent = verdict_of(store, (), settings, utc_now()).why_unsent
         story = tx.events.history(id)
         if story is not None:
             acts = tx.audit.of_lead(story)
@@ -145,5 +148,5 @@ def show(id: str, as_json: bool) -> None:
             f"no event, booking or job has the ID {id!r}; `adapter bookings --search` finds leads "
             "by name, email and phone"
         )
-    data = serializers.story_as_dict(story, replaced) | {"acts": acts}
-    output.show(data, formatting.story_text(story, acts, replaced), as_json=as_json)
+    data = serializers.story_as_dict(story, replaced) | {"acts": acts, "why_unsent": why_unsent}
+    output.show(data, formatting.story_text(story, acts, replaced, why_unsent), as_json=as_json)

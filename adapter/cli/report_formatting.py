@@ -9,6 +9,7 @@ from adapter.cli.formatting import table
 from adapter.models import utc_now
 from adapter.operations.advice import DECISIONS, advice_for
 from adapter.operations.decision_report import DecisionReport
+from adapter.operations.health import Level, Verdict
 from adapter.operations.report_serializers import rejection_as_dict
 from adapter.operations.serializers import ago, utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
@@ -112,10 +113,19 @@ def _decision_line(one: DecisionCount) -> str:
     return f"  {one.leads} from {one.source}{at}: {examples}{more}"
 
 
+def verdict_text(verdict: Verdict) -> str:
+    """Format the verdict: one line if all is well, otherwise also each problem and what to do."""
+    lines = [verdict.headline, *verdict.notes]
+    for one in verdict.problems:
+        if one.level is not Level.NOTE:
+            lines += [f"  {one.code}: {one.sentence}", f"    {one.next_step}"]
+    return "\n".join(lines)
+
+
 def overview_text(overview: Overview) -> str:
     """Format the overview."""
     sending = overview.sending
-    lines = ["tours are booked in the sandbox, not in Knock"] if overview.is_sandbox else []
+    lines = [verdict_text(overview.verdict), ""]
     since = f", oldest since {utc(overview.oldest_waiting_at)}"
     calls = f"{sending.calls} of {overview.rate_per_minute} requests in the last minute"
     verb = "needs" if overview.waiting == 1 else "need"

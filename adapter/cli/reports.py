@@ -4,7 +4,7 @@ import datetime as dt
 import getpass
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ from adapter.cli.leads import (
     opened_store,
     source_option,
 )
+from adapter.exceptions import StoreUnavailable
 from adapter.mapping import registry
 from adapter.models import utc_now
 from adapter.operations import csv_export, report_serializers
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.decision_report import decision_report
-from adapter.operations.report_serializers import group_as_dict
+from adapter.operations.health import Verdict, unreachable, verdict_of
+from adapter.operations.report_serializers import group_as_dict, verdict_as_dict
 from adapter.operations.status import overview_of
-from adapter.settings import settings_from
+from adapter.settings import Settings, settings_from
 from adapter.store import Filter, ReviewQueue
 
 
@@ -47,13 +49,19 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
     With GROUP, list its leads. Each group shows the problem and what to do about it. After fixing a
     mapping, run `adapter replay`. For a single lead, use `adapter release`, `confirm` or `discard`.
     """
-    with opened_store(settings_from()) as store, store.transaction() as tx:
+    settings = settings_from()
+    with opened_store(settings) as store, store.transaction() as tx:
         if group is not None:
             _show_group(tx.review_queue, group, limit, as_json=as_json)
             return
+        names = registry.names_in(settings.mappings_dir)
+        verdict = verdict_of(store, names, settings, utc_now())
         groups = tx.review_queue.groups(utc_now())
-    text = "\n\n".join(map(report_formatting.group_text, groups)) or "Nothing needs review."
-    output.show({"groups": [group_as_dict(one) for one in groups]}, text, as_json=as_json)
+    texts = [*map(report_formatting.group_text, groups)] or ["Nothing needs review."]
+    data = verdict_as_dict(verdict) | {"groups": [group_as_dict(one) for one in groups]}
+    output.show(
+        data, "\n\n".join(["\n".join((verdict.headline, *verdict.notes)), *texts]), as_json=as_json
+    )
 
 
 def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: bool) -> None:
@@ -91,16 +99,35 @@ def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
     output.show(data, report_formatting.decisions_text(report), as_json=as_json)
 
 
-@click.command(epilog=examples("adapter stats", "adapter stats --json"))
+@click.command(epilog=examples("adapter stats", "adapter stats --check || mail -s adapter ops"))
+@click.option(
+    "--check",
+    "is_check",
+    is_flag=True,
+    help="Print only the problems. Exit with 1 for warnings, 2 if something is broken.",
+)
 @as_json
-def stats(as_json: bool) -> None:
-    """Show sources, the send queue, outcomes and processing times."""
+def stats(is_check: bool, as_json: bool) -> None:
+    """Show whether all is well, the sources, the send queue, outcomes and processing times."""
     settings = settings_from()
-    sources = registry.load(settings.mappings_dir, settings.policy)
+    names = registry.names_in(settings.mappings_dir)
+    if is_check:
+        verdict = _verdict(settings, names)
+        text = report_formatting.verdict_text(verdict)
+        output.show(verdict_as_dict(verdict), text, as_json=as_json)
+        sys.exit(verdict.exit_code)
     with opened_store(settings) as store:
-        overview = overview_of(store, sources, settings, utc_now())
+        overview = overview_of(store, names, settings, utc_now())
     data = report_serializers.overview_as_dict(overview)
     output.show(data, report_formatting.overview_text(overview), as_json=as_json)
+
+
+def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
+    try:
+        with opened_store(settings) as store:
+            return verdict_of(store, names, settings, utc_now())
+    except StoreUnavailable as exc:
+        return unreachable(str(exc), utc_now())
 
 
 @click.command(

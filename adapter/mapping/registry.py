@@ -52,6 +52,13 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
     )
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return the names of a folder's sources, even if they have errors. Raise MappingErrors."""
+    if not folder.is_dir():
+        raise MappingErrors([_no_folder(folder)])
+    return [path.stem for path in _mapping_files(folder)]
+
+
 def mapping_file(folder: Path, name: str) -> Path:
     """Return a source's file. Raise :class:`MappingErrors` if it does not exist."""
     file = folder / f"{name}.yaml"

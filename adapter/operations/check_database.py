@@ -1,7 +1,6 @@
 """Check the database and its server, for ``adapter doctor``."""
 
 import datetime as dt
-import shutil
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,9 +17,6 @@ CLOCKS: Final = "clock"
 #: Difference between two clocks that is suspicious, and one that delays or rejects leads.
 SUSPICIOUS_SECONDS: Final = 2.0
 WRONG_SECONDS: Final = 30.0
-#: Free room on the server's disk, in bytes, if it can be seen from here.
-LITTLE_ROOM: Final = 2 * 1024**3
-NO_ROOM: Final = 200 * 1024**2
 
 
 def database_findings(settings: Settings, url: str, clock: Clock) -> Iterator[Finding]:
@@ -32,11 +28,12 @@ def database_findings(settings: Settings, url: str, clock: Clock) -> Iterator[Fi
         yield fault(AREA, str(exc), "start PostgreSQL, or correct DATABASE_URL")
         return
     version = f"{facts.version // 10_000}.{facts.version % 10_000}"
-    yield ok(AREA, f"PostgreSQL {version} at {address_of(url)}, role {facts.role}")
+    size = f"{facts.size_bytes / 1024**2:,.0f} MB"
+    yield ok(AREA, f"PostgreSQL {version} at {address_of(url)}, role {facts.role}, {size}")
     after = clock()
     margin = (after - before).total_seconds() / 2
     yield clock_finding("PostgreSQL", facts.now, before + (after - before) / 2, margin)
-    for check in (_server, _migrations, _rights, _connections, _room):
+    for check in (_server, _migrations, _rights, _connections):
         yield from check(facts, settings)
     if facts.schema_state.missing:
         return
@@ -90,40 +87,13 @@ def _rights(facts: ServerFacts, _settings: Settings) -> Iterator[Finding]:
 def _connections(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
     """Compare what web and one worker open at most with what the server allows."""
     web = settings.web_workers * (settings.web_threads + 3)
-    needed = web + settings.worker_concurrency + 3
-    text = f"{facts.connections} of {facts.most_connections} connections are open"
-    if facts.is_pooled:
-        return
-    if facts.connections >= facts.most_connections - 1:
-        fix = "end the others, or raise max_connections or the role's CONNECTION LIMIT"
-        yield fault(AREA, text, fix)
-    elif needed > facts.most_connections:
-        fix = "lower WEB_CONCURRENCY, ADAPTER_WEB_THREADS or ADAPTER_WORKER_CONCURRENCY"
-        yield warning(AREA, f"{text}; web and one worker may open {needed}", fix)
-    else:
-        yield ok(AREA, text)
-
-
-def _room(facts: ServerFacts, _settings: Settings) -> Iterator[Finding]:
-    size = f"the database has {_megabytes(facts.size_bytes)}"
-    try:
-        free = shutil.disk_usage(facts.folder).free if facts.folder else None
-    except OSError:
-        free = None  # the server is on another machine, or its folder is closed to us
-    if free is None:
-        yield ok(AREA, size)
-        return
-    text, fix = f"{size}; {_megabytes(free)} are free", "free some room on PostgreSQL's disk"
-    if free < NO_ROOM:
-        yield fault(AREA, text, fix)
-    elif free < LITTLE_ROOM:
+    needed = web + settings.worker_concurrency + 4
+    text = f"web and one worker open up to {needed} connections, of {facts.most_connections}"
+    if needed > facts.most_connections and not facts.is_pooled:
+        fix = "lower WEB_CONCURRENCY and ADAPTER_WEB_THREADS, or raise PostgreSQL's limit"
         yield warning(AREA, text, fix)
     else:
         yield ok(AREA, text)
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1024**2:,.0f} MB"
 
 
 def _destination(store: Database, settings: Settings) -> Iterator[Finding]:

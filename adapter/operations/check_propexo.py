@@ -19,7 +19,7 @@ from adapter.operations.finding import Finding, fault, ok, warning
 from adapter.propexo import responses
 from adapter.propexo.client import Propexo
 from adapter.propexo.directory import VENDOR, Directory, RateLimitedReads
-from adapter.propexo.http import Response, reason_for
+from adapter.propexo.http import Response
 from adapter.propexo.responses import Page
 from adapter.settings import Settings
 from adapter.store import Database
@@ -82,8 +82,7 @@ def _usable(url: str | None, stack: contextlib.ExitStack) -> Database | None:
 
 
 def _unreachable(exc: NotSent, settings: Settings, host: str) -> Finding:
-    reason = reason_for(exc.__cause__) if exc.__cause__ is not None else str(exc)
-    text = f"{host} cannot be reached: {reason}"
+    text = f"{host} cannot be reached: {exc.answer or exc}"
     if settings.is_sandbox:
         return warning(AREA, text, "start the sandbox: `adapter run` or `adapter sandbox`")
     return fault(AREA, text, "check PROPEXO_BASE_URL, DNS and the firewall, then ask Propexo")

@@ -1,56 +1,64 @@
-"""Check that leads move, for ``adapter doctor``."""
+"""Check that processes run and that leads move, for ``adapter doctor``, and who may sign in."""
 
-import datetime as dt
 from collections.abc import Iterator
 from typing import Final
 
+import adapter
 from adapter.exceptions import StoreUnavailable
+from adapter.mapping import registry
+from adapter.mapping.problems import MappingErrors
 from adapter.models import Clock
-from adapter.operations.finding import Finding, fault, ok, warning
-from adapter.operations.serializers import ago
+from adapter.operations import health
+from adapter.operations.finding import Finding, Status, fault, ok, warning
+from adapter.operations.health import Facts, Level
 from adapter.settings import Settings
 from adapter.store import Database
 
 AREA: Final = "work"
 USERS: Final = "users"
 
-#: A received webhook is mapped in less than a second, if a worker runs.
-UNMAPPED: Final = dt.timedelta(minutes=1)
-#: A pending booking may wait for the rate limit.
-UNSENT: Final = dt.timedelta(minutes=15)
+#: What other areas check in more detail.
+ELSEWHERE: Final = ("sandbox",)
+STATUS_OF: Final = {Level.BROKEN: fault, Level.WARNING: warning}
 
 
 def work_findings(settings: Settings, url: str, clock: Clock) -> Iterator[Finding]:
-    """Check that received webhooks are mapped and sent, and that users can sign in."""
-    now = clock()
+    """Judge as `adapter stats` does, and check that users can sign in."""
     try:
         with Database(url, size=1) as store:
             store.check_schema()
+            facts = health.read_facts(store, _names(settings), settings, clock())
             with store.transaction() as tx:
-                oldest, sending = tx.jobs.oldest(now), tx.stats.sending(now)
                 users = {*settings.users, *(user.name for user in tx.users.all())}
     except StoreUnavailable:
         return  # reported with the database
-    if sending.stopped_for is not None:
-        text = f"sending is stopped ({sending.stopped_for}) with {sending.pending} bookings pending"
-        yield fault(AREA, text, "set a valid PROPEXO_TOKEN; it goes on by itself within a minute")
-    yield from _waiting("received webhooks are not mapped", oldest.unmapped_since, now, UNMAPPED)
-    if sending.stopped_for is None:
-        yield from _waiting("bookings are not sent", oldest.unsent_since, now, UNSENT)
-    if sending.paused_until > now:
-        text = f"sending is paused until {sending.paused_until:%H:%M} UTC, as Propexo asked"
-        yield ok(AREA, text)
+    for problem in health.problems_in(facts):
+        if problem.level in STATUS_OF:
+            yield STATUS_OF[problem.level](AREA, problem.sentence, problem.next_step)
+        elif problem.code not in ELSEWHERE:
+            yield Finding(AREA, Status.OK, problem.sentence)
+    yield from _processes(facts)
     yield _users(users)
 
 
-def _waiting(
-    what: str, since: dt.datetime | None, now: dt.datetime, limit: dt.timedelta
-) -> Iterator[Finding]:
-    if since is not None and now - since > limit:
-        text = f"{what}: the oldest has been due since {ago(since, now)}"
-        yield fault(AREA, text, "start adapter worker; if one runs, look at its log")
-    else:
-        yield ok(AREA, f"no {what.replace('are not', 'wait to be')}")
+def _names(settings: Settings) -> list[str]:
+    try:
+        return registry.names_in(settings.mappings_dir)
+    except MappingErrors:
+        return []  # reported with the mappings
+
+
+def _processes(facts: Facts) -> Iterator[Finding]:
+    """List the processes that run, and those of another version than this command."""
+    for one in facts.processes:
+        name = f"{one.kind} on {one.host} (PID {one.pid})"
+        if one.seen_ago >= health.ALIVE:
+            continue
+        if one.version == adapter.__version__:
+            yield ok(AREA, f"{name} runs")
+            continue
+        text = f"{name} runs version {one.version}, and this command is {adapter.__version__}"
+        yield warning(AREA, text, "restart the process after an upgrade")
 
 
 def _users(users: set[str]) -> Finding:

@@ -6,6 +6,7 @@ from typing import Any
 
 from adapter.operations.advice import DECISIONS, advice_for
 from adapter.operations.decision_report import DecisionReport
+from adapter.operations.health import Problem, Verdict
 from adapter.operations.serializers import dump
 from adapter.operations.status import Overview, SourceState
 from adapter.store import Group, Rejection, RejectionSummary, UnknownCommunity
@@ -38,10 +39,26 @@ def overview_as_dict(overview: Overview) -> dict[str, Any]:
         sending["paused_until"] = None
     sending |= {"is_paused": overview.is_paused, "limit": overview.rate_per_minute}
     sources = map(_source_as_dict, overview.sources)
-    return dump(overview, "at is_sandbox waiting oldest_waiting_at soonest_waiting_at") | {
-        "sending": sending,
-        "sources": list(sources),
-    }
+    summary = dump(overview, "at is_sandbox waiting oldest_waiting_at soonest_waiting_at")
+    return (
+        verdict_as_dict(overview.verdict)
+        | summary
+        | {
+            "sending": sending,
+            "sources": list(sources),
+        }
+    )
+
+
+def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
+    """Convert the verdict."""
+    problems = [problem_as_dict(problem) for problem in verdict.problems]
+    return dump(verdict, "level headline") | {"problems": problems}
+
+
+def problem_as_dict(problem: Problem) -> dict[str, Any]:
+    """Convert one problem."""
+    return dump(problem, "code level source since sentence next_step")
 
 
 def _source_as_dict(source: SourceState) -> dict[str, Any]:

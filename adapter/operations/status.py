@@ -3,9 +3,10 @@
 import collections
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
+from adapter.operations.health import Verdict, verdict_of
 from adapter.settings import Settings
 from adapter.store import Database, Sending
 
@@ -20,8 +21,6 @@ OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
 _OUTCOME_OF: Final = {state: name for name, states in OUTCOMES.items() for state in states}
 
 DAY: Final = dt.timedelta(hours=24)
-#: Minimum usual number of events for a source to be reported as quiet.
-MIN_USUAL: Final = 4
 
 
 def outcome_of(state: str) -> str:
@@ -45,11 +44,8 @@ class SourceState:
     #: Seconds from a webhook to its booking in Knock; None if nothing was booked.
     p50_seconds: float | None
     p95_seconds: float | None
-
-    @property
-    def is_quiet(self) -> bool:
-        """True if the source sends less than a quarter of its usual number."""
-        return self.usual is not None and self.usual >= MIN_USUAL and self.events < self.usual / 4
+    #: True if it has sent nothing for longer than usual.
+    is_quiet: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +53,8 @@ class Overview:
     """A snapshot of all sources, the review queue and sending."""
 
     at: dt.datetime
+    #: Whether all is well.
+    verdict: Verdict
     sources: tuple[SourceState, ...]
     sending: Sending
     rate_per_minute: int
@@ -79,6 +77,9 @@ def overview_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Overview:
     """Return the state at ``now`` of the sources in ``names``."""
+    names = list(names)
+    verdict = verdict_of(store, names, settings, now)
+    quiet = {one.source for one in verdict.problems if one.code == "source_silent"}
     hour = now.replace(minute=0, second=0, microsecond=0)
     begin = hour - DAY + dt.timedelta(hours=1)
     with store.transaction() as tx:
@@ -89,7 +90,8 @@ def overview_of(
         sending = tx.stats.sending(now)
     return Overview(
         at=now,
-        sources=tuple(_source_state(one, rows, rejections) for one in activity),
+        verdict=verdict,
+        sources=tuple(_source_state(one, rows, rejections, quiet) for one in activity),
         sending=sending,
         rate_per_minute=settings.rate_per_minute,
         waiting=sum(group.leads for group in groups),
@@ -103,7 +105,10 @@ def overview_of(
 
 
 def _source_state(
-    activity: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], rejections: Mapping[str, int]
+    activity: Mapping[str, Any],
+    rows: Iterable[Mapping[str, Any]],
+    rejections: Mapping[str, int],
+    quiet: Collection[str],
 ) -> SourceState:
     states: collections.Counter[str] = collections.Counter()
     outcomes: collections.Counter[str] = collections.Counter()
@@ -111,8 +116,13 @@ def _source_state(
         if row["source"] == activity["name"]:
             states[row["state"]] += row["leads"]
             outcomes[_OUTCOME_OF[row["state"]]] += row["leads"]
-    count = rejections.get(activity["name"], 0)
-    return SourceState(**activity, outcomes=dict(outcomes), states=dict(states), rejections=count)
+    return SourceState(
+        **activity,
+        outcomes=dict(outcomes),
+        states=dict(states),
+        rejections=rejections.get(activity["name"], 0),
+        is_quiet=activity["name"] in quiet,
+    )
 
 
 def _hours(

@@ -9,12 +9,12 @@ the body, none of it has been sent, and a request without its body books nothing
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from adapter.exceptions import NotSent, OutcomeUnknown
 from adapter.models import Attempt, Kind
 from adapter.propexo import responses
-from adapter.propexo.http import Body, Response, exchange
+from adapter.propexo.http import Body, Response, exchange, failure_reason
 from adapter.propexo.responses import Accepted, JobReport, Page
 
 CREATE_PATHS: Mapping[Kind, str] = {
@@ -55,7 +55,7 @@ class Propexo:
             # The exception type does not matter, only whether any byte was sent.
             if body.has_started:
                 raise OutcomeUnknown("the request was sent, but there was no response") from exc
-            raise NotSent("Propexo could not be reached") from exc
+            raise self._not_sent(exc) from exc
         return responses.accepted(response)
 
     def write_status(self, job_id: str) -> JobReport:
@@ -97,4 +97,8 @@ class Propexo:
                 timeout_seconds=self.timeout_seconds,
             )
         except Exception as exc:
-            raise NotSent("Propexo could not be reached") from exc
+            raise self._not_sent(exc) from exc
+
+    def _not_sent(self, exc: Exception) -> NotSent:
+        host = urlsplit(self.base_url).netloc
+        return NotSent("Propexo could not be reached", answer=f"{failure_reason(exc)}: {host}")

@@ -85,20 +85,16 @@ def exchange(
         return Response(status=response.status_code, headers=response.headers, text=_text(response))
 
 
-def reason_for(exc: BaseException | None) -> str:
-    """Return why a request got no response, without its URL."""
-    if isinstance(exc, requests.exceptions.SSLError):
-        return "its TLS certificate is not valid, or it does not use TLS"
-    if isinstance(exc, requests.exceptions.Timeout | TimeoutError):
-        return "it does not respond in time"
-    text = str(exc)
-    reasons = {
-        "NameResolutionError": "its name cannot be resolved (DNS)",
-        "refused": "it refuses connections",
-        "unreachable": "there is no route to it",
-    }
-    found = (reason for word, reason in reasons.items() if word in text)
-    return next(found, f"the connection failed ({type(exc).__name__})")
+def failure_reason(exc: BaseException) -> str:
+    """Return the system's reason for a failed connection, such as ``Connection refused``."""
+    reason = type(exc).__name__
+    cause: BaseException | None = exc
+    while cause is not None:
+        reason = getattr(cause, "strerror", None) or reason
+        if isinstance(cause, TimeoutError):
+            reason = "Timed out"
+        cause = cause.__cause__ or cause.__context__
+    return reason
 
 
 def _text(response: requests.Response) -> str:

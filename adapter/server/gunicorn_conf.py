@@ -8,9 +8,13 @@ requests. An invalid set is logged and ignored.
 Gunicorn also reads this module as its configuration: it calls :func:`on_starting`.
 """
 
+import fcntl
 import functools
 import logging
+import os
 import socket
+import tempfile
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,12 +24,18 @@ from adapter import app, logs, services
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.server import hot_reload
+from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
+from adapter.server.repeat import repeat
 from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
 from adapter.settings import Settings, name_connections, settings_from
+from adapter.store import Database
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
 
+#: A file that forks inherit. The worker that has locked it reports for the main process, which has
+#: no threads, because a fork while another thread holds a lock could hang.
+_reporter = tempfile.TemporaryFile()  # noqa: SIM115 - it is never closed
 #: The settings and sources of the main process, which forks inherit.
 _loaded: tuple[Settings, Mapping[str, Source]] | None = None
 
@@ -34,7 +44,22 @@ def create_app() -> flask.Flask:
     """Return a worker's WSGI application, using what the main process has loaded."""
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
-    return app.create_app(settings, all_sources=sources)
+    created = app.create_app(settings, all_sources=sources)
+    heart = Heart(created.extensions["pipeline"], "web", os.getppid())
+    store = created.extensions["pipeline"].store
+    threading.Thread(target=_report, args=[heart, store], name="heartbeat", daemon=True).start()
+    return created
+
+
+def _report(heart: Heart, store: Database) -> None:
+    """Send the heartbeats of the main process, once the former reporter has ended."""
+
+    def beat() -> None:
+        store.check_schema()  # it may not be migrated yet
+        heart.beat()
+
+    fcntl.lockf(_reporter, fcntl.LOCK_EX)
+    repeat("heartbeat", beat, HEARTBEAT_SECONDS, threading.Event())
 
 
 def on_starting(server: Any) -> None:

@@ -19,6 +19,8 @@ from adapter.mapping.source import Source
 from adapter.operations.start_checks import check_destination
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
+from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
+from adapter.server.repeat import repeat
 from adapter.server.watchdog import Watchdog
 from adapter.services import start_facts
 from adapter.settings import Settings
@@ -34,8 +36,6 @@ RECOVERY_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
-#: Pause after an unexpected error, so that repeated errors do not fill the log.
-PAUSE_AFTER_BUG_SECONDS = 5.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
 #: A worker is stuck if a part sends no heartbeat for this long or for the timeouts of this many
@@ -95,7 +95,8 @@ class Worker:
         #: A heartbeat submitted to the threads. It is not executed while all of them hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        parts = ("polling", "recovery", "listener", "threads", *Task)
+        parts = ("polling", "recovery", "listener", "heartbeat", "threads", *Task)
+        self._heart = Heart(pipeline, "worker")
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
         self._listener_outage, self._schema_outage = Outage("listener"), Outage("schema")
 
@@ -121,6 +122,7 @@ class Worker:
             ("polling", self._start_due_runs, POLL_SECONDS),
             ("recovery", self._recover, RECOVERY_SECONDS),
             ("listener", self._listen, RECONNECT_SECONDS),
+            ("heartbeat", self._heart.beat, HEARTBEAT_SECONDS),
         )
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:
@@ -136,17 +138,8 @@ class Worker:
             self._threads.shutdown(cancel_futures=True)
 
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
-        """Call a step until shutdown, whatever it raises."""
-        while not self._stopping.is_set():
-            self._watchdog.heartbeat(part)
-            try:
-                step()
-            except StoreUnavailable:
-                pass  # it is logged where it is raised
-            except Exception:
-                log.exception("worker_part_failed", extra={"part": part})
-                self._stopping.wait(PAUSE_AFTER_BUG_SECONDS)
-            self._stopping.wait(pause_seconds)
+        heartbeat = self._watchdog.heartbeat
+        repeat(part, step, pause_seconds, self._stopping, heartbeat)
 
     def _start_due_runs(self) -> None:
         """Start runs for due rows: postponed rows, checks, and rows without a notification."""
@@ -157,6 +150,7 @@ class Worker:
         for task, count in self._pipeline.due().items():
             for _ in range(count):
                 self._threads.submit(self._run_task, task)
+        self._heart.looked()
 
     def _check_schema(self) -> None:
         """Stop all runs while the database's schema is not usable. Raise WrongSchema.

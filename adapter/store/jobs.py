@@ -1,6 +1,5 @@
 """Count the rows that are due. A row's state and ``due_at`` serve as its queue entry."""
 
-import dataclasses
 import datetime as dt
 import enum
 from collections.abc import Mapping
@@ -19,14 +18,6 @@ class Task(enum.StrEnum):
     CHECK = "check"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class OldestWork:
-    """Since when the oldest rows have been due, or None."""
-
-    unmapped_since: dt.datetime | None
-    unsent_since: dt.datetime | None
-
-
 class Jobs(Statements):
     """Reads the queues within a transaction."""
 
@@ -41,7 +32,3 @@ class Jobs(Statements):
         limits = {str(task): count for task, count in slots.items()}
         row = self._one("due_rows", now=now, late=late, **limits)
         return {task: row[task] if row else 0 for task in Task}
-
-    def oldest(self, now: dt.datetime) -> OldestWork:
-        """Return since when the oldest received event and the oldest pending booking are due."""
-        return OldestWork(**(self._one("oldest_work", now=now) or {}))

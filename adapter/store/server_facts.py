@@ -1,9 +1,7 @@
 """Read facts about the database server that are not about leads, for ``adapter doctor``."""
 
-import contextlib
 import dataclasses
 import datetime as dt
-from pathlib import Path
 
 import psycopg
 from psycopg.rows import dict_row
@@ -33,13 +31,10 @@ class ServerFacts:
     now: dt.datetime
     #: Tables and sequences that the role may not use.
     forbidden: tuple[str, ...]
-    #: Connections that the role may open, at most, and those that are open now.
+    #: Connections that the role may open, at most.
     most_connections: int
-    connections: int
     size_bytes: int
     schema_state: SchemaState
-    #: The server's data folder, if the role may know it.
-    folder: Path | None
 
 
 def server_facts(url: str) -> ServerFacts:
@@ -57,15 +52,10 @@ def server_facts(url: str) -> ServerFacts:
 def _read(connection: "psycopg.Connection[dict[str, object]]") -> ServerFacts:
     facts = connection.execute(STATEMENTS["server_facts"]).fetchone()
     forbidden = connection.execute(STATEMENTS["forbidden"]).fetchone()
-    folder = None
-    with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
-        row = connection.execute("SELECT current_setting('data_directory') AS folder").fetchone()
-        folder = Path(str(row["folder"])) if row else None
     return ServerFacts(
         **facts,  # type: ignore[arg-type] # the statement returns these columns
         forbidden=tuple(forbidden["names"] if forbidden else ()),  # type: ignore[arg-type]
         version=connection.info.server_version,
         is_pooled=is_pooled(connection),
         schema_state=schema_state(connection),
-        folder=folder,
     )

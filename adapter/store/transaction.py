@@ -13,6 +13,7 @@ from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.jobs import Jobs
+from adapter.store.monitoring import Monitoring
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -42,6 +43,7 @@ class Transaction(Statements):
     erasure = _lazy(Erasure)
     events = _lazy(Events)
     jobs = _lazy(Jobs)
+    monitoring = _lazy(Monitoring)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)

@@ -9,11 +9,13 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from werkzeug.serving import make_server
 
+import adapter
 from adapter.app import create_app
 from adapter.exceptions import WRONG_CONFIGURATION
 from adapter.models import utc_now
@@ -34,6 +36,7 @@ from adapter.sandbox.catalog import BUNDLED, catalog_from
 from adapter.services import propexo_from
 from adapter.settings import EnvFile, Proxies, read_proxies, read_settings
 from adapter.store import Database
+from adapter.store.monitoring import Heartbeat
 from adapter.webhooks.client_ip import client_ip
 from adapter.webhooks.self_check import Arrival
 from tests.adapter_process import kept_environ, run_command
@@ -93,7 +96,18 @@ def installation(fresh_database: str, upstream: SandboxClient, tmp_path: Path) -
         "ADAPTER_MAPPINGS_DIR": str(folder),
     }
     run_sql(fresh_database, "INSERT INTO users VALUES ('ana', 'operate', 'scrypt:x', now())")
+    with Database(fresh_database, size=1) as opened:
+        for kind in ("web", "worker"):
+            record_heartbeat(opened, kind)
     return Installation(environ, fresh_database, folder)
+
+
+def record_heartbeat(opened: Database, kind: str, **changes: Any) -> None:
+    now = dt.timedelta(0)
+    facts: dict[str, Any] = {"id": kind, "kind": kind, "host": "here", "pid": 1, "age": now}
+    facts |= {"version": adapter.__version__, "looked_ago": now, "outdated_for": None}
+    with opened.transaction() as tx:
+        tx.monitoring.record_heartbeat(Heartbeat(**facts | {"at": utc_now()} | changes))
 
 
 def without_role_rights(one: Installation) -> None:
@@ -117,6 +131,11 @@ def waiting_booking(one: Installation) -> None:
         " created_at, updated_at) SELECT id, 0, source, 'prospect', 'pending', '{}', now(),"
         " now() - interval '1 hour', now(), now() FROM events"
     )
+
+
+def old_web(one: Installation) -> None:
+    with Database(one.url, size=1) as opened:
+        record_heartbeat(opened, "web", id="old", version="0.1.9")
 
 
 def not_migrated(one: Installation) -> None:
@@ -206,9 +225,9 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         alter_database("SET default_transaction_read_only = on"),
         "database", Status.FAULT, "it is read-only", "primary",
     ),
-    "the connections are used up": (
-        alter_database("CONNECTION LIMIT 1"),
-        "database", Status.FAULT, "of 1 connections are open", "max_connections",
+    "few connections are allowed": (
+        alter_database("CONNECTION LIMIT 30"),
+        "database", Status.WARNING, "up to .* of 30", "lower WEB_CONCURRENCY",
     ),
     "the sandbox would book for real renters": (
         sql("UPDATE installation SET propexo_host = 'api.example.com'"),
@@ -223,7 +242,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
     ),
     "Propexo is away": (
         setting(PROPEXO_TOKEN="real", PROPEXO_BASE_URL=f"http://{CLOSED_PORT}"),
-        "propexo", Status.FAULT, f"{CLOSED_PORT} cannot be reached: it refuses", "firewall",
+        "propexo", Status.FAULT, f"{CLOSED_PORT} cannot be reached: Connection refused", "firewall",
     ),
     "a community has a wrong ID": (
         mapping("communities.yaml", "community_id: com_maple", "community_id: com_mapel"),
@@ -234,14 +253,21 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         "web", Status.FAULT, f"https://{CLOSED_PORT} cannot be reached", "proxy",
     ),
     "no worker runs": (
-        waiting_event, "work", Status.FAULT, "not mapped: .* 10 min ago", "start adapter worker",
+        sql("DELETE FROM processes WHERE kind = 'worker'"),
+        "work", Status.FAULT, "No worker runs", "Start `adapter worker`",
+    ),
+    "web was not restarted after the upgrade": (
+        old_web, "work", Status.WARNING, r"runs version 0\.1\.9", "restart the process",
+    ),
+    "webhooks are not mapped": (
+        waiting_event, "work", Status.FAULT, "1 webhook waits .*10 min ago", "worker's log",
     ),
     "bookings are not sent": (
-        waiting_booking, "work", Status.FAULT, "not sent: .* 60 min ago", "start adapter worker",
+        waiting_booking, "work", Status.FAULT, "No booking was sent", "worker's log",
     ),
     "sending is stopped": (
         sql("UPDATE rate_limit SET stopped_for = 'not_authorized'"),
-        "work", Status.FAULT, "sending is stopped", "PROPEXO_TOKEN",
+        "work", Status.FAULT, "Propexo rejects our API token", "Set PROPEXO_TOKEN",
     ),
     "nobody may use the console": (
         sql("DELETE FROM users"), "users", Status.WARNING, "no user", "adapter users add",
@@ -372,11 +398,11 @@ def test_it_asks_itself_through_the_public_url(
         "ADAPTER_PUBLIC_URL": f"http://127.0.0.1:{port}",
         "ADAPTER_TRUSTED_PROXIES": proxies,
     }
-    server = make_server("127.0.0.1", port, create_app(read_settings(installation.environ)[0]))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    app = create_app(read_settings(installation.environ)[0])
+    server = make_server("127.0.0.1", port, app)
+    with app.extensions["pipeline"].store:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         found = [one for one in installation.found() if one.area == "web"]
-    finally:
         server.shutdown()
 
     assert {one.status for one in found} == {Status.OK, status}, found

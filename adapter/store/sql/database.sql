@@ -90,9 +90,6 @@ SELECT current_user AS role, current_database() AS database,
         current_setting('max_connections')::integer
             - current_setting('superuser_reserved_connections')::integer,
         NULLIF(r.rolconnlimit, -1), NULLIF(d.datconnlimit, -1)) AS most_connections,
-    CASE WHEN r.rolconnlimit >= 0
-        THEN (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)
-        ELSE (SELECT sum(numbackends) FROM pg_stat_database)::bigint END AS connections,
     pg_database_size(d.oid) AS size_bytes
 FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()
 

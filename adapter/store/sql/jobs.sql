@@ -18,9 +18,3 @@ SELECT
         SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
         ORDER BY due_at LIMIT %(check)s * is_open) c) AS check
 FROM (SELECT (stopped_for IS NULL)::int AS is_open FROM rate_limit) g
-
--- name: oldest_work
--- Return since when the oldest received event and the oldest pending booking have been due.
-SELECT (SELECT min(GREATEST(due_at, received_at)) FROM events
-        WHERE state = 'received' AND due_at <= %(now)s) AS unmapped_since,
-    (SELECT min(due_at) FROM bookings WHERE (state = 'pending') IS TRUE AND due_at <= %(now)s) AS unsent_since

@@ -40,7 +40,8 @@ UPDATE rate_limit SET paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: suspend_sending
 -- Suspend sending. Return no row if it was already suspended.
-UPDATE rate_limit SET stopped_for = %(reason)s, checked_at = %(now)s WHERE stopped_for IS NULL
+UPDATE rate_limit SET stopped_for = %(reason)s, stopped_at = %(now)s, checked_at = %(now)s
+WHERE stopped_for IS NULL
 RETURNING stopped_for
 
 -- name: reserve_check
@@ -51,4 +52,4 @@ RETURNING stopped_for
 
 -- name: resume_sending
 -- Resume sending.
-UPDATE rate_limit SET stopped_for = NULL
+UPDATE rate_limit SET stopped_for = NULL, stopped_at = NULL

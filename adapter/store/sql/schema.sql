@@ -210,7 +210,9 @@ CREATE TABLE rate_limit (
     -- Calls per minute that Propexo last reported as allowed.
     allowed integer,
     -- Virtual time for fair queuing: that of the source served last.
-    virtual_time double precision NOT NULL DEFAULT 0
+    virtual_time double precision NOT NULL DEFAULT 0,
+    -- Since when stopped_for is set, or NULL.
+    stopped_at timestamptz
 );
 INSERT INTO rate_limit DEFAULT VALUES;
 
@@ -314,3 +316,25 @@ CREATE TABLE hourly_counts (
     PRIMARY KEY (source, hour)
 );
 CREATE INDEX hourly_counts_by_time ON hourly_counts (hour);
+
+-- Monitoring.
+
+-- The running processes. All times are the database's. Rows of ended processes are deleted after a day,
+-- except the latest of each kind.
+CREATE TABLE processes (
+    -- A random ID that each process chooses when it starts.
+    id text PRIMARY KEY,
+    kind text NOT NULL CONSTRAINT processes_kind CHECK (kind IN ('web', 'worker')),
+    host text NOT NULL,
+    pid integer NOT NULL,
+    version text NOT NULL,
+    started_at timestamptz NOT NULL,
+    -- Its latest heartbeat.
+    seen_at timestamptz NOT NULL,
+    -- When a worker last looked for due rows.
+    looked_at timestamptz,
+    -- How far its clock is ahead of the database's.
+    clock_ahead_seconds double precision NOT NULL,
+    -- Since when the mapping files differ from the mappings that it uses.
+    outdated_since timestamptz
+);
