@@ -1,7 +1,7 @@
-"""``GET /metrics``: serve the numbers from ``adapter stats`` to Prometheus.
+"""Serve the numbers from ``adapter stats`` to Prometheus at ``GET /metrics``.
 
-They are read from PostgreSQL for each request, so that all web processes return the same values.
-They contain no personal data.
+Each request reads them from PostgreSQL, so that all web processes return the same values. They
+contain no personal data.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ from adapter.pipeline import Pipeline
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the route. It requires the token, and is closed if no token is set."""
+    """Return the blueprint. The route requires the token, and is closed if no token is set."""
     routes = flask.Blueprint("metrics", __name__)
 
     @routes.get("/metrics")
@@ -42,7 +42,7 @@ def figures_for_users() -> Response:
 
 
 def figures(pipeline: Pipeline) -> Response:
-    """Return the metrics in Prometheus's text format."""
+    """Return the metrics in Prometheus text format."""
     overview = overview_of(pipeline.store, pipeline.sources, pipeline.settings, pipeline.clock())
     with pipeline.store.transaction() as tx:
         rejected = tx.rejections.totals()
@@ -59,7 +59,7 @@ def _may_read(request: flask.Request, token: str | None) -> bool:
 
 
 class _OverviewCollector(Collector):
-    """Collects an overview as gauges, and counters from the database."""
+    """Provides the overview as gauges, and counters from the database."""
 
     def __init__(self, overview: Overview, rejected: Mapping[tuple[str, str], int]) -> None:
         self._overview = overview
@@ -78,6 +78,11 @@ class _OverviewCollector(Collector):
         yield _gauge("pending", "Bookings in the send queue.", one.sending.pending)
         yield _gauge(
             "sending_stopped", "1 while sending is suspended.", bool(one.sending.stopped_for)
+        )
+        yield _gauge(
+            "oldest_pause_seconds",
+            "Age of the oldest pause by a user, or 0.",
+            _seconds(min((pause.since for pause in one.pauses), default=None), one.at),
         )
         yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
         yield _gauge("calls_allowed", "Calls allowed by the setting.", one.rate_per_minute)

@@ -23,14 +23,14 @@ def pipeline_from(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> Pipeline:
-    """Build the pipeline. Load the sources from the mappings folder unless given."""
+    """Build the pipeline. Load the sources from the mappings folder unless they are given."""
     if all_sources is None:
         all_sources = registry.load(settings.mappings_dir, settings.policy)
     return Pipeline(settings, store, all_sources, propexo_from(settings), clock)
 
 
 def propexo_from(settings: Settings) -> Propexo:
-    """Build the client, which uses the sandbox if there is no token."""
+    """Build the Propexo client. Without a token, it uses the sandbox."""
     url = settings.own_sandbox_url or settings.propexo_base_url
     token = settings.propexo_token or SANDBOX_TOKEN
     return Propexo(url, token, timeout_seconds=settings.propexo_timeout_seconds)

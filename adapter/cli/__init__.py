@@ -1,4 +1,4 @@
-"""The command line: ``adapter …``.
+"""Define the command line, ``adapter …``.
 
 Exit codes: 0 success, 1 failure or a negative result, 2 wrong usage, 78 wrong configuration.
 """
@@ -37,6 +37,7 @@ WITHOUT_ENV_FILE = ("demo", "init")
         "resolve": "confirm discard release replay",
         "run": "migrate run web worker",
         "sandbox": "sandbox",
+        "sending": "pause resume",
         "send": "send sign",
         "sources": "sources",
     },
@@ -50,7 +51,7 @@ WITHOUT_ENV_FILE = ("demo", "init")
         "adapter init DIR         create a folder with your mappings, settings and deployment",
         "adapter run              run everything on this machine",
         "adapter doctor           look for what is wrong with an installation",
-        "adapter COMMAND --help   what a command does, with examples",
+        "adapter COMMAND --help   show what a command does, with examples",
     )
     + "\n\nExit codes: 0 success, 1 failure or a negative result, 2 wrong usage, 78 wrong "
     "configuration.",
@@ -61,7 +62,7 @@ WITHOUT_ENV_FILE = ("demo", "init")
     envvar=ENV_FILE,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     show_default=f"{ENV_FILE}, or {DEFAULT_ENV_FILE} if it can be read",
-    help="File with settings, such as .env. Variables that are set take precedence.",
+    help="File with settings, such as .env. Environment variables take precedence.",
 )
 @click.pass_context
 def commands(context: click.Context, env_file: Path | None) -> None:

@@ -1,7 +1,8 @@
-"""Judge whether all is well. Commands, console, metrics and alarms show this one judgement.
+"""Determine whether all is well. Commands, console, metrics and alerts show the same verdict.
 
-:func:`read_facts` reads a fixed number of rows from the database, and :func:`problems_in` is a pure
-function of them. :data:`CONDITIONS` explains each kind of problem, also in docs/monitoring.md.
+:func:`read_facts` reads a limited number of rows from the database, and :func:`problems_in` derives
+the problems from these facts alone. :data:`CONDITIONS` explains each kind of problem, here and in
+docs/monitoring.md.
 """
 
 import dataclasses
@@ -16,25 +17,31 @@ from typing import Final
 from adapter.exceptions import StoreUnavailable
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
-from adapter.store import Database
+from adapter.store import Database, Pause
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
-#: A process is alive if its last heartbeat is newer. It sends one every ten seconds.
+#: A process counts as alive if its last heartbeat is newer than this. It sends one every ten
+#: seconds.
 ALIVE: Final = dt.timedelta(seconds=30)
-#: A worker looks at the queue twice a second, and reports it with each heartbeat.
+#: How long no worker may check the queue. A worker checks it twice a second, and reports that with
+#: each heartbeat.
 NO_WORKER_AFTER: Final = dt.timedelta(minutes=1)
-#: Longer than gunicorn takes to replace a process that hangs.
+#: How long no web process may send a heartbeat. gunicorn replaces one that hangs in less time.
 NO_WEB_AFTER: Final = dt.timedelta(seconds=90)
 UNMAPPED_AFTER: Final = dt.timedelta(minutes=2)
 NOTHING_SENT_AFTER: Final = dt.timedelta(minutes=5)
-#: A secret's use is recorded once a minute, so only later it is certain that nothing was accepted.
+#: A secret's use is recorded once a minute, so only after this time is it certain that no request
+#: was accepted.
 REFUSED_AFTER: Final = dt.timedelta(minutes=2)
 REFUSED_FOR: Final = dt.timedelta(days=1)
 MIN_REFUSED: Final = 3
-#: A silence that is less likely than this, if webhooks arrive independently, is a problem.
+#: A source's silence is a problem if it is less likely than this, assuming that webhooks arrive
+#: independently.
 SILENCE_PROBABILITY: Final = 0.001
-#: Their number is then Poisson-distributed: none of USUAL arrive with probability exp(-USUAL).
+#: The number of webhooks is then Poisson-distributed: if N are usual, none arrive with probability
+#: exp(-N).
 SILENT_USUAL: Final = -math.log(SILENCE_PROBABILITY)
+FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 OUTDATED_AFTER: Final = dt.timedelta(minutes=1)
 REVIEW_AFTER: Final = dt.timedelta(hours=24)
 TOUR_SOON: Final = dt.timedelta(hours=4)
@@ -43,8 +50,8 @@ MOST_CONNECTIONS: Final = 0.9
 LEAST_DISK_BYTES: Final = 1024**3
 MAX_CLOCK_SECONDS: Final = 2.0
 
-#: Reasons for rejections that show a wrong secret or a wrong clock. The others also occur when a
-#: stranger calls a URL without a signature.
+#: Reasons for rejections that indicate a wrong secret or a wrong clock. Other reasons also occur
+#: when a stranger calls a URL without a signature.
 REFUSED_REASONS: Final = frozenset(
     {
         "body_hash_mismatch",
@@ -56,18 +63,26 @@ REFUSED_REASONS: Final = frozenset(
 )
 
 
+#: Why sending is stopped, by reason code.
+STOPPED: Final[Mapping[str, str]] = {
+    "not_authorized": "Propexo rejects our API token",
+    "no_clear_answer": "Propexo gives no clear answers",
+    "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
+    "unreachable": "Propexo cannot be reached",
+}
+
 NO_QUEUE: Final = QueueFacts()
 NO_REVIEW: Final = ReviewFacts()
 
 
 class Level(enum.StrEnum):
-    """How bad a problem or the whole is."""
+    """How serious a problem or the whole verdict is."""
 
     #: Leads are not received, not booked, or rejected.
     BROKEN = "broken"
-    #: It needs attention, but leads are booked.
+    #: Something needs attention, but leads are booked.
     WARNING = "warning"
-    #: Worth knowing, but no problem.
+    #: Worth knowing, but not a problem.
     NOTE = "note"
     #: There is no problem.
     OK = "ok"
@@ -82,13 +97,13 @@ class Condition:
     """A kind of problem."""
 
     level: Level
-    #: When it is reported, and what it means.
+    #: When the problem is reported, and what it means.
     when: str
     meaning: str
     next_step: str
 
 
-#: All kinds of problems by code, most important first.
+#: All kinds of problems, by code, most important first.
 CONDITIONS: Final[Mapping[str, Condition]] = {
     "database_unreachable": Condition(
         Level.BROKEN,
@@ -110,9 +125,11 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
-        "sending is suspended, for example because Propexo rejects the API token (401 or 403)",
+        "sending is stopped: Propexo rejects the API token (401 or 403), or several POSTs in a row "
+        "had no clear answer",
         "Webhooks are stored, but nothing is booked.",
-        "Set PROPEXO_TOKEN to a valid token and restart the worker. Sending resumes by itself.",
+        "Fix what it names: set PROPEXO_TOKEN to a valid token and restart the worker, or check "
+        "Propexo's status and the network. Sending resumes by itself; `adapter resume` tries now.",
     ),
     "nothing_sent": Condition(
         Level.BROKEN,
@@ -192,6 +209,18 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "Bookings are sent after the pause.",
         "Nothing. If it happens often, other programs may use the same token.",
     ),
+    "pause_forgotten": Condition(
+        Level.WARNING,
+        "a user's pause is older than a day",
+        "Its bookings are not sent, and expire when their tours are too soon.",
+        "Run `adapter resume` with the same source or community, or resume it in the console.",
+    ),
+    "paused": Condition(
+        Level.NOTE,
+        "a user has paused sending, or one source or community",
+        "Webhooks are stored and mapped, but these bookings are not sent.",
+        "Run `adapter resume` with the same source or community when they may be sent.",
+    ),
     "sandbox": Condition(
         Level.NOTE,
         "PROPEXO_TOKEN is unset or `sandbox`",
@@ -203,10 +232,10 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One problem. It contains no personal data."""
+    """A problem. It contains no personal data."""
 
     code: str
-    #: The source concerned, or "".
+    #: The source that has the problem, or "".
     source: str = ""
     since: dt.datetime | None = None
     #: What is wrong, with numbers.
@@ -214,26 +243,28 @@ class Problem:
 
     @property
     def level(self) -> Level:
-        """How bad it is."""
+        """How serious the problem is."""
         return CONDITIONS[self.code].level
 
     @property
     def next_step(self) -> str:
-        """What to do."""
+        """What to do about the problem."""
         return CONDITIONS[self.code].next_step.replace("SOURCE", self.source or "SOURCE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Everything that the judgement depends on."""
+    """Everything that the verdict depends on."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
     queue: QueueFacts = NO_QUEUE
     review: ReviewFacts = NO_REVIEW
     sources: tuple[SourceFacts, ...] = ()
-    #: Connections to PostgreSQL in use, and allowed.
+    #: The numbers of connections to PostgreSQL in use and allowed.
     connections: tuple[int, int] = (0, 0)
+    #: What users have paused.
+    pauses: tuple[Pause, ...] = ()
     #: Free bytes where PostgreSQL stores its data, or None if that is not known.
     disk_free: int | None = None
     #: The host of Propexo's API.
@@ -242,7 +273,7 @@ class Facts:
 
     @property
     def workers(self) -> int:
-        """Number of workers that are alive."""
+        """The number of workers that are alive."""
         return sum(one.kind == "worker" and one.seen_ago < ALIVE for one in self.processes)
 
 
@@ -251,9 +282,9 @@ class Verdict:
     """Whether all is well."""
 
     at: dt.datetime
-    #: Most important first.
+    #: All problems, most important first.
     problems: tuple[Problem, ...]
-    #: None if PostgreSQL cannot be reached.
+    #: The facts, or None if PostgreSQL cannot be reached.
     facts: Facts | None
 
     @property
@@ -269,7 +300,7 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """One line: the worst problem and how many others there are, or that all is well."""
+        """A line with the worst problem and the number of others, or that says that all is well."""
         real = [problem for problem in self.problems if problem.level is not Level.NOTE]
         if not real:
             return f"OK: {self._good_news()}"
@@ -278,13 +309,16 @@ class Verdict:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is worth knowing, but no problem."""
+        """What is worth knowing but not a problem."""
         return tuple(one.sentence for one in self.problems if one.level is Level.NOTE)
 
     @property
     def why_unsent(self) -> str | None:
         """Why pending bookings are not sent, or None if they are."""
         codes = ("no_worker", "sending_stopped", "nothing_sent", "sending_paused")
+        total = [one for one in self.facts.pauses if one.is_total] if self.facts else []
+        if total:
+            return f"{total[0].by} has paused sending."
         return next((one.sentence for one in self.problems if one.code in codes), None)
 
     def _good_news(self) -> str:
@@ -300,7 +334,7 @@ class Verdict:
 def verdict_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Verdict:
-    """Judge at ``now`` whether all is well with the sources in ``names`` and everything else."""
+    """Return the verdict at ``now`` on the sources in ``names`` and everything else."""
     try:
         facts = read_facts(store, names, settings, now)
     except StoreUnavailable as exc:
@@ -318,7 +352,7 @@ def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None)
 def read_facts(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Facts:
-    """Read the facts at ``now``. Raise StoreUnavailable."""
+    """Read the facts at ``now``. Raise StoreUnavailable if PostgreSQL cannot be reached."""
     with store.transaction() as tx:
         monitoring = tx.monitoring
         folder = monitoring.data_folder()
@@ -335,6 +369,7 @@ def read_facts(
                 names, now, reasons=REFUSED_REASONS, refused_after=now - REFUSED_FOR
             ),
             connections=monitoring.connections(),
+            pauses=tuple(tx.send_queue.pauses()),
             disk_free=_disk_free(folder),
             propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
             is_sandbox=settings.is_sandbox,
@@ -346,21 +381,21 @@ def _disk_free(folder: str | None) -> int | None:
         return None
     try:
         return shutil.disk_usage(folder).free
-    except OSError:  # it is not on this machine, or not for this user
+    except OSError:  # the folder is not on this machine, or not accessible to this user
         return None
 
 
 def problems_in(facts: Facts) -> tuple[Problem, ...]:
     """Return all problems, most important first."""
     found = [problem for check in _CHECKS for problem in check(facts)]
-    # A worker that does not run explains the other two.
+    # A worker that does not run explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):
         found = [one for one in found if one.code not in ("webhooks_not_mapped", "nothing_sent")]
     return tuple(sorted(found, key=lambda problem: [*CONDITIONS].index(problem.code)))
 
 
 def _web(facts: Facts) -> Iterator[Problem]:
-    """If a web process has ever run, expect one."""
+    """Report that no web process runs, if one has ever run."""
     seen = [one.seen_ago for one in facts.processes if one.kind == "web"]
     if seen and min(seen) >= NO_WEB_AFTER:
         since = facts.now - min(seen)
@@ -373,7 +408,7 @@ def _web(facts: Facts) -> Iterator[Problem]:
 
 def _worker(facts: Facts) -> Iterator[Problem]:
     workers = [one for one in facts.processes if one.kind == "worker"]
-    # A worker that has not looked yet looks soon after its start.
+    # A worker that has not checked the queue yet does so soon after its start.
     idle = min((one.looked_ago or one.age for one in workers), default=None)
     if idle is not None and idle < NO_WORKER_AFTER:
         return
@@ -390,10 +425,9 @@ def _sending(facts: Facts) -> Iterator[Problem]:
     queue = facts.queue
     if queue.stopped_for is not None:
         since = _since(queue.stopped_at, facts.now)
-        reason = "Propexo rejects our API token"
-        if queue.stopped_for != "not_authorized":
-            reason = f"it is suspended ({queue.stopped_for})"
-        sentence = f"Nothing is sent{since}, because {reason}: {_waiting(queue)}."
+        reason = STOPPED.get(queue.stopped_for, queue.stopped_for)
+        why = f" ({queue.stopped_why})" if queue.stopped_why else ""
+        sentence = f"Nothing is sent{since}, because {reason}{why}: {_waiting(queue)}."
         yield Problem(code="sending_stopped", since=queue.stopped_at, sentence=sentence)
         return
     if queue.paused_until is not None and queue.paused_until > facts.now:
@@ -409,6 +443,14 @@ def _sending(facts: Facts) -> Iterator[Problem]:
         what = _failure(facts, is_failing=is_failing)
         sentence = f"{what}{_since(began_at, facts.now)}: {_waiting(queue)}."
         yield Problem(code="nothing_sent", since=began_at, sentence=sentence)
+
+
+def _pauses(facts: Facts) -> Iterator[Problem]:
+    for pause in facts.pauses:
+        is_old = facts.now - pause.since >= FORGOTTEN_AFTER
+        code = "pause_forgotten" if is_old else "paused"
+        sentence = f"{pause.by} has paused {pause.scope}{_since(pause.since, facts.now)}."
+        yield Problem(code=code, source=pause.source, since=pause.since, sentence=sentence)
 
 
 def _failure(facts: Facts, *, is_failing: bool) -> str:
@@ -517,6 +559,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _web,
     _worker,
     _sending,
+    _pauses,
     _unmapped,
     _sources,
     _review,
@@ -527,7 +570,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Say how much waits."""
+    """Return a phrase that says how many rows are waiting."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [
@@ -538,7 +581,7 @@ def _waiting(queue: QueueFacts) -> str:
 
 
 def _since(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Return `` since 15:38 UTC (7 min ago)``, or nothing."""
+    """Return text such as `` since 15:38 UTC (7 min ago)``, or "" without a time."""
     if at is None:
         return ""
     day = "" if at.date() == now.date() else f"{at:%B} {at.day}, "

@@ -1,4 +1,4 @@
-"""Call a step of a process again and again, whatever it raises."""
+"""Call a function repeatedly, no matter which errors it raises."""
 
 import logging
 import threading

@@ -1,7 +1,7 @@
-"""The worker process: a few threads process the rows that are due.
+"""Run the worker process, in which a few threads process the rows that are due.
 
-Twice a second it counts them and starts that many runs. The web process announces new events with
-NOTIFY, so that they are mapped at once. The same run sends their bookings.
+Twice a second, it counts these rows and starts up to that many runs. The web process announces new
+events with NOTIFY, so that they are mapped immediately. The same run sends their bookings.
 """
 
 import concurrent.futures
@@ -32,14 +32,15 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 #: How often to recover rows from dead workers.
 RECOVERY_SECONDS = 5.0
-#: Pause before the listener, or a worker that starts, connects to PostgreSQL again.
+#: Pause before the listener, or a worker that is starting, connects to PostgreSQL again.
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
-#: A worker is stuck if a part sends no heartbeat for this long or for the timeouts of this many
-#: requests to Propexo, whichever is longer. A search makes five requests.
+#: A worker counts as stuck if one of its loops or tasks sends no heartbeat for this long, or for as
+#: long as the timeouts of this many requests to Propexo if that is longer. A search makes five
+#: requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
 
@@ -52,17 +53,18 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 def run(pipeline: Pipeline) -> bool:
     """Process due rows until SIGTERM or SIGINT, then finish the runs in flight.
 
-    Return True if a reloaded secret is different, so that the process must start again. Wait for
-    PostgreSQL, now and after each outage, and for migrations. Raise ConfigurationError if it is not
-    usable.
+    Return True if a reloaded secret has changed, so that the process must restart. Wait for
+    PostgreSQL at startup and after each outage, and for migrations. Raise ConfigurationError if the
+    database cannot be used.
     """
     outage = Outage("start")
     while not _is_usable(pipeline, outage):
         time.sleep(RECONNECT_SECONDS)
-    # Blocked before any thread starts, so that this one can wait for them.
+    # Block the signals before any thread starts, so that only this thread gets them.
     former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with pipeline.store:
+            _sync_clock(pipeline)
             return Worker(pipeline).run()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
@@ -83,8 +85,14 @@ def _is_usable(pipeline: Pipeline, outage: Outage) -> bool:
     return True
 
 
+def _sync_clock(pipeline: Pipeline) -> None:
+    """Measure the clock before anything is done by it."""
+    with contextlib.suppress(StoreUnavailable):  # it is logged where it is raised
+        pipeline.sync_clock()
+
+
 class Worker:
-    """A worker: one thread for each of its parts, and a pool of threads that process rows."""
+    """A worker, with a thread for each of its loops and a pool of threads that process rows."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -92,7 +100,7 @@ class Worker:
         self._stopping = threading.Event()
         self._concurrency = pipeline.settings.worker_concurrency
         self._threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "run")
-        #: A heartbeat submitted to the threads. It is not executed while all of them hang.
+        #: A heartbeat that was submitted to the pool. It does not run while all threads hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
         parts = ("polling", "recovery", "listener", "heartbeat", "threads", *Task)
@@ -101,7 +109,7 @@ class Worker:
         self._listener_outage, self._schema_outage = Outage("listener"), Outage("schema")
 
     def run(self) -> bool:
-        """Run all parts until a signal stops them. Return True if the secrets have changed."""
+        """Run all loops until a signal stops them. Return True if the secrets have changed."""
         with self.running():
             self._watchdog.watch()
             log.info("worker_started", extra=self._facts())
@@ -117,7 +125,7 @@ class Worker:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Run all parts during the block. Then let each run end after its current row."""
+        """Run all loops during the block. Then make each run stop after its current row."""
         steps = (
             ("polling", self._start_due_runs, POLL_SECONDS),
             ("recovery", self._recover, RECOVERY_SECONDS),
@@ -142,10 +150,10 @@ class Worker:
         repeat(part, step, pause_seconds, self._stopping, heartbeat)
 
     def _start_due_runs(self) -> None:
-        """Start runs for due rows: postponed rows, checks, and rows without a notification."""
+        """Start runs for the rows that are due, including those without a notification."""
         for task in Task:
             if not self._pipeline.is_full(task):
-                self._watchdog.heartbeat(task)  # also while PostgreSQL is unavailable
+                self._watchdog.heartbeat(task)  # even while PostgreSQL is unavailable
         self._check_schema()
         for task, count in self._pipeline.due().items():
             for _ in range(count):
@@ -171,7 +179,7 @@ class Worker:
         self._schema_outage.ended()
 
     def _listen(self) -> None:
-        """Start a run whenever events are announced, until the connection is lost."""
+        """Start a run whenever a notification arrives, until the connection is lost."""
         try:
             for is_announced in listen_for_received_events(self._url, LISTEN_SECONDS):
                 self._watchdog.heartbeat("listener")
@@ -184,10 +192,10 @@ class Worker:
             self._listener_outage.failed(str(exc))
 
     def _run_task(self, task: Task) -> None:
-        """Process due rows. Never raise: after an error they stay due, and another run follows.
+        """Process due rows. Never raise an error; rows that fail stay due for another run.
 
-        Bookings are sent at once after mapping. Of several workers that are notified, only those
-        that found an event do so.
+        After mapping, bookings are sent immediately, but only by workers that found an event to
+        map.
         """
         try:
             is_useful = self._pipeline.run(task)
@@ -211,15 +219,15 @@ class Worker:
     def _reload(self) -> bool:
         """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
 
-        Return True if a secret that it uses is different, and all can be read: the process would
-        not start again with one that cannot.
+        Return True if a secret that the worker uses has changed and all secrets can be read. If one
+        cannot be read, the process could not restart.
         """
         former = self._pipeline.settings
         loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
         if loaded is None:
             return False
         settings, sources = loaded
-        self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
+        self._pipeline.sources = sources  # a single assignment, so that no task sees a partial set
         return must_restart(former, settings)
 
 

@@ -503,7 +503,7 @@ def test_due_rows_are_counted_for_each_task_up_to_its_slots(opened: Database) ->
         )
     assert due(opened) == [2, 0, 1]
     with opened.transaction() as tx:
-        assert tx.rate_limit.suspend("not_authorised", NOW)
+        assert tx.rate_limit.suspend("not_authorized", NOW)
     assert due(opened) == [2, 0, 0], "nothing is sent or read while sending is suspended"
     with opened.transaction() as tx:
         tx.rate_limit.resume()

@@ -43,7 +43,7 @@ SELECT current_user AS role, current_database() AS database,
 SELECT hash_key FROM installation
 
 -- name: record_propexo_host
--- Record the host unless one is recorded.
+-- Record the host unless a host is already recorded.
 UPDATE installation SET propexo_host = %(host)s WHERE propexo_host IS NULL
 
 -- name: propexo_host
@@ -56,9 +56,9 @@ SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT key FROM unnest(%(keys)s::bigint[]) AS key ORDER BY key) AS keys
 
 -- name: lock_related
--- Runs after "related". Lock these keys and those of the related bookings, in a fixed order. The locks
--- are on the keys modulo 1,024, because PostgreSQL has room for only a few thousand locks. Return which
--- of these keys have too many bookings.
+-- Continues "related". Lock these keys and the related bookings' keys, in a fixed order. The locks are on
+-- the keys modulo 1,024, because PostgreSQL has room for only a few thousand locks. Return which of these
+-- keys have too many bookings.
 SELECT pg_advisory_xact_lock(lock), ARRAY(
     SELECT unnest(%(keys)s::bigint[]) EXCEPT SELECT key FROM usable) AS crowded
 FROM (
@@ -67,7 +67,7 @@ FROM (
     ORDER BY lock) AS locks
 
 -- name: listen_settled
--- Receive the IDs of settled events.
+-- Receive the IDs of completed events.
 LISTEN settled
 
 -- name: listen_received
@@ -77,6 +77,10 @@ LISTEN received
 -- name: notify_received
 -- Notify the workers of received events. A transaction that only notifies does not wait for the disk.
 NOTIFY received
+
+-- name: current_time
+-- Return the current time, not that of the start of the transaction.
+SELECT clock_timestamp() AS at
 
 -- name: server_facts
 -- Return facts about the server. Of its connections, some are reserved for superusers, and the role and
