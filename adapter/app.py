@@ -10,6 +10,7 @@ from typing import Any
 import flask
 
 from adapter import console, logs, metrics
+from adapter.console import lead_api
 from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
@@ -72,6 +73,7 @@ def create_app(
     verifiers = {name: endpoint.verifier for name, endpoint in endpoints.items()}
     console.add_console(app, pipeline, verifiers)
     app.register_blueprint(metrics.blueprint(pipeline))
+    app.register_blueprint(lead_api.blueprint(pipeline))
     return app
 
 

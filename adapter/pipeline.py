@@ -27,12 +27,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from adapter.bookings import transitions
+from adapter.bookings.database_check import DatabaseCheck
 from adapter.bookings.follow_up import Follower
 from adapter.bookings.map_event import Mapper
 from adapter.bookings.sender import Sender
+from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.erase import Eraser
+from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, DatabaseClock, Task
@@ -73,8 +76,16 @@ class Pipeline:
         self.mapper = Mapper(settings, store, sources, clock)
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
-        self._parts = (self.mapper, self.sender, self.follower)
         self.erasure = Eraser(settings, store, clock)
+        #: Reports leads' states to another system, if that is set up.
+        self.notifier = (
+            StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
+        )
+        self._stopping = [one.stopping for one in (self.mapper, self.sender, self.follower)]
+        if self.notifier is not None:
+            self._stopping.append(self.notifier.stopping)
+        self.writes = WriteLog(settings, store, propexo, clock, pause)
+        self.database_check = DatabaseCheck(store, self.writes, clock)
         #: The function for each task that processes due rows. It returns False if no row is due.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
             Task.MAP: self.mapper.map_due,
@@ -107,18 +118,18 @@ class Pipeline:
 
     def stop(self) -> None:
         """Make each run stop after its current row, and start no other until :meth:`resume`."""
-        for part in self._parts:
-            part.stopping.set()
+        for part in self._stopping:
+            part.set()
 
     def resume(self) -> None:
         """Allow runs again."""
-        for part in self._parts:
-            part.stopping.clear()
+        for part in self._stopping:
+            part.clear()
 
     @property
     def is_stopped(self) -> bool:
         """Return True if no run may start."""
-        return any(part.stopping.is_set() for part in self._parts)
+        return any(part.is_set() for part in self._stopping)
 
     def is_full(self, task: Task) -> bool:
         """Return True if all of the task's slots in this process are in use."""
@@ -134,11 +145,12 @@ class Pipeline:
         self.mapper.sources = sources
 
     def recover(self) -> None:
-        """Mark attempts of dead processes as unknown, expire late bookings, and erase old data.
+        """Check the database, mark lost attempts as unknown, expire late bookings, erase old data.
 
         A worker calls this every few seconds.
         """
         self.sync_clock()
+        self.database_check.run(self.sources.values())
         self._repair_clock()
         now = self.clock()
         with self.store.transaction() as tx:

@@ -6,10 +6,12 @@ from adapter.store.database import Database, check_reachable, is_reachable
 from adapter.store.database_clock import DatabaseClock
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.encryption import Undecryptable
+from adapter.store.identity import RESTORED, LastRun
 from adapter.store.jobs import Task
 from adapter.store.migrate import SchemaState, migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
 from adapter.store.outage import Outage
+from adapter.store.outbox import Horizon, StatusWebhook, WebhookSummary
 from adapter.store.rejections import NewRejection, Rejection, RejectionSummary
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
@@ -25,6 +27,7 @@ __all__ = [
     "LARGEST_NUMBER",
     "MOST_COUNTED",
     "OLDEST_POSTGRES",
+    "RESTORED",
     "SIGN_IN_WINDOW",
     "AuditEntry",
     "AuditLog",
@@ -34,7 +37,9 @@ __all__ = [
     "DueCheck",
     "Filter",
     "Group",
+    "Horizon",
     "Issue",
+    "LastRun",
     "NewEvent",
     "NewRejection",
     "Outage",
@@ -46,12 +51,14 @@ __all__ = [
     "Sending",
     "ServerFacts",
     "SharedContact",
+    "StatusWebhook",
     "Task",
     "Traffic",
     "Transaction",
     "Undecryptable",
     "UnknownCommunity",
     "User",
+    "WebhookSummary",
     "address_of",
     "check_reachable",
     "is_reachable",

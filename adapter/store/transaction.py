@@ -13,8 +13,10 @@ from adapter.store.dedupe import Claims
 from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
+from adapter.store.identity import Identity
 from adapter.store.jobs import Jobs
 from adapter.store.monitoring import Monitoring
+from adapter.store.outbox import Outbox
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -43,8 +45,10 @@ class Transaction(Statements):
     encryption = _lazy(Encryption)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
+    identity = _lazy(Identity)
     jobs = _lazy(Jobs)
     monitoring = _lazy(Monitoring)
+    outbox = _lazy(Outbox)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)
