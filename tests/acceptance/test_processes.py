@@ -377,7 +377,8 @@ def test_a_worker_says_that_the_database_is_not_migrated(
     ended = run_command(environ, "worker")
 
     assert ended.returncode == 1
-    assert ended.stderr.endswith("the database lacks 0001_initial.sql; run adapter migrate\n")
+    assert "the database lacks 0001_initial.sql, " in ended.stderr
+    assert ended.stderr.endswith("; run adapter migrate\n")
 
 
 def test_the_sandbox_can_be_asked_for_beside_a_database(
